@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * The capture: one program per direction at the attached cgroups, and the sweep. A packet goes
+ * through packet.h, state.h, look.h and emit.h in that order and always passes.
+ *
+ * What is captured: the first bytes ("window") of each message, a message being what follows when
+ * a direction first speaks after the other one, or a segment that begins like a message. Anything
+ * else is described by sequence numbers only. The reader knows from the heads where bodies
+ * end, so that a needless capture costs time but never a wrong result.
+ */
+#include "kernel.h"
+#include "emit.h"
+
+char _license[] SEC("license") = "Dual BSD/GPL";
+
+#ifndef BPF_TCP_LISTEN
+#define BPF_TCP_LISTEN 10
+#endif
+
+/* Flips in a row that do not look like HTTP, on a connection met in the middle, until it is ignored. */
+#define OTHER_FLIPS_MAX 8
+
+/* Keeps the compiler from computing an address in a socket, which the verifier forbids. */
+#define READ_ONCE(x) (*(volatile typeof(x) *)&(x))
+
+static __always_inline enum look peek(struct __sk_buff *skb, const struct segment *s)
+{
+	__u32 first = 0;
+
+	if (s->len >= sizeof(first)) {
+		bpf_skb_load_bytes(skb, s->payload, &first, sizeof(first));
+		return look_at(first, sizeof(first));
+	}
+	bpf_skb_load_bytes(skb, s->payload, &first, 1);
+	return look_at(first, 1);
+}
+
+/*
+ * Inside a message a segment must look more like a head than at a flip, where one is due: a
+ * body of upper-case text is no reason to copy it.
+ */
+static __always_inline bool peek_strict(struct __sk_buff *skb, const struct segment *s,
+					enum look wanted)
+{
+	__u8 b[8] __attribute__((aligned(4)));
+	enum look look;
+
+	if (s->len < sizeof(b) || bpf_skb_load_bytes(skb, s->payload, b, sizeof(b)))
+		return false;
+	look = look_at(*(__u32 *)b, sizeof(__u32)) & wanted;
+	if (look == LOOK_RESPONSE)
+		return b[4] == '/';
+	return look && (b[3] == ' ' || b[4] == ' ' || b[5] == ' ' || b[6] == ' ' || b[7] == ' ');
+}
+
+/* Captures total bytes from e->seq on, in as many records as it takes. */
+static __always_inline int emit_all(struct __sk_buff *skb, struct socket *sk, struct emission *e,
+				    __u32 total)
+{
+	int ret = EMIT_OPEN;
+
+	for (int i = 0; i < CAPTURE_MAX / REC_BYTES_MAX && total; i++) {
+		e->captured = total < REC_BYTES_MAX ? total : REC_BYTES_MAX;
+		total -= e->captured;
+		if (total)
+			e->flags |= REC_PART;
+		else
+			e->flags &= ~REC_PART;
+		ret = emit_data(skb, sk, e);
+		if (ret == EMIT_FULL || ret == EMIT_NO_HEAD)
+			break;
+		e->seq += e->captured;
+		e->len -= e->captured;
+		e->flags &= ~(REC_FLIP | REC_START);
+		e->part++;
+	}
+	return ret;
+}
+
+static __always_inline void message_began(struct socket *sk, int dir, enum look look)
+{
+	sk->speaks = SPEAKS_HTTP;
+	sk->other_flips = 0;
+	if (!sk->request_dir) {
+		if (look == LOOK_REQUEST)
+			sk->request_dir = 1 + dir;
+		else if (look == LOOK_RESPONSE)
+			sk->request_dir = 1 + !dir;
+	}
+	if (look & LOOK_RESPONSE)
+		sk->confirmed = 1;
+	sk->answered = sk->request_dir != 1 + dir;
+}
+
+/* Bytes that had to look like HTTP did not. */
+static __always_inline void message_is_other(struct __sk_buff *skb, struct socket *sk,
+					     struct emission *e)
+{
+	if (sk->confirmed)
+		return; /* the body after "100 Continue", a tunnel, ... */
+	/* A request alone proves nothing: many protocols begin with an upper-case word. */
+	if (sk->speaks == SPEAKS_HTTP && sk->request_dir == 1 + e->dir)
+		return;
+	if (!sk->fresh && ++sk->other_flips < OTHER_FLIPS_MAX)
+		return;
+	if (sk->speaks == SPEAKS_HTTP) {
+		e->flags |= REC_NOT_HTTP;
+		emit_progress(skb, sk, e);
+	}
+	sk->speaks = SPEAKS_OTHER;
+	COUNT(sk->conn.slot, skipped);
+}
+
+/*
+ * Says how far a direction has come, where the reader may wait for it: at the end of a write of
+ * the application (PSH), of the stream, or of a chunked body. Rate-limited; what is held back
+ * stays visible to the sweep.
+ */
+static __always_inline void progress(struct __sk_buff *skb, struct socket *sk,
+				     struct direction *self, struct emission *e)
+{
+	__u8 tail[5];
+
+	if (sk->speaks != SPEAKS_HTTP)
+		return;
+	if (e->s.flags & (TCP_FIN | TCP_RST)) {
+		if (e->s.flags & TCP_FIN) {
+			if (self->fin)
+				return;
+			self->fin = 1;
+		}
+		emit_progress(skb, sk, e);
+		return;
+	}
+	if (!(e->s.flags & TCP_PSH))
+		return;
+	/* The end of a request is told by the record of its response. */
+	if (sk->request_dir == 1 + e->dir && !sk->answered)
+		return;
+	if (self->burst) {
+		self->burst--;
+	} else if (e->ts_ns - self->progress_ts_ns < PROGRESS_INTERVAL_NS) {
+		/* "0\r\n\r\n": the last chunk (RFC 9112 section 7.1) */
+		if (skb->len < sizeof(tail) ||
+		    bpf_skb_load_bytes(skb, skb->len - sizeof(tail), tail, sizeof(tail)) ||
+		    tail[0] != '0' || tail[1] != '\r' || tail[2] != '\n' || tail[4] != '\n') {
+			if (!held_back)
+				held_back = 1;
+			return;
+		}
+	}
+	emit_progress(skb, sk, e);
+}
+
+static __always_inline void window_full(struct __sk_buff *skb, struct socket *sk,
+					struct emission *e, bool start)
+{
+	enum look wanted = look_of(sk, e->dir), look;
+
+	if (start)
+		look = peek(skb, &e->s) & wanted;
+	else
+		look = peek_strict(skb, &e->s, wanted) ? wanted : LOOK_NO;
+	if (look)
+		message_began(sk, e->dir, look);
+	count_lost(sk, look == LOOK_REQUEST);
+}
+
+/* Returns false if nothing was captured. */
+static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
+				    struct direction *self, struct emission *e)
+{
+	__u32 end = e->s.seq + e->s.len;
+	bool start = false;
+	__u32 offset, room;
+	int ret;
+
+	e->seq = e->s.seq;
+	if ((__s32)(e->seq - self->start) < 0)
+		e->seq = self->start;
+	offset = e->seq - self->start;
+	e->len = end - e->seq;
+	if (self->window != WINDOW_CLOSED && (__s32)e->len > 0 && offset < sk->capture) {
+		start = !offset;
+		e->look = start && self->window == WINDOW_NEW ? look_of(sk, e->dir) : LOOK_NO;
+	} else {
+		if (sk->speaks == SPEAKS_HTTP || !sk->fresh)
+			start = peek_strict(skb, &e->s, look_of(sk, e->dir));
+		if (!start) {
+			e->seq = e->s.seq;
+			e->len = e->s.len;
+			return false;
+		}
+		self->start = e->seq = e->s.seq;
+		self->window = WINDOW_HEAD;
+		self->burst = PROGRESS_BURST;
+		e->len = e->s.len;
+		e->look = LOOK_NO;
+		offset = 0;
+	}
+	room = sk->capture - offset;
+	ret = emit_all(skb, sk, e, e->len < room ? e->len : room);
+	if (ret == EMIT_FULL) {
+		self->window = WINDOW_HEAD;
+		window_full(skb, sk, e, start);
+		return true;
+	}
+	if (ret == EMIT_NO_HEAD) {
+		self->window = WINDOW_CLOSED;
+		e->flags &= ~REC_START;
+		message_is_other(skb, sk, e);
+		return false;
+	}
+	if (start)
+		message_began(sk, e->dir, e->look);
+	self->window = ret == EMIT_ENDED ? WINDOW_CLOSED : WINDOW_HEAD;
+	if (e->s.flags & TCP_FIN)
+		self->fin = 1;
+	return true;
+}
+
+/*
+ * Data can arrive with the ACK that completes the handshake (TCP_DEFER_ACCEPT, a lost
+ * first ACK, SYN cookies) or in the SYN (Fast Open, RFC 7413). It meets the listening socket, the
+ * connection's own being made only then. The reader joins it by addresses and sequence.
+ */
+static __always_inline void observe_listener(struct __sk_buff *skb, const struct segment *s,
+					     struct target_conf *conf)
+{
+	struct emission e = {.s = *s, .seq = s->seq, .len = s->len, .dir = DIR_IN};
+	struct socket sk = {.fresh = 1, .dir[DIR_IN].start = s->seq};
+	__u32 total = s->len < conf->capture ? s->len : conf->capture;
+
+	sk.conn.target = conf->target;
+	sk.conn.slot = conf->slot;
+	e.flags = REC_LISTENER | REC_FLIP;
+	e.look = LOOK_REQUEST;
+	e.ts_ns = bpf_ktime_get_ns();
+	fill_conn(skb, &sk.conn, s, DIR_IN, bpf_get_socket_cookie(skb));
+	if (emit_all(skb, &sk, &e, total) == EMIT_FULL)
+		count_lost(&sk, peek(skb, s) == LOOK_REQUEST);
+}
+
+static __always_inline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss,
+					   const struct segment *s, int dir,
+					   struct target_conf *conf)
+{
+	struct bpf_tcp_sock *tp = bpf_tcp_sock(ss);
+	struct socket *sk = bpf_sk_storage_get(&sockets, ss, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	struct direction *self, *other;
+
+	if (!sk) {
+		COUNT(conf->slot, records_lost); /* the kernel is out of memory */
+		return 0;
+	}
+	/* Not new if its owner was detached: what passed since is unknown. */
+	__builtin_memset(sk, 0, sizeof(*sk));
+	self = &sk->dir[dir];
+	other = &sk->dir[!dir];
+	fill_conn(skb, &sk->conn, s, dir, bpf_get_socket_cookie(skb));
+	adopt(skb, sk, conf);
+	/* bytes_acked counts the SYN of an active open. */
+	sk->fresh = tp && tp->bytes_received == 0 && tp->bytes_acked <= 1 &&
+		    (dir == DIR_IN || s->seq == tp->snd_una);
+	/* Not the segment's own number: an earlier one may be late. */
+	self->next = s->seq;
+	other->next = s->ack;
+	if (dir == DIR_IN && tp) {
+		self->next = READ_ONCE(tp->rcv_nxt);
+		other->next = READ_ONCE(tp->snd_nxt);
+	}
+	self->start = self->next;
+	other->start = other->next;
+	self->seen_other = other->next - 1;
+	other->seen_other = self->next - 1;
+	return sk;
+}
+
+static __always_inline void observe(struct __sk_buff *skb, int dir)
+{
+	struct target_conf *conf;
+	struct direction *self, *other;
+	struct emission e = {};
+	struct bpf_sock *ss;
+	struct socket *sk;
+	__u32 end;
+	__s32 ahead;
+
+	if (!parse_segment(skb, &e.s))
+		return;
+	conf = bpf_get_local_storage(&targets, 0);
+	ss = skb->sk;
+	if (!ss || !conf->target)
+		return;
+	sk = bpf_sk_storage_get(&sockets, ss, 0, 0);
+	if (!sk || orphaned(sk, conf)) {
+		if (!e.s.len)
+			return;
+		if (dir == DIR_IN && ss->state == BPF_TCP_LISTEN) {
+			observe_listener(skb, &e.s, conf);
+			return;
+		}
+		sk = meet(skb, ss, &e.s, dir, conf);
+		if (!sk)
+			return;
+	}
+	if (sk->speaks == SPEAKS_OTHER || !owns(skb, sk, conf))
+		return;
+
+	self = &sk->dir[dir];
+	other = &sk->dir[!dir];
+	e.dir = dir;
+	e.seq = e.s.seq;
+	e.len = e.s.len;
+	/* TCP stamps what it sends with its own monotonic clock: no second reading. */
+	e.ts_ns = dir == DIR_OUT ? skb->tstamp : 0;
+	if (!e.ts_ns)
+		e.ts_ns = bpf_ktime_get_ns();
+	if (!e.s.len) {
+		progress(skb, sk, self, &e);
+		return;
+	}
+
+	end = e.s.seq + e.s.len;
+	ahead = e.s.seq - self->next;
+	if (ahead < 0) {
+		e.flags |= REC_OLD;
+		if (dir == DIR_IN)
+			self->dup++;
+	}
+	if ((__s32)(end - self->next) > 0) {
+		if (self->seen_other != other->next) {
+			self->seen_other = other->next;
+			/* Not e.s.seq: an earlier segment may be late. */
+			self->start = self->next;
+			self->window = WINDOW_NEW;
+			self->burst = PROGRESS_BURST;
+			self->hole = 0;
+			e.flags |= REC_FLIP;
+		}
+		if (ahead > 0) {
+			self->hole = 1;
+			e.flags |= REC_HOLE;
+		}
+		self->next = end;
+		self->ts_ns = e.ts_ns;
+		self->pending = 1;
+	} else if (!self->hole) {
+		return; /* sent again: every byte has been looked at */
+	}
+	if (!capture(skb, sk, self, &e))
+		progress(skb, sk, self, &e);
+}
+
+SEC("cgroup_skb/ingress")
+int appmon_ingress(struct __sk_buff *skb)
+{
+	observe(skb, DIR_IN);
+	return 1;
+}
+
+SEC("cgroup_skb/egress")
+int appmon_egress(struct __sk_buff *skb)
+{
+	observe(skb, DIR_OUT);
+	return 1;
+}
+
+/*
+ * Read by the library when it waits for the end of a body whose last progress was held back by
+ * the rate limit and nothing has followed.
+ */
+SEC("iter/bpf_sk_storage_map")
+int appmon_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct socket *sk = ctx->value;
+	struct rec_progress r = {};
+
+	if (!ctx->sk || !sk || sk->speaks != SPEAKS_HTTP)
+		return 0;
+	for (int dir = 0; dir < 2; dir++) {
+		struct direction *self = &sk->dir[dir], *other = &sk->dir[!dir];
+
+		if (!self->pending)
+			continue;
+		self->pending = 0;
+		r.hdr.version = REC_VERSION;
+		r.hdr.kind = REC_PROGRESS;
+		r.hdr.size = sizeof(r);
+		r.conn = sk->conn;
+		r.seg.ts_ns = self->ts_ns;
+		r.seg.other_ts_ns = other->ts_ns;
+		r.seg.flags = REC_SWEPT | (dir == DIR_OUT ? REC_OUT : 0) | (sk->fresh ? REC_FRESH : 0);
+		r.seg.seq = self->next;
+		r.seg.start = self->start;
+		r.seg.other_next = other->next;
+		r.seg.lost = sk->lost;
+		r.seg.dup = self->dup;
+		bpf_seq_write(ctx->meta->seq, &r, sizeof(r));
+	}
+	return 0;
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* 4. Records into the ring. */
+#ifndef APPMON_EMIT_H
+#define APPMON_EMIT_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "look.h"
+#include "state.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 8 << 20);
+} ring SEC(".maps");
+
+/* Set when progress was held back: the reader may want a sweep. */
+volatile __u32 held_back;
+
+/*
+ * 1 while the reader sleeps without a timer. A wakeup costs the application more than everything
+ * else here together, so it is sent only then; a busy reader looks by its own timer.
+ */
+volatile __u32 reader_waits;
+
+/* Progress within this time of the last record may wait for the sweep. */
+#define PROGRESS_INTERVAL_NS 1000000
+#define PROGRESS_BURST 8
+
+static __always_inline __u64 submit_flags(void)
+{
+	if (!reader_waits)
+		return BPF_RB_NO_WAKEUP;
+	reader_waits = 0;
+	return BPF_RB_FORCE_WAKEUP;
+}
+
+/* What emit_data() is to write; on the stack because BPF functions take five arguments. */
+struct emission {
+	struct segment s;
+	__u32 seq; /* of the first byte to capture */
+	__u32 len; /* bytes from there to the end of the segment */
+	__u32 captured;
+	__u32 flags; /* REC_* */
+	__u32 dir;
+	__u32 look; /* in: required look of the first bytes, LOOK_NO: any; out: what they are */
+	__u32 part; /* number among the records that one segment takes */
+	__u32 pad;
+	__u64 ts_ns;
+};
+
+/* Results of emit_data() */
+enum { EMIT_FULL = -1, EMIT_NO_HEAD = 0, EMIT_OPEN = 1, EMIT_ENDED = 2 };
+
+static __always_inline void fill_seg(struct __sk_buff *skb, struct socket *sk, struct rec_seg *r,
+				     const struct emission *e)
+{
+	struct direction *other = &sk->dir[e->dir == DIR_OUT ? DIR_IN : DIR_OUT];
+	struct direction *self = &sk->dir[e->dir == DIR_OUT ? DIR_OUT : DIR_IN];
+	struct bpf_sock *ss = skb->sk;
+	struct bpf_tcp_sock *tp = ss ? bpf_tcp_sock(ss) : 0;
+
+	r->ts_ns = e->ts_ns;
+	r->other_ts_ns = other->ts_ns;
+	r->flags = e->flags | (e->dir == DIR_OUT ? REC_OUT : 0) | (sk->fresh ? REC_FRESH : 0) |
+		   (e->s.flags & TCP_PSH ? REC_PSH : 0) | (e->s.flags & TCP_FIN ? REC_FIN : 0) |
+		   (e->s.flags & TCP_RST ? REC_RST : 0);
+	r->seq = e->seq;
+	r->len = e->len;
+	r->start = self->start;
+	r->pad = 0;
+	r->other_next = other->next;
+	r->lost = sk->lost;
+	r->srtt_us = tp ? tp->srtt_us >> 3 : 0; /* the kernel keeps it times eight */
+	r->retrans = tp ? tp->total_retrans : 0;
+	r->dup = sk->dir[DIR_IN].dup;
+	__builtin_memset(r->tail, 0, sizeof(r->tail));
+	if (skb->len >= sizeof(r->tail))
+		bpf_skb_load_bytes(skb, skb->len - sizeof(r->tail), r->tail, sizeof(r->tail));
+	self->pending = 0;
+	self->progress_ts_ns = e->ts_ns;
+}
+
+static __always_inline void count_lost(struct socket *sk, bool request)
+{
+	__sync_fetch_and_add(&sk->lost, 1);
+	COUNT(sk->conn.slot, records_lost);
+	if (request)
+		COUNT(sk->conn.slot, requests_lost);
+}
+
+static __always_inline enum look look_of(const struct socket *sk, int dir)
+{
+	if (!sk->request_dir)
+		return LOOK_EITHER;
+	return sk->request_dir == dir + 1 ? LOOK_REQUEST : LOOK_RESPONSE;
+}
+
+/* bytes: one of REC_BYTES_*, a constant after inlining. */
+static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk,
+				      struct emission *e, const __u32 bytes)
+{
+	__u32 n = e->captured, look = LOOK_NO;
+	struct rec_data *r = bpf_ringbuf_reserve(&ring, sizeof(*r) + bytes, 0);
+	int ret = EMIT_OPEN;
+
+	if (!r)
+		return EMIT_FULL;
+	/* 1 <= n <= bytes, in a form that the verifier follows and the compiler does not undo. */
+	barrier_var(n);
+	n = ((n - 1) & (bytes - 1)) + 1;
+	if (bpf_skb_load_bytes(skb, e->s.payload + (e->seq - e->s.seq), r->bytes, n)) {
+		bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
+		return EMIT_NO_HEAD;
+	}
+	if (!e->part) {
+		look = look_at(*(__u32 *)r->bytes, n);
+		if (e->look && !(look & e->look)) {
+			bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
+			return EMIT_NO_HEAD;
+		}
+		if (look & look_of(sk, e->dir))
+			e->flags |= REC_START;
+		e->look = look;
+	}
+	/* A segment that ends with an empty line ends the head: what follows is body. */
+	if (n == e->len && n >= 4) {
+		__u32 last = n - 4;
+
+		barrier_var(last);
+		if (last <= bytes - 4 && r->bytes[last + 1] == '\n' && r->bytes[last + 3] == '\n')
+			ret = EMIT_ENDED;
+	}
+	r->hdr.version = REC_VERSION;
+	r->hdr.kind = REC_DATA;
+	r->hdr.size = sizeof(*r) + bytes;
+	r->conn = sk->conn;
+	fill_seg(skb, sk, &r->seg, e);
+	r->captured = n;
+	r->pad = 0;
+	bpf_ringbuf_submit(r, submit_flags());
+	return ret;
+}
+
+/* Not static: verified once, for any arguments. */
+__noinline int emit_data(struct __sk_buff *skb, struct socket *sk, struct emission *e)
+{
+	if (!sk || !e) /* never: asked for by the verifier */
+		return EMIT_FULL;
+	if (e->captured <= REC_BYTES_0)
+		return emit_sized(skb, sk, e, REC_BYTES_0);
+	if (e->captured <= REC_BYTES_1)
+		return emit_sized(skb, sk, e, REC_BYTES_1);
+	if (e->captured <= REC_BYTES_2)
+		return emit_sized(skb, sk, e, REC_BYTES_2);
+	if (e->captured <= REC_BYTES_3)
+		return emit_sized(skb, sk, e, REC_BYTES_3);
+	return emit_sized(skb, sk, e, REC_BYTES_4);
+}
+
+static __always_inline void emit_progress(struct __sk_buff *skb, struct socket *sk,
+					  struct emission *e)
+{
+	struct rec_progress *r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
+
+	if (!r) {
+		count_lost(sk, false);
+		return;
+	}
+	r->hdr.version = REC_VERSION;
+	r->hdr.kind = REC_PROGRESS;
+	r->hdr.size = sizeof(*r);
+	r->conn = sk->conn;
+	fill_seg(skb, sk, &r->seg, e);
+	bpf_ringbuf_submit(r, submit_flags());
+}
+
+#endif /* APPMON_EMIT_H */

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* 3. Does a segment begin like HTTP/1.x? A cheap superset: the reader parses and decides. */
+#ifndef APPMON_LOOK_H
+#define APPMON_LOOK_H
+
+#include <linux/types.h>
+#include <stdbool.h>
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define LOOK_BYTE(word, i) ((__u8)((word) >> (8 * (i))))
+#else
+#define LOOK_BYTE(word, i) ((__u8)((word) >> (24 - 8 * (i))))
+#endif
+
+enum look { LOOK_NO, LOOK_REQUEST = 1, LOOK_RESPONSE = 2, LOOK_EITHER = 3 };
+
+static __always_inline bool is_method_char(__u8 c)
+{
+	return (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
+}
+
+/*
+ * The first four bytes in memory order, n >= 1 of them valid. A request line begins
+ * with a method, which in practice is upper case; a status line with "HTTP". A server
+ * should ignore empty lines before the request line (RFC 9112 section 2.2), so those pass too.
+ * Not static: a global function is verified once, not at every place that calls it.
+ */
+__noinline int look_at(__u32 first, __u32 n)
+{
+	const __u8 b[4] = {LOOK_BYTE(first, 0), LOOK_BYTE(first, 1), LOOK_BYTE(first, 2),
+			   LOOK_BYTE(first, 3)};
+
+	if (b[0] == '\r' || b[0] == '\n')
+		return n == 1 || b[1] == '\n' || is_method_char(b[1]) ? LOOK_EITHER : LOOK_NO;
+	if (b[0] == 'H') {
+		if (n == 1)
+			return LOOK_EITHER;
+		if (b[1] == 'T') /* no registered method begins with "HT" */
+			return (n < 3 || b[2] == 'T') && (n < 4 || b[3] == 'P') ? LOOK_RESPONSE
+										: LOOK_NO;
+	}
+	if (b[0] < 'A' || b[0] > 'Z')
+		return LOOK_NO;
+	if (n > 1 && !is_method_char(b[1]))
+		return LOOK_NO;
+	if (n > 2 && !is_method_char(b[2]))
+		return LOOK_NO;
+	/* The shortest methods have three letters (GET, PUT, ACL). */
+	if (n > 3 && !is_method_char(b[3]) && b[3] != ' ')
+		return LOOK_NO;
+	return LOOK_REQUEST;
+}
+
+#endif /* APPMON_LOOK_H */

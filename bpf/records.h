@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * What the BPF programs and the library say to each other: ring records, the configuration
+ * of an attachment, kernel counters. Private to one build, never installed; the version is
+ * checked all the same. No implicit padding: compiled with -Wpadded on both sides.
+ */
+#ifndef APPMON_RECORDS_H
+#define APPMON_RECORDS_H
+
+#include <linux/types.h>
+
+#define REC_VERSION 1
+
+enum rec_kind {
+	REC_DATA = 1,    /* captured bytes of one direction */
+	REC_PROGRESS = 2 /* a direction moved on; nothing captured */
+};
+
+/* Directions, seen from the monitored socket. */
+enum { DIR_IN = 0, DIR_OUT = 1 };
+
+enum rec_flag {
+	REC_OUT = 1 << 0,      /* direction: sent by the monitored socket */
+	REC_FLIP = 1 << 1,     /* first data since the other direction had some */
+	REC_START = 1 << 2,    /* begins like a request or status line */
+	REC_FRESH = 1 << 3,    /* the connection has been followed from its first byte */
+	REC_HOLE = 1 << 4,     /* earlier bytes of this direction have not passed yet */
+	REC_OLD = 1 << 5,      /* (partly) bytes that lie below the highest seen so far */
+	REC_PSH = 1 << 6,
+	REC_FIN = 1 << 7,
+	REC_RST = 1 << 8,
+	REC_LISTENER = 1 << 9, /* met the listening socket: the connection's own does not exist yet */
+	REC_PART = 1 << 10,    /* more captured bytes of the same segment follow */
+	REC_SWEPT = 1 << 11,   /* from the sweep, not from the ring: out of order with it */
+	REC_NOT_HTTP = 1 << 12 /* given up: nothing more of this connection will come */
+};
+
+struct rec_hdr {
+	__u16 version;
+	__u16 kind;
+	__u32 size; /* of the whole record */
+};
+
+/* Whose packet it was. Family is 4 or 6; IPv4 uses the first four bytes. */
+struct rec_conn {
+	__u64 cookie;
+	__u64 cgroup_id; /* leaf */
+	__u32 target;
+	__u16 family;
+	__u16 local_port;  /* host byte order */
+	__u16 remote_port;
+	__u16 slot; /* of the target */
+	__u16 pad[2];
+	__u8 local_addr[16];
+	__u8 remote_addr[16];
+};
+
+/* Present in every record: where this direction is, and the other. */
+struct rec_seg {
+	__u64 ts_ns;      /* CLOCK_MONOTONIC: ingress: now; egress: TCP's send time */
+	__u64 other_ts_ns; /* when the other direction last had data; 0: never */
+	__u32 flags;      /* REC_* */
+	__u32 seq;        /* TCP sequence number of the first byte described */
+	__u32 len;        /* bytes described, to the segment's end, captured or not */
+	__u32 start;      /* where the message that this direction is in began */
+	__u32 pad;
+	__u32 other_next; /* the other direction's next sequence number */
+	__u32 lost;       /* records of this connection that found the ring full so far */
+	__u32 srtt_us;
+	__u32 retrans;    /* segments this host sent again so far */
+	__u32 dup;        /* segments that arrived again so far */
+	__u8 tail[8];     /* the segment's last bytes; meaningful as far as len goes */
+};
+
+struct rec_data {
+	struct rec_hdr hdr;
+	struct rec_conn conn;
+	struct rec_seg seg;
+	__u32 captured; /* bytes that follow, from seq on */
+	__u32 pad;
+	__u8 bytes[];
+};
+
+struct rec_progress {
+	struct rec_hdr hdr;
+	struct rec_conn conn;
+	struct rec_seg seg;
+};
+
+/* The bytes part of a REC_DATA has one of few sizes: reserving needs a constant. */
+#define REC_BYTES_0 256
+#define REC_BYTES_1 512
+#define REC_BYTES_2 1024
+#define REC_BYTES_3 2048
+#define REC_BYTES_4 4096
+#define REC_BYTES_MAX REC_BYTES_4
+#define CAPTURE_MAX 65536 /* most captured bytes of one message */
+
+/* One attachment: value of the cgroup storage, written by the library after the link exists. */
+struct target_conf {
+	__u64 cgroup_id; /* of the attached directory */
+	__u32 target;    /* 0: not armed yet */
+	__u32 slot;      /* index into live and counters */
+	__u32 capture;   /* bytes, see CAPTURE_MAX */
+	__u32 depth;     /* 1 + ancestor level of cgroup_id; worked out by the programs */
+};
+
+#define SLOTS 1024
+
+/* Per CPU and slot. Cold: nothing is counted on the path of a healthy exchange. */
+struct slot_counters {
+	__u64 records_lost;
+	__u64 requests_lost; /* of these, records that began a request */
+	__u64 skipped;       /* connections given up as not HTTP */
+};
+
+#endif /* APPMON_RECORDS_H */

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* 2. What the programs remember: per socket, per attachment, per CPU. */
+#ifndef APPMON_STATE_H
+#define APPMON_STATE_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "packet.h"
+#include "records.h"
+
+/*
+ * One direction of a socket. Written only by the program of that direction, read by the
+ * other: ingress runs before the socket lock is taken, at the same time as egress or in
+ * the middle of it. Two ingress runs may even race on loopback; then at worst
+ * a window is a segment off, which the reader sees from the sequence numbers.
+ */
+struct direction {
+	__u64 ts_ns;          /* of the last data */
+	__u64 progress_ts_ns; /* of the last record */
+	__u32 next;	      /* sequence number after the highest byte seen */
+	__u32 start;	      /* where the present message, and with it the window, begins */
+	__u32 seen_other;     /* the other direction's next when this one last had data */
+	__u32 dup;	      /* segments that came again */
+	__u8 window;	      /* WINDOW_* */
+	__u8 hole;	      /* bytes below next may not have passed */
+	__u8 burst;	      /* progress records left before the rate limit */
+	__u8 pending;	      /* data since the last record */
+	__u8 fin;
+	__u8 pad[3];
+};
+
+enum { WINDOW_CLOSED, WINDOW_NEW, WINDOW_HEAD };
+
+enum { SPEAKS_UNKNOWN, SPEAKS_HTTP, SPEAKS_OTHER };
+
+struct socket {
+	struct rec_conn conn;
+	struct direction dir[2];
+	__u32 capture;
+	__u32 lost;
+	__u32 depth;	   /* of the owning attachment: the innermost owns the socket */
+	__u8 speaks;	   /* SPEAKS_* */
+	__u8 fresh;	   /* followed from the first byte */
+	__u8 request_dir;  /* 1 + DIR_*; 0: unknown */
+	__u8 other_flips;  /* messages that did not begin like HTTP */
+	__u8 answered;	   /* the present request has had response bytes */
+	__u8 confirmed;	   /* a status line has been seen */
+	__u8 pad[6];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct socket);
+} sockets SEC(".maps");
+
+/* Tells a program which attachment it is running for. */
+struct {
+	__uint(type, BPF_MAP_TYPE_CGROUP_STORAGE);
+	__type(key, __u64);
+	__type(value, struct target_conf);
+} targets SEC(".maps");
+
+/* Slot -> target id that uses it now: tells whether a socket's owner is still attached. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SLOTS);
+	__type(key, __u32);
+	__type(value, __u32);
+} live SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SLOTS);
+	__type(key, __u32);
+	__type(value, struct slot_counters);
+} counters SEC(".maps");
+
+#define COUNT(slot_, member) \
+	do { \
+		__u32 key_ = (slot_); \
+		struct slot_counters *c_ = bpf_map_lookup_elem(&counters, &key_); \
+		/* Atomic although per CPU: a softirq may interrupt an egress run. */ \
+		if (c_) \
+			__sync_fetch_and_add(&c_->member, 1); \
+	} while (0)
+
+/* The level of the attached cgroup above the packet's leaf; the root is 0. */
+static __always_inline __u32 attachment_depth(struct __sk_buff *skb, struct target_conf *conf)
+{
+	if (conf->depth)
+		return conf->depth;
+	for (int level = 0; level < 32; level++) {
+		__u64 id = bpf_skb_ancestor_cgroup_id(skb, level);
+
+		if (!id)
+			break;
+		if (id == conf->cgroup_id) {
+			conf->depth = level + 1;
+			break;
+		}
+	}
+	return conf->depth;
+}
+
+static __always_inline void adopt(struct __sk_buff *skb, struct socket *sk,
+				  struct target_conf *conf)
+{
+	sk->conn.target = conf->target;
+	sk->conn.slot = conf->slot;
+	sk->capture = conf->capture;
+	sk->depth = attachment_depth(skb, conf);
+}
+
+/* The owner is not this attachment and no other one either: it was detached. */
+static __always_inline bool orphaned(struct socket *sk, struct target_conf *conf)
+{
+	__u32 *id, slot = sk->conn.slot;
+
+	if (sk->conn.target == conf->target)
+		return false;
+	id = bpf_map_lookup_elem(&live, &slot);
+	return !id || *id != sk->conn.target;
+}
+
+/*
+ * With nested attachments the program runs once for each, innermost first, and the
+ * innermost owns the socket.
+ */
+static __always_inline bool owns(struct __sk_buff *skb, struct socket *sk,
+				 struct target_conf *conf)
+{
+	if (sk->conn.target == conf->target)
+		return true;
+	if (sk->depth >= attachment_depth(skb, conf))
+		return false;
+	adopt(skb, sk, conf);
+	return true;
+}
+
+static __always_inline void fill_conn(struct __sk_buff *skb, struct rec_conn *conn,
+				      const struct segment *s, int dir, __u64 cookie)
+{
+	__u8 *src = dir == DIR_OUT ? conn->local_addr : conn->remote_addr;
+	__u8 *dst = dir == DIR_OUT ? conn->remote_addr : conn->local_addr;
+	__be16 port[2] = {};
+
+	/* From the packet, not the socket: a v4-mapped socket speaks IPv4 on the wire. */
+	if (s->family == 4) {
+		bpf_skb_load_bytes(skb, 12, src, 4);
+		bpf_skb_load_bytes(skb, 16, dst, 4);
+	} else {
+		bpf_skb_load_bytes(skb, 8, src, 16);
+		bpf_skb_load_bytes(skb, 24, dst, 16);
+	}
+	bpf_skb_load_bytes(skb, s->tcp, port, sizeof(port));
+	conn->local_port = bpf_ntohs(port[dir == DIR_OUT ? 0 : 1]);
+	conn->remote_port = bpf_ntohs(port[dir == DIR_OUT ? 1 : 0]);
+	conn->family = s->family;
+	conn->cookie = cookie;
+	conn->cgroup_id = bpf_skb_cgroup_id(skb);
+}
+
+#endif /* APPMON_STATE_H */

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Events and the summary as JSON, one object per line. */
+#ifndef APPMON_CLI_JSON_H
+#define APPMON_CLI_JSON_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include <appmon/appmon.h>
+
+#include "summary.h"
+
+struct json_object;
+
+void json_event(FILE *out, const struct appmon_event *ev);
+void json_summary(FILE *out, const struct summary *summary, const struct appmon_stats *stats,
+		  uint64_t capabilities);
+
+/*
+ * Writes the object as one line and frees it. The line is ASCII (RFC 8259 allows
+ * every character to be escaped): no byte from the network can steer a terminal.
+ */
+void json_write_line(FILE *out, struct json_object *object);
+
+#endif /* APPMON_CLI_JSON_H */

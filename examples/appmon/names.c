@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "names.h"
+
+#include <stddef.h>
+
+#include <appmon/appmon.h>
+
+const struct bit_name flag_names[] = {
+	{APPMON_EVF_NO_RESPONSE, "no_response", "no response"},
+	{APPMON_EVF_RESET_BY_PEER, "reset_by_peer", "reset by peer"},
+	{APPMON_EVF_RESET_BY_US, "reset_by_us", "reset by us"},
+	{APPMON_EVF_TRUNCATED, "truncated", "head truncated"},
+	{APPMON_EVF_MID_MESSAGE, "mid_message", "seen from the middle"},
+	{APPMON_EVF_GAP, "gap", "gap"},
+	{APPMON_EVF_UPGRADED, "upgraded", "upgraded"},
+	{APPMON_EVF_KEEP_ALIVE, "keep_alive", "keep-alive"},
+	{APPMON_EVF_PIPELINED, "pipelined", "pipelined"},
+	{APPMON_EVF_CHUNKED_REQUEST, "chunked_request", "chunked request"},
+	{APPMON_EVF_CHUNKED_RESPONSE, "chunked_response", "chunked response"},
+	{APPMON_EVF_EARLY_RESPONSE, "early_response", "early response"},
+	{APPMON_EVF_CONTINUED, "continued", "1xx before"},
+	{APPMON_EVF_AMBIGUOUS, "ambiguous", "ambiguous framing"},
+	{APPMON_EVF_INFERRED_END, "inferred_end", "end inferred"},
+	{0, NULL, NULL},
+};
+
+const struct bit_name capability_names[] = {
+	{APPMON_CAP_CAPTURE, "capture", "capture of HTTP exchanges at a cgroup's sockets"},
+	{APPMON_CAP_SWEEP, "sweep", "the end of every long body is reported at once"},
+	{APPMON_CAP_IDENTITY, "identity", "pid, tid and command of the socket's owner"},
+	{0, NULL, NULL},
+};
+
+const char *role_name(uint32_t role)
+{
+	switch (role) {
+	case APPMON_ROLE_SERVER:
+		return "server";
+	case APPMON_ROLE_CLIENT:
+		return "client";
+	default:
+		return "unknown";
+	}
+}
+
+const char *protocol_name(uint32_t protocol)
+{
+	return protocol == APPMON_PROTO_HTTP1 ? "http1" : "unknown";
+}

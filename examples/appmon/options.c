@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "options.h"
+
+#include <string.h>
+
+#include "text.h"
+
+/* Keys without a short option. */
+enum {
+	KEY_STATUS = 0x100,
+	KEY_SLOWER,
+	KEY_PATH,
+	KEY_ROLE,
+	KEY_METHOD,
+	KEY_JSON,
+	KEY_COLOR,
+	KEY_COUNT,
+	KEY_DURATION,
+	KEY_HEADER,
+	KEY_NO_QUERY,
+	KEY_CAPTURE,
+	KEY_RING,
+	KEY_MEMORY,
+	KEY_TIMEOUT
+};
+
+static const struct argp_option argp_options[] = {
+	{.doc = "Which requests are shown (all conditions must hold):", .group = 2},
+	{"status", KEY_STATUS, "LIST", 0,
+	 "Response status: 404, 5xx, none (no response came), or several with commas", 0},
+	{"slower", KEY_SLOWER, "TIME", 0, "Took TIME or longer: 100ms, 1.5s (ns, us, ms, s)", 0},
+	{"path", KEY_PATH, "PREFIX", 0, "The path begins with PREFIX", 0},
+	{"role", KEY_ROLE, "ROLE", 0,
+	 "server: requests that came in; client: requests that were sent", 0},
+	{"method", KEY_METHOD, "LIST", 0, "Request method: GET, or several with commas", 0},
+
+	{.doc = "Output:", .group = 3},
+	{"json", KEY_JSON, NULL, 0, "One JSON object per line; the last one is the summary", 0},
+	{"output", 'o', "FILE", 0, "Write to FILE instead of standard output", 0},
+	{"quiet", 'q', NULL, 0, "Show the summary only", 0},
+	{"color", KEY_COLOR, "WHEN", 0,
+	 "auto (the default: on a terminal, unless NO_COLOR is set), always or never", 0},
+	{"count", KEY_COUNT, "N", 0, "End after N requests were shown", 0},
+	{"duration", KEY_DURATION, "SECS", 0, "End after this time", 0},
+	{"verbose", 'v', NULL, 0, "The library's log to standard error; twice: more of it", 0},
+
+	{.doc = "Capture:", .group = 4},
+	{"header", KEY_HEADER, "NAME", 0,
+	 "Keep this header field too (with --json; repeatable). Kept anyway: content-type, "
+	 "user-agent, x-request-id, traceparent, tracestate, x-forwarded-for",
+	 0},
+	{"no-query", KEY_NO_QUERY, NULL, 0, "Never keep the query part of a request target", 0},
+	{"capture", KEY_CAPTURE, "BYTES", 0,
+	 "Most bytes of a message's head to capture, 128 to 64K (default 4K)", 0},
+	{"ring", KEY_RING, "BYTES", 0,
+	 "Size of the kernel's ring buffer: a power of two, 4K to 1G (default 8M)", 0},
+	{"memory", KEY_MEMORY, "BYTES", 0,
+	 "Most memory for the state of connections, from 64K (default 64M)", 0},
+	{"timeout", KEY_TIMEOUT, "SECS", 0,
+	 "Report an exchange that was silent for this long as ended (default 300)", 0},
+	{0},
+};
+
+/* argp_error() ends the program. */
+static uint32_t size_or_error(struct argp_state *state, const char *option, const char *arg)
+{
+	uint64_t bytes = 0;
+
+	if (parse_size(arg, UINT32_MAX, &bytes) < 0)
+		argp_error(state, "--%s: '%s' is no size such as 4096, 64K or 8M", option, arg);
+	return (uint32_t)bytes;
+}
+
+static uint64_t duration_or_error(struct argp_state *state, const char *option, const char *arg,
+				  uint64_t default_unit_ns)
+{
+	uint64_t ns = 0;
+
+	if (parse_duration(arg, default_unit_ns, &ns) < 0)
+		argp_error(state, "--%s: '%s' is no time such as 100ms or 1.5s", option, arg);
+	return ns;
+}
+
+static void add_header(struct argp_state *state, struct options *options, const char *name)
+{
+	if (options->header_count == OPTIONS_MAX_HEADERS)
+		argp_error(state, "--header: at most %d names", OPTIONS_MAX_HEADERS);
+	if (*name == '\0')
+		argp_error(state, "--header: the name is empty");
+	options->headers[options->header_count++] = name;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct options *options = state->input;
+	uint64_t ns;
+
+	switch (key) {
+	case KEY_STATUS:
+		if (filter_add_status(&options->filter, arg) < 0)
+			argp_error(state, "--status: '%s' is not like 5xx, 404 or 4xx,none", arg);
+		break;
+	case KEY_SLOWER:
+		options->filter.slower_ns = duration_or_error(state, "slower", arg, 0);
+		break;
+	case KEY_PATH:
+		options->filter.path = arg;
+		break;
+	case KEY_ROLE:
+		if (strcmp(arg, "server") == 0)
+			options->filter.role = APPMON_ROLE_SERVER;
+		else if (strcmp(arg, "client") == 0)
+			options->filter.role = APPMON_ROLE_CLIENT;
+		else
+			argp_error(state, "--role: '%s' is neither server nor client", arg);
+		break;
+	case KEY_METHOD:
+		options->filter.methods = arg;
+		break;
+	case KEY_JSON:
+		options->json = true;
+		break;
+	case 'o':
+		options->output = arg;
+		break;
+	case 'q':
+		options->quiet = true;
+		break;
+	case KEY_COLOR:
+		if (strcmp(arg, "auto") == 0)
+			options->color = COLOR_AUTO;
+		else if (strcmp(arg, "always") == 0)
+			options->color = COLOR_ALWAYS;
+		else if (strcmp(arg, "never") == 0)
+			options->color = COLOR_NEVER;
+		else
+			argp_error(state, "--color: '%s' is not auto, always or never", arg);
+		break;
+	case KEY_COUNT:
+		if (parse_count(arg, UINT64_MAX, &options->count) < 0)
+			argp_error(state, "--count: '%s' is no number above 0", arg);
+		break;
+	case KEY_DURATION:
+		options->duration_ns = duration_or_error(state, "duration", arg, NSEC_PER_SEC);
+		break;
+	case 'v':
+		options->log_level = options->log_level ? APPMON_LOG_DEBUG : APPMON_LOG_INFO;
+		break;
+	case KEY_HEADER:
+		add_header(state, options, arg);
+		break;
+	case KEY_NO_QUERY:
+		options->flags |= APPMON_OPEN_DROP_QUERY;
+		break;
+	case KEY_CAPTURE:
+		options->capture_bytes = size_or_error(state, "capture", arg);
+		break;
+	case KEY_RING:
+		options->ring_bytes = size_or_error(state, "ring", arg);
+		break;
+	case KEY_MEMORY:
+		if (parse_size(arg, UINT64_MAX, &options->memory_limit) < 0)
+			argp_error(state, "--memory: '%s' is no size such as 64K or 8M", arg);
+		break;
+	case KEY_TIMEOUT:
+		ns = duration_or_error(state, "timeout", arg, NSEC_PER_SEC);
+		if (ns < NSEC_PER_MSEC || ns / NSEC_PER_MSEC >= UINT32_MAX)
+			argp_error(state, "--timeout: '%s' is not from 1ms to 49 days", arg);
+		options->exchange_timeout_ms = (uint32_t)(ns / NSEC_PER_MSEC);
+		break;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	return 0;
+}
+
+const struct argp options_argp = {.options = argp_options, .parser = parse};

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The options that `appmon watch` and `appmon run` share. */
+#ifndef APPMON_CLI_OPTIONS_H
+#define APPMON_CLI_OPTIONS_H
+
+#include <argp.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "filter.h"
+
+#define OPTIONS_MAX_HEADERS 64
+
+enum color { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
+
+struct options {
+	struct filter filter;
+
+	bool json;
+	bool quiet;
+	enum color color;
+	const char *output; /* NULL: stdout */
+	uint64_t count;	    /* 0: no end */
+	uint64_t duration_ns;
+
+	uint64_t memory_limit;
+	uint32_t flags; /* APPMON_OPEN_* */
+	uint32_t ring_bytes;
+	uint32_t capture_bytes;
+	uint32_t exchange_timeout_ms;
+	uint32_t log_level; /* 0: no log */
+	uint32_t header_count;
+	const char *headers[OPTIONS_MAX_HEADERS];
+};
+
+/* For argp's children; the input is a struct options. */
+extern const struct argp options_argp;
+
+#endif /* APPMON_CLI_OPTIONS_H */

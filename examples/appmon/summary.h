@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What is added up over the events that were shown. */
+#ifndef APPMON_CLI_SUMMARY_H
+#define APPMON_CLI_SUMMARY_H
+
+#include <stdint.h>
+
+#include "histogram.h"
+
+struct summary {
+	uint64_t requests;
+	uint64_t errors; /* 5xx, or no response */
+	struct histogram durations;
+};
+
+#endif /* APPMON_CLI_SUMMARY_H */

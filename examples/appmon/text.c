@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "text.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <langinfo.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <wchar.h>
+
+size_t utf8_decode(const char *s, size_t len, uint32_t *ret_char)
+{
+	/* The smallest character that needs this many bytes: less is an overlong form. */
+	static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
+	const unsigned char *p = (const unsigned char *)s;
+	size_t need;
+	uint32_t c;
+
+	if (len == 0)
+		return 0;
+	if (p[0] < 0x80) {
+		*ret_char = p[0];
+		return 1;
+	}
+	if (p[0] >= 0xc2 && p[0] <= 0xdf) {
+		need = 2;
+		c = p[0] & 0x1f;
+	} else if (p[0] >= 0xe0 && p[0] <= 0xef) {
+		need = 3;
+		c = p[0] & 0x0f;
+	} else if (p[0] >= 0xf0 && p[0] <= 0xf4) {
+		need = 4;
+		c = p[0] & 0x07;
+	} else {
+		return 0;
+	}
+	if (len < need)
+		return 0;
+	for (size_t i = 1; i < need; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | (p[i] & 0x3f);
+	}
+	if (c < smallest[need] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+		return 0;
+	*ret_char = c;
+	return need;
+}
+
+/* Characters that turn the direction of the text around them (Unicode Bidi_Control). */
+static bool is_bidi_control(uint32_t c)
+{
+	return c == 0x061c || c == 0x200e || c == 0x200f || (c >= 0x202a && c <= 0x202e) ||
+	       (c >= 0x2066 && c <= 0x2069);
+}
+
+/* Columns of a character that may go to a terminal as it is; 0: escape it. */
+static size_t visible_width(uint32_t c)
+{
+	int width;
+
+	if (c < 0x80)
+		/* The backslash too, else an escape could be forged. */
+		return c >= 0x20 && c < 0x7f && c != '\\';
+	if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0 || is_bidi_control(c))
+		return 0;
+	/* No C1 control and nothing invisible has a positive width. */
+	width = wcwidth((wchar_t)c);
+	return width > 0 ? (size_t)width : 0;
+}
+
+size_t put_escaped(FILE *out, const char *s, size_t len, size_t max_columns)
+{
+	size_t columns = 0;
+
+	while (len > 0) {
+		uint32_t c;
+		size_t n = utf8_decode(s, len, &c);
+		size_t width = n > 0 ? visible_width(c) : 0;
+		bool escape = width == 0;
+
+		if (n == 0)
+			n = 1;
+		if (escape)
+			width = 4 * n;
+		if (width > max_columns - columns)
+			break;
+		columns += width;
+		if (out && escape) {
+			for (size_t i = 0; i < n; i++)
+				fprintf(out, "\\x%02x", (unsigned char)s[i]);
+		} else if (out) {
+			fwrite(s, 1, n, out);
+		}
+		s += n;
+		len -= n;
+	}
+	return columns;
+}
+
+/* Three significant digits, or more where the unit is the largest one. */
+static const char *format_unit(double value, const char *unit, char *buf)
+{
+	int decimals = value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
+
+	snprintf(buf, TEXT_UNIT_SIZE, "%.*f%s", decimals, value, unit);
+	return buf;
+}
+
+const char *format_duration(uint64_t ns, char *buf)
+{
+	double value = (double)ns;
+
+	if (ns < 1000) {
+		snprintf(buf, TEXT_UNIT_SIZE, "%uns", (unsigned)ns);
+		return buf;
+	}
+	if (value < 999.5e3)
+		return format_unit(value / 1e3, "us", buf);
+	if (value < 999.5e6)
+		return format_unit(value / 1e6, "ms", buf);
+	return format_unit(value / 1e9, "s", buf);
+}
+
+const char *format_bytes(uint64_t bytes, char *buf)
+{
+	double value = (double)bytes;
+
+	if (bytes < 1000) {
+		snprintf(buf, TEXT_UNIT_SIZE, "%uB", (unsigned)bytes);
+		return buf;
+	}
+	if (value < 999.5e3)
+		return format_unit(value / 1e3, "kB", buf);
+	if (value < 999.5e6)
+		return format_unit(value / 1e6, "MB", buf);
+	return format_unit(value / 1e9, "GB", buf);
+}
+
+int parse_duration(const char *text, uint64_t default_unit_ns, uint64_t *ret_ns)
+{
+	double unit, value;
+	char *end;
+
+	if (!isdigit((unsigned char)*text) && *text != '.')
+		return -EINVAL;
+	value = strtod(text, &end);
+	if (end == text)
+		return -EINVAL;
+	if (strcmp(end, "ns") == 0)
+		unit = 1;
+	else if (strcmp(end, "us") == 0)
+		unit = 1e3;
+	else if (strcmp(end, "ms") == 0)
+		unit = 1e6;
+	else if (strcmp(end, "s") == 0)
+		unit = 1e9;
+	else if (*end == '\0' && default_unit_ns > 0)
+		unit = (double)default_unit_ns;
+	else
+		return -EINVAL;
+	value *= unit;
+	/* A hundred years are enough, and leave room for sums. */
+	if (!isfinite(value) || value < 1 || value > 3.2e18)
+		return -EINVAL;
+	*ret_ns = (uint64_t)value;
+	return 0;
+}
+
+int parse_size(const char *text, uint64_t max, uint64_t *ret_bytes)
+{
+	unsigned shift = 0;
+	uint64_t value;
+	char *end;
+
+	if (!isdigit((unsigned char)*text))
+		return -EINVAL;
+	errno = 0;
+	value = strtoull(text, &end, 10);
+	if (errno != 0)
+		return -EINVAL;
+	if (*end == 'K' || *end == 'k')
+		shift = 10;
+	else if (*end == 'M')
+		shift = 20;
+	else if (*end == 'G')
+		shift = 30;
+	if (shift > 0)
+		end++;
+	if (*end != '\0' || value == 0 || value > max >> shift)
+		return -EINVAL;
+	*ret_bytes = value << shift;
+	return 0;
+}
+
+int parse_count(const char *text, uint64_t max, uint64_t *ret_count)
+{
+	uint64_t value;
+	char *end;
+
+	if (!isdigit((unsigned char)*text))
+		return -EINVAL;
+	errno = 0;
+	value = strtoull(text, &end, 10);
+	if (errno != 0 || *end != '\0' || value == 0 || value > max)
+		return -EINVAL;
+	*ret_count = value;
+	return 0;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Prints every HTTP request of a cgroup: sudo ./minimal /sys/fs/cgroup/system.slice */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include <appmon/appmon.h>
+
+static struct appmon *mon;
+static volatile sig_atomic_t stop;
+
+static void on_signal(int signal)
+{
+	(void)signal;
+	stop = 1;
+	appmon_wakeup(mon);
+}
+
+/* The strings are bytes from the network: a real program escapes them before it prints. */
+static int on_event(void *ctx, const struct appmon_event *ev)
+{
+	(void)ctx;
+	printf("%.*s %.*s %u %.3f ms\n", (int)ev->method_name.len, ev->method_name.data,
+	       (int)ev->path.len, ev->path.data, ev->status, (double)ev->duration_ns / 1e6);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	char error[256] = "";
+	struct appmon_opts opts = {.size = sizeof(opts),
+				   .event_fn = on_event,
+				   .error_text = error,
+				   .error_text_size = sizeof(error)};
+	int ret;
+
+	if (argc != 2) {
+		fprintf(stderr, "usage: %s CGROUP-DIRECTORY\n", argv[0]);
+		return 2;
+	}
+	ret = appmon_open(&mon, &opts);
+	if (ret < 0) {
+		fprintf(stderr, "%s\n", error);
+		return 1;
+	}
+	signal(SIGINT, on_signal);
+	ret = appmon_attach_cgroup(mon, argv[1], NULL, NULL);
+	while (ret >= 0 && !stop) {
+		ret = appmon_poll(mon, -1, 0);
+		fflush(stdout);
+		if (ret == -EINTR)
+			ret = 0;
+	}
+	if (ret < 0)
+		fprintf(stderr, "%s\n", appmon_last_error(mon));
+	signal(SIGINT, SIG_DFL);
+	appmon_close(mon);
+	return ret < 0;
+}

@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * libappmon: every HTTP request that a Linux workload serves or sends, seen
+ * from outside through eBPF. See appmon(7) for the concepts.
+ *
+ * Errors   Functions that return int return >= 0 or a negative errno value.
+ *          errno itself is not part of the interface. On failure no output
+ *          parameter is written. appmon_last_error() has a sentence for people.
+ * Threads  One thread at a time may use a handle; distinct handles are
+ *          independent and the library has no mutable global state. Only
+ *          appmon_wakeup() may be called from any thread or signal handler.
+ *          The library starts no threads, installs no signal handlers, writes
+ *          to no stdio stream and changes no rlimit or environment variable.
+ * fork()   In a child every call on an inherited handle returns -ECHILD, except
+ *          appmon_close(), which frees the child's copy and leaves the parent's
+ *          attachments alone.
+ * Structs  The first member is "size": set it to sizeof(the struct). In: 0 in any
+ *          other member means the default; members that this library does not
+ *          know must be 0, else -E2BIG. Out: the library writes the members that
+ *          fit into "size" and sets "size" to the number of bytes it filled.
+ *          Structs grow at the end only; every constant keeps its value.
+ */
+#ifndef APPMON_APPMON_H
+#define APPMON_APPMON_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <appmon/version.h>
+
+#ifndef APPMON_API
+#define APPMON_API __attribute__((visibility("default")))
+#endif
+
+/* True if the producer of *p (an older library, or an older host) knew member m. */
+#define APPMON_HAS(p, type, m) ((p)->size >= offsetof(type, m) + sizeof((p)->m))
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One monitor: its BPF programs and maps, its ring buffer, its attachments. */
+struct appmon;
+
+/* ---- Constants. Values are ABI: never renumbered, never reused. ---------- */
+
+/* appmon_event.protocol. Expect values unknown to you. */
+enum {
+	APPMON_PROTO_UNKNOWN = 0,
+	APPMON_PROTO_HTTP1 = 1 /* HTTP/1.0 and HTTP/1.1, RFC 9112 */
+};
+
+/* appmon_event.role: what the monitored socket was in this exchange. */
+enum {
+	APPMON_ROLE_UNKNOWN = 0,
+	APPMON_ROLE_SERVER = 1, /* the request arrived on it */
+	APPMON_ROLE_CLIENT = 2	/* the request was sent from it */
+};
+
+/* appmon_event.method: http.request.method (RFC 9110 section 9, RFC 5789). */
+enum {
+	APPMON_METHOD_UNKNOWN = 0, /* no request line was seen */
+	APPMON_METHOD_OTHER = 1,   /* a token not listed here: see method_name */
+	APPMON_METHOD_GET = 2,
+	APPMON_METHOD_HEAD = 3,
+	APPMON_METHOD_POST = 4,
+	APPMON_METHOD_PUT = 5,
+	APPMON_METHOD_DELETE = 6,
+	APPMON_METHOD_CONNECT = 7,
+	APPMON_METHOD_OPTIONS = 8,
+	APPMON_METHOD_TRACE = 9,
+	APPMON_METHOD_PATCH = 10
+};
+
+/* appmon_event.end: why the exchange is over. */
+enum {
+	APPMON_END_COMPLETE = 0,      /* the last byte of the response was seen */
+	APPMON_END_CLOSED = 1,	      /* the connection closed (FIN) before that */
+	APPMON_END_RESET_BY_PEER = 2, /* an RST arrived before that */
+	APPMON_END_RESET_BY_US = 3,   /* an RST was sent before that */
+	APPMON_END_TIMEOUT = 4,	      /* nothing for exchange_timeout_ms */
+	APPMON_END_GAP = 5,	      /* bytes were missed: the rest cannot be told */
+	APPMON_END_UPGRADED = 6	      /* became a tunnel (101, or 2xx to CONNECT) */
+};
+
+/* appmon_event.flags */
+#define APPMON_EVF_NO_RESPONSE UINT64_C(0x1)   /* no final response was seen */
+#define APPMON_EVF_RESET_BY_PEER UINT64_C(0x2) /* an RST arrived */
+#define APPMON_EVF_RESET_BY_US UINT64_C(0x4)   /* an RST was sent */
+#define APPMON_EVF_TRUNCATED UINT64_C(0x8)     /* a head was longer than the capture limit: */
+					       /* headers after it are missing */
+#define APPMON_EVF_MID_MESSAGE UINT64_C(0x10)  /* the capture began inside the exchange */
+#define APPMON_EVF_GAP UINT64_C(0x20)	       /* bytes of this exchange were missed */
+#define APPMON_EVF_UPGRADED UINT64_C(0x40)     /* the connection is a tunnel from here on */
+#define APPMON_EVF_KEEP_ALIVE UINT64_C(0x80)   /* both sides let the connection persist */
+#define APPMON_EVF_PIPELINED UINT64_C(0x100)   /* sent before an earlier response was complete */
+#define APPMON_EVF_CHUNKED_REQUEST UINT64_C(0x200)
+#define APPMON_EVF_CHUNKED_RESPONSE UINT64_C(0x400)
+#define APPMON_EVF_EARLY_RESPONSE UINT64_C(0x800) /* the response began before the request ended   \
+						   */
+#define APPMON_EVF_CONTINUED UINT64_C(0x1000)	  /* a 1xx response came before the final one */
+#define APPMON_EVF_AMBIGUOUS UINT64_C(0x2000)	  /* conflicting framing (Content-Length with */
+/* Transfer-Encoding, or two lengths) */
+#define APPMON_EVF_INFERRED_END UINT64_C(0x4000) /* the end of a body was inferred, not counted:   \
+						  */
+/* chunked beyond the captured bytes */
+#define APPMON_EVF_MALFORMED UINT64_C(0x8000) /* answered, but the request could not be parsed */
+
+/* appmon_stats.dropped[]: why an exchange that was seen has no event. */
+enum {
+	APPMON_DROP_RING_FULL = 0, /* the host did not read fast enough */
+	APPMON_DROP_MEMORY = 1,	   /* memory_limit reached */
+	APPMON_DROP_GAP = 2,	   /* a message could not be assembled: bytes missed */
+	APPMON_DROP_TRUNCATED = 3, /* the request line alone exceeds the capture limit */
+	APPMON_DROP_PARSE = 4,	   /* began like HTTP but is malformed */
+	APPMON_DROP_DETACHED = 5,  /* its target was detached meanwhile */
+	APPMON_DROP_ORPHAN = 6, /* a response whose request was not seen and cannot be reported */
+	APPMON_DROP_MAX = 16	/* length of the array; the rest is 0 */
+};
+
+/* appmon_log_fn level */
+enum { APPMON_LOG_ERROR = 1, APPMON_LOG_WARN = 2, APPMON_LOG_INFO = 3, APPMON_LOG_DEBUG = 4 };
+
+/* appmon_opts.flags */
+#define APPMON_OPEN_DROP_QUERY UINT32_C(0x1) /* never keep the query part of a target */
+
+/* appmon_capabilities.supported: what this kernel gives. */
+#define APPMON_CAP_CAPTURE UINT64_C(0x1)  /* cgroup_skb with socket storage: the core */
+#define APPMON_CAP_SWEEP UINT64_C(0x2)	  /* iter/bpf_sk_storage_map: the end of a long body is */
+					  /* reported at once even if its signal was rate-limited */
+#define APPMON_CAP_IDENTITY UINT64_C(0x4) /* pid, tid and comm are filled in */
+
+/* ---- Data ---------------------------------------------------------------- */
+
+/*
+ * Bytes from the network: any value may occur, escape before printing. data is
+ * never NULL and data[len] is '\0'; len does not count it. An absent value has
+ * len 0. Valid as long as the struct that holds it.
+ */
+struct appmon_str {
+	const char *data;
+	uint32_t len;
+	uint32_t truncated; /* 1: the capture limit cut it off */
+};
+
+/* One address and port. A v4-mapped IPv6 socket is reported as IPv4. */
+struct appmon_endpoint {
+	uint16_t family; /* 4, 6, or 0 when unknown */
+	uint16_t port;	 /* host byte order */
+	uint32_t reserved;
+	uint8_t addr[16]; /* network byte order; IPv4 uses the first 4 bytes */
+};
+
+/* A header field that was asked for. Repeated fields appear repeatedly. */
+struct appmon_header {
+	struct appmon_str name;	 /* lower case */
+	struct appmon_str value; /* without surrounding white space */
+	uint32_t response;	 /* 0: of the request, 1: of the response */
+	uint32_t reserved;
+};
+
+/*
+ * One exchange: a request and its response, or what was seen of them.
+ *
+ * Borrowed: valid until the callback returns, or in pull mode until the next
+ * appmon_next(), appmon_poll(), appmon_detach() or appmon_close(). Names in
+ * parentheses are OpenTelemetry's.
+ */
+struct appmon_event {
+	uint32_t size;	   /* bytes of this struct that the library filled */
+	uint32_t protocol; /* APPMON_PROTO_* (network.protocol.name) */
+	uint64_t flags;	   /* APPMON_EVF_* */
+	uint32_t role;	   /* APPMON_ROLE_* */
+	uint32_t end;	   /* APPMON_END_* */
+
+	uint32_t target_id; /* as returned by appmon_attach_cgroup() */
+	uint32_t reserved0;
+	uint64_t cgroup_id; /* leaf cgroup of the socket: inode of its cgroup v2 directory */
+
+	uint64_t connection_id; /* socket cookie: unique per boot (SO_COOKIE, Linux 4.12) */
+	uint64_t ordinal;	/* 1 for the first exchange seen on the connection */
+
+	/* CLOCK_MONOTONIC, nanoseconds, taken where bytes reach or leave the TCP
+	 * stack; 0: not seen. appmon_realtime_ns() converts to wall time. */
+	uint64_t request_start_ns;  /* first byte of the request */
+	uint64_t request_end_ns;    /* last byte of the request */
+	uint64_t response_start_ns; /* first byte of the final response */
+	uint64_t response_end_ns;   /* last byte of the final response */
+	/* Derived; 0 where one end is missing. */
+	uint64_t duration_ns; /* request_start to response_end (http.server.request.duration) */
+	uint64_t request_ns;  /* request_start to request_end */
+	uint64_t wait_ns;     /* request_end to response_start; 0 for an early response */
+	uint64_t response_ns; /* response_start to response_end */
+
+	/* Bytes of the TCP stream: no headers of TCP or IP, each byte once. */
+	uint64_t request_head_bytes;
+	uint64_t request_body_bytes;  /* as transferred: with chunk framing (http.request.body.size)
+				       */
+	uint64_t response_head_bytes; /* of the final response */
+	uint64_t response_body_bytes; /* as transferred (http.response.body.size) */
+	int64_t request_content_length;	 /* declared; -1: none */
+	int64_t response_content_length; /* declared; -1: none */
+
+	uint32_t method;	       /* APPMON_METHOD_* */
+	uint32_t request_http_version; /* 10: HTTP/1.0, 11: HTTP/1.1, 0: unknown */
+	uint32_t response_http_version;
+	uint32_t status;       /* http.response.status_code; 0: none */
+	uint32_t status_class; /* status / 100 (RFC 9110 section 15); 0: none */
+
+	uint32_t srtt_us; /* TCP's smoothed round-trip time at the end, microseconds; 0: unknown */
+	uint32_t retransmits;	   /* segments this host sent again during the exchange */
+	uint32_t peer_retransmits; /* segments that arrived again during the exchange */
+
+	/* Reserved for the owner of the socket: 0 and "" until APPMON_CAP_IDENTITY. */
+	uint32_t pid;
+	uint32_t tid;
+	struct appmon_str comm;
+
+	struct appmon_endpoint local;
+	struct appmon_endpoint remote;
+
+	struct appmon_str target_name; /* the name given at attach */
+	void *target_user;	       /* the pointer given at attach */
+
+	const struct appmon_header *headers; /* header_count of them; NULL if 0 */
+	struct appmon_str method_name;	     /* as sent */
+	struct appmon_str request_target;    /* as sent (RFC 9112 section 3.2); query per options */
+	struct appmon_str path;		     /* path of it (url.path); "" for CONNECT */
+	struct appmon_str query;	     /* after '?' (url.query) */
+	struct appmon_str authority;	     /* of an absolute or CONNECT target, else Host */
+					     /* (server.address and server.port) */
+	struct appmon_str reason;	     /* reason phrase of the status line */
+	uint32_t header_count;
+	uint32_t reserved1;
+};
+
+/*
+ * Receives one event.
+ *  Lifetime   ev and all it points to are valid until the callback returns.
+ *  Return     0: go on. > 0: stop; appmon_poll() returns the number of events
+ *             delivered so far. < 0: stop; appmon_poll() returns this value. The
+ *             event counts as delivered in every case.
+ *  Reserved   Return only 0, 1 or a negative errno value: others may get a meaning.
+ *  Inside     Allowed: attach, detach (also of the event's own target), stats,
+ *             capabilities, wakeup, last_error and all helpers. appmon_poll(),
+ *             appmon_next() and appmon_close() return -EBUSY. Do not longjmp or
+ *             unwind through the library.
+ */
+typedef int (*appmon_event_fn)(void *ctx, const struct appmon_event *ev);
+
+/* Receives one line of log: UTF-8 without newline, borrowed, on the calling thread. */
+typedef void (*appmon_log_fn)(void *ctx, int level, const char *line);
+
+struct appmon_opts {
+	uint32_t size;
+	uint32_t flags;		/* APPMON_OPEN_* */
+	uint64_t memory_limit;	/* bytes of connection state in this process; default 64 MiB, */
+				/* at least 64 KiB */
+	uint32_t ring_bytes;	/* kernel ring: power of two, 4 KiB to 1 GiB; default 8 MiB */
+	uint32_t capture_bytes; /* most bytes of one message head, 128 to 65536; default 4096 */
+	uint32_t exchange_timeout_ms; /* silence that ends an exchange; default 300,000; */
+				      /* UINT32_MAX: never */
+	uint32_t idle_timeout_ms;     /* silence after which a connection without an exchange is */
+				      /* forgotten (it is found again); default 3,600,000 */
+	uint32_t log_level;	      /* most verbose APPMON_LOG_* wanted; default WARN */
+	uint32_t header_count;
+	const char *const
+		*headers; /* header_count names to keep beside the default ones: content-type, */
+			  /* user-agent, x-request-id, traceparent, tracestate, x-forwarded-for. */
+			  /* Nothing else is ever kept: authorization, cookie and set-cookie */
+			  /* only when named here. At most 64. */
+	appmon_event_fn event_fn; /* NULL: pull mode, see appmon_next() */
+	void *event_ctx;
+	appmon_log_fn log_fn; /* NULL: silent */
+	void *log_ctx;
+	char *error_text; /* NULL, or a buffer that gets the last error's text if open fails */
+	uint32_t error_text_size;
+	uint32_t reserved;
+};
+
+struct appmon_attach_opts {
+	uint32_t size;
+	uint32_t capture_bytes; /* as in appmon_opts, for this target; 0: the handle's */
+	const char *name; /* copied; comes back as target_name; default: the path's last part */
+	void *user;	  /* comes back as target_user */
+};
+
+/*
+ * Counters since appmon_open() (or since the attach), for the handle or one
+ * target. For each of them, after the events in flight are delivered:
+ *     exchanges_seen == delivered + dropped[0] + ... + outstanding
+ * where "seen" counts requests (and responses without one) that reached the hook.
+ */
+struct appmon_stats {
+	uint32_t size;
+	uint32_t reserved;
+	uint64_t valid; /* bit n: the n-th 64-bit member below is supported here, dropped[] being
+			   one */
+	uint64_t exchanges_seen;
+	uint64_t delivered;
+	uint64_t outstanding; /* gauge: requests waiting for the end of their response */
+	uint64_t dropped[APPMON_DROP_MAX]; /* by APPMON_DROP_* */
+	uint64_t connections_seen;	   /* HTTP connections */
+	uint64_t connections_open;	   /* gauge */
+	uint64_t connections_skipped;	   /* found not to speak HTTP and ignored since */
+	uint64_t requests;		   /* request heads parsed */
+	uint64_t responses;		   /* final response heads parsed */
+	uint64_t tunnel_bytes;		   /* both directions, of connections that were upgraded */
+	uint64_t records;		   /* read from the ring */
+	uint64_t records_lost;		   /* that did not fit into the ring */
+	uint64_t records_bad;  /* not understood; 0 unless library and programs disagree */
+	uint64_t memory_bytes; /* gauge: connection state held; handle only */
+	uint64_t memory_limit; /* handle only */
+};
+
+struct appmon_capabilities {
+	uint32_t size;
+	uint32_t reserved;
+	uint64_t supported; /* APPMON_CAP_* */
+};
+
+/* ---- Life cycle ----------------------------------------------------------- */
+
+/*
+ * Loads and verifies the BPF programs; nothing is attached yet. opts may be NULL.
+ * Needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON (root has them).
+ *  -EPERM       a capability is missing
+ *  -EOPNOTSUPP  a kernel feature is missing (BTF, Linux 5.15), or cgroup v2 is
+ *  -EINVAL      a value in opts is out of range; -E2BIG: unknown members are set
+ *  -ENOMEM      out of memory
+ * The handle is close-on-exec throughout.
+ */
+APPMON_API int appmon_open(struct appmon **ret, const struct appmon_opts *opts);
+
+/*
+ * Detaches everything and frees the handle; pending exchanges get no event.
+ * NULL is accepted. -EBUSY from inside a callback: nothing is closed then.
+ * If the process dies instead, the kernel detaches by itself.
+ */
+APPMON_API int appmon_close(struct appmon *mon);
+
+/* ---- Targets -------------------------------------------------------------- */
+
+/*
+ * Watches the sockets that belong to a cgroup v2 directory or to any below it: a
+ * socket belongs to the cgroup its creator was in. Where attached cgroups are
+ * nested, an exchange goes to the innermost. Connections that are already open
+ * are seen from their next packet. opts may be NULL. *ret_target (may be NULL) gets an id
+ * that is never reused by this handle.
+ *  -ENOENT  no such path; -ENOTDIR, -EINVAL: not a cgroup v2 directory
+ *  -EEXIST  already attached by this handle
+ *  -EPERM   the cgroup does not allow it (a program attached without
+ *           BPF_F_ALLOW_MULTI at or above it), or a capability is missing
+ *  -ENOSPC  1024 targets are attached
+ */
+APPMON_API int appmon_attach_cgroup(struct appmon *mon, const char *path,
+				    const struct appmon_attach_opts *opts, uint32_t *ret_target);
+
+/* The same for an open directory. cgroup_fd is borrowed for the call only. */
+APPMON_API int appmon_attach_cgroup_fd(struct appmon *mon, int cgroup_fd,
+				       const struct appmon_attach_opts *opts, uint32_t *ret_target);
+
+/*
+ * Stops watching. After it returns no event names this target and its user
+ * pointer may be freed; exchanges in flight count as APPMON_DROP_DETACHED.
+ * -ENOENT: no such target. Works for a cgroup that has been removed meanwhile.
+ */
+APPMON_API int appmon_detach(struct appmon *mon, uint32_t target);
+
+/* ---- Receiving ------------------------------------------------------------ */
+
+/*
+ * One level-triggered descriptor for the host's event loop: readable (EPOLLIN)
+ * when appmon_poll(mon, 0, n) or appmon_next() has work, timers included. Owned by the
+ * handle: do not read, close or modify it.
+ */
+APPMON_API int appmon_fd(struct appmon *mon);
+
+/*
+ * Waits up to timeout_ms (0: not at all, -1: for ever) for work, then delivers
+ * at most max_events events (0: 4096) to event_fn, so that a busy ring cannot
+ * starve the caller. Returns the number delivered (0: timeout or wakeup), the
+ * callback's negative value, or -EINTR.
+ * In pull mode it only waits: 1: call appmon_next(), 0: timeout or wakeup.
+ */
+APPMON_API int appmon_poll(struct appmon *mon, int timeout_ms, uint32_t max_events);
+
+/*
+ * Pull mode, for languages where callbacks are dear: 1: *ret is the next event,
+ * 0: none now (wait on appmon_fd() or appmon_poll()). Never blocks.
+ * -EINVAL if the handle has an event_fn.
+ */
+APPMON_API int appmon_next(struct appmon *mon, const struct appmon_event **ret);
+
+/*
+ * Makes a blocked appmon_poll(), or the next one, return 0 early. Safe from any
+ * thread and from signal handlers while the handle is open. Wakeups do not add up.
+ */
+APPMON_API int appmon_wakeup(struct appmon *mon);
+
+/* ---- Asking --------------------------------------------------------------- */
+
+/* Counters of one target, or of the handle (target 0). -ENOENT: no such target. */
+APPMON_API int appmon_get_stats(struct appmon *mon, uint32_t target, struct appmon_stats *stats);
+
+/* What the running kernel supports, as found when the handle was opened. */
+APPMON_API int appmon_get_capabilities(struct appmon *mon, struct appmon_capabilities *caps);
+
+/*
+ * The last failure on this handle as one sentence that says what to do; "" if
+ * there was none. Never NULL, valid until the next call that fails.
+ */
+APPMON_API const char *appmon_last_error(struct appmon *mon);
+
+/* ---- Helpers: no handle, safe from any thread ------------------------------ */
+
+/* Text of a negative errno value that this library returned; static, never NULL. */
+APPMON_API const char *appmon_strerror(int err);
+
+/* Writes "192.0.2.1:80", "[2001:db8::1]:80" or "?", always NUL-terminated if
+ * size > 0, and returns the length it has without truncation. 56 bytes suffice. */
+APPMON_API int appmon_format_endpoint(const struct appmon_endpoint *ep, char *buf, size_t size);
+
+/* Nanoseconds since 1970 for a CLOCK_MONOTONIC time, by the clocks' present
+ * distance; 0 for 0. */
+APPMON_API uint64_t appmon_realtime_ns(uint64_t monotonic_ns);
+
+/* The first value of a header that ev holds; NULL if there is none. name in lower
+ * case; response: 0 or 1 as in appmon_header. */
+APPMON_API const struct appmon_str *appmon_event_header(const struct appmon_event *ev,
+							const char *name, int response);
+
+/* "GET" for APPMON_METHOD_GET ...; "" for values without a name. */
+APPMON_API const char *appmon_method_name(uint32_t method);
+
+/* "complete", "closed", "reset by peer" ... for APPMON_END_*; "unknown" otherwise. */
+APPMON_API const char *appmon_end_name(uint32_t end);
+
+/* "ring_full", "memory" ... for APPMON_DROP_*; "unknown" otherwise. */
+APPMON_API const char *appmon_drop_name(uint32_t reason);
+
+/* The version that runs, (major << 16) | (minor << 8) | patch: compare with
+ * APPMON_VERSION_NUM, which the host was compiled with. */
+APPMON_API uint32_t appmon_version(void);
+APPMON_API const char *appmon_version_string(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* APPMON_APPMON_H */

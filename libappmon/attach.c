@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Targets: a cgroup with the two programs on it, its name, its counters. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "internal.h"
+
+#include "capture.skel.h"
+
+struct target *target_of(struct appmon *mon, const struct rec_conn *conn)
+{
+	struct target *t = conn->slot < SLOTS ? mon->target[conn->slot] : NULL;
+
+	return t && t->id == conn->target ? t : NULL;
+}
+
+struct target *target_by_id(struct appmon *mon, uint32_t id)
+{
+	for (uint32_t slot = 0; slot < SLOTS; slot++)
+		if (mon->target[slot] && mon->target[slot]->id == id)
+			return mon->target[slot];
+	return NULL;
+}
+
+static void target_free(struct target *t)
+{
+	if (!t)
+		return;
+	for (int dir = 0; dir < 2; dir++)
+		if (t->link_fd[dir] >= 0)
+			close(t->link_fd[dir]);
+	free(t->name);
+	free(t);
+}
+
+/* Tells the programs on a cgroup which target they run for; target 0: none, they return at once. */
+static int arm(struct appmon *mon, const struct target *t, uint32_t id)
+{
+	struct target_conf conf = {
+		.cgroup_id = t->cgroup_id,
+		.target = id,
+		.slot = t->slot,
+		.capture = t->capture,
+	};
+
+	if (bpf_map_update_elem(bpf_map__fd(mon->skel->maps.targets), &t->cgroup_id, &conf,
+				BPF_EXIST))
+		return -errno;
+	return 0;
+}
+
+static int reset_slot(struct appmon *mon, uint32_t slot, uint32_t id)
+{
+	int cpus = libbpf_num_possible_cpus(), err = 0;
+	struct slot_counters *zero = cpus > 0 ? calloc((size_t)cpus, sizeof(*zero)) : NULL;
+
+	if (!zero)
+		return -ENOMEM;
+	if (bpf_map_update_elem(bpf_map__fd(mon->skel->maps.counters), &slot, zero, BPF_ANY) ||
+	    bpf_map_update_elem(bpf_map__fd(mon->skel->maps.live), &slot, &id, BPF_ANY))
+		err = -errno;
+	free(zero);
+	return err;
+}
+
+static int link_programs(struct appmon *mon, struct target *t, int cgroup_fd, const char *what)
+{
+	const struct bpf_program *prog[2] = {mon->skel->progs.appmon_ingress,
+					     mon->skel->progs.appmon_egress};
+	enum bpf_attach_type type[2] = {BPF_CGROUP_INET_INGRESS, BPF_CGROUP_INET_EGRESS};
+	int err;
+
+	for (int dir = 0; dir < 2; dir++) {
+		t->link_fd[dir] =
+			bpf_link_create(bpf_program__fd(prog[dir]), cgroup_fd, type[dir], NULL);
+		if (t->link_fd[dir] >= 0)
+			continue;
+		err = -errno;
+		if (err == -EPERM)
+			return fail(&mon->log, err,
+				    "%s does not allow attaching: another program sits at or above "
+				    "it without BPF_F_ALLOW_MULTI (bpftool cgroup tree shows it), "
+				    "or CAP_NET_ADMIN is missing",
+				    what);
+		return fail(&mon->log, err, "attaching to %s: %s%s", what, strerror(-err),
+			    err == -ENODEV ? " (the cgroup was removed)" : "");
+	}
+	return 0;
+}
+
+static int check_cgroup(struct appmon *mon, int fd, const char *what, uint64_t *ret_id)
+{
+	struct statfs fs;
+	struct stat st;
+
+	if (fstatfs(fd, &fs) || fstat(fd, &st))
+		return fail(&mon->log, -errno, "%s: %s", what, strerror(errno));
+	if (fs.f_type != CGROUP2_SUPER_MAGIC)
+		return fail(&mon->log, -EINVAL,
+			    "%s is not in a cgroup v2 hierarchy: 'grep cgroup2 /proc/self/mountinfo' "
+			    "shows where that is mounted",
+			    what);
+	if (!S_ISDIR(st.st_mode))
+		return fail(&mon->log, -ENOTDIR, "%s is not a directory: name the cgroup itself",
+			    what);
+	*ret_id = st.st_ino;
+	for (uint32_t slot = 0; slot < SLOTS; slot++)
+		if (mon->target[slot] && mon->target[slot]->cgroup_id == *ret_id)
+			return fail(&mon->log, -EEXIST, "%s is attached already (target %u)", what,
+				    mon->target[slot]->id);
+	return 0;
+}
+
+static char *default_name(int fd, const char *path)
+{
+	char link[64], real[4096];
+	ssize_t n = -1;
+	const char *slash;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, real, sizeof(real) - 1);
+	if (n < 0 && path)
+		n = snprintf(real, sizeof(real), "%s", path);
+	real[n < 0 ? 0 : (size_t)n < sizeof(real) ? (size_t)n : sizeof(real) - 1] = '\0';
+	slash = strrchr(real, '/');
+	return strdup(slash && slash[1] ? slash + 1 : real);
+}
+
+static int attach(struct appmon *mon, int fd, const char *path,
+		  const struct appmon_attach_opts *user_opts, uint32_t *ret_target)
+{
+	const char *what = path ? path : "the cgroup of the descriptor";
+	struct appmon_attach_opts opts = {0};
+	struct target *t;
+	uint64_t cgroup_id = 0;
+	uint32_t slot = 0;
+	int err = user_opts ? opts_read(&opts, sizeof(opts), user_opts) : 0;
+
+	if (err)
+		return fail(&mon->log, err, "appmon_attach_opts.size is %u, this library knows %zu bytes",
+			    user_opts->size, sizeof(opts));
+	if (opts.capture_bytes && (opts.capture_bytes < 128 || opts.capture_bytes > CAPTURE_MAX))
+		return fail(&mon->log, -EINVAL, "capture_bytes is %u, it must be 128 to %d",
+			    opts.capture_bytes, CAPTURE_MAX);
+	err = check_cgroup(mon, fd, what, &cgroup_id);
+	if (err)
+		return err;
+	while (slot < SLOTS && mon->target[slot])
+		slot++;
+	if (slot == SLOTS)
+		return fail(&mon->log, -ENOSPC, "%d cgroups are attached, the most that one handle takes",
+			    SLOTS);
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return fail(&mon->log, -ENOMEM, "out of memory");
+	t->id = mon->next_target_id + 1;
+	t->slot = slot;
+	t->cgroup_id = cgroup_id;
+	t->capture = opts.capture_bytes ? opts.capture_bytes : mon->opts.capture_bytes;
+	t->user = opts.user;
+	t->link_fd[0] = t->link_fd[1] = -1;
+	t->name = opts.name ? strdup(opts.name) : default_name(fd, path);
+	err = t->name ? reset_slot(mon, slot, t->id) : -ENOMEM;
+	if (err) {
+		fail(&mon->log, err, "attaching to %s: %s", what, strerror(-err));
+	} else {
+		err = link_programs(mon, t, fd, what);
+		if (!err) {
+			err = arm(mon, t, t->id);
+			if (err)
+				fail(&mon->log, err, "attaching to %s: %s", what, strerror(-err));
+		}
+	}
+	if (err) {
+		target_free(t);
+		return err;
+	}
+	mon->next_target_id = t->id;
+	mon->target[slot] = t;
+	if (ret_target)
+		*ret_target = t->id;
+	log_line(&mon->log, APPMON_LOG_INFO, "attached to %s as \"%s\", target %u, cgroup id %llu",
+		 what, t->name, t->id, (unsigned long long)cgroup_id);
+	return 0;
+}
+
+int appmon_attach_cgroup_fd(struct appmon *mon, int cgroup_fd,
+			    const struct appmon_attach_opts *opts, uint32_t *ret_target)
+{
+	int err = handle_check(mon);
+
+	if (err)
+		return err;
+	if (cgroup_fd < 0)
+		return fail(&mon->log, -EBADF, "%d is not a descriptor", cgroup_fd);
+	return attach(mon, cgroup_fd, NULL, opts, ret_target);
+}
+
+int appmon_attach_cgroup(struct appmon *mon, const char *path,
+			 const struct appmon_attach_opts *opts, uint32_t *ret_target)
+{
+	int err = handle_check(mon), fd;
+
+	if (err)
+		return err;
+	if (!path)
+		return fail(&mon->log, -EINVAL, "no cgroup path was given");
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return fail(&mon->log, -errno, "%s: %s", path, strerror(errno));
+	err = attach(mon, fd, path, opts, ret_target);
+	close(fd);
+	return err;
+}
+
+/* Counters that the kernel keeps go over into the handle's. */
+static void keep_counters(struct appmon *mon, const struct target *t)
+{
+	struct slot_counters k;
+
+	programs_counters(mon, t->slot, &k);
+	mon->stats.records_lost += k.records_lost;
+	mon->stats.connections_skipped += k.skipped;
+	mon->stats.dropped[APPMON_DROP_RING_FULL] += k.requests_lost;
+	mon->stats.exchanges_seen += k.requests_lost;
+}
+
+int appmon_detach(struct appmon *mon, uint32_t target)
+{
+	int err = handle_check(mon);
+	struct list_node *n, *next;
+	uint32_t none = 0;
+	struct target *t;
+
+	if (err)
+		return err;
+	t = target ? target_by_id(mon, target) : NULL;
+	if (!t)
+		return fail(&mon->log, -ENOENT, "there is no target %u", target);
+	arm(mon, t, 0); /* fails if the cgroup is gone, and with it what is to be switched off */
+	for (int dir = 0; dir < 2; dir++) {
+		close(t->link_fd[dir]);
+		t->link_fd[dir] = -1;
+	}
+	bpf_map_update_elem(bpf_map__fd(mon->skel->maps.live), &t->slot, &none, BPF_ANY);
+	flows_drop_target(mon, t);
+	for (n = mon->ready.next; n != &mon->ready; n = next) {
+		struct exchange *ex = list_entry(n, struct exchange, link);
+
+		next = n->next;
+		if (ex->id.target == t->id)
+			exchange_drop(mon, ex, APPMON_DROP_DETACHED);
+	}
+	keep_counters(mon, t);
+	mon->target[t->slot] = NULL;
+	target_free(t);
+	return 0;
+}
+
+void targets_free(struct appmon *mon)
+{
+	for (uint32_t slot = 0; slot < SLOTS; slot++) {
+		target_free(mon->target[slot]);
+		mon->target[slot] = NULL;
+	}
+}

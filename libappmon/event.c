@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A finished exchange as the host sees it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+/* All strings of one event, NUL-terminated, one after the other. */
+static struct appmon_str put(char **at, const char *data, size_t len)
+{
+	struct appmon_str str = {.data = *at, .len = (uint32_t)len};
+
+	memcpy(*at, data, len);
+	(*at)[len] = '\0';
+	*at += len + 1;
+	return str;
+}
+
+static struct appmon_str put_span(char **at, const struct head *head, struct http1_span span)
+{
+	return put(at, head->bytes + span.off, span.len);
+}
+
+static void put_fields(struct appmon *mon, char **at, const struct head *head, uint32_t response)
+{
+	if (!head)
+		return;
+	for (uint32_t i = 0; i < head->h.field_count; i++) {
+		const struct http1_field *f = &head->h.field[i];
+		struct appmon_header *out = &mon->headers[mon->event.header_count++];
+		const char *name = mon->keep.name[f->keep];
+
+		*out = (struct appmon_header){.response = response};
+		out->name = put(at, name, mon->keep.len[f->keep]);
+		out->value = put_span(at, head, f->value);
+	}
+}
+
+static void put_request(struct appmon *mon, char **at, const struct head *head)
+{
+	struct appmon_event *ev = &mon->event;
+	struct http1_span path, query, authority;
+	const char *target = head->bytes + head->h.target.off;
+	size_t len = head->h.target.len;
+	uint32_t cut = head->h.target_truncated;
+
+	http1_split_target(target, len, head->h.method, &path, &query, &authority);
+	ev->method = head->h.method;
+	ev->method_name = put_span(at, head, head->h.method_name);
+	ev->path = put(at, target + path.off, path.len);
+	if (mon->opts.flags & APPMON_OPEN_DROP_QUERY) {
+		const char *mark = memchr(target, '?', len);
+
+		ev->request_target = put(at, target, mark ? (size_t)(mark - target) : len);
+	} else {
+		ev->request_target = put(at, target, len);
+		ev->query = put(at, target + query.off, query.len);
+	}
+	if (authority.len)
+		ev->authority = put(at, target + authority.off, authority.len);
+	else
+		ev->authority = put_span(at, head, head->h.host);
+	ev->request_target.truncated = cut;
+	ev->query.truncated = cut && query.len;
+	ev->path.truncated = cut && !query.len;
+	ev->request_http_version = head->h.version;
+	ev->request_head_bytes = head->h.head_len;
+	ev->request_content_length = head->h.content_length;
+}
+
+static size_t space_for(const struct exchange *ex, const struct target *target)
+{
+	const struct head *heads[] = {ex->request, ex->response};
+	/* Ten strings besides the fields, each with its NUL, names included below. */
+	size_t size = 16 + strlen(target->name);
+
+	for (int i = 0; i < 2; i++) {
+		if (!heads[i])
+			continue;
+		/* The target appears whole and in parts. */
+		size += heads[i]->h.head_len + 2 * (size_t)heads[i]->h.target.len;
+		/* A name is at most 255 bytes. */
+		size += heads[i]->h.field_count * (size_t)(255 + 2);
+	}
+	return size;
+}
+
+static bool arena_reserve(struct appmon *mon, size_t size)
+{
+	char *buf;
+
+	if (mon->arena.size >= size)
+		return true;
+	if (mon->pool.held + size - mon->arena.size > mon->pool.limit)
+		return false;
+	buf = realloc(mon->arena.buf, size);
+	if (!buf)
+		return false;
+	mon->pool.held += size - mon->arena.size;
+	mon->arena.buf = buf;
+	mon->arena.size = size;
+	return true;
+}
+
+static void endpoint(struct appmon_endpoint *ep, const struct rec_conn *id, uint16_t port,
+		     const uint8_t addr[16])
+{
+	memset(ep, 0, sizeof(*ep));
+	ep->family = id->family;
+	ep->port = port;
+	memcpy(ep->addr, addr, id->family == 4 ? 4 : 16);
+}
+
+static uint64_t between(uint64_t from, uint64_t to)
+{
+	return from && to > from ? to - from : 0;
+}
+
+static void put_times(struct appmon_event *ev, const struct exchange *ex)
+{
+	ev->request_start_ns = ex->request_start_ns;
+	ev->request_end_ns = ex->request_end_ns;
+	ev->response_start_ns = ex->response_start_ns;
+	ev->response_end_ns = ex->response_end_ns;
+	ev->duration_ns = between(ev->request_start_ns, ev->response_end_ns);
+	ev->request_ns = between(ev->request_start_ns, ev->request_end_ns);
+	ev->wait_ns = between(ev->request_end_ns, ev->response_start_ns);
+	ev->response_ns = between(ev->response_start_ns, ev->response_end_ns);
+}
+
+bool event_build(struct appmon *mon, struct exchange *ex, struct target *target)
+{
+	static const struct appmon_str absent = {.data = ""};
+	struct appmon_event *ev = &mon->event;
+	char *at;
+
+	if (!arena_reserve(mon, space_for(ex, target)))
+		return false;
+	at = mon->arena.buf;
+	memset(ev, 0, sizeof(*ev));
+	ev->size = sizeof(*ev);
+	ev->protocol = APPMON_PROTO_HTTP1;
+	ev->flags = ex->flags;
+	ev->role = ex->role;
+	ev->end = ex->end;
+	ev->target_id = target->id;
+	ev->target_user = target->user;
+	ev->cgroup_id = ex->id.cgroup_id;
+	ev->connection_id = ex->id.cookie;
+	ev->ordinal = ex->ordinal;
+	put_times(ev, ex);
+	ev->request_body_bytes = ex->request_body;
+	ev->response_body_bytes = ex->response_body;
+	ev->request_content_length = ev->response_content_length = -1;
+	ev->srtt_us = ex->srtt_us;
+	ev->retransmits = ex->retrans;
+	ev->peer_retransmits = ex->dup;
+	endpoint(&ev->local, &ex->id, ex->id.local_port, ex->id.local_addr);
+	endpoint(&ev->remote, &ex->id, ex->id.remote_port, ex->id.remote_addr);
+	ev->comm = ev->method_name = ev->request_target = ev->path = ev->query = ev->authority =
+		ev->reason = absent;
+	ev->target_name = put(&at, target->name, strlen(target->name));
+	if (ex->request)
+		put_request(mon, &at, ex->request);
+	if (ex->response) {
+		ev->status = ex->response->h.status;
+		ev->status_class = ev->status / 100;
+		ev->reason = put_span(&at, ex->response, ex->response->h.reason);
+		ev->response_http_version = ex->response->h.version;
+		ev->response_head_bytes = ex->response->h.head_len;
+		ev->response_content_length = ex->response->h.content_length;
+	}
+	put_fields(mon, &at, ex->request, 0);
+	put_fields(mon, &at, ex->response, 1);
+	ev->headers = ev->header_count ? mon->headers : NULL;
+	return true;
+}

@@ -1,0 +1,557 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Connections: from the records of all sockets to two ordered byte streams each. Here sequence
+ * numbers become 64-bit positions, records that come early wait for their predecessors, and
+ * connections are made, aged and forgotten. What the bytes mean is http1-flow.c's.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "internal.h"
+
+#define BUCKETS_MIN 64
+#define PIECES_MAX 64
+#define STRAYS_MAX 1024
+#define STRAY_AGE_NS (10 * NSEC_PER_SEC)
+/* How long a closed connection waits for bytes that the network delivers late. */
+#define LINGER_NS (2 * NSEC_PER_SEC)
+
+uint64_t stream_pos(const struct stream *s, uint32_t seq)
+{
+	return s->base + (uint64_t)(int64_t)(int32_t)(seq - s->base_seq);
+}
+
+/* ---- table ---------------------------------------------------------------- */
+
+static uint32_t bucket_of(const struct flows *f, uint64_t cookie)
+{
+	return (uint32_t)XXH3_64bits(&cookie, sizeof(cookie)) & (f->buckets - 1);
+}
+
+int flows_init(struct appmon *mon)
+{
+	struct flows *f = &mon->flows;
+
+	list_init(&f->busy);
+	list_init(&f->idle);
+	list_init(&f->strays);
+	f->bucket = pool_alloc(&mon->pool, BUCKETS_MIN * sizeof(struct conn *));
+	if (!f->bucket)
+		return -1;
+	memset(f->bucket, 0, BUCKETS_MIN * sizeof(struct conn *));
+	f->buckets = BUCKETS_MIN;
+	return 0;
+}
+
+/* Fails silently: a crowded table is slower, not wrong. */
+static void grow(struct appmon *mon)
+{
+	struct flows *f = &mon->flows;
+	uint32_t old = f->buckets;
+	struct conn **bucket = f->bucket, **bigger;
+
+	bigger = pool_alloc(&mon->pool, 2 * (size_t)old * sizeof(struct conn *));
+	if (!bigger)
+		return;
+	memset(bigger, 0, 2 * (size_t)old * sizeof(struct conn *));
+	f->bucket = bigger;
+	f->buckets = 2 * old;
+	for (uint32_t i = 0; i < old; i++) {
+		struct conn *c = bucket[i];
+
+		while (c) {
+			struct conn *next = c->hash_next;
+			uint32_t k = bucket_of(f, c->id.cookie);
+
+			c->hash_next = bigger[k];
+			bigger[k] = c;
+			c = next;
+		}
+	}
+	pool_free(&mon->pool, bucket);
+}
+
+static struct conn *conn_find(struct flows *f, uint64_t cookie)
+{
+	struct conn *c = f->bucket[bucket_of(f, cookie)];
+
+	while (c && c->id.cookie != cookie)
+		c = c->hash_next;
+	return c;
+}
+
+static void pieces_free(struct appmon *mon, struct stream *s)
+{
+	while (s->pieces) {
+		struct piece *p = s->pieces;
+
+		s->pieces = p->next;
+		pool_free(&mon->pool, p);
+	}
+	s->piece_count = 0;
+}
+
+/* The exchanges must be gone. */
+static void conn_free(struct appmon *mon, struct conn *c)
+{
+	struct flows *f = &mon->flows;
+	struct conn **p = &f->bucket[bucket_of(f, c->id.cookie)];
+
+	while (*p != c)
+		p = &(*p)->hash_next;
+	*p = c->hash_next;
+	f->count--;
+	if (c->awaits_end)
+		f->awaiting--;
+	if (c->http) {
+		struct target *target = target_of(mon, &c->id);
+
+		mon->stats.connections_open--;
+		if (target)
+			target->stats.connections_open--;
+	}
+	list_remove(&c->link);
+	for (int dir = 0; dir < 2; dir++) {
+		pieces_free(mon, &c->stream[dir]);
+		pool_free(&mon->pool, c->stream[dir].head);
+	}
+	pool_free(&mon->pool, c);
+}
+
+static struct conn *conn_new(struct appmon *mon, const struct record *rec)
+{
+	struct flows *f = &mon->flows;
+	struct conn *c = pool_alloc(&mon->pool, sizeof(*c));
+	uint32_t k;
+
+	if (!c)
+		return NULL;
+	if (f->count >= f->buckets)
+		grow(mon);
+	memset(c, 0, sizeof(*c));
+	c->id = rec->conn;
+	c->fresh = !!(rec->seg.flags & REC_FRESH);
+	c->retrans = rec->seg.retrans;
+	c->dup = rec->seg.dup;
+	list_init(&c->exchanges);
+	list_append(&f->idle, &c->link);
+	k = bucket_of(f, c->id.cookie);
+	c->hash_next = f->bucket[k];
+	f->bucket[k] = c;
+	f->count++;
+	return c;
+}
+
+void flows_destroy(struct appmon *mon)
+{
+	struct flows *f = &mon->flows;
+
+	/* What is allocated dies with the pool; blocks in use are not in its lists. */
+	for (uint32_t i = 0; i < f->buckets; i++) {
+		while (f->bucket[i]) {
+			struct conn *c = f->bucket[i];
+
+			while (!list_empty(&c->exchanges))
+				exchange_drop(mon,
+					      list_entry(c->exchanges.next, struct exchange, link),
+					      APPMON_DROP_DETACHED);
+			conn_free(mon, c);
+		}
+	}
+	while (!list_empty(&f->strays)) {
+		struct stray *s = list_entry(f->strays.next, struct stray, link);
+
+		list_remove(&s->link);
+		pool_free(&mon->pool, s);
+	}
+	if (f->buckets)
+		pool_free(&mon->pool, f->bucket);
+	f->buckets = 0;
+}
+
+/* ---- strays: data that met the listening socket ------------------------------- */
+
+static bool same_peers(const struct rec_conn *a, const struct rec_conn *b)
+{
+	return a->target == b->target && a->local_port == b->local_port &&
+	       a->remote_port == b->remote_port && a->family == b->family &&
+	       !memcmp(a->local_addr, b->local_addr, sizeof(a->local_addr)) &&
+	       !memcmp(a->remote_addr, b->remote_addr, sizeof(a->remote_addr));
+}
+
+static void stray_free(struct appmon *mon, struct stray *s)
+{
+	list_remove(&s->link);
+	mon->flows.stray_count--;
+	pool_free(&mon->pool, s);
+}
+
+static void stray_keep(struct appmon *mon, const struct record *rec)
+{
+	struct flows *f = &mon->flows;
+	struct stray *s;
+
+	if (f->stray_count >= STRAYS_MAX)
+		stray_free(mon, list_entry(f->strays.next, struct stray, link));
+	s = pool_alloc(&mon->pool, sizeof(*s) + rec->captured);
+	if (!s)
+		return; /* the response will be reported without its request */
+	s->at_ns = rec->seg.ts_ns;
+	s->conn = rec->conn;
+	s->piece.seg = rec->seg;
+	s->piece.len = rec->seg.len;
+	s->piece.captured = rec->captured;
+	memcpy(s->piece.bytes, rec->bytes, rec->captured);
+	list_append(&f->strays, &s->link);
+	f->stray_count++;
+}
+
+static struct stray *stray_find(struct flows *f, const struct rec_conn *conn)
+{
+	for (struct list_node *n = f->strays.prev; n != &f->strays; n = n->prev) {
+		struct stray *s = list_entry(n, struct stray, link);
+
+		if (same_peers(&s->conn, conn))
+			return s;
+	}
+	return NULL;
+}
+
+/* ---- streams -------------------------------------------------------------------- */
+
+static void stream_begin(const struct conn *c, struct stream *s, uint32_t seq)
+{
+	s->known = 1;
+	s->base_seq = seq;
+	s->state = c->fresh ? STREAM_HEAD : STREAM_SYNC;
+}
+
+static void stream_saw(struct stream *s, uint32_t seq_end, uint64_t ts_ns)
+{
+	uint64_t pos = stream_pos(s, seq_end);
+
+	if ((int64_t)(pos - s->seen) <= 0)
+		return;
+	s->seen = pos;
+	if (ts_ns)
+		s->seen_ns = ts_ns;
+	/* Keeps the distance within 31 bits. */
+	s->base = pos;
+	s->base_seq = seq_end;
+}
+
+/* False: no memory, or too many. */
+static bool piece_keep(struct appmon *mon, struct stream *s, uint64_t pos, const char *bytes,
+		       uint32_t captured, const struct rec_seg *seg)
+{
+	struct piece **at = &s->pieces, *p;
+
+	if (s->piece_count >= PIECES_MAX)
+		return false;
+	p = pool_alloc(&mon->pool, sizeof(*p) + captured);
+	if (!p)
+		return false;
+	p->pos = pos;
+	p->len = seg->len;
+	p->captured = captured;
+	p->seg = *seg;
+	memcpy(p->bytes, bytes, captured);
+	while (*at && (*at)->pos < pos)
+		at = &(*at)->next;
+	p->next = *at;
+	*at = p;
+	s->piece_count++;
+	return true;
+}
+
+/* Where the next byte of a head is expected. */
+static uint64_t head_due(const struct stream *s)
+{
+	return s->pos + s->head_len;
+}
+
+static bool comes_early(const struct stream *s, uint64_t pos)
+{
+	return s->state == STREAM_HEAD && (int64_t)(pos - head_due(s)) > 0;
+}
+
+/* Hands over what no longer comes early. */
+static void pieces_drain(struct appmon *mon, struct conn *c, int dir)
+{
+	struct stream *s = &c->stream[dir];
+
+	while (s->pieces && !comes_early(s, s->pieces->pos)) {
+		struct piece *p = s->pieces;
+
+		s->pieces = p->next;
+		s->piece_count--;
+		http1_flow_data(mon, c, dir, p->pos, p->bytes, p->captured, p->len, &p->seg);
+		pool_free(&mon->pool, p);
+	}
+}
+
+/* What is waited for will not come: go on with what is here. */
+static void pieces_flush(struct appmon *mon, struct conn *c, int dir)
+{
+	struct stream *s = &c->stream[dir];
+
+	while (s->pieces) {
+		if (comes_early(s, s->pieces->pos))
+			http1_flow_gap(mon, c, dir);
+		pieces_drain(mon, c, dir);
+	}
+}
+
+static void stream_data(struct appmon *mon, struct conn *c, int dir, const char *bytes,
+			uint32_t captured, const struct rec_seg *seg)
+{
+	struct stream *s = &c->stream[dir];
+	uint64_t pos = stream_pos(s, seg->seq);
+
+	/* The peer has answered what is waited for, or something newer: it was missed for good. */
+	if (s->pieces && (seg->flags & REC_FLIP) && !(seg->flags & REC_OLD))
+		pieces_flush(mon, c, dir);
+	stream_saw(s, seg->seq + seg->len, seg->ts_ns);
+	if (comes_early(s, pos)) {
+		if (seg->lost == s->lost && piece_keep(mon, s, pos, bytes, captured, seg))
+			return;
+		pieces_flush(mon, c, dir);
+		if (comes_early(s, pos))
+			http1_flow_gap(mon, c, dir);
+	}
+	s->lost = seg->lost;
+	http1_flow_data(mon, c, dir, pos, bytes, captured, seg->len, seg);
+	pieces_drain(mon, c, dir);
+}
+
+/* ---- records ---------------------------------------------------------------------- */
+
+/* Orders the connection by activity, among those with or without exchanges. */
+static void conn_active(struct appmon *mon, struct conn *c, uint64_t ts_ns)
+{
+	struct flows *f = &mon->flows;
+	struct exchange *first;
+	bool awaits = false;
+
+	c->active_ns = ts_ns;
+	list_remove(&c->link);
+	list_append(list_empty(&c->exchanges) ? &f->idle : &f->busy, &c->link);
+	if (!list_empty(&c->exchanges)) {
+		first = list_entry(c->exchanges.next, struct exchange, link);
+		awaits = first->response_begun && !first->response_done;
+	}
+	if (awaits && !c->awaits_end)
+		mon->sweep_every_ns = 0; /* look soon */
+	f->awaiting += awaits - c->awaits_end;
+	c->awaits_end = awaits;
+}
+
+static void conn_follow(struct conn *c, const struct rec_seg *seg)
+{
+	struct stream *self = &c->stream[!!(seg->flags & REC_OUT)];
+	struct stream *other = &c->stream[!(seg->flags & REC_OUT)];
+
+	if (!self->known)
+		stream_begin(c, self, seg->start);
+	if (!other->known)
+		stream_begin(c, other, seg->other_next);
+	if (seg->srtt_us)
+		c->srtt_us = seg->srtt_us;
+	if (seg->retrans > c->retrans)
+		c->retrans = seg->retrans;
+	if (seg->dup > c->dup)
+		c->dup = seg->dup;
+}
+
+/*
+ * Our side has closed and nothing is due. The peer's FIN is not waited for: it meets a time-wait
+ * socket, which the programs do not see.
+ */
+static bool conn_over(const struct conn *c)
+{
+	return c->stream[DIR_OUT].fin && list_empty(&c->exchanges) && !c->stream[DIR_IN].pieces &&
+	       !c->stream[DIR_OUT].pieces;
+}
+
+static void flow_segment(struct appmon *mon, struct conn *c, const char *bytes, uint32_t captured,
+			 const struct rec_seg *seg)
+{
+	int dir = seg->flags & REC_OUT ? DIR_OUT : DIR_IN;
+	struct stream *self = &c->stream[dir], *other = &c->stream[!dir];
+
+	conn_follow(c, seg);
+	/* First what had happened before this segment. */
+	stream_saw(other, seg->other_next, seg->other_ts_ns);
+	http1_flow_progress(mon, c, !dir, seg);
+	if ((seg->flags & REC_START) && (seg->flags & REC_FLIP)) {
+		pieces_flush(mon, c, !dir);
+		http1_flow_turn(mon, c, !dir);
+	}
+	if (captured) {
+		stream_data(mon, c, dir, bytes, captured, seg);
+	} else if (!(seg->flags & REC_RST)) {
+		stream_saw(self, seg->seq + seg->len, seg->ts_ns);
+	}
+	if ((seg->flags & REC_FIN) && !self->fin) {
+		self->fin = 1;
+		self->fin_pos = stream_pos(self, seg->seq + seg->len);
+	}
+	http1_flow_progress(mon, c, dir, seg);
+}
+
+/* A connection that is met for the first time, with what had met its listening socket. */
+static struct conn *conn_meet(struct appmon *mon, const struct record *rec)
+{
+	struct stray *s = stray_find(&mon->flows, &rec->conn);
+	struct conn *c = conn_new(mon, rec);
+	uint32_t in_next;
+
+	if (!s || !c)
+		return c;
+	in_next = rec->seg.flags & REC_OUT ? rec->seg.other_next : rec->seg.seq;
+	/* An older connection between the same ports had other sequence numbers. */
+	if (in_next == s->piece.seg.seq + s->piece.seg.len || in_next == s->piece.seg.seq) {
+		struct rec_seg seg = s->piece.seg;
+
+		c->fresh = 1;
+		seg.flags &= ~(uint32_t)REC_LISTENER;
+		seg.lost = rec->seg.lost;
+		seg.other_next = rec->seg.flags & REC_OUT ? rec->seg.seq : rec->seg.other_next;
+		flow_segment(mon, c, s->piece.bytes, s->piece.captured, &seg);
+	}
+	stray_free(mon, s);
+	return c;
+}
+
+void flow_record(struct appmon *mon, const struct record *rec)
+{
+	struct target *target = target_of(mon, &rec->conn);
+	struct conn *c;
+
+	if (!target) {
+		if ((rec->seg.flags & REC_START) && (rec->seg.flags & REC_FLIP)) {
+			mon->stats.exchanges_seen++;
+			mon->stats.dropped[APPMON_DROP_DETACHED]++;
+		}
+		return;
+	}
+	target->stats.records++;
+	if (rec->seg.flags & REC_LISTENER) {
+		stray_keep(mon, rec);
+		return;
+	}
+	c = conn_find(&mon->flows, rec->conn.cookie);
+	if (!c) {
+		/* Nothing to learn from the end of a connection that is not known. */
+		if (!rec->captured)
+			return;
+		c = conn_meet(mon, rec);
+		if (!c) {
+			if (rec->seg.flags & REC_START) {
+				STAT_ADD(mon, target, exchanges_seen, 1);
+				STAT_ADD(mon, target, dropped[APPMON_DROP_MEMORY], 1);
+			}
+			return;
+		}
+	}
+	/* With nested targets the owner can change. */
+	c->id = rec->conn;
+	flow_segment(mon, c, rec->bytes, rec->captured, &rec->seg);
+	if (rec->seg.flags & REC_RST) {
+		bool by_us = rec->seg.flags & REC_OUT;
+
+		pieces_flush(mon, c, DIR_IN);
+		pieces_flush(mon, c, DIR_OUT);
+		http1_flow_end(mon, c, by_us ? APPMON_END_RESET_BY_US : APPMON_END_RESET_BY_PEER,
+			       by_us ? APPMON_EVF_RESET_BY_US : APPMON_EVF_RESET_BY_PEER);
+		conn_free(mon, c);
+	} else if (rec->seg.flags & REC_NOT_HTTP) {
+		while (!list_empty(&c->exchanges))
+			exchange_drop(mon, list_entry(c->exchanges.next, struct exchange, link),
+				      APPMON_DROP_PARSE);
+		conn_free(mon, c);
+	} else if (conn_over(c)) {
+		conn_free(mon, c);
+	} else {
+		conn_active(mon, c, rec->seg.ts_ns);
+	}
+}
+
+/* ---- age ------------------------------------------------------------------------------ */
+
+static bool older(uint64_t then_ns, uint64_t now, uint64_t age_ns)
+{
+	return now > then_ns && now - then_ns > age_ns;
+}
+
+void flows_expire(struct appmon *mon, uint64_t now)
+{
+	struct flows *f = &mon->flows;
+	uint64_t busy_ns = mon->opts.exchange_timeout_ms * NSEC_PER_MSEC;
+	uint64_t idle_ns = mon->opts.idle_timeout_ms * NSEC_PER_MSEC;
+
+	while (!list_empty(&f->strays)) {
+		struct stray *s = list_entry(f->strays.next, struct stray, link);
+
+		if (!older(s->at_ns, now, STRAY_AGE_NS))
+			break;
+		STAT_ADD(mon, target_of(mon, &s->conn), exchanges_seen, 1);
+		STAT_ADD(mon, target_of(mon, &s->conn), dropped[APPMON_DROP_GAP], 1);
+		stray_free(mon, s);
+	}
+	for (struct list_node *n = f->busy.next, *next; n != &f->busy; n = next) {
+		struct conn *c = list_entry(n, struct conn, link);
+		bool closed = c->stream[DIR_IN].fin && c->stream[DIR_OUT].fin;
+
+		next = n->next;
+		if (!older(c->active_ns, now, LINGER_NS))
+			break;
+		if (closed) {
+			pieces_flush(mon, c, DIR_IN);
+			pieces_flush(mon, c, DIR_OUT);
+			http1_flow_end(mon, c, APPMON_END_CLOSED, 0);
+			conn_free(mon, c);
+		} else if (mon->opts.exchange_timeout_ms != UINT32_MAX &&
+			   older(c->active_ns, now, busy_ns)) {
+			http1_flow_end(mon, c, APPMON_END_TIMEOUT, 0);
+			conn_active(mon, c, now);
+		}
+	}
+	while (!list_empty(&f->idle)) {
+		struct conn *c = list_entry(f->idle.next, struct conn, link);
+
+		if (!older(c->active_ns, now, idle_ns))
+			break;
+		conn_free(mon, c);
+	}
+}
+
+void flows_drop_target(struct appmon *mon, struct target *target)
+{
+	struct flows *f = &mon->flows;
+
+	for (uint32_t i = 0; i < f->buckets; i++) {
+		struct conn *c = f->bucket[i], *next;
+
+		for (; c; c = next) {
+			next = c->hash_next;
+			if (c->id.target != target->id)
+				continue;
+			while (!list_empty(&c->exchanges))
+				exchange_drop(mon,
+					      list_entry(c->exchanges.next, struct exchange, link),
+					      APPMON_DROP_DETACHED);
+			conn_free(mon, c);
+		}
+	}
+	for (struct list_node *n = f->strays.next, *next; n != &f->strays; n = next) {
+		struct stray *s = list_entry(n, struct stray, link);
+
+		next = n->next;
+		if (s->conn.target == target->id)
+			stray_free(mon, s);
+	}
+}

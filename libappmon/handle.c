@@ -1,0 +1,630 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Open, poll, close. Everything happens inside the host's calls, on its thread.
+ *
+ * When to look into the ring: a wakeup from the kernel is dear for the application that causes
+ * it, so there is at most one per quiet spell. After it the library looks by timer
+ * (BATCH_NS) until a look finds nothing; only then it asks to be woken again. Ring, timer and wakeups
+ * are in one epoll set, whose descriptor is what the host waits on.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <bpf/libbpf.h>
+
+#include "internal.h"
+
+#include "capture.skel.h"
+
+#define BATCH_NS (2 * NSEC_PER_MSEC)
+#define EXPIRE_EVERY_NS NSEC_PER_SEC
+#define SWEEP_FIRST_NS (10 * NSEC_PER_MSEC)
+#define SWEEP_LAST_NS NSEC_PER_SEC
+/* A poll gives the host its turn after so many records, whether or not they made events. */
+#define RECORDS_PER_POLL 65536
+#define EVENTS_PER_POLL 4096
+
+#define HEADERS_MAX 64
+
+static const char *const default_headers[] = {"content-type", "user-agent", "x-request-id",
+					      "traceparent",  "tracestate", "x-forwarded-for"};
+
+int handle_check(struct appmon *mon)
+{
+	if (!mon)
+		return -EINVAL;
+	return *mon->alive ? 0 : -ECHILD;
+}
+
+/* ---- open ------------------------------------------------------------------- */
+
+static int range(struct appmon *mon, const char *name, uint64_t value, uint64_t min, uint64_t max)
+{
+	if (value >= min && value <= max)
+		return 0;
+	return fail(&mon->log, -EINVAL, "%s is %llu, it must be %llu to %llu", name,
+		    (unsigned long long)value, (unsigned long long)min, (unsigned long long)max);
+}
+
+static int take_opts(struct appmon *mon, const struct appmon_opts *user)
+{
+	struct appmon_opts *o = &mon->opts;
+	int err = user ? opts_read(o, sizeof(*o), user) : 0;
+
+	if (err)
+		return fail(&mon->log, err, "appmon_opts.size is %u, this library knows %zu bytes",
+			    user->size, sizeof(*o));
+	mon->log.fn = o->log_fn;
+	mon->log.ctx = o->log_ctx;
+	mon->log.level = o->log_level ? o->log_level : APPMON_LOG_WARN;
+	o->memory_limit = o->memory_limit ? o->memory_limit : 64 << 20;
+	o->ring_bytes = o->ring_bytes ? o->ring_bytes : 8 << 20;
+	o->capture_bytes = o->capture_bytes ? o->capture_bytes : 4096;
+	o->exchange_timeout_ms = o->exchange_timeout_ms ? o->exchange_timeout_ms : 300000;
+	o->idle_timeout_ms = o->idle_timeout_ms ? o->idle_timeout_ms : 3600000;
+	if (o->flags & ~APPMON_OPEN_DROP_QUERY)
+		return fail(&mon->log, -EINVAL, "unknown bits in appmon_opts.flags: 0x%x", o->flags);
+	err = range(mon, "memory_limit", o->memory_limit, 64 << 10, UINT64_MAX);
+	if (!err)
+		err = range(mon, "ring_bytes", o->ring_bytes, 4096, 1 << 30);
+	if (!err && (o->ring_bytes & (o->ring_bytes - 1)))
+		err = fail(&mon->log, -EINVAL, "ring_bytes is %u, it must be a power of two",
+			   o->ring_bytes);
+	if (!err)
+		err = range(mon, "capture_bytes", o->capture_bytes, 128, CAPTURE_MAX);
+	if (!err)
+		err = range(mon, "log_level", mon->log.level, APPMON_LOG_ERROR, APPMON_LOG_DEBUG);
+	if (!err)
+		err = range(mon, "header_count", o->header_count, 0, HEADERS_MAX);
+	if (!err && o->header_count && !o->headers)
+		err = fail(&mon->log, -EINVAL, "header_count is %u but headers is NULL",
+			   o->header_count);
+	return err;
+}
+
+static int keep_header(struct appmon *mon, const char *name)
+{
+	char *copy = name ? strdup(name) : NULL;
+
+	if (!copy)
+		return fail(&mon->log, name ? -ENOMEM : -EINVAL, name ? "out of memory"
+								      : "a header name is NULL");
+	for (char *p = copy; *p; p++)
+		*p = (char)tolower((unsigned char)*p);
+	mon->names[mon->name_count++] = copy;
+	if (!http1_keep_add(&mon->keep, copy))
+		return fail(&mon->log, -EINVAL, "\"%s\" is not a header name (RFC 9110 section 5.1)",
+			    name);
+	return 0;
+}
+
+static int keep_headers(struct appmon *mon)
+{
+	const size_t defaults = sizeof(default_headers) / sizeof(default_headers[0]);
+	int err = 0;
+
+	mon->names = calloc(defaults + mon->opts.header_count, sizeof(*mon->names));
+	mon->headers = calloc(2 * HTTP1_FIELDS_MAX, sizeof(*mon->headers));
+	if (!mon->names || !mon->headers)
+		return fail(&mon->log, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < defaults && !err; i++)
+		err = keep_header(mon, default_headers[i]);
+	for (uint32_t i = 0; i < mon->opts.header_count && !err; i++)
+		err = keep_header(mon, mon->opts.headers[i]);
+	return err;
+}
+
+static int watch(struct appmon *mon, int op, int fd, uint32_t events)
+{
+	struct epoll_event ev = {.events = events, .data.fd = fd};
+
+	return epoll_ctl(mon->epoll_fd, op, fd, &ev) ? -errno : 0;
+}
+
+static int ring_fd(const struct appmon *mon)
+{
+	return bpf_map__fd(mon->skel->maps.ring);
+}
+
+static int open_fds(struct appmon *mon)
+{
+	int err = 0;
+
+	mon->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	mon->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	mon->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	mon->more_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (mon->epoll_fd < 0 || mon->timer_fd < 0 || mon->wake_fd < 0 || mon->more_fd < 0)
+		err = -errno;
+	if (!err)
+		err = watch(mon, EPOLL_CTL_ADD, mon->timer_fd, EPOLLIN);
+	if (!err)
+		err = watch(mon, EPOLL_CTL_ADD, mon->wake_fd, EPOLLIN);
+	if (!err)
+		err = watch(mon, EPOLL_CTL_ADD, mon->more_fd, EPOLLIN);
+	if (!err)
+		err = watch(mon, EPOLL_CTL_ADD, ring_fd(mon), EPOLLIN | EPOLLONESHOT);
+	if (err)
+		return fail(&mon->log, err, "opening descriptors: %s", strerror(-err));
+	mon->skel->bss->reader_waits = 1;
+	return 0;
+}
+
+static int open_alive(struct appmon *mon)
+{
+	void *p = mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return fail(&mon->log, -ENOMEM, "out of memory");
+	mon->alive = p;
+	*mon->alive = 1;
+	madvise(p, (size_t)sysconf(_SC_PAGESIZE), MADV_WIPEONFORK); /* Linux 4.14 */
+	return 0;
+}
+
+static void handle_free(struct appmon *mon)
+{
+	int fds[] = {mon->epoll_fd, mon->timer_fd, mon->wake_fd, mon->more_fd};
+
+	flows_destroy(mon);
+	while (!list_empty(&mon->ready)) {
+		struct exchange *ex = list_entry(mon->ready.next, struct exchange, link);
+
+		list_remove(&ex->link);
+		exchange_release(mon, ex);
+	}
+	targets_free(mon);
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	programs_unload(mon);
+	pool_destroy(&mon->pool);
+	for (uint32_t i = 0; i < mon->name_count; i++)
+		free(mon->names[i]);
+	free(mon->names);
+	free(mon->headers);
+	free(mon->arena.buf);
+	if (mon->alive)
+		munmap(mon->alive, (size_t)sysconf(_SC_PAGESIZE));
+	free(mon);
+}
+
+int appmon_open(struct appmon **ret, const struct appmon_opts *opts)
+{
+	struct appmon *mon;
+	int err;
+
+	if (!ret)
+		return -EINVAL;
+	mon = calloc(1, sizeof(*mon));
+	if (!mon)
+		return -ENOMEM;
+	mon->epoll_fd = mon->timer_fd = mon->wake_fd = mon->more_fd = -1;
+	list_init(&mon->ready);
+	list_init(&mon->flows.strays);
+	err = take_opts(mon, opts);
+	if (!err)
+		err = open_alive(mon);
+	if (!err)
+		err = keep_headers(mon);
+	if (!err) {
+		mon->pool.limit = mon->opts.memory_limit;
+		if (flows_init(mon))
+			err = fail(&mon->log, -ENOMEM, "out of memory");
+	}
+	if (!err)
+		err = programs_load(mon);
+	if (!err)
+		err = open_fds(mon);
+	if (err) {
+		if (mon->opts.error_text && mon->opts.error_text_size) {
+			size_t n = strnlen(mon->log.error, mon->opts.error_text_size - 1);
+
+			memcpy(mon->opts.error_text, mon->log.error, n);
+			mon->opts.error_text[n] = '\0';
+		}
+		handle_free(mon);
+		return err;
+	}
+	mon->now_ns = now_ns();
+	*ret = mon;
+	return 0;
+}
+
+int appmon_close(struct appmon *mon)
+{
+	if (!mon)
+		return 0;
+	/* In a forked child *alive is 0: closing its copies of the descriptors detaches nothing. */
+	if (*mon->alive && mon->in_callback)
+		return fail(&mon->log, -EBUSY, "appmon_close() was called from inside a callback");
+	handle_free(mon);
+	return 0;
+}
+
+/* ---- the pipeline ---------------------------------------------------------------- */
+
+void handle_record(struct appmon *mon, struct record *rec)
+{
+	/* A paced packet carries its planned departure, which can lie ahead. */
+	if (rec->seg.ts_ns > mon->now_ns) {
+		mon->now_ns = now_ns();
+		if (rec->seg.ts_ns > mon->now_ns)
+			rec->seg.ts_ns = mon->now_ns;
+	}
+	if (rec->seg.other_ts_ns > mon->now_ns)
+		rec->seg.other_ts_ns = mon->now_ns;
+	mon->stats.records++;
+	flow_record(mon, rec);
+}
+
+/* False: the ring has nothing at the moment. */
+static bool consume_one(struct appmon *mon)
+{
+	struct record rec;
+	const void *data;
+	size_t size = 0;
+
+	data = ring_peek(&mon->ring, &size, &mon->ring_busy);
+	if (!data)
+		return false;
+	if (record_decode(data, size, &rec)) {
+		if (!mon->stats.records_bad++)
+			log_line(&mon->log, APPMON_LOG_ERROR,
+				 "a record of %zu bytes was not understood", size);
+	} else {
+		handle_record(mon, &rec);
+	}
+	ring_release(&mon->ring);
+	mon->consumed++;
+	return true;
+}
+
+/* Makes the oldest finished exchange mon->event. False: there is none. */
+static bool next_event(struct appmon *mon)
+{
+	while (!list_empty(&mon->ready)) {
+		struct exchange *ex = list_entry(mon->ready.next, struct exchange, link);
+		struct target *target = target_of(mon, &ex->id);
+
+		if (!target || !event_build(mon, ex, target)) {
+			exchange_drop(mon, ex,
+				      target ? APPMON_DROP_MEMORY : APPMON_DROP_DETACHED);
+			continue;
+		}
+		list_remove(&ex->link);
+		exchange_release(mon, ex);
+		STAT_ADD(mon, target, outstanding, UINT64_MAX);
+		STAT_ADD(mon, target, delivered, 1);
+		return true;
+	}
+	return false;
+}
+
+/* Delivers up to max events. *stop: the callback asked to stop, or max was reached. */
+static int deliver(struct appmon *mon, uint32_t max, bool *stop)
+{
+	uint32_t n = 0;
+
+	*stop = false;
+	while (!*stop && next_event(mon)) {
+		int r;
+
+		n++;
+		mon->in_callback = true;
+		r = mon->opts.event_fn(mon->opts.event_ctx, &mon->event);
+		mon->in_callback = false;
+		if (r < 0) {
+			*stop = true;
+			return r;
+		}
+		*stop = r > 0 || n == max;
+	}
+	return (int)n;
+}
+
+/* Events of push mode; in pull mode 1 if there is something to pull. */
+static int run(struct appmon *mon, uint32_t max)
+{
+	uint32_t n = 0, records = 0;
+
+	for (;;) {
+		if (!mon->opts.event_fn) {
+			if (!list_empty(&mon->ready))
+				return 1;
+		} else if (!list_empty(&mon->ready)) {
+			bool stop;
+			int r = deliver(mon, max - n, &stop);
+
+			if (r < 0)
+				return r;
+			n += (uint32_t)r;
+			if (stop)
+				return (int)n;
+		}
+		if (records++ == RECORDS_PER_POLL || !consume_one(mon))
+			return (int)n;
+	}
+}
+
+/* ---- time --------------------------------------------------------------------------- */
+
+static void sweep(struct appmon *mon)
+{
+	uint64_t took;
+	int n;
+
+	if (!mon->sweep || !mon->flows.awaiting)
+		return;
+	if (!mon->sweep_every_ns) {
+		mon->sweep_every_ns = SWEEP_FIRST_NS;
+		mon->sweep_ns = mon->now_ns + SWEEP_FIRST_NS;
+	}
+	if (mon->now_ns < mon->sweep_ns)
+		return;
+	n = 0;
+	if (mon->skel->bss->held_back) {
+		mon->skel->bss->held_back = 0;
+		n = programs_sweep(mon);
+	}
+	took = now_ns() - mon->now_ns;
+	mon->now_ns += took;
+	/* Less and less often while it finds nothing, and never more than a twentieth of the time. */
+	if (n <= 0)
+		mon->sweep_every_ns *= 2;
+	if (mon->sweep_every_ns < 20 * took)
+		mon->sweep_every_ns = 20 * took;
+	if (mon->sweep_every_ns > SWEEP_LAST_NS)
+		mon->sweep_every_ns = SWEEP_LAST_NS;
+	mon->sweep_ns = mon->now_ns + mon->sweep_every_ns;
+}
+
+static uint64_t expire_every_ns(const struct appmon *mon)
+{
+	uint64_t quarter = mon->opts.exchange_timeout_ms * NSEC_PER_MSEC / 4;
+
+	return quarter < EXPIRE_EVERY_NS ? quarter : EXPIRE_EVERY_NS;
+}
+
+static void look_after(struct appmon *mon)
+{
+	mon->now_ns = now_ns();
+	sweep(mon);
+	if (mon->now_ns >= mon->expire_ns) {
+		flows_expire(mon, mon->now_ns);
+		mon->expire_ns = mon->now_ns + expire_every_ns(mon);
+	}
+}
+
+static void set_timer(struct appmon *mon, uint64_t at_ns)
+{
+	struct itimerspec its = {.it_value.tv_sec = (time_t)(at_ns / NSEC_PER_SEC),
+				 .it_value.tv_nsec = (long)(at_ns % NSEC_PER_SEC)};
+
+	if (mon->timer_ns == at_ns)
+		return;
+	timerfd_settime(mon->timer_fd, TFD_TIMER_ABSTIME, &its, NULL);
+	mon->timer_ns = at_ns;
+}
+
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+	return !a || (b && b < a) ? b : a;
+}
+
+/* Before the host waits: makes sure that whatever comes next makes the descriptor readable. */
+static void settle(struct appmon *mon, bool more)
+{
+	uint64_t at = 0;
+
+	if (more != mon->more) {
+		eventfd_t count;
+
+		if (more)
+			eventfd_write(mon->more_fd, 1);
+		else
+			eventfd_read(mon->more_fd, &count);
+		mon->more = more;
+	}
+	if (mon->consumed || mon->ring_busy) {
+		mon->consumed = 0;
+		mon->batching = true;
+		mon->batch_ns = mon->now_ns + BATCH_NS;
+	} else if (mon->batching && mon->now_ns >= mon->batch_ns) {
+		mon->batching = false;
+		mon->skel->bss->reader_waits = 1;
+		/* Against a record that came before the kernel could see that; epoll looks again. */
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		watch(mon, EPOLL_CTL_MOD, ring_fd(mon), EPOLLIN | EPOLLONESHOT);
+	}
+	if (mon->batching)
+		at = mon->batch_ns;
+	if (mon->flows.count || mon->flows.stray_count)
+		at = sooner(at, mon->expire_ns);
+	if (mon->flows.awaiting && mon->sweep)
+		at = sooner(at, mon->sweep_every_ns ? mon->sweep_ns : mon->now_ns + SWEEP_FIRST_NS);
+	set_timer(mon, at);
+}
+
+/* Waits for the descriptor and takes back what made it readable. 1: a wakeup was among it. */
+static int wait_fd(struct appmon *mon, int timeout_ms)
+{
+	struct epoll_event ev[4];
+	int n = epoll_wait(mon->epoll_fd, ev, 4, timeout_ms), woken = 0;
+
+	if (n < 0)
+		return -errno;
+	for (int i = 0; i < n; i++) {
+		uint64_t count;
+
+		if (ev[i].data.fd == mon->wake_fd) {
+			woken = read(mon->wake_fd, &count, sizeof(count)) > 0;
+		} else if (ev[i].data.fd == mon->timer_fd) {
+			if (read(mon->timer_fd, &count, sizeof(count)) > 0)
+				mon->timer_ns = 0;
+		} else if (ev[i].data.fd == ring_fd(mon)) {
+			mon->batching = true; /* one-shot: off until settle() asks again */
+			mon->batch_ns = 0;
+		}
+	}
+	return woken;
+}
+
+/* ---- calls ----------------------------------------------------------------------------- */
+
+int appmon_poll(struct appmon *mon, int timeout_ms, uint32_t max_events)
+{
+	int err = handle_check(mon), wait_ms = 0;
+	uint64_t until;
+
+	if (err)
+		return err;
+	if (mon->in_callback)
+		return fail(&mon->log, -EBUSY, "appmon_poll() was called from inside a callback");
+	if (!max_events || max_events > INT32_MAX)
+		max_events = EVENTS_PER_POLL;
+	until = now_ns() + (timeout_ms > 0 ? (uint64_t)timeout_ms * NSEC_PER_MSEC : 0);
+	for (;;) {
+		int woken = wait_fd(mon, wait_ms), n;
+
+		if (woken < 0)
+			return woken;
+		look_after(mon);
+		n = run(mon, max_events);
+		settle(mon, !list_empty(&mon->ready));
+		if (n || woken || !timeout_ms)
+			return n;
+		if (timeout_ms > 0 && mon->now_ns >= until)
+			return 0;
+		/* Rounded up: else the last millisecond would be spent spinning. */
+		wait_ms = timeout_ms < 0
+				  ? -1
+				  : (int)((until - mon->now_ns + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC);
+	}
+}
+
+int appmon_next(struct appmon *mon, const struct appmon_event **ret)
+{
+	int err = handle_check(mon);
+
+	if (err)
+		return err;
+	if (!ret)
+		return fail(&mon->log, -EINVAL, "appmon_next() needs a place for the event");
+	if (mon->opts.event_fn)
+		return fail(&mon->log, -EINVAL, "this handle delivers through its event_fn");
+	if (list_empty(&mon->ready)) {
+		if (wait_fd(mon, 0) < 0)
+			return -EINTR;
+		look_after(mon);
+		run(mon, 1);
+	}
+	if (!next_event(mon)) {
+		settle(mon, false);
+		return 0;
+	}
+	settle(mon, true);
+	*ret = &mon->event;
+	return 1;
+}
+
+int appmon_fd(struct appmon *mon)
+{
+	int err = handle_check(mon);
+
+	return err ? err : mon->epoll_fd;
+}
+
+int appmon_wakeup(struct appmon *mon)
+{
+	static const uint64_t one = 1;
+	int err = handle_check(mon), saved = errno;
+
+	if (err)
+		return err;
+	/* EAGAIN: so many are pending already. */
+	if (write(mon->wake_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+		err = -errno;
+	errno = saved;
+	return err;
+}
+
+static void add_kernel(struct appmon *mon, uint32_t slot, struct appmon_stats *s)
+{
+	struct slot_counters k;
+
+	programs_counters(mon, slot, &k);
+	s->records_lost += k.records_lost;
+	s->connections_skipped += k.skipped;
+	s->dropped[APPMON_DROP_RING_FULL] += k.requests_lost;
+	s->exchanges_seen += k.requests_lost;
+}
+
+/* Bit of a member in appmon_stats.valid; dropped[] is one. */
+#define STAT_BIT(member) \
+	(UINT64_C(1) << (((offsetof(struct appmon_stats, member) - \
+			   offsetof(struct appmon_stats, exchanges_seen)) / \
+			  8) - \
+			 (offsetof(struct appmon_stats, member) > \
+					  offsetof(struct appmon_stats, dropped) \
+				  ? APPMON_DROP_MAX - 1 \
+				  : 0)))
+
+int appmon_get_stats(struct appmon *mon, uint32_t target, struct appmon_stats *stats)
+{
+	const uint64_t handle_only = STAT_BIT(memory_bytes) | STAT_BIT(memory_limit);
+	const uint64_t all = 2 * STAT_BIT(memory_limit) - 1;
+	int err = handle_check(mon);
+	struct appmon_stats s;
+	struct target *t;
+
+	if (err)
+		return err;
+	if (!stats)
+		return fail(&mon->log, -EINVAL, "appmon_get_stats() needs a place for the counters");
+	if (target) {
+		t = target_by_id(mon, target);
+		if (!t)
+			return fail(&mon->log, -ENOENT, "there is no target %u", target);
+		s = t->stats;
+		s.valid = all & ~handle_only;
+		add_kernel(mon, t->slot, &s);
+	} else {
+		s = mon->stats;
+		s.valid = all;
+		s.memory_bytes = mon->pool.held;
+		s.memory_limit = mon->pool.limit;
+		for (uint32_t slot = 0; slot < SLOTS; slot++)
+			if (mon->target[slot])
+				add_kernel(mon, slot, &s);
+	}
+	err = opts_write(stats, &s, sizeof(s));
+	return err ? fail(&mon->log, err, "appmon_stats.size is not set") : 0;
+}
+
+int appmon_get_capabilities(struct appmon *mon, struct appmon_capabilities *caps)
+{
+	struct appmon_capabilities c = {0};
+	int err = handle_check(mon);
+
+	if (err)
+		return err;
+	if (!caps)
+		return fail(&mon->log, -EINVAL, "appmon_get_capabilities() needs a place to write");
+	c.supported = mon->capabilities;
+	err = opts_write(caps, &c, sizeof(c));
+	return err ? fail(&mon->log, err, "appmon_capabilities.size is not set") : 0;
+}
+
+const char *appmon_last_error(struct appmon *mon)
+{
+	return mon ? mon->log.error : "there is no handle";
+}

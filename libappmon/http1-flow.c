@@ -1,0 +1,780 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * HTTP/1.x on a connection: two streams of messages, and which response answers which request
+ * (RFC 9112 sections 6 and 9.3).
+ *
+ * Responses come in the order of the requests, so that a queue pairs them. Where bytes were missed,
+ * order alone would lie; then causality decides: a response cannot begin at a position that the
+ * server had sent before the request arrived (exchange.floor). Where that does not decide
+ * either, nothing is paired.
+ *
+ * STREAM_OPEN is a message whose end cannot be counted: its head was longer than the capture
+ * limit, or a chunk header lay outside the captured bytes. It ends with the last chunk at the end of a
+ * segment, with the next message of this direction, with the answer of the other one, or with FIN.
+ */
+#include <string.h>
+
+#include "internal.h"
+
+static void head_feed(struct appmon *mon, struct conn *c, int dir, const char *bytes, uint32_t n,
+		      bool final, const struct rec_seg *seg);
+
+static int request_dir(const struct conn *c)
+{
+	return c->request_dir - 1;
+}
+
+/* ---- exchanges ------------------------------------------------------------- */
+
+void exchange_release(struct appmon *mon, struct exchange *ex)
+{
+	pool_free(&mon->pool, ex->request);
+	pool_free(&mon->pool, ex->response);
+	pool_free(&mon->pool, ex);
+}
+
+void exchange_drop(struct appmon *mon, struct exchange *ex, uint32_t reason)
+{
+	struct target *target = target_of(mon, &ex->id);
+
+	list_remove(&ex->link);
+	STAT_ADD(mon, target, outstanding, UINT64_MAX);
+	STAT_ADD(mon, target, dropped[reason], 1);
+	exchange_release(mon, ex);
+}
+
+static void seen_but_dropped(struct appmon *mon, struct conn *c, uint32_t reason)
+{
+	struct target *target = target_of(mon, &c->id);
+
+	STAT_ADD(mon, target, exchanges_seen, 1);
+	STAT_ADD(mon, target, dropped[reason], 1);
+}
+
+static struct exchange *exchange_new(struct appmon *mon, struct conn *c)
+{
+	struct target *target = target_of(mon, &c->id);
+	struct exchange *ex = pool_alloc(&mon->pool, sizeof(*ex));
+
+	c->ordinal++;
+	if (!c->http) {
+		c->http = 1;
+		STAT_ADD(mon, target, connections_seen, 1);
+		STAT_ADD(mon, target, connections_open, 1);
+	}
+	if (!ex) {
+		seen_but_dropped(mon, c, APPMON_DROP_MEMORY);
+		return NULL;
+	}
+	memset(ex, 0, sizeof(*ex));
+	ex->id = c->id;
+	ex->ordinal = c->ordinal;
+	ex->retrans = c->retrans;
+	ex->dup = c->dup;
+	if (c->request_dir)
+		ex->role = request_dir(c) == DIR_IN ? APPMON_ROLE_SERVER : APPMON_ROLE_CLIENT;
+	list_append(&c->exchanges, &ex->link);
+	STAT_ADD(mon, target, exchanges_seen, 1);
+	STAT_ADD(mon, target, outstanding, 1);
+	return ex;
+}
+
+static struct exchange *exchange_at(struct conn *c, struct list_node *n)
+{
+	return n == &c->exchanges ? NULL : list_entry(n, struct exchange, link);
+}
+
+/* The newest: its request may still be coming. */
+static struct exchange *requesting(struct conn *c)
+{
+	struct exchange *ex = exchange_at(c, c->exchanges.prev);
+
+	return ex && !ex->request_done ? ex : NULL;
+}
+
+/* The oldest without a complete response. */
+static struct exchange *awaiting(struct conn *c)
+{
+	struct exchange *ex;
+
+	for (struct list_node *n = c->exchanges.next; (ex = exchange_at(c, n)); n = n->next)
+		if (!ex->response_done)
+			return ex;
+	return NULL;
+}
+
+/* Moves it to those that the host is to get. */
+static void exchange_finish(struct appmon *mon, struct conn *c, struct exchange *ex, uint32_t end,
+			    uint64_t flags)
+{
+	ex->end = end;
+	ex->flags |= flags;
+	ex->srtt_us = c->srtt_us;
+	ex->retrans = c->retrans - ex->retrans;
+	ex->dup = c->dup - ex->dup;
+	if (!ex->response)
+		ex->flags |= APPMON_EVF_NO_RESPONSE;
+	if (ex->bad && ex->bad != 1 + APPMON_DROP_MEMORY && ex->response) {
+		ex->flags |= APPMON_EVF_MALFORMED;
+	} else if (ex->bad) {
+		exchange_drop(mon, ex, ex->bad - 1u);
+		return;
+	}
+	list_remove(&ex->link);
+	list_append(&mon->ready, &ex->link);
+}
+
+/* Finishes those at the front that are complete. */
+static void exchanges_settle(struct appmon *mon, struct conn *c)
+{
+	struct exchange *ex;
+
+	while ((ex = exchange_at(c, c->exchanges.next)) && ex->request_done && ex->response_done)
+		exchange_finish(mon, c, ex, APPMON_END_COMPLETE, 0);
+}
+
+/* How far a message got that will not be complete. */
+static void measure_partial(struct conn *c, struct exchange *ex)
+{
+	struct stream *s;
+
+	if (!c->request_dir)
+		return;
+	s = &c->stream[request_dir(c)];
+	if (ex == requesting(c) && ex->request && s->state != STREAM_HEAD) {
+		ex->request_body = s->seen > s->pos ? s->seen - s->pos : 0;
+		ex->request_end_ns = 0;
+	}
+	s = &c->stream[!request_dir(c)];
+	if (ex == awaiting(c) && ex->response_begun && s->state != STREAM_HEAD)
+		ex->response_body = s->seen > s->pos ? s->seen - s->pos : 0;
+}
+
+static void head_forget(struct appmon *mon, struct stream *s)
+{
+	pool_free(&mon->pool, s->head);
+	s->head = NULL;
+	s->head_len = 0;
+}
+
+/* No more of a head that has begun will come: make do with what is here. */
+static void head_close(struct appmon *mon, struct conn *c, int dir)
+{
+	struct stream *s = &c->stream[dir];
+	struct rec_seg seg = {.ts_ns = s->head_ns, .other_next = c->stream[!dir].base_seq};
+
+	if (s->state == STREAM_HEAD && s->head_len)
+		head_feed(mon, c, dir, "", 0, true, &seg);
+}
+
+void http1_flow_end(struct appmon *mon, struct conn *c, uint32_t end, uint64_t flags)
+{
+	struct exchange *ex;
+
+	if (c->request_dir)
+		head_close(mon, c, request_dir(c));
+	while ((ex = exchange_at(c, c->exchanges.next))) {
+		measure_partial(c, ex);
+		/* An answer given in full counts, whatever became of the request. */
+		exchange_finish(mon, c, ex, ex->response_done ? APPMON_END_COMPLETE : end, flags);
+	}
+	for (int dir = 0; dir < 2; dir++) {
+		struct stream *s = &c->stream[dir];
+
+		if (s->state != STREAM_TUNNEL)
+			s->state = STREAM_SYNC;
+		head_forget(mon, s);
+	}
+}
+
+/* ---- ends of messages --------------------------------------------------------- */
+
+static void next_head(struct stream *s, uint64_t pos)
+{
+	s->state = STREAM_HEAD;
+	s->pos = pos;
+	s->head_len = 0;
+	s->open_chunked = 0;
+}
+
+/* The message of this direction ends at pos; ts_ns is when that byte passed. */
+static void message_end(struct appmon *mon, struct conn *c, int dir, uint64_t pos, uint64_t ts_ns,
+			uint64_t flags)
+{
+	struct stream *s = &c->stream[dir];
+	struct exchange *ex;
+
+	if (dir == request_dir(c)) {
+		ex = requesting(c);
+		if (ex) {
+			ex->request_body = pos - s->pos;
+			ex->request_end_ns = ts_ns;
+			ex->request_done = 1;
+			ex->flags |= flags;
+		}
+	} else {
+		ex = awaiting(c);
+		if (ex && ex->response_begun) {
+			ex->response_body = pos - s->pos;
+			ex->response_end_ns = ts_ns;
+			ex->response_done = 1;
+			ex->flags |= flags;
+		}
+	}
+	next_head(s, pos);
+	exchanges_settle(mon, c);
+}
+
+static void tunnel_begin(struct appmon *mon, struct conn *c, struct exchange *ex, uint64_t pos)
+{
+	struct target *target = target_of(mon, &c->id);
+
+	for (int dir = 0; dir < 2; dir++) {
+		struct stream *s = &c->stream[dir];
+
+		if (dir != request_dir(c))
+			s->pos = pos;
+		/* From s->pos on bytes count as the tunnel's, see tunnel_count(). */
+		s->state = STREAM_TUNNEL;
+		if (s->seen > s->pos) {
+			STAT_ADD(mon, target, tunnel_bytes, s->seen - s->pos);
+			s->pos = s->seen;
+		}
+	}
+	if (!ex)
+		return;
+	ex->response_end_ns = ex->response_end_ns ? ex->response_end_ns : ex->response_start_ns;
+	ex->response_done = 1;
+	while (!list_empty(&c->exchanges)) {
+		struct exchange *first = exchange_at(c, c->exchanges.next);
+
+		exchange_finish(mon, c, first,
+				first == ex ? APPMON_END_UPGRADED : APPMON_END_CLOSED,
+				first == ex ? APPMON_EVF_UPGRADED : 0);
+	}
+}
+
+/* ---- heads ------------------------------------------------------------------------ */
+
+static struct head *head_keep(struct appmon *mon, const struct http1_head *h, const char *bytes)
+{
+	size_t fields = offsetof(struct http1_head, field) + h->field_count * sizeof(h->field[0]);
+	struct head *head = pool_alloc(&mon->pool,
+				       offsetof(struct head, h) + fields + h->head_len);
+
+	if (!head)
+		return NULL;
+	memcpy(&head->h, h, fields);
+	head->bytes = (char *)&head->h + fields;
+	memcpy(head->bytes, bytes, h->head_len);
+	return head;
+}
+
+static uint64_t head_flags(const struct http1_head *h)
+{
+	uint64_t flags = 0;
+
+	if (h->truncated)
+		flags |= APPMON_EVF_TRUNCATED;
+	if (h->flags & HTTP1_AMBIGUOUS)
+		flags |= APPMON_EVF_AMBIGUOUS;
+	return flags;
+}
+
+/* Where the body begins that framing describes, the stream goes on. */
+static void body_begin(struct appmon *mon, struct conn *c, int dir, const struct http1_head *h,
+		       enum http1_framing framing, uint64_t length)
+{
+	struct stream *s = &c->stream[dir];
+	uint64_t begin = s->pos + h->head_len;
+
+	s->head_len = 0;
+	s->pos = begin;
+	if (h->truncated) {
+		/* The head goes on behind the captured bytes; where its body begins is not known. */
+		s->state = STREAM_OPEN;
+		s->open_chunked = !!(h->flags & HTTP1_CHUNKED);
+		return;
+	}
+	switch (framing) {
+	case HTTP1_BODY_NONE:
+		message_end(mon, c, dir, begin, s->head_ns, 0);
+		break;
+	case HTTP1_BODY_LENGTH:
+		s->state = STREAM_BODY;
+		s->end = begin + length;
+		break;
+	case HTTP1_BODY_CHUNKED:
+		s->state = STREAM_CHUNKED;
+		s->end = begin; /* next byte of the framing to look at */
+		memset(&s->chunks, 0, sizeof(s->chunks));
+		break;
+	case HTTP1_BODY_CLOSE:
+		s->state = STREAM_CLOSE;
+		break;
+	case HTTP1_BODY_TUNNEL:
+		break; /* the caller's */
+	}
+}
+
+static void request_head(struct appmon *mon, struct conn *c, int dir, const struct http1_head *h,
+			 const char *bytes, const struct rec_seg *seg)
+{
+	struct stream *s = &c->stream[dir];
+	struct exchange *ex;
+	uint64_t length = 0;
+	enum http1_framing framing = http1_request_framing(h, &length);
+
+	c->request_dir = (uint8_t)(1 + dir);
+	if (awaiting(c))
+		c->pipelined = 1;
+	if (c->broken) {
+		seen_but_dropped(mon, c, APPMON_DROP_GAP);
+		body_begin(mon, c, dir, h, framing, length);
+		return;
+	}
+	ex = exchange_new(mon, c);
+	STAT_ADD(mon, target_of(mon, &c->id), requests, 1);
+	if (ex) {
+		ex->request = head_keep(mon, h, bytes);
+		if (!ex->request) {
+			/* Stays in the queue so that its response finds it. */
+			ex->bad = 1 + APPMON_DROP_MEMORY;
+		}
+		ex->request_start_ns = s->head_ns;
+		ex->request_end_ns = seg->ts_ns;
+		ex->floor = stream_pos(&c->stream[!dir], seg->other_next);
+		ex->flags |= head_flags(h);
+		if (c->exchanges.next != &ex->link && awaiting(c) != ex)
+			ex->flags |= APPMON_EVF_PIPELINED;
+		if (h->flags & HTTP1_CHUNKED)
+			ex->flags |= APPMON_EVF_CHUNKED_REQUEST;
+	}
+	body_begin(mon, c, dir, h, framing, length);
+}
+
+/*
+ * A response begins at pos after responses were missed. Of the waiting exchanges only those whose
+ * floor is not above pos can be meant, and without pipelining the newest of them.
+ */
+static void resync_response(struct appmon *mon, struct conn *c, uint64_t pos)
+{
+	struct exchange *ex, *match = NULL;
+
+	for (struct list_node *n = c->exchanges.next; (ex = exchange_at(c, n)); n = n->next)
+		if (!ex->response_done && (int64_t)(pos - ex->floor) >= 0)
+			match = ex;
+	if (!match)
+		return;
+	c->gapped = 1;
+	while ((ex = exchange_at(c, c->exchanges.next)) && (c->pipelined || ex != match)) {
+		exchange_finish(mon, c, ex,
+				ex->response_done ? APPMON_END_COMPLETE : APPMON_END_GAP,
+				ex->response_done ? 0 : APPMON_EVF_GAP);
+	}
+}
+
+static void response_head(struct appmon *mon, struct conn *c, int dir, const struct http1_head *h,
+			  const char *bytes, const struct rec_seg *seg)
+{
+	struct stream *s = &c->stream[dir];
+	struct exchange *ex = awaiting(c);
+	struct stream *req = &c->stream[!dir];
+	struct target *target = target_of(mon, &c->id);
+	enum http1_framing framing;
+	uint64_t length = 0;
+
+	if (!c->request_dir)
+		c->request_dir = (uint8_t)(1 + !dir);
+	if (h->status < 200 && h->status != 101) {
+		if (ex)
+			ex->flags |= APPMON_EVF_CONTINUED;
+		next_head(s, s->pos + h->head_len);
+		return;
+	}
+	STAT_ADD(mon, target, responses, 1);
+	if (ex && (int64_t)(s->pos - ex->floor) < 0)
+		ex = NULL; /* older than the oldest request known */
+	if (!ex && !c->ordinal && !c->fresh) {
+		/* The request passed before the attach. */
+		ex = exchange_new(mon, c);
+		if (ex) {
+			ex->flags |= APPMON_EVF_MID_MESSAGE;
+			ex->request_done = 1;
+			list_remove(&ex->link);
+			/* In front of requests that came since. */
+			ex->link.next = c->exchanges.next;
+			ex->link.prev = &c->exchanges;
+			c->exchanges.next->prev = &ex->link;
+			c->exchanges.next = &ex->link;
+		}
+	} else if (!ex && !c->gapped && !seg->lost) {
+		/* Such as 408 on an idle connection. After a loss its request was counted. */
+		seen_but_dropped(mon, c, APPMON_DROP_ORPHAN);
+	}
+	framing = http1_response_framing(
+		h, ex && ex->request ? ex->request->h.method : APPMON_METHOD_UNKNOWN, &length);
+	if (ex) {
+		/* The end of an upload that was not counted is told by its answer. */
+		if (requesting(c) == ex &&
+		    (req->state == STREAM_OPEN ||
+		     (req->state == STREAM_CHUNKED && (int64_t)(req->seen - req->end) > 0)))
+			message_end(mon, c, !dir, stream_pos(req, seg->other_next),
+				    seg->other_ts_ns ? seg->other_ts_ns : ex->request_end_ns,
+				    APPMON_EVF_INFERRED_END);
+		if (!ex->request_done)
+			ex->flags |= APPMON_EVF_EARLY_RESPONSE;
+		ex->response = head_keep(mon, h, bytes);
+		if (!ex->response && !ex->bad)
+			ex->bad = 1 + APPMON_DROP_MEMORY;
+		ex->response_start_ns = s->head_ns;
+		ex->response_begun = 1;
+		ex->flags |= head_flags(h);
+		if (h->flags & HTTP1_CHUNKED)
+			ex->flags |= APPMON_EVF_CHUNKED_RESPONSE;
+		if (http1_persists(h) && (!ex->request || http1_persists(&ex->request->h)) &&
+		    framing != HTTP1_BODY_CLOSE)
+			ex->flags |= APPMON_EVF_KEEP_ALIVE;
+	}
+	if (framing == HTTP1_BODY_TUNNEL) {
+		s->head_len = 0;
+		tunnel_begin(mon, c, ex, s->pos + h->head_len);
+		return;
+	}
+	body_begin(mon, c, dir, h, framing, length);
+}
+
+/* What begins here is not a head that can be read: go on with the next that is. */
+static void head_bad(struct appmon *mon, struct conn *c, int dir, enum http1_kind kind,
+		     uint32_t reason, const struct rec_seg *seg)
+{
+	struct stream *s = &c->stream[dir];
+	struct exchange *ex;
+
+	s->state = STREAM_SYNC;
+	s->head_len = 0;
+	if (!c->request_dir)
+		c->request_dir = (uint8_t)(1 + (kind == HTTP1_REQUEST ? dir : !dir));
+	if (dir != request_dir(c)) {
+		c->gapped = 1;
+		/* The rest of an unframed response, or no HTTP: nothing can be paired for sure. */
+		if (c->pipelined)
+			http1_flow_end(mon, c, APPMON_END_GAP, APPMON_EVF_GAP);
+		return;
+	}
+	if (c->broken)
+		return;
+	/* A placeholder keeps the queue aligned with the responses, a 400 most likely. */
+	ex = exchange_new(mon, c);
+	if (!ex)
+		return;
+	ex->bad = (uint8_t)(1 + reason);
+	ex->request_start_ns = ex->request_end_ns = s->head_ns;
+	ex->floor = stream_pos(&c->stream[!dir], seg->other_next);
+	ex->request_done = 1;
+}
+
+static void head_done(struct appmon *mon, struct conn *c, int dir, enum http1_kind kind,
+		      const struct http1_head *h, const char *bytes, const struct rec_seg *seg)
+{
+	if (kind == HTTP1_REQUEST)
+		request_head(mon, c, dir, h, bytes, seg);
+	else
+		response_head(mon, c, dir, h, bytes, seg);
+}
+
+static enum http1_kind kind_of(const struct conn *c, int dir, const char *bytes, size_t len)
+{
+	if (c->request_dir)
+		return dir == request_dir(c) ? HTTP1_REQUEST : HTTP1_RESPONSE;
+	return http1_look(HTTP1_RESPONSE, bytes, len) == HTTP1_LOOK_YES ? HTTP1_RESPONSE
+									: HTTP1_REQUEST;
+}
+
+/* What there is of a head and n bytes more, in memory of its own; takes stream.head over. */
+static char *head_join(struct appmon *mon, struct conn *c, int dir, const char *bytes, uint32_t n)
+{
+	struct stream *s = &c->stream[dir];
+	char *joined = pool_alloc(&mon->pool, s->head_len + n);
+
+	if (joined) {
+		if (s->head)
+			memcpy(joined, s->head, s->head_len);
+		memcpy(joined + s->head_len, bytes, n);
+		pool_free(&mon->pool, s->head);
+		s->head = NULL;
+		return joined;
+	}
+	head_forget(mon, s);
+	s->state = STREAM_SYNC;
+	c->gapped = 1;
+	if (!c->request_dir || dir == request_dir(c))
+		seen_but_dropped(mon, c, APPMON_DROP_MEMORY);
+	return NULL;
+}
+
+/*
+ * n more bytes of a head; final: no more of it will be seen. Most heads come whole and are parsed
+ * where they lie in the ring.
+ */
+static void head_feed(struct appmon *mon, struct conn *c, int dir, const char *bytes, uint32_t n,
+		      bool final, const struct rec_seg *seg)
+{
+	struct stream *s = &c->stream[dir];
+	struct target *target = target_of(mon, &c->id);
+	uint32_t before = s->head_len, len = before + n;
+	char *joined = NULL;
+	struct http1_head h;
+	enum http1_kind kind;
+	int r;
+
+	if (!before)
+		s->head_ns = seg->ts_ns;
+	if (before && n) {
+		joined = head_join(mon, c, dir, bytes, n);
+		if (!joined)
+			return;
+	} else if (before) {
+		joined = s->head;
+		s->head = NULL;
+	}
+	if (joined)
+		bytes = joined;
+	final = final || (target && len >= target->capture);
+	kind = kind_of(c, dir, bytes, len);
+	r = http1_parse_head(kind, bytes, len, before, final, &mon->keep, &h);
+	if (r == HTTP1_PARTIAL && !final) {
+		s->head = joined ? joined : head_join(mon, c, dir, bytes, n);
+		s->head_len = s->head ? len : 0;
+		return;
+	}
+	if (r < 0)
+		head_bad(mon, c, dir, kind,
+			 r == HTTP1_PARTIAL ? APPMON_DROP_TRUNCATED : APPMON_DROP_PARSE, seg);
+	else
+		head_done(mon, c, dir, kind, &h, bytes, seg);
+	pool_free(&mon->pool, joined);
+}
+
+/* The head here ends unseen, or was missed altogether. */
+void http1_flow_gap(struct appmon *mon, struct conn *c, int dir)
+{
+	struct stream *s = &c->stream[dir];
+
+	if (s->state != STREAM_HEAD)
+		return;
+	c->gapped = 1;
+	if (s->head_len) {
+		struct exchange *ex;
+
+		head_close(mon, c, dir);
+		ex = c->request_dir && dir == request_dir(c) ? requesting(c) : awaiting(c);
+		if (ex)
+			ex->flags |= APPMON_EVF_GAP;
+	}
+	if (s->state == STREAM_HEAD)
+		s->state = STREAM_SYNC;
+	/* With pipelining, how many requests were missed cannot be told. */
+	if (c->pipelined && (!c->request_dir || dir == request_dir(c))) {
+		http1_flow_end(mon, c, APPMON_END_GAP, APPMON_EVF_GAP);
+		c->broken = 1;
+	}
+}
+
+/* ---- bodies ----------------------------------------------------------------------- */
+
+/* Does the segment end with the last chunk (RFC 9112 section 7.1), trailers aside? */
+static bool ends_with_last_chunk(const struct rec_seg *seg)
+{
+	static const char last[] = "\r\n0\r\n\r\n";
+	size_t n = sizeof(last) - 1;
+
+	if (seg->len < n)
+		return seg->len == 5 && !memcmp(seg->tail + 3, last + 2, 5);
+	return !memcmp(seg->tail + sizeof(seg->tail) - n, last, n);
+}
+
+/* True: the body ended and the stream is at a head again. */
+static bool chunked_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos,
+			 const char *bytes, uint32_t captured, uint32_t len,
+			 const struct rec_seg *seg)
+{
+	struct stream *s = &c->stream[dir];
+	uint64_t end = pos + len;
+	size_t used = 0;
+	int r = HTTP1_CHUNKS_MORE;
+
+	if ((int64_t)(end - s->end) <= 0)
+		return false; /* seen before */
+	if ((int64_t)(pos - s->end) > 0) {
+		r = http1_chunks_skip(&s->chunks, pos - s->end);
+		s->end = pos;
+	}
+	if (!r && s->end < pos + captured) {
+		size_t off = s->end - pos;
+
+		r = http1_chunks_feed(&s->chunks, bytes + off, captured - off, &used);
+		s->end += used;
+		if (r == HTTP1_CHUNKS_DONE) {
+			message_end(mon, c, dir, s->end, seg->ts_ns, 0);
+			return true;
+		}
+	}
+	if (!r && s->end < end) {
+		r = http1_chunks_skip(&s->chunks, end - s->end);
+		s->end = end;
+	}
+	if (!r)
+		return false;
+	s->state = STREAM_OPEN;
+	s->open_chunked = 1;
+	return false;
+}
+
+static void open_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos,
+		      const struct rec_seg *seg)
+{
+	struct stream *s = &c->stream[dir];
+
+	if (s->open_chunked && ends_with_last_chunk(seg))
+		message_end(mon, c, dir, pos + seg->len, seg->ts_ns, APPMON_EVF_INFERRED_END);
+}
+
+void http1_flow_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos, const char *bytes,
+		     uint32_t captured, uint32_t len, const struct rec_seg *seg)
+{
+	struct stream *s = &c->stream[dir];
+	uint64_t end = pos + len, have = pos + captured;
+
+	for (;;) {
+		uint64_t due = s->pos + s->head_len;
+
+		switch (s->state) {
+		case STREAM_SYNC:
+			if (!(seg->flags & REC_START) || (int64_t)(pos - s->pos) < 0)
+				return;
+			next_head(s, pos);
+			if (c->request_dir && dir != request_dir(c))
+				resync_response(mon, c, pos);
+			break;
+		case STREAM_HEAD:
+			if ((int64_t)(end - due) <= 0)
+				return;
+			if ((int64_t)(due - pos) < 0 || (int64_t)(have - due) <= 0) {
+				/* Not captured: an earlier message filled the window. */
+				if ((seg->flags & REC_PART) && (int64_t)(have - due) <= 0)
+					return;
+				http1_flow_gap(mon, c, dir);
+				if (s->state == STREAM_HEAD)
+					s->state = STREAM_SYNC;
+				s->pos = end;
+				return;
+			}
+			head_feed(mon, c, dir, bytes + (due - pos), (uint32_t)(have - due),
+				  have != end && !(seg->flags & REC_PART), seg);
+			if (s->state == STREAM_HEAD && s->head_len)
+				return; /* incomplete */
+			if (s->state == STREAM_SYNC)
+				return;
+			break;
+		case STREAM_BODY:
+			if ((int64_t)(s->seen - s->end) < 0 || (int64_t)(end - s->end) < 0)
+				return;
+			message_end(mon, c, dir, s->end, s->seen_ns, 0);
+			break;
+		case STREAM_CHUNKED:
+			if (!chunked_data(mon, c, dir, pos, bytes, captured, len, seg)) {
+				if (s->state == STREAM_OPEN)
+					open_data(mon, c, dir, pos, seg);
+				return;
+			}
+			break;
+		case STREAM_OPEN:
+			if ((seg->flags & REC_START) && (seg->flags & REC_FLIP) &&
+			    (int64_t)(pos - s->pos) > 0) {
+				message_end(mon, c, dir, pos, s->seen_ns, APPMON_EVF_INFERRED_END);
+				break;
+			}
+			open_data(mon, c, dir, pos, seg);
+			return;
+		default:
+			return;
+		}
+	}
+}
+
+/* ---- what needs no captured bytes ----------------------------------------------------- */
+
+static void tunnel_count(struct appmon *mon, struct conn *c, struct stream *s)
+{
+	if (s->seen <= s->pos)
+		return;
+	STAT_ADD(mon, target_of(mon, &c->id), tunnel_bytes, s->seen - s->pos);
+	s->pos = s->seen;
+}
+
+/* The stream has ended at s->fin_pos. */
+static void stream_fin(struct appmon *mon, struct conn *c, int dir, const struct rec_seg *seg)
+{
+	struct stream *s = &c->stream[dir];
+	uint64_t ts_ns = s->seen_ns ? s->seen_ns : seg->ts_ns;
+
+	switch (s->state) {
+	case STREAM_CLOSE:
+		message_end(mon, c, dir, s->fin_pos, ts_ns, 0);
+		break;
+	case STREAM_OPEN:
+		message_end(mon, c, dir, s->fin_pos, ts_ns, APPMON_EVF_INFERRED_END);
+		break;
+	case STREAM_HEAD:
+		/* Late bytes may still fill in what is missing. */
+		if (s->pieces || (int64_t)(s->fin_pos - (s->pos + s->head_len)) > 0)
+			return;
+		break;
+	default:
+		break;
+	}
+	if (!c->request_dir || dir != request_dir(c)) {
+		http1_flow_end(mon, c, APPMON_END_CLOSED, 0);
+	} else {
+		struct exchange *ex = requesting(c);
+
+		/* No more of the request; the answer may still come. */
+		if (ex) {
+			measure_partial(c, ex);
+			ex->request_done = 1;
+		}
+	}
+}
+
+void http1_flow_progress(struct appmon *mon, struct conn *c, int dir, const struct rec_seg *seg)
+{
+	struct stream *s = &c->stream[dir];
+	bool own = dir == !!(seg->flags & REC_OUT);
+
+	if (s->state == STREAM_BODY && (int64_t)(s->seen - s->end) >= 0)
+		message_end(mon, c, dir, s->end, s->seen_ns, 0);
+	else if (s->state == STREAM_TUNNEL)
+		tunnel_count(mon, c, s);
+	else if (own && !(seg->flags & (REC_SWEPT | REC_RST)) && seg->len &&
+		 (s->state == STREAM_CHUNKED || s->state == STREAM_OPEN))
+		http1_flow_data(mon, c, dir, stream_pos(s, seg->seq), "", 0, seg->len, seg);
+	if (s->state == STREAM_CLOSE && s->fin == 2 && (int64_t)(s->seen - s->fin_pos) >= 0)
+		stream_fin(mon, c, dir, seg); /* its head came after its end */
+	if (s->fin == 1 && own && (seg->flags & REC_FIN)) {
+		s->fin = 2; /* handled */
+		stream_fin(mon, c, dir, seg);
+	}
+}
+
+void http1_flow_turn(struct appmon *mon, struct conn *c, int dir)
+{
+	struct stream *s = &c->stream[dir];
+
+	/* A head that ended with the window: nothing said so. */
+	head_close(mon, c, dir);
+	/* The next request: without pipelining the response before it is complete. */
+	if ((s->state == STREAM_OPEN || s->state == STREAM_CHUNKED) && c->request_dir &&
+	    dir != request_dir(c) && !c->pipelined)
+		message_end(mon, c, dir, s->seen, s->seen_ns, APPMON_EVF_INFERRED_END);
+}

@@ -1,0 +1,1002 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "http1.h"
+
+#include <appmon/appmon.h>
+
+#include <endian.h>
+#include <string.h>
+
+/* ---- Character classes (RFC 5234 appendix B.1, RFC 9110 section 5.6.2) ---- */
+
+/* tchar: what methods and field names are made of. */
+static const bool tchar[256] = {
+	['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1, ['&'] = 1, ['\''] = 1, ['*'] = 1, ['+'] = 1,
+	['-'] = 1, ['.'] = 1, ['^'] = 1, ['_'] = 1, ['`'] = 1, ['|'] = 1,  ['~'] = 1, ['0'] = 1,
+	['1'] = 1, ['2'] = 1, ['3'] = 1, ['4'] = 1, ['5'] = 1, ['6'] = 1,  ['7'] = 1, ['8'] = 1,
+	['9'] = 1, ['A'] = 1, ['B'] = 1, ['C'] = 1, ['D'] = 1, ['E'] = 1,  ['F'] = 1, ['G'] = 1,
+	['H'] = 1, ['I'] = 1, ['J'] = 1, ['K'] = 1, ['L'] = 1, ['M'] = 1,  ['N'] = 1, ['O'] = 1,
+	['P'] = 1, ['Q'] = 1, ['R'] = 1, ['S'] = 1, ['T'] = 1, ['U'] = 1,  ['V'] = 1, ['W'] = 1,
+	['X'] = 1, ['Y'] = 1, ['Z'] = 1, ['a'] = 1, ['b'] = 1, ['c'] = 1,  ['d'] = 1, ['e'] = 1,
+	['f'] = 1, ['g'] = 1, ['h'] = 1, ['i'] = 1, ['j'] = 1, ['k'] = 1,  ['l'] = 1, ['m'] = 1,
+	['n'] = 1, ['o'] = 1, ['p'] = 1, ['q'] = 1, ['r'] = 1, ['s'] = 1,  ['t'] = 1, ['u'] = 1,
+	['v'] = 1, ['w'] = 1, ['x'] = 1, ['y'] = 1, ['z'] = 1,
+};
+
+static inline bool is_tchar(char c)
+{
+	return tchar[(unsigned char)c];
+}
+
+static inline bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+/* Blanks, and the line breaks that obs-fold leaves inside a value. */
+static inline bool is_space(char c)
+{
+	return is_blank(c) || c == '\r' || c == '\n';
+}
+
+static inline bool is_ctl(char c)
+{
+	return (unsigned char)c < 0x20 || c == 0x7f;
+}
+
+static inline bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static inline bool is_alpha(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static inline char to_lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
+/* ---- Eight bytes at a time ------------------------------------------------- */
+
+#define ONES UINT64_C(0x0101010101010101)
+#define HIGH UINT64_C(0x8080808080808080)
+
+/* The byte at p is the least significant one on every machine. */
+static inline uint64_t load8(const char *p)
+{
+	uint64_t word;
+
+	memcpy(&word, p, sizeof(word));
+	return le64toh(word);
+}
+
+/* The high bit of each byte that is zero. A byte above a zero one may be marked wrongly: only the
+ * lowest mark is exact, which is the one that the scanners use. */
+static inline uint64_t zero_bytes(uint64_t word)
+{
+	return (word - ONES) & ~word & HIGH;
+}
+
+/* The same for control bytes: below 0x20, or 0x7f. */
+static inline uint64_t ctl_bytes(uint64_t word)
+{
+	return ((word - ONES * 0x20) & ~word & HIGH) | zero_bytes(word ^ ONES * 0x7f);
+}
+
+/* The first control byte other than a tab, or end. */
+static const char *skip_text(const char *p, const char *end)
+{
+	while (end - p >= 8) {
+		uint64_t found = ctl_bytes(load8(p));
+
+		if (!found) {
+			p += 8;
+			continue;
+		}
+		p += __builtin_ctzll(found) / 8;
+		if (*p != '\t')
+			return p;
+		p++;
+	}
+	while (p < end && (!is_ctl(*p) || *p == '\t'))
+		p++;
+	return p;
+}
+
+/* The first colon or control byte other than a tab, or end. */
+static const char *skip_name(const char *p, const char *end)
+{
+	while (end - p >= 8) {
+		uint64_t word = load8(p);
+		uint64_t found = ctl_bytes(word) | zero_bytes(word ^ ONES * ':');
+
+		if (!found) {
+			p += 8;
+			continue;
+		}
+		p += __builtin_ctzll(found) / 8;
+		if (*p != '\t')
+			return p;
+		p++;
+	}
+	while (p < end && *p != ':' && (!is_ctl(*p) || *p == '\t'))
+		p++;
+	return p;
+}
+
+static inline const char *skip_blanks(const char *p, const char *end)
+{
+	while (p < end && is_blank(*p))
+		p++;
+	return p;
+}
+
+/* Where the text [p, end) ends without its trailing blanks. */
+static inline const char *trim_blanks(const char *p, const char *end)
+{
+	while (end > p && is_blank(end[-1]))
+		end--;
+	return end;
+}
+
+/* ASCII letters in lower case, all other bytes as they are. */
+static inline uint64_t lower8(uint64_t word)
+{
+	uint64_t low = word & ~HIGH;
+	uint64_t from_a = low + ONES * (0x80 - 'A');
+	uint64_t above_z = low + ONES * (0x7f - 'Z');
+
+	return word | ((~word & HIGH & (from_a ^ above_z)) >> 2);
+}
+
+/* Whether the len bytes at s are lower, but for the case of letters. */
+static bool same_name(const char *s, const char *lower, size_t len)
+{
+	size_t i;
+
+	if (len < 8) {
+		for (i = 0; i < len; i++) {
+			if (to_lower(s[i]) != lower[i])
+				return false;
+		}
+		return true;
+	}
+	for (i = 0; i + 8 < len; i += 8) {
+		if (lower8(load8(s + i)) != load8(lower + i))
+			return false;
+	}
+	return lower8(load8(s + len - 8)) == load8(lower + len - 8);
+}
+
+static inline bool is_word(const char *s, size_t len, const char *lower)
+{
+	return len == strlen(lower) && same_name(s, lower, len);
+}
+
+/* ---- Kept field names ------------------------------------------------------ */
+
+static inline unsigned int keep_bucket(char first, size_t len)
+{
+	return ((unsigned char)to_lower(first) + (unsigned int)len * 5) % 64;
+}
+
+/* Index + 1 of the name, 0 if it is not kept. */
+static uint32_t keep_find(const struct http1_keep *keep, const char *name, size_t len)
+{
+	uint32_t i = keep->bucket[keep_bucket(*name, len)];
+
+	while (i && (keep->len[i - 1] != len || !same_name(name, keep->name[i - 1], len)))
+		i = keep->next[i - 1];
+	return i;
+}
+
+bool http1_keep_add(struct http1_keep *keep, const char *name)
+{
+	size_t len = strlen(name);
+	unsigned int bucket;
+	size_t i;
+
+	if (!len || len > UINT8_MAX)
+		return false;
+	for (i = 0; i < len; i++) {
+		if (!is_tchar(name[i]))
+			return false;
+	}
+	if (keep_find(keep, name, len))
+		return true;
+	if (keep->count == HTTP1_KEEP_MAX)
+		return false;
+	bucket = keep_bucket(*name, len);
+	i = keep->count++;
+	keep->name[i] = name;
+	keep->len[i] = (uint8_t)len;
+	keep->next[i] = keep->bucket[bucket];
+	keep->bucket[bucket] = (uint8_t)(i + 1);
+	return true;
+}
+
+/* ---- Start line ------------------------------------------------------------ */
+
+static inline struct http1_span span(const char *base, const char *from, const char *to)
+{
+	return (struct http1_span){(uint32_t)(from - base), (uint32_t)(to - from)};
+}
+
+static uint32_t method_of(const char *s, size_t len)
+{
+#define IS(name) (!memcmp(s, name, sizeof(name) - 1))
+	switch (len) {
+	case 3:
+		return IS("GET")   ? APPMON_METHOD_GET
+		       : IS("PUT") ? APPMON_METHOD_PUT
+				   : APPMON_METHOD_OTHER;
+	case 4:
+		return IS("POST")   ? APPMON_METHOD_POST
+		       : IS("HEAD") ? APPMON_METHOD_HEAD
+				    : APPMON_METHOD_OTHER;
+	case 5:
+		return IS("PATCH")   ? APPMON_METHOD_PATCH
+		       : IS("TRACE") ? APPMON_METHOD_TRACE
+				     : APPMON_METHOD_OTHER;
+	case 6:
+		return IS("DELETE") ? APPMON_METHOD_DELETE : APPMON_METHOD_OTHER;
+	case 7:
+		return IS("OPTIONS")   ? APPMON_METHOD_OPTIONS
+		       : IS("CONNECT") ? APPMON_METHOD_CONNECT
+				       : APPMON_METHOD_OTHER;
+	default:
+		return APPMON_METHOD_OTHER;
+	}
+#undef IS
+}
+
+#define VERSION_PREFIX "HTTP/1."
+#define VERSION_LEN 8
+
+/* 10, 11, or 0 if the VERSION_LEN bytes at s are not HTTP/1.x. */
+static inline uint32_t version_of(const char *s)
+{
+	if (memcmp(s, VERSION_PREFIX, VERSION_LEN - 1) || !is_digit(s[VERSION_LEN - 1]))
+		return 0;
+	return s[VERSION_LEN - 1] == '0' ? 10 : 11;
+}
+
+/* The version that ends the text [target, end), if white space comes before it. */
+static inline uint32_t version_at_end(const char *target, const char *end)
+{
+	if (end - target <= VERSION_LEN || !is_blank(end[-VERSION_LEN - 1]))
+		return 0;
+	return version_of(end - VERSION_LEN);
+}
+
+static const char *last_word(const char *p, const char *end)
+{
+	while (end > p && !is_blank(end[-1]))
+		end--;
+	return end;
+}
+
+/* Past the line break at p, where skip_text() stopped before end. At the end of the input the CR
+ * is the last byte: end, although the LF is missing. NULL: a control byte. */
+static inline const char *skip_eol(const char *p, const char *end)
+{
+	if (*p == '\n')
+		return p + 1;
+	if (*p != '\r')
+		return NULL;
+	if (p + 1 == end)
+		return end;
+	return p[1] == '\n' ? p + 2 : NULL;
+}
+
+/* The line was cut off: end is where the input ends, not the line. */
+static void request_line_cut(const char *base, const char *target, const char *end,
+			     struct http1_head *out)
+{
+	const char *text_end = trim_blanks(target, end);
+	const char *word = last_word(target, end);
+	size_t word_len = (size_t)(end - word);
+
+	out->version = version_at_end(target, text_end);
+	if (out->version)
+		text_end = trim_blanks(target, text_end - VERSION_LEN);
+	else if (word > target && word_len < VERSION_LEN && !memcmp(word, VERSION_PREFIX, word_len))
+		text_end = trim_blanks(target, word);
+	else
+		out->target_truncated = true;
+	out->target = span(base, target, text_end);
+}
+
+/*
+ * The start lines and the fields share this contract: they return 0 and set *pos after what they
+ * read, or HTTP1_PARTIAL, or HTTP1_BAD_*. With final, *pos becomes end where the input was cut.
+ */
+static int parse_request_line(const char *base, const char **pos, const char *end, bool final,
+			      struct http1_head *out)
+{
+	const char *method = *pos;
+	const char *p = method;
+	const char *target;
+	const char *eol;
+	const char *text_end;
+
+	while (p < end && is_tchar(*p))
+		p++;
+	if (p == end)
+		return HTTP1_PARTIAL;
+	if (p == method || !is_blank(*p))
+		return HTTP1_BAD_START;
+	out->method = method_of(method, (size_t)(p - method));
+	out->method_name = span(base, method, p);
+
+	target = skip_blanks(p, end);
+	if (target == end)
+		return HTTP1_PARTIAL;
+	eol = skip_text(target, end);
+	if (eol == end) {
+		if (!final)
+			return HTTP1_PARTIAL;
+		request_line_cut(base, target, end, out);
+		*pos = end;
+		return 0;
+	}
+
+	/* The version is the last word, all before it the target: real ones have spaces. */
+	text_end = trim_blanks(target, eol);
+	p = skip_eol(eol, end);
+	if (!p)
+		return HTTP1_BAD_START;
+	out->version = version_at_end(target, text_end);
+	if (!out->version) {
+		const char *word = last_word(target, text_end);
+
+		if (word > target && text_end - word >= 5 && !memcmp(word, "HTTP/", 5))
+			return HTTP1_BAD_VERSION;
+		return HTTP1_BAD_START;
+	}
+	out->target = span(base, target, trim_blanks(target, text_end - VERSION_LEN));
+	*pos = p;
+	return 0;
+}
+
+static int parse_status_line(const char *base, const char **pos, const char *end, bool final,
+			     struct http1_head *out)
+{
+	const char *p = *pos;
+	size_t avail = (size_t)(end - p);
+	const char *reason;
+	const char *eol;
+	int i;
+
+	if (memcmp(p, "HTTP/", avail < 5 ? avail : 5))
+		return HTTP1_BAD_START;
+	if (avail < VERSION_LEN)
+		return memcmp(p, VERSION_PREFIX, avail < VERSION_LEN - 1 ? avail : VERSION_LEN - 1)
+			       ? HTTP1_BAD_VERSION
+			       : HTTP1_PARTIAL;
+	out->version = version_of(p);
+	if (!out->version)
+		return HTTP1_BAD_VERSION;
+	p += VERSION_LEN;
+	if (p == end)
+		return HTTP1_PARTIAL;
+	if (!is_space(*p))
+		return HTTP1_BAD_VERSION;
+
+	p = skip_blanks(p, end);
+	for (i = 0; i < 3; i++, p++) {
+		if (p == end)
+			return HTTP1_PARTIAL;
+		if (!is_digit(*p))
+			return HTTP1_BAD_STATUS;
+		out->status = out->status * 10 + (uint32_t)(*p - '0');
+		if (!out->status)
+			return HTTP1_BAD_STATUS;
+	}
+	if (p < end && !is_space(*p))
+		return HTTP1_BAD_STATUS;
+
+	reason = skip_blanks(p, end);
+	eol = skip_text(reason, end);
+	if (eol == end) {
+		if (!final)
+			return HTTP1_PARTIAL;
+		out->reason = span(base, reason, end);
+		*pos = end;
+		return 0;
+	}
+	p = skip_eol(eol, end);
+	if (!p)
+		return HTTP1_BAD_START;
+	out->reason = span(base, reason, trim_blanks(reason, eol));
+	*pos = p;
+	return 0;
+}
+
+static int parse_start_line(enum http1_kind kind, const char *base, const char **pos,
+			    const char *end, bool final, struct http1_head *out)
+{
+	const char *p = *pos;
+	int r;
+
+	memset(out, 0, offsetof(struct http1_head, field));
+	out->content_length = -1;
+	out->target_truncated = false;
+	out->truncated = false;
+
+	/* RFC 9112 2.2: empty lines before the start line are ignored. */
+	while (p < end && (*p == '\r' || *p == '\n')) {
+		p = skip_eol(p, end);
+		if (!p)
+			return HTTP1_BAD_START;
+	}
+	if (p == end)
+		return HTTP1_PARTIAL;
+	*pos = p;
+	r = kind == HTTP1_REQUEST ? parse_request_line(base, pos, end, final, out)
+				  : parse_status_line(base, pos, end, final, out);
+	/* A CR that ends the input: the text of the line was there, its end was not. */
+	if (!r && !final && (*pos)[-1] != '\n')
+		return HTTP1_PARTIAL;
+	return r;
+}
+
+/* ---- Fields ---------------------------------------------------------------- */
+
+/* What the head says while it is read; judged once all of it is there. */
+struct framing {
+	bool bad_length;
+	bool chunked_seen;
+};
+
+/* The next element of a comma-separated list (RFC 9110 5.6.1), without white space around it.
+ * False at the end of the list. Empty elements are passed over. */
+static bool next_element(const char **pos, const char *end, const char **elem, size_t *len)
+{
+	const char *p = *pos;
+	const char *from;
+
+	while (p < end && (is_space(*p) || *p == ','))
+		p++;
+	if (p == end)
+		return false;
+	for (from = p; p < end && *p != ','; p++) {
+		if (*p != '"')
+			continue;
+		/* RFC 9110 5.6.4: a comma inside a quoted-string separates nothing. */
+		for (p++; p < end && *p != '"'; p++) {
+			if (*p == '\\' && p + 1 < end)
+				p++;
+		}
+		if (p == end)
+			break;
+	}
+	*pos = p;
+	while (is_space(p[-1]))
+		p--;
+	*elem = from;
+	*len = (size_t)(p - from);
+	return true;
+}
+
+/* RFC 9110 8.6: 1*DIGIT, and by way of leniency a list of them that are all the same. Where they
+ * differ the smallest counts: what follows too early is found not to be a start line, while too
+ * large a length would swallow the messages behind it. */
+static bool parse_content_length(const char *p, const char *end, struct http1_head *out)
+{
+	for (;;) {
+		int64_t n = 0;
+
+		while (p < end && is_space(*p))
+			p++;
+		if (p == end || !is_digit(*p))
+			return false;
+		for (; p < end && is_digit(*p); p++) {
+			if (__builtin_mul_overflow(n, 10, &n) ||
+			    __builtin_add_overflow(n, *p - '0', &n))
+				return false;
+		}
+		if (out->content_length >= 0 && out->content_length != n)
+			out->flags |= HTTP1_AMBIGUOUS;
+		if (out->content_length < 0 || n < out->content_length)
+			out->content_length = n;
+
+		while (p < end && is_space(*p))
+			p++;
+		if (p == end)
+			return true;
+		if (*p++ != ',')
+			return false;
+	}
+}
+
+static void parse_transfer_encoding(const char *p, const char *end, struct framing *fr,
+				    struct http1_head *out)
+{
+	const char *elem;
+	size_t len;
+
+	out->flags |= HTTP1_TRANSFER_ENCODING;
+	while (next_element(&p, end, &elem, &len)) {
+		out->flags &= ~(uint32_t)HTTP1_CHUNKED;
+		/* RFC 9112 7.1: it has no parameters, so "chunked;a=b" is something else. */
+		if (!is_word(elem, len, "chunked"))
+			continue;
+		out->flags |= HTTP1_CHUNKED;
+		/* RFC 9112 6.1: chunked must not be applied twice. */
+		if (fr->chunked_seen)
+			out->flags |= HTTP1_AMBIGUOUS;
+		fr->chunked_seen = true;
+	}
+}
+
+static void parse_connection(const char *p, const char *end, struct http1_head *out)
+{
+	const char *elem;
+	size_t len;
+
+	while (next_element(&p, end, &elem, &len)) {
+		if (is_word(elem, len, "close"))
+			out->flags |= HTTP1_CLOSE;
+		else if (is_word(elem, len, "keep-alive"))
+			out->flags |= HTTP1_KEEP_ALIVE;
+		else if (is_word(elem, len, "upgrade"))
+			out->flags |= HTTP1_UPGRADE;
+	}
+}
+
+static void parse_expect(const char *p, const char *end, struct http1_head *out)
+{
+	const char *elem;
+	size_t len;
+
+	while (next_element(&p, end, &elem, &len)) {
+		if (is_word(elem, len, "100-continue"))
+			out->flags |= HTTP1_EXPECT_CONTINUE;
+	}
+}
+
+static void keep_field(const struct http1_keep *keep, const char *base, const char *name,
+		       size_t name_len, const char *value, const char *value_end,
+		       struct http1_head *out)
+{
+	uint32_t i = keep_find(keep, name, name_len);
+
+	if (!i)
+		return;
+	if (out->field_count == HTTP1_FIELDS_MAX) {
+		out->flags |= HTTP1_FIELDS_LOST;
+		return;
+	}
+	out->field[out->field_count].value = span(base, value, value_end);
+	out->field[out->field_count].keep = i - 1;
+	out->field_count++;
+}
+
+/* The fields that the head itself depends on. cut: the value goes on after the input; half a
+ * length or half a list would be misread. */
+static void known_field(const char *base, const char *name, size_t name_len, const char *value,
+			const char *value_end, bool cut, struct framing *fr, struct http1_head *out)
+{
+	switch (name_len) {
+	case sizeof("host") - 1:
+		if (!out->host.off && same_name(name, "host", name_len))
+			out->host = span(base, value, value_end);
+		break;
+	case sizeof("expect") - 1:
+		if (!cut && same_name(name, "expect", name_len))
+			parse_expect(value, value_end, out);
+		break;
+	case sizeof("connection") - 1:
+		if (!cut && same_name(name, "connection", name_len))
+			parse_connection(value, value_end, out);
+		break;
+	case sizeof("content-length") - 1:
+		if (!cut && same_name(name, "content-length", name_len) &&
+		    !parse_content_length(value, value_end, out))
+			fr->bad_length = true;
+		break;
+	case sizeof("transfer-encoding") - 1:
+		if (!cut && same_name(name, "transfer-encoding", name_len))
+			parse_transfer_encoding(value, value_end, fr, out);
+		break;
+	}
+}
+
+/* Reads the field lines and the empty line after them. */
+static int parse_fields(const char *base, const char **pos, const char *end, bool final,
+			const struct http1_keep *keep, struct framing *fr, struct http1_head *out)
+{
+	const char *p = *pos;
+
+	*pos = end;
+	out->truncated = true;
+	while (p < end && *p != '\n' && *p != '\r') {
+		const char *name = p;
+		const char *name_end;
+		const char *value;
+		const char *value_end;
+		bool cut;
+
+		/* RFC 9112 2.2: white space after the start line belongs to nothing. All other
+		 * lines that begin with it are consumed below. */
+		if (is_blank(*p))
+			return HTTP1_BAD_FIELD;
+		p = skip_name(p, end);
+		if (p == end)
+			return final ? 0 : HTTP1_PARTIAL;
+		name_end = trim_blanks(name, p);
+		if (*p != ':' || name == name_end)
+			return HTTP1_BAD_FIELD;
+
+		value = skip_blanks(p + 1, end);
+		value_end = skip_text(value, end);
+		cut = value_end == end;
+		if (!cut) {
+			p = skip_eol(value_end, end);
+			if (!p)
+				return HTTP1_BAD_FIELD;
+			value_end = trim_blanks(value, value_end);
+		}
+		/* obs-fold (RFC 9112 5.2): the value keeps its line breaks inside, as sent. */
+		while (!cut && p < end && is_blank(*p)) {
+			const char *line = skip_blanks(p, end);
+			const char *eol = skip_text(line, end);
+
+			if (value == value_end)
+				value = line;
+			cut = eol == end;
+			if (cut) {
+				value_end = end;
+				break;
+			}
+			p = skip_eol(eol, end);
+			if (!p)
+				return HTTP1_BAD_FIELD;
+			if (line < eol || value == line)
+				value_end = trim_blanks(line, eol);
+		}
+		/* At the end of the input the next line might still belong to this value. */
+		if (!final && (cut || p == end))
+			return HTTP1_PARTIAL;
+
+		known_field(base, name, (size_t)(name_end - name), value, value_end, cut, fr, out);
+		if (keep)
+			keep_field(keep, base, name, (size_t)(name_end - name), value, value_end,
+				   out);
+		if (cut)
+			return 0;
+	}
+	if (p == end)
+		return final ? 0 : HTTP1_PARTIAL;
+
+	p = skip_eol(p, end);
+	if (!p)
+		return HTTP1_BAD_FIELD;
+	if (p[-1] != '\n')
+		return final ? 0 : HTTP1_PARTIAL;
+	out->truncated = false;
+	*pos = p;
+	return 0;
+}
+
+/* ---- Head ------------------------------------------------------------------ */
+
+/* Whether the bytes from scanned on hold the end of an empty line. */
+static bool has_empty_line(const char *buf, size_t len, size_t scanned)
+{
+	const char *end = buf + len;
+	const char *p = buf + scanned;
+
+	while (p < end && (p = memchr(p, '\n', (size_t)(end - p)))) {
+		if (p - buf >= 1 && p[-1] == '\n')
+			return true;
+		if (p - buf >= 2 && p[-1] == '\r' && p[-2] == '\n')
+			return true;
+		p++;
+	}
+	return false;
+}
+
+int http1_parse_head(enum http1_kind kind, const char *buf, size_t len, size_t scanned, bool final,
+		     const struct http1_keep *keep, struct http1_head *out)
+{
+	struct framing fr = {0};
+	const char *end;
+	const char *p = buf;
+	int r;
+
+	if (len > INT32_MAX)
+		len = INT32_MAX;
+	if (scanned && !final && (scanned >= len || !has_empty_line(buf, len, scanned)))
+		return HTTP1_PARTIAL;
+
+	end = buf + len;
+	r = parse_start_line(kind, buf, &p, end, final, out);
+	if (!r)
+		r = parse_fields(buf, &p, end, final, keep, &fr, out);
+	if (r)
+		return r;
+
+	if (fr.bad_length) {
+		/* RFC 9112 6.3: Transfer-Encoding overrides it; it may be in what was cut off. */
+		if (!(out->flags & HTTP1_TRANSFER_ENCODING) && !out->truncated)
+			return HTTP1_BAD_LENGTH;
+		out->content_length = -1;
+		out->flags |= HTTP1_AMBIGUOUS;
+	}
+	if (out->flags & HTTP1_TRANSFER_ENCODING) {
+		/* RFC 9112 6.1 and 6.3: each of these is an attempt at smuggling, or a bug. */
+		if (out->content_length >= 0 || out->version == 10 ||
+		    (kind == HTTP1_REQUEST && !(out->flags & HTTP1_CHUNKED)))
+			out->flags |= HTTP1_AMBIGUOUS;
+	}
+	out->head_len = (uint32_t)(p - buf);
+	return (int)out->head_len;
+}
+
+enum http1_look http1_look(enum http1_kind kind, const char *buf, size_t len)
+{
+	struct http1_head head;
+	const char *p = buf;
+
+	switch (parse_start_line(kind, buf, &p, buf + len, false, &head)) {
+	case 0:
+		return HTTP1_LOOK_YES;
+	case HTTP1_PARTIAL:
+		return HTTP1_LOOK_MAYBE;
+	default:
+		return HTTP1_LOOK_NO;
+	}
+}
+
+/* ---- Body length and persistence (RFC 9112 sections 6.3 and 9.3) ----------- */
+
+enum http1_framing http1_request_framing(const struct http1_head *head, uint64_t *length)
+{
+	if (head->flags & HTTP1_TRANSFER_ENCODING)
+		/* Without chunked at the end the server has to answer 400 and close. */
+		return head->flags & HTTP1_CHUNKED ? HTTP1_BODY_CHUNKED : HTTP1_BODY_CLOSE;
+	if (head->content_length >= 0) {
+		*length = (uint64_t)head->content_length;
+		return HTTP1_BODY_LENGTH;
+	}
+	return HTTP1_BODY_NONE;
+}
+
+enum http1_framing http1_response_framing(const struct http1_head *head, uint32_t method,
+					  uint64_t *length)
+{
+	if (head->status == 101)
+		return HTTP1_BODY_TUNNEL;
+	if (method == APPMON_METHOD_CONNECT && head->status / 100 == 2)
+		return HTTP1_BODY_TUNNEL;
+	if (method == APPMON_METHOD_HEAD || head->status / 100 == 1 || head->status == 204 ||
+	    head->status == 304)
+		return HTTP1_BODY_NONE;
+	if (head->flags & HTTP1_TRANSFER_ENCODING)
+		return head->flags & HTTP1_CHUNKED ? HTTP1_BODY_CHUNKED : HTTP1_BODY_CLOSE;
+	if (head->content_length >= 0) {
+		*length = (uint64_t)head->content_length;
+		return HTTP1_BODY_LENGTH;
+	}
+	return HTTP1_BODY_CLOSE;
+}
+
+bool http1_persists(const struct http1_head *head)
+{
+	if (head->flags & HTTP1_CLOSE)
+		return false;
+	return head->version != 10 || (head->flags & HTTP1_KEEP_ALIVE);
+}
+
+/* ---- Request target (RFC 9112 section 3.2) --------------------------------- */
+
+/* Where "://" stands after a scheme (RFC 3986 section 3.1), or NULL. */
+static const char *scheme_end(const char *target, const char *end)
+{
+	const char *p = target;
+
+	if (p == end || !is_alpha(*p))
+		return NULL;
+	while (p < end && (is_alpha(*p) || is_digit(*p) || *p == '+' || *p == '-' || *p == '.'))
+		p++;
+	return end - p >= 3 && !memcmp(p, "://", 3) ? p : NULL;
+}
+
+void http1_split_target(const char *target, size_t len, uint32_t method, struct http1_span *path,
+			struct http1_span *query, struct http1_span *authority)
+{
+	const char *end = target + len;
+	const char *p = target;
+	const char *scheme;
+	const char *mark;
+
+	*path = (struct http1_span){0};
+	*query = (struct http1_span){0};
+	*authority = (struct http1_span){0};
+	if (method == APPMON_METHOD_CONNECT) {
+		authority->len = (uint32_t)len;
+		return;
+	}
+	/* No fragment belongs here, but some clients send it. */
+	mark = memchr(p, '#', len);
+	if (mark)
+		end = mark;
+
+	scheme = scheme_end(target, end);
+	if (scheme) {
+		const char *host = scheme + 3;
+
+		for (p = host; p < end && *p != '/' && *p != '?'; p++) {
+			if (*p == '@') /* what comes before it may be a password */
+				host = p + 1;
+		}
+		*authority = span(target, host, p);
+	}
+	mark = memchr(p, '?', (size_t)(end - p));
+	if (mark) {
+		*query = span(target, mark + 1, end);
+		end = mark;
+	}
+	*path = span(target, p, end);
+	/* The "/" of an empty path: borrowed from "://". */
+	if (scheme && p == end)
+		*path = span(target, scheme + 1, scheme + 2);
+}
+
+/* ---- Chunked transfer coding (RFC 9112 section 7.1) ------------------------ */
+
+/* RFC 9112 section 3 recommends that lines of 8000 bytes work. */
+#define CHUNK_LINE_MAX 8192
+
+enum {
+	CHUNK_SIZE_FIRST, /* 0: where a body begins */
+	CHUNK_SIZE,
+	CHUNK_SIZE_BLANK,
+	CHUNK_EXT,
+	CHUNK_SIZE_LF,
+	CHUNK_DATA,
+	CHUNK_DATA_CR,
+	CHUNK_DATA_LF,
+	CHUNK_TRAILER_FIRST,
+	CHUNK_TRAILER_NAME,
+	CHUNK_TRAILER_COLON,
+	CHUNK_TRAILER_VALUE,
+	CHUNK_TRAILER_LF,
+	CHUNK_END_LF,
+	CHUNK_DONE,
+	CHUNK_BAD,
+};
+
+static int hex_value(char c)
+{
+	if (is_digit(c))
+		return c - '0';
+	c = to_lower(c);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* The state after c, which is not chunk data. Lines of the framing end with CRLF and nothing else:
+ * RFC 9112 2.2 lets a single LF end field lines only, and receivers disagree about it here. */
+static uint32_t chunk_step(struct http1_chunks *c, char ch)
+{
+	int digit;
+
+	switch (c->state) {
+	case CHUNK_SIZE_FIRST:
+		c->left = 0;
+		/* fall through */
+	case CHUNK_SIZE:
+		digit = hex_value(ch);
+		if (digit >= 0) {
+			if (c->left > INT64_MAX / 16)
+				return CHUNK_BAD;
+			c->left = c->left * 16 + (uint64_t)digit;
+			return CHUNK_SIZE;
+		}
+		if (c->state == CHUNK_SIZE_FIRST)
+			return CHUNK_BAD;
+		/* fall through */
+	case CHUNK_SIZE_BLANK:
+		if (ch == '\r')
+			return CHUNK_SIZE_LF;
+		if (ch == ';')
+			return CHUNK_EXT;
+		return is_blank(ch) ? CHUNK_SIZE_BLANK : CHUNK_BAD;
+	case CHUNK_EXT:
+		if (ch == '\r')
+			return CHUNK_SIZE_LF;
+		return !is_ctl(ch) || ch == '\t' ? CHUNK_EXT : CHUNK_BAD;
+	case CHUNK_SIZE_LF:
+		c->line = 0;
+		if (ch != '\n')
+			return CHUNK_BAD;
+		return c->left ? CHUNK_DATA : CHUNK_TRAILER_FIRST;
+
+	case CHUNK_DATA_CR:
+		return ch == '\r' ? CHUNK_DATA_LF : CHUNK_BAD;
+	case CHUNK_DATA_LF:
+		c->line = 0;
+		return ch == '\n' ? CHUNK_SIZE_FIRST : CHUNK_BAD;
+
+	/* The names are checked, so that a message that follows a body without its last empty line
+	 * is not taken for its trailer. */
+	case CHUNK_TRAILER_FIRST:
+		if (ch == '\r')
+			return CHUNK_END_LF;
+		if (ch == '\n')
+			return CHUNK_DONE;
+		if (is_blank(ch))
+			return CHUNK_TRAILER_VALUE;
+		return is_tchar(ch) ? CHUNK_TRAILER_NAME : CHUNK_BAD;
+	case CHUNK_TRAILER_NAME:
+		if (is_tchar(ch))
+			return CHUNK_TRAILER_NAME;
+		/* fall through */
+	case CHUNK_TRAILER_COLON:
+		if (ch == ':')
+			return CHUNK_TRAILER_VALUE;
+		return is_blank(ch) ? CHUNK_TRAILER_COLON : CHUNK_BAD;
+	case CHUNK_TRAILER_VALUE:
+		if (ch == '\r')
+			return CHUNK_TRAILER_LF;
+		if (ch != '\n')
+			return !is_ctl(ch) || ch == '\t' ? CHUNK_TRAILER_VALUE : CHUNK_BAD;
+		/* fall through */
+	case CHUNK_TRAILER_LF:
+		c->line = 0;
+		return ch == '\n' ? CHUNK_TRAILER_FIRST : CHUNK_BAD;
+	case CHUNK_END_LF:
+		return ch == '\n' ? CHUNK_DONE : CHUNK_BAD;
+	default:
+		return CHUNK_BAD;
+	}
+}
+
+int http1_chunks_feed(struct http1_chunks *c, const char *buf, size_t len, size_t *used)
+{
+	const char *end = buf + len;
+	const char *p = buf;
+
+	while (p < end && c->state < CHUNK_DONE) {
+		if (c->state == CHUNK_DATA) {
+			size_t n = (size_t)(end - p);
+
+			if (n > c->left)
+				n = (size_t)c->left;
+			p += n;
+			c->left -= n;
+			if (!c->left)
+				c->state = CHUNK_DATA_CR;
+			continue;
+		}
+		if (++c->line > CHUNK_LINE_MAX) {
+			c->state = CHUNK_BAD;
+			break;
+		}
+		c->state = chunk_step(c, *p);
+		if (c->state != CHUNK_BAD)
+			p++;
+	}
+	*used = (size_t)(p - buf);
+	if (c->state == CHUNK_BAD)
+		return HTTP1_CHUNKS_BAD;
+	return c->state == CHUNK_DONE ? HTTP1_CHUNKS_DONE : HTTP1_CHUNKS_MORE;
+}
+
+int http1_chunks_skip(struct http1_chunks *c, uint64_t n)
+{
+	if (!n && c->state < CHUNK_DONE)
+		return HTTP1_CHUNKS_MORE;
+	if (c->state != CHUNK_DATA || n > c->left) {
+		c->state = CHUNK_BAD;
+		return HTTP1_CHUNKS_BAD;
+	}
+	c->left -= n;
+	if (!c->left)
+		c->state = CHUNK_DATA_CR;
+	return HTTP1_CHUNKS_MORE;
+}

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The handle and what its parts say to each other. In pipeline order:
+ *
+ *   ring.c     bytes of the kernel ring        -> record.c  checked records
+ *   flow.c     records of one connection       -> http1-flow.c  messages, pairing
+ *   event.c    a finished exchange             -> the host's callback
+ *
+ * and beside it handle.c (open, poll, close), programs.c (loading), attach.c (targets), pool.c
+ * (bounded memory), opts.c (structs across the ABI), text.c (names), log.c (log, last error).
+ */
+#ifndef APPMON_INTERNAL_H
+#define APPMON_INTERNAL_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <appmon/appmon.h>
+
+#include "http1.h"
+#include "list.h"
+#include "records.h"
+
+#define NSEC_PER_MSEC UINT64_C(1000000)
+#define NSEC_PER_SEC UINT64_C(1000000000)
+
+struct capture_bpf;
+struct bpf_link;
+struct conn;
+
+/* ---- pool.c: memory with a bound ------------------------------------------- */
+
+#define POOL_CLASSES 18 /* 128 bytes << class */
+
+struct pool {
+	uint64_t limit;
+	uint64_t held; /* handed out and kept for reuse, in bytes */
+	void *free[POOL_CLASSES];
+};
+
+/* NULL when the limit is reached or malloc fails. Not cleared. */
+void *pool_alloc(struct pool *pool, size_t size);
+void pool_free(struct pool *pool, void *ptr);
+void pool_destroy(struct pool *pool);
+
+/* ---- record.c: what the kernel wrote, checked ------------------------------- */
+
+struct record {
+	struct rec_conn conn;
+	struct rec_seg seg;
+	const char *bytes; /* in the ring: valid until the record is released */
+	uint32_t captured;
+};
+
+/* 0, or -EPROTO: size, version or kind is not what this build writes. */
+int record_decode(const void *data, size_t size, struct record *ret);
+
+/* ---- ring.c: the consumer side of the BPF ring buffer ------------------------ */
+
+struct ring {
+	unsigned long *consumer_pos; /* one page, shared with the kernel */
+	unsigned long *producer_pos; /* one page, then the data mapped twice */
+	const uint8_t *data;
+	size_t size;
+	size_t page;
+};
+
+int ring_map(struct ring *ring, int map_fd, size_t size);
+void ring_unmap(struct ring *ring);
+/* The next record, or NULL. *busy: one is being written at this moment. */
+const void *ring_peek(struct ring *ring, size_t *size, bool *busy);
+/* Gives the memory of the record that ring_peek() returned back to the kernel. */
+void ring_release(struct ring *ring);
+
+/* ---- attach.c ----------------------------------------------------------------- */
+
+struct target {
+	uint32_t id;
+	uint32_t slot;
+	uint32_t capture;
+	uint64_t cgroup_id;
+	char *name;
+	void *user;
+	int link_fd[2]; /* by DIR_* */
+	struct appmon_stats stats;
+};
+
+/* NULL if the record's target has been detached. */
+struct target *target_of(struct appmon *mon, const struct rec_conn *conn);
+struct target *target_by_id(struct appmon *mon, uint32_t id);
+void targets_free(struct appmon *mon);
+
+/* ---- programs.c --------------------------------------------------------------- */
+
+int programs_load(struct appmon *mon);
+void programs_unload(struct appmon *mon);
+/* Runs the sweep and hands its records to the flows. Returns how many there were, or an error. */
+int programs_sweep(struct appmon *mon);
+/* The kernel's counters of one slot. */
+void programs_counters(struct appmon *mon, uint32_t slot, struct slot_counters *sum);
+
+/* ---- log.c ---------------------------------------------------------------------- */
+
+#define ERROR_TEXT_MAX 512
+
+struct log {
+	appmon_log_fn fn;
+	void *ctx;
+	uint32_t level;
+	char error[ERROR_TEXT_MAX];
+};
+
+void log_line(struct log *log, int level, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* Keeps the text as the last error, logs it, returns err. */
+int fail(struct log *log, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* ---- opts.c ---------------------------------------------------------------------- */
+
+/* Copies a caller's struct of any size; -EINVAL: too short to have a size; -E2BIG: an unknown
+ * member is set. The part that the caller does not have is 0. */
+int opts_read(void *dst, size_t known, const void *src);
+/* Writes what fits into the caller's struct and sets its size. -EINVAL: as above. */
+int opts_write(void *dst, const void *src, size_t known);
+
+/* ---- flow.c: connections ------------------------------------------------------------ */
+
+/* A captured piece that came before its predecessor. */
+struct piece {
+	struct piece *next;
+	uint64_t pos;
+	uint32_t len;
+	uint32_t captured;
+	struct rec_seg seg;
+	char bytes[];
+};
+
+enum stream_state {
+	STREAM_SYNC,   /* position unknown: wait for something that begins like a message */
+	STREAM_HEAD,   /* a head is due at pos, or head_len bytes of it are here */
+	STREAM_BODY,   /* body up to end */
+	STREAM_CHUNKED,
+	STREAM_OPEN,   /* body whose end cannot be counted: see http1-flow.c */
+	STREAM_CLOSE,  /* body up to FIN */
+	STREAM_TUNNEL, /* no HTTP any more */
+};
+
+/* One direction of a connection, in positions: 64-bit, 0 is the first byte described. */
+struct stream {
+	uint64_t base;    /* position that base_seq stands for */
+	uint32_t base_seq;
+	uint8_t known;    /* base is valid */
+	uint8_t fin;      /* 1: noted, 2: handled */
+	uint16_t state;   /* enum stream_state */
+	uint64_t seen;    /* bytes below this have passed */
+	uint64_t seen_ns; /* when seen last grew */
+	uint64_t pos;     /* HEAD: of its first byte; TUNNEL: counted up to here; else: body begin */
+	uint64_t end;     /* BODY: where it ends; CHUNKED: next byte of the framing to look at */
+	uint64_t fin_pos; /* fin: where the stream ends */
+	uint64_t head_ns; /* first byte of the head */
+	char *head;       /* head_len bytes of an incomplete head */
+	uint32_t head_len;
+	uint32_t lost;    /* rec_seg.lost when this stream was last whole */
+	struct http1_chunks chunks;
+	struct piece *pieces; /* by pos */
+	uint32_t piece_count;
+	uint8_t open_chunked; /* OPEN: a last chunk would end it */
+	uint8_t pad[3];
+};
+
+/* A head as kept with its exchange: fields used only, then the bytes. */
+struct head {
+	char *bytes;
+	struct http1_head h; /* last: truncated to field_count */
+};
+
+struct exchange {
+	struct list_node link; /* in conn.exchanges, later in appmon.ready */
+	struct rec_conn id;
+	uint64_t ordinal;
+	uint64_t flags;        /* APPMON_EVF_* */
+	uint64_t floor;        /* the response cannot begin below this position */
+	uint64_t request_start_ns, request_end_ns, response_start_ns, response_end_ns;
+	uint64_t request_body, response_body; /* bytes */
+	struct head *request, *response;
+	uint32_t role;
+	uint32_t end;          /* APPMON_END_* */
+	uint32_t srtt_us, retrans, dup; /* of the connection: at the start, then differences */
+	uint8_t request_done, response_begun, response_done;
+	uint8_t bad; /* 1 + APPMON_DROP_* if the request could not be read or kept */
+};
+
+struct conn {
+	struct conn *hash_next;
+	struct list_node link; /* in appmon.busy or appmon.idle, least recently active first */
+	struct list_node exchanges; /* oldest first */
+	struct rec_conn id;
+	struct stream stream[2]; /* by DIR_* */
+	uint64_t active_ns;
+	uint64_t ordinal;
+	uint32_t srtt_us, retrans, dup;
+	uint8_t request_dir; /* 1 + DIR_*; 0: unknown */
+	uint8_t fresh;
+	uint8_t pipelined; /* ever */
+	uint8_t broken;    /* requests were missed while pipelining: nothing can be paired */
+	uint8_t http;      /* counted as a connection */
+	uint8_t gapped;    /* messages were missed: orphans are no surprise */
+	uint8_t awaits_end; /* counted in flows.awaiting */
+	uint8_t pad[5];
+};
+
+/* Data that met a listening socket, until its connection shows up. */
+struct stray {
+	struct list_node link;
+	uint64_t at_ns;
+	struct rec_conn conn;
+	struct piece piece;
+};
+
+struct flows {
+	struct conn **bucket;
+	uint32_t buckets; /* power of two */
+	uint32_t count;
+	struct list_node busy, idle; /* connections with and without exchanges */
+	struct list_node strays;
+	uint32_t stray_count;
+	uint32_t awaiting; /* connections inside a response whose end is due */
+};
+
+int flows_init(struct appmon *mon);
+void flows_destroy(struct appmon *mon);
+void flow_record(struct appmon *mon, const struct record *rec);
+/* Ends what has been silent for too long. */
+void flows_expire(struct appmon *mon, uint64_t now_ns);
+/* Forgets everything that belongs to a target. */
+void flows_drop_target(struct appmon *mon, struct target *target);
+uint64_t stream_pos(const struct stream *s, uint32_t seq);
+
+/* ---- http1-flow.c: messages and their pairing ----------------------------------------- */
+
+/* len bytes at pos have passed, the first captured of them are at bytes. */
+void http1_flow_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos, const char *bytes,
+		     uint32_t captured, uint32_t len, const struct rec_seg *seg);
+/* stream.seen has grown, or a FIN was noted in stream.fin and stream.end. */
+void http1_flow_progress(struct appmon *mon, struct conn *c, int dir, const struct rec_seg *seg);
+/* A request or response head begins in the other direction: what is open here has ended. */
+void http1_flow_turn(struct appmon *mon, struct conn *c, int dir);
+/* Bytes that were waited for will not come. */
+void http1_flow_gap(struct appmon *mon, struct conn *c, int dir);
+/* Ends every exchange of the connection; flags are added to their events. */
+void http1_flow_end(struct appmon *mon, struct conn *c, uint32_t end, uint64_t flags);
+void exchange_drop(struct appmon *mon, struct exchange *ex, uint32_t reason);
+
+/* ---- event.c ------------------------------------------------------------------------------ */
+
+struct arena {
+	char *buf;
+	size_t size;
+};
+
+/* Fills mon->event from ex; false: out of memory. */
+bool event_build(struct appmon *mon, struct exchange *ex, struct target *target);
+
+/* ---- handle.c ------------------------------------------------------------------------------ */
+
+struct appmon {
+	struct log log;
+	struct appmon_opts opts; /* with defaults filled in */
+	char **names;            /* kept header names, lower case */
+	uint32_t name_count;
+	struct http1_keep keep;
+
+	struct capture_bpf *skel;
+	struct bpf_link *sweep;
+	struct ring ring;
+	uint64_t capabilities;
+
+	struct target *target[SLOTS];
+	uint32_t next_target_id;
+	uint32_t max_capture;
+	struct appmon_stats stats;
+
+	struct pool pool;
+	struct flows flows;
+	struct list_node ready; /* finished exchanges, not delivered yet */
+
+	struct appmon_event event;
+	struct appmon_header *headers;
+	struct arena arena;
+
+	int epoll_fd, timer_fd, wake_fd, more_fd;
+	bool in_callback;
+	bool batching;     /* the ring is looked at by timer, the kernel does not wake us */
+	bool more;         /* more_fd is raised */
+	bool ring_busy;    /* a record was being written when we looked */
+	uint64_t consumed; /* records since the last settle() */
+	uint64_t batch_ns; /* batching: when to look next */
+	uint64_t timer_ns; /* when timer_fd fires; 0: not armed */
+	uint64_t now_ns;   /* at the last look; not after any record's time that passed since */
+	uint64_t sweep_ns; /* earliest time of the next sweep */
+	uint64_t sweep_every_ns;
+	uint64_t expire_ns;
+
+	uint32_t *alive; /* a page that fork() wipes: 0 in a child */
+};
+
+/* Counts for the handle and, if there is one, the target. */
+#define STAT_ADD(mon_, target_, member, n) \
+	do { \
+		struct target *t_ = (target_); \
+		uint64_t n_ = (n); \
+		(mon_)->stats.member += n_; \
+		if (t_) \
+			t_->stats.member += n_; \
+	} while (0)
+
+/* 0, or what every call answers: -EINVAL for NULL, -ECHILD after fork(). */
+int handle_check(struct appmon *mon);
+uint64_t now_ns(void);
+/* One decoded record into the flows, its time not in the future. */
+void handle_record(struct appmon *mon, struct record *rec);
+void exchange_release(struct appmon *mon, struct exchange *ex);
+
+#endif /* APPMON_INTERNAL_H */

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Memory for connections and exchanges: power-of-two classes over malloc, kept for reuse so that
+ * a request costs no malloc once warm, with one bound on the sum.
+ */
+#include <stdlib.h>
+
+#include "internal.h"
+
+/* Stands before each block. 16 bytes keep the block aligned as malloc does. */
+struct block {
+	struct block *next;
+	uint64_t size_class;
+};
+
+#define CLASS_BYTES(k) ((size_t)128 << (k))
+
+static void reclaim(struct pool *pool)
+{
+	for (unsigned int k = 0; k < POOL_CLASSES; k++) {
+		struct block *b = pool->free[k];
+
+		while (b) {
+			struct block *next = b->next;
+
+			pool->held -= CLASS_BYTES(k);
+			free(b);
+			b = next;
+		}
+		pool->free[k] = NULL;
+	}
+}
+
+void *pool_alloc(struct pool *pool, size_t size)
+{
+	unsigned int k = 0;
+	struct block *b;
+
+	size += sizeof(*b);
+	while (k < POOL_CLASSES && CLASS_BYTES(k) < size)
+		k++;
+	if (k == POOL_CLASSES)
+		return NULL;
+	b = pool->free[k];
+	if (b) {
+		pool->free[k] = b->next;
+	} else {
+		/* Blocks of another size may be what fills the pool. */
+		if (pool->held + CLASS_BYTES(k) > pool->limit)
+			reclaim(pool);
+		if (pool->held + CLASS_BYTES(k) > pool->limit)
+			return NULL;
+		b = malloc(CLASS_BYTES(k));
+		if (!b)
+			return NULL;
+		pool->held += CLASS_BYTES(k);
+	}
+	b->size_class = k;
+	return b + 1;
+}
+
+void pool_free(struct pool *pool, void *ptr)
+{
+	struct block *b;
+
+	if (!ptr)
+		return;
+	b = (struct block *)ptr - 1;
+	b->next = pool->free[b->size_class];
+	pool->free[b->size_class] = b;
+}
+
+void pool_destroy(struct pool *pool)
+{
+	reclaim(pool);
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The BPF object: what the kernel must have, loading, the sweep, the kernel's counters. */
+#include <errno.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "internal.h"
+
+#include "capture.skel.h"
+
+/* Pages that are not written cost nothing; a log that does not fit would hide the error. */
+#define VERIFIER_LOG_BYTES (16 << 20)
+/* Of it the host gets the end, where the reason stands. */
+#define VERIFIER_TAIL_BYTES 900
+
+static bool have_capability(const struct __user_cap_data_struct data[2], unsigned int cap)
+{
+	return data[cap / 32].effective & (1U << (cap % 32));
+}
+
+/* Asked first: libbpf would print its own complaint to the host's stderr. */
+static int check_capabilities(struct appmon *mon)
+{
+	struct __user_cap_header_struct hdr = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2] = {{0}};
+
+	if (syscall(SYS_capget, &hdr, data))
+		return 0; /* let the kernel decide */
+	if (!have_capability(data, CAP_SYS_ADMIN)) {
+		if (!have_capability(data, CAP_BPF) || !have_capability(data, CAP_PERFMON))
+			return fail(&mon->log, -EPERM,
+				    "loading BPF programs needs CAP_BPF and CAP_PERFMON: run as "
+				    "root, or give the program these capabilities and "
+				    "CAP_NET_ADMIN (setcap cap_bpf,cap_perfmon,cap_net_admin=ep)");
+	}
+	if (!have_capability(data, CAP_NET_ADMIN))
+		return fail(&mon->log, -EPERM,
+			    "watching sockets needs CAP_NET_ADMIN: run as root, or give the "
+			    "program this capability (setcap cap_bpf,cap_perfmon,cap_net_admin=ep)");
+	return 0;
+}
+
+static int check_kernel(struct appmon *mon)
+{
+	static const char btf[] = "/sys/kernel/btf/vmlinux";
+	char line[4096];
+	bool found = false;
+	FILE *f;
+
+	if (access(btf, R_OK))
+		return fail(&mon->log, -EOPNOTSUPP,
+			    "%s cannot be read: the kernel needs CONFIG_DEBUG_INFO_BTF=y (every "
+			    "current distribution has it) and /sys must be mounted",
+			    btf);
+	f = fopen("/proc/self/mountinfo", "re");
+	if (!f)
+		return fail(&mon->log, -EOPNOTSUPP, "/proc is not mounted");
+	while (!found && fgets(line, sizeof(line), f))
+		found = strstr(line, " - cgroup2 ");
+	fclose(f);
+	if (!found)
+		return fail(&mon->log, -EOPNOTSUPP,
+			    "no cgroup v2 hierarchy is mounted: boot with "
+			    "systemd.unified_cgroup_hierarchy=1, or mount one beside v1: "
+			    "mount -t cgroup2 none /sys/fs/cgroup/unified");
+	return 0;
+}
+
+static int try_load(struct appmon *mon, char *verifier_log, bool sweep)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .kernel_log_buf = verifier_log,
+		    .kernel_log_size = verifier_log ? VERIFIER_LOG_BYTES : 0);
+	int err;
+
+	mon->skel = capture_bpf__open_opts(&opts);
+	if (!mon->skel)
+		return -errno;
+	err = bpf_map__set_max_entries(mon->skel->maps.ring, mon->opts.ring_bytes);
+	if (!err)
+		err = bpf_program__set_autoload(mon->skel->progs.appmon_sweep, sweep);
+	if (!err)
+		err = capture_bpf__load(mon->skel);
+	if (err) {
+		capture_bpf__destroy(mon->skel);
+		mon->skel = NULL;
+	}
+	return err;
+}
+
+static void attach_sweep(struct appmon *mon)
+{
+	union bpf_iter_link_info info = {0};
+	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
+
+	info.map.map_fd = (uint32_t)bpf_map__fd(mon->skel->maps.sockets);
+	mon->sweep = bpf_program__attach_iter(mon->skel->progs.appmon_sweep, &opts);
+	if (mon->sweep)
+		mon->capabilities |= APPMON_CAP_SWEEP;
+}
+
+int programs_load(struct appmon *mon)
+{
+	char *verifier_log;
+	int err = check_capabilities(mon);
+
+	if (!err)
+		err = check_kernel(mon);
+	if (err)
+		return err;
+	verifier_log = calloc(1, VERIFIER_LOG_BYTES);
+	err = try_load(mon, verifier_log, true);
+	if (!err)
+		attach_sweep(mon);
+	else if (err != -EPERM && err != -ENOMEM)
+		err = try_load(mon, verifier_log, false);
+	if (err && verifier_log && verifier_log[0]) {
+		size_t n = strlen(verifier_log);
+
+		log_line(&mon->log, APPMON_LOG_ERROR, "verifier: %s",
+			 verifier_log + (n > VERIFIER_TAIL_BYTES ? n - VERIFIER_TAIL_BYTES : 0));
+	}
+	free(verifier_log);
+	if (err == -EPERM)
+		return fail(&mon->log, err,
+			    "the kernel refused to load the BPF programs: a capability is missing "
+			    "in this user namespace, or a security module forbids it");
+	if (err == -ENOMEM)
+		return fail(&mon->log, err, "out of memory for the BPF programs and maps");
+	if (err)
+		return fail(&mon->log, -EOPNOTSUPP,
+			    "the kernel did not accept the BPF programs (%s): Linux 5.15 or later "
+			    "with CONFIG_CGROUP_BPF=y is needed; the log has the verifier's words",
+			    strerror(-err));
+	err = ring_map(&mon->ring, bpf_map__fd(mon->skel->maps.ring), mon->opts.ring_bytes);
+	if (err)
+		return fail(&mon->log, err, "the ring buffer cannot be mapped: %s", strerror(-err));
+	mon->capabilities |= APPMON_CAP_CAPTURE;
+	return 0;
+}
+
+void programs_unload(struct appmon *mon)
+{
+	ring_unmap(&mon->ring);
+	if (mon->sweep)
+		bpf_link__destroy(mon->sweep);
+	if (mon->skel)
+		capture_bpf__destroy(mon->skel);
+	mon->sweep = NULL;
+	mon->skel = NULL;
+}
+
+int programs_sweep(struct appmon *mon)
+{
+	/* A multiple of the record's size does not matter: what is cut is completed by the next read. */
+	char buf[8192];
+	size_t have = 0;
+	int fd = bpf_iter_create(bpf_link__fd(mon->sweep)), n = 0;
+
+	if (fd < 0)
+		return -errno;
+	for (;;) {
+		ssize_t got = read(fd, buf + have, sizeof(buf) - have);
+		size_t at = 0;
+
+		if (got <= 0)
+			break;
+		have += (size_t)got;
+		for (; have - at >= sizeof(struct rec_progress); at += sizeof(struct rec_progress)) {
+			struct record rec;
+
+			if (record_decode(buf + at, sizeof(struct rec_progress), &rec))
+				mon->stats.records_bad++;
+			else
+				handle_record(mon, &rec);
+			n++;
+		}
+		memmove(buf, buf + at, have - at);
+		have -= at;
+	}
+	close(fd);
+	return n;
+}
+
+void programs_counters(struct appmon *mon, uint32_t slot, struct slot_counters *sum)
+{
+	int cpus = libbpf_num_possible_cpus();
+	struct slot_counters *per_cpu;
+
+	memset(sum, 0, sizeof(*sum));
+	per_cpu = cpus > 0 ? calloc((size_t)cpus, sizeof(*per_cpu)) : NULL;
+	if (!per_cpu)
+		return;
+	if (!bpf_map_lookup_elem(bpf_map__fd(mon->skel->maps.counters), &slot, per_cpu)) {
+		for (int i = 0; i < cpus; i++) {
+			sum->records_lost += per_cpu[i].records_lost;
+			sum->requests_lost += per_cpu[i].requests_lost;
+			sum->skipped += per_cpu[i].skipped;
+		}
+	}
+	free(per_cpu);
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Raw ring bytes to checked records. No length from the ring is trusted. */
+#include <errno.h>
+#include <string.h>
+
+#include "internal.h"
+
+int record_decode(const void *data, size_t size, struct record *ret)
+{
+	const uint8_t *p = data;
+	struct rec_hdr hdr;
+	size_t fixed;
+
+	if (size < sizeof(hdr))
+		return -EPROTO;
+	memcpy(&hdr, p, sizeof(hdr));
+	if (hdr.version != REC_VERSION || hdr.size > size)
+		return -EPROTO;
+	if (hdr.kind != REC_DATA && hdr.kind != REC_PROGRESS)
+		return -EPROTO;
+	fixed = hdr.kind == REC_DATA ? sizeof(struct rec_data) : sizeof(struct rec_progress);
+	if (hdr.size < fixed)
+		return -EPROTO;
+	/* Both kinds begin alike. */
+	memcpy(&ret->conn, p + offsetof(struct rec_progress, conn), sizeof(ret->conn));
+	memcpy(&ret->seg, p + offsetof(struct rec_progress, seg), sizeof(ret->seg));
+	ret->bytes = "";
+	ret->captured = 0;
+	if (hdr.kind == REC_DATA) {
+		memcpy(&ret->captured, p + offsetof(struct rec_data, captured),
+		       sizeof(ret->captured));
+		if (ret->captured > hdr.size - fixed || ret->captured > ret->seg.len)
+			return -EPROTO;
+		ret->bytes = (const char *)p + fixed;
+	}
+	if ((ret->conn.family != 4 && ret->conn.family != 6) || ret->seg.len > INT32_MAX)
+		return -EPROTO;
+	return 0;
+}

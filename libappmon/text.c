@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Helpers without a handle: names, formats, clocks. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "internal.h"
+
+const char *appmon_strerror(int err)
+{
+	switch (err < 0 ? -err : err) {
+	case 0:
+		return "success";
+	case EPERM:
+		return "not permitted: a capability is missing, or the cgroup forbids it";
+	case EOPNOTSUPP:
+		return "the kernel lacks a feature that is needed";
+	case EINVAL:
+		return "invalid argument";
+	case E2BIG:
+		return "a struct has members set that this library does not know";
+	case ENOMEM:
+		return "out of memory";
+	case ENOENT:
+		return "no such cgroup or target";
+	case ENOTDIR:
+		return "not a directory";
+	case ENODEV:
+		return "the cgroup was removed";
+	case EEXIST:
+		return "attached already";
+	case EBADF:
+		return "not an open descriptor";
+	case ENOSPC:
+		return "too many targets";
+	case EBUSY:
+		return "not allowed from inside a callback";
+	case ECHILD:
+		return "the handle belongs to the parent process";
+	case EINTR:
+		return "interrupted by a signal";
+	case EPROTO:
+		return "a record was not understood";
+	default:
+		return "unexpected error";
+	}
+}
+
+int appmon_format_endpoint(const struct appmon_endpoint *ep, char *buf, size_t size)
+{
+	char addr[INET6_ADDRSTRLEN];
+
+	if (size && !buf)
+		return -EINVAL;
+	if (!ep || (ep->family != 4 && ep->family != 6))
+		return snprintf(buf, size, "?");
+	inet_ntop(ep->family == 4 ? AF_INET : AF_INET6, ep->addr, addr, sizeof(addr));
+	return snprintf(buf, size, ep->family == 4 ? "%s:%u" : "[%s]:%u", addr, ep->port);
+}
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t now_ns(void)
+{
+	return clock_ns(CLOCK_MONOTONIC);
+}
+
+uint64_t appmon_realtime_ns(uint64_t monotonic_ns)
+{
+	if (!monotonic_ns)
+		return 0;
+	return clock_ns(CLOCK_REALTIME) - (clock_ns(CLOCK_MONOTONIC) - monotonic_ns);
+}
+
+const struct appmon_str *appmon_event_header(const struct appmon_event *ev, const char *name,
+					     int response)
+{
+	if (!ev || !name)
+		return NULL;
+	for (uint32_t i = 0; i < ev->header_count; i++) {
+		const struct appmon_header *h = &ev->headers[i];
+
+		if (h->response == (uint32_t)!!response && !strcmp(h->name.data, name))
+			return &h->value;
+	}
+	return NULL;
+}
+
+#define NAME_OF(table, i, otherwise) \
+	((i) < sizeof(table) / sizeof((table)[0]) ? (table)[i] : (otherwise))
+
+const char *appmon_method_name(uint32_t method)
+{
+	static const char *const name[] = {"",	     "",	"GET",	   "HEAD",  "POST", "PUT",
+					   "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"};
+
+	return NAME_OF(name, method, "");
+}
+
+const char *appmon_end_name(uint32_t end)
+{
+	static const char *const name[] = {"complete",	  "closed",  "reset by peer",
+					   "reset by us", "timeout", "gap", "upgraded"};
+
+	return NAME_OF(name, end, "unknown");
+}
+
+const char *appmon_drop_name(uint32_t reason)
+{
+	static const char *const name[] = {"ring_full", "memory",   "gap",   "truncated",
+					   "parse",	"detached", "orphan"};
+
+	return NAME_OF(name, reason, "unknown");
+}
+
+uint32_t appmon_version(void)
+{
+	return APPMON_VERSION_NUM;
+}
+
+const char *appmon_version_string(void)
+{
+	return APPMON_VERSION_STRING;
+}
