@@ -317,17 +317,25 @@ static void body_begin(struct appmon *mon, struct conn *c, int dir, const struct
 	}
 }
 
+/* Response bytes have passed where a head is due that has not come: its record was lost. */
+static bool response_missed(const struct stream *s)
+{
+	return s->state == STREAM_SYNC ||
+	       (s->state == STREAM_HEAD && (int64_t)(s->seen - (s->pos + s->head_len)) > 0);
+}
+
 static void request_head(struct appmon *mon, struct conn *c, int dir, const struct http1_head *h,
 			 const char *bytes, const struct rec_seg *seg)
 {
 	struct stream *s = &c->stream[dir];
 	struct exchange *ex;
+	bool pipelined;
 	uint64_t length = 0;
 	enum http1_framing framing = http1_request_framing(h, &length);
 
 	c->request_dir = (uint8_t)(1 + dir);
-	if (awaiting(c))
-		c->pipelined = 1;
+	pipelined = awaiting(c) && !response_missed(&c->stream[!dir]);
+	c->pipelined |= pipelined;
 	if (c->broken) {
 		seen_but_dropped(mon, c, APPMON_DROP_GAP);
 		body_begin(mon, c, dir, h, framing, length);
@@ -345,7 +353,7 @@ static void request_head(struct appmon *mon, struct conn *c, int dir, const stru
 		ex->request_end_ns = seg->ts_ns;
 		ex->floor = stream_pos(&c->stream[!dir], seg->other_next);
 		ex->flags |= head_flags(h);
-		if (c->exchanges.next != &ex->link && awaiting(c) != ex)
+		if (pipelined)
 			ex->flags |= APPMON_EVF_PIPELINED;
 		if (h->flags & HTTP1_CHUNKED)
 			ex->flags |= APPMON_EVF_CHUNKED_REQUEST;
@@ -354,20 +362,18 @@ static void request_head(struct appmon *mon, struct conn *c, int dir, const stru
 }
 
 /*
- * A response begins at pos after responses were missed. Of the waiting exchanges only those whose
- * floor is not above pos can be meant, and without pipelining the newest of them.
+ * A response begins at pos after response bytes were missed. Without pipelining all earlier responses
+ * were complete when a request came, so that its own begins exactly at its floor: that exchange
+ * is meant, and the others, whose floor lies below, have lost theirs. Anything less
+ * than that is no proof: the request that is meant may have been missed as well.
  */
 static void resync_response(struct appmon *mon, struct conn *c, uint64_t pos)
 {
-	struct exchange *ex, *match = NULL;
+	struct exchange *ex;
 
-	for (struct list_node *n = c->exchanges.next; (ex = exchange_at(c, n)); n = n->next)
-		if (!ex->response_done && (int64_t)(pos - ex->floor) >= 0)
-			match = ex;
-	if (!match)
-		return;
 	c->gapped = 1;
-	while ((ex = exchange_at(c, c->exchanges.next)) && (c->pipelined || ex != match)) {
+	while ((ex = exchange_at(c, c->exchanges.next)) &&
+	       (c->pipelined || ex->response_done || (int64_t)(pos - ex->floor) > 0)) {
 		exchange_finish(mon, c, ex,
 				ex->response_done ? APPMON_END_COMPLETE : APPMON_END_GAP,
 				ex->response_done ? 0 : APPMON_EVF_GAP);
