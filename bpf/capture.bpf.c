@@ -17,7 +17,8 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 #define BPF_TCP_LISTEN 10
 #endif
 
-/* Flips in a row that do not look like HTTP, on a connection met in the middle, until it is ignored. */
+/* Flips in a row that do not look like HTTP, on a connection met in the middle, until it is
+ * ignored. */
 #define OTHER_FLIPS_MAX 8
 
 /* Keeps the compiler from computing an address in a socket, which the verifier forbids. */
@@ -367,6 +368,32 @@ int appmon_egress(struct __sk_buff *skb)
 }
 
 /*
+ * The application closes the socket. What TCP sends after this (FIN, RST) says so. If
+ * the FIN is out already, or if the socket closes without a word, nothing would: the kernel
+ * replaces a closed socket by a time-wait one, which the programs above do not see.
+ */
+SEC("cgroup/sock_release")
+int appmon_release(struct bpf_sock *ctx)
+{
+	struct rec_progress *r;
+	struct socket *sk = bpf_sk_storage_get(&sockets, ctx, 0, 0);
+
+	if (!sk || sk->closed)
+		return 1;
+	sk->closed = 1;
+	if (sk->speaks != SPEAKS_HTTP || !sk->dir[DIR_OUT].fin)
+		return 1;
+	r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
+	if (!r) {
+		count_lost(sk, false);
+		return 1;
+	}
+	fill_state(r, sk, DIR_OUT, REC_CLOSED);
+	bpf_ringbuf_submit(r, submit_flags());
+	return 1;
+}
+
+/*
  * Read by the library when it waits for the end of a body whose last progress was held back by
  * the rate limit and nothing has followed.
  */
@@ -379,23 +406,10 @@ int appmon_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
 	if (!ctx->sk || !sk || sk->speaks != SPEAKS_HTTP)
 		return 0;
 	for (int dir = 0; dir < 2; dir++) {
-		struct direction *self = &sk->dir[dir], *other = &sk->dir[!dir];
-
-		if (!self->pending)
+		if (!sk->dir[dir].pending)
 			continue;
-		self->pending = 0;
-		r.hdr.version = REC_VERSION;
-		r.hdr.kind = REC_PROGRESS;
-		r.hdr.size = sizeof(r);
-		r.conn = sk->conn;
-		r.seg.ts_ns = self->ts_ns;
-		r.seg.other_ts_ns = other->ts_ns;
-		r.seg.flags = REC_SWEPT | (dir == DIR_OUT ? REC_OUT : 0) | (sk->fresh ? REC_FRESH : 0);
-		r.seg.seq = self->next;
-		r.seg.start = self->start;
-		r.seg.other_next = other->next;
-		r.seg.lost = sk->lost;
-		r.seg.dup = self->dup;
+		sk->dir[dir].pending = 0;
+		fill_state(&r, sk, dir, REC_SWEPT);
 		bpf_seq_write(ctx->meta->seq, &r, sizeof(r));
 	}
 	return 0;

@@ -64,7 +64,7 @@ static __always_inline void fill_seg(struct __sk_buff *skb, struct socket *sk, s
 	r->other_ts_ns = other->ts_ns;
 	r->flags = e->flags | (e->dir == DIR_OUT ? REC_OUT : 0) | (sk->fresh ? REC_FRESH : 0) |
 		   (e->s.flags & TCP_PSH ? REC_PSH : 0) | (e->s.flags & TCP_FIN ? REC_FIN : 0) |
-		   (e->s.flags & TCP_RST ? REC_RST : 0);
+		   (e->s.flags & TCP_RST ? REC_RST : 0) | (sk->closed ? REC_CLOSED : 0);
 	r->seq = e->seq;
 	r->len = e->len;
 	r->start = self->start;
@@ -97,8 +97,8 @@ static __always_inline enum look look_of(const struct socket *sk, int dir)
 }
 
 /* bytes: one of REC_BYTES_*, a constant after inlining. */
-static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk,
-				      struct emission *e, const __u32 bytes)
+static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, struct emission *e,
+				      const __u32 bytes)
 {
 	__u32 n = e->captured, look = LOOK_NO;
 	struct rec_data *r = bpf_ringbuf_reserve(&ring, sizeof(*r) + bytes, 0);
@@ -173,6 +173,27 @@ static __always_inline void emit_progress(struct __sk_buff *skb, struct socket *
 	r->conn = sk->conn;
 	fill_seg(skb, sk, &r->seg, e);
 	bpf_ringbuf_submit(r, submit_flags());
+}
+
+/* A progress record without a packet: where the direction is. */
+static __always_inline void fill_state(struct rec_progress *r, const struct socket *sk,
+				       const int dir, __u32 flags)
+{
+	const struct direction *self = &sk->dir[dir], *other = &sk->dir[!dir];
+
+	__builtin_memset(r, 0, sizeof(*r));
+	r->hdr.version = REC_VERSION;
+	r->hdr.kind = REC_PROGRESS;
+	r->hdr.size = sizeof(*r);
+	r->conn = sk->conn;
+	r->seg.ts_ns = self->ts_ns;
+	r->seg.other_ts_ns = other->ts_ns;
+	r->seg.flags = flags | (dir == DIR_OUT ? REC_OUT : 0) | (sk->fresh ? REC_FRESH : 0);
+	r->seg.seq = self->next;
+	r->seg.start = self->start;
+	r->seg.other_next = other->next;
+	r->seg.lost = sk->lost;
+	r->seg.dup = sk->dir[DIR_IN].dup;
 }
 
 #endif /* APPMON_EMIT_H */

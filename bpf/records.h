@@ -12,7 +12,7 @@
 #define REC_VERSION 1
 
 enum rec_kind {
-	REC_DATA = 1,    /* captured bytes of one direction */
+	REC_DATA = 1,	 /* captured bytes of one direction */
 	REC_PROGRESS = 2 /* a direction moved on; nothing captured */
 };
 
@@ -20,19 +20,21 @@ enum rec_kind {
 enum { DIR_IN = 0, DIR_OUT = 1 };
 
 enum rec_flag {
-	REC_OUT = 1 << 0,      /* direction: sent by the monitored socket */
-	REC_FLIP = 1 << 1,     /* first data since the other direction had some */
-	REC_START = 1 << 2,    /* begins like a request or status line */
-	REC_FRESH = 1 << 3,    /* the connection has been followed from its first byte */
-	REC_HOLE = 1 << 4,     /* earlier bytes of this direction have not passed yet */
-	REC_OLD = 1 << 5,      /* (partly) bytes that lie below the highest seen so far */
+	REC_OUT = 1 << 0,   /* direction: sent by the monitored socket */
+	REC_FLIP = 1 << 1,  /* first data since the other direction had some */
+	REC_START = 1 << 2, /* begins like a request or status line */
+	REC_FRESH = 1 << 3, /* the connection has been followed from its first byte */
+	REC_HOLE = 1 << 4,  /* earlier bytes of this direction have not passed yet */
+	REC_OLD = 1 << 5,   /* (partly) bytes that lie below the highest seen so far */
 	REC_PSH = 1 << 6,
 	REC_FIN = 1 << 7,
 	REC_RST = 1 << 8,
-	REC_LISTENER = 1 << 9, /* met the listening socket: the connection's own does not exist yet */
-	REC_PART = 1 << 10,    /* more captured bytes of the same segment follow */
-	REC_SWEPT = 1 << 11,   /* from the sweep, not from the ring: out of order with it */
-	REC_NOT_HTTP = 1 << 12 /* given up: nothing more of this connection will come */
+	REC_LISTENER =
+		1 << 9,	     /* met the listening socket: the connection's own does not exist yet */
+	REC_PART = 1 << 10,  /* more captured bytes of the same segment follow */
+	REC_SWEPT = 1 << 11, /* from the sweep, not from the ring: out of order with it */
+	REC_NOT_HTTP = 1 << 12, /* given up: nothing more of this connection will come */
+	REC_CLOSED = 1 << 13	/* the application has closed the socket: it reads no more */
 };
 
 struct rec_hdr {
@@ -47,7 +49,7 @@ struct rec_conn {
 	__u64 cgroup_id; /* leaf */
 	__u32 target;
 	__u16 family;
-	__u16 local_port;  /* host byte order */
+	__u16 local_port; /* host byte order */
 	__u16 remote_port;
 	__u16 slot; /* of the target */
 	__u16 pad[2];
@@ -57,19 +59,19 @@ struct rec_conn {
 
 /* Present in every record: where this direction is, and the other. */
 struct rec_seg {
-	__u64 ts_ns;      /* CLOCK_MONOTONIC: ingress: now; egress: TCP's send time */
+	__u64 ts_ns;	   /* CLOCK_MONOTONIC: ingress: now; egress: TCP's send time */
 	__u64 other_ts_ns; /* when the other direction last had data; 0: never */
-	__u32 flags;      /* REC_* */
-	__u32 seq;        /* TCP sequence number of the first byte described */
-	__u32 len;        /* bytes described, to the segment's end, captured or not */
-	__u32 start;      /* where the message that this direction is in began */
+	__u32 flags;	   /* REC_* */
+	__u32 seq;	   /* TCP sequence number of the first byte described */
+	__u32 len;	   /* bytes described, to the segment's end, captured or not */
+	__u32 start;	   /* where the message that this direction is in began */
 	__u32 pad;
 	__u32 other_next; /* the other direction's next sequence number */
-	__u32 lost;       /* records of this connection that found the ring full so far */
+	__u32 lost;	  /* records of this connection that found the ring full so far */
 	__u32 srtt_us;
-	__u32 retrans;    /* segments this host sent again so far */
-	__u32 dup;        /* segments that arrived again so far */
-	__u8 tail[8];     /* the segment's last bytes; meaningful as far as len goes */
+	__u32 retrans; /* segments this host sent again so far */
+	__u32 dup;     /* segments that arrived again so far */
+	__u8 tail[8];  /* the segment's last bytes; meaningful as far as len goes */
 };
 
 struct rec_data {
@@ -99,10 +101,10 @@ struct rec_progress {
 /* One attachment: value of the cgroup storage, written by the library after the link exists. */
 struct target_conf {
 	__u64 cgroup_id; /* of the attached directory */
-	__u32 target;    /* 0: not armed yet */
-	__u32 slot;      /* index into live and counters */
-	__u32 capture;   /* bytes, see CAPTURE_MAX */
-	__u32 depth;     /* 1 + ancestor level of cgroup_id; worked out by the programs */
+	__u32 target;	 /* 0: not armed yet */
+	__u32 slot;	 /* index into live and counters */
+	__u32 capture;	 /* bytes, see CAPTURE_MAX */
+	__u32 depth;	 /* 1 + ancestor level of cgroup_id; worked out by the programs */
 };
 
 #define SLOTS 1024
@@ -111,7 +113,7 @@ struct target_conf {
 struct slot_counters {
 	__u64 records_lost;
 	__u64 requests_lost; /* of these, records that began a request */
-	__u64 skipped;       /* connections given up as not HTTP */
+	__u64 skipped;	     /* connections given up as not HTTP */
 };
 
 #endif /* APPMON_RECORDS_H */

@@ -16,7 +16,7 @@
  * a window is a segment off, which the reader sees from the sequence numbers.
  */
 struct direction {
-	__u64 ts_ns;          /* of the last data */
+	__u64 ts_ns;	      /* of the last data */
 	__u64 progress_ts_ns; /* of the last record */
 	__u32 next;	      /* sequence number after the highest byte seen */
 	__u32 start;	      /* where the present message, and with it the window, begins */
@@ -39,14 +39,15 @@ struct socket {
 	struct direction dir[2];
 	__u32 capture;
 	__u32 lost;
-	__u32 depth;	   /* of the owning attachment: the innermost owns the socket */
-	__u8 speaks;	   /* SPEAKS_* */
-	__u8 fresh;	   /* followed from the first byte */
-	__u8 request_dir;  /* 1 + DIR_*; 0: unknown */
-	__u8 other_flips;  /* messages that did not begin like HTTP */
-	__u8 answered;	   /* the present request has had response bytes */
-	__u8 confirmed;	   /* a status line has been seen */
-	__u8 pad[6];
+	__u32 depth;	  /* of the owning attachment: the innermost owns the socket */
+	__u8 speaks;	  /* SPEAKS_* */
+	__u8 fresh;	  /* followed from the first byte */
+	__u8 request_dir; /* 1 + DIR_*; 0: unknown */
+	__u8 other_flips; /* messages that did not begin like HTTP */
+	__u8 answered;	  /* the present request has had response bytes */
+	__u8 confirmed;	  /* a status line has been seen */
+	__u8 closed;	  /* by the application */
+	__u8 pad[5];
 };
 
 struct {
@@ -78,13 +79,13 @@ struct {
 	__type(value, struct slot_counters);
 } counters SEC(".maps");
 
-#define COUNT(slot_, member) \
-	do { \
-		__u32 key_ = (slot_); \
-		struct slot_counters *c_ = bpf_map_lookup_elem(&counters, &key_); \
-		/* Atomic although per CPU: a softirq may interrupt an egress run. */ \
-		if (c_) \
-			__sync_fetch_and_add(&c_->member, 1); \
+#define COUNT(slot_, member)                                                                       \
+	do {                                                                                       \
+		__u32 key_ = (slot_);                                                              \
+		struct slot_counters *c_ = bpf_map_lookup_elem(&counters, &key_);                  \
+		/* Atomic although per CPU: a softirq may interrupt an egress run. */              \
+		if (c_)                                                                            \
+			__sync_fetch_and_add(&c_->member, 1);                                      \
 	} while (0)
 
 /* The level of the attached cgroup above the packet's leaf; the root is 0. */
@@ -129,8 +130,7 @@ static __always_inline bool orphaned(struct socket *sk, struct target_conf *conf
  * With nested attachments the program runs once for each, innermost first, and the
  * innermost owns the socket.
  */
-static __always_inline bool owns(struct __sk_buff *skb, struct socket *sk,
-				 struct target_conf *conf)
+static __always_inline bool owns(struct __sk_buff *skb, struct socket *sk, struct target_conf *conf)
 {
 	if (sk->conn.target == conf->target)
 		return true;

@@ -53,7 +53,7 @@ int main(int argc, char **argv)
 	}
 	if (ret < 0)
 		fprintf(stderr, "%s\n", appmon_last_error(mon));
-	signal(SIGINT, SIG_DFL);
+	signal(SIGINT, SIG_DFL); /* the handler uses mon */
 	appmon_close(mon);
 	return ret < 0;
 }

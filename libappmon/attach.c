@@ -36,9 +36,9 @@ static void target_free(struct target *t)
 {
 	if (!t)
 		return;
-	for (int dir = 0; dir < 2; dir++)
-		if (t->link_fd[dir] >= 0)
-			close(t->link_fd[dir]);
+	for (int i = 0; i < LINKS; i++)
+		if (t->link_fd[i] >= 0)
+			close(t->link_fd[i]);
 	free(t->name);
 	free(t);
 }
@@ -75,15 +75,20 @@ static int reset_slot(struct appmon *mon, uint32_t slot, uint32_t id)
 
 static int link_programs(struct appmon *mon, struct target *t, int cgroup_fd, const char *what)
 {
-	const struct bpf_program *prog[2] = {mon->skel->progs.appmon_ingress,
-					     mon->skel->progs.appmon_egress};
-	enum bpf_attach_type type[2] = {BPF_CGROUP_INET_INGRESS, BPF_CGROUP_INET_EGRESS};
+	const struct {
+		const struct bpf_program *prog;
+		enum bpf_attach_type type;
+	} link[LINKS] = {
+		{mon->skel->progs.appmon_ingress, BPF_CGROUP_INET_INGRESS},
+		{mon->skel->progs.appmon_egress, BPF_CGROUP_INET_EGRESS},
+		{mon->skel->progs.appmon_release, BPF_CGROUP_INET_SOCK_RELEASE},
+	};
 	int err;
 
-	for (int dir = 0; dir < 2; dir++) {
-		t->link_fd[dir] =
-			bpf_link_create(bpf_program__fd(prog[dir]), cgroup_fd, type[dir], NULL);
-		if (t->link_fd[dir] >= 0)
+	for (int i = 0; i < LINKS; i++) {
+		t->link_fd[i] = bpf_link_create(bpf_program__fd(link[i].prog), cgroup_fd,
+						link[i].type, NULL);
+		if (t->link_fd[i] >= 0)
 			continue;
 		err = -errno;
 		if (err == -EPERM)
@@ -106,10 +111,11 @@ static int check_cgroup(struct appmon *mon, int fd, const char *what, uint64_t *
 	if (fstatfs(fd, &fs) || fstat(fd, &st))
 		return fail(&mon->log, -errno, "%s: %s", what, strerror(errno));
 	if (fs.f_type != CGROUP2_SUPER_MAGIC)
-		return fail(&mon->log, -EINVAL,
-			    "%s is not in a cgroup v2 hierarchy: 'grep cgroup2 /proc/self/mountinfo' "
-			    "shows where that is mounted",
-			    what);
+		return fail(
+			&mon->log, -EINVAL,
+			"%s is not in a cgroup v2 hierarchy: 'grep cgroup2 /proc/self/mountinfo' "
+			"shows where that is mounted",
+			what);
 	if (!S_ISDIR(st.st_mode))
 		return fail(&mon->log, -ENOTDIR, "%s is not a directory: name the cgroup itself",
 			    what);
@@ -147,7 +153,8 @@ static int attach(struct appmon *mon, int fd, const char *path,
 	int err = user_opts ? opts_read(&opts, sizeof(opts), user_opts) : 0;
 
 	if (err)
-		return fail(&mon->log, err, "appmon_attach_opts.size is %u, this library knows %zu bytes",
+		return fail(&mon->log, err,
+			    "appmon_attach_opts.size is %u, this library knows %zu bytes",
 			    user_opts->size, sizeof(opts));
 	if (opts.capture_bytes && (opts.capture_bytes < 128 || opts.capture_bytes > CAPTURE_MAX))
 		return fail(&mon->log, -EINVAL, "capture_bytes is %u, it must be 128 to %d",
@@ -158,8 +165,8 @@ static int attach(struct appmon *mon, int fd, const char *path,
 	while (slot < SLOTS && mon->target[slot])
 		slot++;
 	if (slot == SLOTS)
-		return fail(&mon->log, -ENOSPC, "%d cgroups are attached, the most that one handle takes",
-			    SLOTS);
+		return fail(&mon->log, -ENOSPC,
+			    "%d cgroups are attached, the most that one handle takes", SLOTS);
 	t = calloc(1, sizeof(*t));
 	if (!t)
 		return fail(&mon->log, -ENOMEM, "out of memory");
@@ -168,7 +175,8 @@ static int attach(struct appmon *mon, int fd, const char *path,
 	t->cgroup_id = cgroup_id;
 	t->capture = opts.capture_bytes ? opts.capture_bytes : mon->opts.capture_bytes;
 	t->user = opts.user;
-	t->link_fd[0] = t->link_fd[1] = -1;
+	for (int i = 0; i < LINKS; i++)
+		t->link_fd[i] = -1;
 	t->name = opts.name ? strdup(opts.name) : default_name(fd, path);
 	err = t->name ? reset_slot(mon, slot, t->id) : -ENOMEM;
 	if (err) {
@@ -248,9 +256,9 @@ int appmon_detach(struct appmon *mon, uint32_t target)
 	if (!t)
 		return fail(&mon->log, -ENOENT, "there is no target %u", target);
 	arm(mon, t, 0); /* fails if the cgroup is gone, and with it what is to be switched off */
-	for (int dir = 0; dir < 2; dir++) {
-		close(t->link_fd[dir]);
-		t->link_fd[dir] = -1;
+	for (int i = 0; i < LINKS; i++) {
+		close(t->link_fd[i]);
+		t->link_fd[i] = -1;
 	}
 	bpf_map_update_elem(bpf_map__fd(mon->skel->maps.live), &t->slot, &none, BPF_ANY);
 	flows_drop_target(mon, t);

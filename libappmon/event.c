@@ -42,6 +42,7 @@ static void put_request(struct appmon *mon, char **at, const struct head *head)
 	struct http1_span path, query, authority;
 	const char *target = head->bytes + head->h.target.off;
 	size_t len = head->h.target.len;
+	const char *mark = memchr(target, '?', len);
 	uint32_t cut = head->h.target_truncated;
 
 	http1_split_target(target, len, head->h.method, &path, &query, &authority);
@@ -49,20 +50,19 @@ static void put_request(struct appmon *mon, char **at, const struct head *head)
 	ev->method_name = put_span(at, head, head->h.method_name);
 	ev->path = put(at, target + path.off, path.len);
 	if (mon->opts.flags & APPMON_OPEN_DROP_QUERY) {
-		const char *mark = memchr(target, '?', len);
-
 		ev->request_target = put(at, target, mark ? (size_t)(mark - target) : len);
+		ev->request_target.truncated = cut && !mark;
 	} else {
 		ev->request_target = put(at, target, len);
+		ev->request_target.truncated = cut;
 		ev->query = put(at, target + query.off, query.len);
+		ev->query.truncated = cut && mark;
 	}
 	if (authority.len)
 		ev->authority = put(at, target + authority.off, authority.len);
 	else
 		ev->authority = put_span(at, head, head->h.host);
-	ev->request_target.truncated = cut;
-	ev->query.truncated = cut && query.len;
-	ev->path.truncated = cut && !query.len;
+	ev->path.truncated = cut && !mark;
 	ev->request_http_version = head->h.version;
 	ev->request_head_bytes = head->h.head_len;
 	ev->request_content_length = head->h.content_length;
@@ -77,8 +77,9 @@ static size_t space_for(const struct exchange *ex, const struct target *target)
 	for (int i = 0; i < 2; i++) {
 		if (!heads[i])
 			continue;
-		/* The target appears whole and in parts. */
-		size += heads[i]->h.head_len + 2 * (size_t)heads[i]->h.target.len;
+		/* The target appears whole and in parts; Host as authority and perhaps as a field.
+		 */
+		size += 2 * (size_t)heads[i]->h.head_len + heads[i]->h.target.len;
 		/* A name is at most 255 bytes. */
 		size += heads[i]->h.field_count * (size_t)(255 + 2);
 	}
@@ -91,12 +92,13 @@ static bool arena_reserve(struct appmon *mon, size_t size)
 
 	if (mon->arena.size >= size)
 		return true;
-	if (mon->pool.held + size - mon->arena.size > mon->pool.limit)
+	if (!pool_charge(&mon->pool, size - mon->arena.size))
 		return false;
 	buf = realloc(mon->arena.buf, size);
-	if (!buf)
+	if (!buf) {
+		mon->pool.held -= size - mon->arena.size;
 		return false;
-	mon->pool.held += size - mon->arena.size;
+	}
 	mon->arena.buf = buf;
 	mon->arena.size = size;
 	return true;

@@ -189,26 +189,6 @@ static void stray_free(struct appmon *mon, struct stray *s)
 	pool_free(&mon->pool, s);
 }
 
-static void stray_keep(struct appmon *mon, const struct record *rec)
-{
-	struct flows *f = &mon->flows;
-	struct stray *s;
-
-	if (f->stray_count >= STRAYS_MAX)
-		stray_free(mon, list_entry(f->strays.next, struct stray, link));
-	s = pool_alloc(&mon->pool, sizeof(*s) + rec->captured);
-	if (!s)
-		return; /* the response will be reported without its request */
-	s->at_ns = rec->seg.ts_ns;
-	s->conn = rec->conn;
-	s->piece.seg = rec->seg;
-	s->piece.len = rec->seg.len;
-	s->piece.captured = rec->captured;
-	memcpy(s->piece.bytes, rec->bytes, rec->captured);
-	list_append(&f->strays, &s->link);
-	f->stray_count++;
-}
-
 static struct stray *stray_find(struct flows *f, const struct rec_conn *conn)
 {
 	for (struct list_node *n = f->strays.prev; n != &f->strays; n = n->prev) {
@@ -218,6 +198,41 @@ static struct stray *stray_find(struct flows *f, const struct rec_conn *conn)
 			return s;
 	}
 	return NULL;
+}
+
+static void stray_lose(struct appmon *mon, struct stray *s, uint32_t reason)
+{
+	struct target *target = target_of(mon, &s->conn);
+
+	STAT_ADD(mon, target, exchanges_seen, 1);
+	STAT_ADD(mon, target, dropped[reason], 1);
+	stray_free(mon, s);
+}
+
+static void stray_keep(struct appmon *mon, const struct record *rec)
+{
+	struct flows *f = &mon->flows;
+	struct stray *s;
+
+	s = stray_find(f, &rec->conn);
+	if (s && s->piece.seg.seq == rec->seg.seq)
+		return; /* sent again */
+	if (f->stray_count >= STRAYS_MAX)
+		stray_lose(mon, list_entry(f->strays.next, struct stray, link), APPMON_DROP_MEMORY);
+	s = pool_alloc(&mon->pool, sizeof(*s) + rec->captured);
+	if (!s) {
+		STAT_ADD(mon, target_of(mon, &rec->conn), exchanges_seen, 1);
+		STAT_ADD(mon, target_of(mon, &rec->conn), dropped[APPMON_DROP_MEMORY], 1);
+		return;
+	}
+	s->at_ns = rec->seg.ts_ns;
+	s->conn = rec->conn;
+	s->piece.seg = rec->seg;
+	s->piece.len = rec->seg.len;
+	s->piece.captured = rec->captured;
+	memcpy(s->piece.bytes, rec->bytes, rec->captured);
+	list_append(&f->strays, &s->link);
+	f->stray_count++;
 }
 
 /* ---- streams -------------------------------------------------------------------- */
@@ -426,13 +441,26 @@ static struct conn *conn_meet(struct appmon *mon, const struct record *rec)
 	return c;
 }
 
+/* With nested targets the owner can change. */
+static void conn_moves(struct appmon *mon, struct conn *c, struct target *to)
+{
+	struct target *from = target_of(mon, &c->id);
+
+	if (!c->http)
+		return;
+	if (from)
+		from->stats.connections_open--;
+	to->stats.connections_open++;
+}
+
 void flow_record(struct appmon *mon, const struct record *rec)
 {
 	struct target *target = target_of(mon, &rec->conn);
 	struct conn *c;
 
 	if (!target) {
-		if ((rec->seg.flags & REC_START) && (rec->seg.flags & REC_FLIP)) {
+		if ((rec->seg.flags & REC_START) &&
+		    http1_look(HTTP1_REQUEST, rec->bytes, rec->captured) == HTTP1_LOOK_YES) {
 			mon->stats.exchanges_seen++;
 			mon->stats.dropped[APPMON_DROP_DETACHED]++;
 		}
@@ -457,7 +485,8 @@ void flow_record(struct appmon *mon, const struct record *rec)
 			return;
 		}
 	}
-	/* With nested targets the owner can change. */
+	if (c->id.target != rec->conn.target)
+		conn_moves(mon, c, target);
 	c->id = rec->conn;
 	flow_segment(mon, c, rec->bytes, rec->captured, &rec->seg);
 	if (rec->seg.flags & REC_RST) {
@@ -472,6 +501,10 @@ void flow_record(struct appmon *mon, const struct record *rec)
 		while (!list_empty(&c->exchanges))
 			exchange_drop(mon, list_entry(c->exchanges.next, struct exchange, link),
 				      APPMON_DROP_PARSE);
+		conn_free(mon, c);
+	} else if (rec->seg.flags & REC_CLOSED && c->stream[DIR_OUT].fin) {
+		/* Whatever answer is still due, nobody will read it. */
+		http1_flow_end(mon, c, APPMON_END_CLOSED, 0);
 		conn_free(mon, c);
 	} else if (conn_over(c)) {
 		conn_free(mon, c);
@@ -498,18 +531,16 @@ void flows_expire(struct appmon *mon, uint64_t now)
 
 		if (!older(s->at_ns, now, STRAY_AGE_NS))
 			break;
-		STAT_ADD(mon, target_of(mon, &s->conn), exchanges_seen, 1);
-		STAT_ADD(mon, target_of(mon, &s->conn), dropped[APPMON_DROP_GAP], 1);
-		stray_free(mon, s);
+		stray_lose(mon, s, APPMON_DROP_GAP);
 	}
 	for (struct list_node *n = f->busy.next, *next; n != &f->busy; n = next) {
 		struct conn *c = list_entry(n, struct conn, link);
 		bool closed = c->stream[DIR_IN].fin && c->stream[DIR_OUT].fin;
 
 		next = n->next;
-		if (!older(c->active_ns, now, LINGER_NS))
+		if (!older(c->active_ns, now, busy_ns < LINGER_NS ? busy_ns : LINGER_NS))
 			break;
-		if (closed) {
+		if (closed && older(c->active_ns, now, LINGER_NS)) {
 			pieces_flush(mon, c, DIR_IN);
 			pieces_flush(mon, c, DIR_OUT);
 			http1_flow_end(mon, c, APPMON_END_CLOSED, 0);

@@ -4,8 +4,8 @@
  *
  * When to look into the ring: a wakeup from the kernel is dear for the application that causes
  * it, so there is at most one per quiet spell. After it the library looks by timer
- * (BATCH_NS) until a look finds nothing; only then it asks to be woken again. Ring, timer and wakeups
- * are in one epoll set, whose descriptor is what the host waits on.
+ * (BATCH_NS) until a look finds nothing; only then it asks to be woken again. Ring, timer and
+ * wakeups are in one epoll set, whose descriptor is what the host waits on.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -70,7 +70,8 @@ static int take_opts(struct appmon *mon, const struct appmon_opts *user)
 	o->exchange_timeout_ms = o->exchange_timeout_ms ? o->exchange_timeout_ms : 300000;
 	o->idle_timeout_ms = o->idle_timeout_ms ? o->idle_timeout_ms : 3600000;
 	if (o->flags & ~APPMON_OPEN_DROP_QUERY)
-		return fail(&mon->log, -EINVAL, "unknown bits in appmon_opts.flags: 0x%x", o->flags);
+		return fail(&mon->log, -EINVAL, "unknown bits in appmon_opts.flags: 0x%x",
+			    o->flags);
 	err = range(mon, "memory_limit", o->memory_limit, 64 << 10, UINT64_MAX);
 	if (!err)
 		err = range(mon, "ring_bytes", o->ring_bytes, 4096, 1 << 30);
@@ -94,14 +95,14 @@ static int keep_header(struct appmon *mon, const char *name)
 	char *copy = name ? strdup(name) : NULL;
 
 	if (!copy)
-		return fail(&mon->log, name ? -ENOMEM : -EINVAL, name ? "out of memory"
-								      : "a header name is NULL");
+		return fail(&mon->log, name ? -ENOMEM : -EINVAL,
+			    name ? "out of memory" : "a header name is NULL");
 	for (char *p = copy; *p; p++)
 		*p = (char)tolower((unsigned char)*p);
 	mon->names[mon->name_count++] = copy;
 	if (!http1_keep_add(&mon->keep, copy))
-		return fail(&mon->log, -EINVAL, "\"%s\" is not a header name (RFC 9110 section 5.1)",
-			    name);
+		return fail(&mon->log, -EINVAL,
+			    "\"%s\" is not a header name (RFC 9110 section 5.1)", name);
 	return 0;
 }
 
@@ -296,8 +297,7 @@ static bool next_event(struct appmon *mon)
 		struct target *target = target_of(mon, &ex->id);
 
 		if (!target || !event_build(mon, ex, target)) {
-			exchange_drop(mon, ex,
-				      target ? APPMON_DROP_MEMORY : APPMON_DROP_DETACHED);
+			exchange_drop(mon, ex, target ? APPMON_DROP_MEMORY : APPMON_DROP_DETACHED);
 			continue;
 		}
 		list_remove(&ex->link);
@@ -377,7 +377,8 @@ static void sweep(struct appmon *mon)
 	}
 	took = now_ns() - mon->now_ns;
 	mon->now_ns += took;
-	/* Less and less often while it finds nothing, and never more than a twentieth of the time. */
+	/* Less and less often while it finds nothing, and never more than a twentieth of the time.
+	 */
 	if (n <= 0)
 		mon->sweep_every_ns *= 2;
 	if (mon->sweep_every_ns < 20 * took)
@@ -441,7 +442,8 @@ static void settle(struct appmon *mon, bool more)
 	} else if (mon->batching && mon->now_ns >= mon->batch_ns) {
 		mon->batching = false;
 		mon->skel->bss->reader_waits = 1;
-		/* Against a record that came before the kernel could see that; epoll looks again. */
+		/* Against a record that came before the kernel could see that; epoll looks again.
+		 */
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 		watch(mon, EPOLL_CTL_MOD, ring_fd(mon), EPOLLIN | EPOLLONESHOT);
 	}
@@ -498,6 +500,8 @@ int appmon_poll(struct appmon *mon, int timeout_ms, uint32_t max_events)
 		if (woken < 0)
 			return woken;
 		look_after(mon);
+		woken |= mon->woken;
+		mon->woken = false;
 		n = run(mon, max_events);
 		settle(mon, !list_empty(&mon->ready));
 		if (n || woken || !timeout_ms)
@@ -505,9 +509,10 @@ int appmon_poll(struct appmon *mon, int timeout_ms, uint32_t max_events)
 		if (timeout_ms > 0 && mon->now_ns >= until)
 			return 0;
 		/* Rounded up: else the last millisecond would be spent spinning. */
-		wait_ms = timeout_ms < 0
-				  ? -1
-				  : (int)((until - mon->now_ns + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC);
+		wait_ms =
+			timeout_ms < 0
+				? -1
+				: (int)((until - mon->now_ns + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC);
 	}
 }
 
@@ -517,13 +522,18 @@ int appmon_next(struct appmon *mon, const struct appmon_event **ret)
 
 	if (err)
 		return err;
+	if (mon->in_callback)
+		return fail(&mon->log, -EBUSY, "appmon_next() was called from inside a callback");
 	if (!ret)
 		return fail(&mon->log, -EINVAL, "appmon_next() needs a place for the event");
 	if (mon->opts.event_fn)
 		return fail(&mon->log, -EINVAL, "this handle delivers through its event_fn");
 	if (list_empty(&mon->ready)) {
-		if (wait_fd(mon, 0) < 0)
-			return -EINTR;
+		int woken = wait_fd(mon, 0);
+
+		if (woken < 0)
+			return woken;
+		mon->woken |= woken;
 		look_after(mon);
 		run(mon, 1);
 	}
@@ -569,13 +579,13 @@ static void add_kernel(struct appmon *mon, uint32_t slot, struct appmon_stats *s
 }
 
 /* Bit of a member in appmon_stats.valid; dropped[] is one. */
-#define STAT_BIT(member) \
-	(UINT64_C(1) << (((offsetof(struct appmon_stats, member) - \
-			   offsetof(struct appmon_stats, exchanges_seen)) / \
-			  8) - \
-			 (offsetof(struct appmon_stats, member) > \
-					  offsetof(struct appmon_stats, dropped) \
-				  ? APPMON_DROP_MAX - 1 \
+#define STAT_BIT(member)                                                                           \
+	(UINT64_C(1) << (((offsetof(struct appmon_stats, member) -                                 \
+			   offsetof(struct appmon_stats, exchanges_seen)) /                        \
+			  8) -                                                                     \
+			 (offsetof(struct appmon_stats, member) >                                  \
+					  offsetof(struct appmon_stats, dropped)                   \
+				  ? APPMON_DROP_MAX - 1                                            \
 				  : 0)))
 
 int appmon_get_stats(struct appmon *mon, uint32_t target, struct appmon_stats *stats)
@@ -589,7 +599,8 @@ int appmon_get_stats(struct appmon *mon, uint32_t target, struct appmon_stats *s
 	if (err)
 		return err;
 	if (!stats)
-		return fail(&mon->log, -EINVAL, "appmon_get_stats() needs a place for the counters");
+		return fail(&mon->log, -EINVAL,
+			    "appmon_get_stats() needs a place for the counters");
 	if (target) {
 		t = target_by_id(mon, target);
 		if (!t)

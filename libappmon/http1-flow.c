@@ -9,8 +9,9 @@
  * either, nothing is paired.
  *
  * STREAM_OPEN is a message whose end cannot be counted: its head was longer than the capture
- * limit, or a chunk header lay outside the captured bytes. It ends with the last chunk at the end of a
- * segment, with the next message of this direction, with the answer of the other one, or with FIN.
+ * limit, or a chunk header lay outside the captured bytes. It ends with the last chunk at the end
+ * of a segment, with the next message of this direction, with the answer of the other one, or with
+ * FIN.
  */
 #include <string.h>
 
@@ -256,11 +257,27 @@ static void tunnel_begin(struct appmon *mon, struct conn *c, struct exchange *ex
 
 /* ---- heads ------------------------------------------------------------------------ */
 
+/* Which response answers which request cannot be told any more on this connection. */
+static void pairing_lost(struct appmon *mon, struct conn *c)
+{
+	http1_flow_end(mon, c, APPMON_END_GAP, APPMON_EVF_GAP);
+	c->broken = 1;
+}
+
+/* A request was counted and dropped: its answer must not go to another one. */
+static void unqueued(struct appmon *mon, struct conn *c)
+{
+	c->gapped = 1;
+	if (awaiting(c))
+		pairing_lost(mon, c);
+	else
+		c->unqueued = 1;
+}
+
 static struct head *head_keep(struct appmon *mon, const struct http1_head *h, const char *bytes)
 {
 	size_t fields = offsetof(struct http1_head, field) + h->field_count * sizeof(h->field[0]);
-	struct head *head = pool_alloc(&mon->pool,
-				       offsetof(struct head, h) + fields + h->head_len);
+	struct head *head = pool_alloc(&mon->pool, offsetof(struct head, h) + fields + h->head_len);
 
 	if (!head)
 		return NULL;
@@ -291,7 +308,8 @@ static void body_begin(struct appmon *mon, struct conn *c, int dir, const struct
 	s->head_len = 0;
 	s->pos = begin;
 	if (h->truncated) {
-		/* The head goes on behind the captured bytes; where its body begins is not known. */
+		/* The head goes on behind the captured bytes; where its body begins is not known.
+		 */
 		s->state = STREAM_OPEN;
 		s->open_chunked = !!(h->flags & HTTP1_CHUNKED);
 		return;
@@ -334,8 +352,11 @@ static void request_head(struct appmon *mon, struct conn *c, int dir, const stru
 	enum http1_framing framing = http1_request_framing(h, &length);
 
 	c->request_dir = (uint8_t)(1 + dir);
-	pipelined = awaiting(c) && !response_missed(&c->stream[!dir]);
+	pipelined = (awaiting(c) || c->unqueued) && !response_missed(&c->stream[!dir]);
 	c->pipelined |= pipelined;
+	if (c->unqueued && pipelined)
+		pairing_lost(mon, c);
+	c->unqueued = 0;
 	if (c->broken) {
 		seen_but_dropped(mon, c, APPMON_DROP_GAP);
 		body_begin(mon, c, dir, h, framing, length);
@@ -343,6 +364,8 @@ static void request_head(struct appmon *mon, struct conn *c, int dir, const stru
 	}
 	ex = exchange_new(mon, c);
 	STAT_ADD(mon, target_of(mon, &c->id), requests, 1);
+	if (!ex)
+		unqueued(mon, c);
 	if (ex) {
 		ex->request = head_keep(mon, h, bytes);
 		if (!ex->request) {
@@ -362,10 +385,10 @@ static void request_head(struct appmon *mon, struct conn *c, int dir, const stru
 }
 
 /*
- * A response begins at pos after response bytes were missed. Without pipelining all earlier responses
- * were complete when a request came, so that its own begins exactly at its floor: that exchange
- * is meant, and the others, whose floor lies below, have lost theirs. Anything less
- * than that is no proof: the request that is meant may have been missed as well.
+ * A response begins at pos after response bytes were missed. Without pipelining all earlier
+ * responses were complete when a request came, so that its own begins exactly at its floor: that
+ * exchange is meant, and the others, whose floor lies below, have lost theirs. Anything less than
+ * that is no proof: the request that is meant may have been missed as well.
  */
 static void resync_response(struct appmon *mon, struct conn *c, uint64_t pos)
 {
@@ -399,8 +422,9 @@ static void response_head(struct appmon *mon, struct conn *c, int dir, const str
 		return;
 	}
 	STAT_ADD(mon, target, responses, 1);
-	if (ex && (int64_t)(s->pos - ex->floor) < 0)
-		ex = NULL; /* older than the oldest request known */
+	if (c->unqueued || (ex && (int64_t)(s->pos - ex->floor) < 0))
+		ex = NULL; /* to a request that is not in the queue */
+	c->unqueued = 0;
 	if (!ex && !c->ordinal && !c->fresh) {
 		/* The request passed before the attach. */
 		ex = exchange_new(mon, c);
@@ -472,8 +496,10 @@ static void head_bad(struct appmon *mon, struct conn *c, int dir, enum http1_kin
 		return;
 	/* A placeholder keeps the queue aligned with the responses, a 400 most likely. */
 	ex = exchange_new(mon, c);
-	if (!ex)
+	if (!ex) {
+		unqueued(mon, c);
 		return;
+	}
 	ex->bad = (uint8_t)(1 + reason);
 	ex->request_start_ns = ex->request_end_ns = s->head_ns;
 	ex->floor = stream_pos(&c->stream[!dir], seg->other_next);
@@ -514,9 +540,19 @@ static char *head_join(struct appmon *mon, struct conn *c, int dir, const char *
 	head_forget(mon, s);
 	s->state = STREAM_SYNC;
 	c->gapped = 1;
-	if (!c->request_dir || dir == request_dir(c))
+	if (!c->request_dir || dir == request_dir(c)) {
 		seen_but_dropped(mon, c, APPMON_DROP_MEMORY);
+		unqueued(mon, c);
+	}
 	return NULL;
+}
+
+/* Such as the CRLF that some clients send after a body (RFC 9112 section 2.2). */
+static bool only_line_ends(const char *bytes, uint32_t len)
+{
+	while (len && (bytes[len - 1] == '\r' || bytes[len - 1] == '\n'))
+		len--;
+	return !len;
 }
 
 /*
@@ -554,7 +590,10 @@ static void head_feed(struct appmon *mon, struct conn *c, int dir, const char *b
 		s->head_len = s->head ? len : 0;
 		return;
 	}
-	if (r < 0)
+	s->head_len = 0;
+	if (r == HTTP1_PARTIAL && only_line_ends(bytes, len))
+		next_head(s, s->pos + len);
+	else if (r < 0)
 		head_bad(mon, c, dir, kind,
 			 r == HTTP1_PARTIAL ? APPMON_DROP_TRUNCATED : APPMON_DROP_PARSE, seg);
 	else
@@ -581,10 +620,8 @@ void http1_flow_gap(struct appmon *mon, struct conn *c, int dir)
 	if (s->state == STREAM_HEAD)
 		s->state = STREAM_SYNC;
 	/* With pipelining, how many requests were missed cannot be told. */
-	if (c->pipelined && (!c->request_dir || dir == request_dir(c))) {
-		http1_flow_end(mon, c, APPMON_END_GAP, APPMON_EVF_GAP);
-		c->broken = 1;
-	}
+	if (c->pipelined && (!c->request_dir || dir == request_dir(c)))
+		pairing_lost(mon, c);
 }
 
 /* ---- bodies ----------------------------------------------------------------------- */

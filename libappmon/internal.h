@@ -43,6 +43,8 @@ struct pool {
 /* NULL when the limit is reached or malloc fails. Not cleared. */
 void *pool_alloc(struct pool *pool, size_t size);
 void pool_free(struct pool *pool, void *ptr);
+/* Counts memory that is got elsewhere; false if it does not fit. */
+bool pool_charge(struct pool *pool, size_t bytes);
 void pool_destroy(struct pool *pool);
 
 /* ---- record.c: what the kernel wrote, checked ------------------------------- */
@@ -76,6 +78,9 @@ void ring_release(struct ring *ring);
 
 /* ---- attach.c ----------------------------------------------------------------- */
 
+/* Ingress, egress, release. */
+#define LINKS 3
+
 struct target {
 	uint32_t id;
 	uint32_t slot;
@@ -83,7 +88,7 @@ struct target {
 	uint64_t cgroup_id;
 	char *name;
 	void *user;
-	int link_fd[2]; /* by DIR_* */
+	int link_fd[LINKS];
 	struct appmon_stats stats;
 };
 
@@ -138,9 +143,9 @@ struct piece {
 };
 
 enum stream_state {
-	STREAM_SYNC,   /* position unknown: wait for something that begins like a message */
-	STREAM_HEAD,   /* a head is due at pos, or head_len bytes of it are here */
-	STREAM_BODY,   /* body up to end */
+	STREAM_SYNC, /* position unknown: wait for something that begins like a message */
+	STREAM_HEAD, /* a head is due at pos, or head_len bytes of it are here */
+	STREAM_BODY, /* body up to end */
 	STREAM_CHUNKED,
 	STREAM_OPEN,   /* body whose end cannot be counted: see http1-flow.c */
 	STREAM_CLOSE,  /* body up to FIN */
@@ -149,20 +154,20 @@ enum stream_state {
 
 /* One direction of a connection, in positions: 64-bit, 0 is the first byte described. */
 struct stream {
-	uint64_t base;    /* position that base_seq stands for */
+	uint64_t base; /* position that base_seq stands for */
 	uint32_t base_seq;
-	uint8_t known;    /* base is valid */
-	uint8_t fin;      /* 1: noted, 2: handled */
-	uint16_t state;   /* enum stream_state */
-	uint64_t seen;    /* bytes below this have passed */
+	uint8_t known;	  /* base is valid */
+	uint8_t fin;	  /* 1: noted, 2: handled */
+	uint16_t state;	  /* enum stream_state */
+	uint64_t seen;	  /* bytes below this have passed */
 	uint64_t seen_ns; /* when seen last grew */
-	uint64_t pos;     /* HEAD: of its first byte; TUNNEL: counted up to here; else: body begin */
-	uint64_t end;     /* BODY: where it ends; CHUNKED: next byte of the framing to look at */
+	uint64_t pos; /* HEAD: of its first byte; TUNNEL: counted up to here; else: body begin */
+	uint64_t end; /* BODY: where it ends; CHUNKED: next byte of the framing to look at */
 	uint64_t fin_pos; /* fin: where the stream ends */
 	uint64_t head_ns; /* first byte of the head */
-	char *head;       /* head_len bytes of an incomplete head */
+	char *head;	  /* head_len bytes of an incomplete head */
 	uint32_t head_len;
-	uint32_t lost;    /* rec_seg.lost when this stream was last whole */
+	uint32_t lost; /* rec_seg.lost when this stream was last whole */
 	struct http1_chunks chunks;
 	struct piece *pieces; /* by pos */
 	uint32_t piece_count;
@@ -180,13 +185,13 @@ struct exchange {
 	struct list_node link; /* in conn.exchanges, later in appmon.ready */
 	struct rec_conn id;
 	uint64_t ordinal;
-	uint64_t flags;        /* APPMON_EVF_* */
-	uint64_t floor;        /* the response cannot begin below this position */
+	uint64_t flags; /* APPMON_EVF_* */
+	uint64_t floor; /* the response cannot begin below this position */
 	uint64_t request_start_ns, request_end_ns, response_start_ns, response_end_ns;
 	uint64_t request_body, response_body; /* bytes */
 	struct head *request, *response;
 	uint32_t role;
-	uint32_t end;          /* APPMON_END_* */
+	uint32_t end;			/* APPMON_END_* */
 	uint32_t srtt_us, retrans, dup; /* of the connection: at the start, then differences */
 	uint8_t request_done, response_begun, response_done;
 	uint8_t bad; /* 1 + APPMON_DROP_* if the request could not be read or kept */
@@ -194,7 +199,7 @@ struct exchange {
 
 struct conn {
 	struct conn *hash_next;
-	struct list_node link; /* in appmon.busy or appmon.idle, least recently active first */
+	struct list_node link;	    /* in appmon.busy or appmon.idle, least recently active first */
 	struct list_node exchanges; /* oldest first */
 	struct rec_conn id;
 	struct stream stream[2]; /* by DIR_* */
@@ -204,11 +209,12 @@ struct conn {
 	uint8_t request_dir; /* 1 + DIR_*; 0: unknown */
 	uint8_t fresh;
 	uint8_t pipelined; /* ever */
-	uint8_t broken;    /* requests were missed while pipelining: nothing can be paired */
-	uint8_t http;      /* counted as a connection */
-	uint8_t gapped;    /* messages were missed: orphans are no surprise */
+	uint8_t broken;	   /* requests were missed while pipelining: nothing can be paired */
+	uint8_t http;	   /* counted as a connection */
+	uint8_t unqueued; /* a request without an exchange, for lack of memory, awaits its answer */
+	uint8_t gapped;	  /* messages were missed: orphans are no surprise */
 	uint8_t awaits_end; /* counted in flows.awaiting */
-	uint8_t pad[5];
+	uint8_t pad[4];
 };
 
 /* Data that met a listening socket, until its connection shows up. */
@@ -268,7 +274,7 @@ bool event_build(struct appmon *mon, struct exchange *ex, struct target *target)
 struct appmon {
 	struct log log;
 	struct appmon_opts opts; /* with defaults filled in */
-	char **names;            /* kept header names, lower case */
+	char **names;		 /* kept header names, lower case */
 	uint32_t name_count;
 	struct http1_keep keep;
 
@@ -292,9 +298,10 @@ struct appmon {
 
 	int epoll_fd, timer_fd, wake_fd, more_fd;
 	bool in_callback;
-	bool batching;     /* the ring is looked at by timer, the kernel does not wake us */
-	bool more;         /* more_fd is raised */
-	bool ring_busy;    /* a record was being written when we looked */
+	bool batching;	   /* the ring is looked at by timer, the kernel does not wake us */
+	bool more;	   /* more_fd is raised */
+	bool woken;	   /* a wakeup that appmon_next() took is still appmon_poll()'s */
+	bool ring_busy;	   /* a record was being written when we looked */
 	uint64_t consumed; /* records since the last settle() */
 	uint64_t batch_ns; /* batching: when to look next */
 	uint64_t timer_ns; /* when timer_fd fires; 0: not armed */
@@ -307,13 +314,13 @@ struct appmon {
 };
 
 /* Counts for the handle and, if there is one, the target. */
-#define STAT_ADD(mon_, target_, member, n) \
-	do { \
-		struct target *t_ = (target_); \
-		uint64_t n_ = (n); \
-		(mon_)->stats.member += n_; \
-		if (t_) \
-			t_->stats.member += n_; \
+#define STAT_ADD(mon_, target_, member, n)                                                         \
+	do {                                                                                       \
+		struct target *t_ = (target_);                                                     \
+		uint64_t n_ = (n);                                                                 \
+		(mon_)->stats.member += n_;                                                        \
+		if (t_)                                                                            \
+			t_->stats.member += n_;                                                    \
 	} while (0)
 
 /* 0, or what every call answers: -EINVAL for NULL, -ECHILD after fork(). */

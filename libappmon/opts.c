@@ -13,11 +13,11 @@ int opts_read(void *dst, size_t known, const void *src)
 	memcpy(&size, src, sizeof(size));
 	if (size < sizeof(size))
 		return -EINVAL;
+	memset(dst, 0, known);
+	memcpy(dst, src, size < known ? size : known);
 	for (size_t i = known; i < size; i++)
 		if (tail[i])
 			return -E2BIG;
-	memset(dst, 0, known);
-	memcpy(dst, src, size < known ? size : known);
 	return 0;
 }
 

@@ -31,6 +31,17 @@ static void reclaim(struct pool *pool)
 	}
 }
 
+bool pool_charge(struct pool *pool, size_t bytes)
+{
+	/* Free blocks, of another size, may be what fills the pool. */
+	if (pool->held + bytes > pool->limit)
+		reclaim(pool);
+	if (pool->held + bytes > pool->limit)
+		return false;
+	pool->held += bytes;
+	return true;
+}
+
 void *pool_alloc(struct pool *pool, size_t size)
 {
 	unsigned int k = 0;
@@ -45,15 +56,13 @@ void *pool_alloc(struct pool *pool, size_t size)
 	if (b) {
 		pool->free[k] = b->next;
 	} else {
-		/* Blocks of another size may be what fills the pool. */
-		if (pool->held + CLASS_BYTES(k) > pool->limit)
-			reclaim(pool);
-		if (pool->held + CLASS_BYTES(k) > pool->limit)
+		if (!pool_charge(pool, CLASS_BYTES(k)))
 			return NULL;
 		b = malloc(CLASS_BYTES(k));
-		if (!b)
+		if (!b) {
+			pool->held -= CLASS_BYTES(k);
 			return NULL;
-		pool->held += CLASS_BYTES(k);
+		}
 	}
 	b->size_class = k;
 	return b + 1;

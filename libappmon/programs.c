@@ -18,7 +18,7 @@
 /* Pages that are not written cost nothing; a log that does not fit would hide the error. */
 #define VERIFIER_LOG_BYTES (16 << 20)
 /* Of it the host gets the end, where the reason stands. */
-#define VERIFIER_TAIL_BYTES 900
+#define VERIFIER_TAIL_BYTES 4000
 
 static bool have_capability(const struct __user_cap_data_struct data[2], unsigned int cap)
 {
@@ -41,9 +41,10 @@ static int check_capabilities(struct appmon *mon)
 				    "CAP_NET_ADMIN (setcap cap_bpf,cap_perfmon,cap_net_admin=ep)");
 	}
 	if (!have_capability(data, CAP_NET_ADMIN))
-		return fail(&mon->log, -EPERM,
-			    "watching sockets needs CAP_NET_ADMIN: run as root, or give the "
-			    "program this capability (setcap cap_bpf,cap_perfmon,cap_net_admin=ep)");
+		return fail(
+			&mon->log, -EPERM,
+			"watching sockets needs CAP_NET_ADMIN: run as root, or give the "
+			"program this capability (setcap cap_bpf,cap_perfmon,cap_net_admin=ep)");
 	return 0;
 }
 
@@ -105,6 +106,18 @@ static void attach_sweep(struct appmon *mon)
 		mon->capabilities |= APPMON_CAP_SWEEP;
 }
 
+/* The host's log takes lines. */
+static void log_verifier(struct appmon *mon, char *text)
+{
+	size_t n = strlen(text);
+	char *save = NULL;
+
+	if (n > VERIFIER_TAIL_BYTES)
+		text += n - VERIFIER_TAIL_BYTES;
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		log_line(&mon->log, APPMON_LOG_ERROR, "verifier: %s", line);
+}
+
 int programs_load(struct appmon *mon)
 {
 	char *verifier_log;
@@ -120,12 +133,8 @@ int programs_load(struct appmon *mon)
 		attach_sweep(mon);
 	else if (err != -EPERM && err != -ENOMEM)
 		err = try_load(mon, verifier_log, false);
-	if (err && verifier_log && verifier_log[0]) {
-		size_t n = strlen(verifier_log);
-
-		log_line(&mon->log, APPMON_LOG_ERROR, "verifier: %s",
-			 verifier_log + (n > VERIFIER_TAIL_BYTES ? n - VERIFIER_TAIL_BYTES : 0));
-	}
+	if (err && verifier_log)
+		log_verifier(mon, verifier_log);
 	free(verifier_log);
 	if (err == -EPERM)
 		return fail(&mon->log, err,
@@ -158,7 +167,8 @@ void programs_unload(struct appmon *mon)
 
 int programs_sweep(struct appmon *mon)
 {
-	/* A multiple of the record's size does not matter: what is cut is completed by the next read. */
+	/* A multiple of the record's size does not matter: what is cut is completed by the next
+	 * read. */
 	char buf[8192];
 	size_t have = 0;
 	int fd = bpf_iter_create(bpf_link__fd(mon->sweep)), n = 0;
@@ -172,7 +182,8 @@ int programs_sweep(struct appmon *mon)
 		if (got <= 0)
 			break;
 		have += (size_t)got;
-		for (; have - at >= sizeof(struct rec_progress); at += sizeof(struct rec_progress)) {
+		for (; have - at >= sizeof(struct rec_progress);
+		     at += sizeof(struct rec_progress)) {
 			struct record rec;
 
 			if (record_decode(buf + at, sizeof(struct rec_progress), &rec))

@@ -10,38 +10,38 @@
 
 const char *appmon_strerror(int err)
 {
-	switch (err < 0 ? -err : err) {
+	switch (err) {
 	case 0:
 		return "success";
-	case EPERM:
+	case -EPERM:
 		return "not permitted: a capability is missing, or the cgroup forbids it";
-	case EOPNOTSUPP:
+	case -EOPNOTSUPP:
 		return "the kernel lacks a feature that is needed";
-	case EINVAL:
+	case -EINVAL:
 		return "invalid argument";
-	case E2BIG:
+	case -E2BIG:
 		return "a struct has members set that this library does not know";
-	case ENOMEM:
+	case -ENOMEM:
 		return "out of memory";
-	case ENOENT:
+	case -ENOENT:
 		return "no such cgroup or target";
-	case ENOTDIR:
+	case -ENOTDIR:
 		return "not a directory";
-	case ENODEV:
+	case -ENODEV:
 		return "the cgroup was removed";
-	case EEXIST:
+	case -EEXIST:
 		return "attached already";
-	case EBADF:
+	case -EBADF:
 		return "not an open descriptor";
-	case ENOSPC:
+	case -ENOSPC:
 		return "too many targets";
-	case EBUSY:
+	case -EBUSY:
 		return "not allowed from inside a callback";
-	case ECHILD:
+	case -ECHILD:
 		return "the handle belongs to the parent process";
-	case EINTR:
+	case -EINTR:
 		return "interrupted by a signal";
-	case EPROTO:
+	case -EPROTO:
 		return "a record was not understood";
 	default:
 		return "unexpected error";
@@ -88,13 +88,13 @@ const struct appmon_str *appmon_event_header(const struct appmon_event *ev, cons
 	for (uint32_t i = 0; i < ev->header_count; i++) {
 		const struct appmon_header *h = &ev->headers[i];
 
-		if (h->response == (uint32_t)!!response && !strcmp(h->name.data, name))
+		if (h->response == (uint32_t) !!response && !strcmp(h->name.data, name))
 			return &h->value;
 	}
 	return NULL;
 }
 
-#define NAME_OF(table, i, otherwise) \
+#define NAME_OF(table, i, otherwise)                                                               \
 	((i) < sizeof(table) / sizeof((table)[0]) ? (table)[i] : (otherwise))
 
 const char *appmon_method_name(uint32_t method)
@@ -107,8 +107,8 @@ const char *appmon_method_name(uint32_t method)
 
 const char *appmon_end_name(uint32_t end)
 {
-	static const char *const name[] = {"complete",	  "closed",  "reset by peer",
-					   "reset by us", "timeout", "gap", "upgraded"};
+	static const char *const name[] = {"complete", "closed", "reset by peer", "reset by us",
+					   "timeout",  "gap",	 "upgraded"};
 
 	return NAME_OF(name, end, "unknown");
 }

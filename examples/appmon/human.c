@@ -223,9 +223,9 @@ void human_event(struct human *human, const struct appmon_event *ev)
 	used += put_remote(human, ev);
 	used += put_result(human, ev);
 	used += put_escaped(out, ev->method_name.data, ev->method_name.len, SIZE_MAX);
-	if (ev->method_name.len == 0)
-		used += (size_t)fprintf(out, "?");
-	used += (size_t)fprintf(out, " ");
+	/* No request line was seen, or it was none: there is no target then. */
+	fputc(ev->method_name.len > 0 ? ' ' : '?', out);
+	used++;
 	if (columns != SIZE_MAX) {
 		used += notes[0] != '\0' ? strlen(notes) + strlen(" []") : 0;
 		left = columns > used + MIN_PATH_WIDTH ? columns - used : MIN_PATH_WIDTH;

@@ -96,13 +96,15 @@ enum {
 #define APPMON_EVF_PIPELINED UINT64_C(0x100)   /* sent before an earlier response was complete */
 #define APPMON_EVF_CHUNKED_REQUEST UINT64_C(0x200)
 #define APPMON_EVF_CHUNKED_RESPONSE UINT64_C(0x400)
-#define APPMON_EVF_EARLY_RESPONSE UINT64_C(0x800) /* the response began before the request ended   \
-						   */
-#define APPMON_EVF_CONTINUED UINT64_C(0x1000)	  /* a 1xx response came before the final one */
-#define APPMON_EVF_AMBIGUOUS UINT64_C(0x2000)	  /* conflicting framing (Content-Length with */
+#define APPMON_EVF_EARLY_RESPONSE                                                                  \
+	UINT64_C(0x800)			      /* the response began before the request ended       \
+					       */
+#define APPMON_EVF_CONTINUED UINT64_C(0x1000) /* a 1xx response came before the final one */
+#define APPMON_EVF_AMBIGUOUS UINT64_C(0x2000) /* conflicting framing (Content-Length with */
 /* Transfer-Encoding, or two lengths) */
-#define APPMON_EVF_INFERRED_END UINT64_C(0x4000) /* the end of a body was inferred, not counted:   \
-						  */
+#define APPMON_EVF_INFERRED_END                                                                    \
+	UINT64_C(0x4000) /* the end of a body was inferred, not counted:                           \
+			  */
 /* chunked beyond the captured bytes */
 #define APPMON_EVF_MALFORMED UINT64_C(0x8000) /* answered, but the request could not be parsed */
 
