@@ -60,7 +60,11 @@ static __always_inline int emit_all(struct __sk_buff *skb, struct socket *sk, st
 {
 	int ret = EMIT_OPEN;
 
-	for (int i = 0; i < CAPTURE_MAX / REC_BYTES_MAX && total; i++) {
+	for (int i = 0; i < CAPTURE_MAX / REC_BYTES_MAX; i++) {
+		if (sk->wide)
+			total = e->len;
+		if (!total)
+			break;
 		e->captured = total < REC_BYTES_MAX ? total : REC_BYTES_MAX;
 		total -= e->captured;
 		if (total)
@@ -171,6 +175,7 @@ static __always_inline void window_full(struct __sk_buff *skb, struct socket *sk
 static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 				    struct direction *self, struct emission *e)
 {
+	__u32 limit = sk->wide ? WIDE_WINDOW : sk->capture;
 	__u32 end = e->s.seq + e->s.len;
 	bool start = false;
 	__u32 offset, room;
@@ -181,7 +186,7 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 		e->seq = self->start;
 	offset = e->seq - self->start;
 	e->len = end - e->seq;
-	if (self->window != WINDOW_CLOSED && (__s32)e->len > 0 && offset < sk->capture) {
+	if (self->window != WINDOW_CLOSED && (__s32)e->len > 0 && offset < limit) {
 		start = !offset;
 		e->look = start && self->window == WINDOW_NEW ? look_of(sk, e->dir) : LOOK_NO;
 	} else {
@@ -192,6 +197,8 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 			e->len = e->s.len;
 			return false;
 		}
+		if (sk->request_dir == 1 + e->dir && !sk->answered)
+			sk->wide = WIDE_REQUESTS;
 		self->start = e->seq = e->s.seq;
 		self->window = WINDOW_HEAD;
 		self->burst = PROGRESS_BURST;
@@ -199,7 +206,7 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 		e->look = LOOK_NO;
 		offset = 0;
 	}
-	room = sk->capture - offset;
+	room = limit - offset;
 	ret = emit_all(skb, sk, e, e->len < room ? e->len : room);
 	if (ret == EMIT_FULL) {
 		self->window = WINDOW_HEAD;
@@ -214,7 +221,7 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 	}
 	if (start)
 		message_began(sk, e->dir, e->look);
-	self->window = ret == EMIT_ENDED ? WINDOW_CLOSED : WINDOW_HEAD;
+	self->window = ret == EMIT_ENDED && !sk->wide ? WINDOW_CLOSED : WINDOW_HEAD;
 	if (e->s.flags & TCP_FIN)
 		self->fin = 1;
 	return true;
@@ -338,6 +345,8 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 			self->burst = PROGRESS_BURST;
 			self->hole = 0;
 			e.flags |= REC_FLIP;
+			if (sk->wide && sk->request_dir == 1 + dir)
+				sk->wide--;
 		}
 		if (ahead > 0) {
 			self->hole = 1;

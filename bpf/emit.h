@@ -27,6 +27,10 @@ volatile __u32 reader_waits;
 #define PROGRESS_INTERVAL_NS 1000000
 #define PROGRESS_BURST 8
 
+/* After a sign of pipelining, for so many more requests, so much of a message is captured. */
+#define WIDE_REQUESTS 8
+#define WIDE_WINDOW (1 << 20)
+
 static __always_inline __u64 submit_flags(void)
 {
 	if (!reader_waits)
@@ -52,6 +56,17 @@ struct emission {
 /* Results of emit_data() */
 enum { EMIT_FULL = -1, EMIT_NO_HEAD = 0, EMIT_OPEN = 1, EMIT_ENDED = 2 };
 
+static __always_inline void fill_tail(struct __sk_buff *skb, __u8 tail[TAIL_BYTES])
+{
+	/* With the headers that any TCP packet has. */
+	const __u32 least = 40;
+
+	if (skb->len >= TAIL_BYTES)
+		bpf_skb_load_bytes(skb, skb->len - TAIL_BYTES, tail, TAIL_BYTES);
+	else if (skb->len >= least)
+		bpf_skb_load_bytes(skb, skb->len - least, tail + TAIL_BYTES - least, least);
+}
+
 static __always_inline void fill_seg(struct __sk_buff *skb, struct socket *sk, struct rec_seg *r,
 				     const struct emission *e)
 {
@@ -75,8 +90,8 @@ static __always_inline void fill_seg(struct __sk_buff *skb, struct socket *sk, s
 	r->retrans = tp ? tp->total_retrans : 0;
 	r->dup = sk->dir[DIR_IN].dup;
 	__builtin_memset(r->tail, 0, sizeof(r->tail));
-	if (skb->len >= sizeof(r->tail))
-		bpf_skb_load_bytes(skb, skb->len - sizeof(r->tail), r->tail, sizeof(r->tail));
+	if (e->captured < e->len)
+		fill_tail(skb, r->tail);
 	self->pending = 0;
 	self->progress_ts_ns = e->ts_ns;
 }
@@ -94,6 +109,33 @@ static __always_inline enum look look_of(const struct socket *sk, int dir)
 	if (!sk->request_dir)
 		return LOOK_EITHER;
 	return sk->request_dir == dir + 1 ? LOOK_REQUEST : LOOK_RESPONSE;
+}
+
+/*
+ * Is there a second request in the segment? Then its answers may share segments too, and heads
+ * will begin anywhere in them: the window is no help, whole segments are captured. Looking at
+ * each byte is dear, so that it is done only for a segment longer than those that were found
+ * to be single, and only up to the end of the first head: behind it there may be a body.
+ */
+static __always_inline void count_requests(struct socket *sk, const __u8 *b, __u32 n,
+					   const __u32 bytes)
+{
+	int found = 0;
+
+	if (n <= sk->single)
+		return;
+	for (__u32 off = 0; off < SCAN_MAX && off + sizeof(struct block) <= bytes;
+	     off += BLOCK_STEP) {
+		if (off >= n)
+			break;
+		found = scan_block((const struct block *)(b + off), n - off);
+		if (found)
+			break;
+	}
+	if (found == SCAN_SECOND)
+		sk->wide = WIDE_REQUESTS;
+	else
+		sk->single = n + n / 4;
 }
 
 /* bytes: one of REC_BYTES_*, a constant after inlining. */
@@ -123,6 +165,10 @@ static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, 
 			e->flags |= REC_START;
 		e->look = look;
 	}
+	if ((e->flags & REC_START) && look == LOOK_REQUEST)
+		count_requests(sk, r->bytes, n, bytes);
+	if (sk->wide && n < e->len)
+		e->flags |= REC_PART;
 	/* A segment that ends with an empty line ends the head: what follows is body. */
 	if (n == e->len && n >= 4) {
 		__u32 last = n - 4;

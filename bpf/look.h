@@ -8,8 +8,10 @@
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define LOOK_BYTE(word, i) ((__u8)((word) >> (8 * (i))))
+#define CRLF_CRLF 0x0a0d0a0d
 #else
 #define LOOK_BYTE(word, i) ((__u8)((word) >> (24 - 8 * (i))))
+#define CRLF_CRLF 0x0d0a0d0a
 #endif
 
 enum look { LOOK_NO, LOOK_REQUEST = 1, LOOK_RESPONSE = 2, LOOK_EITHER = 3 };
@@ -45,10 +47,48 @@ __noinline int look_at(__u32 first, __u32 n)
 		return LOOK_NO;
 	if (n > 2 && !is_method_char(b[2]))
 		return LOOK_NO;
+	/* The preface of HTTP/2 (RFC 9113 section 3.4); no method is called PRI. */
+	if (n > 3 && b[0] == 'P' && b[1] == 'R' && b[2] == 'I' && b[3] == ' ')
+		return LOOK_NO;
 	/* The shortest methods have three letters (GET, PUT, ACL). */
 	if (n > 3 && !is_method_char(b[3]) && b[3] != ' ')
 		return LOOK_NO;
 	return LOOK_REQUEST;
+}
+
+/* A piece of a head; pieces overlap so that nothing is cut that belongs together. */
+struct block {
+	__u8 b[256];
+};
+#define BLOCK_STEP (sizeof(struct block) - 16)
+#define SCAN_MAX (4 * BLOCK_STEP)
+
+enum { SCAN_NOTHING, SCAN_SINGLE, SCAN_SECOND };
+
+/* Is there an empty line, and does a request follow it? n: bytes that are valid, may be more. */
+__noinline int scan_block(const struct block *block, __u32 n)
+{
+	if (!block)
+		return SCAN_NOTHING;
+	for (__u32 i = 0; i + 16 <= sizeof(block->b); i += 8) {
+		__u64 word = *(const __u64 *)(block->b + i);
+
+		if (i + 4 > n)
+			break;
+		/* Any byte below 0x0e, such as CR and LF? */
+		if (!((word - 0x0e0e0e0e0e0e0e0eULL) & ~word & 0x8080808080808080ULL))
+			continue;
+		for (__u32 k = i; k < i + 8; k++) {
+			if (*(const __u32 *)(block->b + k) != CRLF_CRLF)
+				continue;
+			if (k + 8 > n)
+				return SCAN_SINGLE;
+			return look_at(*(const __u32 *)(block->b + k + 4), 4) == LOOK_REQUEST
+				       ? SCAN_SECOND
+				       : SCAN_SINGLE;
+		}
+	}
+	return SCAN_NOTHING;
 }
 
 #endif /* APPMON_LOOK_H */

@@ -57,6 +57,9 @@ struct rec_conn {
 	__u8 remote_addr[16];
 };
 
+/* Enough for the last chunk with a short trailer section. */
+#define TAIL_BYTES 64
+
 /* Present in every record: where this direction is, and the other. */
 struct rec_seg {
 	__u64 ts_ns;	   /* CLOCK_MONOTONIC: ingress: now; egress: TCP's send time */
@@ -69,9 +72,10 @@ struct rec_seg {
 	__u32 other_next; /* the other direction's next sequence number */
 	__u32 lost;	  /* records of this connection that found the ring full so far */
 	__u32 srtt_us;
-	__u32 retrans; /* segments this host sent again so far */
-	__u32 dup;     /* segments that arrived again so far */
-	__u8 tail[8];  /* the segment's last bytes; meaningful as far as len goes */
+	__u32 retrans;	       /* segments this host sent again so far */
+	__u32 dup;	       /* segments that arrived again so far */
+	__u8 tail[TAIL_BYTES]; /* the segment's last bytes if they are not captured; of those before
+				  the payload, none of the reader's business */
 };
 
 struct rec_data {

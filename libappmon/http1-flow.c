@@ -198,6 +198,11 @@ static void next_head(struct stream *s, uint64_t pos)
 	s->open_chunked = 0;
 }
 
+static uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 /* The message of this direction ends at pos; ts_ns is when that byte passed. */
 static void message_end(struct appmon *mon, struct conn *c, int dir, uint64_t pos, uint64_t ts_ns,
 			uint64_t flags)
@@ -209,7 +214,7 @@ static void message_end(struct appmon *mon, struct conn *c, int dir, uint64_t po
 		ex = requesting(c);
 		if (ex) {
 			ex->request_body = pos - s->pos;
-			ex->request_end_ns = ts_ns;
+			ex->request_end_ns = later(ts_ns, ex->request_start_ns);
 			ex->request_done = 1;
 			ex->flags |= flags;
 		}
@@ -217,7 +222,7 @@ static void message_end(struct appmon *mon, struct conn *c, int dir, uint64_t po
 		ex = awaiting(c);
 		if (ex && ex->response_begun) {
 			ex->response_body = pos - s->pos;
-			ex->response_end_ns = ts_ns;
+			ex->response_end_ns = later(ts_ns, ex->response_start_ns);
 			ex->response_done = 1;
 			ex->flags |= flags;
 		}
@@ -300,7 +305,7 @@ static uint64_t head_flags(const struct http1_head *h)
 
 /* Where the body begins that framing describes, the stream goes on. */
 static void body_begin(struct appmon *mon, struct conn *c, int dir, const struct http1_head *h,
-		       enum http1_framing framing, uint64_t length)
+		       enum http1_framing framing, uint64_t length, uint64_t ts_ns)
 {
 	struct stream *s = &c->stream[dir];
 	uint64_t begin = s->pos + h->head_len;
@@ -316,7 +321,7 @@ static void body_begin(struct appmon *mon, struct conn *c, int dir, const struct
 	}
 	switch (framing) {
 	case HTTP1_BODY_NONE:
-		message_end(mon, c, dir, begin, s->head_ns, 0);
+		message_end(mon, c, dir, begin, ts_ns, 0);
 		break;
 	case HTTP1_BODY_LENGTH:
 		s->state = STREAM_BODY;
@@ -359,7 +364,7 @@ static void request_head(struct appmon *mon, struct conn *c, int dir, const stru
 	c->unqueued = 0;
 	if (c->broken) {
 		seen_but_dropped(mon, c, APPMON_DROP_GAP);
-		body_begin(mon, c, dir, h, framing, length);
+		body_begin(mon, c, dir, h, framing, length, seg->ts_ns);
 		return;
 	}
 	ex = exchange_new(mon, c);
@@ -381,7 +386,7 @@ static void request_head(struct appmon *mon, struct conn *c, int dir, const stru
 		if (h->flags & HTTP1_CHUNKED)
 			ex->flags |= APPMON_EVF_CHUNKED_REQUEST;
 	}
-	body_begin(mon, c, dir, h, framing, length);
+	body_begin(mon, c, dir, h, framing, length, seg->ts_ns);
 }
 
 /*
@@ -471,7 +476,7 @@ static void response_head(struct appmon *mon, struct conn *c, int dir, const str
 		tunnel_begin(mon, c, ex, s->pos + h->head_len);
 		return;
 	}
-	body_begin(mon, c, dir, h, framing, length);
+	body_begin(mon, c, dir, h, framing, length, seg->ts_ns);
 }
 
 /* What begins here is not a head that can be read: go on with the next that is. */
@@ -626,15 +631,24 @@ void http1_flow_gap(struct appmon *mon, struct conn *c, int dir)
 
 /* ---- bodies ----------------------------------------------------------------------- */
 
-/* Does the segment end with the last chunk (RFC 9112 section 7.1), trailers aside? */
+/*
+ * Does the segment end with the last chunk and perhaps a trailer section (RFC 9112 section 7.1)?
+ * Only its end is at hand: the empty line, and before it, after a line that says "0", fields.
+ */
 static bool ends_with_last_chunk(const struct rec_seg *seg)
 {
-	static const char last[] = "\r\n0\r\n\r\n";
-	size_t n = sizeof(last) - 1;
+	size_t have = seg->len < TAIL_BYTES ? seg->len : TAIL_BYTES;
+	const char *end = (const char *)seg->tail + TAIL_BYTES, *begin = end - have, *p;
 
-	if (seg->len < n)
-		return seg->len == 5 && !memcmp(seg->tail + 3, last + 2, 5);
-	return !memcmp(seg->tail + sizeof(seg->tail) - n, last, n);
+	if (have < 5 || memcmp(end - 4, "\r\n\r\n", 4))
+		return false;
+	for (p = end - 5; p >= begin; p--) {
+		if (*p != '0' || memcmp(p + 1, "\r\n", 2))
+			continue;
+		if (p == begin ? have == seg->len : p - begin >= 2 && !memcmp(p - 2, "\r\n", 2))
+			return p == end - 5 || memchr(p + 3, ':', (size_t)(end - p - 3));
+	}
+	return false;
 }
 
 /* True: the body ended and the stream is at a head again. */

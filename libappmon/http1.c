@@ -423,8 +423,6 @@ static int parse_start_line(enum http1_kind kind, const char *base, const char *
 
 	memset(out, 0, offsetof(struct http1_head, field));
 	out->content_length = -1;
-	out->target_truncated = false;
-	out->truncated = false;
 
 	/* RFC 9112 2.2: empty lines before the start line are ignored. */
 	while (p < end && (*p == '\r' || *p == '\n')) {

@@ -68,8 +68,8 @@ struct http1_head {
 	struct http1_span target;
 	struct http1_span reason;
 	struct http1_span host; /* value of the first Host field */
-	bool target_truncated; /* the input ended inside the request-target */
-	bool truncated;	       /* parsed with final = true and the empty line was not there */
+	bool target_truncated;	/* the input ended inside the request-target */
+	bool truncated;		/* parsed with final = true and the empty line was not there */
 	struct http1_field field[HTTP1_FIELDS_MAX]; /* last: a copy keeps field_count of them */
 };
 
