@@ -33,6 +33,8 @@ static void put_fields(struct appmon *mon, char **at, const struct head *head, u
 		*out = (struct appmon_header){.response = response};
 		out->name = put(at, name, mon->keep.len[f->keep]);
 		out->value = put_span(at, head, f->value);
+		out->value.truncated =
+			head->h.truncated && f->value.off + f->value.len == head->h.head_len;
 	}
 }
 

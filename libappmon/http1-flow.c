@@ -333,7 +333,9 @@ static void body_begin(struct appmon *mon, struct conn *c, int dir, const struct
 		memset(&s->chunks, 0, sizeof(s->chunks));
 		break;
 	case HTTP1_BODY_CLOSE:
-		s->state = STREAM_CLOSE;
+		/* A request cannot end so: what delimits it is not understood (RFC 9112
+		 * section 6.3). */
+		s->state = dir == request_dir(c) ? STREAM_OPEN : STREAM_CLOSE;
 		break;
 	case HTTP1_BODY_TUNNEL:
 		break; /* the caller's */
@@ -688,13 +690,28 @@ static bool chunked_data(struct appmon *mon, struct conn *c, int dir, uint64_t p
 	return false;
 }
 
+/*
+ * An open message seems to end at pos. If it is a response and others are due behind it, it may
+ * have swallowed some of them: which response answers which request is lost.
+ */
+static void open_end(struct appmon *mon, struct conn *c, int dir, uint64_t pos, uint64_t ts_ns)
+{
+	struct exchange *last = exchange_at(c, c->exchanges.prev);
+	bool ambiguous = dir != request_dir(c) && last && last != awaiting(c);
+
+	message_end(mon, c, dir, pos, ts_ns,
+		    APPMON_EVF_INFERRED_END | (ambiguous ? APPMON_EVF_GAP : 0));
+	if (ambiguous)
+		pairing_lost(mon, c);
+}
+
 static void open_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos,
 		      const struct rec_seg *seg)
 {
 	struct stream *s = &c->stream[dir];
 
 	if (s->open_chunked && ends_with_last_chunk(seg))
-		message_end(mon, c, dir, pos + seg->len, seg->ts_ns, APPMON_EVF_INFERRED_END);
+		open_end(mon, c, dir, pos + seg->len, seg->ts_ns);
 }
 
 void http1_flow_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos, const char *bytes,
@@ -747,9 +764,9 @@ void http1_flow_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos, 
 			}
 			break;
 		case STREAM_OPEN:
-			if ((seg->flags & REC_START) && (seg->flags & REC_FLIP) &&
-			    (int64_t)(pos - s->pos) > 0) {
-				message_end(mon, c, dir, pos, s->seen_ns, APPMON_EVF_INFERRED_END);
+			if ((seg->flags & REC_START) && (int64_t)(pos - s->pos) > 0 &&
+			    ((seg->flags & REC_FLIP) || c->pipelined)) {
+				open_end(mon, c, dir, pos, s->seen_ns);
 				break;
 			}
 			open_data(mon, c, dir, pos, seg);

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The public header is all that this file includes: it must be complete, in every dialect. */
+#include <appmon/appmon.h>
+#include <appmon/appmon.h>
+
+int header_complete(const struct appmon_event *ev);
+
+int header_complete(const struct appmon_event *ev)
+{
+	/* The macro's comparison is unsigned, its constants have their types everywhere. */
+	return APPMON_HAS(ev, struct appmon_event, reserved1) &&
+	       (ev->flags & APPMON_EVF_MALFORMED) != 0 && APPMON_PROTO_HTTP1 == 1;
+}

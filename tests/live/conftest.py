@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Fixtures of the live tests. See README.md for what is compared with what."""
+import os
+import socket
+
+import pytest
+
+import cgroups
+from programs import Missing, Programs, Server
+from watch import Watch
+from wire import Connection
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory):
+    """Builds servers and clients into the build directory, so that a second run is quick."""
+    if "APPMON_BUILD" in os.environ:
+        directory = os.path.join(os.path.abspath(os.environ["APPMON_BUILD"]), "live")
+        os.makedirs(directory, exist_ok=True)
+        return Programs(directory)
+    return Programs(tmp_path_factory.mktemp("live"))
+
+
+@pytest.fixture
+def cgroup():
+    """A fresh cgroup, or a skip that says what the machine lacks."""
+    if os.geteuid():
+        pytest.skip("needs root")
+    if not cgroups.mount_point():
+        pytest.skip("cgroup v2 is not mounted")
+    with cgroups.Cgroup() as fresh:
+        yield fresh
+
+
+@pytest.fixture
+def start_server(programs, tmp_path_factory):
+    """start_server(name, cgroup, ...): a running Server, or a skip if its runtime is missing."""
+    def start(name, cgroup, **kwargs):
+        try:
+            return Server(programs, name, cgroup, tmp_path_factory.mktemp(name), **kwargs)
+        except Missing as reason:
+            pytest.skip(str(reason))
+    return start
+
+
+@pytest.fixture
+def watch(request):
+    """watch(cgroup, ..., args=[...]): a running Watch that ends with the test."""
+    if not os.path.exists("/sys/kernel/btf/vmlinux"):
+        pytest.skip("the kernel has no BTF")
+    if "APPMON_BUILD" not in os.environ:
+        pytest.skip("APPMON_BUILD does not name a meson build directory")
+
+    def start(*targets, **kwargs):
+        started = Watch(*targets, **kwargs)
+        request.addfinalizer(lambda: started.__exit__())
+        return started
+    return start
+
+
+@pytest.fixture
+def play(cgroup):
+    """play(): both ends of a fresh connection for the test to play itself: a wire.Connection
+    as the client, and the server's socket, which belongs to the cgroup."""
+    listener = cgroup.listener()
+    ends = []
+
+    def start():
+        client = Connection(listener.getsockname())
+        served, _ = listener.accept()
+        served.settimeout(10)
+        served.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        ends.extend((client.sock, served))
+        return client, served
+
+    yield start
+    for sock in ends + [listener]:
+        sock.close()

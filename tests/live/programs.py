@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The servers and clients of README.md: how each is built, started and what its log says."""
+import glob
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SERVERS = ["nginx", "node", "python-threading", "python-asyncio", "go", "java", "rust", "uring"]
+CLIENTS = ["curl", "node", "python", "go", "java", "rust"]
+SIZES = [0, 100, 5000, 100000, 20000000]  # of the bodies that are asked for
+PATTERN = b"HTTP/1.1 500 No\r\n\r\nGET / HTTP/1.1\r\n\r\n"
+
+NEEDS = {"nginx": ["nginx"], "node": ["node"], "go": ["go"], "java": ["java", "javac"],
+         "rust": ["cargo"], "uring": ["cc"], "curl": ["curl"]}
+CRATES = "/usr/share/cargo/registry"  # where Debian's librust-*-dev packages put their sources
+
+
+def pattern(n):
+    return (PATTERN * (n // len(PATTERN) + 1))[:n]
+
+
+class Missing(Exception):
+    """Something that a program needs is not installed."""
+
+
+class Programs:
+    """Builds each program once, outside the source tree."""
+
+    def __init__(self, directory):
+        self.directory = str(directory)
+        self._built = {}
+
+    def command(self, kind, name):
+        """The start of the command line of a server or client."""
+        for tool in NEEDS.get(name, []):
+            if not shutil.which(tool):
+                raise Missing(f"{tool} is not installed")
+        if (kind, name) not in self._built:
+            build = getattr(self, "_" + name.partition("-")[0])
+            self._built[kind, name] = build(kind, name)
+        return self._built[kind, name]
+
+    def nginx_root(self):
+        """The files that nginx serves; made once."""
+        root = f"{self.directory}/root"
+        for path in [f"{root}/{sub}/{n}" for sub in ("bytes", "chunked") for n in SIZES]:
+            if not os.path.exists(path):
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                with open(path, "wb") as f:
+                    f.write(pattern(int(os.path.basename(path))))
+        return root
+
+    def _run(self, argv, **env):
+        done = subprocess.run(argv, env={**os.environ, **env}, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True)
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(argv)}:\n{done.stdout}")
+
+    def _python(self, kind, name):
+        script = "client" if kind == "client" else name.partition("-")[2] + "_server"
+        return [sys.executable, f"{HERE}/{kind}s/{script}.py"]
+
+    def _curl(self, kind, name):
+        return [sys.executable, f"{HERE}/clients/curl.py"]
+
+    def _node(self, kind, name):
+        return ["node", f"{HERE}/{kind}s/node.js"]
+
+    def _go(self, kind, name):
+        out = f"{self.directory}/go-{kind}"
+        self._run(["go", "build", "-o", out, f"{HERE}/{kind}s/go.go"], GO111MODULE="off",
+                  GOCACHE=f"{self.directory}/go-cache", CGO_ENABLED="0")
+        return [out]
+
+    def _java(self, kind, name):
+        out = f"{self.directory}/java-{kind}"
+        self._run(["javac", "-d", out, f"{HERE}/{kind}s/{kind.capitalize()}.java"])
+        return ["java", "-Xshare:auto", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx256m",
+                "-cp", out, kind.capitalize()]
+
+    def _rust(self, kind, name):
+        if not glob.glob(f"{CRATES}/tiny_http-*"):
+            raise Missing(f"no tiny_http crate in {CRATES} (Debian: librust-tiny-http-dev)")
+        source = f"{self.directory}/rust"  # cargo writes Cargo.lock beside the sources
+        shutil.copytree(f"{HERE}/rust", source, dirs_exist_ok=True)
+        self._run(["cargo", "build", "--quiet", "--offline", "--manifest-path",
+                   f"{source}/Cargo.toml", "--target-dir", f"{source}/target",
+                   "--config", 'source.crates-io.replace-with="debian"',
+                   "--config", f'source.debian.directory="{CRATES}"'])
+        return [f"{source}/target/debug/{kind}"]
+
+    def _uring(self, kind, name):
+        if not os.path.exists("/usr/include/liburing.h"):
+            raise Missing("liburing.h is not installed")
+        out = f"{self.directory}/uring"
+        self._run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", f"{HERE}/servers/uring.c", "-o", out,
+                   "-luring"])
+        return [out]
+
+
+class Log:
+    """A program's own log: JSON lines."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def lines(self, count, timeout=5):
+        """All records, as soon as there are `count` (a server may log after it has answered)."""
+        deadline = time.monotonic() + timeout
+        while True:
+            with open(self.path) as f:
+                text = f.read()
+            if text.count("\n") >= count:
+                return [json.loads(line) for line in text.splitlines()]
+            assert time.monotonic() < deadline, f"{count} lines expected in the log:\n{text}"
+            time.sleep(0.01)
+
+
+def free_port(host):
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as sock:
+        sock.bind((host, 0))
+        return sock.getsockname()[1]
+
+
+class Server:
+    """A server of SERVERS that runs inside a cgroup and listens on host ("::": dual-stack)."""
+
+    def __init__(self, programs, name, cgroup, directory, host="127.0.0.1", log_buffer=""):
+        self.name = name
+        self.cgroup = cgroup
+        self.port = free_port(host)
+        self.log = Log(f"{directory}/access.log")
+        open(self.log.path, "w").close()
+        if name == "nginx":
+            argv = self._nginx(programs, str(directory), host, log_buffer)
+        else:
+            argv = programs.command("server", name) + [host, str(self.port), self.log.path]
+        self._output = open(f"{directory}/output", "w+")
+        self.process = cgroup.spawn(argv, stdout=self._output, stderr=self._output)
+        self._wait_port("127.0.0.1" if host == "::" else host)
+
+    def _nginx(self, programs, directory, host, log_buffer):
+        if not shutil.which("nginx"):
+            raise Missing("nginx is not installed")
+        modules = "/usr/lib/nginx/modules"
+        if not os.path.exists(f"{modules}/ngx_http_echo_module.so"):
+            raise Missing("nginx has no echo module (Debian: nginx-light)")
+        listen = f"[{host}]:{self.port} ipv6only={'off' if host == '::' else 'on'}"
+        if ":" not in host:
+            listen = f"{host}:{self.port}"
+        with open(f"{HERE}/servers/nginx.conf.in") as f:
+            text = f.read()
+        for key, value in {"DIR": directory, "LOG": self.log.path, "LISTEN": listen,
+                           "MODULES": modules, "BUFFER": log_buffer,
+                           "ROOT": programs.nginx_root()}.items():
+            text = text.replace(f"@{key}@", value)
+        with open(f"{directory}/nginx.conf", "w") as f:
+            f.write(text)
+        os.chmod(directory, 0o755)
+        return ["nginx", "-e", f"{directory}/error.log", "-p", directory,
+                "-c", f"{directory}/nginx.conf"]
+
+    def _wait_port(self, host):
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                socket.create_connection((host, self.port), timeout=1).close()
+                return
+            except OSError:
+                self._output.seek(0)
+                assert self.process.poll() is None and time.monotonic() < deadline, \
+                    f"{self.name} does not serve: {self._output.read()}"
+                time.sleep(0.02)
+
+    def stop(self):
+        """Ends the server the ordinary way, so that it flushes its log."""
+        self.process.terminate()
+        self.process.wait(10)
+
+
+def run_client(programs, name, cgroup, directory, address, plan):
+    """Runs a client of CLIENTS inside a cgroup over `plan`; returns its own log."""
+    host, port = address
+    plan_path, log = f"{directory}/plan", Log(f"{directory}/client.log")
+    argv = programs.command("client", name) + [host, str(port), plan_path, log.path]
+    with open(plan_path, "w") as f:
+        f.writelines(f"{method} {target} {length} {framing}\n"
+                     for method, target, length, framing in plan)
+    process = cgroup.spawn(argv, stderr=subprocess.PIPE, text=True)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    return log.lines(len(plan))

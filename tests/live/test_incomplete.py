@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Exchanges that never complete come out too, once, with their cause."""
+import socket
+import struct
+
+HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + b"x" * 500
+
+
+def reset(sock):
+    """Closes with RST."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+def only_event(watching, end, flags, **fields):
+    watching.wait(1)
+    event, = watching.stop()
+    assert event["end"] == end
+    assert set(event["flags"]) - {"keep_alive"} == flags
+    for name, value in fields.items():
+        assert event.get(name) == value, name
+    watching.check_sums(delivered=1)
+    return event
+
+
+def test_server_closes_without_an_answer(cgroup, watch, play):
+    watching = watch(cgroup)
+    client, served = play()
+    sent = client.send("GET", "/a")
+    served.recv(4096)
+    served.close()
+    event = only_event(watching, "closed", {"no_response"}, target="/a",
+                       request_head_bytes=sent["request_head"], response_head_bytes=0)
+    assert not event.get("status")
+    assert event["response_start_ns"] == event["response_end_ns"] == event["duration_ns"] == 0
+
+
+def test_client_closes_while_it_waits(cgroup, watch, play):
+    watching = watch(cgroup)
+    client, served = play()
+    client.send("GET", "/a")
+    served.recv(4096)
+    client.sock.close()
+    assert served.recv(1) == b""
+    served.close()
+    only_event(watching, "closed", {"no_response"}, target="/a")
+
+
+def test_client_resets_while_it_waits(cgroup, watch, play):
+    watching = watch(cgroup)
+    client, served = play()
+    client.send("GET", "/a")
+    served.recv(4096)
+    reset(client.sock)
+    only_event(watching, "reset by peer", {"no_response", "reset_by_peer"}, target="/a")
+
+
+def test_server_resets_without_an_answer(cgroup, watch, play):
+    watching = watch(cgroup)
+    client, served = play()
+    client.send("GET", "/a")
+    served.recv(4096)
+    reset(served)
+    only_event(watching, "reset by us", {"no_response", "reset_by_us"}, target="/a")
+
+
+def test_server_closes_in_the_middle_of_a_body(cgroup, watch, play):
+    watching = watch(cgroup)
+    client, served = play()
+    client.send("GET", "/a")
+    served.recv(4096)
+    served.sendall(HALF)
+    served.close()
+    only_event(watching, "closed", set(), target="/a", status=200, response_content_length=1000,
+               response_body_bytes=500)
+
+
+def test_server_resets_in_the_middle_of_a_body(cgroup, watch, play):
+    watching = watch(cgroup)
+    client, served = play()
+    client.send("GET", "/a")
+    served.recv(4096)
+    served.sendall(HALF)
+    while len(client._buffer) < len(HALF):
+        client._more()
+    reset(served)
+    only_event(watching, "reset by us", {"reset_by_us"}, target="/a", status=200,
+               response_body_bytes=500)
+
+
+def test_client_resets_in_the_middle_of_a_body(cgroup, watch, play):
+    watching = watch(cgroup)
+    client, served = play()
+    client.send("GET", "/a")
+    served.recv(4096)
+    served.sendall(HALF)
+    while len(client._buffer) < len(HALF):
+        client._more()
+    reset(client.sock)
+    only_event(watching, "reset by peer", {"reset_by_peer"}, target="/a", status=200,
+               response_body_bytes=500)
+
+
+def test_client_closes_in_the_middle_of_an_upload(cgroup, watch, play):
+    watching = watch(cgroup)
+    client, served = play()
+    client.sock.sendall(b"PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n" + b"x" * 400)
+    served.recv(4096)
+    client.sock.close()
+    while served.recv(4096):
+        pass
+    served.close()
+    only_event(watching, "closed", {"no_response"}, target="/a", request_content_length=1000,
+               request_body_bytes=400)
+
+
+def test_several_requests_wait_at_the_reset(cgroup, watch, play):
+    """Pipelined requests without an answer come out one by one."""
+    watching = watch(cgroup)
+    client, served = play()
+    client.sock.sendall(b"".join(b"GET /%d HTTP/1.1\r\nHost: h\r\n\r\n" % i for i in range(3)))
+    served.recv(4096)
+    reset(client.sock)
+    watching.wait(3)
+    events = watching.stop()
+    assert [e["target"] for e in events] == ["/0", "/1", "/2"]
+    assert {e["end"] for e in events} == {"reset by peer"}
+    watching.check_sums(delivered=3)
+
+
+def test_timeout(cgroup, watch, play):
+    watching = watch(cgroup, args=["--timeout", "1"])
+    client, served = play()
+    client.send("GET", "/never")
+    served.recv(4096)
+    event, = watching.wait(1, timeout=10)
+    assert event["end"] == "timeout"
+    assert event["target"] == "/never"
+    assert "no_response" in event["flags"]
+    watching.stop()
+    watching.check_sums(delivered=1)
+
+
+def test_waiting_at_the_end_of_the_watch_is_outstanding(cgroup, watch, play):
+    watching = watch(cgroup)
+    client, served = play()
+    sent = client.send("GET", "/first")
+    served.recv(4096)
+    served.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+    client.receive(sent)
+    client.send("GET", "/second")
+    served.recv(4096)
+    watching.wait(1)
+    assert [e["target"] for e in watching.stop()] == ["/first"]
+    watching.check_sums(delivered=1)
+    assert watching.stats["outstanding"] == 1
+    assert watching.stats["exchanges_seen"] == 2

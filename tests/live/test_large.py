@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Large bodies: exact bytes, the true time of the last one, and an event soon after it."""
+import socket
+import threading
+import time
+
+import pytest
+
+from compare import check_wire
+from wire import Connection
+
+SIZE = 20_000_000
+RECEIVE_BUFFER = 262_144
+# More than the socket buffers of both ends hold together: see net.ipv4.tcp_wmem.
+BUFFERS = 8_000_000
+
+
+def soon(watching):
+    """The event of the one exchange, while the connection is open and idle."""
+    event, = watching.wait(1, timeout=2)
+    return event
+
+
+def test_sendfile(cgroup, start_server, watch):
+    """nginx sends a file with sendfile; the client takes its time."""
+    server = start_server("nginx", cgroup)
+    watching = watch(cgroup)
+    address = ("127.0.0.1", server.port)
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+    sock.connect(address)
+    with Connection(address, sock) as client:
+        sent = client.send("GET", f"/bytes/{SIZE}")
+        while len(client._buffer) < SIZE - BUFFERS:
+            client._more()
+            time.sleep(0.002)
+        midway = time.monotonic_ns()  # the last byte cannot have been sent yet
+        wire = client.receive(sent)
+        event = soon(watching)
+    check_wire(event, wire, cgroup)
+    assert event["response_body_bytes"] == SIZE
+    assert event["response_end_ns"] >= midway
+    line, = server.log.lines(1)
+    assert line["bytes_sent"] == event["response_head_bytes"] + event["response_body_bytes"]
+    watching.stop()
+    watching.check_sums(delivered=1)
+
+
+@pytest.mark.parametrize("name", ["node", "python-asyncio", "go", "java", "rust", "uring"])
+def test_download(name, cgroup, start_server, watch):
+    server = start_server(name, cgroup)
+    watching = watch(cgroup)
+    with Connection(("127.0.0.1", server.port)) as client:
+        wire = client.exchange("GET", f"/bytes/{SIZE}")
+        event = soon(watching)
+        check_wire(event, wire, cgroup)
+        following = client.exchange("GET", "/hello?next")
+    watching.wait(2)
+    check_wire(watching.stop()[1], following, cgroup)
+    watching.check_sums(delivered=2)
+
+
+@pytest.mark.parametrize("name", ["nginx", "python-asyncio", "go"])
+def test_chunked_download(name, cgroup, start_server, watch):
+    """The end lies beyond the captured bytes: it is inferred, and still exact."""
+    server = start_server(name, cgroup)
+    watching = watch(cgroup)
+    with Connection(("127.0.0.1", server.port)) as client:
+        wire = client.exchange("GET", f"/chunked/{SIZE}")
+        event = soon(watching)
+        check_wire(event, wire, cgroup)
+        following = client.exchange("GET", "/hello?next")
+    watching.wait(2)
+    check_wire(watching.stop()[1], following, cgroup)
+    watching.check_sums(delivered=2)
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+@pytest.mark.parametrize("name", ["nginx", "go"])
+def test_upload(name, framing, cgroup, start_server, watch):
+    server = start_server(name, cgroup)
+    watching = watch(cgroup)
+    with Connection(("127.0.0.1", server.port)) as client:
+        wire = client.exchange("PUT", "/echo", SIZE, framing)
+        event = soon(watching)
+        check_wire(event, wire, cgroup)
+        following = client.exchange("GET", "/hello?next")
+    watching.wait(2)
+    check_wire(watching.stop()[1], following, cgroup)
+    watching.check_sums(delivered=2)
+
+
+def test_zerocopy(cgroup, watch, play):
+    """MSG_ZEROCOPY passes the hook like everything else."""
+    so_zerocopy, msg_zerocopy = 60, 0x4000000
+    watching = watch(cgroup)
+    client, served = play()
+    served.setsockopt(socket.SOL_SOCKET, so_zerocopy, 1)
+    sent = client.send("GET", "/zero")
+    served.recv(4096)
+    served.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % 1_000_000)
+    reader = threading.Thread(target=lambda: received.update(client.receive(sent)))
+    received = {}
+    reader.start()
+    left = memoryview(b"z" * 1_000_000)
+    while left:
+        left = left[served.send(left[:50_000], msg_zerocopy):]
+    reader.join()
+    event = soon(watching)
+    check_wire(event, received, cgroup)
+    watching.stop()
+    watching.check_sums(delivered=1)
+
+
+def test_slow_trickle(cgroup, watch, play):
+    """A response in small pieces over a second ends when its last piece does."""
+    watching = watch(cgroup)
+    client, served = play()
+    sent = client.send("GET", "/trickle")
+    served.recv(4096)
+    served.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n")
+    for _ in range(9):
+        served.sendall(b"t" * 1000)
+        time.sleep(0.1)
+    before_last = time.monotonic_ns()
+    served.sendall(b"t" * 1000)
+    wire = client.receive(sent)
+    event = soon(watching)
+    check_wire(event, wire, cgroup)
+    assert event["response_end_ns"] >= before_last
+    watching.stop()
+    watching.check_sums(delivered=1)

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""wrk against nginx: what is reported equals what nginx logged."""
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from compare import by_target, check_logged, check_times
+
+CONNECTIONS = 32
+
+
+@pytest.fixture
+def wrk():
+    """wrk(server, seconds, args): runs it; returns how many responses it counted."""
+    if not shutil.which("wrk"):
+        pytest.skip("wrk is not installed")
+
+    def run(server, seconds, *args):
+        done = subprocess.run(["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", *args,
+                               f"http://127.0.0.1:{server.port}/hello"],
+                              stdout=subprocess.PIPE, text=True, check=True)
+        assert "Socket errors" not in done.stdout, done.stdout
+        return int(re.search(r"(\d+) requests in", done.stdout)[1])
+    return run
+
+
+@pytest.mark.parametrize("fields", [[], ["-H", "Connection: close"]], ids=["keep-alive", "close"])
+def test_as_fast_as_it_goes(fields, cgroup, start_server, watch, wrk):
+    """Everything that nginx logged was seen, and what was not delivered is counted."""
+    server = start_server("nginx", cgroup, log_buffer="buffer=1m")
+    watching = watch(cgroup, args=["--quiet", "--ring", "64M"])
+    counted = wrk(server, 3, *fields)
+    server.stop()
+    with open(server.log.path) as f:
+        logged = sum(1 for _ in f)
+    watching.stop()
+    watching.check_sums()
+    stats = watching.stats
+    # At its end wrk closes connections on which a request is under way.
+    assert counted <= logged <= counted + CONNECTIONS
+    assert logged <= stats["exchanges_seen"] <= logged + CONNECTIONS
+    assert stats["delivered"] + stats["dropped"]["ring_full"] == stats["exchanges_seen"]
+    assert stats["delivered"] >= logged / 2
+    assert stats["outstanding"] == 0
+    if not fields:
+        assert stats["connections_seen"] == CONNECTIONS
+
+
+def test_small_ring_under_load(cgroup, start_server, watch, wrk):
+    """A ring that is far too small loses records; the sums hold, and nothing wrong comes out."""
+    server = start_server("nginx", cgroup, log_buffer="buffer=1m")
+    watching = watch(cgroup, args=["--ring", "16K"])
+    wrk(server, 2)
+    server.stop()
+    with open(server.log.path) as f:
+        logged = sum(1 for _ in f)
+    events = watching.stop()
+    watching.check_sums()
+    assert logged <= watching.stats["exchanges_seen"] <= logged + CONNECTIONS
+    whole = [e for e in events if e["end"] == "complete" and not e["flags"].count("gap")]
+    assert whole
+    for event in whole:
+        assert (event["target"], event["status"]) == ("/hello", 200)
+        assert event["response_body_bytes"] == 6
+
+
+def test_every_request_under_load(cgroup, start_server, watch, wrk, tmp_path):
+    """A mix with an id in each request: every single event equals its line in nginx's log."""
+    script = tmp_path / "mix.lua"
+    script.write_text("""
+        local n = 0
+        local paths = {"/hello", "/bytes/100", "/chunked/5000", "/bytes/5000", "/status/204",
+                       "/status/404", "/bytes/100000"}
+        function request()
+            n = n + 1
+            return wrk.format(n % 5 == 0 and "HEAD" or "GET", paths[n % #paths + 1] .. "?id=" .. n)
+        end
+        function delay() return 3 end
+        """)
+    server = start_server("nginx", cgroup, log_buffer="buffer=1m")
+    watching = watch(cgroup, args=["--ring", "64M"], output=tmp_path / "events")
+    counted = wrk(server, 3, "-s", str(script))
+    server.stop()
+    logged = {line["target"]: line for line in server.log.lines(counted)}
+    events = watching.stop()
+    complete = by_target(e for e in events if e["end"] == "complete")
+    assert len(events) <= len(complete) + CONNECTIONS
+    assert len(set(logged) - set(complete)) <= CONNECTIONS
+    ports = {}
+    for target, event in complete.items():
+        line = logged[target]
+        check_logged(event, line)
+        check_times(event)
+        assert event["ordinal"] == line["ordinal"]
+        assert event["connection_id"] == ports.setdefault(line["port"], event["connection_id"])
+    watching.check_sums(delivered=len(events))

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Runs the appmon CLI and collects the events that it prints as JSON."""
+import json
+import os
+import re
+import signal
+import subprocess
+import threading
+
+
+def cli():
+    return os.path.join(os.environ["APPMON_BUILD"], "examples", "appmon")
+
+
+class Watch:
+    """`appmon watch --json` on some cgroups: watching from __init__ until stop().
+
+    With `output` the events go through that file and are read at stop(): for heavy load."""
+
+    def __init__(self, *cgroups, args=(), output=None):
+        argv = [cli(), "watch", "--json"]
+        for cgroup in cgroups:
+            argv += ["--cgroup", cgroup.path]
+        if output:
+            argv += ["--output", str(output)]
+        self.process = subprocess.Popen(argv + list(args), stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True, errors="replace")
+        self._output = output
+        self.summary = None
+        self._events = []
+        self._stderr = []
+        self._changed = threading.Condition()
+        self._watching = False
+        self._threads = [threading.Thread(target=self._read_stderr),
+                         threading.Thread(target=self._read_stdout)]
+        for thread in self._threads:
+            thread.start()
+        with self._changed:
+            ready = self._changed.wait_for(lambda: self._watching or not self._running(), 20)
+        if not ready or not self._watching:
+            self.process.kill()
+            self._join()
+            raise AssertionError("appmon does not watch: " + "".join(self._stderr))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        if self._running():
+            self.process.send_signal(signal.SIGINT)
+        self._join()
+
+    def _running(self):
+        return self.process.poll() is None
+
+    def _read_stderr(self):
+        for line in self.process.stderr:
+            with self._changed:
+                self._stderr.append(line)
+                if re.match(r"appmon: watching \d+ cgroup", line):
+                    self._watching = True
+                self._changed.notify_all()
+        self.process.wait()
+        with self._changed:
+            self._changed.notify_all()
+
+    def _read_stdout(self):
+        for line in self.process.stdout:
+            with self._changed:
+                self._take(line)
+                self._changed.notify_all()
+
+    def _take(self, line):
+        value = json.loads(line)
+        if "summary" in value:
+            self.summary = value["summary"]
+        else:
+            self._events.append(value)
+
+    def _join(self):
+        for thread in self._threads:
+            thread.join()
+        self.process.wait()
+
+    def wait(self, count, timeout=5):
+        """The events so far, as soon as there are `count` of them."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: len(self._events) >= count, timeout):
+                raise AssertionError(f"{len(self._events)} of {count} events after {timeout} s: "
+                                     + ", ".join(e.get("target", "?") for e in self._events))
+            return list(self._events)
+
+    def stop(self):
+        """Ends the watch like Ctrl-C does. Returns all events; self.summary is set."""
+        if self._running():
+            self.process.send_signal(signal.SIGINT)
+        self._join()
+        assert self.process.returncode == 0, "".join(self._stderr)
+        if self._output:
+            with open(self._output) as f:
+                for line in f:
+                    self._take(line)
+        assert self.summary is not None, "no summary line"
+        return self._events
+
+    @property
+    def stats(self):
+        return self.summary["stats"]
+
+    def check_sums(self, delivered=None):
+        """Every exchange that was seen is accounted for, and if a number is given none is lost."""
+        s = self.stats
+        assert s["exchanges_seen"] == s["delivered"] + sum(s["dropped"].values()) + s["outstanding"]
+        assert s["records_bad"] == 0
+        if delivered is not None:
+            assert not any(s["dropped"].values()), s["dropped"]
+            assert s["records_lost"] == 0
+            assert s["delivered"] == delivered
