@@ -30,6 +30,8 @@
 /* A poll gives the host its turn after so many records, whether or not they made events. */
 #define RECORDS_PER_POLL 65536
 #define EVENTS_PER_POLL 4096
+/* appmon_next() looks after timers at least every so many records. */
+#define RECORDS_PER_LOOK 1024
 
 #define HEADERS_MAX 64
 
@@ -528,7 +530,8 @@ int appmon_next(struct appmon *mon, const struct appmon_event **ret)
 		return fail(&mon->log, -EINVAL, "appmon_next() needs a place for the event");
 	if (mon->opts.event_fn)
 		return fail(&mon->log, -EINVAL, "this handle delivers through its event_fn");
-	if (list_empty(&mon->ready)) {
+	/* Timers now and then only: a busy ring has the next event at once. */
+	if (list_empty(&mon->ready) && (mon->consumed > RECORDS_PER_LOOK || !run(mon, 1))) {
 		int woken = wait_fd(mon, 0);
 
 		if (woken < 0)
@@ -536,12 +539,14 @@ int appmon_next(struct appmon *mon, const struct appmon_event **ret)
 		mon->woken |= woken;
 		look_after(mon);
 		run(mon, 1);
+		settle(mon, !list_empty(&mon->ready));
 	}
 	if (!next_event(mon)) {
 		settle(mon, false);
 		return 0;
 	}
-	settle(mon, true);
+	if (!mon->more)
+		settle(mon, true);
 	*ret = &mon->event;
 	return 1;
 }

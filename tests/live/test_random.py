@@ -34,6 +34,19 @@ class Pieces:
                 time.sleep(0.001)
 
 
+def uncounted(request):
+    """Chunked bodies longer than the capture: where the next message begins cannot be told if it
+    follows at once, see test_pipelined_after_an_uncounted_body."""
+    return request[1].startswith("/chunked/100000") or request[2:] == (90000, "chunked")
+
+
+def take_batch(requests, size):
+    batch = []
+    while requests and len(batch) < size and not (batch and uncounted(batch[-1])):
+        batch.append(requests.pop(0))
+    return batch
+
+
 def talk(address, sock, seed, seen):
     """Some batches of requests; those of one batch are sent before the first answer is read."""
     rng = random.Random(seed)
@@ -42,8 +55,7 @@ def talk(address, sock, seed, seen):
         requests = mix.requests("any")
         rng.shuffle(requests)
         while requests:
-            size = rng.choice([1, 1, 1, 2, 3])
-            batch, requests = requests[:size], requests[size:]
+            batch = take_batch(requests, rng.choice([1, 1, 1, 2, 3]))
             sent = [connection.send(*request) for request in batch]
             seen += [(len(batch) > 1, connection.receive(s)) for s in sent]
 

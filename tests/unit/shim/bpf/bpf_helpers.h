@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Stands in for libbpf's header where sim.c compiles the BPF programs for this machine. */
+#ifndef APPMON_SHIM_BPF_HELPERS_H
+#define APPMON_SHIM_BPF_HELPERS_H
+
+#include <linux/bpf.h>
+#include <linux/types.h>
+
+#define SEC(name)
+#ifndef __always_inline
+#define __always_inline inline __attribute__((always_inline))
+#endif
+#define __noinline __attribute__((noinline))
+#define __uint(name, value) int(*name)[value]
+#define __type(name, value) __typeof__(value) *name
+#define barrier_var(var) __asm__ volatile("" : "+r"(var))
+
+void *bpf_map_lookup_elem(void *map, const void *key);
+void *bpf_get_local_storage(void *map, __u64 flags);
+void *bpf_sk_storage_get(void *map, void *sk, void *value, __u64 flags);
+void *bpf_ringbuf_reserve(void *ring, __u64 size, __u64 flags);
+void bpf_ringbuf_submit(void *data, __u64 flags);
+void bpf_ringbuf_discard(void *data, __u64 flags);
+long bpf_skb_load_bytes(const void *skb, __u32 offset, void *to, __u32 len);
+__u64 bpf_skb_cgroup_id(struct __sk_buff *skb);
+__u64 bpf_skb_ancestor_cgroup_id(struct __sk_buff *skb, int level);
+__u64 bpf_get_socket_cookie(void *ctx);
+__u64 bpf_ktime_get_ns(void);
+struct bpf_tcp_sock *bpf_tcp_sock(struct bpf_sock *sk);
+struct seq_file;
+long bpf_seq_write(struct seq_file *seq, const void *data, __u32 len);
+
+#endif /* APPMON_SHIM_BPF_HELPERS_H */

@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "sim.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* In place of kernel.h, whose types are the running kernel's. */
+#define APPMON_KERNEL_H
+struct seq_file;
+struct bpf_map;
+struct sock;
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
+struct bpf_iter__bpf_sk_storage_map {
+	struct bpf_iter_meta *meta;
+	struct bpf_map *map;
+	struct sock *sk;
+	void *value;
+};
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmissing-prototypes"
+#pragma GCC diagnostic ignored "-Wsign-compare"
+#pragma GCC diagnostic ignored "-Wint-to-pointer-cast"
+#include "capture.bpf.c"
+#pragma GCC diagnostic pop
+
+#define PACKET_MAX (1 << 17)
+
+struct sim_socket {
+	struct bpf_sock sk; /* first: what the programs get is a pointer to it */
+	struct bpf_tcp_sock tp;
+	bool stored;
+	struct socket storage;
+	uint64_t cookie;
+	uint16_t local_port, remote_port;
+	uint32_t seq[2]; /* of the first byte, by direction */
+	uint64_t received; /* bytes in order */
+	struct {
+		uint64_t from, to;
+	} early[64];
+	uint32_t early_count;
+};
+
+struct sim_rec {
+	struct sim_rec *next;
+	size_t size;
+	bool submitted;
+	char data[] __attribute__((aligned(8)));
+};
+
+uint64_t sim_now_ns;
+uint32_t sim_lose;
+bool sim_detached;
+
+static struct target_conf conf;
+static __u32 live_id;
+static struct slot_counters counted;
+static uint8_t *packet; /* below 4 GiB: struct __sk_buff has 32-bit pointers */
+static struct sim_rec *first, **last = &first, *taken, *reserved;
+static uint64_t next_cookie;
+static struct sim_socket listener;
+
+/* ---- helpers of the programs ------------------------------------------------- */
+
+void *bpf_map_lookup_elem(void *map, const void *key)
+{
+	if (*(const __u32 *)key != conf.slot)
+		return NULL;
+	return map == &live ? (void *)&live_id : map == &counters ? (void *)&counted : NULL;
+}
+
+void *bpf_get_local_storage(void *map, __u64 flags)
+{
+	(void)map;
+	(void)flags;
+	return &conf;
+}
+
+void *bpf_sk_storage_get(void *map, void *sk, void *value, __u64 flags)
+{
+	struct sim_socket *s = sk;
+
+	(void)map;
+	(void)value;
+	if (!s->stored && !(flags & BPF_SK_STORAGE_GET_F_CREATE))
+		return NULL;
+	if (!s->stored)
+		memset(&s->storage, 0, sizeof(s->storage));
+	s->stored = true;
+	return &s->storage;
+}
+
+void *bpf_ringbuf_reserve(void *map, __u64 size, __u64 flags)
+{
+	(void)map;
+	(void)flags;
+	if (sim_lose) {
+		sim_lose--;
+		return NULL;
+	}
+	reserved = malloc(sizeof(*reserved) + size);
+	if (!reserved)
+		abort();
+	reserved->size = size;
+	reserved->next = NULL;
+	/* A ring is not cleared: there are old bytes in it. */
+	memset(reserved->data, 'G', size);
+	return reserved->data;
+}
+
+void bpf_ringbuf_submit(void *data, __u64 flags)
+{
+	(void)data;
+	(void)flags;
+	*last = reserved;
+	last = &reserved->next;
+	reserved = NULL;
+}
+
+void bpf_ringbuf_discard(void *data, __u64 flags)
+{
+	(void)data;
+	(void)flags;
+	free(reserved);
+	reserved = NULL;
+}
+
+long bpf_skb_load_bytes(const void *ctx, __u32 offset, void *to, __u32 len)
+{
+	const struct __sk_buff *skb = ctx;
+
+	if (offset > skb->len || len > skb->len - offset)
+		return -1;
+	memcpy(to, packet + offset, len);
+	return 0;
+}
+
+__u64 bpf_skb_cgroup_id(struct __sk_buff *skb)
+{
+	(void)skb;
+	return conf.cgroup_id;
+}
+
+__u64 bpf_skb_ancestor_cgroup_id(struct __sk_buff *skb, int level)
+{
+	(void)skb;
+	return level == 0 ? 1 : level == 1 ? conf.cgroup_id : 0;
+}
+
+__u64 bpf_get_socket_cookie(void *ctx)
+{
+	const struct __sk_buff *skb = ctx;
+
+	return ((struct sim_socket *)(void *)skb->sk)->cookie;
+}
+
+__u64 bpf_ktime_get_ns(void)
+{
+	return sim_now_ns;
+}
+
+struct bpf_tcp_sock *bpf_tcp_sock(struct bpf_sock *sk)
+{
+	return &((struct sim_socket *)(void *)sk)->tp;
+}
+
+long bpf_seq_write(struct seq_file *seq, const void *data, __u32 len)
+{
+	void *rec = bpf_ringbuf_reserve(NULL, len, 0);
+
+	(void)seq;
+	if (!rec)
+		return -1;
+	memcpy(rec, data, len);
+	bpf_ringbuf_submit(rec, 0);
+	return 0;
+}
+
+/* ---- the kernel ------------------------------------------------------------------ */
+
+void sim_start(const struct sim_opts *opts)
+{
+	memset(&conf, 0, sizeof(conf));
+	conf.target = live_id = opts->target;
+	conf.slot = opts->slot;
+	conf.capture = opts->capture;
+	conf.cgroup_id = opts->cgroup_id;
+	memset(&counted, 0, sizeof(counted));
+	held_back = 0;
+	reader_waits = 0;
+	sim_now_ns = 1000000000;
+	sim_lose = 0;
+	sim_detached = false;
+	next_cookie = 0;
+	memset(&listener, 0, sizeof(listener));
+	listener.sk.state = BPF_TCP_LISTEN;
+	listener.cookie = ++next_cookie;
+	if (packet)
+		return;
+	packet = mmap(NULL, PACKET_MAX, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	if (packet == MAP_FAILED)
+		abort();
+}
+
+void sim_stop(void)
+{
+	size_t size;
+
+	while (sim_record(&size))
+		;
+}
+
+struct sim_socket *sim_connect(bool active, uint32_t in_seq, uint32_t out_seq)
+{
+	struct sim_socket *sk = calloc(1, sizeof(*sk));
+
+	if (!sk)
+		abort();
+	sk->cookie = ++next_cookie;
+	sk->local_port = active ? (uint16_t)(40000 + sk->cookie) : 80;
+	sk->remote_port = active ? 80 : (uint16_t)(40000 + sk->cookie);
+	sk->seq[DIR_IN] = in_seq;
+	sk->seq[DIR_OUT] = out_seq;
+	sk->sk.state = 1; /* established */
+	sk->tp.rcv_nxt = in_seq;
+	sk->tp.snd_nxt = sk->tp.snd_una = out_seq;
+	sk->tp.bytes_acked = active;
+	sk->tp.srtt_us = 800;
+	return sk;
+}
+
+void sim_forget(struct sim_socket *sk)
+{
+	free(sk);
+}
+
+uint64_t sim_cookie(const struct sim_socket *sk)
+{
+	return sk->cookie;
+}
+
+static uint32_t put_headers(struct sim_socket *sk, int dir, uint64_t pos, uint32_t flags)
+{
+	struct iphdr ip = {.version = 4, .ihl = 5, .protocol = IPPROTO_TCP};
+	struct tcphdr tcp = {.doff = 5, .ack = 1};
+	uint16_t local = htons(sk->local_port), remote = htons(sk->remote_port);
+
+	ip.saddr = dir == DIR_OUT ? htonl(0x0a000001) : htonl(0xc0000202);
+	ip.daddr = dir == DIR_OUT ? htonl(0xc0000202) : htonl(0x0a000001);
+	tcp.source = dir == DIR_OUT ? local : remote;
+	tcp.dest = dir == DIR_OUT ? remote : local;
+	tcp.seq = htonl(sk->seq[dir] + (uint32_t)pos);
+	tcp.ack_seq = htonl(dir == DIR_OUT ? sk->tp.rcv_nxt : sk->tp.snd_nxt);
+	tcp.fin = !!(flags & SIM_FIN);
+	tcp.rst = !!(flags & SIM_RST);
+	tcp.psh = !!(flags & SIM_PSH);
+	memcpy(packet, &ip, sizeof(ip));
+	memcpy(packet + sizeof(ip), &tcp, sizeof(tcp));
+	return sizeof(ip) + sizeof(tcp);
+}
+
+static void run_program(struct sim_socket *owner, struct sim_socket *sk, int dir, uint64_t pos,
+			const void *data, uint32_t len, uint32_t flags)
+{
+	struct __sk_buff skb = {0};
+	uint32_t headers = put_headers(sk, dir, pos, flags);
+
+	if (headers + len > PACKET_MAX)
+		abort();
+	if (len)
+		memcpy(packet + headers, data, len);
+	skb.len = headers + len;
+	skb.data = (uint32_t)(uintptr_t)packet;
+	skb.data_end = skb.data + headers; /* the payload lies in fragments */
+	skb.sk = &owner->sk;
+	skb.tstamp = dir == DIR_OUT ? sim_now_ns : 0;
+	if (sim_detached)
+		return;
+	if (dir == DIR_OUT)
+		appmon_egress(&skb);
+	else
+		appmon_ingress(&skb);
+}
+
+/* TCP's receive side: how far the stream is complete. */
+static void receive(struct sim_socket *sk, uint64_t from, uint64_t to)
+{
+	bool again = true;
+
+	if (from > sk->received) {
+		if (sk->early_count == sizeof(sk->early) / sizeof(sk->early[0]))
+			return; /* dropped: it will be sent again */
+		sk->early[sk->early_count].from = from;
+		sk->early[sk->early_count++].to = to;
+	} else if (to > sk->received) {
+		sk->received = to;
+	}
+	while (again) {
+		again = false;
+		for (uint32_t i = 0; i < sk->early_count; i++) {
+			if (sk->early[i].from > sk->received)
+				continue;
+			if (sk->early[i].to > sk->received)
+				sk->received = sk->early[i].to;
+			sk->early[i] = sk->early[--sk->early_count];
+			again = true;
+			break;
+		}
+	}
+	sk->tp.rcv_nxt = sk->seq[DIR_IN] + (uint32_t)sk->received;
+	sk->tp.bytes_received = sk->received;
+}
+
+void sim_packet(struct sim_socket *sk, int dir, uint64_t pos, const void *data, uint32_t len,
+		uint32_t flags)
+{
+	run_program(sk, sk, dir, pos, data, len, flags);
+	if (dir == DIR_IN) {
+		receive(sk, pos, pos + len);
+		sk->tp.bytes_acked += sk->tp.snd_nxt - sk->tp.snd_una;
+		sk->tp.snd_una = sk->tp.snd_nxt;
+	} else {
+		uint32_t end = sk->seq[DIR_OUT] + (uint32_t)(pos + len);
+
+		if ((int32_t)(end - sk->tp.snd_nxt) > 0)
+			sk->tp.snd_nxt = end;
+		else if (len)
+			sk->tp.total_retrans++;
+	}
+}
+
+void sim_listener_packet(struct sim_socket *sk, uint64_t pos, const void *data, uint32_t len)
+{
+	run_program(&listener, sk, DIR_IN, pos, data, len, SIM_PSH);
+	receive(sk, pos, pos + len);
+}
+
+void sim_close(struct sim_socket *sk)
+{
+	if (!sim_detached)
+		appmon_release(&sk->sk);
+}
+
+void sim_sweep(struct sim_socket *sk)
+{
+	struct bpf_iter_meta meta = {NULL};
+	struct bpf_iter__bpf_sk_storage_map ctx = {.meta = &meta, .sk = (struct sock *)(void *)sk};
+
+	ctx.value = sk->stored ? &sk->storage : NULL;
+	appmon_sweep(&ctx);
+}
+
+const void *sim_record(size_t *size)
+{
+	free(taken);
+	taken = first;
+	if (!taken)
+		return NULL;
+	first = taken->next;
+	if (!first)
+		last = &first;
+	*size = taken->size;
+	return taken->data;
+}

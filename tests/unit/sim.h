@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A kernel for the tests: the very BPF programs of bpf/, compiled for this machine, around a little
+ * TCP. Packets go in, ring records come out, nothing needs root.
+ */
+#ifndef APPMON_TEST_SIM_H
+#define APPMON_TEST_SIM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { SIM_FIN = 1, SIM_RST = 4, SIM_PSH = 8 };
+
+struct sim_opts {
+	uint32_t target, slot, capture;
+	uint64_t cgroup_id;
+};
+
+extern uint64_t sim_now_ns;
+/* So many of the next records find the ring full. */
+extern uint32_t sim_lose;
+/* While set, nothing is attached: packets pass unseen. */
+extern bool sim_detached;
+
+void sim_start(const struct sim_opts *opts);
+void sim_stop(void);
+
+struct sim_socket;
+
+/* A connection whose first bytes have the given sequence numbers. active: our connect(). */
+struct sim_socket *sim_connect(bool active, uint32_t in_seq, uint32_t out_seq);
+void sim_forget(struct sim_socket *sk);
+uint64_t sim_cookie(const struct sim_socket *sk);
+
+/* One packet in direction DIR_*; pos is the place of data in the stream of that direction. */
+void sim_packet(struct sim_socket *sk, int dir, uint64_t pos, const void *data, uint32_t len,
+		uint32_t flags);
+/* The same, but it meets the listening socket: the connection does not exist yet. */
+void sim_listener_packet(struct sim_socket *sk, uint64_t pos, const void *data, uint32_t len);
+/* The application closes the socket. */
+void sim_close(struct sim_socket *sk);
+/* What the reader's sweep reads. */
+void sim_sweep(struct sim_socket *sk);
+
+/* The oldest record that was not taken yet; NULL: none. Valid until the next call. */
+const void *sim_record(size_t *size);
+
+#endif /* APPMON_TEST_SIM_H */
