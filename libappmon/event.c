@@ -132,7 +132,7 @@ static void put_times(struct appmon_event *ev, const struct exchange *ex)
 	ev->response_ns = between(ev->response_start_ns, ev->response_end_ns);
 }
 
-bool event_build(struct appmon *mon, struct exchange *ex, struct target *target)
+static bool build(struct appmon *mon, struct exchange *ex, struct target *target)
 {
 	static const struct appmon_str absent = {.data = ""};
 	struct appmon_event *ev = &mon->event;
@@ -178,4 +178,23 @@ bool event_build(struct appmon *mon, struct exchange *ex, struct target *target)
 	put_fields(mon, &at, ex->response, 1);
 	ev->headers = ev->header_count ? mon->headers : NULL;
 	return true;
+}
+
+bool event_next(struct appmon *mon)
+{
+	while (!list_empty(&mon->ready)) {
+		struct exchange *ex = list_entry(mon->ready.next, struct exchange, link);
+		struct target *target = target_of(mon, &ex->id);
+
+		if (!target || !build(mon, ex, target)) {
+			exchange_drop(mon, ex, target ? APPMON_DROP_MEMORY : APPMON_DROP_DETACHED);
+			continue;
+		}
+		list_remove(&ex->link);
+		exchange_release(mon, ex);
+		STAT_ADD(mon, target, outstanding, UINT64_MAX);
+		STAT_ADD(mon, target, delivered, 1);
+		return true;
+	}
+	return false;
 }

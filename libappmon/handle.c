@@ -291,33 +291,13 @@ static bool consume_one(struct appmon *mon)
 	return true;
 }
 
-/* Makes the oldest finished exchange mon->event. False: there is none. */
-static bool next_event(struct appmon *mon)
-{
-	while (!list_empty(&mon->ready)) {
-		struct exchange *ex = list_entry(mon->ready.next, struct exchange, link);
-		struct target *target = target_of(mon, &ex->id);
-
-		if (!target || !event_build(mon, ex, target)) {
-			exchange_drop(mon, ex, target ? APPMON_DROP_MEMORY : APPMON_DROP_DETACHED);
-			continue;
-		}
-		list_remove(&ex->link);
-		exchange_release(mon, ex);
-		STAT_ADD(mon, target, outstanding, UINT64_MAX);
-		STAT_ADD(mon, target, delivered, 1);
-		return true;
-	}
-	return false;
-}
-
 /* Delivers up to max events. *stop: the callback asked to stop, or max was reached. */
 static int deliver(struct appmon *mon, uint32_t max, bool *stop)
 {
 	uint32_t n = 0;
 
 	*stop = false;
-	while (!*stop && next_event(mon)) {
+	while (!*stop && event_next(mon)) {
 		int r;
 
 		n++;
@@ -541,7 +521,7 @@ int appmon_next(struct appmon *mon, const struct appmon_event **ret)
 		run(mon, 1);
 		settle(mon, !list_empty(&mon->ready));
 	}
-	if (!next_event(mon)) {
+	if (!event_next(mon)) {
 		settle(mon, false);
 		return 0;
 	}

@@ -25,114 +25,7 @@ static int request_dir(const struct conn *c)
 	return c->request_dir - 1;
 }
 
-/* ---- exchanges ------------------------------------------------------------- */
-
-void exchange_release(struct appmon *mon, struct exchange *ex)
-{
-	pool_free(&mon->pool, ex->request);
-	pool_free(&mon->pool, ex->response);
-	pool_free(&mon->pool, ex);
-}
-
-void exchange_drop(struct appmon *mon, struct exchange *ex, uint32_t reason)
-{
-	struct target *target = target_of(mon, &ex->id);
-
-	list_remove(&ex->link);
-	STAT_ADD(mon, target, outstanding, UINT64_MAX);
-	STAT_ADD(mon, target, dropped[reason], 1);
-	exchange_release(mon, ex);
-}
-
-static void seen_but_dropped(struct appmon *mon, struct conn *c, uint32_t reason)
-{
-	struct target *target = target_of(mon, &c->id);
-
-	STAT_ADD(mon, target, exchanges_seen, 1);
-	STAT_ADD(mon, target, dropped[reason], 1);
-}
-
-static struct exchange *exchange_new(struct appmon *mon, struct conn *c)
-{
-	struct target *target = target_of(mon, &c->id);
-	struct exchange *ex = pool_alloc(&mon->pool, sizeof(*ex));
-
-	c->ordinal++;
-	if (!c->http) {
-		c->http = 1;
-		STAT_ADD(mon, target, connections_seen, 1);
-		STAT_ADD(mon, target, connections_open, 1);
-	}
-	if (!ex) {
-		seen_but_dropped(mon, c, APPMON_DROP_MEMORY);
-		return NULL;
-	}
-	memset(ex, 0, sizeof(*ex));
-	ex->id = c->id;
-	ex->ordinal = c->ordinal;
-	ex->retrans = c->retrans;
-	ex->dup = c->dup;
-	if (c->request_dir)
-		ex->role = request_dir(c) == DIR_IN ? APPMON_ROLE_SERVER : APPMON_ROLE_CLIENT;
-	list_append(&c->exchanges, &ex->link);
-	STAT_ADD(mon, target, exchanges_seen, 1);
-	STAT_ADD(mon, target, outstanding, 1);
-	return ex;
-}
-
-static struct exchange *exchange_at(struct conn *c, struct list_node *n)
-{
-	return n == &c->exchanges ? NULL : list_entry(n, struct exchange, link);
-}
-
-/* The newest: its request may still be coming. */
-static struct exchange *requesting(struct conn *c)
-{
-	struct exchange *ex = exchange_at(c, c->exchanges.prev);
-
-	return ex && !ex->request_done ? ex : NULL;
-}
-
-/* The oldest without a complete response. */
-static struct exchange *awaiting(struct conn *c)
-{
-	struct exchange *ex;
-
-	for (struct list_node *n = c->exchanges.next; (ex = exchange_at(c, n)); n = n->next)
-		if (!ex->response_done)
-			return ex;
-	return NULL;
-}
-
-/* Moves it to those that the host is to get. */
-static void exchange_finish(struct appmon *mon, struct conn *c, struct exchange *ex, uint32_t end,
-			    uint64_t flags)
-{
-	ex->end = end;
-	ex->flags |= flags;
-	ex->srtt_us = c->srtt_us;
-	ex->retrans = c->retrans - ex->retrans;
-	ex->dup = c->dup - ex->dup;
-	if (!ex->response)
-		ex->flags |= APPMON_EVF_NO_RESPONSE;
-	if (ex->bad && ex->bad != 1 + APPMON_DROP_MEMORY && ex->response) {
-		ex->flags |= APPMON_EVF_MALFORMED;
-	} else if (ex->bad) {
-		exchange_drop(mon, ex, ex->bad - 1u);
-		return;
-	}
-	list_remove(&ex->link);
-	list_append(&mon->ready, &ex->link);
-}
-
-/* Finishes those at the front that are complete. */
-static void exchanges_settle(struct appmon *mon, struct conn *c)
-{
-	struct exchange *ex;
-
-	while ((ex = exchange_at(c, c->exchanges.next)) && ex->request_done && ex->response_done)
-		exchange_finish(mon, c, ex, APPMON_END_COMPLETE, 0);
-}
+/* ---- the connection as a whole ------------------------------------------------- */
 
 /* How far a message got that will not be complete. */
 static void measure_partial(struct conn *c, struct exchange *ex)
@@ -142,12 +35,12 @@ static void measure_partial(struct conn *c, struct exchange *ex)
 	if (!c->request_dir)
 		return;
 	s = &c->stream[request_dir(c)];
-	if (ex == requesting(c) && ex->request && s->state != STREAM_HEAD) {
+	if (ex == exchange_requesting(c) && ex->request && s->state != STREAM_HEAD) {
 		ex->request_body = s->seen > s->pos ? s->seen - s->pos : 0;
 		ex->request_end_ns = 0;
 	}
 	s = &c->stream[!request_dir(c)];
-	if (ex == awaiting(c) && ex->response_begun && s->state != STREAM_HEAD)
+	if (ex == exchange_awaiting(c) && ex->response_begun && s->state != STREAM_HEAD)
 		ex->response_body = s->seen > s->pos ? s->seen - s->pos : 0;
 }
 
@@ -211,7 +104,7 @@ static void message_end(struct appmon *mon, struct conn *c, int dir, uint64_t po
 	struct exchange *ex;
 
 	if (dir == request_dir(c)) {
-		ex = requesting(c);
+		ex = exchange_requesting(c);
 		if (ex) {
 			ex->request_body = pos - s->pos;
 			ex->request_end_ns = later(ts_ns, ex->request_start_ns);
@@ -219,7 +112,7 @@ static void message_end(struct appmon *mon, struct conn *c, int dir, uint64_t po
 			ex->flags |= flags;
 		}
 	} else {
-		ex = awaiting(c);
+		ex = exchange_awaiting(c);
 		if (ex && ex->response_begun) {
 			ex->response_body = pos - s->pos;
 			ex->response_end_ns = later(ts_ns, ex->response_start_ns);
@@ -273,7 +166,7 @@ static void pairing_lost(struct appmon *mon, struct conn *c)
 static void unqueued(struct appmon *mon, struct conn *c)
 {
 	c->gapped = 1;
-	if (awaiting(c))
+	if (exchange_awaiting(c))
 		pairing_lost(mon, c);
 	else
 		c->unqueued = 1;
@@ -359,13 +252,13 @@ static void request_head(struct appmon *mon, struct conn *c, int dir, const stru
 	enum http1_framing framing = http1_request_framing(h, &length);
 
 	c->request_dir = (uint8_t)(1 + dir);
-	pipelined = (awaiting(c) || c->unqueued) && !response_missed(&c->stream[!dir]);
+	pipelined = (exchange_awaiting(c) || c->unqueued) && !response_missed(&c->stream[!dir]);
 	c->pipelined |= pipelined;
 	if (c->unqueued && pipelined)
 		pairing_lost(mon, c);
 	c->unqueued = 0;
 	if (c->broken) {
-		seen_but_dropped(mon, c, APPMON_DROP_GAP);
+		exchange_refuse(mon, c, APPMON_DROP_GAP);
 		body_begin(mon, c, dir, h, framing, length, seg->ts_ns);
 		return;
 	}
@@ -414,7 +307,7 @@ static void response_head(struct appmon *mon, struct conn *c, int dir, const str
 			  const char *bytes, const struct rec_seg *seg)
 {
 	struct stream *s = &c->stream[dir];
-	struct exchange *ex = awaiting(c);
+	struct exchange *ex = exchange_awaiting(c);
 	struct stream *req = &c->stream[!dir];
 	struct target *target = target_of(mon, &c->id);
 	enum http1_framing framing;
@@ -447,13 +340,13 @@ static void response_head(struct appmon *mon, struct conn *c, int dir, const str
 		}
 	} else if (!ex && !c->gapped && !seg->lost) {
 		/* Such as 408 on an idle connection. After a loss its request was counted. */
-		seen_but_dropped(mon, c, APPMON_DROP_ORPHAN);
+		exchange_refuse(mon, c, APPMON_DROP_ORPHAN);
 	}
 	framing = http1_response_framing(
 		h, ex && ex->request ? ex->request->h.method : APPMON_METHOD_UNKNOWN, &length);
 	if (ex) {
 		/* The end of an upload that was not counted is told by its answer. */
-		if (requesting(c) == ex &&
+		if (exchange_requesting(c) == ex &&
 		    (req->state == STREAM_OPEN ||
 		     (req->state == STREAM_CHUNKED && (int64_t)(req->seen - req->end) > 0)))
 			message_end(mon, c, !dir, stream_pos(req, seg->other_next),
@@ -548,7 +441,7 @@ static char *head_join(struct appmon *mon, struct conn *c, int dir, const char *
 	s->state = STREAM_SYNC;
 	c->gapped = 1;
 	if (!c->request_dir || dir == request_dir(c)) {
-		seen_but_dropped(mon, c, APPMON_DROP_MEMORY);
+		exchange_refuse(mon, c, APPMON_DROP_MEMORY);
 		unqueued(mon, c);
 	}
 	return NULL;
@@ -620,7 +513,8 @@ void http1_flow_gap(struct appmon *mon, struct conn *c, int dir)
 		struct exchange *ex;
 
 		head_close(mon, c, dir);
-		ex = c->request_dir && dir == request_dir(c) ? requesting(c) : awaiting(c);
+		ex = c->request_dir && dir == request_dir(c) ? exchange_requesting(c)
+							     : exchange_awaiting(c);
 		if (ex)
 			ex->flags |= APPMON_EVF_GAP;
 	}
@@ -697,7 +591,7 @@ static bool chunked_data(struct appmon *mon, struct conn *c, int dir, uint64_t p
 static void open_end(struct appmon *mon, struct conn *c, int dir, uint64_t pos, uint64_t ts_ns)
 {
 	struct exchange *last = exchange_at(c, c->exchanges.prev);
-	bool ambiguous = dir != request_dir(c) && last && last != awaiting(c);
+	bool ambiguous = dir != request_dir(c) && last && last != exchange_awaiting(c);
 
 	message_end(mon, c, dir, pos, ts_ns,
 		    APPMON_EVF_INFERRED_END | (ambiguous ? APPMON_EVF_GAP : 0));
@@ -811,7 +705,7 @@ static void stream_fin(struct appmon *mon, struct conn *c, int dir, const struct
 	if (!c->request_dir || dir != request_dir(c)) {
 		http1_flow_end(mon, c, APPMON_END_CLOSED, 0);
 	} else {
-		struct exchange *ex = requesting(c);
+		struct exchange *ex = exchange_requesting(c);
 
 		/* No more of the request; the answer may still come. */
 		if (ex) {

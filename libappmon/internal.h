@@ -3,8 +3,8 @@
  * The handle and what its parts say to each other. In pipeline order:
  *
  *   ring.c     bytes of the kernel ring        -> record.c  checked records
- *   flow.c     records of one connection       -> http1-flow.c  messages, pairing
- *   event.c    a finished exchange             -> the host's callback
+ *   flow.c     records of one connection       -> http1-flow.c  messages, with http1.c
+ *   exchange.c requests with their responses   -> event.c  the host's callback
  *
  * and beside it handle.c (open, poll, close), programs.c (loading), attach.c (targets), pool.c
  * (bounded memory), opts.c (structs across the ABI), text.c (names), log.c (log, last error).
@@ -244,6 +244,29 @@ void flows_expire(struct appmon *mon, uint64_t now_ns);
 void flows_drop_target(struct appmon *mon, struct target *target);
 uint64_t stream_pos(const struct stream *s, uint32_t seq);
 
+/* ---- exchange.c: the queue of a connection ------------------------------------------------ */
+
+/* Appended to the connection's queue; NULL: no memory, and counted as dropped for that. */
+struct exchange *exchange_new(struct appmon *mon, struct conn *c);
+/* Counts one that is dropped before it was made. */
+void exchange_refuse(struct appmon *mon, struct conn *c, uint32_t reason);
+/* Takes one out of its list and counts it as dropped. */
+void exchange_drop(struct appmon *mon, struct exchange *ex, uint32_t reason);
+/* Moves one to those that the host is to get. */
+void exchange_finish(struct appmon *mon, struct conn *c, struct exchange *ex, uint32_t end,
+		     uint64_t flags);
+/* Finishes those at the front that are complete. */
+void exchanges_settle(struct appmon *mon, struct conn *c);
+/* Frees what is in no list. */
+void exchange_release(struct appmon *mon, struct exchange *ex);
+
+/* The one at a node of the queue, NULL at its end. */
+struct exchange *exchange_at(struct conn *c, struct list_node *n);
+/* The newest, if its request is still coming. */
+struct exchange *exchange_requesting(struct conn *c);
+/* The oldest without a complete response. */
+struct exchange *exchange_awaiting(struct conn *c);
+
 /* ---- http1-flow.c: messages and their pairing ----------------------------------------- */
 
 /* len bytes at pos have passed, the first captured of them are at bytes. */
@@ -257,7 +280,6 @@ void http1_flow_turn(struct appmon *mon, struct conn *c, int dir);
 void http1_flow_gap(struct appmon *mon, struct conn *c, int dir);
 /* Ends every exchange of the connection; flags are added to their events. */
 void http1_flow_end(struct appmon *mon, struct conn *c, uint32_t end, uint64_t flags);
-void exchange_drop(struct appmon *mon, struct exchange *ex, uint32_t reason);
 
 /* ---- event.c ------------------------------------------------------------------------------ */
 
@@ -266,8 +288,8 @@ struct arena {
 	size_t size;
 };
 
-/* Fills mon->event from ex; false: out of memory. */
-bool event_build(struct appmon *mon, struct exchange *ex, struct target *target);
+/* Makes the oldest finished exchange mon->event. False: there is none. */
+bool event_next(struct appmon *mon);
 
 /* ---- handle.c ------------------------------------------------------------------------------ */
 
@@ -285,7 +307,6 @@ struct appmon {
 
 	struct target *target[SLOTS];
 	uint32_t next_target_id;
-	uint32_t max_capture;
 	struct appmon_stats stats;
 
 	struct pool pool;
@@ -328,6 +349,5 @@ int handle_check(struct appmon *mon);
 uint64_t now_ns(void);
 /* One decoded record into the flows, its time not in the future. */
 void handle_record(struct appmon *mon, struct record *rec);
-void exchange_release(struct appmon *mon, struct exchange *ex);
 
 #endif /* APPMON_INTERNAL_H */

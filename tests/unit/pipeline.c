@@ -49,7 +49,6 @@ void pipeline_init(struct pipeline *p, const struct appmon_opts *opts)
 		t->name = slot ? "two" : "one";
 		mon->target[slot] = t;
 	}
-	mon->max_capture = mon->opts.capture_bytes;
 	if (flows_init(mon))
 		mon->flows.buckets = 0; /* only where an allocation was made to fail */
 }
@@ -84,23 +83,7 @@ bool pipeline_record(struct pipeline *p, const void *data, size_t size)
 
 const struct appmon_event *pipeline_event(struct pipeline *p)
 {
-	struct appmon *mon = &p->mon;
-
-	while (!list_empty(&mon->ready)) {
-		struct exchange *ex = list_entry(mon->ready.next, struct exchange, link);
-		struct target *target = target_of(mon, &ex->id);
-
-		if (!target || !event_build(mon, ex, target)) {
-			exchange_drop(mon, ex, target ? APPMON_DROP_MEMORY : APPMON_DROP_DETACHED);
-			continue;
-		}
-		list_remove(&ex->link);
-		exchange_release(mon, ex);
-		STAT_ADD(mon, target, outstanding, UINT64_MAX);
-		STAT_ADD(mon, target, delivered, 1);
-		return &mon->event;
-	}
-	return NULL;
+	return event_next(&p->mon) ? &p->mon.event : NULL;
 }
 
 static bool adds_up(const struct appmon_stats *s)

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Exchanges: made when a request begins, queued on their connection until both halves are
+ * complete, then handed to the host in that order. Each one is counted once when it is made and
+ * once when it leaves: delivered, or dropped for a reason.
+ */
+#include <string.h>
+
+#include "internal.h"
+
+void exchange_release(struct appmon *mon, struct exchange *ex)
+{
+	pool_free(&mon->pool, ex->request);
+	pool_free(&mon->pool, ex->response);
+	pool_free(&mon->pool, ex);
+}
+
+void exchange_drop(struct appmon *mon, struct exchange *ex, uint32_t reason)
+{
+	struct target *target = target_of(mon, &ex->id);
+
+	list_remove(&ex->link);
+	STAT_ADD(mon, target, outstanding, UINT64_MAX);
+	STAT_ADD(mon, target, dropped[reason], 1);
+	exchange_release(mon, ex);
+}
+
+void exchange_refuse(struct appmon *mon, struct conn *c, uint32_t reason)
+{
+	struct target *target = target_of(mon, &c->id);
+
+	STAT_ADD(mon, target, exchanges_seen, 1);
+	STAT_ADD(mon, target, dropped[reason], 1);
+}
+
+struct exchange *exchange_new(struct appmon *mon, struct conn *c)
+{
+	struct target *target = target_of(mon, &c->id);
+	struct exchange *ex = pool_alloc(&mon->pool, sizeof(*ex));
+
+	c->ordinal++;
+	if (!c->http) {
+		c->http = 1;
+		STAT_ADD(mon, target, connections_seen, 1);
+		STAT_ADD(mon, target, connections_open, 1);
+	}
+	if (!ex) {
+		exchange_refuse(mon, c, APPMON_DROP_MEMORY);
+		return NULL;
+	}
+	memset(ex, 0, sizeof(*ex));
+	ex->id = c->id;
+	ex->ordinal = c->ordinal;
+	ex->retrans = c->retrans;
+	ex->dup = c->dup;
+	if (c->request_dir)
+		ex->role = c->request_dir == 1 + DIR_IN ? APPMON_ROLE_SERVER : APPMON_ROLE_CLIENT;
+	list_append(&c->exchanges, &ex->link);
+	STAT_ADD(mon, target, exchanges_seen, 1);
+	STAT_ADD(mon, target, outstanding, 1);
+	return ex;
+}
+
+struct exchange *exchange_at(struct conn *c, struct list_node *n)
+{
+	return n == &c->exchanges ? NULL : list_entry(n, struct exchange, link);
+}
+
+struct exchange *exchange_requesting(struct conn *c)
+{
+	struct exchange *ex = exchange_at(c, c->exchanges.prev);
+
+	return ex && !ex->request_done ? ex : NULL;
+}
+
+struct exchange *exchange_awaiting(struct conn *c)
+{
+	struct exchange *ex;
+
+	for (struct list_node *n = c->exchanges.next; (ex = exchange_at(c, n)); n = n->next)
+		if (!ex->response_done)
+			return ex;
+	return NULL;
+}
+
+void exchange_finish(struct appmon *mon, struct conn *c, struct exchange *ex, uint32_t end,
+		     uint64_t flags)
+{
+	ex->end = end;
+	ex->flags |= flags;
+	ex->srtt_us = c->srtt_us;
+	ex->retrans = c->retrans - ex->retrans;
+	ex->dup = c->dup - ex->dup;
+	if (!ex->response)
+		ex->flags |= APPMON_EVF_NO_RESPONSE;
+	if (ex->bad && ex->bad != 1 + APPMON_DROP_MEMORY && ex->response) {
+		ex->flags |= APPMON_EVF_MALFORMED;
+	} else if (ex->bad) {
+		exchange_drop(mon, ex, ex->bad - 1u);
+		return;
+	}
+	list_remove(&ex->link);
+	list_append(&mon->ready, &ex->link);
+}
+
+void exchanges_settle(struct appmon *mon, struct conn *c)
+{
+	struct exchange *ex;
+
+	while ((ex = exchange_at(c, c->exchanges.next)) && ex->request_done && ex->response_done)
+		exchange_finish(mon, c, ex, APPMON_END_COMPLETE, 0);
+}
