@@ -36,22 +36,17 @@ static __always_inline enum look peek(struct __sk_buff *skb, const struct segmen
 	return look_at(first, 1);
 }
 
-/*
- * Inside a message a segment must look more like a head than at a flip, where one is due: a
- * body of upper-case text is no reason to copy it.
- */
+/* Inside a message: a body of upper-case text is no reason to copy it. */
 static __always_inline bool peek_strict(struct __sk_buff *skb, const struct segment *s,
 					enum look wanted)
 {
 	__u8 b[8] __attribute__((aligned(4)));
-	enum look look;
 
-	if (s->len < sizeof(b) || bpf_skb_load_bytes(skb, s->payload, b, sizeof(b)))
+	if (s->len < sizeof(b)) /* too short to tell, and to matter */
+		return peek(skb, s) & wanted;
+	if (bpf_skb_load_bytes(skb, s->payload, b, sizeof(b)))
 		return false;
-	look = look_at(*(__u32 *)b, sizeof(__u32)) & wanted;
-	if (look == LOOK_RESPONSE)
-		return b[4] == '/';
-	return look && (b[3] == ' ' || b[4] == ' ' || b[5] == ' ' || b[6] == ' ' || b[7] == ' ');
+	return look_strict(b) & wanted;
 }
 
 /* Captures total bytes from e->seq on, in as many records as it takes. */
@@ -187,8 +182,10 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 	offset = e->seq - self->start;
 	e->len = end - e->seq;
 	if (self->window != WINDOW_CLOSED && (__s32)e->len > 0 && offset < limit) {
-		start = !offset;
-		e->look = start && self->window == WINDOW_NEW ? look_of(sk, e->dir) : LOOK_NO;
+		start = e->start = !offset;
+		/* With pipelining the rest of a head can follow an answer. */
+		e->look = start && self->window == WINDOW_NEW && !sk->wide ? look_of(sk, e->dir)
+									   : LOOK_NO;
 	} else {
 		if (sk->speaks == SPEAKS_HTTP || !sk->fresh)
 			start = peek_strict(skb, &e->s, look_of(sk, e->dir));
@@ -199,6 +196,7 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 		}
 		if (sk->request_dir == 1 + e->dir && !sk->answered)
 			sk->wide = WIDE_REQUESTS;
+		e->start = 1;
 		self->start = e->seq = e->s.seq;
 		self->window = WINDOW_HEAD;
 		self->burst = PROGRESS_BURST;
@@ -219,9 +217,9 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 		message_is_other(skb, sk, e);
 		return false;
 	}
-	if (start)
+	if (start && (e->look & look_of(sk, e->dir)))
 		message_began(sk, e->dir, e->look);
-	self->window = ret == EMIT_ENDED && !sk->wide ? WINDOW_CLOSED : WINDOW_HEAD;
+	self->window = ret == EMIT_ENDED && !sk->wide && !self->hole ? WINDOW_CLOSED : WINDOW_HEAD;
 	if (e->s.flags & TCP_FIN)
 		self->fin = 1;
 	return true;
@@ -242,6 +240,7 @@ static __always_inline void observe_listener(struct __sk_buff *skb, const struct
 	sk.conn.target = conf->target;
 	sk.conn.slot = conf->slot;
 	e.flags = REC_LISTENER | REC_FLIP;
+	e.start = 1;
 	e.look = LOOK_REQUEST;
 	e.ts_ns = bpf_ktime_get_ns();
 	fill_conn(skb, &sk.conn, s, DIR_IN, bpf_get_socket_cookie(skb));
@@ -341,7 +340,9 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 			self->seen_other = other->next;
 			/* Not e.s.seq: an earlier segment may be late. */
 			self->start = self->next;
-			self->window = WINDOW_NEW;
+			/* A head that is not at its end goes on, whatever it looks like. */
+			if (self->window != WINDOW_HEAD || sk->request_dir != 1 + dir)
+				self->window = WINDOW_NEW;
 			self->burst = PROGRESS_BURST;
 			self->hole = 0;
 			e.flags |= REC_FLIP;

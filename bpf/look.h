@@ -56,6 +56,21 @@ __noinline int look_at(__u32 first, __u32 n)
 	return LOOK_REQUEST;
 }
 
+/*
+ * For where a head is not due: more of it must be there. Response: "HTTP/"; request: a
+ * method of at most seven letters with its space. b: eight bytes, aligned to four.
+ */
+static __always_inline enum look look_strict(const __u8 *b)
+{
+	enum look look = look_at(*(const __u32 *)b, 4);
+
+	if (look == LOOK_RESPONSE)
+		return b[4] == '/' ? look : LOOK_NO;
+	if (b[3] == ' ' || b[4] == ' ' || b[5] == ' ' || b[6] == ' ' || b[7] == ' ')
+		return look;
+	return LOOK_NO;
+}
+
 /* A piece of a head; pieces overlap so that nothing is cut that belongs together. */
 struct block {
 	__u8 b[256];
@@ -81,9 +96,9 @@ __noinline int scan_block(const struct block *block, __u32 n)
 		for (__u32 k = i; k < i + 8; k++) {
 			if (*(const __u32 *)(block->b + k) != CRLF_CRLF)
 				continue;
-			if (k + 8 > n)
+			if (k + 4 >= n)
 				return SCAN_SINGLE;
-			return look_at(*(const __u32 *)(block->b + k + 4), 4) == LOOK_REQUEST
+			return look_at(*(const __u32 *)(block->b + k + 4), n - k - 4) & LOOK_REQUEST
 				       ? SCAN_SECOND
 				       : SCAN_SINGLE;
 		}

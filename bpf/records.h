@@ -34,7 +34,8 @@ enum rec_flag {
 	REC_PART = 1 << 10,  /* more captured bytes of the same segment follow */
 	REC_SWEPT = 1 << 11, /* from the sweep, not from the ring: out of order with it */
 	REC_NOT_HTTP = 1 << 12, /* given up: nothing more of this connection will come */
-	REC_CLOSED = 1 << 13	/* the application has closed the socket: it reads no more */
+	REC_CLOSED = 1 << 13,	/* the application has closed the socket: it reads no more */
+	REC_WIDE = 1 << 14	/* there are signs of pipelining */
 };
 
 struct rec_hdr {

@@ -48,8 +48,7 @@ struct socket {
 	__u8 confirmed;	  /* a status line has been seen */
 	__u8 closed;	  /* by the application */
 	__u8 wide;	  /* pipelining: capture whole segments for so many more requests */
-	__u16 single;	  /* length of the longest segment that was seen to hold one request */
-	__u8 pad[2];
+	__u8 pad[4];
 };
 
 struct {

@@ -14,6 +14,7 @@
 #include <bpf/libbpf.h>
 
 #include "internal.h"
+#include "recording.h"
 
 #include "capture.skel.h"
 
@@ -41,6 +42,22 @@ static void target_free(struct target *t)
 			close(t->link_fd[i]);
 	free(t->name);
 	free(t);
+}
+
+struct target *target_new(uint32_t id, uint32_t slot, char *name)
+{
+	struct target *t = name ? calloc(1, sizeof(*t)) : NULL;
+
+	if (!t) {
+		free(name);
+		return NULL;
+	}
+	t->id = id;
+	t->slot = slot;
+	t->name = name;
+	for (int i = 0; i < LINKS; i++)
+		t->link_fd[i] = -1;
+	return t;
 }
 
 /* Tells the programs on a cgroup which target they run for; target 0: none, they return at once. */
@@ -127,6 +144,11 @@ static int check_cgroup(struct appmon *mon, int fd, const char *what, uint64_t *
 	return 0;
 }
 
+static int replays(struct appmon *mon)
+{
+	return fail(&mon->log, -EOPNOTSUPP, "this handle replays a recording: it has no cgroups");
+}
+
 static char *default_name(int fd, const char *path)
 {
 	char link[64], real[4096];
@@ -152,6 +174,8 @@ static int attach(struct appmon *mon, int fd, const char *path,
 	uint32_t slot = 0;
 	int err = user_opts ? opts_read(&opts, sizeof(opts), user_opts) : 0;
 
+	if (mon->replay)
+		return replays(mon);
 	if (err)
 		return fail(&mon->log, err,
 			    "appmon_attach_opts.size is %u, this library knows %zu bytes",
@@ -167,18 +191,14 @@ static int attach(struct appmon *mon, int fd, const char *path,
 	if (slot == SLOTS)
 		return fail(&mon->log, -ENOSPC,
 			    "%d cgroups are attached, the most that one handle takes", SLOTS);
-	t = calloc(1, sizeof(*t));
+	t = target_new(mon->next_target_id + 1, slot,
+		       opts.name ? strdup(opts.name) : default_name(fd, path));
 	if (!t)
 		return fail(&mon->log, -ENOMEM, "out of memory");
-	t->id = mon->next_target_id + 1;
-	t->slot = slot;
 	t->cgroup_id = cgroup_id;
 	t->capture = opts.capture_bytes ? opts.capture_bytes : mon->opts.capture_bytes;
 	t->user = opts.user;
-	for (int i = 0; i < LINKS; i++)
-		t->link_fd[i] = -1;
-	t->name = opts.name ? strdup(opts.name) : default_name(fd, path);
-	err = t->name ? reset_slot(mon, slot, t->id) : -ENOMEM;
+	err = reset_slot(mon, slot, t->id);
 	if (err) {
 		fail(&mon->log, err, "attaching to %s: %s", what, strerror(-err));
 	} else {
@@ -195,6 +215,7 @@ static int attach(struct appmon *mon, int fd, const char *path,
 	}
 	mon->next_target_id = t->id;
 	mon->target[slot] = t;
+	recording_target(mon, t);
 	if (ret_target)
 		*ret_target = t->id;
 	log_line(&mon->log, APPMON_LOG_INFO, "attached to %s as \"%s\", target %u, cgroup id %llu",
@@ -243,15 +264,32 @@ static void keep_counters(struct appmon *mon, const struct target *t)
 	mon->stats.exchanges_seen += k.requests_lost;
 }
 
+void target_remove(struct appmon *mon, struct target *t)
+{
+	struct list_node *n, *next;
+
+	flows_drop_target(mon, t);
+	for (n = mon->ready.next; n != &mon->ready; n = next) {
+		struct exchange *ex = list_entry(n, struct exchange, link);
+
+		next = n->next;
+		if (ex->id.target == t->id)
+			exchange_drop(mon, ex, APPMON_DROP_DETACHED);
+	}
+	mon->target[t->slot] = NULL;
+	target_free(t);
+}
+
 int appmon_detach(struct appmon *mon, uint32_t target)
 {
 	int err = handle_check(mon);
-	struct list_node *n, *next;
 	uint32_t none = 0;
 	struct target *t;
 
 	if (err)
 		return err;
+	if (mon->replay)
+		return replays(mon);
 	t = target ? target_by_id(mon, target) : NULL;
 	if (!t)
 		return fail(&mon->log, -ENOENT, "there is no target %u", target);
@@ -261,17 +299,9 @@ int appmon_detach(struct appmon *mon, uint32_t target)
 		t->link_fd[i] = -1;
 	}
 	bpf_map_update_elem(bpf_map__fd(mon->skel->maps.live), &t->slot, &none, BPF_ANY);
-	flows_drop_target(mon, t);
-	for (n = mon->ready.next; n != &mon->ready; n = next) {
-		struct exchange *ex = list_entry(n, struct exchange, link);
-
-		next = n->next;
-		if (ex->id.target == t->id)
-			exchange_drop(mon, ex, APPMON_DROP_DETACHED);
-	}
 	keep_counters(mon, t);
-	mon->target[t->slot] = NULL;
-	target_free(t);
+	recording_number(mon, RECORDING_DETACH, t->id);
+	target_remove(mon, t);
 	return 0;
 }
 

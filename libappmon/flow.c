@@ -337,6 +337,8 @@ static void stream_data(struct appmon *mon, struct conn *c, int dir, const char 
 		if (comes_early(s, pos))
 			http1_flow_gap(mon, c, dir);
 	}
+	if (seg->lost != s->lost && (seg->flags & (REC_START | REC_FLIP | REC_OLD)) == REC_START)
+		http1_flow_missed(mon, c, dir);
 	s->lost = seg->lost;
 	http1_flow_data(mon, c, dir, pos, bytes, captured, seg->len, seg);
 	pieces_drain(mon, c, dir);
@@ -398,6 +400,8 @@ static void flow_segment(struct appmon *mon, struct conn *c, const char *bytes, 
 	struct stream *self = &c->stream[dir], *other = &c->stream[!dir];
 
 	conn_follow(c, seg);
+	if (seg->flags & REC_WIDE)
+		c->pipelined = 1;
 	/* First what had happened before this segment. */
 	stream_saw(other, seg->other_next, seg->other_ts_ns);
 	http1_flow_progress(mon, c, !dir, seg);

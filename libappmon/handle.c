@@ -20,6 +20,7 @@
 #include <bpf/libbpf.h>
 
 #include "internal.h"
+#include "recording.h"
 
 #include "capture.skel.h"
 
@@ -152,11 +153,12 @@ static int open_fds(struct appmon *mon)
 		err = watch(mon, EPOLL_CTL_ADD, mon->wake_fd, EPOLLIN);
 	if (!err)
 		err = watch(mon, EPOLL_CTL_ADD, mon->more_fd, EPOLLIN);
-	if (!err)
+	if (!err && !mon->replay)
 		err = watch(mon, EPOLL_CTL_ADD, ring_fd(mon), EPOLLIN | EPOLLONESHOT);
 	if (err)
 		return fail(&mon->log, err, "opening descriptors: %s", strerror(-err));
-	mon->skel->bss->reader_waits = 1;
+	if (!mon->replay)
+		mon->skel->bss->reader_waits = 1;
 	return 0;
 }
 
@@ -177,6 +179,7 @@ static void handle_free(struct appmon *mon)
 {
 	int fds[] = {mon->epoll_fd, mon->timer_fd, mon->wake_fd, mon->more_fd};
 
+	recording_free(mon);
 	flows_destroy(mon);
 	while (!list_empty(&mon->ready)) {
 		struct exchange *ex = list_entry(mon->ready.next, struct exchange, link);
@@ -200,7 +203,8 @@ static void handle_free(struct appmon *mon)
 	free(mon);
 }
 
-int appmon_open(struct appmon **ret, const struct appmon_opts *opts)
+/* replay_fd -1: the kernel is the source. */
+static int open_handle(struct appmon **ret, int replay_fd, const struct appmon_opts *opts)
 {
 	struct appmon *mon;
 	int err;
@@ -224,7 +228,7 @@ int appmon_open(struct appmon **ret, const struct appmon_opts *opts)
 			err = fail(&mon->log, -ENOMEM, "out of memory");
 	}
 	if (!err)
-		err = programs_load(mon);
+		err = replay_fd < 0 ? programs_load(mon) : replay_open(mon, replay_fd);
 	if (!err)
 		err = open_fds(mon);
 	if (err) {
@@ -238,8 +242,19 @@ int appmon_open(struct appmon **ret, const struct appmon_opts *opts)
 		return err;
 	}
 	mon->now_ns = now_ns();
+	mon->realtime_offset_ns = realtime_offset();
 	*ret = mon;
 	return 0;
+}
+
+int appmon_open(struct appmon **ret, const struct appmon_opts *opts)
+{
+	return open_handle(ret, -1, opts);
+}
+
+int appmon_open_replay(struct appmon **ret, int fd, const struct appmon_opts *opts)
+{
+	return fd < 0 ? -EBADF : open_handle(ret, fd, opts);
 }
 
 int appmon_close(struct appmon *mon)
@@ -266,6 +281,7 @@ void handle_record(struct appmon *mon, struct record *rec)
 	if (rec->seg.other_ts_ns > mon->now_ns)
 		rec->seg.other_ts_ns = mon->now_ns;
 	mon->stats.records++;
+	recording_record(mon, rec);
 	flow_record(mon, rec);
 }
 
@@ -276,6 +292,8 @@ static bool consume_one(struct appmon *mon)
 	const void *data;
 	size_t size = 0;
 
+	if (mon->replay)
+		return replay_step(mon);
 	data = ring_peek(&mon->ring, &size, &mon->ring_busy);
 	if (!data)
 		return false;
@@ -377,11 +395,27 @@ static uint64_t expire_every_ns(const struct appmon *mon)
 	return quarter < EXPIRE_EVERY_NS ? quarter : EXPIRE_EVERY_NS;
 }
 
+/* Follows steps of the wall clock, not its slewing: times of one run stay comparable. */
+static void follow_clock(struct appmon *mon)
+{
+	uint64_t offset = realtime_offset();
+	int64_t step = (int64_t)(offset - mon->realtime_offset_ns);
+
+	if (step < (int64_t)NSEC_PER_SEC && step > -(int64_t)NSEC_PER_SEC)
+		return;
+	mon->realtime_offset_ns = offset;
+	recording_number(mon, RECORDING_CLOCK, offset);
+}
+
 static void look_after(struct appmon *mon)
 {
+	if (mon->replay)
+		return;
 	mon->now_ns = now_ns();
 	sweep(mon);
 	if (mon->now_ns >= mon->expire_ns) {
+		follow_clock(mon);
+		recording_number(mon, RECORDING_EXPIRE, mon->now_ns);
 		flows_expire(mon, mon->now_ns);
 		mon->expire_ns = mon->now_ns + expire_every_ns(mon);
 	}
@@ -417,6 +451,9 @@ static void settle(struct appmon *mon, bool more)
 			eventfd_read(mon->more_fd, &count);
 		mon->more = more;
 	}
+	recording_flush(mon);
+	if (mon->replay)
+		return;
 	if (mon->consumed || mon->ring_busy) {
 		mon->consumed = 0;
 		mon->batching = true;
@@ -454,7 +491,7 @@ static int wait_fd(struct appmon *mon, int timeout_ms)
 		} else if (ev[i].data.fd == mon->timer_fd) {
 			if (read(mon->timer_fd, &count, sizeof(count)) > 0)
 				mon->timer_ns = 0;
-		} else if (ev[i].data.fd == ring_fd(mon)) {
+		} else if (ev[i].data.fd != mon->more_fd) { /* the ring */
 			mon->batching = true; /* one-shot: off until settle() asks again */
 			mon->batch_ns = 0;
 		}
@@ -485,8 +522,12 @@ int appmon_poll(struct appmon *mon, int timeout_ms, uint32_t max_events)
 		woken |= mon->woken;
 		mon->woken = false;
 		n = run(mon, max_events);
-		settle(mon, !list_empty(&mon->ready));
-		if (n || woken || !timeout_ms)
+		settle(mon, mon->replay || !list_empty(&mon->ready));
+		if (n || woken)
+			return n;
+		if (mon->replay && replay_status(mon))
+			return replay_status(mon);
+		if (!timeout_ms)
 			return n;
 		if (timeout_ms > 0 && mon->now_ns >= until)
 			return 0;
@@ -522,8 +563,8 @@ int appmon_next(struct appmon *mon, const struct appmon_event **ret)
 		settle(mon, !list_empty(&mon->ready));
 	}
 	if (!event_next(mon)) {
-		settle(mon, false);
-		return 0;
+		settle(mon, mon->replay);
+		return mon->replay ? replay_status(mon) : 0;
 	}
 	if (!mon->more)
 		settle(mon, true);

@@ -247,16 +247,16 @@ static void request_head(struct appmon *mon, struct conn *c, int dir, const stru
 {
 	struct stream *s = &c->stream[dir];
 	struct exchange *ex;
-	bool pipelined;
 	uint64_t length = 0;
 	enum http1_framing framing = http1_request_framing(h, &length);
 
 	c->request_dir = (uint8_t)(1 + dir);
-	pipelined = (exchange_awaiting(c) || c->unqueued) && !response_missed(&c->stream[!dir]);
-	c->pipelined |= pipelined;
-	if (c->unqueued && pipelined)
+	c->pipelined |= s->head_pipelined;
+	/* A missed request that has not been answered by now would get the answer to this one. */
+	if ((c->unqueued && s->head_pipelined) ||
+	    (c->request_missed && !c->answer_unmatched && !response_missed(&c->stream[!dir])))
 		pairing_lost(mon, c);
-	c->unqueued = 0;
+	c->unqueued = c->request_missed = c->answer_unmatched = 0;
 	if (c->broken) {
 		exchange_refuse(mon, c, APPMON_DROP_GAP);
 		body_begin(mon, c, dir, h, framing, length, seg->ts_ns);
@@ -274,9 +274,11 @@ static void request_head(struct appmon *mon, struct conn *c, int dir, const stru
 		}
 		ex->request_start_ns = s->head_ns;
 		ex->request_end_ns = seg->ts_ns;
-		ex->floor = stream_pos(&c->stream[!dir], seg->other_next);
+		ex->floor = s->head_floor;
+		ex->retrans = s->head_retrans;
+		ex->dup = s->head_dup;
 		ex->flags |= head_flags(h);
-		if (pipelined)
+		if (s->head_pipelined)
 			ex->flags |= APPMON_EVF_PIPELINED;
 		if (h->flags & HTTP1_CHUNKED)
 			ex->flags |= APPMON_EVF_CHUNKED_REQUEST;
@@ -342,6 +344,8 @@ static void response_head(struct appmon *mon, struct conn *c, int dir, const str
 		/* Such as 408 on an idle connection. After a loss its request was counted. */
 		exchange_refuse(mon, c, APPMON_DROP_ORPHAN);
 	}
+	if (!ex)
+		c->answer_unmatched = 1;
 	framing = http1_response_framing(
 		h, ex && ex->request ? ex->request->h.method : APPMON_METHOD_UNKNOWN, &length);
 	if (ex) {
@@ -376,7 +380,7 @@ static void response_head(struct appmon *mon, struct conn *c, int dir, const str
 
 /* What begins here is not a head that can be read: go on with the next that is. */
 static void head_bad(struct appmon *mon, struct conn *c, int dir, enum http1_kind kind,
-		     uint32_t reason, const struct rec_seg *seg)
+		     uint32_t reason, bool request)
 {
 	struct stream *s = &c->stream[dir];
 	struct exchange *ex;
@@ -394,6 +398,8 @@ static void head_bad(struct appmon *mon, struct conn *c, int dir, enum http1_kin
 	}
 	if (c->broken)
 		return;
+	if (!request)
+		return; /* the rest of something, its request is in the queue */
 	/* A placeholder keeps the queue aligned with the responses, a 400 most likely. */
 	ex = exchange_new(mon, c);
 	if (!ex) {
@@ -402,7 +408,7 @@ static void head_bad(struct appmon *mon, struct conn *c, int dir, enum http1_kin
 	}
 	ex->bad = (uint8_t)(1 + reason);
 	ex->request_start_ns = ex->request_end_ns = s->head_ns;
-	ex->floor = stream_pos(&c->stream[!dir], seg->other_next);
+	ex->floor = s->head_floor;
 	ex->request_done = 1;
 }
 
@@ -455,6 +461,18 @@ static bool only_line_ends(const char *bytes, uint32_t len)
 	return !len;
 }
 
+static void head_begin(struct conn *c, int dir, const struct rec_seg *seg)
+{
+	struct stream *s = &c->stream[dir];
+
+	s->head_ns = seg->ts_ns;
+	s->head_floor = stream_pos(&c->stream[!dir], seg->other_next);
+	s->head_retrans = c->retrans;
+	s->head_dup = c->dup;
+	s->head_pipelined =
+		(exchange_awaiting(c) || c->unqueued) && !response_missed(&c->stream[!dir]);
+}
+
 /*
  * n more bytes of a head; final: no more of it will be seen. Most heads come whole and are parsed
  * where they lie in the ring.
@@ -470,8 +488,6 @@ static void head_feed(struct appmon *mon, struct conn *c, int dir, const char *b
 	enum http1_kind kind;
 	int r;
 
-	if (!before)
-		s->head_ns = seg->ts_ns;
 	if (before && n) {
 		joined = head_join(mon, c, dir, bytes, n);
 		if (!joined)
@@ -482,6 +498,8 @@ static void head_feed(struct appmon *mon, struct conn *c, int dir, const char *b
 	}
 	if (joined)
 		bytes = joined;
+	if (!before || only_line_ends(bytes, before))
+		head_begin(c, dir, seg);
 	final = final || (target && len >= target->capture);
 	kind = kind_of(c, dir, bytes, len);
 	r = http1_parse_head(kind, bytes, len, before, final, &mon->keep, &h);
@@ -495,7 +513,8 @@ static void head_feed(struct appmon *mon, struct conn *c, int dir, const char *b
 		next_head(s, s->pos + len);
 	else if (r < 0)
 		head_bad(mon, c, dir, kind,
-			 r == HTTP1_PARTIAL ? APPMON_DROP_TRUNCATED : APPMON_DROP_PARSE, seg);
+			 r == HTTP1_PARTIAL ? APPMON_DROP_TRUNCATED : APPMON_DROP_PARSE,
+			 http1_look(HTTP1_REQUEST, bytes, len) != HTTP1_LOOK_NO);
 	else
 		head_done(mon, c, dir, kind, &h, bytes, seg);
 	pool_free(&mon->pool, joined);
@@ -520,9 +539,19 @@ void http1_flow_gap(struct appmon *mon, struct conn *c, int dir)
 	}
 	if (s->state == STREAM_HEAD)
 		s->state = STREAM_SYNC;
+	if (!c->request_dir || dir == request_dir(c))
+		c->request_missed = 1;
 	/* With pipelining, how many requests were missed cannot be told. */
 	if (c->pipelined && (!c->request_dir || dir == request_dir(c)))
 		pairing_lost(mon, c);
+}
+
+void http1_flow_missed(struct appmon *mon, struct conn *c, int dir)
+{
+	if (c->request_dir && dir != request_dir(c))
+		return;
+	c->pipelined = 1;
+	pairing_lost(mon, c);
 }
 
 /* ---- bodies ----------------------------------------------------------------------- */
@@ -531,10 +560,12 @@ void http1_flow_gap(struct appmon *mon, struct conn *c, int dir)
  * Does the segment end with the last chunk and perhaps a trailer section (RFC 9112 section 7.1)?
  * Only its end is at hand: the empty line, and before it, after a line that says "0", fields.
  */
-static bool ends_with_last_chunk(const struct rec_seg *seg)
+static bool ends_with_last_chunk(const char *bytes, uint32_t captured, const struct rec_seg *seg)
 {
 	size_t have = seg->len < TAIL_BYTES ? seg->len : TAIL_BYTES;
-	const char *end = (const char *)seg->tail + TAIL_BYTES, *begin = end - have, *p;
+	const char *end =
+		captured == seg->len ? bytes + captured : (const char *)seg->tail + TAIL_BYTES;
+	const char *begin = end - have, *p;
 
 	if (have < 5 || memcmp(end - 4, "\r\n\r\n", 4))
 		return false;
@@ -599,12 +630,13 @@ static void open_end(struct appmon *mon, struct conn *c, int dir, uint64_t pos, 
 		pairing_lost(mon, c);
 }
 
-static void open_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos,
-		      const struct rec_seg *seg)
+static void open_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos, const char *bytes,
+		      uint32_t captured, const struct rec_seg *seg)
 {
 	struct stream *s = &c->stream[dir];
 
-	if (s->open_chunked && ends_with_last_chunk(seg))
+	if (s->open_chunked && !(seg->flags & REC_PART) &&
+	    ends_with_last_chunk(bytes, captured, seg))
 		open_end(mon, c, dir, pos + seg->len, seg->ts_ns);
 }
 
@@ -612,14 +644,17 @@ void http1_flow_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos, 
 		     uint32_t captured, uint32_t len, const struct rec_seg *seg)
 {
 	struct stream *s = &c->stream[dir];
-	uint64_t end = pos + len, have = pos + captured;
+	/* The rest of the segment is in the records that follow. */
+	uint64_t have = pos + captured, end = seg->flags & REC_PART ? have : pos + len;
 
 	for (;;) {
 		uint64_t due = s->pos + s->head_len;
 
 		switch (s->state) {
 		case STREAM_SYNC:
-			if (!(seg->flags & REC_START) || (int64_t)(pos - s->pos) < 0)
+			if (!(seg->flags & REC_START) || (int64_t)(pos - s->pos) < 0 ||
+			    http1_look(kind_of(c, dir, bytes, captured), bytes, captured) ==
+				    HTTP1_LOOK_NO)
 				return;
 			next_head(s, pos);
 			if (c->request_dir && dir != request_dir(c))
@@ -630,8 +665,6 @@ void http1_flow_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos, 
 				return;
 			if ((int64_t)(due - pos) < 0 || (int64_t)(have - due) <= 0) {
 				/* Not captured: an earlier message filled the window. */
-				if ((seg->flags & REC_PART) && (int64_t)(have - due) <= 0)
-					return;
 				http1_flow_gap(mon, c, dir);
 				if (s->state == STREAM_HEAD)
 					s->state = STREAM_SYNC;
@@ -639,7 +672,7 @@ void http1_flow_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos, 
 				return;
 			}
 			head_feed(mon, c, dir, bytes + (due - pos), (uint32_t)(have - due),
-				  have != end && !(seg->flags & REC_PART), seg);
+				  have != end, seg);
 			if (s->state == STREAM_HEAD && s->head_len)
 				return; /* incomplete */
 			if (s->state == STREAM_SYNC)
@@ -651,9 +684,10 @@ void http1_flow_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos, 
 			message_end(mon, c, dir, s->end, s->seen_ns, 0);
 			break;
 		case STREAM_CHUNKED:
-			if (!chunked_data(mon, c, dir, pos, bytes, captured, len, seg)) {
+			if (!chunked_data(mon, c, dir, pos, bytes, captured, (uint32_t)(end - pos),
+					  seg)) {
 				if (s->state == STREAM_OPEN)
-					open_data(mon, c, dir, pos, seg);
+					open_data(mon, c, dir, pos, bytes, captured, seg);
 				return;
 			}
 			break;
@@ -663,7 +697,7 @@ void http1_flow_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos, 
 				open_end(mon, c, dir, pos, s->seen_ns);
 				break;
 			}
-			open_data(mon, c, dir, pos, seg);
+			open_data(mon, c, dir, pos, bytes, captured, seg);
 			return;
 		default:
 			return;
@@ -724,7 +758,7 @@ void http1_flow_progress(struct appmon *mon, struct conn *c, int dir, const stru
 		message_end(mon, c, dir, s->end, s->seen_ns, 0);
 	else if (s->state == STREAM_TUNNEL)
 		tunnel_count(mon, c, s);
-	else if (own && !(seg->flags & (REC_SWEPT | REC_RST)) && seg->len &&
+	else if (own && !(seg->flags & (REC_SWEPT | REC_RST | REC_PART)) && seg->len &&
 		 (s->state == STREAM_CHUNKED || s->state == STREAM_OPEN))
 		http1_flow_data(mon, c, dir, stream_pos(s, seg->seq), "", 0, seg->len, seg);
 	if (s->state == STREAM_CLOSE && s->fin == 2 && (int64_t)(s->seen - s->fin_pos) >= 0)
@@ -739,8 +773,9 @@ void http1_flow_turn(struct appmon *mon, struct conn *c, int dir)
 {
 	struct stream *s = &c->stream[dir];
 
-	/* A head that ended with the window: nothing said so. */
-	head_close(mon, c, dir);
+	/* An answer to what came of a head, such as 408. */
+	if (c->request_dir && dir == request_dir(c) && !exchange_awaiting(c))
+		head_close(mon, c, dir);
 	/* The next request: without pipelining the response before it is complete. */
 	if ((s->state == STREAM_OPEN || s->state == STREAM_CHUNKED) && c->request_dir &&
 	    dir != request_dir(c) && !c->pipelined)

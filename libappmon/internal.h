@@ -7,7 +7,8 @@
  *   exchange.c requests with their responses   -> event.c  the host's callback
  *
  * and beside it handle.c (open, poll, close), programs.c (loading), attach.c (targets), pool.c
- * (bounded memory), opts.c (structs across the ABI), text.c (names), log.c (log, last error).
+ * (bounded memory), recording.c (input to a file and back), opts.c (structs across the ABI), text.c
+ * (names), log.c (log, last error).
  */
 #ifndef APPMON_INTERNAL_H
 #define APPMON_INTERNAL_H
@@ -96,6 +97,10 @@ struct target {
 struct target *target_of(struct appmon *mon, const struct rec_conn *conn);
 struct target *target_by_id(struct appmon *mon, uint32_t id);
 void targets_free(struct appmon *mon);
+/* Takes name over, also on failure; NULL: no memory. */
+struct target *target_new(uint32_t id, uint32_t slot, char *name);
+/* Detaches, with all that belongs to it. */
+void target_remove(struct appmon *mon, struct target *t);
 
 /* ---- programs.c --------------------------------------------------------------- */
 
@@ -105,6 +110,20 @@ void programs_unload(struct appmon *mon);
 int programs_sweep(struct appmon *mon);
 /* The kernel's counters of one slot. */
 void programs_counters(struct appmon *mon, uint32_t slot, struct slot_counters *sum);
+
+/* ---- recording.c: the pipeline's input to a file and back ------------------------ */
+
+/* These do nothing unless the host asked for a recording. */
+void recording_record(struct appmon *mon, const struct record *rec);
+void recording_target(struct appmon *mon, const struct target *t);
+void recording_number(struct appmon *mon, uint32_t type, uint64_t number);
+void recording_flush(struct appmon *mon);
+void recording_free(struct appmon *mon);
+int replay_open(struct appmon *mon, int fd);
+/* Feeds the pipeline one entry. False: there is no more, replay_status() says why. */
+bool replay_step(struct appmon *mon);
+/* 0, -ENODATA at the end, or what is wrong with the file. */
+int replay_status(const struct appmon *mon);
 
 /* ---- log.c ---------------------------------------------------------------------- */
 
@@ -164,6 +183,11 @@ struct stream {
 	uint64_t pos; /* HEAD: of its first byte; TUNNEL: counted up to here; else: body begin */
 	uint64_t end; /* BODY: where it ends; CHUNKED: next byte of the framing to look at */
 	uint64_t fin_pos; /* fin: where the stream ends */
+	/* When the first byte of the head came: */
+	uint64_t head_floor; /* how far the other direction was */
+	uint32_t head_retrans, head_dup;
+	uint8_t head_pipelined; /* an earlier answer was due */
+	uint8_t pad0[7];
 	uint64_t head_ns; /* first byte of the head */
 	char *head;	  /* head_len bytes of an incomplete head */
 	uint32_t head_len;
@@ -212,9 +236,11 @@ struct conn {
 	uint8_t broken;	   /* requests were missed while pipelining: nothing can be paired */
 	uint8_t http;	   /* counted as a connection */
 	uint8_t unqueued; /* a request without an exchange, for lack of memory, awaits its answer */
-	uint8_t gapped;	  /* messages were missed: orphans are no surprise */
-	uint8_t awaits_end; /* counted in flows.awaiting */
-	uint8_t pad[4];
+	uint8_t request_missed;	  /* request bytes were missed since the last request */
+	uint8_t answer_unmatched; /* since then a response came that belongs to none known */
+	uint8_t gapped;		  /* messages were missed: orphans are no surprise */
+	uint8_t awaits_end;	  /* counted in flows.awaiting */
+	uint8_t pad[2];
 };
 
 /* Data that met a listening socket, until its connection shows up. */
@@ -276,6 +302,8 @@ void http1_flow_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos, 
 void http1_flow_progress(struct appmon *mon, struct conn *c, int dir, const struct rec_seg *seg);
 /* A request or response head begins in the other direction: what is open here has ended. */
 void http1_flow_turn(struct appmon *mon, struct conn *c, int dir);
+/* A request begins here, not after an answer, and records before it were lost. */
+void http1_flow_missed(struct appmon *mon, struct conn *c, int dir);
 /* Bytes that were waited for will not come. */
 void http1_flow_gap(struct appmon *mon, struct conn *c, int dir);
 /* Ends every exchange of the connection; flags are added to their events. */
@@ -331,6 +359,10 @@ struct appmon {
 	uint64_t sweep_every_ns;
 	uint64_t expire_ns;
 
+	struct recording *recording; /* NULL: none is made */
+	struct replay *replay;	     /* NULL: the kernel is the source */
+	uint64_t realtime_offset_ns; /* CLOCK_REALTIME - CLOCK_MONOTONIC */
+
 	uint32_t *alive; /* a page that fork() wipes: 0 in a child */
 };
 
@@ -347,6 +379,8 @@ struct appmon {
 /* 0, or what every call answers: -EINVAL for NULL, -ECHILD after fork(). */
 int handle_check(struct appmon *mon);
 uint64_t now_ns(void);
+/* CLOCK_REALTIME - CLOCK_MONOTONIC at this moment. */
+uint64_t realtime_offset(void);
 /* One decoded record into the flows, its time not in the future. */
 void handle_record(struct appmon *mon, struct record *rec);
 

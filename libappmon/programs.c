@@ -205,6 +205,8 @@ void programs_counters(struct appmon *mon, uint32_t slot, struct slot_counters *
 	struct slot_counters *per_cpu;
 
 	memset(sum, 0, sizeof(*sum));
+	if (!mon->skel)
+		return; /* a replay */
 	per_cpu = cpus > 0 ? calloc((size_t)cpus, sizeof(*per_cpu)) : NULL;
 	if (!per_cpu)
 		return;

@@ -42,7 +42,9 @@ const char *appmon_strerror(int err)
 	case -EINTR:
 		return "interrupted by a signal";
 	case -EPROTO:
-		return "a record was not understood";
+		return "not a recording of this version";
+	case -ENODATA:
+		return "the recording is at its end";
 	default:
 		return "unexpected error";
 	}
@@ -73,11 +75,16 @@ uint64_t now_ns(void)
 	return clock_ns(CLOCK_MONOTONIC);
 }
 
-uint64_t appmon_realtime_ns(uint64_t monotonic_ns)
+uint64_t realtime_offset(void)
+{
+	return clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC);
+}
+
+uint64_t appmon_realtime_ns(struct appmon *mon, uint64_t monotonic_ns)
 {
 	if (!monotonic_ns)
 		return 0;
-	return clock_ns(CLOCK_REALTIME) - (clock_ns(CLOCK_MONOTONIC) - monotonic_ns);
+	return monotonic_ns + (mon ? mon->realtime_offset_ns : realtime_offset());
 }
 
 const struct appmon_str *appmon_event_header(const struct appmon_event *ev, const char *name,

@@ -63,9 +63,8 @@ static size_t terminal_columns(const struct human *human)
 }
 
 /* Local time of day with milliseconds. */
-static size_t put_time(const struct human *human, const struct appmon_event *ev)
+static size_t put_time(const struct human *human, uint64_t ns)
 {
-	uint64_t ns = ev->request_start_ns ? ev->request_start_ns : ev->response_start_ns;
 	char text[16] = "--:--:--";
 	unsigned msec = 0;
 
@@ -73,7 +72,6 @@ static size_t put_time(const struct human *human, const struct appmon_event *ev)
 		struct tm tm;
 		time_t sec;
 
-		ns = appmon_realtime_ns(ns);
 		sec = (time_t)(ns / NSEC_PER_SEC);
 		msec = (unsigned)(ns % NSEC_PER_SEC / NSEC_PER_MSEC);
 		strftime(text, sizeof(text), "%H:%M:%S", localtime_r(&sec, &tm));
@@ -211,14 +209,14 @@ static void collect_notes(const struct appmon_event *ev, char *notes, size_t siz
 		note(notes, size, "peer retransmits %" PRIu32, ev->peer_retransmits);
 }
 
-void human_event(struct human *human, const struct appmon_event *ev)
+void human_event(struct human *human, const struct appmon_event *ev, uint64_t realtime_ns)
 {
 	size_t columns = terminal_columns(human), used, left = SIZE_MAX;
 	FILE *out = human->out;
 	char notes[512];
 
 	collect_notes(ev, notes, sizeof(notes));
-	used = put_time(human, ev);
+	used = put_time(human, realtime_ns);
 	used += put_app(human, ev);
 	used += put_remote(human, ev);
 	used += put_result(human, ev);

@@ -21,7 +21,8 @@ struct human {
 };
 
 void human_init(struct human *human, FILE *out, enum color color);
-void human_event(struct human *human, const struct appmon_event *ev);
+/* realtime_ns: wall time at which it began, 0 if unknown. */
+void human_event(struct human *human, const struct appmon_event *ev, uint64_t realtime_ns);
 void human_summary(FILE *out, const struct summary *summary, const struct appmon_stats *stats);
 
 #endif /* APPMON_CLI_HUMAN_H */

@@ -68,14 +68,13 @@ static void add_str(struct json_object *object, const char *key, const struct ap
 }
 
 /* RFC 3339 in UTC. */
-static void add_time(struct json_object *object, const char *key, uint64_t monotonic_ns)
+static void add_time(struct json_object *object, const char *key, uint64_t ns)
 {
-	uint64_t ns = appmon_realtime_ns(monotonic_ns);
 	time_t sec = (time_t)(ns / NSEC_PER_SEC);
 	char text[64], date[32];
 	struct tm tm;
 
-	if (monotonic_ns == 0)
+	if (ns == 0)
 		return;
 	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", gmtime_r(&sec, &tm));
 	snprintf(text, sizeof(text), "%s.%09uZ", date, (unsigned)(ns % NSEC_PER_SEC));
@@ -136,12 +135,11 @@ static void add_headers(struct json_object *object, const struct appmon_event *e
 	add(object, "headers", messages);
 }
 
-void json_event(FILE *out, const struct appmon_event *ev)
+void json_event(FILE *out, const struct appmon_event *ev, uint64_t realtime_ns)
 {
 	struct json_object *object = json_object_new_object();
 
-	add_time(object, "time",
-		 ev->request_start_ns ? ev->request_start_ns : ev->response_start_ns);
+	add_time(object, "time", realtime_ns);
 	add_text(object, "protocol", protocol_name(ev->protocol));
 	add_text(object, "role", role_name(ev->role));
 	add_str(object, "method", &ev->method_name);

@@ -12,7 +12,8 @@
 
 struct json_object;
 
-void json_event(FILE *out, const struct appmon_event *ev);
+/* realtime_ns: wall time at which it began, 0 if unknown. */
+void json_event(FILE *out, const struct appmon_event *ev, uint64_t realtime_ns);
 void json_summary(FILE *out, const struct summary *summary, const struct appmon_stats *stats,
 		  uint64_t capabilities);
 

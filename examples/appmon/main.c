@@ -16,6 +16,7 @@ static const struct {
 } commands[] = {
 	{"watch", "appmon watch", command_watch},
 	{"run", "appmon run", command_run},
+	{"replay", "appmon replay", command_replay},
 	{"capabilities", "appmon capabilities", command_capabilities},
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
@@ -55,6 +56,7 @@ static const struct argp argp = {
 	       "Commands:\n"
 	       "  watch         watch processes, cgroups or systemd units that run already\n"
 	       "  run           run a command and watch it\n"
+	       "  replay        show a recording that watch or run made\n"
 	       "  capabilities  say what the running kernel supports\n"
 	       "  help          this text, or a command's: appmon help watch\n\n"
 	       "Examples:\n"

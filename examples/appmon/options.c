@@ -21,7 +21,8 @@ enum {
 	KEY_CAPTURE,
 	KEY_RING,
 	KEY_MEMORY,
-	KEY_TIMEOUT
+	KEY_TIMEOUT,
+	KEY_RECORD
 };
 
 static const struct argp_option argp_options[] = {
@@ -54,6 +55,10 @@ static const struct argp_option argp_options[] = {
 	 "Most bytes of a message's head to capture, 128 to 64K (default 4K)", 0},
 	{"ring", KEY_RING, "BYTES", 0,
 	 "Size of the kernel's ring buffer: a power of two, 4K to 1G (default 8M)", 0},
+	{"record", KEY_RECORD, "FILE", 0,
+	 "Keep what the kernel says in FILE, for appmon replay and bug reports (it holds the "
+	 "captured heads whole, credentials too)",
+	 0},
 	{"memory", KEY_MEMORY, "BYTES", 0,
 	 "Most memory for the state of connections, from 64K (default 64M)", 0},
 	{"timeout", KEY_TIMEOUT, "SECS", 0,
@@ -161,6 +166,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_MEMORY:
 		if (parse_size(arg, UINT64_MAX, &options->memory_limit) < 0)
 			argp_error(state, "--memory: '%s' is no size such as 64K or 8M", arg);
+		break;
+	case KEY_RECORD:
+		options->record = arg;
 		break;
 	case KEY_TIMEOUT:
 		ns = duration_or_error(state, "timeout", arg, NSEC_PER_SEC);

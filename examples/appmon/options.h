@@ -20,6 +20,8 @@ struct options {
 	bool quiet;
 	enum color color;
 	const char *output; /* NULL: stdout */
+	const char *record; /* NULL: no recording is made */
+	const char *replay; /* NULL: the kernel is the source */
 	uint64_t count;	    /* 0: no end */
 	uint64_t duration_ns;
 

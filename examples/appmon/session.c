@@ -3,11 +3,13 @@
 
 #include <err.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "json.h"
 #include "signals.h"
@@ -42,10 +44,14 @@ static int show_event(void *ctx, const struct appmon_event *ev)
 	if (ev->duration_ns > 0)
 		histogram_add(&session->summary.durations, ev->duration_ns);
 	if (!options->quiet) {
+		uint64_t began_ns =
+			ev->request_start_ns ? ev->request_start_ns : ev->response_start_ns;
+
+		began_ns = appmon_realtime_ns(session->mon, began_ns);
 		if (options->json)
-			json_event(session->out, ev);
+			json_event(session->out, ev, began_ns);
 		else
-			human_event(&session->human, ev);
+			human_event(&session->human, ev, began_ns);
 	}
 	if (session->summary.requests == options->count) {
 		session->done = true;
@@ -87,6 +93,15 @@ static int open_output(struct session *session)
 	return 0;
 }
 
+/* The library's sentence about its last failure. */
+static int report(struct session *session, int error)
+{
+	const char *text = appmon_last_error(session->mon);
+
+	warnx("%s", *text != '\0' ? text : appmon_strerror(error));
+	return error;
+}
+
 static int open_monitor(struct session *session)
 {
 	const struct options *options = session->options;
@@ -109,35 +124,50 @@ static int open_monitor(struct session *session)
 	};
 	int ret;
 
-	ret = appmon_open(&session->mon, &opts);
+	if (options->replay)
+		ret = appmon_open_replay(&session->mon, session->replay_fd, &opts);
+	else
+		ret = appmon_open(&session->mon, &opts);
 	if (ret < 0)
 		warnx("%s", text[0] != '\0' ? text : appmon_strerror(ret));
 	return ret;
+}
+
+static int open_file(const char *path, int flags, int *ret_fd)
+{
+	int err = 0;
+
+	*ret_fd = open(path, flags | O_CLOEXEC, 0666);
+	if (*ret_fd < 0) {
+		err = -errno;
+		warn("%s", path);
+	}
+	return err;
 }
 
 int session_open(struct session *session, const struct options *options)
 {
 	int ret;
 
-	*session = (struct session){.options = options};
+	*session = (struct session){.options = options, .replay_fd = -1, .record_fd = -1};
 	ret = open_output(session);
+	if (ret == 0 && options->replay)
+		ret = open_file(options->replay, O_RDONLY, &session->replay_fd);
+	if (ret == 0 && options->record)
+		ret = open_file(options->record, O_WRONLY | O_CREAT | O_TRUNC, &session->record_fd);
 	if (ret == 0)
 		ret = open_monitor(session);
+	if (ret == 0 && options->record) {
+		ret = appmon_record(session->mon, session->record_fd);
+		if (ret < 0)
+			report(session, ret);
+	}
 	if (ret < 0) {
 		session_close(session);
 		return ret;
 	}
 	signals_catch(session->mon);
 	return 0;
-}
-
-/* The library's sentence about its last failure. */
-static int report(struct session *session, int error)
-{
-	const char *text = appmon_last_error(session->mon);
-
-	warnx("%s", *text != '\0' ? text : appmon_strerror(error));
-	return error;
 }
 
 int session_attach(struct session *session, const char *cgroup, const char *name)
@@ -190,6 +220,10 @@ static int poll_once(struct session *session, int timeout_ms)
 	int ret, err;
 
 	ret = appmon_poll(session->mon, timeout_ms, BATCH_EVENTS);
+	if (ret == -ENODATA) {
+		session->done = true; /* the end of a recording */
+		ret = 0;
+	}
 	if (ret < 0 && ret != -EINTR)
 		return report(session, ret);
 	err = flush(session);
@@ -272,6 +306,10 @@ void session_close(struct session *session)
 	}
 	if (session->out && session->out != stdout)
 		fclose(session->out);
+	if (session->replay_fd >= 0)
+		close(session->replay_fd);
+	if (session->record_fd >= 0)
+		close(session->record_fd);
 	session->mon = NULL;
 	session->out = NULL;
 }

@@ -21,7 +21,8 @@ struct session {
 	const struct options *options;
 	struct appmon *mon;
 	FILE *out;
-	bool watch_reader; /* out is a pipe whose reader may go away */
+	int replay_fd, record_fd; /* -1: none */
+	bool watch_reader;	  /* out is a pipe whose reader may go away */
 	bool reader_gone;
 	bool done; /* --count is reached */
 	unsigned targets;

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """compare.py DIR SERVER...: compares what libappmon saw (DIR/seen.jsonl, from appmon watch --json)
 with each server's own access log (DIR/SERVER.access.log) and with what the clients counted
@@ -6,6 +5,7 @@ with each server's own access log (DIR/SERVER.access.log) and with what the clie
 import collections
 import json
 import os
+import signal
 import sys
 
 COLOR = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
@@ -110,7 +110,7 @@ def compare(directory, servers):
         log[server], log_seconds[server] = read_log(f"{directory}/{server}.access.log")
     seen, seen_seconds, summary = read_seen(f"{directory}/seen.jsonl", servers)
     if summary is None:
-        sys.exit("appmon ended without a summary: see appmon.err in " + directory)
+        sys.exit("appmon ended without a summary")
     differences, clients, rows = {}, {}, []
     for server in servers:
         in_log, was_seen = collections.Counter(log[server]), collections.Counter(seen[server])
@@ -163,6 +163,7 @@ def compare(directory, servers):
 
 
 def main():
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C without a traceback
     agree = compare(sys.argv[1], sys.argv[2:])
     print("\n" + (paint("All agree.", "1;32") if agree else paint("They do not agree.", "1;31")))
     return 0 if agree else 1

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """python-server.py DIR: an ordinary threaded server of Python's standard library. Writes its port
 to DIR/python.port and, when it is stopped, its access log to DIR/python.access.log."""

@@ -400,6 +400,26 @@ APPMON_API int appmon_next(struct appmon *mon, const struct appmon_event **ret);
  */
 APPMON_API int appmon_wakeup(struct appmon *mon);
 
+/* ---- Recording ------------------------------------------------------------- */
+
+/*
+ * Writes what the pipeline is fed from now on (captured bytes of all headers among it) to
+ * fd, until appmon_record(mon, -1) or appmon_close(). Replaying it gives the same events, if the
+ * recording began before the first attach. fd is the host's and stays open until then; writes
+ * block. A write that fails ends the recording and is logged.
+ *  -ENOMEM; -EIO: the first write failed
+ */
+APPMON_API int appmon_record(struct appmon *mon, int fd);
+
+/*
+ * A handle that is fed from a recording in place of the kernel: needs no privileges and
+ * attaches nothing; targets come from the recording, target_user is NULL, counters that
+ * the kernel keeps are 0. fd is borrowed until appmon_close(). At the end of the file
+ * appmon_poll() and appmon_next() return -ENODATA once everything is delivered.
+ *  -EPROTO  not a recording, or one of another version; else as appmon_open()
+ */
+APPMON_API int appmon_open_replay(struct appmon **ret, int fd, const struct appmon_opts *opts);
+
 /* ---- Asking --------------------------------------------------------------- */
 
 /* Counters of one target, or of the handle (target 0). -ENOENT: no such target. */
@@ -423,9 +443,9 @@ APPMON_API const char *appmon_strerror(int err);
  * size > 0, and returns the length it has without truncation. 56 bytes suffice. */
 APPMON_API int appmon_format_endpoint(const struct appmon_endpoint *ep, char *buf, size_t size);
 
-/* Nanoseconds since 1970 for a CLOCK_MONOTONIC time, by the clocks' present
- * distance; 0 for 0. */
-APPMON_API uint64_t appmon_realtime_ns(uint64_t monotonic_ns);
+/* Nanoseconds since 1970 for a CLOCK_MONOTONIC time of one of mon's events (its clocks'
+ * distance is kept, and recorded), or with NULL by the clocks' present distance; 0 for 0. */
+APPMON_API uint64_t appmon_realtime_ns(struct appmon *mon, uint64_t monotonic_ns);
 
 /* The first value of a header that ev holds; NULL if there is none. name in lower
  * case; response: 0 or 1 as in appmon_header. */

@@ -17,6 +17,7 @@ export PKG_CONFIG_PATH="$dir/root$prefix/$libdir/pkgconfig"
 export PKG_CONFIG_ALLOW_SYSTEM_CFLAGS=1 PKG_CONFIG_ALLOW_SYSTEM_LIBS=1
 export LD_LIBRARY_PATH="$dir/root$prefix/$libdir"
 
+CC=${CC:-cc}
 extra=
 [ "$sanitize" = none ] || extra="-fsanitize=$sanitize"
 
@@ -42,20 +43,20 @@ fi
 
 # shellcheck disable=SC2046,SC2086 # flags are words
 {
-	cc -Wall -Wextra -Werror -o shared consumer.c $extra $(pkg-config --cflags --libs libappmon)
+	$CC -Wall -Wextra -Werror -o shared consumer.c $extra $(pkg-config --cflags --libs libappmon)
 	ran shared
 	readelf -d shared | grep -q 'NEEDED.*\[libappmon\.so\.0\]' ||
 		{ echo "the program does not ask for libappmon.so.0" >&2; exit 1; }
 
-	if command -v c++ >/dev/null; then
-		c++ -Wall -Wextra -Werror -o cxx -x c++ consumer.c -x none $extra \
+	if [ "$sanitize" = none ] && command -v c++ >/dev/null; then
+		c++ -Wall -Wextra -Werror -o cxx -x c++ consumer.c -x none \
 			$(pkg-config --cflags --libs libappmon)
 		ran cxx
 	fi
 
 	# A sanitizer cannot be linked statically.
 	if [ "$sanitize" = none ]; then
-		cc -Wall -Wextra -Werror -static -o static consumer.c \
+		$CC -Wall -Wextra -Werror -static -o static consumer.c \
 			$(pkg-config --static --cflags --libs libappmon)
 		ran static
 	fi

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Fixtures of the live tests. See README.md for what is compared with what."""
 import os
+import signal
 import socket
 
 import pytest
@@ -9,6 +10,9 @@ import cgroups
 from programs import Missing, Programs, Server
 from watch import Watch
 from wire import Connection
+
+# Ended from outside, clean up all the same: as after Ctrl-C.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The requests that are sent to every server, by every client: (method, target, length, framing)."""
+"""The requests that every server gets, from every client: (method, target, length, framing)."""
 import itertools
 
 _id = itertools.count(1)

@@ -15,7 +15,7 @@ LINKS = {"clean": {}, "loss": {"lose": 0.05}, "doubles": {"double": 0.3}, "order
 @pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize("harm", LINKS)
 def test_bad_link(harm, seed, cgroup, start_server, watch):
-    """Both ends are watched, so that both the hook at the sender and at the receiver are put to it."""
+    """Both ends are watched: the sender's hook sees other trouble than the receiver's."""
     with Cgroup() as client_cgroup, Link(seed=seed, **LINKS[harm]) as link:
         with link.server.inside():
             server = start_server("python-asyncio", cgroup, host=link.server.address)

@@ -16,7 +16,8 @@ from wire import Connection
 
 
 def appmon(*args):
-    return subprocess.run([cli(), *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30)
+    return subprocess.run([cli(), *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          timeout=30)
 
 
 @pytest.fixture(autouse=True)
@@ -224,8 +225,9 @@ def test_path_that_is_no_cgroup(path, words):
         assert word in done.stderr
 
 
-@pytest.mark.parametrize("args", [["watch"], ["watch", "--no-such-option"], ["watch", "--status", "x"],
-                                  ["watch", "--slower", "x"], ["run"], ["no-such-command"], []])
+@pytest.mark.parametrize("args", [
+    ["watch"], ["watch", "--no-such-option"], ["watch", "--status", "x"],
+    ["watch", "--slower", "x"], ["run"], ["no-such-command"], []])
 def test_wrong_usage(args):
     done = appmon(*args)
     assert done.returncode == 2
@@ -240,8 +242,9 @@ def test_out_of_range(cgroup):
 
 def test_without_privileges(cgroup):
     """As root in a container without capabilities: a sentence that says what to do."""
-    done = subprocess.run(["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all",
-                           cli(), "watch", "--cgroup", cgroup.path], stderr=subprocess.PIPE)
+    done = subprocess.run(["setpriv", "--bounding-set=-all", "--inh-caps=-all",
+                           "--ambient-caps=-all", cli(), "watch", "--cgroup", cgroup.path],
+                          stderr=subprocess.PIPE)
     assert done.returncode == 1
     assert b"CAP_BPF" in done.stderr or b"root" in done.stderr
 

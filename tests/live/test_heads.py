@@ -21,7 +21,8 @@ def exchange_raw(client, served, request, response=OK):
 def test_byte_by_byte(cgroup, watch, play):
     watching = watch(cgroup)
     client, served = play()
-    head = f"GET /slow?by=byte HTTP/1.1\r\nHost: {client.authority}\r\nUser-Agent: wire\r\n\r\n".encode()
+    head = (f"GET /slow?by=byte HTTP/1.1\r\nHost: {client.authority}\r\n"
+            "User-Agent: wire\r\n\r\n").encode()
     start = time.monotonic_ns()
     for i in range(len(head)):
         client.sock.sendall(head[i:i + 1])
@@ -31,9 +32,10 @@ def test_byte_by_byte(cgroup, watch, play):
     for i in range(len(OK)):
         served.sendall(OK[i:i + 1])
         time.sleep(0.002)
-    wire = client.receive({"method": "GET", "target": "/slow?by=byte", "framing": "none", "length": 0,
-                           "request_head": len(head), "request_body": 0, "close": False,
-                           "port": client.port, "authority": client.authority, "start": start})
+    wire = client.receive({"method": "GET", "target": "/slow?by=byte", "framing": "none",
+                           "length": 0, "request_head": len(head), "request_body": 0,
+                           "close": False, "port": client.port, "authority": client.authority,
+                           "start": start})
     watching.wait(1)
     event, = watching.stop()
     check_wire(event, wire, cgroup)
@@ -72,7 +74,8 @@ def test_head_beyond_the_capture_limit(cgroup, watch, play):
     """What was captured is reported and flagged; the exchange after it is whole."""
     watching = watch(cgroup, args=["--capture", "1024"])
     client, served = play()
-    exchange_raw(client, served, b"GET /long?a=b HTTP/1.1\r\nHost: h\r\nX-Request-Id: early\r\nX-Fill: "
+    exchange_raw(client, served,
+                 b"GET /long?a=b HTTP/1.1\r\nHost: h\r\nX-Request-Id: early\r\nX-Fill: "
                  + b"f" * 6000 + b"\r\nUser-Agent: late\r\n\r\n")
     sent = client.send("GET", "/next")
     served.recv(4096)
@@ -132,7 +135,8 @@ def test_only_listed_headers_are_kept(cgroup, watch, play):
     watching = watch(cgroup)
     client, served = play()
     exchange_raw(client, served,
-                 b"GET /a HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer SECRET\r\nCookie: c=SECRET\r\n"
+                 b"GET /a HTTP/1.1\r\nHost: h\r\n"
+                 b"Authorization: Bearer SECRET\r\nCookie: c=SECRET\r\n"
                  b"X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-For: 5.6.7.8\r\nX-Other: SECRET\r\n"
                  b"traceparent: 00-1-2-01\r\nUSER-AGENT:\t odd  \r\n\r\n",
                  b"HTTP/1.1 200 OK\r\nSet-Cookie: SECRET\r\nContent-Length: 2\r\n"

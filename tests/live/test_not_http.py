@@ -8,7 +8,7 @@ DIALOGUES = {
     "redis": [(b"*1\r\n$4\r\nPING\r\n", b"+PONG\r\n")] * 3,
     "tls": [(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 500,
              b"\x16\x03\x03\x00\x7a\x02\x00\x00\x76" + b"\1" * 3000)] * 2,
-    "http2": [(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0", b"\0\0\0\4\0\0\0\0\0")] * 1,
+    "http2": [(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", b"\0\0\0\4\0\0\0\0\0")],
     "speaks first": [(None, b"220 mail ESMTP\r\n"), (b"EHLO me\r\n", b"250 mail\r\n")],
 }
 

@@ -307,11 +307,20 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {
-		read_same,	  read_shorter, read_longer,	  read_no_size,
-		write_same_and_shorter, write_longer, write_no_size, open_limits,
-		open_headers,	  open_sizes,	open_text_is_cut, open_logs,
-		calls_without_handle, NULL};
+	const TTest *const tests[] = {read_same,
+				      read_shorter,
+				      read_longer,
+				      read_no_size,
+				      write_same_and_shorter,
+				      write_longer,
+				      write_no_size,
+				      open_limits,
+				      open_headers,
+				      open_sizes,
+				      open_text_is_cut,
+				      open_logs,
+				      calls_without_handle,
+				      NULL};
 
 	return unit_run("opts", tests, NULL, NULL);
 }

@@ -182,9 +182,9 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {golden_data, golden_progress, room_behind,
-					     truncated,	  size_lies,	   other_version,
-					     unknown_kind, captured_too_large, wrong_values, NULL};
+	const TTest *const tests[] = {
+		golden_data,   golden_progress, room_behind,	    truncated,	  size_lies,
+		other_version, unknown_kind,	captured_too_large, wrong_values, NULL};
 
 	return unit_run("record", tests, setup, teardown);
 }

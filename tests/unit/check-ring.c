@@ -210,9 +210,9 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {
-		empty,	      in_order, peek_twice,	     wrap_around,	discarded,
-		busy, busy_then_discarded, position_overflow, map_fails, NULL};
+	const TTest *const tests[] = {empty,	 in_order, peek_twice,		wrap_around,
+				      discarded, busy,	   busy_then_discarded, position_overflow,
+				      map_fails, NULL};
 
 	return unit_run("ring", tests, setup, teardown);
 }

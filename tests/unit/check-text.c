@@ -86,8 +86,8 @@ END_TEST
 
 START_TEST(ends)
 {
-	static const char *const name[] = {"complete",	  "closed",  "reset by peer",
-					   "reset by us", "timeout", "gap", "upgraded"};
+	static const char *const name[] = {"complete", "closed", "reset by peer", "reset by us",
+					   "timeout",  "gap",	 "upgraded"};
 
 	for (uint32_t i = 0; i <= APPMON_END_UPGRADED; i++)
 		ck_assert_str_eq(appmon_end_name(i), name[i]);
@@ -120,22 +120,25 @@ START_TEST(wall_time)
 {
 	uint64_t before, mono, after;
 
-	ck_assert_uint_eq(appmon_realtime_ns(0), 0);
+	ck_assert_uint_eq(appmon_realtime_ns(NULL, 0), 0);
 	before = clock_of(CLOCK_REALTIME);
 	mono = clock_of(CLOCK_MONOTONIC);
 	after = clock_of(CLOCK_REALTIME);
 	/* The clocks run on while they are read: a second is far more than that takes. */
-	ck_assert_uint_ge(appmon_realtime_ns(mono) + NSEC_PER_SEC, before);
-	ck_assert_uint_le(appmon_realtime_ns(mono), after + NSEC_PER_SEC);
+	ck_assert_uint_ge(appmon_realtime_ns(NULL, mono) + NSEC_PER_SEC, before);
+	ck_assert_uint_le(appmon_realtime_ns(NULL, mono), after + NSEC_PER_SEC);
 	/* Earlier and later by the same distance. */
-	ck_assert_uint_le(appmon_realtime_ns(mono - 5 * NSEC_PER_SEC),
-			  appmon_realtime_ns(mono) - 4 * NSEC_PER_SEC);
-	ck_assert_uint_ge(appmon_realtime_ns(mono + 5 * NSEC_PER_SEC),
-			  appmon_realtime_ns(mono) + 4 * NSEC_PER_SEC);
+	ck_assert_uint_le(appmon_realtime_ns(NULL, mono - 5 * NSEC_PER_SEC),
+			  appmon_realtime_ns(NULL, mono) - 4 * NSEC_PER_SEC);
+	ck_assert_uint_ge(appmon_realtime_ns(NULL, mono + 5 * NSEC_PER_SEC),
+			  appmon_realtime_ns(NULL, mono) + 4 * NSEC_PER_SEC);
 }
 END_TEST
 
-#define STR(s) {.data = (s), .len = sizeof(s) - 1}
+#define STR(s)                                                                                     \
+	{                                                                                          \
+		.data = (s), .len = sizeof(s) - 1                                                  \
+	}
 
 START_TEST(headers)
 {
@@ -173,8 +176,8 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {endpoints, errors,	 methods, ends, drops,
-					     wall_time, headers, version, NULL};
+	const TTest *const tests[] = {endpoints, errors,  methods, ends, drops,
+				      wall_time, headers, version, NULL};
 
 	return unit_run("text", tests, NULL, NULL);
 }

@@ -25,6 +25,7 @@ struct bpf_iter__bpf_sk_storage_map {
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
 #pragma GCC diagnostic ignored "-Wsign-compare"
 #pragma GCC diagnostic ignored "-Wint-to-pointer-cast"
+#pragma GCC diagnostic ignored "-Wparentheses"
 #include "capture.bpf.c"
 #pragma GCC diagnostic pop
 
@@ -37,7 +38,7 @@ struct sim_socket {
 	struct socket storage;
 	uint64_t cookie;
 	uint16_t local_port, remote_port;
-	uint32_t seq[2]; /* of the first byte, by direction */
+	uint32_t seq[2];   /* of the first byte, by direction */
 	uint64_t received; /* bytes in order */
 	struct {
 		uint64_t from, to;

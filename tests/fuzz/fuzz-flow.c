@@ -1,0 +1,561 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * libFuzzer target for the whole path from packets to events. The input decides about a valid
+ * HTTP/1.1 conversation (methods, framings, pipelining) and about what happens to it: segment
+ * sizes, reordering, loss, duplicates, records that find the ring full, too little memory,
+ * attaching in the middle, FIN and RST. Packets go through the BPF programs (tests/unit/sim.c).
+ *
+ * Always: a request is never paired with another's response, and the counters add up. If nothing
+ * was lost on our side, every request has its event, complete and exact, in order.
+ *
+ * With -DFUZZ_STANDALONE it has a main() that runs the files named on the command line, or without
+ * any a fixed number of random inputs.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pipeline.h"
+#include "sim.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+#define CHECK(expr)                                                                                \
+	do {                                                                                       \
+		if (!(expr)) {                                                                     \
+			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #expr);                 \
+			abort();                                                                   \
+		}                                                                                  \
+	} while (0)
+
+#define STREAM_MAX 80000 /* REQUESTS_MAX messages of at most 5,000 bytes */
+#define REQUESTS_MAX 16
+#define HELD_MAX 6
+
+/* ---- decisions ----------------------------------------------------------------- */
+
+static const uint8_t *input;
+static size_t input_left;
+
+static unsigned int choose(unsigned int n)
+{
+	unsigned int value = 0;
+
+	for (unsigned int range = 1; range < n && input_left; range <<= 8, input_left--)
+		value = value << 8 | *input++;
+	return value % n;
+}
+
+static bool chance(unsigned int percent)
+{
+	return input_left && choose(100) < percent;
+}
+
+/* ---- the conversation ------------------------------------------------------------ */
+
+struct request {
+	size_t end, response_end;   /* in their streams */
+	size_t head, response_head; /* bytes of the heads */
+	size_t body, response_body; /* bytes after them */
+	bool answered;		    /* the response is in its stream */
+	bool no_body;		    /* HEAD: the response has none */
+	bool seen;		    /* had its event */
+};
+
+struct side {
+	char bytes[STREAM_MAX];
+	size_t made; /* bytes that the application wrote */
+	size_t sent; /* highest byte that was on the way */
+	size_t done; /* all below arrived */
+	uint8_t arrived[STREAM_MAX];
+};
+
+static struct pipeline p;
+static struct sim_socket *sk;
+static struct request requests[REQUESTS_MAX];
+static unsigned int made, answered, reported;
+static struct side req, resp;
+static struct side *in_side, *out_side;
+static bool exact; /* every request must have its event, without a flaw */
+static bool quiet; /* a response until close is on its way: no more requests */
+static struct {
+	size_t from, len;
+} held[HELD_MAX];
+static unsigned int held_count;
+
+static size_t put(struct side *side, const char *text)
+{
+	size_t len = strlen(text);
+
+	CHECK(side->made + len < STREAM_MAX);
+	memcpy(side->bytes + side->made, text, len);
+	side->made += len;
+	return len;
+}
+
+/* A body that is full of what a careless reader takes for the next message. */
+static size_t put_body(struct side *side, size_t len)
+{
+	static const char bait[] = "GET /r99 HTTP/1.1\r\n\r\nHTTP/1.1 999 R99\r\n\r\n0\r\n\r\n";
+
+	CHECK(side->made + len < STREAM_MAX);
+	for (size_t i = 0; i < len; i++)
+		side->bytes[side->made++] = bait[i % (sizeof(bait) - 1)];
+	return len;
+}
+
+static size_t put_chunks(struct side *side)
+{
+	size_t from = side->made;
+
+	for (unsigned int n = choose(4); n; n--) {
+		unsigned int len = 1 + choose(300);
+		char line[32];
+
+		snprintf(line, sizeof(line), chance(20) ? "%X;x=y\r\n" : "%x\r\n", len);
+		put(side, line);
+		put_body(side, len);
+		put(side, "\r\n");
+	}
+	put(side, "0\r\n");
+	if (chance(20))
+		put(side, "Trailer: x\r\n");
+	put(side, "\r\n");
+	return side->made - from;
+}
+
+static void put_padding(struct side *side)
+{
+	char field[400] = "X-Padding: ";
+	unsigned int n = chance(30) ? choose(350) : 0;
+
+	if (!n)
+		return;
+	memset(field + 11, 'p', n);
+	strcpy(field + 11 + n, "\r\n");
+	put(side, field);
+}
+
+static void make_request(void)
+{
+	static const char *const methods[] = {"GET", "POST", "HEAD", "PUT", "OPTIONS"};
+	unsigned int method = choose(5), framing = method == 0 || method == 2 ? 0 : choose(3);
+	struct request *r = &requests[made];
+	size_t from = req.made, len = 0;
+	char line[128];
+
+	memset(r, 0, sizeof(*r));
+	r->no_body = method == 2;
+	snprintf(line, sizeof(line), "%s /r%u HTTP/1.1\r\nHost: h\r\n", methods[method], made);
+	put(&req, line);
+	put_padding(&req);
+	if (framing == 1) {
+		len = choose(chance(20) ? 3000 : 100);
+		snprintf(line, sizeof(line), "Content-Length: %zu\r\n", len);
+		put(&req, line);
+	} else if (framing == 2) {
+		put(&req, "Transfer-Encoding: chunked\r\n");
+	}
+	put(&req, "\r\n");
+	r->head = req.made - from;
+	if (framing == 1)
+		r->body = put_body(&req, len);
+	else if (framing == 2)
+		r->body = put_chunks(&req);
+	r->end = req.made;
+	made++;
+}
+
+static void make_response(void)
+{
+	struct request *r = &requests[answered];
+	unsigned int framing = choose(5);
+	size_t from, len = 0;
+	char line[128];
+
+	for (int i = 0; i < 3 && chance(10); i++)
+		put(&resp, "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n");
+	from = resp.made;
+	snprintf(line, sizeof(line), "HTTP/1.1 %u R%u\r\n",
+		 framing == 0 ? (chance(50) ? 204 : 304) : 400 + answered, answered);
+	put(&resp, line);
+	put_padding(&resp);
+	if (framing == 1 || framing == 2) {
+		len = choose(chance(20) ? 3000 : 100);
+		snprintf(line, sizeof(line), "Content-Length: %zu\r\n", len);
+		put(&resp, line);
+	} else if (framing == 3) {
+		put(&resp, "Transfer-Encoding: chunked\r\n");
+	} else if (framing == 4) {
+		if (answered + 1 == made && chance(20) && !r->no_body) {
+			put(&resp, "Connection: close\r\n"); /* until FIN */
+			quiet = true;
+		} else {
+			put(&resp, "Content-Length: 0\r\n");
+		}
+	}
+	put(&resp, "\r\n");
+	r->response_head = resp.made - from;
+	if (!r->no_body) {
+		if (framing == 1 || framing == 2)
+			r->response_body = put_body(&resp, len);
+		else if (framing == 3)
+			r->response_body = put_chunks(&resp);
+		else if (quiet)
+			r->response_body = put_body(&resp, choose(500));
+	}
+	r->response_end = resp.made;
+	r->answered = true;
+	answered++;
+}
+
+/* ---- events ---------------------------------------------------------------------------- */
+
+static void check_exact(const struct appmon_event *ev, unsigned int n)
+{
+	const struct request *r = &requests[n];
+
+	CHECK(n == reported);
+	CHECK(!(ev->flags & (APPMON_EVF_GAP | APPMON_EVF_MID_MESSAGE | APPMON_EVF_MALFORMED |
+			     APPMON_EVF_TRUNCATED | APPMON_EVF_AMBIGUOUS)));
+	CHECK(ev->ordinal == n + 1);
+	CHECK(ev->request_head_bytes == r->head);
+	if (ev->end != APPMON_END_COMPLETE)
+		return;
+	CHECK(r->answered);
+	CHECK(ev->request_body_bytes == r->body);
+	CHECK(ev->response_head_bytes == r->response_head);
+	CHECK(ev->response_body_bytes == r->response_body);
+	CHECK(ev->request_start_ns && ev->request_end_ns && ev->response_start_ns &&
+	      ev->response_end_ns);
+}
+
+static void check_event(const struct appmon_event *ev)
+{
+	unsigned int n = 0;
+	char reason[16];
+
+	CHECK(ev->request_start_ns <= ev->request_end_ns || !ev->request_end_ns);
+	CHECK(ev->response_start_ns <= ev->response_end_ns || !ev->response_end_ns);
+	CHECK(ev->request_start_ns <= ev->response_start_ns || !ev->response_start_ns);
+	CHECK(ev->response_end_ns <= sim_now_ns);
+	if (!ev->method || ev->request_target.truncated) {
+		CHECK(!exact);
+		return;
+	}
+	CHECK(sscanf(ev->path.data, "/r%u", &n) == 1 && n < made);
+	CHECK(!requests[n].seen);
+	requests[n].seen = true;
+	snprintf(reason, sizeof(reason), "R%u", n);
+	if (ev->status && ev->reason.truncated)
+		CHECK(!strncmp(ev->reason.data, reason, ev->reason.len));
+	else if (ev->status)
+		CHECK(!strcmp(ev->reason.data, reason));
+	if (exact)
+		check_exact(ev, n);
+	reported++;
+}
+
+static void pump(void)
+{
+	const struct appmon_event *ev;
+	const void *rec;
+	size_t size;
+
+	while ((rec = sim_record(&size)))
+		CHECK(pipeline_record(&p, rec, size));
+	while ((ev = pipeline_event(&p)))
+		check_event(ev);
+	CHECK(pipeline_adds_up(&p));
+	CHECK(p.mon.pool.held <= p.mon.pool.limit);
+}
+
+/* ---- the network ------------------------------------------------------------------------ */
+
+static void packet(int dir, size_t from, size_t len, uint32_t flags)
+{
+	struct side *side = dir == DIR_IN ? in_side : out_side;
+
+	sim_now_ns += 1 + choose(3000) * UINT64_C(1000);
+	if (from + len > side->sent)
+		side->sent = from + len;
+	/* TCP pushes where a write of the application ends. */
+	if (len && from + len == side->made)
+		flags |= SIM_PSH;
+	memset(side->arrived + from, 1, len);
+	sim_packet(sk, dir, from, side->bytes + from, (uint32_t)len, flags);
+	while (side->done < side->made && side->arrived[side->done])
+		side->done++;
+	if (chance(90))
+		pump();
+}
+
+/* Decisions are made one a statement: the order of arguments is the compiler's. */
+static uint32_t push(unsigned int percent)
+{
+	return chance(percent) ? SIM_PSH : 0;
+}
+
+static size_t segment_len(size_t left)
+{
+	static const unsigned int sizes[] = {1, 8, 60, 500, 1448, 20000};
+	size_t n = input_left ? 1 + choose(sizes[choose(6)]) : left;
+
+	return n < left ? n : left;
+}
+
+static void in_step(void)
+{
+	size_t len, from;
+
+	if (held_count && chance(30)) {
+		unsigned int i = choose(held_count);
+
+		from = held[i].from;
+		len = held[i].len;
+		held[i] = held[--held_count];
+		packet(DIR_IN, from, len, SIM_PSH);
+	} else if (in_side->done < in_side->sent && chance(30)) {
+		/* Sent again, perhaps with news behind it. */
+		packet(DIR_IN, in_side->done, segment_len(in_side->made - in_side->done), SIM_PSH);
+	} else if (in_side->sent && chance(3)) {
+		from = choose((unsigned int)in_side->done + 1);
+		packet(DIR_IN, from, segment_len(in_side->sent - from), 0);
+	} else if (in_side->sent < in_side->made) {
+		from = in_side->sent;
+		len = segment_len(in_side->made - from);
+		if (chance(15)) {
+			in_side->sent += len;
+			if (held_count < HELD_MAX && chance(70)) {
+				held[held_count].from = from;
+				held[held_count++].len = len;
+			}
+		} else {
+			packet(DIR_IN, from, len, push(80));
+		}
+	}
+}
+
+static void out_step(void)
+{
+	size_t from = out_side->sent, len;
+
+	if (from && chance(3)) {
+		from = choose((unsigned int)from);
+		packet(DIR_OUT, from, segment_len(out_side->sent - from), 0);
+	} else if (from < out_side->made) {
+		len = segment_len(out_side->made - from);
+		packet(DIR_OUT, from, len, push(80));
+	}
+}
+
+static bool all_arrived(void)
+{
+	return req.done == req.made && resp.done == resp.made;
+}
+
+/* Everything that was written gets through. */
+static void settle(void)
+{
+	for (int i = 0; i < 100000 && !(all_arrived() && answered == made); i++) {
+		if (in_side->done < in_side->made)
+			packet(DIR_IN, in_side->done, segment_len(in_side->made - in_side->done),
+			       SIM_PSH);
+		if (out_side->sent < out_side->made)
+			out_step();
+		if (answered < made && req.done >= requests[answered].end)
+			make_response();
+	}
+}
+
+static void trouble(void)
+{
+	switch (choose(12)) {
+	case 0:
+		sim_lose = 1 + choose(3);
+		exact = false;
+		break;
+	case 1: {
+		/* No memory for a moment. */
+		uint64_t limit = p.mon.pool.limit;
+
+		exact = false;
+		pump();
+		pool_destroy(&p.mon.pool);
+		p.mon.pool.limit = p.mon.pool.held;
+		in_step();
+		out_step();
+		pump();
+		p.mon.pool.limit = limit;
+		break;
+	}
+	default:
+		sim_sweep(sk);
+		pump();
+	}
+}
+
+/* Requests whose answers the client has not got yet. */
+static unsigned int outstanding(void)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < made; i++)
+		n += !requests[i].answered || resp.done < requests[i].response_end;
+	return n;
+}
+
+static void converse(unsigned int depth, bool troubled)
+{
+	unsigned int total = 1 + choose(REQUESTS_MAX - 1);
+
+	for (unsigned int step = 0; step < 400 && input_left; step++) {
+		if (made < total && outstanding() < depth && !quiet && chance(50))
+			make_request();
+		if (answered < made && req.done >= requests[answered].end && chance(60))
+			make_response();
+		if (chance(50))
+			in_step();
+		else
+			out_step();
+		if (troubled && chance(10))
+			trouble();
+	}
+}
+
+static void finish(void)
+{
+	unsigned int how = choose(4);
+
+	if (how < 3) {
+		settle();
+		sim_sweep(sk); /* what the rate limit held back */
+		pump();
+		if (exact && !quiet)
+			CHECK(reported == answered);
+	}
+	if (how == 3) {
+		int dir = (int)choose(2);
+		struct side *side = dir == DIR_IN ? in_side : out_side;
+
+		packet(dir, dir == DIR_IN ? side->done : side->sent, 0, SIM_RST);
+	} else {
+		int dir = (int)choose(2);
+
+		for (int i = 0; i < 2; i++, dir = !dir)
+			packet(dir, dir == DIR_IN ? in_side->done : out_side->sent, 0, SIM_FIN);
+		sim_close(sk);
+	}
+	pump();
+	/* Seconds are enough, unless the record of the end was lost, too. */
+	sim_now_ns += exact ? 10 * NSEC_PER_SEC : 10000 * NSEC_PER_SEC;
+	flows_expire(&p.mon, sim_now_ns);
+	flows_expire(&p.mon, sim_now_ns + 10000 * NSEC_PER_SEC * !exact);
+	pump();
+	CHECK(!p.mon.stats.outstanding);
+	CHECK(!p.mon.stats.connections_open);
+	if (exact && how < 3)
+		CHECK(reported == made && p.mon.stats.exchanges_seen == made &&
+		      p.mon.stats.delivered == made);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	struct sim_opts so = {.target = 1, .capture = 4096};
+	struct appmon_opts opts = {.capture_bytes = 4096};
+	unsigned int depth;
+	uint32_t in_seq, out_seq;
+	bool client, late, troubled;
+
+	input = data;
+	input_left = len;
+	memset(requests, 0, sizeof(requests));
+	memset(&req, 0, sizeof(req));
+	memset(&resp, 0, sizeof(resp));
+	made = answered = reported = held_count = 0;
+	quiet = false;
+	client = chance(30);
+	in_side = client ? &resp : &req;
+	out_side = client ? &req : &resp;
+	depth = chance(50) ? 1 : 1 + choose(4);
+	late = chance(20);
+	troubled = chance(50);
+	exact = depth == 1;
+
+	pipeline_init(&p, &opts);
+	sim_start(&so);
+	in_seq = 0u - choose(5000);
+	out_seq = 0u - choose(5000);
+	sk = sim_connect(client, in_seq, out_seq);
+	if (late) {
+		/* Attached in the middle: with pipelining only where nothing is under way, else the
+		 * first pair would be a guess. */
+		sim_detached = true;
+		make_request();
+		for (unsigned int i = choose(20); i; i--) {
+			in_step();
+			if (answered < made && req.done >= requests[answered].end)
+				make_response();
+			out_step();
+		}
+		if (depth > 1)
+			settle();
+		sim_detached = false;
+		exact = false;
+	}
+	converse(depth, troubled);
+	finish();
+	sim_forget(sk);
+	sim_stop();
+	pipeline_free(&p);
+	return 0;
+}
+
+#ifdef FUZZ_STANDALONE
+#define RUNS 20000
+
+static uint64_t random_next(uint64_t *state)
+{
+	/* xorshift64* */
+	*state ^= *state >> 12;
+	*state ^= *state << 25;
+	*state ^= *state >> 27;
+	return *state * UINT64_C(2685821657736338717);
+}
+
+static void run_random(void)
+{
+	static uint8_t data[4096];
+
+	for (unsigned int run = 1; run <= RUNS; run++) {
+		uint64_t state = run * UINT64_C(0x9e3779b97f4a7c15);
+		size_t len = 64 + random_next(&state) % (sizeof(data) - 64);
+
+		for (size_t i = 0; i < len; i++)
+			data[i] = (uint8_t)(random_next(&state) >> 56);
+		LLVMFuzzerTestOneInput(data, len);
+	}
+	printf("%u conversations\n", RUNS);
+}
+
+int main(int argc, char **argv)
+{
+	static uint8_t data[1 << 20];
+
+	if (argc == 1)
+		run_random();
+	for (int i = 1; i < argc; i++) {
+		FILE *file = fopen(argv[i], "rb");
+		size_t len;
+
+		if (!file) {
+			perror(argv[i]);
+			return 1;
+		}
+		len = fread(data, 1, sizeof(data), file);
+		fclose(file);
+		LLVMFuzzerTestOneInput(data, len);
+	}
+	return 0;
+}
+#endif

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * libFuzzer target for record.c and all behind it: arbitrary bytes as ring records, in a row. The
+ * input is a list of (16-bit length, bytes); every second byte string is laid over a valid record,
+ * so that the pipeline sees odd but well-formed ones as well. With -DFUZZ_STANDALONE it has a
+ * main() that runs the files named on the command line.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pipeline.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+#define CHECK(expr)                                                                                \
+	do {                                                                                       \
+		if (!(expr)) {                                                                     \
+			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #expr);                 \
+			abort();                                                                   \
+		}                                                                                  \
+	} while (0)
+
+static uint64_t clock_ns;
+
+static void check_str(const struct appmon_str *str)
+{
+	CHECK(str->data && str->data[str->len] == '\0' && str->truncated <= 1);
+}
+
+static void check_event(const struct appmon_event *ev)
+{
+	const struct appmon_str *strings[] = {
+		&ev->comm, &ev->target_name, &ev->method_name, &ev->request_target,
+		&ev->path, &ev->query,	     &ev->authority,   &ev->reason};
+
+	CHECK(ev->size == sizeof(*ev));
+	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
+		check_str(strings[i]);
+	CHECK(!ev->headers == !ev->header_count);
+	for (uint32_t i = 0; i < ev->header_count; i++) {
+		check_str(&ev->headers[i].name);
+		check_str(&ev->headers[i].value);
+		CHECK(ev->headers[i].response <= 1 && ev->headers[i].name.len);
+	}
+	CHECK(ev->end <= APPMON_END_UPGRADED && ev->role <= APPMON_ROLE_CLIENT);
+	CHECK(ev->local.family == 4 || ev->local.family == 6);
+	CHECK(!ev->status == !!(ev->flags & APPMON_EVF_NO_RESPONSE));
+	CHECK(ev->status_class == ev->status / 100);
+}
+
+static void check_pipeline(struct pipeline *p)
+{
+	const struct appmon_event *ev;
+
+	while ((ev = pipeline_event(p)))
+		check_event(ev);
+	CHECK(pipeline_adds_up(p));
+	CHECK(p->mon.pool.held <= p->mon.pool.limit);
+}
+
+/* Exactly as large as its content, so that AddressSanitizer sees any over-read. */
+static void feed(struct pipeline *p, const uint8_t *data, size_t len)
+{
+	uint8_t *copy = malloc(len ? len : 1);
+
+	CHECK(copy);
+	memcpy(copy, data, len);
+	pipeline_record(p, copy, len);
+	free(copy);
+	check_pipeline(p);
+}
+
+/*
+ * A valid record of one of four connections. The first bytes choose what is unusual about it, the
+ * rest is captured.
+ */
+static void feed_shaped(struct pipeline *p, const uint8_t *data, size_t len)
+{
+	uint8_t buf[sizeof(struct rec_data) + 1024] = {0};
+	struct rec_data *rec = (struct rec_data *)(void *)buf;
+	uint8_t knob[16] = {0};
+
+	memcpy(knob, data, len < sizeof(knob) ? len : sizeof(knob));
+	data += len < sizeof(knob) ? len : sizeof(knob);
+	len -= len < sizeof(knob) ? len : sizeof(knob);
+	if (len > 1024)
+		len = 1024;
+	clock_ns += (uint64_t)knob[0] << 22;
+	rec->hdr = (struct rec_hdr){REC_VERSION, knob[1] & 1 ? REC_PROGRESS : REC_DATA,
+				    (uint32_t)(sizeof(*rec) + len)};
+	rec->conn.cookie = 1 + (knob[1] >> 6);
+	rec->conn.slot = knob[1] >> 1 & 3;
+	rec->conn.target = rec->conn.slot + 1u + (knob[1] >> 3 & knob[1] >> 4 & knob[1] >> 5 & 1);
+	rec->conn.family = knob[1] & 16 ? 6 : 4;
+	rec->conn.local_port = 80;
+	rec->conn.remote_port = (uint16_t)(40000 + rec->conn.cookie);
+	rec->seg.ts_ns = clock_ns;
+	rec->seg.other_ts_ns = clock_ns - ((uint64_t)knob[2] << 20);
+	rec->seg.flags = knob[3] | (uint32_t)knob[4] << 8;
+	rec->seg.seq = (uint32_t)(int8_t)knob[5] * (knob[6] & 1 ? 1u : 100u);
+	rec->seg.start = rec->seg.seq - (knob[6] >> 1 & 3) * 10u;
+	rec->seg.other_next = (uint32_t)(int8_t)knob[7] * (knob[6] & 8 ? 1u : 100u);
+	rec->seg.len = (uint32_t)len + knob[8];
+	if (knob[6] & 16)
+		rec->seg.len <<= 20;
+	rec->seg.lost = knob[9] >> 6;
+	rec->seg.retrans = knob[10] & 7;
+	rec->seg.dup = knob[10] >> 5;
+	memcpy(rec->seg.tail, knob + 8, 8);
+	if (knob[1] & 1) {
+		feed(p, buf, sizeof(struct rec_progress));
+		return;
+	}
+	rec->captured = (uint32_t)len;
+	if (len)
+		memcpy(rec->bytes, data, len);
+	feed(p, buf, sizeof(*rec) + len);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	struct pipeline p;
+	struct appmon_opts opts = {
+		.memory_limit = 65536, .capture_bytes = 512, .exchange_timeout_ms = 5000};
+
+	if (len && data[0] & 1)
+		opts.flags = APPMON_OPEN_DROP_QUERY;
+	if (len && data[0] & 2)
+		opts.memory_limit = 1 << 20;
+	clock_ns = 1000000000;
+	pipeline_init(&p, &opts);
+	for (int i = 0; len > 2; i++) {
+		size_t n = data[0] | (size_t)(data[1] & 3) << 8;
+		bool expire = data[1] & 4;
+
+		data += 2;
+		len -= 2;
+		if (n > len)
+			n = len;
+		if (i & 1)
+			feed(&p, data, n);
+		else
+			feed_shaped(&p, data, n);
+		if (expire) {
+			flows_expire(&p.mon, clock_ns);
+			check_pipeline(&p);
+		}
+		data += n;
+		len -= n;
+	}
+	flows_drop_target(&p.mon, &p.target[1]);
+	p.mon.target[1] = NULL;
+	check_pipeline(&p);
+	flows_expire(&p.mon, UINT64_MAX);
+	check_pipeline(&p);
+	CHECK(!p.mon.stats.outstanding);
+	pipeline_free(&p);
+	return 0;
+}
+
+#ifdef FUZZ_STANDALONE
+int main(int argc, char **argv)
+{
+	static uint8_t data[1 << 20];
+
+	for (int i = 1; i < argc; i++) {
+		FILE *file = fopen(argv[i], "rb");
+		size_t len;
+
+		if (!file) {
+			perror(argv[i]);
+			return 1;
+		}
+		len = fread(data, 1, sizeof(data), file);
+		fclose(file);
+		LLVMFuzzerTestOneInput(data, len);
+	}
+	return 0;
+}
+#endif

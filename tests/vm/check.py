@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Looks at what one virtual machine brought back: check.py DIRECTORY. Exit status 1: a failure."""
+import json
+import os
+import re
+import sys
+
+REQUESTS = 20  # as in end-to-end
+SKIPPED = 77
+
+
+def read(directory, name):
+    path = os.path.join(directory, name)
+    return open(path, errors="replace").read() if os.path.exists(path) else ""
+
+
+def check_load(out):
+    print(out, end="")
+
+
+def check_capabilities(out):
+    capabilities = json.loads(out)["capabilities"]
+    print("capabilities: " + ", ".join(k for k, v in capabilities.items() if v))
+    assert capabilities["capture"], capabilities
+
+
+def check_end_to_end(out):
+    *events, last = [json.loads(line) for line in out.splitlines()]
+    assert len(events) == REQUESTS, f"{len(events)} events for {REQUESTS} requests"
+    for n, event in enumerate(events, 1):
+        expected = {
+            "protocol": "http1", "role": "server", "method": "GET",
+            "target": f"/index.html?n={n}", "path": "/index.html", "query": f"n={n}",
+            "authority": "127.0.0.1:8080", "status": 200, "end": "complete",
+            "app": "web", "local": "127.0.0.1:8080",
+            "request_body_bytes": 0, "response_body_bytes": len("it works\n"),
+            "response_content_length": len("it works\n"),
+        }
+        wrong = {k: event.get(k) for k, v in expected.items() if event.get(k) != v}
+        assert not wrong, f"event {n}: {wrong}"
+        times = [event[k] for k in ("request_start_ns", "request_end_ns", "response_start_ns",
+                                    "response_end_ns")]
+        assert 0 < times[0] and times == sorted(times), f"event {n}: {times}"
+    assert len({event["connection_id"] for event in events}) == REQUESTS
+    stats = last["summary"]["stats"]
+    assert stats["delivered"] == REQUESTS, stats
+    assert not any(stats["dropped"].values()), stats
+
+
+def counts(directory, name, check):
+    """(passed, failed, skipped) of one step."""
+    rc, out, err = (read(directory, name + suffix) for suffix in (".rc", ".out", ".err"))
+    if not rc:
+        return 0, 0, 1
+    summary = re.search(r"Checks: (\d+), Failures: (\d+), Errors: (\d+)", out)
+    if int(rc) == SKIPPED:
+        return 0, 0, 1
+    if summary:
+        total, failures, errors = map(int, summary.groups())
+        result = total - failures - errors, failures + errors, 0
+    else:
+        result = (1, 0, 0) if int(rc) == 0 else (0, 1, 0)
+    try:
+        if int(rc) == 0 and check:
+            check(out)
+    except (AssertionError, KeyError, ValueError) as problem:
+        print(f"{name}: {type(problem).__name__}: {problem}")
+        result = 0, 1, 0
+    if result[1] or int(rc):
+        print(f"{name}: FAILED, exit status {int(rc)}; all of it: {directory}/{name}.out and .err")
+        print("\n".join((out + err).splitlines()[-40:]))
+        result = result[0], max(result[1], 1), 0
+    return result
+
+
+def main(directory):
+    steps = {"load": check_load, "capabilities": check_capabilities,
+             "end-to-end": check_end_to_end, "api": None}
+    passed, failed, skipped = map(sum, zip(*(counts(directory, *s) for s in steps.items())))
+    kernel = read(directory, "kernel").strip() or "?"
+    print(f"kernel {kernel}: {passed} passed, {failed} failed, {skipped} skipped")
+    return 1 if failed else 0
+
+
+sys.exit(main(sys.argv[1]))
