@@ -163,6 +163,8 @@ static __always_inline void window_full(struct __sk_buff *skb, struct socket *sk
 		look = peek_strict(skb, &e->s, wanted) ? wanted : LOOK_NO;
 	if (look)
 		message_began(sk, e->dir, look);
+	if (look == LOOK_REQUEST && !(e->flags & REC_FLIP))
+		sk->wide = WIDE_REQUESTS; /* so that the reader knows of pipelining */
 	count_lost(sk, look == LOOK_REQUEST);
 }
 
@@ -187,7 +189,7 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 		e->look = start && self->window == WINDOW_NEW && !sk->wide ? look_of(sk, e->dir)
 									   : LOOK_NO;
 	} else {
-		if (sk->speaks == SPEAKS_HTTP || !sk->fresh)
+		if (sk->speaks == SPEAKS_HTTP || !sk->fresh || self->hole)
 			start = peek_strict(skb, &e->s, look_of(sk, e->dir));
 		if (!start) {
 			e->seq = e->s.seq;

@@ -18,7 +18,10 @@ static struct appmon_str put(char **at, const char *data, size_t len)
 
 static struct appmon_str put_span(char **at, const struct head *head, struct http1_span span)
 {
-	return put(at, head->bytes + span.off, span.len);
+	struct appmon_str str = put(at, head->bytes + span.off, span.len);
+
+	str.truncated = head->h.truncated && span.off + span.len == head->h.head_len;
+	return str;
 }
 
 static void put_fields(struct appmon *mon, char **at, const struct head *head, uint32_t response)
@@ -33,8 +36,6 @@ static void put_fields(struct appmon *mon, char **at, const struct head *head, u
 		*out = (struct appmon_header){.response = response};
 		out->name = put(at, name, mon->keep.len[f->keep]);
 		out->value = put_span(at, head, f->value);
-		out->value.truncated =
-			head->h.truncated && f->value.off + f->value.len == head->h.head_len;
 	}
 }
 

@@ -337,8 +337,12 @@ static void stream_data(struct appmon *mon, struct conn *c, int dir, const char 
 		if (comes_early(s, pos))
 			http1_flow_gap(mon, c, dir);
 	}
-	if (seg->lost != s->lost && (seg->flags & (REC_START | REC_FLIP | REC_OLD)) == REC_START)
-		http1_flow_missed(mon, c, dir);
+	/* Another request stands before it in the stream and has not been answered. */
+	if ((seg->lost != s->lost || !s->begun) &&
+	    (seg->flags & (REC_START | REC_FLIP | REC_OLD)) == REC_START &&
+	    c->request_dir != 1 + !dir)
+		http1_flow_missed(mon, c);
+	s->begun = 1;
 	s->lost = seg->lost;
 	http1_flow_data(mon, c, dir, pos, bytes, captured, seg->len, seg);
 	pieces_drain(mon, c, dir);
@@ -402,6 +406,9 @@ static void flow_segment(struct appmon *mon, struct conn *c, const char *bytes, 
 	conn_follow(c, seg);
 	if (seg->flags & REC_WIDE)
 		c->pipelined = 1;
+	if (c->pipelined && seg->lost != c->lost)
+		http1_flow_missed(mon, c);
+	c->lost = seg->lost;
 	/* First what had happened before this segment. */
 	stream_saw(other, seg->other_next, seg->other_ts_ns);
 	http1_flow_progress(mon, c, !dir, seg);
@@ -457,14 +464,19 @@ static void conn_moves(struct appmon *mon, struct conn *c, struct target *to)
 	to->stats.connections_open++;
 }
 
+static bool begins_request(const struct record *rec)
+{
+	return (rec->seg.flags & REC_START) &&
+	       http1_look(HTTP1_REQUEST, rec->bytes, rec->captured) == HTTP1_LOOK_YES;
+}
+
 void flow_record(struct appmon *mon, const struct record *rec)
 {
 	struct target *target = target_of(mon, &rec->conn);
 	struct conn *c;
 
 	if (!target) {
-		if ((rec->seg.flags & REC_START) &&
-		    http1_look(HTTP1_REQUEST, rec->bytes, rec->captured) == HTTP1_LOOK_YES) {
+		if (begins_request(rec)) {
 			mon->stats.exchanges_seen++;
 			mon->stats.dropped[APPMON_DROP_DETACHED]++;
 		}
@@ -482,7 +494,7 @@ void flow_record(struct appmon *mon, const struct record *rec)
 			return;
 		c = conn_meet(mon, rec);
 		if (!c) {
-			if (rec->seg.flags & REC_START) {
+			if (begins_request(rec)) {
 				STAT_ADD(mon, target, exchanges_seen, 1);
 				STAT_ADD(mon, target, dropped[APPMON_DROP_MEMORY], 1);
 			}

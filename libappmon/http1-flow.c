@@ -546,12 +546,11 @@ void http1_flow_gap(struct appmon *mon, struct conn *c, int dir)
 		pairing_lost(mon, c);
 }
 
-void http1_flow_missed(struct appmon *mon, struct conn *c, int dir)
+void http1_flow_missed(struct appmon *mon, struct conn *c)
 {
-	if (c->request_dir && dir != request_dir(c))
-		return;
 	c->pipelined = 1;
-	pairing_lost(mon, c);
+	if (!c->broken)
+		pairing_lost(mon, c);
 }
 
 /* ---- bodies ----------------------------------------------------------------------- */
@@ -653,6 +652,7 @@ void http1_flow_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos, 
 		switch (s->state) {
 		case STREAM_SYNC:
 			if (!(seg->flags & REC_START) || (int64_t)(pos - s->pos) < 0 ||
+			    (!(seg->flags & REC_FLIP) && !c->pipelined) ||
 			    http1_look(kind_of(c, dir, bytes, captured), bytes, captured) ==
 				    HTTP1_LOOK_NO)
 				return;

@@ -195,8 +195,9 @@ struct stream {
 	struct http1_chunks chunks;
 	struct piece *pieces; /* by pos */
 	uint32_t piece_count;
+	uint8_t begun;	      /* data has come */
 	uint8_t open_chunked; /* OPEN: a last chunk would end it */
-	uint8_t pad[3];
+	uint8_t pad[2];
 };
 
 /* A head as kept with its exchange: fields used only, then the bytes. */
@@ -230,6 +231,7 @@ struct conn {
 	uint64_t active_ns;
 	uint64_t ordinal;
 	uint32_t srtt_us, retrans, dup;
+	uint32_t lost;	     /* rec_seg.lost of the last record */
 	uint8_t request_dir; /* 1 + DIR_*; 0: unknown */
 	uint8_t fresh;
 	uint8_t pipelined; /* ever */
@@ -302,8 +304,8 @@ void http1_flow_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos, 
 void http1_flow_progress(struct appmon *mon, struct conn *c, int dir, const struct rec_seg *seg);
 /* A request or response head begins in the other direction: what is open here has ended. */
 void http1_flow_turn(struct appmon *mon, struct conn *c, int dir);
-/* A request begins here, not after an answer, and records before it were lost. */
-void http1_flow_missed(struct appmon *mon, struct conn *c, int dir);
+/* Requests were missed that have no answer yet: which response answers which is lost. */
+void http1_flow_missed(struct appmon *mon, struct conn *c);
 /* Bytes that were waited for will not come. */
 void http1_flow_gap(struct appmon *mon, struct conn *c, int dir);
 /* Ends every exchange of the connection; flags are added to their events. */

@@ -437,7 +437,7 @@ START_TEST(pipelined_beyond_capture)
 	for (int i = 0; i < 100; i++)
 		out(ANSWER(200, 0));
 	while ((ev = pipeline_event(&p))) {
-		char path[16];
+		char path[32];
 
 		/* Whatever is reported is reported right. */
 		snprintf(path, sizeof(path), "/many/%03d", (int)ev->ordinal - 1);
