@@ -49,30 +49,27 @@ static __always_inline bool peek_strict(struct __sk_buff *skb, const struct segm
 	return look_strict(b) & wanted;
 }
 
+#ifdef __bpf__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL /* the tests compile this for the host */
+#endif
+
 /* Captures total bytes from e->seq on, in as many records as it takes. */
 static __always_inline int emit_all(struct __sk_buff *skb, struct socket *sk, struct emission *e,
 				    __u32 total)
 {
 	int ret = EMIT_OPEN;
 
+	e->total = total;
+	/* Unrolled: before 6.2 a loop must not end with a call ("back-edge"). */
+	UNROLL
 	for (int i = 0; i < CAPTURE_MAX / REC_BYTES_MAX; i++) {
-		if (sk->wide)
-			total = e->len;
-		if (!total)
+		if (!e->total)
 			break;
-		e->captured = total < REC_BYTES_MAX ? total : REC_BYTES_MAX;
-		total -= e->captured;
-		if (total)
-			e->flags |= REC_PART;
-		else
-			e->flags &= ~REC_PART;
 		ret = emit_data(skb, sk, e);
 		if (ret == EMIT_FULL || ret == EMIT_NO_HEAD)
 			break;
-		e->seq += e->captured;
-		e->len -= e->captured;
-		e->flags &= ~(REC_FLIP | REC_START);
-		e->part++;
 	}
 	return ret;
 }

@@ -42,14 +42,16 @@ static __always_inline __u64 submit_flags(void)
 /* What emit_data() is to write; on the stack because BPF functions take five arguments. */
 struct emission {
 	struct segment s;
-	__u32 seq; /* of the first byte to capture */
-	__u32 len; /* bytes from there to the end of the segment */
-	__u32 captured;
-	__u32 flags; /* REC_* */
+	__u32 seq;	/* of the first byte to capture */
+	__u32 len;	/* bytes from there to the end of the segment */
+	__u32 total;	/* bytes to capture, in as many records as it takes */
+	__u32 captured; /* of the present record */
+	__u32 flags;	/* REC_* */
 	__u32 dir;
 	__u32 look;  /* in: required look of the first bytes, LOOK_NO: any; out: what they are */
 	__u32 start; /* a message may begin here */
 	__u32 part;  /* number among the records that one segment takes */
+	__u32 pad;
 	__u64 ts_ns;
 };
 
@@ -186,11 +188,8 @@ static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, 
 	return ret;
 }
 
-/* Not static: verified once, for any arguments. */
-__noinline int emit_data(struct __sk_buff *skb, struct socket *sk, struct emission *e)
+static __always_inline int emit_any(struct __sk_buff *skb, struct socket *sk, struct emission *e)
 {
-	if (!sk || !e) /* never: asked for by the verifier */
-		return EMIT_FULL;
 	if (e->captured <= REC_BYTES_0)
 		return emit_sized(skb, sk, e, REC_BYTES_0);
 	if (e->captured <= REC_BYTES_1)
@@ -200,6 +199,36 @@ __noinline int emit_data(struct __sk_buff *skb, struct socket *sk, struct emissi
 	if (e->captured <= REC_BYTES_3)
 		return emit_sized(skb, sk, e, REC_BYTES_3);
 	return emit_sized(skb, sk, e, REC_BYTES_4);
+}
+
+/*
+ * The next record of e->total bytes. Not static: verified once, for any arguments. The caller's
+ * loop has no branches of its own that old verifiers would follow in each round.
+ */
+__noinline int emit_data(struct __sk_buff *skb, struct socket *sk, struct emission *e)
+{
+	int ret;
+
+	if (!sk || !e) /* never: asked for by the verifier */
+		return EMIT_FULL;
+	if (sk->wide)
+		e->total = e->len;
+	e->captured = e->total < REC_BYTES_MAX ? e->total : REC_BYTES_MAX;
+	e->total -= e->captured;
+	if (e->total)
+		e->flags |= REC_PART;
+	else
+		e->flags &= ~REC_PART;
+	ret = emit_any(skb, sk, e);
+	if (ret == EMIT_FULL || ret == EMIT_NO_HEAD)
+		return ret;
+	e->seq += e->captured;
+	e->len -= e->captured;
+	e->flags &= ~(REC_FLIP | REC_START);
+	e->part++;
+	if (sk->wide)
+		e->total = e->len;
+	return ret;
 }
 
 static __always_inline void emit_progress(struct __sk_buff *skb, struct socket *sk,

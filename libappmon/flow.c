@@ -134,6 +134,8 @@ static struct conn *conn_new(struct appmon *mon, const struct record *rec)
 	memset(c, 0, sizeof(*c));
 	c->id = rec->conn;
 	c->fresh = !!(rec->seg.flags & REC_FRESH);
+	/* Followed from its first byte, and yet there were others: they are counted already. */
+	c->gapped = c->fresh && rec->seg.other_ts_ns;
 	c->retrans = rec->seg.retrans;
 	c->dup = rec->seg.dup;
 	list_init(&c->exchanges);

@@ -294,15 +294,21 @@ static void request_head(struct appmon *mon, struct conn *c, int dir, const stru
  */
 static void resync_response(struct appmon *mon, struct conn *c, uint64_t pos)
 {
-	struct exchange *ex;
+	struct exchange *ex = exchange_awaiting(c);
 
+	if (ex && pos == ex->floor)
+		return; /* met in the middle, and nothing is missing between the two */
 	c->gapped = 1;
+	if (c->pipelined) {
+		if (!c->broken)
+			pairing_lost(mon, c);
+		return;
+	}
 	while ((ex = exchange_at(c, c->exchanges.next)) &&
-	       (c->pipelined || ex->response_done || (int64_t)(pos - ex->floor) > 0)) {
+	       (ex->response_done || (int64_t)(pos - ex->floor) > 0))
 		exchange_finish(mon, c, ex,
 				ex->response_done ? APPMON_END_COMPLETE : APPMON_END_GAP,
 				ex->response_done ? 0 : APPMON_EVF_GAP);
-	}
 }
 
 static void response_head(struct appmon *mon, struct conn *c, int dir, const struct http1_head *h,
@@ -393,7 +399,7 @@ static void head_bad(struct appmon *mon, struct conn *c, int dir, enum http1_kin
 		c->gapped = 1;
 		/* The rest of an unframed response, or no HTTP: nothing can be paired for sure. */
 		if (c->pipelined)
-			http1_flow_end(mon, c, APPMON_END_GAP, APPMON_EVF_GAP);
+			pairing_lost(mon, c);
 		return;
 	}
 	if (c->broken)
@@ -656,9 +662,9 @@ void http1_flow_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos, 
 			    http1_look(kind_of(c, dir, bytes, captured), bytes, captured) ==
 				    HTTP1_LOOK_NO)
 				return;
-			next_head(s, pos);
 			if (c->request_dir && dir != request_dir(c))
 				resync_response(mon, c, pos);
+			next_head(s, pos);
 			break;
 		case STREAM_HEAD:
 			if ((int64_t)(end - due) <= 0)

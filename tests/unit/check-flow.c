@@ -422,6 +422,32 @@ START_TEST(pipelined_split_anywhere)
 }
 END_TEST
 
+/* One to three requests ahead of the answers, for as long as the client likes. */
+START_TEST(pipelined_for_long)
+{
+	for (unsigned int ahead = 1; ahead < 4; ahead++) {
+		server();
+		for (unsigned int i = 0; i < 50 + ahead; i++) {
+			char text[80], path[16];
+
+			snprintf(text, sizeof(text), "GET /%u HTTP/1.1\r\n\r\n", i);
+			in(text);
+			if (i < ahead)
+				continue;
+			snprintf(text, sizeof(text), "HTTP/1.1 %u X\r\nContent-Length: 2\r\n\r\nok",
+				 400 + i - ahead);
+			out(text);
+			snprintf(path, sizeof(path), "/%u", i - ahead);
+			complete(path, 400 + i - ahead);
+		}
+		nothing();
+		rst(DIR_IN);
+		while (pipeline_event(&p))
+			;
+	}
+}
+END_TEST
+
 /* More requests at once than the capture limit holds. */
 START_TEST(pipelined_beyond_capture)
 {
@@ -1120,7 +1146,7 @@ static void paired(void)
 		if (!ev->status || !ev->method)
 			continue;
 		ck_assert_int_eq(sscanf(ev->path.data, "/%u", &n), 1);
-		ck_assert_uint_eq(ev->status, 200 + n);
+		ck_assert_uint_eq(ev->status, 400 + n);
 	}
 }
 
@@ -1132,7 +1158,7 @@ static void numbered(int dir, unsigned int n)
 		snprintf(text, sizeof(text), "GET /%u HTTP/1.1\r\n\r\n", n);
 	else
 		snprintf(text, sizeof(text), "HTTP/1.1 %u X\r\nContent-Length: 2\r\n\r\nok",
-			 200 + n);
+			 400 + n);
 	at(dir, next_pos[dir], text, strlen(text), SIM_PSH);
 }
 
@@ -1140,13 +1166,13 @@ START_TEST(request_lost)
 {
 	numbered(DIR_IN, 1);
 	numbered(DIR_OUT, 1);
-	complete("/1", 201);
+	complete("/1", 401);
 	sim_lose = 1;
 	numbered(DIR_IN, 2);
 	numbered(DIR_OUT, 2);
 	numbered(DIR_IN, 3);
 	numbered(DIR_OUT, 3);
-	complete("/3", 203);
+	complete("/3", 403);
 	nothing();
 }
 END_TEST
@@ -1160,7 +1186,7 @@ START_TEST(response_lost)
 	numbered(DIR_OUT, 2);
 	ended("/1", 0, APPMON_END_GAP);
 	flagged(APPMON_EVF_GAP | APPMON_EVF_NO_RESPONSE, 0);
-	complete("/2", 202);
+	complete("/2", 402);
 	nothing();
 	counts(2, 2);
 }
@@ -1290,6 +1316,27 @@ START_TEST(attached_inside_request)
 }
 END_TEST
 
+/* Nothing is under way: a pipelining client is understood from the first request on. */
+START_TEST(attached_idle_then_pipelined)
+{
+	sim_detached = true;
+	numbered(DIR_IN, 1);
+	numbered(DIR_OUT, 1);
+	sim_detached = false;
+	numbered(DIR_IN, 2);
+	numbered(DIR_IN, 3);
+	numbered(DIR_OUT, 2);
+	numbered(DIR_IN, 4);
+	numbered(DIR_OUT, 3);
+	numbered(DIR_OUT, 4);
+	paired();
+	numbered(DIR_IN, 5);
+	numbered(DIR_OUT, 5);
+	fin(DIR_OUT);
+	paired();
+}
+END_TEST
+
 /*
  * The response under way belongs to a request that was not seen. Nothing on the wire says so, the
  * first pair is a guess; after it the connection is right.
@@ -1306,7 +1353,7 @@ START_TEST(attached_while_pipelining)
 		;
 	numbered(DIR_IN, 3);
 	numbered(DIR_OUT, 3);
-	complete("/3", 203);
+	complete("/3", 403);
 	nothing();
 }
 END_TEST
@@ -1690,7 +1737,7 @@ START_TEST(memory_and_pairing)
 			server();
 			numbered(DIR_IN, 50);
 			numbered(DIR_OUT, 50);
-			complete("/50", 250);
+			complete("/50", 450);
 			for (unsigned int i = 0; i < 4 + ahead; i++) {
 				uint64_t limit = p.mon.pool.limit;
 
@@ -1777,6 +1824,7 @@ int main(void)
 				      pipelined_one_segment,
 				      pipelined_segments,
 				      pipelined_split_anywhere,
+				      pipelined_for_long,
 				      pipelined_beyond_capture,
 				      heads_split_anywhere,
 				      heads_byte_by_byte,
@@ -1815,6 +1863,7 @@ int main(void)
 				      attached_before_response,
 				      attached_inside_response,
 				      attached_inside_request,
+				      attached_idle_then_pipelined,
 				      attached_while_pipelining,
 				      ends_in_each_phase,
 				      half_closed,

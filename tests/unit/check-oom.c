@@ -68,7 +68,7 @@ static void check_event(const struct appmon_event *ev)
 		return;
 	ck_assert_int_eq(sscanf(ev->path.data, "/%u", &n), 1);
 	status = ev->status;
-	ck_assert_uint_eq(status, 200 + n);
+	ck_assert_uint_eq(status, 400 + n);
 }
 
 /* Only the library's allocations count, not the simulated kernel's. */
@@ -121,7 +121,7 @@ static void numbered(struct talk *t, int dir, unsigned int n)
 			 (int)(n * 397 % 2500), field);
 	else
 		snprintf(text, sizeof(text), "HTTP/1.1 %u X\r\nContent-Length: 2\r\n\r\nok",
-			 200 + n);
+			 400 + n);
 	say(t, dir, text);
 }
 
@@ -144,7 +144,7 @@ static void run_script(void)
 	say(&talks[2], DIR_IN, "GET /6");
 	say(&talks[2], DIR_IN, "0 HTTP/1.1\r\nHo");
 	say(&talks[2], DIR_IN, "st: h\r\n\r\n");
-	say(&talks[2], DIR_OUT, "HTTP/1.1 26");
+	say(&talks[2], DIR_OUT, "HTTP/1.1 46");
 	say(&talks[2], DIR_OUT, "0 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
 	say(&talks[2], DIR_OUT, "2\r\nok\r\n0\r\n\r\n");
 	numbered(&talks[2], DIR_IN, 61);

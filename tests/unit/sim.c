@@ -26,6 +26,7 @@ struct bpf_iter__bpf_sk_storage_map {
 #pragma GCC diagnostic ignored "-Wsign-compare"
 #pragma GCC diagnostic ignored "-Wint-to-pointer-cast"
 #pragma GCC diagnostic ignored "-Wparentheses"
+#pragma GCC diagnostic ignored "-Wunknown-pragmas"
 #include "capture.bpf.c"
 #pragma GCC diagnostic pop
 

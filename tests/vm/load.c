@@ -29,13 +29,13 @@ static int libbpf_says(enum libbpf_print_level level, const char *format, va_lis
 static int load(const char *path, const char *name, unsigned int level)
 {
 	struct bpf_object *obj = bpf_object__open(path);
-	struct bpf_program *prog;
+	struct bpf_program *prog = NULL;
 	int err;
 
 	if (!obj)
 		return -errno;
 	log_text[0] = '\0';
-	bpf_object__for_each_program(prog, obj) {
+	while ((prog = bpf_object__next_program(obj, prog))) {
 		bool wanted = !strcmp(bpf_program__name(prog), name);
 
 		bpf_program__set_autoload(prog, wanted);
@@ -52,7 +52,7 @@ static int load(const char *path, const char *name, unsigned int level)
 int main(int argc, char **argv)
 {
 	struct bpf_object *obj;
-	struct bpf_program *prog;
+	struct bpf_program *prog = NULL;
 	int failed = 0;
 
 	if (argc != 2) {
@@ -66,7 +66,7 @@ int main(int argc, char **argv)
 		perror(argv[1]);
 		return 2;
 	}
-	bpf_object__for_each_program(prog, obj) {
+	while ((prog = bpf_object__next_program(obj, prog))) {
 		const char *name = bpf_program__name(prog), *steps;
 		int err = load(argv[1], name, LOG_STATISTICS);
 
