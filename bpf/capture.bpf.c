@@ -41,9 +41,13 @@ static __always_inline bool peek_strict(struct __sk_buff *skb, const struct segm
 					enum look wanted)
 {
 	__u8 b[8] __attribute__((aligned(4)));
+	enum look look;
 
-	if (s->len < sizeof(b)) /* too short to tell, and to matter */
-		return peek(skb, s) & wanted;
+	if (s->len < sizeof(b)) {
+		/* Too short to tell: a letter will do, the end of a chunk will not. */
+		look = peek(skb, s);
+		return look != LOOK_BLANK && (look & wanted);
+	}
 	if (bpf_skb_load_bytes(skb, s->payload, b, sizeof(b)))
 		return false;
 	return look_strict(b) & wanted;
@@ -84,7 +88,7 @@ static __always_inline void message_began(struct socket *sk, int dir, enum look 
 		else if (look == LOOK_RESPONSE)
 			sk->request_dir = 1 + !dir;
 	}
-	if (look & LOOK_RESPONSE)
+	if (look == LOOK_RESPONSE)
 		sk->confirmed = 1;
 	sk->answered = sk->request_dir != 1 + dir;
 }
@@ -282,6 +286,14 @@ static __always_inline struct socket *meet(struct __sk_buff *skb, struct bpf_soc
 	return sk;
 }
 
+/* Has TCP not got all bytes below next? If it lags behind a little that does no harm. */
+static __always_inline bool bytes_missing(struct bpf_sock *ss, int dir, __u32 next)
+{
+	struct bpf_tcp_sock *tp = dir == DIR_IN ? bpf_tcp_sock(ss) : 0;
+
+	return tp && READ_ONCE(tp->rcv_nxt) != next;
+}
+
 static __always_inline void observe(struct __sk_buff *skb, int dir)
 {
 	struct target_conf *conf;
@@ -343,7 +355,8 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 			if (self->window != WINDOW_HEAD || sk->request_dir != 1 + dir)
 				self->window = WINDOW_NEW;
 			self->burst = PROGRESS_BURST;
-			self->hole = 0;
+			if (self->hole)
+				self->hole = bytes_missing(ss, dir, self->next);
 			e.flags |= REC_FLIP;
 			if (sk->wide && sk->request_dir == 1 + dir)
 				sk->wide--;

@@ -160,7 +160,7 @@ static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, 
 			return EMIT_NO_HEAD;
 		}
 		if (!e->start)
-			look = n >= 8 ? look_strict(r->bytes) : look;
+			look = n >= 8 ? look_strict(r->bytes) : look == LOOK_BLANK ? LOOK_NO : look;
 		if (look & look_of(sk, e->dir))
 			e->flags |= REC_START;
 		e->look = look;

@@ -14,7 +14,8 @@
 #define CRLF_CRLF 0x0d0a0d0a
 #endif
 
-enum look { LOOK_NO, LOOK_REQUEST = 1, LOOK_RESPONSE = 2, LOOK_EITHER = 3 };
+/* LOOK_BLANK: an empty line, which may stand before either. */
+enum look { LOOK_NO, LOOK_REQUEST = 1, LOOK_RESPONSE = 2, LOOK_EITHER = 3, LOOK_BLANK = 7 };
 
 static __always_inline bool is_method_char(__u8 c)
 {
@@ -33,7 +34,7 @@ __noinline int look_at(__u32 first, __u32 n)
 			   LOOK_BYTE(first, 3)};
 
 	if (b[0] == '\r' || b[0] == '\n')
-		return n == 1 || b[1] == '\n' || is_method_char(b[1]) ? LOOK_EITHER : LOOK_NO;
+		return n == 1 || b[1] == '\n' || is_method_char(b[1]) ? LOOK_BLANK : LOOK_NO;
 	if (b[0] == 'H') {
 		if (n == 1)
 			return LOOK_EITHER;

@@ -329,7 +329,7 @@ static void stream_data(struct appmon *mon, struct conn *c, int dir, const char 
 	uint64_t pos = stream_pos(s, seg->seq);
 
 	/* The peer has answered what is waited for, or something newer: it was missed for good. */
-	if (s->pieces && (seg->flags & REC_FLIP) && !(seg->flags & REC_OLD))
+	if (s->pieces && !c->pipelined && (seg->flags & (REC_FLIP | REC_OLD)) == REC_FLIP)
 		pieces_flush(mon, c, dir);
 	stream_saw(s, seg->seq + seg->len, seg->ts_ns);
 	if (comes_early(s, pos)) {
@@ -415,7 +415,9 @@ static void flow_segment(struct appmon *mon, struct conn *c, const char *bytes, 
 	stream_saw(other, seg->other_next, seg->other_ts_ns);
 	http1_flow_progress(mon, c, !dir, seg);
 	if ((seg->flags & REC_START) && (seg->flags & REC_FLIP)) {
-		pieces_flush(mon, c, !dir);
+		/* The answer to what is waited for, unless another one is due before it. */
+		if (!exchange_awaiting(c))
+			pieces_flush(mon, c, !dir);
 		http1_flow_turn(mon, c, !dir);
 	}
 	if (captured) {

@@ -251,6 +251,11 @@ static void request_head(struct appmon *mon, struct conn *c, int dir, const stru
 	enum http1_framing framing = http1_request_framing(h, &length);
 
 	c->request_dir = (uint8_t)(1 + dir);
+	/* Without pipelining the answer that fitted no request was to the one that waits. */
+	if (c->answer_unmatched && !c->pipelined)
+		while ((ex = exchange_awaiting(c)))
+			exchange_finish(mon, c, ex, APPMON_END_GAP, APPMON_EVF_GAP);
+	s->head_pipelined = s->head_pipelined && (exchange_awaiting(c) || c->unqueued);
 	c->pipelined |= s->head_pipelined;
 	/* A missed request that has not been answered by now would get the answer to this one. */
 	if ((c->unqueued && s->head_pipelined) ||
@@ -386,7 +391,7 @@ static void response_head(struct appmon *mon, struct conn *c, int dir, const str
 
 /* What begins here is not a head that can be read: go on with the next that is. */
 static void head_bad(struct appmon *mon, struct conn *c, int dir, enum http1_kind kind,
-		     uint32_t reason, bool request)
+		     uint32_t reason)
 {
 	struct stream *s = &c->stream[dir];
 	struct exchange *ex;
@@ -404,8 +409,6 @@ static void head_bad(struct appmon *mon, struct conn *c, int dir, enum http1_kin
 	}
 	if (c->broken)
 		return;
-	if (!request)
-		return; /* the rest of something, its request is in the queue */
 	/* A placeholder keeps the queue aligned with the responses, a 400 most likely. */
 	ex = exchange_new(mon, c);
 	if (!ex) {
@@ -459,14 +462,6 @@ static char *head_join(struct appmon *mon, struct conn *c, int dir, const char *
 	return NULL;
 }
 
-/* Such as the CRLF that some clients send after a body (RFC 9112 section 2.2). */
-static bool only_line_ends(const char *bytes, uint32_t len)
-{
-	while (len && (bytes[len - 1] == '\r' || bytes[len - 1] == '\n'))
-		len--;
-	return !len;
-}
-
 static void head_begin(struct conn *c, int dir, const struct rec_seg *seg)
 {
 	struct stream *s = &c->stream[dir];
@@ -504,7 +499,7 @@ static void head_feed(struct appmon *mon, struct conn *c, int dir, const char *b
 	}
 	if (joined)
 		bytes = joined;
-	if (!before || only_line_ends(bytes, before))
+	if (!before)
 		head_begin(c, dir, seg);
 	final = final || (target && len >= target->capture);
 	kind = kind_of(c, dir, bytes, len);
@@ -515,12 +510,9 @@ static void head_feed(struct appmon *mon, struct conn *c, int dir, const char *b
 		return;
 	}
 	s->head_len = 0;
-	if (r == HTTP1_PARTIAL && only_line_ends(bytes, len))
-		next_head(s, s->pos + len);
-	else if (r < 0)
+	if (r < 0)
 		head_bad(mon, c, dir, kind,
-			 r == HTTP1_PARTIAL ? APPMON_DROP_TRUNCATED : APPMON_DROP_PARSE,
-			 http1_look(HTTP1_REQUEST, bytes, len) != HTTP1_LOOK_NO);
+			 r == HTTP1_PARTIAL ? APPMON_DROP_TRUNCATED : APPMON_DROP_PARSE);
 	else
 		head_done(mon, c, dir, kind, &h, bytes, seg);
 	pool_free(&mon->pool, joined);
@@ -677,6 +669,13 @@ void http1_flow_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos, 
 				s->pos = end;
 				return;
 			}
+			/* Empty lines, such as the CRLF that some clients send after a body, belong
+			 * to no message (RFC 9112 section 2.2). */
+			if (!s->head_len &&
+			    (bytes[due - pos] == '\r' || bytes[due - pos] == '\n')) {
+				s->pos++;
+				break;
+			}
 			head_feed(mon, c, dir, bytes + (due - pos), (uint32_t)(have - due),
 				  have != end, seg);
 			if (s->state == STREAM_HEAD && s->head_len)
@@ -699,7 +698,9 @@ void http1_flow_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos, 
 			break;
 		case STREAM_OPEN:
 			if ((seg->flags & REC_START) && (int64_t)(pos - s->pos) > 0 &&
-			    ((seg->flags & REC_FLIP) || c->pipelined)) {
+			    ((seg->flags & REC_FLIP) ||
+			     (c->pipelined && http1_look(kind_of(c, dir, bytes, captured), bytes,
+							 captured) == HTTP1_LOOK_YES))) {
 				open_end(mon, c, dir, pos, s->seen_ns);
 				break;
 			}

@@ -76,8 +76,9 @@ static struct request requests[REQUESTS_MAX];
 static unsigned int made, answered, reported;
 static struct side req, resp;
 static struct side *in_side, *out_side;
-static bool exact; /* every request must have its event, without a flaw */
-static bool quiet; /* a response until close is on its way: no more requests */
+static bool exact;  /* every request must have its event, without a flaw */
+static bool unsure; /* records were lost while pipelining: which answer is whose is a guess */
+static bool quiet;  /* a response until close is on its way: no more requests */
 static struct {
 	size_t from, len;
 } held[HELD_MAX];
@@ -223,8 +224,10 @@ static void check_exact(const struct appmon_event *ev, unsigned int n)
 	if (ev->end != APPMON_END_COMPLETE)
 		return;
 	CHECK(r->answered);
-	CHECK(ev->request_body_bytes == r->body);
 	CHECK(ev->response_head_bytes == r->response_head);
+	if (ev->flags & APPMON_EVF_INFERRED_END)
+		return; /* chunk headers came out of order */
+	CHECK(ev->request_body_bytes == r->body);
 	CHECK(ev->response_body_bytes == r->response_body);
 	CHECK(ev->request_start_ns && ev->request_end_ns && ev->response_start_ns &&
 	      ev->response_end_ns);
@@ -243,6 +246,9 @@ static void check_event(const struct appmon_event *ev)
 		CHECK(!exact);
 		return;
 	}
+	/* After a loss a body can look like a request; without an answer it does no harm. */
+	if (unsure || (!exact && !ev->status))
+		return;
 	CHECK(sscanf(ev->path.data, "/r%u", &n) == 1 && n < made);
 	CHECK(!requests[n].seen);
 	requests[n].seen = true;
@@ -368,12 +374,13 @@ static void settle(void)
 	}
 }
 
-static void trouble(void)
+static void trouble(unsigned int depth)
 {
 	switch (choose(12)) {
 	case 0:
 		sim_lose = 1 + choose(3);
 		exact = false;
+		unsure = depth > 1;
 		break;
 	case 1: {
 		/* No memory for a moment. */
@@ -419,7 +426,7 @@ static void converse(unsigned int depth, bool troubled)
 		else
 			out_step();
 		if (troubled && chance(10))
-			trouble();
+			trouble(depth);
 	}
 }
 
@@ -481,6 +488,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	late = chance(20);
 	troubled = chance(50);
 	exact = depth == 1;
+	unsure = false;
 
 	pipeline_init(&p, &opts);
 	sim_start(&so);
@@ -512,7 +520,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 }
 
 #ifdef FUZZ_STANDALONE
-#define RUNS 20000
+#define RUNS 5000
 
 static uint64_t random_next(uint64_t *state)
 {

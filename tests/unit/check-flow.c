@@ -810,6 +810,34 @@ START_TEST(body_chunked_long)
 }
 END_TEST
 
+/* Bodies in tiny segments that begin like a method would, long after the captured part. */
+START_TEST(body_tiny_capitals)
+{
+	in("POST /tiny HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
+	in("3e8\r\n");
+	body(DIR_IN, 900);
+	for (int i = 0; i < 20; i++)
+		in("TRACE");
+	in("\r\n");
+	in("5\r\n");
+	for (int i = 0; i < 5; i++)
+		in("T");
+	in("\r\n");
+	in("0\r\n\r\n");
+	out(CHUNKED);
+	out("14\r\n");
+	for (int i = 0; i < 20; i++)
+		out("H");
+	out("\r\n0\r\n\r\n");
+	complete("/tiny", 200);
+	flagged(APPMON_EVF_CHUNKED_REQUEST | APPMON_EVF_CHUNKED_RESPONSE,
+		APPMON_EVF_GAP | APPMON_EVF_PIPELINED);
+	bodies(1000 + 7 + 5 + 5 + 5, 31);
+	nothing();
+	counts(1, 1);
+}
+END_TEST
+
 START_TEST(body_until_close)
 {
 	in("GET /close HTTP/1.0\r\n\r\n");
@@ -1174,6 +1202,36 @@ START_TEST(request_lost)
 	numbered(DIR_OUT, 3);
 	complete("/3", 403);
 	nothing();
+}
+END_TEST
+
+/* The first piece of a head is here, the rest of it lost; the answer in one piece or in two. */
+START_TEST(request_partly_lost)
+{
+	for (int split = 0; split < 2; split++) {
+		for (int before = 0; before < 2; before++) {
+			server();
+			if (before) {
+				numbered(DIR_IN, 1);
+				numbered(DIR_OUT, 1);
+			}
+			in("OPTIO");
+			sim_lose = 1;
+			in("NS /2 HTTP/1.1\r\nHost: h\r\n\r\n");
+			if (split) {
+				out("H");
+				out(&ANSWER(402, 0)[1]);
+			} else {
+				numbered(DIR_OUT, 2);
+			}
+			numbered(DIR_IN, 3);
+			numbered(DIR_OUT, 3);
+			numbered(DIR_IN, 4);
+			numbered(DIR_OUT, 4);
+			paired();
+			ck_assert_uint_eq(p.mon.stats.outstanding, 0);
+		}
+	}
 }
 END_TEST
 
@@ -1841,6 +1899,7 @@ int main(void)
 				      body_chunked,
 				      body_chunked_split_anywhere,
 				      body_chunked_long,
+				      body_tiny_capitals,
 				      body_until_close,
 				      body_none,
 				      body_ambiguous,
@@ -1856,6 +1915,7 @@ int main(void)
 				      sequence_wraps,
 				      body_of_gigabytes,
 				      request_lost,
+				      request_partly_lost,
 				      response_lost,
 				      response_and_request_lost,
 				      never_paired_wrongly,

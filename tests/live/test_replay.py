@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A recording gives the same events again, without the kernel and without privileges."""
+import json
+import subprocess
+
+from watch import cli
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+def replay(*args):
+    return subprocess.run([cli(), "replay", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          timeout=30)
+
+
+def test_same_events(cgroup, watch, play, tmp_path):
+    recording = tmp_path / "recording"
+    live = tmp_path / "live"
+    watching = watch(cgroup, args=["--record", str(recording)], output=live)
+    for i in range(20):
+        client, served = play()
+        for n in range(3):
+            sent = client.send("GET", f"/{i}/{n}?q=1")
+            served.recv(65536)
+            served.sendall(OK)
+            client.receive(sent)
+    client, served = play()
+    client.send("GET", "/unanswered")
+    served.recv(65536)
+    served.close()
+    watching.stop()
+    watching.check_sums(delivered=61)
+    again = replay("--json", str(recording))
+    assert again.returncode == 0, again.stderr
+    *events, summary = live.read_bytes().splitlines(keepends=True)
+    *replayed, last = again.stdout.splitlines(keepends=True)
+    assert len(events) == 61
+    assert replayed == events
+    live_stats, stats = (json.loads(line)["summary"]["stats"] for line in (summary, last))
+    for name in ("exchanges_seen", "delivered", "dropped", "requests", "responses", "records"):
+        assert stats[name] == live_stats[name]
+
+
+def test_damaged_recordings(cgroup, watch, play, tmp_path):
+    """Cut anywhere a recording gives what is whole in it; other files are refused."""
+    recording = tmp_path / "recording"
+    watching = watch(cgroup, args=["--record", str(recording)])
+    client, served = play()
+    sent = client.send("GET", "/one")
+    served.recv(65536)
+    served.sendall(OK)
+    client.receive(sent)
+    watching.stop()
+    whole = recording.read_bytes()
+    cut = tmp_path / "cut"
+    for size in range(0, len(whole), 37):
+        cut.write_bytes(whole[:size])
+        done = replay("--json", str(cut))
+        assert done.returncode == (0 if size >= 24 else 1), done.stderr
+    cut.write_bytes(whole[:24] + b"\xff" * 64)
+    assert replay(str(cut)).returncode == 1
+    assert b"no recording" in replay("/etc/passwd").stderr
