@@ -252,10 +252,10 @@ static void request_head(struct appmon *mon, struct conn *c, int dir, const stru
 
 	c->request_dir = (uint8_t)(1 + dir);
 	/* Without pipelining the answer that fitted no request was to the one that waits. */
-	if (c->answer_unmatched && !c->pipelined)
-		while ((ex = exchange_awaiting(c)))
-			exchange_finish(mon, c, ex, APPMON_END_GAP, APPMON_EVF_GAP);
-	s->head_pipelined = s->head_pipelined && (exchange_awaiting(c) || c->unqueued);
+	while (c->answer_unmatched && !c->pipelined && (ex = exchange_awaiting(c))) {
+		exchange_finish(mon, c, ex, APPMON_END_GAP, APPMON_EVF_GAP);
+		s->head_pipelined = 0;
+	}
 	c->pipelined |= s->head_pipelined;
 	/* A missed request that has not been answered by now would get the answer to this one. */
 	if ((c->unqueued && s->head_pipelined) ||
