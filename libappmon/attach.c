@@ -252,18 +252,6 @@ int appmon_attach_cgroup(struct appmon *mon, const char *path,
 	return err;
 }
 
-/* Counters that the kernel keeps go over into the handle's. */
-static void keep_counters(struct appmon *mon, const struct target *t)
-{
-	struct slot_counters k;
-
-	programs_counters(mon, t->slot, &k);
-	mon->stats.records_lost += k.records_lost;
-	mon->stats.connections_skipped += k.skipped;
-	mon->stats.dropped[APPMON_DROP_RING_FULL] += k.requests_lost;
-	mon->stats.exchanges_seen += k.requests_lost;
-}
-
 void target_remove(struct appmon *mon, struct target *t)
 {
 	struct list_node *n, *next;
@@ -299,7 +287,7 @@ int appmon_detach(struct appmon *mon, uint32_t target)
 		t->link_fd[i] = -1;
 	}
 	bpf_map_update_elem(bpf_map__fd(mon->skel->maps.live), &t->slot, &none, BPF_ANY);
-	keep_counters(mon, t);
+	programs_counters(mon, t->slot, &mon->stats);
 	recording_number(mon, RECORDING_DETACH, t->id);
 	target_remove(mon, t);
 	return 0;

@@ -593,17 +593,6 @@ int appmon_wakeup(struct appmon *mon)
 	return err;
 }
 
-static void add_kernel(struct appmon *mon, uint32_t slot, struct appmon_stats *s)
-{
-	struct slot_counters k;
-
-	programs_counters(mon, slot, &k);
-	s->records_lost += k.records_lost;
-	s->connections_skipped += k.skipped;
-	s->dropped[APPMON_DROP_RING_FULL] += k.requests_lost;
-	s->exchanges_seen += k.requests_lost;
-}
-
 /* Bit of a member in appmon_stats.valid; dropped[] is one. */
 #define STAT_BIT(member)                                                                           \
 	(UINT64_C(1) << (((offsetof(struct appmon_stats, member) -                                 \
@@ -633,7 +622,7 @@ int appmon_get_stats(struct appmon *mon, uint32_t target, struct appmon_stats *s
 			return fail(&mon->log, -ENOENT, "there is no target %u", target);
 		s = t->stats;
 		s.valid = all & ~handle_only;
-		add_kernel(mon, t->slot, &s);
+		programs_counters(mon, t->slot, &s);
 	} else {
 		s = mon->stats;
 		s.valid = all;
@@ -641,7 +630,7 @@ int appmon_get_stats(struct appmon *mon, uint32_t target, struct appmon_stats *s
 		s.memory_limit = mon->pool.limit;
 		for (uint32_t slot = 0; slot < SLOTS; slot++)
 			if (mon->target[slot])
-				add_kernel(mon, slot, &s);
+				programs_counters(mon, slot, &s);
 	}
 	err = opts_write(stats, &s, sizeof(s));
 	return err ? fail(&mon->log, err, "appmon_stats.size is not set") : 0;

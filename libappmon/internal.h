@@ -108,8 +108,8 @@ int programs_load(struct appmon *mon);
 void programs_unload(struct appmon *mon);
 /* Runs the sweep and hands its records to the flows. Returns how many there were, or an error. */
 int programs_sweep(struct appmon *mon);
-/* The kernel's counters of one slot. */
-void programs_counters(struct appmon *mon, uint32_t slot, struct slot_counters *sum);
+/* Adds what the kernel counts for one slot. */
+void programs_counters(struct appmon *mon, uint32_t slot, struct appmon_stats *stats);
 
 /* ---- recording.c: the pipeline's input to a file and back ------------------------ */
 

@@ -199,12 +199,11 @@ int programs_sweep(struct appmon *mon)
 	return n;
 }
 
-void programs_counters(struct appmon *mon, uint32_t slot, struct slot_counters *sum)
+void programs_counters(struct appmon *mon, uint32_t slot, struct appmon_stats *stats)
 {
 	int cpus = libbpf_num_possible_cpus();
 	struct slot_counters *per_cpu;
 
-	memset(sum, 0, sizeof(*sum));
 	if (!mon->skel)
 		return; /* a replay */
 	per_cpu = cpus > 0 ? calloc((size_t)cpus, sizeof(*per_cpu)) : NULL;
@@ -212,9 +211,10 @@ void programs_counters(struct appmon *mon, uint32_t slot, struct slot_counters *
 		return;
 	if (!bpf_map_lookup_elem(bpf_map__fd(mon->skel->maps.counters), &slot, per_cpu)) {
 		for (int i = 0; i < cpus; i++) {
-			sum->records_lost += per_cpu[i].records_lost;
-			sum->requests_lost += per_cpu[i].requests_lost;
-			sum->skipped += per_cpu[i].skipped;
+			stats->records_lost += per_cpu[i].records_lost;
+			stats->connections_skipped += per_cpu[i].skipped;
+			stats->dropped[APPMON_DROP_RING_FULL] += per_cpu[i].requests_lost;
+			stats->exchanges_seen += per_cpu[i].requests_lost;
 		}
 	}
 	free(per_cpu);
