@@ -783,8 +783,10 @@ void http1_flow_turn(struct appmon *mon, struct conn *c, int dir)
 	/* An answer to what came of a head, such as 408. */
 	if (c->request_dir && dir == request_dir(c) && !exchange_awaiting(c))
 		head_close(mon, c, dir);
-	/* The next request: without pipelining the response before it is complete. */
-	if ((s->state == STREAM_OPEN || s->state == STREAM_CHUNKED) && c->request_dir &&
-	    dir != request_dir(c) && !c->pipelined)
+	/* The next request: without pipelining the response before it is complete. A chunked one
+	 * whose framing was seen up to here is not: then this is pipelining. */
+	if ((s->state == STREAM_OPEN ||
+	     (s->state == STREAM_CHUNKED && (int64_t)(s->seen - s->end) > 0)) &&
+	    c->request_dir && dir != request_dir(c) && !c->pipelined)
 		message_end(mon, c, dir, s->seen, s->seen_ns, APPMON_EVF_INFERRED_END);
 }
