@@ -197,7 +197,8 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 			e->len = e->s.len;
 			return false;
 		}
-		if (sk->request_dir == 1 + e->dir && !sk->answered)
+		/* A few bytes with a capital in front are not proof enough. */
+		if (sk->request_dir == 1 + e->dir && !sk->answered && e->s.len >= 8)
 			sk->wide = WIDE_REQUESTS;
 		e->start = 1;
 		self->start = e->seq = e->s.seq;

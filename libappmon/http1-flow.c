@@ -338,6 +338,11 @@ static void response_head(struct appmon *mon, struct conn *c, int dir, const str
 	if (c->unqueued || (ex && (int64_t)(s->pos - ex->floor) < 0))
 		ex = NULL; /* to a request that is not in the queue */
 	c->unqueued = 0;
+	if (ex && c->pipelined && exchange_requesting(c) == ex && req->state == STREAM_OPEN) {
+		/* Requests may have passed unseen behind the upload that it answers. */
+		pairing_lost(mon, c);
+		ex = NULL;
+	}
 	if (!ex && !c->ordinal && !c->fresh) {
 		/* The request passed before the attach. */
 		ex = exchange_new(mon, c);
@@ -613,13 +618,15 @@ static bool chunked_data(struct appmon *mon, struct conn *c, int dir, uint64_t p
 }
 
 /*
- * An open message seems to end at pos. If it is a response and others are due behind it, it may
- * have swallowed some of them: which response answers which request is lost.
+ * An open message seems to end at pos. If it is a response and others are due behind it, or a
+ * request with others right behind it, it may have swallowed some of them: which response answers
+ * which request is lost.
  */
 static void open_end(struct appmon *mon, struct conn *c, int dir, uint64_t pos, uint64_t ts_ns)
 {
 	struct exchange *last = exchange_at(c, c->exchanges.prev);
-	bool ambiguous = dir != request_dir(c) && last && last != exchange_awaiting(c);
+	bool ambiguous =
+		dir == request_dir(c) ? c->pipelined : last && last != exchange_awaiting(c);
 
 	message_end(mon, c, dir, pos, ts_ns,
 		    APPMON_EVF_INFERRED_END | (ambiguous ? APPMON_EVF_GAP : 0));
