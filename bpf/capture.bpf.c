@@ -120,7 +120,7 @@ static __always_inline void message_is_other(struct __sk_buff *skb, struct socke
 static __always_inline void progress(struct __sk_buff *skb, struct socket *sk,
 				     struct direction *self, struct emission *e)
 {
-	__u8 tail[5];
+	__u8 tail[4];
 
 	if (sk->speaks != SPEAKS_HTTP)
 		return;
@@ -141,10 +141,11 @@ static __always_inline void progress(struct __sk_buff *skb, struct socket *sk,
 	if (self->burst) {
 		self->burst--;
 	} else if (e->ts_ns - self->progress_ts_ns < PROGRESS_INTERVAL_NS) {
-		/* "0\r\n\r\n": the last chunk (RFC 9112 section 7.1) */
+		/* An empty line: perhaps the last chunk, with or without trailers (RFC 9112
+		 * section 7.1). */
 		if (skb->len < sizeof(tail) ||
 		    bpf_skb_load_bytes(skb, skb->len - sizeof(tail), tail, sizeof(tail)) ||
-		    tail[0] != '0' || tail[1] != '\r' || tail[2] != '\n' || tail[4] != '\n') {
+		    tail[0] != '\r' || tail[1] != '\n' || tail[3] != '\n') {
 			if (!held_back)
 				held_back = 1;
 			return;
