@@ -124,21 +124,21 @@ static void message_end(struct appmon *mon, struct conn *c, int dir, uint64_t po
 	exchanges_settle(mon, c);
 }
 
+/* From stream.pos on bytes are the tunnel's. */
+static void tunnel_count(struct appmon *mon, struct conn *c, struct stream *s)
+{
+	if (s->seen <= s->pos)
+		return;
+	STAT_ADD(mon, target_of(mon, &c->id), tunnel_bytes, s->seen - s->pos);
+	s->pos = s->seen;
+}
+
 static void tunnel_begin(struct appmon *mon, struct conn *c, struct exchange *ex, uint64_t pos)
 {
-	struct target *target = target_of(mon, &c->id);
-
+	c->stream[!request_dir(c)].pos = pos;
 	for (int dir = 0; dir < 2; dir++) {
-		struct stream *s = &c->stream[dir];
-
-		if (dir != request_dir(c))
-			s->pos = pos;
-		/* From s->pos on bytes count as the tunnel's, see tunnel_count(). */
-		s->state = STREAM_TUNNEL;
-		if (s->seen > s->pos) {
-			STAT_ADD(mon, target, tunnel_bytes, s->seen - s->pos);
-			s->pos = s->seen;
-		}
+		c->stream[dir].state = STREAM_TUNNEL;
+		tunnel_count(mon, c, &c->stream[dir]);
 	}
 	if (!ex)
 		return;
@@ -235,6 +235,13 @@ static void body_begin(struct appmon *mon, struct conn *c, int dir, const struct
 	}
 }
 
+/* Inside a body of which bytes have passed that were not looked at: its end may be among them. */
+static bool is_uncounted(const struct stream *s)
+{
+	return s->state == STREAM_OPEN ||
+	       (s->state == STREAM_CHUNKED && (int64_t)(s->seen - s->end) > 0);
+}
+
 /* Response bytes have passed where a head is due that has not come: its record was lost. */
 static bool response_missed(const struct stream *s)
 {
@@ -269,9 +276,9 @@ static void request_head(struct appmon *mon, struct conn *c, int dir, const stru
 	}
 	ex = exchange_new(mon, c);
 	STAT_ADD(mon, target_of(mon, &c->id), requests, 1);
-	if (!ex)
+	if (!ex) {
 		unqueued(mon, c);
-	if (ex) {
+	} else {
 		ex->request = head_keep(mon, h, bytes);
 		if (!ex->request) {
 			/* Stays in the queue so that its response finds it. */
@@ -349,12 +356,9 @@ static void response_head(struct appmon *mon, struct conn *c, int dir, const str
 		if (ex) {
 			ex->flags |= APPMON_EVF_MID_MESSAGE;
 			ex->request_done = 1;
-			list_remove(&ex->link);
 			/* In front of requests that came since. */
-			ex->link.next = c->exchanges.next;
-			ex->link.prev = &c->exchanges;
-			c->exchanges.next->prev = &ex->link;
-			c->exchanges.next = &ex->link;
+			list_remove(&ex->link);
+			list_prepend(&c->exchanges, &ex->link);
 		}
 	} else if (!ex && !c->gapped && !seg->lost) {
 		/* Such as 408 on an idle connection. After a loss its request was counted. */
@@ -366,9 +370,7 @@ static void response_head(struct appmon *mon, struct conn *c, int dir, const str
 		h, ex && ex->request ? ex->request->h.method : APPMON_METHOD_UNKNOWN, &length);
 	if (ex) {
 		/* The end of an upload that was not counted is told by its answer. */
-		if (exchange_requesting(c) == ex &&
-		    (req->state == STREAM_OPEN ||
-		     (req->state == STREAM_CHUNKED && (int64_t)(req->seen - req->end) > 0)))
+		if (exchange_requesting(c) == ex && is_uncounted(req))
 			message_end(mon, c, !dir, stream_pos(req, seg->other_next),
 				    seg->other_ts_ns ? seg->other_ts_ns : ex->request_end_ns,
 				    APPMON_EVF_INFERRED_END);
@@ -424,15 +426,6 @@ static void head_bad(struct appmon *mon, struct conn *c, int dir, enum http1_kin
 	ex->request_start_ns = ex->request_end_ns = s->head_ns;
 	ex->floor = s->head_floor;
 	ex->request_done = 1;
-}
-
-static void head_done(struct appmon *mon, struct conn *c, int dir, enum http1_kind kind,
-		      const struct http1_head *h, const char *bytes, const struct rec_seg *seg)
-{
-	if (kind == HTTP1_REQUEST)
-		request_head(mon, c, dir, h, bytes, seg);
-	else
-		response_head(mon, c, dir, h, bytes, seg);
 }
 
 static enum http1_kind kind_of(const struct conn *c, int dir, const char *bytes, size_t len)
@@ -518,8 +511,10 @@ static void head_feed(struct appmon *mon, struct conn *c, int dir, const char *b
 	if (r < 0)
 		head_bad(mon, c, dir, kind,
 			 r == HTTP1_PARTIAL ? APPMON_DROP_TRUNCATED : APPMON_DROP_PARSE);
+	else if (kind == HTTP1_REQUEST)
+		request_head(mon, c, dir, &h, bytes, seg);
 	else
-		head_done(mon, c, dir, kind, &h, bytes, seg);
+		response_head(mon, c, dir, &h, bytes, seg);
 	pool_free(&mon->pool, joined);
 }
 
@@ -542,10 +537,11 @@ void http1_flow_gap(struct appmon *mon, struct conn *c, int dir)
 	}
 	if (s->state == STREAM_HEAD)
 		s->state = STREAM_SYNC;
-	if (!c->request_dir || dir == request_dir(c))
-		c->request_missed = 1;
+	if (c->request_dir && dir != request_dir(c))
+		return;
+	c->request_missed = 1;
 	/* With pipelining, how many requests were missed cannot be told. */
-	if (c->pipelined && (!c->request_dir || dir == request_dir(c)))
+	if (c->pipelined)
 		pairing_lost(mon, c);
 }
 
@@ -671,8 +667,6 @@ void http1_flow_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos, 
 			if ((int64_t)(due - pos) < 0 || (int64_t)(have - due) <= 0) {
 				/* Not captured: an earlier message filled the window. */
 				http1_flow_gap(mon, c, dir);
-				if (s->state == STREAM_HEAD)
-					s->state = STREAM_SYNC;
 				s->pos = end;
 				return;
 			}
@@ -720,14 +714,6 @@ void http1_flow_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos, 
 }
 
 /* ---- what needs no captured bytes ----------------------------------------------------- */
-
-static void tunnel_count(struct appmon *mon, struct conn *c, struct stream *s)
-{
-	if (s->seen <= s->pos)
-		return;
-	STAT_ADD(mon, target_of(mon, &c->id), tunnel_bytes, s->seen - s->pos);
-	s->pos = s->seen;
-}
 
 /* The stream has ended at s->fin_pos. */
 static void stream_fin(struct appmon *mon, struct conn *c, int dir, const struct rec_seg *seg)
@@ -792,8 +778,6 @@ void http1_flow_turn(struct appmon *mon, struct conn *c, int dir)
 		head_close(mon, c, dir);
 	/* The next request: without pipelining the response before it is complete. A chunked one
 	 * whose framing was seen up to here is not: then this is pipelining. */
-	if ((s->state == STREAM_OPEN ||
-	     (s->state == STREAM_CHUNKED && (int64_t)(s->seen - s->end) > 0)) &&
-	    c->request_dir && dir != request_dir(c) && !c->pipelined)
+	if (is_uncounted(s) && c->request_dir && dir != request_dir(c) && !c->pipelined)
 		message_end(mon, c, dir, s->seen, s->seen_ns, APPMON_EVF_INFERRED_END);
 }

@@ -520,6 +520,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 }
 
 #ifdef FUZZ_STANDALONE
+#include "standalone.h"
+
 #define RUNS 5000
 
 static uint64_t random_next(uint64_t *state)
@@ -548,22 +550,8 @@ static void run_random(void)
 
 int main(int argc, char **argv)
 {
-	static uint8_t data[1 << 20];
-
 	if (argc == 1)
 		run_random();
-	for (int i = 1; i < argc; i++) {
-		FILE *file = fopen(argv[i], "rb");
-		size_t len;
-
-		if (!file) {
-			perror(argv[i]);
-			return 1;
-		}
-		len = fread(data, 1, sizeof(data), file);
-		fclose(file);
-		LLVMFuzzerTestOneInput(data, len);
-	}
-	return 0;
+	return fuzz_files(argc, argv);
 }
 #endif

@@ -160,22 +160,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 }
 
 #ifdef FUZZ_STANDALONE
+#include "standalone.h"
+
 int main(int argc, char **argv)
 {
-	static uint8_t data[1 << 20];
-
-	for (int i = 1; i < argc; i++) {
-		FILE *file = fopen(argv[i], "rb");
-		size_t len;
-
-		if (!file) {
-			perror(argv[i]);
-			return 1;
-		}
-		len = fread(data, 1, sizeof(data), file);
-		fclose(file);
-		LLVMFuzzerTestOneInput(data, len);
-	}
-	return 0;
+	return fuzz_files(argc, argv);
 }
 #endif
