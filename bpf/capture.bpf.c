@@ -17,6 +17,9 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 #define BPF_TCP_LISTEN 10
 #endif
 
+/* "HTTP/1.1 200" and the CRLF that ends it: a response that is shorter goes on. */
+#define STATUS_LINE_MIN 14
+
 /* Flips in a row that do not look like HTTP, on a connection met in the middle, until it is
  * ignored. */
 #define OTHER_FLIPS_MAX 8
@@ -336,8 +339,9 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 	struct emission e = {};
 	struct bpf_sock *ss;
 	struct socket *sk;
+	struct bpf_tcp_sock *tp = 0;
 	struct extent x;
-	__u32 end;
+	__u32 end, begun;
 	__s32 ahead;
 
 	if (!parse_segment(skb, &e.s))
@@ -371,9 +375,12 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 	if (!e.ts_ns)
 		e.ts_ns = bpf_ktime_get_ns();
 	x = self->passed;
+	e.holes = !!x.holes;
+	if (dir == DIR_IN && (x.holes || !sk->fresh)) {
+		tp = bpf_tcp_sock(ss);
+		reach_by_tcp(tp, sk, &x);
+	}
 	if (!e.s.len) {
-		if (x.holes)
-			reach_by_tcp(bpf_tcp_sock(ss), &x);
 		e.whole = x.whole;
 		if (dir == DIR_IN && (e.s.flags & TCP_RST) && !reset_is_obeyed(ss, &e.s, self))
 			return;
@@ -391,35 +398,33 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 	if ((__s32)(end - x.next) > 0) {
 		if (self->seen_other != other->passed.next) {
 			self->seen_other = other->passed.next;
+			begun = self->start;
 			/* Not e.s.seq: an earlier segment may be late. */
 			self->start = self->turn = x.next;
 			/* A head that is not at its end goes on, whatever it looks like. */
-			if (self->window != WINDOW_HEAD || sk->request_dir != 1 + dir)
+			if (self->window != WINDOW_HEAD ||
+			    (sk->request_dir != 1 + dir && x.next - begun >= STATUS_LINE_MIN))
 				self->window = WINDOW_NEW;
 			self->burst = PROGRESS_BURST;
 			if (sk->wide && sk->request_dir == 1 + dir)
 				sk->wide--;
 		}
 		self->ts_ns = e.ts_ns;
-	} else if (!x.holes) {
+	} else if (!e.holes) {
 		return; /* sent again: every byte has been looked at */
 	}
 	if ((__s32)(self->turn - e.s.seq) >= 0 && (__s32)(end - self->turn) > 0)
 		e.flags |= REC_FLIP;
-	e.filled = !!x.holes;
-	if (x.holes)
-		reach_by_tcp(bpf_tcp_sock(ss), &x);
 	extent_add(&x, e.s.seq, end);
 	if (dir == DIR_OUT)
 		x.whole = x.next;
-	else if (x.holes)
-		reach_by_tcp(bpf_tcp_sock(ss), &x);
+	else if (tp && x.holes)
+		reach_by_tcp(tp, sk, &x);
 	e.whole = x.whole;
-	e.holes = x.holes;
-	if (e.filled && e.whole != self->passed.whole)
+	e.filled = e.holes && e.whole != self->passed.whole;
+	e.holes = !!x.holes;
+	if (e.filled)
 		self->ts_ns = e.ts_ns;
-	else
-		e.filled = 0;
 	if (!capture(skb, sk, self, &e))
 		progress(skb, sk, self, &e);
 	publish(self, &e, end);

@@ -86,11 +86,21 @@ static __always_inline void fill_tail(struct __sk_buff *skb, __u8 tail[TAIL_BYTE
 /* Keeps the compiler from computing an address in a socket, which the verifier forbids. */
 #define READ_ONCE(x) (*(volatile typeof(x) *)&(x))
 
-/* TCP may know more of what it has received. */
-static __always_inline void reach_by_tcp(struct bpf_tcp_sock *tp, struct extent *x)
+/* TCP may know more of what it has received: what passed before the attach, too. */
+static __always_inline void reach_by_tcp(struct bpf_tcp_sock *tp, const struct socket *sk,
+					 struct extent *x)
 {
-	if (tp)
-		extent_reach(x, READ_ONCE(tp->rcv_nxt));
+	__u32 rcv_nxt;
+
+	if (!tp || (sk->fresh && !x->holes))
+		return;
+	rcv_nxt = READ_ONCE(tp->rcv_nxt);
+	if ((__s32)(rcv_nxt - x->next) > sk->dir[DIR_IN].fin) {
+		x->next = x->whole = rcv_nxt;
+		x->holes = HOLE_NONE;
+	} else {
+		extent_reach(x, rcv_nxt);
+	}
 }
 
 static __always_inline void fill_seg(struct __sk_buff *skb, struct socket *sk, struct rec_seg *r,
@@ -114,10 +124,11 @@ static __always_inline void fill_seg(struct __sk_buff *skb, struct socket *sk, s
 	r->other_next = other->passed.next;
 	r->other_whole = other->passed.whole;
 	/* Under the socket's lock TCP's word is exact. */
-	if (e->dir == DIR_OUT && other->passed.holes) {
+	if (e->dir == DIR_OUT) {
 		struct extent x = other->passed;
 
-		reach_by_tcp(tp, &x);
+		reach_by_tcp(tp, sk, &x);
+		r->other_next = x.next;
 		r->other_whole = x.whole;
 	}
 	r->lost = sk->lost;

@@ -269,6 +269,7 @@ static void request_head(struct appmon *mon, struct conn *c, int dir, const stru
 			 const char *bytes, const struct rec_seg *seg)
 {
 	struct stream *s = &c->stream[dir];
+	bool guessed = s->guessed;
 	struct exchange *ex;
 	uint64_t length = 0;
 	enum http1_framing framing = http1_request_framing(h, &length);
@@ -281,7 +282,8 @@ static void request_head(struct appmon *mon, struct conn *c, int dir, const stru
 	}
 	c->pipelined |= s->head_pipelined;
 	/* A missed request that has not been answered by now would get the answer to this one. */
-	if ((c->unqueued && s->head_pipelined) ||
+	if (((c->unqueued || guessed) && s->head_pipelined) ||
+	    (c->request_missed && c->pipelined) ||
 	    (c->request_missed && !c->answer_unmatched && !response_missed(&c->stream[!dir])))
 		pairing_lost(mon, c);
 	c->unqueued = c->request_missed = c->answer_unmatched = 0;
@@ -667,6 +669,7 @@ static void open_end(struct appmon *mon, struct conn *c, int dir, uint64_t pos, 
 		    APPMON_EVF_INFERRED_END | (ambiguous ? APPMON_EVF_GAP : 0));
 	if (ambiguous)
 		pairing_lost(mon, c);
+	c->stream[dir].guessed = 1;
 }
 
 static void open_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos, const char *bytes,
@@ -835,8 +838,15 @@ void http1_flow_turn(struct appmon *mon, struct conn *c, int dir)
 	struct stream *s = &c->stream[dir];
 
 	/* An answer to what came of a head, such as 408. */
-	if (c->request_dir && dir == request_dir(c) && !exchange_awaiting(c))
+	if (c->request_dir && dir == request_dir(c) && !exchange_awaiting(c)) {
+		if (s->state == STREAM_HEAD && s->head_len && s->guessed) {
+			/* It was none, or not the one that is answered. */
+			c->pipelined = 1;
+			request_missed(mon, c);
+			return;
+		}
 		head_close(mon, c, dir);
+	}
 	/* The next request: without pipelining the response before it is complete. A chunked one
 	 * whose framing was seen up to here is not: then this is pipelining. */
 	if (!(is_uncounted(s) || s->assumed) || !c->request_dir || dir == request_dir(c))
