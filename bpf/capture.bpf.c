@@ -127,6 +127,8 @@ static __always_inline void message_is_other(struct __sk_buff *skb, struct socke
 static __always_inline void progress(struct __sk_buff *skb, struct socket *sk,
 				     struct direction *self, struct emission *e)
 {
+	bool blank;
+
 	if (sk->speaks != SPEAKS_HTTP)
 		return;
 	if (e->s.flags & (TCP_FIN | TCP_RST)) {
@@ -142,14 +144,14 @@ static __always_inline void progress(struct __sk_buff *skb, struct socket *sk,
 		return;
 	/* The end of a request is told by the record of its response, but for a chunked one:
 	 * what comes behind it could not be told from it. */
-	if (sk->request_dir == 1 + e->dir && !sk->answered && !e->filled && !ends_with_blank(skb))
-		return;
 	/* An empty line: perhaps the last chunk, with or without trailers (RFC 9112 section 7.1).
 	 */
+	blank = e->s.len < 4 || ends_with_blank(skb);
+	if (sk->request_dir == 1 + e->dir && !sk->answered && !e->filled && !blank)
+		return;
 	if (self->burst) {
 		self->burst--;
-	} else if (e->ts_ns - self->progress_ts_ns < PROGRESS_INTERVAL_NS &&
-		   !ends_with_blank(skb)) {
+	} else if (e->ts_ns - self->progress_ts_ns < PROGRESS_INTERVAL_NS && !blank) {
 		if (!held_back)
 			held_back = 1;
 		return;
@@ -315,6 +317,26 @@ static __always_inline bool reset_is_obeyed(struct bpf_sock *ss, const struct se
 	return !tp || s->seq == READ_ONCE(tp->rcv_nxt) || s->seq == self->passed.next;
 }
 
+/* The end of a chunked body can be cut by segments: keeps the last bytes of one for the next. */
+static __always_inline void keep_last(struct __sk_buff *skb, struct direction *self,
+				      const struct emission *e)
+{
+	__u32 len = e->s.len;
+	__u64 last = 0;
+
+	if (e->holes || (len < sizeof(last) && e->s.seq != self->passed.next)) {
+		self->last = 0;
+	} else if (len >= sizeof(last)) {
+		bpf_skb_load_bytes(skb, skb->len - sizeof(last), &last, sizeof(last));
+		self->last = last;
+	} else if (len) {
+		barrier_var(len);
+		len = ((len - 1) & 7) + 1;
+		bpf_skb_load_bytes(skb, e->s.payload, &last, len);
+		self->last = APPEND(self->last, last, 8 * len);
+	}
+}
+
 /* The reader learns of all that is in the ring; what more there is the sweep will tell. */
 static __always_inline void publish(struct direction *self, const struct emission *e, __u32 end)
 {
@@ -422,11 +444,13 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 		reach_by_tcp(tp, sk, &x);
 	e.whole = x.whole;
 	e.filled = e.holes && e.whole != self->passed.whole;
-	e.holes = !!x.holes;
+	e.holes = x.holes || end != x.next;
 	if (e.filled)
 		self->ts_ns = e.ts_ns;
 	if (!capture(skb, sk, self, &e))
 		progress(skb, sk, self, &e);
+	if (sk->request_dir != 1 + dir || !e.part)
+		keep_last(skb, self, &e);
 	publish(self, &e, end);
 }
 

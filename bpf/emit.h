@@ -54,7 +54,7 @@ struct emission {
 	__u8 part;     /* number among the records that one segment takes */
 	__u8 reported; /* a record says how far the direction is */
 	__u8 filled;   /* bytes that had come early are whole now */
-	__u8 holes;    /* bytes are missing below the highest */
+	__u8 holes;    /* bytes are missing, or there are some behind it */
 	__u8 pad;
 	__u64 ts_ns;
 };
@@ -92,7 +92,7 @@ static __always_inline void reach_by_tcp(struct bpf_tcp_sock *tp, const struct s
 {
 	__u32 rcv_nxt;
 
-	if (!tp || (sk->fresh && !x->holes))
+	if (!tp)
 		return;
 	rcv_nxt = READ_ONCE(tp->rcv_nxt);
 	if ((__s32)(rcv_nxt - x->next) > sk->dir[DIR_IN].fin) {
@@ -110,6 +110,7 @@ static __always_inline void fill_seg(struct __sk_buff *skb, struct socket *sk, s
 	struct direction *self = &sk->dir[e->dir == DIR_OUT ? DIR_OUT : DIR_IN];
 	struct bpf_sock *ss = skb->sk;
 	struct bpf_tcp_sock *tp = ss ? bpf_tcp_sock(ss) : 0;
+	__u64 last;
 
 	r->ts_ns = e->ts_ns;
 	r->other_ts_ns = other->ts_ns;
@@ -136,6 +137,8 @@ static __always_inline void fill_seg(struct __sk_buff *skb, struct socket *sk, s
 	r->retrans = tp ? tp->total_retrans : 0;
 	r->dup = sk->dir[DIR_IN].dup;
 	r->pad = 0;
+	last = e->part ? 0 : self->last;
+	__builtin_memcpy(r->before, &last, sizeof(r->before));
 	__builtin_memset(r->tail, 0, sizeof(r->tail));
 	if (e->captured < e->len)
 		fill_tail(skb, r->tail);

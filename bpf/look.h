@@ -9,9 +9,12 @@
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define LOOK_BYTE(word, i) ((__u8)((word) >> (8 * (i))))
 #define CRLF_CRLF 0x0a0d0a0d
+/* Eight bytes of memory move by some bits towards its begin, those of new follow. */
+#define APPEND(old, new, bits) (((old) >> (bits)) | ((new) << (64 - (bits))))
 #else
 #define LOOK_BYTE(word, i) ((__u8)((word) >> (24 - 8 * (i))))
 #define CRLF_CRLF 0x0d0a0d0a
+#define APPEND(old, new, bits) (((old) << (bits)) | ((new) >> (64 - (bits))))
 #endif
 
 /* LOOK_BLANK: an empty line, which may stand before either. */

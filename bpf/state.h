@@ -32,6 +32,7 @@ enum { HOLE_NONE, HOLE_ONE, HOLE_MANY };
 struct direction {
 	__u64 ts_ns;	      /* of the last data */
 	__u64 progress_ts_ns; /* of the last record */
+	__u64 last;	      /* eight bytes in the order of the stream; 0: not known */
 	/* Grows after the record of a segment is in the ring: who reads that bytes have passed
 	 * finds their record before his own. */
 	struct extent passed;

@@ -117,6 +117,7 @@ static void message_end(struct appmon *mon, struct conn *c, int dir, uint64_t po
 			ex->request_body = pos - s->pos;
 			ex->request_end_ns = later(ts_ns, ex->request_start_ns);
 			ex->request_done = 1;
+			ex->asked = c->stream[!dir].seen;
 			ex->flags |= flags;
 		}
 	} else {
@@ -275,12 +276,7 @@ static void request_head(struct appmon *mon, struct conn *c, int dir, const stru
 	enum http1_framing framing = http1_request_framing(h, &length);
 
 	c->request_dir = (uint8_t)(1 + dir);
-	/* Without pipelining the answer that fitted no request was to the one that waits. */
-	while (c->answer_unmatched && !c->pipelined && (ex = exchange_awaiting(c))) {
-		exchange_finish(mon, c, ex, APPMON_END_GAP, APPMON_EVF_GAP);
-		s->head_pipelined = 0;
-	}
-	c->pipelined |= s->head_pipelined;
+
 	/* A missed request that has not been answered by now would get the answer to this one. */
 	if (((c->unqueued || guessed) && s->head_pipelined) ||
 	    (c->request_missed && c->pipelined) ||
@@ -503,16 +499,33 @@ static char *head_join(struct appmon *mon, struct conn *c, int dir, const char *
 	return NULL;
 }
 
-static void head_begin(struct conn *c, int dir, const struct rec_seg *seg)
+/* No byte of a response since the last request: that has no answer yet. */
+static bool unanswered(struct conn *c, int dir)
+{
+	struct exchange *last = exchange_at(c, c->exchanges.prev);
+
+	return last && last->request_done && !last->response_begun &&
+	       last->asked == c->stream[!dir].seen;
+}
+
+static void head_begin(struct appmon *mon, struct conn *c, int dir, enum http1_kind kind,
+		       const struct rec_seg *seg)
 {
 	struct stream *s = &c->stream[dir];
+	struct exchange *ex;
 
 	s->head_ns = seg->ts_ns;
 	s->head_floor = stream_pos(&c->stream[!dir], seg->other_next);
 	s->head_retrans = c->retrans;
 	s->head_dup = c->dup;
-	s->head_pipelined =
-		(exchange_awaiting(c) || c->unqueued) && !response_missed(&c->stream[!dir]);
+	if (kind == HTTP1_RESPONSE)
+		return;
+	/* Without pipelining the answer that fitted no request was to the one that waits. */
+	while (c->answer_unmatched && !c->pipelined && (ex = exchange_awaiting(c)))
+		exchange_finish(mon, c, ex, APPMON_END_GAP, APPMON_EVF_GAP);
+	s->head_pipelined = (exchange_awaiting(c) || c->unqueued) &&
+			    (!response_missed(&c->stream[!dir]) || unanswered(c, dir));
+	c->pipelined |= s->head_pipelined;
 }
 
 /*
@@ -540,10 +553,10 @@ static void head_feed(struct appmon *mon, struct conn *c, int dir, const char *b
 	}
 	if (joined)
 		bytes = joined;
-	if (!before)
-		head_begin(c, dir, seg);
 	final = final || (target && len >= target->capture);
 	kind = kind_of(c, dir, bytes, len);
+	if (!before)
+		head_begin(mon, c, dir, kind, seg);
 	r = http1_parse_head(kind, bytes, len, before, final, &mon->keep, &h);
 	if (r == HTTP1_PARTIAL && !final) {
 		s->head = joined ? joined : head_join(mon, c, dir, bytes, n);
@@ -601,19 +614,22 @@ void http1_flow_missed(struct appmon *mon, struct conn *c)
  */
 static bool ends_with_last_chunk(const char *bytes, uint32_t captured, const struct rec_seg *seg)
 {
-	size_t have = seg->len < TAIL_BYTES ? seg->len : TAIL_BYTES;
-	const char *end =
+	char buf[sizeof(seg->before) + TAIL_BYTES];
+	size_t n = seg->len < TAIL_BYTES ? seg->len : TAIL_BYTES, before = 0;
+	const char *src =
 		captured == seg->len ? bytes + captured : (const char *)seg->tail + TAIL_BYTES;
-	const char *begin = end - have, *p;
+	const char *end, *p;
 
-	if (have < 5 || memcmp(end - 4, "\r\n\r\n", 4))
+	if (n < TAIL_BYTES)
+		before = sizeof(seg->before);
+	memcpy(buf, seg->before, before);
+	memcpy(buf + before, src - n, n);
+	end = buf + before + n;
+	if (end - buf < 7 || memcmp(end - 4, "\r\n\r\n", 4))
 		return false;
-	for (p = end - 5; p >= begin; p--) {
-		if (*p != '0' || memcmp(p + 1, "\r\n", 2))
-			continue;
-		if (p == begin ? have == seg->len : p - begin >= 2 && !memcmp(p - 2, "\r\n", 2))
+	for (p = end - 5; p >= buf + 2; p--)
+		if (!memcmp(p - 2, "\r\n0\r\n", 5))
 			return p == end - 5 || memchr(p + 3, ':', (size_t)(end - p - 3));
-	}
 	return false;
 }
 

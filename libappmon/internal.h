@@ -216,6 +216,7 @@ struct exchange {
 	uint64_t ordinal;
 	uint64_t flags; /* APPMON_EVF_* */
 	uint64_t floor; /* the response cannot begin below this position */
+	uint64_t asked; /* where the responses were when the request ended */
 	uint64_t request_start_ns, request_end_ns, response_start_ns, response_end_ns;
 	uint64_t request_body, response_body; /* bytes */
 	struct head *request, *response;
