@@ -493,20 +493,17 @@ static bool is_pipelined(struct conn *c, int dir)
 }
 
 /*
- * Bytes of requests that cannot be placed. Two request lines since the last head that was
- * understood, or bytes that come before the last request's answer, are pipelining.
+ * Bytes of requests that cannot be placed. Two traces of request lines since the last head that
+ * was understood, or bytes that come before the last request's answer, are pipelining.
  */
 static void ignored(struct appmon *mon, struct conn *c, int dir, const char *bytes, uint32_t n)
 {
 	struct stream *s = &c->stream[dir];
-	const char *p = bytes, *end = bytes + n;
-
 	if (c->pipelined || !n || (c->request_dir && dir != request_dir(c)))
 		return;
-	while (s->lines < 2 && (p = memmem(p, (size_t)(end - p), " HTTP/1.", 8))) {
-		s->lines++;
-		p += 8;
-	}
+	for (uint32_t i = 0; i + 5 <= n && s->lines < 2; i++)
+		s->lines += !memcmp(bytes + i, "TP/1.", 5) ||
+			    (!memcmp(bytes + i, "\r\n\r\n", 4) && bytes[i + 4] >= 'A');
 	if (s->lines < 2 && !is_pipelined(c, dir))
 		return;
 	c->pipelined = 1;
