@@ -254,18 +254,25 @@ static __always_inline void observe_listener(struct __sk_buff *skb, const struct
 					     struct target_conf *conf)
 {
 	struct emission e = {.s = *s, .seq = s->seq, .len = s->len, .dir = DIR_IN};
-	struct socket sk = {.fresh = 1, .dir[DIR_IN].start = s->seq};
-	__u32 total = s->len < conf->capture ? s->len : conf->capture;
+	struct socket *sk;
+	__u32 zero = 0, total = s->len < conf->capture ? s->len : conf->capture;
 
-	sk.conn.target = conf->target;
-	sk.conn.slot = conf->slot;
+	/* Ingress runs do not interrupt each other. */
+	sk = bpf_map_lookup_elem(&embryo, &zero);
+	if (!sk)
+		return;
+	__builtin_memset(sk, 0, sizeof(*sk));
+	sk->fresh = 1;
+	sk->dir[DIR_IN].start = s->seq;
+	sk->conn.target = conf->target;
+	sk->conn.slot = conf->slot;
 	e.flags = REC_LISTENER | REC_FLIP;
 	e.start = 1;
 	e.look = LOOK_REQUEST;
 	e.ts_ns = bpf_ktime_get_ns();
-	fill_conn(skb, &sk.conn, s, DIR_IN, bpf_get_socket_cookie(skb));
-	if (emit_all(skb, &sk, &e, total) == EMIT_FULL)
-		count_lost(&sk, peek(skb, s) == LOOK_REQUEST);
+	fill_conn(skb, &sk->conn, s, DIR_IN, bpf_get_socket_cookie(skb));
+	if (emit_all(skb, sk, &e, total) == EMIT_FULL)
+		count_lost(sk, peek(skb, s) == LOOK_REQUEST);
 }
 
 static __always_inline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss,
@@ -298,11 +305,31 @@ static __always_inline struct socket *meet(struct __sk_buff *skb, struct bpf_soc
 	} else if (tp && (__s32)(READ_ONCE(tp->snd_nxt) - s->seq) > 0) {
 		self->start = READ_ONCE(tp->snd_nxt); /* sent again, and answered perhaps */
 	}
+	/* A server that has not said anything: what comes belongs to a first request, which its
+	 * listening socket met or which began before the attach. */
+	if (dir == DIR_IN && tp && !sk->fresh && !tp->data_segs_out)
+		self->window = WINDOW_HEAD;
+	sk->alone = dir == DIR_OUT && !(s->flags & TCP_ACK);
 	self->passed.next = self->passed.whole = self->start;
 	other->passed.next = other->passed.whole = other->start;
 	self->seen_other = other->start - 1;
 	other->seen_other = self->start - 1;
 	return sk;
+}
+
+/* After data in the SYN: now the peer's sequence numbers are known. */
+static __always_inline void peer_answers(struct socket *sk, struct bpf_sock *ss,
+					 const struct segment *s, int dir)
+{
+	struct bpf_tcp_sock *tp = bpf_tcp_sock(ss);
+	struct direction *in = &sk->dir[DIR_IN];
+	__u32 start = s->ack;
+
+	if (dir == DIR_IN)
+		start = tp && !(s->flags & TCP_SYN) ? READ_ONCE(tp->rcv_nxt) : s->seq;
+	in->start = in->passed.next = in->passed.whole = start;
+	sk->dir[DIR_OUT].seen_other = start;
+	sk->alone = 0;
 }
 
 /*
@@ -321,18 +348,21 @@ static __always_inline bool reset_is_obeyed(struct bpf_sock *ss, const struct se
 static __always_inline void keep_last(struct __sk_buff *skb, struct direction *self,
 				      const struct emission *e)
 {
+	__u32 old = self->passed.next - e->s.seq; /* bytes sent again in front of the others */
 	__u32 len = e->s.len;
 	__u64 last = 0;
 
-	if (e->holes || (len < sizeof(last) && e->s.seq != self->passed.next)) {
+	if ((__s32)old > 0)
+		len -= old;
+	if (e->holes || (__s32)len <= 0) {
 		self->last = 0;
 	} else if (len >= sizeof(last)) {
 		bpf_skb_load_bytes(skb, skb->len - sizeof(last), &last, sizeof(last));
 		self->last = last;
-	} else if (len) {
+	} else {
 		barrier_var(len);
 		len = ((len - 1) & 7) + 1;
-		bpf_skb_load_bytes(skb, e->s.payload, &last, len);
+		bpf_skb_load_bytes(skb, skb->len - len, &last, len);
 		self->last = APPEND(self->last, last, 8 * len);
 	}
 }
@@ -389,6 +419,8 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 
 	self = &sk->dir[dir];
 	other = &sk->dir[!dir];
+	if (sk->alone && (e.s.flags & TCP_ACK))
+		peer_answers(sk, ss, &e.s, dir);
 	e.dir = dir;
 	e.seq = e.s.seq;
 	e.len = e.s.len;

@@ -59,7 +59,7 @@ struct emission {
 	__u64 ts_ns;
 };
 
-/* Results of emit_data(); ENDED: a response's head and nothing behind it. */
+/* Results of emit_data(); ENDED: a response's head, and what follows need not be captured. */
 enum { EMIT_FULL = -1, EMIT_NO_HEAD = 0, EMIT_OPEN = 1, EMIT_ENDED = 2 };
 
 /* Does the segment end with an empty line? */
@@ -117,7 +117,7 @@ static __always_inline void fill_seg(struct __sk_buff *skb, struct socket *sk, s
 	r->flags = e->flags | (e->dir == DIR_OUT ? REC_OUT : 0) | (sk->fresh ? REC_FRESH : 0) |
 		   (e->s.flags & TCP_PSH ? REC_PSH : 0) | (e->s.flags & TCP_FIN ? REC_FIN : 0) |
 		   (e->s.flags & TCP_RST ? REC_RST : 0) | (sk->closed ? REC_CLOSED : 0) |
-		   (sk->wide ? REC_WIDE : 0);
+		   (sk->wide ? REC_WIDE : 0) | (sk->alone ? REC_ALONE : 0);
 	r->seq = e->seq;
 	r->len = e->len;
 	r->start = self->start;
@@ -174,8 +174,8 @@ static __always_inline int scan(const __u8 *b, __u32 n, const __u32 bytes)
 	     off += BLOCK_STEP) {
 		if (off >= n)
 			break;
-		found = scan_block((const struct block *)(b + off), n - off);
-		if (found)
+		found |= scan_block((const struct block *)(b + off), n - off);
+		if (found & ~SCAN_CHUNKED)
 			break;
 	}
 	return found;
@@ -218,9 +218,10 @@ static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, 
 
 		if (request || (e->start && n == e->len && ends_with_blank(skb)))
 			found = scan(r->bytes, n, bytes);
-		if (request && found == SCAN_SECOND)
+		if (request && (found & ~SCAN_CHUNKED) == SCAN_SECOND)
 			sk->wide = WIDE_REQUESTS;
-		if (!request && found == SCAN_END)
+		/* After an interim response (1xx) another head comes. */
+		if (!request && found == SCAN_END && r->bytes[9] != '1')
 			ret = EMIT_ENDED;
 	}
 	if (sk->wide && n < e->len)

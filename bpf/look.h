@@ -84,12 +84,22 @@ struct block {
 #define BLOCK_STEP (sizeof(struct block) - 16)
 #define SCAN_MAX (4 * BLOCK_STEP)
 
-/* END: nothing follows the first empty line. */
-enum { SCAN_NOTHING, SCAN_SINGLE, SCAN_SECOND, SCAN_END };
+/* END: nothing follows the first empty line. CHUNKED: added if a line before it ends so. */
+enum { SCAN_NOTHING, SCAN_SINGLE, SCAN_SECOND, SCAN_END, SCAN_CHUNKED = 4 };
+
+/* Does a line end here, after "chunked"? In any case (RFC 9112 section 7). */
+static __always_inline bool ends_chunked(const __u8 *end)
+{
+	return (end[-1] | 0x20) == 'd' && (end[-2] | 0x20) == 'e' && (end[-3] | 0x20) == 'k' &&
+	       (end[-4] | 0x20) == 'n' && (end[-5] | 0x20) == 'u' && (end[-6] | 0x20) == 'h' &&
+	       (end[-7] | 0x20) == 'c';
+}
 
 /* Is there an empty line, and does a request follow it? n: bytes that are valid, may be more. */
 __noinline int scan_block(const struct block *block, __u32 n)
 {
+	int chunked = 0;
+
 	if (!block)
 		return SCAN_NOTHING;
 	for (__u32 i = 0; i + 16 <= sizeof(block->b); i += 8) {
@@ -101,16 +111,18 @@ __noinline int scan_block(const struct block *block, __u32 n)
 		if (!((word - 0x0e0e0e0e0e0e0e0eULL) & ~word & 0x8080808080808080ULL))
 			continue;
 		for (__u32 k = i; k < i + 8; k++) {
+			if (block->b[k] == '\r' && k >= 8 && ends_chunked(block->b + k))
+				chunked = SCAN_CHUNKED;
 			if (*(const __u32 *)(block->b + k) != CRLF_CRLF)
 				continue;
 			if (k + 4 >= n)
-				return SCAN_END;
+				return SCAN_END | chunked;
 			return look_at(*(const __u32 *)(block->b + k + 4), n - k - 4) & LOOK_REQUEST
-				       ? SCAN_SECOND
-				       : SCAN_SINGLE;
+				       ? SCAN_SECOND | chunked
+				       : SCAN_SINGLE | chunked;
 		}
 	}
-	return SCAN_NOTHING;
+	return chunked;
 }
 
 #endif /* APPMON_LOOK_H */

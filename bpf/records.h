@@ -24,6 +24,7 @@ enum rec_flag {
 	REC_FLIP = 1 << 1,  /* has the first byte since the other direction had data */
 	REC_START = 1 << 2, /* begins like a request or status line */
 	REC_FRESH = 1 << 3, /* the connection has been followed from its first byte */
+	REC_ALONE = 1 << 4, /* sent with SYN: nothing is known of the other direction yet */
 	REC_OLD = 1 << 5,   /* (partly) bytes that lie below the highest seen so far */
 	REC_PSH = 1 << 6,
 	REC_FIN = 1 << 7,

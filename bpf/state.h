@@ -65,7 +65,8 @@ struct socket {
 	__u8 confirmed;	  /* a status line has been seen */
 	__u8 closed;	  /* by the application */
 	__u8 wide;	  /* pipelining: capture whole segments for so many more requests */
-	__u8 pad[4];
+	__u8 alone;	  /* sent with SYN (Fast Open): the peer's sequence numbers are not known */
+	__u8 pad[3];
 };
 
 struct {
@@ -74,6 +75,14 @@ struct {
 	__type(key, int);
 	__type(value, struct socket);
 } sockets SEC(".maps");
+
+/* In place of a socket's state for data that meets a listening one: too large for the stack. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct socket);
+} embryo SEC(".maps");
 
 /* Tells a program which attachment it is running for. */
 struct {

@@ -36,7 +36,7 @@ void exchange_refuse(struct appmon *mon, struct conn *c, uint32_t reason)
 struct exchange *exchange_new(struct appmon *mon, struct conn *c)
 {
 	struct target *target = target_of(mon, &c->id);
-	struct exchange *ex = pool_alloc(&mon->pool, sizeof(*ex));
+	struct exchange *ex = flow_alloc(mon, sizeof(*ex));
 
 	c->ordinal++;
 	if (!c->http) {

@@ -15,6 +15,7 @@
 #define BUCKETS_MIN 64
 #define PIECES_MAX 1024
 #define STRAYS_MAX 1024
+#define EVICT_MAX 16 /* idle connections forgotten to make room for one block */
 #define STRAY_AGE_NS (10 * NSEC_PER_SEC)
 /* How long a closed connection waits for bytes that the network delivers late. */
 #define LINGER_NS (2 * NSEC_PER_SEC)
@@ -121,10 +122,29 @@ static void conn_free(struct appmon *mon, struct conn *c)
 	pool_free(&mon->pool, c);
 }
 
+void *flow_alloc(struct appmon *mon, size_t size)
+{
+	struct list_node *idle = &mon->flows.idle, *n;
+	void *p = pool_alloc(&mon->pool, size);
+
+	/* The least recently active first. Whoever is forgotten is met again by his next request.
+	 */
+	for (int i = 0; !p && i < EVICT_MAX; i++) {
+		n = idle->next;
+		if (n != idle && list_entry(n, struct conn, link) == mon->flows.current)
+			n = n->next;
+		if (n == idle)
+			break;
+		conn_free(mon, list_entry(n, struct conn, link));
+		p = pool_alloc(&mon->pool, size);
+	}
+	return p;
+}
+
 static struct conn *conn_new(struct appmon *mon, const struct record *rec)
 {
 	struct flows *f = &mon->flows;
-	struct conn *c = pool_alloc(&mon->pool, sizeof(*c));
+	struct conn *c = flow_alloc(mon, sizeof(*c));
 	uint32_t k;
 
 	if (!c)
@@ -221,7 +241,7 @@ static void stray_keep(struct appmon *mon, const struct record *rec)
 		return; /* sent again */
 	if (f->stray_count >= STRAYS_MAX)
 		stray_lose(mon, list_entry(f->strays.next, struct stray, link), APPMON_DROP_MEMORY);
-	s = pool_alloc(&mon->pool, sizeof(*s) + rec->captured);
+	s = flow_alloc(mon, sizeof(*s) + rec->captured);
 	if (!s) {
 		STAT_ADD(mon, target_of(mon, &rec->conn), exchanges_seen, 1);
 		STAT_ADD(mon, target_of(mon, &rec->conn), dropped[APPMON_DROP_MEMORY], 1);
@@ -270,7 +290,7 @@ static bool piece_keep(struct appmon *mon, struct stream *s, uint64_t pos, const
 
 	if (s->piece_count >= PIECES_MAX)
 		return false;
-	p = pool_alloc(&mon->pool, sizeof(*p) + captured);
+	p = flow_alloc(mon, sizeof(*p) + captured);
 	if (!p)
 		return false;
 	p->pos = pos;
@@ -297,7 +317,7 @@ static void segment_apply(struct appmon *mon, struct conn *c, int dir, uint64_t 
 		http1_flow_role(c, dir, bytes, captured);
 	if ((seg->flags & REC_START) && (seg->flags & REC_FLIP) &&
 	    (int64_t)(pos - (s->pos + s->head_len)) >= 0)
-		http1_flow_turn(mon, c, !dir);
+		http1_flow_turn(mon, c, !dir, seg);
 	/* Another request stands before it in the stream and has not been answered. */
 	if (captured && (seg->lost != s->lost || !s->begun) &&
 	    (seg->flags & (REC_START | REC_FLIP | REC_OLD)) == REC_START &&
@@ -392,7 +412,7 @@ static void conn_follow(struct conn *c, const struct rec_seg *seg)
 
 	if (!self->known)
 		stream_begin(c, self, seg->start);
-	if (!other->known)
+	if (!other->known && !(seg->flags & REC_ALONE))
 		stream_begin(c, other, seg->other_next);
 	if (seg->srtt_us)
 		c->srtt_us = seg->srtt_us;
@@ -419,13 +439,18 @@ static void flow_segment(struct appmon *mon, struct conn *c, const char *bytes, 
 	struct stream *self = &c->stream[dir], *other = &c->stream[!dir];
 
 	conn_follow(c, seg);
+	/* The programs see signs of pipelining where there may be none, such as a body that looks
+	 * like requests; where messages are missing, signs are all there is. */
 	if (seg->flags & REC_WIDE)
+		c->wide = 1;
+	if (c->wide && !conn_accounted(c, seg))
 		c->pipelined = 1;
 	if (c->pipelined && seg->lost != c->lost)
 		http1_flow_missed(mon, c);
 	c->lost = seg->lost;
 	/* First what had happened before this segment. */
-	stream_saw(other, seg->other_whole, seg->other_ts_ns);
+	if (other->known)
+		stream_saw(other, seg->other_whole, seg->other_ts_ns);
 	pieces_drain(mon, c, !dir, other->seen + 1);
 	http1_flow_progress(mon, c, !dir, seg);
 	if ((seg->flags & REC_FIN) && self->fin != FIN_HANDLED) {
@@ -511,6 +536,7 @@ void flow_record(struct appmon *mon, const struct record *rec)
 			return;
 		}
 	}
+	mon->flows.current = c;
 	if (c->id.target != rec->conn.target)
 		conn_moves(mon, c, target);
 	c->id = rec->conn;

@@ -20,6 +20,9 @@
 static void head_feed(struct appmon *mon, struct conn *c, int dir, const char *bytes, uint32_t n,
 		      bool final, const struct rec_seg *seg);
 
+/* A connection that is silent for so long has nothing outstanding. */
+#define QUIET_NS (2 * NSEC_PER_SEC)
+
 static int request_dir(const struct conn *c)
 {
 	return c->request_dir - 1;
@@ -192,7 +195,7 @@ static void unqueued(struct appmon *mon, struct conn *c)
 static struct head *head_keep(struct appmon *mon, const struct http1_head *h, const char *bytes)
 {
 	size_t fields = offsetof(struct http1_head, field) + h->field_count * sizeof(h->field[0]);
-	struct head *head = pool_alloc(&mon->pool, offsetof(struct head, h) + fields + h->head_len);
+	struct head *head = flow_alloc(mon, offsetof(struct head, h) + fields + h->head_len);
 
 	if (!head)
 		return NULL;
@@ -291,7 +294,6 @@ static void request_head(struct appmon *mon, struct conn *c, int dir, const stru
 	enum http1_framing framing = http1_request_framing(h, &length);
 
 	c->request_dir = (uint8_t)(1 + dir);
-
 	/* A missed request that has not been answered by now would get the answer to this one. */
 	if (((c->unqueued || guessed) && s->head_pipelined) ||
 	    (c->request_missed && c->pipelined) ||
@@ -421,7 +423,7 @@ static void response_head(struct appmon *mon, struct conn *c, int dir, const str
 	}
 	/* Was it a HEAD request? Then this has no body, whatever it says. */
 	s->assumed = framing != HTTP1_BODY_NONE && !(ex && ex->request);
-	if (s->assumed && c->pipelined)
+	if (s->assumed && c->pipelined && !conn_accounted(c, seg))
 		pairing_lost(mon, c);
 	if (framing == HTTP1_BODY_TUNNEL) {
 		s->head_len = 0;
@@ -514,7 +516,7 @@ static void ignored(struct appmon *mon, struct conn *c, int dir, const char *byt
 static char *head_join(struct appmon *mon, struct conn *c, int dir, const char *bytes, uint32_t n)
 {
 	struct stream *s = &c->stream[dir];
-	char *joined = pool_alloc(&mon->pool, s->head_len + n);
+	char *joined = flow_alloc(mon, s->head_len + n);
 
 	if (joined) {
 		if (s->head)
@@ -537,18 +539,37 @@ static char *head_join(struct appmon *mon, struct conn *c, int dir, const char *
 	return NULL;
 }
 
+/*
+ * A request after a long silence: what was asked before has been answered, or nobody waits for it
+ * any more. Pairing begins anew here.
+ */
+static void heal(struct conn *c, int dir, const struct rec_seg *seg)
+{
+	struct stream *s = &c->stream[dir], *other = &c->stream[!dir];
+	uint64_t last_ns = later(c->active_ns, seg->other_ts_ns);
+
+	if (seg->ts_ns < last_ns + QUIET_NS || !(seg->flags & REC_FLIP))
+		return;
+	c->broken = c->pipelined = c->wide = c->unqueued = c->request_missed = 0;
+	c->answer_unmatched = s->guessed = 0;
+	if (other->state != STREAM_TUNNEL)
+		next_head(other, s->head_floor);
+}
+
 static void head_begin(struct appmon *mon, struct conn *c, int dir, enum http1_kind kind,
 		       const struct rec_seg *seg)
 {
-	struct stream *s = &c->stream[dir];
+	struct stream *s = &c->stream[dir], *other = &c->stream[!dir];
 	struct exchange *ex;
 
 	s->head_ns = seg->ts_ns;
-	s->head_floor = stream_pos(&c->stream[!dir], seg->other_next);
+	s->head_floor = other->known ? stream_pos(other, seg->other_next) : 0;
 	s->head_retrans = c->retrans;
 	s->head_dup = c->dup;
 	if (kind == HTTP1_RESPONSE)
 		return;
+	if (c->broken)
+		heal(c, dir, seg);
 	/* Without pipelining the answer that fitted no request was to the one that waits. */
 	while (c->answer_unmatched && !c->pipelined && (ex = exchange_awaiting(c)))
 		exchange_finish(mon, c, ex, APPMON_END_GAP, APPMON_EVF_GAP);
@@ -718,14 +739,37 @@ static void open_end(struct appmon *mon, struct conn *c, int dir, uint64_t pos, 
 	c->stream[dir].guessed = 1;
 }
 
+/* Does the next message begin here? Bodies hold lines that look like it. */
+static bool ends_open(struct conn *c, int dir, uint64_t pos, const char *bytes, uint32_t captured,
+		      const struct rec_seg *seg)
+{
+	struct stream *s = &c->stream[dir];
+	struct exchange *ex = exchange_awaiting(c);
+
+	if (!(seg->flags & REC_START) || (int64_t)(pos - s->pos) <= 0)
+		return false;
+	if (seg->flags & REC_FLIP)
+		return true;
+	if (http1_look(kind_of(c, dir, bytes, captured), bytes, captured) != HTTP1_LOOK_YES)
+		return false;
+	if (c->request_dir && dir == request_dir(c)) {
+		s->missed = 1;
+		return c->pipelined;
+	}
+	return ex && exchange_at(c, ex->link.next); /* another answer is due */
+}
+
 static void open_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos, const char *bytes,
 		      uint32_t captured, const struct rec_seg *seg)
 {
 	struct stream *s = &c->stream[dir];
 
-	if (s->open_chunked && !(seg->flags & REC_PART) &&
-	    ends_with_last_chunk(bytes, captured, seg))
-		open_end(mon, c, dir, pos + seg->len, seg->ts_ns);
+	if (!s->open_chunked || (seg->flags & REC_PART) ||
+	    !ends_with_last_chunk(bytes, captured, seg))
+		return;
+	if (s->missed)
+		unproven(c, dir);
+	open_end(mon, c, dir, pos + seg->len, seg->ts_ns);
 }
 
 /* Can the stream go on here? */
@@ -803,10 +847,7 @@ void http1_flow_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos, 
 				return;
 			break;
 		case STREAM_OPEN:
-			if ((seg->flags & REC_START) && (int64_t)(pos - s->pos) > 0 &&
-			    ((seg->flags & REC_FLIP) ||
-			     (c->pipelined && http1_look(kind_of(c, dir, bytes, captured), bytes,
-							 captured) == HTTP1_LOOK_YES))) {
+			if (ends_open(c, dir, pos, bytes, captured, seg)) {
 				unproven(c, dir);
 				open_end(mon, c, dir, pos, s->seen_ns);
 				break;
@@ -880,7 +921,7 @@ void http1_flow_role(struct conn *c, int dir, const char *bytes, uint32_t n)
 		c->request_dir = (uint8_t)(1 + dir);
 }
 
-void http1_flow_turn(struct appmon *mon, struct conn *c, int dir)
+void http1_flow_turn(struct appmon *mon, struct conn *c, int dir, const struct rec_seg *seg)
 {
 	struct stream *s = &c->stream[dir];
 
@@ -898,7 +939,7 @@ void http1_flow_turn(struct appmon *mon, struct conn *c, int dir)
 	 * whose framing was seen up to here is not: then this is pipelining. */
 	if (!(is_uncounted(s) || s->assumed) || !c->request_dir || dir == request_dir(c))
 		return;
-	if (!c->pipelined)
+	if (!c->pipelined || (s->assumed && conn_accounted(c, seg)))
 		message_end(mon, c, dir, s->seen, s->seen_ns, APPMON_EVF_INFERRED_END);
 	else if (s->assumed && !c->broken)
 		pairing_lost(mon, c);

@@ -248,7 +248,8 @@ struct conn {
 	uint8_t answer_unmatched; /* since then a response came that belongs to none known */
 	uint8_t gapped;		  /* messages were missed: orphans are no surprise */
 	uint8_t awaits_end;	  /* counted in flows.awaiting */
-	uint8_t pad[2];
+	uint8_t wide;		  /* the programs saw signs of pipelining */
+	uint8_t pad;
 };
 
 /* Data that met a listening socket, until its connection shows up. */
@@ -266,7 +267,8 @@ struct flows {
 	struct list_node busy, idle; /* connections with and without exchanges */
 	struct list_node strays;
 	uint32_t stray_count;
-	uint32_t awaiting; /* connections inside a response whose end is due */
+	struct conn *current; /* whose record is looked at: not to be forgotten */
+	uint32_t awaiting;    /* connections inside a response whose end is due */
 };
 
 int flows_init(struct appmon *mon);
@@ -277,6 +279,13 @@ void flows_expire(struct appmon *mon, uint64_t now_ns);
 /* Forgets everything that belongs to a target. */
 void flows_drop_target(struct appmon *mon, struct target *target);
 uint64_t stream_pos(const struct stream *s, uint32_t seq);
+/* Every message of the connection has been seen, up to this segment. */
+static inline bool conn_accounted(const struct conn *c, const struct rec_seg *seg)
+{
+	return c->fresh && !c->gapped && !seg->lost;
+}
+/* pool_alloc() for the connection at hand; idle ones are forgotten to make room. */
+void *flow_alloc(struct appmon *mon, size_t size);
 
 /* ---- exchange.c: the queue of a connection ------------------------------------------------ */
 
@@ -311,7 +320,7 @@ void http1_flow_progress(struct appmon *mon, struct conn *c, int dir, const stru
 /* A message begins with these bytes: do they tell which direction is the requests'? */
 void http1_flow_role(struct conn *c, int dir, const char *bytes, uint32_t n);
 /* A request or response head begins in the other direction: what is open here has ended. */
-void http1_flow_turn(struct appmon *mon, struct conn *c, int dir);
+void http1_flow_turn(struct appmon *mon, struct conn *c, int dir, const struct rec_seg *seg);
 /* Requests were missed that have no answer yet: which response answers which is lost. */
 void http1_flow_missed(struct appmon *mon, struct conn *c);
 /* Ends every exchange of the connection; flags are added to their events. */
