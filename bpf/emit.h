@@ -208,6 +208,10 @@ static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, 
 			look = n >= 8 ? look_strict(r->bytes) : look == LOOK_BLANK ? LOOK_NO : look;
 		if (look & look_of(sk, e->dir))
 			e->flags |= REC_START;
+		/* A request behind another that has no answer yet. */
+		if (!e->start && n >= 8 && look == LOOK_REQUEST && sk->request_dir == 1 + e->dir &&
+		    !sk->answered)
+			sk->wide = WIDE_REQUESTS;
 		/* Which of the two a few letters do not tell. */
 		e->look = look && n < 4 ? LOOK_EITHER : look;
 	}

@@ -468,6 +468,7 @@ static struct conn *conn_meet(struct appmon *mon, const struct record *rec)
 	struct conn *c = conn_new(mon, rec);
 	uint32_t in_next;
 
+	mon->flows.current = c;
 	if (!s || !c)
 		return c;
 	in_next = rec->seg.flags & REC_OUT ? rec->seg.other_next : rec->seg.seq;
