@@ -9,7 +9,7 @@
 
 #include <linux/types.h>
 
-#define REC_VERSION 1
+#define REC_VERSION 2
 
 enum rec_kind {
 	REC_DATA = 1,	 /* captured bytes of one direction */

@@ -406,6 +406,7 @@ static void response_head(struct appmon *mon, struct conn *c, int dir, const str
 			message_end(mon, c, !dir, stream_pos(req, seg->other_next),
 				    seg->other_ts_ns ? seg->other_ts_ns : ex->request_end_ns,
 				    APPMON_EVF_INFERRED_END);
+			req->guessed = 1;
 		}
 		if (!ex->request_done)
 			ex->flags |= APPMON_EVF_EARLY_RESPONSE;
