@@ -161,6 +161,7 @@ class Veth:
             self.server, self.client, middle = (Namespace() for _ in range(3))
             for namespace in (self.server, self.client, middle):
                 stack.callback(namespace.close)
+                namespace.sysctl("net.ipv6.conf.default.disable_ipv6", 1)
             self.server.address, self.server.lladdr = "10.98.0.1", "02:00:00:00:00:01"
             self.client.address, self.client.lladdr = "10.98.0.2", "02:00:00:00:00:02"
             for side, other, name in ((self.server, self.client, "server"),
@@ -181,8 +182,6 @@ class Veth:
     def _connect(side, other, middle, name, mtu):
         side.ip(f"link add end0 mtu {mtu} address {side.lladdr} type veth"
                 f" peer name {name} mtu {mtu} netns {middle.path}")
-        side.sysctl("net.ipv6.conf.end0.disable_ipv6", 1)
-        middle.sysctl(f"net.ipv6.conf.{name}.disable_ipv6", 1)
         side.ip(f"addr add {side.address}/24 dev end0")
         side.ip("link set end0 up")
         side.ip(f"neigh add {other.address} lladdr {other.lladdr} dev end0")

@@ -33,7 +33,7 @@ class Tally:
         # Each a list, for the message of an assertion.
         self.wrong, self.strange, self.inexact, self.partial, self.excused = [], [], [], [], []
         count = collections.Counter(e.get("target") for e in events)
-        self.twice = [target for target, n in count.items() if n > 1]
+        self.twice = [target for target, n in count.items() if n > 1 and target in truth]
         self.missing = [target for target in truth if not count[target]]
         for event in events:
             line = truth.get(event.get("target"))

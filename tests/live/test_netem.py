@@ -13,7 +13,7 @@ from tally import Exchange, Tally
 
 # APPMON_NETEM=N: N seeds for each condition, and N times the requests.
 FACTOR = int(os.environ.get("APPMON_NETEM", "1"))
-REQUESTS = 1000
+REQUESTS = 2000
 
 
 class Condition:
@@ -30,10 +30,11 @@ FEW, MORE = 0.001, 0.01
 SMALL = {"rcvbuf": 4096}
 CONDITIONS = {
     "clean": Condition(),
+    "lookalike": Condition(server={"lookalike": 1}, client={"lookalike": 1}),
     "loss-0.1": Condition(FEW, loss=0.1),
     "loss-1": Condition(FEW, loss=1),
     "loss-5": Condition(MORE, loss=5),
-    "lost-heads": Condition(MORE, heads=30),
+    "lost-heads": Condition(MORE, heads=10),
     "reorder": Condition(FEW, delay=2, reorder=25, correlation=50),
     "reorder-gap": Condition(FEW, delay=2, reorder=25, correlation=50, gap=5),
     "jitter": Condition(FEW, delay=3, jitter=2),

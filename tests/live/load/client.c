@@ -7,7 +7,7 @@
  *   requests=N  how many (about); connections=N  at a time; keep=N  most on a connection
  *   seed=N      of the dice
  *   depth=N     most requests under way on a connection: 1 is no pipelining
- *   rcvbuf= clamp= stall=   as struct habits
+ *   rcvbuf= clamp= stall= lookalike=   see http.h
  *   fastopen=1  the first request goes with the SYN
  */
 #define _GNU_SOURCE
@@ -17,7 +17,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "load.h"
+#include "http.h"
 
 #define MAX_DEPTH 16
 #define PATIENCE_MS 60000
@@ -247,7 +247,7 @@ static int talk(struct conn *c)
 
 static void run_connection(uint64_t *dice, size_t requests)
 {
-	struct conn c = {.dice = dice, .left = requests, .ending = below(dice, 3)};
+	struct conn c = {.dice = dice, .left = requests, .ending = (enum ending)below(dice, 3)};
 
 	refill(&c);
 	if (open_connection(&c))

@@ -336,8 +336,10 @@ int main(int argc, char **argv)
 			if (ends[i].revents)
 				carry(ends[i].fd, ends[!i].fd);
 	}
-	printf("{\"packets\": %lu, \"lost\": %lu, \"doubled\": %lu, \"hurried\": %lu, \"recut\": %lu, "
+	printf("{\"packets\": %lu, \"lost\": %lu, \"doubled\": %lu, \"hurried\": %lu, \"recut\": "
+	       "%lu, "
 	       "\"overflowed\": %u}\n",
-	       packets, lost, doubled, hurried, cut, overflowed(ends[0].fd) + overflowed(ends[1].fd));
+	       packets, lost, doubled, hurried, cut,
+	       overflowed(ends[0].fd) + overflowed(ends[1].fd));
 	return 0;
 }

@@ -5,7 +5,7 @@
  * connection) or s (the status N, without content). Each response carries X-Request-Id: ID.
  *
  *   seed=N      of the dice: where responses are cut into writes, which ones share a write
- *   rcvbuf= clamp= stall=   as struct habits
+ *   rcvbuf= clamp= stall= lookalike=   see http.h
  *   fastopen=1  data is taken from a SYN
  *
  * The log has a line for each exchange: ID METHOD TARGET STATUS, then bytes of the stream: request
@@ -18,7 +18,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include "load.h"
+#include "http.h"
 
 struct conn {
 	int fd;
