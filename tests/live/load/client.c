@@ -5,6 +5,7 @@
  * writes. LOG is as the server's, of the exchanges of which the whole response came.
  *
  *   requests=N  how many (about); connections=N  at a time; keep=N  most on a connection
+ *   upload=N download=N  longest bodies
  *   seed=N      of the dice
  *   depth=N     most requests under way on a connection: 1 is no pipelining
  *   rcvbuf= clamp= stall= lookalike=   see http.h
@@ -48,7 +49,7 @@ struct conn {
 static struct sockaddr_in server;
 static struct habits habits;
 static FILE *log_file;
-static size_t depth, keep, last_id;
+static size_t depth, keep, upload, download, last_id;
 static long budget;
 static int fastopen, failed;
 
@@ -63,8 +64,9 @@ static void fail(struct conn *c, const char *what)
 static size_t size(uint64_t *dice, size_t max)
 {
 	size_t limits[] = {1, 100, 2000, 2000, 8000, 30000, max};
+	size_t limit = limits[below(dice, 7 - (below(dice, 3) > 0))];
 
-	return below(dice, 1 + limits[below(dice, 7 - (below(dice, 3) > 0))]);
+	return below(dice, 1 + (limit < max ? limit : max));
 }
 
 /* Appends a request to what is to be sent. */
@@ -84,7 +86,7 @@ static void make_request(struct conn *c)
 	if (close && below(c->dice, 2))
 		kind = 'e';
 	if (kind != 's')
-		n = size(c->dice, 300000);
+		n = size(c->dice, download);
 	x->id = __atomic_add_fetch(&last_id, 1, __ATOMIC_RELAXED);
 	strcpy(x->method, methods[below(c->dice, 6)]);
 	snprintf(x->target, sizeof(x->target), "/%zu/%c/%zu%s", x->id, kind, n,
@@ -93,7 +95,7 @@ static void make_request(struct conn *c)
 	if (below(c->dice, 10) == 0)
 		put_text(&c->out, "X-Pad: %0*d\r\n", (int)below(c->dice, 2500) + 1, 0);
 	if (!strcmp(x->method, "POST")) {
-		content = size(c->dice, 200000);
+		content = size(c->dice, upload);
 		chunked = below(c->dice, 2) == 0;
 		if (chunked)
 			put_text(&c->out, "Transfer-Encoding: chunked\r\n");
@@ -290,6 +292,8 @@ int main(int argc, char **argv)
 	budget = (long)option(argc, argv, "requests", 1000);
 	depth = (size_t)option(argc, argv, "depth", 1);
 	keep = (size_t)option(argc, argv, "keep", 100);
+	upload = (size_t)option(argc, argv, "upload", 200000);
+	download = (size_t)option(argc, argv, "download", 300000);
 	fastopen = (int)option(argc, argv, "fastopen", 0);
 	server.sin_family = AF_INET;
 	inet_pton(AF_INET, argv[1], &server.sin_addr);
