@@ -61,12 +61,15 @@ class Peer:
             return tcp[13], data
         raise TimeoutError("no segment came")
 
-    def connect(self, port):
+    def connect(self, port, acknowledge=True):
+        """Without `acknowledge` the first data completes the handshake: until then the kernel
+        has no socket for the connection."""
         self._ports = self._ports[0], port
         self.segment(-1, flags=SYN)
         while not self._read()[0] & SYN:
             pass
-        self.segment(0)
+        if acknowledge:
+            self.segment(0)
 
     def accept(self):
         while not self._read()[0] & SYN:

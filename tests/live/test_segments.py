@@ -49,19 +49,21 @@ class Served:
 
     role = "server"
 
-    def __init__(self, side, cgroup):
+    def __init__(self, side, cgroup, acknowledge=True):
         with side.inside():
-            listener = cgroup.listener(side.address)
+            self._listener = cgroup.listener(side.address)
         self.peer = Peer(side, "10.99.0.2", 40000)
-        self.peer.connect(listener.getsockname()[1])
-        self.sock, _ = listener.accept()
-        listener.close()
-        self.sock.settimeout(5)
+        self.peer.connect(self._listener.getsockname()[1], acknowledge)
+        self.sock = None
 
     def exchange(self, name, pieces=None, fin=False):
         """Pieces and fin are those of the message that arrives."""
         request, response = REQUEST % name, RESPONSE % name
         self.peer.send(request, pieces, fin)
+        if not self.sock:
+            self.sock, _ = self._listener.accept()
+            self._listener.close()
+            self.sock.settimeout(5)
         got = b""
         while len(got) < len(request):
             got += self.sock.recv(4096)
@@ -125,6 +127,53 @@ def test_order(kernel, order, side, cgroup, watch):
         ends.exchange(name.encode(), pieces if name in ("odd", "last") else None, name == "last")
     ends.sock.close()
     check_exchanges(watching, kernel.role, names)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_order_with_handshake(order, side, cgroup, watch):
+    """The pure acknowledgement of the handshake is lost or late: whichever data comes first
+    arrives before the connection has a socket of its own."""
+    watching = watch(cgroup)
+    ends = Served(side, cgroup, acknowledge=False)
+    message = REQUEST % b"first"
+    ends.exchange(b"first", [(a, b if b < END else len(message)) for a, b in ORDERS[order]])
+    ends.exchange(b"after")
+    ends.sock.close()
+    check_exchanges(watching, "server", ["first", "after"])
+
+
+@pytest.mark.parametrize("cut", [1, 15, 60, len(RESPONSE) - len(BODY) - 1])
+@pytest.mark.parametrize("role", ["server", "client"])
+def test_head_around_the_other_direction(role, cut, cgroup, watch):
+    """Pipelining: the start of a head shares a segment with the message before it, and a segment
+    of the other direction comes before its rest."""
+    other = Cgroup()
+    with other:
+        listener = (cgroup if role == "server" else other).listener()
+        client = (other if role == "server" else cgroup).connect(listener.getsockname())
+        server, _ = listener.accept()
+        listener.close()
+        for sock in (client, server):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.settimeout(5)
+        watching = watch(cgroup)
+        requests = [REQUEST % b"%d" % i for i in range(4)]
+        responses = [RESPONSE % b"%d" % i for i in range(4)]
+
+        def pass_on(sender, receiver, data):
+            sender.sendall(data)
+            while data:
+                data = data[len(receiver.recv(4096)):]
+
+        pass_on(client, server, requests[0] + requests[1])
+        pass_on(server, client, responses[0] + responses[1][:cut])
+        pass_on(client, server, requests[2] + requests[3][:cut])
+        pass_on(server, client, responses[1][cut:])
+        pass_on(client, server, requests[3][cut:])
+        pass_on(server, client, responses[2] + responses[3])
+        client.close()
+        server.close()
+        check_exchanges(watching, role, ["0", "1", "2", "3"])
 
 
 # What a third party that does not know the numbers sends. The kernel answers a reset that is in the
