@@ -32,6 +32,7 @@ ORDERS = {
     "backwards": [(600, END), (300, 600), (100, 300), (0, 100)],
     "backwards-overlapping": [(500, END), (250, 600), (90, 300), (0, 100)],
     "contained": [(0, END), (100, 200), (0, 10), (END - 10, END)],
+    "first-byte-last": [(1, END), (0, 1)],
     "head-last": [(200, END), (0, 200)],
 }
 
@@ -56,9 +57,9 @@ class Served:
         self.peer.connect(self._listener.getsockname()[1], acknowledge)
         self.sock = None
 
-    def exchange(self, name, pieces=None, fin=False):
+    def exchange(self, name, pieces=None, fin=False, request=REQUEST):
         """Pieces and fin are those of the message that arrives."""
-        request, response = REQUEST % name, RESPONSE % name
+        request, response = request % name, RESPONSE % name
         self.peer.send(request, pieces, fin)
         if not self.sock:
             self.sock, _ = self._listener.accept()
@@ -174,6 +175,44 @@ def test_head_around_the_other_direction(role, cut, cgroup, watch):
         client.close()
         server.close()
         check_exchanges(watching, role, ["0", "1", "2", "3"])
+
+
+LINE = b"the quick brown fox jumps over the lazy dog, 0123456789 times; "
+CHUNK = b"%x\r\n%s\r\n" % (24 * len(LINE), 24 * LINE)
+CHUNKED = (b"POST /%s HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+           + 6 * CHUNK + b"0\r\n\r\n")
+CHUNKED_END = len(CHUNKED) - 1
+LAST_CHUNK = CHUNKED_END - len(CHUNK) - 5
+# Behind the captured bytes, where the end is known by its looks only.
+CHUNKED_ORDERS = {
+    "in-order": [(0, 1400), (1400, 5000), (5000, CHUNKED_END)],
+    "cut-before-crlf": [(0, LAST_CHUNK + 3), (LAST_CHUNK + 3, CHUNKED_END)],
+    "cut-in-crlf": [(0, LAST_CHUNK + 4), (LAST_CHUNK + 4, CHUNKED_END)],
+    "cut-in-last-chunk": [(0, CHUNKED_END - 4), (CHUNKED_END - 4, CHUNKED_END)],
+    "end-early": [(0, 4000), (8000, CHUNKED_END), (4000, 8000)],
+    "end-first": [(8000, CHUNKED_END), (0, 4000), (4000, 8000)],
+}
+
+
+@pytest.mark.parametrize("order", CHUNKED_ORDERS)
+def test_chunked_order(order, side, cgroup, watch):
+    """A chunked upload, and another with the FIN."""
+    watching = watch(cgroup)
+    ends = Served(side, cgroup)
+    names = ["before", "odd", "after", "last"]
+    for name in names:
+        odd = name in ("odd", "last")
+        message = CHUNKED if odd else REQUEST
+        end = len(message % name.encode())
+        pieces = [(a, b if b < CHUNKED_END else end) for a, b in CHUNKED_ORDERS[order]]
+        ends.exchange(name.encode(), pieces if odd else None, name == "last", message)
+    ends.sock.close()
+    watching.wait(len(names))
+    events = watching.stop()
+    assert [(e["target"], e["end"], e["status"], e["request_body_bytes"]) for e in events] == [
+        (f"/{name}", "complete", 200, body) for name, body in
+        zip(names, 2 * [len(BODY), 6 * len(CHUNK) + 5])]
+    watching.check_sums(delivered=len(names))
 
 
 # What a third party that does not know the numbers sends. The kernel answers a reset that is in the
