@@ -13,7 +13,7 @@ from tally import Exchange, Tally
 
 # APPMON_NETEM=N: N seeds for each condition, and N times the requests.
 FACTOR = int(os.environ.get("APPMON_NETEM", "1"))
-REQUESTS = 2000
+REQUESTS = 1500
 
 
 class Condition:

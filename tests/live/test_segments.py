@@ -87,8 +87,8 @@ class Sent:
         self.peer.accept()
         self.sock.settimeout(5)
 
-    def exchange(self, name, pieces=None, fin=False):
-        request, response = REQUEST % name, RESPONSE % name
+    def exchange(self, name, pieces=None, fin=False, response=RESPONSE):
+        request, response = REQUEST % name, response % name
         self.sock.sendall(request)
         assert self.peer.receive(request[-10:]) == request
         self.peer.send(response, pieces, fin)
@@ -179,39 +179,49 @@ def test_head_around_the_other_direction(role, cut, cgroup, watch):
 
 LINE = b"the quick brown fox jumps over the lazy dog, 0123456789 times; "
 CHUNK = b"%x\r\n%s\r\n" % (24 * len(LINE), 24 * LINE)
-CHUNKED = (b"POST /%s HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
-           + 6 * CHUNK + b"0\r\n\r\n")
-CHUNKED_END = len(CHUNKED) - 1
-LAST_CHUNK = CHUNKED_END - len(CHUNK) - 5
-# Behind the captured bytes, where the end is known by its looks only.
+CHUNKS = 6 * CHUNK + b"0\r\n\r\n"
+CHUNKED = {"server": b"POST /%s HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNKS,
+           "client": b"HTTP/1.1 200 OK\r\nX-Request-Id: %s\r\nTransfer-Encoding: chunked\r\n\r\n"
+           + CHUNKS}
+# Where it is cut, from the end: behind the captured bytes, where the end is known by its looks only.
+LAST_CHUNK = len(CHUNK) + 5
 CHUNKED_ORDERS = {
-    "in-order": [(0, 1400), (1400, 5000), (5000, CHUNKED_END)],
-    "cut-before-crlf": [(0, LAST_CHUNK + 3), (LAST_CHUNK + 3, CHUNKED_END)],
-    "cut-in-crlf": [(0, LAST_CHUNK + 4), (LAST_CHUNK + 4, CHUNKED_END)],
-    "cut-in-last-chunk": [(0, CHUNKED_END - 4), (CHUNKED_END - 4, CHUNKED_END)],
-    "end-early": [(0, 4000), (8000, CHUNKED_END), (4000, 8000)],
-    "end-first": [(8000, CHUNKED_END), (0, 4000), (4000, 8000)],
+    "in-order": [(9999, 4000), (4000, 1400), (1400, 0)],
+    "cut-before-crlf": [(9999, LAST_CHUNK - 3), (LAST_CHUNK - 3, 0)],
+    "cut-in-crlf": [(9999, LAST_CHUNK - 4), (LAST_CHUNK - 4, 0)],
+    "cut-often-before-crlf": [(9999, 7700), (7700, 6300), (6300, 4900), (4900, LAST_CHUNK - 3),
+                              (LAST_CHUNK - 3, 0)],
+    "cut-in-last-chunk": [(9999, 4), (4, 0)],
+    "end-early": [(9999, 5000), (1000, 0), (5000, 1000)],
+    "end-first": [(1000, 0), (9999, 5000), (5000, 1000)],
+    "end-in-holes": [(8000, 6000), (6000, 4000), (1000, 0), (9999, 8000), (2500, 1000),
+                     (4000, 2500)],
 }
 
 
 @pytest.mark.parametrize("order", CHUNKED_ORDERS)
-def test_chunked_order(order, side, cgroup, watch):
-    """A chunked upload, and another with the FIN."""
+@pytest.mark.parametrize("kernel", [Served, Sent], ids=["server", "client"])
+def test_chunked_order(kernel, order, side, cgroup, watch):
+    """A chunked message that arrives, and another with the FIN."""
     watching = watch(cgroup)
-    ends = Served(side, cgroup)
+    ends = kernel(side, cgroup)
     names = ["before", "odd", "after", "last"]
     for name in names:
-        odd = name in ("odd", "last")
-        message = CHUNKED if odd else REQUEST
-        end = len(message % name.encode())
-        pieces = [(a, b if b < CHUNKED_END else end) for a, b in CHUNKED_ORDERS[order]]
-        ends.exchange(name.encode(), pieces if odd else None, name == "last", message)
+        if name in ("odd", "last"):
+            message = CHUNKED[kernel.role]
+            end = len(message % name.encode())
+            pieces = [(max(0, end - a), end - b) for a, b in CHUNKED_ORDERS[order]]
+            ends.exchange(name.encode(), pieces, name == "last", message)
+        else:
+            ends.exchange(name.encode())
     ends.sock.close()
     watching.wait(len(names))
+    time.sleep(0.1)
     events = watching.stop()
-    assert [(e["target"], e["end"], e["status"], e["request_body_bytes"]) for e in events] == [
+    arrived = "request_body_bytes" if kernel is Served else "response_body_bytes"
+    assert [(e["target"], e["end"], e["status"], e[arrived]) for e in events] == [
         (f"/{name}", "complete", 200, body) for name, body in
-        zip(names, 2 * [len(BODY), 6 * len(CHUNK) + 5])]
+        zip(names, 2 * [len(BODY), len(CHUNKS)])]
     watching.check_sums(delivered=len(names))
 
 
