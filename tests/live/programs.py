@@ -16,7 +16,7 @@ SIZES = [0, 100, 5000, 100000, 20000000]  # of the bodies that are asked for
 PATTERN = b"HTTP/1.1 500 No\r\n\r\nGET / HTTP/1.1\r\n\r\n"
 
 NEEDS = {"nginx": ["nginx"], "node": ["node"], "go": ["go"], "java": ["java", "javac"],
-         "rust": ["cargo"], "uring": ["cc"], "curl": ["curl"]}
+         "rust": ["cargo"], "uring": ["cc"], "curl": ["curl"], "load": ["cc"]}
 CRATES = "/usr/share/cargo/registry"  # where Debian's librust-*-dev packages put their sources
 
 
@@ -37,7 +37,7 @@ class Programs:
 
     def command(self, kind, name):
         """The start of the command line of a server or client."""
-        for tool in NEEDS.get(name, []):
+        for tool in NEEDS.get(name, NEEDS.get(kind, [])):
             if not shutil.which(tool):
                 raise Missing(f"{tool} is not installed")
         if (kind, name) not in self._built:
@@ -100,6 +100,16 @@ class Programs:
         out = f"{self.directory}/uring"
         self._run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", f"{HERE}/servers/uring.c", "-o", out,
                    "-luring"])
+        return [out]
+
+    def load(self, name):
+        """The same for a program of load/."""
+        return self.command("load", "load-" + name)
+
+    def _load(self, kind, name):
+        out = f"{self.directory}/{name}"
+        self._run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", out,
+                   f"{HERE}/load/{name.partition('-')[2]}.c"])
         return [out]
 
 
