@@ -248,7 +248,8 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 /*
  * Data can arrive with the ACK that completes the handshake (TCP_DEFER_ACCEPT, a lost
  * first ACK, SYN cookies) or in the SYN (Fast Open, RFC 7413). It meets the listening socket, the
- * connection's own being made only then. The reader joins it by addresses and sequence.
+ * connection's own being made only then. The reader joins it by addresses and sequence. It need not
+ * look like a request: it may be a later part of one.
  */
 static __always_inline void observe_listener(struct __sk_buff *skb, const struct segment *s,
 					     struct target_conf *conf)
@@ -268,7 +269,6 @@ static __always_inline void observe_listener(struct __sk_buff *skb, const struct
 	sk->conn.slot = conf->slot;
 	e.flags = REC_LISTENER | REC_FLIP;
 	e.start = 1;
-	e.look = LOOK_REQUEST;
 	e.ts_ns = bpf_ktime_get_ns();
 	fill_conn(skb, &sk->conn, s, DIR_IN, bpf_get_socket_cookie(skb));
 	if (emit_all(skb, sk, &e, total) == EMIT_FULL)
@@ -481,7 +481,7 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 		self->ts_ns = e.ts_ns;
 	if (!capture(skb, sk, self, &e))
 		progress(skb, sk, self, &e);
-	if (sk->request_dir != 1 + dir || !e.part)
+	if (sk->request_dir != 1 + dir || e.len)
 		keep_last(skb, self, &e);
 	publish(self, &e, end);
 }

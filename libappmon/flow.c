@@ -15,7 +15,8 @@
 #define BUCKETS_MIN 64
 #define PIECES_MAX 1024
 #define STRAYS_MAX 1024
-#define EVICT_MAX 16 /* idle connections forgotten to make room for one block */
+#define EVICT_MAX 16		  /* idle connections forgotten to make room for one block */
+#define STRAY_AHEAD_MAX (1 << 20) /* bytes: the largest first window, and more */
 #define STRAY_AGE_NS (10 * NSEC_PER_SEC)
 /* How long a closed connection waits for bytes that the network delivers late. */
 #define LINGER_NS (2 * NSEC_PER_SEC)
@@ -226,8 +227,10 @@ static void stray_lose(struct appmon *mon, struct stray *s, uint32_t reason)
 {
 	struct target *target = target_of(mon, &s->conn);
 
-	STAT_ADD(mon, target, exchanges_seen, 1);
-	STAT_ADD(mon, target, dropped[reason], 1);
+	if (s->piece.seg.flags & REC_START) {
+		STAT_ADD(mon, target, exchanges_seen, 1);
+		STAT_ADD(mon, target, dropped[reason], 1);
+	}
 	stray_free(mon, s);
 }
 
@@ -243,8 +246,10 @@ static void stray_keep(struct appmon *mon, const struct record *rec)
 		stray_lose(mon, list_entry(f->strays.next, struct stray, link), APPMON_DROP_MEMORY);
 	s = flow_alloc(mon, sizeof(*s) + rec->captured);
 	if (!s) {
-		STAT_ADD(mon, target_of(mon, &rec->conn), exchanges_seen, 1);
-		STAT_ADD(mon, target_of(mon, &rec->conn), dropped[APPMON_DROP_MEMORY], 1);
+		if (rec->seg.flags & REC_START) {
+			STAT_ADD(mon, target_of(mon, &rec->conn), exchanges_seen, 1);
+			STAT_ADD(mon, target_of(mon, &rec->conn), dropped[APPMON_DROP_MEMORY], 1);
+		}
 		return;
 	}
 	s->at_ns = rec->seg.ts_ns;
@@ -466,21 +471,25 @@ static struct conn *conn_meet(struct appmon *mon, const struct record *rec)
 {
 	struct stray *s = stray_find(&mon->flows, &rec->conn);
 	struct conn *c = conn_new(mon, rec);
+	struct rec_seg seg;
 	uint32_t in_next;
+	int32_t ahead;
 
 	mon->flows.current = c;
 	if (!s || !c)
 		return c;
-	in_next = rec->seg.flags & REC_OUT ? rec->seg.other_next : rec->seg.seq;
+	seg = s->piece.seg;
+	in_next = rec->seg.flags & REC_OUT ? rec->seg.other_next : rec->seg.start;
+	ahead = (int32_t)(seg.seq - in_next);
 	/* An older connection between the same ports had other sequence numbers. */
-	if (in_next == s->piece.seg.seq + s->piece.seg.len || in_next == s->piece.seg.seq) {
-		struct rec_seg seg = s->piece.seg;
-
+	if (ahead + (int32_t)seg.len + !!(seg.flags & REC_FIN) == 0 || ahead == -(int32_t)seg.len ||
+	    (ahead >= 0 && ahead < STRAY_AHEAD_MAX)) {
 		c->fresh = 1;
-		seg.flags &= ~(uint32_t)REC_LISTENER;
+		seg.flags &= ~(uint32_t)(ahead > 0 ? REC_LISTENER | REC_FLIP : REC_LISTENER);
+		seg.start = ahead > 0 ? in_next : seg.seq;
+		seg.whole = ahead > 0 ? in_next : seg.seq + seg.len;
 		seg.lost = rec->seg.lost;
-		seg.whole = seg.seq + seg.len;
-		seg.other_next = rec->seg.flags & REC_OUT ? rec->seg.seq : rec->seg.other_next;
+		seg.other_next = rec->seg.flags & REC_OUT ? rec->seg.start : rec->seg.other_next;
 		seg.other_whole = seg.other_next;
 		flow_segment(mon, c, s->piece.bytes, s->piece.captured, &seg);
 	}
