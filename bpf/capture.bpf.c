@@ -17,12 +17,12 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 #define BPF_TCP_LISTEN 10
 #endif
 
+/* "HTTP/1.1 200" and the CRLF that ends it: a response that is shorter goes on. */
+#define STATUS_LINE_MIN 14
+
 /* Flips in a row that do not look like HTTP, on a connection met in the middle, until it is
  * ignored. */
 #define OTHER_FLIPS_MAX 8
-
-/* Keeps the compiler from computing an address in a socket, which the verifier forbids. */
-#define READ_ONCE(x) (*(volatile typeof(x) *)&(x))
 
 static __always_inline enum look peek(struct __sk_buff *skb, const struct segment *s)
 {
@@ -97,8 +97,15 @@ static __always_inline void message_began(struct socket *sk, int dir, enum look 
 static __always_inline void message_is_other(struct __sk_buff *skb, struct socket *sk,
 					     struct emission *e)
 {
-	if (sk->confirmed)
-		return; /* the body after "100 Continue", a tunnel, ... */
+	if (sk->confirmed) {
+		/* A response goes on after bytes of a request: that can be the next one. A tunnel
+		 * does this, too, but for ever. */
+		if (sk->request_dir != 1 + e->dir && sk->other_flips < OTHER_FLIPS_MAX) {
+			sk->other_flips++;
+			sk->wide = WIDE_REQUESTS;
+		}
+		return;
+	}
 	/* A request alone proves nothing: many protocols begin with an upper-case word. */
 	if (sk->speaks == SPEAKS_HTTP && sk->request_dir == 1 + e->dir)
 		return;
@@ -120,7 +127,7 @@ static __always_inline void message_is_other(struct __sk_buff *skb, struct socke
 static __always_inline void progress(struct __sk_buff *skb, struct socket *sk,
 				     struct direction *self, struct emission *e)
 {
-	__u8 tail[4];
+	bool blank;
 
 	if (sk->speaks != SPEAKS_HTTP)
 		return;
@@ -133,23 +140,21 @@ static __always_inline void progress(struct __sk_buff *skb, struct socket *sk,
 		emit_progress(skb, sk, e);
 		return;
 	}
-	if (!(e->s.flags & TCP_PSH))
+	if (!(e->s.flags & TCP_PSH) && !e->filled)
 		return;
-	/* The end of a request is told by the record of its response. */
-	if (sk->request_dir == 1 + e->dir && !sk->answered)
+	/* The end of a request is told by the record of its response, but for a chunked one:
+	 * what comes behind it could not be told from it. */
+	/* An empty line: perhaps the last chunk, with or without trailers (RFC 9112 section 7.1).
+	 */
+	blank = e->s.len < 4 || ends_with_blank(skb);
+	if (sk->request_dir == 1 + e->dir && !sk->answered && !e->filled && !blank)
 		return;
 	if (self->burst) {
 		self->burst--;
-	} else if (e->ts_ns - self->progress_ts_ns < PROGRESS_INTERVAL_NS) {
-		/* An empty line: perhaps the last chunk, with or without trailers (RFC 9112
-		 * section 7.1). */
-		if (skb->len < sizeof(tail) ||
-		    bpf_skb_load_bytes(skb, skb->len - sizeof(tail), tail, sizeof(tail)) ||
-		    tail[0] != '\r' || tail[1] != '\n' || tail[3] != '\n') {
-			if (!held_back)
-				held_back = 1;
-			return;
-		}
+	} else if (e->ts_ns - self->progress_ts_ns < PROGRESS_INTERVAL_NS && !blank) {
+		if (!held_back)
+			held_back = 1;
+		return;
 	}
 	emit_progress(skb, sk, e);
 }
@@ -181,17 +186,19 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 	int ret;
 
 	e->seq = e->s.seq;
-	if ((__s32)(e->seq - self->start) < 0)
-		e->seq = self->start;
+	if ((__s32)(e->seq - self->passed.whole) < 0)
+		e->seq = self->passed.whole; /* what is below has been looked at */
 	offset = e->seq - self->start;
+	if ((__s32)offset < 0)
+		offset = 0;
 	e->len = end - e->seq;
-	if (self->window != WINDOW_CLOSED && (__s32)e->len > 0 && offset < limit) {
-		start = e->start = !offset;
+	if ((self->window != WINDOW_CLOSED || e->holes) && (__s32)e->len > 0 && offset < limit) {
+		start = e->start = e->seq == self->start;
 		/* With pipelining the rest of a head can follow an answer. */
 		e->look = start && self->window == WINDOW_NEW && !sk->wide ? look_of(sk, e->dir)
 									   : LOOK_NO;
 	} else {
-		if (sk->speaks == SPEAKS_HTTP || !sk->fresh || self->hole)
+		if (sk->speaks == SPEAKS_HTTP || !sk->fresh || self->passed.holes)
 			start = peek_strict(skb, &e->s, look_of(sk, e->dir));
 		if (!start) {
 			e->seq = e->s.seq;
@@ -220,11 +227,19 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 		self->window = WINDOW_CLOSED;
 		e->flags &= ~REC_START;
 		message_is_other(skb, sk, e);
-		return false;
+		if (!sk->wide)
+			return false;
+		self->window = WINDOW_HEAD;
+		e->look = LOOK_NO;
+		ret = emit_all(skb, sk, e, e->len);
+		if (ret == EMIT_FULL)
+			window_full(skb, sk, e, false);
+		return true;
 	}
 	if (start && (e->look & look_of(sk, e->dir)))
 		message_began(sk, e->dir, e->look);
-	self->window = ret == EMIT_ENDED && !sk->wide && !self->hole ? WINDOW_CLOSED : WINDOW_HEAD;
+	/* The body of a response is not needed; a request's may be chunked, with more behind it. */
+	self->window = ret == EMIT_ENDED && !sk->wide && !e->holes ? WINDOW_CLOSED : WINDOW_HEAD;
 	if (e->s.flags & TCP_FIN)
 		self->fin = 1;
 	return true;
@@ -275,25 +290,68 @@ static __always_inline struct socket *meet(struct __sk_buff *skb, struct bpf_soc
 	sk->fresh = tp && tp->bytes_received == 0 && tp->bytes_acked <= 1 &&
 		    (dir == DIR_IN || s->seq == tp->snd_una);
 	/* Not the segment's own number: an earlier one may be late. */
-	self->next = s->seq;
-	other->next = s->ack;
+	self->start = s->seq;
+	other->start = s->ack;
 	if (dir == DIR_IN && tp) {
-		self->next = READ_ONCE(tp->rcv_nxt);
-		other->next = READ_ONCE(tp->snd_nxt);
+		self->start = READ_ONCE(tp->rcv_nxt);
+		other->start = READ_ONCE(tp->snd_nxt);
+	} else if (tp && (__s32)(READ_ONCE(tp->snd_nxt) - s->seq) > 0) {
+		self->start = READ_ONCE(tp->snd_nxt); /* sent again, and answered perhaps */
 	}
-	self->start = self->next;
-	other->start = other->next;
-	self->seen_other = other->next - 1;
-	other->seen_other = self->next - 1;
+	self->passed.next = self->passed.whole = self->start;
+	other->passed.next = other->passed.whole = other->start;
+	self->seen_other = other->start - 1;
+	other->seen_other = self->start - 1;
 	return sk;
 }
 
-/* Has TCP not got all bytes below next? If it lags behind a little that does no harm. */
-static __always_inline bool bytes_missing(struct bpf_sock *ss, int dir, __u32 next)
+/*
+ * TCP obeys a reset only at the very sequence number that it expects (RFC 5961 section 3.2). What
+ * waits in the socket's backlog has passed here, but not there.
+ */
+static __always_inline bool reset_is_obeyed(struct bpf_sock *ss, const struct segment *s,
+					    const struct direction *self)
 {
-	struct bpf_tcp_sock *tp = dir == DIR_IN ? bpf_tcp_sock(ss) : 0;
+	struct bpf_tcp_sock *tp = bpf_tcp_sock(ss);
 
-	return tp && READ_ONCE(tp->rcv_nxt) != next;
+	return !tp || s->seq == READ_ONCE(tp->rcv_nxt) || s->seq == self->passed.next;
+}
+
+/* The end of a chunked body can be cut by segments: keeps the last bytes of one for the next. */
+static __always_inline void keep_last(struct __sk_buff *skb, struct direction *self,
+				      const struct emission *e)
+{
+	__u32 len = e->s.len;
+	__u64 last = 0;
+
+	if (e->holes || (len < sizeof(last) && e->s.seq != self->passed.next)) {
+		self->last = 0;
+	} else if (len >= sizeof(last)) {
+		bpf_skb_load_bytes(skb, skb->len - sizeof(last), &last, sizeof(last));
+		self->last = last;
+	} else if (len) {
+		barrier_var(len);
+		len = ((len - 1) & 7) + 1;
+		bpf_skb_load_bytes(skb, e->s.payload, &last, len);
+		self->last = APPEND(self->last, last, 8 * len);
+	}
+}
+
+/* The reader learns of all that is in the ring; what more there is the sweep will tell. */
+static __always_inline void publish(struct direction *self, const struct emission *e, __u32 end)
+{
+	struct extent x = self->passed;
+
+	extent_add(&x, e->s.seq, end);
+	extent_reach(&x, e->whole);
+	if (e->dir == DIR_OUT) {
+		x.whole = x.next; /* what was sent unseen is not sent again */
+		x.holes = HOLE_NONE;
+	}
+	self->passed = x;
+	self->pending = !e->reported || x.whole != e->whole || x.holes == HOLE_MANY;
+	if (x.holes == HOLE_MANY || (e->reported && x.whole != e->whole))
+		held_back = 1;
 }
 
 static __always_inline void observe(struct __sk_buff *skb, int dir)
@@ -303,7 +361,9 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 	struct emission e = {};
 	struct bpf_sock *ss;
 	struct socket *sk;
-	__u32 end;
+	struct bpf_tcp_sock *tp = 0;
+	struct extent x;
+	__u32 end, begun;
 	__s32 ahead;
 
 	if (!parse_segment(skb, &e.s))
@@ -336,45 +396,62 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 	e.ts_ns = dir == DIR_OUT ? skb->tstamp : 0;
 	if (!e.ts_ns)
 		e.ts_ns = bpf_ktime_get_ns();
+	x = self->passed;
+	e.holes = !!x.holes;
+	if (dir == DIR_IN && (x.holes || !sk->fresh)) {
+		tp = bpf_tcp_sock(ss);
+		reach_by_tcp(tp, sk, &x);
+	}
 	if (!e.s.len) {
+		e.whole = x.whole;
+		if (dir == DIR_IN && (e.s.flags & TCP_RST) && !reset_is_obeyed(ss, &e.s, self))
+			return;
 		progress(skb, sk, self, &e);
 		return;
 	}
 
 	end = e.s.seq + e.s.len;
-	ahead = e.s.seq - self->next;
+	ahead = e.s.seq - x.next;
 	if (ahead < 0) {
 		e.flags |= REC_OLD;
 		if (dir == DIR_IN)
 			self->dup++;
 	}
-	if ((__s32)(end - self->next) > 0) {
-		if (self->seen_other != other->next) {
-			self->seen_other = other->next;
+	if ((__s32)(end - x.next) > 0) {
+		if (self->seen_other != other->passed.next) {
+			self->seen_other = other->passed.next;
+			begun = self->start;
 			/* Not e.s.seq: an earlier segment may be late. */
-			self->start = self->next;
+			self->start = self->turn = x.next;
 			/* A head that is not at its end goes on, whatever it looks like. */
-			if (self->window != WINDOW_HEAD || sk->request_dir != 1 + dir)
+			if (self->window != WINDOW_HEAD ||
+			    (sk->request_dir != 1 + dir && x.next - begun >= STATUS_LINE_MIN))
 				self->window = WINDOW_NEW;
 			self->burst = PROGRESS_BURST;
-			if (self->hole)
-				self->hole = bytes_missing(ss, dir, self->next);
-			e.flags |= REC_FLIP;
 			if (sk->wide && sk->request_dir == 1 + dir)
 				sk->wide--;
 		}
-		if (ahead > 0) {
-			self->hole = 1;
-			e.flags |= REC_HOLE;
-		}
-		self->next = end;
 		self->ts_ns = e.ts_ns;
-		self->pending = 1;
-	} else if (!self->hole) {
+	} else if (!e.holes) {
 		return; /* sent again: every byte has been looked at */
 	}
+	if ((__s32)(self->turn - e.s.seq) >= 0 && (__s32)(end - self->turn) > 0)
+		e.flags |= REC_FLIP;
+	extent_add(&x, e.s.seq, end);
+	if (dir == DIR_OUT)
+		x.whole = x.next;
+	else if (tp && x.holes)
+		reach_by_tcp(tp, sk, &x);
+	e.whole = x.whole;
+	e.filled = e.holes && e.whole != self->passed.whole;
+	e.holes = x.holes || end != x.next;
+	if (e.filled)
+		self->ts_ns = e.ts_ns;
 	if (!capture(skb, sk, self, &e))
 		progress(skb, sk, self, &e);
+	if (sk->request_dir != 1 + dir || !e.part)
+		keep_last(skb, self, &e);
+	publish(self, &e, end);
 }
 
 SEC("cgroup_skb/ingress")
@@ -426,14 +503,23 @@ int appmon_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
 	struct socket *sk = ctx->value;
 	struct rec_progress r = {};
+	struct sock *ksk = ctx->sk;
+	struct tcp_sock *tp;
 
-	if (!ctx->sk || !sk || sk->speaks != SPEAKS_HTTP)
+	if (!ksk || !sk || sk->speaks != SPEAKS_HTTP)
 		return 0;
+	tp = bpf_skc_to_tcp_sock(ksk);
 	for (int dir = 0; dir < 2; dir++) {
 		if (!sk->dir[dir].pending)
 			continue;
 		sk->dir[dir].pending = 0;
 		fill_state(&r, sk, dir, REC_SWEPT);
+		if (dir == DIR_IN && tp) {
+			struct extent x = sk->dir[dir].passed;
+
+			extent_reach(&x, tp->rcv_nxt);
+			r.seg.whole = x.whole;
+		}
 		bpf_seq_write(ctx->meta->seq, &r, sizeof(r));
 	}
 	return 0;

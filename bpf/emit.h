@@ -47,16 +47,30 @@ struct emission {
 	__u32 total;	/* bytes to capture, in as many records as it takes */
 	__u32 captured; /* of the present record */
 	__u32 flags;	/* REC_* */
-	__u32 dir;
-	__u32 look;  /* in: required look of the first bytes, LOOK_NO: any; out: what they are */
-	__u32 start; /* a message may begin here */
-	__u32 part;  /* number among the records that one segment takes */
-	__u32 pad;
+	__u32 whole;	/* the direction's, with this segment */
+	__u8 dir;
+	__u8 look;     /* in: required look of the first bytes, LOOK_NO: any; out: what they are */
+	__u8 start;    /* a message may begin here */
+	__u8 part;     /* number among the records that one segment takes */
+	__u8 reported; /* a record says how far the direction is */
+	__u8 filled;   /* bytes that had come early are whole now */
+	__u8 holes;    /* bytes are missing, or there are some behind it */
+	__u8 pad;
 	__u64 ts_ns;
 };
 
-/* Results of emit_data() */
+/* Results of emit_data(); ENDED: a response's head and nothing behind it. */
 enum { EMIT_FULL = -1, EMIT_NO_HEAD = 0, EMIT_OPEN = 1, EMIT_ENDED = 2 };
+
+/* Does the segment end with an empty line? */
+static __always_inline bool ends_with_blank(struct __sk_buff *skb)
+{
+	__u8 tail[4];
+
+	return skb->len >= sizeof(tail) &&
+	       !bpf_skb_load_bytes(skb, skb->len - sizeof(tail), tail, sizeof(tail)) &&
+	       tail[0] == '\r' && tail[1] == '\n' && tail[3] == '\n';
+}
 
 static __always_inline void fill_tail(struct __sk_buff *skb, __u8 tail[TAIL_BYTES])
 {
@@ -69,13 +83,34 @@ static __always_inline void fill_tail(struct __sk_buff *skb, __u8 tail[TAIL_BYTE
 		bpf_skb_load_bytes(skb, skb->len - least, tail + TAIL_BYTES - least, least);
 }
 
+/* Keeps the compiler from computing an address in a socket, which the verifier forbids. */
+#define READ_ONCE(x) (*(volatile typeof(x) *)&(x))
+
+/* TCP may know more of what it has received: what passed before the attach, too. */
+static __always_inline void reach_by_tcp(struct bpf_tcp_sock *tp, const struct socket *sk,
+					 struct extent *x)
+{
+	__u32 rcv_nxt;
+
+	if (!tp)
+		return;
+	rcv_nxt = READ_ONCE(tp->rcv_nxt);
+	if ((__s32)(rcv_nxt - x->next) > sk->dir[DIR_IN].fin) {
+		x->next = x->whole = rcv_nxt;
+		x->holes = HOLE_NONE;
+	} else {
+		extent_reach(x, rcv_nxt);
+	}
+}
+
 static __always_inline void fill_seg(struct __sk_buff *skb, struct socket *sk, struct rec_seg *r,
-				     const struct emission *e)
+				     struct emission *e)
 {
 	struct direction *other = &sk->dir[e->dir == DIR_OUT ? DIR_IN : DIR_OUT];
 	struct direction *self = &sk->dir[e->dir == DIR_OUT ? DIR_OUT : DIR_IN];
 	struct bpf_sock *ss = skb->sk;
 	struct bpf_tcp_sock *tp = ss ? bpf_tcp_sock(ss) : 0;
+	__u64 last;
 
 	r->ts_ns = e->ts_ns;
 	r->other_ts_ns = other->ts_ns;
@@ -86,16 +121,28 @@ static __always_inline void fill_seg(struct __sk_buff *skb, struct socket *sk, s
 	r->seq = e->seq;
 	r->len = e->len;
 	r->start = self->start;
-	r->pad = 0;
-	r->other_next = other->next;
+	r->whole = e->whole;
+	r->other_next = other->passed.next;
+	r->other_whole = other->passed.whole;
+	/* Under the socket's lock TCP's word is exact. */
+	if (e->dir == DIR_OUT) {
+		struct extent x = other->passed;
+
+		reach_by_tcp(tp, sk, &x);
+		r->other_next = x.next;
+		r->other_whole = x.whole;
+	}
 	r->lost = sk->lost;
 	r->srtt_us = tp ? tp->srtt_us >> 3 : 0; /* the kernel keeps it times eight */
 	r->retrans = tp ? tp->total_retrans : 0;
 	r->dup = sk->dir[DIR_IN].dup;
+	r->pad = 0;
+	last = e->part ? 0 : self->last;
+	__builtin_memcpy(r->before, &last, sizeof(r->before));
 	__builtin_memset(r->tail, 0, sizeof(r->tail));
 	if (e->captured < e->len)
 		fill_tail(skb, r->tail);
-	self->pending = 0;
+	e->reported = 1;
 	self->progress_ts_ns = e->ts_ns;
 }
 
@@ -119,8 +166,7 @@ static __always_inline enum look look_of(const struct socket *sk, int dir)
  * will begin anywhere in them: the window is no help, whole segments are captured. This looks at
  * the first head only: behind it there may be a body. It costs some 50 ns for a usual request.
  */
-static __always_inline void count_requests(struct socket *sk, const __u8 *b, __u32 n,
-					   const __u32 bytes)
+static __always_inline int scan(const __u8 *b, __u32 n, const __u32 bytes)
 {
 	int found = SCAN_NOTHING;
 
@@ -132,8 +178,7 @@ static __always_inline void count_requests(struct socket *sk, const __u8 *b, __u
 		if (found)
 			break;
 	}
-	if (found == SCAN_SECOND)
-		sk->wide = WIDE_REQUESTS;
+	return found;
 }
 
 /* bytes: one of REC_BYTES_*, a constant after inlining. */
@@ -165,18 +210,20 @@ static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, 
 			e->flags |= REC_START;
 		e->look = look;
 	}
-	if (!e->part && (sk->request_dir ? sk->request_dir == 1 + e->dir : look == LOOK_REQUEST))
-		count_requests(sk, r->bytes, n, bytes);
-	if (sk->wide && n < e->len)
-		e->flags |= REC_PART;
-	/* A segment that ends with an empty line ends the head: what follows is body. */
-	if (n == e->len && n >= 4) {
-		__u32 last = n - 4;
+	if (!e->part) {
+		bool request =
+			sk->request_dir ? sk->request_dir == 1 + e->dir : look == LOOK_REQUEST;
+		int found = SCAN_NOTHING;
 
-		barrier_var(last);
-		if (last <= bytes - 4 && r->bytes[last + 1] == '\n' && r->bytes[last + 3] == '\n')
+		if (request || (e->start && n == e->len && ends_with_blank(skb)))
+			found = scan(r->bytes, n, bytes);
+		if (request && found == SCAN_SECOND)
+			sk->wide = WIDE_REQUESTS;
+		if (!request && found == SCAN_END)
 			ret = EMIT_ENDED;
 	}
+	if (sk->wide && n < e->len)
+		e->flags |= REC_PART;
 	r->hdr.version = REC_VERSION;
 	r->hdr.kind = REC_DATA;
 	r->hdr.size = sizeof(*r) + bytes;
@@ -262,9 +309,11 @@ static __always_inline void fill_state(struct rec_progress *r, const struct sock
 	r->seg.ts_ns = self->ts_ns;
 	r->seg.other_ts_ns = other->ts_ns;
 	r->seg.flags = flags | (dir == DIR_OUT ? REC_OUT : 0) | (sk->fresh ? REC_FRESH : 0);
-	r->seg.seq = self->next;
+	r->seg.seq = self->passed.next;
 	r->seg.start = self->start;
-	r->seg.other_next = other->next;
+	r->seg.whole = self->passed.whole;
+	r->seg.other_next = other->passed.next;
+	r->seg.other_whole = other->passed.whole;
 	r->seg.lost = sk->lost;
 	r->seg.dup = sk->dir[DIR_IN].dup;
 }

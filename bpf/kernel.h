@@ -13,6 +13,10 @@ struct seq_file;
 struct bpf_map;
 struct sock;
 
+struct tcp_sock {
+	unsigned int rcv_nxt;
+};
+
 struct bpf_iter_meta {
 	struct seq_file *seq;
 };

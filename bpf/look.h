@@ -9,9 +9,12 @@
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define LOOK_BYTE(word, i) ((__u8)((word) >> (8 * (i))))
 #define CRLF_CRLF 0x0a0d0a0d
+/* Eight bytes of memory move by some bits towards its begin, those of new follow. */
+#define APPEND(old, new, bits) (((old) >> (bits)) | ((new) << (64 - (bits))))
 #else
 #define LOOK_BYTE(word, i) ((__u8)((word) >> (24 - 8 * (i))))
 #define CRLF_CRLF 0x0d0a0d0a
+#define APPEND(old, new, bits) (((old) << (bits)) | ((new) >> (64 - (bits))))
 #endif
 
 /* LOOK_BLANK: an empty line, which may stand before either. */
@@ -65,6 +68,8 @@ static __always_inline enum look look_strict(const __u8 *b)
 {
 	enum look look = look_at(*(const __u32 *)b, 4);
 
+	if (look == LOOK_BLANK)
+		return LOOK_NO;
 	if (look == LOOK_RESPONSE)
 		return b[4] == '/' ? look : LOOK_NO;
 	if (b[3] == ' ' || b[4] == ' ' || b[5] == ' ' || b[6] == ' ' || b[7] == ' ')
@@ -79,7 +84,8 @@ struct block {
 #define BLOCK_STEP (sizeof(struct block) - 16)
 #define SCAN_MAX (4 * BLOCK_STEP)
 
-enum { SCAN_NOTHING, SCAN_SINGLE, SCAN_SECOND };
+/* END: nothing follows the first empty line. */
+enum { SCAN_NOTHING, SCAN_SINGLE, SCAN_SECOND, SCAN_END };
 
 /* Is there an empty line, and does a request follow it? n: bytes that are valid, may be more. */
 __noinline int scan_block(const struct block *block, __u32 n)
@@ -98,7 +104,7 @@ __noinline int scan_block(const struct block *block, __u32 n)
 			if (*(const __u32 *)(block->b + k) != CRLF_CRLF)
 				continue;
 			if (k + 4 >= n)
-				return SCAN_SINGLE;
+				return SCAN_END;
 			return look_at(*(const __u32 *)(block->b + k + 4), n - k - 4) & LOOK_REQUEST
 				       ? SCAN_SECOND
 				       : SCAN_SINGLE;

@@ -21,10 +21,9 @@ enum { DIR_IN = 0, DIR_OUT = 1 };
 
 enum rec_flag {
 	REC_OUT = 1 << 0,   /* direction: sent by the monitored socket */
-	REC_FLIP = 1 << 1,  /* first data since the other direction had some */
+	REC_FLIP = 1 << 1,  /* has the first byte since the other direction had data */
 	REC_START = 1 << 2, /* begins like a request or status line */
 	REC_FRESH = 1 << 3, /* the connection has been followed from its first byte */
-	REC_HOLE = 1 << 4,  /* earlier bytes of this direction have not passed yet */
 	REC_OLD = 1 << 5,   /* (partly) bytes that lie below the highest seen so far */
 	REC_PSH = 1 << 6,
 	REC_FIN = 1 << 7,
@@ -69,12 +68,15 @@ struct rec_seg {
 	__u32 seq;	   /* TCP sequence number of the first byte described */
 	__u32 len;	   /* bytes described, to the segment's end, captured or not */
 	__u32 start;	   /* where the message that this direction is in began */
-	__u32 pad;
-	__u32 other_next; /* the other direction's next sequence number */
-	__u32 lost;	  /* records of this connection that found the ring full so far */
+	__u32 whole;	   /* all bytes below have passed, these included; TCP delivers no others */
+	__u32 other_next;  /* the other direction's next sequence number */
+	__u32 other_whole; /* and how far it is without holes */
+	__u32 lost;	   /* records of this connection that found the ring full so far */
 	__u32 srtt_us;
-	__u32 retrans;	       /* segments this host sent again so far */
-	__u32 dup;	       /* segments that arrived again so far */
+	__u32 retrans; /* segments this host sent again so far */
+	__u32 dup;     /* segments that arrived again so far */
+	__u32 pad;
+	__u8 before[8];	       /* the bytes before the segment; 0: not known */
 	__u8 tail[TAIL_BYTES]; /* the segment's last bytes if they are not captured; of those before
 				  the payload, none of the reader's business */
 };

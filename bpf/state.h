@@ -10,24 +10,41 @@
 #include "records.h"
 
 /*
+ * Which bytes have passed. What arrives above next leaves a hole, which the peer fills when it
+ * sends again. The lowest one is followed here; where there are several TCP itself says how far the
+ * stream is whole, a packet later.
+ */
+struct extent {
+	__u32 next;	/* sequence number after the highest byte */
+	__u32 whole;	/* all below has passed; without holes the same as next */
+	__u32 hole_end; /* HOLE_ONE: where it ends */
+	__u32 holes;	/* HOLE_* */
+};
+
+enum { HOLE_NONE, HOLE_ONE, HOLE_MANY };
+
+/*
  * One direction of a socket. Written only by the program of that direction, read by the
  * other: ingress runs before the socket lock is taken, at the same time as egress or in
- * the middle of it. Two ingress runs may even race on loopback; then at worst
- * a window is a segment off, which the reader sees from the sequence numbers.
+ * the middle of it. Two ingress runs may even race on loopback: one then looks like a segment
+ * that came early, which the reader puts right.
  */
 struct direction {
 	__u64 ts_ns;	      /* of the last data */
 	__u64 progress_ts_ns; /* of the last record */
-	__u32 next;	      /* sequence number after the highest byte seen */
-	__u32 start;	      /* where the present message, and with it the window, begins */
-	__u32 seen_other;     /* the other direction's next when this one last had data */
-	__u32 dup;	      /* segments that came again */
-	__u8 window;	      /* WINDOW_* */
-	__u8 hole;	      /* bytes below next may not have passed */
-	__u8 burst;	      /* progress records left before the rate limit */
-	__u8 pending;	      /* data since the last record */
+	__u64 last;	      /* eight bytes in the order of the stream; 0: not known */
+	/* Grows after the record of a segment is in the ring: who reads that bytes have passed
+	 * finds their record before his own. */
+	struct extent passed;
+	__u32 start;	  /* where the present message, and with it the window, begins */
+	__u32 turn;	  /* first byte since the other direction had data */
+	__u32 seen_other; /* the other direction's next at that time */
+	__u32 dup;	  /* segments that came again */
+	__u8 window;	  /* WINDOW_* */
+	__u8 burst;	  /* progress records left before the rate limit */
+	__u8 pending;	  /* the reader has not been told all */
 	__u8 fin;
-	__u8 pad[3];
+	__u8 pad[4];
 };
 
 enum { WINDOW_CLOSED, WINDOW_NEW, WINDOW_HEAD };
@@ -88,6 +105,37 @@ struct {
 		if (c_)                                                                            \
 			__sync_fetch_and_add(&c_->member, 1);                                      \
 	} while (0)
+
+/* All below seq has passed. */
+static __always_inline void extent_reach(struct extent *x, __u32 seq)
+{
+	if (!x->holes || (__s32)(seq - x->whole) <= 0)
+		return;
+	x->whole = seq;
+	if (x->holes == HOLE_ONE && (__s32)(seq - x->hole_end) >= 0)
+		x->whole = x->next;
+	if ((__s32)(x->whole - x->next) >= 0) { /* TCP counts FIN */
+		x->whole = x->next;
+		x->holes = HOLE_NONE;
+	}
+}
+
+static __always_inline void extent_add(struct extent *x, __u32 seq, __u32 end)
+{
+	if ((__s32)(seq - x->next) > 0) {
+		x->holes = x->holes ? HOLE_MANY : HOLE_ONE;
+		x->hole_end = seq;
+	} else if (x->holes && (__s32)(seq - x->whole) > 0) {
+		/* Somewhere above the lowest missing byte: perhaps it splits the hole. */
+		x->holes = HOLE_MANY;
+	}
+	if ((__s32)(end - x->next) > 0)
+		x->next = end;
+	if (!x->holes)
+		x->whole = x->next;
+	else if ((__s32)(seq - x->whole) <= 0)
+		extent_reach(x, end);
+}
 
 /* The level of the attached cgroup above the packet's leaf; the root is 0. */
 static __always_inline __u32 attachment_depth(struct __sk_buff *skb, struct target_conf *conf)

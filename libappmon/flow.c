@@ -13,7 +13,7 @@
 #include "internal.h"
 
 #define BUCKETS_MIN 64
-#define PIECES_MAX 64
+#define PIECES_MAX 1024
 #define STRAYS_MAX 1024
 #define STRAY_AGE_NS (10 * NSEC_PER_SEC)
 /* How long a closed connection waits for bytes that the network delivers late. */
@@ -230,7 +230,6 @@ static void stray_keep(struct appmon *mon, const struct record *rec)
 	s->at_ns = rec->seg.ts_ns;
 	s->conn = rec->conn;
 	s->piece.seg = rec->seg;
-	s->piece.len = rec->seg.len;
 	s->piece.captured = rec->captured;
 	memcpy(s->piece.bytes, rec->bytes, rec->captured);
 	list_append(&f->strays, &s->link);
@@ -246,6 +245,7 @@ static void stream_begin(const struct conn *c, struct stream *s, uint32_t seq)
 	s->state = c->fresh ? STREAM_HEAD : STREAM_SYNC;
 }
 
+/* All bytes below seq_end have passed. */
 static void stream_saw(struct stream *s, uint32_t seq_end, uint64_t ts_ns)
 {
 	uint64_t pos = stream_pos(s, seq_end);
@@ -260,6 +260,8 @@ static void stream_saw(struct stream *s, uint32_t seq_end, uint64_t ts_ns)
 	s->base_seq = seq_end;
 }
 
+/* ---- order: what comes early waits for what is missing before it ------------------- */
+
 /* False: no memory, or too many. */
 static bool piece_keep(struct appmon *mon, struct stream *s, uint64_t pos, const char *bytes,
 		       uint32_t captured, const struct rec_seg *seg)
@@ -272,11 +274,10 @@ static bool piece_keep(struct appmon *mon, struct stream *s, uint64_t pos, const
 	if (!p)
 		return false;
 	p->pos = pos;
-	p->len = seg->len;
 	p->captured = captured;
 	p->seg = *seg;
 	memcpy(p->bytes, bytes, captured);
-	while (*at && (*at)->pos < pos)
+	while (*at && (int64_t)((*at)->pos - pos) <= 0)
 		at = &(*at)->next;
 	p->next = *at;
 	*at = p;
@@ -284,70 +285,80 @@ static bool piece_keep(struct appmon *mon, struct stream *s, uint64_t pos, const
 	return true;
 }
 
-/* Where the next byte of a head is expected. */
-static uint64_t head_due(const struct stream *s)
-{
-	return s->pos + s->head_len;
-}
-
-static bool comes_early(const struct stream *s, uint64_t pos)
-{
-	return s->state == STREAM_HEAD && (int64_t)(pos - head_due(s)) > 0;
-}
-
-/* Hands over what no longer comes early. */
-static void pieces_drain(struct appmon *mon, struct conn *c, int dir)
+/* A segment in its turn, captured or not. */
+static void segment_apply(struct appmon *mon, struct conn *c, int dir, uint64_t pos,
+			  const char *bytes, uint32_t captured, const struct rec_seg *seg)
 {
 	struct stream *s = &c->stream[dir];
 
-	while (s->pieces && !comes_early(s, s->pieces->pos)) {
+	if (!c->request_dir && captured && (seg->flags & REC_START))
+		http1_flow_role(c, dir, bytes, captured);
+	if ((seg->flags & REC_START) && (seg->flags & REC_FLIP) &&
+	    (int64_t)(pos - (s->pos + s->head_len)) >= 0)
+		http1_flow_turn(mon, c, !dir);
+	/* Another request stands before it in the stream and has not been answered. */
+	if (captured && (seg->lost != s->lost || !s->begun) &&
+	    (seg->flags & (REC_START | REC_FLIP | REC_OLD)) == REC_START &&
+	    c->request_dir != 1 + !dir)
+		http1_flow_missed(mon, c);
+	if (captured) {
+		s->begun = 1;
+		s->lost = seg->lost;
+	}
+	http1_flow_data(mon, c, dir, pos, bytes, captured, seg->len, seg);
+}
+
+/* Hands over the pieces that nothing is missing before, those below `until` only. */
+static void pieces_drain(struct appmon *mon, struct conn *c, int dir, uint64_t until)
+{
+	struct stream *s = &c->stream[dir];
+
+	while (s->pieces && (int64_t)(s->pieces->pos - s->seen) <= 0 &&
+	       (int64_t)(s->pieces->pos - until) < 0) {
 		struct piece *p = s->pieces;
 
 		s->pieces = p->next;
 		s->piece_count--;
-		http1_flow_data(mon, c, dir, p->pos, p->bytes, p->captured, p->len, &p->seg);
+		/* To the application it comes only now. */
+		if (p->seg.ts_ns < s->seen_ns)
+			p->seg.ts_ns = s->seen_ns;
+		segment_apply(mon, c, dir, p->pos, p->bytes, p->captured, &p->seg);
 		pool_free(&mon->pool, p);
 	}
 }
 
-/* What is waited for will not come: go on with what is here. */
+/* What is missing will not come: go on with what is here. */
 static void pieces_flush(struct appmon *mon, struct conn *c, int dir)
 {
 	struct stream *s = &c->stream[dir];
 
 	while (s->pieces) {
-		if (comes_early(s, s->pieces->pos))
-			http1_flow_gap(mon, c, dir);
-		pieces_drain(mon, c, dir);
+		struct piece *p = s->pieces;
+
+		stream_saw(s, p->seg.seq + p->seg.len, p->seg.ts_ns);
+		pieces_drain(mon, c, dir, UINT64_MAX / 2 + p->pos);
 	}
 }
 
-static void stream_data(struct appmon *mon, struct conn *c, int dir, const char *bytes,
-			uint32_t captured, const struct rec_seg *seg)
+/* A segment as it comes. */
+static void stream_segment(struct appmon *mon, struct conn *c, int dir, const char *bytes,
+			   uint32_t captured, const struct rec_seg *seg)
 {
 	struct stream *s = &c->stream[dir];
 	uint64_t pos = stream_pos(s, seg->seq);
 
-	/* The peer has answered what is waited for, or something newer: it was missed for good. */
-	if (s->pieces && !c->pipelined && (seg->flags & (REC_FLIP | REC_OLD)) == REC_FLIP)
-		pieces_flush(mon, c, dir);
-	stream_saw(s, seg->seq + seg->len, seg->ts_ns);
-	if (comes_early(s, pos)) {
-		if (seg->lost == s->lost && piece_keep(mon, s, pos, bytes, captured, seg))
-			return;
-		pieces_flush(mon, c, dir);
-		if (comes_early(s, pos))
-			http1_flow_gap(mon, c, dir);
+	stream_saw(s, seg->whole, seg->ts_ns);
+	if (seg->len) {
+		pieces_drain(mon, c, dir, pos);
+		if ((int64_t)(pos - s->seen) > 0) {
+			if (piece_keep(mon, s, pos, bytes, captured, seg))
+				return;
+			pieces_flush(mon, c, dir);
+			stream_saw(s, seg->seq + seg->len, seg->ts_ns);
+		}
+		segment_apply(mon, c, dir, pos, bytes, captured, seg);
 	}
-	/* Another request stands before it in the stream and has not been answered. */
-	if ((seg->lost != s->lost || !s->begun) &&
-	    (seg->flags & (REC_START | REC_FLIP | REC_OLD)) == REC_START &&
-	    c->request_dir != 1 + !dir)
-		http1_flow_missed(mon, c);
-	s->begun = 1;
-	s->lost = seg->lost;
-	http1_flow_data(mon, c, dir, pos, bytes, captured, seg->len, seg);
-	pieces_drain(mon, c, dir);
+	pieces_drain(mon, c, dir, s->seen + 1);
 }
 
 /* ---- records ---------------------------------------------------------------------- */
@@ -366,6 +377,7 @@ static void conn_active(struct appmon *mon, struct conn *c, uint64_t ts_ns)
 		first = list_entry(c->exchanges.next, struct exchange, link);
 		awaits = first->response_begun && !first->response_done;
 	}
+	awaits |= c->stream[DIR_IN].pieces != NULL;
 	if (awaits && !c->awaits_end)
 		mon->sweep_every_ns = 0; /* look soon */
 	f->awaiting += awaits - c->awaits_end;
@@ -395,8 +407,8 @@ static void conn_follow(struct conn *c, const struct rec_seg *seg)
  */
 static bool conn_over(const struct conn *c)
 {
-	return c->stream[DIR_OUT].fin && list_empty(&c->exchanges) && !c->stream[DIR_IN].pieces &&
-	       !c->stream[DIR_OUT].pieces;
+	return c->stream[DIR_OUT].fin == FIN_HANDLED && list_empty(&c->exchanges) &&
+	       !c->stream[DIR_IN].pieces && !c->stream[DIR_OUT].pieces;
 }
 
 static void flow_segment(struct appmon *mon, struct conn *c, const char *bytes, uint32_t captured,
@@ -412,23 +424,14 @@ static void flow_segment(struct appmon *mon, struct conn *c, const char *bytes, 
 		http1_flow_missed(mon, c);
 	c->lost = seg->lost;
 	/* First what had happened before this segment. */
-	stream_saw(other, seg->other_next, seg->other_ts_ns);
+	stream_saw(other, seg->other_whole, seg->other_ts_ns);
+	pieces_drain(mon, c, !dir, other->seen + 1);
 	http1_flow_progress(mon, c, !dir, seg);
-	if ((seg->flags & REC_START) && (seg->flags & REC_FLIP)) {
-		/* The answer to what is waited for, unless another one is due before it. */
-		if (!exchange_awaiting(c))
-			pieces_flush(mon, c, !dir);
-		http1_flow_turn(mon, c, !dir);
-	}
-	if (captured) {
-		stream_data(mon, c, dir, bytes, captured, seg);
-	} else if (!(seg->flags & REC_RST)) {
-		stream_saw(self, seg->seq + seg->len, seg->ts_ns);
-	}
-	if ((seg->flags & REC_FIN) && !self->fin) {
-		self->fin = 1;
+	if ((seg->flags & REC_FIN) && self->fin != FIN_HANDLED) {
+		self->fin = FIN_NOTED;
 		self->fin_pos = stream_pos(self, seg->seq + seg->len);
 	}
+	stream_segment(mon, c, dir, bytes, captured, seg);
 	http1_flow_progress(mon, c, dir, seg);
 }
 
@@ -449,7 +452,9 @@ static struct conn *conn_meet(struct appmon *mon, const struct record *rec)
 		c->fresh = 1;
 		seg.flags &= ~(uint32_t)REC_LISTENER;
 		seg.lost = rec->seg.lost;
+		seg.whole = seg.seq + seg.len;
 		seg.other_next = rec->seg.flags & REC_OUT ? rec->seg.seq : rec->seg.other_next;
+		seg.other_whole = seg.other_next;
 		flow_segment(mon, c, s->piece.bytes, s->piece.captured, &seg);
 	}
 	stray_free(mon, s);

@@ -44,6 +44,13 @@ static void measure_partial(struct conn *c, struct exchange *ex)
 		ex->response_body = s->seen > s->pos ? s->seen - s->pos : 0;
 }
 
+/* Go on with the next head that can be found. */
+static void stream_lose(struct stream *s)
+{
+	s->state = STREAM_SYNC;
+	s->missed = 1;
+}
+
 static void head_forget(struct appmon *mon, struct stream *s)
 {
 	pool_free(&mon->pool, s->head);
@@ -75,9 +82,10 @@ void http1_flow_end(struct appmon *mon, struct conn *c, uint32_t end, uint64_t f
 	for (int dir = 0; dir < 2; dir++) {
 		struct stream *s = &c->stream[dir];
 
-		if (s->state != STREAM_TUNNEL)
-			s->state = STREAM_SYNC;
 		head_forget(mon, s);
+		if (s->state == STREAM_TUNNEL)
+			continue;
+		stream_lose(s);
 	}
 }
 
@@ -88,7 +96,7 @@ static void next_head(struct stream *s, uint64_t pos)
 	s->state = STREAM_HEAD;
 	s->pos = pos;
 	s->head_len = 0;
-	s->open_chunked = 0;
+	s->open_chunked = s->assumed = s->missed = s->guessed = 0;
 }
 
 static uint64_t later(uint64_t a, uint64_t b)
@@ -109,6 +117,7 @@ static void message_end(struct appmon *mon, struct conn *c, int dir, uint64_t po
 			ex->request_body = pos - s->pos;
 			ex->request_end_ns = later(ts_ns, ex->request_start_ns);
 			ex->request_done = 1;
+			ex->asked = c->stream[!dir].seen;
 			ex->flags |= flags;
 		}
 	} else {
@@ -160,6 +169,14 @@ static void pairing_lost(struct appmon *mon, struct conn *c)
 {
 	http1_flow_end(mon, c, APPMON_END_GAP, APPMON_EVF_GAP);
 	c->broken = 1;
+}
+
+/* Bytes of requests passed unseen: with pipelining, of how many cannot be told. */
+static void request_missed(struct appmon *mon, struct conn *c)
+{
+	c->request_missed = 1;
+	if (c->pipelined && !c->broken)
+		pairing_lost(mon, c);
 }
 
 /* A request was counted and dropped: its answer must not go to another one. */
@@ -245,7 +262,7 @@ static bool is_uncounted(const struct stream *s)
 /* Response bytes have passed where a head is due that has not come: its record was lost. */
 static bool response_missed(const struct stream *s)
 {
-	return s->state == STREAM_SYNC ||
+	return s->missed ||
 	       (s->state == STREAM_HEAD && (int64_t)(s->seen - (s->pos + s->head_len)) > 0);
 }
 
@@ -253,19 +270,16 @@ static void request_head(struct appmon *mon, struct conn *c, int dir, const stru
 			 const char *bytes, const struct rec_seg *seg)
 {
 	struct stream *s = &c->stream[dir];
+	bool guessed = s->guessed;
 	struct exchange *ex;
 	uint64_t length = 0;
 	enum http1_framing framing = http1_request_framing(h, &length);
 
 	c->request_dir = (uint8_t)(1 + dir);
-	/* Without pipelining the answer that fitted no request was to the one that waits. */
-	while (c->answer_unmatched && !c->pipelined && (ex = exchange_awaiting(c))) {
-		exchange_finish(mon, c, ex, APPMON_END_GAP, APPMON_EVF_GAP);
-		s->head_pipelined = 0;
-	}
-	c->pipelined |= s->head_pipelined;
+
 	/* A missed request that has not been answered by now would get the answer to this one. */
-	if ((c->unqueued && s->head_pipelined) ||
+	if (((c->unqueued || guessed) && s->head_pipelined) ||
+	    (c->request_missed && c->pipelined) ||
 	    (c->request_missed && !c->answer_unmatched && !response_missed(&c->stream[!dir])))
 		pairing_lost(mon, c);
 	c->unqueued = c->request_missed = c->answer_unmatched = 0;
@@ -388,6 +402,10 @@ static void response_head(struct appmon *mon, struct conn *c, int dir, const str
 		    framing != HTTP1_BODY_CLOSE)
 			ex->flags |= APPMON_EVF_KEEP_ALIVE;
 	}
+	/* Was it a HEAD request? Then this has no body, whatever it says. */
+	s->assumed = framing != HTTP1_BODY_NONE && !(ex && ex->request);
+	if (s->assumed && c->pipelined)
+		pairing_lost(mon, c);
 	if (framing == HTTP1_BODY_TUNNEL) {
 		s->head_len = 0;
 		tunnel_begin(mon, c, ex, s->pos + h->head_len);
@@ -401,9 +419,10 @@ static void head_bad(struct appmon *mon, struct conn *c, int dir, enum http1_kin
 		     uint32_t reason)
 {
 	struct stream *s = &c->stream[dir];
+	bool guessed = s->guessed;
 	struct exchange *ex;
 
-	s->state = STREAM_SYNC;
+	stream_lose(s);
 	s->head_len = 0;
 	if (!c->request_dir)
 		c->request_dir = (uint8_t)(1 + (kind == HTTP1_REQUEST ? dir : !dir));
@@ -416,6 +435,10 @@ static void head_bad(struct appmon *mon, struct conn *c, int dir, enum http1_kin
 	}
 	if (c->broken)
 		return;
+	if (guessed) {
+		request_missed(mon, c);
+		return;
+	}
 	/* A placeholder keeps the queue aligned with the responses, a 400 most likely. */
 	ex = exchange_new(mon, c);
 	if (!ex) {
@@ -436,6 +459,21 @@ static enum http1_kind kind_of(const struct conn *c, int dir, const char *bytes,
 									: HTTP1_REQUEST;
 }
 
+/* Bytes that cannot be placed: do they show that requests are pipelined? */
+static void ignored(struct appmon *mon, struct conn *c, int dir, const char *bytes,
+		    uint32_t captured)
+{
+	const char *blank;
+
+	if (c->pipelined || (c->request_dir && dir != request_dir(c)))
+		return;
+	blank = memmem(bytes, captured, "\r\n\r\n", 4);
+	if (!blank || !memmem(blank, captured - (size_t)(blank - bytes), " HTTP/1.", 8))
+		return;
+	c->pipelined = 1;
+	request_missed(mon, c);
+}
+
 /* What there is of a head and n bytes more, in memory of its own; takes stream.head over. */
 static char *head_join(struct appmon *mon, struct conn *c, int dir, const char *bytes, uint32_t n)
 {
@@ -451,25 +489,43 @@ static char *head_join(struct appmon *mon, struct conn *c, int dir, const char *
 		return joined;
 	}
 	head_forget(mon, s);
-	s->state = STREAM_SYNC;
+	stream_lose(s);
 	c->gapped = 1;
 	if (!c->request_dir || dir == request_dir(c)) {
 		exchange_refuse(mon, c, APPMON_DROP_MEMORY);
-		unqueued(mon, c);
+		request_missed(mon, c);
+		ignored(mon, c, dir, bytes, n);
 	}
 	return NULL;
 }
 
-static void head_begin(struct conn *c, int dir, const struct rec_seg *seg)
+/* No byte of a response since the last request: that has no answer yet. */
+static bool unanswered(struct conn *c, int dir)
+{
+	struct exchange *last = exchange_at(c, c->exchanges.prev);
+
+	return last && last->request_done && !last->response_begun &&
+	       last->asked == c->stream[!dir].seen;
+}
+
+static void head_begin(struct appmon *mon, struct conn *c, int dir, enum http1_kind kind,
+		       const struct rec_seg *seg)
 {
 	struct stream *s = &c->stream[dir];
+	struct exchange *ex;
 
 	s->head_ns = seg->ts_ns;
 	s->head_floor = stream_pos(&c->stream[!dir], seg->other_next);
 	s->head_retrans = c->retrans;
 	s->head_dup = c->dup;
-	s->head_pipelined =
-		(exchange_awaiting(c) || c->unqueued) && !response_missed(&c->stream[!dir]);
+	if (kind == HTTP1_RESPONSE)
+		return;
+	/* Without pipelining the answer that fitted no request was to the one that waits. */
+	while (c->answer_unmatched && !c->pipelined && (ex = exchange_awaiting(c)))
+		exchange_finish(mon, c, ex, APPMON_END_GAP, APPMON_EVF_GAP);
+	s->head_pipelined = (exchange_awaiting(c) || c->unqueued) &&
+			    (!response_missed(&c->stream[!dir]) || unanswered(c, dir));
+	c->pipelined |= s->head_pipelined;
 }
 
 /*
@@ -497,10 +553,10 @@ static void head_feed(struct appmon *mon, struct conn *c, int dir, const char *b
 	}
 	if (joined)
 		bytes = joined;
-	if (!before)
-		head_begin(c, dir, seg);
 	final = final || (target && len >= target->capture);
 	kind = kind_of(c, dir, bytes, len);
+	if (!before)
+		head_begin(mon, c, dir, kind, seg);
 	r = http1_parse_head(kind, bytes, len, before, final, &mon->keep, &h);
 	if (r == HTTP1_PARTIAL && !final) {
 		s->head = joined ? joined : head_join(mon, c, dir, bytes, n);
@@ -519,14 +575,15 @@ static void head_feed(struct appmon *mon, struct conn *c, int dir, const char *b
 }
 
 /* The head here ends unseen, or was missed altogether. */
-void http1_flow_gap(struct appmon *mon, struct conn *c, int dir)
+static void head_gap(struct appmon *mon, struct conn *c, int dir)
 {
 	struct stream *s = &c->stream[dir];
+	bool partial = s->head_len > 0;
 
 	if (s->state != STREAM_HEAD)
 		return;
 	c->gapped = 1;
-	if (s->head_len) {
+	if (partial) {
 		struct exchange *ex;
 
 		head_close(mon, c, dir);
@@ -536,13 +593,10 @@ void http1_flow_gap(struct appmon *mon, struct conn *c, int dir)
 			ex->flags |= APPMON_EVF_GAP;
 	}
 	if (s->state == STREAM_HEAD)
-		s->state = STREAM_SYNC;
-	if (c->request_dir && dir != request_dir(c))
-		return;
-	c->request_missed = 1;
-	/* With pipelining, how many requests were missed cannot be told. */
-	if (c->pipelined)
-		pairing_lost(mon, c);
+		stream_lose(s);
+	/* Part of one request, or with pipelining more. */
+	if ((!c->request_dir || dir == request_dir(c)) && (!partial || c->pipelined))
+		request_missed(mon, c);
 }
 
 void http1_flow_missed(struct appmon *mon, struct conn *c)
@@ -560,19 +614,22 @@ void http1_flow_missed(struct appmon *mon, struct conn *c)
  */
 static bool ends_with_last_chunk(const char *bytes, uint32_t captured, const struct rec_seg *seg)
 {
-	size_t have = seg->len < TAIL_BYTES ? seg->len : TAIL_BYTES;
-	const char *end =
+	char buf[sizeof(seg->before) + TAIL_BYTES];
+	size_t n = seg->len < TAIL_BYTES ? seg->len : TAIL_BYTES, before = 0;
+	const char *src =
 		captured == seg->len ? bytes + captured : (const char *)seg->tail + TAIL_BYTES;
-	const char *begin = end - have, *p;
+	const char *end, *p;
 
-	if (have < 5 || memcmp(end - 4, "\r\n\r\n", 4))
+	if (n < TAIL_BYTES)
+		before = sizeof(seg->before);
+	memcpy(buf, seg->before, before);
+	memcpy(buf + before, src - n, n);
+	end = buf + before + n;
+	if (end - buf < 7 || memcmp(end - 4, "\r\n\r\n", 4))
 		return false;
-	for (p = end - 5; p >= begin; p--) {
-		if (*p != '0' || memcmp(p + 1, "\r\n", 2))
-			continue;
-		if (p == begin ? have == seg->len : p - begin >= 2 && !memcmp(p - 2, "\r\n", 2))
+	for (p = end - 5; p >= buf + 2; p--)
+		if (!memcmp(p - 2, "\r\n0\r\n", 5))
 			return p == end - 5 || memchr(p + 3, ':', (size_t)(end - p - 3));
-	}
 	return false;
 }
 
@@ -628,6 +685,7 @@ static void open_end(struct appmon *mon, struct conn *c, int dir, uint64_t pos, 
 		    APPMON_EVF_INFERRED_END | (ambiguous ? APPMON_EVF_GAP : 0));
 	if (ambiguous)
 		pairing_lost(mon, c);
+	c->stream[dir].guessed = 1;
 }
 
 static void open_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos, const char *bytes,
@@ -638,6 +696,20 @@ static void open_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos,
 	if (s->open_chunked && !(seg->flags & REC_PART) &&
 	    ends_with_last_chunk(bytes, captured, seg))
 		open_end(mon, c, dir, pos + seg->len, seg->ts_ns);
+}
+
+/* Can the stream go on here? */
+static bool begins_message(const struct conn *c, int dir, uint64_t pos, const char *bytes,
+			   uint32_t captured, const struct rec_seg *seg)
+{
+	enum http1_look look;
+
+	if (!(seg->flags & REC_START) || (int64_t)(pos - c->stream[dir].pos) < 0)
+		return false;
+	look = http1_look(kind_of(c, dir, bytes, captured), bytes, captured);
+	if (seg->flags & REC_FLIP)
+		return look != HTTP1_LOOK_NO;
+	return c->pipelined && look == HTTP1_LOOK_YES;
 }
 
 void http1_flow_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos, const char *bytes,
@@ -652,21 +724,26 @@ void http1_flow_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos, 
 
 		switch (s->state) {
 		case STREAM_SYNC:
-			if (!(seg->flags & REC_START) || (int64_t)(pos - s->pos) < 0 ||
-			    (!(seg->flags & REC_FLIP) && !c->pipelined) ||
-			    http1_look(kind_of(c, dir, bytes, captured), bytes, captured) ==
-				    HTTP1_LOOK_NO)
+			if (!begins_message(c, dir, pos, bytes, captured, seg)) {
+				ignored(mon, c, dir, bytes, captured);
 				return;
+			}
 			if (c->request_dir && dir != request_dir(c))
 				resync_response(mon, c, pos);
 			next_head(s, pos);
+			s->guessed = 1;
 			break;
 		case STREAM_HEAD:
 			if ((int64_t)(end - due) <= 0)
 				return;
-			if ((int64_t)(due - pos) < 0 || (int64_t)(have - due) <= 0) {
-				/* Not captured: an earlier message filled the window. */
-				http1_flow_gap(mon, c, dir);
+			if ((int64_t)(due - pos) < 0) {
+				/* Passed without being captured. */
+				head_gap(mon, c, dir);
+				s->pos = pos;
+				break;
+			}
+			if ((int64_t)(have - due) <= 0) {
+				head_gap(mon, c, dir);
 				s->pos = end;
 				return;
 			}
@@ -691,11 +768,9 @@ void http1_flow_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos, 
 			break;
 		case STREAM_CHUNKED:
 			if (!chunked_data(mon, c, dir, pos, bytes, captured, (uint32_t)(end - pos),
-					  seg)) {
-				if (s->state == STREAM_OPEN)
-					open_data(mon, c, dir, pos, bytes, captured, seg);
+					  seg) &&
+			    s->state != STREAM_OPEN)
 				return;
-			}
 			break;
 		case STREAM_OPEN:
 			if ((seg->flags & REC_START) && (int64_t)(pos - s->pos) > 0 &&
@@ -728,11 +803,6 @@ static void stream_fin(struct appmon *mon, struct conn *c, int dir, const struct
 	case STREAM_OPEN:
 		message_end(mon, c, dir, s->fin_pos, ts_ns, APPMON_EVF_INFERRED_END);
 		break;
-	case STREAM_HEAD:
-		/* Late bytes may still fill in what is missing. */
-		if (s->pieces || (int64_t)(s->fin_pos - (s->pos + s->head_len)) > 0)
-			return;
-		break;
 	default:
 		break;
 	}
@@ -752,21 +822,31 @@ static void stream_fin(struct appmon *mon, struct conn *c, int dir, const struct
 void http1_flow_progress(struct appmon *mon, struct conn *c, int dir, const struct rec_seg *seg)
 {
 	struct stream *s = &c->stream[dir];
-	bool own = dir == !!(seg->flags & REC_OUT);
 
+	if (seg->flags & REC_PART && dir == !!(seg->flags & REC_OUT))
+		return; /* the rest of the segment is in the next record */
 	if (s->state == STREAM_BODY && (int64_t)(s->seen - s->end) >= 0)
 		message_end(mon, c, dir, s->end, s->seen_ns, 0);
 	else if (s->state == STREAM_TUNNEL)
 		tunnel_count(mon, c, s);
-	else if (own && !(seg->flags & (REC_SWEPT | REC_RST | REC_PART)) && seg->len &&
-		 (s->state == STREAM_CHUNKED || s->state == STREAM_OPEN))
-		http1_flow_data(mon, c, dir, stream_pos(s, seg->seq), "", 0, seg->len, seg);
-	if (s->state == STREAM_CLOSE && s->fin == 2 && (int64_t)(s->seen - s->fin_pos) >= 0)
-		stream_fin(mon, c, dir, seg); /* its head came after its end */
-	if (s->fin == 1 && own && (seg->flags & REC_FIN)) {
-		s->fin = 2; /* handled */
+	if (s->state == STREAM_HEAD &&
+	    (int64_t)(s->seen - (s->pos + s->head_len)) > (s->head_len ? 0 : 2)) {
+		/* More has passed than was captured. Two bytes may be an empty line. */
+		head_gap(mon, c, dir);
+		s->pos = s->seen;
+	}
+	if (s->fin == FIN_NOTED && (int64_t)(s->seen - s->fin_pos) >= 0) {
+		s->fin = FIN_HANDLED;
 		stream_fin(mon, c, dir, seg);
 	}
+}
+
+void http1_flow_role(struct conn *c, int dir, const char *bytes, uint32_t n)
+{
+	if (http1_look(HTTP1_RESPONSE, bytes, n) == HTTP1_LOOK_YES)
+		c->request_dir = (uint8_t)(1 + !dir);
+	else if (http1_look(HTTP1_REQUEST, bytes, n) == HTTP1_LOOK_YES)
+		c->request_dir = (uint8_t)(1 + dir);
 }
 
 void http1_flow_turn(struct appmon *mon, struct conn *c, int dir)
@@ -774,10 +854,21 @@ void http1_flow_turn(struct appmon *mon, struct conn *c, int dir)
 	struct stream *s = &c->stream[dir];
 
 	/* An answer to what came of a head, such as 408. */
-	if (c->request_dir && dir == request_dir(c) && !exchange_awaiting(c))
+	if (c->request_dir && dir == request_dir(c) && !exchange_awaiting(c)) {
+		if (s->state == STREAM_HEAD && s->head_len && s->guessed) {
+			/* It was none, or not the one that is answered. */
+			c->pipelined = 1;
+			request_missed(mon, c);
+			return;
+		}
 		head_close(mon, c, dir);
+	}
 	/* The next request: without pipelining the response before it is complete. A chunked one
 	 * whose framing was seen up to here is not: then this is pipelining. */
-	if (is_uncounted(s) && c->request_dir && dir != request_dir(c) && !c->pipelined)
+	if (!(is_uncounted(s) || s->assumed) || !c->request_dir || dir == request_dir(c))
+		return;
+	if (!c->pipelined)
 		message_end(mon, c, dir, s->seen, s->seen_ns, APPMON_EVF_INFERRED_END);
+	else if (s->assumed && !c->broken)
+		pairing_lost(mon, c);
 }

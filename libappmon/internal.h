@@ -155,9 +155,8 @@ int opts_write(void *dst, const void *src, size_t known);
 struct piece {
 	struct piece *next;
 	uint64_t pos;
-	uint32_t len;
-	uint32_t captured;
 	struct rec_seg seg;
+	uint32_t captured;
 	char bytes[];
 };
 
@@ -171,14 +170,16 @@ enum stream_state {
 	STREAM_TUNNEL, /* no HTTP any more */
 };
 
+enum { FIN_NONE, FIN_NOTED, FIN_HANDLED };
+
 /* One direction of a connection, in positions: 64-bit, 0 is the first byte described. */
 struct stream {
 	uint64_t base; /* position that base_seq stands for */
 	uint32_t base_seq;
 	uint8_t known;	  /* base is valid */
-	uint8_t fin;	  /* 1: noted, 2: handled */
+	uint8_t fin;	  /* FIN_* */
 	uint16_t state;	  /* enum stream_state */
-	uint64_t seen;	  /* bytes below this have passed */
+	uint64_t seen;	  /* all bytes below this have passed */
 	uint64_t seen_ns; /* when seen last grew */
 	uint64_t pos; /* HEAD: of its first byte; TUNNEL: counted up to here; else: body begin */
 	uint64_t end; /* BODY: where it ends; CHUNKED: next byte of the framing to look at */
@@ -193,11 +194,14 @@ struct stream {
 	uint32_t head_len;
 	uint32_t lost; /* rec_seg.lost when this stream was last whole */
 	struct http1_chunks chunks;
-	struct piece *pieces; /* by pos */
+	struct piece *pieces; /* that came early, by pos */
 	uint32_t piece_count;
 	uint8_t begun;	      /* data has come */
 	uint8_t open_chunked; /* OPEN: a last chunk would end it */
-	uint8_t pad[2];
+	uint8_t assumed;      /* the body of a response to an unknown request: perhaps none */
+	uint8_t missed;	      /* SYNC: messages have passed unseen */
+	uint8_t guessed;      /* HEAD: it may begin elsewhere */
+	uint8_t pad[7];
 };
 
 /* A head as kept with its exchange: fields used only, then the bytes. */
@@ -212,6 +216,7 @@ struct exchange {
 	uint64_t ordinal;
 	uint64_t flags; /* APPMON_EVF_* */
 	uint64_t floor; /* the response cannot begin below this position */
+	uint64_t asked; /* where the responses were when the request ended */
 	uint64_t request_start_ns, request_end_ns, response_start_ns, response_end_ns;
 	uint64_t request_body, response_body; /* bytes */
 	struct head *request, *response;
@@ -297,17 +302,17 @@ struct exchange *exchange_awaiting(struct conn *c);
 
 /* ---- http1-flow.c: messages and their pairing ----------------------------------------- */
 
-/* len bytes at pos have passed, the first captured of them are at bytes. */
+/* In order: len bytes at pos have passed, the first captured of them are at bytes. */
 void http1_flow_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos, const char *bytes,
 		     uint32_t captured, uint32_t len, const struct rec_seg *seg);
-/* stream.seen has grown, or a FIN was noted in stream.fin and stream.end. */
+/* stream.seen has grown, or a FIN was noted. */
 void http1_flow_progress(struct appmon *mon, struct conn *c, int dir, const struct rec_seg *seg);
+/* A message begins with these bytes: do they tell which direction is the requests'? */
+void http1_flow_role(struct conn *c, int dir, const char *bytes, uint32_t n);
 /* A request or response head begins in the other direction: what is open here has ended. */
 void http1_flow_turn(struct appmon *mon, struct conn *c, int dir);
 /* Requests were missed that have no answer yet: which response answers which is lost. */
 void http1_flow_missed(struct appmon *mon, struct conn *c);
-/* Bytes that were waited for will not come. */
-void http1_flow_gap(struct appmon *mon, struct conn *c, int dir);
 /* Ends every exchange of the connection; flags are added to their events. */
 void http1_flow_end(struct appmon *mon, struct conn *c, uint32_t end, uint64_t flags);
 

@@ -9,7 +9,8 @@
  * was lost on our side, every request has its event, complete and exact, in order.
  *
  * With -DFUZZ_STANDALONE it has a main() that runs the files named on the command line, or without
- * any a fixed number of random inputs.
+ * any a fixed number of random inputs; --runs FIRST COUNT: those. With FUZZ_TRACE in its
+ * environment it says what happens.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,13 +21,20 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
+static unsigned int run; /* which of the random ones */
+static bool trace;	 /* say what happens */
+
 #define CHECK(expr)                                                                                \
 	do {                                                                                       \
 		if (!(expr)) {                                                                     \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #expr);                 \
+			fprintf(stderr, "%s:%d: %s (run %u)\n", __FILE__, __LINE__, #expr, run);   \
 			abort();                                                                   \
 		}                                                                                  \
 	} while (0)
+
+static const char *const flag_names[] = {"OUT",	 "FLIP",  "START",    "FRESH",	"4",
+					 "OLD",	 "PSH",	  "FIN",      "RST",	"LISTENER",
+					 "PART", "SWEPT", "NOT_HTTP", "CLOSED", "WIDE"};
 
 #define STREAM_MAX 80000 /* REQUESTS_MAX messages of at most 5,000 bytes */
 #define REQUESTS_MAX 16
@@ -73,6 +81,7 @@ struct side {
 static struct pipeline p;
 static struct sim_socket *sk;
 static struct request requests[REQUESTS_MAX];
+static uint32_t first_seq[2];
 static unsigned int made, answered, reported;
 static struct side req, resp;
 static struct side *in_side, *out_side;
@@ -94,14 +103,17 @@ static size_t put(struct side *side, const char *text)
 	return len;
 }
 
-/* A body that is full of what a careless reader takes for the next message. */
+/*
+ * A body that is full of what a careless reader takes for the next message; not before the attach:
+ * there is no telling what it is for one who comes in the middle.
+ */
 static size_t put_body(struct side *side, size_t len)
 {
 	static const char bait[] = "GET /r99 HTTP/1.1\r\n\r\nHTTP/1.1 999 R99\r\n\r\n0\r\n\r\n";
 
 	CHECK(side->made + len < STREAM_MAX);
 	for (size_t i = 0; i < len; i++)
-		side->bytes[side->made++] = bait[i % (sizeof(bait) - 1)];
+		side->bytes[side->made++] = sim_detached ? 'x' : bait[i % (sizeof(bait) - 1)];
 	return len;
 }
 
@@ -238,6 +250,9 @@ static void check_event(const struct appmon_event *ev)
 	unsigned int n = 0;
 	char reason[16];
 
+	if (trace)
+		printf("    event %s -> %u %s, end %u, flags %llx\n", ev->request_target.data,
+		       ev->status, ev->reason.data, ev->end, (unsigned long long)ev->flags);
 	CHECK(ev->request_start_ns <= ev->request_end_ns || !ev->request_end_ns);
 	CHECK(ev->response_start_ns <= ev->response_end_ns || !ev->response_end_ns);
 	CHECK(ev->request_start_ns <= ev->response_start_ns || !ev->response_start_ns);
@@ -262,14 +277,43 @@ static void check_event(const struct appmon_event *ev)
 	reported++;
 }
 
+static void show_record(const void *rec)
+{
+	const struct rec_seg *seg = &((const struct rec_progress *)rec)->seg;
+	const struct rec_data *data = rec;
+	int out = !!(seg->flags & REC_OUT);
+
+	printf("  %s %d+%u%s whole %d, other %d whole %d, lost %u:", out ? "out" : "in",
+	       (int)(seg->seq - first_seq[out]), seg->len,
+	       data->hdr.kind == REC_DATA ? "" : " progress", (int)(seg->whole - first_seq[out]),
+	       (int)(seg->other_next - first_seq[!out]), (int)(seg->other_whole - first_seq[!out]),
+	       seg->lost);
+	for (unsigned int i = 0; i < sizeof(flag_names) / sizeof(flag_names[0]); i++)
+		if (seg->flags & 1u << i)
+			printf(" %s", flag_names[i]);
+	if (data->hdr.kind == REC_DATA)
+		printf(", %u captured", data->captured);
+	printf("\n");
+}
+
+static void show_bytes(const char *bytes, size_t len)
+{
+	for (size_t i = 0; i < len && i < 60; i++)
+		printf(bytes[i] == '\r' ? "\\r" : bytes[i] == '\n' ? "\\n" : "%c", bytes[i]);
+	printf(len > 60 ? "...\n" : "\n");
+}
+
 static void pump(void)
 {
 	const struct appmon_event *ev;
 	const void *rec;
 	size_t size;
 
-	while ((rec = sim_record(&size)))
+	while ((rec = sim_record(&size))) {
+		if (trace)
+			show_record(rec);
 		CHECK(pipeline_record(&p, rec, size));
+	}
 	while ((ev = pipeline_event(&p)))
 		check_event(ev);
 	CHECK(pipeline_adds_up(&p));
@@ -289,6 +333,10 @@ static void packet(int dir, size_t from, size_t len, uint32_t flags)
 	if (len && from + len == side->made)
 		flags |= SIM_PSH;
 	memset(side->arrived + from, 1, len);
+	if (trace) {
+		printf("%s %zu+%zu flags %x: ", dir ? "OUT" : "IN", from, len, flags);
+		show_bytes(side->bytes + from, len);
+	}
 	sim_packet(sk, dir, from, side->bytes + from, (uint32_t)len, flags);
 	while (side->done < side->made && side->arrived[side->done])
 		side->done++;
@@ -379,6 +427,8 @@ static void trouble(unsigned int depth)
 	switch (choose(12)) {
 	case 0:
 		sim_lose = 1 + choose(3);
+		if (trace)
+			printf("lose %u\n", sim_lose);
 		exact = false;
 		unsure = depth > 1;
 		break;
@@ -387,6 +437,10 @@ static void trouble(unsigned int depth)
 		uint64_t limit = p.mon.pool.limit;
 
 		exact = false;
+		/* A connection whose first requests find no memory is met in the middle. */
+		unsure |= depth > 1 && !p.mon.flows.count;
+		if (trace)
+			printf("no memory\n");
 		pump();
 		pool_destroy(&p.mon.pool);
 		p.mon.pool.limit = p.mon.pool.held;
@@ -495,6 +549,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	in_seq = 0u - choose(5000);
 	out_seq = 0u - choose(5000);
 	sk = sim_connect(client, in_seq, out_seq);
+	first_seq[DIR_IN] = in_seq;
+	first_seq[DIR_OUT] = out_seq;
+	if (trace)
+		printf("%s, %u deep%s%s\n", client ? "client" : "server", depth,
+		       late ? ", attached late" : "", troubled ? ", with trouble" : "");
 	if (late) {
 		/* Attached in the middle: with pipelining only where nothing is under way, else the
 		 * first pair would be a guess. */
@@ -533,11 +592,11 @@ static uint64_t random_next(uint64_t *state)
 	return *state * UINT64_C(2685821657736338717);
 }
 
-static void run_random(void)
+static void run_random(unsigned int first, unsigned int runs)
 {
 	static uint8_t data[4096];
 
-	for (unsigned int run = 1; run <= RUNS; run++) {
+	for (run = first; run < first + runs; run++) {
 		uint64_t state = run * UINT64_C(0x9e3779b97f4a7c15);
 		size_t len = 64 + random_next(&state) % (sizeof(data) - 64);
 
@@ -545,13 +604,19 @@ static void run_random(void)
 			data[i] = (uint8_t)(random_next(&state) >> 56);
 		LLVMFuzzerTestOneInput(data, len);
 	}
-	printf("%u conversations\n", RUNS);
+	printf("%u conversations\n", runs);
 }
 
 int main(int argc, char **argv)
 {
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	trace = getenv("FUZZ_TRACE");
 	if (argc == 1)
-		run_random();
-	return fuzz_files(argc, argv);
+		run_random(1, RUNS);
+	else if (argc == 4 && !strcmp(argv[1], "--runs"))
+		run_random((unsigned int)atoi(argv[2]), (unsigned int)atoi(argv[3]));
+	else
+		return fuzz_files(argc, argv);
+	return 0;
 }
 #endif

@@ -11,6 +11,9 @@
 struct seq_file;
 struct bpf_map;
 struct sock;
+struct tcp_sock {
+	unsigned int rcv_nxt;
+};
 struct bpf_iter_meta {
 	struct seq_file *seq;
 };
@@ -168,6 +171,14 @@ __u64 bpf_ktime_get_ns(void)
 struct bpf_tcp_sock *bpf_tcp_sock(struct bpf_sock *sk)
 {
 	return &((struct sim_socket *)(void *)sk)->tp;
+}
+
+struct tcp_sock *bpf_skc_to_tcp_sock(void *sk)
+{
+	static struct tcp_sock tcp;
+
+	tcp.rcv_nxt = ((struct sim_socket *)sk)->tp.rcv_nxt;
+	return &tcp;
 }
 
 long bpf_seq_write(struct seq_file *seq, const void *data, __u32 len)
