@@ -208,7 +208,8 @@ static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, 
 			look = n >= 8 ? look_strict(r->bytes) : look == LOOK_BLANK ? LOOK_NO : look;
 		if (look & look_of(sk, e->dir))
 			e->flags |= REC_START;
-		e->look = look;
+		/* Which of the two a few letters do not tell. */
+		e->look = look && n < 4 ? LOOK_EITHER : look;
 	}
 	if (!e->part) {
 		bool request =

@@ -291,6 +291,8 @@ static void segment_apply(struct appmon *mon, struct conn *c, int dir, uint64_t 
 {
 	struct stream *s = &c->stream[dir];
 
+	/* The kernel may have learned only later that nothing is missing before it. */
+	stream_saw(s, seg->seq + seg->len, seg->ts_ns);
 	if (!c->request_dir && captured && (seg->flags & REC_START))
 		http1_flow_role(c, dir, bytes, captured);
 	if ((seg->flags & REC_START) && (seg->flags & REC_FLIP) &&
@@ -354,7 +356,6 @@ static void stream_segment(struct appmon *mon, struct conn *c, int dir, const ch
 			if (piece_keep(mon, s, pos, bytes, captured, seg))
 				return;
 			pieces_flush(mon, c, dir);
-			stream_saw(s, seg->seq + seg->len, seg->ts_ns);
 		}
 		segment_apply(mon, c, dir, pos, bytes, captured, seg);
 	}

@@ -96,7 +96,7 @@ static void next_head(struct stream *s, uint64_t pos)
 	s->state = STREAM_HEAD;
 	s->pos = pos;
 	s->head_len = 0;
-	s->open_chunked = s->assumed = s->missed = s->guessed = 0;
+	s->open_chunked = s->assumed = s->missed = s->guessed = s->lines = 0;
 }
 
 static uint64_t later(uint64_t a, uint64_t b)
@@ -259,6 +259,21 @@ static bool is_uncounted(const struct stream *s)
 	       (s->state == STREAM_CHUNKED && (int64_t)(s->seen - s->end) > 0);
 }
 
+/*
+ * An upload ends without its last chunk having been seen. Requests may have passed unseen inside
+ * it: what comes now is paired, nothing after it.
+ */
+static void unproven(struct conn *c, int dir)
+{
+	const struct stream *s = &c->stream[dir];
+
+	/* A head that is longer than the capture is no reason to doubt the client. */
+	if (dir != request_dir(c) || (s->state == STREAM_OPEN && !s->open_chunked && !s->missed))
+		return;
+	c->pipelined = 1;
+	c->request_missed = 1;
+}
+
 /* Response bytes have passed where a head is due that has not come: its record was lost. */
 static bool response_missed(const struct stream *s)
 {
@@ -384,10 +399,12 @@ static void response_head(struct appmon *mon, struct conn *c, int dir, const str
 		h, ex && ex->request ? ex->request->h.method : APPMON_METHOD_UNKNOWN, &length);
 	if (ex) {
 		/* The end of an upload that was not counted is told by its answer. */
-		if (exchange_requesting(c) == ex && is_uncounted(req))
+		if (exchange_requesting(c) == ex && is_uncounted(req)) {
+			unproven(c, !dir);
 			message_end(mon, c, !dir, stream_pos(req, seg->other_next),
 				    seg->other_ts_ns ? seg->other_ts_ns : ex->request_end_ns,
 				    APPMON_EVF_INFERRED_END);
+		}
 		if (!ex->request_done)
 			ex->flags |= APPMON_EVF_EARLY_RESPONSE;
 		ex->response = head_keep(mon, h, bytes);
@@ -459,16 +476,35 @@ static enum http1_kind kind_of(const struct conn *c, int dir, const char *bytes,
 									: HTTP1_REQUEST;
 }
 
-/* Bytes that cannot be placed: do they show that requests are pipelined? */
-static void ignored(struct appmon *mon, struct conn *c, int dir, const char *bytes,
-		    uint32_t captured)
+/* No byte of a response since the last request: that has no answer yet. */
+static bool unanswered(struct conn *c, int dir)
 {
-	const char *blank;
+	struct exchange *last = exchange_at(c, c->exchanges.prev);
 
-	if (c->pipelined || (c->request_dir && dir != request_dir(c)))
+	return last && last->request_done && !last->response_begun &&
+	       last->asked == c->stream[!dir].seen;
+}
+
+/* Does a request that comes now, or part of it, come before the answer to an earlier one? */
+static bool is_pipelined(struct conn *c, int dir)
+{
+	return (exchange_awaiting(c) || c->unqueued) &&
+	       (!response_missed(&c->stream[!dir]) || unanswered(c, dir));
+}
+
+/*
+ * Bytes of requests that cannot be placed. Two traces of request lines since the last head that
+ * was understood, or bytes that come before the last request's answer, are pipelining.
+ */
+static void ignored(struct appmon *mon, struct conn *c, int dir, const char *bytes, uint32_t n)
+{
+	struct stream *s = &c->stream[dir];
+	if (c->pipelined || !n || (c->request_dir && dir != request_dir(c)))
 		return;
-	blank = memmem(bytes, captured, "\r\n\r\n", 4);
-	if (!blank || !memmem(blank, captured - (size_t)(blank - bytes), " HTTP/1.", 8))
+	for (uint32_t i = 0; i + 5 <= n && s->lines < 2; i++)
+		s->lines += !memcmp(bytes + i, "TP/1.", 5) ||
+			    (!memcmp(bytes + i, "\r\n\r\n", 4) && bytes[i + 4] >= 'A');
+	if (s->lines < 2 && !is_pipelined(c, dir))
 		return;
 	c->pipelined = 1;
 	request_missed(mon, c);
@@ -488,6 +524,8 @@ static char *head_join(struct appmon *mon, struct conn *c, int dir, const char *
 		s->head = NULL;
 		return joined;
 	}
+	if (s->head)
+		ignored(mon, c, dir, s->head, s->head_len);
 	head_forget(mon, s);
 	stream_lose(s);
 	c->gapped = 1;
@@ -497,15 +535,6 @@ static char *head_join(struct appmon *mon, struct conn *c, int dir, const char *
 		ignored(mon, c, dir, bytes, n);
 	}
 	return NULL;
-}
-
-/* No byte of a response since the last request: that has no answer yet. */
-static bool unanswered(struct conn *c, int dir)
-{
-	struct exchange *last = exchange_at(c, c->exchanges.prev);
-
-	return last && last->request_done && !last->response_begun &&
-	       last->asked == c->stream[!dir].seen;
 }
 
 static void head_begin(struct appmon *mon, struct conn *c, int dir, enum http1_kind kind,
@@ -523,8 +552,7 @@ static void head_begin(struct appmon *mon, struct conn *c, int dir, enum http1_k
 	/* Without pipelining the answer that fitted no request was to the one that waits. */
 	while (c->answer_unmatched && !c->pipelined && (ex = exchange_awaiting(c)))
 		exchange_finish(mon, c, ex, APPMON_END_GAP, APPMON_EVF_GAP);
-	s->head_pipelined = (exchange_awaiting(c) || c->unqueued) &&
-			    (!response_missed(&c->stream[!dir]) || unanswered(c, dir));
+	s->head_pipelined = is_pipelined(c, dir);
 	c->pipelined |= s->head_pipelined;
 }
 
@@ -594,6 +622,8 @@ static void head_gap(struct appmon *mon, struct conn *c, int dir)
 	}
 	if (s->state == STREAM_HEAD)
 		stream_lose(s);
+	else if (c->request_dir && dir == request_dir(c))
+		s->missed = 1;
 	/* Part of one request, or with pipelining more. */
 	if ((!c->request_dir || dir == request_dir(c)) && (!partial || c->pipelined))
 		request_missed(mon, c);
@@ -777,6 +807,7 @@ void http1_flow_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos, 
 			    ((seg->flags & REC_FLIP) ||
 			     (c->pipelined && http1_look(kind_of(c, dir, bytes, captured), bytes,
 							 captured) == HTTP1_LOOK_YES))) {
+				unproven(c, dir);
 				open_end(mon, c, dir, pos, s->seen_ns);
 				break;
 			}

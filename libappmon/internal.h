@@ -199,9 +199,10 @@ struct stream {
 	uint8_t begun;	      /* data has come */
 	uint8_t open_chunked; /* OPEN: a last chunk would end it */
 	uint8_t assumed;      /* the body of a response to an unknown request: perhaps none */
-	uint8_t missed;	      /* SYNC: messages have passed unseen */
+	uint8_t missed;	      /* SYNC, OPEN: messages have passed unseen */
 	uint8_t guessed;      /* HEAD: it may begin elsewhere */
-	uint8_t pad[7];
+	uint8_t lines;	      /* request lines among what could not be placed */
+	uint8_t pad[6];
 };
 
 /* A head as kept with its exchange: fields used only, then the bytes. */
