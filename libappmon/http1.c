@@ -447,6 +447,7 @@ static int parse_start_line(enum http1_kind kind, const char *base, const char *
 struct framing {
 	bool bad_length;
 	bool chunked_seen;
+	bool odd; /* Content-Length or Transfer-Encoding is there for some readers only */
 };
 
 /* The next element of a comma-separated list (RFC 9110 5.6.1), without white space around it.
@@ -574,9 +575,10 @@ static void keep_field(const struct http1_keep *keep, const char *base, const ch
 }
 
 /* The fields that the head itself depends on. cut: the value goes on after the input; half a
- * length or half a list would be misread. */
+ * length or half a list would be misread. odd: other readers may not see this field here. */
 static void known_field(const char *base, const char *name, size_t name_len, const char *value,
-			const char *value_end, bool cut, struct framing *fr, struct http1_head *out)
+			const char *value_end, bool cut, bool odd, struct framing *fr,
+			struct http1_head *out)
 {
 	switch (name_len) {
 	case sizeof("host") - 1:
@@ -592,13 +594,17 @@ static void known_field(const char *base, const char *name, size_t name_len, con
 			parse_connection(value, value_end, out);
 		break;
 	case sizeof("content-length") - 1:
-		if (!cut && same_name(name, "content-length", name_len) &&
-		    !parse_content_length(value, value_end, out))
+		if (cut || !same_name(name, "content-length", name_len))
+			break;
+		fr->odd |= odd;
+		if (!parse_content_length(value, value_end, out))
 			fr->bad_length = true;
 		break;
 	case sizeof("transfer-encoding") - 1:
-		if (!cut && same_name(name, "transfer-encoding", name_len))
-			parse_transfer_encoding(value, value_end, fr, out);
+		if (cut || !same_name(name, "transfer-encoding", name_len))
+			break;
+		fr->odd |= odd;
+		parse_transfer_encoding(value, value_end, fr, out);
 		break;
 	}
 }
@@ -616,7 +622,7 @@ static int parse_fields(const char *base, const char **pos, const char *end, boo
 		const char *name_end;
 		const char *value;
 		const char *value_end;
-		bool cut;
+		bool cut, odd;
 
 		/* RFC 9112 2.2: white space after the start line belongs to nothing. All other
 		 * lines that begin with it are consumed below. */
@@ -628,6 +634,8 @@ static int parse_fields(const char *base, const char **pos, const char *end, boo
 		name_end = trim_blanks(name, p);
 		if (*p != ':' || name == name_end)
 			return HTTP1_BAD_FIELD;
+		/* RFC 9112 2.2, 5.1, 5.2: what we read on, others reject, join or pass over. */
+		odd = name_end != p || name[-2] != '\r';
 
 		value = skip_blanks(p + 1, end);
 		value_end = skip_text(value, end);
@@ -636,6 +644,7 @@ static int parse_fields(const char *base, const char **pos, const char *end, boo
 			p = skip_eol(value_end, end);
 			if (!p)
 				return HTTP1_BAD_FIELD;
+			odd |= *value_end == '\n' || (p < end && is_blank(*p));
 			value_end = trim_blanks(value, value_end);
 		}
 		/* obs-fold (RFC 9112 5.2): the value keeps its line breaks inside, as sent. */
@@ -660,7 +669,8 @@ static int parse_fields(const char *base, const char **pos, const char *end, boo
 		if (!final && (cut || p == end))
 			return HTTP1_PARTIAL;
 
-		known_field(base, name, (size_t)(name_end - name), value, value_end, cut, fr, out);
+		known_field(base, name, (size_t)(name_end - name), value, value_end, cut, odd, fr,
+			    out);
 		if (keep)
 			keep_field(keep, base, name, (size_t)(name_end - name), value, value_end,
 				   out);
@@ -725,6 +735,8 @@ int http1_parse_head(enum http1_kind kind, const char *buf, size_t len, size_t s
 		out->content_length = -1;
 		out->flags |= HTTP1_AMBIGUOUS;
 	}
+	if (fr.odd)
+		out->flags |= HTTP1_AMBIGUOUS;
 	if (out->flags & HTTP1_TRANSFER_ENCODING) {
 		/* RFC 9112 6.1 and 6.3: each of these is an attempt at smuggling, or a bug. */
 		if (out->content_length >= 0 || out->version == 10 ||

@@ -50,7 +50,8 @@ enum {
 	HTTP1_AMBIGUOUS = 1 << 6,   /* Content-Length with Transfer-Encoding, or two that differ
 				       (the smallest counts); a request's Transfer-Encoding
 				       without chunked at its end, or with HTTP/1.0; chunked
-				       twice */
+				       twice; either field with a blank before its colon,
+				       folded, or beside a bare LF */
 	HTTP1_FIELDS_LOST = 1 << 7, /* more kept fields than HTTP1_FIELDS_MAX */
 };
 

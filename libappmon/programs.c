@@ -30,22 +30,21 @@ static int check_capabilities(struct appmon *mon)
 {
 	struct __user_cap_header_struct hdr = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct data[2] = {{0}};
+	bool bpf, perfmon, net_admin;
 
 	if (syscall(SYS_capget, &hdr, data))
 		return 0; /* let the kernel decide */
-	if (!have_capability(data, CAP_SYS_ADMIN)) {
-		if (!have_capability(data, CAP_BPF) || !have_capability(data, CAP_PERFMON))
-			return fail(&mon->log, -EPERM,
-				    "loading BPF programs needs CAP_BPF and CAP_PERFMON: run as "
-				    "root, or give the program these capabilities and "
-				    "CAP_NET_ADMIN (setcap cap_bpf,cap_perfmon,cap_net_admin=ep)");
-	}
-	if (!have_capability(data, CAP_NET_ADMIN))
-		return fail(
-			&mon->log, -EPERM,
-			"watching sockets needs CAP_NET_ADMIN: run as root, or give the "
-			"program this capability (setcap cap_bpf,cap_perfmon,cap_net_admin=ep)");
-	return 0;
+	bpf = have_capability(data, CAP_SYS_ADMIN) || have_capability(data, CAP_BPF);
+	perfmon = have_capability(data, CAP_SYS_ADMIN) || have_capability(data, CAP_PERFMON);
+	net_admin = have_capability(data, CAP_NET_ADMIN);
+	if (bpf && perfmon && net_admin)
+		return 0;
+	return fail(&mon->log, -EPERM,
+		    "missing:%s%s%s: run as root, or give the program what it needs: setcap "
+		    "cap_bpf,cap_perfmon,cap_net_admin=ep PROGRAM",
+		    bpf ? "" : " CAP_BPF (to load BPF programs)",
+		    perfmon ? "" : " CAP_PERFMON (to load BPF programs that read kernel memory)",
+		    net_admin ? "" : " CAP_NET_ADMIN (to attach them to cgroups)");
 }
 
 static int check_kernel(struct appmon *mon)

@@ -22,6 +22,7 @@ enum {
 	KEY_RING,
 	KEY_MEMORY,
 	KEY_TIMEOUT,
+	KEY_IDLE,
 	KEY_RECORD
 };
 
@@ -63,6 +64,11 @@ static const struct argp_option argp_options[] = {
 	 "Most memory for the state of connections, from 64K (default 64M)", 0},
 	{"timeout", KEY_TIMEOUT, "SECS", 0,
 	 "Report an exchange that was silent for this long as ended (default 300)", 0},
+	{"idle", KEY_IDLE, "SECS", 0,
+	 "Forget a connection that had no exchange for this long; its next one is seen all the "
+	 "same "
+	 "(default 3600)",
+	 0},
 	{0},
 };
 
@@ -86,6 +92,15 @@ static uint64_t duration_or_error(struct argp_state *state, const char *option, 
 	return ns;
 }
 
+static uint32_t timeout_or_error(struct argp_state *state, const char *option, const char *arg)
+{
+	uint64_t ns = duration_or_error(state, option, arg, NSEC_PER_SEC);
+
+	if (ns < NSEC_PER_MSEC || ns / NSEC_PER_MSEC >= UINT32_MAX)
+		argp_error(state, "--%s: '%s' is not from 1ms to 49 days", option, arg);
+	return (uint32_t)(ns / NSEC_PER_MSEC);
+}
+
 static void add_header(struct argp_state *state, struct options *options, const char *name)
 {
 	if (options->header_count == OPTIONS_MAX_HEADERS)
@@ -98,7 +113,6 @@ static void add_header(struct argp_state *state, struct options *options, const 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct options *options = state->input;
-	uint64_t ns;
 
 	switch (key) {
 	case KEY_STATUS:
@@ -171,10 +185,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		options->record = arg;
 		break;
 	case KEY_TIMEOUT:
-		ns = duration_or_error(state, "timeout", arg, NSEC_PER_SEC);
-		if (ns < NSEC_PER_MSEC || ns / NSEC_PER_MSEC >= UINT32_MAX)
-			argp_error(state, "--timeout: '%s' is not from 1ms to 49 days", arg);
-		options->exchange_timeout_ms = (uint32_t)(ns / NSEC_PER_MSEC);
+		options->exchange_timeout_ms = timeout_or_error(state, "timeout", arg);
+		break;
+	case KEY_IDLE:
+		options->idle_timeout_ms = timeout_or_error(state, "idle", arg);
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;

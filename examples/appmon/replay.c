@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "commands.h"
+#include "privileges.h"
 #include "session.h"
 #include "signals.h"
 
@@ -56,6 +57,8 @@ int command_replay(int argc, char **argv)
 	ret = session_open(&session, &options);
 	if (ret < 0)
 		return EXIT_FAILURE;
+	/* The file may be anybody's. */
+	ret = privileges_drop();
 	while (ret == 0 && signals_take() == 0)
 		ret = session_step(&session);
 	if (ret >= 0)

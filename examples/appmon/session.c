@@ -113,6 +113,7 @@ static int open_monitor(struct session *session)
 		.ring_bytes = options->ring_bytes,
 		.capture_bytes = options->capture_bytes,
 		.exchange_timeout_ms = options->exchange_timeout_ms,
+		.idle_timeout_ms = options->idle_timeout_ms,
 		.log_level = options->log_level,
 		.header_count = options->header_count,
 		.headers = options->header_count > 0 ? options->headers : NULL,

@@ -56,6 +56,14 @@ static bool is_bidi_control(uint32_t c)
 	       (c >= 0x2066 && c <= 0x2069);
 }
 
+/* Characters that wcwidth() gives a column and that many terminals give none, or a blank: the soft
+ * hyphen, the fillers of Hangul, private use. */
+static bool is_invisible(uint32_t c)
+{
+	return c == 0xad || c == 0x115f || c == 0x1160 || c == 0x3164 || c == 0xffa0 ||
+	       (c >= 0xe000 && c <= 0xf8ff) || c >= 0xf0000;
+}
+
 /* Columns of a character that may go to a terminal as it is; 0: escape it. */
 static size_t visible_width(uint32_t c)
 {
@@ -64,7 +72,7 @@ static size_t visible_width(uint32_t c)
 	if (c < 0x80)
 		/* The backslash too, else an escape could be forged. */
 		return c >= 0x20 && c < 0x7f && c != '\\';
-	if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0 || is_bidi_control(c))
+	if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0 || is_bidi_control(c) || is_invisible(c))
 		return 0;
 	/* No C1 control and nothing invisible has a positive width. */
 	width = wcwidth((wchar_t)c);

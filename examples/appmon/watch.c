@@ -6,6 +6,7 @@
 
 #include "cgroup.h"
 #include "commands.h"
+#include "privileges.h"
 #include "session.h"
 #include "signals.h"
 #include "text.h"
@@ -102,7 +103,9 @@ static const struct argp argp = {
 	       "  appmon watch --pid 1234 --name shop --slower 100ms --path /api/\n"
 	       "  appmon watch --unit nginx --json | jq .path\n\n"
 	       "Ctrl-C ends it. Exit status: 0, 1 after a failure, 2 for wrong usage. "
-	       "Needs root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON.",
+	       "Needs root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, and gives up all "
+	       "capabilities "
+	       "once it watches.",
 };
 
 static int attach_target(struct session *session, const struct target *target)
@@ -131,6 +134,8 @@ static int watch(const struct arguments *args)
 		return ret;
 	for (size_t i = 0; ret == 0 && i < args->target_count; i++)
 		ret = attach_target(&session, &args->targets[i]);
+	if (ret == 0)
+		ret = privileges_drop();
 	if (ret == 0) {
 		session_announce(&session);
 		while (ret == 0 && signals_take() == 0)

@@ -101,7 +101,7 @@ enum {
 					       */
 #define APPMON_EVF_CONTINUED UINT64_C(0x1000) /* a 1xx response came before the final one */
 #define APPMON_EVF_AMBIGUOUS UINT64_C(0x2000) /* conflicting framing (Content-Length with */
-/* Transfer-Encoding, or two lengths) */
+/* Transfer-Encoding, two lengths, or a field that readers may miss) */
 #define APPMON_EVF_INFERRED_END                                                                    \
 	UINT64_C(0x4000) /* the end of a body was inferred, not counted:                           \
 			  */

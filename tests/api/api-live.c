@@ -1153,15 +1153,13 @@ static int without_net_admin_child(void *arg)
 	return open_fails(-EPERM, "CAP_NET_ADMIN");
 }
 
-/* The three that the header names are enough. */
-static int three_capabilities_child(void *arg)
+/* The three that the header names, and no more. */
+static int become_ordinary(void)
 {
 	struct __user_cap_header_struct hdr = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct data[2] = {{0}};
 	static const int caps[] = {CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN};
-	struct appmon *mon;
 
-	(void)arg;
 	for (size_t i = 0; i < 3; i++) {
 		data[caps[i] / 32].effective |= 1u << caps[i] % 32;
 		data[caps[i] / 32].permitted |= 1u << caps[i] % 32;
@@ -1170,6 +1168,15 @@ static int three_capabilities_child(void *arg)
 	EXPECT(!setresgid(65534, 65534, 65534));
 	EXPECT(!setresuid(65534, 65534, 65534));
 	EXPECT(!syscall(SYS_capset, &hdr, data));
+	return 0;
+}
+
+static int three_capabilities_child(void *arg)
+{
+	struct appmon *mon;
+
+	(void)arg;
+	EXPECT(!become_ordinary());
 	EXPECT(appmon_open(&mon, NULL) == 0);
 	EXPECT(appmon_attach_cgroup(mon, a.path, NULL, NULL) == 0);
 	EXPECT(appmon_close(mon) == 0);
@@ -1182,6 +1189,94 @@ START_TEST(capabilities)
 	ck_assert_int_eq(in_child(without_perfmon_child, NULL), 0);
 	ck_assert_int_eq(in_child(without_net_admin_child, NULL), 0);
 	ck_assert_int_eq(in_child(three_capabilities_child, NULL), 0);
+}
+END_TEST
+
+static int cleared_capabilities(void)
+{
+	struct __user_cap_header_struct hdr = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2] = {{0}};
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || syscall(SYS_capset, &hdr, data);
+}
+
+/* Speaks something else than HTTP to the server: only the kernel counts such connections. */
+static void client_noise(const struct place *place)
+{
+	int fd = client_connect(place);
+
+	ck_assert_int_eq(write(fd, "\x16\x03\x01 TLS\r\n\r\n", 11), 11);
+	close(fd);
+}
+
+/*
+ * What a host can do that has given up everything after the attach. user: as an ordinary one, which
+ * before had the three capabilities only.
+ */
+static int dropped_child(void *arg)
+{
+	struct appmon_stats before = {.size = sizeof(before)}, after = {.size = sizeof(after)};
+	struct appmon_capabilities caps = {.size = sizeof(caps)};
+	struct seen seen = {0};
+	struct appmon_opts opts = {.size = sizeof(opts), .event_fn = on_event, .event_ctx = &seen};
+	const bool *user = arg;
+	uint32_t target = 0, other = 0;
+	int fd = client_connect(&a);
+
+	if (*user)
+		EXPECT(!become_ordinary());
+	EXPECT(appmon_open(&seen.mon, &opts) == 0);
+	EXPECT(appmon_attach_cgroup(seen.mon, a.path, NULL, &target) == 0);
+	EXPECT(appmon_attach_cgroup(seen.mon, b.path, NULL, &other) == 0);
+	EXPECT(!cleared_capabilities());
+
+	/* Events and the kernel's counters. */
+	client_get(fd, "/before");
+	client_noise(&a);
+	client_burst(&a, "/burst", 20);
+	poll_for(&seen, 21);
+	EXPECT(appmon_get_capabilities(seen.mon, &caps) == 0);
+	EXPECT(appmon_get_stats(seen.mon, target, &before) == 0);
+	EXPECT(before.delivered == 21 && before.connections_skipped == 1);
+	adds_up(seen.mon, target);
+
+	/* A cgroup more needs CAP_NET_ADMIN, and says so; what is attached stays. */
+	EXPECT(appmon_attach_cgroup(seen.mon, inner.path, NULL, NULL) == -EPERM);
+	EXPECT(strstr(appmon_last_error(seen.mon), "CAP_NET_ADMIN"));
+	client_get(fd, "/still");
+	poll_for(&seen, 22);
+
+	/* The end of one target, not of the other. */
+	EXPECT(appmon_detach(seen.mon, target) == 0);
+	client_get(fd, "/unseen");
+	client_burst(&b, "/b", 1);
+	poll_for(&seen, 23);
+	poll_quiet(&seen);
+	EXPECT(seen.events == 23 && !strcmp(seen.path, "/b"));
+	EXPECT(appmon_get_stats(seen.mon, 0, &after) == 0);
+	EXPECT(after.delivered == 23);
+	EXPECT(appmon_close(seen.mon) == 0);
+
+	/* Another handle is refused with the names of what is missing. */
+	close(fd);
+	return open_fails(-EPERM, "CAP_BPF") || open_fails(-EPERM, "CAP_PERFMON") ||
+	       open_fails(-EPERM, "CAP_NET_ADMIN");
+}
+
+START_TEST(capabilities_dropped)
+{
+	int fd = open("/proc/sys/kernel/osrelease", O_RDONLY | O_CLOEXEC);
+	unsigned int major = 0, minor = 0;
+	char text[64] = "";
+
+	/* Until 5.19 bpf(2) is closed as a whole where unprivileged_bpf_disabled is set. */
+	ck_assert_int_gt(read(fd, text, sizeof(text) - 1), 0);
+	close(fd);
+	ck_assert_int_eq(sscanf(text, "%u.%u", &major, &minor), 2);
+	if (major < 5 || (major == 5 && minor < 19))
+		return;
+	ck_assert_int_eq(in_child(dropped_child, &(bool){false}), 0);
+	ck_assert_int_eq(in_child(dropped_child, &(bool){true}), 0);
 }
 END_TEST
 
@@ -1278,6 +1373,7 @@ static int run_all(void)
 				      log_lines,
 				      not_root,
 				      capabilities,
+				      capabilities_dropped,
 				      missing_kernel_features};
 	Suite *suite = suite_create("api");
 	TCase *tcase = tcase_create("live");

@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A fuzz target without libFuzzer: runs the files named on the command line. */
+/*
+ * A fuzz target without libFuzzer: runs the files named on the command line, and those in the
+ * directories.
+ */
 #ifndef APPMON_FUZZ_STANDALONE_H
 #define APPMON_FUZZ_STANDALONE_H
 
+#include <dirent.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -14,16 +20,33 @@ static int fuzz_files(int argc, char **argv)
 	static uint8_t data[1 << 20];
 
 	for (int i = 1; i < argc; i++) {
-		FILE *file = fopen(argv[i], "rb");
-		size_t len;
+		struct dirent **entries;
+		int count = scandir(argv[i], &entries, NULL, alphasort);
 
-		if (!file) {
-			perror(argv[i]);
-			return 1;
+		for (int n = 0; n < (count < 0 ? 1 : count); n++) {
+			char path[PATH_MAX];
+			FILE *file;
+			size_t len;
+
+			if (count < 0)
+				snprintf(path, sizeof(path), "%s", argv[i]);
+			else
+				snprintf(path, sizeof(path), "%s/%s", argv[i], entries[n]->d_name);
+			if (count >= 0 && entries[n]->d_name[0] == '.')
+				continue;
+			file = fopen(path, "rb");
+			if (!file) {
+				perror(path);
+				return 1;
+			}
+			len = fread(data, 1, sizeof(data), file);
+			fclose(file);
+			LLVMFuzzerTestOneInput(data, len);
 		}
-		len = fread(data, 1, sizeof(data), file);
-		fclose(file);
-		LLVMFuzzerTestOneInput(data, len);
+		for (int n = 0; n < count; n++)
+			free(entries[n]);
+		if (count >= 0)
+			free(entries);
 	}
 	return 0;
 }
