@@ -82,6 +82,9 @@ static __always_inline void message_began(struct socket *sk, int dir, enum look 
 {
 	sk->speaks = SPEAKS_HTTP;
 	sk->other_flips = 0;
+	/* Who speaks first asks. */
+	if (!sk->request_dir && sk->fresh && !sk->dir[!dir].ts_ns)
+		sk->request_dir = 1 + dir;
 	if (!sk->request_dir) {
 		if (look == LOOK_REQUEST)
 			sk->request_dir = 1 + dir;
@@ -179,10 +182,13 @@ static __always_inline void window_full(struct __sk_buff *skb, struct socket *sk
 static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 				    struct direction *self, struct emission *e)
 {
-	__u32 limit = sk->wide ? WIDE_WINDOW : sk->capture;
+	__u32 limit = sk->wide					     ? WIDE_WINDOW
+		      : sk->chunked && sk->request_dir == 1 + e->dir ? CAPTURE_MAX
+								     : sk->capture;
 	__u32 end = e->s.seq + e->s.len;
 	bool start = false;
 	__u32 offset, room;
+	enum look look;
 	int ret;
 
 	e->seq = e->s.seq;
@@ -236,8 +242,9 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 			window_full(skb, sk, e, false);
 		return true;
 	}
-	if (start && (e->look & look_of(sk, e->dir)))
-		message_began(sk, e->dir, e->look);
+	look = e->look & look_of(sk, e->dir);
+	if (start && look)
+		message_began(sk, e->dir, look);
 	/* The body of a response is not needed; a request's may be chunked, with more behind it. */
 	self->window = ret == EMIT_ENDED && !sk->wide && !e->holes ? WINDOW_CLOSED : WINDOW_HEAD;
 	if (e->s.flags & TCP_FIN)

@@ -187,6 +187,7 @@ static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, 
 {
 	__u32 n = e->captured, look = LOOK_NO;
 	struct rec_data *r = bpf_ringbuf_reserve(&ring, sizeof(*r) + bytes, 0);
+	bool whole = sk->wide;
 	int ret = EMIT_OPEN;
 
 	if (!r)
@@ -224,11 +225,14 @@ static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, 
 			found = scan(r->bytes, n, bytes);
 		if (request && (found & ~SCAN_CHUNKED) == SCAN_SECOND)
 			sk->wide = WIDE_REQUESTS;
+		if (request && (e->start || (found & SCAN_CHUNKED)))
+			sk->chunked = !!(found & SCAN_CHUNKED);
+		whole = sk->wide || (request && sk->chunked);
 		/* After an interim response (1xx) another head comes. */
 		if (!request && found == SCAN_END && r->bytes[9] != '1')
 			ret = EMIT_ENDED;
 	}
-	if (sk->wide && n < e->len)
+	if (whole && n < e->len)
 		e->flags |= REC_PART;
 	r->hdr.version = REC_VERSION;
 	r->hdr.kind = REC_DATA;
@@ -278,9 +282,9 @@ __noinline int emit_data(struct __sk_buff *skb, struct socket *sk, struct emissi
 	e->seq += e->captured;
 	e->len -= e->captured;
 	e->flags &= ~(REC_FLIP | REC_START);
+	if (sk->wide || (!e->part && (e->flags & REC_PART)))
+		e->total = e->len; /* it turned out only now */
 	e->part++;
-	if (sk->wide)
-		e->total = e->len;
 	return ret;
 }
 

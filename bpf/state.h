@@ -65,8 +65,9 @@ struct socket {
 	__u8 confirmed;	  /* a status line has been seen */
 	__u8 closed;	  /* by the application */
 	__u8 wide;	  /* pipelining: capture whole segments for so many more requests */
+	__u8 chunked;	  /* the present request: its framing tells where the next one begins */
 	__u8 alone;	  /* sent with SYN (Fast Open): the peer's sequence numbers are not known */
-	__u8 pad[3];
+	__u8 pad[2];
 };
 
 struct {

@@ -157,6 +157,7 @@ static struct conn *conn_new(struct appmon *mon, const struct record *rec)
 	c->fresh = !!(rec->seg.flags & REC_FRESH);
 	/* Followed from its first byte, and yet there were others: they are counted already. */
 	c->gapped = c->fresh && rec->seg.other_ts_ns;
+	c->refused = c->gapped;
 	c->retrans = rec->seg.retrans;
 	c->dup = rec->seg.dup;
 	list_init(&c->exchanges);

@@ -170,6 +170,8 @@ static void tunnel_begin(struct appmon *mon, struct conn *c, struct exchange *ex
 /* Which response answers which request cannot be told any more on this connection. */
 static void pairing_lost(struct appmon *mon, struct conn *c)
 {
+	for (struct list_node *n = c->exchanges.next; n != &c->exchanges; n = n->next)
+		c->refused += !exchange_at(c, n)->response_begun;
 	http1_flow_end(mon, c, APPMON_END_GAP, APPMON_EVF_GAP);
 	c->broken = 1;
 }
@@ -186,6 +188,7 @@ static void request_missed(struct appmon *mon, struct conn *c)
 static void unqueued(struct appmon *mon, struct conn *c)
 {
 	c->gapped = 1;
+	c->refused++;
 	if (exchange_awaiting(c))
 		pairing_lost(mon, c);
 	else
@@ -302,6 +305,7 @@ static void request_head(struct appmon *mon, struct conn *c, int dir, const stru
 	c->unqueued = c->request_missed = c->answer_unmatched = 0;
 	if (c->broken) {
 		exchange_refuse(mon, c, APPMON_DROP_GAP);
+		c->refused++;
 		body_begin(mon, c, dir, h, framing, length, seg->ts_ns);
 		return;
 	}
@@ -391,9 +395,12 @@ static void response_head(struct appmon *mon, struct conn *c, int dir, const str
 			list_remove(&ex->link);
 			list_prepend(&c->exchanges, &ex->link);
 		}
-	} else if (!ex && !c->gapped && !seg->lost) {
-		/* Such as 408 on an idle connection. After a loss its request was counted. */
-		exchange_refuse(mon, c, APPMON_DROP_ORPHAN);
+	} else if (!ex && c->refused) {
+		c->refused--;
+	} else if (!ex && !seg->lost) {
+		/* Such as 408 on an idle connection; or its request passed uncaptured behind
+		 * another. One whose record was lost is counted by the programs. */
+		exchange_refuse(mon, c, c->gapped ? APPMON_DROP_GAP : APPMON_DROP_ORPHAN);
 	}
 	if (!ex)
 		c->answer_unmatched = 1;
@@ -534,6 +541,7 @@ static char *head_join(struct appmon *mon, struct conn *c, int dir, const char *
 	c->gapped = 1;
 	if (!c->request_dir || dir == request_dir(c)) {
 		exchange_refuse(mon, c, APPMON_DROP_MEMORY);
+		c->refused++;
 		request_missed(mon, c);
 		ignored(mon, c, dir, bytes, n);
 	}
@@ -553,6 +561,7 @@ static void heal(struct conn *c, int dir, const struct rec_seg *seg)
 		return;
 	c->broken = c->pipelined = c->wide = c->unqueued = c->request_missed = 0;
 	c->answer_unmatched = s->guessed = 0;
+	c->refused = 0;
 	if (other->state != STREAM_TUNNEL)
 		next_head(other, s->head_floor);
 }

@@ -237,7 +237,8 @@ struct conn {
 	uint64_t active_ns;
 	uint64_t ordinal;
 	uint32_t srtt_us, retrans, dup;
-	uint32_t lost;	     /* rec_seg.lost of the last record */
+	uint32_t lost;	  /* rec_seg.lost of the last record */
+	uint32_t refused; /* requests that are counted, but have no exchange to answer any more */
 	uint8_t request_dir; /* 1 + DIR_*; 0: unknown */
 	uint8_t fresh;
 	uint8_t pipelined; /* ever */
@@ -249,7 +250,7 @@ struct conn {
 	uint8_t gapped;		  /* messages were missed: orphans are no surprise */
 	uint8_t awaits_end;	  /* counted in flows.awaiting */
 	uint8_t wide;		  /* the programs saw signs of pipelining */
-	uint8_t pad;
+	uint8_t pad[5];
 };
 
 /* Data that met a listening socket, until its connection shows up. */

@@ -36,7 +36,7 @@ static const char *const flag_names[] = {"OUT",	 "FLIP",  "START",    "FRESH",	"
 					 "OLD",	 "PSH",	  "FIN",      "RST",	"LISTENER",
 					 "PART", "SWEPT", "NOT_HTTP", "CLOSED", "WIDE"};
 
-#define STREAM_MAX 80000 /* REQUESTS_MAX messages of at most 5,000 bytes */
+#define STREAM_MAX 600000 /* REQUESTS_MAX messages of at most 36,000 bytes */
 #define REQUESTS_MAX 16
 #define HELD_MAX 6
 
@@ -87,7 +87,9 @@ static struct side req, resp;
 static struct side *in_side, *out_side;
 static bool exact;  /* every request must have its event, without a flaw */
 static bool unsure; /* records were lost while pipelining: which answer is whose is a guess */
-static bool quiet;  /* a response until close is on its way: no more requests */
+static bool pipelining;
+static bool small; /* requests within the capture: what is pipelined behind them is captured */
+static bool quiet; /* a response until close is on its way: no more requests */
 static struct {
 	size_t from, len;
 } held[HELD_MAX];
@@ -117,12 +119,18 @@ static size_t put_body(struct side *side, size_t len)
 	return len;
 }
 
+/* Small, or longer than a segment, or longer than the capture. */
+static unsigned int body_max(void)
+{
+	return chance(80) ? 100 : chance(70) || small ? 3000 : 20000;
+}
+
 static size_t put_chunks(struct side *side)
 {
 	size_t from = side->made;
 
 	for (unsigned int n = choose(4); n; n--) {
-		unsigned int len = 1 + choose(300);
+		unsigned int len = 1 + choose(chance(10) ? 9000 : 300);
 		char line[32];
 
 		snprintf(line, sizeof(line), chance(20) ? "%X;x=y\r\n" : "%x\r\n", len);
@@ -159,11 +167,12 @@ static void make_request(void)
 
 	memset(r, 0, sizeof(*r));
 	r->no_body = method == 2;
+	small = pipelining;
 	snprintf(line, sizeof(line), "%s /r%u HTTP/1.1\r\nHost: h\r\n", methods[method], made);
 	put(&req, line);
 	put_padding(&req);
 	if (framing == 1) {
-		len = choose(chance(20) ? 3000 : 100);
+		len = choose(body_max());
 		snprintf(line, sizeof(line), "Content-Length: %zu\r\n", len);
 		put(&req, line);
 	} else if (framing == 2) {
@@ -186,6 +195,7 @@ static void make_response(void)
 	size_t from, len = 0;
 	char line[128];
 
+	small = false;
 	for (int i = 0; i < 3 && chance(10); i++)
 		put(&resp, "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n");
 	from = resp.made;
@@ -194,7 +204,7 @@ static void make_response(void)
 	put(&resp, line);
 	put_padding(&resp);
 	if (framing == 1 || framing == 2) {
-		len = choose(chance(20) ? 3000 : 100);
+		len = choose(body_max());
 		snprintf(line, sizeof(line), "Content-Length: %zu\r\n", len);
 		put(&resp, line);
 	} else if (framing == 3) {
@@ -541,7 +551,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	depth = chance(50) ? 1 : 1 + choose(4);
 	late = chance(20);
 	troubled = chance(50);
-	exact = depth == 1;
+	pipelining = depth > 1;
+	exact = true;
 	unsure = false;
 
 	pipeline_init(&p, &opts);
