@@ -204,7 +204,7 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 		e->look = start && self->window == WINDOW_NEW && !sk->wide ? look_of(sk, e->dir)
 									   : LOOK_NO;
 	} else {
-		if (sk->speaks == SPEAKS_HTTP || !sk->fresh || self->passed.holes)
+		if (sk->speaks == SPEAKS_HTTP || !sk->fresh || e->holes || self->passed.holes)
 			start = peek_strict(skb, &e->s, look_of(sk, e->dir));
 		if (!start) {
 			e->seq = e->s.seq;

@@ -439,11 +439,18 @@ static bool conn_over(const struct conn *c)
 }
 
 static void flow_segment(struct appmon *mon, struct conn *c, const char *bytes, uint32_t captured,
-			 const struct rec_seg *seg)
+			 const struct rec_seg *record)
 {
+	struct rec_seg part = *record, *seg = &part;
 	int dir = seg->flags & REC_OUT ? DIR_OUT : DIR_IN;
 	struct stream *self = &c->stream[dir], *other = &c->stream[!dir];
 
+	if (seg->flags & REC_PART) {
+		/* The rest of the segment is in the records that follow. */
+		seg->len = captured;
+		if ((int32_t)(seg->whole - (seg->seq + captured)) > 0)
+			seg->whole = seg->seq + captured;
+	}
 	conn_follow(c, seg);
 	/* The programs see signs of pipelining where there may be none, such as a body that looks
 	 * like requests; where messages are missing, signs are all there is. */
@@ -461,7 +468,7 @@ static void flow_segment(struct appmon *mon, struct conn *c, const char *bytes, 
 	http1_flow_progress(mon, c, !dir, seg);
 	if ((seg->flags & REC_FIN) && self->fin != FIN_HANDLED) {
 		self->fin = FIN_NOTED;
-		self->fin_pos = stream_pos(self, seg->seq + seg->len);
+		self->fin_pos = stream_pos(self, record->seq + record->len);
 	}
 	stream_segment(mon, c, dir, bytes, captured, seg);
 	http1_flow_progress(mon, c, dir, seg);

@@ -800,8 +800,7 @@ void http1_flow_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos, 
 		     uint32_t captured, uint32_t len, const struct rec_seg *seg)
 {
 	struct stream *s = &c->stream[dir];
-	/* The rest of the segment is in the records that follow. */
-	uint64_t have = pos + captured, end = seg->flags & REC_PART ? have : pos + len;
+	uint64_t have = pos + captured, end = pos + len;
 
 	for (;;) {
 		uint64_t due = s->pos + s->head_len;
@@ -905,8 +904,6 @@ void http1_flow_progress(struct appmon *mon, struct conn *c, int dir, const stru
 {
 	struct stream *s = &c->stream[dir];
 
-	if (seg->flags & REC_PART && dir == !!(seg->flags & REC_OUT))
-		return; /* the rest of the segment is in the next record */
 	if (s->state == STREAM_BODY && (int64_t)(s->seen - s->end) >= 0)
 		message_end(mon, c, dir, s->end, s->seen_ns, 0);
 	else if (s->state == STREAM_TUNNEL)

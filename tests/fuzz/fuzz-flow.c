@@ -87,9 +87,8 @@ static struct side req, resp;
 static struct side *in_side, *out_side;
 static bool exact;  /* every request must have its event, without a flaw */
 static bool unsure; /* records were lost while pipelining: which answer is whose is a guess */
-static bool pipelining;
-static bool small; /* requests within the capture: what is pipelined behind them is captured */
-static bool quiet; /* a response until close is on its way: no more requests */
+static bool small;  /* what is unanswered lies within the capture: pipelining is seen as such */
+static bool quiet;  /* a response until close is on its way: no more requests */
 static struct {
 	size_t from, len;
 } held[HELD_MAX];
@@ -122,7 +121,7 @@ static size_t put_body(struct side *side, size_t len)
 /* Small, or longer than a segment, or longer than the capture. */
 static unsigned int body_max(void)
 {
-	return chance(80) ? 100 : chance(70) || small ? 3000 : 20000;
+	return small || chance(80) ? 100 : chance(70) ? 3000 : 20000;
 }
 
 static size_t put_chunks(struct side *side)
@@ -130,7 +129,7 @@ static size_t put_chunks(struct side *side)
 	size_t from = side->made;
 
 	for (unsigned int n = choose(4); n; n--) {
-		unsigned int len = 1 + choose(chance(10) ? 9000 : 300);
+		unsigned int len = 1 + choose(small ? 100 : chance(10) ? 9000 : 300);
 		char line[32];
 
 		snprintf(line, sizeof(line), chance(20) ? "%X;x=y\r\n" : "%x\r\n", len);
@@ -167,7 +166,6 @@ static void make_request(void)
 
 	memset(r, 0, sizeof(*r));
 	r->no_body = method == 2;
-	small = pipelining;
 	snprintf(line, sizeof(line), "%s /r%u HTTP/1.1\r\nHost: h\r\n", methods[method], made);
 	put(&req, line);
 	put_padding(&req);
@@ -195,7 +193,6 @@ static void make_response(void)
 	size_t from, len = 0;
 	char line[128];
 
-	small = false;
 	for (int i = 0; i < 3 && chance(10); i++)
 		put(&resp, "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n");
 	from = resp.made;
@@ -551,8 +548,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	depth = chance(50) ? 1 : 1 + choose(4);
 	late = chance(20);
 	troubled = chance(50);
-	pipelining = depth > 1;
-	exact = true;
+	small = depth > 1 && chance(50);
+	exact = depth == 1 || small;
 	unsure = false;
 
 	pipeline_init(&p, &opts);
