@@ -302,7 +302,7 @@ static __always_inline struct socket *meet(struct __sk_buff *skb, struct bpf_soc
 	adopt(skb, sk, conf);
 	/* bytes_acked counts the SYN of an active open. */
 	sk->fresh = tp && tp->bytes_received == 0 && tp->bytes_acked <= 1 &&
-		    (dir == DIR_IN || s->seq == tp->snd_una);
+		    (dir == DIR_IN ? !tp->data_segs_out : s->seq == tp->snd_una);
 	/* Not the segment's own number: an earlier one may be late. */
 	self->start = s->seq;
 	other->start = s->ack;

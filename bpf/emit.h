@@ -225,8 +225,10 @@ static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, 
 			found = scan(r->bytes, n, bytes);
 		if (request && (found & ~SCAN_CHUNKED) == SCAN_SECOND)
 			sk->wide = WIDE_REQUESTS;
-		if (request && (e->start || (found & SCAN_CHUNKED)))
-			sk->chunked = !!(found & SCAN_CHUNKED);
+		/* A head that is not at its end may turn out to be chunked. */
+		if (request && e->start)
+			sk->chunked = found >= SCAN_CHUNKED ||
+				      (found == SCAN_NOTHING && n == e->len && n < SCAN_MAX);
 		whole = sk->wide || (request && sk->chunked);
 		/* After an interim response (1xx) another head comes. */
 		if (!request && found == SCAN_END && r->bytes[9] != '1')

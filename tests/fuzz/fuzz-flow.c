@@ -87,7 +87,6 @@ static struct side req, resp;
 static struct side *in_side, *out_side;
 static bool exact;  /* every request must have its event, without a flaw */
 static bool unsure; /* records were lost while pipelining: which answer is whose is a guess */
-static bool small;  /* what is unanswered lies within the capture: pipelining is seen as such */
 static bool quiet;  /* a response until close is on its way: no more requests */
 static struct {
 	size_t from, len;
@@ -121,7 +120,7 @@ static size_t put_body(struct side *side, size_t len)
 /* Small, or longer than a segment, or longer than the capture. */
 static unsigned int body_max(void)
 {
-	return small || chance(80) ? 100 : chance(70) ? 3000 : 20000;
+	return chance(80) ? 100 : chance(70) ? 3000 : 20000;
 }
 
 static size_t put_chunks(struct side *side)
@@ -129,7 +128,7 @@ static size_t put_chunks(struct side *side)
 	size_t from = side->made;
 
 	for (unsigned int n = choose(4); n; n--) {
-		unsigned int len = 1 + choose(small ? 100 : chance(10) ? 9000 : 300);
+		unsigned int len = 1 + choose(chance(10) ? 9000 : 300);
 		char line[32];
 
 		snprintf(line, sizeof(line), chance(20) ? "%X;x=y\r\n" : "%x\r\n", len);
@@ -548,8 +547,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	depth = chance(50) ? 1 : 1 + choose(4);
 	late = chance(20);
 	troubled = chance(50);
-	small = depth > 1 && chance(50);
-	exact = depth == 1 || small;
+	exact = depth == 1;
 	unsure = false;
 
 	pipeline_init(&p, &opts);

@@ -344,6 +344,8 @@ void sim_packet(struct sim_socket *sk, int dir, uint64_t pos, const void *data, 
 	} else {
 		uint32_t end = sk->seq[DIR_OUT] + (uint32_t)(pos + len);
 
+		sk->tp.data_segs_out += len > 0;
+
 		if ((int32_t)(end - sk->tp.snd_nxt) > 0)
 			sk->tp.snd_nxt = end;
 		else if (len)
