@@ -182,15 +182,19 @@ static __always_inline void window_full(struct __sk_buff *skb, struct socket *sk
 static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 				    struct direction *self, struct emission *e)
 {
-	__u32 limit = sk->wide					     ? WIDE_WINDOW
-		      : sk->chunked && sk->request_dir == 1 + e->dir ? CAPTURE_MAX
-								     : sk->capture;
+	__u32 limit = sk->capture;
 	__u32 end = e->s.seq + e->s.len;
 	bool start = false;
 	__u32 offset, room;
 	enum look look;
 	int ret;
 
+	/* A request's framing tells where the next one begins. What comes early, before the head
+	 * perhaps, may be framing. */
+	if (e->holes || (sk->chunked && sk->request_dir == 1 + e->dir))
+		limit = CAPTURE_MAX;
+	if (sk->wide)
+		limit = WIDE_WINDOW;
 	e->seq = e->s.seq;
 	if ((__s32)(e->seq - self->passed.whole) < 0)
 		e->seq = self->passed.whole; /* what is below has been looked at */
@@ -471,7 +475,7 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 				sk->wide--;
 		}
 		self->ts_ns = e.ts_ns;
-	} else if (!e.holes) {
+	} else if (!e.holes || (__s32)(end - x.whole) <= 0) {
 		return; /* sent again: every byte has been looked at */
 	}
 	if ((__s32)(self->turn - e.s.seq) >= 0 && (__s32)(end - self->turn) > 0)

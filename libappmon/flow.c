@@ -490,7 +490,7 @@ static struct conn *conn_meet(struct appmon *mon, const struct record *rec)
 	in_next = rec->seg.flags & REC_OUT ? rec->seg.other_next : rec->seg.start;
 	ahead = (int32_t)(seg.seq - in_next);
 	/* An older connection between the same ports had other sequence numbers. */
-	if (ahead + (int32_t)seg.len + !!(seg.flags & REC_FIN) == 0 || ahead == -(int32_t)seg.len ||
+	if (ahead + (int32_t)seg.len == 0 || ahead + (int32_t)seg.len == -1 /* FIN */ ||
 	    (ahead >= 0 && ahead < STRAY_AHEAD_MAX)) {
 		c->fresh = 1;
 		seg.flags &= ~(uint32_t)(ahead > 0 ? REC_LISTENER | REC_FLIP : REC_LISTENER);

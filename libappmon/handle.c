@@ -10,6 +10,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -306,6 +307,22 @@ static bool consume_one(struct appmon *mon)
 	}
 	ring_release(&mon->ring);
 	mon->consumed++;
+	return true;
+}
+
+bool handle_catch_up(struct appmon *mon)
+{
+	unsigned long until = ring_produced(&mon->ring);
+	int patience = 1000;
+
+	while ((long)(until - ring_consumed(&mon->ring)) > 0) {
+		if (consume_one(mon))
+			continue;
+		/* One is being written, which takes a microsecond. */
+		if (!mon->ring_busy || !patience--)
+			return !mon->ring_busy;
+		sched_yield();
+	}
 	return true;
 }
 

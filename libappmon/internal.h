@@ -76,6 +76,9 @@ void ring_unmap(struct ring *ring);
 const void *ring_peek(struct ring *ring, size_t *size, bool *busy);
 /* Gives the memory of the record that ring_peek() returned back to the kernel. */
 void ring_release(struct ring *ring);
+/* Positions of the kernel and of the reader: what lies between them has not been read. */
+unsigned long ring_produced(const struct ring *ring);
+unsigned long ring_consumed(const struct ring *ring);
 
 /* ---- attach.c ----------------------------------------------------------------- */
 
@@ -399,6 +402,8 @@ int handle_check(struct appmon *mon);
 uint64_t now_ns(void);
 /* CLOCK_REALTIME - CLOCK_MONOTONIC at this moment. */
 uint64_t realtime_offset(void);
+/* Takes from the ring all that is in it at the moment. False: one record is not finished. */
+bool handle_catch_up(struct appmon *mon);
 /* One decoded record into the flows, its time not in the future. */
 void handle_record(struct appmon *mon, struct record *rec);
 

@@ -166,8 +166,7 @@ void programs_unload(struct appmon *mon)
 
 int programs_sweep(struct appmon *mon)
 {
-	/* A multiple of the record's size does not matter: what is cut is completed by the next
-	 * read. */
+	/* Not a multiple of the record's size: what is cut is completed by the next read. */
 	char buf[8192];
 	size_t have = 0;
 	int fd = bpf_iter_create(bpf_link__fd(mon->sweep)), n = 0;
@@ -177,17 +176,20 @@ int programs_sweep(struct appmon *mon)
 	for (;;) {
 		ssize_t got = read(fd, buf + have, sizeof(buf) - have);
 		size_t at = 0;
+		bool ready;
 
 		if (got <= 0)
 			break;
 		have += (size_t)got;
+		/* What they say has passed has its records in the ring by now: those first. */
+		ready = handle_catch_up(mon);
 		for (; have - at >= sizeof(struct rec_progress);
 		     at += sizeof(struct rec_progress)) {
 			struct record rec;
 
 			if (record_decode(buf + at, sizeof(struct rec_progress), &rec))
 				mon->stats.records_bad++;
-			else
+			else if (ready)
 				handle_record(mon, &rec);
 			n++;
 		}

@@ -87,3 +87,13 @@ void ring_release(struct ring *ring)
 
 	__atomic_store_n(ring->consumer_pos, pos + stride(header_at(ring, pos)), __ATOMIC_RELEASE);
 }
+
+unsigned long ring_produced(const struct ring *ring)
+{
+	return __atomic_load_n(ring->producer_pos, __ATOMIC_ACQUIRE);
+}
+
+unsigned long ring_consumed(const struct ring *ring)
+{
+	return *ring->consumer_pos;
+}
