@@ -15,6 +15,7 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 
 #ifndef BPF_TCP_LISTEN
 #define BPF_TCP_LISTEN 10
+#define BPF_TCP_SYN_SENT 2
 #endif
 
 /* "HTTP/1.1 200" and the CRLF that ends it: a response that is shorter goes on. */
@@ -318,8 +319,11 @@ static __always_inline struct socket *meet(struct __sk_buff *skb, struct bpf_soc
 	}
 	/* A server that has not said anything: what comes belongs to a first request, which its
 	 * listening socket met or which began before the attach. */
-	if (dir == DIR_IN && tp && !sk->fresh && !tp->data_segs_out)
+	if (dir == DIR_IN && tp && !sk->fresh && !tp->data_segs_out) {
 		self->window = WINDOW_HEAD;
+		sk->request_dir = 1 + DIR_IN;
+		sk->chunked = 1; /* perhaps */
+	}
 	sk->alone = dir == DIR_OUT && !(s->flags & TCP_ACK);
 	self->passed.next = self->passed.whole = self->start;
 	other->passed.next = other->passed.whole = other->start;
@@ -430,8 +434,12 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 
 	self = &sk->dir[dir];
 	other = &sk->dir[!dir];
-	if (sk->alone && (e.s.flags & TCP_ACK))
+	if (sk->alone && (e.s.flags & TCP_ACK)) {
+		/* TCP takes no data before the peer's SYN. */
+		if (dir == DIR_IN && ss->state == BPF_TCP_SYN_SENT && !(e.s.flags & TCP_SYN))
+			return;
 		peer_answers(sk, ss, &e.s, dir);
+	}
 	e.dir = dir;
 	e.seq = e.s.seq;
 	e.len = e.s.len;

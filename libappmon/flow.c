@@ -336,6 +336,8 @@ static void segment_apply(struct appmon *mon, struct conn *c, int dir, uint64_t 
 	http1_flow_data(mon, c, dir, pos, bytes, captured, seg->len, seg);
 }
 
+#define ANY ((uint64_t)INT64_MAX)
+
 /* Hands over the pieces that nothing is missing before, those below `until` only. */
 static void pieces_drain(struct appmon *mon, struct conn *c, int dir, uint64_t until)
 {
@@ -364,7 +366,7 @@ static void pieces_flush(struct appmon *mon, struct conn *c, int dir)
 		struct piece *p = s->pieces;
 
 		stream_saw(s, p->seg.seq + p->seg.len, p->seg.ts_ns);
-		pieces_drain(mon, c, dir, UINT64_MAX / 2 + p->pos);
+		pieces_drain(mon, c, dir, ANY);
 	}
 }
 
@@ -385,7 +387,7 @@ static void stream_segment(struct appmon *mon, struct conn *c, int dir, const ch
 		}
 		segment_apply(mon, c, dir, pos, bytes, captured, seg);
 	}
-	pieces_drain(mon, c, dir, s->seen + 1);
+	pieces_drain(mon, c, dir, ANY);
 }
 
 /* ---- records ---------------------------------------------------------------------- */
@@ -464,7 +466,7 @@ static void flow_segment(struct appmon *mon, struct conn *c, const char *bytes, 
 	/* First what had happened before this segment. */
 	if (other->known)
 		stream_saw(other, seg->other_whole, seg->other_ts_ns);
-	pieces_drain(mon, c, !dir, other->seen + 1);
+	pieces_drain(mon, c, !dir, ANY);
 	http1_flow_progress(mon, c, !dir, seg);
 	if ((seg->flags & REC_FIN) && self->fin != FIN_HANDLED) {
 		self->fin = FIN_NOTED;
