@@ -177,20 +177,18 @@ static void pairing_lost(struct appmon *mon, struct conn *c)
 }
 
 /* Bytes of requests passed unseen: with pipelining, of how many cannot be told. */
-static void request_missed(struct appmon *mon, struct conn *c)
+static void request_missed(struct conn *c)
 {
 	c->request_missed = 1;
-	if (c->pipelined && !c->broken)
-		pairing_lost(mon, c);
 }
 
 /* A request was counted and dropped: its answer must not go to another one. */
-static void unqueued(struct appmon *mon, struct conn *c)
+static void unqueued(struct conn *c)
 {
 	c->gapped = 1;
 	c->refused++;
 	if (exchange_awaiting(c))
-		pairing_lost(mon, c);
+		c->broken = 1;
 	else
 		c->unqueued = 1;
 }
@@ -301,7 +299,7 @@ static void request_head(struct appmon *mon, struct conn *c, int dir, const stru
 	if (((c->unqueued || guessed) && s->head_pipelined) ||
 	    (c->request_missed && c->pipelined) ||
 	    (c->request_missed && !c->answer_unmatched && !response_missed(&c->stream[!dir])))
-		pairing_lost(mon, c);
+		c->broken = 1; /* those before it have their answers for sure */
 	c->unqueued = c->request_missed = c->answer_unmatched = 0;
 	if (c->broken) {
 		exchange_refuse(mon, c, APPMON_DROP_GAP);
@@ -312,7 +310,7 @@ static void request_head(struct appmon *mon, struct conn *c, int dir, const stru
 	ex = exchange_new(mon, c);
 	STAT_ADD(mon, target_of(mon, &c->id), requests, 1);
 	if (!ex) {
-		unqueued(mon, c);
+		unqueued(c);
 	} else {
 		ex->request = head_keep(mon, h, bytes);
 		if (!ex->request) {
@@ -346,9 +344,8 @@ static void resync_response(struct appmon *mon, struct conn *c, uint64_t pos)
 	if (ex && pos == ex->floor)
 		return; /* met in the middle, and nothing is missing between the two */
 	c->gapped = 1;
-	if (c->pipelined) {
-		if (!c->broken)
-			pairing_lost(mon, c);
+	if (c->pipelined || c->broken) {
+		pairing_lost(mon, c);
 		return;
 	}
 	while ((ex = exchange_at(c, c->exchanges.next)) &&
@@ -463,13 +460,13 @@ static void head_bad(struct appmon *mon, struct conn *c, int dir, enum http1_kin
 	if (c->broken)
 		return;
 	if (guessed) {
-		request_missed(mon, c);
+		request_missed(c);
 		return;
 	}
 	/* A placeholder keeps the queue aligned with the responses, a 400 most likely. */
 	ex = exchange_new(mon, c);
 	if (!ex) {
-		unqueued(mon, c);
+		unqueued(c);
 		return;
 	}
 	ex->bad = (uint8_t)(1 + reason);
@@ -506,7 +503,7 @@ static bool is_pipelined(struct conn *c, int dir)
  * Bytes of requests that cannot be placed. Two traces of request lines since the last head that
  * was understood, or bytes that come before the last request's answer, are pipelining.
  */
-static void ignored(struct appmon *mon, struct conn *c, int dir, const char *bytes, uint32_t n)
+static void ignored(struct conn *c, int dir, const char *bytes, uint32_t n)
 {
 	struct stream *s = &c->stream[dir];
 	if (c->pipelined || !n || (c->request_dir && dir != request_dir(c)))
@@ -517,7 +514,7 @@ static void ignored(struct appmon *mon, struct conn *c, int dir, const char *byt
 	if (s->lines < 2 && !is_pipelined(c, dir))
 		return;
 	c->pipelined = 1;
-	request_missed(mon, c);
+	request_missed(c);
 }
 
 /* What there is of a head and n bytes more, in memory of its own; takes stream.head over. */
@@ -535,15 +532,15 @@ static char *head_join(struct appmon *mon, struct conn *c, int dir, const char *
 		return joined;
 	}
 	if (s->head)
-		ignored(mon, c, dir, s->head, s->head_len);
+		ignored(c, dir, s->head, s->head_len);
 	head_forget(mon, s);
 	stream_lose(s);
 	c->gapped = 1;
 	if (!c->request_dir || dir == request_dir(c)) {
 		exchange_refuse(mon, c, APPMON_DROP_MEMORY);
 		c->refused++;
-		request_missed(mon, c);
-		ignored(mon, c, dir, bytes, n);
+		request_missed(c);
+		ignored(c, dir, bytes, n);
 	}
 	return NULL;
 }
@@ -656,15 +653,16 @@ static void head_gap(struct appmon *mon, struct conn *c, int dir)
 	else if (c->request_dir && dir == request_dir(c))
 		s->missed = 1;
 	/* Part of one request, or with pipelining more. */
-	if ((!c->request_dir || dir == request_dir(c)) && (!partial || c->pipelined))
-		request_missed(mon, c);
+	if ((!c->request_dir || dir == request_dir(c)) && (!partial || c->pipelined)) {
+		c->pipelined |= is_pipelined(c, dir);
+		request_missed(c);
+	}
 }
 
 void http1_flow_missed(struct appmon *mon, struct conn *c)
 {
 	c->pipelined = 1;
-	if (!c->broken)
-		pairing_lost(mon, c);
+	pairing_lost(mon, c);
 }
 
 /* ---- bodies ----------------------------------------------------------------------- */
@@ -808,7 +806,7 @@ void http1_flow_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos, 
 		switch (s->state) {
 		case STREAM_SYNC:
 			if (!begins_message(c, dir, pos, bytes, captured, seg)) {
-				ignored(mon, c, dir, bytes, captured);
+				ignored(c, dir, bytes, captured);
 				return;
 			}
 			if (c->request_dir && dir != request_dir(c))
@@ -937,7 +935,7 @@ void http1_flow_turn(struct appmon *mon, struct conn *c, int dir, const struct r
 		if (s->state == STREAM_HEAD && s->head_len && s->guessed) {
 			/* It was none, or not the one that is answered. */
 			c->pipelined = 1;
-			request_missed(mon, c);
+			request_missed(c);
 			return;
 		}
 		head_close(mon, c, dir);
@@ -948,6 +946,6 @@ void http1_flow_turn(struct appmon *mon, struct conn *c, int dir, const struct r
 		return;
 	if (!c->pipelined || (s->assumed && conn_accounted(c, seg)))
 		message_end(mon, c, dir, s->seen, s->seen_ns, APPMON_EVF_INFERRED_END);
-	else if (s->assumed && !c->broken)
+	else if (s->assumed)
 		pairing_lost(mon, c);
 }
