@@ -170,6 +170,8 @@ static __always_inline void window_full(struct __sk_buff *skb, struct socket *sk
 
 	if (start)
 		look = peek(skb, &e->s) & wanted;
+	else if (e->s.len < 8) /* part of a head, most likely */
+		look = LOOK_NO;
 	else
 		look = peek_strict(skb, &e->s, wanted) ? wanted : LOOK_NO;
 	if (look)

@@ -75,6 +75,14 @@ void http1_flow_end(struct appmon *mon, struct conn *c, uint32_t end, uint64_t f
 {
 	struct exchange *ex;
 
+	/* The connection may end inside its first head. */
+	for (int dir = 0; dir < 2 && !c->request_dir; dir++) {
+		struct stream *s = &c->stream[dir];
+
+		if (s->state == STREAM_HEAD && s->head_len &&
+		    http1_look(HTTP1_REQUEST, s->head, s->head_len) != HTTP1_LOOK_NO)
+			c->request_dir = (uint8_t)(1 + dir);
+	}
 	if (c->request_dir)
 		head_close(mon, c, request_dir(c));
 	while ((ex = exchange_at(c, c->exchanges.next))) {
@@ -295,6 +303,12 @@ static void request_head(struct appmon *mon, struct conn *c, int dir, const stru
 	enum http1_framing framing = http1_request_framing(h, &length);
 
 	c->request_dir = (uint8_t)(1 + dir);
+	if (!c->fresh && !c->ordinal && h->method == APPMON_METHOD_OTHER) {
+		/* Met in the middle of its method. */
+		request_missed(c);
+		stream_lose(s);
+		return;
+	}
 	/* A missed request that has not been answered by now would get the answer to this one. */
 	if (((c->unqueued || guessed) && s->head_pipelined) ||
 	    (c->request_missed && c->pipelined) ||
