@@ -333,6 +333,8 @@ struct appmon {
 	struct capture_bpf *skel;
 	struct bpf_link *sweep;
 	struct ring ring;
+	struct slot_counters *per_cpu; /* room for one slot's, of every CPU */
+	int cpus;
 	uint64_t capabilities;
 
 	struct target *target[SLOTS];
