@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from compare import by_target, check_logged, check_times
+from soak import soak
 
 CONNECTIONS = 32
 
@@ -75,7 +76,8 @@ def test_every_request_under_load(cgroup, start_server, watch, wrk, tmp_path):
                        "/status/404", "/bytes/100000"}
         function request()
             n = n + 1
-            return wrk.format(n % 5 == 0 and "HEAD" or "GET", paths[n % #paths + 1] .. "?id=" .. n)
+            -- Not HEAD: wrk waits for a body, and that is the connection's last request.
+            return wrk.format("GET", paths[n % #paths + 1] .. "?id=" .. n)
         end
         function delay() return 3 end
         """)
@@ -83,6 +85,7 @@ def test_every_request_under_load(cgroup, start_server, watch, wrk, tmp_path):
     watching = watch(cgroup, args=["--ring", "64M"], output=tmp_path / "events")
     counted = wrk(server, 3, "-s", str(script))
     server.stop()
+    assert counted > 1000
     logged = {line["target"]: line for line in server.log.lines(counted)}
     events = watching.stop()
     complete = by_target(e for e in events if e["end"] == "complete")
@@ -96,3 +99,10 @@ def test_every_request_under_load(cgroup, start_server, watch, wrk, tmp_path):
         assert event["ordinal"] == line["ordinal"]
         assert event["connection_id"] == ports.setdefault(line["port"], event["connection_id"])
     watching.check_sums(delivered=len(events))
+
+
+def test_soak(cgroup, start_server, watch, wrk, tmp_path):
+    """Half a million requests, among slow and aborting clients; ../soak does millions."""
+    result = soak(cgroup, start_server, watch, tmp_path, 500_000)
+    assert result["slow_clients"] > 100
+    assert result["rss_kib"][1] < result["rss_kib"][0] + 4096
