@@ -300,8 +300,10 @@ int appmon_detach(struct appmon *mon, uint32_t target)
 
 void targets_free(struct appmon *mon)
 {
+	bool parent = mon->alive && *mon->alive;
+
 	for (uint32_t slot = 0; slot < SLOTS; slot++) {
-		target_free(mon->target[slot], *mon->alive);
+		target_free(mon->target[slot], parent);
 		mon->target[slot] = NULL;
 	}
 }

@@ -13,6 +13,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SERVERS = ["nginx", "node", "python-threading", "python-asyncio", "go", "java", "rust", "uring"]
 CLIENTS = ["curl", "node", "python", "go", "java", "rust"]
 SIZES = [0, 100, 5000, 100000, 20000000]  # of the bodies that are asked for
+WRK_CONNECTIONS = 32
 PATTERN = b"HTTP/1.1 500 No\r\n\r\nGET / HTTP/1.1\r\n\r\n"
 
 NEEDS = {"nginx": ["nginx"], "node": ["node"], "go": ["go"], "java": ["java", "javac"],

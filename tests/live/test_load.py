@@ -1,30 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """wrk against nginx: what is reported equals what nginx logged."""
-import re
-import shutil
-import subprocess
-
 import pytest
 
 from compare import by_target, check_logged, check_times
+from programs import WRK_CONNECTIONS as CONNECTIONS
 from soak import soak
-
-CONNECTIONS = 32
-
-
-@pytest.fixture
-def wrk():
-    """wrk(server, seconds, args): runs it; returns how many responses it counted."""
-    if not shutil.which("wrk"):
-        pytest.skip("wrk is not installed")
-
-    def run(server, seconds, *args):
-        done = subprocess.run(["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", *args,
-                               f"http://127.0.0.1:{server.port}/hello"],
-                              stdout=subprocess.PIPE, text=True, check=True)
-        assert "Socket errors" not in done.stdout, done.stdout
-        return int(re.search(r"(\d+) requests in", done.stdout)[1])
-    return run
 
 
 @pytest.mark.parametrize("fields", [[], ["-H", "Connection: close"]], ids=["keep-alive", "close"])
