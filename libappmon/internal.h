@@ -359,6 +359,7 @@ struct appmon {
 	uint64_t batch_ns; /* batching: when to look next */
 	uint64_t timer_ns; /* when timer_fd fires; 0: not armed */
 	uint64_t now_ns;   /* at the last look; not after any record's time that passed since */
+	uint64_t read_ns;  /* the ring has been read up to what passed at this time */
 	uint64_t sweep_ns; /* earliest time of the next sweep */
 	uint64_t sweep_every_ns;
 	uint64_t expire_ns;

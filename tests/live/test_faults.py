@@ -159,6 +159,8 @@ def test_stalled(cgroup, start_server, watch, wrk, tmp_path):
     no_mispairing(events)
     whole = [e["target"] for e in events if e["end"] == "complete"]
     assert len(whole) == len(set(whole))
+    odd = [e for e in events if "/id/before-" in e["target"] and e["end"] != "complete"]
+    assert not odd, json.dumps(odd)
     assert {f"/id/before-{i}" for i in range(10)} <= set(whole)
     # Nothing is lost any more, in order, also on the connections from before.
     assert [t for t in whole if t.startswith("/id/after-")] == after
