@@ -33,13 +33,21 @@ struct target *target_by_id(struct appmon *mon, uint32_t id)
 	return NULL;
 }
 
-static void target_free(struct target *t)
+/*
+ * detach: now, although a forked child may hold copies of the descriptors. Not so in that child,
+ * where the attachments are the parent's.
+ */
+static void target_free(struct target *t, bool detach)
 {
 	if (!t)
 		return;
-	for (int i = 0; i < LINKS; i++)
-		if (t->link_fd[i] >= 0)
-			close(t->link_fd[i]);
+	for (int i = 0; i < LINKS; i++) {
+		if (t->link_fd[i] < 0)
+			continue;
+		if (detach)
+			bpf_link_detach(t->link_fd[i]);
+		close(t->link_fd[i]);
+	}
 	free(t->name);
 	free(t);
 }
@@ -78,16 +86,12 @@ static int arm(struct appmon *mon, const struct target *t, uint32_t id)
 
 static int reset_slot(struct appmon *mon, uint32_t slot, uint32_t id)
 {
-	int cpus = libbpf_num_possible_cpus(), err = 0;
-	struct slot_counters *zero = cpus > 0 ? calloc((size_t)cpus, sizeof(*zero)) : NULL;
-
-	if (!zero)
-		return -ENOMEM;
-	if (bpf_map_update_elem(bpf_map__fd(mon->skel->maps.counters), &slot, zero, BPF_ANY) ||
+	memset(mon->per_cpu, 0, (size_t)mon->cpus * sizeof(*mon->per_cpu));
+	if (bpf_map_update_elem(bpf_map__fd(mon->skel->maps.counters), &slot, mon->per_cpu,
+				BPF_ANY) ||
 	    bpf_map_update_elem(bpf_map__fd(mon->skel->maps.live), &slot, &id, BPF_ANY))
-		err = -errno;
-	free(zero);
-	return err;
+		return -errno;
+	return 0;
 }
 
 static int link_programs(struct appmon *mon, struct target *t, int cgroup_fd, const char *what)
@@ -210,7 +214,7 @@ static int attach(struct appmon *mon, int fd, const char *path,
 		}
 	}
 	if (err) {
-		target_free(t);
+		target_free(t, true);
 		return err;
 	}
 	mon->next_target_id = t->id;
@@ -265,7 +269,7 @@ void target_remove(struct appmon *mon, struct target *t)
 			exchange_drop(mon, ex, APPMON_DROP_DETACHED);
 	}
 	mon->target[t->slot] = NULL;
-	target_free(t);
+	target_free(t, true);
 }
 
 int appmon_detach(struct appmon *mon, uint32_t target)
@@ -283,6 +287,7 @@ int appmon_detach(struct appmon *mon, uint32_t target)
 		return fail(&mon->log, -ENOENT, "there is no target %u", target);
 	arm(mon, t, 0); /* fails if the cgroup is gone, and with it what is to be switched off */
 	for (int i = 0; i < LINKS; i++) {
+		bpf_link_detach(t->link_fd[i]);
 		close(t->link_fd[i]);
 		t->link_fd[i] = -1;
 	}
@@ -295,8 +300,10 @@ int appmon_detach(struct appmon *mon, uint32_t target)
 
 void targets_free(struct appmon *mon)
 {
+	bool parent = mon->alive && *mon->alive;
+
 	for (uint32_t slot = 0; slot < SLOTS; slot++) {
-		target_free(mon->target[slot]);
+		target_free(mon->target[slot], parent);
 		mon->target[slot] = NULL;
 	}
 }

@@ -242,7 +242,7 @@ static int open_handle(struct appmon **ret, int replay_fd, const struct appmon_o
 		handle_free(mon);
 		return err;
 	}
-	mon->now_ns = now_ns();
+	mon->now_ns = mon->read_ns = now_ns();
 	mon->realtime_offset_ns = realtime_offset();
 	*ret = mon;
 	return 0;
@@ -304,6 +304,8 @@ static bool consume_one(struct appmon *mon)
 				 "a record of %zu bytes was not understood", size);
 	} else {
 		handle_record(mon, &rec);
+		if (rec.seg.ts_ns > mon->read_ns)
+			mon->read_ns = rec.seg.ts_ns;
 	}
 	ring_release(&mon->ring);
 	mon->consumed++;
@@ -426,14 +428,19 @@ static void follow_clock(struct appmon *mon)
 
 static void look_after(struct appmon *mon)
 {
+	size_t size;
+
 	if (mon->replay)
 		return;
 	mon->now_ns = now_ns();
 	sweep(mon);
 	if (mon->now_ns >= mon->expire_ns) {
 		follow_clock(mon);
-		recording_number(mon, RECORDING_EXPIRE, mon->now_ns);
-		flows_expire(mon, mon->now_ns);
+		/* After a stall of the host what seems silent may have spoken in the ring. */
+		if (!ring_peek(&mon->ring, &size, &mon->ring_busy) && !mon->ring_busy)
+			mon->read_ns = mon->now_ns;
+		recording_number(mon, RECORDING_EXPIRE, mon->read_ns);
+		flows_expire(mon, mon->read_ns);
 		mon->expire_ns = mon->now_ns + expire_every_ns(mon);
 	}
 }

@@ -352,6 +352,8 @@ struct appmon {
 	struct capture_bpf *skel;
 	struct bpf_link *sweep;
 	struct ring ring;
+	struct slot_counters *per_cpu; /* room for one slot's, of every CPU */
+	int cpus;
 	uint64_t capabilities;
 
 	struct target *target[SLOTS];
@@ -376,6 +378,7 @@ struct appmon {
 	uint64_t batch_ns; /* batching: when to look next */
 	uint64_t timer_ns; /* when timer_fd fires; 0: not armed */
 	uint64_t now_ns;   /* at the last look; not after any record's time that passed since */
+	uint64_t read_ns;  /* the ring has been read up to what passed at this time */
 	uint64_t sweep_ns; /* earliest time of the next sweep */
 	uint64_t sweep_every_ns;
 	uint64_t expire_ns;

@@ -60,6 +60,8 @@ static int check_kernel(struct appmon *mon)
 			    "current distribution has it) and /sys must be mounted",
 			    btf);
 	f = fopen("/proc/self/mountinfo", "re");
+	if (!f && errno == ENOMEM)
+		return fail(&mon->log, -ENOMEM, "out of memory");
 	if (!f)
 		return fail(&mon->log, -EOPNOTSUPP, "/proc is not mounted");
 	while (!found && fgets(line, sizeof(line), f))
@@ -146,6 +148,11 @@ int programs_load(struct appmon *mon)
 			    "the kernel did not accept the BPF programs (%s): Linux 5.15 or later "
 			    "with CONFIG_CGROUP_BPF=y is needed; the log has the verifier's words",
 			    strerror(-err));
+	/* Now: counters that are read when memory is short must not be wrong. */
+	mon->cpus = libbpf_num_possible_cpus();
+	mon->per_cpu = mon->cpus > 0 ? calloc((size_t)mon->cpus, sizeof(*mon->per_cpu)) : NULL;
+	if (!mon->per_cpu)
+		return fail(&mon->log, -ENOMEM, "out of memory");
 	err = ring_map(&mon->ring, bpf_map__fd(mon->skel->maps.ring), mon->opts.ring_bytes);
 	if (err)
 		return fail(&mon->log, err, "the ring buffer cannot be mapped: %s", strerror(-err));
@@ -160,8 +167,10 @@ void programs_unload(struct appmon *mon)
 		bpf_link__destroy(mon->sweep);
 	if (mon->skel)
 		capture_bpf__destroy(mon->skel);
+	free(mon->per_cpu);
 	mon->sweep = NULL;
 	mon->skel = NULL;
+	mon->per_cpu = NULL;
 }
 
 int programs_sweep(struct appmon *mon)
@@ -202,21 +211,16 @@ int programs_sweep(struct appmon *mon)
 
 void programs_counters(struct appmon *mon, uint32_t slot, struct appmon_stats *stats)
 {
-	int cpus = libbpf_num_possible_cpus();
-	struct slot_counters *per_cpu;
+	struct slot_counters *cpu = mon->per_cpu;
 
-	if (!mon->skel)
-		return; /* a replay */
-	per_cpu = cpus > 0 ? calloc((size_t)cpus, sizeof(*per_cpu)) : NULL;
-	if (!per_cpu)
+	if (!mon->skel) /* a replay */
 		return;
-	if (!bpf_map_lookup_elem(bpf_map__fd(mon->skel->maps.counters), &slot, per_cpu)) {
-		for (int i = 0; i < cpus; i++) {
-			stats->records_lost += per_cpu[i].records_lost;
-			stats->connections_skipped += per_cpu[i].skipped;
-			stats->dropped[APPMON_DROP_RING_FULL] += per_cpu[i].requests_lost;
-			stats->exchanges_seen += per_cpu[i].requests_lost;
-		}
+	if (bpf_map_lookup_elem(bpf_map__fd(mon->skel->maps.counters), &slot, cpu))
+		return;
+	for (int i = 0; i < mon->cpus; i++) {
+		stats->records_lost += cpu[i].records_lost;
+		stats->connections_skipped += cpu[i].skipped;
+		stats->dropped[APPMON_DROP_RING_FULL] += cpu[i].requests_lost;
+		stats->exchanges_seen += cpu[i].requests_lost;
 	}
-	free(per_cpu);
 }

@@ -13,7 +13,8 @@
  *          to no stdio stream and changes no rlimit or environment variable.
  * fork()   In a child every call on an inherited handle returns -ECHILD, except
  *          appmon_close(), which frees the child's copy and leaves the parent's
- *          attachments alone.
+ *          attachments alone. A child that outlives a parent that was killed, and
+ *          neither ran another program nor called appmon_close(), keeps them.
  * Structs  The first member is "size": set it to sizeof(the struct). In: 0 in any
  *          other member means the default; members that this library does not
  *          know must be 0, else -E2BIG. Out: the library writes the members that

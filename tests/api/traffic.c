@@ -120,12 +120,12 @@ static void *serve(void *arg)
 	return NULL;
 }
 
-static void enter(const char *cgroup)
+void place_enter(const struct place *place)
 {
 	char path[PATH_MAX + 16];
 	FILE *f;
 
-	snprintf(path, sizeof(path), "%s/cgroup.procs", cgroup);
+	snprintf(path, sizeof(path), "%s/cgroup.procs", place->path);
 	f = fopen(path, "we");
 	if (!f || fputs("0", f) < 0 || fclose(f))
 		_exit(1);
@@ -139,7 +139,7 @@ static void server(const struct place *place, int port_fd)
 	int fd;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	enter(place->path);
+	place_enter(place);
 	/* After that: a socket belongs to the cgroup that its maker is in. */
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) || listen(fd, 128) ||
@@ -160,7 +160,7 @@ static void server(const struct place *place, int port_fd)
 	}
 }
 
-void place_serve(struct place *place)
+void place_start(struct place *place, void (*serve_fn)(const struct place *place, int port_fd))
 {
 	uint16_t port = 0;
 	int fds[2];
@@ -170,12 +170,17 @@ void place_serve(struct place *place)
 	ck_assert_int_ge(place->server, 0);
 	if (!place->server) {
 		close(fds[0]);
-		server(place, fds[1]);
+		serve_fn(place, fds[1]);
 	}
 	close(fds[1]);
 	ck_assert_int_eq(read(fds[0], &port, 2), 2);
 	close(fds[0]);
 	place->port = ntohs(port);
+}
+
+void place_serve(struct place *place)
+{
+	place_start(place, server);
 }
 
 /* ---- clients ------------------------------------------------------------------- */

@@ -24,6 +24,11 @@ void place_make(struct place *place, const char *parent, const char *name);
  * "200 OK" with the body "ok". Start it before a handle is opened: a child inherits descriptors.
  */
 void place_serve(struct place *place);
+/* The same with a server of one's own, which writes its port (network order) and does not return.
+ */
+void place_start(struct place *place, void (*serve_fn)(const struct place *place, int port_fd));
+/* Moves this process into the cgroup. */
+void place_enter(const struct place *place);
 /* Ends the server and removes the cgroup. */
 void place_remove(struct place *place);
 

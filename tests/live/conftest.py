@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Fixtures of the live tests. See README.md for what is compared with what."""
 import os
+import re
+import shutil
 import signal
 import socket
+import subprocess
 
 import pytest
 
 import cgroups
-from programs import Missing, Programs, Server
+from programs import WRK_CONNECTIONS, Missing, Programs, Server
 from watch import Watch
 from wire import Connection
 
@@ -80,3 +83,18 @@ def play(cgroup):
     yield start
     for sock in ends + [listener]:
         sock.close()
+
+
+@pytest.fixture
+def wrk():
+    """wrk(server, seconds, args): runs it; returns how many responses it counted."""
+    if not shutil.which("wrk"):
+        pytest.skip("wrk is not installed")
+
+    def run(server, seconds, *args):
+        done = subprocess.run(["wrk", "-t1", f"-c{WRK_CONNECTIONS}", f"-d{seconds}s", *args,
+                               f"http://127.0.0.1:{server.port}/hello"],
+                              stdout=subprocess.PIPE, text=True, check=True)
+        assert "Socket errors" not in done.stdout, done.stdout
+        return int(re.search(r"(\d+) requests in", done.stdout)[1])
+    return run

@@ -13,6 +13,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SERVERS = ["nginx", "node", "python-threading", "python-asyncio", "go", "java", "rust", "uring"]
 CLIENTS = ["curl", "node", "python", "go", "java", "rust"]
 SIZES = [0, 100, 5000, 100000, 20000000]  # of the bodies that are asked for
+WRK_CONNECTIONS = 32
 PATTERN = b"HTTP/1.1 500 No\r\n\r\nGET / HTTP/1.1\r\n\r\n"
 
 NEEDS = {"nginx": ["nginx"], "node": ["node"], "go": ["go"], "java": ["java", "javac"],
@@ -140,21 +141,22 @@ def free_port(host):
 class Server:
     """A server of SERVERS that runs inside a cgroup and listens on host ("::": dual-stack)."""
 
-    def __init__(self, programs, name, cgroup, directory, host="127.0.0.1", log_buffer=""):
+    def __init__(self, programs, name, cgroup, directory, host="127.0.0.1", log_buffer="",
+                 log_format="truth"):
         self.name = name
         self.cgroup = cgroup
         self.port = free_port(host)
         self.log = Log(f"{directory}/access.log")
         open(self.log.path, "w").close()
         if name == "nginx":
-            argv = self._nginx(programs, str(directory), host, log_buffer)
+            argv = self._nginx(programs, str(directory), host, log_buffer, log_format)
         else:
             argv = programs.command("server", name) + [host, str(self.port), self.log.path]
         self._output = open(f"{directory}/output", "w+")
         self.process = cgroup.spawn(argv, stdout=self._output, stderr=self._output)
         self._wait_port("127.0.0.1" if host == "::" else host)
 
-    def _nginx(self, programs, directory, host, log_buffer):
+    def _nginx(self, programs, directory, host, log_buffer, log_format):
         if not shutil.which("nginx"):
             raise Missing("nginx is not installed")
         modules = "/usr/lib/nginx/modules"
@@ -166,7 +168,7 @@ class Server:
         with open(f"{HERE}/servers/nginx.conf.in") as f:
             text = f.read()
         for key, value in {"DIR": directory, "LOG": self.log.path, "LISTEN": listen,
-                           "MODULES": modules, "BUFFER": log_buffer,
+                           "MODULES": modules, "BUFFER": log_buffer, "FORMAT": log_format,
                            "ROOT": programs.nginx_root()}.items():
             text = text.replace(f"@{key}@", value)
         with open(f"{directory}/nginx.conf", "w") as f:

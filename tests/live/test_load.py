@@ -1,29 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """wrk against nginx: what is reported equals what nginx logged."""
-import re
-import shutil
-import subprocess
-
 import pytest
 
 from compare import by_target, check_logged, check_times
-
-CONNECTIONS = 32
-
-
-@pytest.fixture
-def wrk():
-    """wrk(server, seconds, args): runs it; returns how many responses it counted."""
-    if not shutil.which("wrk"):
-        pytest.skip("wrk is not installed")
-
-    def run(server, seconds, *args):
-        done = subprocess.run(["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", *args,
-                               f"http://127.0.0.1:{server.port}/hello"],
-                              stdout=subprocess.PIPE, text=True, check=True)
-        assert "Socket errors" not in done.stdout, done.stdout
-        return int(re.search(r"(\d+) requests in", done.stdout)[1])
-    return run
+from programs import WRK_CONNECTIONS as CONNECTIONS
+from soak import soak
 
 
 @pytest.mark.parametrize("fields", [[], ["-H", "Connection: close"]], ids=["keep-alive", "close"])
@@ -75,7 +56,8 @@ def test_every_request_under_load(cgroup, start_server, watch, wrk, tmp_path):
                        "/status/404", "/bytes/100000"}
         function request()
             n = n + 1
-            return wrk.format(n % 5 == 0 and "HEAD" or "GET", paths[n % #paths + 1] .. "?id=" .. n)
+            -- Not HEAD: wrk waits for a body, and that is the connection's last request.
+            return wrk.format("GET", paths[n % #paths + 1] .. "?id=" .. n)
         end
         function delay() return 3 end
         """)
@@ -83,6 +65,7 @@ def test_every_request_under_load(cgroup, start_server, watch, wrk, tmp_path):
     watching = watch(cgroup, args=["--ring", "64M"], output=tmp_path / "events")
     counted = wrk(server, 3, "-s", str(script))
     server.stop()
+    assert counted > 1000
     logged = {line["target"]: line for line in server.log.lines(counted)}
     events = watching.stop()
     complete = by_target(e for e in events if e["end"] == "complete")
@@ -96,3 +79,10 @@ def test_every_request_under_load(cgroup, start_server, watch, wrk, tmp_path):
         assert event["ordinal"] == line["ordinal"]
         assert event["connection_id"] == ports.setdefault(line["port"], event["connection_id"])
     watching.check_sums(delivered=len(events))
+
+
+def test_soak(cgroup, start_server, watch, wrk, tmp_path):
+    """Half a million requests, among slow and aborting clients; ../soak does millions."""
+    result = soak(cgroup, start_server, watch, tmp_path, 500_000)
+    assert result["slow_clients"] > 100
+    assert result["rss_kib"][1] < result["rss_kib"][0] + 4096
