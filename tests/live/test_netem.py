@@ -71,7 +71,7 @@ def load(programs, cgroup, tmp_path, watch):
                                 *(f"{k}={v}" for k, v in habits.items())],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    def run(condition, seed=1, depth=1, requests=REQUESTS * FACTOR, watched=True):
+    def run(condition, seed=1, depth=1, requests=REQUESTS * FACTOR, watched=True, **sizes):
         with Cgroup() as clients, Veth(programs.load("netem"), seed=seed, **condition.link,
                                        **condition.harm) as net:
             for side in (net.server, net.client):
@@ -83,7 +83,7 @@ def load(programs, cgroup, tmp_path, watch):
             watches = {role: watch(where, args=["--ring", "64M"], output=outputs[role])
                        for role, where in (("server", cgroup), ("client", clients)) if watched}
             client = start(net.client, clients, "client", seed=seed, depth=depth,
-                           requests=requests, **condition.client)
+                           requests=requests, **{**sizes, **condition.client})
             _, errors = client.communicate(timeout=60 + 60 * FACTOR)
             assert client.returncode == 0, errors
             truth = Exchange.read(tmp_path / "client")
@@ -134,7 +134,8 @@ def test_logs_agree(load):
 @pytest.mark.parametrize("name", CONDITIONS)
 def test_load(name, depth, seed, load, capsys):
     condition = CONDITIONS[name]
-    _, tallies, harmed = load(condition, seed, depth)
+    sizes = {"upload": 500, "download": 1000} if depth > 1 else {}
+    _, tallies, harmed = load(condition, seed, depth, **sizes)
     with capsys.disabled():
         for role, tally in tallies.items():
             print(f"\n{name}, depth {depth}, {role}: {tally}", end="", flush=True)
