@@ -587,7 +587,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 #ifdef FUZZ_STANDALONE
 #include "standalone.h"
 
-#define RUNS 5000
+#define RUNS 50000
 
 static uint64_t random_next(uint64_t *state)
 {

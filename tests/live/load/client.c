@@ -66,9 +66,6 @@ static size_t size(uint64_t *dice, size_t max)
 	size_t limits[] = {1, 100, 2000, 2000, 8000, 30000, max};
 	size_t limit = limits[below(dice, 7 - (below(dice, 3) > 0))];
 
-	if (limit > max)
-		limit = max;
-
 	return below(dice, 1 + (limit < max ? limit : max));
 }
 
