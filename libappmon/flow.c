@@ -3,6 +3,12 @@
  * Connections: from the records of all sockets to two ordered byte streams each. Here sequence
  * numbers become 64-bit positions, records that come early wait for their predecessors, and
  * connections are made, aged and forgotten. What the bytes mean is http1-flow.c's.
+ *
+ * Order. Each record says how far its stream and the other one are whole (rec_seg.whole): the
+ * programs know it from the segments, TCP from what it has received. The programs say so only of
+ * segments whose records are in the ring already. So a piece that lies beyond waits; once
+ * the stream is whole up to it, whatever had no record before it was not captured, and never will
+ * be: nothing has to be guessed from the order in which packets came.
  */
 #include <stdlib.h>
 #include <string.h>
