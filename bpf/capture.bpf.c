@@ -69,7 +69,7 @@ static __always_inline int emit_all(struct __sk_buff *skb, struct socket *sk, st
 	e->total = total;
 	/* Unrolled: before 6.2 a loop must not end with a call ("back-edge"). */
 	UNROLL
-	for (int i = 0; i < CAPTURE_MAX / REC_BYTES_MAX; i++) {
+	for (int i = 0; i < PARTS_MAX; i++) {
 		if (!e->total)
 			break;
 		ret = emit_data(skb, sk, e);

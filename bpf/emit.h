@@ -59,6 +59,9 @@ struct emission {
 	__u64 ts_ns;
 };
 
+/* Records that one segment takes at most. */
+#define PARTS_MAX (CAPTURE_MAX / REC_BYTES_MAX)
+
 /* Results of emit_data(); ENDED: a response's head, and what follows need not be captured. */
 enum { EMIT_FULL = -1, EMIT_NO_HEAD = 0, EMIT_OPEN = 1, EMIT_ENDED = 2 };
 
@@ -234,7 +237,7 @@ static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, 
 		if (!request && found == SCAN_END && r->bytes[9] != '1')
 			ret = EMIT_ENDED;
 	}
-	if (whole && n < e->len)
+	if (whole && n < e->len && e->part + 1 < PARTS_MAX)
 		e->flags |= REC_PART;
 	r->hdr.version = REC_VERSION;
 	r->hdr.kind = REC_DATA;
@@ -274,7 +277,7 @@ __noinline int emit_data(struct __sk_buff *skb, struct socket *sk, struct emissi
 		e->total = e->len;
 	e->captured = e->total < REC_BYTES_MAX ? e->total : REC_BYTES_MAX;
 	e->total -= e->captured;
-	if (e->total)
+	if (e->total && e->part + 1 < PARTS_MAX)
 		e->flags |= REC_PART;
 	else
 		e->flags &= ~REC_PART;
