@@ -12,8 +12,6 @@ import re
 import sys
 import textwrap
 
-COMMENT = re.compile(r"/\*(.*?)\*/", re.S)
-
 
 def comment_text(pieces):
     """The words of comments, without what frames them."""
@@ -32,11 +30,16 @@ def members(header, struct):
         if match["code"]:
             for one in declarators(match["code"]):
                 result.append([*one, []])
-        elif match["indent"] and (not result or "\n" in found[1][:match.start()]):
+        elif match["indent"] and not continues(match["comment"]):
             result.append([None, None, [match["comment"]]])
         else:
             result[-1][2].append(match["comment"])
     return [(ctype, name, comment_text(comments)) for ctype, name, comments in result]
+
+
+def continues(comment):
+    """A comment on a line of its own may be the rest of the one before it."""
+    return re.match(r"\s*[a-z]", comment) is not None
 
 
 def declarators(code):
@@ -49,15 +52,21 @@ def declarators(code):
 
 
 def constants(header, prefix):
-    """(name, comment) of each."""
-    start = re.compile(r"(?:#define\s+|^\s+|\{ |, )(" + prefix + r"_[A-Z0-9_]+)\b(?=\s*=|\s*\\?\s*U?I)",
-                       re.M)
+    """(name, comment) of each; (None, comment) for one that stands before some."""
+    start = re.compile(r"(?:#define\s+|^\s+|\{ |, )(" + prefix +
+                       r"_[A-Z0-9_]+)\b(?=\s*=|\s*\\?\s*(?:U?INT|\())", re.M)
     result = []
     for match in start.finditer(header):
-        rest = header[match.end():]
         # Up to the next constant, an empty line or the end of the enum.
-        rest = re.split(r"#define|\n\n|^\};|^\s+APPMON_\w+\s*=|, APPMON_", rest, 1, flags=re.M)[0]
-        result.append((match[1], comment_text(COMMENT.findall(rest))))
+        rest = re.split(r"#define|\n\n|^\};|^\s+APPMON_\w+\s*=|, APPMON_", header[match.end():],
+                        maxsplit=1, flags=re.M)[0]
+        own, before_next = [], []
+        for comment in re.finditer(r"(?P<indent>^\t)?/\*(?P<text>.*?)\*/", rest, re.S | re.M):
+            heads = comment["indent"] and not continues(comment["text"])
+            (before_next if heads else own).append(comment["text"])
+        result.append((match[1], comment_text(own)))
+        if before_next:
+            result.append((None, comment_text(before_next)))
     if not result:
         sys.exit(f"no constant {prefix}_ in the headers")
     return result
@@ -65,13 +74,13 @@ def constants(header, prefix):
 
 def paragraph(text):
     """Lines of at most 78 bytes, a sentence beginning a line, nothing that roff would take for its own."""
-    text = text.replace("\\", "\\e")
+    text = text.replace("\\", "\\e").rstrip(";,")
     if text and not text.endswith((".", ":")):
         text += "."
     if re.match(r"[a-z]+( |\.?$)", text):  # a word, no name
         text = text[0].upper() + text[1:]
     lines = []
-    for sentence in re.split(r"(?<=[a-z)][.:]) (?=[A-Z])", text):
+    for sentence in re.split(r"(?<=[\w)*]\.) (?=[A-Z])", text):
         lines += textwrap.wrap(sentence, 78, break_long_words=False, break_on_hyphens=False)
     text = "\n".join(lines)
     # A function is named by a macro, on a line of its own.
@@ -81,28 +90,32 @@ def paragraph(text):
     return "".join(("\\&" if line[0] == "'" or line[0] == "." and line[1:3] != "Fn" else "") + line + "\n" for line in lines)
 
 
-def member_list(header, struct):
+def described(entries):
+    """A list of (head or None, text); where the head is None the text stands between lists."""
     out, open_list = "", False
-    for ctype, name, text in members(header, struct):
-        if name is None:
-            if open_list:
-                out += ".El\n.Pp\n"
-            out += paragraph(text)
-            open_list = False
-            continue
-        if not open_list:
-            out += ".Bl -tag -width Ds\n"
-            open_list = True
-        join = "Ns " if ctype.endswith("*") else ""
-        out += f'.It Vt "{ctype}" {join}Va "{name}"\n' + paragraph(text)
+    compact = "" if any(text for head, text in entries if head) else " -compact"
+    for head, text in entries:
+        if head and not open_list:
+            out += f".Bl -tag -width Ds{compact}\n"
+        if not head and open_list:
+            out += ".El\n.Pp\n"
+        out += (f".It {head}\n" if head else "") + paragraph(text)
+        open_list = bool(head)
     return out + (".El\n" if open_list else "")
 
 
+def member_list(header, struct):
+    def head(ctype, name):
+        join = "Ns " if ctype.endswith("*") else ""
+        return f'Vt "{ctype}" {join}Va "{name}"'
+
+    return described([(head(ctype, name) if name else None, text)
+                      for ctype, name, text in members(header, struct)])
+
+
 def constant_list(header, prefix):
-    found = constants(header, prefix)
-    compact = "" if any(text for _, text in found) else " -compact"
-    return (f".Bl -tag -width Ds{compact}\n" +
-            "".join(f".It Dv {name}\n" + paragraph(text) for name, text in found) + ".El\n")
+    return described([(f"Dv {name}" if name else None, text)
+                      for name, text in constants(header, prefix)])
 
 
 def code(path):
