@@ -6,6 +6,7 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
+#include "identity.h"
 #include "look.h"
 #include "state.h"
 
@@ -244,6 +245,9 @@ static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, 
 	r->hdr.size = sizeof(*r) + bytes;
 	r->conn = sk->conn;
 	fill_seg(skb, sk, &r->seg, e);
+	fill_owner(skb, sk, &e->s, e->dir,
+		   sk->request_dir ? sk->request_dir == 1 + e->dir : look == LOOK_REQUEST,
+		   &r->owner);
 	r->captured = n;
 	r->pad = 0;
 	bpf_ringbuf_submit(r, submit_flags());
@@ -307,6 +311,7 @@ static __always_inline void emit_progress(struct __sk_buff *skb, struct socket *
 	r->hdr.size = sizeof(*r);
 	r->conn = sk->conn;
 	fill_seg(skb, sk, &r->seg, e);
+	fill_owner(skb, sk, &e->s, e->dir, sk->request_dir == 1 + e->dir, &r->owner);
 	bpf_ringbuf_submit(r, submit_flags());
 }
 

@@ -53,6 +53,7 @@ void pool_destroy(struct pool *pool);
 struct record {
 	struct rec_conn conn;
 	struct rec_seg seg;
+	struct rec_owner owner;
 	const char *bytes; /* in the ring: valid until the record is released */
 	uint32_t captured;
 };
@@ -223,6 +224,7 @@ struct exchange {
 	uint64_t asked; /* where the responses were when the request ended */
 	uint64_t request_start_ns, request_end_ns, response_start_ns, response_end_ns;
 	uint64_t request_body, response_body; /* bytes */
+	struct rec_owner owner;
 	struct head *request, *response;
 	uint32_t role;
 	uint32_t end;			/* APPMON_END_* */
@@ -271,8 +273,9 @@ struct flows {
 	struct list_node busy, idle; /* connections with and without exchanges */
 	struct list_node strays;
 	uint32_t stray_count;
-	struct conn *current; /* whose record is looked at: not to be forgotten */
-	uint32_t awaiting;    /* connections inside a response whose end is due */
+	struct conn *current;	       /* whose record is looked at: not to be forgotten */
+	const struct rec_owner *owner; /* what that record says of the owner */
+	uint32_t awaiting;	       /* connections inside a response whose end is due */
 };
 
 int flows_init(struct appmon *mon);
@@ -304,6 +307,9 @@ void exchange_finish(struct appmon *mon, struct conn *c, struct exchange *ex, ui
 		     uint64_t flags);
 /* Finishes those at the front that are complete. */
 void exchanges_settle(struct appmon *mon, struct conn *c);
+/* Keeps what the record at hand says of the socket's owner: at the head of a client's request, of a
+ * server's response, and at the end of the connection. */
+void exchange_owner(struct appmon *mon, struct exchange *ex);
 /* Frees what is in no list. */
 void exchange_release(struct appmon *mon, struct exchange *ex);
 
@@ -351,6 +357,7 @@ struct appmon {
 
 	struct capture_bpf *skel;
 	struct bpf_link *sweep;
+	struct bpf_link *reads;
 	struct ring ring;
 	struct slot_counters *per_cpu; /* room for one slot's, of every CPU */
 	int cpus;
