@@ -522,7 +522,6 @@ int appmon_egress(struct __sk_buff *skb)
 	return 1;
 }
 
-/* For every socket of the machine: those that are not followed leave at once. */
 SEC("tp_btf/tcp_rcv_space_adjust")
 int appmon_read(__u64 *ctx)
 {

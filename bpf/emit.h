@@ -245,9 +245,7 @@ static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, 
 	r->hdr.size = sizeof(*r) + bytes;
 	r->conn = sk->conn;
 	fill_seg(skb, sk, &r->seg, e);
-	fill_owner(skb, sk, &e->s, e->dir,
-		   sk->request_dir ? sk->request_dir == 1 + e->dir : look == LOOK_REQUEST,
-		   &r->owner);
+	fill_owner(skb, sk, &e->s, e->dir, look, &r->owner);
 	r->captured = n;
 	r->pad = 0;
 	bpf_ringbuf_submit(r, submit_flags());
@@ -311,7 +309,7 @@ static __always_inline void emit_progress(struct __sk_buff *skb, struct socket *
 	r->hdr.size = sizeof(*r);
 	r->conn = sk->conn;
 	fill_seg(skb, sk, &r->seg, e);
-	fill_owner(skb, sk, &e->s, e->dir, sk->request_dir == 1 + e->dir, &r->owner);
+	fill_owner(skb, sk, &e->s, e->dir, LOOK_NO, &r->owner);
 	bpf_ringbuf_submit(r, submit_flags());
 }
 

@@ -131,6 +131,18 @@ int replay_status(const struct appmon *mon);
 
 /* ---- lookup.c: executables and cgroup paths, kept ------------------------------- */
 
+/* An answer. */
+struct kept {
+	struct list_node link; /* in lookups.processes or .cgroups, the last asked for first */
+	uint64_t id;	       /* pid or cgroup id */
+	uint64_t start_ns;     /* of a process */
+	uint64_t checked_ns;
+	uint64_t inode, device;
+	int err; /* why there is none */
+	uint32_t len;
+	char path[];
+};
+
 struct lookups {
 	struct list_node processes, cgroups;
 };
