@@ -165,6 +165,10 @@ int parse_duration(const char *text, uint64_t default_unit_ns, uint64_t *ret_ns)
 		unit = 1e6;
 	else if (strcmp(end, "s") == 0)
 		unit = 1e9;
+	else if (strcmp(end, "m") == 0)
+		unit = 60e9;
+	else if (strcmp(end, "h") == 0)
+		unit = 3600e9;
 	else if (*end == '\0' && default_unit_ns > 0)
 		unit = (double)default_unit_ns;
 	else

@@ -26,7 +26,7 @@ const char *format_duration(uint64_t ns, char *buf);
 const char *format_bytes(uint64_t bytes, char *buf);
 
 /*
- * "100ms", "1.5s" and so on (ns, us, ms, s). A number alone is in units of
+ * "100ms", "1.5s" and so on (ns, us, ms, s, m, h). A number alone is in units of
  * default_unit_ns; if that is 0, it is refused. Returns 0 or -EINVAL.
  */
 int parse_duration(const char *text, uint64_t default_unit_ns, uint64_t *ret_ns);
