@@ -41,7 +41,8 @@ struct appmon_histogram;
 #define APPMON_DIM_PID UINT32_C(0x2)	  /* the process, where events name it */
 #define APPMON_DIM_PEER UINT32_C(0x4)	  /* the other application where it is monitored too; */
 					  /* of a server that is not, address and port */
-#define APPMON_DIM_CLIENT UINT32_C(0x8)	  /* the address of clients that are not monitored */
+#define APPMON_DIM_CLIENT UINT32_C(0x8)	  /* the address of clients that are not monitored; */
+					  /* without it they are all one, in edges too */
 #define APPMON_DIM_METHOD UINT32_C(0x10)
 #define APPMON_DIM_ROUTE UINT32_C(0x20)
 #define APPMON_DIM_STATUS UINT32_C(0x40)     /* the status code */
@@ -65,18 +66,18 @@ struct appmon_histogram;
 #define APPMON_ERROR_NEVER UINT32_C(0x80000000) /* nothing is an error */
 
 /* appmon_series.flags */
-#define APPMON_SERIES_OTHER UINT32_C(0x1) /* holds what found no room in a series of its own: */
-					  /* "app" and "role" are set if all of it has them, */
-					  /* nothing else is */
+#define APPMON_SERIES_OTHER UINT32_C(0x1) /* holds what found no room of its own. A series: */
+					  /* app and role are set if all of it has them, */
+					  /* nothing else is; an edge: nothing is */
 
-/* What a snapshot has several of. */
-enum {
-	APPMON_SNAPSHOT_SERIES = 0, /* every event is in exactly one */
-	APPMON_SNAPSHOT_EDGES = 1   /* every exchange is in exactly one, also if it was seen at */
-	/* both ends: then as its client saw it */
-};
+/*
+ * What a snapshot has several of: series, where every event is in exactly one, and edges, where
+ * every exchange is in exactly one, as its client saw it if both ends were seen. (An event without
+ * a role has no edge.)
+ */
+enum { APPMON_SNAPSHOT_SERIES = 0, APPMON_SNAPSHOT_EDGES = 1 };
 
-/* appmon_resources.valid, by source: a figure that is not valid is 0. */
+/* appmon_resources.valid, from_v1. A figure that is not valid is 0. */
 #define APPMON_RES_CPU UINT64_C(0x1)	    /* cpu_ns, cpu_user_ns, cpu_system_ns */
 #define APPMON_RES_THROTTLING UINT64_C(0x2) /* periods, throttled_periods, throttled_ns */
 #define APPMON_RES_MEMORY UINT64_C(0x4)	    /* memory_bytes, memory_limit */
@@ -107,14 +108,12 @@ struct appmon_metrics_opts {
 				  /* application's paths held more than this many; default 64 */
 	uint32_t max_connections; /* whose ends are remembered, for joining; 64 to 4,000,000; */
 				  /* default 8192 */
-	uint32_t
-		join_ms; /* how long an exchange waits for its other end to show up as monitored, */
-			 /* if that is not known of its connection yet; default 500 */
+	uint32_t join_ms; /* how long an exchange waits for its other end to show up, if that is */
+			  /* not known of its connection yet; default 500 */
 	uint32_t idle_ms; /* series and edges without an event for this long go; default 600,000; */
 			  /* UINT32_MAX: never */
-	uint64_t
-		memory_limit; /* bytes that the aggregator holds; default 64 MiB, at least 1 MiB. */
-			      /* Where it is reached, series are refused as by max_series */
+	uint64_t memory_limit;	  /* bytes; default 64 MiB, at least 1 MiB. Where it is */
+				  /* reached, series are refused as by max_series */
 	uint32_t server_errors;	  /* APPMON_ERROR_*; default NO_RESPONSE and 5XX */
 	uint32_t client_errors;	  /* the same and 4XX */
 	appmon_route_fn route_fn; /* NULL: built in */
@@ -162,13 +161,14 @@ struct appmon_series {
 	struct appmon_str app;	       /* target_name of the events, at most 127 bytes of it */
 	struct appmon_str peer_app;    /* the application at the other end; "": peer says what is */
 				       /* known of it */
-	struct appmon_str method_name; /* as sent for APPMON_METHOD_OTHER, at most 31 bytes of it */
-				       /* (http.request.method) */
-	struct appmon_str route;       /* visible ASCII, at most 255 bytes (http.route) */
-	struct appmon_endpoint peer;   /* family 0: unknown; port 0: of a client */
+	struct appmon_str method_name; /* http.request.method; "_OTHER" for APPMON_METHOD_OTHER */
+	struct appmon_str route; /* at most 255 bytes (http.route): visible ASCII, unless it is */
+				 /* the host's or APPMON_METRICS_RAW_ROUTES */
+	struct appmon_endpoint peer; /* family 0: unknown; port 0: of a client */
 };
 
-/* Who calls whom. An end that is monitored has its application's name, else an address. */
+/* Who calls whom. An end that is monitored has its application's name, else an address if that is
+ * known (of clients: asked for, APPMON_DIM_CLIENT). */
 struct appmon_edge {
 	uint32_t size;
 	uint32_t flags; /* APPMON_SERIES_* */
@@ -194,7 +194,7 @@ struct appmon_figures {
 	uint64_t response_bytes;
 	uint64_t duration_count; /* events that have a duration: those of the histogram */
 	uint64_t duration_sum;	 /* first byte of the request to last byte of the response */
-	uint64_t duration_max;	 /* between snapshots: at most the histogram's error too high */
+	uint64_t duration_max;	 /* between snapshots: within the histogram's error */
 	uint64_t request_sum;	 /* the request on its way */
 	uint64_t wait_count;
 	uint64_t wait_sum;     /* last byte of the request to first byte of the response */

@@ -29,8 +29,8 @@ def wait_for(condition, timeout=10, what="it"):
 class Monitor:
     """A running `appmon export` or `appmon agent`, which watches when __init__ returns."""
 
-    def __init__(self, command, *args, wrapper=()):
-        self.process = subprocess.Popen([*wrapper, cli(), command, *map(str, args)],
+    def __init__(self, command, *args, wrapper=(), program=None):
+        self.process = subprocess.Popen([*wrapper, program or cli(), command, *map(str, args)],
                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                         text=True, errors="replace")
         self.lines = []

@@ -10,7 +10,7 @@ import pytest
 
 from cgroups import Cgroup
 from exporting import Monitor, Receiver, wait_for
-from watch import cli
+from watch import as_user, cli
 from wire import Connection
 
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
@@ -28,10 +28,10 @@ def agent(request, tmp_path):
     path = tmp_path / "agent.yaml"
 
     class Agent(Monitor):
-        def __init__(self, text, cgroup, wrapper=()):
+        def __init__(self, text, cgroup, **how):
             self.cgroup = cgroup
             self.write(text)
-            super().__init__("agent", "-c", path, wrapper=wrapper)
+            super().__init__("agent", "-c", path, **how)
             request.addfinalizer(self.kill)
 
         def write(self, text):
@@ -277,23 +277,11 @@ def test_alert(cgroup, agent, request, tmp_path):
     monitor.stop()
 
 
-CAPABILITIES = "-all,+bpf,+perfmon,+net_admin"
-
-
-def test_capabilities(cgroup, agent):
+def test_capabilities(cgroup, agent, public_cli):
     """As the systemd unit has it: an ordinary user with three capabilities, which attaches and
     detaches all the time."""
-    if not shutil.which("setpriv"):
-        pytest.skip("setpriv is not installed")
-    build = os.path.abspath(os.environ["APPMON_BUILD"])
-    try:
-        subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
-                        "test", "-x", f"{build}/examples/appmon"], check=True)
-    except subprocess.CalledProcessError:
-        pytest.skip("the build directory is not readable for others")
-    monitor = agent(LEAVES, cgroup, wrapper=[
-        "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps", CAPABILITIES,
-        "--ambient-caps", CAPABILITIES, "--bounding-set", CAPABILITIES, "--no-new-privs"])
+    monitor = agent(LEAVES, cgroup, program=public_cli,
+                    wrapper=as_user(["bpf", "perfmon", "net_admin"]))
     for turn in range(1, 3):
         with Cgroup(cgroup, "group") as group:
             monitor.wait_line(watched(group, cgroup, "app-group"), count=turn)
