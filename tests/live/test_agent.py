@@ -25,20 +25,18 @@ def built(watch):
 def agent(request, tmp_path):
     """agent(text, ...): a running agent with this configuration; @CGROUP@ is the path that the
     given cgroup has in a configuration. agent.write(text) changes the file."""
-    path = tmp_path / "agent.yaml"
-
     class Agent(Monitor):
-        def __init__(self, text, cgroup, **how):
+        def __init__(self, text, cgroup, path=tmp_path / "agent.yaml", **how):
             self.cgroup = cgroup
+            self.path = path
             self.write(text)
             super().__init__("agent", "-c", path, **how)
             request.addfinalizer(self.kill)
 
         def write(self, text):
-            path.write_text(text.replace("@CGROUP@", "/" + self.cgroup.name))
-            path.chmod(0o644)
+            with open(self.path, "w") as f:
+                f.write(text.replace("@CGROUP@", "/" + self.cgroup.name))
 
-    tmp_path.chmod(0o755)
     return Agent
 
 
@@ -120,7 +118,7 @@ def test_many_cgroups(cgroup, agent):
     for turn in range(2):
         parents = [Cgroup(cgroup, f"p{n}") for n in range(20)]
         leaves = [Cgroup(parent, f"leaf-{n}") for parent in parents for n in range(5)]
-        monitor.wait_line(" watching .*/leaf-", 20, count=100 * (turn + 1))
+        monitor.wait_line("appmon: watching .*/leaf-", 20, count=100 * (turn + 1))
         serve(leaves[-1], count=3)
         wait_for(lambda: requests(monitor)["p19"] == 3 * (turn + 1))
         for group in leaves + parents:
@@ -280,8 +278,8 @@ def test_alert(cgroup, agent, request, tmp_path):
 def test_capabilities(cgroup, agent, public_cli):
     """As the systemd unit has it: an ordinary user with three capabilities, which attaches and
     detaches all the time."""
-    monitor = agent(LEAVES, cgroup, program=public_cli,
-                    wrapper=as_user(["bpf", "perfmon", "net_admin"]))
+    monitor = agent(LEAVES, cgroup, path=f"{os.path.dirname(public_cli)}/agent.yaml",
+                    program=public_cli, wrapper=as_user(["bpf", "perfmon", "net_admin"]))
     for turn in range(1, 3):
         with Cgroup(cgroup, "group") as group:
             monitor.wait_line(watched(group, cgroup, "app-group"), count=turn)
@@ -299,7 +297,7 @@ def test_unit(tmp_path):
     with open(f"{os.environ['APPMON_BUILD']}/examples/appmon-agent.service") as f:
         text = f.read()
     unit = tmp_path / "appmon-agent.service"
-    unit.write_text("".join(f"ExecStart={cli()} agent -c /etc/appmon/agent.yaml\n"
+    unit.write_text("".join(f"ExecStart={os.path.abspath(cli())} agent -c /etc/appmon/agent.yaml\n"
                             if line.startswith("ExecStart=") else line
                             for line in text.splitlines(True)))
     done = subprocess.run(["systemd-analyze", "verify", "--man=no", unit],

@@ -121,9 +121,9 @@ static void random_hex(char *text, size_t bytes)
 /* By the trace id's last 56 bits, as OpenTelemetry samples: a trace is sent whole or not at all. */
 static bool is_sampled(const struct otlp *otlp, const char *trace_id)
 {
-	uint64_t value = strtoull(trace_id + 32 - 14, NULL, 16);
+	uint64_t threshold = (uint64_t)(otlp->share * (double)(UINT64_C(1) << 56));
 
-	return (double)value < otlp->share * (double)(UINT64_C(1) << 56);
+	return strtoull(trace_id + 32 - 14, NULL, 16) < threshold;
 }
 
 static struct json_object *find_spans(struct otlp *otlp, const struct appmon_event *ev)
