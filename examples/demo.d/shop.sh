@@ -3,7 +3,7 @@
 # The scene of `sudo ./examples/demo --shop`, read in by the demo.
 
 shop=$here/shop
-built=$top/build/demo # compiled once
+built=$build/demo # compiled once
 services=(web shop catalog-1 catalog-2 cart orders)
 alerts=(slow-catalog failing-orders dead-catalog)
 
@@ -116,6 +116,29 @@ await() {
 	grep -E " (FIRING|RESOLVED) $1:" "$dir/agent.err" | tail -n 1
 }
 
+# One screen of top: for a reader without a terminal.
+print_top() {
+	tmux -S "$dir/tmux" -f /dev/null new-session -d -x 80 -y 20 "$appmon" top "${targets[@]}"
+	sleep 5
+	tmux -S "$dir/tmux" capture-pane -p || die "appmon top failed"
+	tmux -S "$dir/tmux" kill-server
+}
+
+show_top() {
+	if [ "$terminal" ] && [ ! "$quick" ]; then
+		say "appmon top: a quarter of a minute, or until you press q"
+		sleep 2
+		timeout --foreground 15 "$appmon" top "${targets[@]}"
+	else
+		say "appmon top"
+		print_top
+	fi
+}
+
+show_topology() {
+	"$appmon" topology --duration 2s "${targets[@]}" 2>/dev/null || die "appmon topology failed"
+}
+
 slow_catalog() {
 	say "The catalog becomes slow"
 	touch "$dir/slow-catalog"
@@ -148,9 +171,14 @@ dead_catalog() {
 }
 
 shop_scene() {
-	prepare build demo shop
+	local service targets=()
+
+	prepare build shop
 	compile_services
 	start_shop
+	for service in "${services[@]}"; do
+		targets+=(--cgroup "$cgroup/$service" --name "${service%-[12]}")
+	done
 	start_agent
 	start_customers
 	show_top

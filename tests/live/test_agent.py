@@ -315,7 +315,9 @@ def test_shop():
         if not shutil.which(tool):
             pytest.skip(f"{tool} is not installed")
     done = subprocess.run([f"{SOURCE}/examples/demo", "--shop", "--quick"], stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300,
+                          env={**os.environ,
+                               "APPMON_BUILD": os.path.abspath(os.environ["APPMON_BUILD"])})
     assert done.returncode == 0, done.stdout
     for alert in ("slow-catalog", "failing-orders", "dead-catalog"):
         assert f" FIRING {alert}: " in done.stdout and f" RESOLVED {alert}: " in done.stdout

@@ -236,15 +236,16 @@ static int put_requests(const struct writer *writer)
 
 /* ---- Who calls whom: names as OpenTelemetry's service graph connector has them -- */
 
-static void add_end(struct attributes *attributes, const char *name, const struct appmon_str *app,
-		    const struct appmon_endpoint *endpoint, char *buf, size_t size)
+static void add_end(struct attributes *attributes, const char *name, const char *other,
+		    const struct appmon_str *app, const struct appmon_endpoint *endpoint, char *buf,
+		    size_t size)
 {
 	if (app->len > 0) {
 		attributes->list[attributes->count++] = (struct attribute){name, *app};
 		return;
 	}
 	appmon_format_endpoint(endpoint, buf, size);
-	attributes_add(attributes, name, endpoint->family != 0 ? buf : "unknown");
+	attributes_add(attributes, name, endpoint->family != 0 ? buf : other);
 }
 
 static void put_edges(const struct writer *writer, const char *name, size_t member,
@@ -267,9 +268,9 @@ static void put_edges(const struct writer *writer, const char *name, size_t memb
 		if (edge.flags & APPMON_SERIES_OTHER) {
 			attributes_add(&ends, "otel.metric.overflow", "true");
 		} else {
-			add_end(&ends, "client", &edge.client_app, &edge.client, client,
+			add_end(&ends, "client", "user", &edge.client_app, &edge.client, client,
 				sizeof(client));
-			add_end(&ends, "server", &edge.server_app, &edge.server, server,
+			add_end(&ends, "server", "unknown", &edge.server_app, &edge.server, server,
 				sizeof(server));
 		}
 		memcpy(&value, (const char *)&figures + member, sizeof(value));
