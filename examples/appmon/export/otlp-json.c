@@ -360,11 +360,10 @@ struct json_object *otlp_json_span(struct appmon *mon, const struct appmon_event
 	bool client = ev->role == APPMON_ROLE_CLIENT;
 	char error_text[ERROR_TYPE_SIZE];
 	const char *error = error_type(ev->role, ev->status, error_text);
-	struct appmon_str name;
 	char route[256], text[320];
+	struct appmon_str name = {.data = text};
 
 	appmon_route(ev->path.data, ev->path.len, route, sizeof(route));
-	name.data = text;
 	name.len = (uint32_t)snprintf(text, sizeof(text), "%.32s%s%s", ev->method_name.data,
 				      *route != '\0' ? " " : "", route);
 	add_text(span, "traceId", ids->trace_id);
