@@ -17,6 +17,8 @@ static const struct {
 	{"watch", "appmon watch", command_watch},
 	{"run", "appmon run", command_run},
 	{"replay", "appmon replay", command_replay},
+	{"top", "appmon top", command_top},
+	{"topology", "appmon topology", command_topology},
 	{"capabilities", "appmon capabilities", command_capabilities},
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
@@ -56,6 +58,9 @@ static const struct argp argp = {
 	       "Commands:\n"
 	       "  watch         watch processes, cgroups or systemd units that run already\n"
 	       "  run           run a command and watch it\n"
+	       "  top           applications live: rates, errors, latency, and what is behind "
+	       "them\n"
+	       "  topology      who calls whom: as text, DOT, JSON or a page\n"
 	       "  replay        show a recording that watch or run made\n"
 	       "  capabilities  say what the running kernel supports\n"
 	       "  help          this text, or a command's: appmon help watch\n\n"
