@@ -370,7 +370,7 @@ size_t route_of(struct learner *l, uint64_t seed, const char *path, size_t len, 
 size_t route_cached(struct route_cache *cache, struct learner *l, uint64_t seed, const char *path,
 		    size_t len, bool teaches, char *buf)
 {
-	uint64_t hash = XXH3_64bits_withSeed(path, len, seed + teaches);
+	uint64_t hash = XXH3_64bits_withSeed(path, len, seed * 2 + teaches);
 	typeof(cache->entry[0]) *e = &cache->entry[hash % ROUTE_CACHE];
 	uint64_t changes = l ? l->changes : 0;
 	size_t n;

@@ -98,7 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
 		if (n > 0) {
 			bool teaches = *at & 1;
-			uint64_t app = *at >> 1 & 3;
+			uint64_t app = 1 + (*at >> 1 & 3);
 			char *path = exact(at + 1, n - 1);
 
 			fuzz_looks(path, n - 1);
