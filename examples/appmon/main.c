@@ -19,6 +19,8 @@ static const struct {
 	{"replay", "appmon replay", command_replay},
 	{"top", "appmon top", command_top},
 	{"topology", "appmon topology", command_topology},
+	{"export", "appmon export", command_export},
+	{"agent", "appmon agent", command_agent},
 	{"capabilities", "appmon capabilities", command_capabilities},
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
@@ -62,6 +64,8 @@ static const struct argp argp = {
 	       "them\n"
 	       "  topology      who calls whom: as text, DOT, JSON or a page\n"
 	       "  replay        show a recording that watch or run made\n"
+	       "  export        figures for Prometheus and OpenTelemetry\n"
+	       "  agent         watch, export and alert as a configuration says\n"
 	       "  capabilities  say what the running kernel supports\n"
 	       "  help          this text, or a command's: appmon help watch\n\n"
 	       "Examples:\n"

@@ -221,3 +221,23 @@ int parse_count(const char *text, uint64_t max, uint64_t *ret_count)
 	*ret_count = value;
 	return 0;
 }
+
+int parse_share(const char *text, double *ret)
+{
+	double share;
+	char *end;
+
+	if (!isdigit((unsigned char)*text) && *text != '.')
+		return -EINVAL;
+	share = strtod(text, &end);
+	if (end == text)
+		return -EINVAL;
+	if (*end == '%') {
+		share /= 100;
+		end++;
+	}
+	if (*end != '\0' || !(share <= 1))
+		return -EINVAL;
+	*ret = share;
+	return 0;
+}

@@ -34,6 +34,9 @@ int parse_duration(const char *text, uint64_t default_unit_ns, uint64_t *ret_ns)
 /* "65536", "64K", "8M", "1G" (powers of 1024); at least 1. Returns 0 or -EINVAL. */
 int parse_size(const char *text, uint64_t max, uint64_t *ret_bytes);
 
+/* "5%" or "0.05": from 0 to 1. Returns 0 or -EINVAL. */
+int parse_share(const char *text, double *ret);
+
 /* A whole number from 1 to max. Returns 0 or -EINVAL. */
 int parse_count(const char *text, uint64_t max, uint64_t *ret_count);
 
