@@ -10,7 +10,7 @@
 #include "../text.h"
 #include "attributes.h"
 #include "durations.h"
-#include "usage.h"
+#include "resources.h"
 
 struct writer {
 	FILE *out;
@@ -367,10 +367,10 @@ static double member_of(const struct appmon_resources *resources,
 static int put_resources(const struct writer *writer)
 {
 	struct attributes labels;
-	struct usage *usage;
+	struct instance_resources *list;
 	int count;
 
-	count = usage_read(writer->input->snapshot, &usage);
+	count = resources_read(writer->input->snapshot, writer->input->instances, &list);
 	if (count < 0)
 		return count;
 	for (size_t i = 0; i < RESOURCE_FAMILY_COUNT; i++) {
@@ -379,14 +379,14 @@ static int put_resources(const struct writer *writer)
 
 		put_family(writer, family->name, family->type, family->unit, family->help);
 		for (int j = 0; j < count; j++) {
-			if (!(usage[j].resources.valid & family->source))
+			if (!(list[j].resources.valid & family->source))
 				continue;
-			attributes_of_resource(&labels, &usage[j].series, writer->input->instances);
+			attributes_of_resource(&labels, &list[j].series, writer->input->instances);
 			put_sample_begin(writer->out, family->name, suffix, &labels, NULL, NULL);
-			fprintf(writer->out, "%.15g\n", member_of(&usage[j].resources, family));
+			fprintf(writer->out, "%.15g\n", member_of(&list[j].resources, family));
 		}
 	}
-	free(usage);
+	free(list);
 	return 0;
 }
 
