@@ -54,6 +54,22 @@ static void put_name(const char *name, int width)
 	printw("%*s", width - (int)used, "");
 }
 
+/* The end of a path tells more than its begin. */
+static void put_path(const char *path, int width)
+{
+	size_t len = strlen(path);
+
+	if (width > 3 && put_escaped(NULL, path, len, SIZE_MAX) > (size_t)width) {
+		addstr("...");
+		width -= 3;
+		while (len > 0 && put_escaped(NULL, path, len, SIZE_MAX) > (size_t)width) {
+			path++;
+			len--;
+		}
+	}
+	put_name(path, width);
+}
+
 /* Whether a column is worth its place in this view and width. */
 static bool has_column(const struct top *top, enum column column)
 {
@@ -84,7 +100,7 @@ static void put_window(const struct top *top)
 	if (top->window == SIZE_MAX)
 		printw("since the start");
 	else
-		printw("last %.0f s", top->seconds);
+		printw("last %.*f s", top->seconds < 9.95 ? 1 : 0, top->seconds);
 }
 
 static void draw_summary(const struct top *top)
@@ -247,7 +263,10 @@ static void draw_row(const struct top *top, const struct row *row)
 							 : "?? ");
 		width -= 3;
 	}
-	put_name(row->label, width);
+	if (top->view == VIEW_INSTANCES)
+		put_path(row->label, width);
+	else
+		put_name(row->label, width);
 	for (int i = COLUMN_RATE; i < COLUMNS_ALL; i++)
 		if (has_column(top, i))
 			put_cell(top, row, i);
@@ -296,8 +315,8 @@ static void draw_table(const struct top *top)
 		attroff(A_BOLD | A_REVERSE);
 	}
 	if (count == 0 && lines > 2) {
-		uint64_t first = appmon_snapshot_time(top->history[top->history_count - 1]);
-		uint64_t waited = (appmon_snapshot_time(top->history[0]) - first) / NSEC_PER_SEC;
+		uint64_t waited =
+			(appmon_snapshot_time(top->history[0]) - top->begin_ns) / NSEC_PER_SEC;
 
 		if (top->filter[0] != '\0')
 			mvprintw(LINES_ABOVE + 1, 2, "nothing matches /%s", top->filter);
@@ -313,13 +332,13 @@ static void draw_table(const struct top *top)
 
 static void draw_keys(const struct top *top)
 {
-	const char *keys = "Enter open  s sort  r reverse  / filter  w window  Space pause  e "
-			   "samples  q quit";
+	const char *keys =
+		"Enter open  s sort  r reverse  / filter  w window  Space pause  e samples  q";
 
 	if (top->typing)
 		keys = "type what names must contain; Enter keeps it, Esc drops it";
 	else if (top->view != VIEW_APPS)
-		keys = "Esc back  Tab next  1 interf. 2 inst. 3 peers 4 status 5 samples  / s r w "
+		keys = "Esc back  1 interfaces 2 instances 3 peers 4 status 5 samples  s r / w "
 		       "Space q";
 	attron(A_DIM);
 	mvprintw(LINES - 1, 0, "%.*s", COLS - 1, keys);

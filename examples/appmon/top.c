@@ -369,16 +369,6 @@ static bool take_key(struct top *top, int key)
 	return true;
 }
 
-static bool take_keys(struct top *top)
-{
-	int key;
-
-	while ((key = getch()) != ERR)
-		if (!take_key(top, key))
-			return false;
-	return true;
-}
-
 /* ---- the loop -------------------------------------------------------------------------- */
 
 /* Waits for a key, events or the time. Returns a negative errno value after a failure. */
@@ -412,6 +402,16 @@ static int show(struct top *top)
 	return ret;
 }
 
+/* Each key acts on what the one before it made of the table. Returns 1: the user wants to leave. */
+static int take_keys(struct top *top)
+{
+	int key, ret = 0;
+
+	while (ret == 0 && (key = getch()) != ERR)
+		ret = take_key(top, key) ? show(top) : 1;
+	return ret;
+}
+
 static int loop(struct top *top, uint64_t interval_ns)
 {
 	uint64_t next_ns = 0;
@@ -429,15 +429,8 @@ static int loop(struct top *top, uint64_t interval_ns)
 		}
 		if (ret == 0)
 			ret = wait_for_something(top, next_ns);
-		if (ret == 0) {
-			int key = getch();
-
-			if (key == ERR)
-				continue;
-			if (!take_key(top, key) || !take_keys(top))
-				return 0;
-			ret = show(top);
-		}
+		if (ret == 0)
+			ret = take_keys(top);
 	}
 	return ret;
 }
@@ -483,6 +476,7 @@ static int run(struct top *top, const struct arguments *args)
 		return ret;
 	screen = open_screen();
 	if (screen) {
+		top->begin_ns = now_ns();
 		ret = loop(top, args->interval_ns);
 		endwin();
 		delscreen(screen);

@@ -19,6 +19,7 @@ enum view { VIEW_APPS, VIEW_INTERFACES, VIEW_INSTANCES, VIEW_PEERS, VIEW_STATUS,
 struct top {
 	struct collect collect;
 	size_t targets;
+	uint64_t begin_ns; /* CLOCK_MONOTONIC */
 	struct samples samples;
 	struct usages usages;
 
