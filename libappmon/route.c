@@ -346,7 +346,9 @@ size_t route_of(struct learner *l, uint64_t seed, const char *path, size_t len, 
 		int kinds;
 
 		if (s < end && *s == '/') {
-			put(&w, "/", 1);
+			/* "/;v=1/" has an empty segment. */
+			if (!w.len || buf[w.len - 1] != '/')
+				put(&w, "/", 1);
 			while (s < end && *s == '/')
 				s++;
 		}
@@ -357,7 +359,7 @@ size_t route_of(struct learner *l, uint64_t seed, const char *path, size_t len, 
 		if (segments == SEGMENTS_MAX || (cut && s + n == end))
 			return rest(&w, from, size);
 		put_segment(&w, s, n, kinds);
-		if (l && at && !w.full)
+		if (l && at && !w.full && w.len > from)
 			at = learn(l, at, &w, from, teaches);
 		if (w.full || (l && !at))
 			return rest(&w, from, size);
@@ -368,7 +370,7 @@ size_t route_of(struct learner *l, uint64_t seed, const char *path, size_t len, 
 size_t route_cached(struct route_cache *cache, struct learner *l, uint64_t seed, const char *path,
 		    size_t len, bool teaches, char *buf)
 {
-	uint64_t hash = XXH3_64bits_withSeed(path, len, seed + teaches);
+	uint64_t hash = XXH3_64bits_withSeed(path, len, seed * 2 + teaches);
 	typeof(cache->entry[0]) *e = &cache->entry[hash % ROUTE_CACHE];
 	uint64_t changes = l ? l->changes : 0;
 	size_t n;

@@ -40,7 +40,7 @@ static const struct argp_option argp_options[] = {
 	{"format", KEY_FORMAT, "FORMAT", 0,
 	 "text (a tree, the default), dot (for Graphviz) or json, to standard output", 0},
 	{"html", KEY_HTML, "FILE", 0,
-	 "Write a page with the graph to FILE; text only if --format asks for it", 0},
+	 "Write a page with the graph to FILE, and text only if its format is given", 0},
 	{"replay", KEY_REPLAY, "FILE", 0,
 	 "Of a recording that appmon watch made, in place of targets", 0},
 	{0},

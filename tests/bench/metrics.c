@@ -78,16 +78,21 @@ static void make(struct appmon_event *ev, uint32_t role, uint64_t i)
 	ev->path = str(paths[i % PATHS]);
 }
 
+/* Without what other processes take. */
 static uint64_t now(void)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
-static void run(const char *name, bool both, uint64_t count)
+enum scene { SERVER_ONLY, BOTH_ENDS, ALL_PATHS_DIFFER };
+
+static void run(const char *name, enum scene scene, uint64_t count)
 {
+	static char path[64][64];
+	bool both = scene == BOTH_ENDS;
 	uint64_t begin = 0, spent = 0, before = 0;
 	struct appmon_metrics *m;
 	struct appmon_event *ev;
@@ -101,6 +106,11 @@ static void run(const char *name, bool both, uint64_t count)
 		for (uint64_t j = 0; j < batch; j++)
 			make(&ev[j], both && j % 2 ? APPMON_ROLE_CLIENT : APPMON_ROLE_SERVER,
 			     both ? (i + j) / 2 : i + j);
+		for (uint64_t j = 0; scene == ALL_PATHS_DIFFER && j < batch; j++) {
+			snprintf(path[j], sizeof(path[j]),
+				 "/api/v1/users/%" PRIu64 "/orders/%" PRIu64, i, i + j);
+			ev[j].path = str(path[j]);
+		}
 		if (i >= count / 10 && !before)
 			before = allocations + 1;
 		begin = now();
@@ -119,7 +129,8 @@ int main(int argc, char **argv)
 {
 	uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : 2000000;
 
-	run("server only", false, count);
-	run("both ends", true, count);
+	run("server only", SERVER_ONLY, count);
+	run("both ends", BOTH_ENDS, count);
+	run("every path another", ALL_PATHS_DIFFER, count);
 	return 0;
 }
