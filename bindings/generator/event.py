@@ -7,9 +7,10 @@ for _bits in (8, 16, 32, 64):
     INTEGERS[f"uint{_bits}_t"] = (_bits // 8, False)
     INTEGERS[f"int{_bits}_t"] = (_bits // 8, True)
 
-# Constants by the word in their prefix: the name of their type in the bindings.
-TYPE_NAMES = {"PROTO": "Protocol", "LOG": "LogLevel", "EVF": "EventFlags", "OPEN": "OpenFlags",
-              "CAP": "Capabilities", "DROP": "Drop"}
+# Constants by the word in their prefix, and for bits with "+": the name of their type in the bindings.
+TYPE_NAMES = {"PROTO": "Protocol", "LOG": "LogLevel", "EVF+": "EventFlags", "CAP+": "Capabilities",
+              "TRACE": "TraceFormat", "DIM+": "Dimensions", "SNAPSHOT": "SnapshotKind",
+              "RES+": "ResourceFlags"}
 
 
 def camel(name):
@@ -21,7 +22,8 @@ def word(group):
 
 
 def type_name(group):
-    return TYPE_NAMES.get(word(group), camel(word(group)))
+    default = camel(word(group)) + ("Flags" if group.bits else "")
+    return TYPE_NAMES.get(word(group) + ("+" if group.bits else ""), default)
 
 
 def constants(group):
@@ -30,9 +32,16 @@ def constants(group):
 
 
 def group_of(api, member):
-    """The constants that a member takes, as its comment says: APPMON_ROLE_*."""
-    match = re.search(r"APPMON_([A-Z0-9]+)_\*", member.doc)
-    return api.group(match[1]) if match and not member.type.pointers else None
+    """The constants that a member takes, as its comment says: APPMON_ROLE_*, or one and dots."""
+    match = re.search(r"APPMON_([A-Z0-9]+)_(\*|[A-Z0-9]+ \.\.\.)", member.doc)
+    if not match or member.type.pointers:
+        return None
+    groups = [g for g in api.groups if word(g) == match[1]]
+    return next((g for g in groups if bool(g.bits) == ("flags" in member.name)), groups[0] if groups else None)
+
+
+def group_doc(group):
+    return " ".join(group.doc.split()).rstrip(".") or group.prefix + "*"
 
 
 def hidden(struct, member):
@@ -53,6 +62,18 @@ def settable(struct):
 
 def names_list(member):
     return member.type.base == "char" and member.type.pointers == 2
+
+
+def nested(api, member):
+    """The struct that a member is, unless it has a meaning of its own in each language."""
+    if member.type.pointers or member.type.base in ("appmon_str", "appmon_endpoint"):
+        return None
+    return next((s for s in api.structs if s.name == member.type.base), None)
+
+
+def nested_in_event(api):
+    event = api.struct("appmon_event")
+    return list({s.name: s for s in (nested(api, m) for m in event.members) if s}.values())
 
 
 def is_bytes(member):

@@ -84,9 +84,6 @@ class Api:
     def struct(self, name):
         return next(s for s in self.structs if s.name == name)
 
-    def group(self, word):
-        return next((g for g in self.groups if g.prefix == f"APPMON_{word}_"), None)
-
 
 class Text:
     """A header's text: its comments, and which of them belongs to what."""
@@ -112,7 +109,7 @@ class Text:
 
     def behind(self, start, end, deepest=8):
         """The comment behind a declaration, on its line; further lines of it are indented more
-        than a declaration (deepest columns)."""
+        than a declaration (deepest columns), or go on with a sentence."""
         found = []
         line = self._line(end)
         for comment in self._comments[bisect.bisect_left(self._comments, (end, 0)):]:
@@ -121,8 +118,9 @@ class Text:
                 between = self.text[end:comment[0]]
                 if begin != line and "\\\n" not in between or not re.fullmatch(r"[\s;,\\]*", between):
                     break
-            elif (begin != line + 1 or self._column(comment[0]) <= deepest
-                  or self.text[self._lines[begin - 1]:comment[0]].strip()):
+            elif begin != line + 1 or self.text[self._lines[begin - 1]:comment[0]].strip():
+                break
+            elif self._column(comment[0]) <= deepest and not self.text[comment[0] + 3].islower():
                 break
             found.append(self._take(comment))
             line = self._line(comment[1])

@@ -3,35 +3,37 @@
 import textwrap
 
 from . import event as ev
-from .header import Type
-
 NOTE = '# SPDX-License-Identifier: BSD-2-Clause\n"""{}\n\nMade by bindings/generate from the public headers: do not edit."""\n'
 
 
-def _ctype(t, callbacks):
-    if t.base in ev.INTEGERS:
-        base = {"int": "ctypes.c_int", "size_t": "ctypes.c_size_t"}.get(t.base)
-        base = base or "ctypes.c_" + t.base.removesuffix("_t")
-    elif t.base == "char" and t.pointers:
-        base, t = "ctypes.c_char_p", Type(t.base, t.pointers - 1, t.count)
-    elif t.base in ("void", "appmon") and t.pointers:
-        base, t = "ctypes.c_void_p", Type(t.base, t.pointers - 1, t.count)
+SIMPLE = {"int": "c_int", "size_t": "c_size_t", "double": "c_double", "char": "c_char"}
+
+
+def _ctype(t, known):
+    """known: structs and callbacks; a pointer to another struct is a handle."""
+    pointers = t.pointers
+    if t.base in ev.INTEGERS or t.base == "double" or t.base == "char" and not pointers:
+        base = "ctypes." + SIMPLE.get(t.base, "c_" + t.base.removesuffix("_t"))
+    elif t.base == "char":
+        base, pointers = "ctypes.c_char_p", pointers - 1
+    elif t.base in known:
+        base = t.base
+    elif pointers:
+        base, pointers = "ctypes.c_void_p", pointers - 1
     elif t.base == "void":
         return "None"
-    elif t.base in callbacks or t.base.startswith("appmon_"):
-        base = t.base
     else:
         raise ValueError(f"no ctypes type for {t}")
-    for _ in range(t.pointers):
+    for _ in range(pointers):
         base = f"ctypes.POINTER({base})"
     return f"{base} * {t.count}" if t.count else base
 
 
-def _member_ctype(m, callbacks):
+def _member_ctype(m, known):
     # An address, so that ctypes does not look for the end of a string by itself.
     if m.type.base == "char" and m.type.pointers == 1 and m.type.const and m.name == "data":
         return "ctypes.c_void_p"
-    return _ctype(m.type, callbacks)
+    return _ctype(m.type, known)
 
 
 def _annotation(m):
@@ -41,25 +43,25 @@ def _annotation(m):
     return t.base if t.base.startswith("appmon_") and not t.pointers and t.base[-3:] != "_fn" else "Any"
 
 
-def _signature(f, callbacks):
-    parameters = ", ".join(_ctype(p.type, callbacks) for p in f.parameters)
-    return _ctype(f.result, callbacks), parameters
+def _signature(f, known):
+    parameters = ", ".join(_ctype(p.type, known) for p in f.parameters)
+    return _ctype(f.result, known), parameters
 
 
 def abi(api):
-    callbacks = {c.name for c in api.callbacks}
+    known = {n.name for n in api.callbacks + api.structs}
     out = [NOTE.format("The C interface for ctypes."), "import ctypes\nfrom typing import Any\n",
            f"VERSION = {api.version}\n"]
     waiting = list(api.callbacks)
     for s in api.structs:
         for c in [c for c in waiting if any(m.type.base == c.name for m in s.members)]:
             waiting.remove(c)
-            result, parameters = _signature(c, callbacks)
+            result, parameters = _signature(c, known)
             out.append(f"{c.name} = ctypes.CFUNCTYPE({result}, {parameters})\n")
         lines = [f"\nclass {s.name}(ctypes.Structure):"]
         lines += [f"    {m.name}: {_annotation(m)}" for m in s.members]
         lines += ["    _fields_ = ["]
-        lines += [f'        ("{m.name}", {_member_ctype(m, callbacks)}),' for m in s.members]
+        lines += [f'        ("{m.name}", {_member_ctype(m, known)}),' for m in s.members]
         out.append("\n".join(lines + ["    ]\n"]))
     out.append("\n# True: begins with size, and a newer library's may be larger.")
     out.append("STRUCTS: dict[type[ctypes.Structure], bool] = {")
@@ -67,7 +69,7 @@ def abi(api):
     out.append("}\n")
     out.append("# name: (result, parameters)\nFUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {")
     for f in api.functions:
-        result, parameters = _signature(f, callbacks)
+        result, parameters = _signature(f, known)
         line = f'    "{f.name}": ({result}, ({parameters}{"," if len(f.parameters) == 1 else ""})),'
         if len(line) > 100:
             line = f'    "{f.name}": ({result}, (\n        {parameters})),'
@@ -87,11 +89,13 @@ def _section(text):
 
 def _group(group):
     bases = "enum.IntFlag" if group.bits else "Number"
-    doc = group.doc.rstrip(".") or group.prefix + "*"
-    lines = [f"class {ev.type_name(group)}({bases}):", f'    """{doc}."""\n']
+    lines = [f"class {ev.type_name(group)}({bases}):"]
+    lines += textwrap.wrap(f'"""{ev.group_doc(group)}."""', 96, initial_indent="    ", subsequent_indent="    ")
+    lines.append("")
     for c in ev.constants(group):
         lines += _comment(c.doc)
-        lines.append(f"    {c.name} = {hex(c.value) if group.bits else c.value}")
+        name = f"_{c.name}" if c.name[0].isdigit() else c.name
+        lines.append(f"    {name} = {hex(c.value) if group.bits else c.value}")
     return "\n".join(lines) + "\n\n"
 
 
@@ -108,6 +112,16 @@ class _Copy:
     def _add(self, code, name):
         self.format += code
         self.names.append(name)
+
+    def _nested(self, struct, prefix):
+        """The expression for a struct inside, which is a dataclass of its own."""
+        self._flat(struct, prefix)
+        values = []
+        for m in ev.visible(struct):
+            group = ev.group_of(self.api, m)
+            value = f"{prefix}_{m.name}"
+            values.append(f"{ev.type_name(group)}({value})" if group else value)
+        return f"{_class(struct)}({', '.join(values)})"
 
     def _flat(self, struct, prefix):
         for m in struct.members:
@@ -137,6 +151,9 @@ class _Copy:
         elif t.base == "appmon_header" and t.pointers:
             self._add("P", name)
             self._field(m, "list[Header]", f"headers_from({name}, {name[:-1]}_count)")
+        elif ev.nested(api, m):
+            inner = ev.nested(api, m)
+            self._field(m, _class(inner), self._nested(inner, name))
         elif ev.is_bytes(m):
             self._add(f"{t.count}s", name if shown else "_")
             if shown:
@@ -159,6 +176,21 @@ class _Copy:
 
 def _names(names, indent):
     return textwrap.fill(", ".join(names), 96, initial_indent=indent, subsequent_indent=indent)
+
+
+def _class(struct):
+    return ev.camel(struct.name.removeprefix("appmon_"))
+
+
+def _inner(api, struct):
+    lines = ["@dataclasses.dataclass(slots=True)", f"class {_class(struct)}:",
+             textwrap.fill(f'"""{struct.doc.splitlines()[0]}"""', 96, initial_indent="    ",
+                           subsequent_indent="    "), ""]
+    for m in ev.visible(struct):
+        group = ev.group_of(api, m)
+        kind = "bytes" if ev.is_bytes(m) else ev.type_name(group) if group else "int"
+        lines += _comment(m.doc) + [f"    {m.name}: {kind}"]
+    return "\n".join(lines) + "\n\n"
 
 
 def _event(api):
@@ -236,11 +268,13 @@ def data(api):
            "from collections.abc import Sequence\n\nfrom . import _abi\n"
            "from ._memory import Endpoint, EventBase, Header, Number, endpoint, headers_from, text\n\n"]
     out += [_group(g) for g in api.groups]
+    out += [_inner(api, s) for s in ev.nested_in_event(api)]
     out.append(_event(api))
     out.append(_numbers(api, api.struct("appmon_stats"), "Stats",
                         "Counters since the monitor was opened, or since the attach."))
     out.append(_options(api))
-    exported = [ev.type_name(g) for g in api.groups] + ["Event", "Options", "Stats"]
+    exported = [ev.type_name(g) for g in api.groups] + [_class(s) for s in ev.nested_in_event(api)]
+    exported += ["Event", "Options", "Stats"]
     out.append("\n__all__ = [\n" + _names([f'"{n}"' for n in exported], "    ") + "]\n")
     return "\n".join(out)
 
