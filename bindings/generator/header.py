@@ -14,11 +14,12 @@ HEADERS = TOP / "include" / "appmon"
 
 @dataclass
 class Type:
-    """base with `pointers` stars, `count` of them (0: not an array). const says what is pointed to."""
+    """base with `pointers` stars, `count` of them (0: not an array)."""
     base: str
     pointers: int = 0
     count: int = 0
-    const: bool = False
+    const: bool = False  # what the innermost pointer points to
+    const_pointer: bool = False  # what the outer of two points to
 
 
 @dataclass
@@ -141,7 +142,7 @@ def parse_type(text):
     match = re.fullmatch(r"(.*?)(?:\[(\d+)\])?", text)
     bare, count = match[1], int(match[2] or 0)
     base = re.sub(r"\b(const|struct)\b|\*", "", bare).strip()
-    return Type(base, bare.count("*"), count, bare.startswith("const "))
+    return Type(base, bare.count("*"), count, bare.startswith("const "), "*const" in bare)
 
 
 def _offset(location):

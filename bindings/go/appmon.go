@@ -99,6 +99,9 @@ func open(fd int, options Options) (*Monitor, error) {
 	defer mem.free()
 	opts := C.struct_appmon_opts{size: C.sizeof_struct_appmon_opts, error_text_size: textSize}
 	options.fill(&opts, &mem)
+	if mem.err != nil {
+		return nil, mem.err
+	}
 	opts.error_text = (*C.char)(mem.alloc(textSize))
 	m := &Monitor{users: map[uint32]any{}, replay: fd >= 0, turn: make(chan struct{}, 1)}
 	if options.Log != nil {
@@ -218,6 +221,9 @@ func (m *Monitor) attach(options AttachOptions, mem *memory,
 	}
 	if options.Name != "" {
 		opts.name = mem.string(options.Name)
+	}
+	if mem.err != nil {
+		return nil, mem.err
 	}
 	var id C.uint32_t
 	err := m.call(func(h *C.struct_appmon) C.int {

@@ -246,6 +246,7 @@ func TestErrors(t *testing.T) {
 		"ring_bytes is 5, it must be 4096 to": {RingBytes: 5},
 		"is not a header name":                {Headers: []string{"no header"}},
 		"log_level is 9":                      {LogLevel: 9},
+		"a NUL byte is inside":                {Headers: []string{"x\x00y"}},
 	} {
 		_, err := Open(options)
 		var e *Error
@@ -256,6 +257,9 @@ func TestErrors(t *testing.T) {
 	s := serve(t)
 	m, target := watch(t, s, Options{}, AttachOptions{})
 	if _, err := m.Attach("/nonexistent", AttachOptions{}); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+	if _, err := m.Attach(s.Cgroup+"\x00", AttachOptions{}); !errors.Is(err, syscall.EINVAL) {
 		t.Error(err)
 	}
 	dir, err := os.Open(s.Cgroup)

@@ -11,6 +11,8 @@ import "C"
 import (
 	"net/netip"
 	"strconv"
+	"strings"
+	"syscall"
 	"unsafe"
 )
 
@@ -66,6 +68,7 @@ func headers(first *C.struct_appmon_header, count C.uint32_t) []Header {
 // memory is what C is lent for one call.
 type memory struct {
 	blocks []unsafe.Pointer
+	err    error // C would not see all of a string
 }
 
 func (m *memory) alloc(size uintptr) unsafe.Pointer {
@@ -75,6 +78,9 @@ func (m *memory) alloc(size uintptr) unsafe.Pointer {
 }
 
 func (m *memory) string(s string) *C.char {
+	if strings.IndexByte(s, 0) >= 0 {
+		m.err = &Error{syscall.EINVAL, "a NUL byte is inside " + strconv.Quote(s)}
+	}
 	p := C.CString(s)
 	m.blocks = append(m.blocks, unsafe.Pointer(p))
 	return p

@@ -243,6 +243,13 @@ def test_an_open_directory(server, client):
             target.detach()
 
 
+def test_null_bytes(server):
+    with pytest.raises(ValueError, match="null byte"):
+        appmon.Monitor(appmon.Options(headers=["x\0y"]))
+    with appmon.Monitor() as monitor, pytest.raises(ValueError, match="null byte"):
+        monitor.attach(server.cgroup.path + "\0")
+
+
 # ---- what goes wrong in Python -------------------------------------------------------------
 
 

@@ -237,9 +237,9 @@ class Monitor:
         open descriptor of it. name and user come back in each event."""
         opts = _abi.appmon_attach_opts(size=ctypes.sizeof(_abi.appmon_attach_opts),
                                        capture_bytes=capture_bytes,
-                                       name=name.encode() if name is not None else None)
+                                       name=_bytes(name) if name is not None else None)
         target = ctypes.c_uint32()
-        where: Any = cgroup if isinstance(cgroup, int) else os.fsencode(cgroup)
+        where: Any = cgroup if isinstance(cgroup, int) else _bytes(cgroup)
         function = "appmon_attach_cgroup_fd" if isinstance(cgroup, int) else "appmon_attach_cgroup"
         with self._lock:
             self._call(function, where, ctypes.byref(opts), ctypes.byref(target))
@@ -358,6 +358,13 @@ def _text(words: bytes) -> str:
     return words.decode("utf-8", "backslashreplace")
 
 
+def _bytes(words: str | os.PathLike[str]) -> bytes:
+    encoded = os.fsencode(words)
+    if b"\0" in encoded:  # C would not see what is behind it
+        raise ValueError(f"a null byte is inside {words!r}")
+    return encoded
+
+
 def _c_options(options: Options) -> Any:
     """Lists of names become an array and its length, HEADERs its header_COUNT; the rest is numbers."""
     opts = _abi.appmon_opts(size=ctypes.sizeof(_abi.appmon_opts))
@@ -366,6 +373,6 @@ def _c_options(options: Options) -> Any:
         if isinstance(value, int):
             setattr(opts, name, value)
         else:
-            setattr(opts, name, (ctypes.c_char_p * len(value))(*(n.encode() for n in value)))
+            setattr(opts, name, (ctypes.c_char_p * len(value))(*map(_bytes, value)))
             setattr(opts, name[:-1] + "_count", len(value))
     return opts

@@ -1,0 +1,479 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Made by bindings/generate from the public headers: do not edit.
+
+use std::os::raw::{c_char, c_int, c_void};
+
+/// The version of the headers: (major << 16) | (minor << 8) | patch.
+pub const APPMON_VERSION_NUM: u32 = 0x100;
+
+pub const APPMON_PROTO_UNKNOWN: u32 = 0;
+/// HTTP/1.0 and HTTP/1.1, RFC 9112
+pub const APPMON_PROTO_HTTP1: u32 = 1;
+
+pub const APPMON_ROLE_UNKNOWN: u32 = 0;
+/// the request arrived on it
+pub const APPMON_ROLE_SERVER: u32 = 1;
+/// the request was sent from it
+pub const APPMON_ROLE_CLIENT: u32 = 2;
+
+/// no request line was seen
+pub const APPMON_METHOD_UNKNOWN: u32 = 0;
+/// a token not listed here: see method_name
+pub const APPMON_METHOD_OTHER: u32 = 1;
+pub const APPMON_METHOD_GET: u32 = 2;
+pub const APPMON_METHOD_HEAD: u32 = 3;
+pub const APPMON_METHOD_POST: u32 = 4;
+pub const APPMON_METHOD_PUT: u32 = 5;
+pub const APPMON_METHOD_DELETE: u32 = 6;
+pub const APPMON_METHOD_CONNECT: u32 = 7;
+pub const APPMON_METHOD_OPTIONS: u32 = 8;
+pub const APPMON_METHOD_TRACE: u32 = 9;
+pub const APPMON_METHOD_PATCH: u32 = 10;
+
+/// the last byte of the response was seen
+pub const APPMON_END_COMPLETE: u32 = 0;
+/// the connection closed (FIN) before that
+pub const APPMON_END_CLOSED: u32 = 1;
+/// an RST arrived before that
+pub const APPMON_END_RESET_BY_PEER: u32 = 2;
+/// an RST was sent before that
+pub const APPMON_END_RESET_BY_US: u32 = 3;
+/// nothing for exchange_timeout_ms
+pub const APPMON_END_TIMEOUT: u32 = 4;
+/// bytes were missed: the rest cannot be told
+pub const APPMON_END_GAP: u32 = 5;
+/// became a tunnel (101, or 2xx to CONNECT)
+pub const APPMON_END_UPGRADED: u32 = 6;
+
+/// the host did not read fast enough
+pub const APPMON_DROP_RING_FULL: u32 = 0;
+/// memory_limit reached
+pub const APPMON_DROP_MEMORY: u32 = 1;
+/// a message could not be assembled: bytes missed
+pub const APPMON_DROP_GAP: u32 = 2;
+/// the request line alone exceeds the capture limit
+pub const APPMON_DROP_TRUNCATED: u32 = 3;
+/// began like HTTP but is malformed
+pub const APPMON_DROP_PARSE: u32 = 4;
+/// its target was detached meanwhile
+pub const APPMON_DROP_DETACHED: u32 = 5;
+/// a response whose request was not seen and cannot be reported
+pub const APPMON_DROP_ORPHAN: u32 = 6;
+/// length of the array; the rest is 0
+pub const APPMON_DROP_MAX: u32 = 16;
+
+pub const APPMON_LOG_ERROR: u32 = 1;
+pub const APPMON_LOG_WARN: u32 = 2;
+pub const APPMON_LOG_INFO: u32 = 3;
+pub const APPMON_LOG_DEBUG: u32 = 4;
+
+/// no final response was seen
+pub const APPMON_EVF_NO_RESPONSE: u64 = 0x1;
+/// an RST arrived
+pub const APPMON_EVF_RESET_BY_PEER: u64 = 0x2;
+/// an RST was sent
+pub const APPMON_EVF_RESET_BY_US: u64 = 0x4;
+/// a head was longer than the capture limit: headers after it are missing
+pub const APPMON_EVF_TRUNCATED: u64 = 0x8;
+/// the capture began inside the exchange
+pub const APPMON_EVF_MID_MESSAGE: u64 = 0x10;
+/// bytes of this exchange were missed
+pub const APPMON_EVF_GAP: u64 = 0x20;
+/// the connection is a tunnel from here on
+pub const APPMON_EVF_UPGRADED: u64 = 0x40;
+/// both sides let the connection persist
+pub const APPMON_EVF_KEEP_ALIVE: u64 = 0x80;
+/// sent before an earlier response was complete
+pub const APPMON_EVF_PIPELINED: u64 = 0x100;
+pub const APPMON_EVF_CHUNKED_REQUEST: u64 = 0x200;
+pub const APPMON_EVF_CHUNKED_RESPONSE: u64 = 0x400;
+/// the response began before the request ended
+pub const APPMON_EVF_EARLY_RESPONSE: u64 = 0x800;
+/// a 1xx response came before the final one
+pub const APPMON_EVF_CONTINUED: u64 = 0x1000;
+/// conflicting framing (Content-Length with Transfer-Encoding, two lengths, or a field that
+/// readers may miss)
+pub const APPMON_EVF_AMBIGUOUS: u64 = 0x2000;
+/// the end of a body was inferred, not counted: chunked beyond the captured bytes
+pub const APPMON_EVF_INFERRED_END: u64 = 0x4000;
+/// answered, but the request could not be parsed
+pub const APPMON_EVF_MALFORMED: u64 = 0x8000;
+
+/// never keep the query part of a target
+pub const APPMON_OPEN_DROP_QUERY: u32 = 0x1;
+
+/// cgroup_skb with socket storage: the core
+pub const APPMON_CAP_CAPTURE: u64 = 0x1;
+/// iter/bpf_sk_storage_map: the end of a long body is reported at once even if its signal was
+/// rate-limited
+pub const APPMON_CAP_SWEEP: u64 = 0x2;
+/// pid, tid and comm are filled in
+pub const APPMON_CAP_IDENTITY: u64 = 0x4;
+
+/// A handle of the library's.
+#[repr(C)]
+pub struct appmon {
+    _opaque: [u8; 0],
+}
+
+/// Receives one event.
+/// Lifetime   ev and all it points to are valid until the callback returns.
+/// Return     0: go on. > 0: stop; appmon_poll() returns the number of events
+/// delivered so far. \< 0: stop; appmon_poll() returns this value. The
+/// event counts as delivered in every case.
+/// Reserved   Return only 0, 1 or a negative errno value: others may get a meaning.
+/// Inside     Allowed: attach, detach (also of the event's own target), stats,
+/// capabilities, wakeup, last_error and all helpers. appmon_poll(),
+/// appmon_next() and appmon_close() return -EBUSY. Do not longjmp or
+/// unwind through the library.
+pub type appmon_event_fn =
+    Option<unsafe extern "C" fn(ctx: *mut c_void, ev: *const appmon_event) -> c_int>;
+
+/// Receives one line of log: UTF-8 without newline, borrowed, on the calling thread.
+pub type appmon_log_fn =
+    Option<unsafe extern "C" fn(ctx: *mut c_void, level: c_int, line: *const c_char)>;
+
+/// Bytes from the network: any value may occur, escape before printing. data is
+/// never NULL and data\[len\] is '\0'; len does not count it. An absent value has
+/// len 0. Valid as long as the struct that holds it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_str {
+    pub data: *const c_char,
+    pub len: u32,
+    /// 1: the capture limit cut it off
+    pub truncated: u32,
+}
+
+/// One address and port. A v4-mapped IPv6 socket is reported as IPv4.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_endpoint {
+    /// 4, 6, or 0 when unknown
+    pub family: u16,
+    /// host byte order
+    pub port: u16,
+    pub reserved: u32,
+    /// network byte order; IPv4 uses the first 4 bytes
+    pub addr: [u8; 16],
+}
+
+/// A header field that was asked for. Repeated fields appear repeatedly.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_header {
+    /// lower case
+    pub name: appmon_str,
+    /// without surrounding white space
+    pub value: appmon_str,
+    /// 0: of the request, 1: of the response
+    pub response: u32,
+    pub reserved: u32,
+}
+
+/// One exchange: a request and its response, or what was seen of them.
+///
+/// Borrowed: valid until the callback returns, or in pull mode until the next
+/// appmon_next(), appmon_poll(), appmon_detach() or appmon_close(). Names in
+/// parentheses are OpenTelemetry's.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_event {
+    /// bytes of this struct that the library filled
+    pub size: u32,
+    /// APPMON_PROTO_* (network.protocol.name)
+    pub protocol: u32,
+    /// APPMON_EVF_*
+    pub flags: u64,
+    /// APPMON_ROLE_*
+    pub role: u32,
+    /// APPMON_END_*
+    pub end: u32,
+    /// as returned by appmon_attach_cgroup()
+    pub target_id: u32,
+    pub reserved0: u32,
+    /// leaf cgroup of the socket: inode of its cgroup v2 directory
+    pub cgroup_id: u64,
+    /// socket cookie: unique per boot (SO_COOKIE, Linux 4.12)
+    pub connection_id: u64,
+    /// 1 for the first exchange seen on the connection
+    pub ordinal: u64,
+    // CLOCK_MONOTONIC, nanoseconds, taken where bytes reach or leave the TCP
+    // stack; 0: not seen. appmon_realtime_ns() converts to wall time.
+    /// first byte of the request
+    pub request_start_ns: u64,
+    /// last byte of the request
+    pub request_end_ns: u64,
+    /// first byte of the final response
+    pub response_start_ns: u64,
+    /// last byte of the final response
+    pub response_end_ns: u64,
+    // Derived; 0 where one end is missing.
+    /// request_start to response_end (http.server.request.duration)
+    pub duration_ns: u64,
+    /// request_start to request_end
+    pub request_ns: u64,
+    /// request_end to response_start; 0 for an early response
+    pub wait_ns: u64,
+    /// response_start to response_end
+    pub response_ns: u64,
+    // Bytes of the TCP stream: no headers of TCP or IP, each byte once.
+    pub request_head_bytes: u64,
+    /// as transferred: with chunk framing (http.request.body.size)
+    pub request_body_bytes: u64,
+    /// of the final response
+    pub response_head_bytes: u64,
+    /// as transferred (http.response.body.size)
+    pub response_body_bytes: u64,
+    /// declared; -1: none
+    pub request_content_length: i64,
+    /// declared; -1: none
+    pub response_content_length: i64,
+    /// APPMON_METHOD_*
+    pub method: u32,
+    /// 10: HTTP/1.0, 11: HTTP/1.1, 0: unknown
+    pub request_http_version: u32,
+    pub response_http_version: u32,
+    /// http.response.status_code; 0: none
+    pub status: u32,
+    /// status / 100 (RFC 9110 section 15); 0: none
+    pub status_class: u32,
+    /// TCP's smoothed round-trip time at the end, microseconds; 0: unknown
+    pub srtt_us: u32,
+    /// segments this host sent again during the exchange
+    pub retransmits: u32,
+    /// segments that arrived again during the exchange
+    pub peer_retransmits: u32,
+    // Reserved for the owner of the socket: 0 and "" until APPMON_CAP_IDENTITY.
+    pub pid: u32,
+    pub tid: u32,
+    pub comm: appmon_str,
+    pub local: appmon_endpoint,
+    pub remote: appmon_endpoint,
+    /// the name given at attach
+    pub target_name: appmon_str,
+    /// the pointer given at attach
+    pub target_user: *mut c_void,
+    /// header_count of them; NULL if 0
+    pub headers: *const appmon_header,
+    /// as sent
+    pub method_name: appmon_str,
+    /// as sent (RFC 9112 section 3.2); query per options
+    pub request_target: appmon_str,
+    /// path of it (url.path); "" for CONNECT
+    pub path: appmon_str,
+    /// after '?' (url.query)
+    pub query: appmon_str,
+    /// of an absolute or CONNECT target, else Host (server.address and server.port)
+    pub authority: appmon_str,
+    /// reason phrase of the status line
+    pub reason: appmon_str,
+    pub header_count: u32,
+    pub reserved1: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_opts {
+    pub size: u32,
+    /// APPMON_OPEN_*
+    pub flags: u32,
+    /// bytes of connection state in this process; default 64 MiB, at least 64 KiB
+    pub memory_limit: u64,
+    /// kernel ring: power of two, 4 KiB to 1 GiB; default 8 MiB
+    pub ring_bytes: u32,
+    /// most bytes of one message head, 128 to 65536; default 4096
+    pub capture_bytes: u32,
+    /// silence that ends an exchange; default 300,000; UINT32_MAX: never
+    pub exchange_timeout_ms: u32,
+    /// silence after which a connection without an exchange is forgotten (it is found again);
+    /// default 3,600,000
+    pub idle_timeout_ms: u32,
+    /// most verbose APPMON_LOG_* wanted; default WARN
+    pub log_level: u32,
+    pub header_count: u32,
+    /// header_count names to keep beside the default ones: content-type, user-agent,
+    /// x-request-id, traceparent, tracestate, x-forwarded-for. Nothing else is ever kept:
+    /// authorization, cookie and set-cookie only when named here. At most 64.
+    pub headers: *const *const c_char,
+    /// NULL: pull mode, see appmon_next()
+    pub event_fn: appmon_event_fn,
+    pub event_ctx: *mut c_void,
+    /// NULL: silent
+    pub log_fn: appmon_log_fn,
+    pub log_ctx: *mut c_void,
+    /// NULL, or a buffer that gets the last error's text if open fails
+    pub error_text: *mut c_char,
+    pub error_text_size: u32,
+    pub reserved: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_attach_opts {
+    pub size: u32,
+    /// as in appmon_opts, for this target; 0: the handle's
+    pub capture_bytes: u32,
+    /// copied; comes back as target_name; default: the path's last part
+    pub name: *const c_char,
+    /// comes back as target_user
+    pub user: *mut c_void,
+}
+
+/// Counters since appmon_open() (or since the attach), for the handle or one
+/// target. For each of them, after the events in flight are delivered:
+/// exchanges_seen == delivered + dropped\[0\] + ... + outstanding
+/// where "seen" counts requests (and responses without one) that reached the hook.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_stats {
+    pub size: u32,
+    pub reserved: u32,
+    /// bit n: the n-th 64-bit member below is supported here, dropped\[\] being one
+    pub valid: u64,
+    pub exchanges_seen: u64,
+    pub delivered: u64,
+    /// gauge: requests waiting for the end of their response
+    pub outstanding: u64,
+    /// by APPMON_DROP_*
+    pub dropped: [u64; 16],
+    /// HTTP connections
+    pub connections_seen: u64,
+    /// gauge
+    pub connections_open: u64,
+    /// found not to speak HTTP and ignored since
+    pub connections_skipped: u64,
+    /// request heads parsed
+    pub requests: u64,
+    /// final response heads parsed
+    pub responses: u64,
+    /// both directions, of connections that were upgraded
+    pub tunnel_bytes: u64,
+    /// read from the ring
+    pub records: u64,
+    /// that did not fit into the ring
+    pub records_lost: u64,
+    /// not understood; 0 unless library and programs disagree
+    pub records_bad: u64,
+    /// gauge: connection state held; handle only
+    pub memory_bytes: u64,
+    /// handle only
+    pub memory_limit: u64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_capabilities {
+    pub size: u32,
+    pub reserved: u32,
+    /// APPMON_CAP_*
+    pub supported: u64,
+}
+
+/// Name, size, and whether it begins with `size`, so that a newer library's may be larger.
+pub const STRUCTS: [(&str, usize, bool); 8] = [
+    ("appmon_str", std::mem::size_of::<appmon_str>(), false),
+    ("appmon_endpoint", std::mem::size_of::<appmon_endpoint>(), false),
+    ("appmon_header", std::mem::size_of::<appmon_header>(), false),
+    ("appmon_event", std::mem::size_of::<appmon_event>(), true),
+    ("appmon_opts", std::mem::size_of::<appmon_opts>(), true),
+    ("appmon_attach_opts", std::mem::size_of::<appmon_attach_opts>(), true),
+    ("appmon_stats", std::mem::size_of::<appmon_stats>(), true),
+    ("appmon_capabilities", std::mem::size_of::<appmon_capabilities>(), true),
+];
+
+extern "C" {
+    /// Loads and verifies the BPF programs; nothing is attached yet. opts may be NULL.
+    /// Needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON (root has them).
+    /// -EPERM       a capability is missing
+    /// -EOPNOTSUPP  a kernel feature is missing (BTF, Linux 5.15), or cgroup v2 is
+    /// -EINVAL      a value in opts is out of range; -E2BIG: unknown members are set
+    /// -ENOMEM      out of memory
+    /// The handle is close-on-exec throughout.
+    pub fn appmon_open(ret: *mut *mut appmon, opts: *const appmon_opts) -> c_int;
+    /// Detaches everything and frees the handle; pending exchanges get no event.
+    /// NULL is accepted. -EBUSY from inside a callback: nothing is closed then.
+    /// If the process dies instead, the kernel detaches by itself.
+    pub fn appmon_close(mon: *mut appmon) -> c_int;
+    /// Watches the sockets that belong to a cgroup v2 directory or to any below it: a
+    /// socket belongs to the cgroup its creator was in. Where attached cgroups are
+    /// nested, an exchange goes to the innermost. Connections that are already open
+    /// are seen from their next packet. opts may be NULL. *ret_target (may be NULL) gets an id
+    /// that is never reused by this handle.
+    /// -ENOENT  no such path; -ENOTDIR, -EINVAL: not a cgroup v2 directory
+    /// -EEXIST  already attached by this handle
+    /// -EPERM   the cgroup does not allow it (a program attached without
+    /// BPF_F_ALLOW_MULTI at or above it), or a capability is missing
+    /// -ENOSPC  1024 targets are attached
+    pub fn appmon_attach_cgroup(mon: *mut appmon, path: *const c_char, opts: *const appmon_attach_opts, ret_target: *mut u32) -> c_int;
+    /// The same for an open directory. cgroup_fd is borrowed for the call only.
+    pub fn appmon_attach_cgroup_fd(mon: *mut appmon, cgroup_fd: c_int, opts: *const appmon_attach_opts, ret_target: *mut u32) -> c_int;
+    /// Stops watching. After it returns no event names this target and its user
+    /// pointer may be freed; exchanges in flight count as APPMON_DROP_DETACHED.
+    /// -ENOENT: no such target. Works for a cgroup that has been removed meanwhile.
+    pub fn appmon_detach(mon: *mut appmon, target: u32) -> c_int;
+    /// One level-triggered descriptor for the host's event loop: readable (EPOLLIN)
+    /// when appmon_poll(mon, 0, n) or appmon_next() has work, timers included. Owned by the
+    /// handle: do not read, close or modify it.
+    pub fn appmon_fd(mon: *mut appmon) -> c_int;
+    /// Waits up to timeout_ms (0: not at all, -1: for ever) for work, then delivers
+    /// at most max_events events (0: 4096) to event_fn, so that a busy ring cannot
+    /// starve the caller. Returns the number delivered (0: timeout or wakeup), the
+    /// callback's negative value, or -EINTR.
+    /// In pull mode it only waits: 1: call appmon_next(), 0: timeout or wakeup.
+    pub fn appmon_poll(mon: *mut appmon, timeout_ms: c_int, max_events: u32) -> c_int;
+    /// Pull mode, for languages where callbacks are dear: 1: *ret is the next event,
+    /// 0: none now (wait on appmon_fd() or appmon_poll()). Never blocks.
+    /// -EINVAL if the handle has an event_fn.
+    pub fn appmon_next(mon: *mut appmon, ret: *mut *const appmon_event) -> c_int;
+    /// Makes a blocked appmon_poll(), or the next one, return 0 early. Safe from any
+    /// thread and from signal handlers while the handle is open. Wakeups do not add up.
+    pub fn appmon_wakeup(mon: *mut appmon) -> c_int;
+    /// Writes what the pipeline is fed from now on (captured bytes of all headers among it) to
+    /// fd, until appmon_record(mon, -1) or appmon_close(). Replaying it gives the same events,
+    /// if the
+    /// recording began before the first attach. fd is the host's and stays open until then;
+    /// writes
+    /// block. A write that fails ends the recording and is logged.
+    /// -ENOMEM; -EIO: the first write failed
+    pub fn appmon_record(mon: *mut appmon, fd: c_int) -> c_int;
+    /// A handle that is fed from a recording in place of the kernel: needs no privileges and
+    /// attaches nothing; targets come from the recording, target_user is NULL, counters that
+    /// the kernel keeps are 0. fd is borrowed until appmon_close(). At the end of the file
+    /// appmon_poll() and appmon_next() return -ENODATA once everything is delivered.
+    /// -EPROTO  not a recording, or one of another version; else as appmon_open()
+    pub fn appmon_open_replay(ret: *mut *mut appmon, fd: c_int, opts: *const appmon_opts) -> c_int;
+    /// Counters of one target, or of the handle (target 0). -ENOENT: no such target.
+    pub fn appmon_get_stats(mon: *mut appmon, target: u32, stats: *mut appmon_stats) -> c_int;
+    /// What the running kernel supports, as found when the handle was opened.
+    pub fn appmon_get_capabilities(mon: *mut appmon, caps: *mut appmon_capabilities) -> c_int;
+    /// The last failure on this handle as one sentence that says what to do; "" if
+    /// there was none. Never NULL, valid until the next call that fails.
+    pub fn appmon_last_error(mon: *mut appmon) -> *const c_char;
+    /// Text of a negative errno value that this library returned; static, never NULL.
+    pub fn appmon_strerror(err: c_int) -> *const c_char;
+    /// Writes "192.0.2.1:80", "\[2001:db8::1\]:80" or "?", always NUL-terminated if
+    /// size > 0, and returns the length it has without truncation. 56 bytes suffice.
+    pub fn appmon_format_endpoint(ep: *const appmon_endpoint, buf: *mut c_char, size: usize) -> c_int;
+    /// Nanoseconds since 1970 for a CLOCK_MONOTONIC time of one of mon's events (its clocks'
+    /// distance is kept, and recorded), or with NULL by the clocks' present distance; 0 for 0.
+    pub fn appmon_realtime_ns(mon: *mut appmon, monotonic_ns: u64) -> u64;
+    /// The first value of a header that ev holds; NULL if there is none. name in lower
+    /// case; response: 0 or 1 as in appmon_header.
+    pub fn appmon_event_header(ev: *const appmon_event, name: *const c_char, response: c_int) -> *const appmon_str;
+    /// "GET" for APPMON_METHOD_GET ...; "" for values without a name.
+    pub fn appmon_method_name(method: u32) -> *const c_char;
+    /// "complete", "closed", "reset by peer" ... for APPMON_END_*; "unknown" otherwise.
+    pub fn appmon_end_name(end: u32) -> *const c_char;
+    /// "ring_full", "memory" ... for APPMON_DROP_*; "unknown" otherwise.
+    pub fn appmon_drop_name(reason: u32) -> *const c_char;
+    /// The version that runs, (major \<\< 16) | (minor \<\< 8) | patch: compare with
+    /// APPMON_VERSION_NUM, which the host was compiled with.
+    pub fn appmon_version() -> u32;
+    pub fn appmon_version_string() -> *const c_char;
+    /// sizeof of a public struct, by name ("appmon_event"), as the running library knows it; 0:
+    /// no
+    /// such struct. For bindings that carry a copy of the layouts: a struct that begins with
+    /// "size" may be larger here than there, each other one has to be equal.
+    pub fn appmon_struct_size(name: *const c_char) -> u32;
+}
