@@ -36,8 +36,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// ctx: a `Log` that outlives the handle.
 pub(crate) unsafe extern "C" fn log_line(ctx: *mut c_void, level: c_int, line: *const c_char) {
-    let log = unsafe { &*ctx.cast::<Log>() };
-    let line = unsafe { CStr::from_ptr(line) }.to_string_lossy();
+    let log = &*ctx.cast::<Log>();
+    let line = CStr::from_ptr(line).to_string_lossy();
     let call = || (locked(&log.function))(LogLevel(level as u32), &line);
     if let Err(panic) = catch_unwind(AssertUnwindSafe(call)) {
         locked(&log.panic).get_or_insert(panic);
