@@ -290,6 +290,133 @@ const (
 // Has tells whether all of the given bits are set.
 func (f Capabilities) Has(bits Capabilities) bool { return f&bits == bits }
 
+// SnapshotKind: What a snapshot has several of: series, where every event is in exactly one,
+// and edges, where every exchange is in exactly one, as its client saw it if both ends were
+// seen. (An event without a role has no edge.).
+type SnapshotKind uint32
+
+// Values of SnapshotKind.
+const (
+	SnapshotKindSeries SnapshotKind = 0
+	SnapshotKindEdges  SnapshotKind = 1
+)
+
+// String names the value; values of newer libraries show as numbers.
+func (v SnapshotKind) String() string {
+	switch v {
+	case SnapshotKindSeries:
+		return "series"
+	case SnapshotKindEdges:
+		return "edges"
+	}
+	return strconv.FormatUint(uint64(v), 10)
+}
+
+// Dimensions: appmon_metrics_opts.dimensions: what tells series apart beside application, role,
+// protocol and status class. 0 means APPMON_DIM_DEFAULT.
+type Dimensions uint32
+
+// Values of Dimensions.
+const (
+	// the leaf cgroup
+	DimensionInstance Dimensions = 0x1
+	// the process, where events name it
+	DimensionPID Dimensions = 0x2
+	// the other application where it is monitored too; of a server that is not, address and port
+	DimensionPeer Dimensions = 0x4
+	// the address of clients that are not monitored; without it they are all one, in edges too
+	DimensionClient Dimensions = 0x8
+	DimensionMethod Dimensions = 0x10
+	DimensionRoute  Dimensions = 0x20
+	// the status code
+	DimensionStatus Dimensions = 0x40
+	// none of the above
+	DimensionNone Dimensions = 0x80000000
+)
+
+// Has tells whether all of the given bits are set.
+func (f Dimensions) Has(bits Dimensions) bool { return f&bits == bits }
+
+// MetricsFlags: appmon_metrics_opts.flags.
+type MetricsFlags uint32
+
+// Values of MetricsFlags.
+const (
+	// the path is the route as it is
+	MetricsFlagRawRoutes MetricsFlags = 0x1
+	// routes by the look of a segment only
+	MetricsFlagNoLearning MetricsFlags = 0x2
+	// never look for the application behind a peer
+	MetricsFlagNoJoin MetricsFlags = 0x4
+)
+
+// Has tells whether all of the given bits are set.
+func (f MetricsFlags) Has(bits MetricsFlags) bool { return f&bits == bits }
+
+// ErrorFlags: appmon_metrics_opts.server_errors, client_errors: what counts as an error. 0: the
+// default.
+type ErrorFlags uint32
+
+// Values of ErrorFlags.
+const (
+	ErrorFlagNoResponse ErrorFlags = 0x1
+	ErrorFlag1xx        ErrorFlags = 0x2
+	ErrorFlag2xx        ErrorFlags = 0x4
+	ErrorFlag3xx        ErrorFlags = 0x8
+	ErrorFlag4xx        ErrorFlags = 0x10
+	ErrorFlag5xx        ErrorFlags = 0x20
+	// nothing is an error
+	ErrorFlagNever ErrorFlags = 0x80000000
+)
+
+// Has tells whether all of the given bits are set.
+func (f ErrorFlags) Has(bits ErrorFlags) bool { return f&bits == bits }
+
+// SeriesFlags: appmon_series.flags.
+type SeriesFlags uint32
+
+// Values of SeriesFlags.
+const (
+	// holds what found no room of its own. A series: app and role are set if all of it has them,
+	// nothing else is; an edge: nothing is
+	SeriesFlagOther SeriesFlags = 0x1
+)
+
+// Has tells whether all of the given bits are set.
+func (f SeriesFlags) Has(bits SeriesFlags) bool { return f&bits == bits }
+
+// ResourceFlags: appmon_resources.valid, from_v1. A figure that is not valid is 0.
+type ResourceFlags uint64
+
+// Values of ResourceFlags.
+const (
+	// cpu_ns, cpu_user_ns, cpu_system_ns
+	ResourceFlagCPU ResourceFlags = 0x1
+	// periods, throttled_periods, throttled_ns
+	ResourceFlagThrottling ResourceFlags = 0x2
+	// memory_bytes, memory_limit
+	ResourceFlagMemory ResourceFlags = 0x4
+	// pids, pids_limit
+	ResourceFlagPids ResourceFlags = 0x8
+	// read_bytes, write_bytes, reads, writes
+	ResourceFlagIO ResourceFlags = 0x10
+)
+
+// Has tells whether all of the given bits are set.
+func (f ResourceFlags) Has(bits ResourceFlags) bool { return f&bits == bits }
+
+// TakeFlags: Events that wait for their other end are counted as they are: at the end, or for a
+// test.
+type TakeFlags uint32
+
+// Values of TakeFlags.
+const (
+	TakeFlagWaiting TakeFlags = 0x1
+)
+
+// Has tells whether all of the given bits are set.
+func (f TakeFlags) Has(bits TakeFlags) bool { return f&bits == bits }
+
 // Event is one exchange: a request and its response, or what was seen of them. All of it is
 // copied. Names in parentheses are OpenTelemetry's; text is bytes from the network: escape it
 // before a terminal sees it.
@@ -569,4 +696,12 @@ var structs = []structInfo{
 	{"appmon_attach_opts", C.sizeof_struct_appmon_attach_opts, true},
 	{"appmon_stats", C.sizeof_struct_appmon_stats, true},
 	{"appmon_capabilities", C.sizeof_struct_appmon_capabilities, true},
+	{"appmon_metrics_opts", C.sizeof_struct_appmon_metrics_opts, true},
+	{"appmon_metrics_stats", C.sizeof_struct_appmon_metrics_stats, true},
+	{"appmon_series", C.sizeof_struct_appmon_series, true},
+	{"appmon_edge", C.sizeof_struct_appmon_edge, true},
+	{"appmon_figures", C.sizeof_struct_appmon_figures, true},
+	{"appmon_exemplar", C.sizeof_struct_appmon_exemplar, true},
+	{"appmon_snapshot_opts", C.sizeof_struct_appmon_snapshot_opts, true},
+	{"appmon_resources", C.sizeof_struct_appmon_resources, true},
 }

@@ -254,6 +254,254 @@ class appmon_capabilities(ctypes.Structure):
         ("supported", ctypes.c_uint64),
     ]
 
+appmon_route_fn = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(appmon_event), ctypes.c_char_p, ctypes.c_size_t)
+
+appmon_error_fn = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(appmon_event))
+
+
+class appmon_metrics_opts(ctypes.Structure):
+    size: int
+    flags: int
+    dimensions: int
+    max_series: int
+    max_edges: int
+    max_segments: int
+    max_children: int
+    max_connections: int
+    join_ms: int
+    idle_ms: int
+    memory_limit: int
+    server_errors: int
+    client_errors: int
+    route_fn: Any
+    route_ctx: Any
+    error_fn: Any
+    error_ctx: Any
+    _fields_ = [
+        ("size", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("dimensions", ctypes.c_uint32),
+        ("max_series", ctypes.c_uint32),
+        ("max_edges", ctypes.c_uint32),
+        ("max_segments", ctypes.c_uint32),
+        ("max_children", ctypes.c_uint32),
+        ("max_connections", ctypes.c_uint32),
+        ("join_ms", ctypes.c_uint32),
+        ("idle_ms", ctypes.c_uint32),
+        ("memory_limit", ctypes.c_uint64),
+        ("server_errors", ctypes.c_uint32),
+        ("client_errors", ctypes.c_uint32),
+        ("route_fn", appmon_route_fn),
+        ("route_ctx", ctypes.c_void_p),
+        ("error_fn", appmon_error_fn),
+        ("error_ctx", ctypes.c_void_p),
+    ]
+
+
+class appmon_metrics_stats(ctypes.Structure):
+    size: int
+    reserved: int
+    events: int
+    waiting: int
+    series: int
+    edges: int
+    other_events: int
+    other_exchanges: int
+    expired_series: int
+    expired_edges: int
+    expired_events: int
+    joined_connections: int
+    evicted_connections: int
+    unwaited: int
+    refused_segments: int
+    memory_bytes: int
+    memory_limit: int
+    _fields_ = [
+        ("size", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+        ("events", ctypes.c_uint64),
+        ("waiting", ctypes.c_uint64),
+        ("series", ctypes.c_uint64),
+        ("edges", ctypes.c_uint64),
+        ("other_events", ctypes.c_uint64),
+        ("other_exchanges", ctypes.c_uint64),
+        ("expired_series", ctypes.c_uint64),
+        ("expired_edges", ctypes.c_uint64),
+        ("expired_events", ctypes.c_uint64),
+        ("joined_connections", ctypes.c_uint64),
+        ("evicted_connections", ctypes.c_uint64),
+        ("unwaited", ctypes.c_uint64),
+        ("refused_segments", ctypes.c_uint64),
+        ("memory_bytes", ctypes.c_uint64),
+        ("memory_limit", ctypes.c_uint64),
+    ]
+
+
+class appmon_series(ctypes.Structure):
+    size: int
+    flags: int
+    id: int
+    cgroup_id: int
+    pid: int
+    role: int
+    protocol: int
+    method: int
+    status: int
+    status_class: int
+    app: appmon_str
+    peer_app: appmon_str
+    method_name: appmon_str
+    route: appmon_str
+    peer: appmon_endpoint
+    _fields_ = [
+        ("size", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("id", ctypes.c_uint64),
+        ("cgroup_id", ctypes.c_uint64),
+        ("pid", ctypes.c_uint32),
+        ("role", ctypes.c_uint32),
+        ("protocol", ctypes.c_uint32),
+        ("method", ctypes.c_uint32),
+        ("status", ctypes.c_uint32),
+        ("status_class", ctypes.c_uint32),
+        ("app", appmon_str),
+        ("peer_app", appmon_str),
+        ("method_name", appmon_str),
+        ("route", appmon_str),
+        ("peer", appmon_endpoint),
+    ]
+
+
+class appmon_edge(ctypes.Structure):
+    size: int
+    flags: int
+    id: int
+    protocol: int
+    reserved: int
+    client_app: appmon_str
+    server_app: appmon_str
+    client: appmon_endpoint
+    server: appmon_endpoint
+    _fields_ = [
+        ("size", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("id", ctypes.c_uint64),
+        ("protocol", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+        ("client_app", appmon_str),
+        ("server_app", appmon_str),
+        ("client", appmon_endpoint),
+        ("server", appmon_endpoint),
+    ]
+
+
+class appmon_figures(ctypes.Structure):
+    size: int
+    reserved: int
+    requests: int
+    errors: int
+    request_bytes: int
+    response_bytes: int
+    duration_count: int
+    duration_sum: int
+    duration_max: int
+    request_sum: int
+    wait_count: int
+    wait_sum: int
+    response_sum: int
+    retransmits: int
+    first_ns: int
+    last_ns: int
+    _fields_ = [
+        ("size", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+        ("requests", ctypes.c_uint64),
+        ("errors", ctypes.c_uint64),
+        ("request_bytes", ctypes.c_uint64),
+        ("response_bytes", ctypes.c_uint64),
+        ("duration_count", ctypes.c_uint64),
+        ("duration_sum", ctypes.c_uint64),
+        ("duration_max", ctypes.c_uint64),
+        ("request_sum", ctypes.c_uint64),
+        ("wait_count", ctypes.c_uint64),
+        ("wait_sum", ctypes.c_uint64),
+        ("response_sum", ctypes.c_uint64),
+        ("retransmits", ctypes.c_uint64),
+        ("first_ns", ctypes.c_uint64),
+        ("last_ns", ctypes.c_uint64),
+    ]
+
+
+class appmon_exemplar(ctypes.Structure):
+    size: int
+    reserved: int
+    duration_ns: int
+    end_ns: int
+    trace_id: Any
+    span_id: Any
+    _fields_ = [
+        ("size", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+        ("duration_ns", ctypes.c_uint64),
+        ("end_ns", ctypes.c_uint64),
+        ("trace_id", ctypes.c_uint8 * 16),
+        ("span_id", ctypes.c_uint8 * 8),
+    ]
+
+
+class appmon_snapshot_opts(ctypes.Structure):
+    size: int
+    flags: int
+    now_ns: int
+    _fields_ = [
+        ("size", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("now_ns", ctypes.c_uint64),
+    ]
+
+
+class appmon_resources(ctypes.Structure):
+    size: int
+    reserved: int
+    valid: int
+    from_v1: int
+    time_ns: int
+    cpu_ns: int
+    cpu_user_ns: int
+    cpu_system_ns: int
+    periods: int
+    throttled_periods: int
+    throttled_ns: int
+    memory_bytes: int
+    memory_limit: int
+    pids: int
+    pids_limit: int
+    read_bytes: int
+    write_bytes: int
+    reads: int
+    writes: int
+    _fields_ = [
+        ("size", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+        ("valid", ctypes.c_uint64),
+        ("from_v1", ctypes.c_uint64),
+        ("time_ns", ctypes.c_uint64),
+        ("cpu_ns", ctypes.c_uint64),
+        ("cpu_user_ns", ctypes.c_uint64),
+        ("cpu_system_ns", ctypes.c_uint64),
+        ("periods", ctypes.c_uint64),
+        ("throttled_periods", ctypes.c_uint64),
+        ("throttled_ns", ctypes.c_uint64),
+        ("memory_bytes", ctypes.c_uint64),
+        ("memory_limit", ctypes.c_uint64),
+        ("pids", ctypes.c_uint64),
+        ("pids_limit", ctypes.c_uint64),
+        ("read_bytes", ctypes.c_uint64),
+        ("write_bytes", ctypes.c_uint64),
+        ("reads", ctypes.c_uint64),
+        ("writes", ctypes.c_uint64),
+    ]
+
 
 # True: begins with size, and a newer library's may be larger.
 STRUCTS: dict[type[ctypes.Structure], bool] = {
@@ -265,6 +513,14 @@ STRUCTS: dict[type[ctypes.Structure], bool] = {
     appmon_attach_opts: True,
     appmon_stats: True,
     appmon_capabilities: True,
+    appmon_metrics_opts: True,
+    appmon_metrics_stats: True,
+    appmon_series: True,
+    appmon_edge: True,
+    appmon_figures: True,
+    appmon_exemplar: True,
+    appmon_snapshot_opts: True,
+    appmon_resources: True,
 }
 
 # name: (result, parameters)
@@ -300,4 +556,41 @@ FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "appmon_version": (ctypes.c_uint32, ()),
     "appmon_version_string": (ctypes.c_char_p, ()),
     "appmon_struct_size": (ctypes.c_uint32, (ctypes.c_char_p,)),
+    "appmon_metrics_open": (ctypes.c_int, (
+        ctypes.POINTER(ctypes.c_void_p), ctypes.POINTER(appmon_metrics_opts))),
+    "appmon_metrics_close": (None, (ctypes.c_void_p,)),
+    "appmon_metrics_add": (ctypes.c_int, (ctypes.c_void_p, ctypes.POINTER(appmon_event))),
+    "appmon_metrics_get_stats": (ctypes.c_int, (
+        ctypes.c_void_p, ctypes.POINTER(appmon_metrics_stats))),
+    "appmon_metrics_snapshot": (ctypes.c_int, (
+        ctypes.c_void_p, ctypes.POINTER(appmon_snapshot_opts), ctypes.POINTER(ctypes.c_void_p))),
+    "appmon_snapshot_free": (None, (ctypes.c_void_p,)),
+    "appmon_snapshot_time": (ctypes.c_uint64, (ctypes.c_void_p,)),
+    "appmon_snapshot_count": (ctypes.c_uint32, (ctypes.c_void_p, ctypes.c_uint32)),
+    "appmon_snapshot_series": (ctypes.c_int, (
+        ctypes.c_void_p, ctypes.c_uint32, ctypes.POINTER(appmon_series))),
+    "appmon_snapshot_edge": (ctypes.c_int, (
+        ctypes.c_void_p, ctypes.c_uint32, ctypes.POINTER(appmon_edge))),
+    "appmon_snapshot_figures": (ctypes.c_int, (
+        ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint32, ctypes.c_void_p, ctypes.POINTER(appmon_figures))),
+    "appmon_snapshot_durations": (ctypes.c_int, (
+        ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_void_p)),
+    "appmon_snapshot_exemplar": (ctypes.c_int, (
+        ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint32, ctypes.POINTER(appmon_exemplar))),
+    "appmon_histogram_new": (ctypes.c_int, (ctypes.POINTER(ctypes.c_void_p),)),
+    "appmon_histogram_free": (None, (ctypes.c_void_p,)),
+    "appmon_histogram_clear": (None, (ctypes.c_void_p,)),
+    "appmon_histogram_add": (ctypes.c_int, (ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64)),
+    "appmon_histogram_merge": (ctypes.c_int, (ctypes.c_void_p, ctypes.c_void_p)),
+    "appmon_histogram_count": (ctypes.c_uint64, (ctypes.c_void_p,)),
+    "appmon_histogram_sum": (ctypes.c_uint64, (ctypes.c_void_p,)),
+    "appmon_histogram_max": (ctypes.c_uint64, (ctypes.c_void_p,)),
+    "appmon_histogram_quantile": (ctypes.c_uint64, (ctypes.c_void_p, ctypes.c_double)),
+    "appmon_histogram_count_at_most": (ctypes.c_uint64, (ctypes.c_void_p, ctypes.c_uint64)),
+    "appmon_histogram_next": (ctypes.c_int, (
+        ctypes.c_void_p, ctypes.POINTER(ctypes.c_uint32), ctypes.POINTER(ctypes.c_uint64), ctypes.POINTER(ctypes.c_uint64), ctypes.POINTER(ctypes.c_uint64))),
+    "appmon_route": (ctypes.c_size_t, (
+        ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t)),
+    "appmon_read_resources": (ctypes.c_int, (ctypes.c_char_p, ctypes.POINTER(appmon_resources))),
+    "appmon_cgroup_path": (ctypes.c_int, (ctypes.c_uint64, ctypes.c_char_p, ctypes.c_size_t)),
 }

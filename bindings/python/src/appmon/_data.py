@@ -151,6 +151,92 @@ class Capabilities(enum.IntFlag):
     IDENTITY = 0x4
 
 
+class SnapshotKind(Number):
+    """What a snapshot has several of: series, where every event is in exactly one, and edges,
+    where every exchange is in exactly one, as its client saw it if both ends were seen. (An
+    event without a role has no edge.)."""
+
+    SERIES = 0
+    EDGES = 1
+
+
+class Dimensions(enum.IntFlag):
+    """appmon_metrics_opts.dimensions: what tells series apart beside application, role,
+    protocol and status class. 0 means APPMON_DIM_DEFAULT."""
+
+    #: the leaf cgroup
+    INSTANCE = 0x1
+    #: the process, where events name it
+    PID = 0x2
+    #: the other application where it is monitored too; of a server that is not, address and
+    #: port
+    PEER = 0x4
+    #: the address of clients that are not monitored; without it they are all one, in edges
+    #: too
+    CLIENT = 0x8
+    METHOD = 0x10
+    ROUTE = 0x20
+    #: the status code
+    STATUS = 0x40
+    #: none of the above
+    NONE = 0x80000000
+
+
+class MetricsFlags(enum.IntFlag):
+    """appmon_metrics_opts.flags."""
+
+    #: the path is the route as it is
+    RAW_ROUTES = 0x1
+    #: routes by the look of a segment only
+    NO_LEARNING = 0x2
+    #: never look for the application behind a peer
+    NO_JOIN = 0x4
+
+
+class ErrorFlags(enum.IntFlag):
+    """appmon_metrics_opts.server_errors, client_errors: what counts as an error. 0: the
+    default."""
+
+    NO_RESPONSE = 0x1
+    _1XX = 0x2
+    _2XX = 0x4
+    _3XX = 0x8
+    _4XX = 0x10
+    _5XX = 0x20
+    #: nothing is an error
+    NEVER = 0x80000000
+
+
+class SeriesFlags(enum.IntFlag):
+    """appmon_series.flags."""
+
+    #: holds what found no room of its own. A series: app and role are set if all of it has
+    #: them, nothing else is; an edge: nothing is
+    OTHER = 0x1
+
+
+class ResourceFlags(enum.IntFlag):
+    """appmon_resources.valid, from_v1. A figure that is not valid is 0."""
+
+    #: cpu_ns, cpu_user_ns, cpu_system_ns
+    CPU = 0x1
+    #: periods, throttled_periods, throttled_ns
+    THROTTLING = 0x2
+    #: memory_bytes, memory_limit
+    MEMORY = 0x4
+    #: pids, pids_limit
+    PIDS = 0x8
+    #: read_bytes, write_bytes, reads, writes
+    IO = 0x10
+
+
+class TakeFlags(enum.IntFlag):
+    """Events that wait for their other end are counted as they are: at the end, or for a
+    test."""
+
+    WAITING = 0x1
+
+
 @dataclasses.dataclass(slots=True)
 class Event(EventBase):
     """One exchange: a request and its response, or what was seen of them.
@@ -407,4 +493,5 @@ class Options:
 
 __all__ = [
     "Protocol", "Role", "Method", "End", "Drop", "LogLevel", "EventFlags", "OpenFlags",
-    "Capabilities", "Event", "Options", "Stats"]
+    "Capabilities", "SnapshotKind", "Dimensions", "MetricsFlags", "ErrorFlags", "SeriesFlags",
+    "ResourceFlags", "TakeFlags", "Event", "Options", "Stats"]

@@ -172,6 +172,109 @@ bits! {
     }
 }
 
+number! {
+    /// What a snapshot has several of: series, where every event is in exactly one, and edges,
+    /// where every exchange is in exactly one, as its client saw it if both ends were seen. (An
+    /// event without a role has no edge.)
+    SnapshotKind: u32 {
+        /// `APPMON_SNAPSHOT_SERIES`
+        SERIES = 0, "series";
+        /// `APPMON_SNAPSHOT_EDGES`
+        EDGES = 1, "edges";
+    }
+}
+
+bits! {
+    /// appmon_metrics_opts.dimensions: what tells series apart beside application, role,
+    /// protocol and status class. 0 means APPMON_DIM_DEFAULT
+    Dimensions: u32 {
+        /// the leaf cgroup
+        INSTANCE = 0x1, "instance";
+        /// the process, where events name it
+        PID = 0x2, "pid";
+        /// the other application where it is monitored too; of a server that is not, address
+        /// and port
+        PEER = 0x4, "peer";
+        /// the address of clients that are not monitored; without it they are all one, in edges
+        /// too
+        CLIENT = 0x8, "client";
+        /// `APPMON_DIM_METHOD`
+        METHOD = 0x10, "method";
+        /// `APPMON_DIM_ROUTE`
+        ROUTE = 0x20, "route";
+        /// the status code
+        STATUS = 0x40, "status";
+        /// none of the above
+        NONE = 0x80000000, "none";
+    }
+}
+
+bits! {
+    /// appmon_metrics_opts.flags
+    MetricsFlags: u32 {
+        /// the path is the route as it is
+        RAW_ROUTES = 0x1, "raw_routes";
+        /// routes by the look of a segment only
+        NO_LEARNING = 0x2, "no_learning";
+        /// never look for the application behind a peer
+        NO_JOIN = 0x4, "no_join";
+    }
+}
+
+bits! {
+    /// appmon_metrics_opts.server_errors, client_errors: what counts as an error. 0: the
+    /// default
+    ErrorFlags: u32 {
+        /// `APPMON_ERROR_NO_RESPONSE`
+        NO_RESPONSE = 0x1, "no_response";
+        /// `APPMON_ERROR_1XX`
+        _1XX = 0x2, "1xx";
+        /// `APPMON_ERROR_2XX`
+        _2XX = 0x4, "2xx";
+        /// `APPMON_ERROR_3XX`
+        _3XX = 0x8, "3xx";
+        /// `APPMON_ERROR_4XX`
+        _4XX = 0x10, "4xx";
+        /// `APPMON_ERROR_5XX`
+        _5XX = 0x20, "5xx";
+        /// nothing is an error
+        NEVER = 0x80000000, "never";
+    }
+}
+
+bits! {
+    /// appmon_series.flags
+    SeriesFlags: u32 {
+        /// holds what found no room of its own. A series: app and role are set if all of it has
+        /// them, nothing else is; an edge: nothing is
+        OTHER = 0x1, "other";
+    }
+}
+
+bits! {
+    /// appmon_resources.valid, from_v1. A figure that is not valid is 0
+    ResourceFlags: u64 {
+        /// cpu_ns, cpu_user_ns, cpu_system_ns
+        CPU = 0x1, "cpu";
+        /// periods, throttled_periods, throttled_ns
+        THROTTLING = 0x2, "throttling";
+        /// memory_bytes, memory_limit
+        MEMORY = 0x4, "memory";
+        /// pids, pids_limit
+        PIDS = 0x8, "pids";
+        /// read_bytes, write_bytes, reads, writes
+        IO = 0x10, "io";
+    }
+}
+
+bits! {
+    /// Events that wait for their other end are counted as they are: at the end, or for a test
+    TakeFlags: u32 {
+        /// `APPMON_TAKE_WAITING`
+        WAITING = 0x1, "waiting";
+    }
+}
+
 impl<'a> Event<'a> {
     /// APPMON_PROTO_* (network.protocol.name)
     pub fn protocol(&self) -> Protocol {

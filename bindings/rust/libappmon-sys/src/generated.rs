@@ -110,9 +110,78 @@ pub const APPMON_CAP_SWEEP: u64 = 0x2;
 /// pid, tid and comm are filled in
 pub const APPMON_CAP_IDENTITY: u64 = 0x4;
 
+pub const APPMON_SNAPSHOT_SERIES: u32 = 0;
+pub const APPMON_SNAPSHOT_EDGES: u32 = 1;
+
+/// the leaf cgroup
+pub const APPMON_DIM_INSTANCE: u32 = 0x1;
+/// the process, where events name it
+pub const APPMON_DIM_PID: u32 = 0x2;
+/// the other application where it is monitored too; of a server that is not, address and port
+pub const APPMON_DIM_PEER: u32 = 0x4;
+/// the address of clients that are not monitored; without it they are all one, in edges too
+pub const APPMON_DIM_CLIENT: u32 = 0x8;
+pub const APPMON_DIM_METHOD: u32 = 0x10;
+pub const APPMON_DIM_ROUTE: u32 = 0x20;
+/// the status code
+pub const APPMON_DIM_STATUS: u32 = 0x40;
+/// none of the above
+pub const APPMON_DIM_NONE: u32 = 0x80000000;
+
+/// the path is the route as it is
+pub const APPMON_METRICS_RAW_ROUTES: u32 = 0x1;
+/// routes by the look of a segment only
+pub const APPMON_METRICS_NO_LEARNING: u32 = 0x2;
+/// never look for the application behind a peer
+pub const APPMON_METRICS_NO_JOIN: u32 = 0x4;
+
+pub const APPMON_ERROR_NO_RESPONSE: u32 = 0x1;
+pub const APPMON_ERROR_1XX: u32 = 0x2;
+pub const APPMON_ERROR_2XX: u32 = 0x4;
+pub const APPMON_ERROR_3XX: u32 = 0x8;
+pub const APPMON_ERROR_4XX: u32 = 0x10;
+pub const APPMON_ERROR_5XX: u32 = 0x20;
+/// nothing is an error
+pub const APPMON_ERROR_NEVER: u32 = 0x80000000;
+
+/// holds what found no room of its own. A series: app and role are set if all of it has them,
+/// nothing else is; an edge: nothing is
+pub const APPMON_SERIES_OTHER: u32 = 0x1;
+
+/// cpu_ns, cpu_user_ns, cpu_system_ns
+pub const APPMON_RES_CPU: u64 = 0x1;
+/// periods, throttled_periods, throttled_ns
+pub const APPMON_RES_THROTTLING: u64 = 0x2;
+/// memory_bytes, memory_limit
+pub const APPMON_RES_MEMORY: u64 = 0x4;
+/// pids, pids_limit
+pub const APPMON_RES_PIDS: u64 = 0x8;
+/// read_bytes, write_bytes, reads, writes
+pub const APPMON_RES_IO: u64 = 0x10;
+
+pub const APPMON_TAKE_WAITING: u32 = 0x1;
+
 /// A handle of the library's.
 #[repr(C)]
 pub struct appmon {
+    _opaque: [u8; 0],
+}
+
+/// A handle of the library's.
+#[repr(C)]
+pub struct appmon_metrics {
+    _opaque: [u8; 0],
+}
+
+/// A handle of the library's.
+#[repr(C)]
+pub struct appmon_snapshot {
+    _opaque: [u8; 0],
+}
+
+/// A handle of the library's.
+#[repr(C)]
+pub struct appmon_histogram {
     _opaque: [u8; 0],
 }
 
@@ -132,6 +201,19 @@ pub type appmon_event_fn =
 /// Receives one line of log: UTF-8 without newline, borrowed, on the calling thread.
 pub type appmon_log_fn =
     Option<unsafe extern "C" fn(ctx: *mut c_void, level: c_int, line: *const c_char)>;
+
+/// A route for an event, in place of the built-in normalising: at most size bytes into buf,
+/// which
+/// need no '\0'. Returns their number (more than size: cut off) or a negative value for the
+/// built-in
+/// one. Must not use the aggregator.
+pub type appmon_route_fn =
+    Option<unsafe extern "C" fn(ctx: *mut c_void, ev: *const appmon_event, buf: *mut c_char, size: usize) -> c_int>;
+
+/// Whether an event counts as an error: 0 or 1, negative: as server_errors and client_errors
+/// say.
+pub type appmon_error_fn =
+    Option<unsafe extern "C" fn(ctx: *mut c_void, ev: *const appmon_event) -> c_int>;
 
 /// Bytes from the network: any value may occur, escape before printing. data is
 /// never NULL and data\[len\] is '\0'; len does not count it. An absent value has
@@ -370,8 +452,229 @@ pub struct appmon_capabilities {
     pub supported: u64,
 }
 
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_metrics_opts {
+    pub size: u32,
+    /// APPMON_METRICS_*
+    pub flags: u32,
+    /// APPMON_DIM_*; default APPMON_DIM_DEFAULT
+    pub dimensions: u32,
+    /// hard limit, 16 to 1,000,000; default 4096
+    pub max_series: u32,
+    /// the same for edges; default 1024
+    pub max_edges: u32,
+    /// path segments to learn routes from, up to 4,000,000; default 16384
+    pub max_segments: u32,
+    /// a segment is replaced by {param} once the same place of an application's paths held more
+    /// than this many; default 64
+    pub max_children: u32,
+    /// whose ends are remembered, for joining; 64 to 4,000,000; default 8192
+    pub max_connections: u32,
+    /// how long an exchange waits for its other end to show up, if that is not known of its
+    /// connection yet; default 500
+    pub join_ms: u32,
+    /// series and edges without an event for this long go; default 600,000; UINT32_MAX: never
+    pub idle_ms: u32,
+    /// bytes; default 64 MiB, at least 1 MiB. Where it is reached, series are refused as by
+    /// max_series
+    pub memory_limit: u64,
+    /// APPMON_ERROR_*; default NO_RESPONSE and 5XX
+    pub server_errors: u32,
+    /// the same and 4XX
+    pub client_errors: u32,
+    /// NULL: built in
+    pub route_fn: appmon_route_fn,
+    pub route_ctx: *mut c_void,
+    /// NULL: by server_errors and client_errors
+    pub error_fn: appmon_error_fn,
+    pub error_ctx: *mut c_void,
+}
+
+/// Counters of the aggregator since appmon_metrics_open(), gauges where it says so.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_metrics_stats {
+    pub size: u32,
+    pub reserved: u32,
+    /// added == counted in series + waiting + expired_events
+    pub events: u64,
+    /// gauge: events that wait for their other end (join_ms)
+    pub waiting: u64,
+    /// gauge
+    pub series: u64,
+    /// gauge
+    pub edges: u64,
+    /// events that went to a series with APPMON_SERIES_OTHER
+    pub other_events: u64,
+    /// exchanges that went to the edge with APPMON_SERIES_OTHER
+    pub other_exchanges: u64,
+    /// gone for want of events
+    pub expired_series: u64,
+    pub expired_edges: u64,
+    /// that the expired series had counted
+    pub expired_events: u64,
+    /// of which both ends were seen
+    pub joined_connections: u64,
+    /// forgotten to make room: max_connections
+    pub evicted_connections: u64,
+    /// events that could not wait long enough, for want of room
+    pub unwaited: u64,
+    /// not learned: max_segments
+    pub refused_segments: u64,
+    /// gauge
+    pub memory_bytes: u64,
+    pub memory_limit: u64,
+}
+
+/// What a series is about. Strings are valid as long as the snapshot; those of a dimension that
+/// is
+/// off are "", its numbers 0. Names in parentheses are OpenTelemetry's.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_series {
+    pub size: u32,
+    /// APPMON_SERIES_*
+    pub flags: u32,
+    /// the same in every snapshot, never reused by the aggregator
+    pub id: u64,
+    /// the instance; see appmon_cgroup_path()
+    pub cgroup_id: u64,
+    pub pid: u32,
+    /// APPMON_ROLE_*
+    pub role: u32,
+    /// APPMON_PROTO_* (network.protocol.name)
+    pub protocol: u32,
+    /// APPMON_METHOD_*
+    pub method: u32,
+    /// http.response.status_code; 0: none
+    pub status: u32,
+    /// 0: no response
+    pub status_class: u32,
+    /// target_name of the events, at most 127 bytes of it
+    pub app: appmon_str,
+    /// the application at the other end; "": peer says what is known of it
+    pub peer_app: appmon_str,
+    /// http.request.method; "_OTHER" for APPMON_METHOD_OTHER
+    pub method_name: appmon_str,
+    /// at most 255 bytes (http.route): visible ASCII, unless it is the host's or
+    /// APPMON_METRICS_RAW_ROUTES
+    pub route: appmon_str,
+    /// family 0: unknown; port 0: of a client
+    pub peer: appmon_endpoint,
+}
+
+/// Who calls whom. An end that is monitored has its application's name, else an address if that
+/// is
+/// known (of clients: asked for, APPMON_DIM_CLIENT).
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_edge {
+    pub size: u32,
+    /// APPMON_SERIES_*
+    pub flags: u32,
+    pub id: u64,
+    pub protocol: u32,
+    pub reserved: u32,
+    pub client_app: appmon_str,
+    pub server_app: appmon_str,
+    /// family 0 if client_app is set; port 0
+    pub client: appmon_endpoint,
+    /// family 0 if server_app is set
+    pub server: appmon_endpoint,
+}
+
+/// Sums over the events of a series or edge, since it began or between two snapshots. Times in
+/// nanoseconds; each _sum is over the events where that time is known.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_figures {
+    pub size: u32,
+    pub reserved: u32,
+    pub requests: u64,
+    pub errors: u64,
+    /// heads and bodies
+    pub request_bytes: u64,
+    pub response_bytes: u64,
+    /// events that have a duration: those of the histogram
+    pub duration_count: u64,
+    /// first byte of the request to last byte of the response
+    pub duration_sum: u64,
+    /// between snapshots: within the histogram's error
+    pub duration_max: u64,
+    /// the request on its way
+    pub request_sum: u64,
+    pub wait_count: u64,
+    /// last byte of the request to first byte of the response
+    pub wait_sum: u64,
+    /// the response on its way
+    pub response_sum: u64,
+    /// segments sent again by this host, and by the peer
+    pub retransmits: u64,
+    /// CLOCK_MONOTONIC: when the first event ended; of the series, also between snapshots
+    pub first_ns: u64,
+    /// when the last one did
+    pub last_ns: u64,
+}
+
+/// One event out of those of a series that carried a W3C traceparent: a recent or a slow one.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_exemplar {
+    pub size: u32,
+    pub reserved: u32,
+    pub duration_ns: u64,
+    /// CLOCK_MONOTONIC
+    pub end_ns: u64,
+    pub trace_id: [u8; 16],
+    pub span_id: [u8; 8],
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_snapshot_opts {
+    pub size: u32,
+    /// APPMON_TAKE_*
+    pub flags: u32,
+    /// CLOCK_MONOTONIC; default: the present. For a recording: of its last event, as the time
+    /// matters for expiry and waiting
+    pub now_ns: u64,
+}
+
+/// What a cgroup used since it was made, and has now.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_resources {
+    pub size: u32,
+    pub reserved: u32,
+    /// APPMON_RES_*: what could be read
+    pub valid: u64,
+    /// APPMON_RES_*: read from a version 1 hierarchy
+    pub from_v1: u64,
+    /// CLOCK_MONOTONIC of the reading
+    pub time_ns: u64,
+    pub cpu_ns: u64,
+    pub cpu_user_ns: u64,
+    pub cpu_system_ns: u64,
+    pub periods: u64,
+    pub throttled_periods: u64,
+    pub throttled_ns: u64,
+    /// gauge
+    pub memory_bytes: u64,
+    /// UINT64_MAX: none
+    pub memory_limit: u64,
+    /// gauge: processes and threads
+    pub pids: u64,
+    /// UINT64_MAX: none
+    pub pids_limit: u64,
+    pub read_bytes: u64,
+    pub write_bytes: u64,
+    pub reads: u64,
+    pub writes: u64,
+}
+
 /// Name, size, and whether it begins with `size`, so that a newer library's may be larger.
-pub const STRUCTS: [(&str, usize, bool); 8] = [
+pub const STRUCTS: [(&str, usize, bool); 16] = [
     ("appmon_str", std::mem::size_of::<appmon_str>(), false),
     ("appmon_endpoint", std::mem::size_of::<appmon_endpoint>(), false),
     ("appmon_header", std::mem::size_of::<appmon_header>(), false),
@@ -380,6 +683,14 @@ pub const STRUCTS: [(&str, usize, bool); 8] = [
     ("appmon_attach_opts", std::mem::size_of::<appmon_attach_opts>(), true),
     ("appmon_stats", std::mem::size_of::<appmon_stats>(), true),
     ("appmon_capabilities", std::mem::size_of::<appmon_capabilities>(), true),
+    ("appmon_metrics_opts", std::mem::size_of::<appmon_metrics_opts>(), true),
+    ("appmon_metrics_stats", std::mem::size_of::<appmon_metrics_stats>(), true),
+    ("appmon_series", std::mem::size_of::<appmon_series>(), true),
+    ("appmon_edge", std::mem::size_of::<appmon_edge>(), true),
+    ("appmon_figures", std::mem::size_of::<appmon_figures>(), true),
+    ("appmon_exemplar", std::mem::size_of::<appmon_exemplar>(), true),
+    ("appmon_snapshot_opts", std::mem::size_of::<appmon_snapshot_opts>(), true),
+    ("appmon_resources", std::mem::size_of::<appmon_resources>(), true),
 ];
 
 extern "C" {
@@ -476,4 +787,88 @@ extern "C" {
     /// such struct. For bindings that carry a copy of the layouts: a struct that begins with
     /// "size" may be larger here than there, each other one has to be equal.
     pub fn appmon_struct_size(name: *const c_char) -> u32;
+    /// opts may be NULL.
+    /// -EINVAL  a value is out of range; -E2BIG: unknown members are set
+    /// -ENOMEM  out of memory, or memory_limit does not hold the tables themselves
+    pub fn appmon_metrics_open(ret: *mut *mut appmon_metrics, opts: *const appmon_metrics_opts) -> c_int;
+    /// NULL is accepted. Snapshots stay.
+    pub fn appmon_metrics_close(metrics: *mut appmon_metrics);
+    /// Counts one event; nothing of it is kept by reference. Never fails for want of room: what
+    /// does not
+    /// fit goes to a series with APPMON_SERIES_OTHER, and is counted. Allocates only for a new
+    /// series,
+    /// or for durations unlike any before.
+    pub fn appmon_metrics_add(metrics: *mut appmon_metrics, ev: *const appmon_event) -> c_int;
+    pub fn appmon_metrics_get_stats(metrics: *mut appmon_metrics, stats: *mut appmon_metrics_stats) -> c_int;
+    /// Copies what the aggregator holds; idle series go first. opts may be NULL. The copy takes
+    /// as
+    /// much memory as the series themselves, on top of memory_limit. -ENOMEM; -E2BIG as above.
+    pub fn appmon_metrics_snapshot(metrics: *mut appmon_metrics, opts: *const appmon_snapshot_opts, ret: *mut *mut appmon_snapshot) -> c_int;
+    /// NULL is accepted.
+    pub fn appmon_snapshot_free(snapshot: *mut appmon_snapshot);
+    /// When it was taken (now_ns): the distance of two is what rates are divided by.
+    pub fn appmon_snapshot_time(snapshot: *const appmon_snapshot) -> u64;
+    /// How many series or edges (APPMON_SNAPSHOT_*) there are: indices 0 up to it, in the order
+    /// in which
+    /// they began. 0 for another kind.
+    pub fn appmon_snapshot_count(snapshot: *const appmon_snapshot, kind: u32) -> u32;
+    /// -ENOENT: no such index.
+    pub fn appmon_snapshot_series(snapshot: *const appmon_snapshot, index: u32, series: *mut appmon_series) -> c_int;
+    pub fn appmon_snapshot_edge(snapshot: *const appmon_snapshot, index: u32, edge: *mut appmon_edge) -> c_int;
+    /// The figures of one series or edge: all of them (since NULL), or what came since an
+    /// earlier
+    /// snapshot of the same aggregator. One that the earlier snapshot does not have counts from
+    /// 0.
+    /// -ENOENT: no such index; -EINVAL: since is the later one, or of another aggregator.
+    pub fn appmon_snapshot_figures(snapshot: *const appmon_snapshot, kind: u32, index: u32, since: *const appmon_snapshot, figures: *mut appmon_figures) -> c_int;
+    /// Adds the durations (all, or since, as above) to a histogram of the host's.
+    pub fn appmon_snapshot_durations(snapshot: *const appmon_snapshot, kind: u32, index: u32, since: *const appmon_snapshot, histogram: *mut appmon_histogram) -> c_int;
+    /// -ENODATA: no event of it carried a traceparent.
+    pub fn appmon_snapshot_exemplar(snapshot: *const appmon_snapshot, kind: u32, index: u32, exemplar: *mut appmon_exemplar) -> c_int;
+    /// Log-linear: each power of two is split into 32 buckets of equal width, values below 64
+    /// have one
+    /// each. Any 64-bit value fits; a quantile is within 1/64 (1.6 %) of the exact one. Merging
+    /// is
+    /// exact: it gives the histogram that all the values would have given.
+    pub fn appmon_histogram_new(ret: *mut *mut appmon_histogram) -> c_int;
+    pub fn appmon_histogram_free(histogram: *mut appmon_histogram);
+    pub fn appmon_histogram_clear(histogram: *mut appmon_histogram);
+    /// count times the value. -ENOMEM: nothing was added.
+    pub fn appmon_histogram_add(histogram: *mut appmon_histogram, value: u64, count: u64) -> c_int;
+    pub fn appmon_histogram_merge(histogram: *mut appmon_histogram, other: *const appmon_histogram) -> c_int;
+    pub fn appmon_histogram_count(histogram: *const appmon_histogram) -> u64;
+    pub fn appmon_histogram_sum(histogram: *const appmon_histogram) -> u64;
+    pub fn appmon_histogram_max(histogram: *const appmon_histogram) -> u64;
+    /// The least recorded value that a share of q (0 to 1) of all do not exceed; 0 if there is
+    /// none.
+    pub fn appmon_histogram_quantile(histogram: *const appmon_histogram, q: f64) -> u64;
+    /// How many values are at most this one; exact for 2^n - 1 and below 64, else as a quantile
+    /// is.
+    pub fn appmon_histogram_count_at_most(histogram: *const appmon_histogram, value: u64) -> u64;
+    /// Goes through the buckets that hold values, in rising order: 1 and the next one from
+    /// *cursor (0 at
+    /// first) with its least and greatest value and how many it has, or 0 at the end.
+    pub fn appmon_histogram_next(histogram: *const appmon_histogram, cursor: *mut u32, ret_least: *mut u64, ret_greatest: *mut u64, ret_count: *mut u64) -> c_int;
+    /// The route of a path by the look of its segments, which is what the aggregator does
+    /// without
+    /// route_fn, before learning: numbers become {id}, and {uuid}, {hash}, {date} what looks
+    /// so, in a
+    /// part of a segment too ("order-17.json": "order-{id}.json"); {param} what is not visible
+    /// ASCII;
+    /// "*" the rest of a path that is too long. Writes at most size bytes, always
+    /// '\0'-terminated if
+    /// size > 0, and returns the length written.
+    pub fn appmon_route(path: *const c_char, len: usize, buf: *mut c_char, size: usize) -> usize;
+    /// What a cgroup v2 directory and those below it use, as the kernel counts it. Where the
+    /// mount is
+    /// hybrid and a controller belongs to version 1, its files are read if the same cgroup
+    /// exists there with the same processes. What cannot be read is not valid.
+    /// -ENOENT, -ENOTDIR, -EACCES; -EINVAL: not a cgroup v2 directory.
+    pub fn appmon_read_resources(cgroup_path: *const c_char, resources: *mut appmon_resources) -> c_int;
+    /// The directory of a cgroup id (appmon_event.cgroup_id, appmon_series.cgroup_id): looks
+    /// through the
+    /// hierarchy. Returns the length written without the '\0'. -ENOENT: it is gone, or outside
+    /// of what
+    /// is mounted; -ENOSPC: buf is too small; -EOPNOTSUPP: no cgroup v2.
+    pub fn appmon_cgroup_path(cgroup_id: u64, buf: *mut c_char, size: usize) -> c_int;
 }
