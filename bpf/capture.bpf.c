@@ -13,11 +13,6 @@
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
-#ifndef BPF_TCP_LISTEN
-#define BPF_TCP_LISTEN 10
-#define BPF_TCP_SYN_SENT 2
-#endif
-
 /* "HTTP/1.1 200" and the CRLF that ends it: a response that is shorter goes on. */
 #define STATUS_LINE_MIN 14
 
@@ -506,6 +501,12 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 	ss = skb->sk;
 	if (!ss || !conf->target)
 		return;
+	if (e.s.flags & TCP_SYN) {
+		if (identity)
+			see_handshake(skb, ss, &e.s, dir);
+		if (!e.s.len && !(e.s.flags & (TCP_FIN | TCP_RST)))
+			return;
+	}
 	sk = bpf_sk_storage_get(&sockets, ss, 0, 0);
 	if (!sk || orphaned(sk, conf)) {
 		if (!e.s.len)
@@ -607,6 +608,13 @@ int appmon_egress(struct __sk_buff *skb)
 {
 	observe(skb, DIR_OUT);
 	return 1;
+}
+
+SEC("tp_btf/tcp_rcv_space_adjust")
+int appmon_read(__u64 *ctx)
+{
+	see_read((struct sock *)ctx[0]);
+	return 0;
 }
 
 /*

@@ -563,6 +563,7 @@ void flow_record(struct appmon *mon, const struct record *rec)
 		}
 	}
 	mon->flows.current = c;
+	mon->flows.owner = &rec->owner;
 	if (c->id.target != rec->conn.target)
 		conn_moves(mon, c, target);
 	c->id = rec->conn;
@@ -589,6 +590,7 @@ void flow_record(struct appmon *mon, const struct record *rec)
 	} else {
 		conn_active(mon, c, rec->seg.ts_ns);
 	}
+	mon->flows.owner = NULL;
 }
 
 /* ---- age ------------------------------------------------------------------------------ */

@@ -5,6 +5,7 @@ package appmon
 
 /*
 #include <appmon/appmon.h>
+#include <appmon/metrics.h>
 */
 import "C"
 
@@ -152,6 +153,41 @@ func (v End) String() string {
 	return strconv.FormatUint(uint64(v), 10)
 }
 
+// Owner: appmon_event.owner: how pid and tid are known.
+type Owner uint32
+
+// Values of Owner.
+const (
+	// not at all: both are 0
+	OwnerUnknown Owner = 0
+	// server: this thread read the request
+	OwnerRead Owner = 1
+	// server: several threads read it; this is the last
+	OwnerReadShared Owner = 2
+	// client: this thread sent the request. Server: this thread sent the response; who read the
+	// request was not seen
+	OwnerSent Owner = 3
+	// client: this thread connected; who sent the request was not seen
+	OwnerConnected Owner = 4
+)
+
+// String names the value; values of newer libraries show as numbers.
+func (v Owner) String() string {
+	switch v {
+	case OwnerUnknown:
+		return "unknown"
+	case OwnerRead:
+		return "read"
+	case OwnerReadShared:
+		return "read_shared"
+	case OwnerSent:
+		return "sent"
+	case OwnerConnected:
+		return "connected"
+	}
+	return strconv.FormatUint(uint64(v), 10)
+}
+
 // Drop: appmon_stats.dropped[]: why an exchange that was seen has no event.
 type Drop uint32
 
@@ -268,6 +304,9 @@ type OpenFlags uint32
 const (
 	// never keep the query part of a target
 	OpenFlagDropQuery OpenFlags = 0x1
+	// who served or sent, and when it read: fills in appmon_event.owner and what depends on it,
+	// where the kernel can (APPMON_CAP_IDENTITY)
+	OpenFlagIdentity OpenFlags = 0x2
 )
 
 // Has tells whether all of the given bits are set.
@@ -283,7 +322,7 @@ const (
 	// iter/bpf_sk_storage_map: the end of a long body is reported at once even if its signal was
 	// rate-limited
 	CapabilitySweep Capabilities = 0x2
-	// pid, tid and comm are filled in
+	// APPMON_OPEN_IDENTITY was asked for and works
 	CapabilityIdentity Capabilities = 0x4
 )
 
@@ -490,10 +529,14 @@ type Event struct {
 	// segments that arrived again during the exchange
 	PeerRetransmits uint32
 
-	// Reserved for the owner of the socket: 0 and "" until APPMON_CAP_IDENTITY.
+	// Who served the request, or sent it: see owner, below. Numbers of the initial pid namespace,
+	// as /proc of the host has them. 0 and "": unknown, or not asked for.
 
-	PID    uint32
-	TID    uint32
+	// process.pid
+	PID uint32
+	// thread.id
+	TID uint32
+	// of the process, at that moment: /proc/PID/comm
 	Comm   string
 	Local  netip.AddrPort
 	Remote netip.AddrPort
@@ -515,6 +558,48 @@ type Event struct {
 	Authority string
 	// reason phrase of the status line
 	Reason string
+
+	// Identity: APPMON_OPEN_IDENTITY, with APPMON_CAP_IDENTITY. Taken in the thread's own context,
+	// when it reads or sends: right whoever accepted or connected, and whoever else has the socket
+	// open. What was not seen is 0.
+
+	// APPMON_OWNER_*: how the members of this group are known
+	Owner Owner
+	// effective user, initial user namespace (process.user.id)
+	UID uint32
+	// pid and tid in the process's own pid namespace,
+	InnerPID uint32
+	// as it sees itself in a container
+	InnerTID uint32
+	// CLOCK_BOOTTIME: with pid it names a process for ever; field 22 of /proc/PID/stat has it in
+	// ticks
+	ProcessStartNS uint64
+	// server: the thread that sent the response's first byte;
+	ResponsePID uint32
+	// 0 if no thread did, but TCP by itself
+	ResponseTID uint32
+	// network namespace of the socket: unique per boot
+	NetnsCookie uint64
+	// the same as the inode of /proc/PID/ns/net; may be used again
+	NetnsInum uint32
+
+	// Where the time went, on the server's side; CLOCK_MONOTONIC. With pipelining, and where the
+	// request's bytes were not seen to be read, these are 0. Then duration_ns is queue_ns +
+	// (read_end_ns - read_start_ns) + service_ns + response_ns.
+
+	// the application took the first bytes of the request from TCP
+	ReadStart Monotonic
+	// ... the last bytes that it took before it answered
+	ReadEnd Monotonic
+	// request_start to read_start: in the accept backlog, in the socket, waiting for a thread
+	Queue time.Duration
+	// read_end to response_start: the application's own time
+	Service time.Duration
+
+	// On the client's side: SYN sent to SYN-ACK received, in the first event of a connection that
+	// was seen to connect. Then request_ns, wait_ns and response_ns follow.
+
+	Connect time.Duration
 	// names of the texts above that the capture limit cut off
 	Truncated []string
 }
@@ -565,6 +650,20 @@ func copyEvent(ev *C.struct_appmon_event, users map[uint32]any) *Event {
 		Query:                 text(&ev.query),
 		Authority:             text(&ev.authority),
 		Reason:                text(&ev.reason),
+		Owner:                 Owner(ev.owner),
+		UID:                   uint32(ev.uid),
+		InnerPID:              uint32(ev.inner_pid),
+		InnerTID:              uint32(ev.inner_tid),
+		ProcessStartNS:        uint64(ev.process_start_ns),
+		ResponsePID:           uint32(ev.response_pid),
+		ResponseTID:           uint32(ev.response_tid),
+		NetnsCookie:           uint64(ev.netns_cookie),
+		NetnsInum:             uint32(ev.netns_inum),
+		ReadStart:             Monotonic(ev.read_start_ns),
+		ReadEnd:               Monotonic(ev.read_end_ns),
+		Queue:                 time.Duration(ev.queue_ns),
+		Service:               time.Duration(ev.service_ns),
+		Connect:               time.Duration(ev.connect_ns),
 	}
 	if ev.comm.truncated != 0 {
 		e.Truncated = append(e.Truncated, "Comm")
@@ -696,6 +795,7 @@ var structs = []structInfo{
 	{"appmon_attach_opts", C.sizeof_struct_appmon_attach_opts, true},
 	{"appmon_stats", C.sizeof_struct_appmon_stats, true},
 	{"appmon_capabilities", C.sizeof_struct_appmon_capabilities, true},
+	{"appmon_process", C.sizeof_struct_appmon_process, true},
 	{"appmon_metrics_opts", C.sizeof_struct_appmon_metrics_opts, true},
 	{"appmon_metrics_stats", C.sizeof_struct_appmon_metrics_stats, true},
 	{"appmon_series", C.sizeof_struct_appmon_series, true},

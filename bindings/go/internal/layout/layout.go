@@ -7,6 +7,7 @@ package layout
 /*
 #cgo pkg-config: libappmon
 #include <appmon/appmon.h>
+#include <appmon/metrics.h>
 */
 import "C"
 
@@ -88,6 +89,21 @@ func Lines() []string {
 	member("appmon_event.reason", unsafe.Offsetof(sEvent.reason), unsafe.Sizeof(sEvent.reason))
 	member("appmon_event.header_count", unsafe.Offsetof(sEvent.header_count), unsafe.Sizeof(sEvent.header_count))
 	member("appmon_event.reserved1", unsafe.Offsetof(sEvent.reserved1), unsafe.Sizeof(sEvent.reserved1))
+	member("appmon_event.owner", unsafe.Offsetof(sEvent.owner), unsafe.Sizeof(sEvent.owner))
+	member("appmon_event.uid", unsafe.Offsetof(sEvent.uid), unsafe.Sizeof(sEvent.uid))
+	member("appmon_event.inner_pid", unsafe.Offsetof(sEvent.inner_pid), unsafe.Sizeof(sEvent.inner_pid))
+	member("appmon_event.inner_tid", unsafe.Offsetof(sEvent.inner_tid), unsafe.Sizeof(sEvent.inner_tid))
+	member("appmon_event.process_start_ns", unsafe.Offsetof(sEvent.process_start_ns), unsafe.Sizeof(sEvent.process_start_ns))
+	member("appmon_event.response_pid", unsafe.Offsetof(sEvent.response_pid), unsafe.Sizeof(sEvent.response_pid))
+	member("appmon_event.response_tid", unsafe.Offsetof(sEvent.response_tid), unsafe.Sizeof(sEvent.response_tid))
+	member("appmon_event.netns_cookie", unsafe.Offsetof(sEvent.netns_cookie), unsafe.Sizeof(sEvent.netns_cookie))
+	member("appmon_event.netns_inum", unsafe.Offsetof(sEvent.netns_inum), unsafe.Sizeof(sEvent.netns_inum))
+	member("appmon_event.reserved2", unsafe.Offsetof(sEvent.reserved2), unsafe.Sizeof(sEvent.reserved2))
+	member("appmon_event.read_start_ns", unsafe.Offsetof(sEvent.read_start_ns), unsafe.Sizeof(sEvent.read_start_ns))
+	member("appmon_event.read_end_ns", unsafe.Offsetof(sEvent.read_end_ns), unsafe.Sizeof(sEvent.read_end_ns))
+	member("appmon_event.queue_ns", unsafe.Offsetof(sEvent.queue_ns), unsafe.Sizeof(sEvent.queue_ns))
+	member("appmon_event.service_ns", unsafe.Offsetof(sEvent.service_ns), unsafe.Sizeof(sEvent.service_ns))
+	member("appmon_event.connect_ns", unsafe.Offsetof(sEvent.connect_ns), unsafe.Sizeof(sEvent.connect_ns))
 	var sOpts C.struct_appmon_opts
 	lines = append(lines, fmt.Sprintf("appmon_opts %d", unsafe.Sizeof(sOpts)))
 	member("appmon_opts.size", unsafe.Offsetof(sOpts.size), unsafe.Sizeof(sOpts.size))
@@ -138,6 +154,14 @@ func Lines() []string {
 	member("appmon_capabilities.size", unsafe.Offsetof(sCapabilities.size), unsafe.Sizeof(sCapabilities.size))
 	member("appmon_capabilities.reserved", unsafe.Offsetof(sCapabilities.reserved), unsafe.Sizeof(sCapabilities.reserved))
 	member("appmon_capabilities.supported", unsafe.Offsetof(sCapabilities.supported), unsafe.Sizeof(sCapabilities.supported))
+	var sProcess C.struct_appmon_process
+	lines = append(lines, fmt.Sprintf("appmon_process %d", unsafe.Sizeof(sProcess)))
+	member("appmon_process.size", unsafe.Offsetof(sProcess.size), unsafe.Sizeof(sProcess.size))
+	member("appmon_process.pid", unsafe.Offsetof(sProcess.pid), unsafe.Sizeof(sProcess.pid))
+	member("appmon_process.start_ns", unsafe.Offsetof(sProcess.start_ns), unsafe.Sizeof(sProcess.start_ns))
+	member("appmon_process.exe_inode", unsafe.Offsetof(sProcess.exe_inode), unsafe.Sizeof(sProcess.exe_inode))
+	member("appmon_process.exe_device", unsafe.Offsetof(sProcess.exe_device), unsafe.Sizeof(sProcess.exe_device))
+	member("appmon_process.exe", unsafe.Offsetof(sProcess.exe), unsafe.Sizeof(sProcess.exe))
 	var sMetrics_opts C.struct_appmon_metrics_opts
 	lines = append(lines, fmt.Sprintf("appmon_metrics_opts %d", unsafe.Sizeof(sMetrics_opts)))
 	member("appmon_metrics_opts.size", unsafe.Offsetof(sMetrics_opts.size), unsafe.Sizeof(sMetrics_opts.size))

@@ -95,6 +95,21 @@ class appmon_event(ctypes.Structure):
     reason: appmon_str
     header_count: int
     reserved1: int
+    owner: int
+    uid: int
+    inner_pid: int
+    inner_tid: int
+    process_start_ns: int
+    response_pid: int
+    response_tid: int
+    netns_cookie: int
+    netns_inum: int
+    reserved2: int
+    read_start_ns: int
+    read_end_ns: int
+    queue_ns: int
+    service_ns: int
+    connect_ns: int
     _fields_ = [
         ("size", ctypes.c_uint32),
         ("protocol", ctypes.c_uint32),
@@ -144,6 +159,21 @@ class appmon_event(ctypes.Structure):
         ("reason", appmon_str),
         ("header_count", ctypes.c_uint32),
         ("reserved1", ctypes.c_uint32),
+        ("owner", ctypes.c_uint32),
+        ("uid", ctypes.c_uint32),
+        ("inner_pid", ctypes.c_uint32),
+        ("inner_tid", ctypes.c_uint32),
+        ("process_start_ns", ctypes.c_uint64),
+        ("response_pid", ctypes.c_uint32),
+        ("response_tid", ctypes.c_uint32),
+        ("netns_cookie", ctypes.c_uint64),
+        ("netns_inum", ctypes.c_uint32),
+        ("reserved2", ctypes.c_uint32),
+        ("read_start_ns", ctypes.c_uint64),
+        ("read_end_ns", ctypes.c_uint64),
+        ("queue_ns", ctypes.c_uint64),
+        ("service_ns", ctypes.c_uint64),
+        ("connect_ns", ctypes.c_uint64),
     ]
 
 appmon_event_fn = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(appmon_event))
@@ -252,6 +282,23 @@ class appmon_capabilities(ctypes.Structure):
         ("size", ctypes.c_uint32),
         ("reserved", ctypes.c_uint32),
         ("supported", ctypes.c_uint64),
+    ]
+
+
+class appmon_process(ctypes.Structure):
+    size: int
+    pid: int
+    start_ns: int
+    exe_inode: int
+    exe_device: int
+    exe: appmon_str
+    _fields_ = [
+        ("size", ctypes.c_uint32),
+        ("pid", ctypes.c_uint32),
+        ("start_ns", ctypes.c_uint64),
+        ("exe_inode", ctypes.c_uint64),
+        ("exe_device", ctypes.c_uint64),
+        ("exe", appmon_str),
     ]
 
 appmon_route_fn = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(appmon_event), ctypes.c_char_p, ctypes.c_size_t)
@@ -513,6 +560,7 @@ STRUCTS: dict[type[ctypes.Structure], bool] = {
     appmon_attach_opts: True,
     appmon_stats: True,
     appmon_capabilities: True,
+    appmon_process: True,
     appmon_metrics_opts: True,
     appmon_metrics_stats: True,
     appmon_series: True,
@@ -544,6 +592,10 @@ FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "appmon_get_capabilities": (ctypes.c_int, (
         ctypes.c_void_p, ctypes.POINTER(appmon_capabilities))),
     "appmon_last_error": (ctypes.c_char_p, (ctypes.c_void_p,)),
+    "appmon_find_process": (ctypes.c_int, (
+        ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint64, ctypes.POINTER(appmon_process))),
+    "appmon_find_cgroup": (ctypes.c_int, (
+        ctypes.c_void_p, ctypes.c_uint64, ctypes.POINTER(appmon_str))),
     "appmon_strerror": (ctypes.c_char_p, (ctypes.c_int,)),
     "appmon_format_endpoint": (ctypes.c_int, (
         ctypes.POINTER(appmon_endpoint), ctypes.c_char_p, ctypes.c_size_t)),

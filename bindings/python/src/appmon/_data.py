@@ -68,6 +68,22 @@ class End(Number):
     UPGRADED = 6
 
 
+class Owner(Number):
+    """appmon_event.owner: how pid and tid are known."""
+
+    #: not at all: both are 0
+    UNKNOWN = 0
+    #: server: this thread read the request
+    READ = 1
+    #: server: several threads read it; this is the last
+    READ_SHARED = 2
+    #: client: this thread sent the request. Server: this thread sent the response; who read
+    #: the request was not seen
+    SENT = 3
+    #: client: this thread connected; who sent the request was not seen
+    CONNECTED = 4
+
+
 class Drop(Number):
     """appmon_stats.dropped[]: why an exchange that was seen has no event."""
 
@@ -137,6 +153,9 @@ class OpenFlags(enum.IntFlag):
 
     #: never keep the query part of a target
     DROP_QUERY = 0x1
+    #: who served or sent, and when it read: fills in appmon_event.owner and what depends on
+    #: it, where the kernel can (APPMON_CAP_IDENTITY)
+    IDENTITY = 0x2
 
 
 class Capabilities(enum.IntFlag):
@@ -147,7 +166,7 @@ class Capabilities(enum.IntFlag):
     #: iter/bpf_sk_storage_map: the end of a long body is reported at once even if its
     #: signal was rate-limited
     SWEEP = 0x2
-    #: pid, tid and comm are filled in
+    #: APPMON_OPEN_IDENTITY was asked for and works
     IDENTITY = 0x4
 
 
@@ -306,9 +325,13 @@ class Event(EventBase):
     retransmits: int
     #: segments that arrived again during the exchange
     peer_retransmits: int
-    # Reserved for the owner of the socket: 0 and "" until APPMON_CAP_IDENTITY.
+    # Who served the request, or sent it: see owner, below. Numbers of the initial pid
+    # namespace, as /proc of the host has them. 0 and "": unknown, or not asked for.
+    #: process.pid
     pid: int
+    #: thread.id
     tid: int
+    #: of the process, at that moment: /proc/PID/comm
     comm: str
     local: Endpoint
     remote: Endpoint
@@ -330,11 +353,48 @@ class Event(EventBase):
     authority: str
     #: reason phrase of the status line
     reason: str
+    # Identity: APPMON_OPEN_IDENTITY, with APPMON_CAP_IDENTITY. Taken in the thread's own
+    # context, when it reads or sends: right whoever accepted or connected, and whoever else
+    # has the socket open. What was not seen is 0.
+    #: APPMON_OWNER_*: how the members of this group are known
+    owner: Owner
+    #: effective user, initial user namespace (process.user.id)
+    uid: int
+    #: pid and tid in the process's own pid namespace,
+    inner_pid: int
+    #: as it sees itself in a container
+    inner_tid: int
+    #: CLOCK_BOOTTIME: with pid it names a process for ever; field 22 of /proc/PID/stat has
+    #: it in ticks
+    process_start_ns: int
+    #: server: the thread that sent the response's first byte;
+    response_pid: int
+    #: 0 if no thread did, but TCP by itself
+    response_tid: int
+    #: network namespace of the socket: unique per boot
+    netns_cookie: int
+    #: the same as the inode of /proc/PID/ns/net; may be used again
+    netns_inum: int
+    # Where the time went, on the server's side; CLOCK_MONOTONIC. With pipelining, and where
+    # the request's bytes were not seen to be read, these are 0. Then duration_ns is
+    # queue_ns + (read_end_ns - read_start_ns) + service_ns + response_ns.
+    #: the application took the first bytes of the request from TCP
+    read_start_ns: int
+    #: ... the last bytes that it took before it answered
+    read_end_ns: int
+    #: request_start to read_start: in the accept backlog, in the socket, waiting for a
+    #: thread
+    queue_ns: int
+    #: read_end to response_start: the application's own time
+    service_ns: int
+    # On the client's side: SYN sent to SYN-ACK received, in the first event of a connection
+    # that was seen to connect. Then request_ns, wait_ns and response_ns follow.
+    connect_ns: int
     #: names of the texts above that the capture limit cut off
     truncated: tuple[str, ...]
 
 
-_EVENT = struct.Struct("@IIQIIIIQQQQQQQQQQQQQQQqqIIIIIIIIIIPIIHHI16sHHI16sPIIPPPIIPIIPIIPIIPIIPIIII")
+_EVENT = struct.Struct("@IIQIIIIQQQQQQQQQQQQQQQqqIIIIIIIIIIPIIHHI16sHHI16sPIIPPPIIPIIPIIPIIPIIPIIIIIIIIQIIQIIQQQQQ")
 _TEXTS = (
     "comm", "target_name", "method_name", "request_target", "path", "query", "authority",
     "reason")
@@ -354,7 +414,9 @@ def event_from(address: int, users: dict[int, object]) -> Event:
         method_name_data, method_name_len, method_name_truncated, request_target_data,
         request_target_len, request_target_truncated, path_data, path_len, path_truncated,
         query_data, query_len, query_truncated, authority_data, authority_len,
-        authority_truncated, reason_data, reason_len, reason_truncated, header_count, _
+        authority_truncated, reason_data, reason_len, reason_truncated, header_count, _, owner,
+        uid, inner_pid, inner_tid, process_start_ns, response_pid, response_tid, netns_cookie,
+        netns_inum, _, read_start_ns, read_end_ns, queue_ns, service_ns, connect_ns
     ) = _EVENT.unpack(ctypes.string_at(address, _EVENT.size))
     cut = (
         comm_truncated, target_name_truncated, method_name_truncated, request_target_truncated,
@@ -405,6 +467,20 @@ def event_from(address: int, users: dict[int, object]) -> Event:
         text(query_data, query_len),
         text(authority_data, authority_len),
         text(reason_data, reason_len),
+        Owner(owner),
+        uid,
+        inner_pid,
+        inner_tid,
+        process_start_ns,
+        response_pid,
+        response_tid,
+        netns_cookie,
+        netns_inum,
+        read_start_ns,
+        read_end_ns,
+        queue_ns,
+        service_ns,
+        connect_ns,
         tuple(name for name, yes in zip(_TEXTS, cut) if yes) if any(cut) else (),
     )
 
@@ -492,6 +568,6 @@ class Options:
 
 
 __all__ = [
-    "Protocol", "Role", "Method", "End", "Drop", "LogLevel", "EventFlags", "OpenFlags",
+    "Protocol", "Role", "Method", "End", "Owner", "Drop", "LogLevel", "EventFlags", "OpenFlags",
     "Capabilities", "SnapshotKind", "Dimensions", "MetricsFlags", "ErrorFlags", "SeriesFlags",
     "ResourceFlags", "TakeFlags", "Event", "Options", "Stats"]

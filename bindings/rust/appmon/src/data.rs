@@ -79,6 +79,23 @@ number! {
 }
 
 number! {
+    /// appmon_event.owner: how pid and tid are known
+    Owner: u32 {
+        /// not at all: both are 0
+        UNKNOWN = 0, "unknown";
+        /// server: this thread read the request
+        READ = 1, "read";
+        /// server: several threads read it; this is the last
+        READ_SHARED = 2, "read_shared";
+        /// client: this thread sent the request. Server: this thread sent the response; who
+        /// read the request was not seen
+        SENT = 3, "sent";
+        /// client: this thread connected; who sent the request was not seen
+        CONNECTED = 4, "connected";
+    }
+}
+
+number! {
     /// appmon_stats.dropped\[\]: why an exchange that was seen has no event
     Drop: u32 {
         /// the host did not read fast enough
@@ -156,6 +173,9 @@ bits! {
     OpenFlags: u32 {
         /// never keep the query part of a target
         DROP_QUERY = 0x1, "drop_query";
+        /// who served or sent, and when it read: fills in appmon_event.owner and what depends
+        /// on it, where the kernel can (APPMON_CAP_IDENTITY)
+        IDENTITY = 0x2, "identity";
     }
 }
 
@@ -167,7 +187,7 @@ bits! {
         /// iter/bpf_sk_storage_map: the end of a long body is reported at once even if its
         /// signal was rate-limited
         SWEEP = 0x2, "sweep";
-        /// pid, tid and comm are filled in
+        /// APPMON_OPEN_IDENTITY was asked for and works
         IDENTITY = 0x4, "identity";
     }
 }
@@ -430,18 +450,19 @@ impl<'a> Event<'a> {
         self.raw.peer_retransmits
     }
 
-    // Reserved for the owner of the socket: 0 and "" until APPMON_CAP_IDENTITY.
-    /// `appmon_event.pid`
+    // Who served the request, or sent it: see owner, below. Numbers of the initial pid
+    // namespace, as /proc of the host has them. 0 and "": unknown, or not asked for.
+    /// process.pid
     pub fn pid(&self) -> u32 {
         self.raw.pid
     }
 
-    /// `appmon_event.tid`
+    /// thread.id
     pub fn tid(&self) -> u32 {
         self.raw.tid
     }
 
-    /// `appmon_event.comm`
+    /// of the process, at that moment: /proc/PID/comm
     pub fn comm(&self) -> Str<'a> {
         Str::new(&self.raw.comm)
     }
@@ -495,6 +516,85 @@ impl<'a> Event<'a> {
     pub fn reason(&self) -> Str<'a> {
         Str::new(&self.raw.reason)
     }
+
+    // Identity: APPMON_OPEN_IDENTITY, with APPMON_CAP_IDENTITY. Taken in the thread's own
+    // context, when it reads or sends: right whoever accepted or connected, and whoever else
+    // has the socket open. What was not seen is 0.
+    /// APPMON_OWNER_*: how the members of this group are known
+    pub fn owner(&self) -> Owner {
+        Owner(self.raw.owner)
+    }
+
+    /// effective user, initial user namespace (process.user.id)
+    pub fn uid(&self) -> u32 {
+        self.raw.uid
+    }
+
+    /// pid and tid in the process's own pid namespace,
+    pub fn inner_pid(&self) -> u32 {
+        self.raw.inner_pid
+    }
+
+    /// as it sees itself in a container
+    pub fn inner_tid(&self) -> u32 {
+        self.raw.inner_tid
+    }
+
+    /// CLOCK_BOOTTIME: with pid it names a process for ever; field 22 of /proc/PID/stat has it
+    /// in ticks
+    pub fn process_start_ns(&self) -> u64 {
+        self.raw.process_start_ns
+    }
+
+    /// server: the thread that sent the response's first byte;
+    pub fn response_pid(&self) -> u32 {
+        self.raw.response_pid
+    }
+
+    /// 0 if no thread did, but TCP by itself
+    pub fn response_tid(&self) -> u32 {
+        self.raw.response_tid
+    }
+
+    /// network namespace of the socket: unique per boot
+    pub fn netns_cookie(&self) -> u64 {
+        self.raw.netns_cookie
+    }
+
+    /// the same as the inode of /proc/PID/ns/net; may be used again
+    pub fn netns_inum(&self) -> u32 {
+        self.raw.netns_inum
+    }
+
+    // Where the time went, on the server's side; CLOCK_MONOTONIC. With pipelining, and where
+    // the request's bytes were not seen to be read, these are 0. Then duration_ns is
+    // queue_ns + (read_end_ns - read_start_ns) + service_ns + response_ns.
+    /// the application took the first bytes of the request from TCP
+    pub fn read_start_ns(&self) -> u64 {
+        self.raw.read_start_ns
+    }
+
+    /// ... the last bytes that it took before it answered
+    pub fn read_end_ns(&self) -> u64 {
+        self.raw.read_end_ns
+    }
+
+    /// request_start to read_start: in the accept backlog, in the socket, waiting for a thread
+    pub fn queue_ns(&self) -> u64 {
+        self.raw.queue_ns
+    }
+
+    /// read_end to response_start: the application's own time
+    pub fn service_ns(&self) -> u64 {
+        self.raw.service_ns
+    }
+
+    // On the client's side: SYN sent to SYN-ACK received, in the first event of a connection
+    // that was seen to connect. Then request_ns, wait_ns and response_ns follow.
+    /// `appmon_event.connect_ns`
+    pub fn connect_ns(&self) -> u64 {
+        self.raw.connect_ns
+    }
 }
 
 impl fmt::Debug for Event<'_> {
@@ -543,6 +643,20 @@ impl fmt::Debug for Event<'_> {
             .field("query", &self.query())
             .field("authority", &self.authority())
             .field("reason", &self.reason())
+            .field("owner", &self.owner())
+            .field("uid", &self.uid())
+            .field("inner_pid", &self.inner_pid())
+            .field("inner_tid", &self.inner_tid())
+            .field("process_start_ns", &self.process_start_ns())
+            .field("response_pid", &self.response_pid())
+            .field("response_tid", &self.response_tid())
+            .field("netns_cookie", &self.netns_cookie())
+            .field("netns_inum", &self.netns_inum())
+            .field("read_start_ns", &self.read_start_ns())
+            .field("read_end_ns", &self.read_end_ns())
+            .field("queue_ns", &self.queue_ns())
+            .field("service_ns", &self.service_ns())
+            .field("connect_ns", &self.connect_ns())
             .finish()
     }
 }

@@ -45,6 +45,18 @@ pub const APPMON_END_GAP: u32 = 5;
 /// became a tunnel (101, or 2xx to CONNECT)
 pub const APPMON_END_UPGRADED: u32 = 6;
 
+/// not at all: both are 0
+pub const APPMON_OWNER_UNKNOWN: u32 = 0;
+/// server: this thread read the request
+pub const APPMON_OWNER_READ: u32 = 1;
+/// server: several threads read it; this is the last
+pub const APPMON_OWNER_READ_SHARED: u32 = 2;
+/// client: this thread sent the request. Server: this thread sent the response; who read the
+/// request was not seen
+pub const APPMON_OWNER_SENT: u32 = 3;
+/// client: this thread connected; who sent the request was not seen
+pub const APPMON_OWNER_CONNECTED: u32 = 4;
+
 /// the host did not read fast enough
 pub const APPMON_DROP_RING_FULL: u32 = 0;
 /// memory_limit reached
@@ -101,13 +113,16 @@ pub const APPMON_EVF_MALFORMED: u64 = 0x8000;
 
 /// never keep the query part of a target
 pub const APPMON_OPEN_DROP_QUERY: u32 = 0x1;
+/// who served or sent, and when it read: fills in appmon_event.owner and what depends on it,
+/// where the kernel can (APPMON_CAP_IDENTITY)
+pub const APPMON_OPEN_IDENTITY: u32 = 0x2;
 
 /// cgroup_skb with socket storage: the core
 pub const APPMON_CAP_CAPTURE: u64 = 0x1;
 /// iter/bpf_sk_storage_map: the end of a long body is reported at once even if its signal was
 /// rate-limited
 pub const APPMON_CAP_SWEEP: u64 = 0x2;
-/// pid, tid and comm are filled in
+/// APPMON_OPEN_IDENTITY was asked for and works
 pub const APPMON_CAP_IDENTITY: u64 = 0x4;
 
 pub const APPMON_SNAPSHOT_SERIES: u32 = 0;
@@ -326,9 +341,13 @@ pub struct appmon_event {
     pub retransmits: u32,
     /// segments that arrived again during the exchange
     pub peer_retransmits: u32,
-    // Reserved for the owner of the socket: 0 and "" until APPMON_CAP_IDENTITY.
+    // Who served the request, or sent it: see owner, below. Numbers of the initial pid
+    // namespace, as /proc of the host has them. 0 and "": unknown, or not asked for.
+    /// process.pid
     pub pid: u32,
+    /// thread.id
     pub tid: u32,
+    /// of the process, at that moment: /proc/PID/comm
     pub comm: appmon_str,
     pub local: appmon_endpoint,
     pub remote: appmon_endpoint,
@@ -352,6 +371,43 @@ pub struct appmon_event {
     pub reason: appmon_str,
     pub header_count: u32,
     pub reserved1: u32,
+    // Identity: APPMON_OPEN_IDENTITY, with APPMON_CAP_IDENTITY. Taken in the thread's own
+    // context, when it reads or sends: right whoever accepted or connected, and whoever else
+    // has the socket open. What was not seen is 0.
+    /// APPMON_OWNER_*: how the members of this group are known
+    pub owner: u32,
+    /// effective user, initial user namespace (process.user.id)
+    pub uid: u32,
+    /// pid and tid in the process's own pid namespace,
+    pub inner_pid: u32,
+    /// as it sees itself in a container
+    pub inner_tid: u32,
+    /// CLOCK_BOOTTIME: with pid it names a process for ever; field 22 of /proc/PID/stat has it
+    /// in ticks
+    pub process_start_ns: u64,
+    /// server: the thread that sent the response's first byte;
+    pub response_pid: u32,
+    /// 0 if no thread did, but TCP by itself
+    pub response_tid: u32,
+    /// network namespace of the socket: unique per boot
+    pub netns_cookie: u64,
+    /// the same as the inode of /proc/PID/ns/net; may be used again
+    pub netns_inum: u32,
+    pub reserved2: u32,
+    // Where the time went, on the server's side; CLOCK_MONOTONIC. With pipelining, and where
+    // the request's bytes were not seen to be read, these are 0. Then duration_ns is
+    // queue_ns + (read_end_ns - read_start_ns) + service_ns + response_ns.
+    /// the application took the first bytes of the request from TCP
+    pub read_start_ns: u64,
+    /// ... the last bytes that it took before it answered
+    pub read_end_ns: u64,
+    /// request_start to read_start: in the accept backlog, in the socket, waiting for a thread
+    pub queue_ns: u64,
+    /// read_end to response_start: the application's own time
+    pub service_ns: u64,
+    // On the client's side: SYN sent to SYN-ACK received, in the first event of a connection
+    // that was seen to connect. Then request_ns, wait_ns and response_ns follow.
+    pub connect_ns: u64,
 }
 
 #[repr(C)]
@@ -450,6 +506,20 @@ pub struct appmon_capabilities {
     pub reserved: u32,
     /// APPMON_CAP_*
     pub supported: u64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_process {
+    pub size: u32,
+    pub pid: u32,
+    pub start_ns: u64,
+    /// of the executable: st_ino and st_dev of stat(2)
+    pub exe_inode: u64,
+    pub exe_device: u64,
+    /// its path, as /proc/PID/exe has it: in the process's own mount namespace, " (deleted)"
+    /// behind it where that is so
+    pub exe: appmon_str,
 }
 
 #[repr(C)]
@@ -674,7 +744,7 @@ pub struct appmon_resources {
 }
 
 /// Name, size, and whether it begins with `size`, so that a newer library's may be larger.
-pub const STRUCTS: [(&str, usize, bool); 16] = [
+pub const STRUCTS: [(&str, usize, bool); 17] = [
     ("appmon_str", std::mem::size_of::<appmon_str>(), false),
     ("appmon_endpoint", std::mem::size_of::<appmon_endpoint>(), false),
     ("appmon_header", std::mem::size_of::<appmon_header>(), false),
@@ -683,6 +753,7 @@ pub const STRUCTS: [(&str, usize, bool); 16] = [
     ("appmon_attach_opts", std::mem::size_of::<appmon_attach_opts>(), true),
     ("appmon_stats", std::mem::size_of::<appmon_stats>(), true),
     ("appmon_capabilities", std::mem::size_of::<appmon_capabilities>(), true),
+    ("appmon_process", std::mem::size_of::<appmon_process>(), true),
     ("appmon_metrics_opts", std::mem::size_of::<appmon_metrics_opts>(), true),
     ("appmon_metrics_stats", std::mem::size_of::<appmon_metrics_stats>(), true),
     ("appmon_series", std::mem::size_of::<appmon_series>(), true),
@@ -761,6 +832,30 @@ extern "C" {
     /// The last failure on this handle as one sentence that says what to do; "" if
     /// there was none. Never NULL, valid until the next call that fails.
     pub fn appmon_last_error(mon: *mut appmon) -> *const c_char;
+    /// The executable of an event's process, by its pid and process_start_ns. Answers are kept:
+    /// the
+    /// first one has to be asked for while the process lives, later ones not (1024 processes,
+    /// the last
+    /// asked for; at most a second old, for a process may run another program). ret->exe is
+    /// valid until
+    /// the next appmon_find_*() or appmon_close(). -ESRCH   it has ended before, or is a kernel
+    /// thread;
+    /// or this handle replays a recording -EACCES  another user's process, and CAP_SYS_PTRACE
+    /// is missing
+    /// -ENOMEM  memory_limit is reached
+    pub fn appmon_find_process(mon: *mut appmon, pid: u32, start_ns: u64, ret: *mut appmon_process) -> c_int;
+    /// The path of a cgroup by an event's cgroup_id: "/system.slice/nginx.service", below the
+    /// mount of
+    /// cgroup v2 that this process sees. Kept as above, also after the cgroup was removed.
+    /// Without
+    /// CAP_DAC_READ_SEARCH all directories of the mount are looked through. *ret_path is valid
+    /// until the
+    /// next appmon_find_*() or appmon_close(). -ENOENT  there is no such cgroup any more, or it
+    /// is
+    /// outside of what the mount shows; or this handle replays a recording -ENOMEM
+    /// memory_limit is
+    /// reached
+    pub fn appmon_find_cgroup(mon: *mut appmon, cgroup_id: u64, ret_path: *mut appmon_str) -> c_int;
     /// Text of a negative errno value that this library returned; static, never NULL.
     pub fn appmon_strerror(err: c_int) -> *const c_char;
     /// Writes "192.0.2.1:80", "\[2001:db8::1\]:80" or "?", always NUL-terminated if
