@@ -140,6 +140,7 @@ const char *appmon_version_string(void)
 	return APPMON_VERSION_STRING;
 }
 
+/* Every public struct: the bindings' tests compare this with the headers. */
 #define RETURN_SIZE_IF_NAMED(type)                                                                 \
 	if (!strcmp(name, #type))                                                                  \
 	return sizeof(struct type)
