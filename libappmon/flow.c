@@ -480,6 +480,8 @@ static void flow_segment(struct appmon *mon, struct conn *c, const char *bytes, 
 	}
 	stream_segment(mon, c, dir, bytes, captured, seg);
 	http1_flow_progress(mon, c, dir, seg);
+	if ((mon->opts.flags & APPMON_OPEN_STREAM_HEADS) && !(seg->flags & REC_PART))
+		http1_flow_stream(mon, c);
 }
 
 /* A connection that is met for the first time, with what had met its listening socket. */

@@ -73,7 +73,7 @@ static int take_opts(struct appmon *mon, const struct appmon_opts *user)
 	o->capture_bytes = o->capture_bytes ? o->capture_bytes : 4096;
 	o->exchange_timeout_ms = o->exchange_timeout_ms ? o->exchange_timeout_ms : 300000;
 	o->idle_timeout_ms = o->idle_timeout_ms ? o->idle_timeout_ms : 3600000;
-	if (o->flags & ~(APPMON_OPEN_DROP_QUERY | APPMON_OPEN_IDENTITY))
+	if (o->flags & ~(APPMON_OPEN_DROP_QUERY | APPMON_OPEN_IDENTITY | APPMON_OPEN_STREAM_HEADS))
 		return fail(&mon->log, -EINVAL, "unknown bits in appmon_opts.flags: 0x%x",
 			    o->flags);
 	err = range(mon, "memory_limit", o->memory_limit, 64 << 10, UINT64_MAX);

@@ -253,6 +253,7 @@ struct exchange {
 	uint8_t request_done, response_begun, response_done;
 	uint8_t bad;	/* 1 + APPMON_DROP_* if the request could not be read or kept */
 	uint8_t method; /* APPMON_METHOD_*, also of a request that could not be kept */
+	uint8_t told;	/* the host has had its event: this only waits for the end */
 };
 
 struct conn {
@@ -327,6 +328,8 @@ void exchange_drop(struct appmon *mon, struct exchange *ex, uint32_t reason);
 /* Moves one to those that the host is to get. */
 void exchange_finish(struct appmon *mon, struct conn *c, struct exchange *ex, uint32_t end,
 		     uint64_t flags);
+/* The host gets the event now; what is left waits for the end of the response. */
+void exchange_tell(struct appmon *mon, struct conn *c, struct exchange *ex);
 /* Finishes those at the front that are complete. */
 void exchanges_settle(struct appmon *mon, struct conn *c);
 /* Keeps what the record at hand says of the socket's owner: at the head of a client's request, of a
@@ -349,6 +352,8 @@ void http1_flow_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos, 
 		     uint32_t captured, uint32_t len, const struct rec_seg *seg);
 /* stream.seen has grown, or a FIN was noted. */
 void http1_flow_progress(struct appmon *mon, struct conn *c, int dir, const struct rec_seg *seg);
+/* APPMON_OPEN_STREAM_HEADS: is there a response that goes on behind its head? */
+void http1_flow_stream(struct appmon *mon, struct conn *c);
 /* A message begins with these bytes: do they tell which direction is the requests'? */
 void http1_flow_role(struct conn *c, int dir, const char *bytes, uint32_t n);
 /* A request or response head begins in the other direction: what is open here has ended. */

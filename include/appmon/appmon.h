@@ -81,7 +81,8 @@ enum {
 	APPMON_END_RESET_BY_US = 3,   /* an RST was sent before that */
 	APPMON_END_TIMEOUT = 4,	      /* nothing for exchange_timeout_ms */
 	APPMON_END_GAP = 5,	      /* bytes were missed: the rest cannot be told */
-	APPMON_END_UPGRADED = 6	      /* became a tunnel (101, or 2xx to CONNECT) */
+	APPMON_END_UPGRADED = 6,      /* became a tunnel (101, or 2xx to CONNECT) */
+	APPMON_END_AT_HEAD = 7	      /* told at the response's head: APPMON_OPEN_STREAM_HEADS */
 };
 
 /* appmon_event.flags */
@@ -140,6 +141,10 @@ enum { APPMON_LOG_ERROR = 1, APPMON_LOG_WARN = 2, APPMON_LOG_INFO = 3, APPMON_LO
 #define APPMON_OPEN_IDENTITY UINT32_C(0x2)   /* who served or sent, and when it read: fills in */
 					     /* appmon_event.owner and what depends on it, where */
 					     /* the kernel can (APPMON_CAP_IDENTITY) */
+#define APPMON_OPEN_STREAM_HEADS UINT32_C(0x8) /* a response without a declared length, such as */
+					       /* an event stream, is told at its head if it goes */
+/* on behind it (APPMON_END_AT_HEAD): no time of its */
+/* end, and no second event when it comes */
 
 /* appmon_capabilities.supported: what this kernel gives. */
 #define APPMON_CAP_CAPTURE UINT64_C(0x1)  /* cgroup_skb with socket storage: the core */
