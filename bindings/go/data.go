@@ -309,11 +309,10 @@ const (
 	// never keep the query part of a target
 	OpenFlagDropQuery OpenFlags = 0x1
 	// who served or sent, and when it read: fills in appmon_event.owner and what depends on it,
-	// where the kernel can (APPMON_CAP_IDENTITY)
-	OpenFlagIdentity OpenFlags = 0x2
-	// a response without a declared length, such as an event stream, is told at its head if it
-	// goes on behind it (APPMON_END_AT_HEAD): no time of its end, and no second event when it
-	// comes
+	// where the kernel can (APPMON_CAP_IDENTITY) A response without a declared length, such as an
+	// event stream, is told at its head if it goes on behind it (APPMON_END_AT_HEAD): without the
+	// time of its end, and with no second event for that.
+	OpenFlagIdentity    OpenFlags = 0x2
 	OpenFlagStreamHeads OpenFlags = 0x8
 )
 

@@ -141,10 +141,9 @@ enum { APPMON_LOG_ERROR = 1, APPMON_LOG_WARN = 2, APPMON_LOG_INFO = 3, APPMON_LO
 #define APPMON_OPEN_IDENTITY UINT32_C(0x2)   /* who served or sent, and when it read: fills in */
 					     /* appmon_event.owner and what depends on it, where */
 					     /* the kernel can (APPMON_CAP_IDENTITY) */
-#define APPMON_OPEN_STREAM_HEADS UINT32_C(0x8) /* a response without a declared length, such as */
-					       /* an event stream, is told at its head if it goes */
-/* on behind it (APPMON_END_AT_HEAD): no time of its */
-/* end, and no second event when it comes */
+/* A response without a declared length, such as an event stream, is told at its head if it goes on
+ * behind it (APPMON_END_AT_HEAD): without the time of its end, and with no second event for that. */
+#define APPMON_OPEN_STREAM_HEADS UINT32_C(0x8)
 
 /* appmon_capabilities.supported: what this kernel gives. */
 #define APPMON_CAP_CAPTURE UINT64_C(0x1)  /* cgroup_skb with socket storage: the core */
