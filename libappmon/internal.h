@@ -150,6 +150,13 @@ struct lookups {
 void lookups_init(struct lookups *lookups);
 void lookups_free(struct appmon *mon);
 
+/* proc(5): white space and backslashes are octal escapes in mountinfo. */
+void mountinfo_unescape(char *s);
+/* Where cgroup v2 is mounted, and which cgroup that shows as its top: PATH_MAX bytes each. */
+int cgroup2_mount(char *point, char *top);
+/* The directory of a cgroup id, in PATH_MAX bytes. */
+int cgroup_directory(const char *point, uint64_t id, char *path);
+
 /* ---- log.c ---------------------------------------------------------------------- */
 
 #define ERROR_TEXT_MAX 512
