@@ -35,7 +35,10 @@ enum rec_flag {
 	REC_SWEPT = 1 << 11, /* from the sweep, not from the ring: out of order with it */
 	REC_NOT_HTTP = 1 << 12, /* given up: nothing more of this connection will come */
 	REC_CLOSED = 1 << 13,	/* the application has closed the socket: it reads no more */
-	REC_WIDE = 1 << 14	/* there are signs of pipelining */
+	REC_WIDE = 1 << 14,	/* there are signs of pipelining */
+	REC_BEGINS = 1 << 15,	/* a message begins with the first byte: counted, not guessed */
+	REC_ENDS = 1 << 16,	/* a message ends with the segment: likewise */
+	REC_FOLLOWED = 1 << 17	/* where messages of this direction end will be told so */
 };
 
 struct rec_hdr {
