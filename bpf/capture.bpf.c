@@ -386,6 +386,7 @@ static __always_inline struct socket *meet(struct __sk_buff *skb, struct bpf_soc
 	other = &sk->dir[!dir];
 	fill_conn(skb, &sk->conn, s, dir, bpf_get_socket_cookie(skb));
 	adopt(skb, sk, conf);
+	sk->retrans = tp ? tp->total_retrans : 0;
 	/* bytes_acked counts the SYN of an active open. */
 	sk->fresh = tp && tp->bytes_received == 0 && tp->bytes_acked <= 1 &&
 		    (dir == DIR_IN ? !tp->data_segs_out : s->seq == tp->snd_una);
@@ -582,7 +583,7 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 		self->ts_ns = e.ts_ns;
 	if (!capture(skb, sk, self, &e))
 		progress(skb, sk, self, &e);
-	if (sk->request_dir != 1 + dir || e.len)
+	if (!e.kept && (sk->request_dir != 1 + dir || e.len))
 		keep_last(skb, self, &e);
 	publish(self, &e, end);
 }

@@ -127,6 +127,15 @@ __noinline int scan_field(const struct field *field, struct scan *scan, __u32 n)
 	return 0;
 }
 
+/* Is a line that begins so any of scan_field()'s business? Most are not. */
+static __always_inline bool is_framing(const __u8 *b)
+{
+	const __u64 first = *(const __u64 *)b | LOWER_CASE;
+
+	return first == WORD('c', 'o', 'n', 't', 'e', 'n', 't', '-') ||
+	       first == WORD('t', 'r', 'a', 'n', 's', 'f', 'e', 'r') || is_blank(b[0]);
+}
+
 /* Line ends among the eight bytes behind the one at i. Returns 1 at the end of the head. */
 __noinline int scan_word(const struct block *block, struct scan *scan, __u32 i, __u32 n)
 {
@@ -146,11 +155,38 @@ __noinline int scan_word(const struct block *block, struct scan *scan, __u32 i, 
 		} else if (line + 2 <= n && b[2] == '\r' && b[3] == '\n') {
 			scan->end = line + 2;
 			return 1;
-		} else {
+		} else if (is_framing(b + 2)) {
 			scan_field((const struct field *)(b + 2), scan, n - line);
 		}
 	}
 	return 0;
+}
+
+#define ONES 0x0101010101010101ULL
+#define NEWLINES ('\n' * ONES)
+
+/*
+ * Does one line end, with CRLF, among the eight bytes behind the one at i, and is it neither the
+ * last one nor followed by one that matters? found: the high bit of each byte that is a line feed;
+ * only the first of them is certain.
+ */
+static __always_inline bool is_plain_line(const struct block *block, __u32 i, __u32 n, __u64 found)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	const __u8 *b;
+	__u64 at; /* 64 bits: else the verifier loses sight of it */
+
+	if (found & (found - 1))
+		return false;
+	at = i + ((found >> 7) * 0x0001020304050607ULL >> 56);
+	barrier_var(at);
+	if (at >= BLOCK_STEP + 8 || at + 10 > n)
+		return false;
+	b = block->b + at;
+	return b[0] == '\r' && b[2] != '\r' && !is_framing(b + 2);
+#else
+	return false;
+#endif
 }
 
 /*
@@ -162,11 +198,13 @@ __noinline int scan_block(const struct block *block, struct scan *scan, __u32 fr
 	if (!block || !scan)
 		return 0;
 	for (__u32 i = 0; i < BLOCK_STEP; i += 8) {
-		__u64 word = *(const __u64 *)(block->b + i + 1);
+		__u64 word = *(const __u64 *)(block->b + i + 1) ^ NEWLINES;
+		__u64 found = (word - ONES) & ~word & 0x80 * ONES;
 
-		/* Any byte below 0x0e, such as CR and LF? */
-		if (i < from || i >= n ||
-		    !((word - 0x0e0e0e0e0e0e0e0eULL) & ~word & 0x8080808080808080ULL))
+		if (i >= n)
+			break;
+		/* One line that is not looked into is what most words with a line end have. */
+		if (i < from || !found || is_plain_line(block, i, n, found))
 			continue;
 		if (scan_word(block, scan, i, n))
 			return 1;

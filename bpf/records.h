@@ -81,8 +81,8 @@ struct rec_seg {
 	__u32 dup;     /* segments that arrived again so far */
 	__u32 pad;
 	__u8 before[8];	       /* the bytes before the segment; 0: not known */
-	__u8 tail[TAIL_BYTES]; /* the segment's last bytes if they are not captured; of those before
-				  the payload, none of the reader's business */
+	__u8 tail[TAIL_BYTES]; /* the segment's last bytes if they are not captured, else anything; of
+				  those before the payload, none of the reader's business */
 };
 
 struct rec_data {

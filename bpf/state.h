@@ -77,6 +77,7 @@ struct socket {
 	__u32 line_len;
 	__u32 capture;
 	__u32 lost;
+	__u32 retrans;	  /* as TCP counted at our last segment */
 	__u32 depth;	  /* of the owning attachment: the innermost owns the socket */
 	__u8 speaks;	  /* SPEAKS_* */
 	__u8 fresh;	  /* followed from the first byte */
@@ -90,7 +91,6 @@ struct socket {
 	__u8 chunked;	  /* the present request: the reader follows its chunks, too */
 	__u8 head_only;	  /* the present request is HEAD: its response has no body */
 	__u8 alone;	  /* sent with SYN (Fast Open): the peer's sequence numbers are not known */
-	__u8 pad[4];
 };
 
 /* There may be requests that nobody has looked at: for so many more. There is pipelining: always.

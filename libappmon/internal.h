@@ -68,13 +68,16 @@ struct ring {
 	const uint8_t *data;
 	size_t size;
 	size_t page;
+	unsigned long pos; /* read so far; consumer_pos follows now and then */
+	unsigned long end; /* producer_pos when it was last looked at */
 };
 
 int ring_map(struct ring *ring, int map_fd, size_t size);
 void ring_unmap(struct ring *ring);
 /* The next record, or NULL. *busy: one is being written at this moment. */
 const void *ring_peek(struct ring *ring, size_t *size, bool *busy);
-/* Gives the memory of the record that ring_peek() returned back to the kernel. */
+/* Done with the record that ring_peek() returned. The kernel gets its memory back when nothing is
+ * left to read, or an eighth of the ring has been. */
 void ring_release(struct ring *ring);
 /* Positions of the kernel and of the reader: what lies between them has not been read. */
 unsigned long ring_produced(const struct ring *ring);
