@@ -66,7 +66,7 @@ static __always_inline int emit_all(struct __sk_buff *skb, struct socket *sk, st
 		if (!e->total)
 			break;
 		ret = emit_data(skb, sk, e);
-		if (ret == EMIT_FULL || ret == EMIT_NO_HEAD)
+		if (ret <= EMIT_NO_HEAD)
 			break;
 	}
 	return ret;

@@ -59,33 +59,28 @@ static __always_inline bool is_blank(__u8 c)
 	return c == ' ' || c == '\t';
 }
 
+/* The value of Content-Length: b is behind the colon, n bytes are here. */
 static __always_inline void scan_length(const __u8 *b, struct scan *scan, __u32 n)
 {
-	__u32 digits = 0, after = 0;
 	__u64 length = 0;
+	__u32 i;
 
 	UNROLL
-	for (__u32 i = 15; i < FIELD_BYTES; i++) {
-		__u8 c = b[i];
+	for (i = 0; i < 18; i++) {
+		__u8 c = b[i] - '0';
 
-		if (i >= n)
-			return; /* cut: the rest comes with the next segment */
-		if (c >= '0' && c <= '9' && !after) {
-			length = length * 10 + (c - '0');
-			digits++;
-		} else if (is_blank(c)) {
-			after = digits;
-		} else if (c == '\r' && digits && digits <= 18) {
-			if ((scan->found & HEAD_LENGTH) && scan->length != length)
-				scan->found |= HEAD_ODD;
-			scan->length = length;
-			scan->found |= HEAD_LENGTH;
-			return;
-		} else {
+		if (i >= n || c > 9)
 			break;
-		}
+		length = length * 10 + c;
 	}
-	scan->found |= HEAD_ODD;
+	if (i >= n)
+		return; /* cut: the rest comes with the next segment */
+	if (!i || b[i] != '\r' || ((scan->found & HEAD_LENGTH) && scan->length != length)) {
+		scan->found |= HEAD_ODD;
+		return;
+	}
+	scan->length = length;
+	scan->found |= HEAD_LENGTH;
 }
 
 /* One field line, of which n bytes are here. Not static: verified once. */
@@ -104,10 +99,12 @@ __noinline int scan_field(const struct field *field, struct scan *scan, __u32 n)
 	second = *(const __u64 *)(b + 8) | LOWER_CASE;
 	if (n > 0 && is_blank(b[0])) {
 		scan->found |= HEAD_ODD; /* the line before goes on (section 5.2) */
-	} else if (n >= 15 && first == WORD('c', 'o', 'n', 't', 'e', 'n', 't', '-') &&
+	} else if (n >= 16 && first == WORD('c', 'o', 'n', 't', 'e', 'n', 't', '-') &&
 		   (second & six) == (length & six)) {
-		if (b[14] == ':')
-			scan_length(b, scan, n);
+		if (b[14] == ':' && b[15] == ' ')
+			scan_length(b + 16, scan, n - 16);
+		else if (b[14] == ':')
+			scan_length(b + 15, scan, n - 15);
 		else if (is_blank(b[14]))
 			scan->found |= HEAD_ODD;
 	} else if (n >= 18 && first == WORD('t', 'r', 'a', 'n', 's', 'f', 'e', 'r') &&
@@ -136,10 +133,44 @@ static __always_inline bool is_framing(const __u8 *b)
 	       first == WORD('t', 'r', 'a', 'n', 's', 'f', 'e', 'r') || is_blank(b[0]);
 }
 
+#define ONES 0x0101010101010101ULL
+
+/* The high bit of each byte that is a line feed; only the first of them is certain. */
+static __always_inline __u64 line_feeds(const __u8 *b)
+{
+	__u64 word = *(const __u64 *)b ^ '\n' * ONES;
+
+	return (word - ONES) & ~word & 0x80 * ONES;
+}
+
+/*
+ * Does one line end, with CRLF, among the eight bytes behind the one at i, and is it neither the
+ * last one nor followed by one that matters? This is so of most.
+ */
+static __always_inline bool is_plain_line(const struct block *block, __u32 i, __u32 n)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	__u64 found = line_feeds(block->b + i + 1);
+	const __u8 *b;
+	__u64 at; /* 64 bits: else the verifier loses sight of it */
+
+	if (found & (found - 1))
+		return false;
+	at = i + ((found >> 7) * 0x0001020304050607ULL >> 56);
+	barrier_var(at);
+	if (at >= BLOCK_STEP + 8 || at + 10 > n)
+		return false;
+	b = block->b + at;
+	return b[0] == '\r' && b[2] != '\r' && !is_framing(b + 2);
+#else
+	return false;
+#endif
+}
+
 /* Line ends among the eight bytes behind the one at i. Returns 1 at the end of the head. */
 __noinline int scan_word(const struct block *block, struct scan *scan, __u32 i, __u32 n)
 {
-	if (!block || !scan || i >= BLOCK_STEP)
+	if (!block || !scan || i >= BLOCK_STEP || is_plain_line(block, i, n))
 		return 0;
 	UNROLL
 	for (__u32 k = 0; k < 8; k++) {
@@ -162,33 +193,6 @@ __noinline int scan_word(const struct block *block, struct scan *scan, __u32 i, 
 	return 0;
 }
 
-#define ONES 0x0101010101010101ULL
-#define NEWLINES ('\n' * ONES)
-
-/*
- * Does one line end, with CRLF, among the eight bytes behind the one at i, and is it neither the
- * last one nor followed by one that matters? found: the high bit of each byte that is a line feed;
- * only the first of them is certain.
- */
-static __always_inline bool is_plain_line(const struct block *block, __u32 i, __u32 n, __u64 found)
-{
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	const __u8 *b;
-	__u64 at; /* 64 bits: else the verifier loses sight of it */
-
-	if (found & (found - 1))
-		return false;
-	at = i + ((found >> 7) * 0x0001020304050607ULL >> 56);
-	barrier_var(at);
-	if (at >= BLOCK_STEP + 8 || at + 10 > n)
-		return false;
-	b = block->b + at;
-	return b[0] == '\r' && b[2] != '\r' && !is_framing(b + 2);
-#else
-	return false;
-#endif
-}
-
 /*
  * Field lines that begin behind `from`, and the empty line that ends the head. n: bytes that are
  * valid, may be more. Returns 1 at the end of the head.
@@ -198,13 +202,9 @@ __noinline int scan_block(const struct block *block, struct scan *scan, __u32 fr
 	if (!block || !scan)
 		return 0;
 	for (__u32 i = 0; i < BLOCK_STEP; i += 8) {
-		__u64 word = *(const __u64 *)(block->b + i + 1) ^ NEWLINES;
-		__u64 found = (word - ONES) & ~word & 0x80 * ONES;
-
 		if (i >= n)
 			break;
-		/* One line that is not looked into is what most words with a line end have. */
-		if (i < from || !found || is_plain_line(block, i, n, found))
+		if (i < from || !line_feeds(block->b + i + 1))
 			continue;
 		if (scan_word(block, scan, i, n))
 			return 1;
@@ -289,13 +289,22 @@ __noinline int line_end(const struct line *line, __u32 from, __u32 n, int empty)
 {
 	const __u32 wanted = empty ? CRLF_CRLF : CRLF_CRLF & CRLF_MASK;
 	const __u32 mask = empty ? 0xffffffff : CRLF_MASK;
+	__u32 found = 0;
 
-	if (!line)
+	if (!line || from >= CHUNK_LINE)
 		return 0;
+	/* Without branches, of which the verifier would follow each: bits of the places. */
+	UNROLL
 	for (__u32 i = 1; i < CHUNK_LINE; i++) {
-		if (i >= from && i + (empty ? 4 : 2) <= n &&
-		    (*(const __u32 *)(line->b + i) & mask) == wanted)
-			return i;
+		__u64 differs = (*(const __u32 *)(line->b + i) & mask) ^ wanted;
+
+		found |= (__u32)((differs - 1) >> 63) << i;
+		barrier_var(found); /* one after the other: the stack is small */
+	}
+	found = found >> from << from;
+	for (__u32 i = 1; i < CHUNK_LINE; i++) {
+		if (found >> i & 1)
+			return i + (empty ? 4 : 2) <= n ? i : 0;
 	}
 	return 0;
 }
