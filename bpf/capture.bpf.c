@@ -493,20 +493,26 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 	__u32 end, begun;
 	__s32 ahead;
 
-	if (!parse_segment(skb, &e.s))
+	if (!capture_from || !parse_segment(skb, &e.s))
 		return;
 	conf = bpf_get_local_storage(&targets, 0);
 	ss = skb->sk;
 	if (!ss || !conf->target)
 		return;
 	sk = bpf_sk_storage_get(&sockets, ss, 0, 0);
-	if (!sk || orphaned(sk, conf)) {
+	if (sk && !is_sampled(sk->conn.cookie)) {
+		sk->conn.generation = 0; /* met again when it is */
+		return;
+	}
+	if (!sk || !is_current(sk) || orphaned(sk, conf)) {
 		if (!e.s.len)
 			return;
 		if (dir == DIR_IN && ss->state == BPF_TCP_LISTEN) {
 			observe_listener(skb, &e.s, conf);
 			return;
 		}
+		if (!is_sampled(bpf_get_socket_cookie(skb)))
+			return;
 		sk = meet(skb, ss, &e.s, dir, conf);
 		if (!sk)
 			return;
@@ -616,7 +622,7 @@ int appmon_release(struct bpf_sock *ctx)
 	if (!sk || sk->closed)
 		return 1;
 	sk->closed = 1;
-	if (sk->speaks != SPEAKS_HTTP || !sk->dir[DIR_OUT].fin)
+	if (sk->speaks != SPEAKS_HTTP || !sk->dir[DIR_OUT].fin || !is_current(sk))
 		return 1;
 	r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
 	if (!r) {
@@ -640,7 +646,7 @@ int appmon_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
 	struct sock *ksk = ctx->sk;
 	struct tcp_sock *tp;
 
-	if (!ksk || !sk || sk->speaks != SPEAKS_HTTP)
+	if (!ksk || !sk || sk->speaks != SPEAKS_HTTP || !is_current(sk))
 		return 0;
 	tp = bpf_skc_to_tcp_sock(ksk);
 	for (int dir = 0; dir < 2; dir++) {

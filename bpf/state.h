@@ -110,6 +110,26 @@ static __always_inline void suspect(struct socket *sk)
 	widen(sk);
 }
 
+/*
+ * The budget, written by the library: who is watched. generation is that of connections met from
+ * now on; those of generations before capture_from are met again. 0: nothing is captured.
+ */
+volatile __u32 generation, capture_from;
+volatile __u64 sample_below;
+
+static __always_inline bool is_sampled(__u64 cookie)
+{
+	return sample_hash(cookie) < sample_below;
+}
+
+/* Has all of the connection been looked at since it was met? */
+static __always_inline bool is_current(const struct socket *sk)
+{
+	__u32 from = capture_from;
+
+	return from && (__s32)(sk->conn.generation - from) >= 0 && is_sampled(sk->conn.cookie);
+}
+
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -259,6 +279,7 @@ static __always_inline void fill_conn(struct __sk_buff *skb, struct rec_conn *co
 	conn->remote_port = bpf_ntohs(port[dir == DIR_OUT ? 1 : 0]);
 	conn->family = s->family;
 	conn->cookie = cookie;
+	conn->generation = generation;
 	conn->cgroup_id = bpf_skb_cgroup_id(skb);
 }
 

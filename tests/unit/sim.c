@@ -208,6 +208,8 @@ void sim_start(const struct sim_opts *opts)
 	conf.cgroup_id = opts->cgroup_id;
 	memset(&counted, 0, sizeof(counted));
 	held_back = 0;
+	generation = capture_from = 1;
+	sample_below = SAMPLE_ALL;
 	reader_waits = 0;
 	sim_now_ns = 1000000000;
 	sim_lose = 0;
