@@ -231,7 +231,8 @@ struct exchange {
 	uint32_t end;			/* APPMON_END_* */
 	uint32_t srtt_us, retrans, dup; /* of the connection: at the start, then differences */
 	uint8_t request_done, response_begun, response_done;
-	uint8_t bad; /* 1 + APPMON_DROP_* if the request could not be read or kept */
+	uint8_t bad;	/* 1 + APPMON_DROP_* if the request could not be read or kept */
+	uint8_t method; /* APPMON_METHOD_*, also of a request that could not be kept */
 };
 
 struct conn {
