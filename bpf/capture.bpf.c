@@ -79,7 +79,7 @@ static __always_inline void message_began(struct socket *sk, int dir, enum look 
 	sk->speaks = SPEAKS_HTTP;
 	sk->other_flips = 0;
 	/* Who speaks first asks. */
-	if (!sk->request_dir && sk->fresh && !sk->dir[!dir].ts_ns)
+	if (!sk->request_dir && sk->fresh && is_first(sk, dir))
 		sk->request_dir = 1 + dir;
 	if (!sk->request_dir) {
 		if (look == LOOK_REQUEST)

@@ -37,6 +37,7 @@ static const char *const flag_names[] = {
 	"LISTENER", "PART", "SWEPT", "NOT_HTTP", "CLOSED", "WIDE", "BEGINS", "ENDS", "FOLLOWED"};
 
 #define STREAM_MAX 600000 /* REQUESTS_MAX messages of at most 36,000 bytes */
+#define CAPTURE 4096
 #define REQUESTS_MAX 16
 #define HELD_MAX 6
 
@@ -87,7 +88,8 @@ static struct side req, resp;
 static struct side *in_side, *out_side;
 static bool exact;  /* every request must have its event, without a flaw */
 static bool unsure; /* records were lost while pipelining: which answer is whose is a guess */
-static bool quiet;  /* a response until close is on its way: no more requests */
+static unsigned int depth; /* requests under way at most */
+static bool quiet;	   /* a response until close is on its way: no more requests */
 static struct {
 	size_t from, len;
 } held[HELD_MAX];
@@ -223,6 +225,9 @@ static void make_response(void)
 		else if (quiet)
 			r->response_body = put_body(&resp, choose(500));
 	}
+	/* Where pipelining begins behind so much, the chunks have passed uncaptured. */
+	if (depth > 1 && framing == 3 && r->response_head + r->response_body > CAPTURE)
+		exact = false;
 	r->response_end = resp.made;
 	r->answered = true;
 	answered++;
@@ -428,7 +433,7 @@ static void settle(void)
 	}
 }
 
-static void trouble(unsigned int depth)
+static void trouble(void)
 {
 	switch (choose(12)) {
 	case 0:
@@ -472,7 +477,7 @@ static unsigned int outstanding(void)
 	return n;
 }
 
-static void converse(unsigned int depth, bool troubled)
+static void converse(bool troubled)
 {
 	unsigned int total = 1 + choose(REQUESTS_MAX - 1);
 
@@ -486,7 +491,7 @@ static void converse(unsigned int depth, bool troubled)
 		else
 			out_step();
 		if (troubled && chance(10))
-			trouble(depth);
+			trouble();
 	}
 }
 
@@ -528,9 +533,8 @@ static void finish(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	struct sim_opts so = {.target = 1, .capture = 4096};
-	struct appmon_opts opts = {.capture_bytes = 4096};
-	unsigned int depth;
+	struct sim_opts so = {.target = 1, .capture = CAPTURE};
+	struct appmon_opts opts = {.capture_bytes = CAPTURE};
 	uint32_t in_seq, out_seq;
 	bool client, late, troubled;
 
@@ -576,7 +580,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		sim_detached = false;
 		exact = false;
 	}
-	converse(depth, troubled);
+	converse(troubled);
 	finish();
 	sim_forget(sk);
 	sim_stop();
