@@ -13,11 +13,6 @@
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
-#ifndef BPF_TCP_LISTEN
-#define BPF_TCP_LISTEN 10
-#define BPF_TCP_SYN_SENT 2
-#endif
-
 /* "HTTP/1.1 200" and the CRLF that ends it: a response that is shorter goes on. */
 #define STATUS_LINE_MIN 14
 
@@ -383,6 +378,7 @@ static __always_inline struct socket *meet(struct __sk_buff *skb, struct bpf_soc
 	struct bpf_tcp_sock *tp = bpf_tcp_sock(ss);
 	struct socket *sk = bpf_sk_storage_get(&sockets, ss, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	struct direction *self, *other;
+	bool silent;
 
 	if (!sk) {
 		COUNT(conf->slot, records_lost); /* the kernel is out of memory */
@@ -396,8 +392,9 @@ static __always_inline struct socket *meet(struct __sk_buff *skb, struct bpf_soc
 	adopt(skb, sk, conf);
 	sk->retrans = tp ? tp->total_retrans : 0;
 	/* bytes_acked counts the SYN of an active open. */
-	sk->fresh = tp && tp->bytes_received == 0 && tp->bytes_acked <= 1 &&
-		    (dir == DIR_IN ? !tp->data_segs_out : s->seq == tp->snd_una);
+	silent = tp && tp->bytes_acked <= 1 &&
+		 (dir == DIR_IN ? !tp->data_segs_out : s->seq == tp->snd_una);
+	sk->fresh = silent && tp->bytes_received == 0;
 	/* Not the segment's own number: an earlier one may be late. */
 	self->start = s->seq;
 	other->start = s->ack;
@@ -407,12 +404,14 @@ static __always_inline struct socket *meet(struct __sk_buff *skb, struct bpf_soc
 	} else if (tp && (__s32)(READ_ONCE(tp->snd_nxt) - s->seq) > 0) {
 		self->start = READ_ONCE(tp->snd_nxt); /* sent again, and answered perhaps */
 	}
-	/* A server that has not said anything: what comes belongs to a first request, which its
-	 * listening socket met or which began before the attach. */
-	if (dir == DIR_IN && tp && !sk->fresh && !tp->data_segs_out) {
-		self->window = WINDOW_HEAD;
-		sk->request_dir = 1 + DIR_IN;
+	/* A server that has not said anything: there is a first request, which its listening socket
+	 * met or which began before the attach. */
+	if (silent && !sk->fresh) {
 		sk->wide = WIDE_UNSURE;
+		if (dir == DIR_IN) {
+			self->window = WINDOW_HEAD;
+			sk->request_dir = 1 + DIR_IN;
+		}
 	}
 	sk->alone = dir == DIR_OUT && !(s->flags & TCP_ACK);
 	self->passed.next = self->passed.whole = self->start;
@@ -507,6 +506,12 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 	ss = skb->sk;
 	if (!ss || !conf->target)
 		return;
+	if (e.s.flags & TCP_SYN) {
+		if (identity)
+			see_handshake(skb, ss, &e.s, dir);
+		if (!e.s.len && !(e.s.flags & (TCP_FIN | TCP_RST)))
+			return;
+	}
 	sk = bpf_sk_storage_get(&sockets, ss, 0, 0);
 	if (sk && !is_sampled(sk->conn.cookie)) {
 		sk->conn.generation = 0; /* met again when it is */
@@ -614,6 +619,13 @@ int appmon_egress(struct __sk_buff *skb)
 {
 	observe(skb, DIR_OUT);
 	return 1;
+}
+
+SEC("tp_btf/tcp_rcv_space_adjust")
+int appmon_read(__u64 *ctx)
+{
+	see_read((struct sock *)ctx[0]);
+	return 0;
 }
 
 /*

@@ -7,6 +7,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "framing.h"
+#include "identity.h"
 #include "look.h"
 #include "state.h"
 
@@ -388,6 +389,7 @@ static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, 
 	r->hdr.size = sizeof(*r) + bytes + SCAN_SLACK;
 	r->conn = sk->conn;
 	fill_seg(skb, sk, &r->seg, e);
+	fill_owner(skb, sk, &e->s, e->dir, look, &r->owner);
 	r->captured = e->captured;
 	r->pad = 0;
 	if (e->captured == e->len && !e->holes)
@@ -458,6 +460,7 @@ static __always_inline void emit_progress(struct __sk_buff *skb, struct socket *
 	r->hdr.size = sizeof(*r);
 	r->conn = sk->conn;
 	fill_seg(skb, sk, &r->seg, e);
+	fill_owner(skb, sk, &e->s, e->dir, LOOK_NO, &r->owner);
 	bpf_ringbuf_submit(r, submit_flags());
 }
 

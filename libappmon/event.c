@@ -74,8 +74,8 @@ static void put_request(struct appmon *mon, char **at, const struct head *head)
 static size_t space_for(const struct exchange *ex, const struct target *target)
 {
 	const struct head *heads[] = {ex->request, ex->response};
-	/* Ten strings besides the fields, each with its NUL, names included below. */
-	size_t size = 16 + strlen(target->name);
+	/* Eleven strings besides the fields, each with its NUL, names included below. */
+	size_t size = 16 + strlen(target->name) + sizeof(ex->owner.task.comm);
 
 	for (int i = 0; i < 2; i++) {
 		if (!heads[i])
@@ -116,6 +116,14 @@ static void endpoint(struct appmon_endpoint *ep, const struct rec_conn *id, uint
 	memcpy(ep->addr, addr, id->family == 4 ? 4 : 16);
 }
 
+#define SAME(ours, public) _Static_assert((int)(ours) == (int)(public), #ours " is not " #public)
+/* What the programs say goes into the event as it is. */
+SAME(OWNER_UNKNOWN, APPMON_OWNER_UNKNOWN);
+SAME(OWNER_READ, APPMON_OWNER_READ);
+SAME(OWNER_READ_SHARED, APPMON_OWNER_READ_SHARED);
+SAME(OWNER_SENT, APPMON_OWNER_SENT);
+SAME(OWNER_CONNECTED, APPMON_OWNER_CONNECTED);
+
 static uint64_t between(uint64_t from, uint64_t to)
 {
 	return from && to > from ? to - from : 0;
@@ -131,6 +139,38 @@ static void put_times(struct appmon_event *ev, const struct exchange *ex)
 	ev->request_ns = between(ev->request_start_ns, ev->request_end_ns);
 	ev->wait_ns = between(ev->request_end_ns, ev->response_start_ns);
 	ev->response_ns = between(ev->response_start_ns, ev->response_end_ns);
+}
+
+static void put_owner(struct appmon_event *ev, char **at, const struct exchange *ex)
+{
+	const struct rec_owner *o = &ex->owner;
+	const char *comm = (const char *)o->task.comm;
+
+	ev->owner = o->source;
+	ev->pid = o->task.pid;
+	ev->tid = o->task.tid;
+	ev->comm = put(at, comm, strnlen(comm, sizeof(o->task.comm)));
+	ev->uid = o->task.uid;
+	ev->inner_pid = o->task.inner_pid;
+	ev->inner_tid = o->task.inner_tid;
+	ev->process_start_ns = o->task.start_ns;
+	ev->netns_cookie = o->netns_cookie;
+	ev->netns_inum = o->netns;
+	if (ex->role == APPMON_ROLE_CLIENT) {
+		ev->connect_ns = ex->ordinal == 1 ? o->connect_ns : 0;
+		return;
+	}
+	if (ex->response_begun) {
+		ev->response_pid = o->sender_pid;
+		ev->response_tid = o->sender_tid;
+	}
+	/* A read belongs to all that is pipelined. One before the request came is another's. */
+	if ((ex->flags & APPMON_EVF_PIPELINED) || o->read_first_ns < ex->request_start_ns)
+		return;
+	ev->read_start_ns = o->read_first_ns;
+	ev->read_end_ns = o->read_last_ns;
+	ev->queue_ns = between(ev->request_start_ns, ev->read_start_ns);
+	ev->service_ns = between(ev->read_end_ns, ev->response_start_ns);
 }
 
 static bool build(struct appmon *mon, struct exchange *ex, struct target *target)
@@ -155,6 +195,7 @@ static bool build(struct appmon *mon, struct exchange *ex, struct target *target
 	ev->connection_id = ex->id.cookie;
 	ev->ordinal = ex->ordinal;
 	put_times(ev, ex);
+	put_owner(ev, &at, ex);
 	ev->request_body_bytes = ex->request_body;
 	ev->response_body_bytes = ex->response_body;
 	ev->request_content_length = ev->response_content_length = -1;
@@ -163,8 +204,8 @@ static bool build(struct appmon *mon, struct exchange *ex, struct target *target
 	ev->peer_retransmits = ex->dup;
 	endpoint(&ev->local, &ex->id, ex->id.local_port, ex->id.local_addr);
 	endpoint(&ev->remote, &ex->id, ex->id.remote_port, ex->id.remote_addr);
-	ev->comm = ev->method_name = ev->request_target = ev->path = ev->query = ev->authority =
-		ev->reason = absent;
+	ev->method_name = ev->request_target = ev->path = ev->query = ev->authority = ev->reason =
+		absent;
 	ev->target_name = put(&at, target->name, strlen(target->name));
 	if (ex->request)
 		put_request(mon, &at, ex->request);

@@ -73,7 +73,7 @@ static int take_opts(struct appmon *mon, const struct appmon_opts *user)
 	o->capture_bytes = o->capture_bytes ? o->capture_bytes : 4096;
 	o->exchange_timeout_ms = o->exchange_timeout_ms ? o->exchange_timeout_ms : 300000;
 	o->idle_timeout_ms = o->idle_timeout_ms ? o->idle_timeout_ms : 3600000;
-	if (o->flags & ~APPMON_OPEN_DROP_QUERY)
+	if (o->flags & ~(APPMON_OPEN_DROP_QUERY | APPMON_OPEN_IDENTITY))
 		return fail(&mon->log, -EINVAL, "unknown bits in appmon_opts.flags: 0x%x",
 			    o->flags);
 	err = range(mon, "memory_limit", o->memory_limit, 64 << 10, UINT64_MAX);
@@ -182,6 +182,7 @@ static void handle_free(struct appmon *mon)
 
 	recording_free(mon);
 	flows_destroy(mon);
+	lookups_free(mon);
 	while (!list_empty(&mon->ready)) {
 		struct exchange *ex = list_entry(mon->ready.next, struct exchange, link);
 
@@ -218,6 +219,7 @@ static int open_handle(struct appmon **ret, int replay_fd, const struct appmon_o
 	mon->epoll_fd = mon->timer_fd = mon->wake_fd = mon->more_fd = -1;
 	list_init(&mon->ready);
 	list_init(&mon->flows.strays);
+	lookups_init(&mon->lookups);
 	err = take_opts(mon, opts);
 	if (!err)
 		err = open_alive(mon);

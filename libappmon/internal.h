@@ -7,8 +7,8 @@
  *   exchange.c requests with their responses   -> event.c  the host's callback
  *
  * and beside it handle.c (open, poll, close), programs.c (loading), attach.c (targets), pool.c
- * (bounded memory), recording.c (input to a file and back), opts.c (structs across the ABI), text.c
- * (names), log.c (log, last error).
+ * (bounded memory), recording.c (input to a file and back), lookup.c (executables, cgroup paths),
+ * opts.c (structs across the ABI), text.c (names), log.c (log, last error).
  */
 #ifndef APPMON_INTERNAL_H
 #define APPMON_INTERNAL_H
@@ -53,6 +53,7 @@ void pool_destroy(struct pool *pool);
 struct record {
 	struct rec_conn conn;
 	struct rec_seg seg;
+	struct rec_owner owner;
 	const char *bytes; /* in the ring: valid until the record is released */
 	uint32_t captured;
 };
@@ -151,6 +152,27 @@ void sampling_apply(struct appmon *mon, uint32_t ppm, uint32_t from);
 /* Keeps the events within the ceiling. */
 void sampling_control(struct appmon *mon);
 
+/* ---- lookup.c: executables and cgroup paths, kept ------------------------------- */
+
+/* An answer. */
+struct kept {
+	struct list_node link; /* in lookups.processes or .cgroups, the last asked for first */
+	uint64_t id;	       /* pid or cgroup id */
+	uint64_t start_ns;     /* of a process */
+	uint64_t checked_ns;
+	uint64_t inode, device;
+	int err; /* why there is none */
+	uint32_t len;
+	char path[];
+};
+
+struct lookups {
+	struct list_node processes, cgroups;
+};
+
+void lookups_init(struct lookups *lookups);
+void lookups_free(struct appmon *mon);
+
 /* ---- log.c ---------------------------------------------------------------------- */
 
 #define ERROR_TEXT_MAX 512
@@ -246,6 +268,7 @@ struct exchange {
 	uint64_t asked; /* where the responses were when the request ended */
 	uint64_t request_start_ns, request_end_ns, response_start_ns, response_end_ns;
 	uint64_t request_body, response_body; /* bytes */
+	struct rec_owner owner;
 	struct head *request, *response;
 	uint32_t role;
 	uint32_t end;			/* APPMON_END_* */
@@ -296,8 +319,9 @@ struct flows {
 	struct list_node busy, idle; /* connections with and without exchanges */
 	struct list_node strays;
 	uint32_t stray_count;
-	struct conn *current; /* whose record is looked at: not to be forgotten */
-	uint32_t awaiting;    /* connections inside a response whose end is due */
+	struct conn *current;	       /* whose record is looked at: not to be forgotten */
+	const struct rec_owner *owner; /* what that record says of the owner */
+	uint32_t awaiting;	       /* connections inside a response whose end is due */
 };
 
 int flows_init(struct appmon *mon);
@@ -331,6 +355,9 @@ void exchange_finish(struct appmon *mon, struct conn *c, struct exchange *ex, ui
 		     uint64_t flags);
 /* Finishes those at the front that are complete. */
 void exchanges_settle(struct appmon *mon, struct conn *c);
+/* Keeps what the record at hand says of the socket's owner: at the head of a client's request, of a
+ * server's response, and at the end of the connection. */
+void exchange_owner(struct appmon *mon, struct exchange *ex);
 /* Frees what is in no list. */
 void exchange_release(struct appmon *mon, struct exchange *ex);
 
@@ -378,6 +405,7 @@ struct appmon {
 
 	struct capture_bpf *skel;
 	struct bpf_link *sweep;
+	struct bpf_link *reads;
 	struct ring ring;
 	struct slot_counters *per_cpu; /* room for one slot's, of every CPU */
 	int cpus;
@@ -390,6 +418,7 @@ struct appmon {
 	struct pool pool;
 	struct sampling sampling;
 	struct flows flows;
+	struct lookups lookups;
 	struct list_node ready; /* finished exchanges, not delivered yet */
 
 	struct appmon_event event;

@@ -109,6 +109,17 @@ enum {
 /* chunked beyond the captured bytes */
 #define APPMON_EVF_MALFORMED UINT64_C(0x8000) /* answered, but the request could not be parsed */
 
+/* appmon_event.owner: how pid and tid are known. */
+enum {
+	APPMON_OWNER_UNKNOWN = 0,     /* not at all: both are 0 */
+	APPMON_OWNER_READ = 1,	      /* server: this thread read the request */
+	APPMON_OWNER_READ_SHARED = 2, /* server: several threads read it; this is the last */
+	APPMON_OWNER_SENT = 3,	   /* client: this thread sent the request. Server: this thread */
+				   /* sent the response; who read the request was not seen */
+	APPMON_OWNER_CONNECTED = 4 /* client: this thread connected; who sent the request was */
+				   /* not seen */
+};
+
 /* appmon_stats.dropped[]: why an exchange that was seen has no event. */
 enum {
 	APPMON_DROP_RING_FULL = 0, /* the host did not read fast enough */
@@ -128,12 +139,15 @@ enum { APPMON_LOG_ERROR = 1, APPMON_LOG_WARN = 2, APPMON_LOG_INFO = 3, APPMON_LO
 
 /* appmon_opts.flags */
 #define APPMON_OPEN_DROP_QUERY UINT32_C(0x1) /* never keep the query part of a target */
+#define APPMON_OPEN_IDENTITY UINT32_C(0x2)   /* who served or sent, and when it read: fills in */
+					     /* appmon_event.owner and what depends on it, where */
+					     /* the kernel can (APPMON_CAP_IDENTITY) */
 
 /* appmon_capabilities.supported: what this kernel gives. */
 #define APPMON_CAP_CAPTURE UINT64_C(0x1)  /* cgroup_skb with socket storage: the core */
 #define APPMON_CAP_SWEEP UINT64_C(0x2)	  /* iter/bpf_sk_storage_map: the end of a long body is */
 					  /* reported at once even if its signal was rate-limited */
-#define APPMON_CAP_IDENTITY UINT64_C(0x4) /* pid, tid and comm are filled in */
+#define APPMON_CAP_IDENTITY UINT64_C(0x4) /* APPMON_OPEN_IDENTITY was asked for and works */
 
 /* ---- Data ---------------------------------------------------------------- */
 
@@ -217,10 +231,11 @@ struct appmon_event {
 	uint32_t retransmits;	   /* segments this host sent again during the exchange */
 	uint32_t peer_retransmits; /* segments that arrived again during the exchange */
 
-	/* Reserved for the owner of the socket: 0 and "" until APPMON_CAP_IDENTITY. */
-	uint32_t pid;
-	uint32_t tid;
-	struct appmon_str comm;
+	/* Who served the request, or sent it: see owner, below. Numbers of the initial pid
+	 * namespace, as /proc of the host has them. 0 and "": unknown, or not asked for. */
+	uint32_t pid;		/* process.pid */
+	uint32_t tid;		/* thread.id */
+	struct appmon_str comm; /* of the process, at that moment: /proc/PID/comm */
 
 	struct appmon_endpoint local;
 	struct appmon_endpoint remote;
@@ -238,6 +253,38 @@ struct appmon_event {
 	struct appmon_str reason;	     /* reason phrase of the status line */
 	uint32_t header_count;
 	uint32_t reserved1;
+
+	/*
+	 * Identity: APPMON_OPEN_IDENTITY, with APPMON_CAP_IDENTITY. Taken in the thread's own
+	 * context, when it reads or sends: right whoever accepted or connected, and whoever else
+	 * has the socket open. What was not seen is 0.
+	 */
+	uint32_t owner;		   /* APPMON_OWNER_*: how the members of this group are known */
+	uint32_t uid;		   /* effective user, initial user namespace (process.user.id) */
+	uint32_t inner_pid;	   /* pid and tid in the process's own pid namespace, */
+	uint32_t inner_tid;	   /* as it sees itself in a container */
+	uint64_t process_start_ns; /* CLOCK_BOOTTIME: with pid it names a process for ever; field */
+				   /* 22 of /proc/PID/stat has it in ticks */
+	uint32_t response_pid;	   /* server: the thread that sent the response's first byte; */
+	uint32_t response_tid;	   /* 0 if no thread did, but TCP by itself */
+	uint64_t netns_cookie;	   /* network namespace of the socket: unique per boot */
+	uint32_t netns_inum; /* the same as the inode of /proc/PID/ns/net; may be used again */
+	uint32_t reserved2;
+
+	/*
+	 * Where the time went, on the server's side; CLOCK_MONOTONIC. With pipelining, and where
+	 * the request's bytes were not seen to be read, these are 0. Then duration_ns is
+	 * queue_ns + (read_end_ns - read_start_ns) + service_ns + response_ns.
+	 */
+	uint64_t read_start_ns; /* the application took the first bytes of the request from TCP */
+	uint64_t read_end_ns;	/* ... the last bytes that it took before it answered */
+	uint64_t queue_ns;	/* request_start to read_start: in the accept backlog, in the */
+				/* socket, waiting for a thread */
+	uint64_t service_ns;	/* read_end to response_start: the application's own time */
+
+	/* On the client's side: SYN sent to SYN-ACK received, in the first event of a connection
+	 * that was seen to connect. Then request_ns, wait_ns and response_ns follow. */
+	uint64_t connect_ns;
 };
 
 /*
@@ -470,6 +517,40 @@ APPMON_API int appmon_get_capabilities(struct appmon *mon, struct appmon_capabil
  * there was none. Never NULL, valid until the next call that fails.
  */
 APPMON_API const char *appmon_last_error(struct appmon *mon);
+
+/* ---- Looking up what an event's numbers stand for --------------------------- */
+
+struct appmon_process {
+	uint32_t size;
+	uint32_t pid;
+	uint64_t start_ns;
+	uint64_t exe_inode; /* of the executable: st_ino and st_dev of stat(2) */
+	uint64_t exe_device;
+	struct appmon_str exe; /* its path, as /proc/PID/exe has it: in the process's own mount */
+			       /* namespace, " (deleted)" behind it where that is so */
+};
+
+/*
+ * The executable of an event's process, by its pid and process_start_ns. Answers are kept: the
+ * first one has to be asked for while the process lives, later ones not (1024 processes, the last
+ * asked for; at most a second old, for a process may run another program). ret->exe is valid until
+ * the next appmon_find_*() or appmon_close(). -ESRCH   it has ended before, or is a kernel thread;
+ * or this handle replays a recording -EACCES  another user's process, and CAP_SYS_PTRACE is missing
+ *  -ENOMEM  memory_limit is reached
+ */
+APPMON_API int appmon_find_process(struct appmon *mon, uint32_t pid, uint64_t start_ns,
+				   struct appmon_process *ret);
+
+/*
+ * The path of a cgroup by an event's cgroup_id: "/system.slice/nginx.service", below the mount of
+ * cgroup v2 that this process sees. Kept as above, also after the cgroup was removed. Without
+ * CAP_DAC_READ_SEARCH all directories of the mount are looked through. *ret_path is valid until the
+ * next appmon_find_*() or appmon_close(). -ENOENT  there is no such cgroup any more, or it is
+ * outside of what the mount shows; or this handle replays a recording -ENOMEM  memory_limit is
+ * reached
+ */
+APPMON_API int appmon_find_cgroup(struct appmon *mon, uint64_t cgroup_id,
+				  struct appmon_str *ret_path);
 
 /* ---- Helpers: no handle, safe from any thread ------------------------------ */
 

@@ -24,6 +24,38 @@ struct bpf_iter__bpf_sk_storage_map {
 	void *value;
 };
 
+/* In place of identity.h, which looks into the kernel: the test says who it is. */
+#define APPMON_IDENTITY_H
+#include <linux/bpf.h>
+#include "records.h"
+struct socket;
+struct segment;
+struct rec_owner sim_owner;
+static bool sim_ends(const struct segment *s);
+static const bool identity;
+static void see_handshake(struct __sk_buff *skb, struct bpf_sock *ss, const struct segment *s,
+			  int dir)
+{
+	(void)skb;
+	(void)ss;
+	(void)s;
+	(void)dir;
+}
+static void see_read(struct sock *sk)
+{
+	(void)sk;
+}
+static void fill_owner(struct __sk_buff *skb, const struct socket *sk, const struct segment *s,
+		       int dir, __u32 look, struct rec_owner *r)
+{
+	(void)skb;
+	(void)sk;
+	(void)look;
+	memset(r, 0, sizeof(*r));
+	if (dir == DIR_OUT || sim_ends(s))
+		*r = sim_owner;
+}
+
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
 #pragma GCC diagnostic ignored "-Wsign-compare"
@@ -34,6 +66,11 @@ struct bpf_iter__bpf_sk_storage_map {
 #pragma GCC diagnostic pop
 
 #define PACKET_MAX (1 << 17)
+
+static bool sim_ends(const struct segment *s)
+{
+	return s->flags & (TCP_FIN | TCP_RST);
+}
 
 struct sim_socket {
 	struct bpf_sock sk; /* first: what the programs get is a pointer to it */
