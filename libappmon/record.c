@@ -39,7 +39,8 @@ int record_decode(const void *data, size_t size, struct record *ret)
 		memcpy(ret->seg.tail, p + offsetof(struct rec_progress, seg.tail), TAIL_BYTES);
 	else
 		memset(ret->seg.tail, 0, TAIL_BYTES);
-	if ((ret->conn.family != 4 && ret->conn.family != 6) || ret->seg.len > INT32_MAX)
+	if ((ret->conn.family != 4 && ret->conn.family != 6) || ret->seg.len > INT32_MAX ||
+	    ret->owner.source > OWNER_CONNECTED)
 		return -EPROTO;
 	return 0;
 }
