@@ -124,8 +124,8 @@ const char *appmon_end_name(uint32_t end)
 
 const char *appmon_drop_name(uint32_t reason)
 {
-	static const char *const name[] = {"ring_full", "memory",   "gap",   "truncated",
-					   "parse",	"detached", "orphan"};
+	static const char *const name[] = {"ring_full", "memory",   "gap",    "truncated",
+					   "parse",	"detached", "orphan", "sampled"};
 
 	return NAME_OF(name, reason, "unknown");
 }
