@@ -209,6 +209,15 @@ def test_pause(top, traffic):
         time.sleep(0.1)
 
 
+def test_window(top, traffic):
+    top.until("-> web")
+    top.until(r"last [\d.]+ s: ")
+    top.keys("w")
+    top.until(r"since the start: ")
+    top.keys("w")
+    top.until(r"last 0\.\d s: ")  # one interval
+
+
 def test_resize(top, traffic):
     top.until("-> web")
     top.resize(120, 30)

@@ -378,16 +378,16 @@ pub struct appmon_event {
     pub owner: u32,
     /// effective user, initial user namespace (process.user.id)
     pub uid: u32,
-    /// pid and tid in the process's own pid namespace,
+    /// pid in the process's own pid namespace, as it sees itself
     pub inner_pid: u32,
-    /// as it sees itself in a container
+    /// tid in that namespace
     pub inner_tid: u32,
     /// CLOCK_BOOTTIME: with pid it names a process for ever; field 22 of /proc/PID/stat has it
     /// in ticks
     pub process_start_ns: u64,
-    /// server: the thread that sent the response's first byte;
+    /// server: the process that sent the response's first byte; 0: TCP sent it by itself
     pub response_pid: u32,
-    /// 0 if no thread did, but TCP by itself
+    /// server: the thread that sent it
     pub response_tid: u32,
     /// network namespace of the socket: unique per boot
     pub netns_cookie: u64,
@@ -679,6 +679,12 @@ pub struct appmon_figures {
     pub wait_sum: u64,
     /// the response on its way
     pub response_sum: u64,
+    /// events of servers that were seen to read (APPMON_OPEN_IDENTITY)
+    pub service_count: u64,
+    /// of those: until the application read the request
+    pub queue_sum: u64,
+    /// of those: from there to the first byte of the response
+    pub service_sum: u64,
     /// segments sent again by this host, and by the peer
     pub retransmits: u64,
     /// CLOCK_MONOTONIC: when the first event ended; of the series, also between snapshots
@@ -960,10 +966,12 @@ extern "C" {
     /// exists there with the same processes. What cannot be read is not valid.
     /// -ENOENT, -ENOTDIR, -EACCES; -EINVAL: not a cgroup v2 directory.
     pub fn appmon_read_resources(cgroup_path: *const c_char, resources: *mut appmon_resources) -> c_int;
-    /// The directory of a cgroup id (appmon_event.cgroup_id, appmon_series.cgroup_id): looks
-    /// through the
-    /// hierarchy. Returns the length written without the '\0'. -ENOENT: it is gone, or outside
-    /// of what
-    /// is mounted; -ENOSPC: buf is too small; -EOPNOTSUPP: no cgroup v2.
+    /// The directory of a cgroup id (appmon_event.cgroup_id, appmon_series.cgroup_id), for a
+    /// host that
+    /// has no handle at hand; see appmon_find_cgroup(). Returns the length written without the
+    /// '\0'.
+    /// -ENOENT: it is gone, outside of what is mounted, or there is no cgroup v2; -ENOSPC: buf
+    /// is too
+    /// small.
     pub fn appmon_cgroup_path(cgroup_id: u64, buf: *mut c_char, size: usize) -> c_int;
 }
