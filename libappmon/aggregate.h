@@ -49,6 +49,7 @@ struct figures {
 	uint64_t requests, errors;
 	uint64_t request_bytes, response_bytes;
 	uint64_t request_sum, wait_count, wait_sum, response_sum;
+	uint64_t service_count, queue_sum, service_sum;
 	uint64_t retransmits;
 	uint64_t first_ns, last_ns;
 	struct appmon_histogram durations;
@@ -124,6 +125,7 @@ struct connection {
 struct sample {
 	uint64_t start_ns, end_ns;
 	uint64_t duration_ns, request_ns, wait_ns, response_ns;
+	uint64_t read_ns, queue_ns, service_ns;
 	uint64_t request_bytes, response_bytes;
 	uint64_t retransmits;
 	uint64_t connection_id;

@@ -228,6 +228,9 @@ static void count(struct series *series, const struct sample *s)
 	f->wait_count += s->wait_ns != 0;
 	f->wait_sum += s->wait_ns;
 	f->response_sum += s->response_ns;
+	f->service_count += s->read_ns != 0;
+	f->queue_sum += s->queue_ns;
+	f->service_sum += s->service_ns;
 	f->retransmits += s->retransmits;
 	if (s->end_ns > f->last_ns)
 		f->last_ns = s->end_ns;
@@ -559,6 +562,9 @@ static void make_sample(struct appmon_metrics *m, const struct appmon_event *ev,
 	s->request_ns = ev->request_ns;
 	s->wait_ns = ev->wait_ns;
 	s->response_ns = ev->response_ns;
+	s->read_ns = ev->read_start_ns;
+	s->queue_ns = ev->queue_ns;
+	s->service_ns = ev->service_ns;
 	s->request_bytes = ev->request_head_bytes + ev->request_body_bytes;
 	s->response_bytes = ev->response_head_bytes + ev->response_body_bytes;
 	s->retransmits = (uint64_t)ev->retransmits + ev->peer_retransmits;

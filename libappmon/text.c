@@ -140,6 +140,7 @@ const char *appmon_version_string(void)
 	return APPMON_VERSION_STRING;
 }
 
+/* Every public struct: the bindings' tests compare this with the headers. */
 #define RETURN_SIZE_IF_NAMED(type)                                                                 \
 	if (!strcmp(name, #type))                                                                  \
 	return sizeof(struct type)
@@ -156,6 +157,7 @@ uint32_t appmon_struct_size(const char *name)
 	RETURN_SIZE_IF_NAMED(appmon_attach_opts);
 	RETURN_SIZE_IF_NAMED(appmon_stats);
 	RETURN_SIZE_IF_NAMED(appmon_capabilities);
+	RETURN_SIZE_IF_NAMED(appmon_process);
 	RETURN_SIZE_IF_NAMED(appmon_metrics_opts);
 	RETURN_SIZE_IF_NAMED(appmon_metrics_stats);
 	RETURN_SIZE_IF_NAMED(appmon_series);

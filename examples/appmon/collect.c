@@ -4,13 +4,18 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "privileges.h"
 #include "signals.h"
+#include "text.h"
 
 /* Few enough that keys are answered soon. */
 #define BATCH_EVENTS 4096
+#define DRAIN_NS (2 * NSEC_PER_SEC)
+#define DRAIN_IDLE_MS 100
 
 uint64_t event_end_ns(const struct appmon_event *ev)
 {
@@ -27,6 +32,7 @@ static int take_event(void *ctx, const struct appmon_event *ev)
 	struct collect *collect = ctx;
 	uint64_t end_ns = event_end_ns(ev);
 
+	collect->events++;
 	if (collect->first_ns == 0)
 		collect->first_ns = end_ns;
 	if (end_ns > collect->last_ns)
@@ -98,6 +104,34 @@ int collect_step(struct collect *collect, int timeout_ms)
 		return ret;
 	}
 	return 0;
+}
+
+static void tell_losses(struct collect *collect)
+{
+	struct appmon_stats stats = {.size = sizeof(stats)};
+	uint64_t dropped = 0;
+
+	if (appmon_get_stats(collect->mon, 0, &stats) < 0)
+		return;
+	for (int i = 0; i < APPMON_DROP_MAX; i++)
+		dropped += stats.dropped[i];
+	if (dropped > 0)
+		warnx("%" PRIu64 " of %" PRIu64 " requests were lost and are not counted", dropped,
+		      stats.exchanges_seen);
+}
+
+int collect_drain(struct collect *collect)
+{
+	uint64_t end_ns = now_ns() + DRAIN_NS, before;
+	int ret;
+
+	/* A busy server goes on meanwhile: an end to it. */
+	do {
+		before = collect->events;
+		ret = collect_step(collect, DRAIN_IDLE_MS);
+	} while (ret == 0 && collect->events > before && now_ns() < end_ns);
+	tell_losses(collect);
+	return ret;
 }
 
 struct appmon_snapshot *collect_snapshot(struct collect *collect, bool last)

@@ -17,7 +17,8 @@ struct collect {
 	void (*event_fn)(void *ctx, const struct appmon_event *ev);
 	void *event_ctx;
 	uint64_t first_ns, last_ns; /* when the first event ended, and the latest */
-	int replay_fd;		    /* -1: the kernel is the source */
+	uint64_t events;
+	int replay_fd; /* -1: the kernel is the source */
 };
 
 /*
@@ -29,6 +30,9 @@ int collect_open(struct collect *collect, const struct targets *targets, const c
 
 /* Waits for events and counts them. Returns 0, 1 at the end of a recording, or as above. */
 int collect_step(struct collect *collect, int timeout_ms);
+
+/* What is on its way when nothing more is wanted; and says what was lost. As collect_step(). */
+int collect_drain(struct collect *collect);
 
 /* When an exchange was over, as far as it was seen. */
 uint64_t event_end_ns(const struct appmon_event *ev);

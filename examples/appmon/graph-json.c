@@ -6,11 +6,9 @@
 
 #include "graph-output.h"
 #include "json.h"
+#include "topology.html.h" /* topology_page: made by meson from topology.html */
 
-/* The page as a string, made by meson from topology.html: what is before the data and after it. */
-static const char page[] =
-#include "topology.html.h"
-	;
+/* Where the data goes in the page. */
 #define DATA_MARK "@DATA@"
 
 static void add_uint(struct json_object *object, const char *key, uint64_t value)
@@ -76,7 +74,7 @@ int graph_write_json(FILE *out, const struct graph *graph)
 
 int graph_write_html(FILE *out, const struct graph *graph)
 {
-	const char *mark = strstr(page, DATA_MARK);
+	const char *mark = strstr(topology_page, DATA_MARK);
 	char *data = NULL;
 	size_t size;
 	FILE *memory = open_memstream(&data, &size);
@@ -88,7 +86,7 @@ int graph_write_html(FILE *out, const struct graph *graph)
 		free(data);
 		return -ENOMEM;
 	}
-	fwrite(page, 1, (size_t)(mark - page), out);
+	fwrite(topology_page, 1, (size_t)(mark - topology_page), out);
 	/* No name can end the element that the data is in. */
 	for (size_t i = 0; i < size; i++) {
 		if (data[i] == '<')

@@ -13,8 +13,6 @@
 #include "text.h"
 
 #define DEFAULT_DURATION_NS (10 * NSEC_PER_SEC)
-/* Events that are on their way when the time is over. */
-#define DRAIN_MS 100
 
 enum { KEY_DURATION = 0x100, KEY_FORMAT, KEY_HTML, KEY_REPLAY };
 
@@ -145,7 +143,7 @@ static int watch(struct collect *collect, uint64_t duration_ns)
 		ret = collect_step(collect, left_ms < 1000 ? (int)left_ms : 1000);
 	}
 	if (ret == 0)
-		ret = collect_step(collect, DRAIN_MS);
+		ret = collect_drain(collect);
 	return ret < 0 ? ret : 0;
 }
 

@@ -176,7 +176,7 @@ START_TEST(version)
 }
 END_TEST
 
-/* Every struct of the header: bindings/generate --check. */
+/* All of them: the tests of the bindings. */
 START_TEST(struct_sizes)
 {
 	ck_assert_uint_eq(appmon_struct_size("appmon_str"), sizeof(struct appmon_str));
