@@ -14,12 +14,13 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from . import _abi
 from ._data import Capabilities, Event, LogLevel, Options, Stats, event_from
 from ._errors import Error, error
 from ._library import lib
+from ._memory import text
 
 LogFunction = Callable[[LogLevel, str], object]
 
@@ -52,6 +53,16 @@ class Target:
     def stats(self) -> Stats:
         """Counters since the attach."""
         return self._monitor.stats(self)
+
+
+class Process(NamedTuple):
+    """A process that lived when it was asked for."""
+
+    pid: int
+    start_ns: int
+    exe_inode: int  # of the executable: st_ino and st_dev
+    exe_device: int
+    exe: str  # its path in the process's own mount namespace
 
 
 def _log_callback(log: LogFunction, raised: list[BaseException]) -> Any:
@@ -341,6 +352,21 @@ class Monitor:
         c = _abi.appmon_capabilities(size=ctypes.sizeof(_abi.appmon_capabilities))
         self._call("appmon_get_capabilities", ctypes.byref(c))
         return Capabilities(c.supported)
+
+    def find_process(self, pid: int, start_ns: int) -> Process:
+        """The executable of an event's process, by its pid and process_start_ns. The first time while
+        the process lives; the answer is kept."""
+        c = _abi.appmon_process(size=ctypes.sizeof(_abi.appmon_process))
+        with self._lock:
+            self._call("appmon_find_process", pid, start_ns, ctypes.byref(c))
+            return Process(c.pid, c.start_ns, c.exe_inode, c.exe_device, text(c.exe.data, c.exe.len))
+
+    def find_cgroup(self, cgroup_id: int) -> str:
+        """The path of a cgroup below the mount of cgroup v2, by an event's cgroup_id. The answer is kept."""
+        c = _abi.appmon_str()
+        with self._lock:
+            self._call("appmon_find_cgroup", cgroup_id, ctypes.byref(c))
+            return text(c.data, c.len)
 
     def realtime(self, monotonic_ns: int) -> datetime.datetime:
         """Wall time, with a time zone (UTC), for one of the times of this monitor's events."""

@@ -62,7 +62,7 @@ mod text;
 pub use data::*;
 pub use error::Error;
 pub use library::version;
-pub use monitor::{AttachOptions, Monitor, Target, Waker};
+pub use monitor::{AttachOptions, Monitor, Process, Target, Waker};
 pub use text::{Header, Str};
 
 use libappmon_sys as sys;
