@@ -567,16 +567,16 @@ type Event struct {
 	Owner Owner
 	// effective user, initial user namespace (process.user.id)
 	UID uint32
-	// pid and tid in the process's own pid namespace,
+	// pid in the process's own pid namespace, as it sees itself
 	InnerPID uint32
-	// as it sees itself in a container
+	// tid in that namespace
 	InnerTID uint32
 	// CLOCK_BOOTTIME: with pid it names a process for ever; field 22 of /proc/PID/stat has it in
 	// ticks
 	ProcessStartNS uint64
-	// server: the thread that sent the response's first byte;
+	// server: the process that sent the response's first byte; 0: TCP sent it by itself
 	ResponsePID uint32
-	// 0 if no thread did, but TCP by itself
+	// server: the thread that sent it
 	ResponseTID uint32
 	// network namespace of the socket: unique per boot
 	NetnsCookie uint64

@@ -360,16 +360,16 @@ class Event(EventBase):
     owner: Owner
     #: effective user, initial user namespace (process.user.id)
     uid: int
-    #: pid and tid in the process's own pid namespace,
+    #: pid in the process's own pid namespace, as it sees itself
     inner_pid: int
-    #: as it sees itself in a container
+    #: tid in that namespace
     inner_tid: int
     #: CLOCK_BOOTTIME: with pid it names a process for ever; field 22 of /proc/PID/stat has
     #: it in ticks
     process_start_ns: int
-    #: server: the thread that sent the response's first byte;
+    #: server: the process that sent the response's first byte; 0: TCP sent it by itself
     response_pid: int
-    #: 0 if no thread did, but TCP by itself
+    #: server: the thread that sent it
     response_tid: int
     #: network namespace of the socket: unique per boot
     netns_cookie: int

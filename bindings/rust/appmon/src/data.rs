@@ -530,12 +530,12 @@ impl<'a> Event<'a> {
         self.raw.uid
     }
 
-    /// pid and tid in the process's own pid namespace,
+    /// pid in the process's own pid namespace, as it sees itself
     pub fn inner_pid(&self) -> u32 {
         self.raw.inner_pid
     }
 
-    /// as it sees itself in a container
+    /// tid in that namespace
     pub fn inner_tid(&self) -> u32 {
         self.raw.inner_tid
     }
@@ -546,12 +546,12 @@ impl<'a> Event<'a> {
         self.raw.process_start_ns
     }
 
-    /// server: the thread that sent the response's first byte;
+    /// server: the process that sent the response's first byte; 0: TCP sent it by itself
     pub fn response_pid(&self) -> u32 {
         self.raw.response_pid
     }
 
-    /// 0 if no thread did, but TCP by itself
+    /// server: the thread that sent it
     pub fn response_tid(&self) -> u32 {
         self.raw.response_tid
     }
