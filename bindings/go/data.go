@@ -130,6 +130,8 @@ const (
 	EndGap End = 5
 	// became a tunnel (101, or 2xx to CONNECT)
 	EndUpgraded End = 6
+	// told at the response's head: APPMON_OPEN_STREAM_HEADS
+	EndAtHead End = 7
 )
 
 // String names the value; values of newer libraries show as numbers.
@@ -149,6 +151,8 @@ func (v End) String() string {
 		return "gap"
 	case EndUpgraded:
 		return "upgraded"
+	case EndAtHead:
+		return "at_head"
 	}
 	return strconv.FormatUint(uint64(v), 10)
 }
@@ -305,8 +309,11 @@ const (
 	// never keep the query part of a target
 	OpenFlagDropQuery OpenFlags = 0x1
 	// who served or sent, and when it read: fills in appmon_event.owner and what depends on it,
-	// where the kernel can (APPMON_CAP_IDENTITY)
-	OpenFlagIdentity OpenFlags = 0x2
+	// where the kernel can (APPMON_CAP_IDENTITY) A response without a declared length, such as an
+	// event stream, is told at its head if it goes on behind it (APPMON_END_AT_HEAD): without the
+	// time of its end, and with no second event for that.
+	OpenFlagIdentity    OpenFlags = 0x2
+	OpenFlagStreamHeads OpenFlags = 0x8
 )
 
 // Has tells whether all of the given bits are set.

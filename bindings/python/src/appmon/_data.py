@@ -66,6 +66,8 @@ class End(Number):
     GAP = 5
     #: became a tunnel (101, or 2xx to CONNECT)
     UPGRADED = 6
+    #: told at the response's head: APPMON_OPEN_STREAM_HEADS
+    AT_HEAD = 7
 
 
 class Owner(Number):
@@ -154,8 +156,11 @@ class OpenFlags(enum.IntFlag):
     #: never keep the query part of a target
     DROP_QUERY = 0x1
     #: who served or sent, and when it read: fills in appmon_event.owner and what depends on
-    #: it, where the kernel can (APPMON_CAP_IDENTITY)
+    #: it, where the kernel can (APPMON_CAP_IDENTITY) A response without a declared length,
+    #: such as an event stream, is told at its head if it goes on behind it
+    #: (APPMON_END_AT_HEAD): without the time of its end, and with no second event for that.
     IDENTITY = 0x2
+    STREAM_HEADS = 0x8
 
 
 class Capabilities(enum.IntFlag):

@@ -75,6 +75,8 @@ number! {
         GAP = 5, "gap";
         /// became a tunnel (101, or 2xx to CONNECT)
         UPGRADED = 6, "upgraded";
+        /// told at the response's head: APPMON_OPEN_STREAM_HEADS
+        AT_HEAD = 7, "at_head";
     }
 }
 
@@ -174,8 +176,13 @@ bits! {
         /// never keep the query part of a target
         DROP_QUERY = 0x1, "drop_query";
         /// who served or sent, and when it read: fills in appmon_event.owner and what depends
-        /// on it, where the kernel can (APPMON_CAP_IDENTITY)
+        /// on it, where the kernel can (APPMON_CAP_IDENTITY) A response without a declared
+        /// length, such as an event stream, is told at its head if it goes on behind it
+        /// (APPMON_END_AT_HEAD): without the time of its end, and with no second event for
+        /// that.
         IDENTITY = 0x2, "identity";
+        /// `APPMON_OPEN_STREAM_HEADS`
+        STREAM_HEADS = 0x8, "stream_heads";
     }
 }
 

@@ -44,6 +44,8 @@ pub const APPMON_END_TIMEOUT: u32 = 4;
 pub const APPMON_END_GAP: u32 = 5;
 /// became a tunnel (101, or 2xx to CONNECT)
 pub const APPMON_END_UPGRADED: u32 = 6;
+/// told at the response's head: APPMON_OPEN_STREAM_HEADS
+pub const APPMON_END_AT_HEAD: u32 = 7;
 
 /// not at all: both are 0
 pub const APPMON_OWNER_UNKNOWN: u32 = 0;
@@ -114,8 +116,11 @@ pub const APPMON_EVF_MALFORMED: u64 = 0x8000;
 /// never keep the query part of a target
 pub const APPMON_OPEN_DROP_QUERY: u32 = 0x1;
 /// who served or sent, and when it read: fills in appmon_event.owner and what depends on it,
-/// where the kernel can (APPMON_CAP_IDENTITY)
+/// where the kernel can (APPMON_CAP_IDENTITY) A response without a declared length, such as an
+/// event stream, is told at its head if it goes on behind it (APPMON_END_AT_HEAD): without the
+/// time of its end, and with no second event for that.
 pub const APPMON_OPEN_IDENTITY: u32 = 0x2;
+pub const APPMON_OPEN_STREAM_HEADS: u32 = 0x8;
 
 /// cgroup_skb with socket storage: the core
 pub const APPMON_CAP_CAPTURE: u64 = 0x1;
