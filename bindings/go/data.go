@@ -211,6 +211,8 @@ const (
 	DropDetached Drop = 5
 	// a response whose request was not seen and cannot be reported
 	DropOrphan Drop = 6
+	// its connection left the sample, or capture was paused meanwhile
+	DropSampled Drop = 7
 )
 
 // String names the value; values of newer libraries show as numbers.
@@ -230,6 +232,8 @@ func (v Drop) String() string {
 		return "detached"
 	case DropOrphan:
 		return "orphan"
+	case DropSampled:
+		return "sampled"
 	}
 	return strconv.FormatUint(uint64(v), 10)
 }
@@ -335,6 +339,17 @@ const (
 
 // Has tells whether all of the given bits are set.
 func (f Capabilities) Has(bits Capabilities) bool { return f&bits == bits }
+
+// SamplingFlags: appmon_set_sampling(): all connections.
+type SamplingFlags uint32
+
+// Values of SamplingFlags.
+const (
+	SamplingFlagAll SamplingFlags = 0xf4240
+)
+
+// Has tells whether all of the given bits are set.
+func (f SamplingFlags) Has(bits SamplingFlags) bool { return f&bits == bits }
 
 // SnapshotKind: What a snapshot has several of: series, where every event is in exactly one,
 // and edges, where every exchange is in exactly one, as its client saw it if both ends were
@@ -477,6 +492,9 @@ type Event struct {
 	End End
 	// as returned by appmon_attach_cgroup()
 	TargetID uint32
+	// share of connections watched when the request began, parts per million: it stands for
+	// 1,000,000 / sampling_ppm exchanges
+	SamplingPpm uint32
 	// leaf cgroup of the socket: inode of its cgroup v2 directory
 	CgroupID uint64
 	// socket cookie: unique per boot (SO_COOKIE, Linux 4.12)
@@ -618,6 +636,7 @@ func copyEvent(ev *C.struct_appmon_event, users map[uint32]any) *Event {
 		Role:                  Role(ev.role),
 		End:                   End(ev.end),
 		TargetID:              uint32(ev.target_id),
+		SamplingPpm:           uint32(ev.sampling_ppm),
 		CgroupID:              uint64(ev.cgroup_id),
 		ConnectionID:          uint64(ev.connection_id),
 		Ordinal:               uint64(ev.ordinal),
@@ -731,6 +750,8 @@ type Stats struct {
 	MemoryBytes uint64
 	// handle only
 	MemoryLimit uint64
+	// gauge: share of connections watched; 0: paused
+	SamplingPpm uint64
 }
 
 func copyStats(c *C.struct_appmon_stats) Stats {
@@ -751,6 +772,7 @@ func copyStats(c *C.struct_appmon_stats) Stats {
 		RecordsBad:         uint64(c.records_bad),
 		MemoryBytes:        uint64(c.memory_bytes),
 		MemoryLimit:        uint64(c.memory_limit),
+		SamplingPpm:        uint64(c.sampling_ppm),
 	}
 }
 

@@ -47,7 +47,7 @@ func Lines() []string {
 	member("appmon_event.role", unsafe.Offsetof(sEvent.role), unsafe.Sizeof(sEvent.role))
 	member("appmon_event.end", unsafe.Offsetof(sEvent.end), unsafe.Sizeof(sEvent.end))
 	member("appmon_event.target_id", unsafe.Offsetof(sEvent.target_id), unsafe.Sizeof(sEvent.target_id))
-	member("appmon_event.reserved0", unsafe.Offsetof(sEvent.reserved0), unsafe.Sizeof(sEvent.reserved0))
+	member("appmon_event.sampling_ppm", unsafe.Offsetof(sEvent.sampling_ppm), unsafe.Sizeof(sEvent.sampling_ppm))
 	member("appmon_event.cgroup_id", unsafe.Offsetof(sEvent.cgroup_id), unsafe.Sizeof(sEvent.cgroup_id))
 	member("appmon_event.connection_id", unsafe.Offsetof(sEvent.connection_id), unsafe.Sizeof(sEvent.connection_id))
 	member("appmon_event.ordinal", unsafe.Offsetof(sEvent.ordinal), unsafe.Sizeof(sEvent.ordinal))
@@ -149,6 +149,7 @@ func Lines() []string {
 	member("appmon_stats.records_bad", unsafe.Offsetof(sStats.records_bad), unsafe.Sizeof(sStats.records_bad))
 	member("appmon_stats.memory_bytes", unsafe.Offsetof(sStats.memory_bytes), unsafe.Sizeof(sStats.memory_bytes))
 	member("appmon_stats.memory_limit", unsafe.Offsetof(sStats.memory_limit), unsafe.Sizeof(sStats.memory_limit))
+	member("appmon_stats.sampling_ppm", unsafe.Offsetof(sStats.sampling_ppm), unsafe.Sizeof(sStats.sampling_ppm))
 	var sCapabilities C.struct_appmon_capabilities
 	lines = append(lines, fmt.Sprintf("appmon_capabilities %d", unsafe.Sizeof(sCapabilities)))
 	member("appmon_capabilities.size", unsafe.Offsetof(sCapabilities.size), unsafe.Sizeof(sCapabilities.size))

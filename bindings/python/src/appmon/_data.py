@@ -103,6 +103,8 @@ class Drop(Number):
     DETACHED = 5
     #: a response whose request was not seen and cannot be reported
     ORPHAN = 6
+    #: its connection left the sample, or capture was paused meanwhile
+    SAMPLED = 7
 
 
 class LogLevel(Number):
@@ -173,6 +175,12 @@ class Capabilities(enum.IntFlag):
     SWEEP = 0x2
     #: APPMON_OPEN_IDENTITY was asked for and works
     IDENTITY = 0x4
+
+
+class SamplingFlags(enum.IntFlag):
+    """appmon_set_sampling(): all connections."""
+
+    ALL = 0xf4240
 
 
 class SnapshotKind(Number):
@@ -278,6 +286,9 @@ class Event(EventBase):
     end: End
     #: as returned by appmon_attach_cgroup()
     target_id: int
+    #: share of connections watched when the request began, parts per million: it stands for
+    #: 1,000,000 / sampling_ppm exchanges
+    sampling_ppm: int
     #: leaf cgroup of the socket: inode of its cgroup v2 directory
     cgroup_id: int
     #: socket cookie: unique per boot (SO_COOKIE, Linux 4.12)
@@ -408,9 +419,9 @@ _TEXTS = (
 def event_from(address: int, users: dict[int, object]) -> Event:
     """Copies the event that a pointer from the library shows."""
     (
-        _, protocol, flags, role, end, target_id, _, cgroup_id, connection_id, ordinal,
-        request_start_ns, request_end_ns, response_start_ns, response_end_ns, duration_ns,
-        request_ns, wait_ns, response_ns, request_head_bytes, request_body_bytes,
+        _, protocol, flags, role, end, target_id, sampling_ppm, cgroup_id, connection_id,
+        ordinal, request_start_ns, request_end_ns, response_start_ns, response_end_ns,
+        duration_ns, request_ns, wait_ns, response_ns, request_head_bytes, request_body_bytes,
         response_head_bytes, response_body_bytes, request_content_length,
         response_content_length, method, request_http_version, response_http_version, status,
         status_class, srtt_us, retransmits, peer_retransmits, pid, tid, comm_data, comm_len,
@@ -433,6 +444,7 @@ def event_from(address: int, users: dict[int, object]) -> Event:
         Role(role),
         End(end),
         target_id,
+        sampling_ppm,
         cgroup_id,
         connection_id,
         ordinal,
@@ -524,6 +536,8 @@ class Stats:
     memory_bytes: int
     #: handle only
     memory_limit: int
+    #: gauge: share of connections watched; 0: paused
+    sampling_ppm: int
 
     @classmethod
     def _from(cls, c: _abi.appmon_stats) -> "Stats":
@@ -544,6 +558,7 @@ class Stats:
             records_bad=c.records_bad,
             memory_bytes=c.memory_bytes,
             memory_limit=c.memory_limit,
+            sampling_ppm=c.sampling_ppm,
         )
 
 
@@ -574,5 +589,5 @@ class Options:
 
 __all__ = [
     "Protocol", "Role", "Method", "End", "Owner", "Drop", "LogLevel", "EventFlags", "OpenFlags",
-    "Capabilities", "SnapshotKind", "Dimensions", "MetricsFlags", "ErrorFlags", "SeriesFlags",
-    "ResourceFlags", "TakeFlags", "Event", "Options", "Stats"]
+    "Capabilities", "SamplingFlags", "SnapshotKind", "Dimensions", "MetricsFlags", "ErrorFlags",
+    "SeriesFlags", "ResourceFlags", "TakeFlags", "Event", "Options", "Stats"]

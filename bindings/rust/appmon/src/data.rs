@@ -114,6 +114,8 @@ number! {
         DETACHED = 5, "detached";
         /// a response whose request was not seen and cannot be reported
         ORPHAN = 6, "orphan";
+        /// its connection left the sample, or capture was paused meanwhile
+        SAMPLED = 7, "sampled";
     }
 }
 
@@ -196,6 +198,14 @@ bits! {
         SWEEP = 0x2, "sweep";
         /// APPMON_OPEN_IDENTITY was asked for and works
         IDENTITY = 0x4, "identity";
+    }
+}
+
+bits! {
+    /// appmon_set_sampling(): all connections
+    SamplingFlags: u32 {
+        /// `APPMON_SAMPLING_ALL`
+        ALL = 0xf4240, "all";
     }
 }
 
@@ -326,6 +336,12 @@ impl<'a> Event<'a> {
     /// as returned by appmon_attach_cgroup()
     pub fn target_id(&self) -> u32 {
         self.raw.target_id
+    }
+
+    /// share of connections watched when the request began, parts per million: it stands for
+    /// 1,000,000 / sampling_ppm exchanges
+    pub fn sampling_ppm(&self) -> u32 {
+        self.raw.sampling_ppm
     }
 
     /// leaf cgroup of the socket: inode of its cgroup v2 directory
@@ -612,6 +628,7 @@ impl fmt::Debug for Event<'_> {
             .field("role", &self.role())
             .field("end", &self.end())
             .field("target_id", &self.target_id())
+            .field("sampling_ppm", &self.sampling_ppm())
             .field("cgroup_id", &self.cgroup_id())
             .field("connection_id", &self.connection_id())
             .field("ordinal", &self.ordinal())
@@ -704,6 +721,8 @@ pub struct Stats {
     pub memory_bytes: u64,
     /// handle only
     pub memory_limit: u64,
+    /// gauge: share of connections watched; 0: paused
+    pub sampling_ppm: u64,
 }
 
 impl Stats {
@@ -725,6 +744,7 @@ impl Stats {
             records_bad: raw.records_bad,
             memory_bytes: raw.memory_bytes,
             memory_limit: raw.memory_limit,
+            sampling_ppm: raw.sampling_ppm,
         }
     }
 }
