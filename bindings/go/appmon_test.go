@@ -207,7 +207,7 @@ func TestIteration(t *testing.T) {
 	for _, p := range plan {
 		must(t, c.ask(p.method, p.target, p.body))
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
 	var got []string
 	var last error

@@ -118,22 +118,24 @@ def test_what_the_capture_limit_cuts_off(server, client):
 
 
 def test_async_for(server, client):
-    async def ask(monitor):
+    """Another task makes progress meanwhile: it asks."""
+    async def ask():
         for method, path, body in PLAN:
             await asyncio.to_thread(client, method, path, body)
-        await asyncio.sleep(0.2)
-        monitor.wakeup()
 
     async def watch():
+        events = []
         with appmon.Monitor() as monitor:
             monitor.attach(server.cgroup.path)
-            asking = asyncio.create_task(ask(monitor))
-            events = [event async for event in monitor]
+            asking = asyncio.create_task(ask())
+            async for event in monitor:
+                events.append((event.method_name, event.request_target))
+                if len(events) == len(PLAN):
+                    monitor.wakeup()
             await asking
-            return events
+        return events
 
-    assert [(e.method_name, e.request_target) for e in asyncio.run(watch())] == \
-        [(method, path) for method, path, _ in PLAN]
+    assert asyncio.run(asyncio.wait_for(watch(), 20)) == [(method, path) for method, path, _ in PLAN]
 
 
 def test_close_ends_an_async_for(monitor):

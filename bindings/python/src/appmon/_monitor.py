@@ -28,6 +28,10 @@ LogFunction = Callable[[LogLevel, str], object]
 _STREAK = 128
 
 
+class _Closed(ValueError):
+    """The monitor is closed: the end of an iteration, an error elsewhere."""
+
+
 class Target:
     """A cgroup that is watched. As a context manager it is detached at the end."""
 
@@ -152,7 +156,7 @@ class Monitor:
                 raise RuntimeError("a monitor cannot be used by its own log function or by a signal "
                                    "handler that interrupts it, except for wakeup()")
             if self._handle is None or self._closing:
-                raise ValueError("the monitor is closed")
+                raise _Closed("the monitor is closed")
             self._busy = True
             try:
                 yield self._handle
@@ -295,7 +299,7 @@ class Monitor:
     def __next__(self) -> Event:
         try:
             event = self.next_event()
-        except (EndOfRecording, ValueError):
+        except (EndOfRecording, _Closed):
             event = None
         if event is None:
             raise StopIteration
