@@ -22,14 +22,12 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 
 static __always_inline enum look peek(struct __sk_buff *skb, const struct segment *s)
 {
-	__u32 first = 0;
+	__u32 first = 0, n = s->len < sizeof(first) ? 1 : sizeof(first);
+	enum look look;
 
-	if (s->len >= sizeof(first)) {
-		bpf_skb_load_bytes(skb, s->payload, &first, sizeof(first));
-		return look_at(first, sizeof(first));
-	}
-	bpf_skb_load_bytes(skb, s->payload, &first, 1);
-	return look_at(first, 1);
+	bpf_skb_load_bytes(skb, s->payload, &first, n);
+	look = look_at(first, n);
+	return look == LOOK_COMMAND ? LOOK_REQUEST : look;
 }
 
 /* Inside a message: a body of upper-case text is no reason to copy it. */

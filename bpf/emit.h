@@ -346,6 +346,11 @@ static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, 
 			bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
 			return EMIT_NO_HEAD;
 		}
+		if (look == LOOK_COMMAND && !sk->confirmed) {
+			sk->wide = WIDE_ALWAYS; /* where its values end the reader tells */
+			e->framed = 0;
+			look = LOOK_REQUEST;
+		}
 		if (!e->start)
 			look = n >= 8 ? look_strict(r->bytes) : look == LOOK_BLANK ? LOOK_NO : look;
 		if (look & look_of(sk, e->dir))

@@ -15,8 +15,22 @@
 #define APPEND(old, new, bits) (((old) << (bits)) | ((new) >> (64 - (bits))))
 #endif
 
+#ifndef RESP_DEFAULT /* the tests have it on */
+#define RESP_DEFAULT 0
+#endif
+
 /* LOOK_BLANK: an empty line, which may stand before either. */
-enum look { LOOK_NO, LOOK_REQUEST = 1, LOOK_RESPONSE = 2, LOOK_EITHER = 3, LOOK_BLANK = 7 };
+enum look {
+	LOOK_NO,
+	LOOK_REQUEST = 1,
+	LOOK_RESPONSE = 2,
+	LOOK_EITHER = 3,
+	LOOK_BLANK = 7,
+	LOOK_COMMAND = 9 /* a request in RESP: an array of strings */
+};
+
+/* Set before the programs are loaded: RESP is looked for, too. */
+const volatile __u32 resp = RESP_DEFAULT;
 
 static __always_inline bool is_method_char(__u8 c)
 {
@@ -43,6 +57,8 @@ __noinline int look_at(__u32 first, __u32 n)
 			return (n < 3 || b[2] == 'T') && (n < 4 || b[3] == 'P') ? LOOK_RESPONSE
 										: LOOK_NO;
 	}
+	if (resp && b[0] == '*')
+		return n == 1 || (b[1] >= '1' && b[1] <= '9') ? LOOK_COMMAND : LOOK_NO;
 	if (b[0] < 'A' || b[0] > 'Z')
 		return LOOK_NO;
 	if (n > 1 && !is_method_char(b[1]))

@@ -71,6 +71,18 @@ static void put_request(struct appmon *mon, char **at, const struct head *head)
 	ev->request_content_length = head->h.content_length;
 }
 
+/* RESP has no heads: a command, its first argument, and the text of an error. */
+static void put_command(struct appmon_event *ev, char **at, const struct exchange *ex)
+{
+	if (ex->request) {
+		ev->method = APPMON_METHOD_OTHER;
+		ev->method_name = put_span(at, ex->request, ex->request->h.method_name);
+		ev->request_target = put_span(at, ex->request, ex->request->h.target);
+	}
+	if (ex->response)
+		ev->reason = put_span(at, ex->response, ex->response->h.reason);
+}
+
 static size_t space_for(const struct exchange *ex, const struct target *target)
 {
 	const struct head *heads[] = {ex->request, ex->response};
@@ -184,7 +196,7 @@ static bool build(struct appmon *mon, struct exchange *ex, struct target *target
 	at = mon->arena.buf;
 	memset(ev, 0, sizeof(*ev));
 	ev->size = sizeof(*ev);
-	ev->protocol = APPMON_PROTO_HTTP1;
+	ev->protocol = ex->protocol;
 	ev->flags = ex->flags;
 	ev->role = ex->role;
 	ev->end = ex->end;
@@ -207,9 +219,11 @@ static bool build(struct appmon *mon, struct exchange *ex, struct target *target
 	ev->method_name = ev->request_target = ev->path = ev->query = ev->authority = ev->reason =
 		absent;
 	ev->target_name = put(&at, target->name, strlen(target->name));
-	if (ex->request)
+	if (ex->protocol == APPMON_PROTO_RESP)
+		put_command(ev, &at, ex);
+	else if (ex->request)
 		put_request(mon, &at, ex->request);
-	if (ex->response) {
+	if (ex->response && ex->protocol == APPMON_PROTO_HTTP1) {
 		ev->status = ex->response->h.status;
 		ev->status_class = ev->status / 100;
 		ev->reason = put_span(&at, ex->response, ex->response->h.reason);

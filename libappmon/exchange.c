@@ -52,6 +52,7 @@ struct exchange *exchange_new(struct appmon *mon, struct conn *c)
 	}
 	memset(ex, 0, sizeof(*ex));
 	ex->id = c->id;
+	ex->protocol = c->protocol->id;
 	ex->ordinal = c->ordinal;
 	ex->sampling_ppm = mon->sampling.ppm;
 	ex->retrans = c->retrans;

@@ -159,6 +159,7 @@ static struct conn *conn_new(struct appmon *mon, const struct record *rec)
 	if (f->count >= f->buckets)
 		grow(mon);
 	memset(c, 0, sizeof(*c));
+	c->protocol = &protocol_http1;
 	c->id = rec->conn;
 	c->fresh = !!(rec->seg.flags & REC_FRESH);
 	/* Followed from its first byte, and yet there were others: they are counted already. */
@@ -321,6 +322,16 @@ static bool piece_keep(struct appmon *mon, struct stream *s, uint64_t pos, const
 	return true;
 }
 
+/* The first message tells what a connection speaks; HTTP/1 unless another protocol knows it. */
+static void detect(struct appmon *mon, struct conn *c, const char *bytes, uint32_t n)
+{
+	static const struct protocol *const others[] = {&protocol_resp};
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if ((mon->opts.protocols & 1U << others[i]->id) && others[i]->detect(bytes, n))
+			c->protocol = others[i];
+}
+
 /* A segment in its turn, captured or not. */
 static void segment_apply(struct appmon *mon, struct conn *c, int dir, uint64_t pos,
 			  const char *bytes, uint32_t captured, const struct rec_seg *seg)
@@ -329,21 +340,23 @@ static void segment_apply(struct appmon *mon, struct conn *c, int dir, uint64_t 
 
 	/* The kernel may have learned only later that nothing is missing before it. */
 	stream_saw(s, seg->seq + seg->len, seg->ts_ns);
-	if (!c->request_dir && captured && (seg->flags & REC_START))
-		http1_flow_role(c, dir, bytes, captured);
+	if (!c->request_dir && captured && (seg->flags & REC_START)) {
+		detect(mon, c, bytes, captured);
+		c->protocol->role(c, dir, bytes, captured);
+	}
 	if ((seg->flags & REC_START) && (seg->flags & REC_FLIP) &&
-	    (int64_t)(pos - (s->pos + s->head_len)) >= 0)
-		http1_flow_turn(mon, c, !dir, seg);
+	    (int64_t)(pos - (s->pos + s->head_len)) >= 0 && c->protocol->turn)
+		c->protocol->turn(mon, c, !dir, seg);
 	/* Another request stands before it in the stream and has not been answered. */
 	if (captured && (seg->lost != s->lost || !s->begun) &&
 	    (seg->flags & (REC_START | REC_FLIP | REC_OLD)) == REC_START &&
 	    c->request_dir != 1 + !dir)
-		http1_flow_missed(mon, c);
+		c->protocol->missed(mon, c);
 	if (captured) {
 		s->begun = 1;
 		s->lost = seg->lost;
 	}
-	http1_flow_data(mon, c, dir, pos, bytes, captured, seg->len, seg);
+	c->protocol->data(mon, c, dir, pos, bytes, captured, seg->len, seg);
 }
 
 #define ANY ((uint64_t)INT64_MAX)
@@ -471,21 +484,22 @@ static void flow_segment(struct appmon *mon, struct conn *c, const char *bytes, 
 	if (c->wide && !conn_accounted(c, seg))
 		c->pipelined = 1;
 	if (c->pipelined && seg->lost != c->lost)
-		http1_flow_missed(mon, c);
+		c->protocol->missed(mon, c);
 	c->lost = seg->lost;
 	/* First what had happened before this segment. */
 	if (other->known)
 		stream_saw(other, seg->other_whole, seg->other_ts_ns);
 	pieces_drain(mon, c, !dir, ANY);
-	http1_flow_progress(mon, c, !dir, seg);
+	c->protocol->progress(mon, c, !dir, seg);
 	if ((seg->flags & REC_FIN) && self->fin != FIN_HANDLED) {
 		self->fin = FIN_NOTED;
 		self->fin_pos = stream_pos(self, record->seq + record->len);
 	}
 	stream_segment(mon, c, dir, bytes, captured, seg);
-	http1_flow_progress(mon, c, dir, seg);
-	if ((mon->opts.flags & APPMON_OPEN_STREAM_HEADS) && !(seg->flags & REC_PART))
-		http1_flow_stream(mon, c);
+	c->protocol->progress(mon, c, dir, seg);
+	if ((mon->opts.flags & APPMON_OPEN_STREAM_HEADS) && !(seg->flags & REC_PART) &&
+	    c->protocol->stream)
+		c->protocol->stream(mon, c);
 }
 
 /* A connection that is met for the first time, with what had met its listening socket. */
@@ -516,7 +530,7 @@ static struct conn *conn_meet(struct appmon *mon, const struct record *rec)
 		flow_segment(mon, c, s->piece.bytes, s->piece.captured, &seg);
 		/* An answer has passed whose record was lost. */
 		if (!(rec->seg.flags & REC_OUT) && rec->seg.other_ts_ns)
-			http1_flow_end(mon, c, APPMON_END_GAP, APPMON_EVF_GAP);
+			c->protocol->end(mon, c, APPMON_END_GAP, APPMON_EVF_GAP);
 	}
 	stray_free(mon, s);
 	return c;
@@ -598,14 +612,14 @@ void flow_record(struct appmon *mon, const struct record *rec)
 
 		pieces_flush(mon, c, DIR_IN);
 		pieces_flush(mon, c, DIR_OUT);
-		http1_flow_end(mon, c, by_us ? APPMON_END_RESET_BY_US : APPMON_END_RESET_BY_PEER,
-			       by_us ? APPMON_EVF_RESET_BY_US : APPMON_EVF_RESET_BY_PEER);
+		c->protocol->end(mon, c, by_us ? APPMON_END_RESET_BY_US : APPMON_END_RESET_BY_PEER,
+				 by_us ? APPMON_EVF_RESET_BY_US : APPMON_EVF_RESET_BY_PEER);
 		conn_free(mon, c);
 	} else if (rec->seg.flags & REC_NOT_HTTP) {
 		conn_drop(mon, c, APPMON_DROP_PARSE);
 	} else if (rec->seg.flags & REC_CLOSED && c->stream[DIR_OUT].fin) {
 		/* Whatever answer is still due, nobody will read it. */
-		http1_flow_end(mon, c, APPMON_END_CLOSED, 0);
+		c->protocol->end(mon, c, APPMON_END_CLOSED, 0);
 		conn_free(mon, c);
 	} else if (conn_over(c)) {
 		conn_free(mon, c);
@@ -647,11 +661,11 @@ void flows_expire(struct appmon *mon, uint64_t now)
 		if (closed && older(c->active_ns, now, LINGER_NS)) {
 			pieces_flush(mon, c, DIR_IN);
 			pieces_flush(mon, c, DIR_OUT);
-			http1_flow_end(mon, c, APPMON_END_CLOSED, 0);
+			c->protocol->end(mon, c, APPMON_END_CLOSED, 0);
 			conn_free(mon, c);
 		} else if (mon->opts.exchange_timeout_ms != UINT32_MAX &&
 			   older(c->active_ns, now, busy_ns)) {
-			http1_flow_end(mon, c, APPMON_END_TIMEOUT, 0);
+			c->protocol->end(mon, c, APPMON_END_TIMEOUT, 0);
 			conn_active(mon, c, now);
 		}
 	}

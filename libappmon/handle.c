@@ -68,6 +68,7 @@ static int take_opts(struct appmon *mon, const struct appmon_opts *user)
 	mon->log.fn = o->log_fn;
 	mon->log.ctx = o->log_ctx;
 	mon->log.level = o->log_level ? o->log_level : APPMON_LOG_WARN;
+	o->protocols = o->protocols ? o->protocols : 1U << APPMON_PROTO_HTTP1;
 	o->memory_limit = o->memory_limit ? o->memory_limit : 64 << 20;
 	o->ring_bytes = o->ring_bytes ? o->ring_bytes : 8 << 20;
 	o->capture_bytes = o->capture_bytes ? o->capture_bytes : 4096;
@@ -76,6 +77,9 @@ static int take_opts(struct appmon *mon, const struct appmon_opts *user)
 	if (o->flags & ~(APPMON_OPEN_DROP_QUERY | APPMON_OPEN_IDENTITY | APPMON_OPEN_STREAM_HEADS))
 		return fail(&mon->log, -EINVAL, "unknown bits in appmon_opts.flags: 0x%x",
 			    o->flags);
+	if (o->protocols & ~(1U << APPMON_PROTO_HTTP1 | 1U << APPMON_PROTO_RESP))
+		return fail(&mon->log, -EINVAL, "unknown bits in appmon_opts.protocols: 0x%x",
+			    o->protocols);
 	err = range(mon, "memory_limit", o->memory_limit, 64 << 10, UINT64_MAX);
 	if (!err)
 		err = range(mon, "ring_bytes", o->ring_bytes, 4096, 1 << 30);

@@ -71,7 +71,7 @@ static void head_close(struct appmon *mon, struct conn *c, int dir)
 		head_feed(mon, c, dir, "", 0, true, &seg);
 }
 
-void http1_flow_end(struct appmon *mon, struct conn *c, uint32_t end, uint64_t flags)
+static void http1_flow_end(struct appmon *mon, struct conn *c, uint32_t end, uint64_t flags)
 {
 	struct exchange *ex;
 
@@ -682,7 +682,7 @@ static void head_gap(struct appmon *mon, struct conn *c, int dir)
 	}
 }
 
-void http1_flow_missed(struct appmon *mon, struct conn *c)
+static void http1_flow_missed(struct appmon *mon, struct conn *c)
 {
 	c->pipelined = 1;
 	pairing_lost(mon, c);
@@ -825,8 +825,9 @@ static bool begins_message(const struct conn *c, int dir, uint64_t pos, const ch
 	return c->pipelined && look == HTTP1_LOOK_YES;
 }
 
-void http1_flow_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos, const char *bytes,
-		     uint32_t captured, uint32_t len, const struct rec_seg *seg)
+static void http1_flow_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos,
+			    const char *bytes, uint32_t captured, uint32_t len,
+			    const struct rec_seg *seg)
 {
 	struct stream *s = &c->stream[dir];
 	uint64_t have = pos + captured, end = pos + len;
@@ -933,7 +934,8 @@ static void stream_fin(struct appmon *mon, struct conn *c, int dir, const struct
 	}
 }
 
-void http1_flow_progress(struct appmon *mon, struct conn *c, int dir, const struct rec_seg *seg)
+static void http1_flow_progress(struct appmon *mon, struct conn *c, int dir,
+				const struct rec_seg *seg)
 {
 	struct stream *s = &c->stream[dir];
 
@@ -953,7 +955,7 @@ void http1_flow_progress(struct appmon *mon, struct conn *c, int dir, const stru
 	}
 }
 
-void http1_flow_stream(struct appmon *mon, struct conn *c)
+static void http1_flow_stream(struct appmon *mon, struct conn *c)
 {
 	struct exchange *ex = exchange_awaiting(c);
 	struct stream *s;
@@ -967,7 +969,7 @@ void http1_flow_stream(struct appmon *mon, struct conn *c)
 	exchange_tell(mon, c, ex);
 }
 
-void http1_flow_role(struct conn *c, int dir, const char *bytes, uint32_t n)
+static void http1_flow_role(struct conn *c, int dir, const char *bytes, uint32_t n)
 {
 	if (http1_look(HTTP1_RESPONSE, bytes, n) == HTTP1_LOOK_YES)
 		c->request_dir = (uint8_t)(1 + !dir);
@@ -975,7 +977,7 @@ void http1_flow_role(struct conn *c, int dir, const char *bytes, uint32_t n)
 		c->request_dir = (uint8_t)(1 + dir);
 }
 
-void http1_flow_turn(struct appmon *mon, struct conn *c, int dir, const struct rec_seg *seg)
+static void http1_flow_turn(struct appmon *mon, struct conn *c, int dir, const struct rec_seg *seg)
 {
 	struct stream *s = &c->stream[dir];
 
@@ -998,3 +1000,14 @@ void http1_flow_turn(struct appmon *mon, struct conn *c, int dir, const struct r
 	else if (s->assumed)
 		pairing_lost(mon, c);
 }
+
+const struct protocol protocol_http1 = {
+	.id = APPMON_PROTO_HTTP1,
+	.role = http1_flow_role,
+	.data = http1_flow_data,
+	.progress = http1_flow_progress,
+	.turn = http1_flow_turn,
+	.stream = http1_flow_stream,
+	.missed = http1_flow_missed,
+	.end = http1_flow_end,
+};

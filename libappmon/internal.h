@@ -3,7 +3,8 @@
  * The handle and what its parts say to each other. In pipeline order:
  *
  *   ring.c     bytes of the kernel ring        -> record.c  checked records
- *   flow.c     records of one connection       -> http1-flow.c  messages, with http1.c
+ *   flow.c     records of one connection       -> a protocol's messages: http1-flow.c (with
+ *                                                 http1.c), resp-flow.c
  *   exchange.c requests with their responses   -> event.c  the host's callback
  *
  * and beside it handle.c (open, poll, close), programs.c (loading), attach.c (targets), pool.c
@@ -227,6 +228,20 @@ enum stream_state {
 
 enum { FIN_NONE, FIN_NOTED, FIN_HANDLED };
 
+#define RESP_DEPTH 7
+
+/* resp-flow.c: a value of which not all has come. */
+struct resp_value {
+	uint64_t bulk;		   /* bytes of a string that are to come, with its CRLF */
+	uint64_t left[RESP_DEPTH]; /* values that are to come, by level */
+	uint8_t depth;
+	uint8_t begun;
+	uint8_t words; /* strings in the first level so far, at most 255 of them counted */
+	uint8_t error;
+	uint8_t push; /* it answers nothing */
+	uint8_t pad[3];
+};
+
 /* One direction of a connection, in positions: 64-bit, 0 is the first byte described. */
 struct stream {
 	uint64_t base; /* position that base_seq stands for */
@@ -248,7 +263,10 @@ struct stream {
 	char *head;	  /* head_len bytes of an incomplete head */
 	uint32_t head_len;
 	uint32_t lost; /* rec_seg.lost when this stream was last whole */
-	struct http1_chunks chunks;
+	union {
+		struct http1_chunks chunks;
+		struct resp_value value;
+	};
 	struct piece *pieces; /* that came early, by pos */
 	uint32_t piece_count;
 	uint8_t begun;	      /* data has come */
@@ -277,6 +295,7 @@ struct exchange {
 	uint64_t request_body, response_body; /* bytes */
 	struct rec_owner owner;
 	struct head *request, *response;
+	uint32_t protocol; /* APPMON_PROTO_* */
 	uint32_t role;
 	uint32_t end;			/* APPMON_END_* */
 	uint32_t sampling_ppm;		/* when the request began */
@@ -289,6 +308,7 @@ struct exchange {
 
 struct conn {
 	struct conn *hash_next;
+	const struct protocol *protocol;
 	struct list_node link;	    /* in appmon.busy or appmon.idle, least recently active first */
 	struct list_node exchanges; /* oldest first */
 	struct rec_conn id;
@@ -378,23 +398,35 @@ struct exchange *exchange_requesting(struct conn *c);
 /* The oldest without a complete response. */
 struct exchange *exchange_awaiting(struct conn *c);
 
-/* ---- http1-flow.c: messages and their pairing ----------------------------------------- */
+/* ---- protocols: http1-flow.c, resp-flow.c ------------------------------------------------ */
 
-/* In order: len bytes at pos have passed, the first captured of them are at bytes. */
-void http1_flow_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos, const char *bytes,
+/*
+ * What flow.c asks of a protocol: to find the messages in two streams of bytes, and to pair them
+ * into exchanges. A connection has one from its first message on. Optional where so marked.
+ */
+struct protocol {
+	uint32_t id; /* APPMON_PROTO_* */
+	/* Does a connection whose first message begins with these bytes speak it? NULL: what no
+	 * other protocol wants. */
+	bool (*detect)(const char *bytes, uint32_t n);
+	/* A message begins with these bytes: do they tell which direction is the requests'? */
+	void (*role)(struct conn *c, int dir, const char *bytes, uint32_t n);
+	/* In order: len bytes at pos have passed, the first captured of them are at bytes. */
+	void (*data)(struct appmon *mon, struct conn *c, int dir, uint64_t pos, const char *bytes,
 		     uint32_t captured, uint32_t len, const struct rec_seg *seg);
-/* stream.seen has grown, or a FIN was noted. */
-void http1_flow_progress(struct appmon *mon, struct conn *c, int dir, const struct rec_seg *seg);
-/* APPMON_OPEN_STREAM_HEADS: is there a response that goes on behind its head? */
-void http1_flow_stream(struct appmon *mon, struct conn *c);
-/* A message begins with these bytes: do they tell which direction is the requests'? */
-void http1_flow_role(struct conn *c, int dir, const char *bytes, uint32_t n);
-/* A request or response head begins in the other direction: what is open here has ended. */
-void http1_flow_turn(struct appmon *mon, struct conn *c, int dir, const struct rec_seg *seg);
-/* Requests were missed that have no answer yet: which response answers which is lost. */
-void http1_flow_missed(struct appmon *mon, struct conn *c);
-/* Ends every exchange of the connection; flags are added to their events. */
-void http1_flow_end(struct appmon *mon, struct conn *c, uint32_t end, uint64_t flags);
+	/* stream.seen has grown, or a FIN was noted. */
+	void (*progress)(struct appmon *mon, struct conn *c, int dir, const struct rec_seg *seg);
+	/* Optional. A message begins in the other direction: what is open here has ended. */
+	void (*turn)(struct appmon *mon, struct conn *c, int dir, const struct rec_seg *seg);
+	/* Optional. APPMON_OPEN_STREAM_HEADS: is there a response that goes on behind its head? */
+	void (*stream)(struct appmon *mon, struct conn *c);
+	/* Requests were missed that have no answer yet: which response answers which is lost. */
+	void (*missed)(struct appmon *mon, struct conn *c);
+	/* Ends every exchange of the connection; flags are added to their events. */
+	void (*end)(struct appmon *mon, struct conn *c, uint32_t end, uint64_t flags);
+};
+
+extern const struct protocol protocol_http1, protocol_resp;
 
 /* ---- event.c ------------------------------------------------------------------------------ */
 

@@ -93,6 +93,7 @@ static int try_load(struct appmon *mon, char *verifier_log, int with)
 	if (!err)
 		err = bpf_program__set_autoload(mon->skel->progs.appmon_read, with & WITH_IDENTITY);
 	mon->skel->rodata->identity = !!(with & WITH_IDENTITY);
+	mon->skel->rodata->resp = !!(mon->opts.protocols & 1U << APPMON_PROTO_RESP);
 	if (!err)
 		err = capture_bpf__load(mon->skel);
 	if (!err && (with & WITH_IDENTITY)) {

@@ -24,6 +24,8 @@ const (
 	ProtocolUnknown Protocol = 0
 	// HTTP/1.0 and HTTP/1.1, RFC 9112
 	ProtocolHTTP1 Protocol = 1
+	// Redis's, RESP2 and RESP3: only if asked for, see protocols
+	ProtocolResp Protocol = 2
 )
 
 // String names the value; values of newer libraries show as numbers.
@@ -33,6 +35,8 @@ func (v Protocol) String() string {
 		return "unknown"
 	case ProtocolHTTP1:
 		return "http1"
+	case ProtocolResp:
+		return "resp"
 	}
 	return strconv.FormatUint(uint64(v), 10)
 }
@@ -300,6 +304,8 @@ const (
 	EventFlagInferredEnd EventFlags = 0x4000
 	// answered, but the request could not be parsed
 	EventFlagMalformed EventFlags = 0x8000
+	// RESP: the reply is an error; reason has its text
+	EventFlagError EventFlags = 0x10000
 )
 
 // Has tells whether all of the given bits are set.
@@ -797,6 +803,9 @@ type Options struct {
 	// traceparent, tracestate, x-forwarded-for. Nothing else is ever kept: authorization, cookie
 	// and set-cookie only when named here. At most 64.
 	Headers []string
+	// bit n: APPMON_PROTO_n; default HTTP/1 only. RESP costs more: its strings are copied, up to 1
+	// MiB of a message
+	Protocols uint32
 	// Log gets the library's log, one line at a time, while a call is made. It must not use the
 	// monitor. When it panics, the call that made the line does, once C has returned.
 	Log func(level LogLevel, line string)
@@ -812,6 +821,7 @@ func (o *Options) fill(c *C.struct_appmon_opts, mem *memory) {
 	c.log_level = C.uint32_t(o.LogLevel)
 	c.headers = mem.strings(o.Headers)
 	c.header_count = C.uint32_t(len(o.Headers))
+	c.protocols = C.uint32_t(o.Protocols)
 }
 
 // structs are what the headers that this was compiled with know; grows: begins with size.

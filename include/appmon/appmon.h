@@ -48,7 +48,8 @@ struct appmon;
 /* appmon_event.protocol. Expect values unknown to you. */
 enum {
 	APPMON_PROTO_UNKNOWN = 0,
-	APPMON_PROTO_HTTP1 = 1 /* HTTP/1.0 and HTTP/1.1, RFC 9112 */
+	APPMON_PROTO_HTTP1 = 1, /* HTTP/1.0 and HTTP/1.1, RFC 9112 */
+	APPMON_PROTO_RESP = 2	/* Redis's, RESP2 and RESP3: only if asked for, see protocols */
 };
 
 /* appmon_event.role: what the monitored socket was in this exchange. */
@@ -109,6 +110,7 @@ enum {
 			  */
 /* chunked beyond the captured bytes */
 #define APPMON_EVF_MALFORMED UINT64_C(0x8000) /* answered, but the request could not be parsed */
+#define APPMON_EVF_ERROR UINT64_C(0x10000)    /* RESP: the reply is an error; reason has its text */
 
 /* appmon_event.owner: how pid and tid are known. */
 enum {
@@ -334,7 +336,8 @@ struct appmon_opts {
 	void *log_ctx;
 	char *error_text; /* NULL, or a buffer that gets the last error's text if open fails */
 	uint32_t error_text_size;
-	uint32_t reserved;
+	uint32_t protocols; /* bit n: APPMON_PROTO_n; default HTTP/1 only. RESP costs more: its */
+			    /* strings are copied, up to 1 MiB of a message */
 };
 
 struct appmon_attach_opts {

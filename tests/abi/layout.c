@@ -115,7 +115,7 @@ AT(appmon_opts, log_fn, 64, 8);
 AT(appmon_opts, log_ctx, 72, 8);
 AT(appmon_opts, error_text, 80, 8);
 AT(appmon_opts, error_text_size, 88, 4);
-AT(appmon_opts, reserved, 92, 4);
+AT(appmon_opts, protocols, 92, 4);
 AT_LEAST(appmon_opts, 96);
 
 AT(appmon_attach_opts, size, 0, 4);
@@ -281,6 +281,7 @@ AT_LEAST(appmon_resources, 144);
 
 IS(APPMON_PROTO_UNKNOWN, 0);
 IS(APPMON_PROTO_HTTP1, 1);
+IS(APPMON_PROTO_RESP, 2);
 IS(APPMON_ROLE_UNKNOWN, 0);
 IS(APPMON_ROLE_SERVER, 1);
 IS(APPMON_ROLE_CLIENT, 2);
@@ -337,6 +338,7 @@ IS(APPMON_EVF_CONTINUED, 0x1000);
 IS(APPMON_EVF_AMBIGUOUS, 0x2000);
 IS(APPMON_EVF_INFERRED_END, 0x4000);
 IS(APPMON_EVF_MALFORMED, 0x8000);
+IS(APPMON_EVF_ERROR, 0x10000);
 IS(APPMON_OPEN_DROP_QUERY, 0x1);
 IS(APPMON_OPEN_IDENTITY, 0x2);
 IS(APPMON_OPEN_STREAM_HEADS, 0x8);

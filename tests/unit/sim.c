@@ -62,6 +62,7 @@ static void fill_owner(struct __sk_buff *skb, const struct socket *sk, const str
 #pragma GCC diagnostic ignored "-Wint-to-pointer-cast"
 #pragma GCC diagnostic ignored "-Wparentheses"
 #pragma GCC diagnostic ignored "-Wunknown-pragmas"
+#define RESP_DEFAULT 1
 #include "capture.bpf.c"
 #pragma GCC diagnostic pop
 

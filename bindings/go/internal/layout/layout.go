@@ -122,7 +122,7 @@ func Lines() []string {
 	member("appmon_opts.log_ctx", unsafe.Offsetof(sOpts.log_ctx), unsafe.Sizeof(sOpts.log_ctx))
 	member("appmon_opts.error_text", unsafe.Offsetof(sOpts.error_text), unsafe.Sizeof(sOpts.error_text))
 	member("appmon_opts.error_text_size", unsafe.Offsetof(sOpts.error_text_size), unsafe.Sizeof(sOpts.error_text_size))
-	member("appmon_opts.reserved", unsafe.Offsetof(sOpts.reserved), unsafe.Sizeof(sOpts.reserved))
+	member("appmon_opts.protocols", unsafe.Offsetof(sOpts.protocols), unsafe.Sizeof(sOpts.protocols))
 	var sAttach_opts C.struct_appmon_attach_opts
 	lines = append(lines, fmt.Sprintf("appmon_attach_opts %d", unsafe.Sizeof(sAttach_opts)))
 	member("appmon_attach_opts.size", unsafe.Offsetof(sAttach_opts.size), unsafe.Sizeof(sAttach_opts.size))

@@ -198,7 +198,7 @@ class appmon_opts(ctypes.Structure):
     log_ctx: Any
     error_text: Any
     error_text_size: int
-    reserved: int
+    protocols: int
     _fields_ = [
         ("size", ctypes.c_uint32),
         ("flags", ctypes.c_uint32),
@@ -216,7 +216,7 @@ class appmon_opts(ctypes.Structure):
         ("log_ctx", ctypes.c_void_p),
         ("error_text", ctypes.c_char_p),
         ("error_text_size", ctypes.c_uint32),
-        ("reserved", ctypes.c_uint32),
+        ("protocols", ctypes.c_uint32),
     ]
 
 

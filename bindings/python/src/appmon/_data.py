@@ -19,6 +19,8 @@ class Protocol(Number):
     UNKNOWN = 0
     #: HTTP/1.0 and HTTP/1.1, RFC 9112
     HTTP1 = 1
+    #: Redis's, RESP2 and RESP3: only if asked for, see protocols
+    RESP = 2
 
 
 class Role(Number):
@@ -150,6 +152,8 @@ class EventFlags(enum.IntFlag):
     INFERRED_END = 0x4000
     #: answered, but the request could not be parsed
     MALFORMED = 0x8000
+    #: RESP: the reply is an error; reason has its text
+    ERROR = 0x10000
 
 
 class OpenFlags(enum.IntFlag):
@@ -585,6 +589,9 @@ class Options:
     #: x-request-id, traceparent, tracestate, x-forwarded-for. Nothing else is ever kept:
     #: authorization, cookie and set-cookie only when named here. At most 64.
     headers: Sequence[str] = ()
+    #: bit n: APPMON_PROTO_n; default HTTP/1 only. RESP costs more: its strings are copied,
+    #: up to 1 MiB of a message
+    protocols: int = 0
 
 
 __all__ = [

@@ -15,6 +15,8 @@ number! {
         UNKNOWN = 0, "unknown";
         /// HTTP/1.0 and HTTP/1.1, RFC 9112
         HTTP1 = 1, "http1";
+        /// Redis's, RESP2 and RESP3: only if asked for, see protocols
+        RESP = 2, "resp";
     }
 }
 
@@ -169,6 +171,8 @@ bits! {
         INFERRED_END = 0x4000, "inferred_end";
         /// answered, but the request could not be parsed
         MALFORMED = 0x8000, "malformed";
+        /// RESP: the reply is an error; reason has its text
+        ERROR = 0x10000, "error";
     }
 }
 
@@ -760,6 +764,7 @@ pub struct Options {
     pub(crate) idle_timeout_ms: u32,
     pub(crate) log_level: LogLevel,
     pub(crate) headers: Vec<String>,
+    pub(crate) protocols: u32,
     pub(crate) log: Option<LogFunction>,
 }
 
@@ -816,6 +821,13 @@ impl Options {
         self
     }
 
+    /// bit n: APPMON_PROTO_n; default HTTP/1 only. RESP costs more: its strings are copied, up
+    /// to 1 MiB of a message
+    pub fn protocols(mut self, value: u32) -> Options {
+        self.protocols = value;
+        self
+    }
+
     pub(crate) fn fill(&self, raw: &mut sys::appmon_opts, kept: &mut Kept) -> Result<(), Error> {
         raw.flags = self.flags.0;
         raw.memory_limit = self.memory_limit;
@@ -826,6 +838,7 @@ impl Options {
         raw.log_level = self.log_level.0;
         raw.headers = kept.strings(&self.headers)?;
         raw.header_count = self.headers.len() as u32;
+        raw.protocols = self.protocols;
         Ok(())
     }
 }

@@ -9,6 +9,8 @@ pub const APPMON_VERSION_NUM: u32 = 0x100;
 pub const APPMON_PROTO_UNKNOWN: u32 = 0;
 /// HTTP/1.0 and HTTP/1.1, RFC 9112
 pub const APPMON_PROTO_HTTP1: u32 = 1;
+/// Redis's, RESP2 and RESP3: only if asked for, see protocols
+pub const APPMON_PROTO_RESP: u32 = 2;
 
 pub const APPMON_ROLE_UNKNOWN: u32 = 0;
 /// the request arrived on it
@@ -114,6 +116,8 @@ pub const APPMON_EVF_AMBIGUOUS: u64 = 0x2000;
 pub const APPMON_EVF_INFERRED_END: u64 = 0x4000;
 /// answered, but the request could not be parsed
 pub const APPMON_EVF_MALFORMED: u64 = 0x8000;
+/// RESP: the reply is an error; reason has its text
+pub const APPMON_EVF_ERROR: u64 = 0x10000;
 
 /// never keep the query part of a target
 pub const APPMON_OPEN_DROP_QUERY: u32 = 0x1;
@@ -454,7 +458,9 @@ pub struct appmon_opts {
     /// NULL, or a buffer that gets the last error's text if open fails
     pub error_text: *mut c_char,
     pub error_text_size: u32,
-    pub reserved: u32,
+    /// bit n: APPMON_PROTO_n; default HTTP/1 only. RESP costs more: its strings are copied, up
+    /// to 1 MiB of a message
+    pub protocols: u32,
 }
 
 #[repr(C)]

@@ -119,7 +119,7 @@ fn layout_is_what_the_c_compiler_says() {
     member!(lines, "appmon_opts.log_ctx", appmon_opts, log_ctx);
     member!(lines, "appmon_opts.error_text", appmon_opts, error_text);
     member!(lines, "appmon_opts.error_text_size", appmon_opts, error_text_size);
-    member!(lines, "appmon_opts.reserved", appmon_opts, reserved);
+    member!(lines, "appmon_opts.protocols", appmon_opts, protocols);
     lines.push(format!("appmon_attach_opts {}", size_of::<sys::appmon_attach_opts>()));
     member!(lines, "appmon_attach_opts.size", appmon_attach_opts, size);
     member!(lines, "appmon_attach_opts.capture_bytes", appmon_attach_opts, capture_bytes);
