@@ -109,6 +109,31 @@ enum {
 /* chunked beyond the captured bytes */
 #define APPMON_EVF_MALFORMED UINT64_C(0x8000) /* answered, but the request could not be parsed */
 
+/* appmon_trace.format: the header fields that carried the ids. */
+enum {
+	APPMON_TRACE_NONE = 0,
+	APPMON_TRACE_W3C = 1,	   /* traceparent (W3C Trace Context) */
+	APPMON_TRACE_B3 = 2,	   /* b3 (Zipkin), the single field */
+	APPMON_TRACE_B3_MULTI = 3, /* x-b3-traceid, x-b3-spanid ... */
+	APPMON_TRACE_JAEGER = 4,   /* uber-trace-id */
+	APPMON_TRACE_SW8 = 5	   /* sw8 (SkyWalking) */
+};
+
+/* appmon_trace.flags */
+#define APPMON_TRACE_SAMPLED UINT32_C(0x1)
+#define APPMON_TRACE_UNDECIDED UINT32_C(0x2) /* b3, x-b3-*: the decision is left to the receiver   \
+					      */
+#define APPMON_TRACE_DEBUG UINT32_C(0x4)     /* b3, x-b3-*, uber-trace-id */
+
+/* appmon_container.runtime */
+enum {
+	APPMON_RUNTIME_UNKNOWN = 0, /* the path names the container only */
+	APPMON_RUNTIME_DOCKER = 1,
+	APPMON_RUNTIME_CONTAINERD = 2,
+	APPMON_RUNTIME_CRIO = 3,
+	APPMON_RUNTIME_PODMAN = 4
+};
+
 /* appmon_stats.dropped[]: why an exchange that was seen has no event. */
 enum {
 	APPMON_DROP_RING_FULL = 0, /* the host did not read fast enough */
@@ -160,6 +185,19 @@ struct appmon_header {
 	struct appmon_str value; /* without surrounding white space */
 	uint32_t response;	 /* 0: of the request, 1: of the response */
 	uint32_t reserved;
+};
+
+/*
+ * The trace ids of a request, from the first of the fields at APPMON_TRACE_* that is well formed.
+ * Shorter ids have zeros before them; an id that the format lacks is all zeros.
+ */
+struct appmon_trace {
+	uint32_t format;      /* APPMON_TRACE_* */
+	uint32_t flags;	      /* APPMON_TRACE_SAMPLED ... */
+	uint8_t trace_id[16]; /* sw8: 0 unless it is a UUID; see appmon_event.trace_text */
+	uint8_t span_id[8];   /* of the sender: traceparent's parent-id, b3's span id; sw8: the */
+	/* number of the span in its segment, big-endian */
+	uint8_t parent_span_id[8]; /* of the sender's parent: b3, x-b3-*, uber-trace-id */
 };
 
 /*
@@ -316,6 +354,14 @@ struct appmon_stats {
 	uint64_t memory_limit; /* handle only */
 };
 
+/* What the path of a cgroup says about the container in it. */
+struct appmon_container {
+	uint32_t size;
+	uint32_t runtime; /* APPMON_RUNTIME_* */
+	char id[72];	  /* container id, 64 hexadecimal digits; "": the cgroup is the pod's own */
+	char pod_uid[40]; /* Kubernetes: metadata.uid with its dashes; "": no pod */
+};
+
 struct appmon_capabilities {
 	uint32_t size;
 	uint32_t reserved;
@@ -452,6 +498,18 @@ APPMON_API uint64_t appmon_realtime_ns(struct appmon *mon, uint64_t monotonic_ns
  * case; response: 0 or 1 as in appmon_header. */
 APPMON_API const struct appmon_str *appmon_event_header(const struct appmon_event *ev,
 							const char *name, int response);
+
+/*
+ * The container that a cgroup holds, from the rules by which docker, containerd, cri-o, podman and
+ * the kubelet name them (systemd and cgroupfs drivers); nothing is looked up. path: of the
+ * cgroup, absolute or relative to any parent. A cgroup inside a container counts as the container;
+ * of nested ones the innermost.
+ *  -ENOENT  neither a container nor a pod
+ */
+APPMON_API int appmon_cgroup_container(const char *path, struct appmon_container *ret);
+
+/* "docker", "containerd" ... for APPMON_RUNTIME_*; "unknown" otherwise. */
+APPMON_API const char *appmon_runtime_name(uint32_t runtime);
 
 /* "GET" for APPMON_METHOD_GET ...; "" for values without a name. */
 APPMON_API const char *appmon_method_name(uint32_t method);
