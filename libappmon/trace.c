@@ -4,6 +4,9 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 const char *const trace_field_names[] = {
 	"traceparent",	     "tracestate",   "b3",	   "x-b3-traceid",  "x-b3-spanid",
 	"x-b3-parentspanid", "x-b3-sampled", "x-b3-flags", "uber-trace-id", "sw8",
@@ -440,4 +443,38 @@ bool trace_parse_forwarded(struct trace_value value, struct appmon_endpoint *ret
 	while (more && !found)
 		found = pair_read(next_part(&value, ";", &more), ret);
 	return found;
+}
+
+/* ---- A request's head ------------------------------------------------------------------------------ */
+
+void trace_read(const uint8_t field[HTTP1_KEEP_MAX], const struct http1_head *h, const char *head,
+		struct trace *ret)
+{
+	struct trace_value value[TRACE_FIELDS] = {{0}};
+	uint32_t count[TRACE_FIELDS] = {0};
+
+	memset(ret, 0, sizeof(*ret));
+	for (uint32_t i = 0; i < h->field_count; i++) {
+		struct http1_span v = h->field[i].value;
+		uint8_t kind = field[h->field[i].keep];
+
+		/* Cut off by the capture limit: not what was sent. */
+		if (!kind || (h->truncated && v.off + v.len == h->head_len))
+			continue;
+		if (!count[kind]++ || kind == TRACE_FIELD_FORWARDED)
+			value[kind] = (struct trace_value){head + v.off, v.len};
+	}
+	/* Trace Context section 3.2: more than one is as good as none. */
+	if (count[TRACE_FIELD_TRACEPARENT] > 1)
+		value[TRACE_FIELD_TRACEPARENT].data = NULL;
+	if (trace_parse(value, &ret->ids, &ret->text))
+		memcpy(ret->key, ret->ids.trace_id, sizeof(ret->key));
+	if (ret->text.len && is_zero(ret->key, sizeof(ret->key))) {
+		XXH128_hash_t hash = XXH3_128bits(ret->text.data, ret->text.len);
+
+		memcpy(ret->key, &hash, sizeof(ret->key));
+	}
+	ret->request_id = value[TRACE_FIELD_REQUEST_ID];
+	if (value[TRACE_FIELD_FORWARDED].data)
+		trace_parse_forwarded(value[TRACE_FIELD_FORWARDED], &ret->forwarded);
 }

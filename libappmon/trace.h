@@ -12,6 +12,8 @@
 
 #include <appmon/appmon.h>
 
+#include "http1.h"
+
 /* Fields that say where a request belongs. */
 enum trace_field {
 	TRACE_FIELD_NONE,
@@ -64,5 +66,18 @@ int trace_base64(const char *s, size_t len, char *out);
  * "for" with an address. An address without a port, or an obfuscated one, is none.
  */
 bool trace_parse_forwarded(struct trace_value value, struct appmon_endpoint *ret);
+
+/* What the kept fields of a request say, as parts of its head. */
+struct trace {
+	struct appmon_trace ids; /* format APPMON_TRACE_NONE: none */
+	uint8_t key[16];	 /* of the trace: its id, or made of the id's text; 0: none */
+	struct trace_value text; /* sw8's id in base64 */
+	struct trace_value request_id;
+	struct appmon_endpoint forwarded; /* family 0: none */
+};
+
+/* field: enum trace_field of each kept name. */
+void trace_read(const uint8_t field[HTTP1_KEEP_MAX], const struct http1_head *h, const char *head,
+		struct trace *ret);
 
 #endif /* APPMON_TRACE_H */
