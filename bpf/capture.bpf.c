@@ -13,11 +13,6 @@
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
-#ifndef BPF_TCP_LISTEN
-#define BPF_TCP_LISTEN 10
-#define BPF_TCP_SYN_SENT 2
-#endif
-
 /* "HTTP/1.1 200" and the CRLF that ends it: a response that is shorter goes on. */
 #define STATUS_LINE_MIN 14
 
@@ -419,6 +414,12 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 	ss = skb->sk;
 	if (!ss || !conf->target)
 		return;
+	if (e.s.flags & TCP_SYN) {
+		if (identity)
+			see_handshake(skb, ss, &e.s, dir);
+		if (!e.s.len && !(e.s.flags & (TCP_FIN | TCP_RST)))
+			return;
+	}
 	sk = bpf_sk_storage_get(&sockets, ss, 0, 0);
 	if (!sk || orphaned(sk, conf)) {
 		if (!e.s.len)
@@ -519,6 +520,18 @@ int appmon_egress(struct __sk_buff *skb)
 {
 	observe(skb, DIR_OUT);
 	return 1;
+}
+
+/* For every socket of the machine: those that are not followed leave at once. */
+SEC("tp_btf/tcp_rcv_space_adjust")
+int appmon_read(__u64 *ctx)
+{
+	struct sock *sk = (struct sock *)ctx[0];
+	struct owner *o = see_read(sk);
+
+	if (o && links)
+		emit_read(bpf_sk_storage_get(&sockets, sk, 0, 0), o, reads_block(sk));
+	return 0;
 }
 
 /*

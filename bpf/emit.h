@@ -6,6 +6,7 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
+#include "identity.h"
 #include "look.h"
 #include "state.h"
 
@@ -244,6 +245,9 @@ static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, 
 	r->hdr.size = sizeof(*r) + bytes;
 	r->conn = sk->conn;
 	fill_seg(skb, sk, &r->seg, e);
+	fill_owner(skb, sk, &e->s, e->dir,
+		   sk->request_dir ? sk->request_dir == 1 + e->dir : look == LOOK_REQUEST,
+		   &r->owner);
 	r->captured = n;
 	r->pad = 0;
 	bpf_ringbuf_submit(r, submit_flags());
@@ -307,6 +311,7 @@ static __always_inline void emit_progress(struct __sk_buff *skb, struct socket *
 	r->hdr.size = sizeof(*r);
 	r->conn = sk->conn;
 	fill_seg(skb, sk, &r->seg, e);
+	fill_owner(skb, sk, &e->s, e->dir, sk->request_dir == 1 + e->dir, &r->owner);
 	bpf_ringbuf_submit(r, submit_flags());
 }
 
@@ -331,6 +336,25 @@ static __always_inline void fill_state(struct rec_progress *r, const struct sock
 	r->seg.other_whole = other->passed.whole;
 	r->seg.lost = sk->lost;
 	r->seg.dup = sk->dir[DIR_IN].dup;
+}
+
+/* A thread begins to read a request. */
+static __always_inline void emit_read(struct socket *sk, const struct owner *o, bool blocks)
+{
+	struct rec_progress *r;
+
+	if (!sk || sk->request_dir != 1 + DIR_IN || sk->answered)
+		return;
+	r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
+	if (!r) {
+		COUNT(sk->conn.slot, records_lost); /* evidence only: no exchange is harmed */
+		return;
+	}
+	fill_state(r, sk, DIR_IN, REC_READ | (blocks ? REC_BLOCKING : 0));
+	r->seg.seq = o->turn;
+	r->owner.task = o->task;
+	r->owner.source = o->source;
+	bpf_ringbuf_submit(r, submit_flags());
 }
 
 #endif /* APPMON_EMIT_H */

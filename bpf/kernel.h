@@ -7,14 +7,81 @@
 #ifndef APPMON_KERNEL_H
 #define APPMON_KERNEL_H
 
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wpadded" /* offsets are the kernel's */
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct seq_file;
 struct bpf_map;
-struct sock;
+
+struct ns_common {
+	unsigned int inum;
+};
+
+struct net {
+	struct ns_common ns;
+	unsigned long long net_cookie;
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
+struct sock_common {
+	possible_net_t skc_net;
+};
+
+typedef struct {
+	int owned;
+} socket_lock_t;
+
+struct file {
+	unsigned int f_flags;
+};
+
+/* The kernel's struct socket; there is one of ours. */
+struct socket___kernel {
+	struct file *file;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+	socket_lock_t sk_lock;
+	struct socket___kernel *sk_socket;
+	struct {
+		int len;
+	} sk_backlog;
+};
 
 struct tcp_sock {
 	unsigned int rcv_nxt;
+	unsigned int copied_seq;
+};
+
+typedef struct {
+	unsigned int val;
+} kuid_t;
+
+struct cred {
+	kuid_t euid;
+};
+
+struct pid {
+	unsigned int level;
+	struct upid {
+		int nr;
+		void *ns;
+	} numbers[1]; /* level + 1 of them */
+};
+
+struct task_struct {
+	int pid;
+	int tgid;
+	unsigned long long start_boottime;
+	struct pid *thread_pid;
+	struct task_struct *group_leader;
+	const struct cred *cred;
+	char comm[16];
 };
 
 struct bpf_iter_meta {
@@ -30,5 +97,6 @@ struct bpf_iter__bpf_sk_storage_map {
 };
 
 #pragma clang attribute pop
+#pragma clang diagnostic pop
 
 #endif /* APPMON_KERNEL_H */

@@ -17,6 +17,11 @@
 #define ETH_P_IPV6 0x86DD
 #endif
 
+#ifndef BPF_TCP_LISTEN
+#define BPF_TCP_LISTEN 10
+#define BPF_TCP_SYN_SENT 2
+#endif
+
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
 #define TCP_RST 0x04
@@ -102,7 +107,7 @@ static __always_inline bool parse_segment(struct __sk_buff *skb, struct segment 
 	if (skb->len < s->payload)
 		return false;
 	s->len = skb->len - s->payload;
-	if (!s->len && !(s->flags & (TCP_FIN | TCP_RST)))
+	if (!s->len && !(s->flags & (TCP_FIN | TCP_RST | TCP_SYN)))
 		return false;
 	s->seq = bpf_ntohl(tcp->seq) + !!(s->flags & TCP_SYN);
 	s->ack = bpf_ntohl(tcp->ack_seq);

@@ -9,7 +9,7 @@
 
 #include <linux/types.h>
 
-#define REC_VERSION 2
+#define REC_VERSION 3
 
 enum rec_kind {
 	REC_DATA = 1,	 /* captured bytes of one direction */
@@ -35,7 +35,9 @@ enum rec_flag {
 	REC_SWEPT = 1 << 11, /* from the sweep, not from the ring: out of order with it */
 	REC_NOT_HTTP = 1 << 12, /* given up: nothing more of this connection will come */
 	REC_CLOSED = 1 << 13,	/* the application has closed the socket: it reads no more */
-	REC_WIDE = 1 << 14	/* there are signs of pipelining */
+	REC_WIDE = 1 << 14,	/* there are signs of pipelining */
+	REC_READ = 1 << 15, /* progress: the owner's thread has begun to read the message at seq */
+	REC_BLOCKING = 1 << 16 /* ... and waits in reading if there is nothing to read */
 };
 
 struct rec_hdr {
@@ -82,10 +84,42 @@ struct rec_seg {
 				  the payload, none of the reader's business */
 };
 
+/* A thread, by the numbers of the initial namespaces. */
+struct rec_task {
+	__u64 start_ns;	 /* of its process, CLOCK_BOOTTIME */
+	__u32 pid;	 /* thread group; 0: unknown */
+	__u32 tid;	 /* thread */
+	__u32 inner_pid; /* both in the innermost pid namespace */
+	__u32 inner_tid;
+	__u32 uid;     /* effective */
+	__u8 comm[16]; /* of the process: its main thread's */
+	__u32 pad;
+};
+
+/* How the thread in a rec_owner is known; the values are APPMON_OWNER_*. */
+enum { OWNER_UNKNOWN, OWNER_READ, OWNER_READ_SHARED, OWNER_SENT, OWNER_CONNECTED };
+
+/*
+ * Whose connection it is, as far as known when the record was written. All 0 unless asked for. In
+ * records of what is sent, and of FIN and RST that arrive.
+ */
+struct rec_owner {
+	struct rec_task task;
+	__u64 read_first_ns; /* OWNER_READ*: when it read of what came last, CLOCK_MONOTONIC */
+	__u64 read_last_ns;
+	__u64 connect_ns; /* from SYN to SYN-ACK; 0: not seen */
+	__u64 netns_cookie;
+	__u32 netns;	  /* inode number of the network namespace */
+	__u32 source;	  /* OWNER_* */
+	__u32 sender_pid; /* the thread that sends this; 0: sent by TCP on its own */
+	__u32 sender_tid;
+};
+
 struct rec_data {
 	struct rec_hdr hdr;
 	struct rec_conn conn;
 	struct rec_seg seg;
+	struct rec_owner owner;
 	__u32 captured; /* bytes that follow, from seq on */
 	__u32 pad;
 	__u8 bytes[];
@@ -95,6 +129,7 @@ struct rec_progress {
 	struct rec_hdr hdr;
 	struct rec_conn conn;
 	struct rec_seg seg;
+	struct rec_owner owner;
 };
 
 /* The bytes part of a REC_DATA has one of few sizes: reserving needs a constant. */

@@ -71,11 +71,29 @@ static void put_request(struct appmon *mon, char **at, const struct head *head)
 	ev->request_content_length = head->h.content_length;
 }
 
+static void put_trace(struct appmon *mon, char **at, const struct head *head)
+{
+	struct appmon_event *ev = &mon->event;
+	struct trace t;
+	int len;
+
+	trace_read(mon->trace_fields, &head->h, head->bytes, &t);
+	ev->trace = t.ids;
+	if (t.request_id.len)
+		ev->request_id = put(at, t.request_id.data, t.request_id.len);
+	if (!t.text.len)
+		return;
+	len = trace_base64(t.text.data, t.text.len, *at);
+	(*at)[len] = '\0';
+	ev->trace_text = (struct appmon_str){.data = *at, .len = (uint32_t)len};
+	*at += len + 1;
+}
+
 static size_t space_for(const struct exchange *ex, const struct target *target)
 {
 	const struct head *heads[] = {ex->request, ex->response};
-	/* Ten strings besides the fields, each with its NUL, names included below. */
-	size_t size = 16 + strlen(target->name);
+	/* Thirteen strings besides the fields, each with its NUL, names included below. */
+	size_t size = 16 + strlen(target->name) + sizeof(ex->owner.task.comm);
 
 	for (int i = 0; i < 2; i++) {
 		if (!heads[i])
@@ -83,6 +101,8 @@ static size_t space_for(const struct exchange *ex, const struct target *target)
 		/* The target appears whole and in parts; Host as authority and perhaps as a field.
 		 */
 		size += 2 * (size_t)heads[i]->h.head_len + heads[i]->h.target.len;
+		/* The request id and a trace id once more. */
+		size += i ? 0 : (size_t)heads[i]->h.head_len;
 		/* A name is at most 255 bytes. */
 		size += heads[i]->h.field_count * (size_t)(255 + 2);
 	}
@@ -116,6 +136,14 @@ static void endpoint(struct appmon_endpoint *ep, const struct rec_conn *id, uint
 	memcpy(ep->addr, addr, id->family == 4 ? 4 : 16);
 }
 
+#define SAME(ours, public) _Static_assert((int)(ours) == (int)(public), #ours " is not " #public)
+/* What the programs say goes into the event as it is. */
+SAME(OWNER_UNKNOWN, APPMON_OWNER_UNKNOWN);
+SAME(OWNER_READ, APPMON_OWNER_READ);
+SAME(OWNER_READ_SHARED, APPMON_OWNER_READ_SHARED);
+SAME(OWNER_SENT, APPMON_OWNER_SENT);
+SAME(OWNER_CONNECTED, APPMON_OWNER_CONNECTED);
+
 static uint64_t between(uint64_t from, uint64_t to)
 {
 	return from && to > from ? to - from : 0;
@@ -131,6 +159,38 @@ static void put_times(struct appmon_event *ev, const struct exchange *ex)
 	ev->request_ns = between(ev->request_start_ns, ev->request_end_ns);
 	ev->wait_ns = between(ev->request_end_ns, ev->response_start_ns);
 	ev->response_ns = between(ev->response_start_ns, ev->response_end_ns);
+}
+
+static void put_owner(struct appmon_event *ev, char **at, const struct exchange *ex)
+{
+	const struct rec_owner *o = &ex->owner;
+	const char *comm = (const char *)o->task.comm;
+
+	ev->owner = o->source;
+	ev->pid = o->task.pid;
+	ev->tid = o->task.tid;
+	ev->comm = put(at, comm, strnlen(comm, sizeof(o->task.comm)));
+	ev->uid = o->task.uid;
+	ev->inner_pid = o->task.inner_pid;
+	ev->inner_tid = o->task.inner_tid;
+	ev->process_start_ns = o->task.start_ns;
+	ev->netns_cookie = o->netns_cookie;
+	ev->netns_inum = o->netns;
+	if (ex->role == APPMON_ROLE_CLIENT) {
+		ev->connect_ns = ex->ordinal == 1 ? o->connect_ns : 0;
+		return;
+	}
+	if (ex->response_begun) {
+		ev->response_pid = o->sender_pid;
+		ev->response_tid = o->sender_tid;
+	}
+	/* A read belongs to all that is pipelined. One before the request came is another's. */
+	if ((ex->flags & APPMON_EVF_PIPELINED) || o->read_first_ns < ex->request_start_ns)
+		return;
+	ev->read_start_ns = o->read_first_ns;
+	ev->read_end_ns = o->read_last_ns;
+	ev->queue_ns = between(ev->request_start_ns, ev->read_start_ns);
+	ev->service_ns = between(ev->read_end_ns, ev->response_start_ns);
 }
 
 static bool build(struct appmon *mon, struct exchange *ex, struct target *target)
@@ -154,6 +214,7 @@ static bool build(struct appmon *mon, struct exchange *ex, struct target *target
 	ev->connection_id = ex->id.cookie;
 	ev->ordinal = ex->ordinal;
 	put_times(ev, ex);
+	put_owner(ev, &at, ex);
 	ev->request_body_bytes = ex->request_body;
 	ev->response_body_bytes = ex->response_body;
 	ev->request_content_length = ev->response_content_length = -1;
@@ -162,11 +223,15 @@ static bool build(struct appmon *mon, struct exchange *ex, struct target *target
 	ev->peer_retransmits = ex->dup;
 	endpoint(&ev->local, &ex->id, ex->id.local_port, ex->id.local_addr);
 	endpoint(&ev->remote, &ex->id, ex->id.remote_port, ex->id.remote_addr);
-	ev->comm = ev->method_name = ev->request_target = ev->path = ev->query = ev->authority =
-		ev->reason = absent;
+	ev->method_name = ev->request_target = ev->path = ev->query = ev->authority = ev->reason =
+		absent;
 	ev->target_name = put(&at, target->name, strlen(target->name));
+	ev->trace_text = ev->request_id = absent;
+	link_tell(ex, ev);
 	if (ex->request)
 		put_request(mon, &at, ex->request);
+	if (ex->request && (mon->opts.flags & APPMON_OPEN_TRACE))
+		put_trace(mon, &at, ex->request);
 	if (ex->response) {
 		ev->status = ex->response->h.status;
 		ev->status_class = ev->status / 100;

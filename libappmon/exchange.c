@@ -10,6 +10,8 @@
 
 void exchange_release(struct appmon *mon, struct exchange *ex)
 {
+	link_close(ex);
+	pool_free(&mon->pool, ex->cause);
 	pool_free(&mon->pool, ex->request);
 	pool_free(&mon->pool, ex->response);
 	pool_free(&mon->pool, ex);
@@ -61,6 +63,35 @@ struct exchange *exchange_new(struct appmon *mon, struct conn *c)
 	return ex;
 }
 
+static bool is_read(uint32_t source)
+{
+	return source == OWNER_READ || source == OWNER_READ_SHARED;
+}
+
+void exchange_owner(struct appmon *mon, struct exchange *ex)
+{
+	const struct rec_owner *o = mon->flows.owner;
+	struct rec_owner before = ex->owner;
+
+	if (!o || !o->source)
+		return;
+	/* Who sends is known at the first byte; what a client reads is the answer. */
+	if (ex->role == APPMON_ROLE_CLIENT && (before.source || is_read(o->source)))
+		return;
+	ex->owner = *o;
+	if (!is_read(before.source))
+		return;
+	/* After an interim response: what was read before it belongs to the request, too. */
+	ex->owner.read_first_ns = before.read_first_ns;
+	if (!is_read(o->source)) {
+		ex->owner.task = before.task;
+		ex->owner.source = before.source;
+		ex->owner.read_last_ns = before.read_last_ns;
+	} else if (before.source == OWNER_READ_SHARED || before.task.tid != o->task.tid) {
+		ex->owner.source = OWNER_READ_SHARED;
+	}
+}
+
 struct exchange *exchange_at(struct conn *c, struct list_node *n)
 {
 	return n == &c->exchanges ? NULL : list_entry(n, struct exchange, link);
@@ -99,6 +130,7 @@ void exchange_finish(struct appmon *mon, struct conn *c, struct exchange *ex, ui
 		exchange_drop(mon, ex, ex->bad - 1u);
 		return;
 	}
+	link_close(ex);
 	list_remove(&ex->link);
 	list_append(&mon->ready, &ex->link);
 }

@@ -549,6 +549,11 @@ void flow_record(struct appmon *mon, const struct record *rec)
 		return;
 	}
 	c = conn_find(&mon->flows, rec->conn.cookie);
+	if (rec->seg.flags & REC_READ) {
+		if (c)
+			link_read(mon, c, rec);
+		return;
+	}
 	if (!c) {
 		/* Nothing to learn from the end of a connection that is not known. */
 		if (!rec->captured)
@@ -563,6 +568,7 @@ void flow_record(struct appmon *mon, const struct record *rec)
 		}
 	}
 	mon->flows.current = c;
+	mon->flows.owner = &rec->owner;
 	if (c->id.target != rec->conn.target)
 		conn_moves(mon, c, target);
 	c->id = rec->conn;
@@ -589,6 +595,7 @@ void flow_record(struct appmon *mon, const struct record *rec)
 	} else {
 		conn_active(mon, c, rec->seg.ts_ns);
 	}
+	mon->flows.owner = NULL;
 }
 
 /* ---- age ------------------------------------------------------------------------------ */

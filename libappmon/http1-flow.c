@@ -87,6 +87,8 @@ void http1_flow_end(struct appmon *mon, struct conn *c, uint32_t end, uint64_t f
 		head_close(mon, c, request_dir(c));
 	while ((ex = exchange_at(c, c->exchanges.next))) {
 		measure_partial(c, ex);
+		if (ex == exchange_awaiting(c) && !ex->response_begun)
+			exchange_owner(mon, ex);
 		/* An answer given in full counts, whatever became of the request. */
 		exchange_finish(mon, c, ex, ex->response_done ? APPMON_END_COMPLETE : end, flags);
 	}
@@ -341,6 +343,9 @@ static void request_head(struct appmon *mon, struct conn *c, int dir, const stru
 			ex->flags |= APPMON_EVF_PIPELINED;
 		if (h->flags & HTTP1_CHUNKED)
 			ex->flags |= APPMON_EVF_CHUNKED_REQUEST;
+		if (dir == DIR_OUT)
+			exchange_owner(mon, ex);
+		link_request(mon, c, ex, dir, s->base_seq + (uint32_t)(s->pos - s->base));
 	}
 	body_begin(mon, c, dir, h, framing, length, seg->ts_ns);
 }
@@ -382,8 +387,11 @@ static void response_head(struct appmon *mon, struct conn *c, int dir, const str
 	if (!c->request_dir)
 		c->request_dir = (uint8_t)(1 + !dir);
 	if (h->status < 200 && h->status != 101) {
-		if (ex)
+		if (ex) {
 			ex->flags |= APPMON_EVF_CONTINUED;
+			if (dir == DIR_OUT)
+				exchange_owner(mon, ex);
+		}
 		next_head(s, s->pos + h->head_len);
 		return;
 	}
@@ -431,6 +439,9 @@ static void response_head(struct appmon *mon, struct conn *c, int dir, const str
 		ex->response = head_keep(mon, h, bytes);
 		if (!ex->response && !ex->bad)
 			ex->bad = 1 + APPMON_DROP_MEMORY;
+		if (dir == DIR_OUT)
+			exchange_owner(mon, ex);
+		link_response(mon, c, ex);
 		ex->response_start_ns = s->head_ns;
 		ex->response_begun = 1;
 		ex->flags |= head_flags(h);

@@ -23,6 +23,7 @@
 #include "http1.h"
 #include "list.h"
 #include "records.h"
+#include "trace.h"
 
 #define NSEC_PER_MSEC UINT64_C(1000000)
 #define NSEC_PER_SEC UINT64_C(1000000000)
@@ -53,6 +54,7 @@ void pool_destroy(struct pool *pool);
 struct record {
 	struct rec_conn conn;
 	struct rec_seg seg;
+	struct rec_owner owner;
 	const char *bytes; /* in the ring: valid until the record is released */
 	uint32_t captured;
 };
@@ -214,6 +216,8 @@ struct head {
 	struct http1_head h; /* last: truncated to field_count */
 };
 
+struct link;
+
 struct exchange {
 	struct list_node link; /* in conn.exchanges, later in appmon.ready */
 	struct rec_conn id;
@@ -223,12 +227,22 @@ struct exchange {
 	uint64_t asked; /* where the responses were when the request ended */
 	uint64_t request_start_ns, request_end_ns, response_start_ns, response_end_ns;
 	uint64_t request_body, response_body; /* bytes */
+	struct rec_owner owner;
 	struct head *request, *response;
+	struct link *cause; /* NULL: links are not asked for */
 	uint32_t role;
 	uint32_t end;			/* APPMON_END_* */
 	uint32_t srtt_us, retrans, dup; /* of the connection: at the start, then differences */
 	uint8_t request_done, response_begun, response_done;
 	uint8_t bad; /* 1 + APPMON_DROP_* if the request could not be read or kept */
+};
+
+/* The thread that has begun to read a request, from REC_READ. tid 0: none is known. */
+struct reader {
+	uint64_t start_ns; /* of its process */
+	uint32_t pid, tid;
+	uint32_t blocks;
+	uint32_t pad;
 };
 
 struct conn {
@@ -237,6 +251,7 @@ struct conn {
 	struct list_node exchanges; /* oldest first */
 	struct rec_conn id;
 	struct stream stream[2]; /* by DIR_* */
+	struct reader reader;	 /* since the last response */
 	uint64_t active_ns;
 	uint64_t ordinal;
 	uint32_t srtt_us, retrans, dup;
@@ -271,8 +286,9 @@ struct flows {
 	struct list_node busy, idle; /* connections with and without exchanges */
 	struct list_node strays;
 	uint32_t stray_count;
-	struct conn *current; /* whose record is looked at: not to be forgotten */
-	uint32_t awaiting;    /* connections inside a response whose end is due */
+	struct conn *current;	       /* whose record is looked at: not to be forgotten */
+	const struct rec_owner *owner; /* what that record says of the owner */
+	uint32_t awaiting;	       /* connections inside a response whose end is due */
 };
 
 int flows_init(struct appmon *mon);
@@ -304,6 +320,9 @@ void exchange_finish(struct appmon *mon, struct conn *c, struct exchange *ex, ui
 		     uint64_t flags);
 /* Finishes those at the front that are complete. */
 void exchanges_settle(struct appmon *mon, struct conn *c);
+/* Keeps what the record at hand says of the socket's owner: at the head of a client's request, of a
+ * server's response, and at the end of the connection. */
+void exchange_owner(struct appmon *mon, struct exchange *ex);
 /* Frees what is in no list. */
 void exchange_release(struct appmon *mon, struct exchange *ex);
 
@@ -330,6 +349,27 @@ void http1_flow_missed(struct appmon *mon, struct conn *c);
 /* Ends every exchange of the connection; flags are added to their events. */
 void http1_flow_end(struct appmon *mon, struct conn *c, uint32_t end, uint64_t flags);
 
+/* ---- link.c: what an exchange was made for -------------------------------------------------- */
+
+struct links {
+	struct list_node *bucket; /* NULL: not asked for */
+	uint32_t buckets;	  /* power of two, then those of the processes */
+	uint32_t process_count;
+	struct list_node processes; /* the longest without a read first */
+};
+
+bool links_init(struct appmon *mon);
+void links_destroy(struct appmon *mon);
+/* A request's head is complete; seq is TCP's number of its first byte. */
+void link_request(struct appmon *mon, struct conn *c, struct exchange *ex, int dir, uint32_t seq);
+/* A record with REC_READ. */
+void link_read(struct appmon *mon, struct conn *c, const struct record *rec);
+/* The final response begins. */
+void link_response(struct appmon *mon, struct conn *c, struct exchange *ex);
+/* The exchange is over: nothing is made for it any more. */
+void link_close(struct exchange *ex);
+void link_tell(const struct exchange *ex, struct appmon_event *ev);
+
 /* ---- event.c ------------------------------------------------------------------------------ */
 
 struct arena {
@@ -348,9 +388,11 @@ struct appmon {
 	char **names;		 /* kept header names, lower case */
 	uint32_t name_count;
 	struct http1_keep keep;
+	uint8_t trace_fields[HTTP1_KEEP_MAX]; /* enum trace_field of each kept name */
 
 	struct capture_bpf *skel;
 	struct bpf_link *sweep;
+	struct bpf_link *reads;
 	struct ring ring;
 	struct slot_counters *per_cpu; /* room for one slot's, of every CPU */
 	int cpus;
@@ -362,6 +404,7 @@ struct appmon {
 
 	struct pool pool;
 	struct flows flows;
+	struct links links;
 	struct list_node ready; /* finished exchanges, not delivered yet */
 
 	struct appmon_event event;

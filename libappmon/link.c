@@ -2,19 +2,19 @@
 /*
  * What an exchange was made for. When a request is sent from a monitored socket, the open requests
  * that monitored sockets have received are asked which of them it serves; when one arrives, whether
- * it is what a monitored socket has just sent. That is decided once, at the first moment at which it
- * can be known, from what is open then: what comes later proves nothing.
+ * it is what a monitored socket has just sent. That is decided once, at the first moment at which
+ * it can be known, from what is open then: what comes later proves nothing.
  *
- * Each open exchange is in one hash table under several keys. "The only one" with a key is evidence,
- * two of them are none.
+ * Each open exchange is in one hash table under several keys. "The only one" with a key is
+ * evidence, two of them are none.
  *
  * Who reads a request is told by REC_READ, which stands in the ring behind the request's head and
  * before all that the reading thread does next. A thread that blocks in reading can do
  * nothing else: what it sends before it has answered, it sends for that request. A thread that does
- * not may be an event loop, or one of several that take turns with many requests (Go, tokio, virtual
- * threads); such a process shows itself by holding two requests in one thread, or by answering in
- * another thread than the one that read. One that never does, although its requests overlap, behaves
- * like a thread per request.
+ * not may be an event loop, or one of several that take turns with many requests (Go, tokio,
+ * virtual threads); such a process shows itself by holding two requests in one thread, or by
+ * answering in another thread than the one that read. One that never does, although its requests
+ * overlap, behaves like a thread per request.
  */
 #include <string.h>
 
@@ -64,8 +64,8 @@ struct process {
 	uint64_t start_ns;
 	uint32_t pid;
 	uint32_t proofs;
-	uint32_t mixes; /* one thread with several requests, or one request with several threads */
-	uint32_t pad;
+	uint8_t mixed; /* since: one thread with several requests, or the other way round */
+	uint8_t pad[7];
 };
 
 /* ---- tables ---------------------------------------------------------------------- */
@@ -111,7 +111,7 @@ static struct list_node *bucket_of(struct links *l, uint64_t hash)
 
 static void key_set(struct appmon *mon, struct exchange *ex, int kind, uint64_t hash)
 {
-	struct key *k = &ex->link->key[kind];
+	struct key *k = &ex->cause->key[kind];
 
 	list_remove(&k->node);
 	k->hash = hash;
@@ -130,7 +130,7 @@ static int count(struct appmon *mon, int kind, uint64_t hash, match_fn match, co
 	for (struct list_node *at = bucket->next; at != bucket && n < 2; at = at->next) {
 		struct key *k = list_entry(at, struct key, node);
 
-		if (k->hash != hash || k != &k->ex->link->key[kind] || !match(k->ex, wanted))
+		if (k->hash != hash || k != &k->ex->cause->key[kind] || !match(k->ex, wanted))
 			continue;
 		if (!n++)
 			*ret_first = k->ex;
@@ -162,13 +162,13 @@ static bool is_unanswered_by_thread(const struct exchange *ex, const void *wante
 {
 	const struct thread *t = wanted;
 
-	return ex->link->reader.pid == t->pid && ex->link->reader.tid == t->tid &&
+	return ex->cause->reader.pid == t->pid && ex->cause->reader.tid == t->tid &&
 	       !ex->response_begun;
 }
 
 static bool is_of_process(const struct exchange *ex, const void *wanted)
 {
-	return ex->link->reader.pid == *(const uint32_t *)wanted;
+	return ex->cause->reader.pid == *(const uint32_t *)wanted;
 }
 
 /* An id means something to the application that gave it: compared within one cgroup. */
@@ -182,7 +182,7 @@ static bool has_trace_id(const struct exchange *ex, const void *wanted)
 	const struct wanted_trace *w = wanted;
 
 	return ex->id.cgroup_id == w->cgroup_id &&
-	       !memcmp(ex->link->trace.key, w->id, sizeof(w->id));
+	       !memcmp(ex->cause->trace.key, w->id, sizeof(w->id));
 }
 
 struct wanted_request_id {
@@ -193,7 +193,7 @@ struct wanted_request_id {
 static bool has_request_id(const struct exchange *ex, const void *wanted)
 {
 	const struct wanted_request_id *w = wanted;
-	struct trace_value id = ex->link->trace.request_id;
+	struct trace_value id = ex->cause->trace.request_id;
 
 	return ex->id.cgroup_id == w->cgroup_id && id.len == w->id.len &&
 	       !memcmp(id.data, w->id.data, id.len);
@@ -245,7 +245,7 @@ static struct wanted_stream stream_of(const struct rec_conn *id, bool sent, uint
 
 static bool is_stream(const struct exchange *ex, const void *wanted)
 {
-	struct wanted_stream w = stream_of(&ex->id, true, ex->link->stream_seq);
+	struct wanted_stream w = stream_of(&ex->id, true, ex->cause->stream_seq);
 
 	return !memcmp(&w, wanted, sizeof(w));
 }
@@ -292,11 +292,18 @@ static struct process *process_get(struct appmon *mon, const struct reader *r)
 	return p;
 }
 
+/* A thread that waits in reading cannot take turns; yet it may read for others. */
 static bool is_thread_per_request(struct appmon *mon, const struct reader *r)
 {
 	struct process *p = process_find(mon, r->pid, r->start_ns);
 
-	return p && !p->mixes && p->proofs >= WORKER_PROOF;
+	return p && (p->proofs >= WORKER_PROOF || (r->blocks && !p->mixed));
+}
+
+static void process_mixed(struct process *p)
+{
+	p->mixed = 1;
+	p->proofs = 0;
 }
 
 /* ---- requests that are read and answered ------------------------------------------------- */
@@ -315,7 +322,7 @@ static void reader_set(struct appmon *mon, struct exchange *ex, const struct rea
 {
 	struct thread t = {r->pid, r->tid};
 	struct process *p = process_get(mon, r);
-	struct link *link = ex->link;
+	struct link *link = ex->cause;
 	struct exchange *other;
 
 	if (link->reader.tid == r->tid && link->reader.pid == r->pid)
@@ -323,9 +330,9 @@ static void reader_set(struct appmon *mon, struct exchange *ex, const struct rea
 	if (link->reader.tid)
 		link->shared = 1;
 	else if (p && count(mon, KEY_THREAD, thread_hash(&t), is_unanswered_by_thread, &t, &other))
-		p->mixes++; /* it has another one that it has not answered */
+		process_mixed(p); /* it has another one that it has not answered */
 	if (p && link->shared)
-		p->mixes++;
+		process_mixed(p);
 	link->reader = *r;
 	key_set(mon, ex, KEY_THREAD, thread_hash(&t));
 	key_set(mon, ex, KEY_PROCESS, process_hash(r->pid));
@@ -339,7 +346,7 @@ void link_read(struct appmon *mon, struct conn *c, const struct record *rec)
 				    .pid = rec->owner.task.pid,
 				    .tid = rec->owner.task.tid,
 				    .blocks = !!(rec->seg.flags & REC_BLOCKING)};
-	if (ex && ex->link && !ex->response_begun && ex->role == APPMON_ROLE_SERVER)
+	if (ex && ex->cause && !ex->response_begun && ex->role == APPMON_ROLE_SERVER)
 		reader_set(mon, ex, &c->reader);
 }
 
@@ -350,15 +357,15 @@ static void share_all(struct appmon *mon, struct conn *c)
 	for (struct list_node *n = c->exchanges.next; n != &c->exchanges; n = n->next) {
 		struct exchange *ex = exchange_at(c, n);
 
-		if (ex->link)
-			ex->link->shared = 1;
+		if (ex->cause)
+			ex->cause->shared = 1;
 	}
 }
 
 void link_response(struct appmon *mon, struct conn *c, struct exchange *ex)
 {
 	const struct rec_owner *o = mon->flows.owner;
-	struct link *link = ex->link;
+	struct link *link = ex->cause;
 	struct exchange *other;
 	struct process *p;
 
@@ -369,19 +376,20 @@ void link_response(struct appmon *mon, struct conn *c, struct exchange *ex)
 	if (!p)
 		return;
 	if (o->sender_pid != link->reader.pid || o->sender_tid != link->reader.tid)
-		p->mixes++;
+		process_mixed(p);
 	else if (link->called && count(mon, KEY_PROCESS, process_hash(link->reader.pid),
 				       is_of_process, &link->reader.pid, &other) > 1)
 		p->proofs++;
 }
 
-/* ---- evidence ---------------------------------------------------------------------------------- */
+/* ---- evidence ----------------------------------------------------------------------------------
+ */
 
 static void link_to(struct exchange *ex, const struct exchange *cause, uint32_t evidence)
 {
-	ex->link->evidence = evidence;
-	ex->link->connection_id = cause->id.cookie;
-	ex->link->ordinal = cause->ordinal;
+	ex->cause->evidence = evidence;
+	ex->cause->connection_id = cause->id.cookie;
+	ex->cause->ordinal = cause->ordinal;
 }
 
 static uint64_t trace_hash(const struct trace *t)
@@ -404,7 +412,7 @@ static bool has_key(const struct trace *t)
 /* The request that carries the same id, or that came from the client it names. */
 static struct exchange *by_header(struct appmon *mon, const struct exchange *ex, uint32_t *evidence)
 {
-	const struct trace *t = &ex->link->trace;
+	const struct trace *t = &ex->cause->trace;
 	struct exchange *cause = NULL;
 
 	if (t->forwarded.family) {
@@ -440,32 +448,34 @@ static void link_sent(struct appmon *mon, struct exchange *ex)
 	struct exchange *read = NULL, *cause;
 	struct wanted_stream w;
 	uint32_t evidence;
+	bool worker;
 
 	if (t.tid)
 		read = only(mon, KEY_THREAD, thread_hash(&t), is_unanswered_by_thread, &t);
-	if (read && read->link->shared)
+	if (read && read->cause->shared)
 		read = NULL;
 	if (read)
-		read->link->called = 1;
-	if (read && read->link->reader.blocks) {
+		read->cause->called = 1;
+	worker = read && is_thread_per_request(mon, &read->cause->reader);
+	if (worker && read->cause->reader.blocks) {
 		link_to(ex, read, APPMON_LINK_THREAD);
 	} else if ((cause = by_header(mon, ex, &evidence)) && !cause->response_begun) {
 		link_to(ex, cause, evidence);
-	} else if (read && is_thread_per_request(mon, &read->link->reader)) {
+	} else if (worker) {
 		link_to(ex, read, APPMON_LINK_WORKER);
 	} else if (read && only(mon, KEY_PROCESS, process_hash(t.pid), is_of_process, &t.pid)) {
 		link_to(ex, read, APPMON_LINK_SOLE);
 	}
-	w = stream_of(&ex->id, true, ex->link->stream_seq);
+	w = stream_of(&ex->id, true, ex->cause->stream_seq);
 	key_set(mon, ex, KEY_STREAM, hash_of(KEY_STREAM, &w, sizeof(w)));
 }
 
 /* A request begins that a monitored process is to answer. */
 static void link_received(struct appmon *mon, struct conn *c, struct exchange *ex)
 {
-	struct wanted_stream w = stream_of(&ex->id, false, ex->link->stream_seq);
+	struct wanted_stream w = stream_of(&ex->id, false, ex->cause->stream_seq);
 	struct wanted_remote remote = remote_of(&ex->id);
-	const struct trace *t = &ex->link->trace;
+	const struct trace *t = &ex->cause->trace;
 	struct exchange *cause;
 
 	cause = only(mon, KEY_STREAM, hash_of(KEY_STREAM, &w, sizeof(w)), is_stream, &w);
@@ -496,7 +506,7 @@ void link_request(struct appmon *mon, struct conn *c, struct exchange *ex, int d
 		list_init(&link->key[kind].node);
 		link->key[kind].ex = ex;
 	}
-	ex->link = link;
+	ex->cause = link;
 	link->stream_seq = seq;
 	trace_read(mon->trace_fields, &ex->request->h, ex->request->bytes, &link->trace);
 	if (dir == DIR_OUT)
@@ -507,17 +517,17 @@ void link_request(struct appmon *mon, struct conn *c, struct exchange *ex, int d
 
 void link_close(struct exchange *ex)
 {
-	if (!ex->link)
+	if (!ex->cause)
 		return;
 	for (int kind = 0; kind < KEYS; kind++)
-		list_remove(&ex->link->key[kind].node);
+		list_remove(&ex->cause->key[kind].node);
 }
 
 void link_tell(const struct exchange *ex, struct appmon_event *ev)
 {
-	if (!ex->link)
+	if (!ex->cause)
 		return;
-	ev->link = ex->link->evidence;
-	ev->link_connection_id = ex->link->connection_id;
-	ev->link_ordinal = ex->link->ordinal;
+	ev->link = ex->cause->evidence;
+	ev->link_connection_id = ex->cause->connection_id;
+	ev->link_ordinal = ex->cause->ordinal;
 }

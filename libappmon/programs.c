@@ -75,7 +75,10 @@ static int check_kernel(struct appmon *mon)
 	return 0;
 }
 
-static int try_load(struct appmon *mon, char *verifier_log, bool sweep)
+/* What a kernel may lack. */
+enum { WITH_SWEEP = 1, WITH_IDENTITY = 2 };
+
+static int try_load(struct appmon *mon, char *verifier_log, int with)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .kernel_log_buf = verifier_log,
 		    .kernel_log_size = verifier_log ? VERIFIER_LOG_BYTES : 0);
@@ -86,9 +89,18 @@ static int try_load(struct appmon *mon, char *verifier_log, bool sweep)
 		return -errno;
 	err = bpf_map__set_max_entries(mon->skel->maps.ring, mon->opts.ring_bytes);
 	if (!err)
-		err = bpf_program__set_autoload(mon->skel->progs.appmon_sweep, sweep);
+		err = bpf_program__set_autoload(mon->skel->progs.appmon_sweep, with & WITH_SWEEP);
+	if (!err)
+		err = bpf_program__set_autoload(mon->skel->progs.appmon_read, with & WITH_IDENTITY);
+	mon->skel->rodata->identity = !!(with & WITH_IDENTITY);
+	mon->skel->rodata->links = !!(mon->opts.flags & APPMON_OPEN_LINKS);
 	if (!err)
 		err = capture_bpf__load(mon->skel);
+	if (!err && (with & WITH_IDENTITY)) {
+		mon->reads = bpf_program__attach(mon->skel->progs.appmon_read);
+		if (!mon->reads)
+			err = -errno;
+	}
 	if (err) {
 		capture_bpf__destroy(mon->skel);
 		mon->skel = NULL;
@@ -121,6 +133,8 @@ static void log_verifier(struct appmon *mon, char *text)
 
 int programs_load(struct appmon *mon)
 {
+	const int wanted =
+		mon->opts.flags & APPMON_OPEN_IDENTITY ? WITH_SWEEP | WITH_IDENTITY : WITH_SWEEP;
 	char *verifier_log;
 	int err = check_capabilities(mon);
 
@@ -129,11 +143,17 @@ int programs_load(struct appmon *mon)
 	if (err)
 		return err;
 	verifier_log = calloc(1, VERIFIER_LOG_BYTES);
-	err = try_load(mon, verifier_log, true);
-	if (!err)
-		attach_sweep(mon);
-	else if (err != -EPERM && err != -ENOMEM)
-		err = try_load(mon, verifier_log, false);
+	for (int with = wanted; with >= 0; with--) {
+		if (with & ~wanted)
+			continue;
+		err = try_load(mon, verifier_log, with);
+		if (!err && (with & WITH_SWEEP))
+			attach_sweep(mon);
+		if (!err && (with & WITH_IDENTITY))
+			mon->capabilities |= APPMON_CAP_IDENTITY;
+		if (!err || err == -ENOMEM || (err == -EPERM && !(with & WITH_IDENTITY)))
+			break;
+	}
 	if (err && verifier_log)
 		log_verifier(mon, verifier_log);
 	free(verifier_log);
@@ -165,10 +185,12 @@ void programs_unload(struct appmon *mon)
 	ring_unmap(&mon->ring);
 	if (mon->sweep)
 		bpf_link__destroy(mon->sweep);
+	if (mon->reads)
+		bpf_link__destroy(mon->reads);
 	if (mon->skel)
 		capture_bpf__destroy(mon->skel);
 	free(mon->per_cpu);
-	mon->sweep = NULL;
+	mon->sweep = mon->reads = NULL;
 	mon->skel = NULL;
 	mon->per_cpu = NULL;
 }

@@ -24,6 +24,7 @@ int record_decode(const void *data, size_t size, struct record *ret)
 	/* Both kinds begin alike. */
 	memcpy(&ret->conn, p + offsetof(struct rec_progress, conn), sizeof(ret->conn));
 	memcpy(&ret->seg, p + offsetof(struct rec_progress, seg), sizeof(ret->seg));
+	memcpy(&ret->owner, p + offsetof(struct rec_progress, owner), sizeof(ret->owner));
 	ret->bytes = "";
 	ret->captured = 0;
 	if (hdr.kind == REC_DATA) {

@@ -84,6 +84,7 @@ void recording_record(struct appmon *mon, const struct record *rec)
 			.size = (uint32_t)(sizeof(data) + rec->captured)},
 		.conn = rec->conn,
 		.seg = rec->seg,
+		.owner = rec->owner,
 		.captured = rec->captured,
 	};
 

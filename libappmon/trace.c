@@ -445,7 +445,8 @@ bool trace_parse_forwarded(struct trace_value value, struct appmon_endpoint *ret
 	return found;
 }
 
-/* ---- A request's head ------------------------------------------------------------------------------ */
+/* ---- A request's head
+ * ------------------------------------------------------------------------------ */
 
 void trace_read(const uint8_t field[HTTP1_KEEP_MAX], const struct http1_head *h, const char *head,
 		struct trace *ret)

@@ -40,8 +40,10 @@ static int query(uint64_t *ret_supported)
 {
 	struct appmon_capabilities capabilities = {.size = sizeof(capabilities)};
 	char text[512] = "";
-	struct appmon_opts opts = {
-		.size = sizeof(opts), .error_text = text, .error_text_size = sizeof(text)};
+	struct appmon_opts opts = {.size = sizeof(opts),
+				   .flags = APPMON_OPEN_IDENTITY,
+				   .error_text = text,
+				   .error_text_size = sizeof(text)};
 	struct appmon *mon;
 	int ret;
 

@@ -28,7 +28,11 @@
 
 /* A longer name of an application is not cut, but does not move the columns. */
 #define MAX_APP_WIDTH 24
+#define MAX_PROCESS_WIDTH 28
 #define MAX_REMOTE_WIDTH 47
+/* A wait that makes up less of the request's time is not worth a note. */
+#define NOTABLE_WAIT_NS NSEC_PER_MSEC
+#define NOTABLE_WAIT_PART 4
 /* Where a terminal is too narrow, the line wraps rather than lose the path. */
 #define MIN_PATH_WIDTH 16
 
@@ -82,19 +86,46 @@ static size_t put_time(const struct human *human, uint64_t ns)
 	return strlen("00:00:00.000");
 }
 
+/* Fills a column up to the widest entry so far, but not beyond max. */
+static size_t pad_column(const struct human *human, size_t width, int *widest, int max)
+{
+	if (width > (size_t)*widest)
+		*widest = width < (size_t)max ? (int)width : max;
+	if (width >= (size_t)*widest)
+		return width;
+	fprintf(human->out, "%*s", *widest - (int)width, "");
+	return (size_t)*widest;
+}
+
 static size_t put_app(struct human *human, const struct appmon_event *ev)
 {
 	size_t width;
 
 	fputc(' ', human->out);
 	width = put_escaped(human->out, ev->target_name.data, ev->target_name.len, SIZE_MAX);
-	if (width > (size_t)human->app_width)
-		human->app_width = width < MAX_APP_WIDTH ? (int)width : MAX_APP_WIDTH;
-	if (width < (size_t)human->app_width) {
-		fprintf(human->out, "%*s", human->app_width - (int)width, "");
-		width = (size_t)human->app_width;
+	return 1 + pad_column(human, width, &human->app_width, MAX_APP_WIDTH);
+}
+
+/* "nginx[4711]", "java[42/57]" in another thread than the main one. No column without identity. */
+static size_t put_process(struct human *human, const struct appmon_event *ev)
+{
+	size_t width = 0;
+
+	if (ev->pid == 0 && human->process_width == 0)
+		return 0;
+	fputc(' ', human->out);
+	if (ev->pid == 0) {
+		fputc('-', human->out);
+		width = 1;
+	} else {
+		width = put_escaped(human->out, ev->comm.data, ev->comm.len, SIZE_MAX);
+		width += (size_t)fprintf(human->out, "[%" PRIu32, ev->pid);
+		if (ev->tid != ev->pid)
+			width += (size_t)fprintf(human->out, "/%" PRIu32, ev->tid);
+		fputc(']', human->out);
+		width++;
 	}
-	return 1 + width;
+	return 1 + pad_column(human, width, &human->process_width, MAX_PROCESS_WIDTH);
 }
 
 static size_t put_remote(struct human *human, const struct appmon_event *ev)
@@ -184,12 +215,24 @@ __attribute__((format(printf, 3, 4))) static void note(char *to, size_t size, co
 	va_end(args);
 }
 
+/* Where most of the time went that was not the application's own. */
+static void note_wait(const struct appmon_event *ev, const char *what, uint64_t ns, char *notes,
+		      size_t size)
+{
+	char duration[TEXT_UNIT_SIZE];
+
+	if (ns >= NOTABLE_WAIT_NS && ns >= ev->duration_ns / NOTABLE_WAIT_PART)
+		note(notes, size, "%s %s", what, format_duration(ns, duration));
+}
+
 /* "closed, gap, retransmits 2", or "" if nothing is worth a note. */
 static void collect_notes(const struct appmon_event *ev, char *notes, size_t size)
 {
 	char bytes[TEXT_UNIT_SIZE];
 
 	notes[0] = '\0';
+	note_wait(ev, "queue", ev->queue_ns, notes, size);
+	note_wait(ev, "connect", ev->connect_ns, notes, size);
 	if (ev->request_body_bytes > 0)
 		note(notes, size, "request body %s", format_bytes(ev->request_body_bytes, bytes));
 	if (ev->end != APPMON_END_COMPLETE)
@@ -218,6 +261,7 @@ void human_event(struct human *human, const struct appmon_event *ev, uint64_t re
 	collect_notes(ev, notes, sizeof(notes));
 	used = put_time(human, realtime_ns);
 	used += put_app(human, ev);
+	used += put_process(human, ev);
 	used += put_remote(human, ev);
 	used += put_result(human, ev);
 	used += put_escaped(out, ev->method_name.data, ev->method_name.len, SIZE_MAX);

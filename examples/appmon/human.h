@@ -17,6 +17,7 @@ struct human {
 	bool color;
 	/* The widest seen so far: columns grow, they do not jump back. */
 	int app_width;
+	int process_width;
 	int remote_width;
 };
 

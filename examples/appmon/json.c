@@ -180,6 +180,20 @@ void json_event(FILE *out, const struct appmon_event *ev, uint64_t realtime_ns)
 	add_uint(object, "pid", ev->pid);
 	add_uint(object, "tid", ev->tid);
 	add_str(object, "comm", &ev->comm);
+	add_text(object, "owner", owner_name(ev->owner));
+	add_uint(object, "uid", ev->uid);
+	add_uint(object, "inner_pid", ev->inner_pid);
+	add_uint(object, "inner_tid", ev->inner_tid);
+	add_uint(object, "process_start_ns", ev->process_start_ns);
+	add_uint(object, "response_pid", ev->response_pid);
+	add_uint(object, "response_tid", ev->response_tid);
+	add_uint(object, "netns_cookie", ev->netns_cookie);
+	add_uint(object, "netns_inum", ev->netns_inum);
+	add_uint(object, "read_start_ns", ev->read_start_ns);
+	add_uint(object, "read_end_ns", ev->read_end_ns);
+	add_uint(object, "queue_ns", ev->queue_ns);
+	add_uint(object, "service_ns", ev->service_ns);
+	add_uint(object, "connect_ns", ev->connect_ns);
 	add_headers(object, ev);
 	json_write_line(out, object);
 }

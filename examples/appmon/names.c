@@ -28,7 +28,8 @@ const struct bit_name flag_names[] = {
 const struct bit_name capability_names[] = {
 	{APPMON_CAP_CAPTURE, "capture", "capture of HTTP exchanges at a cgroup's sockets"},
 	{APPMON_CAP_SWEEP, "sweep", "the end of every long body is reported at once"},
-	{APPMON_CAP_IDENTITY, "identity", "pid, tid and command of the socket's owner"},
+	{APPMON_CAP_IDENTITY, "identity",
+	 "who served or sent each request; queue and service time"},
 	{0, NULL, NULL},
 };
 
@@ -39,6 +40,22 @@ const char *role_name(uint32_t role)
 		return "server";
 	case APPMON_ROLE_CLIENT:
 		return "client";
+	default:
+		return "unknown";
+	}
+}
+
+const char *owner_name(uint32_t owner)
+{
+	switch (owner) {
+	case APPMON_OWNER_READ:
+		return "read";
+	case APPMON_OWNER_READ_SHARED:
+		return "read_shared";
+	case APPMON_OWNER_SENT:
+		return "sent";
+	case APPMON_OWNER_CONNECTED:
+		return "connected";
 	default:
 		return "unknown";
 	}

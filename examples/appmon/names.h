@@ -18,6 +18,9 @@ extern const struct bit_name capability_names[]; /* APPMON_CAP_* */
 /* "server", "client" or "unknown" for APPMON_ROLE_*. */
 const char *role_name(uint32_t role);
 
+/* "read", "sent" ... or "unknown" for APPMON_OWNER_*. */
+const char *owner_name(uint32_t owner);
+
 /* "http1" or "unknown" for APPMON_PROTO_*. */
 const char *protocol_name(uint32_t protocol);
 

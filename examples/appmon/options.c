@@ -18,6 +18,7 @@ enum {
 	KEY_DURATION,
 	KEY_HEADER,
 	KEY_NO_QUERY,
+	KEY_NO_IDENTITY,
 	KEY_CAPTURE,
 	KEY_RING,
 	KEY_MEMORY,
@@ -52,6 +53,8 @@ static const struct argp_option argp_options[] = {
 	 "user-agent, x-request-id, traceparent, tracestate, x-forwarded-for",
 	 0},
 	{"no-query", KEY_NO_QUERY, NULL, 0, "Never keep the query part of a request target", 0},
+	{"no-identity", KEY_NO_IDENTITY, NULL, 0,
+	 "Do not look for the processes that serve and send, nor for queue and service time", 0},
 	{"capture", KEY_CAPTURE, "BYTES", 0,
 	 "Most bytes of a message's head to capture, 128 to 64K (default 4K)", 0},
 	{"ring", KEY_RING, "BYTES", 0,
@@ -170,6 +173,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		break;
 	case KEY_NO_QUERY:
 		options->flags |= APPMON_OPEN_DROP_QUERY;
+		break;
+	case KEY_NO_IDENTITY:
+		options->no_identity = true;
 		break;
 	case KEY_CAPTURE:
 		options->capture_bytes = size_or_error(state, "capture", arg);

@@ -18,6 +18,7 @@ struct options {
 
 	bool json;
 	bool quiet;
+	bool no_identity;
 	enum color color;
 	const char *output; /* NULL: stdout */
 	const char *record; /* NULL: no recording is made */

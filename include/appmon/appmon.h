@@ -121,9 +121,10 @@ enum {
 
 /* appmon_trace.flags */
 #define APPMON_TRACE_SAMPLED UINT32_C(0x1)
-#define APPMON_TRACE_UNDECIDED UINT32_C(0x2) /* b3, x-b3-*: the decision is left to the receiver   \
-					      */
-#define APPMON_TRACE_DEBUG UINT32_C(0x4)     /* b3, x-b3-*, uber-trace-id */
+#define APPMON_TRACE_UNDECIDED                                                                     \
+	UINT32_C(0x2)			 /* b3, x-b3-*: the decision is left to the receiver       \
+					  */
+#define APPMON_TRACE_DEBUG UINT32_C(0x4) /* b3, x-b3-*, uber-trace-id */
 
 /* appmon_container.runtime */
 enum {
@@ -132,6 +133,39 @@ enum {
 	APPMON_RUNTIME_CONTAINERD = 2,
 	APPMON_RUNTIME_CRIO = 3,
 	APPMON_RUNTIME_PODMAN = 4
+};
+
+/* appmon_event.owner: how pid and tid are known. */
+enum {
+	APPMON_OWNER_UNKNOWN = 0,     /* not at all: both are 0 */
+	APPMON_OWNER_READ = 1,	      /* server: this thread read the request */
+	APPMON_OWNER_READ_SHARED = 2, /* server: several threads read it; this is the last */
+	APPMON_OWNER_SENT = 3,	   /* client: this thread sent the request. Server: this thread */
+				   /* sent the response; who read the request was not seen */
+	APPMON_OWNER_CONNECTED = 4 /* client: this thread connected; who sent the request was */
+				   /* not seen */
+};
+
+/* appmon_event.link: how the exchange that this one was made for is known; strongest first. */
+enum {
+	APPMON_LINK_NONE = 0,
+	/* Certain: */
+	APPMON_LINK_THREAD = 1, /* client: sent by the thread that had read that request, and no */
+				/* other, with blocking reads, and had not answered it yet */
+	APPMON_LINK_PEER = 2,	/* server: the same bytes, seen where they were sent */
+	/* As certain as the header field that says so: */
+	APPMON_LINK_FORWARDED =
+		3, /* client: its Forwarded field (RFC 7239) names the address and */
+		   /* port from which that request came */
+	APPMON_LINK_REQUEST_ID = 4, /* client: of the open requests only that one has its */
+				    /* x-request-id, or other field of request_id_headers */
+	APPMON_LINK_TRACE_ID = 5, /* client: of the open requests only that one has its trace id */
+	/* Likely: */
+	APPMON_LINK_WORKER =
+		6,	     /* client: as THREAD, without blocking reads, of a process that has */
+			     /* always served each of overlapping requests by one thread */
+	APPMON_LINK_SOLE = 7 /* client: sent by the thread that had read that request, the only */
+	/* one that its process had in progress */
 };
 
 /* appmon_stats.dropped[]: why an exchange that was seen has no event. */
@@ -151,12 +185,25 @@ enum { APPMON_LOG_ERROR = 1, APPMON_LOG_WARN = 2, APPMON_LOG_INFO = 3, APPMON_LO
 
 /* appmon_opts.flags */
 #define APPMON_OPEN_DROP_QUERY UINT32_C(0x1) /* never keep the query part of a target */
+#define APPMON_OPEN_IDENTITY UINT32_C(0x2)   /* who served or sent, and when it read: fills in */
+					     /* appmon_event.owner and what depends on it, where */
+					     /* the kernel can (APPMON_CAP_IDENTITY) */
+
+#define APPMON_OPEN_TRACE                                                                          \
+	UINT32_C(0x4) /* trace ids: keeps the fields that carry them, fills in                     \
+		       */
+		      /* appmon_event.trace, trace_text and request_id */
+#define APPMON_OPEN_LINKS                                                                          \
+	UINT32_C(0x8) /* what an exchange was made for: appmon_event.link; with                    \
+		       */
+		      /* APPMON_OPEN_IDENTITY and APPMON_OPEN_TRACE, which it */
+		      /* implies */
 
 /* appmon_capabilities.supported: what this kernel gives. */
 #define APPMON_CAP_CAPTURE UINT64_C(0x1)  /* cgroup_skb with socket storage: the core */
 #define APPMON_CAP_SWEEP UINT64_C(0x2)	  /* iter/bpf_sk_storage_map: the end of a long body is */
 					  /* reported at once even if its signal was rate-limited */
-#define APPMON_CAP_IDENTITY UINT64_C(0x4) /* pid, tid and comm are filled in */
+#define APPMON_CAP_IDENTITY UINT64_C(0x4) /* APPMON_OPEN_IDENTITY was asked for and works */
 
 /* ---- Data ---------------------------------------------------------------- */
 
@@ -252,10 +299,11 @@ struct appmon_event {
 	uint32_t retransmits;	   /* segments this host sent again during the exchange */
 	uint32_t peer_retransmits; /* segments that arrived again during the exchange */
 
-	/* Reserved for the owner of the socket: 0 and "" until APPMON_CAP_IDENTITY. */
-	uint32_t pid;
-	uint32_t tid;
-	struct appmon_str comm;
+	/* Who served the request, or sent it: see owner, below. Numbers of the initial pid
+	 * namespace, as /proc of the host has them. 0 and "": unknown, or not asked for. */
+	uint32_t pid;		/* process.pid */
+	uint32_t tid;		/* thread.id */
+	struct appmon_str comm; /* of the process, at that moment: /proc/PID/comm */
 
 	struct appmon_endpoint local;
 	struct appmon_endpoint remote;
@@ -273,6 +321,56 @@ struct appmon_event {
 	struct appmon_str reason;	     /* reason phrase of the status line */
 	uint32_t header_count;
 	uint32_t reserved1;
+
+	/*
+	 * Identity: APPMON_OPEN_IDENTITY, with APPMON_CAP_IDENTITY. Taken in the thread's own
+	 * context, when it reads or sends: right whoever accepted or connected, and whoever else
+	 * has the socket open. What was not seen is 0.
+	 */
+	uint32_t owner;		   /* APPMON_OWNER_*: how the members of this group are known */
+	uint32_t uid;		   /* effective user, initial user namespace (process.user.id) */
+	uint32_t inner_pid;	   /* pid and tid in the process's own pid namespace, */
+	uint32_t inner_tid;	   /* as it sees itself in a container */
+	uint64_t process_start_ns; /* CLOCK_BOOTTIME: with pid it names a process for ever; field */
+				   /* 22 of /proc/PID/stat has it in ticks */
+	uint32_t response_pid;	   /* server: the thread that sent the response's first byte; */
+	uint32_t response_tid;	   /* 0 if no thread did, but TCP by itself */
+	uint64_t netns_cookie;	   /* network namespace of the socket: unique per boot */
+	uint32_t netns_inum; /* the same as the inode of /proc/PID/ns/net; may be used again */
+	uint32_t reserved2;
+
+	/*
+	 * Where the time went, on the server's side; CLOCK_MONOTONIC. With pipelining, and where
+	 * the request's bytes were not seen to be read, these are 0. Then duration_ns is
+	 * queue_ns + (read_end_ns - read_start_ns) + service_ns + response_ns.
+	 */
+	uint64_t read_start_ns; /* the application took the first bytes of the request from TCP */
+	uint64_t read_end_ns;	/* ... the last bytes that it took before it answered */
+	uint64_t queue_ns;	/* request_start to read_start: in the accept backlog, in the */
+				/* socket, waiting for a thread */
+	uint64_t service_ns;	/* read_end to response_start: the application's own time */
+
+	/* On the client's side: SYN sent to SYN-ACK received, in the first event of a connection
+	 * that was seen to connect. Then request_ns, wait_ns and response_ns follow. */
+	uint64_t connect_ns;
+
+	/* Trace ids of the request: APPMON_OPEN_TRACE. What is not well formed is in headers only.
+	 */
+	struct appmon_trace trace;
+	struct appmon_str trace_text; /* sw8: its trace id as text; "" for others */
+	struct appmon_str request_id; /* x-request-id, or another of request_id_headers: of those */
+				      /* the first in the head */
+
+	/*
+	 * What the exchange was made for: APPMON_OPEN_LINKS. Client: the request that the sender
+	 * was serving. Server: the exchange that a monitored client sees of the same request.
+	 * Decided when the request begins, from what is open at that moment; that other exchange's
+	 * event usually comes later, or never if it is dropped.
+	 */
+	uint32_t link; /* APPMON_LINK_*; NONE: the next two are 0 */
+	uint32_t reserved3;
+	uint64_t link_connection_id; /* connection_id and ordinal of that exchange */
+	uint64_t link_ordinal;
 };
 
 /*
@@ -317,6 +415,11 @@ struct appmon_opts {
 	char *error_text; /* NULL, or a buffer that gets the last error's text if open fails */
 	uint32_t error_text_size;
 	uint32_t reserved;
+	const char *const
+		*request_id_headers; /* names of fields that carry a request's id beside */
+	/* x-request-id; kept with APPMON_OPEN_TRACE. At most 8. */
+	uint32_t request_id_header_count;
+	uint32_t reserved1;
 };
 
 struct appmon_attach_opts {
@@ -516,6 +619,12 @@ APPMON_API const char *appmon_method_name(uint32_t method);
 
 /* "complete", "closed", "reset by peer" ... for APPMON_END_*; "unknown" otherwise. */
 APPMON_API const char *appmon_end_name(uint32_t end);
+
+/* "thread", "peer", "request id" ... for APPMON_LINK_*; "none" for 0; "unknown" otherwise. */
+APPMON_API const char *appmon_link_name(uint32_t link);
+
+/* "w3c", "b3" ... for APPMON_TRACE_*; "" for 0; "unknown" otherwise. */
+APPMON_API const char *appmon_trace_format_name(uint32_t format);
 
 /* "ring_full", "memory" ... for APPMON_DROP_*; "unknown" otherwise. */
 APPMON_API const char *appmon_drop_name(uint32_t reason);

@@ -27,16 +27,21 @@ static void setup(void)
 				.remote_port = 40000,
 				.slot = 3};
 	struct rec_seg seg = {.ts_ns = 1000, .seq = 0xfffffff0, .len = sizeof(text) - 1};
+	struct rec_owner owner = {.task = {.pid = 4711, .tid = 4712, .comm = "fifteen letters"},
+				  .read_first_ns = 900,
+				  .source = OWNER_READ};
 
 	memset(&data, 0, sizeof(data));
 	data.rec.hdr = (struct rec_hdr){REC_VERSION, REC_DATA, sizeof(struct rec_data) + BYTES};
 	data.rec.conn = conn;
 	data.rec.seg = seg;
+	data.rec.owner = owner;
 	data.rec.captured = sizeof(text) - 1;
 	memcpy(data.rec.bytes, text, sizeof(text) - 1);
 	progress.hdr = (struct rec_hdr){REC_VERSION, REC_PROGRESS, sizeof(progress)};
 	progress.conn = conn;
 	progress.seg = seg;
+	progress.owner = owner;
 	guard_init(&guard, 4096);
 }
 
@@ -65,6 +70,7 @@ START_TEST(golden_data)
 	ck_assert_mem_eq(rec.bytes, "GET / HTTP/1.1\r\n\r\n", 18);
 	ck_assert_mem_eq(&rec.conn, &data.rec.conn, sizeof(rec.conn));
 	ck_assert_mem_eq(&rec.seg, &data.rec.seg, sizeof(rec.seg));
+	ck_assert_mem_eq(&rec.owner, &data.rec.owner, sizeof(rec.owner));
 }
 END_TEST
 
@@ -77,6 +83,7 @@ START_TEST(golden_progress)
 	ck_assert_ptr_nonnull(rec.bytes);
 	ck_assert_mem_eq(&rec.conn, &progress.conn, sizeof(rec.conn));
 	ck_assert_mem_eq(&rec.seg, &progress.seg, sizeof(rec.seg));
+	ck_assert_mem_eq(&rec.owner, &progress.owner, sizeof(rec.owner));
 }
 END_TEST
 

@@ -17,6 +17,7 @@ struct sim_opts {
 	uint64_t cgroup_id;
 };
 
+extern struct rec_owner sim_owner; /* what records of sent bytes say of the socket's owner */
 extern uint64_t sim_now_ns;
 /* So many of the next records find the ring full. */
 extern uint32_t sim_lose;

@@ -21,7 +21,7 @@ def check_load(out):
 def check_capabilities(out):
     capabilities = json.loads(out)["capabilities"]
     print("capabilities: " + ", ".join(k for k, v in capabilities.items() if v))
-    assert capabilities["capture"], capabilities
+    assert capabilities["capture"] and capabilities["identity"], capabilities
 
 
 def check_end_to_end(out):
@@ -35,12 +35,16 @@ def check_end_to_end(out):
             "app": "web", "local": "127.0.0.1:8080",
             "request_body_bytes": 0, "response_body_bytes": len("it works\n"),
             "response_content_length": len("it works\n"),
+            "owner": "read", "comm": "httpd", "uid": 0, "tid": event["pid"],
+            "response_pid": event["pid"], "response_tid": event["pid"],
         }
         wrong = {k: event.get(k) for k, v in expected.items() if event.get(k) != v}
         assert not wrong, f"event {n}: {wrong}"
         times = [event[k] for k in ("request_start_ns", "request_end_ns", "response_start_ns",
                                     "response_end_ns")]
         assert 0 < times[0] and times == sorted(times), f"event {n}: {times}"
+        reads = [event["request_start_ns"], event["read_start_ns"], event["read_end_ns"]]
+        assert event["pid"] and reads == sorted(reads), f"event {n}: {reads}"
     assert len({event["connection_id"] for event in events}) == REQUESTS
     stats = last["summary"]["stats"]
     assert stats["delivered"] == REQUESTS, stats

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * Whose a connection is: the thread that reads from it or sends on it, and when it read. Only what
+ * runs in that thread's own context tells: recvmsg() and its kin end up in tcp_rcv_space_adjust(),
+ * which has a tracepoint; connect() and sendmsg() in the egress program, as long as it is not a
+ * softirq that sends. Nothing is derived from who created, accepted or merely holds the socket.
+ */
+#ifndef APPMON_IDENTITY_H
+#define APPMON_IDENTITY_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#include "packet.h"
+#include "state.h"
+
+/* Set before the programs are loaded: 0 takes all of this out of them. */
+const volatile __u32 identity = 1;
+/* The same for telling the reader at once who reads a request. */
+const volatile __u32 links = 1;
+
+#ifndef O_NONBLOCK
+#define O_NONBLOCK 04000
+#endif
+
+struct owner {
+	struct rec_task task; /* who read the present message, or who connected */
+	__u64 read_first_ns;
+	__u64 read_last_ns;
+	__u64 syn_ns;
+	__u64 connect_ns;
+	__u32 turn;    /* the message that was read: direction.turn */
+	__u32 copied;  /* up to here it was read */
+	__u32 source;  /* OWNER_* */
+	__u32 changes; /* odd while task is written: ingress reads it without the socket's lock */
+};
+
+/* Beside the sockets' state, so that it takes memory only where it is asked for. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct owner);
+} owners SEC(".maps");
+
+/* The number of a process or thread in its innermost namespace. */
+static __always_inline __u32 inner_number(struct task_struct *task)
+{
+	struct pid *pid = task->thread_pid;
+	__u64 level;
+	int nr = 0;
+
+	if (!pid)
+		return 0;
+	level = pid->level & 31;
+	bpf_probe_read_kernel(&nr, sizeof(nr),
+			      (void *)__builtin_preserve_access_index(&pid->numbers[0]) +
+				      level * sizeof(struct upid));
+	return nr;
+}
+
+static __always_inline void fill_task(struct rec_task *r, struct task_struct *task)
+{
+	struct task_struct *leader = task->group_leader;
+	const struct cred *cred = task->cred;
+	struct pid *pid = task->thread_pid;
+
+	r->start_ns = leader->start_boottime;
+	r->pid = task->tgid;
+	r->tid = task->pid;
+	r->inner_pid = r->pid;
+	r->inner_tid = r->tid;
+	if (pid && pid->level) {
+		r->inner_pid = inner_number(leader);
+		r->inner_tid = inner_number(task);
+	}
+	r->uid = cred->euid.val;
+	bpf_probe_read_kernel(r->comm, sizeof(r->comm), leader->comm);
+	r->pad = 0;
+}
+
+/*
+ * Is this code run by a thread that uses the socket? A softirq leaves alone what a thread has
+ * locked, but a thread that lets go of the lock does the work that came up meanwhile: that can send
+ * what another thread wrote.
+ */
+static __always_inline bool in_senders_context(struct tcp_sock *tp)
+{
+	struct sock *sk = (struct sock *)tp;
+
+	return sk->sk_lock.owned && !sk->sk_backlog.len;
+}
+
+static __always_inline __u64 time_of(const struct __sk_buff *skb, int dir)
+{
+	__u64 ts = dir == DIR_OUT ? skb->tstamp : 0;
+
+	return ts ? ts : bpf_ktime_get_ns();
+}
+
+/* A segment with SYN: a client's connect() and its answer. */
+static __always_inline void see_handshake(struct __sk_buff *skb, struct bpf_sock *ss,
+					  const struct segment *s, int dir)
+{
+	struct tcp_sock *tp;
+	struct owner *o;
+
+	if (ss->state != BPF_TCP_SYN_SENT)
+		return;
+	if (dir == DIR_IN) {
+		o = bpf_sk_storage_get(&owners, ss, 0, 0);
+		if (o && o->syn_ns && !o->connect_ns && (s->flags & TCP_ACK))
+			o->connect_ns = time_of(skb, dir) - o->syn_ns;
+		return;
+	}
+	o = bpf_sk_storage_get(&owners, ss, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!o || (o->syn_ns && !o->connect_ns))
+		return; /* sent again */
+	__builtin_memset(o, 0, sizeof(*o));
+	o->syn_ns = time_of(skb, dir);
+	tp = bpf_skc_to_tcp_sock(ss);
+	if (tp && in_senders_context(tp)) {
+		fill_task(&o->task, bpf_get_current_task_btf());
+		o->source = OWNER_CONNECTED;
+	}
+}
+
+/* Does a read wait if there is nothing to read? */
+static __always_inline bool reads_block(struct sock *sk)
+{
+	struct socket___kernel *socket = sk->sk_socket;
+	struct file *file = socket ? socket->file : 0;
+
+	return file && !(file->f_flags & O_NONBLOCK);
+}
+
+/* A thread has taken bytes out of the socket. Returns who, if it is a message's first reader, or
+ * another than before. */
+static __always_inline struct owner *see_read(struct sock *sk)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct socket *s = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	struct tcp_sock *tp;
+	struct owner *o;
+	__u32 turn, copied;
+	__u64 now;
+
+	if (!s || s->speaks != SPEAKS_HTTP || s->request_dir == 1 + DIR_OUT)
+		return 0;
+	tp = bpf_skc_to_tcp_sock(sk);
+	/* Not held: a strparser, in a softirq. */
+	if (!tp || !sk->sk_lock.owned)
+		return 0;
+	turn = s->dir[DIR_IN].turn;
+	copied = tp->copied_seq;
+	if ((__s32)(copied - turn) <= 0)
+		return 0; /* of an earlier message, or a peek */
+	o = bpf_sk_storage_get(&owners, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!o)
+		return 0;
+	now = bpf_ktime_get_ns();
+	if (o->turn != turn || (o->source != OWNER_READ && o->source != OWNER_READ_SHARED)) {
+		o->turn = turn;
+		o->read_first_ns = now;
+		o->source = OWNER_READ;
+	} else if (o->copied == copied) {
+		return 0;
+	} else if (o->task.tid != (__u32)task->pid) {
+		o->source = OWNER_READ_SHARED;
+	}
+	o->copied = copied;
+	o->read_last_ns = now;
+	if (o->task.tid == (__u32)task->pid && o->read_first_ns != now)
+		return 0;
+	__sync_fetch_and_add(&o->changes, 1);
+	fill_task(&o->task, task);
+	__sync_fetch_and_add(&o->changes, 1);
+	return o;
+}
+
+/* For a record of a message's bytes; request: a request's, as far as is known. */
+static __always_inline void fill_owner(struct __sk_buff *skb, const struct socket *sk,
+				       const struct segment *s, int dir, bool request,
+				       struct rec_owner *r)
+{
+	struct bpf_sock *ss = skb->sk;
+	struct task_struct *task;
+	struct tcp_sock *tp;
+	struct owner *o;
+	struct net *net;
+	__u32 changes;
+
+	__builtin_memset(r, 0, sizeof(*r));
+	if (!identity || !ss || (dir == DIR_IN && !(s->flags & (TCP_FIN | TCP_RST))))
+		return;
+	tp = bpf_skc_to_tcp_sock(ss);
+	if (!tp)
+		return;
+	net = ((struct sock *)tp)->__sk_common.skc_net.net;
+	r->netns_cookie = net->net_cookie;
+	r->netns = net->ns.inum;
+	o = bpf_sk_storage_get(&owners, ss, 0, 0);
+	if (o) {
+		r->connect_ns = o->connect_ns;
+		changes = *(volatile __u32 *)&o->changes;
+		if (o->source == OWNER_CONNECTED || (!request && o->turn == sk->dir[DIR_IN].turn)) {
+			r->task = o->task;
+			r->read_first_ns = o->read_first_ns;
+			r->read_last_ns = o->read_last_ns;
+			r->source = o->source;
+		}
+		if ((changes & 1) || changes != *(volatile __u32 *)&o->changes) {
+			__builtin_memset(&r->task, 0, sizeof(r->task));
+			r->source = OWNER_UNKNOWN;
+		}
+	}
+	if (dir == DIR_IN || !in_senders_context(tp))
+		return;
+	task = bpf_get_current_task_btf();
+	r->sender_pid = task->tgid;
+	r->sender_tid = task->pid;
+	if (r->source == OWNER_READ || r->source == OWNER_READ_SHARED)
+		return;
+	fill_task(&r->task, task);
+	r->source = OWNER_SENT;
+}
+
+#endif /* APPMON_IDENTITY_H */
