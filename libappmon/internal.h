@@ -241,8 +241,8 @@ struct exchange {
 struct reader {
 	uint64_t start_ns; /* of its process */
 	uint32_t pid, tid;
-	uint32_t blocks;
-	uint32_t pad;
+	uint32_t seq;	 /* TCP's number of the first byte of what it reads */
+	uint32_t blocks; /* it waits in reading */
 };
 
 struct conn {
@@ -351,10 +351,14 @@ void http1_flow_end(struct appmon *mon, struct conn *c, uint32_t end, uint64_t f
 
 /* ---- link.c: what an exchange was made for -------------------------------------------------- */
 
+#define PROCESS_BUCKETS 64
+
 struct links {
-	struct list_node *bucket; /* NULL: not asked for */
-	uint32_t buckets;	  /* power of two, then those of the processes */
+	struct list_node *bucket; /* of open exchanges; NULL: not asked for */
+	uint32_t buckets;	  /* power of two */
 	uint32_t process_count;
+	uint64_t seed; /* so that nobody who writes header fields can fill one bucket */
+	struct list_node process[PROCESS_BUCKETS];
 	struct list_node processes; /* the longest without a read first */
 };
 

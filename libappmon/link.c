@@ -16,6 +16,7 @@
  * answering in another thread than the one that read. One that never does, although its requests
  * overlap, behaves like a thread per request.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #define XXH_INLINE_ALL
@@ -23,7 +24,6 @@
 
 #include "internal.h"
 
-#define PROCESS_BUCKETS 64
 #define PROCESSES_MAX 1024
 /* Requests that a process has to have served as one thread each, while it served others. */
 #define WORKER_PROOF 32
@@ -78,12 +78,17 @@ bool links_init(struct appmon *mon)
 	/* An open exchange takes a kilobyte and more. */
 	while (buckets < 65536 && buckets < mon->opts.memory_limit / 1024)
 		buckets *= 2;
-	l->bucket = pool_alloc(&mon->pool, (buckets + PROCESS_BUCKETS) * sizeof(*l->bucket));
+	if (!pool_charge(&mon->pool, buckets * sizeof(*l->bucket)))
+		return false;
+	l->bucket = malloc(buckets * sizeof(*l->bucket));
 	if (!l->bucket)
 		return false;
 	l->buckets = buckets;
-	for (uint32_t i = 0; i < buckets + PROCESS_BUCKETS; i++)
+	l->seed = now_ns() ^ (uintptr_t)l->bucket;
+	for (uint32_t i = 0; i < buckets; i++)
 		list_init(&l->bucket[i]);
+	for (uint32_t i = 0; i < PROCESS_BUCKETS; i++)
+		list_init(&l->process[i]);
 	list_init(&l->processes);
 	return true;
 }
@@ -100,7 +105,7 @@ void links_destroy(struct appmon *mon)
 		list_remove(&p->age);
 		pool_free(&mon->pool, p);
 	}
-	pool_free(&mon->pool, l->bucket);
+	free(l->bucket);
 	l->bucket = NULL;
 }
 
@@ -149,9 +154,9 @@ static struct exchange *only(struct appmon *mon, int kind, uint64_t hash, match_
 
 /* ---- keys ------------------------------------------------------------------------- */
 
-static uint64_t hash_of(int kind, const void *data, size_t size)
+static uint64_t hash_of(struct appmon *mon, int kind, const void *data, size_t size)
 {
-	return XXH3_64bits_withSeed(data, size, (uint64_t)kind);
+	return XXH3_64bits_withSeed(data, size, mon->links.seed + (uint64_t)kind);
 }
 
 struct thread {
@@ -255,7 +260,7 @@ static bool is_stream(const struct exchange *ex, const void *wanted)
 static struct process *process_find(struct appmon *mon, uint32_t pid, uint64_t start_ns)
 {
 	struct links *l = &mon->links;
-	struct list_node *bucket = &l->bucket[l->buckets + pid % PROCESS_BUCKETS];
+	struct list_node *bucket = &l->process[pid % PROCESS_BUCKETS];
 
 	for (struct list_node *n = bucket->next; n != bucket; n = n->next) {
 		struct process *p = list_entry(n, struct process, hash);
@@ -287,7 +292,7 @@ static struct process *process_get(struct appmon *mon, const struct reader *r)
 		return p;
 	}
 	*p = (struct process){.pid = r->pid, .start_ns = r->start_ns};
-	list_append(&l->bucket[l->buckets + r->pid % PROCESS_BUCKETS], &p->hash);
+	list_append(&l->process[r->pid % PROCESS_BUCKETS], &p->hash);
 	list_append(&l->processes, &p->age);
 	return p;
 }
@@ -308,14 +313,14 @@ static void process_mixed(struct process *p)
 
 /* ---- requests that are read and answered ------------------------------------------------- */
 
-static uint64_t thread_hash(const struct thread *t)
+static uint64_t thread_hash(struct appmon *mon, const struct thread *t)
 {
-	return hash_of(KEY_THREAD, t, sizeof(*t));
+	return hash_of(mon, KEY_THREAD, t, sizeof(*t));
 }
 
-static uint64_t process_hash(uint32_t pid)
+static uint64_t process_hash(struct appmon *mon, uint32_t pid)
 {
-	return hash_of(KEY_PROCESS, &pid, sizeof(pid));
+	return hash_of(mon, KEY_PROCESS, &pid, sizeof(pid));
 }
 
 static void reader_set(struct appmon *mon, struct exchange *ex, const struct reader *r)
@@ -329,13 +334,20 @@ static void reader_set(struct appmon *mon, struct exchange *ex, const struct rea
 		return;
 	if (link->reader.tid)
 		link->shared = 1;
-	else if (p && count(mon, KEY_THREAD, thread_hash(&t), is_unanswered_by_thread, &t, &other))
+	else if (p &&
+		 count(mon, KEY_THREAD, thread_hash(mon, &t), is_unanswered_by_thread, &t, &other))
 		process_mixed(p); /* it has another one that it has not answered */
 	if (p && link->shared)
 		process_mixed(p);
 	link->reader = *r;
-	key_set(mon, ex, KEY_THREAD, thread_hash(&t));
-	key_set(mon, ex, KEY_PROCESS, process_hash(r->pid));
+	key_set(mon, ex, KEY_THREAD, thread_hash(mon, &t));
+	key_set(mon, ex, KEY_PROCESS, process_hash(mon, r->pid));
+}
+
+/* Is this the request that the reader reads? There may be an empty line before it. */
+static bool is_read(const struct exchange *ex, const struct reader *r)
+{
+	return ex->cause->stream_seq - r->seq <= 2;
 }
 
 void link_read(struct appmon *mon, struct conn *c, const struct record *rec)
@@ -345,14 +357,16 @@ void link_read(struct appmon *mon, struct conn *c, const struct record *rec)
 	c->reader = (struct reader){.start_ns = rec->owner.task.start_ns,
 				    .pid = rec->owner.task.pid,
 				    .tid = rec->owner.task.tid,
+				    .seq = rec->seg.seq,
 				    .blocks = !!(rec->seg.flags & REC_BLOCKING)};
-	if (ex && ex->cause && !ex->response_begun && ex->role == APPMON_ROLE_SERVER)
+	if (ex && ex->cause && !ex->response_begun && ex->role == APPMON_ROLE_SERVER &&
+	    is_read(ex, &c->reader))
 		reader_set(mon, ex, &c->reader);
 }
 
 /* Others are pipelined behind it: which of them a thread serves that has read them cannot be told.
  */
-static void share_all(struct appmon *mon, struct conn *c)
+static void share_all(struct conn *c)
 {
 	for (struct list_node *n = c->exchanges.next; n != &c->exchanges; n = n->next) {
 		struct exchange *ex = exchange_at(c, n);
@@ -377,7 +391,7 @@ void link_response(struct appmon *mon, struct conn *c, struct exchange *ex)
 		return;
 	if (o->sender_pid != link->reader.pid || o->sender_tid != link->reader.tid)
 		process_mixed(p);
-	else if (link->called && count(mon, KEY_PROCESS, process_hash(link->reader.pid),
+	else if (link->called && count(mon, KEY_PROCESS, process_hash(mon, link->reader.pid),
 				       is_of_process, &link->reader.pid, &other) > 1)
 		p->proofs++;
 }
@@ -392,14 +406,14 @@ static void link_to(struct exchange *ex, const struct exchange *cause, uint32_t 
 	ex->cause->ordinal = cause->ordinal;
 }
 
-static uint64_t trace_hash(const struct trace *t)
+static uint64_t trace_hash(struct appmon *mon, const struct trace *t)
 {
-	return hash_of(KEY_TRACE_ID, t->key, sizeof(t->key));
+	return hash_of(mon, KEY_TRACE_ID, t->key, sizeof(t->key));
 }
 
-static uint64_t request_id_hash(const struct trace *t)
+static uint64_t request_id_hash(struct appmon *mon, const struct trace *t)
 {
-	return hash_of(KEY_REQUEST_ID, t->request_id.data, t->request_id.len);
+	return hash_of(mon, KEY_REQUEST_ID, t->request_id.data, t->request_id.len);
 }
 
 static bool has_key(const struct trace *t)
@@ -422,20 +436,21 @@ static struct exchange *by_header(struct appmon *mon, const struct exchange *ex,
 
 		memcpy(w.addr, t->forwarded.addr, sizeof(w.addr));
 		*evidence = APPMON_LINK_FORWARDED;
-		cause = only(mon, KEY_REMOTE, hash_of(KEY_REMOTE, &w, sizeof(w)), has_remote, &w);
+		cause = only(mon, KEY_REMOTE, hash_of(mon, KEY_REMOTE, &w, sizeof(w)), has_remote,
+			     &w);
 	}
 	if (!cause && t->request_id.len) {
 		struct wanted_request_id w = {ex->id.cgroup_id, t->request_id};
 
 		*evidence = APPMON_LINK_REQUEST_ID;
-		cause = only(mon, KEY_REQUEST_ID, request_id_hash(t), has_request_id, &w);
+		cause = only(mon, KEY_REQUEST_ID, request_id_hash(mon, t), has_request_id, &w);
 	}
 	if (!cause && has_key(t)) {
 		struct wanted_trace w = {.cgroup_id = ex->id.cgroup_id};
 
 		memcpy(w.id, t->key, sizeof(w.id));
 		*evidence = APPMON_LINK_TRACE_ID;
-		cause = only(mon, KEY_TRACE_ID, trace_hash(t), has_trace_id, &w);
+		cause = only(mon, KEY_TRACE_ID, trace_hash(mon, t), has_trace_id, &w);
 	}
 	return cause;
 }
@@ -451,7 +466,7 @@ static void link_sent(struct appmon *mon, struct exchange *ex)
 	bool worker;
 
 	if (t.tid)
-		read = only(mon, KEY_THREAD, thread_hash(&t), is_unanswered_by_thread, &t);
+		read = only(mon, KEY_THREAD, thread_hash(mon, &t), is_unanswered_by_thread, &t);
 	if (read && read->cause->shared)
 		read = NULL;
 	if (read)
@@ -463,11 +478,12 @@ static void link_sent(struct appmon *mon, struct exchange *ex)
 		link_to(ex, cause, evidence);
 	} else if (worker) {
 		link_to(ex, read, APPMON_LINK_WORKER);
-	} else if (read && only(mon, KEY_PROCESS, process_hash(t.pid), is_of_process, &t.pid)) {
+	} else if (read &&
+		   only(mon, KEY_PROCESS, process_hash(mon, t.pid), is_of_process, &t.pid)) {
 		link_to(ex, read, APPMON_LINK_SOLE);
 	}
 	w = stream_of(&ex->id, true, ex->cause->stream_seq);
-	key_set(mon, ex, KEY_STREAM, hash_of(KEY_STREAM, &w, sizeof(w)));
+	key_set(mon, ex, KEY_STREAM, hash_of(mon, KEY_STREAM, &w, sizeof(w)));
 }
 
 /* A request begins that a monitored process is to answer. */
@@ -478,18 +494,19 @@ static void link_received(struct appmon *mon, struct conn *c, struct exchange *e
 	const struct trace *t = &ex->cause->trace;
 	struct exchange *cause;
 
-	cause = only(mon, KEY_STREAM, hash_of(KEY_STREAM, &w, sizeof(w)), is_stream, &w);
+	cause = only(mon, KEY_STREAM, hash_of(mon, KEY_STREAM, &w, sizeof(w)), is_stream, &w);
 	if (cause)
 		link_to(ex, cause, APPMON_LINK_PEER);
 	if (ex->flags & APPMON_EVF_PIPELINED)
-		share_all(mon, c);
-	if (c->reader.tid)
+		share_all(c);
+	/* It had read a part of the head. What is pipelined comes with what it follows. */
+	if (c->reader.tid && (is_read(ex, &c->reader) || (ex->flags & APPMON_EVF_PIPELINED)))
 		reader_set(mon, ex, &c->reader);
-	key_set(mon, ex, KEY_REMOTE, hash_of(KEY_REMOTE, &remote, sizeof(remote)));
+	key_set(mon, ex, KEY_REMOTE, hash_of(mon, KEY_REMOTE, &remote, sizeof(remote)));
 	if (t->request_id.len)
-		key_set(mon, ex, KEY_REQUEST_ID, request_id_hash(t));
+		key_set(mon, ex, KEY_REQUEST_ID, request_id_hash(mon, t));
 	if (has_key(t))
-		key_set(mon, ex, KEY_TRACE_ID, trace_hash(t));
+		key_set(mon, ex, KEY_TRACE_ID, trace_hash(mon, t));
 }
 
 void link_request(struct appmon *mon, struct conn *c, struct exchange *ex, int dir, uint32_t seq)
