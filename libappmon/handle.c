@@ -215,6 +215,7 @@ static void handle_free(struct appmon *mon)
 
 	recording_free(mon);
 	flows_destroy(mon);
+	lookups_free(mon);
 	while (!list_empty(&mon->ready)) {
 		struct exchange *ex = list_entry(mon->ready.next, struct exchange, link);
 
@@ -252,6 +253,7 @@ static int open_handle(struct appmon **ret, int replay_fd, const struct appmon_o
 	mon->epoll_fd = mon->timer_fd = mon->wake_fd = mon->more_fd = -1;
 	list_init(&mon->ready);
 	list_init(&mon->flows.strays);
+	lookups_init(&mon->lookups);
 	err = take_opts(mon, opts);
 	if (!err)
 		err = open_alive(mon);

@@ -7,8 +7,8 @@
  *   exchange.c requests with their responses   -> event.c  the host's callback
  *
  * and beside it handle.c (open, poll, close), programs.c (loading), attach.c (targets), pool.c
- * (bounded memory), recording.c (input to a file and back), opts.c (structs across the ABI), text.c
- * (names), log.c (log, last error).
+ * (bounded memory), recording.c (input to a file and back), lookup.c (executables, cgroup paths),
+ * opts.c (structs across the ABI), text.c (names), log.c (log, last error).
  */
 #ifndef APPMON_INTERNAL_H
 #define APPMON_INTERNAL_H
@@ -129,6 +129,15 @@ int replay_open(struct appmon *mon, int fd);
 bool replay_step(struct appmon *mon);
 /* 0, -ENODATA at the end, or what is wrong with the file. */
 int replay_status(const struct appmon *mon);
+
+/* ---- lookup.c: executables and cgroup paths, kept ------------------------------- */
+
+struct lookups {
+	struct list_node processes, cgroups;
+};
+
+void lookups_init(struct lookups *lookups);
+void lookups_free(struct appmon *mon);
 
 /* ---- log.c ---------------------------------------------------------------------- */
 
@@ -409,6 +418,7 @@ struct appmon {
 	struct pool pool;
 	struct flows flows;
 	struct links links;
+	struct lookups lookups;
 	struct list_node ready; /* finished exchanges, not delivered yet */
 
 	struct appmon_event event;

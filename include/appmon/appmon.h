@@ -584,6 +584,40 @@ APPMON_API int appmon_get_capabilities(struct appmon *mon, struct appmon_capabil
  */
 APPMON_API const char *appmon_last_error(struct appmon *mon);
 
+/* ---- Looking up what an event's numbers stand for --------------------------- */
+
+struct appmon_process {
+	uint32_t size;
+	uint32_t pid;
+	uint64_t start_ns;
+	uint64_t exe_inode; /* of the executable: st_ino and st_dev of stat(2) */
+	uint64_t exe_device;
+	struct appmon_str exe; /* its path, as /proc/PID/exe has it: in the process's own mount */
+			       /* namespace, " (deleted)" behind it where that is so */
+};
+
+/*
+ * The executable of an event's process, by its pid and process_start_ns. Answers are kept: the
+ * first one has to be asked for while the process lives, later ones not (1024 processes, the last
+ * asked for; at most a second old, for a process may run another program). ret->exe is valid until
+ * the next appmon_find_*() or appmon_close(). -ESRCH   it has ended before, or is a kernel thread;
+ * or this handle replays a recording -EACCES  another user's process, and CAP_SYS_PTRACE is missing
+ *  -ENOMEM  memory_limit is reached
+ */
+APPMON_API int appmon_find_process(struct appmon *mon, uint32_t pid, uint64_t start_ns,
+				   struct appmon_process *ret);
+
+/*
+ * The path of a cgroup by an event's cgroup_id: "/system.slice/nginx.service", below the mount of
+ * cgroup v2 that this process sees. Kept as above, also after the cgroup was removed. Without
+ * CAP_DAC_READ_SEARCH all directories of the mount are looked through. *ret_path is valid until the
+ * next appmon_find_*() or appmon_close(). -ENOENT  there is no such cgroup any more, or it is
+ * outside of what the mount shows; or this handle replays a recording -ENOMEM  memory_limit is
+ * reached
+ */
+APPMON_API int appmon_find_cgroup(struct appmon *mon, uint64_t cgroup_id,
+				  struct appmon_str *ret_path);
+
 /* ---- Helpers: no handle, safe from any thread ------------------------------ */
 
 /* Text of a negative errno value that this library returned; static, never NULL. */

@@ -167,6 +167,14 @@ AT(appmon_container, id, 8, 72);
 AT(appmon_container, pod_uid, 80, 40);
 AT_LEAST(appmon_container, 120);
 
+AT(appmon_process, size, 0, 4);
+AT(appmon_process, pid, 4, 4);
+AT(appmon_process, start_ns, 8, 8);
+AT(appmon_process, exe_inode, 16, 8);
+AT(appmon_process, exe_device, 24, 8);
+AT(appmon_process, exe, 32, 16);
+AT_LEAST(appmon_process, 48);
+
 AT(appmon_capabilities, size, 0, 4);
 AT(appmon_capabilities, reserved, 4, 4);
 AT(appmon_capabilities, supported, 8, 8);

@@ -11,7 +11,8 @@
 #define ROOM 256
 
 static const size_t in_sizes[] = {sizeof(struct appmon_opts), sizeof(struct appmon_attach_opts)};
-static const size_t out_sizes[] = {sizeof(struct appmon_stats), sizeof(struct appmon_capabilities)};
+static const size_t out_sizes[] = {sizeof(struct appmon_stats), sizeof(struct appmon_capabilities),
+				   sizeof(struct appmon_process)};
 
 static void fill(uint8_t *buf, size_t n, uint32_t size, uint8_t value)
 {
@@ -111,7 +112,7 @@ END_TEST
 
 START_TEST(write_same_and_shorter)
 {
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < 3; i++) {
 		size_t known = out_sizes[i];
 
 		for (uint32_t size = 4; size <= known; size++) {
@@ -130,7 +131,7 @@ END_TEST
 
 START_TEST(write_longer)
 {
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < 3; i++) {
 		size_t known = out_sizes[i];
 		uint8_t src[512], dst[512];
 
@@ -146,7 +147,7 @@ END_TEST
 
 START_TEST(write_no_size)
 {
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < 3; i++) {
 		for (uint32_t size = 0; size < 4; size++) {
 			uint8_t src[512], dst[512];
 

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the numbers in an event stand for: the executable of a process, the path of a cgroup. Asked
+ * for by the host, kept so that the answer outlives the process or the cgroup.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <fts.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+/* As many answers as are kept of each kind. */
+#define KEPT_MAX 1024
+/* A process may run another program, a cgroup may be renamed: how long an answer is good. */
+#define FRESH_NS NSEC_PER_SEC
+
+struct kept {
+	struct list_node link; /* in lookups.processes or .cgroups, the last asked for first */
+	uint64_t id;	       /* pid or cgroup id */
+	uint64_t start_ns;     /* of a process */
+	uint64_t checked_ns;
+	uint64_t inode, device;
+	int err; /* why there is no answer */
+	uint32_t len;
+	char path[];
+};
+
+void lookups_init(struct lookups *l)
+{
+	list_init(&l->processes);
+	list_init(&l->cgroups);
+}
+
+static void forget(struct appmon *mon, struct kept *k)
+{
+	list_remove(&k->link);
+	pool_free(&mon->pool, k);
+}
+
+static void forget_all(struct appmon *mon, struct list_node *list)
+{
+	while (!list_empty(list))
+		forget(mon, list_entry(list->next, struct kept, link));
+}
+
+void lookups_free(struct appmon *mon)
+{
+	forget_all(mon, &mon->lookups.processes);
+	forget_all(mon, &mon->lookups.cgroups);
+}
+
+/* Moves what is found to the front. */
+static struct kept *find(struct list_node *list, uint64_t id, uint64_t start_ns)
+{
+	for (struct list_node *n = list->next; n != list; n = n->next) {
+		struct kept *k = list_entry(n, struct kept, link);
+
+		if (k->id != id || k->start_ns != start_ns)
+			continue;
+		list_remove(n);
+		list_prepend(list, n);
+		return k;
+	}
+	return NULL;
+}
+
+/* In place of old, which may be NULL. NULL: no memory. */
+static struct kept *keep(struct appmon *mon, struct list_node *list, struct kept *old,
+			 const struct kept *head, const char *path)
+{
+	size_t len = strlen(path);
+	struct kept *k = pool_alloc(&mon->pool, sizeof(*k) + len + 1);
+	uint32_t count = 0;
+
+	if (!k)
+		return NULL;
+	if (old)
+		forget(mon, old);
+	*k = *head;
+	k->len = (uint32_t)len;
+	memcpy(k->path, path, len + 1);
+	list_prepend(list, &k->link);
+	for (struct list_node *n = list->next; n != list; n = n->next)
+		count++;
+	if (count > KEPT_MAX)
+		forget(mon, list_entry(list->prev, struct kept, link));
+	return k;
+}
+
+static struct appmon_str string_of(const struct kept *k)
+{
+	return (struct appmon_str){.data = k->path, .len = k->len};
+}
+
+static bool is_fresh(const struct kept *k, uint64_t now)
+{
+	return k && now - k->checked_ns < FRESH_NS;
+}
+
+/* ---- processes ------------------------------------------------------------------- */
+
+/* Is the process of this directory of /proc the one that started then? */
+static bool started_at(int dir_fd, uint64_t start_ns)
+{
+	const uint64_t tick_ns = NSEC_PER_SEC / (uint64_t)sysconf(_SC_CLK_TCK);
+	int fd = openat(dir_fd, "stat", O_RDONLY | O_CLOEXEC);
+	unsigned long long ticks = 0;
+	char text[1024];
+	const char *p;
+	ssize_t n;
+
+	if (fd < 0)
+		return false;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (n <= 0)
+		return false;
+	text[n] = '\0';
+	/* The second field is the command in parentheses, with anything in it. */
+	p = strrchr(text, ')');
+	for (int field = 2; p && field < 22; field++)
+		p = strchr(p + 1, ' ');
+	return p && sscanf(p, " %llu", &ticks) == 1 && ticks == start_ns / tick_ns;
+}
+
+/* Reads head and path[PATH_MAX]. */
+static int read_process(uint32_t pid, uint64_t start_ns, struct kept *head, char *path)
+{
+	char name[32];
+	struct stat st;
+	int fd, err = 0;
+	ssize_t n;
+
+	snprintf(name, sizeof(name), "/proc/%u", pid);
+	/* Whatever is opened below belongs to this process, also after its number is used again. */
+	fd = open(name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	if (!started_at(fd, start_ns)) {
+		close(fd);
+		return -ESRCH;
+	}
+	n = readlinkat(fd, "exe", path, PATH_MAX - 1);
+	if (n < 0 || fstatat(fd, "exe", &st, 0))
+		err = errno == ENOENT ? -ESRCH : -errno; /* also of a kernel thread */
+	close(fd);
+	if (err)
+		return err;
+	path[n] = '\0';
+	head->inode = st.st_ino;
+	head->device = st.st_dev;
+	return 0;
+}
+
+int appmon_find_process(struct appmon *mon, uint32_t pid, uint64_t start_ns,
+			struct appmon_process *ret)
+{
+	struct kept head = {.id = pid, .start_ns = start_ns}, *k, *fresh;
+	struct appmon_process process = {0};
+	int err = handle_check(mon);
+	char path[PATH_MAX];
+
+	if (err)
+		return err;
+	if (!ret)
+		return fail(&mon->log, -EINVAL,
+			    "appmon_find_process() needs a place for the answer");
+	if (!pid || mon->replay)
+		return fail(&mon->log, -ESRCH, "the process is not known");
+	k = find(&mon->lookups.processes, pid, start_ns);
+	head.checked_ns = now_ns();
+	if (!is_fresh(k, head.checked_ns)) {
+		err = read_process(pid, start_ns, &head, path);
+		if (!err) {
+			fresh = keep(mon, &mon->lookups.processes, k, &head, path);
+			if (!fresh)
+				return fail(&mon->log, -ENOMEM, "memory_limit is reached");
+			k = fresh;
+		} else if (!k) {
+			return fail(&mon->log, err, "the executable of process %u: %s", pid,
+				    strerror(-err));
+		} else {
+			k->checked_ns = head.checked_ns; /* it is gone: what it was stays */
+		}
+	}
+	process.pid = pid;
+	process.start_ns = start_ns;
+	process.exe = string_of(k);
+	process.exe_inode = k->inode;
+	process.exe_device = k->device;
+	err = opts_write(ret, &process, sizeof(process));
+	return err ? fail(&mon->log, err, "appmon_process.size is not set") : 0;
+}
+
+/* ---- cgroups ----------------------------------------------------------------------- */
+
+/* proc(5): white space and backslashes are octal escapes in mountinfo. */
+static void unescape(char *s)
+{
+	char *to = s;
+
+	while (*s) {
+		unsigned int byte;
+
+		if (sscanf(s, "\\%3o", &byte) == 1) {
+			*to++ = (char)byte;
+			s += 4;
+		} else {
+			*to++ = *s++;
+		}
+	}
+	*to = '\0';
+}
+
+/* Where cgroup v2 is mounted, and which cgroup that shows as its top: PATH_MAX bytes each. */
+static int find_mount(char *point, char *top)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	int err = -ENOENT;
+	char *line = NULL;
+	size_t size = 0;
+
+	if (!f)
+		return -errno;
+	while (err && getline(&line, &size, f) > 0)
+		/* 4095: PATH_MAX without the NUL */
+		if (strstr(line, " - cgroup2 ") &&
+		    sscanf(line, "%*s %*s %*s %4095s %4095s", top, point) == 2)
+			err = 0;
+	free(line);
+	fclose(f);
+	if (err)
+		return err;
+	unescape(point);
+	unescape(top);
+	return 0;
+}
+
+/* The id of a cgroup is the file handle of its directory. Needs CAP_DAC_READ_SEARCH. */
+static int path_by_handle(const char *point, uint64_t id, char *path)
+{
+	union {
+		struct file_handle handle;
+		char room[sizeof(struct file_handle) + sizeof(id)];
+	} h = {.handle = {.handle_bytes = sizeof(id), .handle_type = 0xfe /* FILEID_KERNFS */}};
+	int mount = open(point, O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd;
+	char link[32];
+	ssize_t n;
+
+	if (mount < 0)
+		return -errno;
+	memcpy(h.handle.f_handle, &id, sizeof(id));
+	fd = open_by_handle_at(mount, &h.handle, O_PATH | O_CLOEXEC);
+	close(mount);
+	if (fd < 0)
+		return errno == ESTALE ? -ENOENT : -errno;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, path, PATH_MAX - 1);
+	close(fd);
+	if (n < 0)
+		return -errno;
+	path[n] = '\0';
+	return 0;
+}
+
+static int path_by_search(const char *point, uint64_t id, char *path)
+{
+	char *const roots[] = {(char *)point, NULL};
+	FTS *fts = fts_open(roots, FTS_PHYSICAL | FTS_XDEV | FTS_NOCHDIR, NULL);
+	int err = -ENOENT;
+	FTSENT *e;
+
+	if (!fts)
+		return -errno;
+	while (err && (e = fts_read(fts))) {
+		if (e->fts_info != FTS_D || e->fts_statp->st_ino != id ||
+		    e->fts_pathlen >= PATH_MAX)
+			continue;
+		memcpy(path, e->fts_path, e->fts_pathlen + 1u);
+		err = 0;
+	}
+	fts_close(fts);
+	return err;
+}
+
+/* Reads path[PATH_MAX], below the mount. */
+static int read_cgroup(uint64_t id, char *path)
+{
+	char point[PATH_MAX], top[PATH_MAX], found[PATH_MAX];
+	int err = find_mount(point, top);
+	const char *below;
+
+	if (!err)
+		err = path_by_handle(point, id, found);
+	if (err == -EPERM || err == -EOPNOTSUPP)
+		err = path_by_search(point, id, found);
+	if (err)
+		return err;
+	if (strncmp(found, point, strlen(point)) != 0)
+		return -ENOENT;
+	below = found + strlen(point);
+	if (!*below)
+		below = "/";
+	if (snprintf(path, PATH_MAX, "%s%s", strcmp(top, "/") ? top : "", below) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	return 0;
+}
+
+int appmon_find_cgroup(struct appmon *mon, uint64_t cgroup_id, struct appmon_str *ret_path)
+{
+	struct kept head = {.id = cgroup_id}, *k, *fresh;
+	int err = handle_check(mon);
+	char path[PATH_MAX] = "";
+
+	if (err)
+		return err;
+	if (!ret_path)
+		return fail(&mon->log, -EINVAL, "appmon_find_cgroup() needs a place for the path");
+	if (!cgroup_id || mon->replay)
+		return fail(&mon->log, -ENOENT, "the cgroup is not known");
+	k = find(&mon->lookups.cgroups, cgroup_id, 0);
+	head.checked_ns = now_ns();
+	if (!is_fresh(k, head.checked_ns)) {
+		head.err = read_cgroup(cgroup_id, path);
+		if (head.err && k) {
+			k->checked_ns = head.checked_ns;
+		} else {
+			fresh = keep(mon, &mon->lookups.cgroups, k, &head, path);
+			if (!fresh)
+				return fail(&mon->log, -ENOMEM, "memory_limit is reached");
+			k = fresh;
+		}
+	}
+	if (k->err)
+		return fail(&mon->log, k->err, "the path of cgroup %llu: %s",
+			    (unsigned long long)cgroup_id, strerror(-k->err));
+	*ret_path = string_of(k);
+	return 0;
+}
