@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
  * The capture: one program per direction at the attached cgroups, and the sweep. A packet goes
- * through packet.h, state.h, look.h and emit.h in that order and always passes.
+ * through packet.h, state.h, look.h, framing.h and emit.h in that order and always passes.
  *
  * What is captured: the first bytes ("window") of each message, a message being what follows when
  * a direction first speaks after the other one, or a segment that begins like a message. Anything
@@ -49,12 +49,6 @@ static __always_inline bool peek_strict(struct __sk_buff *skb, const struct segm
 	return look_strict(b) & wanted;
 }
 
-#ifdef __bpf__
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL /* the tests compile this for the host */
-#endif
-
 /* Captures total bytes from e->seq on, in as many records as it takes. */
 static __always_inline int emit_all(struct __sk_buff *skb, struct socket *sk, struct emission *e,
 				    __u32 total)
@@ -62,7 +56,6 @@ static __always_inline int emit_all(struct __sk_buff *skb, struct socket *sk, st
 	int ret = EMIT_OPEN;
 
 	e->total = total;
-	/* Unrolled: before 6.2 a loop must not end with a call ("back-edge"). */
 	UNROLL
 	for (int i = 0; i < PARTS_MAX; i++) {
 		if (!e->total)
@@ -101,7 +94,7 @@ static __always_inline void message_is_other(struct __sk_buff *skb, struct socke
 		 * does this, too, but for ever. */
 		if (sk->request_dir != 1 + e->dir && sk->other_flips < OTHER_FLIPS_MAX) {
 			sk->other_flips++;
-			sk->wide = WIDE_REQUESTS;
+			suspect(sk);
 		}
 		return;
 	}
@@ -142,10 +135,9 @@ static __always_inline void progress(struct __sk_buff *skb, struct socket *sk,
 	if (!(e->s.flags & TCP_PSH) && !e->filled)
 		return;
 	/* The end of a request is told by the record of its response, but for a chunked one:
-	 * what comes behind it could not be told from it. */
-	/* An empty line: perhaps the last chunk, with or without trailers (RFC 9112 section 7.1).
-	 */
-	blank = e->s.len < 4 || ends_with_blank(skb);
+	 * what comes behind it could not be told from it. An empty line: perhaps the last chunk,
+	 * with or without trailers (RFC 9112 section 7.1). */
+	blank = e->ends || e->s.len < 4 || ends_with_blank(skb);
 	if (sk->request_dir == 1 + e->dir && !sk->answered && !e->filled && !blank)
 		return;
 	if (self->burst) {
@@ -172,41 +164,118 @@ static __always_inline void window_full(struct __sk_buff *skb, struct socket *sk
 	if (look)
 		message_began(sk, e->dir, look);
 	if (look == LOOK_REQUEST && !(e->flags & REC_FLIP))
-		sk->wide = WIDE_REQUESTS; /* so that the reader knows of pipelining */
+		suspect(sk); /* so that the reader knows of pipelining */
+	if (sk->request_dir == 1 + e->dir)
+		frame_lost(sk);
 	count_lost(sk, look == LOOK_REQUEST);
+}
+
+/* Has the server more to say to the requests before? */
+static __always_inline bool reply_is_due(const struct socket *sk, int request_dir)
+{
+	const struct direction *other = &sk->dir[!request_dir];
+	const struct framing *f = &sk->reply;
+	__u64 last = other->last;
+
+	if (!sk->answered)
+		return true;
+	switch (f->phase) {
+	case FRAMING_HEAD:
+		return f->left || (__s32)(f->due - other->passed.next) > 0;
+	case FRAMING_IN_HEAD:
+		return true;
+	case FRAMING_CHUNK:
+		return *(const __u32 *)((const __u8 *)&last + 4) != CRLF_CRLF;
+	default:
+		return false; /* not known */
+	}
+}
+
+enum { PART_UNKNOWN, PART_BODY, PART_HEAD, PART_BEGIN };
+
+/* What of a request a segment is, from e->seq on. */
+static __always_inline int request_part(struct __sk_buff *skb, struct socket *sk,
+					struct emission *e, __u32 end)
+{
+	struct framing *f = &sk->framing;
+
+	if (f->phase == FRAMING_UNKNOWN)
+		return PART_UNKNOWN;
+	/* What comes early cannot be followed, unless it is all body. */
+	if (f->phase == FRAMING_CHUNK && !e->holes &&
+	    (__s32)(f->due + sk->line_len - e->seq) >= 0) {
+		follow_chunks(skb, sk, e->s.payload - e->s.seq, end);
+		e->ends = f->phase == FRAMING_HEAD && f->due == end;
+		if (f->phase == FRAMING_CHUNK)
+			return PART_BODY;
+	}
+	if (f->phase == FRAMING_HEAD) {
+		framing_reach(f, end);
+		if ((__s32)(f->due - end) >= 0)
+			return PART_BODY;
+		if (!e->holes && (__s32)(f->due - e->seq) >= 0)
+			return PART_BEGIN;
+	} else if (f->phase == FRAMING_IN_HEAD && !e->holes && f->due == e->seq) {
+		return PART_HEAD;
+	}
+	frame_lost(sk);
+	return PART_UNKNOWN;
 }
 
 /* Returns false if nothing was captured. */
 static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 				    struct direction *self, struct emission *e)
 {
-	__u32 limit = sk->capture;
 	__u32 end = e->s.seq + e->s.len;
+	int part = PART_UNKNOWN, ret;
+	__u32 limit, offset, room;
+	bool request = sk->request_dir == 1 + e->dir, reply = sk->request_dir && !request;
 	bool start = false;
-	__u32 offset, room;
 	enum look look;
-	int ret;
 
-	/* A request's framing tells where the next one begins. What comes early, before the head
-	 * perhaps, may be framing. */
-	if (e->holes || (sk->chunked && sk->request_dir == 1 + e->dir))
-		limit = CAPTURE_MAX;
-	if (sk->wide)
-		limit = WIDE_WINDOW;
 	e->seq = e->s.seq;
 	if ((__s32)(e->seq - self->passed.whole) < 0)
 		e->seq = self->passed.whole; /* what is below has been looked at */
+	e->len = end - e->seq;
+	if (request && (__s32)e->len > 0)
+		part = request_part(skb, sk, e, end);
+	else if (reply)
+		framing_reach(&sk->reply, end);
+	if (part == PART_BODY && !sk->wide && !sk->chunked) {
+		e->seq = e->s.seq;
+		e->len = e->s.len;
+		return false;
+	}
+	if (part == PART_BEGIN) {
+		self->start = e->seq = sk->framing.due;
+		e->len = end - e->seq;
+		e->flags |= REC_BEGINS;
+		if (reply_is_due(sk, e->dir))
+			pipelines(sk);
+	}
+	/* What comes early may be anything. */
+	limit = e->holes || (request && sk->chunked) ? CAPTURE_MAX : sk->capture;
+	if (sk->wide)
+		limit = WIDE_WINDOW;
 	offset = e->seq - self->start;
 	if ((__s32)offset < 0)
 		offset = 0;
-	e->len = end - e->seq;
-	if ((self->window != WINDOW_CLOSED || e->holes) && (__s32)e->len > 0 && offset < limit) {
-		start = e->start = e->seq == self->start;
+	if (part == PART_BEGIN) {
+		start = e->start = 1;
+		self->window = WINDOW_HEAD;
+		self->burst = PROGRESS_BURST;
+		e->look = LOOK_REQUEST;
+	} else if ((self->window != WINDOW_CLOSED || e->holes) && (__s32)e->len > 0 &&
+		   offset < limit) {
+		start = e->start = part == PART_UNKNOWN && e->seq == self->start;
 		/* With pipelining the rest of a head can follow an answer. */
 		e->look = start && self->window == WINDOW_NEW && !sk->wide ? look_of(sk, e->dir)
 									   : LOOK_NO;
 	} else {
-		if (sk->speaks == SPEAKS_HTTP || !sk->fresh || e->holes || self->passed.holes)
+		if (part == PART_HEAD)
+			sk->framing.phase = FRAMING_UNKNOWN; /* longer than the capture */
+		if (part == PART_UNKNOWN &&
+		    (sk->speaks == SPEAKS_HTTP || !sk->fresh || e->holes || self->passed.holes))
 			start = peek_strict(skb, &e->s, look_of(sk, e->dir));
 		if (!start) {
 			e->seq = e->s.seq;
@@ -214,8 +283,8 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 			return false;
 		}
 		/* A few bytes with a capital in front are not proof enough. */
-		if (sk->request_dir == 1 + e->dir && !sk->answered && e->s.len >= 8)
-			sk->wide = WIDE_REQUESTS;
+		if (request && !sk->answered && e->s.len >= 8)
+			suspect(sk);
 		e->start = 1;
 		self->start = e->seq = e->s.seq;
 		self->window = WINDOW_HEAD;
@@ -224,6 +293,14 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 		e->look = LOOK_NO;
 		offset = 0;
 	}
+	/* Requests are followed from where one begins for sure. */
+	if (sk->wide != WIDE_ALWAYS)
+		e->framed =
+			part >= PART_HEAD ||
+			(start &&
+			 (reply || ((e->flags & REC_FLIP) && !e->holes && e->seq == self->turn)));
+	if (start && !e->framed && !reply)
+		widen(sk);
 	room = limit - offset;
 	ret = emit_all(skb, sk, e, e->len < room ? e->len : room);
 	if (ret == EMIT_FULL) {
@@ -233,12 +310,15 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 	}
 	if (ret == EMIT_NO_HEAD) {
 		self->window = WINDOW_CLOSED;
-		e->flags &= ~REC_START;
+		e->flags &= ~(REC_START | REC_BEGINS);
+		if (request)
+			sk->framing.phase = FRAMING_UNKNOWN;
 		message_is_other(skb, sk, e);
 		if (!sk->wide)
 			return false;
 		self->window = WINDOW_HEAD;
 		e->look = LOOK_NO;
+		e->framed = 0;
 		ret = emit_all(skb, sk, e, e->len);
 		if (ret == EMIT_FULL)
 			window_full(skb, sk, e, false);
@@ -247,7 +327,6 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 	look = e->look & look_of(sk, e->dir);
 	if (start && look)
 		message_began(sk, e->dir, look);
-	/* The body of a response is not needed; a request's may be chunked, with more behind it. */
 	self->window = ret == EMIT_ENDED && !sk->wide && !e->holes ? WINDOW_CLOSED : WINDOW_HEAD;
 	if (e->s.flags & TCP_FIN)
 		self->fin = 1;
@@ -319,7 +398,7 @@ static __always_inline struct socket *meet(struct __sk_buff *skb, struct bpf_soc
 	if (dir == DIR_IN && tp && !sk->fresh && !tp->data_segs_out) {
 		self->window = WINDOW_HEAD;
 		sk->request_dir = 1 + DIR_IN;
-		sk->chunked = 1; /* perhaps */
+		sk->wide = WIDE_UNSURE;
 	}
 	sk->alone = dir == DIR_OUT && !(s->flags & TCP_ACK);
 	self->passed.next = self->passed.whole = self->start;
@@ -482,8 +561,9 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 			    (sk->request_dir != 1 + dir && x.next - begun >= STATUS_LINE_MIN))
 				self->window = WINDOW_NEW;
 			self->burst = PROGRESS_BURST;
-			if (sk->wide && sk->request_dir == 1 + dir)
-				sk->wide--;
+			if (sk->wide && sk->wide != WIDE_ALWAYS && sk->request_dir == 1 + dir &&
+			    !--sk->wide)
+				sk->suspect = 0;
 		}
 		self->ts_ns = e.ts_ns;
 	} else if (!e.holes || (__s32)(end - x.whole) <= 0) {

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* 4. Records into the ring. */
+/* 5. Records into the ring. */
 #ifndef APPMON_EMIT_H
 #define APPMON_EMIT_H
 
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
+#include "framing.h"
 #include "identity.h"
 #include "look.h"
 #include "state.h"
@@ -28,8 +29,7 @@ volatile __u32 reader_waits;
 #define PROGRESS_INTERVAL_NS 1000000
 #define PROGRESS_BURST 8
 
-/* After a sign of pipelining, for so many more requests, so much of a message is captured. */
-#define WIDE_REQUESTS 8
+/* socket.wide: so much of a message is captured. */
 #define WIDE_WINDOW (1 << 20)
 
 static __always_inline __u64 submit_flags(void)
@@ -56,7 +56,12 @@ struct emission {
 	__u8 reported; /* a record says how far the direction is */
 	__u8 filled;   /* bytes that had come early are whole now */
 	__u8 holes;    /* bytes are missing, or there are some behind it */
-	__u8 pad;
+	__u8 framed;   /* a head, or more of it: to be scanned */
+	__u8 carry;    /* bytes in front that an earlier record has, too: a line that was cut */
+	__u8 ends;     /* a message ends with the segment */
+	__u8 pad[2];
+	__u8 begin[12]; /* the first bytes of a head */
+	struct scan scan;
 	__u64 ts_ns;
 };
 
@@ -107,6 +112,11 @@ static __always_inline void reach_by_tcp(struct bpf_tcp_sock *tp, const struct s
 	}
 }
 
+static __always_inline bool is_followed(const struct socket *sk, int dir)
+{
+	return sk->request_dir == 1 + dir && sk->framing.phase != FRAMING_UNKNOWN;
+}
+
 static __always_inline void fill_seg(struct __sk_buff *skb, struct socket *sk, struct rec_seg *r,
 				     struct emission *e)
 {
@@ -121,7 +131,9 @@ static __always_inline void fill_seg(struct __sk_buff *skb, struct socket *sk, s
 	r->flags = e->flags | (e->dir == DIR_OUT ? REC_OUT : 0) | (sk->fresh ? REC_FRESH : 0) |
 		   (e->s.flags & TCP_PSH ? REC_PSH : 0) | (e->s.flags & TCP_FIN ? REC_FIN : 0) |
 		   (e->s.flags & TCP_RST ? REC_RST : 0) | (sk->closed ? REC_CLOSED : 0) |
-		   (sk->wide ? REC_WIDE : 0) | (sk->alone ? REC_ALONE : 0);
+		   (sk->suspect ? REC_WIDE : 0) | (sk->alone ? REC_ALONE : 0) |
+		   (e->ends && !(e->flags & REC_PART) ? REC_ENDS : 0) |
+		   (is_followed(sk, e->dir) ? REC_FOLLOWED : 0);
 	r->seq = e->seq;
 	r->len = e->len;
 	r->start = self->start;
@@ -165,45 +177,143 @@ static __always_inline enum look look_of(const struct socket *sk, int dir)
 	return sk->request_dir == dir + 1 ? LOOK_REQUEST : LOOK_RESPONSE;
 }
 
-/*
- * Is there a second request in the segment? Then its answers may share segments too, and heads
- * will begin anywhere in them: the window is no help, whole segments are captured. This looks at
- * the first head only: behind it there may be a body. It costs some 50 ns for a usual request.
- */
-static __always_inline int scan(const __u8 *b, __u32 n, const __u32 bytes)
+/* There is pipelining for sure: from here on the reader gets everything. */
+static __always_inline void pipelines(struct socket *sk)
 {
-	int found = SCAN_NOTHING;
+	sk->suspect = 1;
+	sk->wide = WIDE_ALWAYS;
+	sk->framing.phase = FRAMING_UNKNOWN;
+}
 
-	for (__u32 off = 0; off < SCAN_MAX && off + sizeof(struct block) <= bytes;
-	     off += BLOCK_STEP) {
-		if (off >= n)
-			break;
-		found |= scan_block((const struct block *)(b + off), n - off);
-		if (found & ~SCAN_CHUNKED)
-			break;
+static __always_inline void frame_lost(struct socket *sk)
+{
+	sk->framing.phase = FRAMING_UNKNOWN;
+	widen(sk);
+}
+
+/* The last bytes of a head that goes on with the next segment. b: n bytes of `bytes`. */
+static __always_inline void keep_line(struct socket *sk, const __u8 *b, __u32 n, const __u32 bytes)
+{
+	__u32 keep = n < LINE_BYTES - 8 ? n : LINE_BYTES - 8, off = n - keep;
+
+	barrier_var(off);
+	if (off > bytes)
+		return;
+	UNROLL
+	for (__u32 i = 0; i < LINE_BYTES; i += 8)
+		*(__u64 *)(sk->line + i) = *(const __u64 *)(b + off + i);
+	sk->line_len = keep;
+}
+
+/* Minimal request line and the empty line: anything shorter is empty lines in front of it. */
+#define REQUEST_MIN 16
+
+/* A request's head, or more of it: where is the next request due? */
+static __always_inline void frame_request(struct __sk_buff *skb, struct socket *sk,
+					  struct emission *e)
+{
+	struct framing *f = &sk->framing;
+	__u32 end = e->s.seq + e->s.len;
+
+	if (e->start)
+		sk->head_only = e->begin[0] == 'H' && e->begin[1] == 'E' && e->begin[2] == 'A' &&
+				e->begin[3] == 'D';
+	f->due = e->seq + (e->scan.end ? e->scan.end : e->captured);
+	f->left = e->scan.length;
+	f->found = e->scan.found;
+	/* Longer than the capture: where it ends nobody looks for. */
+	f->phase = e->total || e->captured == e->len ? FRAMING_IN_HEAD : FRAMING_UNKNOWN;
+	sk->chunked = e->scan.found & HEAD_CHUNKED;
+	if (!e->scan.end)
+		return;
+	f->left = 0;
+	sk->line_len = 0;
+	switch (e->scan.found) {
+	case 0:
+	case HEAD_LENGTH:
+		f->phase = FRAMING_HEAD;
+		framing_pass(f, e->scan.found ? e->scan.length : 0);
+		break;
+	case HEAD_CHUNKED:
+		f->phase = FRAMING_CHUNK;
+		follow_chunks(skb, sk, e->s.payload - e->s.seq, end);
+		e->ends = f->phase == FRAMING_HEAD && f->due == end;
+		break;
+	default:
+		f->phase = FRAMING_UNKNOWN;
 	}
-	return found;
+	if (e->scan.end < REQUEST_MIN || f->phase == FRAMING_UNKNOWN)
+		frame_lost(sk);
+	else if (f->phase == FRAMING_HEAD && (__s32)(f->due - end) < 0)
+		pipelines(sk); /* the next one is in this segment */
+}
+
+/* A response's head. Returns what emit_data() is to say. */
+static __always_inline int frame_response(struct socket *sk, struct emission *e)
+{
+	const __u8 *status = e->begin + 9;
+	struct framing *f = &sk->reply;
+
+	f->phase = FRAMING_UNKNOWN;
+	if (!e->scan.end)
+		return EMIT_OPEN;
+	if (status[0] == '1') { /* interim (RFC 9110 section 15.2): another head comes */
+		if (e->scan.end == e->captured)
+			f->phase = FRAMING_IN_HEAD;
+		return EMIT_OPEN;
+	}
+	f->due = e->seq + e->scan.end;
+	f->left = 0;
+	if (sk->head_only || (status[0] == '2' && status[1] == '0' && status[2] == '4') ||
+	    (status[0] == '3' && status[1] == '0' && status[2] == '4')) {
+		f->phase = FRAMING_HEAD;
+	} else if (e->scan.found == HEAD_LENGTH) {
+		f->phase = FRAMING_HEAD;
+		framing_pass(f, e->scan.length);
+	} else if (e->scan.found) {
+		f->phase = e->scan.found == HEAD_CHUNKED ? FRAMING_CHUNK : FRAMING_UNKNOWN;
+		return EMIT_OPEN;
+	}
+	return f->phase == FRAMING_HEAD || e->scan.end == e->len ? EMIT_ENDED : EMIT_OPEN;
+}
+
+/* Not static: verified once. */
+__noinline int frame_head(struct __sk_buff *skb, struct socket *sk, struct emission *e, int request)
+{
+	if (!sk || !e)
+		return EMIT_OPEN;
+	if (!request)
+		return frame_response(sk, e);
+	frame_request(skb, sk, e);
+	return EMIT_OPEN;
 }
 
 /* bytes: one of REC_BYTES_*, a constant after inlining. */
 static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, struct emission *e,
 				      const __u32 bytes)
 {
-	__u32 n = e->captured, look = LOOK_NO;
-	struct rec_data *r = bpf_ringbuf_reserve(&ring, sizeof(*r) + bytes, 0);
-	bool whole = sk->wide;
+	__u32 n = e->captured, look = LOOK_NO, carry = e->carry;
+	struct rec_data *r = bpf_ringbuf_reserve(&ring, sizeof(*r) + bytes + SCAN_SLACK, 0);
 	int ret = EMIT_OPEN;
+	bool request;
 
 	if (!r)
 		return EMIT_FULL;
+	if (carry) {
+		UNROLL
+		for (__u32 i = 0; i < LINE_BYTES; i += 8)
+			*(__u64 *)(r->bytes + i) = *(const __u64 *)(sk->line + i);
+	}
 	/* 1 <= n <= bytes, in a form that the verifier follows and the compiler does not undo. */
 	barrier_var(n);
 	n = ((n - 1) & (bytes - 1)) + 1;
-	if (bpf_skb_load_bytes(skb, e->s.payload + (e->seq - e->s.seq), r->bytes, n)) {
+	barrier_var(carry);
+	carry &= LINE_BYTES - 1;
+	if (bpf_skb_load_bytes(skb, e->s.payload + (e->seq - e->s.seq), r->bytes + carry, n)) {
 		bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
 		return EMIT_NO_HEAD;
 	}
-	if (!e->part) {
+	if (!e->part && !e->carry) {
 		look = look_at(*(__u32 *)r->bytes, n);
 		if (e->look && !(look & e->look)) {
 			bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
@@ -216,39 +326,41 @@ static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, 
 		/* A request behind another that has no answer yet. */
 		if (!e->start && n >= 8 && look == LOOK_REQUEST && sk->request_dir == 1 + e->dir &&
 		    !sk->answered)
-			sk->wide = WIDE_REQUESTS;
+			suspect(sk);
+		/* After an interim response the final one need not follow a request. */
+		if (look == LOOK_RESPONSE && sk->reply.phase == FRAMING_IN_HEAD)
+			e->framed = 1;
 		/* Which of the two a few letters do not tell. */
 		e->look = look && n < 4 ? LOOK_EITHER : look;
 	}
-	if (!e->part) {
-		bool request =
-			sk->request_dir ? sk->request_dir == 1 + e->dir : look == LOOK_REQUEST;
-		int found = SCAN_NOTHING;
-
-		if (request || (e->start && n == e->len && ends_with_blank(skb)))
-			found = scan(r->bytes, n, bytes);
-		if (request && (found & ~SCAN_CHUNKED) == SCAN_SECOND)
-			sk->wide = WIDE_REQUESTS;
-		/* A head that is not at its end may turn out to be chunked. */
-		if (request && e->start)
-			sk->chunked = found >= SCAN_CHUNKED ||
-				      (found == SCAN_NOTHING && n == e->len && n < SCAN_MAX);
-		whole = sk->wide || (request && sk->chunked);
-		/* After an interim response (1xx) another head comes. */
-		if (!request && found == SCAN_END && r->bytes[9] != '1')
-			ret = EMIT_ENDED;
+	request = sk->request_dir ? sk->request_dir == 1 + e->dir : look == LOOK_REQUEST;
+	if (e->start && !(look & (request ? LOOK_REQUEST : LOOK_RESPONSE)))
+		e->framed = 0;
+	e->captured += e->carry;
+	e->seq -= e->carry;
+	e->len += e->carry;
+	if (e->framed) {
+		__builtin_memcpy(e->begin, r->bytes, sizeof(e->begin));
+		e->scan.length = e->start ? 0 : sk->framing.left;
+		e->scan.found = e->start ? 0 : sk->framing.found;
+		scan_head(r->bytes, e->captured, bytes, &e->scan);
+		if (request && !e->scan.end)
+			keep_line(sk, r->bytes, e->captured, bytes);
+		ret = frame_head(skb, sk, e, request);
 	}
-	if (whole && n < e->len && e->part + 1 < PARTS_MAX)
+	if (!request || sk->framing.phase != FRAMING_IN_HEAD)
+		e->framed = 0;
+	e->start = 0;
+	if ((sk->wide || (request && sk->chunked)) && e->captured < e->len &&
+	    e->part + 1 < PARTS_MAX)
 		e->flags |= REC_PART;
 	r->hdr.version = REC_VERSION;
 	r->hdr.kind = REC_DATA;
-	r->hdr.size = sizeof(*r) + bytes;
+	r->hdr.size = sizeof(*r) + bytes + SCAN_SLACK;
 	r->conn = sk->conn;
 	fill_seg(skb, sk, &r->seg, e);
-	fill_owner(skb, sk, &e->s, e->dir,
-		   sk->request_dir ? sk->request_dir == 1 + e->dir : look == LOOK_REQUEST,
-		   &r->owner);
-	r->captured = n;
+	fill_owner(skb, sk, &e->s, e->dir, request, &r->owner);
+	r->captured = e->captured;
 	r->pad = 0;
 	bpf_ringbuf_submit(r, submit_flags());
 	return ret;
@@ -256,13 +368,15 @@ static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, 
 
 static __always_inline int emit_any(struct __sk_buff *skb, struct socket *sk, struct emission *e)
 {
-	if (e->captured <= REC_BYTES_0)
+	__u32 need = e->captured + e->carry;
+
+	if (need <= REC_BYTES_0)
 		return emit_sized(skb, sk, e, REC_BYTES_0);
-	if (e->captured <= REC_BYTES_1)
+	if (need <= REC_BYTES_1)
 		return emit_sized(skb, sk, e, REC_BYTES_1);
-	if (e->captured <= REC_BYTES_2)
+	if (need <= REC_BYTES_2)
 		return emit_sized(skb, sk, e, REC_BYTES_2);
-	if (e->captured <= REC_BYTES_3)
+	if (need <= REC_BYTES_3)
 		return emit_sized(skb, sk, e, REC_BYTES_3);
 	return emit_sized(skb, sk, e, REC_BYTES_4);
 }
@@ -279,7 +393,10 @@ __noinline int emit_data(struct __sk_buff *skb, struct socket *sk, struct emissi
 		return EMIT_FULL;
 	if (sk->wide)
 		e->total = e->len;
-	e->captured = e->total < REC_BYTES_MAX ? e->total : REC_BYTES_MAX;
+	e->carry = e->framed && !e->start ? sk->line_len & (LINE_BYTES - 1) : 0;
+	e->captured = REC_BYTES_MAX - e->carry;
+	if (e->captured > e->total)
+		e->captured = e->total;
 	e->total -= e->captured;
 	if (e->total && e->part + 1 < PARTS_MAX)
 		e->flags |= REC_PART;
@@ -290,7 +407,7 @@ __noinline int emit_data(struct __sk_buff *skb, struct socket *sk, struct emissi
 		return ret;
 	e->seq += e->captured;
 	e->len -= e->captured;
-	e->flags &= ~(REC_FLIP | REC_START);
+	e->flags &= ~(REC_FLIP | REC_START | REC_BEGINS);
 	if (sk->wide || (!e->part && (e->flags & REC_PART)))
 		e->total = e->len; /* it turned out only now */
 	e->part++;
@@ -328,7 +445,8 @@ static __always_inline void fill_state(struct rec_progress *r, const struct sock
 	r->conn = sk->conn;
 	r->seg.ts_ns = self->ts_ns;
 	r->seg.other_ts_ns = other->ts_ns;
-	r->seg.flags = flags | (dir == DIR_OUT ? REC_OUT : 0) | (sk->fresh ? REC_FRESH : 0);
+	r->seg.flags = flags | (dir == DIR_OUT ? REC_OUT : 0) | (sk->fresh ? REC_FRESH : 0) |
+		       (is_followed(sk, dir) ? REC_FOLLOWED : 0);
 	r->seg.seq = self->passed.next;
 	r->seg.start = self->start;
 	r->seg.whole = self->passed.whole;

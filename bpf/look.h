@@ -8,12 +8,10 @@
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define LOOK_BYTE(word, i) ((__u8)((word) >> (8 * (i))))
-#define CRLF_CRLF 0x0a0d0a0d
 /* Eight bytes of memory move by some bits towards its begin, those of new follow. */
 #define APPEND(old, new, bits) (((old) >> (bits)) | ((new) << (64 - (bits))))
 #else
 #define LOOK_BYTE(word, i) ((__u8)((word) >> (24 - 8 * (i))))
-#define CRLF_CRLF 0x0d0a0d0a
 #define APPEND(old, new, bits) (((old) << (bits)) | ((new) >> (64 - (bits))))
 #endif
 
@@ -75,54 +73,6 @@ static __always_inline enum look look_strict(const __u8 *b)
 	if (b[3] == ' ' || b[4] == ' ' || b[5] == ' ' || b[6] == ' ' || b[7] == ' ')
 		return look;
 	return LOOK_NO;
-}
-
-/* A piece of a head; pieces overlap so that nothing is cut that belongs together. */
-struct block {
-	__u8 b[256];
-};
-#define BLOCK_STEP (sizeof(struct block) - 16)
-#define SCAN_MAX (4 * BLOCK_STEP)
-
-/* END: nothing follows the first empty line. CHUNKED: added if a line before it ends so. */
-enum { SCAN_NOTHING, SCAN_SINGLE, SCAN_SECOND, SCAN_END, SCAN_CHUNKED = 4 };
-
-/* Does a line end here, after "chunked"? In any case (RFC 9112 section 7). */
-static __always_inline bool ends_chunked(const __u8 *end)
-{
-	return (end[-1] | 0x20) == 'd' && (end[-2] | 0x20) == 'e' && (end[-3] | 0x20) == 'k' &&
-	       (end[-4] | 0x20) == 'n' && (end[-5] | 0x20) == 'u' && (end[-6] | 0x20) == 'h' &&
-	       (end[-7] | 0x20) == 'c';
-}
-
-/* Is there an empty line, and does a request follow it? n: bytes that are valid, may be more. */
-__noinline int scan_block(const struct block *block, __u32 n)
-{
-	int chunked = 0;
-
-	if (!block)
-		return SCAN_NOTHING;
-	for (__u32 i = 0; i + 16 <= sizeof(block->b); i += 8) {
-		__u64 word = *(const __u64 *)(block->b + i);
-
-		if (i + 4 > n)
-			break;
-		/* Any byte below 0x0e, such as CR and LF? */
-		if (!((word - 0x0e0e0e0e0e0e0e0eULL) & ~word & 0x8080808080808080ULL))
-			continue;
-		for (__u32 k = i; k < i + 8; k++) {
-			if (block->b[k] == '\r' && k >= 8 && ends_chunked(block->b + k))
-				chunked = SCAN_CHUNKED;
-			if (*(const __u32 *)(block->b + k) != CRLF_CRLF)
-				continue;
-			if (k + 4 >= n)
-				return SCAN_END | chunked;
-			return look_at(*(const __u32 *)(block->b + k + 4), n - k - 4) & LOOK_REQUEST
-				       ? SCAN_SECOND | chunked
-				       : SCAN_SINGLE | chunked;
-		}
-	}
-	return chunked;
 }
 
 #endif /* APPMON_LOOK_H */

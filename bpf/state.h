@@ -51,9 +51,30 @@ enum { WINDOW_CLOSED, WINDOW_NEW, WINDOW_HEAD };
 
 enum { SPEAKS_UNKNOWN, SPEAKS_HTTP, SPEAKS_OTHER };
 
+/*
+ * Where the messages of one direction end, as far as that is known: see framing.h. HEAD: one
+ * begins at due. IN_HEAD: it has begun, and goes on at due. CHUNK: a chunk-size line stands at due.
+ */
+struct framing {
+	__u64 left; /* bytes of a body beyond due; IN_HEAD: the length that its head has told */
+	__u32 due;  /* sequence number */
+	__u8 phase; /* FRAMING_* */
+	__u8 found; /* IN_HEAD: HEAD_* so far */
+	__u8 pad[2];
+};
+
+enum { FRAMING_UNKNOWN, FRAMING_HEAD, FRAMING_IN_HEAD, FRAMING_CHUNK };
+
+/* What is kept of a line that a segment cuts. */
+#define LINE_BYTES 64
+
 struct socket {
 	struct rec_conn conn;
 	struct direction dir[2];
+	struct framing framing; /* of the requests */
+	struct framing reply;	/* CHUNK: the response is chunked, and not followed */
+	__u8 line[LINE_BYTES];	/* the last line_len bytes of requests: a line that was cut */
+	__u32 line_len;
 	__u32 capture;
 	__u32 lost;
 	__u32 depth;	  /* of the owning attachment: the innermost owns the socket */
@@ -64,11 +85,30 @@ struct socket {
 	__u8 answered;	  /* the present request has had response bytes */
 	__u8 confirmed;	  /* a status line has been seen */
 	__u8 closed;	  /* by the application */
-	__u8 wide;	  /* pipelining: capture whole segments for so many more requests */
-	__u8 chunked;	  /* the present request: its framing tells where the next one begins */
+	__u8 wide;	  /* capture whole segments for so many more requests, or WIDE_ALWAYS */
+	__u8 suspect;	  /* wide: there are signs of pipelining */
+	__u8 chunked;	  /* the present request: the reader follows its chunks, too */
+	__u8 head_only;	  /* the present request is HEAD: its response has no body */
 	__u8 alone;	  /* sent with SYN (Fast Open): the peer's sequence numbers are not known */
-	__u8 pad[2];
+	__u8 pad[4];
 };
+
+/* There may be requests that nobody has looked at: for so many more. There is pipelining: always.
+ */
+#define WIDE_UNSURE 8
+#define WIDE_ALWAYS 255
+
+static __always_inline void widen(struct socket *sk)
+{
+	if (sk->wide < WIDE_UNSURE)
+		sk->wide = WIDE_UNSURE;
+}
+
+static __always_inline void suspect(struct socket *sk)
+{
+	sk->suspect = 1;
+	widen(sk);
+}
 
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);

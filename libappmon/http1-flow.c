@@ -781,7 +781,7 @@ static bool ends_open(struct conn *c, int dir, uint64_t pos, const char *bytes, 
 
 	if (!(seg->flags & REC_START) || (int64_t)(pos - s->pos) <= 0)
 		return false;
-	if (seg->flags & REC_FLIP)
+	if (seg->flags & (REC_FLIP | REC_BEGINS))
 		return true;
 	if (http1_look(kind_of(c, dir, bytes, captured), bytes, captured) != HTTP1_LOOK_YES)
 		return false;
@@ -797,8 +797,13 @@ static void open_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos,
 {
 	struct stream *s = &c->stream[dir];
 
-	if (!s->open_chunked || (seg->flags & REC_PART) ||
-	    !ends_with_last_chunk(bytes, captured, seg))
+	if (!s->open_chunked || (seg->flags & REC_PART))
+		return;
+	if (seg->flags & REC_ENDS) {
+		message_end(mon, c, dir, pos + seg->len, seg->ts_ns, 0);
+		return;
+	}
+	if ((seg->flags & REC_FOLLOWED) || !ends_with_last_chunk(bytes, captured, seg))
 		return;
 	if (s->missed)
 		unproven(c, dir);
@@ -880,6 +885,10 @@ void http1_flow_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos, 
 			break;
 		case STREAM_OPEN:
 			if (ends_open(c, dir, pos, bytes, captured, seg)) {
+				if (seg->flags & REC_BEGINS) {
+					message_end(mon, c, dir, pos, s->seen_ns, 0);
+					break;
+				}
 				unproven(c, dir);
 				open_end(mon, c, dir, pos, s->seen_ns);
 				break;

@@ -32,9 +32,9 @@ static bool trace;	 /* say what happens */
 		}                                                                                  \
 	} while (0)
 
-static const char *const flag_names[] = {"OUT",	 "FLIP",  "START",    "FRESH",	"4",
-					 "OLD",	 "PSH",	  "FIN",      "RST",	"LISTENER",
-					 "PART", "SWEPT", "NOT_HTTP", "CLOSED", "WIDE"};
+static const char *const flag_names[] = {
+	"OUT",	    "FLIP", "START", "FRESH",	 "4",	   "OLD",  "PSH",    "FIN",  "RST",
+	"LISTENER", "PART", "SWEPT", "NOT_HTTP", "CLOSED", "WIDE", "BEGINS", "ENDS", "FOLLOWED"};
 
 #define STREAM_MAX 600000 /* REQUESTS_MAX messages of at most 36,000 bytes */
 #define REQUESTS_MAX 16

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * 4. Where a message ends (RFC 9112 section 6): its head is scanned for the fields that say so, and
+ * chunks are followed from one size line to the next. So the programs know where the next
+ * request begins, wherever in a segment that is, without looking at bodies. Only what is plain is
+ * followed: anything odd is FRAMING_UNKNOWN, and then the reader gets all bytes and decides.
+ */
+#ifndef APPMON_FRAMING_H
+#define APPMON_FRAMING_H
+
+#include "state.h"
+
+#ifdef __bpf__
+/* Before 6.2 a loop must not end with a call ("back-edge"). */
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL /* the tests compile this for the host */
+#endif
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define CRLF_CRLF 0x0a0d0a0d
+#define CRLF_MASK 0x0000ffff
+#define WORD(a, b, c, d, e, f, g, h)                                                               \
+	((__u64)(a) | (__u64)(b) << 8 | (__u64)(c) << 16 | (__u64)(d) << 24 | (__u64)(e) << 32 |   \
+	 (__u64)(f) << 40 | (__u64)(g) << 48 | (__u64)(h) << 56)
+#else
+#define CRLF_CRLF 0x0d0a0d0a
+#define CRLF_MASK 0xffff0000
+#define WORD(a, b, c, d, e, f, g, h)                                                               \
+	((__u64)(h) | (__u64)(g) << 8 | (__u64)(f) << 16 | (__u64)(e) << 24 | (__u64)(d) << 32 |   \
+	 (__u64)(c) << 40 | (__u64)(b) << 48 | (__u64)(a) << 56)
+#endif
+#define LOWER_CASE 0x2020202020202020ULL
+
+/* ---- heads ----------------------------------------------------------------------- */
+
+/* What a head says about the body. ODD: readers may differ about it (RFC 9112 section 11.2). */
+enum { HEAD_LENGTH = 1, HEAD_CHUNKED = 2, HEAD_ODD = 4 };
+
+struct scan {
+	__u64 length; /* of the body, HEAD_LENGTH */
+	__u32 end;    /* bytes of the head; 0: it goes on */
+	__u32 found;  /* HEAD_* */
+};
+
+/* As much of a field line as is looked at, and a piece of a head. Pieces overlap so that no such
+ * line is cut. */
+#define FIELD_BYTES 48
+#define BLOCK_STEP 200
+struct field {
+	__u8 b[FIELD_BYTES];
+};
+struct block {
+	__u8 b[256];
+};
+
+static __always_inline bool is_blank(__u8 c)
+{
+	return c == ' ' || c == '\t';
+}
+
+static __always_inline void scan_length(const __u8 *b, struct scan *scan, __u32 n)
+{
+	__u32 digits = 0, after = 0;
+	__u64 length = 0;
+
+	UNROLL
+	for (__u32 i = 15; i < FIELD_BYTES; i++) {
+		__u8 c = b[i];
+
+		if (i >= n)
+			return; /* cut: the rest comes with the next segment */
+		if (c >= '0' && c <= '9' && !after) {
+			length = length * 10 + (c - '0');
+			digits++;
+		} else if (is_blank(c)) {
+			after = digits;
+		} else if (c == '\r' && digits && digits <= 18) {
+			if ((scan->found & HEAD_LENGTH) && scan->length != length)
+				scan->found |= HEAD_ODD;
+			scan->length = length;
+			scan->found |= HEAD_LENGTH;
+			return;
+		} else {
+			break;
+		}
+	}
+	scan->found |= HEAD_ODD;
+}
+
+/* One field line, of which n bytes are here. Not static: verified once. */
+__noinline int scan_field(const struct field *field, struct scan *scan, __u32 n)
+{
+	const __u64 length = WORD('l', 'e', 'n', 'g', 't', 'h', ' ', ' ') | LOWER_CASE;
+	const __u64 six = WORD(0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0);
+	const __u64 seven = WORD(0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0);
+	const __u8 *b;
+	__u64 first, second;
+
+	if (!field || !scan) /* never: asked for by the verifier */
+		return 0;
+	b = field->b;
+	first = *(const __u64 *)b | LOWER_CASE;
+	second = *(const __u64 *)(b + 8) | LOWER_CASE;
+	if (n > 0 && is_blank(b[0])) {
+		scan->found |= HEAD_ODD; /* the line before goes on (section 5.2) */
+	} else if (n >= 15 && first == WORD('c', 'o', 'n', 't', 'e', 'n', 't', '-') &&
+		   (second & six) == (length & six)) {
+		if (b[14] == ':')
+			scan_length(b, scan, n);
+		else if (is_blank(b[14]))
+			scan->found |= HEAD_ODD;
+	} else if (n >= 18 && first == WORD('t', 'r', 'a', 'n', 's', 'f', 'e', 'r') &&
+		   second == WORD('-', 'e', 'n', 'c', 'o', 'd', 'i', 'n') &&
+		   (b[16] | 0x20) == 'g') {
+		const __u8 *value = is_blank(b[18]) ? b + 19 : b + 18;
+
+		if (value + 8 > b + n)
+			return 0; /* cut */
+		if (b[17] == ':' && value[7] == '\r' &&
+		    ((*(const __u64 *)value | LOWER_CASE) & seven) ==
+			    (WORD('c', 'h', 'u', 'n', 'k', 'e', 'd', 0) & seven))
+			scan->found |= HEAD_CHUNKED;
+		else
+			scan->found |= HEAD_ODD;
+	}
+	return 0;
+}
+
+/* Line ends among the eight bytes behind the one at i. Returns 1 at the end of the head. */
+__noinline int scan_word(const struct block *block, struct scan *scan, __u32 i, __u32 n)
+{
+	if (!block || !scan || i >= BLOCK_STEP)
+		return 0;
+	UNROLL
+	for (__u32 k = 0; k < 8; k++) {
+		const __u8 *b = block->b + i + k;
+		__u32 line = i + k + 2; /* where the next one begins */
+
+		if (line > n)
+			return 0;
+		if (b[1] != '\n')
+			continue;
+		if (b[0] != '\r') { /* allowed (RFC 9112 section 2.2), but few send that */
+			scan->found |= HEAD_ODD;
+		} else if (line + 2 <= n && b[2] == '\r' && b[3] == '\n') {
+			scan->end = line + 2;
+			return 1;
+		} else {
+			scan_field((const struct field *)(b + 2), scan, n - line);
+		}
+	}
+	return 0;
+}
+
+/*
+ * Field lines that begin behind `from`, and the empty line that ends the head. n: bytes that are
+ * valid, may be more. Returns 1 at the end of the head.
+ */
+__noinline int scan_block(const struct block *block, struct scan *scan, __u32 from, __u32 n)
+{
+	if (!block || !scan)
+		return 0;
+	for (__u32 i = 0; i < BLOCK_STEP; i += 8) {
+		__u64 word = *(const __u64 *)(block->b + i + 1);
+
+		/* Any byte below 0x0e, such as CR and LF? */
+		if (i < from || i >= n ||
+		    !((word - 0x0e0e0e0e0e0e0e0eULL) & ~word & 0x8080808080808080ULL))
+			continue;
+		if (scan_word(block, scan, i, n))
+			return 1;
+	}
+	return 0;
+}
+
+/* Bytes behind those of a record that the last block may look at; they do not count. */
+#define SCAN_SLACK 64
+
+/* b: n bytes of a head, in a record with room for `bytes`, a constant, and SCAN_SLACK. */
+static __always_inline void scan_head(const __u8 *b, __u32 n, const __u32 bytes, struct scan *scan)
+{
+	const __u32 last = bytes + SCAN_SLACK - sizeof(struct block);
+
+	scan->end = 0;
+	UNROLL
+	for (__u32 off = 0; off < bytes; off += BLOCK_STEP) {
+		const __u32 at = off < last ? off : last;
+
+		if (off >= n)
+			break;
+		if (scan_block((const struct block *)(b + at), scan, off - at, n - at)) {
+			scan->end += at;
+			break;
+		}
+	}
+}
+
+/* ---- bodies ----------------------------------------------------------------------- */
+
+/* Sequence numbers tell before from after within 2 GiB: longer bodies are passed in steps. */
+#define FRAMING_STEP (1U << 30)
+
+static __always_inline void framing_pass(struct framing *f, __u64 bytes)
+{
+	__u32 step = bytes < FRAMING_STEP ? bytes : FRAMING_STEP;
+
+	f->due += step;
+	f->left = bytes - step;
+}
+
+/* The stream has come to `end`. */
+static __always_inline void framing_reach(struct framing *f, __u32 end)
+{
+	if (f->left && (__s32)(end - f->due) > 0)
+		framing_pass(f, f->left);
+}
+
+/* Chunk-size lines of one segment that are followed, and what is read for each. */
+#define CHUNKS_MAX 16
+#define CHUNK_LINE (LINE_BYTES / 2)
+
+struct line {
+	__u8 b[CHUNK_LINE + 4]; /* CHUNK_LINE are looked at */
+};
+
+/* The size at the begin of n bytes. Returns its digits. */
+__noinline int chunk_size(const struct line *line, __u64 *size, __u32 n)
+{
+	__u64 value = 0;
+	__u32 i;
+
+	if (!line || !size)
+		return 0;
+	for (i = 0; i < 16; i++) {
+		__u8 c = line->b[i], letter = (c | 0x20) - 'a';
+
+		if (i >= n)
+			break;
+		c -= '0';
+		if (c > 9 && letter > 5)
+			break;
+		value = value << 4 | (c > 9 ? letter + 10 : c);
+	}
+	*size = value;
+	return i;
+}
+
+/* Where, from a place on, a line ends, or an empty one does; 0: not within n bytes. */
+__noinline int line_end(const struct line *line, __u32 from, __u32 n, int empty)
+{
+	const __u32 wanted = empty ? CRLF_CRLF : CRLF_CRLF & CRLF_MASK;
+	const __u32 mask = empty ? 0xffffffff : CRLF_MASK;
+
+	if (!line)
+		return 0;
+	for (__u32 i = 1; i < CHUNK_LINE; i++) {
+		if (i >= from && i + (empty ? 4 : 2) <= n &&
+		    (*(const __u32 *)(line->b + i) & mask) == wanted)
+			return i;
+	}
+	return 0;
+}
+
+enum { CHUNK_FOLLOWED, CHUNK_CUT, CHUNK_ODD };
+
+/*
+ * The chunk-size line at framing.due (RFC 9112 section 7.1), n bytes of which are in sk->line.
+ * After the last chunk also the trailer section, if it is short.
+ */
+static __always_inline int chunk_line(struct socket *sk, __u32 n)
+{
+	const struct line *line = (const struct line *)sk->line;
+	struct framing *f = &sk->framing;
+	__u32 digits, end;
+	__u64 size = 0;
+
+	digits = chunk_size(line, &size, n);
+	if (!digits || digits >= 16)
+		return CHUNK_ODD;
+	/* Extensions stand between the size and the end of the line. */
+	if (digits < n && sk->line[digits] != '\r' && sk->line[digits] != ';' &&
+	    !is_blank(sk->line[digits]))
+		return CHUNK_ODD;
+	end = line_end(line, digits, n, false);
+	if (end && size) {
+		f->due += end + 2;
+		framing_pass(f, size + 2);
+		return CHUNK_FOLLOWED;
+	}
+	if (end)
+		end = line_end(line, end, n, true);
+	if (end) {
+		f->due += end + 4;
+		f->phase = FRAMING_HEAD;
+		return CHUNK_FOLLOWED;
+	}
+	return n < CHUNK_LINE ? CHUNK_CUT : CHUNK_ODD;
+}
+
+/*
+ * FRAMING_CHUNK: follows the chunks up to `end`, the sequence number after the segment. base:
+ * what is to be added to a sequence number for its offset in the packet. A line that the segment
+ * cuts waits in sk->line. Not static: verified once.
+ */
+__noinline int follow_chunks(struct __sk_buff *skb, struct socket *sk, __u32 base, __u32 end)
+{
+	struct framing *f;
+
+	if (!sk)
+		return 0;
+	f = &sk->framing;
+	UNROLL
+	for (int i = 0; i < CHUNKS_MAX; i++) {
+		__u32 have = sk->line_len, n, at;
+		int ret;
+
+		framing_reach(f, end);
+		at = f->due + have;
+		n = end - at;
+		if ((__s32)n <= 0)
+			return 0;
+		if (have >= CHUNK_LINE)
+			break;
+		if (n > CHUNK_LINE)
+			n = CHUNK_LINE;
+		barrier_var(have);
+		barrier_var(n);
+		have &= CHUNK_LINE - 1;
+		n = ((n - 1) & (CHUNK_LINE - 1)) + 1;
+		if (bpf_skb_load_bytes(skb, base + at, sk->line + have, n))
+			break;
+		ret = chunk_line(sk, have + n);
+		if (ret == CHUNK_ODD)
+			break;
+		if (ret == CHUNK_CUT) {
+			sk->line_len = have + n;
+			return 0;
+		}
+		sk->line_len = 0;
+		if (f->phase != FRAMING_CHUNK)
+			return 0;
+	}
+	f->phase = FRAMING_UNKNOWN;
+	return 0;
+}
+
+#endif /* APPMON_FRAMING_H */
