@@ -49,12 +49,14 @@ static __always_inline bool peek_strict(struct __sk_buff *skb, const struct segm
 	return look_strict(b) & wanted;
 }
 
-/* Captures total bytes from e->seq on, in as many records as it takes. */
-static __always_inline int emit_all(struct __sk_buff *skb, struct socket *sk, struct emission *e,
-				    __u32 total)
+/* Captures total bytes from e->seq on, in as many records as it takes. Not static: verified once.
+ */
+__noinline int emit_all(struct __sk_buff *skb, struct socket *sk, struct emission *e, __u32 total)
 {
 	int ret = EMIT_OPEN;
 
+	if (!sk || !e)
+		return EMIT_FULL;
 	e->total = total;
 	UNROLL
 	for (int i = 0; i < PARTS_MAX; i++) {
@@ -72,7 +74,7 @@ static __always_inline void message_began(struct socket *sk, int dir, enum look 
 	sk->speaks = SPEAKS_HTTP;
 	sk->other_flips = 0;
 	/* Who speaks first asks. */
-	if (!sk->request_dir && sk->fresh && !sk->dir[!dir].ts_ns)
+	if (!sk->request_dir && sk->fresh && is_first(sk, dir))
 		sk->request_dir = 1 + dir;
 	if (!sk->request_dir) {
 		if (look == LOOK_REQUEST)
@@ -193,12 +195,14 @@ static __always_inline bool reply_is_due(const struct socket *sk, int request_di
 
 enum { PART_UNKNOWN, PART_BODY, PART_HEAD, PART_BEGIN };
 
-/* What of a request a segment is, from e->seq on. */
-static __always_inline int request_part(struct __sk_buff *skb, struct socket *sk,
-					struct emission *e, __u32 end)
+/* What of a request a segment is, from e->seq on. Not static: verified once. */
+__noinline int request_part(struct __sk_buff *skb, struct socket *sk, struct emission *e, __u32 end)
 {
-	struct framing *f = &sk->framing;
+	struct framing *f;
 
+	if (!sk || !e)
+		return PART_UNKNOWN;
+	f = &sk->framing;
 	if (f->phase == FRAMING_UNKNOWN)
 		return PART_UNKNOWN;
 	/* What comes early cannot be followed, unless it is all body. */
@@ -236,6 +240,8 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 	e->seq = e->s.seq;
 	if ((__s32)(e->seq - self->passed.whole) < 0)
 		e->seq = self->passed.whole; /* what is below has been looked at */
+	if ((__s32)(e->seq - self->turn) > 0)
+		e->flags &= ~REC_FLIP;
 	e->len = end - e->seq;
 	if (request && (__s32)e->len > 0)
 		part = request_part(skb, sk, e, end);
@@ -327,6 +333,8 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 	look = e->look & look_of(sk, e->dir);
 	if (start && look)
 		message_began(sk, e->dir, look);
+	if (!sk->request_dir)
+		widen(sk); /* what requests are, and where they end, the reader may tell */
 	self->window = ret == EMIT_ENDED && !sk->wide && !e->holes ? WINDOW_CLOSED : WINDOW_HEAD;
 	if (e->s.flags & TCP_FIN)
 		self->fin = 1;
@@ -602,7 +610,6 @@ int appmon_egress(struct __sk_buff *skb)
 	return 1;
 }
 
-/* For every socket of the machine: those that are not followed leave at once. */
 SEC("tp_btf/tcp_rcv_space_adjust")
 int appmon_read(__u64 *ctx)
 {

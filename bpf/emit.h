@@ -112,6 +112,11 @@ static __always_inline void reach_by_tcp(struct bpf_tcp_sock *tp, const struct s
 	}
 }
 
+static __always_inline bool is_first(const struct socket *sk, int dir)
+{
+	return !(dir == DIR_OUT ? sk->dir[DIR_IN].ts_ns : sk->dir[DIR_OUT].ts_ns);
+}
+
 static __always_inline bool is_followed(const struct socket *sk, int dir)
 {
 	return sk->request_dir == 1 + dir && sk->framing.phase != FRAMING_UNKNOWN;
@@ -333,7 +338,10 @@ static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, 
 		/* Which of the two a few letters do not tell. */
 		e->look = look && n < 4 ? LOOK_EITHER : look;
 	}
-	request = sk->request_dir ? sk->request_dir == 1 + e->dir : look == LOOK_REQUEST;
+	if (sk->request_dir)
+		request = sk->request_dir == 1 + e->dir;
+	else /* who speaks first asks */
+		request = look == LOOK_REQUEST || (look && sk->fresh && is_first(sk, e->dir));
 	if (e->start && !(look & (request ? LOOK_REQUEST : LOOK_RESPONSE)))
 		e->framed = 0;
 	e->captured += e->carry;
@@ -359,7 +367,7 @@ static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, 
 	r->hdr.size = sizeof(*r) + bytes + SCAN_SLACK;
 	r->conn = sk->conn;
 	fill_seg(skb, sk, &r->seg, e);
-	fill_owner(skb, sk, &e->s, e->dir, request, &r->owner);
+	fill_owner(skb, sk, &e->s, e->dir, look, &r->owner);
 	r->captured = e->captured;
 	r->pad = 0;
 	bpf_ringbuf_submit(r, submit_flags());
@@ -428,7 +436,7 @@ static __always_inline void emit_progress(struct __sk_buff *skb, struct socket *
 	r->hdr.size = sizeof(*r);
 	r->conn = sk->conn;
 	fill_seg(skb, sk, &r->seg, e);
-	fill_owner(skb, sk, &e->s, e->dir, sk->request_dir == 1 + e->dir, &r->owner);
+	fill_owner(skb, sk, &e->s, e->dir, LOOK_NO, &r->owner);
 	bpf_ringbuf_submit(r, submit_flags());
 }
 

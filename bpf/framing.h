@@ -19,13 +19,11 @@
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define CRLF_CRLF 0x0a0d0a0d
-#define CRLF_MASK 0x0000ffff
 #define WORD(a, b, c, d, e, f, g, h)                                                               \
 	((__u64)(a) | (__u64)(b) << 8 | (__u64)(c) << 16 | (__u64)(d) << 24 | (__u64)(e) << 32 |   \
 	 (__u64)(f) << 40 | (__u64)(g) << 48 | (__u64)(h) << 56)
 #else
 #define CRLF_CRLF 0x0d0a0d0a
-#define CRLF_MASK 0xffff0000
 #define WORD(a, b, c, d, e, f, g, h)                                                               \
 	((__u64)(h) | (__u64)(g) << 8 | (__u64)(f) << 16 | (__u64)(e) << 24 | (__u64)(d) << 32 |   \
 	 (__u64)(c) << 40 | (__u64)(b) << 48 | (__u64)(a) << 56)
@@ -59,33 +57,26 @@ static __always_inline bool is_blank(__u8 c)
 	return c == ' ' || c == '\t';
 }
 
-static __always_inline void scan_length(const __u8 *b, struct scan *scan, __u32 n)
+/* The value stands at `from`: digits and the end of the line. */
+static __always_inline void scan_length(const __u8 *b, __u32 from, struct scan *scan, __u32 n)
 {
-	__u32 digits = 0, after = 0;
 	__u64 length = 0;
+	__u32 i;
 
-	UNROLL
-	for (__u32 i = 15; i < FIELD_BYTES; i++) {
-		__u8 c = b[i];
+	for (i = from; i < from + 19; i++) {
+		__u8 digit = b[i] - '0';
 
-		if (i >= n)
-			return; /* cut: the rest comes with the next segment */
-		if (c >= '0' && c <= '9' && !after) {
-			length = length * 10 + (c - '0');
-			digits++;
-		} else if (is_blank(c)) {
-			after = digits;
-		} else if (c == '\r' && digits && digits <= 18) {
-			if ((scan->found & HEAD_LENGTH) && scan->length != length)
-				scan->found |= HEAD_ODD;
-			scan->length = length;
-			scan->found |= HEAD_LENGTH;
-			return;
-		} else {
+		if (digit > 9)
 			break;
-		}
+		length = length * 10 + digit;
 	}
-	scan->found |= HEAD_ODD;
+	if (i >= n)
+		return; /* cut: the rest comes with the next segment */
+	if (b[i] != '\r' || i == from || i == from + 19 ||
+	    ((scan->found & HEAD_LENGTH) && scan->length != length))
+		scan->found |= HEAD_ODD;
+	scan->length = length;
+	scan->found |= HEAD_LENGTH;
 }
 
 /* One field line, of which n bytes are here. Not static: verified once. */
@@ -106,8 +97,10 @@ __noinline int scan_field(const struct field *field, struct scan *scan, __u32 n)
 		scan->found |= HEAD_ODD; /* the line before goes on (section 5.2) */
 	} else if (n >= 15 && first == WORD('c', 'o', 'n', 't', 'e', 'n', 't', '-') &&
 		   (second & six) == (length & six)) {
-		if (b[14] == ':')
-			scan_length(b, scan, n);
+		if (b[14] == ':' && b[15] == ' ')
+			scan_length(b, 16, scan, n);
+		else if (b[14] == ':')
+			scan_length(b, 15, scan, n);
 		else if (is_blank(b[14]))
 			scan->found |= HEAD_ODD;
 	} else if (n >= 18 && first == WORD('t', 'r', 'a', 'n', 's', 'f', 'e', 'r') &&
@@ -154,19 +147,21 @@ __noinline int scan_word(const struct block *block, struct scan *scan, __u32 i, 
 }
 
 /*
- * Field lines that begin behind `from`, and the empty line that ends the head. n: bytes that are
- * valid, may be more. Returns 1 at the end of the head.
+ * Field lines that begin in the block, and the empty line that ends the head. n: bytes that are
+ * valid, may be more. Returns 1 at the end of the head. A line that is looked at twice does no
+ * harm.
  */
-__noinline int scan_block(const struct block *block, struct scan *scan, __u32 from, __u32 n)
+__noinline int scan_block(const struct block *block, struct scan *scan, __u32 n)
 {
 	if (!block || !scan)
 		return 0;
 	for (__u32 i = 0; i < BLOCK_STEP; i += 8) {
 		__u64 word = *(const __u64 *)(block->b + i + 1);
 
+		if (i >= n)
+			break;
 		/* Any byte below 0x0e, such as CR and LF? */
-		if (i < from || i >= n ||
-		    !((word - 0x0e0e0e0e0e0e0e0eULL) & ~word & 0x8080808080808080ULL))
+		if (!((word - 0x0e0e0e0e0e0e0e0eULL) & ~word & 0x8080808080808080ULL))
 			continue;
 		if (scan_word(block, scan, i, n))
 			return 1;
@@ -189,7 +184,7 @@ static __always_inline void scan_head(const __u8 *b, __u32 n, const __u32 bytes,
 
 		if (off >= n)
 			break;
-		if (scan_block((const struct block *)(b + at), scan, off - at, n - at)) {
+		if (scan_block((const struct block *)(b + at), scan, n - at)) {
 			scan->end += at;
 			break;
 		}
@@ -246,20 +241,29 @@ __noinline int chunk_size(const struct line *line, __u64 *size, __u32 n)
 	return i;
 }
 
-/* Where, from a place on, a line ends, or an empty one does; 0: not within n bytes. */
-__noinline int line_end(const struct line *line, __u32 from, __u32 n, int empty)
+/* Where the first line ends, and where the first empty one begins; CHUNK_LINE: nowhere. */
+__noinline int line_end(const struct line *line)
 {
-	const __u32 wanted = empty ? CRLF_CRLF : CRLF_CRLF & CRLF_MASK;
-	const __u32 mask = empty ? 0xffffffff : CRLF_MASK;
+	__u32 i;
 
 	if (!line)
-		return 0;
-	for (__u32 i = 1; i < CHUNK_LINE; i++) {
-		if (i >= from && i + (empty ? 4 : 2) <= n &&
-		    (*(const __u32 *)(line->b + i) & mask) == wanted)
-			return i;
-	}
-	return 0;
+		return CHUNK_LINE;
+	for (i = 1; i < CHUNK_LINE; i++)
+		if (line->b[i] == '\r')
+			break;
+	return i;
+}
+
+__noinline int section_end(const struct line *line)
+{
+	__u32 i;
+
+	if (!line)
+		return CHUNK_LINE;
+	for (i = 1; i < CHUNK_LINE; i++)
+		if (*(const __u32 *)(line->b + i) == CRLF_CRLF)
+			break;
+	return i;
 }
 
 enum { CHUNK_FOLLOWED, CHUNK_CUT, CHUNK_ODD };
@@ -274,28 +278,33 @@ static __always_inline int chunk_line(struct socket *sk, __u32 n)
 	struct framing *f = &sk->framing;
 	__u32 digits, end;
 	__u64 size = 0;
+	__u8 next;
 
 	digits = chunk_size(line, &size, n);
 	if (!digits || digits >= 16)
 		return CHUNK_ODD;
+	barrier_var(digits);
+	digits &= 15;
+	next = sk->line[digits];
 	/* Extensions stand between the size and the end of the line. */
-	if (digits < n && sk->line[digits] != '\r' && sk->line[digits] != ';' &&
-	    !is_blank(sk->line[digits]))
+	if (digits < n && next != '\r' && next != ';' && !is_blank(next))
 		return CHUNK_ODD;
-	end = line_end(line, digits, n, false);
-	if (end && size) {
-		f->due += end + 2;
+	end = line_end(line) & (2 * CHUNK_LINE - 1);
+	if (end + 2 <= n && line->b[end + 1] != '\n')
+		return CHUNK_ODD;
+	if (size) {
+		end += 2;
+	} else {
+		end = section_end(line) + 4;
+	}
+	if (end > n)
+		return n < CHUNK_LINE ? CHUNK_CUT : CHUNK_ODD;
+	f->due += end;
+	if (size)
 		framing_pass(f, size + 2);
-		return CHUNK_FOLLOWED;
-	}
-	if (end)
-		end = line_end(line, end, n, true);
-	if (end) {
-		f->due += end + 4;
+	else
 		f->phase = FRAMING_HEAD;
-		return CHUNK_FOLLOWED;
-	}
-	return n < CHUNK_LINE ? CHUNK_CUT : CHUNK_ODD;
+	return CHUNK_FOLLOWED;
 }
 
 /*

@@ -12,6 +12,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
+#include "look.h"
 #include "packet.h"
 #include "state.h"
 
@@ -32,7 +33,9 @@ struct owner {
 	__u64 connect_ns;
 	__u32 turn;    /* the message that was read: direction.turn */
 	__u32 copied;  /* up to here it was read */
+	__u32 syn_seq; /* tells another connect() from a SYN that is sent again */
 	__u32 source;  /* OWNER_* */
+	__u32 pad;
 	__u32 changes; /* odd while task is written: ingress reads it without the socket's lock */
 };
 
@@ -115,9 +118,10 @@ static __always_inline void see_handshake(struct __sk_buff *skb, struct bpf_sock
 		return;
 	}
 	o = bpf_sk_storage_get(&owners, ss, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!o || (o->syn_ns && !o->connect_ns))
-		return; /* sent again */
+	if (!o || (o->syn_ns && o->syn_seq == s->seq))
+		return;
 	__builtin_memset(o, 0, sizeof(*o));
+	o->syn_seq = s->seq;
 	o->syn_ns = time_of(skb, dir);
 	tp = bpf_skc_to_tcp_sock(ss);
 	if (tp && in_senders_context(tp)) {
@@ -135,17 +139,23 @@ static __always_inline bool reads_block(struct sock *sk)
 	return file && !(file->f_flags & O_NONBLOCK);
 }
 
-/* A thread has taken bytes out of the socket. Returns who, if it is a message's first reader, or
- * another than before. */
+/*
+ * A thread has taken bytes out of the socket. This runs for every socket of the machine: most leave
+ * before a helper is called. Returns who, if it is a message's first reader, or another than
+ * before.
+ */
 static __always_inline struct owner *see_read(struct sock *sk)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct socket *s = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	struct task_struct *task;
+	struct socket *s;
 	struct tcp_sock *tp;
 	struct owner *o;
 	__u32 turn, copied;
 	__u64 now;
 
+	if (!sk->sk_bpf_storage)
+		return 0;
+	s = bpf_sk_storage_get(&sockets, sk, 0, 0);
 	if (!s || s->speaks != SPEAKS_HTTP || s->request_dir == 1 + DIR_OUT)
 		return 0;
 	tp = bpf_skc_to_tcp_sock(sk);
@@ -159,6 +169,7 @@ static __always_inline struct owner *see_read(struct sock *sk)
 	o = bpf_sk_storage_get(&owners, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!o)
 		return 0;
+	task = bpf_get_current_task_btf();
 	now = bpf_ktime_get_ns();
 	if (o->turn != turn || (o->source != OWNER_READ && o->source != OWNER_READ_SHARED)) {
 		o->turn = turn;
@@ -179,9 +190,9 @@ static __always_inline struct owner *see_read(struct sock *sk)
 	return o;
 }
 
-/* For a record of a message's bytes; request: a request's, as far as is known. */
+/* look: what the bytes of the record look like, if that was asked. */
 static __always_inline void fill_owner(struct __sk_buff *skb, const struct socket *sk,
-				       const struct segment *s, int dir, bool request,
+				       const struct segment *s, int dir, __u32 look,
 				       struct rec_owner *r)
 {
 	struct bpf_sock *ss = skb->sk;
@@ -189,6 +200,7 @@ static __always_inline void fill_owner(struct __sk_buff *skb, const struct socke
 	struct tcp_sock *tp;
 	struct owner *o;
 	struct net *net;
+	bool request;
 	__u32 changes;
 
 	__builtin_memset(r, 0, sizeof(*r));
@@ -200,6 +212,8 @@ static __always_inline void fill_owner(struct __sk_buff *skb, const struct socke
 	net = ((struct sock *)tp)->__sk_common.skc_net.net;
 	r->netns_cookie = net->net_cookie;
 	r->netns = net->ns.inum;
+	request = dir == DIR_OUT &&
+		  (sk->request_dir ? sk->request_dir == 1 + DIR_OUT : look == LOOK_REQUEST);
 	o = bpf_sk_storage_get(&owners, ss, 0, 0);
 	if (o) {
 		r->connect_ns = o->connect_ns;

@@ -51,6 +51,7 @@ struct sock {
 	struct {
 		int len;
 	} sk_backlog;
+	void *sk_bpf_storage;
 };
 
 struct tcp_sock {

@@ -328,6 +328,7 @@ static void request_head(struct appmon *mon, struct conn *c, int dir, const stru
 	if (!ex) {
 		unqueued(c);
 	} else {
+		ex->method = (uint8_t)h->method;
 		ex->request = head_keep(mon, h, bytes);
 		if (!ex->request) {
 			/* Stays in the queue so that its response finds it. */
@@ -423,8 +424,7 @@ static void response_head(struct appmon *mon, struct conn *c, int dir, const str
 	}
 	if (!ex)
 		c->answer_unmatched = 1;
-	framing = http1_response_framing(
-		h, ex && ex->request ? ex->request->h.method : APPMON_METHOD_UNKNOWN, &length);
+	framing = http1_response_framing(h, ex ? ex->method : APPMON_METHOD_UNKNOWN, &length);
 	if (ex) {
 		/* The end of an upload that was not counted is told by its answer. */
 		if (exchange_requesting(c) == ex && is_uncounted(req)) {
@@ -452,7 +452,7 @@ static void response_head(struct appmon *mon, struct conn *c, int dir, const str
 			ex->flags |= APPMON_EVF_KEEP_ALIVE;
 	}
 	/* Was it a HEAD request? Then this has no body, whatever it says. */
-	s->assumed = framing != HTTP1_BODY_NONE && !(ex && ex->request);
+	s->assumed = framing != HTTP1_BODY_NONE && !(ex && ex->method);
 	if (s->assumed && c->pipelined && !conn_accounted(c, seg))
 		pairing_lost(mon, c);
 	if (framing == HTTP1_BODY_TUNNEL) {
@@ -819,8 +819,11 @@ static bool begins_message(const struct conn *c, int dir, uint64_t pos, const ch
 	if (!(seg->flags & REC_START) || (int64_t)(pos - c->stream[dir].pos) < 0)
 		return false;
 	look = http1_look(kind_of(c, dir, bytes, captured), bytes, captured);
-	if (seg->flags & REC_FLIP)
+	if (seg->flags & (REC_FLIP | REC_BEGINS))
 		return look != HTTP1_LOOK_NO;
+	/* The first that is seen, behind lost records: perhaps the text of a body. */
+	if (!c->ordinal && seg->lost)
+		return false;
 	return c->pipelined && look == HTTP1_LOOK_YES;
 }
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "http1.h"
 
-#include <appmon/appmon.h>
-
 #include <endian.h>
 #include <string.h>
+
+#include <appmon/appmon.h>
+
+#include "scan.h"
 
 /* ---- Character classes (RFC 5234 appendix B.1, RFC 9110 section 5.6.2) ---- */
 
@@ -29,7 +31,8 @@ static inline bool is_tchar(char c)
 
 static inline bool is_blank(char c)
 {
-	return c == ' ' || c == '\t';
+	/* Text first: a single comparison for what is most common. */
+	return (unsigned char)c <= ' ' && (c == ' ' || c == '\t');
 }
 
 /* Blanks, and the line breaks that obs-fold leaves inside a value. */
@@ -72,60 +75,6 @@ static inline uint64_t load8(const char *p)
 	return le64toh(word);
 }
 
-/* The high bit of each byte that is zero. A byte above a zero one may be marked wrongly: only the
- * lowest mark is exact, which is the one that the scanners use. */
-static inline uint64_t zero_bytes(uint64_t word)
-{
-	return (word - ONES) & ~word & HIGH;
-}
-
-/* The same for control bytes: below 0x20, or 0x7f. */
-static inline uint64_t ctl_bytes(uint64_t word)
-{
-	return ((word - ONES * 0x20) & ~word & HIGH) | zero_bytes(word ^ ONES * 0x7f);
-}
-
-/* The first control byte other than a tab, or end. */
-static const char *skip_text(const char *p, const char *end)
-{
-	while (end - p >= 8) {
-		uint64_t found = ctl_bytes(load8(p));
-
-		if (!found) {
-			p += 8;
-			continue;
-		}
-		p += __builtin_ctzll(found) / 8;
-		if (*p != '\t')
-			return p;
-		p++;
-	}
-	while (p < end && (!is_ctl(*p) || *p == '\t'))
-		p++;
-	return p;
-}
-
-/* The first colon or control byte other than a tab, or end. */
-static const char *skip_name(const char *p, const char *end)
-{
-	while (end - p >= 8) {
-		uint64_t word = load8(p);
-		uint64_t found = ctl_bytes(word) | zero_bytes(word ^ ONES * ':');
-
-		if (!found) {
-			p += 8;
-			continue;
-		}
-		p += __builtin_ctzll(found) / 8;
-		if (*p != '\t')
-			return p;
-		p++;
-	}
-	while (p < end && *p != ':' && (!is_ctl(*p) || *p == '\t'))
-		p++;
-	return p;
-}
-
 static inline const char *skip_blanks(const char *p, const char *end)
 {
 	while (p < end && is_blank(*p))
@@ -151,23 +100,41 @@ static inline uint64_t lower8(uint64_t word)
 	return word | ((~word & HIGH & (from_a ^ above_z)) >> 2);
 }
 
-/* Whether the len bytes at s are lower, but for the case of letters. */
-static bool same_name(const char *s, const char *lower, size_t len)
+static inline uint32_t lower4(uint32_t word)
+{
+	return (uint32_t)lower8(word);
+}
+
+static inline uint32_t load4(const char *p)
+{
+	uint32_t word;
+
+	memcpy(&word, p, sizeof(word));
+	return le32toh(word);
+}
+
+/* Whether the len bytes at s are lower, but for the case of letters. Where lower is a constant, so
+ * are the words that it is made of. */
+static inline __attribute__((always_inline)) bool same_name(const char *s, const char *lower,
+							    size_t len)
 {
 	size_t i;
 
-	if (len < 8) {
-		for (i = 0; i < len; i++) {
-			if (to_lower(s[i]) != lower[i])
+	if (len >= 8) {
+		for (i = 0; i + 8 < len; i += 8) {
+			if (lower8(load8(s + i)) != load8(lower + i))
 				return false;
 		}
-		return true;
+		return lower8(load8(s + len - 8)) == load8(lower + len - 8);
 	}
-	for (i = 0; i + 8 < len; i += 8) {
-		if (lower8(load8(s + i)) != load8(lower + i))
+	if (len >= 4)
+		return lower4(load4(s)) == load4(lower) &&
+		       lower4(load4(s + len - 4)) == load4(lower + len - 4);
+	for (i = 0; i < len; i++) {
+		if (to_lower(s[i]) != lower[i])
 			return false;
 	}
-	return lower8(load8(s + len - 8)) == load8(lower + len - 8);
+	return true;
 }
 
 static inline bool is_word(const char *s, size_t len, const char *lower)
@@ -177,19 +144,25 @@ static inline bool is_word(const char *s, size_t len, const char *lower)
 
 /* ---- Kept field names ------------------------------------------------------ */
 
+/* Any case of the first letter gives the same. */
 static inline unsigned int keep_bucket(char first, size_t len)
 {
-	return ((unsigned char)to_lower(first) + (unsigned int)len * 5) % 64;
+	return ((unsigned char)first + (unsigned int)len * 5) % 32;
 }
 
-/* Index + 1 of the name, 0 if it is not kept. */
-static uint32_t keep_find(const struct http1_keep *keep, const char *name, size_t len)
+static uint32_t keep_match(const struct http1_keep *keep, uint32_t i, const char *name, size_t len)
 {
-	uint32_t i = keep->bucket[keep_bucket(*name, len)];
-
 	while (i && (keep->len[i - 1] != len || !same_name(name, keep->name[i - 1], len)))
 		i = keep->next[i - 1];
 	return i;
+}
+
+/* Index + 1 of the name, 0 if it is not kept: mostly its bucket is empty. */
+static inline uint32_t keep_find(const struct http1_keep *keep, const char *name, size_t len)
+{
+	uint32_t i = keep->bucket[keep_bucket(*name, len)];
+
+	return i ? keep_match(keep, i, name, len) : 0;
 }
 
 bool http1_keep_add(struct http1_keep *keep, const char *name)
@@ -278,7 +251,7 @@ static const char *last_word(const char *p, const char *end)
 	return end;
 }
 
-/* Past the line break at p, where skip_text() stopped before end. At the end of the input the CR
+/* Past the line break at p, where scan_next() stopped before end. At the end of the input the CR
  * is the last byte: end, although the LF is missing. NULL: a control byte. */
 static inline const char *skip_eol(const char *p, const char *end)
 {
@@ -313,9 +286,10 @@ static void request_line_cut(const char *base, const char *target, const char *e
  * The start lines and the fields share this contract: they return 0 and set *pos after what they
  * read, or HTTP1_PARTIAL, or HTTP1_BAD_*. With final, *pos becomes end where the input was cut.
  */
-static int parse_request_line(const char *base, const char **pos, const char *end, bool final,
+static int parse_request_line(struct scan *scan, const char **pos, bool final,
 			      struct http1_head *out)
 {
+	const char *base = scan->begin, *end = scan->end;
 	const char *method = *pos;
 	const char *p = method;
 	const char *target;
@@ -334,7 +308,7 @@ static int parse_request_line(const char *base, const char **pos, const char *en
 	target = skip_blanks(p, end);
 	if (target == end)
 		return HTTP1_PARTIAL;
-	eol = skip_text(target, end);
+	eol = scan_next(scan, target, false);
 	if (eol == end) {
 		if (!final)
 			return HTTP1_PARTIAL;
@@ -361,24 +335,23 @@ static int parse_request_line(const char *base, const char **pos, const char *en
 	return 0;
 }
 
-static int parse_status_line(const char *base, const char **pos, const char *end, bool final,
+static int parse_status_line(struct scan *scan, const char **pos, bool final,
 			     struct http1_head *out)
 {
+	const char *base = scan->begin, *end = scan->end;
 	const char *p = *pos;
 	size_t avail = (size_t)(end - p);
 	const char *reason;
 	const char *eol;
 	int i;
 
-	if (memcmp(p, "HTTP/", avail < 5 ? avail : 5))
-		return HTTP1_BAD_START;
-	if (avail < VERSION_LEN)
-		return memcmp(p, VERSION_PREFIX, avail < VERSION_LEN - 1 ? avail : VERSION_LEN - 1)
-			       ? HTTP1_BAD_VERSION
-			       : HTTP1_PARTIAL;
-	out->version = version_of(p);
-	if (!out->version)
-		return HTTP1_BAD_VERSION;
+	out->version = avail >= VERSION_LEN ? version_of(p) : 0;
+	if (!out->version) {
+		if (memcmp(p, "HTTP/", avail < 5 ? avail : 5))
+			return HTTP1_BAD_START;
+		return avail < VERSION_LEN && !memcmp(p, VERSION_PREFIX, avail) ? HTTP1_PARTIAL
+										: HTTP1_BAD_VERSION;
+	}
 	p += VERSION_LEN;
 	if (p == end)
 		return HTTP1_PARTIAL;
@@ -399,7 +372,7 @@ static int parse_status_line(const char *base, const char **pos, const char *end
 		return HTTP1_BAD_STATUS;
 
 	reason = skip_blanks(p, end);
-	eol = skip_text(reason, end);
+	eol = scan_next(scan, reason, false);
 	if (eol == end) {
 		if (!final)
 			return HTTP1_PARTIAL;
@@ -415,10 +388,10 @@ static int parse_status_line(const char *base, const char **pos, const char *end
 	return 0;
 }
 
-static int parse_start_line(enum http1_kind kind, const char *base, const char **pos,
-			    const char *end, bool final, struct http1_head *out)
+static int parse_start_line(enum http1_kind kind, struct scan *scan, const char **pos, bool final,
+			    struct http1_head *out)
 {
-	const char *p = *pos;
+	const char *p = *pos, *end = scan->end;
 	int r;
 
 	memset(out, 0, offsetof(struct http1_head, field));
@@ -433,8 +406,8 @@ static int parse_start_line(enum http1_kind kind, const char *base, const char *
 	if (p == end)
 		return HTTP1_PARTIAL;
 	*pos = p;
-	r = kind == HTTP1_REQUEST ? parse_request_line(base, pos, end, final, out)
-				  : parse_status_line(base, pos, end, final, out);
+	r = kind == HTTP1_REQUEST ? parse_request_line(scan, pos, final, out)
+				  : parse_status_line(scan, pos, final, out);
 	/* A CR that ends the input: the text of the line was there, its end was not. */
 	if (!r && !final && (*pos)[-1] != '\n')
 		return HTTP1_PARTIAL;
@@ -536,6 +509,11 @@ static void parse_connection(const char *p, const char *end, struct http1_head *
 	const char *elem;
 	size_t len;
 
+	/* All that most say. */
+	if (is_word(p, (size_t)(end - p), "keep-alive")) {
+		out->flags |= HTTP1_KEEP_ALIVE;
+		return;
+	}
 	while (next_element(&p, end, &elem, &len)) {
 		if (is_word(elem, len, "close"))
 			out->flags |= HTTP1_CLOSE;
@@ -557,11 +535,60 @@ static void parse_expect(const char *p, const char *end, struct http1_head *out)
 	}
 }
 
-static void keep_field(const struct http1_keep *keep, const char *base, const char *name,
-		       size_t name_len, const char *value, const char *value_end,
-		       struct http1_head *out)
+/* A field line. */
+struct line {
+	const char *name, *name_end, *colon;
+	const char *value, *value_end; /* without white space around it */
+	bool cut;		       /* the value goes on after the input */
+	bool odd;		       /* folded, or ended by a bare LF */
+};
+
+/* RFC 9112 2.2, 5.1, 5.2: what we read on, others reject, join or pass over. */
+static bool is_odd(const struct line *l)
 {
-	uint32_t i = keep_find(keep, name, name_len);
+	return l->odd || l->name_end != l->colon || l->name[-2] != '\r';
+}
+
+/* The fields that the head itself depends on. Of a value that is cut half a length or half a list
+ * would be misread. */
+static void known_field(const char *base, const struct line *l, struct framing *fr,
+			struct http1_head *out)
+{
+	size_t len = (size_t)(l->name_end - l->name);
+
+	switch (len) {
+	case sizeof("host") - 1:
+		if (!out->host.off && same_name(l->name, "host", len))
+			out->host = span(base, l->value, l->value_end);
+		break;
+	case sizeof("expect") - 1:
+		if (!l->cut && same_name(l->name, "expect", len))
+			parse_expect(l->value, l->value_end, out);
+		break;
+	case sizeof("connection") - 1:
+		if (!l->cut && same_name(l->name, "connection", len))
+			parse_connection(l->value, l->value_end, out);
+		break;
+	case sizeof("content-length") - 1:
+		if (l->cut || !same_name(l->name, "content-length", len))
+			break;
+		fr->odd |= is_odd(l);
+		if (!parse_content_length(l->value, l->value_end, out))
+			fr->bad_length = true;
+		break;
+	case sizeof("transfer-encoding") - 1:
+		if (l->cut || !same_name(l->name, "transfer-encoding", len))
+			break;
+		fr->odd |= is_odd(l);
+		parse_transfer_encoding(l->value, l->value_end, fr, out);
+		break;
+	}
+}
+
+static inline void keep_field(const struct http1_keep *keep, const char *base, const struct line *l,
+			      struct http1_head *out)
+{
+	uint32_t i = keep_find(keep, l->name, (size_t)(l->name_end - l->name));
 
 	if (!i)
 		return;
@@ -569,111 +596,121 @@ static void keep_field(const struct http1_keep *keep, const char *base, const ch
 		out->flags |= HTTP1_FIELDS_LOST;
 		return;
 	}
-	out->field[out->field_count].value = span(base, value, value_end);
+	out->field[out->field_count].value = span(base, l->value, l->value_end);
 	out->field[out->field_count].keep = i - 1;
 	out->field_count++;
 }
 
-/* The fields that the head itself depends on. cut: the value goes on after the input; half a
- * length or half a list would be misread. odd: other readers may not see this field here. */
-static void known_field(const char *base, const char *name, size_t name_len, const char *value,
-			const char *value_end, bool cut, bool odd, struct framing *fr,
-			struct http1_head *out)
+#define LETTER(c) (1u << ((c)&31))
+
+/* Could it be one of known_field()'s, or a kept one? By its length and first letter. */
+static inline bool is_wanted(const struct http1_keep *keep, char first, size_t len)
 {
-	switch (name_len) {
-	case sizeof("host") - 1:
-		if (!out->host.off && same_name(name, "host", name_len))
-			out->host = span(base, value, value_end);
-		break;
-	case sizeof("expect") - 1:
-		if (!cut && same_name(name, "expect", name_len))
-			parse_expect(value, value_end, out);
-		break;
-	case sizeof("connection") - 1:
-		if (!cut && same_name(name, "connection", name_len))
-			parse_connection(value, value_end, out);
-		break;
-	case sizeof("content-length") - 1:
-		if (cut || !same_name(name, "content-length", name_len))
-			break;
-		fr->odd |= odd;
-		if (!parse_content_length(value, value_end, out))
-			fr->bad_length = true;
-		break;
-	case sizeof("transfer-encoding") - 1:
-		if (cut || !same_name(name, "transfer-encoding", name_len))
-			break;
-		fr->odd |= odd;
-		parse_transfer_encoding(value, value_end, fr, out);
-		break;
+	const uint32_t lengths = 1u << (sizeof("host") - 1) | 1u << (sizeof("expect") - 1) |
+				 1u << (sizeof("connection") - 1) |
+				 1u << (sizeof("content-length") - 1) |
+				 1u << (sizeof("transfer-encoding") - 1);
+	const uint32_t letters = LETTER('h') | LETTER('e') | LETTER('c') | LETTER('t');
+
+	return (len < 32 && (lengths >> len & letters >> (first & 31) & 1)) ||
+	       (keep && keep->bucket[keep_bucket(first, len)]);
+}
+
+static __attribute__((noinline)) void take_field(const struct http1_keep *keep, const char *base,
+						 const struct line *l, struct framing *fr,
+						 struct http1_head *out)
+{
+	known_field(base, l, fr, out);
+	if (keep)
+		keep_field(keep, base, l, out);
+}
+
+/*
+ * The rest of a value that does not simply end with CRLF: with LF, at the end of the input, or that
+ * goes on in further lines (obs-fold, RFC 9112 section 5.2), whose breaks stay inside, as sent.
+ * Returns the begin of the next line; NULL: a control byte.
+ */
+static const char *finish_value(struct scan *scan, struct line *l)
+{
+	const char *end = scan->end, *p;
+
+	l->cut = l->value_end == end;
+	if (l->cut)
+		return end;
+	p = skip_eol(l->value_end, end);
+	if (!p)
+		return NULL;
+	l->odd = *l->value_end == '\n' || (p < end && is_blank(*p));
+	l->value_end = trim_blanks(l->value, l->value_end);
+	while (p < end && is_blank(*p)) {
+		const char *text = skip_blanks(p, end);
+		const char *eol = scan_next(scan, text, false);
+
+		if (l->value == l->value_end)
+			l->value = text;
+		l->cut = eol == end;
+		if (l->cut) {
+			l->value_end = end;
+			return end;
+		}
+		p = skip_eol(eol, end);
+		if (!p)
+			return NULL;
+		if (text < eol || l->value == text)
+			l->value_end = trim_blanks(text, eol);
 	}
+	return p;
 }
 
 /* Reads the field lines and the empty line after them. */
-static int parse_fields(const char *base, const char **pos, const char *end, bool final,
+static int parse_fields(const struct scan *from, const char **pos, bool final,
 			const struct http1_keep *keep, struct framing *fr, struct http1_head *out)
 {
+	struct scan scan = *from;
+	const char *base = scan.begin, *end = scan.end;
 	const char *p = *pos;
 
 	*pos = end;
 	out->truncated = true;
-	while (p < end && *p != '\n' && *p != '\r') {
-		const char *name = p;
-		const char *name_end;
-		const char *value;
-		const char *value_end;
-		bool cut, odd;
+	/* What is not text ends the head, or is wrong: white space, too, belongs to nothing after
+	 * the start line (RFC 9112 2.2), and behind other lines it is read with them. */
+	while (p < end && (unsigned char)*p > ' ') {
+		const char *name = p, *name_end, *colon, *value, *value_end;
+		bool cut = false, odd = false;
 
-		/* RFC 9112 2.2: white space after the start line belongs to nothing. All other
-		 * lines that begin with it are consumed below. */
-		if (is_blank(*p))
-			return HTTP1_BAD_FIELD;
-		p = skip_name(p, end);
-		if (p == end)
+		colon = scan_next(&scan, p, true);
+		if (colon == end)
 			return final ? 0 : HTTP1_PARTIAL;
-		name_end = trim_blanks(name, p);
-		if (*p != ':' || name == name_end)
+		if (*colon != ':' || colon == name)
 			return HTTP1_BAD_FIELD;
-		/* RFC 9112 2.2, 5.1, 5.2: what we read on, others reject, join or pass over. */
-		odd = name_end != p || name[-2] != '\r';
-
-		value = skip_blanks(p + 1, end);
-		value_end = skip_text(value, end);
-		cut = value_end == end;
-		if (!cut) {
-			p = skip_eol(value_end, end);
-			if (!p)
-				return HTTP1_BAD_FIELD;
-			odd |= *value_end == '\n' || (p < end && is_blank(*p));
+		name_end = trim_blanks(name, colon);
+		value = skip_blanks(colon + 1, end);
+		value_end = scan_next(&scan, value, false);
+		if (end - value_end > 2 && value_end[0] == '\r' && value_end[1] == '\n' &&
+		    !is_blank(value_end[2])) {
+			p = value_end + 2;
 			value_end = trim_blanks(value, value_end);
-		}
-		/* obs-fold (RFC 9112 5.2): the value keeps its line breaks inside, as sent. */
-		while (!cut && p < end && is_blank(*p)) {
-			const char *line = skip_blanks(p, end);
-			const char *eol = skip_text(line, end);
+		} else {
+			struct line l = {.value = value, .value_end = value_end};
+			struct scan rest = scan;
 
-			if (value == value_end)
-				value = line;
-			cut = eol == end;
-			if (cut) {
-				value_end = end;
-				break;
-			}
-			p = skip_eol(eol, end);
+			p = finish_value(&rest, &l);
 			if (!p)
 				return HTTP1_BAD_FIELD;
-			if (line < eol || value == line)
-				value_end = trim_blanks(line, eol);
+			/* At the end of the input the next line might still belong to it. */
+			if (!final && (l.cut || p == end))
+				return HTTP1_PARTIAL;
+			scan = rest;
+			value = l.value;
+			value_end = l.value_end;
+			cut = l.cut;
+			odd = l.odd;
 		}
-		/* At the end of the input the next line might still belong to this value. */
-		if (!final && (cut || p == end))
-			return HTTP1_PARTIAL;
+		if (is_wanted(keep, *name, (size_t)(name_end - name))) {
+			struct line l = {name, name_end, colon, value, value_end, cut, odd};
 
-		known_field(base, name, (size_t)(name_end - name), value, value_end, cut, odd, fr,
-			    out);
-		if (keep)
-			keep_field(keep, base, name, (size_t)(name_end - name), value, value_end,
-				   out);
+			take_field(keep, base, &l, fr, out);
+		}
 		if (cut)
 			return 0;
 	}
@@ -712,8 +749,8 @@ int http1_parse_head(enum http1_kind kind, const char *buf, size_t len, size_t s
 		     const struct http1_keep *keep, struct http1_head *out)
 {
 	struct framing fr = {0};
-	const char *end;
 	const char *p = buf;
+	struct scan scan;
 	int r;
 
 	if (len > INT32_MAX)
@@ -721,10 +758,10 @@ int http1_parse_head(enum http1_kind kind, const char *buf, size_t len, size_t s
 	if (scanned && !final && (scanned >= len || !has_empty_line(buf, len, scanned)))
 		return HTTP1_PARTIAL;
 
-	end = buf + len;
-	r = parse_start_line(kind, buf, &p, end, final, out);
+	scan_init(&scan, buf, buf + len);
+	r = parse_start_line(kind, &scan, &p, final, out);
 	if (!r)
-		r = parse_fields(buf, &p, end, final, keep, &fr, out);
+		r = parse_fields(&scan, &p, final, keep, &fr, out);
 	if (r)
 		return r;
 
@@ -751,8 +788,10 @@ enum http1_look http1_look(enum http1_kind kind, const char *buf, size_t len)
 {
 	struct http1_head head;
 	const char *p = buf;
+	struct scan scan;
 
-	switch (parse_start_line(kind, buf, &p, buf + len, false, &head)) {
+	scan_init(&scan, buf, buf + len);
+	switch (parse_start_line(kind, &scan, &p, false, &head)) {
 	case 0:
 		return HTTP1_LOOK_YES;
 	case HTTP1_PARTIAL:

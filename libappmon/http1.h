@@ -22,7 +22,7 @@ struct http1_keep {
 	const char *name[HTTP1_KEEP_MAX]; /* lower case, borrowed */
 	uint8_t len[HTTP1_KEEP_MAX];
 	uint8_t next[HTTP1_KEEP_MAX]; /* chain in a bucket: index + 1, 0 ends it */
-	uint8_t bucket[64];
+	uint8_t bucket[32];
 	uint32_t count;
 };
 

@@ -132,6 +132,18 @@ int replay_status(const struct appmon *mon);
 
 /* ---- lookup.c: executables and cgroup paths, kept ------------------------------- */
 
+/* An answer. */
+struct kept {
+	struct list_node link; /* in lookups.processes or .cgroups, the last asked for first */
+	uint64_t id;	       /* pid or cgroup id */
+	uint64_t start_ns;     /* of a process */
+	uint64_t checked_ns;
+	uint64_t inode, device;
+	int err; /* why there is none */
+	uint32_t len;
+	char path[];
+};
+
 struct lookups {
 	struct list_node processes, cgroups;
 };
@@ -243,7 +255,8 @@ struct exchange {
 	uint32_t end;			/* APPMON_END_* */
 	uint32_t srtt_us, retrans, dup; /* of the connection: at the start, then differences */
 	uint8_t request_done, response_begun, response_done;
-	uint8_t bad; /* 1 + APPMON_DROP_* if the request could not be read or kept */
+	uint8_t bad;	/* 1 + APPMON_DROP_* if the request could not be read or kept */
+	uint8_t method; /* APPMON_METHOD_*, also of a request that could not be kept */
 };
 
 /* The thread that has begun to read a request, from REC_READ. tid 0: none is known. */

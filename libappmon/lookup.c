@@ -20,17 +20,6 @@
 /* A process may run another program, a cgroup may be renamed: how long an answer is good. */
 #define FRESH_NS NSEC_PER_SEC
 
-struct kept {
-	struct list_node link; /* in lookups.processes or .cgroups, the last asked for first */
-	uint64_t id;	       /* pid or cgroup id */
-	uint64_t start_ns;     /* of a process */
-	uint64_t checked_ns;
-	uint64_t inode, device;
-	int err; /* why there is no answer */
-	uint32_t len;
-	char path[];
-};
-
 void lookups_init(struct lookups *l)
 {
 	list_init(&l->processes);

@@ -152,3 +152,22 @@ const char *appmon_version_string(void)
 {
 	return APPMON_VERSION_STRING;
 }
+
+#define RETURN_SIZE_IF_NAMED(type)                                                                 \
+	if (!strcmp(name, #type))                                                                  \
+	return sizeof(struct type)
+
+uint32_t appmon_struct_size(const char *name)
+{
+	if (!name)
+		return 0;
+	RETURN_SIZE_IF_NAMED(appmon_str);
+	RETURN_SIZE_IF_NAMED(appmon_endpoint);
+	RETURN_SIZE_IF_NAMED(appmon_header);
+	RETURN_SIZE_IF_NAMED(appmon_event);
+	RETURN_SIZE_IF_NAMED(appmon_opts);
+	RETURN_SIZE_IF_NAMED(appmon_attach_opts);
+	RETURN_SIZE_IF_NAMED(appmon_stats);
+	RETURN_SIZE_IF_NAMED(appmon_capabilities);
+	return 0;
+}

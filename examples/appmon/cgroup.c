@@ -174,6 +174,19 @@ int cgroup_of_pid(pid_t pid, char **ret_path)
 	return ret;
 }
 
+int cgroup_mount(char **ret_path)
+{
+	struct mount mount;
+	int ret;
+
+	ret = find_mount(&mount);
+	if (ret < 0)
+		return ret;
+	free(mount.root);
+	*ret_path = mount.point;
+	return 0;
+}
+
 /* Unit types that have a cgroup, systemd.unit(5). */
 static bool has_unit_suffix(const char *name)
 {

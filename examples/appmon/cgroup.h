@@ -12,6 +12,9 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+/* Where the hierarchy is mounted. */
+int cgroup_mount(char **ret_path);
+
 int cgroup_of_pid(pid_t pid, char **ret_path);
 
 /* name as systemctl takes it: ".service" may be left out. */

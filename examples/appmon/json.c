@@ -33,8 +33,7 @@ static void add_int(struct json_object *object, const char *key, int64_t value)
 	add(object, key, json_object_new_int64(value));
 }
 
-/* Bytes as a string; what is not UTF-8 becomes U+FFFD. */
-static struct json_object *new_string(const struct appmon_str *str)
+struct json_object *json_new_str(const struct appmon_str *str)
 {
 	struct json_object *object;
 	char *text, *to;
@@ -64,7 +63,7 @@ static struct json_object *new_string(const struct appmon_str *str)
 
 static void add_str(struct json_object *object, const char *key, const struct appmon_str *str)
 {
-	add(object, key, new_string(str));
+	add(object, key, json_new_str(str));
 }
 
 /* RFC 3339 in UTC. */
@@ -128,7 +127,7 @@ static void add_headers(struct json_object *object, const struct appmon_event *e
 			values = json_object_new_array();
 			json_object_object_add(side, header->name.data, values);
 		}
-		json_object_array_add(values, new_string(&header->value));
+		json_object_array_add(values, json_new_str(&header->value));
 	}
 	add(messages, "request", sides[0]);
 	add(messages, "response", sides[1]);

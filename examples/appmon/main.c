@@ -17,6 +17,8 @@ static const struct {
 	{"watch", "appmon watch", command_watch},
 	{"run", "appmon run", command_run},
 	{"replay", "appmon replay", command_replay},
+	{"export", "appmon export", command_export},
+	{"agent", "appmon agent", command_agent},
 	{"capabilities", "appmon capabilities", command_capabilities},
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
@@ -57,6 +59,8 @@ static const struct argp argp = {
 	       "  watch         watch processes, cgroups or systemd units that run already\n"
 	       "  run           run a command and watch it\n"
 	       "  replay        show a recording that watch or run made\n"
+	       "  export        figures for Prometheus and OpenTelemetry\n"
+	       "  agent         watch, export and alert as a configuration says\n"
 	       "  capabilities  say what the running kernel supports\n"
 	       "  help          this text, or a command's: appmon help watch\n\n"
 	       "Examples:\n"

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "json.h"
 #include "signals.h"
 #include "text.h"
@@ -22,14 +22,6 @@
 /* A busy server goes on while its last events are read: an end to it. */
 #define DRAIN_MS 500
 #define DRAIN_IDLE_MS 50
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
-}
 
 static int show_event(void *ctx, const struct appmon_event *ev)
 {

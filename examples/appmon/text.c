@@ -176,6 +176,10 @@ int parse_duration(const char *text, uint64_t default_unit_ns, uint64_t *ret_ns)
 		unit = 1e6;
 	else if (strcmp(end, "s") == 0)
 		unit = 1e9;
+	else if (strcmp(end, "m") == 0)
+		unit = 60e9;
+	else if (strcmp(end, "h") == 0)
+		unit = 3600e9;
 	else if (*end == '\0' && default_unit_ns > 0)
 		unit = (double)default_unit_ns;
 	else
@@ -226,5 +230,25 @@ int parse_count(const char *text, uint64_t max, uint64_t *ret_count)
 	if (errno != 0 || *end != '\0' || value == 0 || value > max)
 		return -EINVAL;
 	*ret_count = value;
+	return 0;
+}
+
+int parse_share(const char *text, double *ret)
+{
+	double share;
+	char *end;
+
+	if (!isdigit((unsigned char)*text) && *text != '.')
+		return -EINVAL;
+	share = strtod(text, &end);
+	if (end == text)
+		return -EINVAL;
+	if (*end == '%') {
+		share /= 100;
+		end++;
+	}
+	if (*end != '\0' || !(share <= 1))
+		return -EINVAL;
+	*ret = share;
 	return 0;
 }

@@ -31,13 +31,16 @@ const char *format_bytes(uint64_t bytes, char *buf);
 bool format_hex(const uint8_t *bytes, size_t size, char *buf);
 
 /*
- * "100ms", "1.5s" and so on (ns, us, ms, s). A number alone is in units of
+ * "100ms", "1.5s" and so on (ns, us, ms, s, m, h). A number alone is in units of
  * default_unit_ns; if that is 0, it is refused. Returns 0 or -EINVAL.
  */
 int parse_duration(const char *text, uint64_t default_unit_ns, uint64_t *ret_ns);
 
 /* "65536", "64K", "8M", "1G" (powers of 1024); at least 1. Returns 0 or -EINVAL. */
 int parse_size(const char *text, uint64_t max, uint64_t *ret_bytes);
+
+/* "5%" or "0.05": from 0 to 1. Returns 0 or -EINVAL. */
+int parse_share(const char *text, double *ret);
 
 /* A whole number from 1 to max. Returns 0 or -EINVAL. */
 int parse_count(const char *text, uint64_t max, uint64_t *ret_count);

@@ -668,6 +668,11 @@ APPMON_API const char *appmon_drop_name(uint32_t reason);
 APPMON_API uint32_t appmon_version(void);
 APPMON_API const char *appmon_version_string(void);
 
+/* sizeof of a public struct, by name ("appmon_event"), as the running library knows it; 0: no
+ * such struct. For bindings that carry a copy of the layouts: a struct that begins with
+ * "size" may be larger here than there, each other one has to be equal. */
+APPMON_API uint32_t appmon_struct_size(const char *name);
+
 #ifdef __cplusplus
 }
 #endif

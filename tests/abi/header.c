@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The public header is all that this file includes: it must be complete, in every dialect. */
-#include <appmon/appmon.h>
+/* The public headers are all that this file includes: they must be complete, in every dialect. */
+#include <appmon/metrics.h>
+#include <appmon/metrics.h>
 #include <appmon/appmon.h>
 
 int header_complete(const struct appmon_event *ev);

@@ -4,7 +4,7 @@
  * in 0.1, on machines with 64-bit pointers. A line here never changes; new members and constants
  * add lines.
  */
-#include <appmon/appmon.h>
+#include <appmon/metrics.h>
 
 #if __SIZEOF_POINTER__ == 8
 
@@ -180,6 +180,124 @@ AT(appmon_capabilities, reserved, 4, 4);
 AT(appmon_capabilities, supported, 8, 8);
 AT_LEAST(appmon_capabilities, 16);
 
+AT(appmon_metrics_opts, size, 0, 4);
+AT(appmon_metrics_opts, flags, 4, 4);
+AT(appmon_metrics_opts, dimensions, 8, 4);
+AT(appmon_metrics_opts, max_series, 12, 4);
+AT(appmon_metrics_opts, max_edges, 16, 4);
+AT(appmon_metrics_opts, max_segments, 20, 4);
+AT(appmon_metrics_opts, max_children, 24, 4);
+AT(appmon_metrics_opts, max_connections, 28, 4);
+AT(appmon_metrics_opts, join_ms, 32, 4);
+AT(appmon_metrics_opts, idle_ms, 36, 4);
+AT(appmon_metrics_opts, memory_limit, 40, 8);
+AT(appmon_metrics_opts, server_errors, 48, 4);
+AT(appmon_metrics_opts, client_errors, 52, 4);
+AT(appmon_metrics_opts, route_fn, 56, 8);
+AT(appmon_metrics_opts, route_ctx, 64, 8);
+AT(appmon_metrics_opts, error_fn, 72, 8);
+AT(appmon_metrics_opts, error_ctx, 80, 8);
+AT_LEAST(appmon_metrics_opts, 88);
+
+AT(appmon_metrics_stats, size, 0, 4);
+AT(appmon_metrics_stats, reserved, 4, 4);
+AT(appmon_metrics_stats, events, 8, 8);
+AT(appmon_metrics_stats, waiting, 16, 8);
+AT(appmon_metrics_stats, series, 24, 8);
+AT(appmon_metrics_stats, edges, 32, 8);
+AT(appmon_metrics_stats, other_events, 40, 8);
+AT(appmon_metrics_stats, other_exchanges, 48, 8);
+AT(appmon_metrics_stats, expired_series, 56, 8);
+AT(appmon_metrics_stats, expired_edges, 64, 8);
+AT(appmon_metrics_stats, expired_events, 72, 8);
+AT(appmon_metrics_stats, joined_connections, 80, 8);
+AT(appmon_metrics_stats, evicted_connections, 88, 8);
+AT(appmon_metrics_stats, unwaited, 96, 8);
+AT(appmon_metrics_stats, refused_segments, 104, 8);
+AT(appmon_metrics_stats, memory_bytes, 112, 8);
+AT(appmon_metrics_stats, memory_limit, 120, 8);
+AT_LEAST(appmon_metrics_stats, 128);
+
+AT(appmon_series, size, 0, 4);
+AT(appmon_series, flags, 4, 4);
+AT(appmon_series, id, 8, 8);
+AT(appmon_series, cgroup_id, 16, 8);
+AT(appmon_series, pid, 24, 4);
+AT(appmon_series, role, 28, 4);
+AT(appmon_series, protocol, 32, 4);
+AT(appmon_series, method, 36, 4);
+AT(appmon_series, status, 40, 4);
+AT(appmon_series, status_class, 44, 4);
+AT(appmon_series, app, 48, 16);
+AT(appmon_series, peer_app, 64, 16);
+AT(appmon_series, method_name, 80, 16);
+AT(appmon_series, route, 96, 16);
+AT(appmon_series, peer, 112, 24);
+AT_LEAST(appmon_series, 136);
+
+AT(appmon_edge, size, 0, 4);
+AT(appmon_edge, flags, 4, 4);
+AT(appmon_edge, id, 8, 8);
+AT(appmon_edge, protocol, 16, 4);
+AT(appmon_edge, reserved, 20, 4);
+AT(appmon_edge, client_app, 24, 16);
+AT(appmon_edge, server_app, 40, 16);
+AT(appmon_edge, client, 56, 24);
+AT(appmon_edge, server, 80, 24);
+AT_LEAST(appmon_edge, 104);
+
+AT(appmon_figures, size, 0, 4);
+AT(appmon_figures, reserved, 4, 4);
+AT(appmon_figures, requests, 8, 8);
+AT(appmon_figures, errors, 16, 8);
+AT(appmon_figures, request_bytes, 24, 8);
+AT(appmon_figures, response_bytes, 32, 8);
+AT(appmon_figures, duration_count, 40, 8);
+AT(appmon_figures, duration_sum, 48, 8);
+AT(appmon_figures, duration_max, 56, 8);
+AT(appmon_figures, request_sum, 64, 8);
+AT(appmon_figures, wait_count, 72, 8);
+AT(appmon_figures, wait_sum, 80, 8);
+AT(appmon_figures, response_sum, 88, 8);
+AT(appmon_figures, retransmits, 96, 8);
+AT(appmon_figures, first_ns, 104, 8);
+AT(appmon_figures, last_ns, 112, 8);
+AT_LEAST(appmon_figures, 120);
+
+AT(appmon_exemplar, size, 0, 4);
+AT(appmon_exemplar, reserved, 4, 4);
+AT(appmon_exemplar, duration_ns, 8, 8);
+AT(appmon_exemplar, end_ns, 16, 8);
+AT(appmon_exemplar, trace_id, 24, 16);
+AT(appmon_exemplar, span_id, 40, 8);
+AT_LEAST(appmon_exemplar, 48);
+
+AT(appmon_snapshot_opts, size, 0, 4);
+AT(appmon_snapshot_opts, flags, 4, 4);
+AT(appmon_snapshot_opts, now_ns, 8, 8);
+AT_LEAST(appmon_snapshot_opts, 16);
+
+AT(appmon_resources, size, 0, 4);
+AT(appmon_resources, reserved, 4, 4);
+AT(appmon_resources, valid, 8, 8);
+AT(appmon_resources, from_v1, 16, 8);
+AT(appmon_resources, time_ns, 24, 8);
+AT(appmon_resources, cpu_ns, 32, 8);
+AT(appmon_resources, cpu_user_ns, 40, 8);
+AT(appmon_resources, cpu_system_ns, 48, 8);
+AT(appmon_resources, periods, 56, 8);
+AT(appmon_resources, throttled_periods, 64, 8);
+AT(appmon_resources, throttled_ns, 72, 8);
+AT(appmon_resources, memory_bytes, 80, 8);
+AT(appmon_resources, memory_limit, 88, 8);
+AT(appmon_resources, pids, 96, 8);
+AT(appmon_resources, pids_limit, 104, 8);
+AT(appmon_resources, read_bytes, 112, 8);
+AT(appmon_resources, write_bytes, 120, 8);
+AT(appmon_resources, reads, 128, 8);
+AT(appmon_resources, writes, 136, 8);
+AT_LEAST(appmon_resources, 144);
+
 IS(APPMON_PROTO_UNKNOWN, 0);
 IS(APPMON_PROTO_HTTP1, 1);
 IS(APPMON_ROLE_UNKNOWN, 0);
@@ -265,5 +383,32 @@ IS(APPMON_LINK_SOLE, 7);
 IS(APPMON_CAP_CAPTURE, 0x1);
 IS(APPMON_CAP_SWEEP, 0x2);
 IS(APPMON_CAP_IDENTITY, 0x4);
+IS(APPMON_DIM_INSTANCE, 0x1);
+IS(APPMON_DIM_PID, 0x2);
+IS(APPMON_DIM_PEER, 0x4);
+IS(APPMON_DIM_CLIENT, 0x8);
+IS(APPMON_DIM_METHOD, 0x10);
+IS(APPMON_DIM_ROUTE, 0x20);
+IS(APPMON_DIM_STATUS, 0x40);
+IS(APPMON_DIM_NONE, 0x80000000);
+IS(APPMON_METRICS_RAW_ROUTES, 0x1);
+IS(APPMON_METRICS_NO_LEARNING, 0x2);
+IS(APPMON_METRICS_NO_JOIN, 0x4);
+IS(APPMON_ERROR_NO_RESPONSE, 0x1);
+IS(APPMON_ERROR_1XX, 0x2);
+IS(APPMON_ERROR_2XX, 0x4);
+IS(APPMON_ERROR_3XX, 0x8);
+IS(APPMON_ERROR_4XX, 0x10);
+IS(APPMON_ERROR_5XX, 0x20);
+IS(APPMON_ERROR_NEVER, 0x80000000);
+IS(APPMON_SERIES_OTHER, 0x1);
+IS(APPMON_RES_CPU, 0x1);
+IS(APPMON_RES_THROTTLING, 0x2);
+IS(APPMON_RES_MEMORY, 0x4);
+IS(APPMON_RES_PIDS, 0x8);
+IS(APPMON_RES_IO, 0x10);
+IS(APPMON_TAKE_WAITING, 0x1);
+IS(APPMON_SNAPSHOT_SERIES, 0);
+IS(APPMON_SNAPSHOT_EDGES, 1);
 
 #endif

@@ -1,12 +1,52 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""The program that the README shows is examples/minimal.c, to the letter, and short."""
+"""What the README says of the sources is so: the program that it shows is examples/minimal.c to the
+letter, and short; other code is in a file that it links to; it names every member of an event; the
+errors under Troubleshooting are in the sources, and the files that it names are there."""
 import pathlib
+import re
 import sys
 
 top = pathlib.Path(sys.argv[1])
+readme = (top / "README.md").read_text()
+problems = []
+
 program = (top / "examples" / "minimal.c").read_text()
-if "```c\n" + program + "```\n" not in (top / "README.md").read_text():
-    sys.exit("README.md does not show examples/minimal.c as it is")
+if "```c\n" + program + "```\n" not in readme:
+    problems.append("README.md does not show examples/minimal.c as it is")
 if program.count("\n") >= 60:
-    sys.exit("examples/minimal.c has 60 lines or more")
+    problems.append("examples/minimal.c has 60 lines or more")
+
+links = [link for link in re.findall(r"\]\(([^)#:]+)\)", readme)]
+for link in links:
+    if not (top / link).exists():
+        problems.append(f"there is no {link}")
+linked = [(top / link).read_text() for link in links
+          if (top / link).is_file() and pathlib.Path(link).suffix in (".c", ".h", ".py", ".go", ".rs")]
+for language, code in re.findall(r"^```(c|python|go|rust)\n(.*?)^```$", readme, re.S | re.M):
+    if not any(code in text for text in linked):
+        problems.append(f"no file that is linked to has this:\n{code}")
+
+header = re.sub(r"/\*.*?\*/", " ", (top / "include/appmon/appmon.h").read_text(), flags=re.S)
+event = re.search(r"^struct appmon_event \{(.*?)^\};", header, re.S | re.M)[1]
+for member in re.findall(r"(\w+);", event):
+    if f"`{member}`" not in readme and not re.fullmatch(r"size|reserved\d*", member):
+        problems.append(f"appmon_event.{member} is not named")
+
+# Adjacent string literals are one.
+sources = "".join(re.sub(r'"\s*\n\s*"', "", path.read_text())
+                  for directory in ("libappmon", "examples/appmon")
+                  for path in (top / directory).glob("*.c"))
+table = re.search(r"^## Troubleshooting\n(.*?)^## ", readme, re.S | re.M)[1]
+for error in re.findall(r"^\| ([^|]*) \|", table, re.M)[2:]:
+    if error.startswith("it works"):
+        continue
+    for piece in re.split(r"\.\.\.|`dropped`:|`", error):
+        if piece.strip() and piece.strip() not in sources:
+            problems.append(f"Troubleshooting: {piece.strip()!r} is in no source")
+
+for path in re.findall(r"`((?:tests|examples|bindings|man|libappmon|bpf)/[\w./-]+)[ `]", readme):
+    if "NAME" not in path and not list(top.glob(path + "*")):
+        problems.append(f"there is no {path}")
+if problems:
+    sys.exit("\n".join(problems))

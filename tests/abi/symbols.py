@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""The exported functions are the same in the header, in the symbol map and in the shared library."""
+"""The exported functions are the same in the headers, in the symbol map and in the shared library."""
 import re
 import subprocess
 import sys
@@ -59,9 +59,10 @@ def compare(a_name, a, b_name, b):
 
 
 def main():
-    header_path, map_path, library_path, version = sys.argv[1:]
-    header, mapped, library = of_header(header_path), of_map(map_path), of_library(library_path)
-    good = compare("the header", header, "the map", set(mapped))
+    map_path, library_path, version, *header_paths = sys.argv[1:]
+    header = set().union(*map(of_header, header_paths))
+    mapped, library = of_map(map_path), of_library(library_path)
+    good = compare("the headers", header, "the map", set(mapped))
     good &= compare("the map", set(mapped), "the library", set(library))
     for name in sorted(set(mapped) & set(library)):
         if mapped[name] != library[name]:

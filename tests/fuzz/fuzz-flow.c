@@ -37,6 +37,7 @@ static const char *const flag_names[] = {
 	"LISTENER", "PART", "SWEPT", "NOT_HTTP", "CLOSED", "WIDE", "BEGINS", "ENDS", "FOLLOWED"};
 
 #define STREAM_MAX 600000 /* REQUESTS_MAX messages of at most 36,000 bytes */
+#define CAPTURE 4096
 #define REQUESTS_MAX 16
 #define HELD_MAX 6
 
@@ -87,7 +88,9 @@ static struct side req, resp;
 static struct side *in_side, *out_side;
 static bool exact;  /* every request must have its event, without a flaw */
 static bool unsure; /* records were lost while pipelining: which answer is whose is a guess */
-static bool quiet;  /* a response until close is on its way: no more requests */
+static unsigned int depth; /* requests under way at most */
+static bool pipelined;	   /* has been plain */
+static bool quiet;	   /* a response until close is on its way: no more requests */
 static struct {
 	size_t from, len;
 } held[HELD_MAX];
@@ -328,10 +331,31 @@ static void pump(void)
 
 /* ---- the network ------------------------------------------------------------------------ */
 
+/*
+ * A request on its way. Pipelining is plain if an earlier one has no answer at all; not everything
+ * can be told if it begins behind a part of an answer, which was not followed.
+ */
+static void note_pipelining(size_t from, size_t len)
+{
+	for (unsigned int k = 1; k < made && !pipelined; k++) {
+		size_t start = requests[k - 1].end;
+
+		if (start < from || start >= from + len)
+			continue;
+		if (!requests[k - 1].answered ||
+		    resp.sent <= (k > 1 ? requests[k - 2].response_end : 0))
+			pipelined = true;
+		else if (resp.sent < requests[k - 1].response_end)
+			exact = false;
+	}
+}
+
 static void packet(int dir, size_t from, size_t len, uint32_t flags)
 {
 	struct side *side = dir == DIR_IN ? in_side : out_side;
 
+	if (side == &req && len)
+		note_pipelining(from, len);
 	sim_now_ns += 1 + choose(3000) * UINT64_C(1000);
 	if (from + len > side->sent)
 		side->sent = from + len;
@@ -428,7 +452,7 @@ static void settle(void)
 	}
 }
 
-static void trouble(unsigned int depth)
+static void trouble(void)
 {
 	switch (choose(12)) {
 	case 0:
@@ -472,7 +496,7 @@ static unsigned int outstanding(void)
 	return n;
 }
 
-static void converse(unsigned int depth, bool troubled)
+static void converse(bool troubled)
 {
 	unsigned int total = 1 + choose(REQUESTS_MAX - 1);
 
@@ -486,7 +510,7 @@ static void converse(unsigned int depth, bool troubled)
 		else
 			out_step();
 		if (troubled && chance(10))
-			trouble(depth);
+			trouble();
 	}
 }
 
@@ -528,9 +552,8 @@ static void finish(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	struct sim_opts so = {.target = 1, .capture = 4096};
-	struct appmon_opts opts = {.capture_bytes = 4096};
-	unsigned int depth;
+	struct sim_opts so = {.target = 1, .capture = CAPTURE};
+	struct appmon_opts opts = {.capture_bytes = CAPTURE};
 	uint32_t in_seq, out_seq;
 	bool client, late, troubled;
 
@@ -540,14 +563,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	memset(&req, 0, sizeof(req));
 	memset(&resp, 0, sizeof(resp));
 	made = answered = reported = held_count = 0;
-	quiet = false;
+	quiet = pipelined = false;
 	client = chance(30);
 	in_side = client ? &resp : &req;
 	out_side = client ? &req : &resp;
 	depth = chance(50) ? 1 : 1 + choose(4);
 	late = chance(20);
 	troubled = chance(50);
-	exact = depth == 1;
+	exact = true;
 	unsure = false;
 
 	pipeline_init(&p, &opts);
@@ -576,7 +599,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		sim_detached = false;
 		exact = false;
 	}
-	converse(depth, troubled);
+	converse(troubled);
 	finish();
 	sim_forget(sk);
 	sim_stop();

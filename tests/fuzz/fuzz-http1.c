@@ -2,8 +2,9 @@
 /*
  * libFuzzer target for http1.c. The input is taken as a request head, as a
  * response head, as a request-target and as a chunked body, so that every file
- * of tests/corpus/http1 is a seed. With -DFUZZ_STANDALONE it has a main() that
- * runs the files named on the command line.
+ * of tests/corpus/http1 is a seed. What it finds with the processor's vector instructions is
+ * compared with what it finds without (http1-portable.c). With -DFUZZ_STANDALONE it has a main()
+ * that runs the files named on the command line.
  */
 #include "http1.h"
 
@@ -14,6 +15,11 @@
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+/* http1-portable.c */
+int portable_parse_head(enum http1_kind kind, const char *buf, size_t len, size_t scanned,
+			bool final, const struct http1_keep *keep, struct http1_head *out);
+enum http1_look portable_look(enum http1_kind kind, const char *buf, size_t len);
 
 #define CHECK(expr)                                                                                \
 	do {                                                                                       \
@@ -78,6 +84,17 @@ static void check_same(const struct http1_head *a, const struct http1_head *b)
 	CHECK(a->target_truncated == b->target_truncated && a->truncated == b->truncated);
 }
 
+/* With and without vector instructions. */
+static void check_portable(enum http1_kind kind, const char *buf, size_t len, bool final,
+			   const struct http1_keep *keep, int r, const struct http1_head *head)
+{
+	struct http1_head portable;
+
+	CHECK(portable_parse_head(kind, buf, len, 0, final, keep, &portable) == r);
+	if (r > 0)
+		check_same(&portable, head);
+}
+
 /* All prefixes of a small input, some of a large one. */
 static size_t next_prefix(size_t at, size_t len)
 {
@@ -122,6 +139,7 @@ static void check_prefix(enum http1_kind kind, const char *data, size_t len, siz
 		*scanned = len;
 
 	final = http1_parse_head(kind, buf, len, 0, true, keep, &head);
+	check_portable(kind, buf, len, true, keep, final, &head);
 	if (plain == HTTP1_PARTIAL) {
 		CHECK(final == HTTP1_PARTIAL || ((size_t) final == len && head.truncated));
 	} else {
@@ -143,6 +161,8 @@ static void fuzz_head(enum http1_kind kind, const char *data, size_t len,
 	size_t scanned = 0;
 	size_t i;
 
+	check_portable(kind, buf, len, false, keep, r, &head);
+	CHECK(look == portable_look(kind, buf, len));
 	CHECK(r > 0 || (r >= HTTP1_BAD_LENGTH && r <= HTTP1_PARTIAL));
 	if (r > 0) {
 		uint64_t length = UINT64_MAX;

@@ -71,6 +71,32 @@ def check_wire(event, wire, cgroup, role="server"):
     assert event["response_end_ns"] <= wire["end"]
 
 
+def check_server_owner(event, line, reader="answers"):
+    """Who served, against what the server said of itself, which names the thread that answers.
+    reader: that thread reads the request too, another "hands_over" after the head, or the runtime
+    "may_move"."""
+    shared = event["owner"] == "read_shared"
+    assert event["owner"] == "read" or (shared and reader != "answers")
+    assert event["pid"] == line["pid"]
+    assert event["response_tid"] in (line["tid"], 0)  # 0: TCP was still busy with something
+    if reader == "answers":
+        assert event["tid"] == line["tid"]
+    elif reader == "hands_over":
+        assert event["tid"] and (event["tid"] == line["tid"]) == shared
+    assert event["request_start_ns"] <= event["read_start_ns"] <= event["read_end_ns"] \
+        <= event["response_start_ns"]
+    assert event["queue_ns"] == event["read_start_ns"] - event["request_start_ns"]
+    assert event["service_ns"] == event["response_start_ns"] - event["read_end_ns"]
+
+
+def check_client_owner(event, line):
+    assert event["owner"] == "sent"
+    assert event["pid"] == line["pid"]
+    assert event["tid"]
+    assert (event["connect_ns"] > 0) == (event["ordinal"] == 1)
+    assert event["connect_ns"] < line["end"] - line["start"] or event["ordinal"] > 1
+
+
 def check_logged(event, line):
     """The event of an exchange against the server's own log line for it."""
     assert event["method"] == line["method"]

@@ -6,12 +6,13 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 
 import pytest
 
 import cgroups
 from programs import WRK_CONNECTIONS, Missing, Programs, Server
-from watch import Watch
+from watch import Watch, cli
 from wire import Connection
 
 # Ended from outside, clean up all the same: as after Ctrl-C.
@@ -63,6 +64,21 @@ def watch(request):
         request.addfinalizer(lambda: started.__exit__())
         return started
     return start
+
+
+@pytest.fixture(scope="module")
+def public_cli():
+    """A copy of the command where an ordinary user can reach it."""
+    build = os.environ["APPMON_BUILD"]
+    with tempfile.TemporaryDirectory(prefix="appmon-") as directory:
+        os.chmod(directory, 0o755)
+        for part in ("examples", "libappmon"):
+            os.mkdir(f"{directory}/{part}", 0o755)
+        shutil.copy(cli(), f"{directory}/examples/appmon")
+        for name in os.listdir(f"{build}/libappmon"):
+            if re.fullmatch(r"libappmon\.so\.\d+", name):
+                shutil.copy(f"{build}/libappmon/{name}", f"{directory}/libappmon/{name}")
+        yield f"{directory}/examples/appmon"
 
 
 @pytest.fixture

@@ -142,21 +142,21 @@ class Server:
     """A server of SERVERS that runs inside a cgroup and listens on host ("::": dual-stack)."""
 
     def __init__(self, programs, name, cgroup, directory, host="127.0.0.1", log_buffer="",
-                 log_format="truth"):
+                 log_format="truth", workers=1):
         self.name = name
         self.cgroup = cgroup
         self.port = free_port(host)
         self.log = Log(f"{directory}/access.log")
         open(self.log.path, "w").close()
         if name == "nginx":
-            argv = self._nginx(programs, str(directory), host, log_buffer, log_format)
+            argv = self._nginx(programs, str(directory), host, log_buffer, log_format, workers)
         else:
             argv = programs.command("server", name) + [host, str(self.port), self.log.path]
         self._output = open(f"{directory}/output", "w+")
         self.process = cgroup.spawn(argv, stdout=self._output, stderr=self._output)
         self._wait_port("127.0.0.1" if host == "::" else host)
 
-    def _nginx(self, programs, directory, host, log_buffer, log_format):
+    def _nginx(self, programs, directory, host, log_buffer, log_format, workers):
         if not shutil.which("nginx"):
             raise Missing("nginx is not installed")
         modules = "/usr/lib/nginx/modules"
@@ -168,7 +168,7 @@ class Server:
         with open(f"{HERE}/servers/nginx.conf.in") as f:
             text = f.read()
         for key, value in {"DIR": directory, "LOG": self.log.path, "LISTEN": listen,
-                           "MODULES": modules, "BUFFER": log_buffer, "FORMAT": log_format,
+                           "MODULES": modules, "BUFFER": log_buffer, "FORMAT": log_format, "WORKERS": str(workers),
                            "ROOT": programs.nginx_root()}.items():
             text = text.replace(f"@{key}@", value)
         with open(f"{directory}/nginx.conf", "w") as f:
@@ -206,4 +206,5 @@ def run_client(programs, name, cgroup, directory, address, plan):
     process = cgroup.spawn(argv, stderr=subprocess.PIPE, text=True)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
-    return log.lines(len(plan))
+    # One that starts another program logs the other's.
+    return [{"pid": process.pid, **line} for line in log.lines(len(plan))]

@@ -4,7 +4,7 @@ import pytest
 
 import mix
 from cgroups import Cgroup
-from compare import by_target, check_logged, check_times
+from compare import by_target, check_client_owner, check_logged, check_times
 from programs import CLIENTS, Missing, run_client
 
 
@@ -34,6 +34,7 @@ def test_client(name, address, cgroup, start_server, programs, tmp_path, watch):
         if "chunked_response" not in event["flags"]:
             assert event["response_body_bytes"] == line["body"]
         check_times(event)
+        check_client_owner(event, line)
         assert line["start"] <= event["request_start_ns"]
         assert event["response_end_ns"] <= line["end"]
         if "duration" in line:  # curl rounds to microseconds

@@ -5,12 +5,10 @@ import json
 import os
 import pty
 import re
-import shutil
 import signal
 import socket
 import struct
 import subprocess
-import tempfile
 import termios
 import time
 
@@ -18,7 +16,7 @@ import pytest
 
 from cgroups import Cgroup
 from compare import check_wire
-from watch import cli
+from watch import as_user, cli
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 NEEDED = ["bpf", "net_admin", "perfmon"]
@@ -27,28 +25,6 @@ NEEDED = ["bpf", "net_admin", "perfmon"]
 @pytest.fixture(autouse=True)
 def built(watch):
     """Every test here needs what watch() needs."""
-
-
-@pytest.fixture(scope="module")
-def public_cli():
-    """A copy of the command where an ordinary user can reach it."""
-    build = os.environ["APPMON_BUILD"]
-    with tempfile.TemporaryDirectory(prefix="appmon-") as directory:
-        os.chmod(directory, 0o755)
-        for part in ("examples", "libappmon"):
-            os.mkdir(f"{directory}/{part}", 0o755)
-        shutil.copy(cli(), f"{directory}/examples/appmon")
-        for name in os.listdir(f"{build}/libappmon"):
-            if re.fullmatch(r"libappmon\.so\.\d+", name):
-                shutil.copy(f"{build}/libappmon/{name}", f"{directory}/libappmon/{name}")
-        yield f"{directory}/examples/appmon"
-
-
-def as_user(capabilities):
-    """The start of a command line: nobody, with these capabilities and no way to more."""
-    caps = ",".join(["-all"] + ["+" + c for c in capabilities])
-    return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", f"--inh-caps={caps}",
-            f"--ambient-caps={caps}", f"--bounding-set={caps}", "--no-new-privs"]
 
 
 def status_of(pid):

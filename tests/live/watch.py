@@ -12,6 +12,13 @@ def cli():
     return os.path.join(os.environ["APPMON_BUILD"], "examples", "appmon")
 
 
+def as_user(capabilities):
+    """The start of a command line: nobody, with these capabilities and no way to more."""
+    caps = ",".join(["-all"] + ["+" + c for c in capabilities])
+    return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", f"--inh-caps={caps}",
+            f"--ambient-caps={caps}", f"--bounding-set={caps}", "--no-new-privs"]
+
+
 class Watch:
     """`appmon watch --json` on some cgroups: watching from __init__ until stop().
 

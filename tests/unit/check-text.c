@@ -174,10 +174,22 @@ START_TEST(version)
 }
 END_TEST
 
+/* Every struct of the header: bindings/generate --check. */
+START_TEST(struct_sizes)
+{
+	ck_assert_uint_eq(appmon_struct_size("appmon_str"), sizeof(struct appmon_str));
+	ck_assert_uint_eq(appmon_struct_size("appmon_event"), sizeof(struct appmon_event));
+	ck_assert_uint_eq(appmon_struct_size("appmon_event "), 0);
+	ck_assert_uint_eq(appmon_struct_size("appmon"), 0);
+	ck_assert_uint_eq(appmon_struct_size(""), 0);
+	ck_assert_uint_eq(appmon_struct_size(NULL), 0);
+}
+END_TEST
+
 int main(void)
 {
-	const TTest *const tests[] = {endpoints, errors,  methods, ends, drops,
-				      wall_time, headers, version, NULL};
+	const TTest *const tests[] = {endpoints, errors,  methods, ends,	 drops,
+				      wall_time, headers, version, struct_sizes, NULL};
 
 	return unit_run("text", tests, NULL, NULL);
 }

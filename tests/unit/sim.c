@@ -31,6 +31,7 @@ struct bpf_iter__bpf_sk_storage_map {
 struct socket;
 struct segment;
 struct rec_owner sim_owner;
+static bool sim_ends(const struct segment *s);
 static const bool identity;
 static void see_handshake(struct __sk_buff *skb, struct bpf_sock *ss, const struct segment *s,
 			  int dir)
@@ -56,14 +57,13 @@ static bool reads_block(struct sock *sk)
 	return false;
 }
 static void fill_owner(struct __sk_buff *skb, const struct socket *sk, const struct segment *s,
-		       int dir, bool request, struct rec_owner *r)
+		       int dir, __u32 look, struct rec_owner *r)
 {
 	(void)skb;
 	(void)sk;
-	(void)s;
-	(void)request;
+	(void)look;
 	memset(r, 0, sizeof(*r));
-	if (dir == DIR_OUT)
+	if (dir == DIR_OUT || sim_ends(s))
 		*r = sim_owner;
 }
 
@@ -77,6 +77,11 @@ static void fill_owner(struct __sk_buff *skb, const struct socket *sk, const str
 #pragma GCC diagnostic pop
 
 #define PACKET_MAX (1 << 17)
+
+static bool sim_ends(const struct segment *s)
+{
+	return s->flags & (TCP_FIN | TCP_RST);
+}
 
 struct sim_socket {
 	struct bpf_sock sk; /* first: what the programs get is a pointer to it */

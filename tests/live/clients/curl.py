@@ -23,11 +23,13 @@ for i, (method, target, length, framing) in enumerate(requests):
     if framing == "chunked":
         argv += ["--header", "Transfer-Encoding: chunked"]
 start = time.monotonic_ns()
-done = subprocess.run(argv, stdout=subprocess.PIPE, check=True, text=True)
+curl = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+out, _ = curl.communicate()
+assert curl.returncode == 0
 end = time.monotonic_ns()
 with open(log, "w") as f:
-    for (method, target, *_), line in zip(requests, done.stdout.splitlines()):
+    for (method, target, *_), line in zip(requests, out.splitlines()):
         result = json.loads(line)
         f.write(json.dumps({"method": method, "target": target, "status": result["http_code"],
-                            "body": result["size_download"], "start": start, "end": end,
+                            "body": result["size_download"], "start": start, "end": end, "pid": curl.pid,
                             "duration": round(result["time_total"] * 1e9)}) + "\n")

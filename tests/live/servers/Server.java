@@ -7,6 +7,8 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.concurrent.Executors;
 
@@ -81,10 +83,13 @@ public class Server {
 			sent = finish(x, 404, bytes("no\n"));
 		}
 		x.close();
+		/* "PID/task/TID" */
+		String[] self = Files.readSymbolicLink(Path.of("/proc/thread-self")).toString().split("/");
 		synchronized (log) {
 			log.write(String.format("{\"method\":\"%s\",\"target\":\"%s\",\"status\":%d,"
-				+ "\"sent\":%d,\"read\":%d,\"port\":%d}\n", x.getRequestMethod(),
-				x.getRequestURI(), status, sent, in.length, x.getRemoteAddress().getPort()));
+				+ "\"sent\":%d,\"read\":%d,\"port\":%d,\"pid\":%s,\"tid\":%s}\n",
+				x.getRequestMethod(), x.getRequestURI(), status, sent, in.length,
+				x.getRemoteAddress().getPort(), self[0], self[2]));
 			log.flush();
 		}
 	}

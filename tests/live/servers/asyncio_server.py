@@ -2,6 +2,7 @@
 """asyncio_server.py HOST PORT LOG: the contract of ../README.md on asyncio streams."""
 import asyncio
 import json
+import os
 import socket
 import sys
 
@@ -82,7 +83,8 @@ async def serve(reader, writer):
             writer.write(body)
         await writer.drain()
         log.write(json.dumps({"method": method, "target": target, "status": status,
-                              "sent": len(body), "read": read, "port": port}) + "\n")
+                              "sent": len(body), "read": read, "port": port,
+                              "pid": os.getpid(), "tid": os.getpid()}) + "\n")
     writer.close()
 
 

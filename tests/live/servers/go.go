@@ -10,9 +10,11 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -29,6 +31,8 @@ type line struct {
 	Sent   int    `json:"sent"`
 	Read   int64  `json:"read"`
 	Port   int    `json:"port"`
+	Pid    int    `json:"pid"`
+	Tid    int    `json:"tid"`
 }
 
 type server struct {
@@ -37,12 +41,14 @@ type server struct {
 }
 
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	runtime.LockOSThread() // as long as the connection lives: so there is one thread to tell
 	read, err := io.Copy(io.Discard, r.Body)
 	if err != nil {
 		return
 	}
 	_, port, _ := net.SplitHostPort(r.RemoteAddr)
-	l := line{Method: r.Method, Target: r.RequestURI, Status: 200, Read: read}
+	l := line{Method: r.Method, Target: r.RequestURI, Status: 200, Read: read,
+		Pid: os.Getpid(), Tid: syscall.Gettid()}
 	l.Port, _ = strconv.Atoi(port)
 	part := strings.SplitN(strings.TrimPrefix(r.URL.Path, "/"), "/", 2)
 	n := 0

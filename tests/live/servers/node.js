@@ -23,7 +23,7 @@ function answer(req, res, read) {
 
 	res.on('close', () => fs.writeSync(log, JSON.stringify({
 		method: req.method, target: req.url, status: res.statusCode, sent, read,
-		port: req.socket.remotePort ?? req.savedPort,
+		port: req.socket.remotePort ?? req.savedPort, pid: process.pid, tid: process.pid,
 	}) + '\n'));
 	if (what === 'hello') {
 		finish(200, 'hello\n');

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """threading_server.py HOST PORT LOG: the contract of ../README.md on http.server."""
 import json
+import os
 import socket
 import sys
+import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -76,7 +78,8 @@ class Handler(BaseHTTPRequestHandler):
             status = 404
             sent = self.finish_with(404, b"no\n")
         log.write(json.dumps({"method": self.command, "target": self.path, "status": status,
-                              "sent": sent, "read": read, "port": self.client_address[1]}) + "\n")
+                              "sent": sent, "read": read, "port": self.client_address[1],
+                              "pid": os.getpid(), "tid": threading.get_native_id()}) + "\n")
 
     do_GET = do_HEAD = do_POST = do_PUT = answer
 

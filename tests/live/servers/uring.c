@@ -3,6 +3,7 @@
  * uring HOST PORT LOG: GET and HEAD of /hello and /bytes/N, where every accept, recv and send
  * goes through an io_uring. One operation per connection is in flight at any time.
  */
+#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <liburing.h>
@@ -115,8 +116,8 @@ static void answer(struct conn *c, char *head_end)
 	memmove(c->in, head_end, c->in_len);
 	fprintf(log_file,
 		"{\"method\":\"%s\",\"target\":\"%s\",\"status\":%d,\"sent\":%zu,\"read\":0,"
-		"\"port\":%u}\n",
-		method, target, status, body, c->port);
+		"\"port\":%u,\"pid\":%d,\"tid\":%d}\n",
+		method, target, status, body, c->port, getpid(), gettid());
 	queue_send(c);
 }
 

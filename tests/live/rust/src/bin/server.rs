@@ -38,9 +38,12 @@ fn answer(mut request: Request, log: &Mutex<File>) {
     let response = Response::new(status.into(), vec![], Cursor::new(body), length, None)
         .with_chunked_threshold(usize::MAX);
     let _ = request.respond(response);
+    let own = std::fs::read_link("/proc/thread-self").unwrap(); // "PID/task/TID"
+    let own: Vec<&str> = own.to_str().unwrap().split('/').collect();
     let line = format!(
-        "{{\"method\":\"{}\",\"target\":\"{}\",\"status\":{},\"sent\":{},\"read\":{},\"port\":{}}}\n",
-        method, target, status, sent, read, port
+        "{{\"method\":\"{}\",\"target\":\"{}\",\"status\":{},\"sent\":{},\"read\":{},\"port\":{},\
+         \"pid\":{},\"tid\":{}}}\n",
+        method, target, status, sent, read, port, own[0], own[2]
     );
     log.lock().unwrap().write_all(line.as_bytes()).unwrap();
 }

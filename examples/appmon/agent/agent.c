@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* appmon agent: watches what a configuration names, for as long as the machine runs. */
+#include <argp.h>
+#include <err.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+
+#include "../cgroup.h"
+#include "../clock.h"
+#include "../commands.h"
+#include "../export/exporter.h"
+#include "../signals.h"
+#include "../text.h"
+#include "alerts.h"
+#include "attachments.h"
+#include "cgroup-tree.h"
+#include "config.h"
+#include "notify.h"
+
+/* Series stay as long as nobody can ask for them any more, and not shorter than this. */
+#define MIN_IDLE_NS (600 * NSEC_PER_SEC)
+
+struct agent {
+	const char *path; /* of the configuration */
+	struct config config;
+	char *top; /* of the cgroup hierarchy */
+	struct exporter exporter;
+	struct attachments attachments;
+	struct cgroup_tree *tree;
+	struct notify notify;
+	struct alerts *alerts;
+	uint64_t evaluate_due_ns;
+};
+
+static void on_appeared(void *ctx, const char *path)
+{
+	struct agent *agent = ctx;
+
+	attachments_update(&agent->attachments, path);
+}
+
+static void on_disappeared(void *ctx, const char *path)
+{
+	struct agent *agent = ctx;
+
+	attachments_remove(&agent->attachments, path);
+}
+
+static struct exporter_opts exporter_opts(const struct config *config)
+{
+	uint64_t idle_ns = MIN_IDLE_NS;
+
+	for (size_t i = 0; i < config->alert_count; i++) {
+		if (config->alerts[i].over_ns > idle_ns)
+			idle_ns = config->alerts[i].over_ns;
+	}
+	return (struct exporter_opts){.listen = config->listen,
+				      .otlp_endpoint = config->otlp.endpoint,
+				      .otlp_interval_ns = config->otlp.interval_ns,
+				      .otlp_spans = config->otlp.spans,
+				      .idle_ms = (uint32_t)(idle_ns / NSEC_PER_MSEC)};
+}
+
+/* Everything but the monitor looks into the configuration. */
+static void use_config(struct agent *agent)
+{
+	agent->attachments.applications = &agent->config.applications;
+	agent->notify.targets = agent->config.notify;
+	agent->notify.count = agent->config.notify_count;
+}
+
+static int open_agent(struct agent *agent)
+{
+	struct cgroup_tree_callbacks callbacks = {
+		.appeared = on_appeared, .disappeared = on_disappeared, .ctx = agent};
+	struct exporter_opts opts = exporter_opts(&agent->config);
+	int ret;
+
+	ret = cgroup_mount(&agent->top);
+	if (ret == 0)
+		ret = exporter_open(&agent->exporter, &opts);
+	if (ret < 0)
+		return ret;
+	use_config(agent);
+	agent->attachments.mon = agent->exporter.mon;
+	agent->attachments.top = agent->top;
+	agent->notify.mon = agent->exporter.mon;
+	agent->notify.client = agent->exporter.client;
+	agent->notify.instances = &agent->exporter.instances;
+	ret = alerts_open(&agent->alerts, agent->config.alerts, agent->config.alert_count,
+			  notify_send, &agent->notify);
+	if (ret == 0)
+		ret = cgroup_tree_open(&agent->tree, agent->top, &callbacks);
+	return ret;
+}
+
+static void close_agent(struct agent *agent)
+{
+	cgroup_tree_close(agent->tree);
+	attachments_free(&agent->attachments);
+	alerts_close(agent->alerts);
+	notify_close(&agent->notify);
+	exporter_close(&agent->exporter);
+	free(agent->top);
+}
+
+/* A configuration that is wrong changes nothing. */
+static int reload(struct agent *agent)
+{
+	struct config before = agent->config, fresh;
+	struct exporter_opts opts;
+
+	if (config_read(&fresh, agent->path) < 0) {
+		warnx("%s is not used: the former configuration stays", agent->path);
+		return 0;
+	}
+	opts = exporter_opts(&fresh);
+	if (exporter_reconfigure(&agent->exporter, &opts) < 0) {
+		warnx("%s is not used: the former configuration stays", agent->path);
+		config_free(&fresh);
+		return 0;
+	}
+	agent->config = fresh;
+	use_config(agent);
+	if (alerts_set_rules(agent->alerts, agent->config.alerts, agent->config.alert_count) < 0)
+		return -ENOMEM;
+	cgroup_tree_repeat(agent->tree);
+	config_free(&before);
+	fprintf(stderr, "appmon: %s is in force\n", agent->path);
+	return 0;
+}
+
+static void evaluate(struct agent *agent)
+{
+	struct appmon_snapshot *snapshot;
+
+	if (agent->config.alert_count > 0 && exporter_snapshot(&agent->exporter, &snapshot) == 0 &&
+	    alerts_evaluate(agent->alerts, snapshot) < 0)
+		warnx("the alerts could not be evaluated: out of memory");
+}
+
+/* Does what is due, and says when the next thing is. */
+static int run_timers(struct agent *agent)
+{
+	uint64_t now = now_ns();
+	int evaluate_ms, retry_ms;
+
+	if (now >= agent->evaluate_due_ns) {
+		evaluate(agent);
+		agent->evaluate_due_ns = now + agent->config.evaluate_ns;
+	}
+	evaluate_ms = (int)((agent->evaluate_due_ns - now) / NSEC_PER_MSEC) + 1;
+	retry_ms = notify_retry(&agent->notify, now);
+	return retry_ms >= 0 && retry_ms < evaluate_ms ? retry_ms : evaluate_ms;
+}
+
+static int run(struct agent *agent)
+{
+	int ret = 0, signal;
+
+	agent->evaluate_due_ns = now_ns() + agent->config.evaluate_ns;
+	fprintf(stderr, "appmon: watching %zu cgroup(s); SIGHUP reads %s again\n",
+		agent->attachments.count, agent->path);
+	while (ret >= 0) {
+		signal = signals_take();
+		if (signal == SIGHUP)
+			ret = reload(agent);
+		else if (signal != 0)
+			return exporter_drain(&agent->exporter);
+		if (ret < 0)
+			break;
+		ret = exporter_step(&agent->exporter, cgroup_tree_fd(agent->tree),
+				    run_timers(agent));
+		/* After the events: those of a cgroup that is gone are counted before it is. */
+		if (ret >= 0)
+			ret = cgroup_tree_dispatch(agent->tree);
+	}
+	return ret;
+}
+
+/* ---- The command ----------------------------------------------------------------- */
+
+enum { KEY_CHECK = 1 };
+
+struct arguments {
+	const char *config;
+	bool check;
+};
+
+static const struct argp_option argp_options[] = {
+	{"config", 'c', "FILE", 0, "The configuration, YAML", 0},
+	{"check", KEY_CHECK, NULL, 0, "Only say whether the configuration is right", 0},
+	{0},
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct arguments *args = state->input;
+
+	switch (key) {
+	case 'c':
+		args->config = arg;
+		break;
+	case KEY_CHECK:
+		args->check = true;
+		break;
+	case ARGP_KEY_ARG:
+		argp_error(state, "'%s' is no option; did you mean -c %s?", arg, arg);
+		break;
+	case ARGP_KEY_END:
+		if (!args->config)
+			argp_error(state, "say which configuration: -c FILE");
+		break;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	return 0;
+}
+
+static const struct argp argp = {
+	.options = argp_options,
+	.parser = parse,
+	.doc = "Watches the applications that a configuration selects, as their cgroups come and "
+	       "go; serves their figures to Prometheus, pushes them to OpenTelemetry, and tells "
+	       "when alert rules are met."
+	       "\v"
+	       "The configuration:\n"
+	       "  listen: 127.0.0.1:9464\n"
+	       "  applications:\n"
+	       "    - cgroup: /system.slice/*.service\n"
+	       "      name: \"{unit}\"\n"
+	       "  alerts:\n"
+	       "    - name: errors\n"
+	       "      when: error_ratio > 5%\n"
+	       "      for: 30s\n"
+	       "  notify: [stderr]\n\n"
+	       "The agent.yaml that is installed in /etc/appmon explains all of it; the systemd "
+	       "unit is appmon-agent.service. SIGHUP reads it again; what is wrong in it is told with its "
+	       "line, and changes nothing. Exit status: 0, 1 after a failure, 2 for wrong usage. "
+	       "Needs root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON.",
+};
+
+int command_agent(int argc, char **argv)
+{
+	struct arguments args = {0};
+	struct agent agent = {0};
+	int ret;
+
+	argp_parse(&argp, argc, argv, 0, NULL, &args);
+	agent.path = args.config;
+	if (config_read(&agent.config, args.config) < 0)
+		return EXIT_FAILURE;
+	if (args.check) {
+		config_free(&agent.config);
+		printf("%s is right\n", args.config);
+		return EXIT_SUCCESS;
+	}
+	/* It starts nothing that could bring privileges. */
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	ret = open_agent(&agent);
+	if (ret == 0)
+		ret = run(&agent);
+	close_agent(&agent);
+	config_free(&agent.config);
+	return ret < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

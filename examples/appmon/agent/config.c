@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config.h"
+
+#include <err.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../text.h"
+#include "yaml-file.h"
+
+#define DEFAULT_EVALUATE_NS (5 * NSEC_PER_SEC)
+#define DEFAULT_OTLP_INTERVAL_NS (10 * NSEC_PER_SEC)
+#define DEFAULT_OVER_NS (60 * NSEC_PER_SEC)
+/* A window is kept in pieces of one evaluation each. */
+#define MAX_WINDOW_PIECES 720
+
+/* One element more at the end of an array; NULL and a message if there is no memory. */
+static void *append(void *array, size_t *count, size_t size)
+{
+	void **elements = array;
+	char *grown = reallocarray(*elements, *count + 1, size);
+
+	if (!grown) {
+		warnx("out of memory");
+		return NULL;
+	}
+	*elements = grown;
+	memset(grown + *count * size, 0, size);
+	return grown + (*count)++ * size;
+}
+
+/* ---- applications ---------------------------------------------------------- */
+
+static int read_label(struct yaml_file *file, const char *key, const yaml_node_t *value, void *to)
+{
+	struct application_rule *rule = to;
+	struct label_match *label =
+		append(&rule->labels, &rule->label_count, sizeof(*rule->labels));
+
+	if (!label)
+		return -ENOMEM;
+	label->key = strdup(key);
+	if (!label->key)
+		return -ENOMEM;
+	return yaml_read_text(file, value, &label->value);
+}
+
+static int read_labels(struct yaml_file *file, const yaml_node_t *value, void *to)
+{
+	return yaml_file_pairs(file, value, read_label, to);
+}
+
+static int read_name(struct yaml_file *file, const yaml_node_t *value, void *to)
+{
+	char **name = to;
+
+	if (yaml_read_text(file, value, name) < 0)
+		return -EINVAL;
+	if (!application_name_is_valid(*name))
+		return yaml_file_fail(file, value,
+				      "'%s': known are {leaf}, {parent}, {unit}, {container} and "
+				      "{label:KEY}",
+				      *name);
+	return 0;
+}
+
+static int read_ignore(struct yaml_file *file, const yaml_node_t *value, void *to)
+{
+	const char *text = yaml_file_text(file, value);
+	bool *ignored = to;
+
+	if (!text)
+		return -EINVAL;
+	*ignored = strcmp(text, "true") == 0;
+	if (!*ignored && strcmp(text, "false") != 0)
+		return yaml_file_fail(file, value, "'%s' is neither true nor false", text);
+	return 0;
+}
+
+static int read_application(struct yaml_file *file, const yaml_node_t *item, void *to)
+{
+	struct parsed {
+		struct application_rule rule;
+		bool ignored;
+	} parsed = {0};
+	static const struct yaml_key keys[] = {
+		{"cgroup", yaml_read_text, offsetof(struct parsed, rule.cgroup)},
+		{"label", read_labels, offsetof(struct parsed, rule)},
+		{"name", read_name, offsetof(struct parsed, rule.name)},
+		{"ignore", read_ignore, offsetof(struct parsed, ignored)},
+		{0},
+	};
+	struct applications *applications = to;
+	struct application_rule *rule;
+	int ret;
+
+	ret = yaml_file_map(file, item, keys, &parsed);
+	rule = append(&applications->rules, &applications->count, sizeof(*rule));
+	if (!rule)
+		return -ENOMEM;
+	*rule = parsed.rule;
+	if (ret < 0)
+		return ret;
+	if (!rule->cgroup && rule->label_count == 0)
+		return yaml_file_fail(file, item,
+				      "an application needs cgroup: or label: to be found by");
+	if (!rule->name == !parsed.ignored)
+		return yaml_file_fail(file, item,
+				      "an application needs either name: or ignore: true");
+	return 0;
+}
+
+static int read_applications(struct yaml_file *file, const yaml_node_t *value, void *to)
+{
+	return yaml_file_list(file, value, read_application, to);
+}
+
+/* ---- alerts ---------------------------------------------------------------- */
+
+static int read_role(struct yaml_file *file, const yaml_node_t *value, void *to)
+{
+	const char *text = yaml_file_text(file, value);
+	uint32_t *role = to;
+
+	if (!text)
+		return -EINVAL;
+	if (strcmp(text, "server") == 0)
+		*role = APPMON_ROLE_SERVER;
+	else if (strcmp(text, "client") == 0)
+		*role = APPMON_ROLE_CLIENT;
+	else
+		return yaml_file_fail(file, value, "'%s' is neither server nor client", text);
+	return 0;
+}
+
+static int read_per(struct yaml_file *file, const yaml_node_t *value, void *to)
+{
+	static const char *const names[] = {"application", "instance", "route"};
+	const char *text = yaml_file_text(file, value);
+	enum alert_per *per = to;
+
+	if (!text)
+		return -EINVAL;
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(text, names[i]) == 0) {
+			*per = (enum alert_per)i;
+			return 0;
+		}
+	}
+	return yaml_file_fail(file, value, "'%s' is not application, instance or route", text);
+}
+
+static int read_when(struct yaml_file *file, const yaml_node_t *value, void *to)
+{
+	struct alert_rule *rule = to;
+
+	if (yaml_read_text(file, value, &rule->when) < 0)
+		return -EINVAL;
+	if (alert_condition_parse(&rule->condition, rule->when) < 0)
+		return yaml_file_fail(file, value,
+				      "'%s' is no condition such as 'rate < 1/s', 'error_ratio > "
+				      "5%%', 'p99 > 250ms' or 'status(503) > 1%%'",
+				      rule->when);
+	return 0;
+}
+
+static int read_count(struct yaml_file *file, const yaml_node_t *value, void *to)
+{
+	const char *text = yaml_file_text(file, value);
+
+	if (!text)
+		return -EINVAL;
+	if (parse_count(text, UINT64_MAX, to) < 0)
+		return yaml_file_fail(file, value, "'%s' is no whole number from 1 on", text);
+	return 0;
+}
+
+struct parsed_alert {
+	struct alert_rule rule;
+	const yaml_node_t *clear;
+};
+
+/* Its unit is that of the condition, which may stand behind it. */
+static int keep_clear(struct yaml_file *file, const yaml_node_t *value, void *to)
+{
+	const yaml_node_t **clear = to;
+
+	*clear = value;
+	return yaml_file_text(file, value) ? 0 : -EINVAL;
+}
+
+static int check_clear(struct yaml_file *file, const yaml_node_t *value, struct alert_rule *rule)
+{
+	const char *text;
+
+	rule->clear = rule->condition.threshold;
+	if (!value)
+		return 0;
+	text = yaml_file_text(file, value);
+	if (alert_value_parse(&rule->condition, text, &rule->clear) < 0)
+		return yaml_file_fail(file, value, "'%s' is not a value like that of '%s'", text,
+				      rule->when);
+	if (rule->condition.below ? rule->clear < rule->condition.threshold
+				  : rule->clear > rule->condition.threshold)
+		return yaml_file_fail(file, value, "'%s' lies where '%s' still holds", text,
+				      rule->when);
+	return 0;
+}
+
+static int read_alert(struct yaml_file *file, const yaml_node_t *item, void *to)
+{
+	static const struct yaml_key keys[] = {
+		{"name", yaml_read_text, offsetof(struct parsed_alert, rule.name)},
+		{"severity", yaml_read_text, offsetof(struct parsed_alert, rule.severity)},
+		{"application", yaml_read_text, offsetof(struct parsed_alert, rule.application)},
+		{"route", yaml_read_text, offsetof(struct parsed_alert, rule.route)},
+		{"role", read_role, offsetof(struct parsed_alert, rule.role)},
+		{"per", read_per, offsetof(struct parsed_alert, rule.per)},
+		{"when", read_when, offsetof(struct parsed_alert, rule)},
+		{"clear", keep_clear, offsetof(struct parsed_alert, clear)},
+		{"over", yaml_read_duration, offsetof(struct parsed_alert, rule.over_ns)},
+		{"for", yaml_read_duration, offsetof(struct parsed_alert, rule.for_ns)},
+		{"clear_for", yaml_read_duration, offsetof(struct parsed_alert, rule.clear_for_ns)},
+		{"min_requests", read_count, offsetof(struct parsed_alert, rule.min_requests)},
+		{0},
+	};
+	struct parsed_alert parsed = {.rule = {.role = APPMON_ROLE_SERVER,
+					       .over_ns = DEFAULT_OVER_NS,
+					       .min_requests = 1}};
+	struct config *config = to;
+	struct alert_rule *rule;
+	int ret;
+
+	ret = yaml_file_map(file, item, keys, &parsed);
+	rule = append(&config->alerts, &config->alert_count, sizeof(*rule));
+	if (!rule)
+		return -ENOMEM;
+	*rule = parsed.rule;
+	if (ret < 0)
+		return ret;
+	if (!rule->name || !rule->when)
+		return yaml_file_fail(file, item, "an alert needs name: and when:");
+	return check_clear(file, parsed.clear, rule);
+}
+
+static int read_alerts(struct yaml_file *file, const yaml_node_t *value, void *to)
+{
+	return yaml_file_list(file, value, read_alert, to);
+}
+
+/* ---- where alerts go -------------------------------------------------------- */
+
+static int read_url(struct yaml_file *file, const yaml_node_t *value, void *to)
+{
+	char **url = to;
+
+	if (yaml_read_text(file, value, url) < 0)
+		return -EINVAL;
+	if (strncmp(*url, "http://", 7) != 0 && strncmp(*url, "https://", 8) != 0)
+		return yaml_file_fail(file, value, "'%s' is no http:// or https:// URL", *url);
+	return 0;
+}
+
+static int read_notify(struct yaml_file *file, const yaml_node_t *item, void *to)
+{
+	struct parsed {
+		char *file, *webhook;
+	} parsed = {0};
+	static const struct yaml_key keys[] = {
+		{"file", yaml_read_text, offsetof(struct parsed, file)},
+		{"webhook", read_url, offsetof(struct parsed, webhook)},
+		{0},
+	};
+	struct config *config = to;
+	struct notify_target *target =
+		append(&config->notify, &config->notify_count, sizeof(*target));
+	int ret;
+
+	if (!target)
+		return -ENOMEM;
+	if (item->type == YAML_SCALAR_NODE) {
+		const char *text = yaml_file_text(file, item);
+
+		if (text && strcmp(text, "stderr") != 0)
+			yaml_file_fail(file, item,
+				       "'%s': known are stderr, file: and webhook:", text);
+		return text && strcmp(text, "stderr") == 0 ? 0 : -EINVAL;
+	}
+	ret = yaml_file_map(file, item, keys, &parsed);
+	if (ret == 0 && !parsed.file == !parsed.webhook)
+		ret = yaml_file_fail(file, item, "one of file: and webhook: is wanted");
+	if (ret < 0) {
+		free(parsed.file);
+		free(parsed.webhook);
+		return ret;
+	}
+	target->kind = parsed.file ? NOTIFY_FILE : NOTIFY_WEBHOOK;
+	target->where = parsed.file ? parsed.file : parsed.webhook;
+	return 0;
+}
+
+static int read_notify_list(struct yaml_file *file, const yaml_node_t *value, void *to)
+{
+	return yaml_file_list(file, value, read_notify, to);
+}
+
+/* ---- the whole --------------------------------------------------------------- */
+
+static int read_listen(struct yaml_file *file, const yaml_node_t *value, void *to)
+{
+	char **listen = to;
+	const char *port;
+
+	if (yaml_read_text(file, value, listen) < 0)
+		return -EINVAL;
+	port = strrchr(*listen, ':');
+	if (!port || port == *listen || port[1] == '\0')
+		return yaml_file_fail(file, value, "'%s' is not like 127.0.0.1:9464 or [::]:9464",
+				      *listen);
+	return 0;
+}
+
+static int read_otlp(struct yaml_file *file, const yaml_node_t *value, void *to)
+{
+	static const struct yaml_key keys[] = {
+		{"endpoint", read_url, offsetof(struct otlp_config, endpoint)},
+		{"interval", yaml_read_duration, offsetof(struct otlp_config, interval_ns)},
+		{"spans", yaml_read_share, offsetof(struct otlp_config, spans)},
+		{0},
+	};
+	struct otlp_config *otlp = to;
+	int ret;
+
+	ret = yaml_file_map(file, value, keys, otlp);
+	if (ret == 0 && !otlp->endpoint)
+		ret = yaml_file_fail(file, value, "otlp needs endpoint:");
+	return ret;
+}
+
+static int check(struct yaml_file *file, const yaml_node_t *root, const struct config *config)
+{
+	if (config->applications.count == 0)
+		return yaml_file_fail(file, root,
+				      "applications: is missing: what is to be watched?");
+	if (config->alert_count > 0 && config->notify_count == 0)
+		return yaml_file_fail(file, root, "notify: is missing: where do alerts go?");
+	for (size_t i = 0; i < config->alert_count; i++) {
+		if (config->alerts[i].over_ns / config->evaluate_ns > MAX_WINDOW_PIECES)
+			return yaml_file_fail(file, root,
+					      "alert %s: over: is more than %d times evaluate:",
+					      config->alerts[i].name, MAX_WINDOW_PIECES);
+	}
+	return 0;
+}
+
+int config_read(struct config *ret_config, const char *path)
+{
+	static const struct yaml_key keys[] = {
+		{"listen", read_listen, offsetof(struct config, listen)},
+		{"otlp", read_otlp, offsetof(struct config, otlp)},
+		{"applications", read_applications, offsetof(struct config, applications)},
+		{"evaluate", yaml_read_duration, offsetof(struct config, evaluate_ns)},
+		{"alerts", read_alerts, 0},
+		{"notify", read_notify_list, 0},
+		{0},
+	};
+	struct config config = {.evaluate_ns = DEFAULT_EVALUATE_NS,
+				.otlp.interval_ns = DEFAULT_OTLP_INTERVAL_NS};
+	struct yaml_file file;
+	const yaml_node_t *root;
+	int ret;
+
+	ret = yaml_file_open(&file, path);
+	if (ret < 0)
+		return ret;
+	root = yaml_file_root(&file);
+	if (root) {
+		ret = yaml_file_map(&file, root, keys, &config);
+		if (ret == 0)
+			ret = check(&file, root, &config);
+	} else {
+		warnx("%s is empty", path);
+		ret = -EINVAL;
+	}
+	yaml_file_close(&file);
+	if (ret < 0)
+		config_free(&config);
+	else
+		*ret_config = config;
+	return ret;
+}
+
+void config_free(struct config *config)
+{
+	free(config->listen);
+	free(config->otlp.endpoint);
+	applications_free(&config->applications);
+	for (size_t i = 0; i < config->alert_count; i++)
+		alert_rule_free(&config->alerts[i]);
+	free(config->alerts);
+	for (size_t i = 0; i < config->notify_count; i++)
+		free(config->notify[i].where);
+	free(config->notify);
+	*config = (struct config){0};
+}

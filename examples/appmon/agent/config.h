@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the agent's configuration file says. See agent.yaml for an example of all of it. */
+#ifndef APPMON_AGENT_CONFIG_H
+#define APPMON_AGENT_CONFIG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "alert-rule.h"
+#include "applications.h"
+
+enum notify_kind { NOTIFY_STDERR, NOTIFY_FILE, NOTIFY_WEBHOOK };
+
+struct notify_target {
+	enum notify_kind kind;
+	char *where; /* path or URL; NULL for NOTIFY_STDERR */
+};
+
+struct otlp_config {
+	char *endpoint;	      /* http://HOST:PORT; NULL: nothing is pushed */
+	uint64_t interval_ns; /* between two pushes of metrics */
+	double spans;	      /* the share of traces whose spans are sent */
+};
+
+struct config {
+	char *listen; /* ADDRESS:PORT of /metrics; NULL: not served */
+	struct otlp_config otlp;
+	struct applications applications;
+	uint64_t evaluate_ns; /* between two looks at the rules */
+	struct alert_rule *alerts;
+	size_t alert_count;
+	struct notify_target *notify;
+	size_t notify_count;
+};
+
+/* Returns 0 or a negative errno value and has told the user then; ret is left alone. */
+int config_read(struct config *ret, const char *path);
+void config_free(struct config *config);
+
+#endif /* APPMON_AGENT_CONFIG_H */

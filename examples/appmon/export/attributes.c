@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "attributes.h"
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+static void add(struct attributes *attributes, const char *name, struct appmon_str value)
+{
+	if (value.len == 0)
+		return;
+	assert(attributes->count < ATTRIBUTES_MAX);
+	attributes->list[attributes->count++] = (struct attribute){name, value};
+}
+
+void attributes_add(struct attributes *attributes, const char *name, const char *text)
+{
+	add(attributes, name, (struct appmon_str){.data = text, .len = (uint32_t)strlen(text)});
+}
+
+void attributes_of_resource(struct attributes *ret, const struct appmon_series *series,
+			    struct instances *instances)
+{
+	ret->count = 0;
+	add(ret, "service.name", series->app);
+	if (series->cgroup_id != 0)
+		attributes_add(ret, "service.instance.id",
+			       instances_name(instances, series->cgroup_id, ret->instance,
+					      sizeof(ret->instance)));
+}
+
+const char *format_address(const struct appmon_endpoint *endpoint, char buf[ADDRESS_SIZE])
+{
+	appmon_format_endpoint(endpoint, buf, ADDRESS_SIZE);
+	if (*buf == '[') {
+		buf++;
+		buf[strcspn(buf, "]")] = '\0';
+	} else {
+		buf[strcspn(buf, ":")] = '\0';
+	}
+	return buf;
+}
+
+const char *error_type(uint32_t role, uint32_t status, char buf[ERROR_TYPE_SIZE])
+{
+	if (status == 0)
+		return "no_response";
+	if (status < 400 || (status < 500 && role != APPMON_ROLE_CLIENT))
+		return "";
+	snprintf(buf, ERROR_TYPE_SIZE, "%u", status);
+	return buf;
+}
+
+static void add_peer(struct attributes *attributes, const struct appmon_series *series)
+{
+	bool client = series->role == APPMON_ROLE_CLIENT;
+
+	add(attributes, "peer.service", series->peer_app);
+	if (series->peer.family == 0)
+		return;
+	attributes_add(attributes, client ? "server.address" : "client.address",
+		       format_address(&series->peer, attributes->address));
+	if (client && series->peer.port != 0) {
+		snprintf(attributes->port, sizeof(attributes->port), "%u", series->peer.port);
+		attributes_add(attributes, "server.port", attributes->port);
+	}
+}
+
+void attributes_of_series(struct attributes *ret, const struct appmon_series *series)
+{
+	ret->count = 0;
+	ret->status[0] = '\0';
+	if (series->flags & APPMON_SERIES_OTHER) {
+		attributes_add(ret, "otel.metric.overflow", "true");
+		return;
+	}
+	/* A method that is none of the known ones could be anything. */
+	attributes_add(ret, "http.request.method",
+		       series->method > APPMON_METHOD_OTHER ? appmon_method_name(series->method)
+							    : "_OTHER");
+	add(ret, "http.route", series->route);
+	if (series->status != 0) {
+		snprintf(ret->status, sizeof(ret->status), "%u", series->status);
+		attributes_add(ret, "http.response.status_code", ret->status);
+	}
+	attributes_add(ret, "error.type", error_type(series->role, series->status, ret->error));
+	add_peer(ret, series);
+}

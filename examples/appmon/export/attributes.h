@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a series is called outside: attributes by OpenTelemetry's semantic conventions for HTTP,
+ * which Prometheus has with underscores.
+ */
+#ifndef APPMON_EXPORT_ATTRIBUTES_H
+#define APPMON_EXPORT_ATTRIBUTES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <appmon/metrics.h>
+
+#include "instances.h"
+
+#define ATTRIBUTES_MAX 12
+#define ADDRESS_SIZE 64
+#define ERROR_TYPE_SIZE 12
+
+struct attribute {
+	const char *name; /* "http.request.method" */
+	struct appmon_str value;
+};
+
+/* Valid as long as what it was made of, and in one place. */
+struct attributes {
+	unsigned count;
+	struct attribute list[ATTRIBUTES_MAX];
+	/* Numbers and addresses as text. */
+	char instance[24], status[12], error[ERROR_TYPE_SIZE], address[ADDRESS_SIZE], port[8];
+};
+
+/* service.name and service.instance.id: OpenTelemetry's resource. */
+void attributes_of_resource(struct attributes *ret, const struct appmon_series *series,
+			    struct instances *instances);
+
+/* What else tells a series apart. */
+void attributes_of_series(struct attributes *ret, const struct appmon_series *series);
+
+/* text outlives the attributes; "" adds nothing. */
+void attributes_add(struct attributes *attributes, const char *name, const char *text);
+
+/* The address alone: no port, no brackets. */
+const char *format_address(const struct appmon_endpoint *endpoint, char buf[ADDRESS_SIZE]);
+
+/*
+ * error.type: the status where it says so for this role (a 4xx is the client's mistake),
+ * "no_response", or "" where nothing failed.
+ */
+const char *error_type(uint32_t role, uint32_t status, char buf[ERROR_TYPE_SIZE]);
+
+#endif /* APPMON_EXPORT_ATTRIBUTES_H */

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* appmon export: figures for Prometheus and OpenTelemetry. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "../commands.h"
+#include "../privileges.h"
+#include "../signals.h"
+#include "../targets.h"
+#include "../text.h"
+#include "exporter.h"
+
+/* Prometheus' list of default ports has it for OpenTelemetry's exporter. */
+#define DEFAULT_LISTEN "127.0.0.1:9464"
+#define DEFAULT_INTERVAL_NS (10 * NSEC_PER_SEC)
+
+enum { KEY_LISTEN = 1, KEY_OTLP, KEY_INTERVAL, KEY_SPANS };
+
+struct arguments {
+	struct targets targets;
+	struct exporter_opts exporter;
+};
+
+static const struct argp_option argp_options[] = {
+	{.doc = "Where to:", .group = 2},
+	{"listen", KEY_LISTEN, "ADDRESS:PORT", 0,
+	 "Serve /metrics there (default: " DEFAULT_LISTEN "; port 0: a free one; none: do not)", 0},
+	{"otlp", KEY_OTLP, "URL", 0,
+	 "Push to this OpenTelemetry receiver by OTLP/HTTP with JSON: http://localhost:4318", 0},
+	{"interval", KEY_INTERVAL, "TIME", 0, "Time between two pushes (default: 10s)", 0},
+	{"spans", KEY_SPANS, "SHARE", 0,
+	 "Push spans, too, of this share of traces: 100%, 0.05 (default: none)", 0},
+	{0},
+};
+
+static double share_or_error(struct argp_state *state, const char *arg)
+{
+	double share;
+
+	if (parse_share(arg, &share) < 0)
+		argp_error(state, "--spans: '%s' is no share such as 5%% or 0.05", arg);
+	return share;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct arguments *args = state->input;
+	struct exporter_opts *opts = &args->exporter;
+
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &args->targets;
+		break;
+	case KEY_LISTEN:
+		opts->listen = strcmp(arg, "none") == 0 ? NULL : arg;
+		break;
+	case KEY_OTLP:
+		if (strncmp(arg, "http://", 7) != 0 && strncmp(arg, "https://", 8) != 0)
+			argp_error(state, "--otlp: '%s' is no http:// or https:// URL", arg);
+		opts->otlp_endpoint = arg;
+		break;
+	case KEY_INTERVAL:
+		if (parse_duration(arg, NSEC_PER_SEC, &opts->otlp_interval_ns) < 0)
+			argp_error(state, "--interval: '%s' is no time such as 30s", arg);
+		break;
+	case KEY_SPANS:
+		opts->otlp_spans = share_or_error(state, arg);
+		break;
+	case ARGP_KEY_END:
+		if (!opts->listen && !opts->otlp_endpoint)
+			argp_error(state, "--listen none: say where to with --otlp");
+		if (opts->otlp_spans > 0 && !opts->otlp_endpoint)
+			argp_error(state, "--spans: say where to with --otlp");
+		break;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	return 0;
+}
+
+static const struct argp_child children[] = {{.argp = &targets_argp}, {0}};
+
+static const struct argp argp = {
+	.options = argp_options,
+	.parser = parse,
+	.children = children,
+	.doc = "Counts the requests of processes and hands the figures to Prometheus "
+	       "(/metrics as text or OpenMetrics, with exemplars) and OpenTelemetry. Names and "
+	       "labels are those of OpenTelemetry's semantic conventions: "
+	       "http_server_request_duration_seconds with service_name, http_route ..."
+	       "\v"
+	       "Examples:\n"
+	       "  appmon export --unit nginx --name web\n"
+	       "  curl http://127.0.0.1:9464/metrics\n"
+	       "  appmon export --unit nginx --otlp http://localhost:4318 --spans 10%\n\n"
+	       "Ctrl-C ends it. Exit status: 0, 1 after a failure, 2 for wrong usage. "
+	       "Needs root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, and gives up all "
+	       "capabilities once it watches. More than a few cgroups, cgroups that come and go, "
+	       "and alerts: see appmon agent.",
+};
+
+static int export_figures(const struct arguments *args)
+{
+	struct exporter exporter;
+	int ret;
+
+	ret = exporter_open(&exporter, &args->exporter);
+	if (ret < 0)
+		return ret;
+	ret = targets_attach(&args->targets, exporter.mon);
+	if (ret == 0)
+		ret = privileges_drop();
+	if (ret == 0)
+		fprintf(stderr, "appmon: watching %zu cgroup(s); Ctrl-C to stop\n",
+			args->targets.count);
+	while (ret >= 0 && signals_take() == 0)
+		ret = exporter_step(&exporter, -1, -1);
+	if (ret >= 0)
+		ret = exporter_drain(&exporter);
+	exporter_close(&exporter);
+	return ret;
+}
+
+int command_export(int argc, char **argv)
+{
+	struct arguments args = {
+		.exporter = {.listen = DEFAULT_LISTEN, .otlp_interval_ns = DEFAULT_INTERVAL_NS}};
+	int ret;
+
+	argp_parse(&argp, argc, argv, 0, NULL, &args);
+	ret = export_figures(&args);
+	targets_free(&args.targets);
+	return ret < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "exporter.h"
+
+#include <curl/curl.h>
+#include <err.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../clock.h"
+#include "../signals.h"
+#include "../text.h"
+#include "prometheus.h"
+
+/* Few enough that scrapers and signals have their turn. */
+#define BATCH_EVENTS 4096
+/* Records may become visible a moment after the bytes have passed. */
+#define DRAIN_IDLE_MS 50
+/* For the last push, if the receiver hangs. */
+#define LAST_PUSH_MS 2000
+
+static int on_event(void *ctx, const struct appmon_event *ev)
+{
+	struct exporter *exporter = ctx;
+
+	appmon_metrics_add(exporter->metrics, ev);
+	if (exporter->otlp)
+		otlp_add_event(exporter->otlp, ev);
+	return 0;
+}
+
+static void on_log(void *ctx, int level, const char *line)
+{
+	(void)ctx;
+	fputs(level == APPMON_LOG_ERROR ? "appmon: error: " : "appmon: warning: ", stderr);
+	put_escaped(stderr, line, strlen(line), SIZE_MAX);
+	fputc('\n', stderr);
+}
+
+int exporter_snapshot(struct exporter *exporter, struct appmon_snapshot **ret)
+{
+	int err = appmon_metrics_snapshot(exporter->metrics, NULL, ret);
+
+	if (err < 0)
+		warnx("the figures could not be read: %s", appmon_strerror(err));
+	return err;
+}
+
+static int write_page(void *ctx, FILE *out, bool openmetrics)
+{
+	struct exporter *exporter = ctx;
+	struct appmon_snapshot *snapshot;
+	struct prometheus_input input;
+	int ret;
+
+	ret = exporter_snapshot(exporter, &snapshot);
+	if (ret < 0)
+		return ret;
+	input = (struct prometheus_input){.mon = exporter->mon,
+					  .metrics = exporter->metrics,
+					  .snapshot = snapshot,
+					  .instances = &exporter->instances};
+	ret = prometheus_write(out, &input, openmetrics);
+	appmon_snapshot_free(snapshot);
+	return ret;
+}
+
+static int open_monitor(struct exporter *exporter)
+{
+	char text[512] = "";
+	struct appmon_opts opts = {
+		.size = sizeof(opts),
+		.event_fn = on_event,
+		.event_ctx = exporter,
+		.log_fn = on_log,
+		.error_text = text,
+		.error_text_size = sizeof(text),
+	};
+	int ret;
+
+	ret = appmon_open(&exporter->mon, &opts);
+	if (ret < 0)
+		warnx("%s", text[0] != '\0' ? text : appmon_strerror(ret));
+	return ret;
+}
+
+static int open_metrics(struct exporter *exporter, uint32_t idle_ms)
+{
+	struct appmon_metrics_opts opts = {.size = sizeof(opts), .idle_ms = idle_ms};
+	int ret;
+
+	ret = appmon_metrics_open(&exporter->metrics, &opts);
+	if (ret < 0)
+		warnx("cannot aggregate: %s", appmon_strerror(ret));
+	return ret;
+}
+
+static int open_server(struct exporter *exporter, const char *listen, struct http_server **ret)
+{
+	int err;
+
+	*ret = NULL;
+	if (!listen)
+		return 0;
+	err = http_server_open(ret, listen, write_page, exporter);
+	if (err == 0)
+		fprintf(stderr, "appmon: http://%s/metrics\n", http_server_address(*ret));
+	return err;
+}
+
+static int open_otlp(struct exporter *exporter, const struct exporter_opts *opts, struct otlp **ret)
+{
+	struct otlp_opts otlp = {.endpoint = opts->otlp_endpoint,
+				 .spans = opts->otlp_spans,
+				 .mon = exporter->mon,
+				 .client = exporter->client,
+				 .instances = &exporter->instances};
+
+	*ret = NULL;
+	exporter->otlp_due_ns = now_ns() + opts->otlp_interval_ns;
+	return opts->otlp_endpoint ? otlp_open(ret, &otlp) : 0;
+}
+
+int exporter_open(struct exporter *exporter, const struct exporter_opts *opts)
+{
+	int ret;
+
+	*exporter = (struct exporter){0};
+	ret = instances_init(&exporter->instances);
+	if (ret == 0)
+		ret = http_client_open(&exporter->client);
+	if (ret == 0)
+		ret = open_metrics(exporter, opts->idle_ms);
+	if (ret == 0)
+		ret = open_monitor(exporter);
+	if (ret == 0)
+		ret = open_server(exporter, opts->listen, &exporter->server);
+	if (ret == 0)
+		ret = open_otlp(exporter, opts, &exporter->otlp);
+	if (ret < 0) {
+		exporter_close(exporter);
+		return ret;
+	}
+	exporter->opts = *opts;
+	signals_catch(exporter->mon);
+	return 0;
+}
+
+static bool is_same(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+int exporter_reconfigure(struct exporter *exporter, const struct exporter_opts *opts)
+{
+	struct http_server *server = exporter->server;
+	struct otlp *otlp;
+	int ret = 0;
+
+	/* The address is in use as long as it is the same. */
+	if (!is_same(opts->listen, exporter->opts.listen))
+		ret = open_server(exporter, opts->listen, &server);
+	if (ret < 0)
+		return ret;
+	ret = open_otlp(exporter, opts, &otlp);
+	if (ret < 0) {
+		if (server != exporter->server)
+			http_server_close(server);
+		return ret;
+	}
+	otlp_close(exporter->otlp);
+	exporter->otlp = otlp;
+	if (server != exporter->server)
+		http_server_close(exporter->server);
+	exporter->server = server;
+	exporter->opts = *opts;
+	return 0;
+}
+
+void exporter_close(struct exporter *exporter)
+{
+	if (exporter->mon)
+		signals_restore();
+	otlp_close(exporter->otlp);
+	http_server_close(exporter->server);
+	http_client_close(exporter->client);
+	appmon_close(exporter->mon);
+	appmon_metrics_close(exporter->metrics);
+	instances_free(&exporter->instances);
+	*exporter = (struct exporter){0};
+}
+
+static void push_otlp(struct exporter *exporter)
+{
+	struct appmon_snapshot *snapshot;
+
+	if (exporter_snapshot(exporter, &snapshot) < 0)
+		return;
+	otlp_push(exporter->otlp, snapshot);
+	appmon_snapshot_free(snapshot);
+}
+
+/* The earlier of two times to wait; negative: for ever. */
+static int earlier(int a, int b)
+{
+	if (a < 0)
+		return b;
+	return b < 0 || a < b ? a : b;
+}
+
+static int otlp_timeout_ms(struct exporter *exporter)
+{
+	uint64_t now = now_ns();
+
+	if (!exporter->otlp)
+		return -1;
+	if (now >= exporter->otlp_due_ns) {
+		push_otlp(exporter);
+		exporter->otlp_due_ns = now + exporter->opts.otlp_interval_ns;
+	}
+	return (int)((exporter->otlp_due_ns - now) / NSEC_PER_MSEC) + 1;
+}
+
+static int read_events(struct exporter *exporter)
+{
+	int ret = appmon_poll(exporter->mon, 0, BATCH_EVENTS);
+
+	if (ret < 0 && ret != -EINTR) {
+		warnx("%s", appmon_last_error(exporter->mon));
+		return ret;
+	}
+	return ret < 0 ? 0 : ret;
+}
+
+int exporter_step(struct exporter *exporter, int fd, int timeout_ms)
+{
+	struct curl_waitfd fds[3];
+	unsigned count = 0;
+	int server_timeout_ms;
+
+	fds[count++] =
+		(struct curl_waitfd){.fd = appmon_fd(exporter->mon), .events = CURL_WAIT_POLLIN};
+	timeout_ms = earlier(timeout_ms, otlp_timeout_ms(exporter));
+	if (exporter->server) {
+		fds[count++] = (struct curl_waitfd){
+			.fd = http_server_fd(exporter->server, &server_timeout_ms),
+			.events = CURL_WAIT_POLLIN};
+		timeout_ms = earlier(timeout_ms, server_timeout_ms);
+	}
+	if (fd >= 0)
+		fds[count++] = (struct curl_waitfd){.fd = fd, .events = CURL_WAIT_POLLIN};
+	/* libcurl takes no "for ever". */
+	http_client_wait(exporter->client, fds, count, earlier(timeout_ms, 60000));
+	if (exporter->server)
+		http_server_run(exporter->server);
+	return read_events(exporter);
+}
+
+int exporter_drain(struct exporter *exporter)
+{
+	uint64_t end;
+	int ret;
+
+	ret = appmon_poll(exporter->mon, DRAIN_IDLE_MS, BATCH_EVENTS);
+	if (ret >= 0 || ret == -EINTR)
+		ret = read_events(exporter);
+	if (ret < 0 || !exporter->otlp)
+		return ret;
+	end = now_ns() + LAST_PUSH_MS * NSEC_PER_MSEC;
+	push_otlp(exporter);
+	while (otlp_is_busy(exporter->otlp) && now_ns() < end)
+		http_client_wait(exporter->client, NULL, 0, 100);
+	return 0;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What `appmon export` and `appmon agent` have in common: a monitor whose events go into an
+ * aggregator and, as spans, to OTLP; the figures served as /metrics and pushed; the loop.
+ *
+ * Functions that return a negative errno value have told the user.
+ */
+#ifndef APPMON_EXPORT_EXPORTER_H
+#define APPMON_EXPORT_EXPORTER_H
+
+#include <stdint.h>
+
+#include <appmon/metrics.h>
+
+#include "http-client.h"
+#include "http-server.h"
+#include "instances.h"
+#include "otlp.h"
+
+struct exporter_opts {
+	const char *listen;	   /* ADDRESS:PORT; NULL: no /metrics */
+	const char *otlp_endpoint; /* NULL: no OTLP */
+	uint64_t otlp_interval_ns;
+	double otlp_spans; /* share of traces */
+	uint32_t idle_ms;  /* of series; 0: the default */
+};
+
+struct exporter {
+	struct appmon *mon;
+	struct appmon_metrics *metrics;
+	struct instances instances;
+	struct http_client *client;
+	struct http_server *server; /* NULL: none */
+	struct otlp *otlp;	    /* NULL: none */
+	struct exporter_opts opts;
+	uint64_t otlp_due_ns;
+};
+
+/*
+ * From here on signals wake exporter_step(): see signals.h. The strings of opts are borrowed
+ * until the next call of exporter_reconfigure() has succeeded, or exporter_close().
+ */
+int exporter_open(struct exporter *exporter, const struct exporter_opts *opts);
+
+/* Other ways out; what has been counted stays. After a failure all is as it was. */
+int exporter_reconfigure(struct exporter *exporter, const struct exporter_opts *opts);
+
+/*
+ * Waits for events, scrapers, answers, what fd (-1: none) has, a signal, or timeout_ms, and
+ * handles all but the last three. A failure is one of the monitor.
+ */
+int exporter_step(struct exporter *exporter, int fd, int timeout_ms);
+
+/* Handles what is still on its way through the ring, and pushes for a last time. */
+int exporter_drain(struct exporter *exporter);
+
+int exporter_snapshot(struct exporter *exporter, struct appmon_snapshot **ret);
+
+void exporter_close(struct exporter *exporter);
+
+#endif /* APPMON_EXPORT_EXPORTER_H */

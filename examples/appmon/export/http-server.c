@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "http-server.h"
+
+#include <err.h>
+#include <errno.h>
+#include <microhttpd.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "prometheus.h"
+
+/* More scrapers than these at once are a mistake, or an attack. */
+#define MAX_CONNECTIONS 32
+#define IDLE_SECONDS 30
+
+struct http_server {
+	struct MHD_Daemon *daemon;
+	http_server_page_fn page;
+	void *ctx;
+	char address[NI_MAXHOST + 16];
+};
+
+static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status, char *body,
+			      size_t len, const char *type)
+{
+	struct MHD_Response *response =
+		MHD_create_response_from_buffer(len, body, MHD_RESPMEM_MUST_FREE);
+	enum MHD_Result ret;
+
+	if (!response) {
+		free(body);
+		return MHD_NO;
+	}
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+	ret = MHD_queue_response(connection, status, response);
+	MHD_destroy_response(response);
+	return ret;
+}
+
+static enum MHD_Result answer_text(struct MHD_Connection *connection, unsigned status,
+				   const char *text)
+{
+	char *body = strdup(text);
+
+	return body ? answer(connection, status, body, strlen(body), "text/plain; charset=utf-8")
+		    : MHD_NO;
+}
+
+static enum MHD_Result answer_metrics(struct http_server *server, struct MHD_Connection *connection)
+{
+	const char *accept =
+		MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
+	bool openmetrics = accept && strstr(accept, "application/openmetrics-text");
+	char *body = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&body, &len);
+	int ret;
+
+	if (!out)
+		return MHD_NO;
+	ret = server->page(server->ctx, out, openmetrics);
+	if (fclose(out) != 0 || ret < 0) {
+		free(body);
+		return answer_text(connection, MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory\n");
+	}
+	return answer(connection, MHD_HTTP_OK, body, len,
+		      openmetrics ? PROMETHEUS_OPENMETRICS_TYPE : PROMETHEUS_TEXT_TYPE);
+}
+
+static enum MHD_Result handle(void *ctx, struct MHD_Connection *connection, const char *url,
+			      const char *method, const char *version, const char *upload,
+			      size_t *upload_size, void **request)
+{
+	struct http_server *server = ctx;
+
+	(void)version;
+	(void)upload;
+	(void)request;
+	/* A body, which none of these has, is read and forgotten. */
+	if (*upload_size > 0) {
+		*upload_size = 0;
+		return MHD_YES;
+	}
+	if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
+		return answer_text(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "GET is served here\n");
+	if (strcmp(url, "/metrics") == 0)
+		return answer_metrics(server, connection);
+	if (strcmp(url, "/") == 0)
+		return answer_text(connection, MHD_HTTP_OK, "appmon: see /metrics\n");
+	return answer_text(connection, MHD_HTTP_NOT_FOUND, "see /metrics\n");
+}
+
+static int listen_on(const struct addrinfo *address)
+{
+	int fd, err, on = 1;
+
+	fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, address->ai_addr, address->ai_addrlen) == 0 && listen(fd, SOMAXCONN) == 0)
+		return fd;
+	err = -errno;
+	close(fd);
+	return err;
+}
+
+/* Splits at the last colon and takes brackets away. */
+static int resolve(const char *text, struct addrinfo **ret)
+{
+	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+				       .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+	char host[NI_MAXHOST], *name = host, *port;
+	int err;
+
+	snprintf(host, sizeof(host), "%s", text);
+	port = strrchr(host, ':');
+	if (!port || port == host) {
+		warnx("cannot listen on %s: it is not like 127.0.0.1:9464 or [::]:9464", text);
+		return -EINVAL;
+	}
+	*port++ = '\0';
+	if (*name == '[' && name[strlen(name) - 1] == ']') {
+		name[strlen(name) - 1] = '\0';
+		name++;
+	}
+	err = getaddrinfo(name, port, &hints, ret);
+	if (err != 0) {
+		warnx("cannot listen on %s: %s", text, gai_strerror(err));
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static void note_address(struct http_server *server, int fd)
+{
+	struct sockaddr_storage address;
+	socklen_t len = sizeof(address);
+	char host[NI_MAXHOST], port[NI_MAXSERV];
+
+	if (getsockname(fd, (struct sockaddr *)&address, &len) == 0 &&
+	    getnameinfo((struct sockaddr *)&address, len, host, sizeof(host), port, sizeof(port),
+			NI_NUMERICHOST | NI_NUMERICSERV) == 0)
+		snprintf(server->address, sizeof(server->address),
+			 strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
+}
+
+int http_server_open(struct http_server **ret_server, const char *listen, http_server_page_fn page,
+		     void *ctx)
+{
+	struct http_server *server;
+	struct addrinfo *address;
+	int fd, ret;
+
+	ret = resolve(listen, &address);
+	if (ret < 0)
+		return ret;
+	fd = listen_on(address);
+	freeaddrinfo(address);
+	if (fd < 0) {
+		warnx("cannot listen on %s: %s", listen, strerror(-fd));
+		return fd;
+	}
+	server = calloc(1, sizeof(*server));
+	if (server) {
+		server->page = page;
+		server->ctx = ctx;
+		note_address(server, fd);
+		server->daemon = MHD_start_daemon(
+			MHD_USE_EPOLL, 0, NULL, NULL, handle, server, MHD_OPTION_LISTEN_SOCKET, fd,
+			MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS,
+			MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS, MHD_OPTION_END);
+	}
+	if (!server || !server->daemon) {
+		warnx("cannot serve /metrics: out of memory or descriptors");
+		close(fd);
+		free(server);
+		return -ENOMEM;
+	}
+	*ret_server = server;
+	return 0;
+}
+
+void http_server_close(struct http_server *server)
+{
+	if (!server)
+		return;
+	MHD_stop_daemon(server->daemon);
+	free(server);
+}
+
+const char *http_server_address(const struct http_server *server)
+{
+	return server->address;
+}
+
+int http_server_fd(const struct http_server *server, int *ret_timeout_ms)
+{
+	const union MHD_DaemonInfo *info =
+		MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+	MHD_UNSIGNED_LONG_LONG timeout;
+
+	*ret_timeout_ms = -1;
+	if (MHD_get_timeout(server->daemon, &timeout) == MHD_YES)
+		*ret_timeout_ms = timeout < 60000 ? (int)timeout : 60000;
+	return info->epoll_fd;
+}
+
+void http_server_run(struct http_server *server)
+{
+	MHD_run(server->daemon);
+}

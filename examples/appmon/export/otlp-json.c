@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "otlp-json.h"
+
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../json.h"
+#include "../text.h"
+#include "durations.h"
+
+/* opentelemetry-proto: enum values are numbers in JSON. */
+#define AGGREGATION_TEMPORALITY_CUMULATIVE 2
+#define SPAN_KIND_SERVER 2
+#define SPAN_KIND_CLIENT 3
+#define STATUS_CODE_ERROR 2
+
+static void add_text(struct json_object *object, const char *key, const char *text)
+{
+	json_object_object_add(object, key, json_object_new_string(text));
+}
+
+/* 64-bit integers are decimal strings. */
+static struct json_object *new_uint64(uint64_t value)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%" PRIu64, value);
+	return json_object_new_string(text);
+}
+
+static void add_uint64(struct json_object *object, const char *key, uint64_t value)
+{
+	json_object_object_add(object, key, new_uint64(value));
+}
+
+static void add_time(struct json_object *object, const char *key, struct appmon *mon, uint64_t ns)
+{
+	add_uint64(object, key, appmon_realtime_ns(mon, ns));
+}
+
+static struct json_object *add_array(struct json_object *object, const char *key)
+{
+	struct json_object *array = json_object_new_array();
+
+	json_object_object_add(object, key, array);
+	return array;
+}
+
+/* A KeyValue; type is stringValue or intValue. */
+static void add_attribute(struct json_object *list, const char *name, const char *type,
+			  struct json_object *value)
+{
+	struct json_object *key_value = json_object_new_object();
+	struct json_object *any_value = json_object_new_object();
+
+	json_object_object_add(any_value, type, value);
+	add_text(key_value, "key", name);
+	json_object_object_add(key_value, "value", any_value);
+	json_object_array_add(list, key_value);
+}
+
+static void add_str_attribute(struct json_object *list, const char *name,
+			      const struct appmon_str *value)
+{
+	if (value && value->len > 0)
+		add_attribute(list, name, "stringValue", json_new_str(value));
+}
+
+static void add_int_attribute(struct json_object *list, const char *name, uint64_t value)
+{
+	add_attribute(list, name, "intValue", new_uint64(value));
+}
+
+static bool is_number(const char *name)
+{
+	return strcmp(name, "http.response.status_code") == 0 || strcmp(name, "server.port") == 0;
+}
+
+static void add_attributes(struct json_object *object, const struct attributes *attributes)
+{
+	struct json_object *list = add_array(object, "attributes");
+
+	for (unsigned i = 0; i < attributes->count; i++) {
+		const struct attribute *at = &attributes->list[i];
+
+		add_attribute(list, at->name, is_number(at->name) ? "intValue" : "stringValue",
+			      json_new_str(&at->value));
+	}
+}
+
+/* A ResourceMetrics or ResourceSpans; *ret_list gets the array of what it holds. */
+static struct json_object *new_resource(const struct attributes *attributes, const char *scopes_key,
+					const char *list_key, struct json_object **ret_list)
+{
+	struct json_object *top = json_object_new_object();
+	struct json_object *resource = json_object_new_object();
+	struct json_object *scopes = add_array(top, scopes_key);
+	struct json_object *scope_item = json_object_new_object();
+	struct json_object *scope = json_object_new_object();
+
+	add_attributes(resource, attributes);
+	json_object_object_add(top, "resource", resource);
+	add_text(scope, "name", "appmon");
+	add_text(scope, "version", appmon_version_string());
+	json_object_object_add(scope_item, "scope", scope);
+	*ret_list = add_array(scope_item, list_key);
+	json_object_array_add(scopes, scope_item);
+	return top;
+}
+
+/* ---- Metrics ----------------------------------------------------------------- */
+
+/* What one pass over the series works with. */
+struct metrics_build {
+	struct appmon *mon;
+	const struct appmon_snapshot *snapshot;
+	struct appmon_histogram *histogram; /* reused */
+};
+
+static void add_exemplars(struct json_object *point, const struct metrics_build *build,
+			  uint32_t index)
+{
+	struct appmon_exemplar exemplar = {.size = sizeof(exemplar)};
+	struct json_object *object;
+	char id[33];
+
+	if (appmon_snapshot_exemplar(build->snapshot, APPMON_SNAPSHOT_SERIES, index, &exemplar) < 0)
+		return;
+	object = json_object_new_object();
+	add_time(object, "timeUnixNano", build->mon, exemplar.end_ns);
+	json_object_object_add(object, "asDouble",
+			       json_object_new_double((double)exemplar.duration_ns / NSEC_PER_SEC));
+	format_hex(exemplar.trace_id, sizeof(exemplar.trace_id), id);
+	add_text(object, "traceId", id);
+	format_hex(exemplar.span_id, sizeof(exemplar.span_id), id);
+	add_text(object, "spanId", id);
+	json_object_array_add(add_array(point, "exemplars"), object);
+}
+
+static struct json_object *new_point(const struct metrics_build *build,
+				     const struct appmon_series *series,
+				     const struct appmon_figures *figures)
+{
+	struct json_object *point = json_object_new_object();
+	struct attributes attributes;
+
+	attributes_of_series(&attributes, series);
+	add_attributes(point, &attributes);
+	add_time(point, "startTimeUnixNano", build->mon, figures->first_ns);
+	add_time(point, "timeUnixNano", build->mon, appmon_snapshot_time(build->snapshot));
+	return point;
+}
+
+/* A HistogramDataPoint; NULL: no memory. */
+static struct json_object *new_duration_point(const struct metrics_build *build, uint32_t index,
+					      const struct appmon_series *series,
+					      const struct appmon_figures *figures)
+{
+	struct json_object *point, *counts, *bounds;
+	uint64_t at_most[DURATIONS_BOUNDS], before = 0;
+
+	appmon_histogram_clear(build->histogram);
+	if (appmon_snapshot_durations(build->snapshot, APPMON_SNAPSHOT_SERIES, index, NULL,
+				      build->histogram) < 0)
+		return NULL;
+	durations_at_most(build->histogram, at_most);
+	point = new_point(build, series, figures);
+	add_uint64(point, "count", figures->duration_count);
+	json_object_object_add(
+		point, "sum", json_object_new_double((double)figures->duration_sum / NSEC_PER_SEC));
+	counts = add_array(point, "bucketCounts");
+	bounds = add_array(point, "explicitBounds");
+	for (unsigned i = 0; i < DURATIONS_BOUNDS; i++) {
+		json_object_array_add(counts, new_uint64(at_most[i] - before));
+		json_object_array_add(bounds, json_object_new_double(durations_bounds[i]));
+		before = at_most[i];
+	}
+	json_object_array_add(counts, new_uint64(figures->duration_count - before));
+	add_exemplars(point, build, index);
+	return point;
+}
+
+/* The metrics of one application's instance. */
+struct resource {
+	uint64_t cgroup_id;
+	struct appmon_str app;
+	struct json_object *server_durations, *client_durations; /* arrays of data points */
+};
+
+static struct json_object *add_histogram(struct json_object *metrics, const char *name,
+					 const char *description)
+{
+	struct json_object *metric = json_object_new_object();
+	struct json_object *histogram = json_object_new_object();
+	struct json_object *points = add_array(histogram, "dataPoints");
+
+	add_text(metric, "name", name);
+	add_text(metric, "description", description);
+	add_text(metric, "unit", "s");
+	json_object_object_add(histogram, "aggregationTemporality",
+			       json_object_new_int(AGGREGATION_TEMPORALITY_CUMULATIVE));
+	json_object_object_add(metric, "histogram", histogram);
+	json_object_array_add(metrics, metric);
+	return points;
+}
+
+static bool same_text(const struct appmon_str *a, const struct appmon_str *b)
+{
+	return a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
+}
+
+static struct json_object *new_resource_metrics(struct resource *resource,
+						const struct appmon_series *series,
+						struct instances *instances)
+{
+	struct json_object *top, *metrics;
+	struct attributes attributes;
+
+	attributes_of_resource(&attributes, series, instances);
+	top = new_resource(&attributes, "scopeMetrics", "metrics", &metrics);
+	resource->cgroup_id = series->cgroup_id;
+	resource->app = series->app;
+	resource->server_durations = add_histogram(metrics, "http.server.request.duration",
+						   "Duration of HTTP server requests.");
+	resource->client_durations = add_histogram(metrics, "http.client.request.duration",
+						   "Duration of HTTP client requests.");
+	return top;
+}
+
+static struct resource *find_resource(struct resource *resources, size_t count,
+				      const struct appmon_series *series)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (resources[i].cgroup_id == series->cgroup_id &&
+		    same_text(&resources[i].app, &series->app))
+			return &resources[i];
+	}
+	return NULL;
+}
+
+/* One series; false: no memory. */
+static bool add_series(struct json_object *list, const struct metrics_build *build, uint32_t index,
+		       struct resource *resources, size_t *count, struct instances *instances)
+{
+	struct appmon_figures figures = {.size = sizeof(figures)};
+	struct appmon_series series = {.size = sizeof(series)};
+	struct resource *resource;
+	struct json_object *point;
+
+	appmon_snapshot_series(build->snapshot, index, &series);
+	appmon_snapshot_figures(build->snapshot, APPMON_SNAPSHOT_SERIES, index, NULL, &figures);
+	resource = find_resource(resources, *count, &series);
+	if (!resource) {
+		resource = &resources[(*count)++];
+		json_object_array_add(list, new_resource_metrics(resource, &series, instances));
+	}
+	point = new_duration_point(build, index, &series, &figures);
+	if (!point)
+		return false;
+	json_object_array_add(series.role == APPMON_ROLE_CLIENT ? resource->client_durations
+								: resource->server_durations,
+			      point);
+	return true;
+}
+
+struct json_object *otlp_json_metrics(struct appmon *mon, const struct appmon_snapshot *snapshot,
+				      struct instances *instances)
+{
+	uint32_t series_count = appmon_snapshot_count(snapshot, APPMON_SNAPSHOT_SERIES);
+	struct metrics_build build = {.mon = mon, .snapshot = snapshot};
+	struct json_object *request = json_object_new_object();
+	struct json_object *list = add_array(request, "resourceMetrics");
+	struct resource *resources = calloc(series_count + 1, sizeof(*resources));
+	bool complete;
+	size_t count = 0;
+
+	complete = resources && appmon_histogram_new(&build.histogram) == 0;
+	for (uint32_t i = 0; complete && i < series_count; i++)
+		complete = add_series(list, &build, i, resources, &count, instances);
+	appmon_histogram_free(build.histogram);
+	free(resources);
+	if (complete)
+		return request;
+	json_object_put(request);
+	return NULL;
+}
+
+/* ---- Spans -------------------------------------------------------------------- */
+
+struct json_object *otlp_json_resource_spans(const struct appmon_event *ev,
+					     struct instances *instances,
+					     struct json_object **ret_spans)
+{
+	struct appmon_series series = {.app = ev->target_name, .cgroup_id = ev->cgroup_id};
+	struct attributes attributes;
+
+	attributes_of_resource(&attributes, &series, instances);
+	return new_resource(&attributes, "scopeSpans", "spans", ret_spans);
+}
+
+static void add_address(struct json_object *list, const char *name,
+			const struct appmon_endpoint *endpoint)
+{
+	char text[ADDRESS_SIZE];
+
+	if (endpoint->family != 0)
+		add_attribute(list, name, "stringValue",
+			      json_object_new_string(format_address(endpoint, text)));
+}
+
+static void add_span_attributes(struct json_object *span, const struct appmon_event *ev,
+				const char *route, const char *error)
+{
+	struct json_object *list = add_array(span, "attributes");
+	bool client = ev->role == APPMON_ROLE_CLIENT;
+	const struct appmon_endpoint *server = client ? &ev->remote : &ev->local;
+
+	add_str_attribute(list, "http.request.method", &ev->method_name);
+	if (*route != '\0')
+		add_attribute(list, "http.route", "stringValue", json_object_new_string(route));
+	add_str_attribute(list, "url.path", &ev->path);
+	add_str_attribute(list, "url.query", &ev->query);
+	add_str_attribute(list, "user_agent.original", appmon_event_header(ev, "user-agent", 0));
+	if (ev->status != 0)
+		add_int_attribute(list, "http.response.status_code", ev->status);
+	add_address(list, "server.address", server);
+	if (server->port != 0)
+		add_int_attribute(list, "server.port", server->port);
+	if (!client)
+		add_address(list, "client.address", &ev->remote);
+	add_int_attribute(list, "http.request.body.size", ev->request_body_bytes);
+	add_int_attribute(list, "http.response.body.size", ev->response_body_bytes);
+	if (*error != '\0')
+		add_attribute(list, "error.type", "stringValue", json_object_new_string(error));
+}
+
+static uint64_t last_of(const struct appmon_event *ev)
+{
+	if (ev->response_end_ns != 0)
+		return ev->response_end_ns;
+	if (ev->response_start_ns != 0)
+		return ev->response_start_ns;
+	return ev->request_end_ns != 0 ? ev->request_end_ns : ev->request_start_ns;
+}
+
+struct json_object *otlp_json_span(struct appmon *mon, const struct appmon_event *ev,
+				   const struct otlp_ids *ids)
+{
+	struct json_object *span = json_object_new_object(), *status;
+	bool client = ev->role == APPMON_ROLE_CLIENT;
+	char error_text[ERROR_TYPE_SIZE];
+	const char *error = error_type(ev->role, ev->status, error_text);
+	char route[256], text[320];
+	struct appmon_str name = {.data = text};
+
+	appmon_route(ev->path.data, ev->path.len, route, sizeof(route));
+	name.len = (uint32_t)snprintf(text, sizeof(text), "%.32s%s%s", ev->method_name.data,
+				      *route != '\0' ? " " : "", route);
+	add_text(span, "traceId", ids->trace_id);
+	add_text(span, "spanId", ids->span_id);
+	if (ids->parent_id[0] != '\0')
+		add_text(span, "parentSpanId", ids->parent_id);
+	json_object_object_add(span, "name", json_new_str(&name));
+	json_object_object_add(span, "kind",
+			       json_object_new_int(client ? SPAN_KIND_CLIENT : SPAN_KIND_SERVER));
+	add_time(span, "startTimeUnixNano", mon,
+		 ev->request_start_ns != 0 ? ev->request_start_ns : ev->response_start_ns);
+	add_time(span, "endTimeUnixNano", mon, last_of(ev));
+	add_span_attributes(span, ev, route, error);
+	if (*error != '\0') {
+		status = json_object_new_object();
+		json_object_object_add(status, "code", json_object_new_int(STATUS_CODE_ERROR));
+		json_object_object_add(span, "status", status);
+	}
+	return span;
+}

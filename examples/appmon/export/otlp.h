@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Pushes metrics and spans to an OpenTelemetry receiver: OTLP/HTTP with JSON, version 1. */
+#ifndef APPMON_EXPORT_OTLP_H
+#define APPMON_EXPORT_OTLP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <appmon/metrics.h>
+
+#include "http-client.h"
+#include "instances.h"
+
+struct otlp;
+
+struct otlp_opts {
+	const char *endpoint; /* http://HOST:PORT; /v1/metrics and /v1/traces are appended */
+	double spans;	      /* share of traces whose spans are sent, by their trace ids */
+	struct appmon *mon;
+	struct http_client *client;
+	struct instances *instances;
+};
+
+int otlp_open(struct otlp **ret, const struct otlp_opts *opts);
+void otlp_close(struct otlp *otlp);
+
+/* Keeps a span of the exchange, if its trace is among those that are sent. */
+void otlp_add_event(struct otlp *otlp, const struct appmon_event *ev);
+
+/* Sends what was kept, and the figures since the begin. */
+void otlp_push(struct otlp *otlp, const struct appmon_snapshot *snapshot);
+
+/* Whether a push is on its way. */
+bool otlp_is_busy(const struct otlp *otlp);
+
+/* Spans that were not sent: the receiver did not take them, or too many came at once. */
+uint64_t otlp_lost_spans(const struct otlp *otlp);
+
+#endif /* APPMON_EXPORT_OTLP_H */

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The options that say what is watched: --cgroup, --pid, --unit, each with a --name. */
+#ifndef APPMON_CLI_TARGETS_H
+#define APPMON_CLI_TARGETS_H
+
+#include <argp.h>
+#include <stddef.h>
+
+#include <appmon/appmon.h>
+
+struct target {
+	int key; /* the option that named it */
+	const char *value;
+	const char *name; /* NULL: the cgroup's */
+};
+
+struct targets {
+	struct target *list;
+	size_t count;
+};
+
+/* For argp's children; the input is a struct targets. */
+extern const struct argp targets_argp;
+
+/* Attaches all of them. Returns 0 or a negative errno value and has told the user then. */
+int targets_attach(const struct targets *targets, struct appmon *mon);
+
+void targets_free(struct targets *targets);
+
+#endif /* APPMON_CLI_TARGETS_H */

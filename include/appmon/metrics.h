@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * libappmon: from events to figures. An aggregator that a host may feed with its events: requests,
+ * errors and latency by application, instance, peer, method, route and status; which application
+ * calls which; what each of them uses of the machine. Nothing here touches a monitor (struct
+ * appmon): events of several handles, or of a recording, can go into one aggregator.
+ *
+ *	appmon_metrics_open(&metrics, NULL);
+ *	... in the event callback:	appmon_metrics_add(metrics, ev);
+ *	... every now and then:		appmon_metrics_snapshot(metrics, NULL, &now);
+ *					read it, alone or as the difference to an earlier one,
+ *					appmon_snapshot_free(earlier); earlier = now;
+ *
+ * Errors, structs and constants follow appmon.h. One thread at a time may use an aggregator;
+ * snapshots and histograms are independent of it, and a snapshot that nobody frees meanwhile
+ * may be read by several threads. No call blocks, none keeps a descriptor.
+ */
+#ifndef APPMON_METRICS_H
+#define APPMON_METRICS_H
+
+#include <appmon/appmon.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The aggregator: a bounded table of series and one of edges. */
+struct appmon_metrics;
+/* What the aggregator held at one moment. Never changes. */
+struct appmon_snapshot;
+/* Counts of values in log-linear buckets. */
+struct appmon_histogram;
+
+/* ---- Constants. Values are ABI: never renumbered, never reused. ---------- */
+
+/*
+ * appmon_metrics_opts.dimensions: what tells series apart beside application, role, protocol and
+ * status class. 0 means APPMON_DIM_DEFAULT.
+ */
+#define APPMON_DIM_INSTANCE UINT32_C(0x1) /* the leaf cgroup */
+#define APPMON_DIM_PID UINT32_C(0x2)	  /* the process, where events name it */
+#define APPMON_DIM_PEER UINT32_C(0x4)	  /* the other application where it is monitored too; */
+					  /* of a server that is not, address and port */
+#define APPMON_DIM_CLIENT UINT32_C(0x8)	  /* the address of clients that are not monitored; */
+					  /* without it they are all one, in edges too */
+#define APPMON_DIM_METHOD UINT32_C(0x10)
+#define APPMON_DIM_ROUTE UINT32_C(0x20)
+#define APPMON_DIM_STATUS UINT32_C(0x40)     /* the status code */
+#define APPMON_DIM_NONE UINT32_C(0x80000000) /* none of the above */
+#define APPMON_DIM_DEFAULT                                                                         \
+	(APPMON_DIM_INSTANCE | APPMON_DIM_PEER | APPMON_DIM_METHOD | APPMON_DIM_ROUTE |            \
+	 APPMON_DIM_STATUS)
+
+/* appmon_metrics_opts.flags */
+#define APPMON_METRICS_RAW_ROUTES UINT32_C(0x1)	 /* the path is the route as it is */
+#define APPMON_METRICS_NO_LEARNING UINT32_C(0x2) /* routes by the look of a segment only */
+#define APPMON_METRICS_NO_JOIN UINT32_C(0x4)	 /* never look for the application behind a peer */
+
+/* appmon_metrics_opts.server_errors, client_errors: what counts as an error. 0: the default. */
+#define APPMON_ERROR_NO_RESPONSE UINT32_C(0x1)
+#define APPMON_ERROR_1XX UINT32_C(0x2)
+#define APPMON_ERROR_2XX UINT32_C(0x4)
+#define APPMON_ERROR_3XX UINT32_C(0x8)
+#define APPMON_ERROR_4XX UINT32_C(0x10)
+#define APPMON_ERROR_5XX UINT32_C(0x20)
+#define APPMON_ERROR_NEVER UINT32_C(0x80000000) /* nothing is an error */
+
+/* appmon_series.flags */
+#define APPMON_SERIES_OTHER UINT32_C(0x1) /* holds what found no room of its own. A series: */
+					  /* app and role are set if all of it has them, */
+					  /* nothing else is; an edge: nothing is */
+
+/*
+ * What a snapshot has several of: series, where every event is in exactly one, and edges, where
+ * every exchange is in exactly one, as its client saw it if both ends were seen. (An event without
+ * a role has no edge.)
+ */
+enum { APPMON_SNAPSHOT_SERIES = 0, APPMON_SNAPSHOT_EDGES = 1 };
+
+/* appmon_resources.valid, from_v1. A figure that is not valid is 0. */
+#define APPMON_RES_CPU UINT64_C(0x1)	    /* cpu_ns, cpu_user_ns, cpu_system_ns */
+#define APPMON_RES_THROTTLING UINT64_C(0x2) /* periods, throttled_periods, throttled_ns */
+#define APPMON_RES_MEMORY UINT64_C(0x4)	    /* memory_bytes, memory_limit */
+#define APPMON_RES_PIDS UINT64_C(0x8)	    /* pids, pids_limit */
+#define APPMON_RES_IO UINT64_C(0x10)	    /* read_bytes, write_bytes, reads, writes */
+
+/* ---- Data ---------------------------------------------------------------- */
+
+/*
+ * A route for an event, in place of the built-in normalising: at most size bytes into buf, which
+ * need no '\0'. Returns their number (more than size: cut off) or a negative value for the built-in
+ * one. Must not use the aggregator.
+ */
+typedef int (*appmon_route_fn)(void *ctx, const struct appmon_event *ev, char *buf, size_t size);
+
+/* Whether an event counts as an error: 0 or 1, negative: as server_errors and client_errors say. */
+typedef int (*appmon_error_fn)(void *ctx, const struct appmon_event *ev);
+
+struct appmon_metrics_opts {
+	uint32_t size;
+	uint32_t flags;		  /* APPMON_METRICS_* */
+	uint32_t dimensions;	  /* APPMON_DIM_*; default APPMON_DIM_DEFAULT */
+	uint32_t max_series;	  /* hard limit, 16 to 1,000,000; default 4096 */
+	uint32_t max_edges;	  /* the same for edges; default 1024 */
+	uint32_t max_segments;	  /* path segments to learn routes from, up to 4,000,000; */
+				  /* default 16384 */
+	uint32_t max_children;	  /* a segment is replaced by {param} once the same place of an */
+				  /* application's paths held more than this many; default 64 */
+	uint32_t max_connections; /* whose ends are remembered, for joining; 64 to 4,000,000; */
+				  /* default 8192 */
+	uint32_t join_ms; /* how long an exchange waits for its other end to show up, if that is */
+			  /* not known of its connection yet; default 500 */
+	uint32_t idle_ms; /* series and edges without an event for this long go; default 600,000; */
+			  /* UINT32_MAX: never */
+	uint64_t memory_limit;	  /* bytes; default 64 MiB, at least 1 MiB. Where it is */
+				  /* reached, series are refused as by max_series */
+	uint32_t server_errors;	  /* APPMON_ERROR_*; default NO_RESPONSE and 5XX */
+	uint32_t client_errors;	  /* the same and 4XX */
+	appmon_route_fn route_fn; /* NULL: built in */
+	void *route_ctx;
+	appmon_error_fn error_fn; /* NULL: by server_errors and client_errors */
+	void *error_ctx;
+};
+
+/* Counters of the aggregator since appmon_metrics_open(), gauges where it says so. */
+struct appmon_metrics_stats {
+	uint32_t size;
+	uint32_t reserved;
+	uint64_t events;	  /* added == counted in series + waiting + expired_events */
+	uint64_t waiting;	  /* gauge: events that wait for their other end (join_ms) */
+	uint64_t series;	  /* gauge */
+	uint64_t edges;		  /* gauge */
+	uint64_t other_events;	  /* events that went to a series with APPMON_SERIES_OTHER */
+	uint64_t other_exchanges; /* exchanges that went to the edge with APPMON_SERIES_OTHER */
+	uint64_t expired_series;  /* gone for want of events */
+	uint64_t expired_edges;
+	uint64_t expired_events;      /* that the expired series had counted */
+	uint64_t joined_connections;  /* of which both ends were seen */
+	uint64_t evicted_connections; /* forgotten to make room: max_connections */
+	uint64_t unwaited;	      /* events that could not wait long enough, for want of room */
+	uint64_t refused_segments;    /* not learned: max_segments */
+	uint64_t memory_bytes;	      /* gauge */
+	uint64_t memory_limit;
+};
+
+/*
+ * What a series is about. Strings are valid as long as the snapshot; those of a dimension that is
+ * off are "", its numbers 0. Names in parentheses are OpenTelemetry's.
+ */
+struct appmon_series {
+	uint32_t size;
+	uint32_t flags;	    /* APPMON_SERIES_* */
+	uint64_t id;	    /* the same in every snapshot, never reused by the aggregator */
+	uint64_t cgroup_id; /* the instance; see appmon_cgroup_path() */
+	uint32_t pid;
+	uint32_t role;		       /* APPMON_ROLE_* */
+	uint32_t protocol;	       /* APPMON_PROTO_* (network.protocol.name) */
+	uint32_t method;	       /* APPMON_METHOD_* */
+	uint32_t status;	       /* http.response.status_code; 0: none */
+	uint32_t status_class;	       /* 0: no response */
+	struct appmon_str app;	       /* target_name of the events, at most 127 bytes of it */
+	struct appmon_str peer_app;    /* the application at the other end; "": peer says what is */
+				       /* known of it */
+	struct appmon_str method_name; /* http.request.method; "_OTHER" for APPMON_METHOD_OTHER */
+	struct appmon_str route; /* at most 255 bytes (http.route): visible ASCII, unless it is */
+				 /* the host's or APPMON_METRICS_RAW_ROUTES */
+	struct appmon_endpoint peer; /* family 0: unknown; port 0: of a client */
+};
+
+/* Who calls whom. An end that is monitored has its application's name, else an address if that is
+ * known (of clients: asked for, APPMON_DIM_CLIENT). */
+struct appmon_edge {
+	uint32_t size;
+	uint32_t flags; /* APPMON_SERIES_* */
+	uint64_t id;
+	uint32_t protocol;
+	uint32_t reserved;
+	struct appmon_str client_app;
+	struct appmon_str server_app;
+	struct appmon_endpoint client; /* family 0 if client_app is set; port 0 */
+	struct appmon_endpoint server; /* family 0 if server_app is set */
+};
+
+/*
+ * Sums over the events of a series or edge, since it began or between two snapshots. Times in
+ * nanoseconds; each _sum is over the events where that time is known.
+ */
+struct appmon_figures {
+	uint32_t size;
+	uint32_t reserved;
+	uint64_t requests;
+	uint64_t errors;
+	uint64_t request_bytes; /* heads and bodies */
+	uint64_t response_bytes;
+	uint64_t duration_count; /* events that have a duration: those of the histogram */
+	uint64_t duration_sum;	 /* first byte of the request to last byte of the response */
+	uint64_t duration_max;	 /* between snapshots: within the histogram's error */
+	uint64_t request_sum;	 /* the request on its way */
+	uint64_t wait_count;
+	uint64_t wait_sum;     /* last byte of the request to first byte of the response */
+	uint64_t response_sum; /* the response on its way */
+	uint64_t retransmits;  /* segments sent again by this host, and by the peer */
+	uint64_t first_ns; /* CLOCK_MONOTONIC: when the first event ended; of the series, also */
+			   /* between snapshots */
+	uint64_t last_ns;  /* when the last one did */
+};
+
+/* One event out of those of a series that carried a W3C traceparent: a recent or a slow one. */
+struct appmon_exemplar {
+	uint32_t size;
+	uint32_t reserved;
+	uint64_t duration_ns;
+	uint64_t end_ns; /* CLOCK_MONOTONIC */
+	uint8_t trace_id[16];
+	uint8_t span_id[8];
+};
+
+struct appmon_snapshot_opts {
+	uint32_t size;
+	uint32_t flags;	 /* APPMON_TAKE_* */
+	uint64_t now_ns; /* CLOCK_MONOTONIC; default: the present. For a recording: of its last */
+			 /* event, as the time matters for expiry and waiting */
+};
+/* Events that wait for their other end are counted as they are: at the end, or for a test. */
+#define APPMON_TAKE_WAITING UINT32_C(0x1)
+
+/* What a cgroup used since it was made, and has now. */
+struct appmon_resources {
+	uint32_t size;
+	uint32_t reserved;
+	uint64_t valid;	  /* APPMON_RES_*: what could be read */
+	uint64_t from_v1; /* APPMON_RES_*: read from a version 1 hierarchy */
+	uint64_t time_ns; /* CLOCK_MONOTONIC of the reading */
+	uint64_t cpu_ns;
+	uint64_t cpu_user_ns;
+	uint64_t cpu_system_ns;
+	uint64_t periods;
+	uint64_t throttled_periods;
+	uint64_t throttled_ns;
+	uint64_t memory_bytes; /* gauge */
+	uint64_t memory_limit; /* UINT64_MAX: none */
+	uint64_t pids;	       /* gauge: processes and threads */
+	uint64_t pids_limit;   /* UINT64_MAX: none */
+	uint64_t read_bytes;
+	uint64_t write_bytes;
+	uint64_t reads;
+	uint64_t writes;
+};
+
+/* ---- The aggregator -------------------------------------------------------- */
+
+/*
+ * opts may be NULL.
+ *  -EINVAL  a value is out of range; -E2BIG: unknown members are set
+ *  -ENOMEM  out of memory, or memory_limit does not hold the tables themselves
+ */
+APPMON_API int appmon_metrics_open(struct appmon_metrics **ret,
+				   const struct appmon_metrics_opts *opts);
+
+/* NULL is accepted. Snapshots stay. */
+APPMON_API void appmon_metrics_close(struct appmon_metrics *metrics);
+
+/*
+ * Counts one event; nothing of it is kept by reference. Never fails for want of room: what does not
+ * fit goes to a series with APPMON_SERIES_OTHER, and is counted. Allocates only for a new series,
+ * or for durations unlike any before.
+ */
+APPMON_API int appmon_metrics_add(struct appmon_metrics *metrics, const struct appmon_event *ev);
+
+APPMON_API int appmon_metrics_get_stats(struct appmon_metrics *metrics,
+					struct appmon_metrics_stats *stats);
+
+/*
+ * Copies what the aggregator holds; idle series go first. opts may be NULL. The copy takes as
+ * much memory as the series themselves, on top of memory_limit. -ENOMEM; -E2BIG as above.
+ */
+APPMON_API int appmon_metrics_snapshot(struct appmon_metrics *metrics,
+				       const struct appmon_snapshot_opts *opts,
+				       struct appmon_snapshot **ret);
+
+/* ---- Reading a snapshot ------------------------------------------------------ */
+
+/* NULL is accepted. */
+APPMON_API void appmon_snapshot_free(struct appmon_snapshot *snapshot);
+
+/* When it was taken (now_ns): the distance of two is what rates are divided by. */
+APPMON_API uint64_t appmon_snapshot_time(const struct appmon_snapshot *snapshot);
+
+/* How many series or edges (APPMON_SNAPSHOT_*) there are: indices 0 up to it, in the order in which
+ * they began. 0 for another kind. */
+APPMON_API uint32_t appmon_snapshot_count(const struct appmon_snapshot *snapshot, uint32_t kind);
+
+/* -ENOENT: no such index. */
+APPMON_API int appmon_snapshot_series(const struct appmon_snapshot *snapshot, uint32_t index,
+				      struct appmon_series *series);
+APPMON_API int appmon_snapshot_edge(const struct appmon_snapshot *snapshot, uint32_t index,
+				    struct appmon_edge *edge);
+
+/*
+ * The figures of one series or edge: all of them (since NULL), or what came since an earlier
+ * snapshot of the same aggregator. One that the earlier snapshot does not have counts from 0.
+ * -ENOENT: no such index; -EINVAL: since is the later one, or of another aggregator.
+ */
+APPMON_API int appmon_snapshot_figures(const struct appmon_snapshot *snapshot, uint32_t kind,
+				       uint32_t index, const struct appmon_snapshot *since,
+				       struct appmon_figures *figures);
+
+/* Adds the durations (all, or since, as above) to a histogram of the host's. */
+APPMON_API int appmon_snapshot_durations(const struct appmon_snapshot *snapshot, uint32_t kind,
+					 uint32_t index, const struct appmon_snapshot *since,
+					 struct appmon_histogram *histogram);
+
+/* -ENODATA: no event of it carried a traceparent. */
+APPMON_API int appmon_snapshot_exemplar(const struct appmon_snapshot *snapshot, uint32_t kind,
+					uint32_t index, struct appmon_exemplar *exemplar);
+
+/* ---- Histograms ---------------------------------------------------------------- */
+
+/*
+ * Log-linear: each power of two is split into 32 buckets of equal width, values below 64 have one
+ * each. Any 64-bit value fits; a quantile is within 1/64 (1.6 %) of the exact one. Merging is
+ * exact: it gives the histogram that all the values would have given.
+ */
+APPMON_API int appmon_histogram_new(struct appmon_histogram **ret);
+APPMON_API void appmon_histogram_free(struct appmon_histogram *histogram);
+APPMON_API void appmon_histogram_clear(struct appmon_histogram *histogram);
+/* count times the value. -ENOMEM: nothing was added. */
+APPMON_API int appmon_histogram_add(struct appmon_histogram *histogram, uint64_t value,
+				    uint64_t count);
+APPMON_API int appmon_histogram_merge(struct appmon_histogram *histogram,
+				      const struct appmon_histogram *other);
+APPMON_API uint64_t appmon_histogram_count(const struct appmon_histogram *histogram);
+APPMON_API uint64_t appmon_histogram_sum(const struct appmon_histogram *histogram);
+APPMON_API uint64_t appmon_histogram_max(const struct appmon_histogram *histogram);
+/* The least recorded value that a share of q (0 to 1) of all do not exceed; 0 if there is none. */
+APPMON_API uint64_t appmon_histogram_quantile(const struct appmon_histogram *histogram, double q);
+/* How many values are at most this one; exact for 2^n - 1 and below 64, else as a quantile is. */
+APPMON_API uint64_t appmon_histogram_count_at_most(const struct appmon_histogram *histogram,
+						   uint64_t value);
+/*
+ * Goes through the buckets that hold values, in rising order: 1 and the next one from *cursor (0 at
+ * first) with its least and greatest value and how many it has, or 0 at the end.
+ */
+APPMON_API int appmon_histogram_next(const struct appmon_histogram *histogram, uint32_t *cursor,
+				     uint64_t *ret_least, uint64_t *ret_greatest,
+				     uint64_t *ret_count);
+
+/* ---- Helpers ------------------------------------------------------------------- */
+
+/*
+ * The route of a path by the look of its segments, which is what the aggregator does without
+ * route_fn, before learning: numbers become {id}, and {uuid}, {hash}, {date} what looks so, in a
+ * part of a segment too ("order-17.json": "order-{id}.json"); {param} what is not visible ASCII;
+ * "*" the rest of a path that is too long. Writes at most size bytes, always '\0'-terminated if
+ * size > 0, and returns the length written.
+ */
+APPMON_API size_t appmon_route(const char *path, size_t len, char *buf, size_t size);
+
+/*
+ * What a cgroup v2 directory and those below it use, as the kernel counts it. Where the mount is
+ * hybrid and a controller belongs to version 1, its files are read if the same cgroup
+ * exists there with the same processes. What cannot be read is not valid.
+ * -ENOENT, -ENOTDIR, -EACCES; -EINVAL: not a cgroup v2 directory.
+ */
+APPMON_API int appmon_read_resources(const char *cgroup_path, struct appmon_resources *resources);
+
+/*
+ * The directory of a cgroup id (appmon_event.cgroup_id, appmon_series.cgroup_id): looks through the
+ * hierarchy. Returns the length written without the '\0'. -ENOENT: it is gone, or outside of what
+ * is mounted; -ENOSPC: buf is too small; -EOPNOTSUPP: no cgroup v2.
+ */
+APPMON_API int appmon_cgroup_path(uint64_t cgroup_id, char *buf, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* APPMON_METRICS_H */

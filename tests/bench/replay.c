@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The whole pipeline without a kernel: a ring full of records, as the BPF programs write them for
+ * keep-alive connections, is read again and again, each request ending in the host's callback.
+ *     replay [SECONDS [CONNECTIONS]]      requests a second, allocations a request
+ *     replay instructions [CONNECTIONS]   one pass for valgrind --tool=callgrind
+ * --toggle-collect=pass
+ */
+#include <linux/bpf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "messages.h"
+#include "pipeline.h"
+#include "sim.h"
+
+#define RING_BYTES ((size_t)8 << 20)
+
+static struct pipeline p;
+static struct ring ring;
+static unsigned long *producer;
+static uint8_t *data;
+static uint64_t requests;  /* that one pass over the ring holds */
+static uint64_t delivered; /* events */
+static uint64_t checksum;  /* the callback reads what hosts read */
+
+/* ---- allocations: the linker sends the pipeline's calls here ---------------------- */
+
+static uint64_t allocations;
+
+void *__real_malloc(size_t size);
+void *__real_realloc(void *ptr, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_realloc(void *ptr, size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+	allocations++;
+	return __real_malloc(size);
+}
+
+void *__wrap_realloc(void *ptr, size_t size)
+{
+	allocations++;
+	return __real_realloc(ptr, size);
+}
+
+/* ---- the ring, laid out as the kernel's ----------------------------------------------- */
+
+static void *map(void *at, size_t size, int prot, int fd, size_t offset)
+{
+	void *m = mmap(at, size, prot, MAP_SHARED | (at ? MAP_FIXED : 0), fd, (off_t)offset);
+
+	if (m == MAP_FAILED) {
+		perror("mmap");
+		exit(1);
+	}
+	return m;
+}
+
+static void ring_create(void)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	int fd = memfd_create("ring", MFD_CLOEXEC);
+	uint8_t *all;
+
+	if (fd < 0 || ftruncate(fd, (off_t)(2 * page + RING_BYTES))) {
+		perror("memfd");
+		exit(1);
+	}
+	ring.size = RING_BYTES;
+	ring.page = page;
+	ring.consumer_pos = map(NULL, page, PROT_READ | PROT_WRITE, fd, 0);
+	producer = map(NULL, page, PROT_READ | PROT_WRITE, fd, page);
+	data = map(NULL, RING_BYTES, PROT_READ | PROT_WRITE, fd, 2 * page);
+	all = mmap(NULL, page + 2 * RING_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (all == MAP_FAILED) {
+		perror("mmap");
+		exit(1);
+	}
+	map(all, page + RING_BYTES, PROT_READ, fd, page);
+	map(all + page + RING_BYTES, RING_BYTES, PROT_READ, fd, 2 * page);
+	ring.producer_pos = (unsigned long *)(void *)all;
+	ring.data = all + page;
+	close(fd);
+}
+
+/* Moves what the programs wrote into the ring. False: it is full. */
+static bool ring_take(void)
+{
+	const void *record;
+	size_t size;
+
+	while ((record = sim_record(&size))) {
+		uint32_t word = (uint32_t)size;
+		size_t space = (size + BPF_RINGBUF_HDR_SZ + 7) & ~(size_t)7;
+
+		if (*producer + space > RING_BYTES)
+			return false;
+		memcpy(data + *producer, &word, sizeof(word));
+		memcpy(data + *producer + BPF_RINGBUF_HDR_SZ, record, size);
+		*producer += space;
+	}
+	return true;
+}
+
+/* ---- the traffic ------------------------------------------------------------------------ */
+
+/*
+ * Connections live from their first byte to a FIN of both sides within the ring, so that a pass
+ * over it leaves the pipeline as it found it.
+ */
+static void record_traffic(uint32_t connections)
+{
+	static const char request[] = BENCH_REQUEST, response[] = BENCH_RESPONSE_HEAD BENCH_BODY;
+	const uint32_t in = sizeof(request) - 1, out = sizeof(response) - 1;
+	struct sim_opts opts = {.target = 1, .slot = 0, .capture = 4096, .cgroup_id = 4711};
+	struct sim_socket **sk = calloc(connections, sizeof(struct sim_socket *));
+	uint64_t pass = 0, most;
+
+	if (!sk)
+		abort();
+	sim_start(&opts);
+	for (uint32_t i = 0; i < connections; i++)
+		sk[i] = sim_connect(false, i * 7919, i * 104729);
+	/* Room for the ends: two progress records for each connection. */
+	most = RING_BYTES - connections * (2 * (sizeof(struct rec_progress) + 8)) - 65536;
+	while (*producer < most - connections * (uint64_t)2048) {
+		for (uint32_t i = 0; i < connections; i++) {
+			sim_packet(sk[i], DIR_IN, pass * in, request, in, SIM_PSH);
+			sim_now_ns += 5000;
+			sim_packet(sk[i], DIR_OUT, pass * out, response, out, SIM_PSH);
+			sim_now_ns += 2000;
+			requests++;
+		}
+		if (!ring_take())
+			abort();
+		pass++;
+	}
+	for (uint32_t i = 0; i < connections; i++) {
+		sim_packet(sk[i], DIR_IN, pass * in, "", 0, SIM_FIN);
+		sim_packet(sk[i], DIR_OUT, pass * out, "", 0, SIM_FIN);
+		sim_forget(sk[i]);
+	}
+	if (!ring_take())
+		abort();
+	free(sk);
+}
+
+/* ---- the host ----------------------------------------------------------------------------- */
+
+static int on_event(void *ctx, const struct appmon_event *ev)
+{
+	(void)ctx;
+	checksum += ev->duration_ns + ev->status + ev->path.len + ev->header_count +
+		    (unsigned char)ev->path.data[0];
+	delivered++;
+	return 0;
+}
+
+/* As appmon_poll() does it. Not inlined, so that callgrind finds it. */
+__attribute__((noinline)) void pass(void);
+void pass(void)
+{
+	struct appmon *mon = &p.mon;
+	struct record rec;
+	size_t size = 0;
+	bool busy;
+	const void *record;
+
+	*ring.consumer_pos = 0;
+	while ((record = ring_peek(&ring, &size, &busy))) {
+		if (record_decode(record, size, &rec))
+			abort();
+		mon->stats.records++;
+		flow_record(mon, &rec);
+		ring_release(&ring);
+		while (event_next(mon))
+			mon->opts.event_fn(mon->opts.event_ctx, &mon->event);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	bool instructions = argc > 1 && !strcmp(argv[1], "instructions");
+	double seconds = argc > 1 && !instructions ? atof(argv[1]) : 2;
+	uint32_t connections = argc > 2 ? (uint32_t)atoi(argv[2]) : 64;
+	struct appmon_opts opts = {.size = sizeof(opts), .event_fn = on_event};
+	uint64_t from, until, best = UINT64_MAX;
+
+	if (seconds <= 0 || connections < 1 || connections > 2000) {
+		fprintf(stderr, "usage: replay [SECONDS|instructions [CONNECTIONS]]\n");
+		return 2;
+	}
+	pipeline_init(&p, &opts);
+	ring_create();
+	record_traffic(connections);
+	if (instructions) {
+		pass();
+		printf("%llu\n", (unsigned long long)requests);
+		goto out;
+	}
+	pass(); /* warm: what is allocated once */
+	if (delivered != requests || p.mon.stats.outstanding || p.mon.flows.count) {
+		fprintf(stderr, "%llu events of %llu requests\n", (unsigned long long)delivered,
+			(unsigned long long)requests);
+		return 1;
+	}
+	allocations = delivered = 0;
+	from = until = now_ns();
+	while (until - from < (uint64_t)(seconds * 1e9)) {
+		uint64_t begin = until;
+
+		pass();
+		until = now_ns();
+		if (until - begin < best)
+			best = until - begin;
+	}
+	/* The best pass: a few milliseconds in which nobody else had the core. */
+	printf("{\"requests\": %llu, \"requests_per_second\": %.0f, "
+	       "\"requests_per_second_best_pass\": %.0f, \"allocations_per_request\": %g, "
+	       "\"ring_bytes_per_request\": %.0f, \"connections\": %u, \"checksum\": %llu}\n",
+	       (unsigned long long)delivered, (double)delivered * 1e9 / (double)(until - from),
+	       (double)requests * 1e9 / (double)best, (double)allocations / (double)delivered,
+	       (double)*producer / (double)requests, connections, (unsigned long long)checksum);
+out:
+	pipeline_free(&p);
+	sim_stop();
+	return 0;
+}

@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""appmon agent: which cgroups it watches as they come and go, alerts, reload, privileges, unit."""
+import json
+import os
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from cgroups import Cgroup
+from exporting import Monitor, Receiver, wait_for
+from watch import as_user, cli
+from wire import Connection
+
+SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+
+
+@pytest.fixture(autouse=True)
+def built(watch):
+    """Every test here needs what watch() needs."""
+
+
+@pytest.fixture
+def agent(request, tmp_path):
+    """agent(text, ...): a running agent with this configuration; @CGROUP@ is the path that the
+    given cgroup has in a configuration. agent.write(text) changes the file."""
+    class Agent(Monitor):
+        def __init__(self, text, cgroup, path=tmp_path / "agent.yaml", **how):
+            self.cgroup = cgroup
+            self.path = path
+            self.write(text)
+            super().__init__("agent", "-c", path, **how)
+            request.addfinalizer(self.kill)
+
+        def write(self, text):
+            with open(self.path, "w") as f:
+                f.write(text.replace("@CGROUP@", "/" + self.cgroup.name))
+
+    return Agent
+
+
+class Served:
+    """Both ends of connections to a socket that belongs to a cgroup."""
+
+    def __init__(self, cgroup):
+        self.listener = cgroup.listener()
+
+    def exchange(self, target="/", status=200, count=1):
+        with Connection(self.listener.getsockname()) as client:
+            server, _ = self.listener.accept()
+            with server:
+                for _ in range(count):
+                    sent = client.send("GET", target)
+                    assert server.recv(4096)
+                    server.sendall(b"HTTP/1.1 %d R\r\nContent-Length: 2\r\n\r\nok" % status)
+                    client.receive(sent)
+
+
+def serve(cgroup, *args, **kwargs):
+    served = Served(cgroup)
+    served.exchange(*args, **kwargs)
+    served.listener.close()
+
+
+def watched(cgroup, parent, name):
+    return f"appmon: watching /{parent.name}/{cgroup.name}: {name}$"
+
+
+def gone(cgroup, parent, name):
+    return f"appmon: no longer watching /{parent.name}/{cgroup.name}: {name}$"
+
+
+def requests(monitor):
+    return monitor.counted("http_server_requests_total", "service_name")
+
+
+LEAVES = """
+listen: 127.0.0.1:0
+applications:
+  - cgroup: "@CGROUP@/ignored-*"
+    ignore: true
+  - cgroup: "@CGROUP@/*"
+    name: "app-{leaf}"
+"""
+
+
+def test_cgroups_come_and_go(cgroup, agent):
+    """One that is there before, one that comes, one that is not to be watched, one below another;
+    one that goes and comes back under the same name."""
+    there = cgroup.child("there")
+    monitor = agent(LEAVES, cgroup)
+    monitor.wait_line(watched(there, cgroup, "app-there"))
+    comes, ignored = cgroup.child("comes"), cgroup.child("ignored-1")
+    monitor.wait_line(watched(comes, cgroup, "app-comes"))
+    below = comes.child("below")  # no rule has it; it is watched with the one above
+    for where, count in (there, 1), (comes, 2), (ignored, 3), (below, 4):
+        serve(where, count=count)
+    wait_for(lambda: requests(monitor) == {"app-there": 1, "app-comes": 6})
+    assert not monitor.find("ignored|below")
+    back = Cgroup(cgroup, "back")
+    monitor.wait_line(watched(back, cgroup, "app-back"))
+    serve(back)
+    back.close()
+    monitor.wait_line(gone(back, cgroup, "app-back"))
+    back = cgroup.child("back")
+    monitor.wait_line(watched(back, cgroup, "app-back"), count=2)
+    serve(back)
+    wait_for(lambda: requests(monitor) == {"app-there": 1, "app-comes": 6, "app-back": 2})
+    monitor.stop()
+
+
+def test_many_cgroups(cgroup, agent):
+    """A hundred at once, in trees, made and removed while the agent looks: none is left, none is
+    missed."""
+    monitor = agent("listen: 127.0.0.1:0\n"
+                    "applications: [{cgroup: '@CGROUP@/**/leaf-*', name: '{parent}'}]\n", cgroup)
+    for turn in range(2):
+        parents = [Cgroup(cgroup, f"p{n}") for n in range(20)]
+        leaves = [Cgroup(parent, f"leaf-{n}") for parent in parents for n in range(5)]
+        monitor.wait_line("appmon: watching .*/leaf-", 20, count=100 * (turn + 1))
+        serve(leaves[-1], count=3)
+        wait_for(lambda: requests(monitor)["p19"] == 3 * (turn + 1))
+        for group in leaves + parents:
+            group.close()
+        monitor.wait_line("no longer watching .*/leaf-", 20, count=100 * (turn + 1))
+    assert len(monitor.find("appmon: watching .*/leaf-")) == 200
+    assert not monitor.find("cannot")
+    with open(f"/proc/{monitor.process.pid}/fdinfo/{inotify_fd(monitor.process.pid)}") as f:
+        assert not [line for line in f if "leaf" in line]
+    assert len(os.listdir(f"/proc/{monitor.process.pid}/fd")) < 60
+    monitor.stop()
+
+
+def inotify_fd(pid):
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        if "inotify" in os.readlink(f"/proc/{pid}/fd/{fd}"):
+            return fd
+    raise AssertionError("no inotify")
+
+
+def test_labels(cgroup, agent):
+    """A label makes an application of a cgroup, at any time; it can change and go."""
+    monitor = agent("listen: 127.0.0.1:0\n"
+                    "applications: [{label: {shop.name: 's*'}, name: '{label:shop.name}'}]\n",
+                    cgroup)
+    group = cgroup.child("group")
+    attribute = "user.shop.name"
+    try:
+        os.setxattr(group.path, attribute, b"shoes")
+    except OSError as error:
+        pytest.skip(f"no extended attributes on cgroups: {error}")
+    monitor.wait_line(watched(group, cgroup, "shoes"))
+    serve(group)
+    wait_for(lambda: requests(monitor) == {"shoes": 1})
+    os.setxattr(group.path, attribute, b"socks")
+    monitor.wait_line(watched(group, cgroup, "socks"))
+    serve(group, count=2)
+    wait_for(lambda: requests(monitor) == {"shoes": 1, "socks": 2})
+    os.setxattr(group.path, attribute, b"hats")
+    monitor.wait_line(gone(group, cgroup, "socks"))
+    os.setxattr(group.path, attribute, b"socks")
+    monitor.wait_line(watched(group, cgroup, "socks"), count=2)
+    os.removexattr(group.path, attribute)
+    monitor.wait_line(gone(group, cgroup, "socks"), count=2)
+    monitor.stop()
+
+
+def test_reload(cgroup, agent):
+    """SIGHUP: a mistake is told with its line and changes nothing; other rules are in force at
+    once, the figures go on, the address changes only if it is another one."""
+    group = cgroup.child("group")
+    monitor = agent(LEAVES, cgroup)
+    url = monitor.url
+    serve(group)
+    wait_for(lambda: requests(monitor) == {"app-group": 1})
+    monitor.write(LEAVES + "alerts: []\nnonsense: 1\n")
+    monitor.hang_up()
+    monitor.wait_line(r"agent\.yaml:9: there is no key nonsense here")
+    monitor.wait_line("the former configuration stays")
+    serve(group)
+    wait_for(lambda: requests(monitor) == {"app-group": 2})
+    monitor.write(LEAVES.replace("app-", "new-"))
+    monitor.hang_up()
+    monitor.wait_line("is in force")
+    monitor.wait_line(watched(group, cgroup, "new-group"))
+    serve(group)
+    wait_for(lambda: requests(monitor) == {"app-group": 2, "new-group": 1})
+    assert monitor.url == url
+    monitor.write(LEAVES.replace("127.0.0.1:0", "127.0.0.2:0"))
+    monitor.hang_up()
+    monitor.wait_line("appmon: http://127.0.0.2:")
+    monitor.wait_line("is in force", count=2)
+    serve(group)
+    wait_for(lambda: requests(monitor) == {"app-group": 3, "new-group": 1})
+    monitor.stop()
+
+
+def test_wrong_configuration(tmp_path):
+    path = tmp_path / "agent.yaml"
+    path.write_text("listen: 127.0.0.1:0\napplications:\n  - cgroup: /a\n    nme: b\n")
+    for args in (["-c", path], ["-c", path, "--check"]):
+        done = subprocess.run([cli(), "agent", *args], stderr=subprocess.PIPE, text=True)
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"{path}:4: there is no key nme here"), done.stderr
+    done = subprocess.run([cli(), "agent"], stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    done = subprocess.run([cli(), "agent", "-c", f"{tmp_path}/none"], stderr=subprocess.PIPE,
+                          text=True)
+    assert done.returncode == 1 and "No such file" in done.stderr
+
+
+def test_installed_configuration():
+    """What is installed as agent.yaml is right as it is."""
+    done = subprocess.run([cli(), "agent", "--check", "-c",
+                           f"{SOURCE}/examples/appmon/agent/agent.yaml"],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+ALERTS = """
+applications:
+  - cgroup: "@CGROUP@/*"
+    name: "{leaf}"
+evaluate: 100ms
+alerts:
+  - name: errors
+    application: shop
+    when: error_ratio > 40%
+    clear: 10%
+    over: 1s
+    for: 200ms
+    clear_for: 200ms
+    severity: page
+notify:
+  - stderr
+  - file: @FILE@
+  - webhook: @URL@/alerts
+"""
+
+
+def test_alert(cgroup, agent, request, tmp_path):
+    """Errors fire an alert, their end resolves it: told to stderr, a file and a webhook, which
+    does not take the first one at once."""
+    receiver = Receiver()
+    request.addfinalizer(receiver.close)
+    receiver.statuses = [500, 503]
+    told = tmp_path / "alerts.json"
+    shop, other = cgroup.child("shop"), cgroup.child("other")
+    monitor = agent(ALERTS.replace("@FILE@", str(told)).replace("@URL@", receiver.url), cgroup)
+    ends = Served(shop), Served(other)
+
+    def until(pattern, status):
+        deadline = time.monotonic() + 20
+        while not monitor.find(pattern):
+            assert time.monotonic() < deadline, "\n".join(monitor.lines)
+            ends[0].exchange("/a", 200)
+            ends[0].exchange("/a", status)
+            ends[1].exchange("/a", 500)
+            time.sleep(0.02)
+
+    until("FIRING errors: shop: error_ratio is (4[1-9]|5\\d|60)", 500)
+    until("RESOLVED errors: shop: error_ratio is (10|\\d(\\.\\d*)?)%", 200)
+    received = wait_for(lambda: len(receiver.received["/alerts"]) == 2
+                        and receiver.received["/alerts"], 20, "the webhook's second try")
+    written = [json.loads(line) for line in told.read_text().splitlines()]
+    # The second may overtake the first, which is tried again.
+    assert sorted(received, key=lambda alert: alert["status"]) == written
+    for alert, status in zip(written, ("firing", "resolved")):
+        assert alert["alert"] == "errors" and alert["status"] == status
+        assert alert["application"] == "shop" and alert["role"] == "server"
+        assert alert["severity"] == "page" and alert["when"] == "error_ratio > 40%"
+        assert alert["since"] == written[0]["at"]
+    assert written[0]["value"] > 0.4 and written[1]["value"] <= 0.1
+    monitor.stop()
+
+
+def test_capabilities(cgroup, agent, public_cli):
+    """As the systemd unit has it: an ordinary user with three capabilities, which attaches and
+    detaches all the time."""
+    monitor = agent(LEAVES, cgroup, path=f"{os.path.dirname(public_cli)}/agent.yaml",
+                    program=public_cli, wrapper=as_user(["bpf", "perfmon", "net_admin"]))
+    for turn in range(1, 3):
+        with Cgroup(cgroup, "group") as group:
+            monitor.wait_line(watched(group, cgroup, "app-group"), count=turn)
+            serve(group)
+            wait_for(lambda: requests(monitor) == {"app-group": turn})
+        monitor.wait_line(gone(group, cgroup, "app-group"), count=turn)
+    assert not monitor.find("error|cannot|warning")
+    monitor.stop()
+
+
+def test_unit(tmp_path):
+    """systemd finds no mistake in the unit, and it is confined."""
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("systemd-analyze is not installed")
+    with open(f"{os.environ['APPMON_BUILD']}/examples/appmon-agent.service") as f:
+        text = f.read()
+    unit = tmp_path / "appmon-agent.service"
+    unit.write_text("".join(f"ExecStart={os.path.abspath(cli())} agent -c /etc/appmon/agent.yaml\n"
+                            if line.startswith("ExecStart=") else line
+                            for line in text.splitlines(True)))
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", unit],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert (done.returncode, done.stdout) == (0, "")
+    done = subprocess.run(["systemd-analyze", "security", "--offline=yes", "--no-pager",
+                           "--threshold=25", unit],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_shop():
+    """The demo's scene, without a terminal: it compares and checks by itself."""
+    for tool in ("nginx", "node", "go", "javac", "redis-server"):
+        if not shutil.which(tool):
+            pytest.skip(f"{tool} is not installed")
+    done = subprocess.run([f"{SOURCE}/examples/demo", "--shop", "--quick"], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300,
+                          env={**os.environ,
+                               "APPMON_BUILD": os.path.abspath(os.environ["APPMON_BUILD"])})
+    assert done.returncode == 0, done.stdout
+    for alert in ("slow-catalog", "failing-orders", "dead-catalog"):
+        assert f" FIRING {alert}: " in done.stdout and f" RESOLVED {alert}: " in done.stdout
+    assert "All agree." in done.stdout

@@ -1,0 +1,386 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""appmon export: what Prometheus and an OpenTelemetry receiver get, compared with what was sent."""
+import collections
+import json
+import shutil
+import subprocess
+import time
+import urllib.parse
+import urllib.request
+
+import pytest
+
+from exporting import OPENMETRICS, Monitor, Receiver, attributes, samples, wait_for
+from programs import free_port
+from wire import Connection
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+PARENT = "b7ad6b7169203331"
+
+
+@pytest.fixture(autouse=True)
+def built(watch):
+    """Every test here needs what watch() needs."""
+
+
+@pytest.fixture
+def export(request):
+    """export(cgroup, ...): a running `appmon export` that serves on a free port."""
+    def start(cgroup, *args):
+        monitor = Monitor("export", "--listen", "127.0.0.1:0", "--cgroup", cgroup.path,
+                          "--name", "shop", *args)
+        request.addfinalizer(monitor.kill)
+        return monitor
+    return start
+
+
+@pytest.fixture
+def receiver(request):
+    started = Receiver()
+    request.addfinalizer(started.close)
+    return started
+
+
+def exchange_all(server, plan, fields=()):
+    with Connection(("127.0.0.1", server.port)) as connection:
+        for method, target in plan:
+            connection.exchange(method, target, fields=fields)
+
+
+PLAN = [("GET", "/hello")] * 7 + [("GET", "/bytes/100")] * 3 + [("GET", "/bytes/5000")] * 2 \
+    + [("GET", "/status/503")] * 4 + [("GET", "/status/404")] * 5 + [("HEAD", "/hello")] * 6
+
+
+def promtool(*args, text):
+    if not shutil.which("promtool"):
+        pytest.skip("promtool is not installed (Debian: prometheus)")
+    done = subprocess.run(["promtool", *args], input=text, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True)
+    return done.returncode, done.stdout
+
+
+def test_metrics(cgroup, start_server, export):
+    server = start_server("node", cgroup)
+    monitor = export(cgroup)
+    exchange_all(server, PLAN)
+    where = {"service_name": "shop"}
+    count = lambda *labels: monitor.counted("http_server_requests_total", *labels, **where)
+    wait_for(lambda: sum(count("service_name").values()) == len(PLAN))
+    statuses = {"200": 18, "503": 4, "404": 5}
+    assert count("http_response_status_code") == statuses
+    assert count("http_request_method") == {"GET": 21, "HEAD": 6}
+    assert count("http_route") == {"/hello": 13, "/bytes/{id}": 5, "/status/{id}": 9}
+    # A 404 is the client's mistake.
+    assert count("error_type") == {"": 23, "503": 4}
+    path = cgroup.path[cgroup.path.index("/appmon-test"):]
+    assert count("service_instance_id") == {path: 27}
+    # The server's own log has the bodies, the wire the heads too.
+    sent = sum(line["sent"] for line in server.log.lines(len(PLAN)))
+    size = monitor.counted("http_server_response_size_bytes_total", "service_name")["shop"]
+    assert sent < size < sent + 400 * len(PLAN)
+
+    name = "http_server_request_duration_seconds"
+    assert monitor.counted(name + "_count", "http_response_status_code") == statuses
+    buckets = collections.defaultdict(list)
+    for sample, labels, value in samples(monitor.scrape()[1]):
+        if sample == name + "_bucket":
+            bound = float(labels.pop("le"))
+            buckets[tuple(sorted(labels.items()))].append((bound, value))
+    assert len(buckets) == 5
+    for series in buckets.values():
+        assert series == sorted(series)
+        assert [value for _, value in series] == sorted(value for _, value in series)
+        assert series[-1][0] == float("inf")
+    assert monitor.counted("appmon_exchanges_dropped_total") == {(): 0}
+    monitor.stop()
+
+
+def test_durations_fall_into_their_buckets(cgroup, start_server, export):
+    """The server sleeps; nothing is faster than that."""
+    server = start_server("node", cgroup)
+    monitor = export(cgroup)
+    exchange_all(server, [("GET", "/slow/30")] * 3 + [("GET", "/slow/300")] * 2)
+    name = "http_server_request_duration_seconds"
+    wait_for(lambda: sum(monitor.counted(name + "_count", "http_route").values()) == 5)
+    at_most = monitor.counted(name + "_bucket", "le", http_route="/slow/{id}")
+    assert at_most["0.025"] == 0
+    assert at_most["0.25"] <= 3
+    assert at_most["+Inf"] == 5
+    assert monitor.counted(name + "_sum", "service_name")["shop"] >= 0.69
+
+
+def test_promtool(cgroup, start_server, export):
+    """Debian's promtool has no complaint, neither about the syntax nor about names."""
+    server = start_server("node", cgroup)
+    monitor = export(cgroup)
+    exchange_all(server, PLAN)
+    exchange_all(server, [("GET", '/hello?quote="&back=\\'), ("GET", "/\xff\xfe")])
+    wait_for(lambda: sum(monitor.counted("http_server_requests_total", "service_name").values())
+             == len(PLAN) + 2)
+    content_type, text = monitor.scrape()
+    assert content_type == "text/plain; version=0.0.4; charset=utf-8"
+    assert promtool("check", "metrics", text=text) == (0, "")
+
+
+def test_client_side(cgroup, start_server, export, programs, tmp_path):
+    """What the watched cgroup asks for: the address of the server, and a 4xx is an error."""
+    from cgroups import Cgroup
+    from programs import run_client
+    with Cgroup() as elsewhere:
+        server = start_server("node", elsewhere)
+        monitor = export(cgroup)
+        plan = [("GET", "/hello", 0, "none"), ("GET", "/status/404", 0, "none")]
+        run_client(programs, "python", cgroup, tmp_path, ("127.0.0.1", server.port), plan)
+        name = "http_client_request_duration_seconds_count"
+        wait_for(lambda: sum(monitor.counted(name, "service_name").values()) == 2)
+        assert monitor.counted(name, "server_address", "server_port", "error_type") == {
+            ("127.0.0.1", str(server.port), ""): 1, ("127.0.0.1", str(server.port), "404"): 1}
+        edges = monitor.counted("traces_service_graph_request_total", "client", "server")
+        assert edges == {("shop", f"127.0.0.1:{server.port}"): 2}
+
+
+def test_http_server(cgroup, export):
+    """The exporter's own HTTP: paths and methods that it does not have."""
+    monitor = export(cgroup)
+    base = monitor.url.removesuffix("/metrics")
+    for method, path, status in [("GET", "/", 200), ("GET", "/nothing", 404),
+                                 ("POST", "/metrics", 405), ("HEAD", "/metrics", 200)]:
+        data = b"x" * 100000 if method == "POST" else None
+        request = urllib.request.Request(base + path, method=method, data=data)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as response:
+                assert response.status == status
+                assert method != "HEAD" or response.read() == b""
+        except urllib.error.HTTPError as error:
+            assert error.code == status
+    used = base.removeprefix("http://")
+    second = subprocess.run([monitor.process.args[0], "export", "--listen", used, "--cgroup",
+                             cgroup.path], stderr=subprocess.PIPE, text=True, timeout=20)
+    assert second.returncode == 1
+    assert f"cannot listen on {used}: Address already in use" in second.stderr
+
+
+def test_wrong_usage(cgroup):
+    from watch import cli
+    for args, says in [([], "say what to watch"),
+                       (["--cgroup", cgroup.path, "--listen", "none"], "say where to with --otlp"),
+                       (["--cgroup", cgroup.path, "--spans", "5%"], "say where to with --otlp"),
+                       (["--cgroup", cgroup.path, "--otlp", "host"], "no http:// or https:// URL"),
+                       (["--cgroup", cgroup.path, "--otlp", "http://h", "--spans", "2"],
+                        "no share")]:
+        done = subprocess.run([cli(), "export", *args], stderr=subprocess.PIPE, text=True)
+        assert done.returncode == 2 and says in done.stderr, done.stderr
+
+
+class Prometheus:
+    """A real one that scrapes one URL every second."""
+
+    def __init__(self, url, directory):
+        self.port = free_port("127.0.0.1")
+        address = urllib.parse.urlsplit(url).netloc
+        (directory / "prometheus.yml").write_text(json.dumps({
+            "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+            "scrape_configs": [{"job_name": "appmon",
+                                "static_configs": [{"targets": [address]}]}]}))
+        self._log = open(directory / "prometheus.log", "w+")
+        self.process = subprocess.Popen(
+            ["prometheus", f"--config.file={directory}/prometheus.yml",
+             f"--storage.tsdb.path={directory}/data", "--enable-feature=exemplar-storage",
+             f"--web.listen-address=127.0.0.1:{self.port}"],
+            stdout=self._log, stderr=self._log)
+
+    def ask(self, path, **parameters):
+        url = f"http://127.0.0.1:{self.port}/api/v1/{path}?" + urllib.parse.urlencode(parameters)
+        try:
+            with urllib.request.urlopen(url, timeout=10) as response:
+                return json.load(response)["data"]
+        except OSError:
+            assert self.process.poll() is None, self._log.read()
+            return None
+
+    def query(self, expression):
+        """{labels that were asked for: value} of an instant query."""
+        data = self.ask("query", query=expression)
+        return {tuple(sorted(result["metric"].items())): float(result["value"][1])
+                for result in data["result"]} if data else {}
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        self._log.close()
+
+
+@pytest.fixture
+def prometheus(request, tmp_path):
+    if not shutil.which("prometheus"):
+        pytest.skip("prometheus is not installed")
+
+    def start(url):
+        started = Prometheus(url, tmp_path)
+        request.addfinalizer(started.close)
+        return started
+    return start
+
+
+def test_prometheus(cgroup, start_server, export, prometheus):
+    """A real Prometheus scrapes OpenMetrics, and gives back what was sent, with its trace."""
+    server = start_server("node", cgroup)
+    monitor = export(cgroup)
+    exchange_all(server, PLAN, fields=[f"traceparent: 00-{TRACE}-{PARENT}-01"])
+    wait_for(lambda: sum(monitor.counted("http_server_requests_total", "service_name").values())
+             == len(PLAN))
+    content_type, text = monitor.scrape(OPENMETRICS)
+    assert content_type.startswith("application/openmetrics-text")
+    assert text.endswith("\n# EOF\n")
+    started = prometheus(monitor.url)
+    by_status = "sum by (http_response_status_code) (http_server_request_duration_seconds_count)"
+    wait_for(lambda: started.query(by_status) == {
+        (("http_response_status_code", "200"),): 18,
+        (("http_response_status_code", "404"),): 5,
+        (("http_response_status_code", "503"),): 4}, 30, "what was sent in Prometheus' answer")
+    quantile = started.query("histogram_quantile(0.9, sum by (le) "
+                             "(http_server_request_duration_seconds_bucket))")
+    assert 0 < quantile[()] <= 10
+    assert started.query("appmon_build_info")
+    exemplars = wait_for(lambda: started.ask(
+        "query_exemplars", query="http_server_request_duration_seconds_bucket",
+        start=time.time() - 600, end=time.time() + 600), 10, "an exemplar")
+    found = {exemplar["labels"]["trace_id"] for series in exemplars
+             for exemplar in series["exemplars"]}
+    assert found == {TRACE}
+    target, = started.ask("targets")["activeTargets"]
+    assert target["health"] == "up" and target["lastError"] == ""
+
+
+# ---- OTLP -------------------------------------------------------------------------------------
+
+def last_points(receiver, name):
+    """The data points of a metric in the last push, by resource and attributes."""
+    points = {}
+    for resource in receiver.received["/v1/metrics"][-1]["resourceMetrics"]:
+        for scope in resource["scopeMetrics"]:
+            assert scope["scope"]["name"] == "appmon"
+            for metric in scope["metrics"]:
+                if metric["name"] == name:
+                    assert metric["unit"] == "s"
+                    assert metric["histogram"]["aggregationTemporality"] == 2
+                    for point in metric["histogram"]["dataPoints"]:
+                        key = tuple(sorted(attributes(point).items(), key=str))
+                        points[key] = (attributes(resource["resource"]), point)
+    return points
+
+
+def test_otlp_metrics(cgroup, start_server, export, receiver):
+    server = start_server("node", cgroup)
+    before = time.time_ns()
+    monitor = export(cgroup, "--otlp", receiver.url, "--interval", "200ms")
+    exchange_all(server, PLAN, fields=[f"traceparent: 00-{TRACE}-{PARENT}-01"])
+
+    def arrived():
+        if not receiver.received["/v1/metrics"]:
+            return None
+        points = last_points(receiver, "http.server.request.duration")
+        return points if sum(int(p["count"]) for _, p in points.values()) == len(PLAN) else None
+
+    points = wait_for(arrived, what="the push of all")
+    assert receiver.types == {"application/json"}
+    statuses = collections.Counter()
+    for resource, point in points.values():
+        assert resource["service.name"] == "shop"
+        assert resource["service.instance.id"].startswith("/appmon-test")
+        have = attributes(point)
+        statuses[have["http.response.status_code"]] += int(point["count"])
+        assert have["http.route"] in ("/hello", "/bytes/{id}", "/status/{id}")
+        assert len(point["bucketCounts"]) == len(point["explicitBounds"]) + 1
+        assert sum(map(int, point["bucketCounts"])) == int(point["count"])
+        assert point["sum"] > 0
+        assert before <= int(point["startTimeUnixNano"]) <= int(point["timeUnixNano"]) \
+            <= time.time_ns()
+        assert point["exemplars"][0]["traceId"] == TRACE
+    assert statuses == {200: 18, 503: 4, 404: 5}
+    monitor.stop()
+
+
+def spans_of(receiver):
+    return [(attributes(resource["resource"]), span)
+            for request in receiver.received["/v1/traces"]
+            for resource in request["resourceSpans"]
+            for scope in resource["scopeSpans"] for span in scope["spans"]]
+
+
+def test_otlp_spans(cgroup, start_server, export, receiver):
+    """A span for each exchange: in the trace that the request names, or in one of its own. Those
+    of the last moment are sent, too."""
+    server = start_server("node", cgroup)
+    monitor = export(cgroup, "--otlp", receiver.url, "--interval", "1h", "--spans", "100%")
+    before = time.time_ns()
+    exchange_all(server, [("GET", "/hello?a=b")], fields=[f"traceparent: 00-{TRACE}-{PARENT}-01"])
+    exchange_all(server, [("GET", "/status/503"), ("HEAD", "/bytes/100")])
+    exchange_all(server, [("GET", "/hello")], fields=["traceparent: 00-nonsense"])
+    wait_for(lambda: sum(monitor.counted("http_server_requests_total", "service_name").values())
+             == 4)
+    after = time.time_ns()
+    monitor.stop()
+    spans = spans_of(receiver)
+    assert [span["name"] for _, span in spans] == ["GET /hello", "GET /status/{id}",
+                                                   "HEAD /bytes/{id}", "GET /hello"]
+    assert all(resource["service.name"] == "shop" for resource, _ in spans)
+    spans = [span for _, span in spans]
+    assert spans[0]["traceId"] == TRACE and spans[0]["parentSpanId"] == PARENT
+    for span in spans:
+        assert len(bytes.fromhex(span["traceId"])) == 16
+        assert len(bytes.fromhex(span["spanId"])) == 8
+        assert span["kind"] == 2
+        assert before <= int(span["startTimeUnixNano"]) <= int(span["endTimeUnixNano"]) <= after
+        assert attributes(span)["server.port"] == server.port
+        assert attributes(span)["client.address"] == "127.0.0.1"
+    assert all("parentSpanId" not in span for span in spans[1:])
+    assert len({span["traceId"] for span in spans}) == 4
+    assert len({span["spanId"] for span in spans}) == 4
+    assert attributes(spans[0])["url.path"] == "/hello"
+    assert attributes(spans[0])["url.query"] == "a=b"
+    assert attributes(spans[1])["http.response.status_code"] == 503
+    assert attributes(spans[1])["error.type"] == "503"
+    assert spans[1]["status"] == {"code": 2}
+    assert all("status" not in span for span in spans[:1] + spans[2:])
+
+
+def test_otlp_sampling(cgroup, start_server, export, receiver):
+    """By the trace id: its last 56 bits, as a share of all."""
+    server = start_server("node", cgroup)
+    monitor = export(cgroup, "--otlp", receiver.url, "--interval", "1h", "--spans", "25%")
+    below, above = TRACE[:18] + "3fffffffffffff", TRACE[:18] + "40000000000000"
+    for trace in (below, above):
+        exchange_all(server, [("GET", "/hello")], fields=[f"traceparent: 00-{trace}-{PARENT}-01"])
+    wait_for(lambda: sum(monitor.counted("http_server_requests_total", "service_name").values())
+             == 2)
+    monitor.stop()
+    assert [span["traceId"] for _, span in spans_of(receiver)] == [below]
+
+
+def test_otlp_receiver_away(cgroup, start_server, export):
+    """It is told once that the receiver does not answer, and once that it does again; the figures
+    are whole then."""
+    server = start_server("node", cgroup)
+    port = free_port("127.0.0.1")
+    monitor = export(cgroup, "--otlp", f"http://127.0.0.1:{port}/", "--interval", "100ms")
+    exchange_all(server, PLAN)
+    monitor.wait_line(f"http://127.0.0.1:{port}/v1/metrics: .*the next push has all of it")
+    time.sleep(0.5)
+    receiver = Receiver(port)
+    try:
+        monitor.wait_line(f"http://127.0.0.1:{port}/v1/metrics: works again")
+        wait_for(lambda: receiver.received["/v1/metrics"])
+        points = last_points(receiver, "http.server.request.duration")
+        assert sum(int(point["count"]) for _, point in points.values()) == len(PLAN)
+        assert len(monitor.find("the next push has all of it")) == 1
+        monitor.stop()
+    finally:
+        receiver.close()
+
+
+def test_privileges_are_given_up(cgroup, export):
+    monitor = export(cgroup)
+    with open(f"/proc/{monitor.process.pid}/status") as f:
+        status = dict(line.split(":\t", 1) for line in f.read().splitlines())
+    assert int(status["CapEff"], 16) == 0 and status["NoNewPrivs"] == "1"
