@@ -133,8 +133,8 @@ static void log_verifier(struct appmon *mon, char *text)
 
 int programs_load(struct appmon *mon)
 {
-	const int wanted =
-		mon->opts.flags & APPMON_OPEN_IDENTITY ? WITH_SWEEP | WITH_IDENTITY : WITH_SWEEP;
+	const bool identity = mon->opts.flags & APPMON_OPEN_IDENTITY;
+	int with = identity ? WITH_SWEEP | WITH_IDENTITY : WITH_SWEEP;
 	char *verifier_log;
 	int err = check_capabilities(mon);
 
@@ -143,17 +143,15 @@ int programs_load(struct appmon *mon)
 	if (err)
 		return err;
 	verifier_log = calloc(1, VERIFIER_LOG_BYTES);
-	for (int with = wanted; with >= 0; with--) {
-		if (with & ~wanted)
-			continue;
+	for (;; with = with & WITH_IDENTITY ? WITH_SWEEP : 0) {
 		err = try_load(mon, verifier_log, with);
-		if (!err && (with & WITH_SWEEP))
-			attach_sweep(mon);
-		if (!err && (with & WITH_IDENTITY))
-			mon->capabilities |= APPMON_CAP_IDENTITY;
-		if (!err || err == -ENOMEM || (err == -EPERM && !(with & WITH_IDENTITY)))
+		if (!err || !with || err == -ENOMEM || (err == -EPERM && with == WITH_SWEEP))
 			break;
 	}
+	if (!err && (with & WITH_SWEEP))
+		attach_sweep(mon);
+	if (!err && (with & WITH_IDENTITY))
+		mon->capabilities |= APPMON_CAP_IDENTITY;
 	if (err && verifier_log)
 		log_verifier(mon, verifier_log);
 	free(verifier_log);

@@ -34,7 +34,8 @@ int record_decode(const void *data, size_t size, struct record *ret)
 			return -EPROTO;
 		ret->bytes = (const char *)p + fixed;
 	}
-	if ((ret->conn.family != 4 && ret->conn.family != 6) || ret->seg.len > INT32_MAX)
+	if ((ret->conn.family != 4 && ret->conn.family != 6) || ret->seg.len > INT32_MAX ||
+	    ret->owner.source > OWNER_CONNECTED)
 		return -EPROTO;
 	return 0;
 }

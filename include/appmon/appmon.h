@@ -329,14 +329,15 @@ struct appmon_event {
 	 */
 	uint32_t owner;		   /* APPMON_OWNER_*: how the members of this group are known */
 	uint32_t uid;		   /* effective user, initial user namespace (process.user.id) */
-	uint32_t inner_pid;	   /* pid and tid in the process's own pid namespace, */
-	uint32_t inner_tid;	   /* as it sees itself in a container */
+	uint32_t inner_pid;	   /* pid in the process's own pid namespace, as it sees itself */
+	uint32_t inner_tid;	   /* tid in that namespace */
 	uint64_t process_start_ns; /* CLOCK_BOOTTIME: with pid it names a process for ever; field */
 				   /* 22 of /proc/PID/stat has it in ticks */
-	uint32_t response_pid;	   /* server: the thread that sent the response's first byte; */
-	uint32_t response_tid;	   /* 0 if no thread did, but TCP by itself */
-	uint64_t netns_cookie;	   /* network namespace of the socket: unique per boot */
-	uint32_t netns_inum; /* the same as the inode of /proc/PID/ns/net; may be used again */
+	uint32_t response_pid; /* server: the process that sent the response's first byte; 0: TCP */
+			       /* sent it by itself */
+	uint32_t response_tid; /* server: the thread that sent it */
+	uint64_t netns_cookie; /* network namespace of the socket: unique per boot */
+	uint32_t netns_inum;   /* the same as the inode of /proc/PID/ns/net; may be used again */
 	uint32_t reserved2;
 
 	/*

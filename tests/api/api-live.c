@@ -236,6 +236,54 @@ START_TEST(two_targets)
 }
 END_TEST
 
+/* Who serves: what /proc says of the server, whose executable is this one. */
+START_TEST(identity)
+{
+	struct seen seen = {0};
+	struct appmon_opts opts = {
+		.flags = APPMON_OPEN_IDENTITY, .event_fn = on_event, .event_ctx = &seen};
+	struct appmon_capabilities caps = {.size = sizeof(caps)};
+	struct appmon_process process = {.size = sizeof(process)};
+	struct appmon_str path = {0};
+	char exe[PATH_MAX] = "", full[2 * PATH_MAX];
+
+	seen.mon = open_with(&opts);
+	ck_assert_int_eq(appmon_get_capabilities(seen.mon, &caps), 0);
+	ck_assert(caps.supported & APPMON_CAP_IDENTITY);
+	attach(seen.mon, &a, 1);
+	client_burst(&a, "/who", 2);
+	poll_for(&seen, 2);
+	ck_assert_uint_eq(seen.last.owner, APPMON_OWNER_READ);
+	ck_assert_int_eq((pid_t)seen.last.pid, a.server);
+	ck_assert_uint_ne(seen.last.tid, 0); /* it has a thread for each connection */
+	ck_assert_uint_ge(seen.last.read_start_ns, seen.last.request_start_ns);
+	ck_assert_int_eq(
+		appmon_find_process(seen.mon, seen.last.pid, seen.last.process_start_ns, &process),
+		0);
+	ck_assert_int_gt(readlink("/proc/self/exe", exe, sizeof(exe) - 1), 0);
+	ck_assert_str_eq(process.exe.data, exe);
+	ck_assert_uint_eq(process.exe_inode, inode(exe));
+	ck_assert_int_eq(appmon_find_process(seen.mon, seen.last.pid,
+					     seen.last.process_start_ns + 1000000000, &process),
+			 -ESRCH);
+	ck_assert_int_eq(appmon_find_cgroup(seen.mon, seen.last.cgroup_id, &path), 0);
+	snprintf(full, sizeof(full), "%s%s", mount_point, path.data);
+	ck_assert_str_eq(full, a.path);
+	done(seen.mon);
+
+	/* Only who asks pays. */
+	open_push(&seen);
+	ck_assert_int_eq(appmon_get_capabilities(seen.mon, &caps), 0);
+	ck_assert(!(caps.supported & APPMON_CAP_IDENTITY));
+	attach(seen.mon, &a, 1);
+	client_burst(&a, "/", 1);
+	poll_for(&seen, 1);
+	ck_assert_uint_eq(seen.last.owner, APPMON_OWNER_UNKNOWN);
+	ck_assert_uint_eq(seen.last.pid | seen.last.tid | seen.last.netns_inum, 0);
+	done(seen.mon);
+}
+END_TEST
+
 START_TEST(innermost_owns)
 {
 	struct seen seen;
@@ -1348,6 +1396,7 @@ static void places_remove(void)
 static int run_all(void)
 {
 	const TTest *const tests[] = {two_targets,
+				      identity,
 				      innermost_owns,
 				      owner_changes,
 				      detach_under_load,

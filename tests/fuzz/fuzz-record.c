@@ -113,6 +113,9 @@ static void feed_shaped(struct pipeline *p, const uint8_t *data, size_t len)
 	rec->seg.retrans = knob[10] & 7;
 	rec->seg.dup = knob[10] >> 5;
 	memcpy(rec->seg.tail, knob + 8, 8);
+	memset(&rec->owner, knob[11], sizeof(rec->owner));
+	rec->owner.source = knob[11] & 7;
+	rec->owner.read_first_ns = clock_ns - ((uint64_t)knob[12] << 20);
 	if (knob[1] & 1) {
 		feed(p, buf, sizeof(struct rec_progress));
 		return;

@@ -184,6 +184,10 @@ START_TEST(wrong_values)
 	data.rec.conn.family = 6;
 	data.rec.seg.len = UINT32_C(1) << 31;
 	ck_assert_int_eq(decode_data(&rec), -EPROTO);
+	data.rec.seg.len = 18;
+	ck_assert_int_eq(decode_data(&rec), 0);
+	data.rec.owner.source = OWNER_CONNECTED + 1;
+	ck_assert_int_eq(decode_data(&rec), -EPROTO);
 }
 END_TEST
 

@@ -6,6 +6,7 @@ many milliseconds to sleep before what: the next accept and the next read, answe
 the response. The log has a JSON line for each request: the process and thread that read
 it and those that answered, as they know themselves, and CLOCK_MONOTONIC around each step."""
 import array
+import contextlib
 import json
 import os
 import socket
@@ -99,10 +100,10 @@ def single(listener):
         sock, _ = listener.accept()
         nap(sleeps, "read")
         request = Request(sock)
-        if request.read():
-            request.answer()
-            sleeps = request.sleeps
-        sock.close()
+        with sock, contextlib.suppress(ConnectionError):  # some clients do not wait
+            if request.read():
+                request.answer()
+                sleeps = request.sleeps
 
 
 def threads(listener):
