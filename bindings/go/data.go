@@ -130,6 +130,8 @@ const (
 	EndGap End = 5
 	// became a tunnel (101, or 2xx to CONNECT)
 	EndUpgraded End = 6
+	// told at the response's head: APPMON_OPEN_STREAM_HEADS
+	EndAtHead End = 7
 )
 
 // String names the value; values of newer libraries show as numbers.
@@ -149,6 +151,8 @@ func (v End) String() string {
 		return "gap"
 	case EndUpgraded:
 		return "upgraded"
+	case EndAtHead:
+		return "at_head"
 	}
 	return strconv.FormatUint(uint64(v), 10)
 }
@@ -305,8 +309,11 @@ const (
 	// never keep the query part of a target
 	OpenFlagDropQuery OpenFlags = 0x1
 	// who served or sent, and when it read: fills in appmon_event.owner and what depends on it,
-	// where the kernel can (APPMON_CAP_IDENTITY)
-	OpenFlagIdentity OpenFlags = 0x2
+	// where the kernel can (APPMON_CAP_IDENTITY) A response without a declared length, such as an
+	// event stream, is told at its head if it goes on behind it (APPMON_END_AT_HEAD): without the
+	// time of its end, and with no second event for that.
+	OpenFlagIdentity    OpenFlags = 0x2
+	OpenFlagStreamHeads OpenFlags = 0x8
 )
 
 // Has tells whether all of the given bits are set.
@@ -567,16 +574,16 @@ type Event struct {
 	Owner Owner
 	// effective user, initial user namespace (process.user.id)
 	UID uint32
-	// pid and tid in the process's own pid namespace,
+	// pid in the process's own pid namespace, as it sees itself
 	InnerPID uint32
-	// as it sees itself in a container
+	// tid in that namespace
 	InnerTID uint32
 	// CLOCK_BOOTTIME: with pid it names a process for ever; field 22 of /proc/PID/stat has it in
 	// ticks
 	ProcessStartNS uint64
-	// server: the thread that sent the response's first byte;
+	// server: the process that sent the response's first byte; 0: TCP sent it by itself
 	ResponsePID uint32
-	// 0 if no thread did, but TCP by itself
+	// server: the thread that sent it
 	ResponseTID uint32
 	// network namespace of the socket: unique per boot
 	NetnsCookie uint64

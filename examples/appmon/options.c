@@ -22,6 +22,7 @@ enum {
 	KEY_TRACE,
 	KEY_LINKS,
 	KEY_REQUEST_ID,
+	KEY_STREAM_HEADS,
 	KEY_CAPTURE,
 	KEY_RING,
 	KEY_MEMORY,
@@ -66,6 +67,8 @@ static const struct argp_option argp_options[] = {
 	 "This header field carries request ids too (with --trace; up to 8)", 0},
 	{"no-identity", KEY_NO_IDENTITY, NULL, 0,
 	 "Do not look for the processes that serve and send, nor for queue and service time", 0},
+	{"stream-heads", KEY_STREAM_HEADS, NULL, 0,
+	 "Show a response without a declared length, such as an event stream, when it begins", 0},
 	{"capture", KEY_CAPTURE, "BYTES", 0,
 	 "Most bytes of a message's head to capture, 128 to 64K (default 4K)", 0},
 	{"ring", KEY_RING, "BYTES", 0,
@@ -199,6 +202,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		break;
 	case KEY_NO_IDENTITY:
 		options->no_identity = true;
+		break;
+	case KEY_STREAM_HEADS:
+		options->flags |= APPMON_OPEN_STREAM_HEADS;
 		break;
 	case KEY_CAPTURE:
 		options->capture_bytes = size_or_error(state, "capture", arg);

@@ -456,6 +456,9 @@ class appmon_figures(ctypes.Structure):
     wait_count: int
     wait_sum: int
     response_sum: int
+    service_count: int
+    queue_sum: int
+    service_sum: int
     retransmits: int
     first_ns: int
     last_ns: int
@@ -473,6 +476,9 @@ class appmon_figures(ctypes.Structure):
         ("wait_count", ctypes.c_uint64),
         ("wait_sum", ctypes.c_uint64),
         ("response_sum", ctypes.c_uint64),
+        ("service_count", ctypes.c_uint64),
+        ("queue_sum", ctypes.c_uint64),
+        ("service_sum", ctypes.c_uint64),
         ("retransmits", ctypes.c_uint64),
         ("first_ns", ctypes.c_uint64),
         ("last_ns", ctypes.c_uint64),

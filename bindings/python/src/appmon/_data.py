@@ -66,6 +66,8 @@ class End(Number):
     GAP = 5
     #: became a tunnel (101, or 2xx to CONNECT)
     UPGRADED = 6
+    #: told at the response's head: APPMON_OPEN_STREAM_HEADS
+    AT_HEAD = 7
 
 
 class Owner(Number):
@@ -154,8 +156,11 @@ class OpenFlags(enum.IntFlag):
     #: never keep the query part of a target
     DROP_QUERY = 0x1
     #: who served or sent, and when it read: fills in appmon_event.owner and what depends on
-    #: it, where the kernel can (APPMON_CAP_IDENTITY)
+    #: it, where the kernel can (APPMON_CAP_IDENTITY) A response without a declared length,
+    #: such as an event stream, is told at its head if it goes on behind it
+    #: (APPMON_END_AT_HEAD): without the time of its end, and with no second event for that.
     IDENTITY = 0x2
+    STREAM_HEADS = 0x8
 
 
 class Capabilities(enum.IntFlag):
@@ -360,16 +365,16 @@ class Event(EventBase):
     owner: Owner
     #: effective user, initial user namespace (process.user.id)
     uid: int
-    #: pid and tid in the process's own pid namespace,
+    #: pid in the process's own pid namespace, as it sees itself
     inner_pid: int
-    #: as it sees itself in a container
+    #: tid in that namespace
     inner_tid: int
     #: CLOCK_BOOTTIME: with pid it names a process for ever; field 22 of /proc/PID/stat has
     #: it in ticks
     process_start_ns: int
-    #: server: the thread that sent the response's first byte;
+    #: server: the process that sent the response's first byte; 0: TCP sent it by itself
     response_pid: int
-    #: 0 if no thread did, but TCP by itself
+    #: server: the thread that sent it
     response_tid: int
     #: network namespace of the socket: unique per boot
     netns_cookie: int

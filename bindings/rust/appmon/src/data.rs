@@ -75,6 +75,8 @@ number! {
         GAP = 5, "gap";
         /// became a tunnel (101, or 2xx to CONNECT)
         UPGRADED = 6, "upgraded";
+        /// told at the response's head: APPMON_OPEN_STREAM_HEADS
+        AT_HEAD = 7, "at_head";
     }
 }
 
@@ -174,8 +176,13 @@ bits! {
         /// never keep the query part of a target
         DROP_QUERY = 0x1, "drop_query";
         /// who served or sent, and when it read: fills in appmon_event.owner and what depends
-        /// on it, where the kernel can (APPMON_CAP_IDENTITY)
+        /// on it, where the kernel can (APPMON_CAP_IDENTITY) A response without a declared
+        /// length, such as an event stream, is told at its head if it goes on behind it
+        /// (APPMON_END_AT_HEAD): without the time of its end, and with no second event for
+        /// that.
         IDENTITY = 0x2, "identity";
+        /// `APPMON_OPEN_STREAM_HEADS`
+        STREAM_HEADS = 0x8, "stream_heads";
     }
 }
 
@@ -530,12 +537,12 @@ impl<'a> Event<'a> {
         self.raw.uid
     }
 
-    /// pid and tid in the process's own pid namespace,
+    /// pid in the process's own pid namespace, as it sees itself
     pub fn inner_pid(&self) -> u32 {
         self.raw.inner_pid
     }
 
-    /// as it sees itself in a container
+    /// tid in that namespace
     pub fn inner_tid(&self) -> u32 {
         self.raw.inner_tid
     }
@@ -546,12 +553,12 @@ impl<'a> Event<'a> {
         self.raw.process_start_ns
     }
 
-    /// server: the thread that sent the response's first byte;
+    /// server: the process that sent the response's first byte; 0: TCP sent it by itself
     pub fn response_pid(&self) -> u32 {
         self.raw.response_pid
     }
 
-    /// 0 if no thread did, but TCP by itself
+    /// server: the thread that sent it
     pub fn response_tid(&self) -> u32 {
         self.raw.response_tid
     }

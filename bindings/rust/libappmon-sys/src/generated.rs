@@ -44,6 +44,8 @@ pub const APPMON_END_TIMEOUT: u32 = 4;
 pub const APPMON_END_GAP: u32 = 5;
 /// became a tunnel (101, or 2xx to CONNECT)
 pub const APPMON_END_UPGRADED: u32 = 6;
+/// told at the response's head: APPMON_OPEN_STREAM_HEADS
+pub const APPMON_END_AT_HEAD: u32 = 7;
 
 /// not at all: both are 0
 pub const APPMON_OWNER_UNKNOWN: u32 = 0;
@@ -114,8 +116,11 @@ pub const APPMON_EVF_MALFORMED: u64 = 0x8000;
 /// never keep the query part of a target
 pub const APPMON_OPEN_DROP_QUERY: u32 = 0x1;
 /// who served or sent, and when it read: fills in appmon_event.owner and what depends on it,
-/// where the kernel can (APPMON_CAP_IDENTITY)
+/// where the kernel can (APPMON_CAP_IDENTITY) A response without a declared length, such as an
+/// event stream, is told at its head if it goes on behind it (APPMON_END_AT_HEAD): without the
+/// time of its end, and with no second event for that.
 pub const APPMON_OPEN_IDENTITY: u32 = 0x2;
+pub const APPMON_OPEN_STREAM_HEADS: u32 = 0x8;
 
 /// cgroup_skb with socket storage: the core
 pub const APPMON_CAP_CAPTURE: u64 = 0x1;
@@ -378,16 +383,16 @@ pub struct appmon_event {
     pub owner: u32,
     /// effective user, initial user namespace (process.user.id)
     pub uid: u32,
-    /// pid and tid in the process's own pid namespace,
+    /// pid in the process's own pid namespace, as it sees itself
     pub inner_pid: u32,
-    /// as it sees itself in a container
+    /// tid in that namespace
     pub inner_tid: u32,
     /// CLOCK_BOOTTIME: with pid it names a process for ever; field 22 of /proc/PID/stat has it
     /// in ticks
     pub process_start_ns: u64,
-    /// server: the thread that sent the response's first byte;
+    /// server: the process that sent the response's first byte; 0: TCP sent it by itself
     pub response_pid: u32,
-    /// 0 if no thread did, but TCP by itself
+    /// server: the thread that sent it
     pub response_tid: u32,
     /// network namespace of the socket: unique per boot
     pub netns_cookie: u64,
@@ -679,6 +684,12 @@ pub struct appmon_figures {
     pub wait_sum: u64,
     /// the response on its way
     pub response_sum: u64,
+    /// events of servers that were seen to read (APPMON_OPEN_IDENTITY)
+    pub service_count: u64,
+    /// of those: until the application read the request
+    pub queue_sum: u64,
+    /// of those: from there to the first byte of the response
+    pub service_sum: u64,
     /// segments sent again by this host, and by the peer
     pub retransmits: u64,
     /// CLOCK_MONOTONIC: when the first event ended; of the series, also between snapshots

@@ -231,6 +231,9 @@ fn layout_is_what_the_c_compiler_says() {
     member!(lines, "appmon_figures.wait_count", appmon_figures, wait_count);
     member!(lines, "appmon_figures.wait_sum", appmon_figures, wait_sum);
     member!(lines, "appmon_figures.response_sum", appmon_figures, response_sum);
+    member!(lines, "appmon_figures.service_count", appmon_figures, service_count);
+    member!(lines, "appmon_figures.queue_sum", appmon_figures, queue_sum);
+    member!(lines, "appmon_figures.service_sum", appmon_figures, service_sum);
     member!(lines, "appmon_figures.retransmits", appmon_figures, retransmits);
     member!(lines, "appmon_figures.first_ns", appmon_figures, first_ns);
     member!(lines, "appmon_figures.last_ns", appmon_figures, last_ns);
