@@ -162,11 +162,10 @@ enum {
 				    /* x-request-id, or other field of request_id_headers */
 	APPMON_LINK_TRACE_ID = 5, /* client: of the open requests only that one has its trace id */
 	/* Likely: */
-	APPMON_LINK_WORKER =
-		6,	     /* client: as THREAD, without blocking reads, of a process that has */
-			     /* always served each of overlapping requests by one thread */
-	APPMON_LINK_SOLE = 7 /* client: sent by the thread that had read that request, the only */
-			     /* one that its process had in progress */
+	APPMON_LINK_WORKER = 6, /* client: as THREAD, without blocking reads, of a process that */
+				/* has always served each of overlapping requests by one thread */
+	APPMON_LINK_SOLE = 7	/* client: sent by the thread that had read that request, */
+				/* the only one that its process had in progress */
 };
 
 /* appmon_stats.dropped[]: why an exchange that was seen has no event. */
