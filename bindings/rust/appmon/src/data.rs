@@ -81,6 +81,40 @@ number! {
 }
 
 number! {
+    /// appmon_trace.format: the header fields that carried the ids
+    TraceFormat: u32 {
+        /// `APPMON_TRACE_NONE`
+        NONE = 0, "none";
+        /// traceparent (W3C Trace Context)
+        W3C = 1, "w3c";
+        /// b3 (Zipkin), the single field
+        B3 = 2, "b3";
+        /// x-b3-traceid, x-b3-spanid ...
+        B3_MULTI = 3, "b3_multi";
+        /// uber-trace-id
+        JAEGER = 4, "jaeger";
+        /// sw8 (SkyWalking)
+        SW8 = 5, "sw8";
+    }
+}
+
+number! {
+    /// appmon_container.runtime
+    Runtime: u32 {
+        /// the path names the container only
+        UNKNOWN = 0, "unknown";
+        /// `APPMON_RUNTIME_DOCKER`
+        DOCKER = 1, "docker";
+        /// `APPMON_RUNTIME_CONTAINERD`
+        CONTAINERD = 2, "containerd";
+        /// `APPMON_RUNTIME_CRIO`
+        CRIO = 3, "crio";
+        /// `APPMON_RUNTIME_PODMAN`
+        PODMAN = 4, "podman";
+    }
+}
+
+number! {
     /// appmon_event.owner: how pid and tid are known
     Owner: u32 {
         /// not at all: both are 0
@@ -94,6 +128,33 @@ number! {
         SENT = 3, "sent";
         /// client: this thread connected; who sent the request was not seen
         CONNECTED = 4, "connected";
+    }
+}
+
+number! {
+    /// appmon_event.link: how the exchange that this one was made for is known; strongest first
+    Link: u32 {
+        /// `APPMON_LINK_NONE`
+        NONE = 0, "none";
+        /// client: sent by the thread that had read that request, and no other, with blocking
+        /// reads, and had not answered it yet
+        THREAD = 1, "thread";
+        /// server: the same bytes, seen where they were sent
+        PEER = 2, "peer";
+        /// client: its Forwarded field (RFC 7239) names the address and port from which that
+        /// request came
+        FORWARDED = 3, "forwarded";
+        /// client: of the open requests only that one has its x-request-id, or other field of
+        /// request_id_headers
+        REQUEST_ID = 4, "request_id";
+        /// client: of the open requests only that one has its trace id
+        TRACE_ID = 5, "trace_id";
+        /// client: as THREAD, without blocking reads, of a process that has always served each
+        /// of overlapping requests by one thread
+        WORKER = 6, "worker";
+        /// client: sent by the thread that had read that request, the only one that its process
+        /// had in progress
+        SOLE = 7, "sole";
     }
 }
 
@@ -114,6 +175,8 @@ number! {
         DETACHED = 5, "detached";
         /// a response whose request was not seen and cannot be reported
         ORPHAN = 6, "orphan";
+        /// its connection left the sample, or capture was paused meanwhile
+        SAMPLED = 7, "sampled";
     }
 }
 
@@ -171,6 +234,18 @@ bits! {
 }
 
 bits! {
+    /// appmon_trace.flags
+    TraceFlags: u32 {
+        /// `APPMON_TRACE_SAMPLED`
+        SAMPLED = 0x1, "sampled";
+        /// b3, x-b3-*: the decision is left to the receiver
+        UNDECIDED = 0x2, "undecided";
+        /// b3, x-b3-*, uber-trace-id
+        DEBUG = 0x4, "debug";
+    }
+}
+
+bits! {
     /// appmon_opts.flags
     OpenFlags: u32 {
         /// never keep the query part of a target
@@ -183,6 +258,10 @@ bits! {
         IDENTITY = 0x2, "identity";
         /// `APPMON_OPEN_STREAM_HEADS`
         STREAM_HEADS = 0x8, "stream_heads";
+        /// `APPMON_OPEN_TRACE`
+        TRACE = 0x4, "trace";
+        /// `APPMON_OPEN_LINKS`
+        LINKS = 0x10, "links";
     }
 }
 
@@ -196,6 +275,14 @@ bits! {
         SWEEP = 0x2, "sweep";
         /// APPMON_OPEN_IDENTITY was asked for and works
         IDENTITY = 0x4, "identity";
+    }
+}
+
+bits! {
+    /// appmon_set_sampling(): all connections
+    SamplingFlags: u32 {
+        /// `APPMON_SAMPLING_ALL`
+        ALL = 0xf4240, "all";
     }
 }
 
@@ -302,6 +389,36 @@ bits! {
     }
 }
 
+/// The trace ids of a request, from the first of the fields at APPMON_TRACE_* that is well
+/// formed.
+/// Shorter ids have zeros before them; an id that the format lacks is all zeros.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trace {
+    /// APPMON_TRACE_*
+    pub format: TraceFormat,
+    /// APPMON_TRACE_SAMPLED ...
+    pub flags: TraceFlags,
+    /// sw8: 0 unless it is a UUID; see appmon_event.trace_text
+    pub trace_id: [u8; 16],
+    /// of the sender: traceparent's parent-id, b3's span id; sw8: the number of the span in its
+    /// segment, big-endian
+    pub span_id: [u8; 8],
+    /// of the sender's parent: b3, x-b3-*, uber-trace-id
+    pub parent_span_id: [u8; 8],
+}
+
+impl Trace {
+    fn new(raw: &sys::appmon_trace) -> Trace {
+        Trace {
+            format: TraceFormat(raw.format),
+            flags: TraceFlags(raw.flags),
+            trace_id: raw.trace_id,
+            span_id: raw.span_id,
+            parent_span_id: raw.parent_span_id,
+        }
+    }
+}
+
 impl<'a> Event<'a> {
     /// APPMON_PROTO_* (network.protocol.name)
     pub fn protocol(&self) -> Protocol {
@@ -326,6 +443,12 @@ impl<'a> Event<'a> {
     /// as returned by appmon_attach_cgroup()
     pub fn target_id(&self) -> u32 {
         self.raw.target_id
+    }
+
+    /// share of connections watched when the request began, parts per million: it stands for
+    /// 1,000,000 / sampling_ppm exchanges
+    pub fn sampling_ppm(&self) -> u32 {
+        self.raw.sampling_ppm
     }
 
     /// leaf cgroup of the socket: inode of its cgroup v2 directory
@@ -602,6 +725,41 @@ impl<'a> Event<'a> {
     pub fn connect_ns(&self) -> u64 {
         self.raw.connect_ns
     }
+
+    // Trace ids of the request: APPMON_OPEN_TRACE. What is not well formed is in headers only.
+    /// `appmon_event.trace`
+    pub fn trace(&self) -> Trace {
+        Trace::new(&self.raw.trace)
+    }
+
+    /// sw8: its trace id as text; "" for others
+    pub fn trace_text(&self) -> Str<'a> {
+        Str::new(&self.raw.trace_text)
+    }
+
+    /// x-request-id, or another of request_id_headers: of those the first in the head
+    pub fn request_id(&self) -> Str<'a> {
+        Str::new(&self.raw.request_id)
+    }
+
+    // What the exchange was made for: APPMON_OPEN_LINKS. Client: the request that the sender
+    // was serving. Server: the exchange that a monitored client sees of the same request.
+    // Decided when the request begins, from what is open at that moment; that other exchange's
+    // event usually comes later, or never if it is dropped.
+    /// APPMON_LINK_*; NONE: the next two are 0
+    pub fn link(&self) -> Link {
+        Link(self.raw.link)
+    }
+
+    /// connection_id and ordinal of that exchange
+    pub fn link_connection_id(&self) -> u64 {
+        self.raw.link_connection_id
+    }
+
+    /// `appmon_event.link_ordinal`
+    pub fn link_ordinal(&self) -> u64 {
+        self.raw.link_ordinal
+    }
 }
 
 impl fmt::Debug for Event<'_> {
@@ -612,6 +770,7 @@ impl fmt::Debug for Event<'_> {
             .field("role", &self.role())
             .field("end", &self.end())
             .field("target_id", &self.target_id())
+            .field("sampling_ppm", &self.sampling_ppm())
             .field("cgroup_id", &self.cgroup_id())
             .field("connection_id", &self.connection_id())
             .field("ordinal", &self.ordinal())
@@ -664,6 +823,12 @@ impl fmt::Debug for Event<'_> {
             .field("queue_ns", &self.queue_ns())
             .field("service_ns", &self.service_ns())
             .field("connect_ns", &self.connect_ns())
+            .field("trace", &self.trace())
+            .field("trace_text", &self.trace_text())
+            .field("request_id", &self.request_id())
+            .field("link", &self.link())
+            .field("link_connection_id", &self.link_connection_id())
+            .field("link_ordinal", &self.link_ordinal())
             .finish()
     }
 }
@@ -704,6 +869,8 @@ pub struct Stats {
     pub memory_bytes: u64,
     /// handle only
     pub memory_limit: u64,
+    /// gauge: share of connections watched; 0: paused
+    pub sampling_ppm: u64,
 }
 
 impl Stats {
@@ -725,6 +892,7 @@ impl Stats {
             records_bad: raw.records_bad,
             memory_bytes: raw.memory_bytes,
             memory_limit: raw.memory_limit,
+            sampling_ppm: raw.sampling_ppm,
         }
     }
 }
@@ -740,6 +908,7 @@ pub struct Options {
     pub(crate) idle_timeout_ms: u32,
     pub(crate) log_level: LogLevel,
     pub(crate) headers: Vec<String>,
+    pub(crate) request_id_headers: Vec<String>,
     pub(crate) log: Option<LogFunction>,
 }
 
@@ -796,6 +965,14 @@ impl Options {
         self
     }
 
+    /// Adds to the list:
+    /// names of fields that carry a request's id beside x-request-id; kept with
+    /// APPMON_OPEN_TRACE. At most 8.
+    pub fn request_id_header(mut self, name: &str) -> Options {
+        self.request_id_headers.push(name.to_owned());
+        self
+    }
+
     pub(crate) fn fill(&self, raw: &mut sys::appmon_opts, kept: &mut Kept) -> Result<(), Error> {
         raw.flags = self.flags.0;
         raw.memory_limit = self.memory_limit;
@@ -806,6 +983,8 @@ impl Options {
         raw.log_level = self.log_level.0;
         raw.headers = kept.strings(&self.headers)?;
         raw.header_count = self.headers.len() as u32;
+        raw.request_id_headers = kept.strings(&self.request_id_headers)?;
+        raw.request_id_header_count = self.request_id_headers.len() as u32;
         Ok(())
     }
 }

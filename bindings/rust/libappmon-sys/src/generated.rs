@@ -47,6 +47,25 @@ pub const APPMON_END_UPGRADED: u32 = 6;
 /// told at the response's head: APPMON_OPEN_STREAM_HEADS
 pub const APPMON_END_AT_HEAD: u32 = 7;
 
+pub const APPMON_TRACE_NONE: u32 = 0;
+/// traceparent (W3C Trace Context)
+pub const APPMON_TRACE_W3C: u32 = 1;
+/// b3 (Zipkin), the single field
+pub const APPMON_TRACE_B3: u32 = 2;
+/// x-b3-traceid, x-b3-spanid ...
+pub const APPMON_TRACE_B3_MULTI: u32 = 3;
+/// uber-trace-id
+pub const APPMON_TRACE_JAEGER: u32 = 4;
+/// sw8 (SkyWalking)
+pub const APPMON_TRACE_SW8: u32 = 5;
+
+/// the path names the container only
+pub const APPMON_RUNTIME_UNKNOWN: u32 = 0;
+pub const APPMON_RUNTIME_DOCKER: u32 = 1;
+pub const APPMON_RUNTIME_CONTAINERD: u32 = 2;
+pub const APPMON_RUNTIME_CRIO: u32 = 3;
+pub const APPMON_RUNTIME_PODMAN: u32 = 4;
+
 /// not at all: both are 0
 pub const APPMON_OWNER_UNKNOWN: u32 = 0;
 /// server: this thread read the request
@@ -58,6 +77,27 @@ pub const APPMON_OWNER_READ_SHARED: u32 = 2;
 pub const APPMON_OWNER_SENT: u32 = 3;
 /// client: this thread connected; who sent the request was not seen
 pub const APPMON_OWNER_CONNECTED: u32 = 4;
+
+pub const APPMON_LINK_NONE: u32 = 0;
+/// client: sent by the thread that had read that request, and no other, with blocking reads,
+/// and had not answered it yet
+pub const APPMON_LINK_THREAD: u32 = 1;
+/// server: the same bytes, seen where they were sent
+pub const APPMON_LINK_PEER: u32 = 2;
+/// client: its Forwarded field (RFC 7239) names the address and port from which that request
+/// came
+pub const APPMON_LINK_FORWARDED: u32 = 3;
+/// client: of the open requests only that one has its x-request-id, or other field of
+/// request_id_headers
+pub const APPMON_LINK_REQUEST_ID: u32 = 4;
+/// client: of the open requests only that one has its trace id
+pub const APPMON_LINK_TRACE_ID: u32 = 5;
+/// client: as THREAD, without blocking reads, of a process that has always served each of
+/// overlapping requests by one thread
+pub const APPMON_LINK_WORKER: u32 = 6;
+/// client: sent by the thread that had read that request, the only one that its process had in
+/// progress
+pub const APPMON_LINK_SOLE: u32 = 7;
 
 /// the host did not read fast enough
 pub const APPMON_DROP_RING_FULL: u32 = 0;
@@ -73,6 +113,8 @@ pub const APPMON_DROP_PARSE: u32 = 4;
 pub const APPMON_DROP_DETACHED: u32 = 5;
 /// a response whose request was not seen and cannot be reported
 pub const APPMON_DROP_ORPHAN: u32 = 6;
+/// its connection left the sample, or capture was paused meanwhile
+pub const APPMON_DROP_SAMPLED: u32 = 7;
 /// length of the array; the rest is 0
 pub const APPMON_DROP_MAX: u32 = 16;
 
@@ -113,6 +155,12 @@ pub const APPMON_EVF_INFERRED_END: u64 = 0x4000;
 /// answered, but the request could not be parsed
 pub const APPMON_EVF_MALFORMED: u64 = 0x8000;
 
+pub const APPMON_TRACE_SAMPLED: u32 = 0x1;
+/// b3, x-b3-*: the decision is left to the receiver
+pub const APPMON_TRACE_UNDECIDED: u32 = 0x2;
+/// b3, x-b3-*, uber-trace-id
+pub const APPMON_TRACE_DEBUG: u32 = 0x4;
+
 /// never keep the query part of a target
 pub const APPMON_OPEN_DROP_QUERY: u32 = 0x1;
 /// who served or sent, and when it read: fills in appmon_event.owner and what depends on it,
@@ -121,6 +169,8 @@ pub const APPMON_OPEN_DROP_QUERY: u32 = 0x1;
 /// time of its end, and with no second event for that.
 pub const APPMON_OPEN_IDENTITY: u32 = 0x2;
 pub const APPMON_OPEN_STREAM_HEADS: u32 = 0x8;
+pub const APPMON_OPEN_TRACE: u32 = 0x4;
+pub const APPMON_OPEN_LINKS: u32 = 0x10;
 
 /// cgroup_skb with socket storage: the core
 pub const APPMON_CAP_CAPTURE: u64 = 0x1;
@@ -129,6 +179,8 @@ pub const APPMON_CAP_CAPTURE: u64 = 0x1;
 pub const APPMON_CAP_SWEEP: u64 = 0x2;
 /// APPMON_OPEN_IDENTITY was asked for and works
 pub const APPMON_CAP_IDENTITY: u64 = 0x4;
+
+pub const APPMON_SAMPLING_ALL: u32 = 0xf4240;
 
 pub const APPMON_SNAPSHOT_SERIES: u32 = 0;
 pub const APPMON_SNAPSHOT_EDGES: u32 = 1;
@@ -273,6 +325,25 @@ pub struct appmon_header {
     pub reserved: u32,
 }
 
+/// The trace ids of a request, from the first of the fields at APPMON_TRACE_* that is well
+/// formed.
+/// Shorter ids have zeros before them; an id that the format lacks is all zeros.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_trace {
+    /// APPMON_TRACE_*
+    pub format: u32,
+    /// APPMON_TRACE_SAMPLED ...
+    pub flags: u32,
+    /// sw8: 0 unless it is a UUID; see appmon_event.trace_text
+    pub trace_id: [u8; 16],
+    /// of the sender: traceparent's parent-id, b3's span id; sw8: the number of the span in its
+    /// segment, big-endian
+    pub span_id: [u8; 8],
+    /// of the sender's parent: b3, x-b3-*, uber-trace-id
+    pub parent_span_id: [u8; 8],
+}
+
 /// One exchange: a request and its response, or what was seen of them.
 ///
 /// Borrowed: valid until the callback returns, or in pull mode until the next
@@ -293,7 +364,9 @@ pub struct appmon_event {
     pub end: u32,
     /// as returned by appmon_attach_cgroup()
     pub target_id: u32,
-    pub reserved0: u32,
+    /// share of connections watched when the request began, parts per million: it stands for
+    /// 1,000,000 / sampling_ppm exchanges
+    pub sampling_ppm: u32,
     /// leaf cgroup of the socket: inode of its cgroup v2 directory
     pub cgroup_id: u64,
     /// socket cookie: unique per boot (SO_COOKIE, Linux 4.12)
@@ -413,6 +486,22 @@ pub struct appmon_event {
     // On the client's side: SYN sent to SYN-ACK received, in the first event of a connection
     // that was seen to connect. Then request_ns, wait_ns and response_ns follow.
     pub connect_ns: u64,
+    // Trace ids of the request: APPMON_OPEN_TRACE. What is not well formed is in headers only.
+    pub trace: appmon_trace,
+    /// sw8: its trace id as text; "" for others
+    pub trace_text: appmon_str,
+    /// x-request-id, or another of request_id_headers: of those the first in the head
+    pub request_id: appmon_str,
+    // What the exchange was made for: APPMON_OPEN_LINKS. Client: the request that the sender
+    // was serving. Server: the exchange that a monitored client sees of the same request.
+    // Decided when the request begins, from what is open at that moment; that other exchange's
+    // event usually comes later, or never if it is dropped.
+    /// APPMON_LINK_*; NONE: the next two are 0
+    pub link: u32,
+    pub reserved3: u32,
+    /// connection_id and ordinal of that exchange
+    pub link_connection_id: u64,
+    pub link_ordinal: u64,
 }
 
 #[repr(C)]
@@ -449,6 +538,11 @@ pub struct appmon_opts {
     pub error_text: *mut c_char,
     pub error_text_size: u32,
     pub reserved: u32,
+    /// names of fields that carry a request's id beside x-request-id; kept with
+    /// APPMON_OPEN_TRACE. At most 8.
+    pub request_id_headers: *const *const c_char,
+    pub request_id_header_count: u32,
+    pub reserved1: u32,
 }
 
 #[repr(C)]
@@ -502,6 +596,21 @@ pub struct appmon_stats {
     pub memory_bytes: u64,
     /// handle only
     pub memory_limit: u64,
+    /// gauge: share of connections watched; 0: paused
+    pub sampling_ppm: u64,
+}
+
+/// What the path of a cgroup says about the container in it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_container {
+    pub size: u32,
+    /// APPMON_RUNTIME_*
+    pub runtime: u32,
+    /// container id, 64 hexadecimal digits; "": the cgroup is the pod's own
+    pub id: [c_char; 72],
+    /// Kubernetes: metadata.uid with its dashes; "": no pod
+    pub pod_uid: [c_char; 40],
 }
 
 #[repr(C)]
@@ -755,14 +864,16 @@ pub struct appmon_resources {
 }
 
 /// Name, size, and whether it begins with `size`, so that a newer library's may be larger.
-pub const STRUCTS: [(&str, usize, bool); 17] = [
+pub const STRUCTS: [(&str, usize, bool); 19] = [
     ("appmon_str", std::mem::size_of::<appmon_str>(), false),
     ("appmon_endpoint", std::mem::size_of::<appmon_endpoint>(), false),
     ("appmon_header", std::mem::size_of::<appmon_header>(), false),
+    ("appmon_trace", std::mem::size_of::<appmon_trace>(), false),
     ("appmon_event", std::mem::size_of::<appmon_event>(), true),
     ("appmon_opts", std::mem::size_of::<appmon_opts>(), true),
     ("appmon_attach_opts", std::mem::size_of::<appmon_attach_opts>(), true),
     ("appmon_stats", std::mem::size_of::<appmon_stats>(), true),
+    ("appmon_container", std::mem::size_of::<appmon_container>(), true),
     ("appmon_capabilities", std::mem::size_of::<appmon_capabilities>(), true),
     ("appmon_process", std::mem::size_of::<appmon_process>(), true),
     ("appmon_metrics_opts", std::mem::size_of::<appmon_metrics_opts>(), true),
@@ -822,6 +933,34 @@ extern "C" {
     /// Makes a blocked appmon_poll(), or the next one, return 0 early. Safe from any
     /// thread and from signal handlers while the handle is open. Wakeups do not add up.
     pub fn appmon_wakeup(mon: *mut appmon) -> c_int;
+    /// Watches a share of the connections, connections_ppm parts per million of them, and
+    /// fewer while they make more than events_per_second events (0: no ceiling). Which ones
+    /// the hash of the socket's cookie decides: a connection is watched as a whole or not at
+    /// all, and at a smaller share no others than at a larger one. The share in force is in
+    /// every
+    /// event and in appmon_stats.sampling_ppm. What is not watched costs the application two
+    /// look-ups a packet.
+    /// The ceiling is kept by appmon_poll() and appmon_next(), which look ten times a second,
+    /// on
+    /// average over a second; with fewer connections than it takes, the share swings. Exchanges
+    /// under
+    /// way on connections that leave the sample count as dropped\[APPMON_DROP_SAMPLED\];
+    /// connections that
+    /// come into it are met as those that are open at an attach. Applies to all targets, from
+    /// the call
+    /// on; the default is (APPMON_SAMPLING_ALL, 0). -EINVAL      connections_ppm is 0 or above
+    /// APPMON_SAMPLING_ALL -EOPNOTSUPP  the handle replays a recording
+    pub fn appmon_set_sampling(mon: *mut appmon, connections_ppm: u32, events_per_second: u64) -> c_int;
+    /// Turns all capture off without detaching, and on again: one write to a map, after which
+    /// the
+    /// programs return at once. Events of what was complete before are still delivered;
+    /// exchanges under
+    /// way count as dropped\[APPMON_DROP_SAMPLED\]. Connections are met again as at an attach,
+    /// from
+    /// their next request. Calling either twice has no effect.
+    /// -EOPNOTSUPP  the handle replays a recording
+    pub fn appmon_pause(mon: *mut appmon) -> c_int;
+    pub fn appmon_resume(mon: *mut appmon) -> c_int;
     /// Writes what the pipeline is fed from now on (captured bytes of all headers among it) to
     /// fd, until appmon_record(mon, -1) or appmon_close(). Replaying it gives the same events,
     /// if the
@@ -878,10 +1017,24 @@ extern "C" {
     /// The first value of a header that ev holds; NULL if there is none. name in lower
     /// case; response: 0 or 1 as in appmon_header.
     pub fn appmon_event_header(ev: *const appmon_event, name: *const c_char, response: c_int) -> *const appmon_str;
+    /// The container that a cgroup holds, from the rules by which docker, containerd, cri-o,
+    /// podman and
+    /// the kubelet name them (systemd and cgroupfs drivers); nothing is looked up. path: of the
+    /// cgroup, absolute or relative to any parent. A cgroup inside a container counts as the
+    /// container;
+    /// of nested ones the innermost.
+    /// -ENOENT  neither a container nor a pod
+    pub fn appmon_cgroup_container(path: *const c_char, ret: *mut appmon_container) -> c_int;
+    /// "docker", "containerd" ... for APPMON_RUNTIME_*; "unknown" otherwise.
+    pub fn appmon_runtime_name(runtime: u32) -> *const c_char;
     /// "GET" for APPMON_METHOD_GET ...; "" for values without a name.
     pub fn appmon_method_name(method: u32) -> *const c_char;
     /// "complete", "closed", "reset by peer" ... for APPMON_END_*; "unknown" otherwise.
     pub fn appmon_end_name(end: u32) -> *const c_char;
+    /// "thread", "peer", "request id" ... for APPMON_LINK_*; "none" for 0; "unknown" otherwise.
+    pub fn appmon_link_name(link: u32) -> *const c_char;
+    /// "w3c", "b3" ... for APPMON_TRACE_*; "" for 0; "unknown" otherwise.
+    pub fn appmon_trace_format_name(format: u32) -> *const c_char;
     /// "ring_full", "memory" ... for APPMON_DROP_*; "unknown" otherwise.
     pub fn appmon_drop_name(reason: u32) -> *const c_char;
     /// The version that runs, (major \<\< 16) | (minor \<\< 8) | patch: compare with
@@ -971,10 +1124,12 @@ extern "C" {
     /// exists there with the same processes. What cannot be read is not valid.
     /// -ENOENT, -ENOTDIR, -EACCES; -EINVAL: not a cgroup v2 directory.
     pub fn appmon_read_resources(cgroup_path: *const c_char, resources: *mut appmon_resources) -> c_int;
-    /// The directory of a cgroup id (appmon_event.cgroup_id, appmon_series.cgroup_id): looks
-    /// through the
-    /// hierarchy. Returns the length written without the '\0'. -ENOENT: it is gone, or outside
-    /// of what
-    /// is mounted; -ENOSPC: buf is too small; -EOPNOTSUPP: no cgroup v2.
+    /// The directory of a cgroup id (appmon_event.cgroup_id, appmon_series.cgroup_id), for a
+    /// host that
+    /// has no handle at hand; see appmon_find_cgroup(). Returns the length written without the
+    /// '\0'.
+    /// -ENOENT: it is gone, outside of what is mounted, or there is no cgroup v2; -ENOSPC: buf
+    /// is too
+    /// small.
     pub fn appmon_cgroup_path(cgroup_id: u64, buf: *mut c_char, size: usize) -> c_int;
 }
