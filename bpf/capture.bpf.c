@@ -622,7 +622,11 @@ int appmon_egress(struct __sk_buff *skb)
 SEC("tp_btf/tcp_rcv_space_adjust")
 int appmon_read(__u64 *ctx)
 {
-	see_read((struct sock *)ctx[0]);
+	struct sock *sk = (struct sock *)ctx[0];
+	struct owner *o = see_read(sk);
+
+	if (o && links)
+		emit_read(bpf_sk_storage_get(&sockets, sk, 0, 0), o, reads_block(sk));
 	return 0;
 }
 

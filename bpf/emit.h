@@ -493,4 +493,23 @@ static __always_inline void fill_state(struct rec_progress *r, const struct sock
 	r->seg.dup = sk->dir[DIR_IN].dup;
 }
 
+/* A thread begins to read a request. */
+static __always_inline void emit_read(struct socket *sk, const struct owner *o, bool blocks)
+{
+	struct rec_progress *r;
+
+	if (!sk || sk->request_dir != 1 + DIR_IN || sk->answered)
+		return;
+	r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
+	if (!r) {
+		COUNT(sk->conn.slot, records_lost); /* evidence only: no exchange is harmed */
+		return;
+	}
+	fill_state(r, sk, DIR_IN, REC_READ | (blocks ? REC_BLOCKING : 0));
+	r->seg.seq = o->turn;
+	r->owner.task = o->task;
+	r->owner.source = o->source;
+	bpf_ringbuf_submit(r, submit_flags());
+}
+
 #endif /* APPMON_EMIT_H */

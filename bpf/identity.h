@@ -18,6 +18,12 @@
 
 /* Set before the programs are loaded: 0 takes all of this out of them. */
 const volatile __u32 identity = 1;
+/* The same for telling the reader at once who reads a request. */
+const volatile __u32 links = 1;
+
+#ifndef O_NONBLOCK
+#define O_NONBLOCK 04000
+#endif
 
 struct owner {
 	struct rec_task task; /* who read the present message, or who connected */
@@ -124,11 +130,21 @@ static __always_inline void see_handshake(struct __sk_buff *skb, struct bpf_sock
 	}
 }
 
+/* Does a read wait if there is nothing to read? */
+static __always_inline bool reads_block(struct sock *sk)
+{
+	struct socket___kernel *socket = sk->sk_socket;
+	struct file *file = socket ? socket->file : 0;
+
+	return file && !(file->f_flags & O_NONBLOCK);
+}
+
 /*
  * A thread has taken bytes out of the socket. This runs for every socket of the machine: most leave
- * before a helper is called.
+ * before a helper is called. Returns who, if it is a message's first reader, or another than
+ * before.
  */
-static __always_inline void see_read(struct sock *sk)
+static __always_inline struct owner *see_read(struct sock *sk)
 {
 	struct task_struct *task;
 	struct socket *s;
@@ -138,21 +154,21 @@ static __always_inline void see_read(struct sock *sk)
 	__u64 now;
 
 	if (!sk->sk_bpf_storage)
-		return;
+		return 0;
 	s = bpf_sk_storage_get(&sockets, sk, 0, 0);
 	if (!s || s->speaks != SPEAKS_HTTP || s->request_dir == 1 + DIR_OUT)
-		return;
+		return 0;
 	tp = bpf_skc_to_tcp_sock(sk);
 	/* Not held: a strparser, in a softirq. */
 	if (!tp || !sk->sk_lock.owned)
-		return;
+		return 0;
 	turn = s->dir[DIR_IN].turn;
 	copied = tp->copied_seq;
 	if ((__s32)(copied - turn) <= 0)
-		return; /* of an earlier message, or a peek */
+		return 0; /* of an earlier message, or a peek */
 	o = bpf_sk_storage_get(&owners, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!o)
-		return;
+		return 0;
 	task = bpf_get_current_task_btf();
 	now = bpf_ktime_get_ns();
 	if (o->turn != turn || (o->source != OWNER_READ && o->source != OWNER_READ_SHARED)) {
@@ -160,17 +176,18 @@ static __always_inline void see_read(struct sock *sk)
 		o->read_first_ns = now;
 		o->source = OWNER_READ;
 	} else if (o->copied == copied) {
-		return;
+		return 0;
 	} else if (o->task.tid != (__u32)task->pid) {
 		o->source = OWNER_READ_SHARED;
 	}
 	o->copied = copied;
 	o->read_last_ns = now;
 	if (o->task.tid == (__u32)task->pid && o->read_first_ns != now)
-		return;
+		return 0;
 	__sync_fetch_and_add(&o->changes, 1);
 	fill_task(&o->task, task);
 	__sync_fetch_and_add(&o->changes, 1);
+	return o;
 }
 
 /* look: what the bytes of the record look like, if that was asked. */

@@ -35,9 +35,19 @@ typedef struct {
 	int owned;
 } socket_lock_t;
 
+struct file {
+	unsigned int f_flags;
+};
+
+/* The kernel's struct socket; there is one of ours. */
+struct socket___kernel {
+	struct file *file;
+};
+
 struct sock {
 	struct sock_common __sk_common;
 	socket_lock_t sk_lock;
+	struct socket___kernel *sk_socket;
 	struct {
 		int len;
 	} sk_backlog;

@@ -9,7 +9,7 @@
 
 #include <linux/types.h>
 
-#define REC_VERSION 3
+#define REC_VERSION 4
 
 enum rec_kind {
 	REC_DATA = 1,	 /* captured bytes of one direction */
@@ -38,7 +38,9 @@ enum rec_flag {
 	REC_WIDE = 1 << 14,	/* there are signs of pipelining */
 	REC_BEGINS = 1 << 15,	/* a message begins with the first byte: counted, not guessed */
 	REC_ENDS = 1 << 16,	/* a message ends with the segment: likewise */
-	REC_FOLLOWED = 1 << 17	/* where messages of this direction end will be told so */
+	REC_FOLLOWED = 1 << 17, /* where messages of this direction end will be told so */
+	REC_READ = 1 << 18, /* progress: the owner's thread has begun to read the message at seq */
+	REC_BLOCKING = 1 << 19 /* ... and waits in reading if there is nothing to read */
 };
 
 struct rec_hdr {

@@ -83,10 +83,28 @@ static void put_command(struct appmon_event *ev, char **at, const struct exchang
 		ev->reason = put_span(at, ex->response, ex->response->h.reason);
 }
 
+static void put_trace(struct appmon *mon, char **at, const struct head *head)
+{
+	struct appmon_event *ev = &mon->event;
+	struct trace t;
+	int len;
+
+	trace_read(mon->trace_fields, &head->h, head->bytes, &t);
+	ev->trace = t.ids;
+	if (t.request_id.len)
+		ev->request_id = put(at, t.request_id.data, t.request_id.len);
+	if (!t.text.len)
+		return;
+	len = trace_base64(t.text.data, t.text.len, *at);
+	(*at)[len] = '\0';
+	ev->trace_text = (struct appmon_str){.data = *at, .len = (uint32_t)len};
+	*at += len + 1;
+}
+
 static size_t space_for(const struct exchange *ex, const struct target *target)
 {
 	const struct head *heads[] = {ex->request, ex->response};
-	/* Eleven strings besides the fields, each with its NUL, names included below. */
+	/* Thirteen strings besides the fields, each with its NUL, names included below. */
 	size_t size = 16 + strlen(target->name) + sizeof(ex->owner.task.comm);
 
 	for (int i = 0; i < 2; i++) {
@@ -95,6 +113,8 @@ static size_t space_for(const struct exchange *ex, const struct target *target)
 		/* The target appears whole and in parts; Host as authority and perhaps as a field.
 		 */
 		size += 2 * (size_t)heads[i]->h.head_len + heads[i]->h.target.len;
+		/* The request id and a trace id once more. */
+		size += i ? 0 : (size_t)heads[i]->h.head_len;
 		/* A name is at most 255 bytes. */
 		size += heads[i]->h.field_count * (size_t)(255 + 2);
 	}
@@ -219,10 +239,14 @@ static bool build(struct appmon *mon, struct exchange *ex, struct target *target
 	ev->method_name = ev->request_target = ev->path = ev->query = ev->authority = ev->reason =
 		absent;
 	ev->target_name = put(&at, target->name, strlen(target->name));
+	ev->trace_text = ev->request_id = absent;
+	link_tell(ex, ev);
 	if (ex->protocol == APPMON_PROTO_RESP)
 		put_command(ev, &at, ex);
 	else if (ex->request)
 		put_request(mon, &at, ex->request);
+	if (ex->request && (mon->opts.flags & APPMON_OPEN_TRACE))
+		put_trace(mon, &at, ex->request);
 	if (ex->response && ex->protocol == APPMON_PROTO_HTTP1) {
 		ev->status = ex->response->h.status;
 		ev->status_class = ev->status / 100;

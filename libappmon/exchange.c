@@ -10,6 +10,8 @@
 
 void exchange_release(struct appmon *mon, struct exchange *ex)
 {
+	link_close(ex);
+	pool_free(&mon->pool, ex->cause);
 	pool_free(&mon->pool, ex->request);
 	pool_free(&mon->pool, ex->response);
 	pool_free(&mon->pool, ex);
@@ -137,6 +139,7 @@ void exchange_finish(struct appmon *mon, struct conn *c, struct exchange *ex, ui
 		exchange_drop(mon, ex, ex->bad - 1u);
 		return;
 	}
+	link_close(ex);
 	list_remove(&ex->link);
 	list_append(&mon->ready, &ex->link);
 }
@@ -152,6 +155,7 @@ void exchange_tell(struct appmon *mon, struct conn *c, struct exchange *ex)
 		return; /* it comes at its end, then */
 	*rest = *ex;
 	rest->request = rest->response = NULL;
+	rest->cause = NULL;
 	rest->told = 1;
 	list_append(&ex->link, &rest->link); /* in its place */
 	exchange_finish(mon, c, ex, APPMON_END_AT_HEAD, 0);

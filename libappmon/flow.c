@@ -586,6 +586,11 @@ void flow_record(struct appmon *mon, const struct record *rec)
 		conn_drop(mon, c, APPMON_DROP_SAMPLED);
 		c = NULL;
 	}
+	if (rec->seg.flags & REC_READ) {
+		if (c)
+			link_read(mon, c, rec);
+		return;
+	}
 	if (!c) {
 		/* Nothing to learn from the end of a connection that is not known. */
 		if (!rec->captured)

@@ -36,6 +36,7 @@
 #define RECORDS_PER_LOOK 1024
 
 #define HEADERS_MAX 64
+#define REQUEST_ID_HEADERS_MAX 8
 
 static const char *const default_headers[] = {"content-type", "user-agent", "x-request-id",
 					      "traceparent",  "tracestate", "x-forwarded-for"};
@@ -74,12 +75,15 @@ static int take_opts(struct appmon *mon, const struct appmon_opts *user)
 	o->capture_bytes = o->capture_bytes ? o->capture_bytes : 4096;
 	o->exchange_timeout_ms = o->exchange_timeout_ms ? o->exchange_timeout_ms : 300000;
 	o->idle_timeout_ms = o->idle_timeout_ms ? o->idle_timeout_ms : 3600000;
-	if (o->flags & ~(APPMON_OPEN_DROP_QUERY | APPMON_OPEN_IDENTITY | APPMON_OPEN_STREAM_HEADS))
+	if (o->flags & ~(APPMON_OPEN_DROP_QUERY | APPMON_OPEN_IDENTITY | APPMON_OPEN_TRACE |
+			 APPMON_OPEN_STREAM_HEADS | APPMON_OPEN_LINKS))
 		return fail(&mon->log, -EINVAL, "unknown bits in appmon_opts.flags: 0x%x",
 			    o->flags);
 	if (o->protocols & ~(1U << APPMON_PROTO_HTTP1 | 1U << APPMON_PROTO_RESP))
 		return fail(&mon->log, -EINVAL, "unknown bits in appmon_opts.protocols: 0x%x",
 			    o->protocols);
+	if (o->flags & APPMON_OPEN_LINKS)
+		o->flags |= APPMON_OPEN_IDENTITY | APPMON_OPEN_TRACE;
 	err = range(mon, "memory_limit", o->memory_limit, 64 << 10, UINT64_MAX);
 	if (!err)
 		err = range(mon, "ring_bytes", o->ring_bytes, 4096, 1 << 30);
@@ -95,6 +99,13 @@ static int take_opts(struct appmon *mon, const struct appmon_opts *user)
 	if (!err && o->header_count && !o->headers)
 		err = fail(&mon->log, -EINVAL, "header_count is %u but headers is NULL",
 			   o->header_count);
+	if (!err)
+		err = range(mon, "request_id_header_count", o->request_id_header_count, 0,
+			    REQUEST_ID_HEADERS_MAX);
+	if (!err && o->request_id_header_count && !o->request_id_headers)
+		err = fail(&mon->log, -EINVAL,
+			   "request_id_header_count is %u but request_id_headers is NULL",
+			   o->request_id_header_count);
 	return err;
 }
 
@@ -114,12 +125,32 @@ static int keep_header(struct appmon *mon, const char *name)
 	return 0;
 }
 
+static int keep_trace_headers(struct appmon *mon)
+{
+	uint32_t own = mon->name_count;
+	int err = 0;
+
+	for (uint32_t i = 0; i < mon->opts.request_id_header_count && !err; i++)
+		err = keep_header(mon, mon->opts.request_id_headers[i]);
+	for (uint32_t i = 0; i < mon->keep.count; i++) {
+		for (uint32_t k = own; k < mon->name_count; k++)
+			if (!strcmp(mon->keep.name[i], mon->names[k]))
+				mon->trace_fields[i] = TRACE_FIELD_REQUEST_ID;
+	}
+	for (const char *const *name = trace_field_names; *name && !err; name++)
+		err = keep_header(mon, *name);
+	for (uint32_t i = 0; i < mon->keep.count; i++)
+		if (!mon->trace_fields[i])
+			mon->trace_fields[i] = (uint8_t)trace_field_of(mon->keep.name[i]);
+	return err;
+}
+
 static int keep_headers(struct appmon *mon)
 {
 	const size_t defaults = sizeof(default_headers) / sizeof(default_headers[0]);
 	int err = 0;
 
-	mon->names = calloc(defaults + mon->opts.header_count, sizeof(*mon->names));
+	mon->names = calloc(HTTP1_KEEP_MAX, sizeof(*mon->names));
 	mon->headers = calloc(2 * HTTP1_FIELDS_MAX, sizeof(*mon->headers));
 	if (!mon->names || !mon->headers)
 		return fail(&mon->log, -ENOMEM, "out of memory");
@@ -127,6 +158,8 @@ static int keep_headers(struct appmon *mon)
 		err = keep_header(mon, default_headers[i]);
 	for (uint32_t i = 0; i < mon->opts.header_count && !err; i++)
 		err = keep_header(mon, mon->opts.headers[i]);
+	if (!err && (mon->opts.flags & APPMON_OPEN_TRACE))
+		err = keep_trace_headers(mon);
 	return err;
 }
 
@@ -193,6 +226,7 @@ static void handle_free(struct appmon *mon)
 		list_remove(&ex->link);
 		exchange_release(mon, ex);
 	}
+	links_destroy(mon);
 	targets_free(mon);
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] >= 0)
@@ -231,7 +265,7 @@ static int open_handle(struct appmon **ret, int replay_fd, const struct appmon_o
 		err = keep_headers(mon);
 	if (!err) {
 		mon->pool.limit = mon->opts.memory_limit;
-		if (flows_init(mon))
+		if (flows_init(mon) || ((mon->opts.flags & APPMON_OPEN_LINKS) && !links_init(mon)))
 			err = fail(&mon->log, -ENOMEM, "out of memory");
 	}
 	if (!err)

@@ -346,6 +346,7 @@ static void request_head(struct appmon *mon, struct conn *c, int dir, const stru
 			ex->flags |= APPMON_EVF_CHUNKED_REQUEST;
 		if (dir == DIR_OUT)
 			exchange_owner(mon, ex);
+		link_request(mon, c, ex, dir, s->base_seq + (uint32_t)(s->pos - s->base));
 	}
 	body_begin(mon, c, dir, h, framing, length, seg->ts_ns);
 }
@@ -440,6 +441,7 @@ static void response_head(struct appmon *mon, struct conn *c, int dir, const str
 			ex->bad = 1 + APPMON_DROP_MEMORY;
 		if (dir == DIR_OUT)
 			exchange_owner(mon, ex);
+		link_response(mon, c, ex);
 		ex->response_start_ns = s->head_ns;
 		ex->response_begun = 1;
 		ex->flags |= head_flags(h);

@@ -17,7 +17,7 @@ struct http1_span {
 };
 
 /* The field names that the host wants kept. Built once per handle, read-only after. */
-#define HTTP1_KEEP_MAX 80
+#define HTTP1_KEEP_MAX 96
 struct http1_keep {
 	const char *name[HTTP1_KEEP_MAX]; /* lower case, borrowed */
 	uint8_t len[HTTP1_KEEP_MAX];

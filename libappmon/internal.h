@@ -24,6 +24,7 @@
 #include "http1.h"
 #include "list.h"
 #include "records.h"
+#include "trace.h"
 
 #define NSEC_PER_MSEC UINT64_C(1000000)
 #define NSEC_PER_SEC UINT64_C(1000000000)
@@ -284,6 +285,8 @@ struct head {
 	struct http1_head h; /* last: truncated to field_count */
 };
 
+struct link;
+
 struct exchange {
 	struct list_node link; /* in conn.exchanges, later in appmon.ready */
 	struct rec_conn id;
@@ -295,7 +298,8 @@ struct exchange {
 	uint64_t request_body, response_body; /* bytes */
 	struct rec_owner owner;
 	struct head *request, *response;
-	uint32_t protocol; /* APPMON_PROTO_* */
+	struct link *cause; /* NULL: links are not asked for */
+	uint32_t protocol;  /* APPMON_PROTO_* */
 	uint32_t role;
 	uint32_t end;			/* APPMON_END_* */
 	uint32_t sampling_ppm;		/* when the request began */
@@ -306,6 +310,14 @@ struct exchange {
 	uint8_t told;	/* the host has had its event: this only waits for the end */
 };
 
+/* The thread that has begun to read a request, from REC_READ. tid 0: none is known. */
+struct reader {
+	uint64_t start_ns; /* of its process */
+	uint32_t pid, tid;
+	uint32_t seq;	 /* TCP's number of the first byte of what it reads */
+	uint32_t blocks; /* it waits in reading */
+};
+
 struct conn {
 	struct conn *hash_next;
 	const struct protocol *protocol;
@@ -313,6 +325,7 @@ struct conn {
 	struct list_node exchanges; /* oldest first */
 	struct rec_conn id;
 	struct stream stream[2]; /* by DIR_* */
+	struct reader reader;	 /* since the last response */
 	uint64_t active_ns;
 	uint64_t ordinal;
 	uint32_t srtt_us, retrans, dup;
@@ -428,6 +441,31 @@ struct protocol {
 
 extern const struct protocol protocol_http1, protocol_resp;
 
+/* ---- link.c: what an exchange was made for -------------------------------------------------- */
+
+#define PROCESS_BUCKETS 64
+
+struct links {
+	struct list_node *bucket; /* of open exchanges; NULL: not asked for */
+	uint32_t buckets;	  /* power of two */
+	uint32_t process_count;
+	uint64_t seed; /* so that nobody who writes header fields can fill one bucket */
+	struct list_node process[PROCESS_BUCKETS];
+	struct list_node processes; /* the longest without a read first */
+};
+
+bool links_init(struct appmon *mon);
+void links_destroy(struct appmon *mon);
+/* A request's head is complete; seq is TCP's number of its first byte. */
+void link_request(struct appmon *mon, struct conn *c, struct exchange *ex, int dir, uint32_t seq);
+/* A record with REC_READ. */
+void link_read(struct appmon *mon, struct conn *c, const struct record *rec);
+/* The final response begins. */
+void link_response(struct appmon *mon, struct conn *c, struct exchange *ex);
+/* The exchange is over: nothing is made for it any more. */
+void link_close(struct exchange *ex);
+void link_tell(const struct exchange *ex, struct appmon_event *ev);
+
 /* ---- event.c ------------------------------------------------------------------------------ */
 
 struct arena {
@@ -446,6 +484,7 @@ struct appmon {
 	char **names;		 /* kept header names, lower case */
 	uint32_t name_count;
 	struct http1_keep keep;
+	uint8_t trace_fields[HTTP1_KEEP_MAX]; /* enum trace_field of each kept name */
 
 	struct capture_bpf *skel;
 	struct bpf_link *sweep;
@@ -462,6 +501,7 @@ struct appmon {
 	struct pool pool;
 	struct sampling sampling;
 	struct flows flows;
+	struct links links;
 	struct lookups lookups;
 	struct list_node ready; /* finished exchanges, not delivered yet */
 

@@ -8,6 +8,7 @@
 #include <xxhash.h>
 
 #include "aggregate.h"
+#include "trace.h"
 
 #define DEFAULT_SERIES 4096
 #define DEFAULT_EDGES 1024
@@ -161,37 +162,15 @@ void appmon_metrics_close(struct appmon_metrics *m)
 
 /* ---- the figures --------------------------------------------------------------- */
 
-static bool parse_hex(const char *s, size_t bytes, uint8_t *ret)
-{
-	uint8_t any = 0;
-
-	for (size_t i = 0; i < 2 * bytes; i++) {
-		uint8_t digit;
-
-		if (s[i] >= '0' && s[i] <= '9')
-			digit = (uint8_t)(s[i] - '0');
-		else if (s[i] >= 'a' && s[i] <= 'f')
-			digit = (uint8_t)(s[i] - 'a' + 10);
-		else
-			return false;
-		ret[i / 2] = (uint8_t)(ret[i / 2] << 4 | digit);
-		any |= digit;
-	}
-	return any;
-}
-
-/* W3C Trace Context, section 3.2: version-trace_id-parent_id-flags; later versions may go on. */
 static bool parse_traceparent(const struct appmon_event *ev, struct exemplar *ret)
 {
 	const struct appmon_str *v = appmon_event_header(ev, "traceparent", 0);
-	struct exemplar e = {0};
+	struct appmon_trace t;
 
-	if (!v || v->len < 55 || v->data[2] != '-' || v->data[35] != '-' || v->data[52] != '-' ||
-	    memcmp(v->data, "ff", 2) == 0 || !parse_hex(v->data + 3, 16, e.trace_id) ||
-	    !parse_hex(v->data + 36, 8, e.span_id))
+	if (!v || !trace_parse_w3c((struct trace_value){v->data, v->len}, &t))
 		return false;
-	memcpy(ret->trace_id, e.trace_id, sizeof(e.trace_id));
-	memcpy(ret->span_id, e.span_id, sizeof(e.span_id));
+	memcpy(ret->trace_id, t.trace_id, sizeof(ret->trace_id));
+	memcpy(ret->span_id, t.span_id, sizeof(ret->span_id));
 	return true;
 }
 

@@ -94,6 +94,7 @@ static int try_load(struct appmon *mon, char *verifier_log, int with)
 		err = bpf_program__set_autoload(mon->skel->progs.appmon_read, with & WITH_IDENTITY);
 	mon->skel->rodata->identity = !!(with & WITH_IDENTITY);
 	mon->skel->rodata->resp = !!(mon->opts.protocols & 1U << APPMON_PROTO_RESP);
+	mon->skel->rodata->links = !!(mon->opts.flags & APPMON_OPEN_LINKS);
 	if (!err)
 		err = capture_bpf__load(mon->skel);
 	if (!err && (with & WITH_IDENTITY)) {

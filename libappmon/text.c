@@ -130,6 +130,21 @@ const char *appmon_drop_name(uint32_t reason)
 	return NAME_OF(name, reason, "unknown");
 }
 
+const char *appmon_link_name(uint32_t link)
+{
+	static const char *const name[] = {"none",	 "thread",   "peer",   "forwarded",
+					   "request id", "trace id", "worker", "sole"};
+
+	return NAME_OF(name, link, "unknown");
+}
+
+const char *appmon_trace_format_name(uint32_t format)
+{
+	static const char *const name[] = {"", "w3c", "b3", "b3 multi", "jaeger", "sw8"};
+
+	return NAME_OF(name, format, "unknown");
+}
+
 uint32_t appmon_version(void)
 {
 	return APPMON_VERSION_NUM;

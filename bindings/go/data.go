@@ -161,6 +161,73 @@ func (v End) String() string {
 	return strconv.FormatUint(uint64(v), 10)
 }
 
+// TraceFormat: appmon_trace.format: the header fields that carried the ids.
+type TraceFormat uint32
+
+// Values of TraceFormat.
+const (
+	TraceFormatNone TraceFormat = 0
+	// traceparent (W3C Trace Context)
+	TraceFormatW3C TraceFormat = 1
+	// b3 (Zipkin), the single field
+	TraceFormatB3 TraceFormat = 2
+	// x-b3-traceid, x-b3-spanid ...
+	TraceFormatB3Multi TraceFormat = 3
+	// uber-trace-id
+	TraceFormatJaeger TraceFormat = 4
+	// sw8 (SkyWalking)
+	TraceFormatSW8 TraceFormat = 5
+)
+
+// String names the value; values of newer libraries show as numbers.
+func (v TraceFormat) String() string {
+	switch v {
+	case TraceFormatNone:
+		return "none"
+	case TraceFormatW3C:
+		return "w3c"
+	case TraceFormatB3:
+		return "b3"
+	case TraceFormatB3Multi:
+		return "b3_multi"
+	case TraceFormatJaeger:
+		return "jaeger"
+	case TraceFormatSW8:
+		return "sw8"
+	}
+	return strconv.FormatUint(uint64(v), 10)
+}
+
+// Runtime: appmon_container.runtime.
+type Runtime uint32
+
+// Values of Runtime.
+const (
+	// the path names the container only
+	RuntimeUnknown    Runtime = 0
+	RuntimeDocker     Runtime = 1
+	RuntimeContainerd Runtime = 2
+	RuntimeCrio       Runtime = 3
+	RuntimePodman     Runtime = 4
+)
+
+// String names the value; values of newer libraries show as numbers.
+func (v Runtime) String() string {
+	switch v {
+	case RuntimeUnknown:
+		return "unknown"
+	case RuntimeDocker:
+		return "docker"
+	case RuntimeContainerd:
+		return "containerd"
+	case RuntimeCrio:
+		return "crio"
+	case RuntimePodman:
+		return "podman"
+	}
+	return strconv.FormatUint(uint64(v), 10)
+}
+
 // Owner: appmon_event.owner: how pid and tid are known.
 type Owner uint32
 
@@ -192,6 +259,57 @@ func (v Owner) String() string {
 		return "sent"
 	case OwnerConnected:
 		return "connected"
+	}
+	return strconv.FormatUint(uint64(v), 10)
+}
+
+// Link: appmon_event.link: how the exchange that this one was made for is known; strongest
+// first.
+type Link uint32
+
+// Values of Link.
+const (
+	LinkNone Link = 0
+	// client: sent by the thread that had read that request, and no other, with blocking reads,
+	// and had not answered it yet
+	LinkThread Link = 1
+	// server: the same bytes, seen where they were sent
+	LinkPeer Link = 2
+	// client: its Forwarded field (RFC 7239) names the address and port from which that request
+	// came
+	LinkForwarded Link = 3
+	// client: of the open requests only that one has its x-request-id, or other field of
+	// request_id_headers
+	LinkRequestID Link = 4
+	// client: of the open requests only that one has its trace id
+	LinkTraceID Link = 5
+	// client: as THREAD, without blocking reads, of a process that has always served each of
+	// overlapping requests by one thread
+	LinkWorker Link = 6
+	// client: sent by the thread that had read that request, the only one that its process had in
+	// progress
+	LinkSole Link = 7
+)
+
+// String names the value; values of newer libraries show as numbers.
+func (v Link) String() string {
+	switch v {
+	case LinkNone:
+		return "none"
+	case LinkThread:
+		return "thread"
+	case LinkPeer:
+		return "peer"
+	case LinkForwarded:
+		return "forwarded"
+	case LinkRequestID:
+		return "request_id"
+	case LinkTraceID:
+		return "trace_id"
+	case LinkWorker:
+		return "worker"
+	case LinkSole:
+		return "sole"
 	}
 	return strconv.FormatUint(uint64(v), 10)
 }
@@ -311,6 +429,21 @@ const (
 // Has tells whether all of the given bits are set.
 func (f EventFlags) Has(bits EventFlags) bool { return f&bits == bits }
 
+// TraceFlags: appmon_trace.flags.
+type TraceFlags uint32
+
+// Values of TraceFlags.
+const (
+	TraceFlagSampled TraceFlags = 0x1
+	// b3, x-b3-*: the decision is left to the receiver
+	TraceFlagUndecided TraceFlags = 0x2
+	// b3, x-b3-*, uber-trace-id
+	TraceFlagDebug TraceFlags = 0x4
+)
+
+// Has tells whether all of the given bits are set.
+func (f TraceFlags) Has(bits TraceFlags) bool { return f&bits == bits }
+
 // OpenFlags: appmon_opts.flags.
 type OpenFlags uint32
 
@@ -324,6 +457,8 @@ const (
 	// time of its end, and with no second event for that.
 	OpenFlagIdentity    OpenFlags = 0x2
 	OpenFlagStreamHeads OpenFlags = 0x8
+	OpenFlagTrace       OpenFlags = 0x4
+	OpenFlagLinks       OpenFlags = 0x10
 )
 
 // Has tells whether all of the given bits are set.
@@ -484,6 +619,32 @@ const (
 // Has tells whether all of the given bits are set.
 func (f TakeFlags) Has(bits TakeFlags) bool { return f&bits == bits }
 
+// Trace: the trace ids of a request, from the first of the fields at APPMON_TRACE_* that is
+// well formed.
+type Trace struct {
+	// APPMON_TRACE_*
+	Format TraceFormat
+	// APPMON_TRACE_SAMPLED ...
+	Flags TraceFlags
+	// sw8: 0 unless it is a UUID; see appmon_event.trace_text
+	TraceID [16]byte
+	// of the sender: traceparent's parent-id, b3's span id; sw8: the number of the span in its
+	// segment, big-endian
+	SpanID [8]byte
+	// of the sender's parent: b3, x-b3-*, uber-trace-id
+	ParentSpanID [8]byte
+}
+
+func copyTrace(ev *C.struct_appmon_trace) Trace {
+	return Trace{
+		Format:       TraceFormat(ev.format),
+		Flags:        TraceFlags(ev.flags),
+		TraceID:      *(*[16]byte)(unsafe.Pointer(&ev.trace_id)),
+		SpanID:       *(*[8]byte)(unsafe.Pointer(&ev.span_id)),
+		ParentSpanID: *(*[8]byte)(unsafe.Pointer(&ev.parent_span_id)),
+	}
+}
+
 // Event is one exchange: a request and its response, or what was seen of them. All of it is
 // copied. Names in parentheses are OpenTelemetry's; text is bytes from the network: escape it
 // before a terminal sees it.
@@ -631,6 +792,25 @@ type Event struct {
 	// was seen to connect. Then request_ns, wait_ns and response_ns follow.
 
 	Connect time.Duration
+
+	// Trace ids of the request: APPMON_OPEN_TRACE. What is not well formed is in headers only.
+
+	Trace Trace
+	// sw8: its trace id as text; "" for others
+	TraceText string
+	// x-request-id, or another of request_id_headers: of those the first in the head
+	RequestID string
+
+	// What the exchange was made for: APPMON_OPEN_LINKS. Client: the request that the sender was
+	// serving. Server: the exchange that a monitored client sees of the same request. Decided when
+	// the request begins, from what is open at that moment; that other exchange's event usually
+	// comes later, or never if it is dropped.
+
+	// APPMON_LINK_*; NONE: the next two are 0
+	Link Link
+	// connection_id and ordinal of that exchange
+	LinkConnectionID uint64
+	LinkOrdinal      uint64
 	// names of the texts above that the capture limit cut off
 	Truncated []string
 }
@@ -696,6 +876,12 @@ func copyEvent(ev *C.struct_appmon_event, users map[uint32]any) *Event {
 		Queue:                 time.Duration(ev.queue_ns),
 		Service:               time.Duration(ev.service_ns),
 		Connect:               time.Duration(ev.connect_ns),
+		Trace:                 copyTrace(&ev.trace),
+		TraceText:             text(&ev.trace_text),
+		RequestID:             text(&ev.request_id),
+		Link:                  Link(ev.link),
+		LinkConnectionID:      uint64(ev.link_connection_id),
+		LinkOrdinal:           uint64(ev.link_ordinal),
 	}
 	if ev.comm.truncated != 0 {
 		e.Truncated = append(e.Truncated, "Comm")
@@ -720,6 +906,12 @@ func copyEvent(ev *C.struct_appmon_event, users map[uint32]any) *Event {
 	}
 	if ev.reason.truncated != 0 {
 		e.Truncated = append(e.Truncated, "Reason")
+	}
+	if ev.trace_text.truncated != 0 {
+		e.Truncated = append(e.Truncated, "TraceText")
+	}
+	if ev.request_id.truncated != 0 {
+		e.Truncated = append(e.Truncated, "RequestID")
 	}
 	return e
 }
@@ -806,6 +998,9 @@ type Options struct {
 	// bit n: APPMON_PROTO_n; default HTTP/1 only. RESP costs more: its strings are copied, up to 1
 	// MiB of a message
 	Protocols uint32
+	// names of fields that carry a request's id beside x-request-id; kept with APPMON_OPEN_TRACE.
+	// At most 8.
+	RequestIDHeaders []string
 	// Log gets the library's log, one line at a time, while a call is made. It must not use the
 	// monitor. When it panics, the call that made the line does, once C has returned.
 	Log func(level LogLevel, line string)
@@ -822,6 +1017,8 @@ func (o *Options) fill(c *C.struct_appmon_opts, mem *memory) {
 	c.headers = mem.strings(o.Headers)
 	c.header_count = C.uint32_t(len(o.Headers))
 	c.protocols = C.uint32_t(o.Protocols)
+	c.request_id_headers = mem.strings(o.RequestIDHeaders)
+	c.request_id_header_count = C.uint32_t(len(o.RequestIDHeaders))
 }
 
 // structs are what the headers that this was compiled with know; grows: begins with size.
@@ -829,10 +1026,12 @@ var structs = []structInfo{
 	{"appmon_str", C.sizeof_struct_appmon_str, false},
 	{"appmon_endpoint", C.sizeof_struct_appmon_endpoint, false},
 	{"appmon_header", C.sizeof_struct_appmon_header, false},
+	{"appmon_trace", C.sizeof_struct_appmon_trace, false},
 	{"appmon_event", C.sizeof_struct_appmon_event, true},
 	{"appmon_opts", C.sizeof_struct_appmon_opts, true},
 	{"appmon_attach_opts", C.sizeof_struct_appmon_attach_opts, true},
 	{"appmon_stats", C.sizeof_struct_appmon_stats, true},
+	{"appmon_container", C.sizeof_struct_appmon_container, true},
 	{"appmon_capabilities", C.sizeof_struct_appmon_capabilities, true},
 	{"appmon_process", C.sizeof_struct_appmon_process, true},
 	{"appmon_metrics_opts", C.sizeof_struct_appmon_metrics_opts, true},

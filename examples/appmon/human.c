@@ -225,8 +225,29 @@ static void note_wait(const struct appmon_event *ev, const char *what, uint64_t 
 		note(notes, size, "%s %s", what, format_duration(ns, duration));
 }
 
+static void note_trace(const struct appmon_event *ev, char *notes, size_t size)
+{
+	char id[FORMAT_HEX_SIZE(16)];
+
+	if (format_hex(ev->trace.trace_id, sizeof(ev->trace.trace_id), id))
+		note(notes, size, "trace %s", id);
+}
+
+/* An exchange's name is its connection and number; each that may be named has to say its own. */
+static void note_link(const struct human *human, const struct appmon_event *ev, char *notes,
+		      size_t size)
+{
+	if (human->links)
+		note(notes, size, "id %" PRIu64 ".%" PRIu64, ev->connection_id, ev->ordinal);
+	if (ev->link != APPMON_LINK_NONE)
+		note(notes, size, "%s %" PRIu64 ".%" PRIu64 " (%s)",
+		     ev->role == APPMON_ROLE_CLIENT ? "for" : "sent as", ev->link_connection_id,
+		     ev->link_ordinal, appmon_link_name(ev->link));
+}
+
 /* "closed, gap, retransmits 2", or "" if nothing is worth a note. */
-static void collect_notes(const struct appmon_event *ev, char *notes, size_t size)
+static void collect_notes(const struct human *human, const struct appmon_event *ev, char *notes,
+			  size_t size)
 {
 	char bytes[TEXT_UNIT_SIZE];
 
@@ -250,6 +271,8 @@ static void collect_notes(const struct appmon_event *ev, char *notes, size_t siz
 		note(notes, size, "retransmits %" PRIu32, ev->retransmits);
 	if (ev->peer_retransmits > 0)
 		note(notes, size, "peer retransmits %" PRIu32, ev->peer_retransmits);
+	note_trace(ev, notes, size);
+	note_link(human, ev, notes, size);
 }
 
 void human_event(struct human *human, const struct appmon_event *ev, uint64_t realtime_ns)
@@ -258,7 +281,7 @@ void human_event(struct human *human, const struct appmon_event *ev, uint64_t re
 	FILE *out = human->out;
 	char notes[512];
 
-	collect_notes(ev, notes, sizeof(notes));
+	collect_notes(human, ev, notes, sizeof(notes));
 	used = put_time(human, realtime_ns);
 	used += put_app(human, ev);
 	used += put_process(human, ev);

@@ -15,6 +15,7 @@ struct human {
 	FILE *out;
 	bool terminal;
 	bool color;
+	bool links; /* each line says its exchange's id */
 	/* The widest seen so far: columns grow, they do not jump back. */
 	int app_width;
 	int process_width;

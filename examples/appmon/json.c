@@ -134,6 +134,48 @@ static void add_headers(struct json_object *object, const struct appmon_event *e
 	add(object, "headers", messages);
 }
 
+static void add_hex(struct json_object *object, const char *key, const uint8_t *bytes, size_t size)
+{
+	char text[FORMAT_HEX_SIZE(16)];
+
+	if (format_hex(bytes, size, text))
+		add_text(object, key, text);
+}
+
+/* What is absent is left out. */
+static void add_trace(struct json_object *object, const struct appmon_event *ev)
+{
+	const struct appmon_trace *trace = &ev->trace;
+	struct json_object *value;
+
+	if (ev->request_id.len > 0)
+		add_str(object, "request_id", &ev->request_id);
+	if (trace->format == APPMON_TRACE_NONE)
+		return;
+	value = json_object_new_object();
+	add_text(value, "format", appmon_trace_format_name(trace->format));
+	add_hex(value, "trace_id", trace->trace_id, sizeof(trace->trace_id));
+	if (ev->trace_text.len > 0)
+		add_str(value, "trace_text", &ev->trace_text);
+	add_hex(value, "span_id", trace->span_id, sizeof(trace->span_id));
+	add_hex(value, "parent_span_id", trace->parent_span_id, sizeof(trace->parent_span_id));
+	add_bits(value, "flags", trace_flag_names, trace->flags);
+	add(object, "trace", value);
+}
+
+static void add_link(struct json_object *object, const struct appmon_event *ev)
+{
+	struct json_object *value;
+
+	if (ev->link == APPMON_LINK_NONE)
+		return;
+	value = json_object_new_object();
+	add_text(value, "evidence", appmon_link_name(ev->link));
+	add_uint(value, "connection_id", ev->link_connection_id);
+	add_uint(value, "ordinal", ev->link_ordinal);
+	add(object, "link", value);
+}
+
 void json_event(FILE *out, const struct appmon_event *ev, uint64_t realtime_ns)
 {
 	struct json_object *object = json_object_new_object();
@@ -193,6 +235,8 @@ void json_event(FILE *out, const struct appmon_event *ev, uint64_t realtime_ns)
 	add_uint(object, "queue_ns", ev->queue_ns);
 	add_uint(object, "service_ns", ev->service_ns);
 	add_uint(object, "connect_ns", ev->connect_ns);
+	add_trace(object, ev);
+	add_link(object, ev);
 	add_headers(object, ev);
 	json_write_line(out, object);
 }

@@ -33,6 +33,13 @@ const struct bit_name capability_names[] = {
 	{0, NULL, NULL},
 };
 
+const struct bit_name trace_flag_names[] = {
+	{APPMON_TRACE_SAMPLED, "sampled", "sampled"},
+	{APPMON_TRACE_UNDECIDED, "undecided", "sampling undecided"},
+	{APPMON_TRACE_DEBUG, "debug", "debug"},
+	{0, NULL, NULL},
+};
+
 const char *role_name(uint32_t role)
 {
 	switch (role) {

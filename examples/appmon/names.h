@@ -11,9 +11,10 @@ struct bit_name {
 	const char *text; /* for people */
 };
 
-/* Both end with a name of NULL. */
+/* All end with a name of NULL. */
 extern const struct bit_name flag_names[];	 /* APPMON_EVF_* */
 extern const struct bit_name capability_names[]; /* APPMON_CAP_* */
+extern const struct bit_name trace_flag_names[]; /* APPMON_TRACE_SAMPLED ... */
 
 /* "server", "client" or "unknown" for APPMON_ROLE_*. */
 const char *role_name(uint32_t role);

@@ -19,6 +19,9 @@ enum {
 	KEY_HEADER,
 	KEY_NO_QUERY,
 	KEY_NO_IDENTITY,
+	KEY_TRACE,
+	KEY_LINKS,
+	KEY_REQUEST_ID,
 	KEY_STREAM_HEADS,
 	KEY_CAPTURE,
 	KEY_RING,
@@ -54,6 +57,14 @@ static const struct argp_option argp_options[] = {
 	 "user-agent, x-request-id, traceparent, tracestate, x-forwarded-for",
 	 0},
 	{"no-query", KEY_NO_QUERY, NULL, 0, "Never keep the query part of a request target", 0},
+	{"trace", KEY_TRACE, NULL, 0,
+	 "Trace ids: traceparent, b3, x-b3-*, uber-trace-id, sw8, x-request-id", 0},
+	{"links", KEY_LINKS, NULL, 0,
+	 "What a request that was sent was made for: the one that the sender was serving (with "
+	 "--trace)",
+	 0},
+	{"request-id", KEY_REQUEST_ID, "NAME", 0,
+	 "This header field carries request ids too (with --trace; up to 8)", 0},
 	{"no-identity", KEY_NO_IDENTITY, NULL, 0,
 	 "Do not look for the processes that serve and send, nor for queue and service time", 0},
 	{"stream-heads", KEY_STREAM_HEADS, NULL, 0,
@@ -176,6 +187,18 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		break;
 	case KEY_NO_QUERY:
 		options->flags |= APPMON_OPEN_DROP_QUERY;
+		break;
+	case KEY_TRACE:
+		options->flags |= APPMON_OPEN_TRACE;
+		break;
+	case KEY_LINKS:
+		options->flags |= APPMON_OPEN_LINKS;
+		break;
+	case KEY_REQUEST_ID:
+		if (options->request_id_count == OPTIONS_MAX_REQUEST_IDS)
+			argp_error(state, "--request-id: at most %d names",
+				   OPTIONS_MAX_REQUEST_IDS);
+		options->request_ids[options->request_id_count++] = arg;
 		break;
 	case KEY_NO_IDENTITY:
 		options->no_identity = true;

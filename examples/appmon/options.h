@@ -10,6 +10,7 @@
 #include "filter.h"
 
 #define OPTIONS_MAX_HEADERS 64
+#define OPTIONS_MAX_REQUEST_IDS 8
 
 enum color { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
 
@@ -35,6 +36,8 @@ struct options {
 	uint32_t log_level; /* 0: no log */
 	uint32_t header_count;
 	const char *headers[OPTIONS_MAX_HEADERS];
+	const char *request_ids[OPTIONS_MAX_REQUEST_IDS];
+	uint32_t request_id_count;
 };
 
 /* For argp's children; the input is a struct options. */

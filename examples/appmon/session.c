@@ -82,6 +82,7 @@ static int open_output(struct session *session)
 	session->watch_reader = fstat(fileno(session->out), &st) == 0 &&
 				(S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
 	human_init(&session->human, session->out, session->options->color);
+	session->human.links = session->options->flags & APPMON_OPEN_LINKS;
 	return 0;
 }
 
@@ -109,6 +110,8 @@ static int open_monitor(struct session *session)
 		.log_level = options->log_level,
 		.header_count = options->header_count,
 		.headers = options->header_count > 0 ? options->headers : NULL,
+		.request_id_headers = options->request_ids,
+		.request_id_header_count = options->request_id_count,
 		.event_fn = show_event,
 		.event_ctx = session,
 		.log_fn = options->log_level > 0 ? show_log : NULL,

@@ -117,6 +117,17 @@ static const char *format_unit(double value, const char *unit, char *buf)
 	return buf;
 }
 
+bool format_hex(const uint8_t *bytes, size_t size, char *buf)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < size; i++) {
+		any |= bytes[i] != 0;
+		snprintf(buf + 2 * i, 3, "%02x", bytes[i]);
+	}
+	return any;
+}
+
 const char *format_duration(uint64_t ns, char *buf)
 {
 	double value = (double)ns;

@@ -3,6 +3,7 @@
 #ifndef APPMON_CLI_TEXT_H
 #define APPMON_CLI_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -24,6 +25,10 @@ size_t put_escaped(FILE *out, const char *s, size_t len, size_t max_columns);
 #define TEXT_UNIT_SIZE 24
 const char *format_duration(uint64_t ns, char *buf);
 const char *format_bytes(uint64_t bytes, char *buf);
+
+/* Hexadecimal digits; buf of FORMAT_HEX_SIZE(size) bytes. False: all bytes are 0. */
+#define FORMAT_HEX_SIZE(size) (2 * (size) + 1)
+bool format_hex(const uint8_t *bytes, size_t size, char *buf);
 
 /*
  * "100ms", "1.5s" and so on (ns, us, ms, s, m, h). A number alone is in units of

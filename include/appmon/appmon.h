@@ -112,6 +112,32 @@ enum {
 #define APPMON_EVF_MALFORMED UINT64_C(0x8000) /* answered, but the request could not be parsed */
 #define APPMON_EVF_ERROR UINT64_C(0x10000)    /* RESP: the reply is an error; reason has its text */
 
+/* appmon_trace.format: the header fields that carried the ids. */
+enum {
+	APPMON_TRACE_NONE = 0,
+	APPMON_TRACE_W3C = 1,	   /* traceparent (W3C Trace Context) */
+	APPMON_TRACE_B3 = 2,	   /* b3 (Zipkin), the single field */
+	APPMON_TRACE_B3_MULTI = 3, /* x-b3-traceid, x-b3-spanid ... */
+	APPMON_TRACE_JAEGER = 4,   /* uber-trace-id */
+	APPMON_TRACE_SW8 = 5	   /* sw8 (SkyWalking) */
+};
+
+/* appmon_trace.flags */
+#define APPMON_TRACE_SAMPLED UINT32_C(0x1)
+#define APPMON_TRACE_UNDECIDED                                                                     \
+	UINT32_C(0x2)			 /* b3, x-b3-*: the decision is left to the receiver       \
+					  */
+#define APPMON_TRACE_DEBUG UINT32_C(0x4) /* b3, x-b3-*, uber-trace-id */
+
+/* appmon_container.runtime */
+enum {
+	APPMON_RUNTIME_UNKNOWN = 0, /* the path names the container only */
+	APPMON_RUNTIME_DOCKER = 1,
+	APPMON_RUNTIME_CONTAINERD = 2,
+	APPMON_RUNTIME_CRIO = 3,
+	APPMON_RUNTIME_PODMAN = 4
+};
+
 /* appmon_event.owner: how pid and tid are known. */
 enum {
 	APPMON_OWNER_UNKNOWN = 0,     /* not at all: both are 0 */
@@ -121,6 +147,27 @@ enum {
 				   /* sent the response; who read the request was not seen */
 	APPMON_OWNER_CONNECTED = 4 /* client: this thread connected; who sent the request was */
 				   /* not seen */
+};
+
+/* appmon_event.link: how the exchange that this one was made for is known; strongest first. */
+enum {
+	APPMON_LINK_NONE = 0,
+	/* Certain: */
+	APPMON_LINK_THREAD = 1, /* client: sent by the thread that had read that request, and no */
+				/* other, with blocking reads, and had not answered it yet */
+	APPMON_LINK_PEER = 2,	/* server: the same bytes, seen where they were sent */
+	/* As certain as the header field that says so: */
+	APPMON_LINK_FORWARDED =
+		3, /* client: its Forwarded field (RFC 7239) names the address and */
+		   /* port from which that request came */
+	APPMON_LINK_REQUEST_ID = 4, /* client: of the open requests only that one has its */
+				    /* x-request-id, or other field of request_id_headers */
+	APPMON_LINK_TRACE_ID = 5, /* client: of the open requests only that one has its trace id */
+	/* Likely: */
+	APPMON_LINK_WORKER = 6, /* client: as THREAD, without blocking reads, of a process that */
+				/* has always served each of overlapping requests by one thread */
+	APPMON_LINK_SOLE = 7	/* client: sent by the thread that had read that request, */
+				/* the only one that its process had in progress */
 };
 
 /* appmon_stats.dropped[]: why an exchange that was seen has no event. */
@@ -149,6 +196,13 @@ enum { APPMON_LOG_ERROR = 1, APPMON_LOG_WARN = 2, APPMON_LOG_INFO = 3, APPMON_LO
  * behind it (APPMON_END_AT_HEAD): without the time of its end, and with no second event for that.
  */
 #define APPMON_OPEN_STREAM_HEADS UINT32_C(0x8)
+
+/* Trace ids: keeps the fields that carry them, fills in appmon_event.trace, trace_text, request_id.
+ */
+#define APPMON_OPEN_TRACE UINT32_C(0x4)
+/* What an exchange was made for: appmon_event.link. Implies APPMON_OPEN_IDENTITY and _TRACE;
+ * without APPMON_CAP_IDENTITY there is evidence from header fields and from the other end only. */
+#define APPMON_OPEN_LINKS UINT32_C(0x10)
 
 /* appmon_capabilities.supported: what this kernel gives. */
 #define APPMON_CAP_CAPTURE UINT64_C(0x1)  /* cgroup_skb with socket storage: the core */
@@ -183,6 +237,19 @@ struct appmon_header {
 	struct appmon_str value; /* without surrounding white space */
 	uint32_t response;	 /* 0: of the request, 1: of the response */
 	uint32_t reserved;
+};
+
+/*
+ * The trace ids of a request, from the first of the fields at APPMON_TRACE_* that is well formed.
+ * Shorter ids have zeros before them; an id that the format lacks is all zeros.
+ */
+struct appmon_trace {
+	uint32_t format;      /* APPMON_TRACE_* */
+	uint32_t flags;	      /* APPMON_TRACE_SAMPLED ... */
+	uint8_t trace_id[16]; /* sw8: 0 unless it is a UUID; see appmon_event.trace_text */
+	uint8_t span_id[8];   /* of the sender: traceparent's parent-id, b3's span id; sw8: the */
+	/* number of the span in its segment, big-endian */
+	uint8_t parent_span_id[8]; /* of the sender's parent: b3, x-b3-*, uber-trace-id */
 };
 
 /*
@@ -293,6 +360,24 @@ struct appmon_event {
 	/* On the client's side: SYN sent to SYN-ACK received, in the first event of a connection
 	 * that was seen to connect. Then request_ns, wait_ns and response_ns follow. */
 	uint64_t connect_ns;
+
+	/* Trace ids of the request: APPMON_OPEN_TRACE. What is not well formed is in headers only.
+	 */
+	struct appmon_trace trace;
+	struct appmon_str trace_text; /* sw8: its trace id as text; "" for others */
+	struct appmon_str request_id; /* x-request-id, or another of request_id_headers: of those */
+				      /* the first in the head */
+
+	/*
+	 * What the exchange was made for: APPMON_OPEN_LINKS. Client: the request that the sender
+	 * was serving. Server: the exchange that a monitored client sees of the same request.
+	 * Decided when the request begins, from what is open at that moment; that other exchange's
+	 * event usually comes later, or never if it is dropped.
+	 */
+	uint32_t link; /* APPMON_LINK_*; NONE: the next two are 0 */
+	uint32_t reserved3;
+	uint64_t link_connection_id; /* connection_id and ordinal of that exchange */
+	uint64_t link_ordinal;
 };
 
 /*
@@ -338,6 +423,11 @@ struct appmon_opts {
 	uint32_t error_text_size;
 	uint32_t protocols; /* bit n: APPMON_PROTO_n; default HTTP/1 only. RESP costs more: its */
 			    /* strings are copied, up to 1 MiB of a message */
+	const char *const
+		*request_id_headers; /* names of fields that carry a request's id beside */
+	/* x-request-id; kept with APPMON_OPEN_TRACE. At most 8. */
+	uint32_t request_id_header_count;
+	uint32_t reserved;
 };
 
 struct appmon_attach_opts {
@@ -374,6 +464,14 @@ struct appmon_stats {
 	uint64_t memory_bytes; /* gauge: connection state held; handle only */
 	uint64_t memory_limit; /* handle only */
 	uint64_t sampling_ppm; /* gauge: share of connections watched; 0: paused */
+};
+
+/* What the path of a cgroup says about the container in it. */
+struct appmon_container {
+	uint32_t size;
+	uint32_t runtime; /* APPMON_RUNTIME_* */
+	char id[72];	  /* container id, 64 hexadecimal digits; "": the cgroup is the pod's own */
+	char pod_uid[40]; /* Kubernetes: metadata.uid with its dashes; "": no pod */
 };
 
 struct appmon_capabilities {
@@ -579,11 +677,29 @@ APPMON_API uint64_t appmon_realtime_ns(struct appmon *mon, uint64_t monotonic_ns
 APPMON_API const struct appmon_str *appmon_event_header(const struct appmon_event *ev,
 							const char *name, int response);
 
+/*
+ * The container that a cgroup holds, from the rules by which docker, containerd, cri-o, podman and
+ * the kubelet name them (systemd and cgroupfs drivers); nothing is looked up. path: of the
+ * cgroup, absolute or relative to any parent. A cgroup inside a container counts as the container;
+ * of nested ones the innermost.
+ *  -ENOENT  neither a container nor a pod
+ */
+APPMON_API int appmon_cgroup_container(const char *path, struct appmon_container *ret);
+
+/* "docker", "containerd" ... for APPMON_RUNTIME_*; "unknown" otherwise. */
+APPMON_API const char *appmon_runtime_name(uint32_t runtime);
+
 /* "GET" for APPMON_METHOD_GET ...; "" for values without a name. */
 APPMON_API const char *appmon_method_name(uint32_t method);
 
 /* "complete", "closed", "reset by peer" ... for APPMON_END_*; "unknown" otherwise. */
 APPMON_API const char *appmon_end_name(uint32_t end);
+
+/* "thread", "peer", "request id" ... for APPMON_LINK_*; "none" for 0; "unknown" otherwise. */
+APPMON_API const char *appmon_link_name(uint32_t link);
+
+/* "w3c", "b3" ... for APPMON_TRACE_*; "" for 0; "unknown" otherwise. */
+APPMON_API const char *appmon_trace_format_name(uint32_t format);
 
 /* "ring_full", "memory" ... for APPMON_DROP_*; "unknown" otherwise. */
 APPMON_API const char *appmon_drop_name(uint32_t reason);

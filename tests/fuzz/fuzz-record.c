@@ -31,8 +31,9 @@ static void check_str(const struct appmon_str *str)
 static void check_event(const struct appmon_event *ev)
 {
 	const struct appmon_str *strings[] = {
-		&ev->comm, &ev->target_name, &ev->method_name, &ev->request_target,
-		&ev->path, &ev->query,	     &ev->authority,   &ev->reason};
+		&ev->comm,	 &ev->target_name, &ev->method_name, &ev->request_target,
+		&ev->path,	 &ev->query,	   &ev->authority,   &ev->reason,
+		&ev->trace_text, &ev->request_id};
 
 	CHECK(ev->size == sizeof(*ev));
 	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
@@ -47,6 +48,7 @@ static void check_event(const struct appmon_event *ev)
 	CHECK(ev->local.family == 4 || ev->local.family == 6);
 	CHECK(!ev->status == !!(ev->flags & APPMON_EVF_NO_RESPONSE));
 	CHECK(ev->status_class == ev->status / 100);
+	CHECK(!ev->link == !ev->link_ordinal && ev->link <= APPMON_LINK_SOLE);
 }
 
 static void check_pipeline(struct pipeline *p)
@@ -97,7 +99,10 @@ static void feed_shaped(struct pipeline *p, const uint8_t *data, size_t len)
 	rec->conn.remote_port = (uint16_t)(40000 + rec->conn.cookie);
 	rec->seg.ts_ns = clock_ns;
 	rec->seg.other_ts_ns = clock_ns - ((uint64_t)knob[2] << 20);
-	rec->seg.flags = knob[3] | (uint32_t)knob[4] << 8;
+	rec->seg.flags = knob[3] | (uint32_t)knob[4] << 8 | (uint32_t)(knob[12] & 15) << 16;
+	rec->owner.task.pid = rec->owner.sender_pid = knob[11] & 3;
+	rec->owner.task.tid = knob[11] >> 2 & 3;
+	rec->owner.sender_tid = knob[11] >> 4 & 3;
 	rec->seg.seq = (uint32_t)(int8_t)knob[5] * (knob[6] & 1 ? 1u : 100u);
 	rec->seg.start = rec->seg.seq - (knob[6] >> 1 & 3) * 10u;
 	rec->seg.other_next = (uint32_t)(int8_t)knob[7] * (knob[6] & 8 ? 1u : 100u);
@@ -131,6 +136,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		opts.flags = APPMON_OPEN_DROP_QUERY;
 	if (len && data[0] & 2)
 		opts.memory_limit = 1 << 20;
+	if (len && !(data[0] & 4))
+		opts.flags |= APPMON_OPEN_LINKS;
 	clock_ns = 1000000000;
 	pipeline_init(&p, &opts);
 	for (int i = 0; len > 2; i++) {

@@ -188,7 +188,7 @@ static unsigned long run_once(unsigned long at, bool all_after)
 	count = 0;
 	fail_at = at;
 	for_ever = all_after;
-	pipeline_init(&p, &(struct appmon_opts){0});
+	pipeline_init(&p, &(struct appmon_opts){.flags = APPMON_OPEN_LINKS});
 	sim_start(&so);
 	run_script();
 	ck_assert_uint_eq(p.mon.stats.outstanding, 0);

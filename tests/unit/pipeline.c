@@ -42,6 +42,13 @@ void pipeline_init(struct pipeline *p, const struct appmon_opts *opts)
 	for (uint32_t i = 0; i < opts->header_count; i++)
 		if (!http1_keep_add(&mon->keep, opts->headers[i]))
 			abort();
+	if (mon->opts.flags & APPMON_OPEN_LINKS)
+		mon->opts.flags |= APPMON_OPEN_IDENTITY | APPMON_OPEN_TRACE;
+	for (const char *const *name = trace_field_names; *name; name++)
+		if ((mon->opts.flags & APPMON_OPEN_TRACE) && !http1_keep_add(&mon->keep, *name))
+			abort();
+	for (uint32_t i = 0; i < mon->keep.count; i++)
+		mon->trace_fields[i] = (uint8_t)trace_field_of(mon->keep.name[i]);
 	for (uint32_t slot = 0; slot < 2; slot++) {
 		struct target *t = &p->target[slot];
 
@@ -53,6 +60,8 @@ void pipeline_init(struct pipeline *p, const struct appmon_opts *opts)
 	}
 	if (flows_init(mon))
 		mon->flows.buckets = 0; /* only where an allocation was made to fail */
+	if (mon->opts.flags & APPMON_OPEN_LINKS)
+		links_init(mon);
 }
 
 void pipeline_free(struct pipeline *p)
@@ -67,6 +76,7 @@ void pipeline_free(struct pipeline *p)
 		list_remove(&ex->link);
 		exchange_release(mon, ex);
 	}
+	links_destroy(mon);
 	pool_destroy(&mon->pool);
 	free(mon->arena.buf);
 	free(mon->headers);

@@ -112,12 +112,6 @@ static struct json_object *new_resource(const struct attributes *attributes, con
 	return top;
 }
 
-static void format_hex(const uint8_t *bytes, size_t count, char *text)
-{
-	for (size_t i = 0; i < count; i++)
-		snprintf(text + 2 * i, 3, "%02x", bytes[i]);
-}
-
 /* ---- Metrics ----------------------------------------------------------------- */
 
 /* What one pass over the series works with. */

@@ -39,6 +39,13 @@ func Lines() []string {
 	member("appmon_header.value", unsafe.Offsetof(sHeader.value), unsafe.Sizeof(sHeader.value))
 	member("appmon_header.response", unsafe.Offsetof(sHeader.response), unsafe.Sizeof(sHeader.response))
 	member("appmon_header.reserved", unsafe.Offsetof(sHeader.reserved), unsafe.Sizeof(sHeader.reserved))
+	var sTrace C.struct_appmon_trace
+	lines = append(lines, fmt.Sprintf("appmon_trace %d", unsafe.Sizeof(sTrace)))
+	member("appmon_trace.format", unsafe.Offsetof(sTrace.format), unsafe.Sizeof(sTrace.format))
+	member("appmon_trace.flags", unsafe.Offsetof(sTrace.flags), unsafe.Sizeof(sTrace.flags))
+	member("appmon_trace.trace_id", unsafe.Offsetof(sTrace.trace_id), unsafe.Sizeof(sTrace.trace_id))
+	member("appmon_trace.span_id", unsafe.Offsetof(sTrace.span_id), unsafe.Sizeof(sTrace.span_id))
+	member("appmon_trace.parent_span_id", unsafe.Offsetof(sTrace.parent_span_id), unsafe.Sizeof(sTrace.parent_span_id))
 	var sEvent C.struct_appmon_event
 	lines = append(lines, fmt.Sprintf("appmon_event %d", unsafe.Sizeof(sEvent)))
 	member("appmon_event.size", unsafe.Offsetof(sEvent.size), unsafe.Sizeof(sEvent.size))
@@ -104,6 +111,13 @@ func Lines() []string {
 	member("appmon_event.queue_ns", unsafe.Offsetof(sEvent.queue_ns), unsafe.Sizeof(sEvent.queue_ns))
 	member("appmon_event.service_ns", unsafe.Offsetof(sEvent.service_ns), unsafe.Sizeof(sEvent.service_ns))
 	member("appmon_event.connect_ns", unsafe.Offsetof(sEvent.connect_ns), unsafe.Sizeof(sEvent.connect_ns))
+	member("appmon_event.trace", unsafe.Offsetof(sEvent.trace), unsafe.Sizeof(sEvent.trace))
+	member("appmon_event.trace_text", unsafe.Offsetof(sEvent.trace_text), unsafe.Sizeof(sEvent.trace_text))
+	member("appmon_event.request_id", unsafe.Offsetof(sEvent.request_id), unsafe.Sizeof(sEvent.request_id))
+	member("appmon_event.link", unsafe.Offsetof(sEvent.link), unsafe.Sizeof(sEvent.link))
+	member("appmon_event.reserved3", unsafe.Offsetof(sEvent.reserved3), unsafe.Sizeof(sEvent.reserved3))
+	member("appmon_event.link_connection_id", unsafe.Offsetof(sEvent.link_connection_id), unsafe.Sizeof(sEvent.link_connection_id))
+	member("appmon_event.link_ordinal", unsafe.Offsetof(sEvent.link_ordinal), unsafe.Sizeof(sEvent.link_ordinal))
 	var sOpts C.struct_appmon_opts
 	lines = append(lines, fmt.Sprintf("appmon_opts %d", unsafe.Sizeof(sOpts)))
 	member("appmon_opts.size", unsafe.Offsetof(sOpts.size), unsafe.Sizeof(sOpts.size))
@@ -123,6 +137,9 @@ func Lines() []string {
 	member("appmon_opts.error_text", unsafe.Offsetof(sOpts.error_text), unsafe.Sizeof(sOpts.error_text))
 	member("appmon_opts.error_text_size", unsafe.Offsetof(sOpts.error_text_size), unsafe.Sizeof(sOpts.error_text_size))
 	member("appmon_opts.protocols", unsafe.Offsetof(sOpts.protocols), unsafe.Sizeof(sOpts.protocols))
+	member("appmon_opts.request_id_headers", unsafe.Offsetof(sOpts.request_id_headers), unsafe.Sizeof(sOpts.request_id_headers))
+	member("appmon_opts.request_id_header_count", unsafe.Offsetof(sOpts.request_id_header_count), unsafe.Sizeof(sOpts.request_id_header_count))
+	member("appmon_opts.reserved", unsafe.Offsetof(sOpts.reserved), unsafe.Sizeof(sOpts.reserved))
 	var sAttach_opts C.struct_appmon_attach_opts
 	lines = append(lines, fmt.Sprintf("appmon_attach_opts %d", unsafe.Sizeof(sAttach_opts)))
 	member("appmon_attach_opts.size", unsafe.Offsetof(sAttach_opts.size), unsafe.Sizeof(sAttach_opts.size))
@@ -150,6 +167,12 @@ func Lines() []string {
 	member("appmon_stats.memory_bytes", unsafe.Offsetof(sStats.memory_bytes), unsafe.Sizeof(sStats.memory_bytes))
 	member("appmon_stats.memory_limit", unsafe.Offsetof(sStats.memory_limit), unsafe.Sizeof(sStats.memory_limit))
 	member("appmon_stats.sampling_ppm", unsafe.Offsetof(sStats.sampling_ppm), unsafe.Sizeof(sStats.sampling_ppm))
+	var sContainer C.struct_appmon_container
+	lines = append(lines, fmt.Sprintf("appmon_container %d", unsafe.Sizeof(sContainer)))
+	member("appmon_container.size", unsafe.Offsetof(sContainer.size), unsafe.Sizeof(sContainer.size))
+	member("appmon_container.runtime", unsafe.Offsetof(sContainer.runtime), unsafe.Sizeof(sContainer.runtime))
+	member("appmon_container.id", unsafe.Offsetof(sContainer.id), unsafe.Sizeof(sContainer.id))
+	member("appmon_container.pod_uid", unsafe.Offsetof(sContainer.pod_uid), unsafe.Sizeof(sContainer.pod_uid))
 	var sCapabilities C.struct_appmon_capabilities
 	lines = append(lines, fmt.Sprintf("appmon_capabilities %d", unsafe.Sizeof(sCapabilities)))
 	member("appmon_capabilities.size", unsafe.Offsetof(sCapabilities.size), unsafe.Sizeof(sCapabilities.size))

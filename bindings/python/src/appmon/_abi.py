@@ -46,6 +46,21 @@ class appmon_header(ctypes.Structure):
     ]
 
 
+class appmon_trace(ctypes.Structure):
+    format: int
+    flags: int
+    trace_id: Any
+    span_id: Any
+    parent_span_id: Any
+    _fields_ = [
+        ("format", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("trace_id", ctypes.c_uint8 * 16),
+        ("span_id", ctypes.c_uint8 * 8),
+        ("parent_span_id", ctypes.c_uint8 * 8),
+    ]
+
+
 class appmon_event(ctypes.Structure):
     size: int
     protocol: int
@@ -110,6 +125,13 @@ class appmon_event(ctypes.Structure):
     queue_ns: int
     service_ns: int
     connect_ns: int
+    trace: appmon_trace
+    trace_text: appmon_str
+    request_id: appmon_str
+    link: int
+    reserved3: int
+    link_connection_id: int
+    link_ordinal: int
     _fields_ = [
         ("size", ctypes.c_uint32),
         ("protocol", ctypes.c_uint32),
@@ -174,6 +196,13 @@ class appmon_event(ctypes.Structure):
         ("queue_ns", ctypes.c_uint64),
         ("service_ns", ctypes.c_uint64),
         ("connect_ns", ctypes.c_uint64),
+        ("trace", appmon_trace),
+        ("trace_text", appmon_str),
+        ("request_id", appmon_str),
+        ("link", ctypes.c_uint32),
+        ("reserved3", ctypes.c_uint32),
+        ("link_connection_id", ctypes.c_uint64),
+        ("link_ordinal", ctypes.c_uint64),
     ]
 
 appmon_event_fn = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(appmon_event))
@@ -199,6 +228,9 @@ class appmon_opts(ctypes.Structure):
     error_text: Any
     error_text_size: int
     protocols: int
+    request_id_headers: Any
+    request_id_header_count: int
+    reserved: int
     _fields_ = [
         ("size", ctypes.c_uint32),
         ("flags", ctypes.c_uint32),
@@ -217,6 +249,9 @@ class appmon_opts(ctypes.Structure):
         ("error_text", ctypes.c_char_p),
         ("error_text_size", ctypes.c_uint32),
         ("protocols", ctypes.c_uint32),
+        ("request_id_headers", ctypes.POINTER(ctypes.c_char_p)),
+        ("request_id_header_count", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
     ]
 
 
@@ -273,6 +308,19 @@ class appmon_stats(ctypes.Structure):
         ("memory_bytes", ctypes.c_uint64),
         ("memory_limit", ctypes.c_uint64),
         ("sampling_ppm", ctypes.c_uint64),
+    ]
+
+
+class appmon_container(ctypes.Structure):
+    size: int
+    runtime: int
+    id: Any
+    pod_uid: Any
+    _fields_ = [
+        ("size", ctypes.c_uint32),
+        ("runtime", ctypes.c_uint32),
+        ("id", ctypes.c_char * 72),
+        ("pod_uid", ctypes.c_char * 40),
     ]
 
 
@@ -563,10 +611,12 @@ STRUCTS: dict[type[ctypes.Structure], bool] = {
     appmon_str: False,
     appmon_endpoint: False,
     appmon_header: False,
+    appmon_trace: False,
     appmon_event: True,
     appmon_opts: True,
     appmon_attach_opts: True,
     appmon_stats: True,
+    appmon_container: True,
     appmon_capabilities: True,
     appmon_process: True,
     appmon_metrics_opts: True,
@@ -613,8 +663,12 @@ FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "appmon_realtime_ns": (ctypes.c_uint64, (ctypes.c_void_p, ctypes.c_uint64)),
     "appmon_event_header": (ctypes.POINTER(appmon_str), (
         ctypes.POINTER(appmon_event), ctypes.c_char_p, ctypes.c_int)),
+    "appmon_cgroup_container": (ctypes.c_int, (ctypes.c_char_p, ctypes.POINTER(appmon_container))),
+    "appmon_runtime_name": (ctypes.c_char_p, (ctypes.c_uint32,)),
     "appmon_method_name": (ctypes.c_char_p, (ctypes.c_uint32,)),
     "appmon_end_name": (ctypes.c_char_p, (ctypes.c_uint32,)),
+    "appmon_link_name": (ctypes.c_char_p, (ctypes.c_uint32,)),
+    "appmon_trace_format_name": (ctypes.c_char_p, (ctypes.c_uint32,)),
     "appmon_drop_name": (ctypes.c_char_p, (ctypes.c_uint32,)),
     "appmon_version": (ctypes.c_uint32, ()),
     "appmon_version_string": (ctypes.c_char_p, ()),

@@ -72,6 +72,33 @@ class End(Number):
     AT_HEAD = 7
 
 
+class TraceFormat(Number):
+    """appmon_trace.format: the header fields that carried the ids."""
+
+    NONE = 0
+    #: traceparent (W3C Trace Context)
+    W3C = 1
+    #: b3 (Zipkin), the single field
+    B3 = 2
+    #: x-b3-traceid, x-b3-spanid ...
+    B3_MULTI = 3
+    #: uber-trace-id
+    JAEGER = 4
+    #: sw8 (SkyWalking)
+    SW8 = 5
+
+
+class Runtime(Number):
+    """appmon_container.runtime."""
+
+    #: the path names the container only
+    UNKNOWN = 0
+    DOCKER = 1
+    CONTAINERD = 2
+    CRIO = 3
+    PODMAN = 4
+
+
 class Owner(Number):
     """appmon_event.owner: how pid and tid are known."""
 
@@ -86,6 +113,32 @@ class Owner(Number):
     SENT = 3
     #: client: this thread connected; who sent the request was not seen
     CONNECTED = 4
+
+
+class Link(Number):
+    """appmon_event.link: how the exchange that this one was made for is known; strongest
+    first."""
+
+    NONE = 0
+    #: client: sent by the thread that had read that request, and no other, with blocking
+    #: reads, and had not answered it yet
+    THREAD = 1
+    #: server: the same bytes, seen where they were sent
+    PEER = 2
+    #: client: its Forwarded field (RFC 7239) names the address and port from which that
+    #: request came
+    FORWARDED = 3
+    #: client: of the open requests only that one has its x-request-id, or other field of
+    #: request_id_headers
+    REQUEST_ID = 4
+    #: client: of the open requests only that one has its trace id
+    TRACE_ID = 5
+    #: client: as THREAD, without blocking reads, of a process that has always served each
+    #: of overlapping requests by one thread
+    WORKER = 6
+    #: client: sent by the thread that had read that request, the only one that its process
+    #: had in progress
+    SOLE = 7
 
 
 class Drop(Number):
@@ -156,6 +209,16 @@ class EventFlags(enum.IntFlag):
     ERROR = 0x10000
 
 
+class TraceFlags(enum.IntFlag):
+    """appmon_trace.flags."""
+
+    SAMPLED = 0x1
+    #: b3, x-b3-*: the decision is left to the receiver
+    UNDECIDED = 0x2
+    #: b3, x-b3-*, uber-trace-id
+    DEBUG = 0x4
+
+
 class OpenFlags(enum.IntFlag):
     """appmon_opts.flags."""
 
@@ -167,6 +230,8 @@ class OpenFlags(enum.IntFlag):
     #: (APPMON_END_AT_HEAD): without the time of its end, and with no second event for that.
     IDENTITY = 0x2
     STREAM_HEADS = 0x8
+    TRACE = 0x4
+    LINKS = 0x10
 
 
 class Capabilities(enum.IntFlag):
@@ -271,6 +336,24 @@ class TakeFlags(enum.IntFlag):
     test."""
 
     WAITING = 0x1
+
+
+@dataclasses.dataclass(slots=True)
+class Trace:
+    """The trace ids of a request, from the first of the fields at APPMON_TRACE_* that is well
+    formed."""
+
+    #: APPMON_TRACE_*
+    format: TraceFormat
+    #: APPMON_TRACE_SAMPLED ...
+    flags: TraceFlags
+    #: sw8: 0 unless it is a UUID; see appmon_event.trace_text
+    trace_id: bytes
+    #: of the sender: traceparent's parent-id, b3's span id; sw8: the number of the span in
+    #: its segment, big-endian
+    span_id: bytes
+    #: of the sender's parent: b3, x-b3-*, uber-trace-id
+    parent_span_id: bytes
 
 
 @dataclasses.dataclass(slots=True)
@@ -410,14 +493,30 @@ class Event(EventBase):
     # On the client's side: SYN sent to SYN-ACK received, in the first event of a connection
     # that was seen to connect. Then request_ns, wait_ns and response_ns follow.
     connect_ns: int
+    # Trace ids of the request: APPMON_OPEN_TRACE. What is not well formed is in headers
+    # only.
+    trace: Trace
+    #: sw8: its trace id as text; "" for others
+    trace_text: str
+    #: x-request-id, or another of request_id_headers: of those the first in the head
+    request_id: str
+    # What the exchange was made for: APPMON_OPEN_LINKS. Client: the request that the sender
+    # was serving. Server: the exchange that a monitored client sees of the same request.
+    # Decided when the request begins, from what is open at that moment; that other
+    # exchange's event usually comes later, or never if it is dropped.
+    #: APPMON_LINK_*; NONE: the next two are 0
+    link: Link
+    #: connection_id and ordinal of that exchange
+    link_connection_id: int
+    link_ordinal: int
     #: names of the texts above that the capture limit cut off
     truncated: tuple[str, ...]
 
 
-_EVENT = struct.Struct("@IIQIIIIQQQQQQQQQQQQQQQqqIIIIIIIIIIPIIHHI16sHHI16sPIIPPPIIPIIPIIPIIPIIPIIIIIIIIQIIQIIQQQQQ")
+_EVENT = struct.Struct("@IIQIIIIQQQQQQQQQQQQQQQqqIIIIIIIIIIPIIHHI16sHHI16sPIIPPPIIPIIPIIPIIPIIPIIIIIIIIQIIQIIQQQQQII16s8s8sPIIPIIIIQQ")
 _TEXTS = (
     "comm", "target_name", "method_name", "request_target", "path", "query", "authority",
-    "reason")
+    "reason", "trace_text", "request_id")
 
 
 def event_from(address: int, users: dict[int, object]) -> Event:
@@ -436,11 +535,15 @@ def event_from(address: int, users: dict[int, object]) -> Event:
         query_data, query_len, query_truncated, authority_data, authority_len,
         authority_truncated, reason_data, reason_len, reason_truncated, header_count, _, owner,
         uid, inner_pid, inner_tid, process_start_ns, response_pid, response_tid, netns_cookie,
-        netns_inum, _, read_start_ns, read_end_ns, queue_ns, service_ns, connect_ns
+        netns_inum, _, read_start_ns, read_end_ns, queue_ns, service_ns, connect_ns,
+        trace_format, trace_flags, trace_trace_id, trace_span_id, trace_parent_span_id,
+        trace_text_data, trace_text_len, trace_text_truncated, request_id_data, request_id_len,
+        request_id_truncated, link, _, link_connection_id, link_ordinal
     ) = _EVENT.unpack(ctypes.string_at(address, _EVENT.size))
     cut = (
         comm_truncated, target_name_truncated, method_name_truncated, request_target_truncated,
-        path_truncated, query_truncated, authority_truncated, reason_truncated
+        path_truncated, query_truncated, authority_truncated, reason_truncated,
+        trace_text_truncated, request_id_truncated
     )
     return Event(
         Protocol(protocol),
@@ -502,6 +605,12 @@ def event_from(address: int, users: dict[int, object]) -> Event:
         queue_ns,
         service_ns,
         connect_ns,
+        Trace(TraceFormat(trace_format), TraceFlags(trace_flags), trace_trace_id, trace_span_id, trace_parent_span_id),
+        text(trace_text_data, trace_text_len),
+        text(request_id_data, request_id_len),
+        Link(link),
+        link_connection_id,
+        link_ordinal,
         tuple(name for name, yes in zip(_TEXTS, cut) if yes) if any(cut) else (),
     )
 
@@ -592,9 +701,13 @@ class Options:
     #: bit n: APPMON_PROTO_n; default HTTP/1 only. RESP costs more: its strings are copied,
     #: up to 1 MiB of a message
     protocols: int = 0
+    #: names of fields that carry a request's id beside x-request-id; kept with
+    #: APPMON_OPEN_TRACE. At most 8.
+    request_id_headers: Sequence[str] = ()
 
 
 __all__ = [
-    "Protocol", "Role", "Method", "End", "Owner", "Drop", "LogLevel", "EventFlags", "OpenFlags",
-    "Capabilities", "SamplingFlags", "SnapshotKind", "Dimensions", "MetricsFlags", "ErrorFlags",
-    "SeriesFlags", "ResourceFlags", "TakeFlags", "Event", "Options", "Stats"]
+    "Protocol", "Role", "Method", "End", "TraceFormat", "Runtime", "Owner", "Link", "Drop",
+    "LogLevel", "EventFlags", "TraceFlags", "OpenFlags", "Capabilities", "SamplingFlags",
+    "SnapshotKind", "Dimensions", "MetricsFlags", "ErrorFlags", "SeriesFlags", "ResourceFlags",
+    "TakeFlags", "Trace", "Event", "Options", "Stats"]

@@ -83,6 +83,40 @@ number! {
 }
 
 number! {
+    /// appmon_trace.format: the header fields that carried the ids
+    TraceFormat: u32 {
+        /// `APPMON_TRACE_NONE`
+        NONE = 0, "none";
+        /// traceparent (W3C Trace Context)
+        W3C = 1, "w3c";
+        /// b3 (Zipkin), the single field
+        B3 = 2, "b3";
+        /// x-b3-traceid, x-b3-spanid ...
+        B3_MULTI = 3, "b3_multi";
+        /// uber-trace-id
+        JAEGER = 4, "jaeger";
+        /// sw8 (SkyWalking)
+        SW8 = 5, "sw8";
+    }
+}
+
+number! {
+    /// appmon_container.runtime
+    Runtime: u32 {
+        /// the path names the container only
+        UNKNOWN = 0, "unknown";
+        /// `APPMON_RUNTIME_DOCKER`
+        DOCKER = 1, "docker";
+        /// `APPMON_RUNTIME_CONTAINERD`
+        CONTAINERD = 2, "containerd";
+        /// `APPMON_RUNTIME_CRIO`
+        CRIO = 3, "crio";
+        /// `APPMON_RUNTIME_PODMAN`
+        PODMAN = 4, "podman";
+    }
+}
+
+number! {
     /// appmon_event.owner: how pid and tid are known
     Owner: u32 {
         /// not at all: both are 0
@@ -96,6 +130,33 @@ number! {
         SENT = 3, "sent";
         /// client: this thread connected; who sent the request was not seen
         CONNECTED = 4, "connected";
+    }
+}
+
+number! {
+    /// appmon_event.link: how the exchange that this one was made for is known; strongest first
+    Link: u32 {
+        /// `APPMON_LINK_NONE`
+        NONE = 0, "none";
+        /// client: sent by the thread that had read that request, and no other, with blocking
+        /// reads, and had not answered it yet
+        THREAD = 1, "thread";
+        /// server: the same bytes, seen where they were sent
+        PEER = 2, "peer";
+        /// client: its Forwarded field (RFC 7239) names the address and port from which that
+        /// request came
+        FORWARDED = 3, "forwarded";
+        /// client: of the open requests only that one has its x-request-id, or other field of
+        /// request_id_headers
+        REQUEST_ID = 4, "request_id";
+        /// client: of the open requests only that one has its trace id
+        TRACE_ID = 5, "trace_id";
+        /// client: as THREAD, without blocking reads, of a process that has always served each
+        /// of overlapping requests by one thread
+        WORKER = 6, "worker";
+        /// client: sent by the thread that had read that request, the only one that its process
+        /// had in progress
+        SOLE = 7, "sole";
     }
 }
 
@@ -177,6 +238,18 @@ bits! {
 }
 
 bits! {
+    /// appmon_trace.flags
+    TraceFlags: u32 {
+        /// `APPMON_TRACE_SAMPLED`
+        SAMPLED = 0x1, "sampled";
+        /// b3, x-b3-*: the decision is left to the receiver
+        UNDECIDED = 0x2, "undecided";
+        /// b3, x-b3-*, uber-trace-id
+        DEBUG = 0x4, "debug";
+    }
+}
+
+bits! {
     /// appmon_opts.flags
     OpenFlags: u32 {
         /// never keep the query part of a target
@@ -189,6 +262,10 @@ bits! {
         IDENTITY = 0x2, "identity";
         /// `APPMON_OPEN_STREAM_HEADS`
         STREAM_HEADS = 0x8, "stream_heads";
+        /// `APPMON_OPEN_TRACE`
+        TRACE = 0x4, "trace";
+        /// `APPMON_OPEN_LINKS`
+        LINKS = 0x10, "links";
     }
 }
 
@@ -313,6 +390,36 @@ bits! {
     TakeFlags: u32 {
         /// `APPMON_TAKE_WAITING`
         WAITING = 0x1, "waiting";
+    }
+}
+
+/// The trace ids of a request, from the first of the fields at APPMON_TRACE_* that is well
+/// formed.
+/// Shorter ids have zeros before them; an id that the format lacks is all zeros.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trace {
+    /// APPMON_TRACE_*
+    pub format: TraceFormat,
+    /// APPMON_TRACE_SAMPLED ...
+    pub flags: TraceFlags,
+    /// sw8: 0 unless it is a UUID; see appmon_event.trace_text
+    pub trace_id: [u8; 16],
+    /// of the sender: traceparent's parent-id, b3's span id; sw8: the number of the span in its
+    /// segment, big-endian
+    pub span_id: [u8; 8],
+    /// of the sender's parent: b3, x-b3-*, uber-trace-id
+    pub parent_span_id: [u8; 8],
+}
+
+impl Trace {
+    fn new(raw: &sys::appmon_trace) -> Trace {
+        Trace {
+            format: TraceFormat(raw.format),
+            flags: TraceFlags(raw.flags),
+            trace_id: raw.trace_id,
+            span_id: raw.span_id,
+            parent_span_id: raw.parent_span_id,
+        }
     }
 }
 
@@ -622,6 +729,41 @@ impl<'a> Event<'a> {
     pub fn connect_ns(&self) -> u64 {
         self.raw.connect_ns
     }
+
+    // Trace ids of the request: APPMON_OPEN_TRACE. What is not well formed is in headers only.
+    /// `appmon_event.trace`
+    pub fn trace(&self) -> Trace {
+        Trace::new(&self.raw.trace)
+    }
+
+    /// sw8: its trace id as text; "" for others
+    pub fn trace_text(&self) -> Str<'a> {
+        Str::new(&self.raw.trace_text)
+    }
+
+    /// x-request-id, or another of request_id_headers: of those the first in the head
+    pub fn request_id(&self) -> Str<'a> {
+        Str::new(&self.raw.request_id)
+    }
+
+    // What the exchange was made for: APPMON_OPEN_LINKS. Client: the request that the sender
+    // was serving. Server: the exchange that a monitored client sees of the same request.
+    // Decided when the request begins, from what is open at that moment; that other exchange's
+    // event usually comes later, or never if it is dropped.
+    /// APPMON_LINK_*; NONE: the next two are 0
+    pub fn link(&self) -> Link {
+        Link(self.raw.link)
+    }
+
+    /// connection_id and ordinal of that exchange
+    pub fn link_connection_id(&self) -> u64 {
+        self.raw.link_connection_id
+    }
+
+    /// `appmon_event.link_ordinal`
+    pub fn link_ordinal(&self) -> u64 {
+        self.raw.link_ordinal
+    }
 }
 
 impl fmt::Debug for Event<'_> {
@@ -685,6 +827,12 @@ impl fmt::Debug for Event<'_> {
             .field("queue_ns", &self.queue_ns())
             .field("service_ns", &self.service_ns())
             .field("connect_ns", &self.connect_ns())
+            .field("trace", &self.trace())
+            .field("trace_text", &self.trace_text())
+            .field("request_id", &self.request_id())
+            .field("link", &self.link())
+            .field("link_connection_id", &self.link_connection_id())
+            .field("link_ordinal", &self.link_ordinal())
             .finish()
     }
 }
@@ -765,6 +913,7 @@ pub struct Options {
     pub(crate) log_level: LogLevel,
     pub(crate) headers: Vec<String>,
     pub(crate) protocols: u32,
+    pub(crate) request_id_headers: Vec<String>,
     pub(crate) log: Option<LogFunction>,
 }
 
@@ -828,6 +977,14 @@ impl Options {
         self
     }
 
+    /// Adds to the list:
+    /// names of fields that carry a request's id beside x-request-id; kept with
+    /// APPMON_OPEN_TRACE. At most 8.
+    pub fn request_id_header(mut self, name: &str) -> Options {
+        self.request_id_headers.push(name.to_owned());
+        self
+    }
+
     pub(crate) fn fill(&self, raw: &mut sys::appmon_opts, kept: &mut Kept) -> Result<(), Error> {
         raw.flags = self.flags.0;
         raw.memory_limit = self.memory_limit;
@@ -839,6 +996,8 @@ impl Options {
         raw.headers = kept.strings(&self.headers)?;
         raw.header_count = self.headers.len() as u32;
         raw.protocols = self.protocols;
+        raw.request_id_headers = kept.strings(&self.request_id_headers)?;
+        raw.request_id_header_count = self.request_id_headers.len() as u32;
         Ok(())
     }
 }

@@ -49,6 +49,25 @@ pub const APPMON_END_UPGRADED: u32 = 6;
 /// told at the response's head: APPMON_OPEN_STREAM_HEADS
 pub const APPMON_END_AT_HEAD: u32 = 7;
 
+pub const APPMON_TRACE_NONE: u32 = 0;
+/// traceparent (W3C Trace Context)
+pub const APPMON_TRACE_W3C: u32 = 1;
+/// b3 (Zipkin), the single field
+pub const APPMON_TRACE_B3: u32 = 2;
+/// x-b3-traceid, x-b3-spanid ...
+pub const APPMON_TRACE_B3_MULTI: u32 = 3;
+/// uber-trace-id
+pub const APPMON_TRACE_JAEGER: u32 = 4;
+/// sw8 (SkyWalking)
+pub const APPMON_TRACE_SW8: u32 = 5;
+
+/// the path names the container only
+pub const APPMON_RUNTIME_UNKNOWN: u32 = 0;
+pub const APPMON_RUNTIME_DOCKER: u32 = 1;
+pub const APPMON_RUNTIME_CONTAINERD: u32 = 2;
+pub const APPMON_RUNTIME_CRIO: u32 = 3;
+pub const APPMON_RUNTIME_PODMAN: u32 = 4;
+
 /// not at all: both are 0
 pub const APPMON_OWNER_UNKNOWN: u32 = 0;
 /// server: this thread read the request
@@ -60,6 +79,27 @@ pub const APPMON_OWNER_READ_SHARED: u32 = 2;
 pub const APPMON_OWNER_SENT: u32 = 3;
 /// client: this thread connected; who sent the request was not seen
 pub const APPMON_OWNER_CONNECTED: u32 = 4;
+
+pub const APPMON_LINK_NONE: u32 = 0;
+/// client: sent by the thread that had read that request, and no other, with blocking reads,
+/// and had not answered it yet
+pub const APPMON_LINK_THREAD: u32 = 1;
+/// server: the same bytes, seen where they were sent
+pub const APPMON_LINK_PEER: u32 = 2;
+/// client: its Forwarded field (RFC 7239) names the address and port from which that request
+/// came
+pub const APPMON_LINK_FORWARDED: u32 = 3;
+/// client: of the open requests only that one has its x-request-id, or other field of
+/// request_id_headers
+pub const APPMON_LINK_REQUEST_ID: u32 = 4;
+/// client: of the open requests only that one has its trace id
+pub const APPMON_LINK_TRACE_ID: u32 = 5;
+/// client: as THREAD, without blocking reads, of a process that has always served each of
+/// overlapping requests by one thread
+pub const APPMON_LINK_WORKER: u32 = 6;
+/// client: sent by the thread that had read that request, the only one that its process had in
+/// progress
+pub const APPMON_LINK_SOLE: u32 = 7;
 
 /// the host did not read fast enough
 pub const APPMON_DROP_RING_FULL: u32 = 0;
@@ -119,6 +159,12 @@ pub const APPMON_EVF_MALFORMED: u64 = 0x8000;
 /// RESP: the reply is an error; reason has its text
 pub const APPMON_EVF_ERROR: u64 = 0x10000;
 
+pub const APPMON_TRACE_SAMPLED: u32 = 0x1;
+/// b3, x-b3-*: the decision is left to the receiver
+pub const APPMON_TRACE_UNDECIDED: u32 = 0x2;
+/// b3, x-b3-*, uber-trace-id
+pub const APPMON_TRACE_DEBUG: u32 = 0x4;
+
 /// never keep the query part of a target
 pub const APPMON_OPEN_DROP_QUERY: u32 = 0x1;
 /// who served or sent, and when it read: fills in appmon_event.owner and what depends on it,
@@ -127,6 +173,8 @@ pub const APPMON_OPEN_DROP_QUERY: u32 = 0x1;
 /// time of its end, and with no second event for that.
 pub const APPMON_OPEN_IDENTITY: u32 = 0x2;
 pub const APPMON_OPEN_STREAM_HEADS: u32 = 0x8;
+pub const APPMON_OPEN_TRACE: u32 = 0x4;
+pub const APPMON_OPEN_LINKS: u32 = 0x10;
 
 /// cgroup_skb with socket storage: the core
 pub const APPMON_CAP_CAPTURE: u64 = 0x1;
@@ -281,6 +329,25 @@ pub struct appmon_header {
     pub reserved: u32,
 }
 
+/// The trace ids of a request, from the first of the fields at APPMON_TRACE_* that is well
+/// formed.
+/// Shorter ids have zeros before them; an id that the format lacks is all zeros.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_trace {
+    /// APPMON_TRACE_*
+    pub format: u32,
+    /// APPMON_TRACE_SAMPLED ...
+    pub flags: u32,
+    /// sw8: 0 unless it is a UUID; see appmon_event.trace_text
+    pub trace_id: [u8; 16],
+    /// of the sender: traceparent's parent-id, b3's span id; sw8: the number of the span in its
+    /// segment, big-endian
+    pub span_id: [u8; 8],
+    /// of the sender's parent: b3, x-b3-*, uber-trace-id
+    pub parent_span_id: [u8; 8],
+}
+
 /// One exchange: a request and its response, or what was seen of them.
 ///
 /// Borrowed: valid until the callback returns, or in pull mode until the next
@@ -423,6 +490,22 @@ pub struct appmon_event {
     // On the client's side: SYN sent to SYN-ACK received, in the first event of a connection
     // that was seen to connect. Then request_ns, wait_ns and response_ns follow.
     pub connect_ns: u64,
+    // Trace ids of the request: APPMON_OPEN_TRACE. What is not well formed is in headers only.
+    pub trace: appmon_trace,
+    /// sw8: its trace id as text; "" for others
+    pub trace_text: appmon_str,
+    /// x-request-id, or another of request_id_headers: of those the first in the head
+    pub request_id: appmon_str,
+    // What the exchange was made for: APPMON_OPEN_LINKS. Client: the request that the sender
+    // was serving. Server: the exchange that a monitored client sees of the same request.
+    // Decided when the request begins, from what is open at that moment; that other exchange's
+    // event usually comes later, or never if it is dropped.
+    /// APPMON_LINK_*; NONE: the next two are 0
+    pub link: u32,
+    pub reserved3: u32,
+    /// connection_id and ordinal of that exchange
+    pub link_connection_id: u64,
+    pub link_ordinal: u64,
 }
 
 #[repr(C)]
@@ -461,6 +544,11 @@ pub struct appmon_opts {
     /// bit n: APPMON_PROTO_n; default HTTP/1 only. RESP costs more: its strings are copied, up
     /// to 1 MiB of a message
     pub protocols: u32,
+    /// names of fields that carry a request's id beside x-request-id; kept with
+    /// APPMON_OPEN_TRACE. At most 8.
+    pub request_id_headers: *const *const c_char,
+    pub request_id_header_count: u32,
+    pub reserved: u32,
 }
 
 #[repr(C)]
@@ -516,6 +604,19 @@ pub struct appmon_stats {
     pub memory_limit: u64,
     /// gauge: share of connections watched; 0: paused
     pub sampling_ppm: u64,
+}
+
+/// What the path of a cgroup says about the container in it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_container {
+    pub size: u32,
+    /// APPMON_RUNTIME_*
+    pub runtime: u32,
+    /// container id, 64 hexadecimal digits; "": the cgroup is the pod's own
+    pub id: [c_char; 72],
+    /// Kubernetes: metadata.uid with its dashes; "": no pod
+    pub pod_uid: [c_char; 40],
 }
 
 #[repr(C)]
@@ -769,14 +870,16 @@ pub struct appmon_resources {
 }
 
 /// Name, size, and whether it begins with `size`, so that a newer library's may be larger.
-pub const STRUCTS: [(&str, usize, bool); 17] = [
+pub const STRUCTS: [(&str, usize, bool); 19] = [
     ("appmon_str", std::mem::size_of::<appmon_str>(), false),
     ("appmon_endpoint", std::mem::size_of::<appmon_endpoint>(), false),
     ("appmon_header", std::mem::size_of::<appmon_header>(), false),
+    ("appmon_trace", std::mem::size_of::<appmon_trace>(), false),
     ("appmon_event", std::mem::size_of::<appmon_event>(), true),
     ("appmon_opts", std::mem::size_of::<appmon_opts>(), true),
     ("appmon_attach_opts", std::mem::size_of::<appmon_attach_opts>(), true),
     ("appmon_stats", std::mem::size_of::<appmon_stats>(), true),
+    ("appmon_container", std::mem::size_of::<appmon_container>(), true),
     ("appmon_capabilities", std::mem::size_of::<appmon_capabilities>(), true),
     ("appmon_process", std::mem::size_of::<appmon_process>(), true),
     ("appmon_metrics_opts", std::mem::size_of::<appmon_metrics_opts>(), true),
@@ -920,10 +1023,24 @@ extern "C" {
     /// The first value of a header that ev holds; NULL if there is none. name in lower
     /// case; response: 0 or 1 as in appmon_header.
     pub fn appmon_event_header(ev: *const appmon_event, name: *const c_char, response: c_int) -> *const appmon_str;
+    /// The container that a cgroup holds, from the rules by which docker, containerd, cri-o,
+    /// podman and
+    /// the kubelet name them (systemd and cgroupfs drivers); nothing is looked up. path: of the
+    /// cgroup, absolute or relative to any parent. A cgroup inside a container counts as the
+    /// container;
+    /// of nested ones the innermost.
+    /// -ENOENT  neither a container nor a pod
+    pub fn appmon_cgroup_container(path: *const c_char, ret: *mut appmon_container) -> c_int;
+    /// "docker", "containerd" ... for APPMON_RUNTIME_*; "unknown" otherwise.
+    pub fn appmon_runtime_name(runtime: u32) -> *const c_char;
     /// "GET" for APPMON_METHOD_GET ...; "" for values without a name.
     pub fn appmon_method_name(method: u32) -> *const c_char;
     /// "complete", "closed", "reset by peer" ... for APPMON_END_*; "unknown" otherwise.
     pub fn appmon_end_name(end: u32) -> *const c_char;
+    /// "thread", "peer", "request id" ... for APPMON_LINK_*; "none" for 0; "unknown" otherwise.
+    pub fn appmon_link_name(link: u32) -> *const c_char;
+    /// "w3c", "b3" ... for APPMON_TRACE_*; "" for 0; "unknown" otherwise.
+    pub fn appmon_trace_format_name(format: u32) -> *const c_char;
     /// "ring_full", "memory" ... for APPMON_DROP_*; "unknown" otherwise.
     pub fn appmon_drop_name(reason: u32) -> *const c_char;
     /// The version that runs, (major \<\< 16) | (minor \<\< 8) | patch: compare with

@@ -38,6 +38,12 @@ fn layout_is_what_the_c_compiler_says() {
     member!(lines, "appmon_header.value", appmon_header, value);
     member!(lines, "appmon_header.response", appmon_header, response);
     member!(lines, "appmon_header.reserved", appmon_header, reserved);
+    lines.push(format!("appmon_trace {}", size_of::<sys::appmon_trace>()));
+    member!(lines, "appmon_trace.format", appmon_trace, format);
+    member!(lines, "appmon_trace.flags", appmon_trace, flags);
+    member!(lines, "appmon_trace.trace_id", appmon_trace, trace_id);
+    member!(lines, "appmon_trace.span_id", appmon_trace, span_id);
+    member!(lines, "appmon_trace.parent_span_id", appmon_trace, parent_span_id);
     lines.push(format!("appmon_event {}", size_of::<sys::appmon_event>()));
     member!(lines, "appmon_event.size", appmon_event, size);
     member!(lines, "appmon_event.protocol", appmon_event, protocol);
@@ -102,6 +108,13 @@ fn layout_is_what_the_c_compiler_says() {
     member!(lines, "appmon_event.queue_ns", appmon_event, queue_ns);
     member!(lines, "appmon_event.service_ns", appmon_event, service_ns);
     member!(lines, "appmon_event.connect_ns", appmon_event, connect_ns);
+    member!(lines, "appmon_event.trace", appmon_event, trace);
+    member!(lines, "appmon_event.trace_text", appmon_event, trace_text);
+    member!(lines, "appmon_event.request_id", appmon_event, request_id);
+    member!(lines, "appmon_event.link", appmon_event, link);
+    member!(lines, "appmon_event.reserved3", appmon_event, reserved3);
+    member!(lines, "appmon_event.link_connection_id", appmon_event, link_connection_id);
+    member!(lines, "appmon_event.link_ordinal", appmon_event, link_ordinal);
     lines.push(format!("appmon_opts {}", size_of::<sys::appmon_opts>()));
     member!(lines, "appmon_opts.size", appmon_opts, size);
     member!(lines, "appmon_opts.flags", appmon_opts, flags);
@@ -120,6 +133,9 @@ fn layout_is_what_the_c_compiler_says() {
     member!(lines, "appmon_opts.error_text", appmon_opts, error_text);
     member!(lines, "appmon_opts.error_text_size", appmon_opts, error_text_size);
     member!(lines, "appmon_opts.protocols", appmon_opts, protocols);
+    member!(lines, "appmon_opts.request_id_headers", appmon_opts, request_id_headers);
+    member!(lines, "appmon_opts.request_id_header_count", appmon_opts, request_id_header_count);
+    member!(lines, "appmon_opts.reserved", appmon_opts, reserved);
     lines.push(format!("appmon_attach_opts {}", size_of::<sys::appmon_attach_opts>()));
     member!(lines, "appmon_attach_opts.size", appmon_attach_opts, size);
     member!(lines, "appmon_attach_opts.capture_bytes", appmon_attach_opts, capture_bytes);
@@ -145,6 +161,11 @@ fn layout_is_what_the_c_compiler_says() {
     member!(lines, "appmon_stats.memory_bytes", appmon_stats, memory_bytes);
     member!(lines, "appmon_stats.memory_limit", appmon_stats, memory_limit);
     member!(lines, "appmon_stats.sampling_ppm", appmon_stats, sampling_ppm);
+    lines.push(format!("appmon_container {}", size_of::<sys::appmon_container>()));
+    member!(lines, "appmon_container.size", appmon_container, size);
+    member!(lines, "appmon_container.runtime", appmon_container, runtime);
+    member!(lines, "appmon_container.id", appmon_container, id);
+    member!(lines, "appmon_container.pod_uid", appmon_container, pod_uid);
     lines.push(format!("appmon_capabilities {}", size_of::<sys::appmon_capabilities>()));
     member!(lines, "appmon_capabilities.size", appmon_capabilities, size);
     member!(lines, "appmon_capabilities.reserved", appmon_capabilities, reserved);

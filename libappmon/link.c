@@ -1,0 +1,550 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What an exchange was made for. When a request is sent from a monitored socket, the open requests
+ * that monitored sockets have received are asked which of them it serves; when one arrives, whether
+ * it is what a monitored socket has just sent. That is decided once, at the first moment at which
+ * it can be known, from what is open then: what comes later proves nothing.
+ *
+ * Each open exchange is in one hash table under several keys. "The only one" with a key is
+ * evidence, two of them are none.
+ *
+ * Who reads a request is told by REC_READ, which stands in the ring behind the request's head and
+ * before all that the reading thread does next. A thread that blocks in reading can do
+ * nothing else: what it sends before it has answered, it sends for that request. A thread that does
+ * not may be an event loop, or one of several that take turns with many requests (Go, tokio,
+ * virtual threads); such a process shows itself by holding two requests in one thread, or by
+ * answering in another thread than the one that read. One that never does, although its requests
+ * overlap, behaves like a thread per request.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "internal.h"
+
+#define PROCESSES_MAX 1024
+/* Requests that a process has to have served as one thread each, while it served others. */
+#define WORKER_PROOF 32
+
+enum {
+	/* Of requests that came in: */
+	KEY_THREAD,
+	KEY_PROCESS,
+	KEY_TRACE_ID,
+	KEY_REQUEST_ID,
+	KEY_REMOTE,
+	/* Of requests that were sent: */
+	KEY_STREAM,
+	KEYS
+};
+
+struct key {
+	struct list_node node;
+	uint64_t hash;
+	struct exchange *ex;
+};
+
+struct link {
+	struct key key[KEYS];
+	struct reader reader;
+	struct trace trace;
+	uint32_t stream_seq; /* TCP's number of the request's first byte */
+	uint32_t evidence;   /* APPMON_LINK_* */
+	uint64_t connection_id, ordinal;
+	uint8_t shared; /* several threads have read it, or others are pipelined behind it */
+	uint8_t called; /* its reader has sent a request since */
+	uint8_t pad[6];
+};
+
+/* A process that has read requests. */
+struct process {
+	struct list_node hash, age;
+	uint64_t start_ns;
+	uint32_t pid;
+	uint32_t proofs;
+	uint8_t mixed; /* since: one thread with several requests, or the other way round */
+	uint8_t pad[7];
+};
+
+/* ---- tables ---------------------------------------------------------------------- */
+
+bool links_init(struct appmon *mon)
+{
+	struct links *l = &mon->links;
+	uint32_t buckets = 64;
+
+	/* An open exchange takes a kilobyte and more. */
+	while (buckets < 65536 && buckets < mon->opts.memory_limit / 1024)
+		buckets *= 2;
+	if (!pool_charge(&mon->pool, buckets * sizeof(*l->bucket)))
+		return false;
+	l->bucket = malloc(buckets * sizeof(*l->bucket));
+	if (!l->bucket)
+		return false;
+	l->buckets = buckets;
+	l->seed = now_ns() ^ (uintptr_t)l->bucket;
+	for (uint32_t i = 0; i < buckets; i++)
+		list_init(&l->bucket[i]);
+	for (uint32_t i = 0; i < PROCESS_BUCKETS; i++)
+		list_init(&l->process[i]);
+	list_init(&l->processes);
+	return true;
+}
+
+void links_destroy(struct appmon *mon)
+{
+	struct links *l = &mon->links;
+
+	if (!l->bucket)
+		return;
+	while (!list_empty(&l->processes)) {
+		struct process *p = list_entry(l->processes.next, struct process, age);
+
+		list_remove(&p->age);
+		pool_free(&mon->pool, p);
+	}
+	free(l->bucket);
+	l->bucket = NULL;
+}
+
+static struct list_node *bucket_of(struct links *l, uint64_t hash)
+{
+	return &l->bucket[hash & (l->buckets - 1)];
+}
+
+static void key_set(struct appmon *mon, struct exchange *ex, int kind, uint64_t hash)
+{
+	struct key *k = &ex->cause->key[kind];
+
+	list_remove(&k->node);
+	k->hash = hash;
+	list_append(bucket_of(&mon->links, hash), &k->node);
+}
+
+typedef bool (*match_fn)(const struct exchange *ex, const void *wanted);
+
+/* How many exchanges with the key match: 0, 1, or 2 for several. */
+static int count(struct appmon *mon, int kind, uint64_t hash, match_fn match, const void *wanted,
+		 struct exchange **ret_first)
+{
+	struct list_node *bucket = bucket_of(&mon->links, hash);
+	int n = 0;
+
+	for (struct list_node *at = bucket->next; at != bucket && n < 2; at = at->next) {
+		struct key *k = list_entry(at, struct key, node);
+
+		if (k->hash != hash || k != &k->ex->cause->key[kind] || !match(k->ex, wanted))
+			continue;
+		if (!n++)
+			*ret_first = k->ex;
+	}
+	return n;
+}
+
+/* The one that matches; NULL: there is none, or there are several. */
+static struct exchange *only(struct appmon *mon, int kind, uint64_t hash, match_fn match,
+			     const void *wanted)
+{
+	struct exchange *ex = NULL;
+
+	return count(mon, kind, hash, match, wanted, &ex) == 1 ? ex : NULL;
+}
+
+/* ---- keys ------------------------------------------------------------------------- */
+
+static uint64_t hash_of(struct appmon *mon, int kind, const void *data, size_t size)
+{
+	return XXH3_64bits_withSeed(data, size, mon->links.seed + (uint64_t)kind);
+}
+
+struct thread {
+	uint32_t pid, tid;
+};
+
+static bool is_unanswered_by_thread(const struct exchange *ex, const void *wanted)
+{
+	const struct thread *t = wanted;
+
+	return ex->cause->reader.pid == t->pid && ex->cause->reader.tid == t->tid &&
+	       !ex->response_begun;
+}
+
+static bool is_of_process(const struct exchange *ex, const void *wanted)
+{
+	return ex->cause->reader.pid == *(const uint32_t *)wanted;
+}
+
+/* An id means something to the application that gave it: compared within one cgroup. */
+struct wanted_trace {
+	uint64_t cgroup_id;
+	uint8_t id[16];
+};
+
+static bool has_trace_id(const struct exchange *ex, const void *wanted)
+{
+	const struct wanted_trace *w = wanted;
+
+	return ex->id.cgroup_id == w->cgroup_id &&
+	       !memcmp(ex->cause->trace.key, w->id, sizeof(w->id));
+}
+
+struct wanted_request_id {
+	uint64_t cgroup_id;
+	struct trace_value id;
+};
+
+static bool has_request_id(const struct exchange *ex, const void *wanted)
+{
+	const struct wanted_request_id *w = wanted;
+	struct trace_value id = ex->cause->trace.request_id;
+
+	return ex->id.cgroup_id == w->cgroup_id && id.len == w->id.len &&
+	       !memcmp(id.data, w->id.data, id.len);
+}
+
+struct wanted_remote {
+	uint64_t cgroup_id;
+	uint16_t family, port;
+	uint8_t pad[4];
+	uint8_t addr[16];
+};
+
+static struct wanted_remote remote_of(const struct rec_conn *id)
+{
+	struct wanted_remote w = {
+		.cgroup_id = id->cgroup_id, .family = id->family, .port = id->remote_port};
+
+	memcpy(w.addr, id->remote_addr, id->family == 4 ? 4 : 16);
+	return w;
+}
+
+static bool has_remote(const struct exchange *ex, const void *wanted)
+{
+	struct wanted_remote w = remote_of(&ex->id);
+
+	return !memcmp(&w, wanted, sizeof(w));
+}
+
+/* The same bytes on both ends: TCP's sequence numbers tell connections apart that have the same
+ * addresses in other network namespaces. */
+struct wanted_stream {
+	uint16_t family, from_port, to_port;
+	uint8_t pad[2];
+	uint32_t seq;
+	uint8_t from[16], to[16];
+};
+
+static struct wanted_stream stream_of(const struct rec_conn *id, bool sent, uint32_t seq)
+{
+	struct wanted_stream w = {.family = id->family, .seq = seq};
+	size_t n = id->family == 4 ? 4 : 16;
+
+	w.from_port = sent ? id->local_port : id->remote_port;
+	w.to_port = sent ? id->remote_port : id->local_port;
+	memcpy(w.from, sent ? id->local_addr : id->remote_addr, n);
+	memcpy(w.to, sent ? id->remote_addr : id->local_addr, n);
+	return w;
+}
+
+static bool is_stream(const struct exchange *ex, const void *wanted)
+{
+	struct wanted_stream w = stream_of(&ex->id, true, ex->cause->stream_seq);
+
+	return !memcmp(&w, wanted, sizeof(w));
+}
+
+/* ---- processes ----------------------------------------------------------------------- */
+
+static struct process *process_find(struct appmon *mon, uint32_t pid, uint64_t start_ns)
+{
+	struct links *l = &mon->links;
+	struct list_node *bucket = &l->process[pid % PROCESS_BUCKETS];
+
+	for (struct list_node *n = bucket->next; n != bucket; n = n->next) {
+		struct process *p = list_entry(n, struct process, hash);
+
+		if (p->pid == pid && p->start_ns == start_ns)
+			return p;
+	}
+	return NULL;
+}
+
+/* NULL: no memory. The one that has not read for the longest time is forgotten for a new one. */
+static struct process *process_get(struct appmon *mon, const struct reader *r)
+{
+	struct links *l = &mon->links;
+	struct process *p = process_find(mon, r->pid, r->start_ns);
+
+	if (!p && l->process_count == PROCESSES_MAX) {
+		p = list_entry(l->processes.next, struct process, age);
+		list_remove(&p->hash);
+		list_remove(&p->age);
+	} else if (!p) {
+		p = pool_alloc(&mon->pool, sizeof(*p));
+		if (!p)
+			return NULL;
+		l->process_count++;
+	} else {
+		list_remove(&p->age);
+		list_append(&l->processes, &p->age);
+		return p;
+	}
+	*p = (struct process){.pid = r->pid, .start_ns = r->start_ns};
+	list_append(&l->process[r->pid % PROCESS_BUCKETS], &p->hash);
+	list_append(&l->processes, &p->age);
+	return p;
+}
+
+/* A thread that waits in reading cannot take turns; yet it may read for others. */
+static bool is_thread_per_request(struct appmon *mon, const struct reader *r)
+{
+	struct process *p = process_find(mon, r->pid, r->start_ns);
+
+	return p && (p->proofs >= WORKER_PROOF || (r->blocks && !p->mixed));
+}
+
+static void process_mixed(struct process *p)
+{
+	p->mixed = 1;
+	p->proofs = 0;
+}
+
+/* ---- requests that are read and answered ------------------------------------------------- */
+
+static uint64_t thread_hash(struct appmon *mon, const struct thread *t)
+{
+	return hash_of(mon, KEY_THREAD, t, sizeof(*t));
+}
+
+static uint64_t process_hash(struct appmon *mon, uint32_t pid)
+{
+	return hash_of(mon, KEY_PROCESS, &pid, sizeof(pid));
+}
+
+static void reader_set(struct appmon *mon, struct exchange *ex, const struct reader *r)
+{
+	struct thread t = {r->pid, r->tid};
+	struct process *p = process_get(mon, r);
+	struct link *link = ex->cause;
+	struct exchange *other;
+
+	if (link->reader.tid == r->tid && link->reader.pid == r->pid)
+		return;
+	if (link->reader.tid)
+		link->shared = 1;
+	else if (p &&
+		 count(mon, KEY_THREAD, thread_hash(mon, &t), is_unanswered_by_thread, &t, &other))
+		process_mixed(p); /* it has another one that it has not answered */
+	if (p && link->shared)
+		process_mixed(p);
+	link->reader = *r;
+	key_set(mon, ex, KEY_THREAD, thread_hash(mon, &t));
+	key_set(mon, ex, KEY_PROCESS, process_hash(mon, r->pid));
+}
+
+/* Is this the request that the reader reads? There may be an empty line before it. */
+static bool is_read(const struct exchange *ex, const struct reader *r)
+{
+	return ex->cause->stream_seq - r->seq <= 2;
+}
+
+void link_read(struct appmon *mon, struct conn *c, const struct record *rec)
+{
+	struct exchange *ex = exchange_awaiting(c);
+
+	c->reader = (struct reader){.start_ns = rec->owner.task.start_ns,
+				    .pid = rec->owner.task.pid,
+				    .tid = rec->owner.task.tid,
+				    .seq = rec->seg.seq,
+				    .blocks = !!(rec->seg.flags & REC_BLOCKING)};
+	if (ex && ex->cause && !ex->response_begun && ex->role == APPMON_ROLE_SERVER &&
+	    is_read(ex, &c->reader))
+		reader_set(mon, ex, &c->reader);
+}
+
+/* Others are pipelined behind it: which of them a thread serves that has read them cannot be told.
+ */
+static void share_all(struct conn *c)
+{
+	for (struct list_node *n = c->exchanges.next; n != &c->exchanges; n = n->next) {
+		struct exchange *ex = exchange_at(c, n);
+
+		if (ex->cause)
+			ex->cause->shared = 1;
+	}
+}
+
+void link_response(struct appmon *mon, struct conn *c, struct exchange *ex)
+{
+	const struct rec_owner *o = mon->flows.owner;
+	struct link *link = ex->cause;
+	struct exchange *other;
+	struct process *p;
+
+	c->reader = (struct reader){0};
+	if (!link || !link->reader.tid || ex->role != APPMON_ROLE_SERVER || !o || !o->sender_tid)
+		return;
+	p = process_find(mon, link->reader.pid, link->reader.start_ns);
+	if (!p)
+		return;
+	if (o->sender_pid != link->reader.pid || o->sender_tid != link->reader.tid)
+		process_mixed(p);
+	else if (link->called && count(mon, KEY_PROCESS, process_hash(mon, link->reader.pid),
+				       is_of_process, &link->reader.pid, &other) > 1)
+		p->proofs++;
+}
+
+/* ---- evidence ----------------------------------------------------------------------------------
+ */
+
+static void link_to(struct exchange *ex, const struct exchange *cause, uint32_t evidence)
+{
+	ex->cause->evidence = evidence;
+	ex->cause->connection_id = cause->id.cookie;
+	ex->cause->ordinal = cause->ordinal;
+}
+
+static uint64_t trace_hash(struct appmon *mon, const struct trace *t)
+{
+	return hash_of(mon, KEY_TRACE_ID, t->key, sizeof(t->key));
+}
+
+static uint64_t request_id_hash(struct appmon *mon, const struct trace *t)
+{
+	return hash_of(mon, KEY_REQUEST_ID, t->request_id.data, t->request_id.len);
+}
+
+static bool has_key(const struct trace *t)
+{
+	static const uint8_t none[16];
+
+	return memcmp(t->key, none, sizeof(none)) != 0;
+}
+
+/* The request that carries the same id, or that came from the client it names. */
+static struct exchange *by_header(struct appmon *mon, const struct exchange *ex, uint32_t *evidence)
+{
+	const struct trace *t = &ex->cause->trace;
+	struct exchange *cause = NULL;
+
+	if (t->forwarded.family) {
+		struct wanted_remote w = {.cgroup_id = ex->id.cgroup_id,
+					  .family = t->forwarded.family,
+					  .port = t->forwarded.port};
+
+		memcpy(w.addr, t->forwarded.addr, sizeof(w.addr));
+		*evidence = APPMON_LINK_FORWARDED;
+		cause = only(mon, KEY_REMOTE, hash_of(mon, KEY_REMOTE, &w, sizeof(w)), has_remote,
+			     &w);
+	}
+	if (!cause && t->request_id.len) {
+		struct wanted_request_id w = {ex->id.cgroup_id, t->request_id};
+
+		*evidence = APPMON_LINK_REQUEST_ID;
+		cause = only(mon, KEY_REQUEST_ID, request_id_hash(mon, t), has_request_id, &w);
+	}
+	if (!cause && has_key(t)) {
+		struct wanted_trace w = {.cgroup_id = ex->id.cgroup_id};
+
+		memcpy(w.id, t->key, sizeof(w.id));
+		*evidence = APPMON_LINK_TRACE_ID;
+		cause = only(mon, KEY_TRACE_ID, trace_hash(mon, t), has_trace_id, &w);
+	}
+	return cause;
+}
+
+/* A request begins that a monitored process sends. */
+static void link_sent(struct appmon *mon, struct exchange *ex)
+{
+	const struct rec_owner *o = mon->flows.owner;
+	struct thread t = {o ? o->sender_pid : 0, o ? o->sender_tid : 0};
+	struct exchange *read = NULL, *cause;
+	struct wanted_stream w;
+	uint32_t evidence;
+	bool worker;
+
+	if (t.tid)
+		read = only(mon, KEY_THREAD, thread_hash(mon, &t), is_unanswered_by_thread, &t);
+	if (read && read->cause->shared)
+		read = NULL;
+	if (read)
+		read->cause->called = 1;
+	worker = read && is_thread_per_request(mon, &read->cause->reader);
+	if (worker && read->cause->reader.blocks) {
+		link_to(ex, read, APPMON_LINK_THREAD);
+	} else if ((cause = by_header(mon, ex, &evidence)) && !cause->response_begun) {
+		link_to(ex, cause, evidence);
+	} else if (worker) {
+		link_to(ex, read, APPMON_LINK_WORKER);
+	} else if (read &&
+		   only(mon, KEY_PROCESS, process_hash(mon, t.pid), is_of_process, &t.pid)) {
+		link_to(ex, read, APPMON_LINK_SOLE);
+	}
+	w = stream_of(&ex->id, true, ex->cause->stream_seq);
+	key_set(mon, ex, KEY_STREAM, hash_of(mon, KEY_STREAM, &w, sizeof(w)));
+}
+
+/* A request begins that a monitored process is to answer. */
+static void link_received(struct appmon *mon, struct conn *c, struct exchange *ex)
+{
+	struct wanted_stream w = stream_of(&ex->id, false, ex->cause->stream_seq);
+	struct wanted_remote remote = remote_of(&ex->id);
+	const struct trace *t = &ex->cause->trace;
+	struct exchange *cause;
+
+	cause = only(mon, KEY_STREAM, hash_of(mon, KEY_STREAM, &w, sizeof(w)), is_stream, &w);
+	if (cause)
+		link_to(ex, cause, APPMON_LINK_PEER);
+	if (ex->flags & APPMON_EVF_PIPELINED)
+		share_all(c);
+	/* It had read a part of the head. What is pipelined comes with what it follows. */
+	if (c->reader.tid && (is_read(ex, &c->reader) || (ex->flags & APPMON_EVF_PIPELINED)))
+		reader_set(mon, ex, &c->reader);
+	key_set(mon, ex, KEY_REMOTE, hash_of(mon, KEY_REMOTE, &remote, sizeof(remote)));
+	if (t->request_id.len)
+		key_set(mon, ex, KEY_REQUEST_ID, request_id_hash(mon, t));
+	if (has_key(t))
+		key_set(mon, ex, KEY_TRACE_ID, trace_hash(mon, t));
+}
+
+void link_request(struct appmon *mon, struct conn *c, struct exchange *ex, int dir, uint32_t seq)
+{
+	struct link *link;
+
+	if (!mon->links.bucket || !ex->request)
+		return;
+	link = flow_alloc(mon, sizeof(*link));
+	if (!link)
+		return; /* the exchange is reported without a link */
+	memset(link, 0, sizeof(*link));
+	for (int kind = 0; kind < KEYS; kind++) {
+		list_init(&link->key[kind].node);
+		link->key[kind].ex = ex;
+	}
+	ex->cause = link;
+	link->stream_seq = seq;
+	trace_read(mon->trace_fields, &ex->request->h, ex->request->bytes, &link->trace);
+	if (dir == DIR_OUT)
+		link_sent(mon, ex);
+	else
+		link_received(mon, c, ex);
+}
+
+void link_close(struct exchange *ex)
+{
+	if (!ex->cause)
+		return;
+	for (int kind = 0; kind < KEYS; kind++)
+		list_remove(&ex->cause->key[kind].node);
+}
+
+void link_tell(const struct exchange *ex, struct appmon_event *ev)
+{
+	if (!ex->cause)
+		return;
+	ev->link = ex->cause->evidence;
+	ev->link_connection_id = ex->cause->connection_id;
+	ev->link_ordinal = ex->cause->ordinal;
+}
