@@ -61,7 +61,7 @@ struct emission {
 	__u8 ends;     /* a message ends with the segment */
 	__u8 kept;     /* direction.last is what it should be */
 	__u8 pad;
-	__u8 begin[12]; /* the first bytes of a head */
+	__u8 begin[4]; /* of a head: the first bytes of the method, or the status code */
 	struct scan scan;
 	__u64 ts_ns;
 };
@@ -263,7 +263,7 @@ static __always_inline void frame_request(struct __sk_buff *skb, struct socket *
 /* A response's head. Returns what emit_data() is to say. */
 static __always_inline int frame_response(struct socket *sk, struct emission *e)
 {
-	const __u8 *status = e->begin + 9;
+	const __u8 *status = e->begin;
 	struct framing *f = &sk->reply;
 
 	f->phase = FRAMING_UNKNOWN;
@@ -370,7 +370,7 @@ static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, 
 	e->seq -= e->carry;
 	e->len += e->carry;
 	if (e->framed) {
-		__builtin_memcpy(e->begin, r->bytes, sizeof(e->begin));
+		__builtin_memcpy(e->begin, r->bytes + (request ? 0 : 9), sizeof(e->begin));
 		e->scan.length = e->start ? 0 : sk->framing.left;
 		e->scan.found = e->start ? 0 : sk->framing.found;
 		scan_head(r->bytes, e->captured, bytes, &e->scan);
