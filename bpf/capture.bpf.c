@@ -604,7 +604,7 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 		self->ts_ns = e.ts_ns;
 	if (!capture(skb, sk, self, &e))
 		progress(skb, sk, self, &e);
-	if (!e.kept && (sk->request_dir != 1 + dir || e.len))
+	if (sk->request_dir != 1 + dir || e.len)
 		keep_last(skb, self, &e);
 	publish(self, &e, end);
 }
