@@ -373,11 +373,15 @@ static __always_inline struct socket *meet(struct __sk_buff *skb, struct bpf_soc
 					   const struct segment *s, int dir,
 					   struct target_conf *conf)
 {
-	struct bpf_tcp_sock *tp = bpf_tcp_sock(ss);
-	struct socket *sk = bpf_sk_storage_get(&sockets, ss, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	struct bpf_tcp_sock *tp;
+	struct socket *sk;
 	struct direction *self, *other;
 	bool silent;
 
+	if (!is_sampled(bpf_get_socket_cookie(skb)))
+		return 0;
+	tp = bpf_tcp_sock(ss);
+	sk = bpf_sk_storage_get(&sockets, ss, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!sk) {
 		COUNT(conf->slot, records_lost); /* the kernel is out of memory */
 		return 0;
@@ -522,8 +526,6 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 			observe_listener(skb, &e.s, conf);
 			return;
 		}
-		if (!is_sampled(bpf_get_socket_cookie(skb)))
-			return;
 		sk = meet(skb, ss, &e.s, dir, conf);
 		if (!sk)
 			return;
@@ -600,7 +602,7 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 		self->ts_ns = e.ts_ns;
 	if (!capture(skb, sk, self, &e))
 		progress(skb, sk, self, &e);
-	if (!e.kept && (sk->request_dir != 1 + dir || e.len))
+	if (sk->request_dir != 1 + dir || e.len)
 		keep_last(skb, self, &e);
 	publish(self, &e, end);
 }

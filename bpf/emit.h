@@ -59,9 +59,8 @@ struct emission {
 	__u8 framed;   /* a head, or more of it: to be scanned */
 	__u8 carry;    /* bytes in front that an earlier record has, too: a line that was cut */
 	__u8 ends;     /* a message ends with the segment */
-	__u8 kept;     /* direction.last is what it should be */
-	__u8 pad;
-	__u8 begin[12]; /* the first bytes of a head */
+	__u8 pad[2];
+	__u8 begin[4]; /* of a head: the first bytes of the method, or the status code */
 	struct scan scan;
 	__u64 ts_ns;
 };
@@ -263,7 +262,7 @@ static __always_inline void frame_request(struct __sk_buff *skb, struct socket *
 /* A response's head. Returns what emit_data() is to say. */
 static __always_inline int frame_response(struct socket *sk, struct emission *e)
 {
-	const __u8 *status = e->begin + 9;
+	const __u8 *status = e->begin;
 	struct framing *f = &sk->reply;
 
 	f->phase = FRAMING_UNKNOWN;
@@ -298,21 +297,6 @@ __noinline int frame_head(struct __sk_buff *skb, struct socket *sk, struct emiss
 		return frame_response(sk, e);
 	frame_request(skb, sk, e);
 	return EMIT_OPEN;
-}
-
-/* As keep_last(), where the segment's end is at hand. b: of `bytes`. */
-static __always_inline void keep_last_captured(struct socket *sk, const __u8 *b, struct emission *e,
-					       const __u32 bytes)
-{
-	struct direction *self = &sk->dir[e->dir == DIR_OUT ? DIR_OUT : DIR_IN];
-	__u32 off = e->captured - sizeof(self->last);
-
-	if (e->captured < sizeof(self->last))
-		return;
-	barrier_var(off);
-	off &= bytes - 1;
-	self->last = *(const __u64 *)(b + off);
-	e->kept = 1;
 }
 
 /* bytes: one of REC_BYTES_*, a constant after inlining. */
@@ -375,7 +359,7 @@ static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, 
 	e->seq -= e->carry;
 	e->len += e->carry;
 	if (e->framed) {
-		__builtin_memcpy(e->begin, r->bytes, sizeof(e->begin));
+		__builtin_memcpy(e->begin, r->bytes + (request ? 0 : 9), sizeof(e->begin));
 		e->scan.length = e->start ? 0 : sk->framing.left;
 		e->scan.found = e->start ? 0 : sk->framing.found;
 		scan_head(r->bytes, e->captured, bytes, &e->scan);
@@ -397,8 +381,6 @@ static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, 
 	fill_owner(skb, sk, &e->s, e->dir, look, &r->owner);
 	r->captured = e->captured;
 	r->pad = 0;
-	if (e->captured == e->len && !e->holes)
-		keep_last_captured(sk, r->bytes, e, bytes);
 	bpf_ringbuf_submit(r, submit_flags());
 	return ret;
 }
