@@ -378,6 +378,7 @@ static __always_inline struct socket *meet(struct __sk_buff *skb, struct bpf_soc
 	struct bpf_tcp_sock *tp = bpf_tcp_sock(ss);
 	struct socket *sk = bpf_sk_storage_get(&sockets, ss, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	struct direction *self, *other;
+	bool silent;
 
 	if (!sk) {
 		COUNT(conf->slot, records_lost); /* the kernel is out of memory */
@@ -390,8 +391,9 @@ static __always_inline struct socket *meet(struct __sk_buff *skb, struct bpf_soc
 	fill_conn(skb, &sk->conn, s, dir, bpf_get_socket_cookie(skb));
 	adopt(skb, sk, conf);
 	/* bytes_acked counts the SYN of an active open. */
-	sk->fresh = tp && tp->bytes_received == 0 && tp->bytes_acked <= 1 &&
-		    (dir == DIR_IN ? !tp->data_segs_out : s->seq == tp->snd_una);
+	silent = tp && tp->bytes_acked <= 1 &&
+		 (dir == DIR_IN ? !tp->data_segs_out : s->seq == tp->snd_una);
+	sk->fresh = silent && tp->bytes_received == 0;
 	/* Not the segment's own number: an earlier one may be late. */
 	self->start = s->seq;
 	other->start = s->ack;
@@ -401,12 +403,14 @@ static __always_inline struct socket *meet(struct __sk_buff *skb, struct bpf_soc
 	} else if (tp && (__s32)(READ_ONCE(tp->snd_nxt) - s->seq) > 0) {
 		self->start = READ_ONCE(tp->snd_nxt); /* sent again, and answered perhaps */
 	}
-	/* A server that has not said anything: what comes belongs to a first request, which its
-	 * listening socket met or which began before the attach. */
-	if (dir == DIR_IN && tp && !sk->fresh && !tp->data_segs_out) {
-		self->window = WINDOW_HEAD;
-		sk->request_dir = 1 + DIR_IN;
+	/* A server that has not said anything: there is a first request, which its listening socket
+	 * met or which began before the attach. */
+	if (silent && !sk->fresh) {
 		sk->wide = WIDE_UNSURE;
+		if (dir == DIR_IN) {
+			self->window = WINDOW_HEAD;
+			sk->request_dir = 1 + DIR_IN;
+		}
 	}
 	sk->alone = dir == DIR_OUT && !(s->flags & TCP_ACK);
 	self->passed.next = self->passed.whole = self->start;

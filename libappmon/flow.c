@@ -508,6 +508,9 @@ static struct conn *conn_meet(struct appmon *mon, const struct record *rec)
 		seg.other_next = rec->seg.flags & REC_OUT ? rec->seg.start : rec->seg.other_next;
 		seg.other_whole = seg.other_next;
 		flow_segment(mon, c, s->piece.bytes, s->piece.captured, &seg);
+		/* An answer has passed whose record was lost. */
+		if (!(rec->seg.flags & REC_OUT) && rec->seg.other_ts_ns)
+			http1_flow_end(mon, c, APPMON_END_GAP, APPMON_EVF_GAP);
 	}
 	stray_free(mon, s);
 	return c;

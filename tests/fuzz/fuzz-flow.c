@@ -90,6 +90,7 @@ static bool exact;  /* every request must have its event, without a flaw */
 static bool unsure; /* records were lost while pipelining: which answer is whose is a guess */
 static unsigned int depth; /* requests under way at most */
 static bool pipelined;	   /* has been plain */
+static bool fast_open;	   /* the first segment meets the listening socket */
 static bool quiet;	   /* a response until close is on its way: no more requests */
 static struct {
 	size_t from, len;
@@ -367,7 +368,11 @@ static void packet(int dir, size_t from, size_t len, uint32_t flags)
 		printf("%s %zu+%zu flags %x: ", dir ? "OUT" : "IN", from, len, flags);
 		show_bytes(side->bytes + from, len);
 	}
-	sim_packet(sk, dir, from, side->bytes + from, (uint32_t)len, flags);
+	if (fast_open && !from && len && len <= 1448)
+		sim_listener_packet(sk, 0, side->bytes, (uint32_t)len);
+	else
+		sim_packet(sk, dir, from, side->bytes + from, (uint32_t)len, flags);
+	fast_open = false;
 	while (side->done < side->made && side->arrived[side->done])
 		side->done++;
 	if (chance(90))
@@ -563,12 +568,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	memset(&req, 0, sizeof(req));
 	memset(&resp, 0, sizeof(resp));
 	made = answered = reported = held_count = 0;
-	quiet = pipelined = false;
+	quiet = pipelined = fast_open = false;
 	client = chance(30);
 	in_side = client ? &resp : &req;
 	out_side = client ? &req : &resp;
 	depth = chance(50) ? 1 : 1 + choose(4);
 	late = chance(20);
+	fast_open = !client && !late && chance(10);
 	troubled = chance(50);
 	exact = true;
 	unsure = false;
@@ -581,8 +587,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	first_seq[DIR_IN] = in_seq;
 	first_seq[DIR_OUT] = out_seq;
 	if (trace)
-		printf("%s, %u deep%s%s\n", client ? "client" : "server", depth,
-		       late ? ", attached late" : "", troubled ? ", with trouble" : "");
+		printf("%s, %u deep%s%s%s\n", client ? "client" : "server", depth,
+		       late ? ", attached late" : "", fast_open ? ", fast open" : "",
+		       troubled ? ", with trouble" : "");
 	if (late) {
 		/* Attached in the middle: with pipelining only where nothing is under way, else the
 		 * first pair would be a guess. */

@@ -30,6 +30,7 @@ FEW, MORE = 0.001, 0.01
 SMALL = {"rcvbuf": 4096}
 CONDITIONS = {
     "clean": Condition(),
+    "short": Condition(client={"keep": 10}),
     "lookalike": Condition(server={"lookalike": 1}, client={"lookalike": 1}),
     "loss-0.1": Condition(FEW, loss=0.1),
     "loss-1": Condition(FEW, loss=1),
@@ -55,10 +56,8 @@ CONDITIONS = {
     "stalled-client": Condition(client={**SMALL, "stall": 500}),
     "stalled-loss-1": Condition(FEW, server={**SMALL, "stall": 500}, client={**SMALL, "stall": 500},
                                 loss=1),
-    # What the SYN carries and what follows it reach different sockets: where that cuts an upload
-    # the server's side cannot always follow its framing.
-    "fast-open": Condition(0.1, server={"fastopen": 1}, client={"fastopen": 1, "keep": 10}),
-    "fast-open-loss-1": Condition(0.1, server={"fastopen": 1}, client={"fastopen": 1, "keep": 10},
+    "fast-open": Condition(server={"fastopen": 1}, client={"fastopen": 1, "keep": 10}),
+    "fast-open-loss-1": Condition(FEW, server={"fastopen": 1}, client={"fastopen": 1, "keep": 10},
                                   loss=1),
 }
 
@@ -143,10 +142,4 @@ def test_load(name, depth, seed, load, capsys):
             print(f"\n{name}, depth {depth}, {role}: {tally}", end="", flush=True)
     check_harm(condition, harmed)
     for tally in tallies.values():
-        if depth == 1:
-            tally.check(condition.limit)
-        else:
-            # A request behind a body in the same segment can pass before the programs know that
-            # there is pipelining. Then nothing is paired any more on this connection.
-            tally.check_pairs()
-            assert len(tally.missing) <= 0.4 * tally.exchanges
+        tally.check(condition.limit)
