@@ -49,6 +49,7 @@ struct figures {
 	uint64_t requests, errors;
 	uint64_t request_bytes, response_bytes;
 	uint64_t request_sum, wait_count, wait_sum, response_sum;
+	uint64_t service_count, queue_sum, service_sum;
 	uint64_t retransmits;
 	uint64_t first_ns, last_ns;
 	struct appmon_histogram durations;
@@ -80,6 +81,7 @@ struct table {
 	uint64_t next_id;
 	struct pool *pool;
 	const struct series *keep; /* never expires */
+	uint64_t expiries;	   /* of series: what points to one may point to none after it */
 };
 
 int table_init(struct table *t, struct pool *pool, uint32_t max);
@@ -100,10 +102,30 @@ struct tuple {
 	uint32_t family;
 };
 
-/* One event as it waits or is counted: nothing in it is borrowed, but traced. */
+/* What is known of a connection at one of its ends. */
+struct end {
+	uint64_t connection_id;	   /* 0: not seen */
+	uint64_t start_ns, end_ns; /* of its last event */
+	uint64_t waiting;	   /* number of its latest event that was made to wait; 0: none */
+	struct series *edge;	   /* of its last event; see edge_expiries */
+	uint64_t edge_expiries;
+	uint8_t alone; /* the other end did not show up */
+	uint8_t app_len;
+	char app[APP_MAX];
+};
+
+struct connection {
+	struct tuple tuple;
+	struct end end[2];
+	uint64_t used;
+	uint8_t joined;
+};
+
+/* One event as it waits or is counted. What is borrowed is NULL once it waits. */
 struct sample {
 	uint64_t start_ns, end_ns;
 	uint64_t duration_ns, request_ns, wait_ns, response_ns;
+	uint64_t read_ns, queue_ns, service_ns;
 	uint64_t request_bytes, response_bytes;
 	uint64_t retransmits;
 	uint64_t connection_id;
@@ -115,9 +137,9 @@ struct sample {
 	uint8_t error;
 	uint8_t counted; /* waiting: it has been counted meanwhile */
 	uint8_t pad;
-	const struct appmon_event *event; /* NULL once it waits */
-	struct exemplar exemplar;	  /* once it waits */
-	struct series_key key;		  /* without peer and peer_app; last: not copied whole */
+	const struct appmon_event *event;
+	struct exemplar exemplar; /* once it waits */
+	struct series_key key;	  /* without peer and peer_app; last: not copied whole */
 };
 
 /* The bytes of text in a sample's key: app and route. */
@@ -125,20 +147,14 @@ struct sample {
 
 struct connections;
 
-enum verdict { JOINED, ALONE, WAIT };
-
 int connections_init(struct connections **ret, uint32_t max);
 size_t connections_bytes(uint32_t max);
 /* Notes an event at its end of the connection. If that joins it, *ret_waiting is the number of an
  * event of the other end that waited for this; else unchanged. */
-enum verdict connection_event(struct connections *cs, const struct sample *s,
-			      struct appmon_metrics_stats *stats, uint64_t *ret_waiting);
-/* The event that was just noted waits, under this number. */
-void connection_waits(struct connections *cs, const struct sample *s, uint64_t number);
-/* What is known by now for an event that waited; the last chance: it is alone from now on. */
-enum verdict connection_verdict(struct connections *cs, const struct sample *s, bool last);
-/* The application at the other end of a joined connection; its length. */
-size_t connection_peer(struct connections *cs, const struct sample *s, char app[APP_MAX]);
+struct connection *connection_event(struct connections *cs, const struct sample *s,
+				    struct appmon_metrics_stats *stats, uint64_t *ret_waiting);
+/* The connection of an event that waited; NULL if that has been forgotten meanwhile. */
+struct connection *connection_find(struct connections *cs, const struct sample *s);
 
 /* ---- metrics.c ------------------------------------------------------------------- */
 
@@ -149,6 +165,7 @@ struct appmon_metrics {
 	struct table series, edges;
 	struct series *other, *other_edge; /* always there */
 	struct learner learner;
+	struct route_cache *routes;
 	struct connections *connections; /* NULL: nothing is joined */
 	/* Samples that wait for their other end, oldest first, from head on. */
 	struct sample *waiting;

@@ -571,7 +571,9 @@ void flow_record(struct appmon *mon, const struct record *rec)
 		conn_moves(mon, c, target);
 	c->id = rec->conn;
 	flow_segment(mon, c, rec->bytes, rec->captured, &rec->seg);
-	if (rec->seg.flags & REC_RST) {
+	if (rec->seg.flags & REC_PART) { /* whatever it ends, its last part does */
+		conn_active(mon, c, rec->seg.ts_ns);
+	} else if (rec->seg.flags & REC_RST) {
 		bool by_us = rec->seg.flags & REC_OUT;
 
 		pieces_flush(mon, c, DIR_IN);

@@ -7,16 +7,6 @@
 
 #include <appmon/metrics.h>
 
-static uint32_t index_of(uint64_t value)
-{
-	uint32_t shift;
-
-	if (value >> (HISTOGRAM_BITS + 1) == 0)
-		return (uint32_t)value;
-	shift = 63 - HISTOGRAM_BITS - (uint32_t)__builtin_clzll(value);
-	return (shift << HISTOGRAM_BITS) + (uint32_t)(value >> shift);
-}
-
 /* The width of a bucket is 2 to the power of this. */
 static uint32_t shift_of(uint32_t index)
 {
@@ -106,7 +96,7 @@ static int reserve_blocks(struct appmon_histogram *h, struct pool *pool, uint32_
 
 int histogram_reserve(struct appmon_histogram *h, struct pool *pool, uint64_t value)
 {
-	uint32_t block = index_of(value) >> HISTOGRAM_BITS;
+	uint32_t block = histogram_index(value) >> HISTOGRAM_BITS;
 
 	return reserve_blocks(h, pool, block, block + 1);
 }
@@ -114,15 +104,6 @@ int histogram_reserve(struct appmon_histogram *h, struct pool *pool, uint64_t va
 int histogram_reserve_all(struct appmon_histogram *h, struct pool *pool)
 {
 	return reserve_blocks(h, pool, 0, HISTOGRAM_BLOCKS);
-}
-
-void histogram_record(struct appmon_histogram *h, uint64_t value, uint64_t count)
-{
-	h->bucket[index_of(value) - begin_of(h)] += count;
-	h->count += count;
-	h->sum += value * count;
-	if (value > h->max)
-		h->max = value;
 }
 
 uint64_t histogram_max_difference(const struct appmon_histogram *a,

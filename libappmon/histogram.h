@@ -21,13 +21,36 @@ struct appmon_histogram {
 	uint64_t *bucket; /* blocks * HISTOGRAM_BLOCK counts */
 };
 
+static inline uint32_t histogram_index(uint64_t value)
+{
+	uint32_t shift;
+
+	if (value >> (HISTOGRAM_BITS + 1) == 0)
+		return (uint32_t)value;
+	shift = 63 - HISTOGRAM_BITS - (uint32_t)__builtin_clzll(value);
+	return (shift << HISTOGRAM_BITS) + (uint32_t)(value >> shift);
+}
+
+static inline bool histogram_has_room(const struct appmon_histogram *h, uint64_t value)
+{
+	return (histogram_index(value) >> HISTOGRAM_BITS) - h->first < h->blocks;
+}
+
 /* Where the memory of the buckets comes from: a pool, or malloc() where it is NULL. */
 void histogram_clear(struct appmon_histogram *h, struct pool *pool);
 /* Makes room for a value or for those of another histogram. -ENOMEM: nothing has changed. */
 int histogram_reserve(struct appmon_histogram *h, struct pool *pool, uint64_t value);
 int histogram_reserve_all(struct appmon_histogram *h, struct pool *pool);
 /* Room has been reserved. */
-void histogram_record(struct appmon_histogram *h, uint64_t value, uint64_t count);
+static inline void histogram_record(struct appmon_histogram *h, uint64_t value, uint64_t count)
+{
+	h->bucket[histogram_index(value) - (h->first << HISTOGRAM_BITS)] += count;
+	h->count += count;
+	h->sum += value * count;
+	if (value > h->max)
+		h->max = value;
+}
+
 /* Bytes that the buckets take. */
 size_t histogram_bytes(const struct appmon_histogram *h);
 /* Adds what a holds beyond b, an earlier state of it; b may be NULL. */

@@ -18,22 +18,6 @@
 
 #define WAYS 8
 
-struct end {
-	uint64_t connection_id;	   /* 0: not seen */
-	uint64_t start_ns, end_ns; /* of its last event */
-	uint64_t waiting;	   /* number of its latest event that was made to wait; 0: none */
-	uint8_t alone;		   /* the other end did not show up */
-	uint8_t app_len;
-	char app[APP_MAX];
-};
-
-struct connection {
-	struct tuple tuple;
-	struct end end[2];
-	uint64_t used;
-	uint8_t joined;
-};
-
 struct connections {
 	uint64_t used;		/* counts events */
 	uint32_t sets;		/* power of two */
@@ -113,15 +97,8 @@ static bool overlap(const struct end *a, const struct end *b)
 	return a->start_ns <= b->end_ns && b->start_ns <= a->end_ns;
 }
 
-static enum verdict verdict_of(const struct connection *c, const struct sample *s)
-{
-	if (c->joined)
-		return JOINED;
-	return c->end[s->side].alone ? ALONE : WAIT;
-}
-
-enum verdict connection_event(struct connections *cs, const struct sample *s,
-			      struct appmon_metrics_stats *stats, uint64_t *ret_waiting)
+struct connection *connection_event(struct connections *cs, const struct sample *s,
+				    struct appmon_metrics_stats *stats, uint64_t *ret_waiting)
 {
 	struct connection *c = find(cs, s);
 	struct end *mine, *other;
@@ -148,38 +125,12 @@ enum verdict connection_event(struct connections *cs, const struct sample *s,
 		stats->joined_connections++;
 		*ret_waiting = other->waiting;
 	}
-	return verdict_of(c, s);
+	return c;
 }
 
-/* The connection that a sample is of; NULL if that has been forgotten meanwhile. */
-static struct connection *still(struct connections *cs, const struct sample *s)
+struct connection *connection_find(struct connections *cs, const struct sample *s)
 {
 	struct connection *c = find(cs, s);
 
 	return c && c->end[s->side].connection_id == s->connection_id ? c : NULL;
-}
-
-void connection_waits(struct connections *cs, const struct sample *s, uint64_t number)
-{
-	find(cs, s)->end[s->side].waiting = number;
-}
-
-enum verdict connection_verdict(struct connections *cs, const struct sample *s, bool last)
-{
-	struct connection *c = still(cs, s);
-
-	if (!c)
-		return ALONE;
-	if (last && !c->joined)
-		c->end[s->side].alone = 1;
-	return verdict_of(c, s);
-}
-
-size_t connection_peer(struct connections *cs, const struct sample *s, char app[APP_MAX])
-{
-	struct connection *c = still(cs, s);
-	const struct end *other = &c->end[!s->side];
-
-	memcpy(app, other->app, other->app_len);
-	return other->app_len;
 }

@@ -102,7 +102,14 @@ static int init_join(struct appmon_metrics *m)
 
 static int init_routes(struct appmon_metrics *m)
 {
-	if (m->opts.flags & (APPMON_METRICS_NO_LEARNING | APPMON_METRICS_RAW_ROUTES))
+	if (m->opts.flags & APPMON_METRICS_RAW_ROUTES)
+		return 0;
+	if (!pool_charge(&m->pool, sizeof(*m->routes)))
+		return -ENOMEM;
+	m->routes = calloc(1, sizeof(*m->routes));
+	if (!m->routes)
+		return -ENOMEM;
+	if (m->opts.flags & APPMON_METRICS_NO_LEARNING)
 		return 0;
 	if (!pool_charge(&m->pool, learner_bytes(m->opts.max_segments)))
 		return -ENOMEM;
@@ -145,6 +152,7 @@ void appmon_metrics_close(struct appmon_metrics *m)
 	table_destroy(&m->series);
 	table_destroy(&m->edges);
 	learner_destroy(&m->learner);
+	free(m->routes);
 	free(m->connections);
 	free(m->waiting);
 	pool_destroy(&m->pool);
@@ -220,6 +228,9 @@ static void count(struct series *series, const struct sample *s)
 	f->wait_count += s->wait_ns != 0;
 	f->wait_sum += s->wait_ns;
 	f->response_sum += s->response_ns;
+	f->service_count += s->read_ns != 0;
+	f->queue_sum += s->queue_ns;
+	f->service_sum += s->service_ns;
 	f->retransmits += s->retransmits;
 	if (s->end_ns > f->last_ns)
 		f->last_ns = s->end_ns;
@@ -253,6 +264,7 @@ static struct series *series_with_room(struct table *t, const void *key, size_t 
 	struct series *series = table_get(t, key, len, limit);
 
 	if (series && s->duration_ns &&
+	    !histogram_has_room(&series->figures.durations, s->duration_ns) &&
 	    histogram_reserve(&series->figures.durations, t->pool, s->duration_ns))
 		return NULL;
 	return series;
@@ -295,34 +307,30 @@ static struct series *other_series(struct appmon_metrics *m, const struct sample
 	return series ? series : m->other;
 }
 
-static struct series *series_of(struct appmon_metrics *m, const struct sample *s,
-				const char *peer_app, size_t peer_app_len)
+/* Completes the sample's key: the peer comes last. */
+static struct series *series_of(struct appmon_metrics *m, struct sample *s, const struct end *peer)
 {
 	uint32_t limit = m->opts.max_series - m->opts.max_series / 16;
-	struct series_key key;
+	struct series_key *key = &s->key;
 	struct series *series;
 	size_t len = SAMPLE_TEXT(s);
 
-	memcpy(&key, &s->key, KEY_BYTES(&key, len));
 	if (!(m->opts.dimensions & APPMON_DIM_PEER))
-		peer_app_len = 0;
-	key.peer_app_len = (uint16_t)peer_app_len;
-	put_text(key.text, &len, peer_app, peer_app_len);
-	if (peer_app_len) {
-		/* Its address would tell nothing more. */
-	} else if (m->opts.dimensions & APPMON_DIM_PEER && s->side == CLIENT) {
-		key.peer = endpoint(s, SERVER, true);
-	} else if (m->opts.dimensions & APPMON_DIM_CLIENT && s->side == SERVER) {
-		key.peer = endpoint(s, CLIENT, false);
-	}
-	series = series_with_room(&m->series, &key, KEY_BYTES(&key, len), limit, s);
+		peer = NULL;
+	key->peer_app_len = peer ? peer->app_len : 0;
+	put_text(key->text, &len, peer ? peer->app : "", key->peer_app_len);
+	if (m->opts.dimensions & APPMON_DIM_PEER && !peer && s->side == CLIENT)
+		key->peer = endpoint(s, SERVER, true);
+	else if (m->opts.dimensions & APPMON_DIM_CLIENT && !peer && s->side == SERVER)
+		key->peer = endpoint(s, CLIENT, false);
+	series = series_with_room(&m->series, key, KEY_BYTES(key, len), limit, s);
 	if (!series && make_room(m))
-		series = series_with_room(&m->series, &key, KEY_BYTES(&key, len), limit, s);
+		series = series_with_room(&m->series, key, KEY_BYTES(key, len), limit, s);
 	return series ? series : other_series(m, s);
 }
 
 static struct series *edge_of(struct appmon_metrics *m, const struct sample *s,
-			      const char *peer_app, size_t peer_app_len)
+			      const struct end *peer)
 {
 	struct edge_key key;
 	struct series *edge;
@@ -332,10 +340,10 @@ static struct series *edge_of(struct appmon_metrics *m, const struct sample *s,
 	key.protocol = s->key.protocol;
 	if (s->side == CLIENT) {
 		key.client_app_len = s->key.app_len;
-		key.server_app_len = (uint16_t)peer_app_len;
+		key.server_app_len = peer ? peer->app_len : 0;
 		put_text(key.text, &len, s->key.text, s->key.app_len);
-		put_text(key.text, &len, peer_app, peer_app_len);
-		if (!peer_app_len)
+		put_text(key.text, &len, peer ? peer->app : "", key.server_app_len);
+		if (!peer)
 			key.server = endpoint(s, SERVER, true);
 	} else {
 		key.server_app_len = s->key.app_len;
@@ -354,14 +362,33 @@ static struct series *edge_of(struct appmon_metrics *m, const struct sample *s,
 }
 
 /* Where both ends are seen, the edge counts what the client saw. */
-static void count_sample(struct appmon_metrics *m, const struct sample *s, enum verdict verdict)
+static void count_edge(struct appmon_metrics *m, const struct sample *s, struct connection *c)
 {
-	char peer_app[APP_MAX];
-	size_t len = verdict == JOINED ? connection_peer(m->connections, s, peer_app) : 0;
+	struct end *mine = c ? &c->end[s->side] : NULL;
+	struct series *edge;
 
-	count(series_of(m, s, peer_app, len), s);
-	if (s->key.role != APPMON_ROLE_UNKNOWN && (s->side == CLIENT || verdict != JOINED))
-		count(edge_of(m, s, peer_app, len), s);
+	if (s->key.role == APPMON_ROLE_UNKNOWN || (c && c->joined && s->side == SERVER))
+		return;
+	/* Most of the time it is that of the connection's last event. */
+	if (mine && mine->edge && mine->edge_expiries == m->edges.expiries &&
+	    (!s->duration_ns ||
+	     histogram_has_room(&mine->edge->figures.durations, s->duration_ns))) {
+		count(mine->edge, s);
+		return;
+	}
+	edge = edge_of(m, s, c && c->joined ? &c->end[!s->side] : NULL);
+	count(edge, s);
+	if (mine && edge != m->other_edge) {
+		mine->edge = edge;
+		mine->edge_expiries = m->edges.expiries;
+	}
+}
+
+/* c: the connection if it is known. */
+static void count_sample(struct appmon_metrics *m, struct sample *s, struct connection *c)
+{
+	count(series_of(m, s, c && c->joined ? &c->end[!s->side] : NULL), s);
+	count_edge(m, s, c);
 }
 
 /* ---- waiting for the other end ------------------------------------------------------- */
@@ -370,14 +397,16 @@ static void settle_one(struct appmon_metrics *m, struct sample *s, uint64_t now_
 {
 	bool last = all ||
 		    (int64_t)(now_ns - s->since_ns) >= (int64_t)(m->opts.join_ms * NSEC_PER_MSEC);
-	enum verdict verdict;
+	struct connection *c;
 
 	if (s->counted)
 		return;
-	verdict = connection_verdict(m->connections, s, last);
-	if (verdict == WAIT)
+	c = connection_find(m->connections, s);
+	if (c && !c->joined && !last && !c->end[s->side].alone)
 		return;
-	count_sample(m, s, verdict);
+	if (c && !c->joined)
+		c->end[s->side].alone = 1;
+	count_sample(m, s, c);
 	s->counted = 1;
 	m->stats.waiting--;
 }
@@ -413,7 +442,7 @@ static void settle_number(struct appmon_metrics *m, uint64_t number)
 		settle_one(m, &m->waiting[(m->head + i) % m->queue_size], m->clock_ns, false);
 }
 
-static void wait_for_peer(struct appmon_metrics *m, const struct sample *s)
+static void wait_for_peer(struct appmon_metrics *m, const struct sample *s, struct end *end)
 {
 	struct sample *w;
 
@@ -422,7 +451,7 @@ static void wait_for_peer(struct appmon_metrics *m, const struct sample *s)
 		settle_one(m, &m->waiting[m->head], 0, true);
 		settle_head(m, m->clock_ns);
 	}
-	connection_waits(m->connections, s, m->head_number + m->queued);
+	end->waiting = m->head_number + m->queued;
 	w = &m->waiting[(m->head + m->queued++) % m->queue_size];
 	memcpy(w, s, offsetof(struct sample, key) + KEY_BYTES(&s->key, SAMPLE_TEXT(s)));
 	w->event = NULL;
@@ -469,8 +498,10 @@ static size_t route(struct appmon_metrics *m, const struct appmon_event *ev, uin
 		memcpy(buf, ev->path.data, n);
 		return n;
 	}
-	return route_of(l, seed, ev->path.data, ev->path.len, teaches(ev), ev->path.truncated, buf,
-			ROUTE_MAX);
+	if (ev->path.truncated)
+		return route_of(l, seed, ev->path.data, ev->path.len, teaches(ev), true, buf,
+				ROUTE_MAX);
+	return route_cached(m->routes, l, seed, ev->path.data, ev->path.len, teaches(ev), buf);
 }
 
 static void make_key(struct appmon_metrics *m, const struct appmon_event *ev,
@@ -531,6 +562,9 @@ static void make_sample(struct appmon_metrics *m, const struct appmon_event *ev,
 	s->request_ns = ev->request_ns;
 	s->wait_ns = ev->wait_ns;
 	s->response_ns = ev->response_ns;
+	s->read_ns = ev->read_start_ns;
+	s->queue_ns = ev->queue_ns;
+	s->service_ns = ev->service_ns;
 	s->request_bytes = ev->request_head_bytes + ev->request_body_bytes;
 	s->response_bytes = ev->response_head_bytes + ev->response_body_bytes;
 	s->retransmits = (uint64_t)ev->retransmits + ev->peer_retransmits;
@@ -544,7 +578,7 @@ static void make_sample(struct appmon_metrics *m, const struct appmon_event *ev,
 
 int appmon_metrics_add(struct appmon_metrics *m, const struct appmon_event *ev)
 {
-	enum verdict verdict = ALONE;
+	struct connection *c = NULL;
 	uint64_t waiting = 0;
 	struct sample s;
 
@@ -556,16 +590,16 @@ int appmon_metrics_add(struct appmon_metrics *m, const struct appmon_event *ev)
 		m->clock_ns = s.end_ns;
 	if (m->connections && s.joinable) {
 		s.tuple_hash = XXH3_64bits(&s.tuple, sizeof(s.tuple)) | 1;
-		verdict = connection_event(m->connections, &s, &m->stats, &waiting);
+		c = connection_event(m->connections, &s, &m->stats, &waiting);
 		if (waiting)
 			settle_number(m, waiting);
 		if (m->queued)
 			settle_head(m, m->clock_ns);
 	}
-	if (verdict == WAIT)
-		wait_for_peer(m, &s);
+	if (c && !c->joined && !c->end[s.side].alone)
+		wait_for_peer(m, &s, &c->end[s.side]);
 	else
-		count_sample(m, &s, verdict);
+		count_sample(m, &s, c);
 	return 0;
 }
 

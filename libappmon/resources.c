@@ -105,11 +105,12 @@ static bool in_list(const char *list, const char *word)
 	}
 }
 
-/* Where the hierarchy of a version 1 controller, or with NULL version 2, is mounted whole. */
+/* Where the hierarchy of a version 1 controller, or with NULL version 2, is mounted whole: as far
+ * as this cgroup namespace goes. */
 static bool find_mount(const char *controller, char point[PATH_MAX])
 {
 	FILE *file = fopen("/proc/self/mountinfo", "re");
-	char *line = NULL, root[2];
+	char *line = NULL, root[3];
 	bool found = false;
 	size_t size = 0;
 
@@ -119,8 +120,9 @@ static bool find_mount(const char *controller, char point[PATH_MAX])
 		const char *type = strstr(line, controller ? " - cgroup " : " - cgroup2 ");
 		const char *options = type ? strrchr(type, ' ') : NULL;
 
-		if (!options || sscanf(line, "%*s %*s %*s %1s%*1[ ]%4095s", root, point) != 2 ||
-		    root[0] != '/')
+		/* Three fields, the root, which two bytes tell from "/", and the mount point. */
+		if (!options || sscanf(line, "%*s %*s %*s %2s%*s", root) != 1 ||
+		    strcmp(root, "/") != 0 || sscanf(line, "%*s %*s %*s %*s %4095s", point) != 1)
 			continue;
 		found = !controller || in_list(options + 1, controller);
 	}

@@ -46,21 +46,40 @@ static void put(struct writer *w, const char *s, size_t n)
 
 /* ---- by the look -------------------------------------------------------------- */
 
-enum { DIGIT = 1, HEX = 2, LOWER = 4, UPPER = 8, OTHER = 16 };
+enum {
+	DIGIT = 1,
+	HEX = 2,
+	LOWER = 4,
+	UPPER = 8,
+	OTHER = 16,
+	HIDDEN = 32,
+	SLASH = 64,
+	SEMICOLON = 128
+};
+/* What is part of a word. */
 #define WORD (DIGIT | LOWER | UPPER | OTHER)
 
-/* What a byte may be part of; 0: it stands between words, -1: not to be shown. */
+/* What a byte is; 0: it stands between words. */
+static const uint8_t kind[256] = {
+	[0 ... ' '] = HIDDEN,
+	['"'] = HIDDEN,
+	['\\'] = HIDDEN,
+	[0x7f ... 0xff] = HIDDEN,
+	['/'] = SLASH,
+	[';'] = SEMICOLON,
+	['%'] = OTHER,
+	['{'] = OTHER,
+	['}'] = OTHER,
+	['0' ... '9'] = DIGIT | HEX,
+	['a' ... 'f'] = LOWER | HEX,
+	['g' ... 'z'] = LOWER,
+	['A' ... 'F'] = UPPER | HEX,
+	['G' ... 'Z'] = UPPER,
+};
+
 static int kind_of(char c)
 {
-	if (c >= '0' && c <= '9')
-		return DIGIT | HEX;
-	if (c >= 'a' && c <= 'z')
-		return LOWER | (c <= 'f' ? HEX : 0);
-	if (c >= 'A' && c <= 'Z')
-		return UPPER | (c <= 'F' ? HEX : 0);
-	if (c <= ' ' || c >= 0x7f || c == '"' || c == '\\')
-		return -1;
-	return c == '%' || c == '{' || c == '}' ? OTHER : 0;
+	return kind[(unsigned char)c];
 }
 
 /* The length of the text's beginning that fits a pattern: x hex digit, 9 digit, others themselves;
@@ -77,7 +96,7 @@ static size_t match(const char *s, size_t n, const char *pattern)
 					: s[i] != pattern[i])
 			return 0;
 	}
-	return n > len && kind_of(s[len]) > 0 ? 0 : len;
+	return n > len && kind_of(s[len]) & WORD ? 0 : len;
 }
 
 static bool plausible_date(const char *s)
@@ -90,9 +109,9 @@ static bool plausible_date(const char *s)
 /* A date, and the time behind it (RFC 3339; fractions and zones look like numbers). */
 static size_t match_date(const char *s, size_t n)
 {
-	size_t len = match(s, n, "9999-99-99");
+	size_t len = n > 4 && s[4] == '-' ? match(s, n, "9999-99-99") : 0;
 
-	if (!len && n > 10 && (s[10] == 'T' || s[10] == 't'))
+	if (!len && n > 4 && s[4] == '-' && n > 10 && (s[10] == 'T' || s[10] == 't'))
 		len = match(s, 10, "9999-99-99");
 	if (!len || !plausible_date(s))
 		return 0;
@@ -105,7 +124,7 @@ static size_t match_date(const char *s, size_t n)
 	for (size_t i = len + 1;; i++, n--) {
 		/* 10:00:00.123Z, 10:00:00+01:00, 100000Z */
 		if (!n || !strchr("0123456789:.+-Zz", s[i]) || s[i] == '\0')
-			return n && kind_of(s[i]) > 0 ? 0 : i;
+			return n && kind_of(s[i]) & WORD ? 0 : i;
 	}
 }
 
@@ -125,19 +144,16 @@ static const char *placeholder(int kinds, bool hex, size_t n)
 
 static size_t word(const char *s, size_t n, int *kinds, bool *hex)
 {
+	int any = 0, all = HEX;
 	size_t len = 0;
 
-	*kinds = 0;
-	*hex = true;
-	while (len < n) {
-		int kind = kind_of(s[len]);
-
-		if (kind <= 0)
-			break;
-		*kinds |= kind & WORD;
-		*hex = *hex && kind & HEX;
+	while (len < n && kind_of(s[len]) & WORD) {
+		any |= kind_of(s[len]);
+		all &= kind_of(s[len]);
 		len++;
 	}
+	*kinds = any;
+	*hex = all & HEX;
 	return len;
 }
 
@@ -153,31 +169,28 @@ static void put_word(struct writer *w, const char *s, size_t n, int kinds, bool 
 	put(w, instead ? instead : s, instead ? strlen(instead) : n);
 }
 
-static bool visible(const char *s, size_t n)
+/* kinds: of all its bytes. */
+static void put_segment(struct writer *w, const char *s, size_t n, int kinds)
 {
-	for (size_t i = 0; i < n; i++)
-		if (kind_of(s[i]) < 0)
-			return false;
-	return true;
-}
-
-static void put_segment(struct writer *w, const char *s, size_t n)
-{
-	const char *semicolon = memchr(s, ';', n);
 	bool hex;
-	int kinds;
 
-	/* Matrix parameters: /map;jsessionid=5 */
-	if (semicolon)
-		n = (size_t)(semicolon - s);
-	if (!visible(s, n)) {
+	if (kinds & HIDDEN) {
 		put(w, PARAM, strlen(PARAM));
+		return;
+	}
+	/* Matrix parameters: /map;jsessionid=5 */
+	if (kinds & SEMICOLON)
+		n = (size_t)((const char *)memchr(s, ';', n) - s);
+	/* All that is replaced has a digit in it. */
+	if (!(kinds & DIGIT)) {
+		put(w, s, n);
 		return;
 	}
 	while (n) {
 		size_t len;
 
-		if ((len = match(s, n, "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"))) {
+		if (n > 35 && s[8] == '-' &&
+		    (len = match(s, n, "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"))) {
 			put(w, "{uuid}", 6);
 		} else if ((len = match_date(s, n))) {
 			put(w, "{date}", 6);
@@ -248,6 +261,7 @@ static bool add_place(struct learner *l, struct place *p, uint64_t hash)
 		return false;
 	}
 	l->count++;
+	l->changes++;
 	p->hash = hash;
 	return true;
 }
@@ -279,6 +293,7 @@ static struct place *learn(struct learner *l, struct place *at, struct writer *w
 			return NULL;
 		/* One more than there may be: from now on all of them are parameters. */
 		at->taught++;
+		l->changes++;
 	}
 	w->len = from;
 	put(w, PARAM, strlen(PARAM));
@@ -289,11 +304,16 @@ static struct place *learn(struct learner *l, struct place *at, struct writer *w
 
 /* ---- both ------------------------------------------------------------------------- */
 
-static size_t segment_length(const char *s, const char *end)
+/* The length of the segment, and what its bytes are. */
+static size_t segment_length(const char *s, const char *end, int *kinds)
 {
-	const char *slash = memchr(s, '/', (size_t)(end - s));
+	const char *at = s;
+	int any = 0;
 
-	return (size_t)((slash ? slash : end) - s);
+	while (at < end && !(kind_of(*at) & SLASH))
+		any |= kind_of(*at++);
+	*kinds = any;
+	return (size_t)(at - s);
 }
 
 /* Nothing of what was written from here on is kept. */
@@ -323,25 +343,53 @@ size_t route_of(struct learner *l, uint64_t seed, const char *path, size_t len, 
 	}
 	for (int segments = 0;; segments++) {
 		size_t from, n;
+		int kinds;
 
 		if (s < end && *s == '/') {
-			put(&w, "/", 1);
+			/* "/;v=1/" has an empty segment. */
+			if (!w.len || buf[w.len - 1] != '/')
+				put(&w, "/", 1);
 			while (s < end && *s == '/')
 				s++;
 		}
 		if (s == end)
 			return w.full ? rest(&w, w.len, size) : w.len;
 		from = w.len;
-		n = segment_length(s, end);
+		n = segment_length(s, end, &kinds);
 		if (segments == SEGMENTS_MAX || (cut && s + n == end))
 			return rest(&w, from, size);
-		put_segment(&w, s, n);
-		if (l && at && !w.full)
+		put_segment(&w, s, n, kinds);
+		if (l && at && !w.full && w.len > from)
 			at = learn(l, at, &w, from, teaches);
 		if (w.full || (l && !at))
 			return rest(&w, from, size);
 		s += n;
 	}
+}
+
+size_t route_cached(struct route_cache *cache, struct learner *l, uint64_t seed, const char *path,
+		    size_t len, bool teaches, char *buf)
+{
+	uint64_t hash = XXH3_64bits_withSeed(path, len, seed * 2 + teaches);
+	typeof(cache->entry[0]) *e = &cache->entry[hash % ROUTE_CACHE];
+	uint64_t changes = l ? l->changes : 0;
+	size_t n;
+
+	if (len && e->hash == hash && e->changes == changes && e->path_len == len &&
+	    memcmp(e->path, path, len) == 0) {
+		memcpy(buf, e->route, e->route_len);
+		return e->route_len;
+	}
+	n = route_of(l, seed, path, len, teaches, false, buf, ROUTE_MAX);
+	if (len <= ROUTE_CACHED_MAX && n <= ROUTE_CACHED_MAX) {
+		e->hash = hash;
+		e->changes = l ? l->changes : 0;
+		e->path_len = (uint8_t)len;
+		e->route_len = (uint8_t)n;
+		memcpy(e->path, path, len);
+		memcpy(e->route, buf, n);
+	}
+	return n;
 }
 
 size_t appmon_route(const char *path, size_t len, char *buf, size_t size)

@@ -21,6 +21,7 @@ struct learner {
 	uint32_t count, max;
 	uint32_t max_children;
 	uint64_t refused;
+	uint64_t changes; /* what a path led to before may be wrong after one */
 };
 
 int learner_init(struct learner *l, uint32_t max_places, uint32_t max_children);
@@ -35,5 +36,22 @@ size_t learner_bytes(uint32_t max_places);
  */
 size_t route_of(struct learner *l, uint64_t seed, const char *path, size_t len, bool teaches,
 		bool cut, char *buf, size_t size);
+
+/* Paths of late with their routes: most requests are for a few. */
+#define ROUTE_CACHE 256
+#define ROUTE_CACHED_MAX 104
+
+struct route_cache {
+	struct {
+		uint64_t hash;
+		uint64_t changes; /* of the learner when it was put here */
+		uint8_t path_len, route_len;
+		char path[ROUTE_CACHED_MAX], route[ROUTE_CACHED_MAX];
+	} entry[ROUTE_CACHE];
+};
+
+/* The same as route_of(), of a whole path, for a buffer of ROUTE_MAX bytes. */
+size_t route_cached(struct route_cache *cache, struct learner *l, uint64_t seed, const char *path,
+		    size_t len, bool teaches, char *buf);
 
 #endif /* APPMON_ROUTE_H */

@@ -98,6 +98,7 @@ uint32_t table_expire(struct table *t, uint64_t since_ns, uint64_t *ret_requests
 			continue;
 		}
 		*ret_requests += s->figures.requests;
+		t->expiries++;
 		remove_slot(t, i); /* another one may have moved here */
 		series_free(t, s);
 	}

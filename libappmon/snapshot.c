@@ -269,6 +269,9 @@ int appmon_snapshot_figures(const struct appmon_snapshot *snapshot, uint32_t kin
 	out.wait_count = now->wait_count - then->wait_count;
 	out.wait_sum = now->wait_sum - then->wait_sum;
 	out.response_sum = now->response_sum - then->response_sum;
+	out.service_count = now->service_count - then->service_count;
+	out.queue_sum = now->queue_sum - then->queue_sum;
+	out.service_sum = now->service_sum - then->service_sum;
 	out.retransmits = now->retransmits - then->retransmits;
 	out.first_ns = now->first_ns;
 	out.last_ns = now->last_ns;

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include <appmon/metrics.h>
+
 #include "internal.h"
 
 const char *appmon_strerror(int err)
@@ -138,6 +140,7 @@ const char *appmon_version_string(void)
 	return APPMON_VERSION_STRING;
 }
 
+/* Every public struct: the bindings' tests compare this with the headers. */
 #define RETURN_SIZE_IF_NAMED(type)                                                                 \
 	if (!strcmp(name, #type))                                                                  \
 	return sizeof(struct type)
@@ -155,5 +158,13 @@ uint32_t appmon_struct_size(const char *name)
 	RETURN_SIZE_IF_NAMED(appmon_stats);
 	RETURN_SIZE_IF_NAMED(appmon_capabilities);
 	RETURN_SIZE_IF_NAMED(appmon_process);
+	RETURN_SIZE_IF_NAMED(appmon_metrics_opts);
+	RETURN_SIZE_IF_NAMED(appmon_metrics_stats);
+	RETURN_SIZE_IF_NAMED(appmon_series);
+	RETURN_SIZE_IF_NAMED(appmon_edge);
+	RETURN_SIZE_IF_NAMED(appmon_figures);
+	RETURN_SIZE_IF_NAMED(appmon_exemplar);
+	RETURN_SIZE_IF_NAMED(appmon_snapshot_opts);
+	RETURN_SIZE_IF_NAMED(appmon_resources);
 	return 0;
 }

@@ -17,6 +17,8 @@ static const struct {
 	{"watch", "appmon watch", command_watch},
 	{"run", "appmon run", command_run},
 	{"replay", "appmon replay", command_replay},
+	{"top", "appmon top", command_top},
+	{"topology", "appmon topology", command_topology},
 	{"export", "appmon export", command_export},
 	{"agent", "appmon agent", command_agent},
 	{"capabilities", "appmon capabilities", command_capabilities},
@@ -58,6 +60,9 @@ static const struct argp argp = {
 	       "Commands:\n"
 	       "  watch         watch processes, cgroups or systemd units that run already\n"
 	       "  run           run a command and watch it\n"
+	       "  top           applications live: rates, errors, latency, and what is behind "
+	       "them\n"
+	       "  topology      who calls whom: as text, DOT, JSON or a page\n"
 	       "  replay        show a recording that watch or run made\n"
 	       "  export        figures for Prometheus and OpenTelemetry\n"
 	       "  agent         watch, export and alert as a configuration says\n"

@@ -58,7 +58,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		argp_error(state, "'%s' is no option; did you mean --cgroup %s?", arg, arg);
 		break;
 	case ARGP_KEY_END:
-		if (targets->count == 0)
+		if (targets->count == 0 && !targets->optional)
 			argp_error(state, "say what to watch: --cgroup, --pid or --unit");
 		break;
 	default:

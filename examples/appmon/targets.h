@@ -4,6 +4,7 @@
 #define APPMON_CLI_TARGETS_H
 
 #include <argp.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <appmon/appmon.h>
@@ -17,6 +18,7 @@ struct target {
 struct targets {
 	struct target *list;
 	size_t count;
+	bool optional; /* there need not be any */
 };
 
 /* For argp's children; the input is a struct targets. */

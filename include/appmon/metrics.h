@@ -199,6 +199,10 @@ struct appmon_figures {
 	uint64_t wait_count;
 	uint64_t wait_sum;     /* last byte of the request to first byte of the response */
 	uint64_t response_sum; /* the response on its way */
+	uint64_t
+		service_count; /* events of servers that were seen to read (APPMON_OPEN_IDENTITY) */
+	uint64_t queue_sum;    /* of those: until the application read the request */
+	uint64_t service_sum;  /* of those: from there to the first byte of the response */
 	uint64_t retransmits;  /* segments sent again by this host, and by the peer */
 	uint64_t first_ns; /* CLOCK_MONOTONIC: when the first event ended; of the series, also */
 			   /* between snapshots */

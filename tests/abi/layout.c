@@ -236,10 +236,13 @@ AT(appmon_figures, request_sum, 64, 8);
 AT(appmon_figures, wait_count, 72, 8);
 AT(appmon_figures, wait_sum, 80, 8);
 AT(appmon_figures, response_sum, 88, 8);
-AT(appmon_figures, retransmits, 96, 8);
-AT(appmon_figures, first_ns, 104, 8);
-AT(appmon_figures, last_ns, 112, 8);
-AT_LEAST(appmon_figures, 120);
+AT(appmon_figures, service_count, 96, 8);
+AT(appmon_figures, queue_sum, 104, 8);
+AT(appmon_figures, service_sum, 112, 8);
+AT(appmon_figures, retransmits, 120, 8);
+AT(appmon_figures, first_ns, 128, 8);
+AT(appmon_figures, last_ns, 136, 8);
+AT_LEAST(appmon_figures, 144);
 
 AT(appmon_exemplar, size, 0, 4);
 AT(appmon_exemplar, reserved, 4, 4);

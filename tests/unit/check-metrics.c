@@ -100,6 +100,29 @@ START_TEST(one_series)
 }
 END_TEST
 
+/* Queue and service time: of the events where the read was seen. */
+START_TEST(queue_and_service)
+{
+	struct appmon_event ev = event("a", APPMON_ROLE_SERVER, "/", 200, SEC, 10 * MSEC);
+	struct appmon_snapshot *s;
+	struct appmon_figures f;
+
+	OPEN(0);
+	appmon_metrics_add(m, &ev);
+	ev.read_start_ns = ev.read_end_ns = SEC + 3 * MSEC;
+	ev.queue_ns = 3 * MSEC;
+	ev.service_ns = 2 * MSEC;
+	appmon_metrics_add(m, &ev);
+	s = snap(m, 2 * SEC, 0);
+	f = figures(s, APPMON_SNAPSHOT_SERIES, 0, NULL);
+	ck_assert_uint_eq(f.requests, 2);
+	ck_assert_uint_eq(f.service_count, 1);
+	ck_assert_uint_eq(f.queue_sum, 3 * MSEC);
+	ck_assert_uint_eq(f.service_sum, 2 * MSEC);
+	appmon_snapshot_free(s);
+}
+END_TEST
+
 /* Each part of the key makes a series of its own, if it is asked for. */
 START_TEST(dimensions)
 {
@@ -701,6 +724,7 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {one_series,
+				      queue_and_service,
 				      dimensions,
 				      unknown_methods,
 				      errors,

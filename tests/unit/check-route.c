@@ -66,6 +66,7 @@ static const struct {
 	/* what is no part of the path's meaning */
 	{"/map;jsessionid=5AC6268DD8D4D5D1FDF5D41E9F2FD960", "/map"},
 	{"/map;v=1/tiles;x=2", "/map/tiles"},
+	{"/;v=1/tiles", "/tiles"},
 	/* escapes are letters, other bytes are not shown */
 	{"/caf%C3%A9", "/caf%C3%A9"},
 	{"/caf\xc3\xa9", "/{param}"},

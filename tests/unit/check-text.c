@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include <appmon/metrics.h>
+
 #include "internal.h"
 #include "unit.h"
 
@@ -174,11 +176,12 @@ START_TEST(version)
 }
 END_TEST
 
-/* Every struct of the header: bindings/generate --check. */
+/* All of them: the tests of the bindings. */
 START_TEST(struct_sizes)
 {
 	ck_assert_uint_eq(appmon_struct_size("appmon_str"), sizeof(struct appmon_str));
 	ck_assert_uint_eq(appmon_struct_size("appmon_event"), sizeof(struct appmon_event));
+	ck_assert_uint_eq(appmon_struct_size("appmon_figures"), sizeof(struct appmon_figures));
 	ck_assert_uint_eq(appmon_struct_size("appmon_event "), 0);
 	ck_assert_uint_eq(appmon_struct_size("appmon"), 0);
 	ck_assert_uint_eq(appmon_struct_size(""), 0);

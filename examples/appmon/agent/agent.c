@@ -239,7 +239,8 @@ static const struct argp argp = {
 	       "      for: 30s\n"
 	       "  notify: [stderr]\n\n"
 	       "The agent.yaml that is installed in /etc/appmon explains all of it; the systemd "
-	       "unit is appmon-agent.service. SIGHUP reads it again; what is wrong in it is told with its "
+	       "unit is appmon-agent.service. SIGHUP reads it again; what is wrong in it is told "
+	       "with its "
 	       "line, and changes nothing. Exit status: 0, 1 after a failure, 2 for wrong usage. "
 	       "Needs root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON.",
 };

@@ -16,7 +16,7 @@
 
 struct instance {
 	uint64_t cgroup_id;
-	char *name; /* NULL: it was gone */
+	char *path; /* NULL: it was gone */
 };
 
 int instances_init(struct instances *instances)
@@ -33,16 +33,11 @@ int instances_init(struct instances *instances)
 	return 0;
 }
 
-static char *find_name(const struct instances *instances, uint64_t cgroup_id)
+static char *find_path(uint64_t cgroup_id)
 {
-	size_t mount_len = strlen(instances->mount);
 	char path[PATH_MAX];
 
-	if (appmon_cgroup_path(cgroup_id, path, sizeof(path)) < 0)
-		return NULL;
-	if (strncmp(path, instances->mount, mount_len) != 0)
-		mount_len = 0;
-	return strdup(path[mount_len] != '\0' ? path + mount_len : "/");
+	return appmon_cgroup_path(cgroup_id, path, sizeof(path)) < 0 ? NULL : strdup(path);
 }
 
 static struct instance *find(struct instances *instances, uint64_t cgroup_id)
@@ -60,24 +55,35 @@ static struct instance *find(struct instances *instances, uint64_t cgroup_id)
 		return NULL;
 	instances->list = grown;
 	grown += instances->count++;
-	*grown = (struct instance){cgroup_id, find_name(instances, cgroup_id)};
+	*grown = (struct instance){cgroup_id, find_path(cgroup_id)};
 	return grown;
+}
+
+const char *instances_path(struct instances *instances, uint64_t cgroup_id)
+{
+	const struct instance *instance = find(instances, cgroup_id);
+
+	return instance ? instance->path : NULL;
 }
 
 const char *instances_name(struct instances *instances, uint64_t cgroup_id, char *buf, size_t size)
 {
-	const struct instance *instance = find(instances, cgroup_id);
+	const char *path = instances_path(instances, cgroup_id);
+	size_t mount_len = strlen(instances->mount);
 
-	if (instance && instance->name)
-		return instance->name;
-	snprintf(buf, size, "%" PRIu64, cgroup_id);
-	return buf;
+	if (!path) {
+		snprintf(buf, size, "%" PRIu64, cgroup_id);
+		return buf;
+	}
+	if (strncmp(path, instances->mount, mount_len) == 0)
+		path += mount_len;
+	return *path != '\0' ? path : "/";
 }
 
 void instances_free(struct instances *instances)
 {
 	for (size_t i = 0; i < instances->count; i++)
-		free(instances->list[i].name);
+		free(instances->list[i].path);
 	free(instances->list);
 	instances->list = NULL;
 	instances->count = 0;

@@ -24,6 +24,9 @@ int instances_init(struct instances *instances);
  */
 const char *instances_name(struct instances *instances, uint64_t cgroup_id, char *buf, size_t size);
 
+/* The cgroup's directory; NULL if it was gone when it was first asked for. */
+const char *instances_path(struct instances *instances, uint64_t cgroup_id);
+
 void instances_free(struct instances *instances);
 
 #endif /* APPMON_EXPORT_INSTANCES_H */

@@ -10,7 +10,7 @@
 #include "../text.h"
 #include "attributes.h"
 #include "durations.h"
-#include "usage.h"
+#include "resources.h"
 
 struct writer {
 	FILE *out;
@@ -178,25 +178,56 @@ static int put_durations(const struct writer *writer, uint32_t role, const char 
 	return ret;
 }
 
-/* One 64-bit member of struct appmon_figures, as a counter. */
-static void put_sums(const struct writer *writer, uint32_t role, const char *name, size_t member,
-		     const char *unit, const char *help)
+/* Beside the histogram, which has only requests that were answered. */
+static const struct {
+	const char *name;
+	uint32_t role;
+	size_t member; /* of struct appmon_figures */
+	const char *unit;
+	const char *help;
+} sums[] = {
+	{"http_server_requests", APPMON_ROLE_SERVER, offsetof(struct appmon_figures, requests),
+	 NULL, "Requests received, answered or not."},
+	{"http_client_requests", APPMON_ROLE_CLIENT, offsetof(struct appmon_figures, requests),
+	 NULL, "Requests sent, answered or not."},
+	{"http_server_request_size_bytes", APPMON_ROLE_SERVER,
+	 offsetof(struct appmon_figures, request_bytes), "bytes",
+	 "Bytes of requests received, heads and bodies."},
+	{"http_server_response_size_bytes", APPMON_ROLE_SERVER,
+	 offsetof(struct appmon_figures, response_bytes), "bytes",
+	 "Bytes of responses sent, heads and bodies."},
+	{"http_client_request_size_bytes", APPMON_ROLE_CLIENT,
+	 offsetof(struct appmon_figures, request_bytes), "bytes",
+	 "Bytes of requests sent, heads and bodies."},
+	{"http_client_response_size_bytes", APPMON_ROLE_CLIENT,
+	 offsetof(struct appmon_figures, response_bytes), "bytes",
+	 "Bytes of responses received, heads and bodies."},
+};
+
+static uint64_t member_at(const void *object, size_t offset)
 {
-	uint32_t count = appmon_snapshot_count(writer->input->snapshot, APPMON_SNAPSHOT_SERIES);
-	struct appmon_figures figures = {.size = sizeof(figures)};
-	struct labels labels;
 	uint64_t value;
 
-	put_family(writer, name, FAMILY_COUNTER, unit, help);
+	memcpy(&value, (const char *)object + offset, sizeof(value));
+	return value;
+}
+
+static void put_sums(const struct writer *writer, size_t which)
+{
+	uint32_t count = appmon_snapshot_count(writer->input->snapshot, APPMON_SNAPSHOT_SERIES);
+	struct labels labels;
+
+	put_family(writer, sums[which].name, FAMILY_COUNTER, sums[which].unit, sums[which].help);
 	for (uint32_t i = 0; i < count; i++) {
-		if (!get_series(writer, i, role, &labels))
+		struct appmon_figures figures = {.size = sizeof(figures)};
+
+		if (!get_series(writer, i, sums[which].role, &labels))
 			continue;
 		appmon_snapshot_figures(writer->input->snapshot, APPMON_SNAPSHOT_SERIES, i, NULL,
 					&figures);
-		memcpy(&value, (const char *)&figures + member, sizeof(value));
-		put_sample_begin(writer->out, name, "_total", &labels.resource, &labels.series,
-				 NULL);
-		fprintf(writer->out, "%" PRIu64 "\n", value);
+		put_sample_begin(writer->out, sums[which].name, "_total", &labels.resource,
+				 &labels.series, NULL);
+		fprintf(writer->out, "%" PRIu64 "\n", member_at(&figures, sums[which].member));
 	}
 }
 
@@ -212,25 +243,8 @@ static int put_requests(const struct writer *writer)
 				    "http_client_request_duration_seconds",
 				    "First byte of the request sent to last byte of the response "
 				    "received.");
-	/* Beside the histogram, which has only requests that were answered. */
-	put_sums(writer, APPMON_ROLE_SERVER, "http_server_requests",
-		 offsetof(struct appmon_figures, requests), NULL,
-		 "Requests received, answered or not.");
-	put_sums(writer, APPMON_ROLE_CLIENT, "http_client_requests",
-		 offsetof(struct appmon_figures, requests), NULL,
-		 "Requests sent, answered or not.");
-	put_sums(writer, APPMON_ROLE_SERVER, "http_server_request_size_bytes",
-		 offsetof(struct appmon_figures, request_bytes), "bytes",
-		 "Bytes of requests received, heads and bodies.");
-	put_sums(writer, APPMON_ROLE_SERVER, "http_server_response_size_bytes",
-		 offsetof(struct appmon_figures, response_bytes), "bytes",
-		 "Bytes of responses sent, heads and bodies.");
-	put_sums(writer, APPMON_ROLE_CLIENT, "http_client_request_size_bytes",
-		 offsetof(struct appmon_figures, request_bytes), "bytes",
-		 "Bytes of requests sent, heads and bodies.");
-	put_sums(writer, APPMON_ROLE_CLIENT, "http_client_response_size_bytes",
-		 offsetof(struct appmon_figures, response_bytes), "bytes",
-		 "Bytes of responses received, heads and bodies.");
+	for (size_t i = 0; i < sizeof(sums) / sizeof(sums[0]); i++)
+		put_sums(writer, i);
 	return ret;
 }
 
@@ -256,7 +270,6 @@ static void put_edges(const struct writer *writer, const char *name, size_t memb
 	struct appmon_figures figures = {.size = sizeof(figures)};
 	struct appmon_edge edge = {.size = sizeof(edge)};
 	char client[64], server[64];
-	uint64_t value;
 
 	put_family(writer, name, FAMILY_COUNTER, NULL, help);
 	for (uint32_t i = 0; i < count; i++) {
@@ -273,9 +286,8 @@ static void put_edges(const struct writer *writer, const char *name, size_t memb
 			add_end(&ends, "server", "unknown", &edge.server_app, &edge.server, server,
 				sizeof(server));
 		}
-		memcpy(&value, (const char *)&figures + member, sizeof(value));
 		put_sample_begin(writer->out, name, "_total", &ends, NULL, NULL);
-		fprintf(writer->out, "%" PRIu64 "\n", value);
+		fprintf(writer->out, "%" PRIu64 "\n", member_at(&figures, member));
 	}
 }
 
@@ -355,22 +367,13 @@ static const struct resource_family resource_families[] = {
 };
 #define RESOURCE_FAMILY_COUNT (sizeof(resource_families) / sizeof(resource_families[0]))
 
-static double member_of(const struct appmon_resources *resources,
-			const struct resource_family *family)
-{
-	uint64_t value;
-
-	memcpy(&value, (const char *)resources + family->member, sizeof(value));
-	return (double)value * family->scale;
-}
-
 static int put_resources(const struct writer *writer)
 {
 	struct attributes labels;
-	struct usage *usage;
+	struct instance_resources *list;
 	int count;
 
-	count = usage_read(writer->input->snapshot, &usage);
+	count = resources_read(writer->input->snapshot, writer->input->instances, &list);
 	if (count < 0)
 		return count;
 	for (size_t i = 0; i < RESOURCE_FAMILY_COUNT; i++) {
@@ -379,14 +382,16 @@ static int put_resources(const struct writer *writer)
 
 		put_family(writer, family->name, family->type, family->unit, family->help);
 		for (int j = 0; j < count; j++) {
-			if (!(usage[j].resources.valid & family->source))
+			if (!(list[j].resources.valid & family->source))
 				continue;
-			attributes_of_resource(&labels, &usage[j].series, writer->input->instances);
+			attributes_of_resource(&labels, &list[j].series, writer->input->instances);
 			put_sample_begin(writer->out, family->name, suffix, &labels, NULL, NULL);
-			fprintf(writer->out, "%.15g\n", member_of(&usage[j].resources, family));
+			fprintf(writer->out, "%.15g\n",
+				(double)member_at(&list[j].resources, family->member) *
+					family->scale);
 		}
 	}
-	free(usage);
+	free(list);
 	return 0;
 }
 

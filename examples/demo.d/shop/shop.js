@@ -30,15 +30,15 @@ function ask(port, from, method, path, body) {
 
 // The instances in turn; one that does not answer is left out.
 async function askCatalog(from, path) {
-	for (let left = catalog.length; ; left--) {
-		const port = catalog[next++ % catalog.length];
+	const first = next++;
+	for (let i = 0; i < catalog.length; i++) {
 		try {
-			return await ask(port, from, "GET", path);
+			return await ask(catalog[(first + i) % catalog.length], from, "GET", path);
 		} catch (error) {
-			if (left === 1)
-				return { status: 503, body: Buffer.from("no catalog\n") };
+			continue;
 		}
 	}
+	return { status: 503, body: Buffer.from("no catalog\n") };
 }
 
 async function answer(req, body) {

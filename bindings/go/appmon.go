@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+// Package appmon gives a Go program every HTTP request that a Linux workload serves or sends, seen
+// through eBPF by libappmon.
+//
+//	monitor, err := appmon.Open(appmon.Options{})
+//	...
+//	defer monitor.Close()
+//	target, err := monitor.Attach("/sys/fs/cgroup/system.slice/nginx.service", appmon.AttachOptions{})
+//	...
+//	for event, err := range monitor.Events(ctx) { // Go 1.23; before that: monitor.Next(ctx)
+//		...
+//		fmt.Printf("%q %q %d %s\n", event.MethodName, event.Path, event.Status, event.Duration)
+//	}
+//
+// To compile it takes cgo, pkg-config and libappmon with its headers; Go 1.19 or later. To run it takes
+// root, or the capabilities that the first error names.
+//
+// All methods may be called from any goroutine. One that waits for events holds no thread: the library's
+// descriptor is in the runtime's poller.
+package appmon
+
+/*
+#cgo pkg-config: libappmon
+#include <stdlib.h>
+#include "glue.h"
+*/
+import "C"
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"runtime"
+	"runtime/cgo"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// ErrClosed is what a Monitor says after Close.
+var ErrClosed = errors.New("appmon: the monitor is closed")
+
+// Error is a failure of the library. It unwraps to its errno value: errors.Is(err, fs.ErrPermission)
+// and errors.Is(err, syscall.EEXIST) work.
+type Error struct {
+	Errno syscall.Errno
+	Text  string // the library's own words: what is wrong and what to do
+}
+
+func (e *Error) Error() string { return "appmon: " + e.Text }
+
+// Unwrap returns the errno value.
+func (e *Error) Unwrap() error { return e.Errno }
+
+func newError(code C.int, text string) error {
+	if text == "" {
+		text = C.GoString(C.appmon_strerror(code))
+	}
+	return &Error{syscall.Errno(-code), text}
+}
+
+// Monotonic is a time of an Event: nanoseconds of CLOCK_MONOTONIC, 0 if it was not seen. Monitor.Time
+// gives the wall time.
+type Monotonic uint64
+
+// Monitor watches cgroups. Open makes one.
+type Monitor struct {
+	mu     sync.Mutex // held during each call
+	handle *C.struct_appmon
+	event  *C.struct_appmon_event
+	users  map[uint32]any
+	log    *logger
+	logRef cgo.Handle
+	replay bool
+
+	file *os.File // a copy of the library's descriptor, for the runtime's poller
+	conn syscall.RawConn
+	turn chan struct{} // whoever waits holds it
+}
+
+// Open loads the BPF programs; nothing is watched yet.
+func Open(options Options) (*Monitor, error) { return open(-1, options) }
+
+// Replay makes a monitor that is fed from a recording in place of the kernel, without privileges. The
+// file is borrowed until Close. At its end Next returns io.EOF.
+func Replay(file *os.File, options Options) (*Monitor, error) {
+	defer runtime.KeepAlive(file)
+	return open(int(file.Fd()), options)
+}
+
+func open(fd int, options Options) (*Monitor, error) {
+	if err := checkLibrary(); err != nil {
+		return nil, err
+	}
+	const textSize = 512
+	var mem memory
+	defer mem.free()
+	opts := C.struct_appmon_opts{size: C.sizeof_struct_appmon_opts, error_text_size: textSize}
+	options.fill(&opts, &mem)
+	if mem.err != nil {
+		return nil, mem.err
+	}
+	opts.error_text = (*C.char)(mem.alloc(textSize))
+	m := &Monitor{users: map[uint32]any{}, replay: fd >= 0, turn: make(chan struct{}, 1)}
+	if options.Log != nil {
+		m.log = &logger{fn: options.Log}
+		m.logRef = cgo.NewHandle(m.log)
+	}
+	code := C.glue_open(&m.handle, C.int(fd), &opts, C.uintptr_t(m.logRef))
+	if code < 0 {
+		m.forgetLog()
+		m.log.rethrow()
+		return nil, newError(code, C.GoString(opts.error_text))
+	}
+	runtime.SetFinalizer(m, (*Monitor).Close)
+	if err := m.openFile(); err != nil {
+		m.Close()
+		return nil, err
+	}
+	if m.log != nil && m.log.panicked {
+		m.Close()
+		m.log.rethrow()
+	}
+	return m, nil
+}
+
+func (m *Monitor) openFile() error {
+	fd, err := syscall.Dup(int(C.appmon_fd(m.handle)))
+	if err != nil {
+		return err
+	}
+	syscall.CloseOnExec(fd)
+	syscall.SetNonblock(fd, true) // what os.NewFile goes by
+	m.file = os.NewFile(uintptr(fd), "appmon")
+	m.conn, err = m.file.SyscallConn()
+	return err
+}
+
+func (m *Monitor) forgetLog() {
+	if m.logRef != 0 {
+		m.logRef.Delete()
+		m.logRef = 0
+	}
+}
+
+// Close detaches everything. Calls that wait return ErrClosed.
+func (m *Monitor) Close() error {
+	if m.file != nil {
+		m.file.Close() // ends the wait of others
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.handle == nil {
+		return nil
+	}
+	C.appmon_close(m.handle)
+	m.handle = nil
+	m.forgetLog()
+	runtime.SetFinalizer(m, nil)
+	return nil
+}
+
+// call runs f with the handle, alone, and makes an error of a negative result.
+func (m *Monitor) call(f func(handle *C.struct_appmon) C.int) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.handle == nil {
+		return ErrClosed
+	}
+	code := f(m.handle)
+	m.log.rethrow()
+	if code < 0 {
+		return newError(code, C.GoString(C.appmon_last_error(m.handle)))
+	}
+	return nil
+}
+
+// ---- targets ----
+
+// AttachOptions say how to watch a cgroup. The zero value of each is the default.
+type AttachOptions struct {
+	Name         string // comes back in each event; default: the last part of the path
+	User         any    // comes back in each event
+	CaptureBytes uint32 // as in Options, for this target
+}
+
+// Target is a cgroup that is watched.
+type Target struct {
+	ID      uint32
+	monitor *Monitor
+}
+
+// Attach watches the sockets of a cgroup v2 directory and of all below it.
+func (m *Monitor) Attach(path string, options AttachOptions) (*Target, error) {
+	var mem memory
+	defer mem.free()
+	cpath := mem.string(path)
+	return m.attach(options, &mem, func(h *C.struct_appmon, opts *C.struct_appmon_attach_opts, id *C.uint32_t) C.int {
+		return C.appmon_attach_cgroup(h, cpath, opts, id)
+	})
+}
+
+// AttachDir does the same for an open directory, which it needs no longer than the call takes.
+func (m *Monitor) AttachDir(dir *os.File, options AttachOptions) (*Target, error) {
+	var mem memory
+	defer mem.free()
+	defer runtime.KeepAlive(dir)
+	fd := C.int(dir.Fd())
+	return m.attach(options, &mem, func(h *C.struct_appmon, opts *C.struct_appmon_attach_opts, id *C.uint32_t) C.int {
+		return C.appmon_attach_cgroup_fd(h, fd, opts, id)
+	})
+}
+
+func (m *Monitor) attach(options AttachOptions, mem *memory,
+	attach func(*C.struct_appmon, *C.struct_appmon_attach_opts, *C.uint32_t) C.int) (*Target, error) {
+	opts := C.struct_appmon_attach_opts{
+		size:          C.sizeof_struct_appmon_attach_opts,
+		capture_bytes: C.uint32_t(options.CaptureBytes),
+	}
+	if options.Name != "" {
+		opts.name = mem.string(options.Name)
+	}
+	if mem.err != nil {
+		return nil, mem.err
+	}
+	var id C.uint32_t
+	err := m.call(func(h *C.struct_appmon) C.int {
+		code := attach(h, &opts, &id)
+		if code >= 0 && options.User != nil {
+			m.users[uint32(id)] = options.User
+		}
+		return code
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Target{uint32(id), m}, nil
+}
+
+// Detach stops watching: from here on no event names this target.
+func (t *Target) Detach() error {
+	return t.monitor.call(func(h *C.struct_appmon) C.int {
+		code := C.appmon_detach(h, C.uint32_t(t.ID))
+		if code >= 0 {
+			delete(t.monitor.users, t.ID)
+		}
+		return code
+	})
+}
+
+// Stats are the target's counters.
+func (t *Target) Stats() (Stats, error) { return t.monitor.stats(t.ID) }
+
+// ---- receiving ----
+
+// pull returns the next event, or nil if there is none now.
+func (m *Monitor) pull() (*Event, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.handle == nil {
+		return nil, ErrClosed
+	}
+	code := C.appmon_next(m.handle, &m.event)
+	if code > 0 { // a panic of the log function waits: the event would be lost
+		return copyEvent(m.event, m.users), nil
+	}
+	m.log.rethrow()
+	switch {
+	case code == 0:
+		return nil, nil
+	case code == -C.int(syscall.ENODATA):
+		return nil, io.EOF
+	}
+	return nil, newError(code, C.GoString(C.appmon_last_error(m.handle)))
+}
+
+// Next waits for an event. It returns ctx.Err() when the context ends, ErrClosed after Close and io.EOF
+// at the end of a recording.
+func (m *Monitor) Next(ctx context.Context) (*Event, error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		event, err := m.pull()
+		if event != nil || err != nil {
+			return event, err
+		}
+		if m.replay { // the file is always readable
+			continue
+		}
+		if event, err = m.wait(ctx); event != nil || err != nil {
+			return event, err
+		}
+	}
+}
+
+// wait parks the goroutine until there is an event. nil and nil: the context ended, or is about to.
+func (m *Monitor) wait(ctx context.Context) (event *Event, err error) {
+	select {
+	case m.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, nil
+	}
+	defer func() { <-m.turn }()
+	if ctx.Done() != nil {
+		defer m.interruptBy(ctx)()
+	}
+	// The poller reports changes only. What Read calls is called after it began to listen for them, and
+	// again after each.
+	var failed error
+	err = m.conn.Read(func(uintptr) bool {
+		event, failed = m.pull()
+		return event != nil || failed != nil
+	})
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, ErrClosed
+	}
+	return event, failed
+}
+
+// interruptBy makes the end of the context the end of the wait. The caller calls what it returns.
+func (m *Monitor) interruptBy(ctx context.Context) func() {
+	over, finished := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(finished)
+		select {
+		case <-ctx.Done():
+			m.file.SetReadDeadline(time.Unix(1, 0))
+		case <-over:
+		}
+	}()
+	return func() {
+		close(over)
+		<-finished
+		m.file.SetReadDeadline(time.Time{})
+	}
+}
+
+// Events iterates over the events; its type is iter.Seq2[*Event, error], written out so that older Go
+// compiles it. It ends after Close and at the end of a recording, and with an error for anything else,
+// ctx.Err() included.
+func (m *Monitor) Events(ctx context.Context) func(yield func(*Event, error) bool) {
+	return func(yield func(*Event, error) bool) {
+		for {
+			event, err := m.Next(ctx)
+			if err == io.EOF || err == ErrClosed || !yield(event, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// ---- recording, asking ----
+
+// Record writes what comes from the kernel to a file from now on, until Record(nil) or Close; the file has
+// to stay open until then. The recording holds the captured bytes of all heads.
+func (m *Monitor) Record(file *os.File) error {
+	fd := C.int(-1)
+	if file != nil {
+		fd = C.int(file.Fd())
+	}
+	err := m.call(func(h *C.struct_appmon) C.int { return C.appmon_record(h, fd) })
+	runtime.KeepAlive(file)
+	return err
+}
+
+// Stats are the monitor's counters.
+func (m *Monitor) Stats() (Stats, error) { return m.stats(0) }
+
+func (m *Monitor) stats(target uint32) (Stats, error) {
+	c := C.struct_appmon_stats{size: C.sizeof_struct_appmon_stats}
+	err := m.call(func(h *C.struct_appmon) C.int {
+		return C.appmon_get_stats(h, C.uint32_t(target), &c)
+	})
+	return copyStats(&c), err
+}
+
+// Capabilities say what the running kernel supports.
+func (m *Monitor) Capabilities() (Capabilities, error) {
+	c := C.struct_appmon_capabilities{size: C.sizeof_struct_appmon_capabilities}
+	err := m.call(func(h *C.struct_appmon) C.int { return C.appmon_get_capabilities(h, &c) })
+	return Capabilities(c.supported), err
+}
+
+// Time is the wall time of a time of one of this monitor's events; the zero Time for 0.
+func (m *Monitor) Time(at Monotonic) time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if at == 0 {
+		return time.Time{}
+	}
+	// Without a handle by the clocks' present distance.
+	return time.Unix(0, int64(C.appmon_realtime_ns(m.handle, C.uint64_t(at))))
+}

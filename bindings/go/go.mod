@@ -1,0 +1,3 @@
+module libappmon/bindings/go
+
+go 1.19

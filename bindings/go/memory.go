@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+package appmon
+
+/*
+#include <stdlib.h>
+#include <appmon/appmon.h>
+*/
+import "C"
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+	"syscall"
+	"unsafe"
+)
+
+// Header is a header field that was asked for. Repeated fields appear repeatedly.
+type Header struct {
+	Name      string // lower case
+	Value     string // without surrounding white space
+	Response  bool   // of the response, else of the request
+	Truncated bool   // the capture limit cut the value off
+}
+
+// Header returns the first value of a header of the request, "" if there is none. Name in lower case.
+func (e *Event) Header(name string) string { return e.find(name, false) }
+
+// ResponseHeader does the same for the response.
+func (e *Event) ResponseHeader(name string) string { return e.find(name, true) }
+
+func (e *Event) find(name string, response bool) string {
+	for i := range e.Headers {
+		if h := &e.Headers[i]; h.Response == response && h.Name == name {
+			return h.Value
+		}
+	}
+	return ""
+}
+
+func text(s *C.struct_appmon_str) string {
+	return C.GoStringN(s.data, C.int(s.len))
+}
+
+func endpoint(ep *C.struct_appmon_endpoint) netip.AddrPort {
+	addr := *(*[16]byte)(unsafe.Pointer(&ep.addr))
+	switch ep.family {
+	case 4:
+		return netip.AddrPortFrom(netip.AddrFrom4(*(*[4]byte)(addr[:4])), uint16(ep.port))
+	case 6:
+		return netip.AddrPortFrom(netip.AddrFrom16(addr), uint16(ep.port))
+	}
+	return netip.AddrPort{}
+}
+
+func headers(first *C.struct_appmon_header, count C.uint32_t) []Header {
+	if count == 0 {
+		return nil
+	}
+	list := make([]Header, count)
+	for i, h := range unsafe.Slice(first, count) {
+		list[i] = Header{text(&h.name), text(&h.value), h.response != 0, h.value.truncated != 0}
+	}
+	return list
+}
+
+// memory is what C is lent for one call.
+type memory struct {
+	blocks []unsafe.Pointer
+	err    error // C would not see all of a string
+}
+
+func (m *memory) alloc(size uintptr) unsafe.Pointer {
+	p := C.calloc(1, C.size_t(size))
+	m.blocks = append(m.blocks, p)
+	return p
+}
+
+func (m *memory) string(s string) *C.char {
+	if strings.IndexByte(s, 0) >= 0 {
+		m.err = &Error{syscall.EINVAL, "a NUL byte is inside " + strconv.Quote(s)}
+	}
+	p := C.CString(s)
+	m.blocks = append(m.blocks, unsafe.Pointer(p))
+	return p
+}
+
+func (m *memory) strings(list []string) **C.char {
+	if len(list) == 0 {
+		return nil
+	}
+	array := (**C.char)(m.alloc(uintptr(len(list)) * unsafe.Sizeof((*C.char)(nil))))
+	for i, p := 0, unsafe.Slice(array, len(list)); i < len(list); i++ {
+		p[i] = m.string(list[i])
+	}
+	return array
+}
+
+func (m *memory) free() {
+	for _, p := range m.blocks {
+		C.free(p)
+	}
+}
+
+type structInfo struct {
+	name  string
+	size  uintptr
+	grows bool
+}
+
+type version uint32
+
+func (v version) String() string {
+	return strconv.Itoa(int(v>>16)) + "." + strconv.Itoa(int(v>>8&0xff)) + "." + strconv.Itoa(int(v&0xff))
+}

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Every HTTP request of a Linux workload, seen through eBPF: libappmon for Python.
+
+    with appmon.Monitor() as monitor:
+        monitor.attach("/sys/fs/cgroup/system.slice/nginx.service")
+        for event in monitor:
+            print(event.method_name, event.path, event.status, event.duration_ns / 1e6, "ms")
+
+Needs libappmon.so.0 (or its path in APPMON_LIBRARY), and for the kernel root or the capabilities
+that the first error names. Text is decoded as UTF-8, other bytes are shown as \\xNN; it comes from the
+network: escape control characters before a terminal sees them.
+"""
+
+from . import _data
+from ._data import *  # noqa: F403 - what it has is what a host gets
+from ._errors import (AlreadyAttached, Error, Interrupted, NotADirectory, NotFound, PermissionDenied,
+                      WrongProcess)
+from ._library import LibraryError, version
+from ._memory import Endpoint, Header
+from ._monitor import EndOfRecording, Monitor, Target
+
+__all__ = ["AlreadyAttached", "EndOfRecording", "Endpoint", "Error", "Header", "Interrupted",
+           "LibraryError", "Monitor", "NotADirectory", "NotFound", "PermissionDenied", "Target",
+           "WrongProcess", "version"]
+__all__ += _data.__all__

@@ -1,0 +1,648 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The C interface for ctypes.
+
+Made by bindings/generate from the public headers: do not edit."""
+
+import ctypes
+from typing import Any
+
+VERSION = (0, 1, 0)
+
+
+class appmon_str(ctypes.Structure):
+    data: Any
+    len: int
+    truncated: int
+    _fields_ = [
+        ("data", ctypes.c_void_p),
+        ("len", ctypes.c_uint32),
+        ("truncated", ctypes.c_uint32),
+    ]
+
+
+class appmon_endpoint(ctypes.Structure):
+    family: int
+    port: int
+    reserved: int
+    addr: Any
+    _fields_ = [
+        ("family", ctypes.c_uint16),
+        ("port", ctypes.c_uint16),
+        ("reserved", ctypes.c_uint32),
+        ("addr", ctypes.c_uint8 * 16),
+    ]
+
+
+class appmon_header(ctypes.Structure):
+    name: appmon_str
+    value: appmon_str
+    response: int
+    reserved: int
+    _fields_ = [
+        ("name", appmon_str),
+        ("value", appmon_str),
+        ("response", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+    ]
+
+
+class appmon_event(ctypes.Structure):
+    size: int
+    protocol: int
+    flags: int
+    role: int
+    end: int
+    target_id: int
+    reserved0: int
+    cgroup_id: int
+    connection_id: int
+    ordinal: int
+    request_start_ns: int
+    request_end_ns: int
+    response_start_ns: int
+    response_end_ns: int
+    duration_ns: int
+    request_ns: int
+    wait_ns: int
+    response_ns: int
+    request_head_bytes: int
+    request_body_bytes: int
+    response_head_bytes: int
+    response_body_bytes: int
+    request_content_length: int
+    response_content_length: int
+    method: int
+    request_http_version: int
+    response_http_version: int
+    status: int
+    status_class: int
+    srtt_us: int
+    retransmits: int
+    peer_retransmits: int
+    pid: int
+    tid: int
+    comm: appmon_str
+    local: appmon_endpoint
+    remote: appmon_endpoint
+    target_name: appmon_str
+    target_user: Any
+    headers: Any
+    method_name: appmon_str
+    request_target: appmon_str
+    path: appmon_str
+    query: appmon_str
+    authority: appmon_str
+    reason: appmon_str
+    header_count: int
+    reserved1: int
+    owner: int
+    uid: int
+    inner_pid: int
+    inner_tid: int
+    process_start_ns: int
+    response_pid: int
+    response_tid: int
+    netns_cookie: int
+    netns_inum: int
+    reserved2: int
+    read_start_ns: int
+    read_end_ns: int
+    queue_ns: int
+    service_ns: int
+    connect_ns: int
+    _fields_ = [
+        ("size", ctypes.c_uint32),
+        ("protocol", ctypes.c_uint32),
+        ("flags", ctypes.c_uint64),
+        ("role", ctypes.c_uint32),
+        ("end", ctypes.c_uint32),
+        ("target_id", ctypes.c_uint32),
+        ("reserved0", ctypes.c_uint32),
+        ("cgroup_id", ctypes.c_uint64),
+        ("connection_id", ctypes.c_uint64),
+        ("ordinal", ctypes.c_uint64),
+        ("request_start_ns", ctypes.c_uint64),
+        ("request_end_ns", ctypes.c_uint64),
+        ("response_start_ns", ctypes.c_uint64),
+        ("response_end_ns", ctypes.c_uint64),
+        ("duration_ns", ctypes.c_uint64),
+        ("request_ns", ctypes.c_uint64),
+        ("wait_ns", ctypes.c_uint64),
+        ("response_ns", ctypes.c_uint64),
+        ("request_head_bytes", ctypes.c_uint64),
+        ("request_body_bytes", ctypes.c_uint64),
+        ("response_head_bytes", ctypes.c_uint64),
+        ("response_body_bytes", ctypes.c_uint64),
+        ("request_content_length", ctypes.c_int64),
+        ("response_content_length", ctypes.c_int64),
+        ("method", ctypes.c_uint32),
+        ("request_http_version", ctypes.c_uint32),
+        ("response_http_version", ctypes.c_uint32),
+        ("status", ctypes.c_uint32),
+        ("status_class", ctypes.c_uint32),
+        ("srtt_us", ctypes.c_uint32),
+        ("retransmits", ctypes.c_uint32),
+        ("peer_retransmits", ctypes.c_uint32),
+        ("pid", ctypes.c_uint32),
+        ("tid", ctypes.c_uint32),
+        ("comm", appmon_str),
+        ("local", appmon_endpoint),
+        ("remote", appmon_endpoint),
+        ("target_name", appmon_str),
+        ("target_user", ctypes.c_void_p),
+        ("headers", ctypes.POINTER(appmon_header)),
+        ("method_name", appmon_str),
+        ("request_target", appmon_str),
+        ("path", appmon_str),
+        ("query", appmon_str),
+        ("authority", appmon_str),
+        ("reason", appmon_str),
+        ("header_count", ctypes.c_uint32),
+        ("reserved1", ctypes.c_uint32),
+        ("owner", ctypes.c_uint32),
+        ("uid", ctypes.c_uint32),
+        ("inner_pid", ctypes.c_uint32),
+        ("inner_tid", ctypes.c_uint32),
+        ("process_start_ns", ctypes.c_uint64),
+        ("response_pid", ctypes.c_uint32),
+        ("response_tid", ctypes.c_uint32),
+        ("netns_cookie", ctypes.c_uint64),
+        ("netns_inum", ctypes.c_uint32),
+        ("reserved2", ctypes.c_uint32),
+        ("read_start_ns", ctypes.c_uint64),
+        ("read_end_ns", ctypes.c_uint64),
+        ("queue_ns", ctypes.c_uint64),
+        ("service_ns", ctypes.c_uint64),
+        ("connect_ns", ctypes.c_uint64),
+    ]
+
+appmon_event_fn = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(appmon_event))
+
+appmon_log_fn = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p)
+
+
+class appmon_opts(ctypes.Structure):
+    size: int
+    flags: int
+    memory_limit: int
+    ring_bytes: int
+    capture_bytes: int
+    exchange_timeout_ms: int
+    idle_timeout_ms: int
+    log_level: int
+    header_count: int
+    headers: Any
+    event_fn: Any
+    event_ctx: Any
+    log_fn: Any
+    log_ctx: Any
+    error_text: Any
+    error_text_size: int
+    reserved: int
+    _fields_ = [
+        ("size", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("memory_limit", ctypes.c_uint64),
+        ("ring_bytes", ctypes.c_uint32),
+        ("capture_bytes", ctypes.c_uint32),
+        ("exchange_timeout_ms", ctypes.c_uint32),
+        ("idle_timeout_ms", ctypes.c_uint32),
+        ("log_level", ctypes.c_uint32),
+        ("header_count", ctypes.c_uint32),
+        ("headers", ctypes.POINTER(ctypes.c_char_p)),
+        ("event_fn", appmon_event_fn),
+        ("event_ctx", ctypes.c_void_p),
+        ("log_fn", appmon_log_fn),
+        ("log_ctx", ctypes.c_void_p),
+        ("error_text", ctypes.c_char_p),
+        ("error_text_size", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+    ]
+
+
+class appmon_attach_opts(ctypes.Structure):
+    size: int
+    capture_bytes: int
+    name: Any
+    user: Any
+    _fields_ = [
+        ("size", ctypes.c_uint32),
+        ("capture_bytes", ctypes.c_uint32),
+        ("name", ctypes.c_char_p),
+        ("user", ctypes.c_void_p),
+    ]
+
+
+class appmon_stats(ctypes.Structure):
+    size: int
+    reserved: int
+    valid: int
+    exchanges_seen: int
+    delivered: int
+    outstanding: int
+    dropped: Any
+    connections_seen: int
+    connections_open: int
+    connections_skipped: int
+    requests: int
+    responses: int
+    tunnel_bytes: int
+    records: int
+    records_lost: int
+    records_bad: int
+    memory_bytes: int
+    memory_limit: int
+    _fields_ = [
+        ("size", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+        ("valid", ctypes.c_uint64),
+        ("exchanges_seen", ctypes.c_uint64),
+        ("delivered", ctypes.c_uint64),
+        ("outstanding", ctypes.c_uint64),
+        ("dropped", ctypes.c_uint64 * 16),
+        ("connections_seen", ctypes.c_uint64),
+        ("connections_open", ctypes.c_uint64),
+        ("connections_skipped", ctypes.c_uint64),
+        ("requests", ctypes.c_uint64),
+        ("responses", ctypes.c_uint64),
+        ("tunnel_bytes", ctypes.c_uint64),
+        ("records", ctypes.c_uint64),
+        ("records_lost", ctypes.c_uint64),
+        ("records_bad", ctypes.c_uint64),
+        ("memory_bytes", ctypes.c_uint64),
+        ("memory_limit", ctypes.c_uint64),
+    ]
+
+
+class appmon_capabilities(ctypes.Structure):
+    size: int
+    reserved: int
+    supported: int
+    _fields_ = [
+        ("size", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+        ("supported", ctypes.c_uint64),
+    ]
+
+
+class appmon_process(ctypes.Structure):
+    size: int
+    pid: int
+    start_ns: int
+    exe_inode: int
+    exe_device: int
+    exe: appmon_str
+    _fields_ = [
+        ("size", ctypes.c_uint32),
+        ("pid", ctypes.c_uint32),
+        ("start_ns", ctypes.c_uint64),
+        ("exe_inode", ctypes.c_uint64),
+        ("exe_device", ctypes.c_uint64),
+        ("exe", appmon_str),
+    ]
+
+appmon_route_fn = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(appmon_event), ctypes.c_char_p, ctypes.c_size_t)
+
+appmon_error_fn = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(appmon_event))
+
+
+class appmon_metrics_opts(ctypes.Structure):
+    size: int
+    flags: int
+    dimensions: int
+    max_series: int
+    max_edges: int
+    max_segments: int
+    max_children: int
+    max_connections: int
+    join_ms: int
+    idle_ms: int
+    memory_limit: int
+    server_errors: int
+    client_errors: int
+    route_fn: Any
+    route_ctx: Any
+    error_fn: Any
+    error_ctx: Any
+    _fields_ = [
+        ("size", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("dimensions", ctypes.c_uint32),
+        ("max_series", ctypes.c_uint32),
+        ("max_edges", ctypes.c_uint32),
+        ("max_segments", ctypes.c_uint32),
+        ("max_children", ctypes.c_uint32),
+        ("max_connections", ctypes.c_uint32),
+        ("join_ms", ctypes.c_uint32),
+        ("idle_ms", ctypes.c_uint32),
+        ("memory_limit", ctypes.c_uint64),
+        ("server_errors", ctypes.c_uint32),
+        ("client_errors", ctypes.c_uint32),
+        ("route_fn", appmon_route_fn),
+        ("route_ctx", ctypes.c_void_p),
+        ("error_fn", appmon_error_fn),
+        ("error_ctx", ctypes.c_void_p),
+    ]
+
+
+class appmon_metrics_stats(ctypes.Structure):
+    size: int
+    reserved: int
+    events: int
+    waiting: int
+    series: int
+    edges: int
+    other_events: int
+    other_exchanges: int
+    expired_series: int
+    expired_edges: int
+    expired_events: int
+    joined_connections: int
+    evicted_connections: int
+    unwaited: int
+    refused_segments: int
+    memory_bytes: int
+    memory_limit: int
+    _fields_ = [
+        ("size", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+        ("events", ctypes.c_uint64),
+        ("waiting", ctypes.c_uint64),
+        ("series", ctypes.c_uint64),
+        ("edges", ctypes.c_uint64),
+        ("other_events", ctypes.c_uint64),
+        ("other_exchanges", ctypes.c_uint64),
+        ("expired_series", ctypes.c_uint64),
+        ("expired_edges", ctypes.c_uint64),
+        ("expired_events", ctypes.c_uint64),
+        ("joined_connections", ctypes.c_uint64),
+        ("evicted_connections", ctypes.c_uint64),
+        ("unwaited", ctypes.c_uint64),
+        ("refused_segments", ctypes.c_uint64),
+        ("memory_bytes", ctypes.c_uint64),
+        ("memory_limit", ctypes.c_uint64),
+    ]
+
+
+class appmon_series(ctypes.Structure):
+    size: int
+    flags: int
+    id: int
+    cgroup_id: int
+    pid: int
+    role: int
+    protocol: int
+    method: int
+    status: int
+    status_class: int
+    app: appmon_str
+    peer_app: appmon_str
+    method_name: appmon_str
+    route: appmon_str
+    peer: appmon_endpoint
+    _fields_ = [
+        ("size", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("id", ctypes.c_uint64),
+        ("cgroup_id", ctypes.c_uint64),
+        ("pid", ctypes.c_uint32),
+        ("role", ctypes.c_uint32),
+        ("protocol", ctypes.c_uint32),
+        ("method", ctypes.c_uint32),
+        ("status", ctypes.c_uint32),
+        ("status_class", ctypes.c_uint32),
+        ("app", appmon_str),
+        ("peer_app", appmon_str),
+        ("method_name", appmon_str),
+        ("route", appmon_str),
+        ("peer", appmon_endpoint),
+    ]
+
+
+class appmon_edge(ctypes.Structure):
+    size: int
+    flags: int
+    id: int
+    protocol: int
+    reserved: int
+    client_app: appmon_str
+    server_app: appmon_str
+    client: appmon_endpoint
+    server: appmon_endpoint
+    _fields_ = [
+        ("size", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("id", ctypes.c_uint64),
+        ("protocol", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+        ("client_app", appmon_str),
+        ("server_app", appmon_str),
+        ("client", appmon_endpoint),
+        ("server", appmon_endpoint),
+    ]
+
+
+class appmon_figures(ctypes.Structure):
+    size: int
+    reserved: int
+    requests: int
+    errors: int
+    request_bytes: int
+    response_bytes: int
+    duration_count: int
+    duration_sum: int
+    duration_max: int
+    request_sum: int
+    wait_count: int
+    wait_sum: int
+    response_sum: int
+    retransmits: int
+    first_ns: int
+    last_ns: int
+    _fields_ = [
+        ("size", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+        ("requests", ctypes.c_uint64),
+        ("errors", ctypes.c_uint64),
+        ("request_bytes", ctypes.c_uint64),
+        ("response_bytes", ctypes.c_uint64),
+        ("duration_count", ctypes.c_uint64),
+        ("duration_sum", ctypes.c_uint64),
+        ("duration_max", ctypes.c_uint64),
+        ("request_sum", ctypes.c_uint64),
+        ("wait_count", ctypes.c_uint64),
+        ("wait_sum", ctypes.c_uint64),
+        ("response_sum", ctypes.c_uint64),
+        ("retransmits", ctypes.c_uint64),
+        ("first_ns", ctypes.c_uint64),
+        ("last_ns", ctypes.c_uint64),
+    ]
+
+
+class appmon_exemplar(ctypes.Structure):
+    size: int
+    reserved: int
+    duration_ns: int
+    end_ns: int
+    trace_id: Any
+    span_id: Any
+    _fields_ = [
+        ("size", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+        ("duration_ns", ctypes.c_uint64),
+        ("end_ns", ctypes.c_uint64),
+        ("trace_id", ctypes.c_uint8 * 16),
+        ("span_id", ctypes.c_uint8 * 8),
+    ]
+
+
+class appmon_snapshot_opts(ctypes.Structure):
+    size: int
+    flags: int
+    now_ns: int
+    _fields_ = [
+        ("size", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("now_ns", ctypes.c_uint64),
+    ]
+
+
+class appmon_resources(ctypes.Structure):
+    size: int
+    reserved: int
+    valid: int
+    from_v1: int
+    time_ns: int
+    cpu_ns: int
+    cpu_user_ns: int
+    cpu_system_ns: int
+    periods: int
+    throttled_periods: int
+    throttled_ns: int
+    memory_bytes: int
+    memory_limit: int
+    pids: int
+    pids_limit: int
+    read_bytes: int
+    write_bytes: int
+    reads: int
+    writes: int
+    _fields_ = [
+        ("size", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+        ("valid", ctypes.c_uint64),
+        ("from_v1", ctypes.c_uint64),
+        ("time_ns", ctypes.c_uint64),
+        ("cpu_ns", ctypes.c_uint64),
+        ("cpu_user_ns", ctypes.c_uint64),
+        ("cpu_system_ns", ctypes.c_uint64),
+        ("periods", ctypes.c_uint64),
+        ("throttled_periods", ctypes.c_uint64),
+        ("throttled_ns", ctypes.c_uint64),
+        ("memory_bytes", ctypes.c_uint64),
+        ("memory_limit", ctypes.c_uint64),
+        ("pids", ctypes.c_uint64),
+        ("pids_limit", ctypes.c_uint64),
+        ("read_bytes", ctypes.c_uint64),
+        ("write_bytes", ctypes.c_uint64),
+        ("reads", ctypes.c_uint64),
+        ("writes", ctypes.c_uint64),
+    ]
+
+
+# True: begins with size, and a newer library's may be larger.
+STRUCTS: dict[type[ctypes.Structure], bool] = {
+    appmon_str: False,
+    appmon_endpoint: False,
+    appmon_header: False,
+    appmon_event: True,
+    appmon_opts: True,
+    appmon_attach_opts: True,
+    appmon_stats: True,
+    appmon_capabilities: True,
+    appmon_process: True,
+    appmon_metrics_opts: True,
+    appmon_metrics_stats: True,
+    appmon_series: True,
+    appmon_edge: True,
+    appmon_figures: True,
+    appmon_exemplar: True,
+    appmon_snapshot_opts: True,
+    appmon_resources: True,
+}
+
+# name: (result, parameters)
+FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "appmon_open": (ctypes.c_int, (ctypes.POINTER(ctypes.c_void_p), ctypes.POINTER(appmon_opts))),
+    "appmon_close": (ctypes.c_int, (ctypes.c_void_p,)),
+    "appmon_attach_cgroup": (ctypes.c_int, (
+        ctypes.c_void_p, ctypes.c_char_p, ctypes.POINTER(appmon_attach_opts), ctypes.POINTER(ctypes.c_uint32))),
+    "appmon_attach_cgroup_fd": (ctypes.c_int, (
+        ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(appmon_attach_opts), ctypes.POINTER(ctypes.c_uint32))),
+    "appmon_detach": (ctypes.c_int, (ctypes.c_void_p, ctypes.c_uint32)),
+    "appmon_fd": (ctypes.c_int, (ctypes.c_void_p,)),
+    "appmon_poll": (ctypes.c_int, (ctypes.c_void_p, ctypes.c_int, ctypes.c_uint32)),
+    "appmon_next": (ctypes.c_int, (ctypes.c_void_p, ctypes.POINTER(ctypes.POINTER(appmon_event)))),
+    "appmon_wakeup": (ctypes.c_int, (ctypes.c_void_p,)),
+    "appmon_record": (ctypes.c_int, (ctypes.c_void_p, ctypes.c_int)),
+    "appmon_open_replay": (ctypes.c_int, (
+        ctypes.POINTER(ctypes.c_void_p), ctypes.c_int, ctypes.POINTER(appmon_opts))),
+    "appmon_get_stats": (ctypes.c_int, (
+        ctypes.c_void_p, ctypes.c_uint32, ctypes.POINTER(appmon_stats))),
+    "appmon_get_capabilities": (ctypes.c_int, (
+        ctypes.c_void_p, ctypes.POINTER(appmon_capabilities))),
+    "appmon_last_error": (ctypes.c_char_p, (ctypes.c_void_p,)),
+    "appmon_find_process": (ctypes.c_int, (
+        ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint64, ctypes.POINTER(appmon_process))),
+    "appmon_find_cgroup": (ctypes.c_int, (
+        ctypes.c_void_p, ctypes.c_uint64, ctypes.POINTER(appmon_str))),
+    "appmon_strerror": (ctypes.c_char_p, (ctypes.c_int,)),
+    "appmon_format_endpoint": (ctypes.c_int, (
+        ctypes.POINTER(appmon_endpoint), ctypes.c_char_p, ctypes.c_size_t)),
+    "appmon_realtime_ns": (ctypes.c_uint64, (ctypes.c_void_p, ctypes.c_uint64)),
+    "appmon_event_header": (ctypes.POINTER(appmon_str), (
+        ctypes.POINTER(appmon_event), ctypes.c_char_p, ctypes.c_int)),
+    "appmon_method_name": (ctypes.c_char_p, (ctypes.c_uint32,)),
+    "appmon_end_name": (ctypes.c_char_p, (ctypes.c_uint32,)),
+    "appmon_drop_name": (ctypes.c_char_p, (ctypes.c_uint32,)),
+    "appmon_version": (ctypes.c_uint32, ()),
+    "appmon_version_string": (ctypes.c_char_p, ()),
+    "appmon_struct_size": (ctypes.c_uint32, (ctypes.c_char_p,)),
+    "appmon_metrics_open": (ctypes.c_int, (
+        ctypes.POINTER(ctypes.c_void_p), ctypes.POINTER(appmon_metrics_opts))),
+    "appmon_metrics_close": (None, (ctypes.c_void_p,)),
+    "appmon_metrics_add": (ctypes.c_int, (ctypes.c_void_p, ctypes.POINTER(appmon_event))),
+    "appmon_metrics_get_stats": (ctypes.c_int, (
+        ctypes.c_void_p, ctypes.POINTER(appmon_metrics_stats))),
+    "appmon_metrics_snapshot": (ctypes.c_int, (
+        ctypes.c_void_p, ctypes.POINTER(appmon_snapshot_opts), ctypes.POINTER(ctypes.c_void_p))),
+    "appmon_snapshot_free": (None, (ctypes.c_void_p,)),
+    "appmon_snapshot_time": (ctypes.c_uint64, (ctypes.c_void_p,)),
+    "appmon_snapshot_count": (ctypes.c_uint32, (ctypes.c_void_p, ctypes.c_uint32)),
+    "appmon_snapshot_series": (ctypes.c_int, (
+        ctypes.c_void_p, ctypes.c_uint32, ctypes.POINTER(appmon_series))),
+    "appmon_snapshot_edge": (ctypes.c_int, (
+        ctypes.c_void_p, ctypes.c_uint32, ctypes.POINTER(appmon_edge))),
+    "appmon_snapshot_figures": (ctypes.c_int, (
+        ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint32, ctypes.c_void_p, ctypes.POINTER(appmon_figures))),
+    "appmon_snapshot_durations": (ctypes.c_int, (
+        ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_void_p)),
+    "appmon_snapshot_exemplar": (ctypes.c_int, (
+        ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint32, ctypes.POINTER(appmon_exemplar))),
+    "appmon_histogram_new": (ctypes.c_int, (ctypes.POINTER(ctypes.c_void_p),)),
+    "appmon_histogram_free": (None, (ctypes.c_void_p,)),
+    "appmon_histogram_clear": (None, (ctypes.c_void_p,)),
+    "appmon_histogram_add": (ctypes.c_int, (ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64)),
+    "appmon_histogram_merge": (ctypes.c_int, (ctypes.c_void_p, ctypes.c_void_p)),
+    "appmon_histogram_count": (ctypes.c_uint64, (ctypes.c_void_p,)),
+    "appmon_histogram_sum": (ctypes.c_uint64, (ctypes.c_void_p,)),
+    "appmon_histogram_max": (ctypes.c_uint64, (ctypes.c_void_p,)),
+    "appmon_histogram_quantile": (ctypes.c_uint64, (ctypes.c_void_p, ctypes.c_double)),
+    "appmon_histogram_count_at_most": (ctypes.c_uint64, (ctypes.c_void_p, ctypes.c_uint64)),
+    "appmon_histogram_next": (ctypes.c_int, (
+        ctypes.c_void_p, ctypes.POINTER(ctypes.c_uint32), ctypes.POINTER(ctypes.c_uint64), ctypes.POINTER(ctypes.c_uint64), ctypes.POINTER(ctypes.c_uint64))),
+    "appmon_route": (ctypes.c_size_t, (
+        ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t)),
+    "appmon_read_resources": (ctypes.c_int, (ctypes.c_char_p, ctypes.POINTER(appmon_resources))),
+    "appmon_cgroup_path": (ctypes.c_int, (ctypes.c_uint64, ctypes.c_char_p, ctypes.c_size_t)),
+}

@@ -1,0 +1,573 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a host gets and gives: enumerations and dataclasses.
+
+Made by bindings/generate from the public headers: do not edit."""
+
+import ctypes
+import dataclasses
+import enum
+import struct
+from collections.abc import Sequence
+
+from . import _abi
+from ._memory import Endpoint, EventBase, Header, Number, endpoint, headers_from, text
+
+
+class Protocol(Number):
+    """appmon_event.protocol. Expect values unknown to you."""
+
+    UNKNOWN = 0
+    #: HTTP/1.0 and HTTP/1.1, RFC 9112
+    HTTP1 = 1
+
+
+class Role(Number):
+    """appmon_event.role: what the monitored socket was in this exchange."""
+
+    UNKNOWN = 0
+    #: the request arrived on it
+    SERVER = 1
+    #: the request was sent from it
+    CLIENT = 2
+
+
+class Method(Number):
+    """appmon_event.method: http.request.method (RFC 9110 section 9, RFC 5789)."""
+
+    #: no request line was seen
+    UNKNOWN = 0
+    #: a token not listed here: see method_name
+    OTHER = 1
+    GET = 2
+    HEAD = 3
+    POST = 4
+    PUT = 5
+    DELETE = 6
+    CONNECT = 7
+    OPTIONS = 8
+    TRACE = 9
+    PATCH = 10
+
+
+class End(Number):
+    """appmon_event.end: why the exchange is over."""
+
+    #: the last byte of the response was seen
+    COMPLETE = 0
+    #: the connection closed (FIN) before that
+    CLOSED = 1
+    #: an RST arrived before that
+    RESET_BY_PEER = 2
+    #: an RST was sent before that
+    RESET_BY_US = 3
+    #: nothing for exchange_timeout_ms
+    TIMEOUT = 4
+    #: bytes were missed: the rest cannot be told
+    GAP = 5
+    #: became a tunnel (101, or 2xx to CONNECT)
+    UPGRADED = 6
+
+
+class Owner(Number):
+    """appmon_event.owner: how pid and tid are known."""
+
+    #: not at all: both are 0
+    UNKNOWN = 0
+    #: server: this thread read the request
+    READ = 1
+    #: server: several threads read it; this is the last
+    READ_SHARED = 2
+    #: client: this thread sent the request. Server: this thread sent the response; who read
+    #: the request was not seen
+    SENT = 3
+    #: client: this thread connected; who sent the request was not seen
+    CONNECTED = 4
+
+
+class Drop(Number):
+    """appmon_stats.dropped[]: why an exchange that was seen has no event."""
+
+    #: the host did not read fast enough
+    RING_FULL = 0
+    #: memory_limit reached
+    MEMORY = 1
+    #: a message could not be assembled: bytes missed
+    GAP = 2
+    #: the request line alone exceeds the capture limit
+    TRUNCATED = 3
+    #: began like HTTP but is malformed
+    PARSE = 4
+    #: its target was detached meanwhile
+    DETACHED = 5
+    #: a response whose request was not seen and cannot be reported
+    ORPHAN = 6
+
+
+class LogLevel(Number):
+    """appmon_log_fn level."""
+
+    ERROR = 1
+    WARN = 2
+    INFO = 3
+    DEBUG = 4
+
+
+class EventFlags(enum.IntFlag):
+    """appmon_event.flags."""
+
+    #: no final response was seen
+    NO_RESPONSE = 0x1
+    #: an RST arrived
+    RESET_BY_PEER = 0x2
+    #: an RST was sent
+    RESET_BY_US = 0x4
+    #: a head was longer than the capture limit: headers after it are missing
+    TRUNCATED = 0x8
+    #: the capture began inside the exchange
+    MID_MESSAGE = 0x10
+    #: bytes of this exchange were missed
+    GAP = 0x20
+    #: the connection is a tunnel from here on
+    UPGRADED = 0x40
+    #: both sides let the connection persist
+    KEEP_ALIVE = 0x80
+    #: sent before an earlier response was complete
+    PIPELINED = 0x100
+    CHUNKED_REQUEST = 0x200
+    CHUNKED_RESPONSE = 0x400
+    #: the response began before the request ended
+    EARLY_RESPONSE = 0x800
+    #: a 1xx response came before the final one
+    CONTINUED = 0x1000
+    #: conflicting framing (Content-Length with Transfer-Encoding, two lengths, or a field
+    #: that readers may miss)
+    AMBIGUOUS = 0x2000
+    #: the end of a body was inferred, not counted: chunked beyond the captured bytes
+    INFERRED_END = 0x4000
+    #: answered, but the request could not be parsed
+    MALFORMED = 0x8000
+
+
+class OpenFlags(enum.IntFlag):
+    """appmon_opts.flags."""
+
+    #: never keep the query part of a target
+    DROP_QUERY = 0x1
+    #: who served or sent, and when it read: fills in appmon_event.owner and what depends on
+    #: it, where the kernel can (APPMON_CAP_IDENTITY)
+    IDENTITY = 0x2
+
+
+class Capabilities(enum.IntFlag):
+    """appmon_capabilities.supported: what this kernel gives."""
+
+    #: cgroup_skb with socket storage: the core
+    CAPTURE = 0x1
+    #: iter/bpf_sk_storage_map: the end of a long body is reported at once even if its
+    #: signal was rate-limited
+    SWEEP = 0x2
+    #: APPMON_OPEN_IDENTITY was asked for and works
+    IDENTITY = 0x4
+
+
+class SnapshotKind(Number):
+    """What a snapshot has several of: series, where every event is in exactly one, and edges,
+    where every exchange is in exactly one, as its client saw it if both ends were seen. (An
+    event without a role has no edge.)."""
+
+    SERIES = 0
+    EDGES = 1
+
+
+class Dimensions(enum.IntFlag):
+    """appmon_metrics_opts.dimensions: what tells series apart beside application, role,
+    protocol and status class. 0 means APPMON_DIM_DEFAULT."""
+
+    #: the leaf cgroup
+    INSTANCE = 0x1
+    #: the process, where events name it
+    PID = 0x2
+    #: the other application where it is monitored too; of a server that is not, address and
+    #: port
+    PEER = 0x4
+    #: the address of clients that are not monitored; without it they are all one, in edges
+    #: too
+    CLIENT = 0x8
+    METHOD = 0x10
+    ROUTE = 0x20
+    #: the status code
+    STATUS = 0x40
+    #: none of the above
+    NONE = 0x80000000
+
+
+class MetricsFlags(enum.IntFlag):
+    """appmon_metrics_opts.flags."""
+
+    #: the path is the route as it is
+    RAW_ROUTES = 0x1
+    #: routes by the look of a segment only
+    NO_LEARNING = 0x2
+    #: never look for the application behind a peer
+    NO_JOIN = 0x4
+
+
+class ErrorFlags(enum.IntFlag):
+    """appmon_metrics_opts.server_errors, client_errors: what counts as an error. 0: the
+    default."""
+
+    NO_RESPONSE = 0x1
+    _1XX = 0x2
+    _2XX = 0x4
+    _3XX = 0x8
+    _4XX = 0x10
+    _5XX = 0x20
+    #: nothing is an error
+    NEVER = 0x80000000
+
+
+class SeriesFlags(enum.IntFlag):
+    """appmon_series.flags."""
+
+    #: holds what found no room of its own. A series: app and role are set if all of it has
+    #: them, nothing else is; an edge: nothing is
+    OTHER = 0x1
+
+
+class ResourceFlags(enum.IntFlag):
+    """appmon_resources.valid, from_v1. A figure that is not valid is 0."""
+
+    #: cpu_ns, cpu_user_ns, cpu_system_ns
+    CPU = 0x1
+    #: periods, throttled_periods, throttled_ns
+    THROTTLING = 0x2
+    #: memory_bytes, memory_limit
+    MEMORY = 0x4
+    #: pids, pids_limit
+    PIDS = 0x8
+    #: read_bytes, write_bytes, reads, writes
+    IO = 0x10
+
+
+class TakeFlags(enum.IntFlag):
+    """Events that wait for their other end are counted as they are: at the end, or for a
+    test."""
+
+    WAITING = 0x1
+
+
+@dataclasses.dataclass(slots=True)
+class Event(EventBase):
+    """One exchange: a request and its response, or what was seen of them.
+
+    All of it is copied: an event may be kept for as long as it is needed. Names in
+    parentheses are OpenTelemetry's."""
+
+    #: APPMON_PROTO_* (network.protocol.name)
+    protocol: Protocol
+    #: APPMON_EVF_*
+    flags: EventFlags
+    #: APPMON_ROLE_*
+    role: Role
+    #: APPMON_END_*
+    end: End
+    #: as returned by appmon_attach_cgroup()
+    target_id: int
+    #: leaf cgroup of the socket: inode of its cgroup v2 directory
+    cgroup_id: int
+    #: socket cookie: unique per boot (SO_COOKIE, Linux 4.12)
+    connection_id: int
+    #: 1 for the first exchange seen on the connection
+    ordinal: int
+    # CLOCK_MONOTONIC, nanoseconds, taken where bytes reach or leave the TCP stack; 0: not
+    # seen. appmon_realtime_ns() converts to wall time.
+    #: first byte of the request
+    request_start_ns: int
+    #: last byte of the request
+    request_end_ns: int
+    #: first byte of the final response
+    response_start_ns: int
+    #: last byte of the final response
+    response_end_ns: int
+    # Derived; 0 where one end is missing.
+    #: request_start to response_end (http.server.request.duration)
+    duration_ns: int
+    #: request_start to request_end
+    request_ns: int
+    #: request_end to response_start; 0 for an early response
+    wait_ns: int
+    #: response_start to response_end
+    response_ns: int
+    # Bytes of the TCP stream: no headers of TCP or IP, each byte once.
+    request_head_bytes: int
+    #: as transferred: with chunk framing (http.request.body.size)
+    request_body_bytes: int
+    #: of the final response
+    response_head_bytes: int
+    #: as transferred (http.response.body.size)
+    response_body_bytes: int
+    #: declared; -1: none
+    request_content_length: int
+    #: declared; -1: none
+    response_content_length: int
+    #: APPMON_METHOD_*
+    method: Method
+    #: 10: HTTP/1.0, 11: HTTP/1.1, 0: unknown
+    request_http_version: int
+    response_http_version: int
+    #: http.response.status_code; 0: none
+    status: int
+    #: status / 100 (RFC 9110 section 15); 0: none
+    status_class: int
+    #: TCP's smoothed round-trip time at the end, microseconds; 0: unknown
+    srtt_us: int
+    #: segments this host sent again during the exchange
+    retransmits: int
+    #: segments that arrived again during the exchange
+    peer_retransmits: int
+    # Who served the request, or sent it: see owner, below. Numbers of the initial pid
+    # namespace, as /proc of the host has them. 0 and "": unknown, or not asked for.
+    #: process.pid
+    pid: int
+    #: thread.id
+    tid: int
+    #: of the process, at that moment: /proc/PID/comm
+    comm: str
+    local: Endpoint
+    remote: Endpoint
+    #: the name given at attach
+    target_name: str
+    #: the pointer given at attach
+    target_user: object
+    #: header_count of them; NULL if 0
+    headers: list[Header]
+    #: as sent
+    method_name: str
+    #: as sent (RFC 9112 section 3.2); query per options
+    request_target: str
+    #: path of it (url.path); "" for CONNECT
+    path: str
+    #: after '?' (url.query)
+    query: str
+    #: of an absolute or CONNECT target, else Host (server.address and server.port)
+    authority: str
+    #: reason phrase of the status line
+    reason: str
+    # Identity: APPMON_OPEN_IDENTITY, with APPMON_CAP_IDENTITY. Taken in the thread's own
+    # context, when it reads or sends: right whoever accepted or connected, and whoever else
+    # has the socket open. What was not seen is 0.
+    #: APPMON_OWNER_*: how the members of this group are known
+    owner: Owner
+    #: effective user, initial user namespace (process.user.id)
+    uid: int
+    #: pid and tid in the process's own pid namespace,
+    inner_pid: int
+    #: as it sees itself in a container
+    inner_tid: int
+    #: CLOCK_BOOTTIME: with pid it names a process for ever; field 22 of /proc/PID/stat has
+    #: it in ticks
+    process_start_ns: int
+    #: server: the thread that sent the response's first byte;
+    response_pid: int
+    #: 0 if no thread did, but TCP by itself
+    response_tid: int
+    #: network namespace of the socket: unique per boot
+    netns_cookie: int
+    #: the same as the inode of /proc/PID/ns/net; may be used again
+    netns_inum: int
+    # Where the time went, on the server's side; CLOCK_MONOTONIC. With pipelining, and where
+    # the request's bytes were not seen to be read, these are 0. Then duration_ns is
+    # queue_ns + (read_end_ns - read_start_ns) + service_ns + response_ns.
+    #: the application took the first bytes of the request from TCP
+    read_start_ns: int
+    #: ... the last bytes that it took before it answered
+    read_end_ns: int
+    #: request_start to read_start: in the accept backlog, in the socket, waiting for a
+    #: thread
+    queue_ns: int
+    #: read_end to response_start: the application's own time
+    service_ns: int
+    # On the client's side: SYN sent to SYN-ACK received, in the first event of a connection
+    # that was seen to connect. Then request_ns, wait_ns and response_ns follow.
+    connect_ns: int
+    #: names of the texts above that the capture limit cut off
+    truncated: tuple[str, ...]
+
+
+_EVENT = struct.Struct("@IIQIIIIQQQQQQQQQQQQQQQqqIIIIIIIIIIPIIHHI16sHHI16sPIIPPPIIPIIPIIPIIPIIPIIIIIIIIQIIQIIQQQQQ")
+_TEXTS = (
+    "comm", "target_name", "method_name", "request_target", "path", "query", "authority",
+    "reason")
+
+
+def event_from(address: int, users: dict[int, object]) -> Event:
+    """Copies the event that a pointer from the library shows."""
+    (
+        _, protocol, flags, role, end, target_id, _, cgroup_id, connection_id, ordinal,
+        request_start_ns, request_end_ns, response_start_ns, response_end_ns, duration_ns,
+        request_ns, wait_ns, response_ns, request_head_bytes, request_body_bytes,
+        response_head_bytes, response_body_bytes, request_content_length,
+        response_content_length, method, request_http_version, response_http_version, status,
+        status_class, srtt_us, retransmits, peer_retransmits, pid, tid, comm_data, comm_len,
+        comm_truncated, local_family, local_port, _, local_addr, remote_family, remote_port, _,
+        remote_addr, target_name_data, target_name_len, target_name_truncated, _, headers,
+        method_name_data, method_name_len, method_name_truncated, request_target_data,
+        request_target_len, request_target_truncated, path_data, path_len, path_truncated,
+        query_data, query_len, query_truncated, authority_data, authority_len,
+        authority_truncated, reason_data, reason_len, reason_truncated, header_count, _, owner,
+        uid, inner_pid, inner_tid, process_start_ns, response_pid, response_tid, netns_cookie,
+        netns_inum, _, read_start_ns, read_end_ns, queue_ns, service_ns, connect_ns
+    ) = _EVENT.unpack(ctypes.string_at(address, _EVENT.size))
+    cut = (
+        comm_truncated, target_name_truncated, method_name_truncated, request_target_truncated,
+        path_truncated, query_truncated, authority_truncated, reason_truncated
+    )
+    return Event(
+        Protocol(protocol),
+        EventFlags(flags),
+        Role(role),
+        End(end),
+        target_id,
+        cgroup_id,
+        connection_id,
+        ordinal,
+        request_start_ns,
+        request_end_ns,
+        response_start_ns,
+        response_end_ns,
+        duration_ns,
+        request_ns,
+        wait_ns,
+        response_ns,
+        request_head_bytes,
+        request_body_bytes,
+        response_head_bytes,
+        response_body_bytes,
+        request_content_length,
+        response_content_length,
+        Method(method),
+        request_http_version,
+        response_http_version,
+        status,
+        status_class,
+        srtt_us,
+        retransmits,
+        peer_retransmits,
+        pid,
+        tid,
+        text(comm_data, comm_len),
+        endpoint(local_family, local_port, local_addr),
+        endpoint(remote_family, remote_port, remote_addr),
+        text(target_name_data, target_name_len),
+        users.get(target_id),
+        headers_from(headers, header_count),
+        text(method_name_data, method_name_len),
+        text(request_target_data, request_target_len),
+        text(path_data, path_len),
+        text(query_data, query_len),
+        text(authority_data, authority_len),
+        text(reason_data, reason_len),
+        Owner(owner),
+        uid,
+        inner_pid,
+        inner_tid,
+        process_start_ns,
+        response_pid,
+        response_tid,
+        netns_cookie,
+        netns_inum,
+        read_start_ns,
+        read_end_ns,
+        queue_ns,
+        service_ns,
+        connect_ns,
+        tuple(name for name, yes in zip(_TEXTS, cut) if yes) if any(cut) else (),
+    )
+
+
+@dataclasses.dataclass(slots=True)
+class Stats:
+    """Counters since the monitor was opened, or since the attach."""
+
+    #: bit n: the n-th 64-bit member below is supported here, dropped[] being one
+    valid: int
+    exchanges_seen: int
+    delivered: int
+    #: gauge: requests waiting for the end of their response
+    outstanding: int
+    #: by APPMON_DROP_*
+    dropped: dict[Drop, int]
+    #: HTTP connections
+    connections_seen: int
+    #: gauge
+    connections_open: int
+    #: found not to speak HTTP and ignored since
+    connections_skipped: int
+    #: request heads parsed
+    requests: int
+    #: final response heads parsed
+    responses: int
+    #: both directions, of connections that were upgraded
+    tunnel_bytes: int
+    #: read from the ring
+    records: int
+    #: that did not fit into the ring
+    records_lost: int
+    #: not understood; 0 unless library and programs disagree
+    records_bad: int
+    #: gauge: connection state held; handle only
+    memory_bytes: int
+    #: handle only
+    memory_limit: int
+
+    @classmethod
+    def _from(cls, c: _abi.appmon_stats) -> "Stats":
+        return cls(
+            valid=c.valid,
+            exchanges_seen=c.exchanges_seen,
+            delivered=c.delivered,
+            outstanding=c.outstanding,
+            dropped={Drop(i): n for i, n in enumerate(c.dropped) if n or i < len(Drop)},
+            connections_seen=c.connections_seen,
+            connections_open=c.connections_open,
+            connections_skipped=c.connections_skipped,
+            requests=c.requests,
+            responses=c.responses,
+            tunnel_bytes=c.tunnel_bytes,
+            records=c.records,
+            records_lost=c.records_lost,
+            records_bad=c.records_bad,
+            memory_bytes=c.memory_bytes,
+            memory_limit=c.memory_limit,
+        )
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class Options:
+    """How to open a monitor. 0, or nothing: the default."""
+
+    #: APPMON_OPEN_*
+    flags: OpenFlags = OpenFlags(0)
+    #: bytes of connection state in this process; default 64 MiB, at least 64 KiB
+    memory_limit: int = 0
+    #: kernel ring: power of two, 4 KiB to 1 GiB; default 8 MiB
+    ring_bytes: int = 0
+    #: most bytes of one message head, 128 to 65536; default 4096
+    capture_bytes: int = 0
+    #: silence that ends an exchange; default 300,000; UINT32_MAX: never
+    exchange_timeout_ms: int = 0
+    #: silence after which a connection without an exchange is forgotten (it is found
+    #: again); default 3,600,000
+    idle_timeout_ms: int = 0
+    #: most verbose APPMON_LOG_* wanted; default WARN
+    log_level: int = 0
+    #: header_count names to keep beside the default ones: content-type, user-agent,
+    #: x-request-id, traceparent, tracestate, x-forwarded-for. Nothing else is ever kept:
+    #: authorization, cookie and set-cookie only when named here. At most 64.
+    headers: Sequence[str] = ()
+
+
+__all__ = [
+    "Protocol", "Role", "Method", "End", "Owner", "Drop", "LogLevel", "EventFlags", "OpenFlags",
+    "Capabilities", "SnapshotKind", "Dimensions", "MetricsFlags", "ErrorFlags", "SeriesFlags",
+    "ResourceFlags", "TakeFlags", "Event", "Options", "Stats"]

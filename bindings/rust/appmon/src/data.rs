@@ -1,0 +1,804 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Made by bindings/generate from the public headers: do not edit.
+
+use crate::log::LogFunction;
+use crate::text::{address, headers, Header, Kept, Str};
+use crate::{Error, Event};
+use libappmon_sys as sys;
+use std::fmt;
+use std::net::SocketAddr;
+
+number! {
+    /// appmon_event.protocol. Expect values unknown to you
+    Protocol: u32 {
+        /// `APPMON_PROTO_UNKNOWN`
+        UNKNOWN = 0, "unknown";
+        /// HTTP/1.0 and HTTP/1.1, RFC 9112
+        HTTP1 = 1, "http1";
+    }
+}
+
+number! {
+    /// appmon_event.role: what the monitored socket was in this exchange
+    Role: u32 {
+        /// `APPMON_ROLE_UNKNOWN`
+        UNKNOWN = 0, "unknown";
+        /// the request arrived on it
+        SERVER = 1, "server";
+        /// the request was sent from it
+        CLIENT = 2, "client";
+    }
+}
+
+number! {
+    /// appmon_event.method: http.request.method (RFC 9110 section 9, RFC 5789)
+    Method: u32 {
+        /// no request line was seen
+        UNKNOWN = 0, "UNKNOWN";
+        /// a token not listed here: see method_name
+        OTHER = 1, "OTHER";
+        /// `APPMON_METHOD_GET`
+        GET = 2, "GET";
+        /// `APPMON_METHOD_HEAD`
+        HEAD = 3, "HEAD";
+        /// `APPMON_METHOD_POST`
+        POST = 4, "POST";
+        /// `APPMON_METHOD_PUT`
+        PUT = 5, "PUT";
+        /// `APPMON_METHOD_DELETE`
+        DELETE = 6, "DELETE";
+        /// `APPMON_METHOD_CONNECT`
+        CONNECT = 7, "CONNECT";
+        /// `APPMON_METHOD_OPTIONS`
+        OPTIONS = 8, "OPTIONS";
+        /// `APPMON_METHOD_TRACE`
+        TRACE = 9, "TRACE";
+        /// `APPMON_METHOD_PATCH`
+        PATCH = 10, "PATCH";
+    }
+}
+
+number! {
+    /// appmon_event.end: why the exchange is over
+    End: u32 {
+        /// the last byte of the response was seen
+        COMPLETE = 0, "complete";
+        /// the connection closed (FIN) before that
+        CLOSED = 1, "closed";
+        /// an RST arrived before that
+        RESET_BY_PEER = 2, "reset_by_peer";
+        /// an RST was sent before that
+        RESET_BY_US = 3, "reset_by_us";
+        /// nothing for exchange_timeout_ms
+        TIMEOUT = 4, "timeout";
+        /// bytes were missed: the rest cannot be told
+        GAP = 5, "gap";
+        /// became a tunnel (101, or 2xx to CONNECT)
+        UPGRADED = 6, "upgraded";
+    }
+}
+
+number! {
+    /// appmon_event.owner: how pid and tid are known
+    Owner: u32 {
+        /// not at all: both are 0
+        UNKNOWN = 0, "unknown";
+        /// server: this thread read the request
+        READ = 1, "read";
+        /// server: several threads read it; this is the last
+        READ_SHARED = 2, "read_shared";
+        /// client: this thread sent the request. Server: this thread sent the response; who
+        /// read the request was not seen
+        SENT = 3, "sent";
+        /// client: this thread connected; who sent the request was not seen
+        CONNECTED = 4, "connected";
+    }
+}
+
+number! {
+    /// appmon_stats.dropped\[\]: why an exchange that was seen has no event
+    Drop: u32 {
+        /// the host did not read fast enough
+        RING_FULL = 0, "ring_full";
+        /// memory_limit reached
+        MEMORY = 1, "memory";
+        /// a message could not be assembled: bytes missed
+        GAP = 2, "gap";
+        /// the request line alone exceeds the capture limit
+        TRUNCATED = 3, "truncated";
+        /// began like HTTP but is malformed
+        PARSE = 4, "parse";
+        /// its target was detached meanwhile
+        DETACHED = 5, "detached";
+        /// a response whose request was not seen and cannot be reported
+        ORPHAN = 6, "orphan";
+    }
+}
+
+number! {
+    /// appmon_log_fn level
+    LogLevel: u32 {
+        /// `APPMON_LOG_ERROR`
+        ERROR = 1, "error";
+        /// `APPMON_LOG_WARN`
+        WARN = 2, "warn";
+        /// `APPMON_LOG_INFO`
+        INFO = 3, "info";
+        /// `APPMON_LOG_DEBUG`
+        DEBUG = 4, "debug";
+    }
+}
+
+bits! {
+    /// appmon_event.flags
+    EventFlags: u64 {
+        /// no final response was seen
+        NO_RESPONSE = 0x1, "no_response";
+        /// an RST arrived
+        RESET_BY_PEER = 0x2, "reset_by_peer";
+        /// an RST was sent
+        RESET_BY_US = 0x4, "reset_by_us";
+        /// a head was longer than the capture limit: headers after it are missing
+        TRUNCATED = 0x8, "truncated";
+        /// the capture began inside the exchange
+        MID_MESSAGE = 0x10, "mid_message";
+        /// bytes of this exchange were missed
+        GAP = 0x20, "gap";
+        /// the connection is a tunnel from here on
+        UPGRADED = 0x40, "upgraded";
+        /// both sides let the connection persist
+        KEEP_ALIVE = 0x80, "keep_alive";
+        /// sent before an earlier response was complete
+        PIPELINED = 0x100, "pipelined";
+        /// `APPMON_EVF_CHUNKED_REQUEST`
+        CHUNKED_REQUEST = 0x200, "chunked_request";
+        /// `APPMON_EVF_CHUNKED_RESPONSE`
+        CHUNKED_RESPONSE = 0x400, "chunked_response";
+        /// the response began before the request ended
+        EARLY_RESPONSE = 0x800, "early_response";
+        /// a 1xx response came before the final one
+        CONTINUED = 0x1000, "continued";
+        /// conflicting framing (Content-Length with Transfer-Encoding, two lengths, or a field
+        /// that readers may miss)
+        AMBIGUOUS = 0x2000, "ambiguous";
+        /// the end of a body was inferred, not counted: chunked beyond the captured bytes
+        INFERRED_END = 0x4000, "inferred_end";
+        /// answered, but the request could not be parsed
+        MALFORMED = 0x8000, "malformed";
+    }
+}
+
+bits! {
+    /// appmon_opts.flags
+    OpenFlags: u32 {
+        /// never keep the query part of a target
+        DROP_QUERY = 0x1, "drop_query";
+        /// who served or sent, and when it read: fills in appmon_event.owner and what depends
+        /// on it, where the kernel can (APPMON_CAP_IDENTITY)
+        IDENTITY = 0x2, "identity";
+    }
+}
+
+bits! {
+    /// appmon_capabilities.supported: what this kernel gives
+    Capabilities: u64 {
+        /// cgroup_skb with socket storage: the core
+        CAPTURE = 0x1, "capture";
+        /// iter/bpf_sk_storage_map: the end of a long body is reported at once even if its
+        /// signal was rate-limited
+        SWEEP = 0x2, "sweep";
+        /// APPMON_OPEN_IDENTITY was asked for and works
+        IDENTITY = 0x4, "identity";
+    }
+}
+
+number! {
+    /// What a snapshot has several of: series, where every event is in exactly one, and edges,
+    /// where every exchange is in exactly one, as its client saw it if both ends were seen. (An
+    /// event without a role has no edge.)
+    SnapshotKind: u32 {
+        /// `APPMON_SNAPSHOT_SERIES`
+        SERIES = 0, "series";
+        /// `APPMON_SNAPSHOT_EDGES`
+        EDGES = 1, "edges";
+    }
+}
+
+bits! {
+    /// appmon_metrics_opts.dimensions: what tells series apart beside application, role,
+    /// protocol and status class. 0 means APPMON_DIM_DEFAULT
+    Dimensions: u32 {
+        /// the leaf cgroup
+        INSTANCE = 0x1, "instance";
+        /// the process, where events name it
+        PID = 0x2, "pid";
+        /// the other application where it is monitored too; of a server that is not, address
+        /// and port
+        PEER = 0x4, "peer";
+        /// the address of clients that are not monitored; without it they are all one, in edges
+        /// too
+        CLIENT = 0x8, "client";
+        /// `APPMON_DIM_METHOD`
+        METHOD = 0x10, "method";
+        /// `APPMON_DIM_ROUTE`
+        ROUTE = 0x20, "route";
+        /// the status code
+        STATUS = 0x40, "status";
+        /// none of the above
+        NONE = 0x80000000, "none";
+    }
+}
+
+bits! {
+    /// appmon_metrics_opts.flags
+    MetricsFlags: u32 {
+        /// the path is the route as it is
+        RAW_ROUTES = 0x1, "raw_routes";
+        /// routes by the look of a segment only
+        NO_LEARNING = 0x2, "no_learning";
+        /// never look for the application behind a peer
+        NO_JOIN = 0x4, "no_join";
+    }
+}
+
+bits! {
+    /// appmon_metrics_opts.server_errors, client_errors: what counts as an error. 0: the
+    /// default
+    ErrorFlags: u32 {
+        /// `APPMON_ERROR_NO_RESPONSE`
+        NO_RESPONSE = 0x1, "no_response";
+        /// `APPMON_ERROR_1XX`
+        _1XX = 0x2, "1xx";
+        /// `APPMON_ERROR_2XX`
+        _2XX = 0x4, "2xx";
+        /// `APPMON_ERROR_3XX`
+        _3XX = 0x8, "3xx";
+        /// `APPMON_ERROR_4XX`
+        _4XX = 0x10, "4xx";
+        /// `APPMON_ERROR_5XX`
+        _5XX = 0x20, "5xx";
+        /// nothing is an error
+        NEVER = 0x80000000, "never";
+    }
+}
+
+bits! {
+    /// appmon_series.flags
+    SeriesFlags: u32 {
+        /// holds what found no room of its own. A series: app and role are set if all of it has
+        /// them, nothing else is; an edge: nothing is
+        OTHER = 0x1, "other";
+    }
+}
+
+bits! {
+    /// appmon_resources.valid, from_v1. A figure that is not valid is 0
+    ResourceFlags: u64 {
+        /// cpu_ns, cpu_user_ns, cpu_system_ns
+        CPU = 0x1, "cpu";
+        /// periods, throttled_periods, throttled_ns
+        THROTTLING = 0x2, "throttling";
+        /// memory_bytes, memory_limit
+        MEMORY = 0x4, "memory";
+        /// pids, pids_limit
+        PIDS = 0x8, "pids";
+        /// read_bytes, write_bytes, reads, writes
+        IO = 0x10, "io";
+    }
+}
+
+bits! {
+    /// Events that wait for their other end are counted as they are: at the end, or for a test
+    TakeFlags: u32 {
+        /// `APPMON_TAKE_WAITING`
+        WAITING = 0x1, "waiting";
+    }
+}
+
+impl<'a> Event<'a> {
+    /// APPMON_PROTO_* (network.protocol.name)
+    pub fn protocol(&self) -> Protocol {
+        Protocol(self.raw.protocol)
+    }
+
+    /// APPMON_EVF_*
+    pub fn flags(&self) -> EventFlags {
+        EventFlags(self.raw.flags)
+    }
+
+    /// APPMON_ROLE_*
+    pub fn role(&self) -> Role {
+        Role(self.raw.role)
+    }
+
+    /// APPMON_END_*
+    pub fn end(&self) -> End {
+        End(self.raw.end)
+    }
+
+    /// as returned by appmon_attach_cgroup()
+    pub fn target_id(&self) -> u32 {
+        self.raw.target_id
+    }
+
+    /// leaf cgroup of the socket: inode of its cgroup v2 directory
+    pub fn cgroup_id(&self) -> u64 {
+        self.raw.cgroup_id
+    }
+
+    /// socket cookie: unique per boot (SO_COOKIE, Linux 4.12)
+    pub fn connection_id(&self) -> u64 {
+        self.raw.connection_id
+    }
+
+    /// 1 for the first exchange seen on the connection
+    pub fn ordinal(&self) -> u64 {
+        self.raw.ordinal
+    }
+
+    // CLOCK_MONOTONIC, nanoseconds, taken where bytes reach or leave the TCP
+    // stack; 0: not seen. appmon_realtime_ns() converts to wall time.
+    /// first byte of the request
+    pub fn request_start_ns(&self) -> u64 {
+        self.raw.request_start_ns
+    }
+
+    /// last byte of the request
+    pub fn request_end_ns(&self) -> u64 {
+        self.raw.request_end_ns
+    }
+
+    /// first byte of the final response
+    pub fn response_start_ns(&self) -> u64 {
+        self.raw.response_start_ns
+    }
+
+    /// last byte of the final response
+    pub fn response_end_ns(&self) -> u64 {
+        self.raw.response_end_ns
+    }
+
+    // Derived; 0 where one end is missing.
+    /// request_start to response_end (http.server.request.duration)
+    pub fn duration_ns(&self) -> u64 {
+        self.raw.duration_ns
+    }
+
+    /// request_start to request_end
+    pub fn request_ns(&self) -> u64 {
+        self.raw.request_ns
+    }
+
+    /// request_end to response_start; 0 for an early response
+    pub fn wait_ns(&self) -> u64 {
+        self.raw.wait_ns
+    }
+
+    /// response_start to response_end
+    pub fn response_ns(&self) -> u64 {
+        self.raw.response_ns
+    }
+
+    // Bytes of the TCP stream: no headers of TCP or IP, each byte once.
+    /// `appmon_event.request_head_bytes`
+    pub fn request_head_bytes(&self) -> u64 {
+        self.raw.request_head_bytes
+    }
+
+    /// as transferred: with chunk framing (http.request.body.size)
+    pub fn request_body_bytes(&self) -> u64 {
+        self.raw.request_body_bytes
+    }
+
+    /// of the final response
+    pub fn response_head_bytes(&self) -> u64 {
+        self.raw.response_head_bytes
+    }
+
+    /// as transferred (http.response.body.size)
+    pub fn response_body_bytes(&self) -> u64 {
+        self.raw.response_body_bytes
+    }
+
+    /// declared; -1: none
+    pub fn request_content_length(&self) -> i64 {
+        self.raw.request_content_length
+    }
+
+    /// declared; -1: none
+    pub fn response_content_length(&self) -> i64 {
+        self.raw.response_content_length
+    }
+
+    /// APPMON_METHOD_*
+    pub fn method(&self) -> Method {
+        Method(self.raw.method)
+    }
+
+    /// 10: HTTP/1.0, 11: HTTP/1.1, 0: unknown
+    pub fn request_http_version(&self) -> u32 {
+        self.raw.request_http_version
+    }
+
+    /// `appmon_event.response_http_version`
+    pub fn response_http_version(&self) -> u32 {
+        self.raw.response_http_version
+    }
+
+    /// http.response.status_code; 0: none
+    pub fn status(&self) -> u32 {
+        self.raw.status
+    }
+
+    /// status / 100 (RFC 9110 section 15); 0: none
+    pub fn status_class(&self) -> u32 {
+        self.raw.status_class
+    }
+
+    /// TCP's smoothed round-trip time at the end, microseconds; 0: unknown
+    pub fn srtt_us(&self) -> u32 {
+        self.raw.srtt_us
+    }
+
+    /// segments this host sent again during the exchange
+    pub fn retransmits(&self) -> u32 {
+        self.raw.retransmits
+    }
+
+    /// segments that arrived again during the exchange
+    pub fn peer_retransmits(&self) -> u32 {
+        self.raw.peer_retransmits
+    }
+
+    // Who served the request, or sent it: see owner, below. Numbers of the initial pid
+    // namespace, as /proc of the host has them. 0 and "": unknown, or not asked for.
+    /// process.pid
+    pub fn pid(&self) -> u32 {
+        self.raw.pid
+    }
+
+    /// thread.id
+    pub fn tid(&self) -> u32 {
+        self.raw.tid
+    }
+
+    /// of the process, at that moment: /proc/PID/comm
+    pub fn comm(&self) -> Str<'a> {
+        Str::new(&self.raw.comm)
+    }
+
+    /// `appmon_event.local`
+    pub fn local(&self) -> Option<SocketAddr> {
+        address(&self.raw.local)
+    }
+
+    /// `appmon_event.remote`
+    pub fn remote(&self) -> Option<SocketAddr> {
+        address(&self.raw.remote)
+    }
+
+    /// the name given at attach
+    pub fn target_name(&self) -> Str<'a> {
+        Str::new(&self.raw.target_name)
+    }
+
+    /// header_count of them; NULL if 0
+    pub fn headers(&self) -> &'a [Header] {
+        headers(self.raw.headers, self.raw.header_count)
+    }
+
+    /// as sent
+    pub fn method_name(&self) -> Str<'a> {
+        Str::new(&self.raw.method_name)
+    }
+
+    /// as sent (RFC 9112 section 3.2); query per options
+    pub fn request_target(&self) -> Str<'a> {
+        Str::new(&self.raw.request_target)
+    }
+
+    /// path of it (url.path); "" for CONNECT
+    pub fn path(&self) -> Str<'a> {
+        Str::new(&self.raw.path)
+    }
+
+    /// after '?' (url.query)
+    pub fn query(&self) -> Str<'a> {
+        Str::new(&self.raw.query)
+    }
+
+    /// of an absolute or CONNECT target, else Host (server.address and server.port)
+    pub fn authority(&self) -> Str<'a> {
+        Str::new(&self.raw.authority)
+    }
+
+    /// reason phrase of the status line
+    pub fn reason(&self) -> Str<'a> {
+        Str::new(&self.raw.reason)
+    }
+
+    // Identity: APPMON_OPEN_IDENTITY, with APPMON_CAP_IDENTITY. Taken in the thread's own
+    // context, when it reads or sends: right whoever accepted or connected, and whoever else
+    // has the socket open. What was not seen is 0.
+    /// APPMON_OWNER_*: how the members of this group are known
+    pub fn owner(&self) -> Owner {
+        Owner(self.raw.owner)
+    }
+
+    /// effective user, initial user namespace (process.user.id)
+    pub fn uid(&self) -> u32 {
+        self.raw.uid
+    }
+
+    /// pid and tid in the process's own pid namespace,
+    pub fn inner_pid(&self) -> u32 {
+        self.raw.inner_pid
+    }
+
+    /// as it sees itself in a container
+    pub fn inner_tid(&self) -> u32 {
+        self.raw.inner_tid
+    }
+
+    /// CLOCK_BOOTTIME: with pid it names a process for ever; field 22 of /proc/PID/stat has it
+    /// in ticks
+    pub fn process_start_ns(&self) -> u64 {
+        self.raw.process_start_ns
+    }
+
+    /// server: the thread that sent the response's first byte;
+    pub fn response_pid(&self) -> u32 {
+        self.raw.response_pid
+    }
+
+    /// 0 if no thread did, but TCP by itself
+    pub fn response_tid(&self) -> u32 {
+        self.raw.response_tid
+    }
+
+    /// network namespace of the socket: unique per boot
+    pub fn netns_cookie(&self) -> u64 {
+        self.raw.netns_cookie
+    }
+
+    /// the same as the inode of /proc/PID/ns/net; may be used again
+    pub fn netns_inum(&self) -> u32 {
+        self.raw.netns_inum
+    }
+
+    // Where the time went, on the server's side; CLOCK_MONOTONIC. With pipelining, and where
+    // the request's bytes were not seen to be read, these are 0. Then duration_ns is
+    // queue_ns + (read_end_ns - read_start_ns) + service_ns + response_ns.
+    /// the application took the first bytes of the request from TCP
+    pub fn read_start_ns(&self) -> u64 {
+        self.raw.read_start_ns
+    }
+
+    /// ... the last bytes that it took before it answered
+    pub fn read_end_ns(&self) -> u64 {
+        self.raw.read_end_ns
+    }
+
+    /// request_start to read_start: in the accept backlog, in the socket, waiting for a thread
+    pub fn queue_ns(&self) -> u64 {
+        self.raw.queue_ns
+    }
+
+    /// read_end to response_start: the application's own time
+    pub fn service_ns(&self) -> u64 {
+        self.raw.service_ns
+    }
+
+    // On the client's side: SYN sent to SYN-ACK received, in the first event of a connection
+    // that was seen to connect. Then request_ns, wait_ns and response_ns follow.
+    /// `appmon_event.connect_ns`
+    pub fn connect_ns(&self) -> u64 {
+        self.raw.connect_ns
+    }
+}
+
+impl fmt::Debug for Event<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event")
+            .field("protocol", &self.protocol())
+            .field("flags", &self.flags())
+            .field("role", &self.role())
+            .field("end", &self.end())
+            .field("target_id", &self.target_id())
+            .field("cgroup_id", &self.cgroup_id())
+            .field("connection_id", &self.connection_id())
+            .field("ordinal", &self.ordinal())
+            .field("request_start_ns", &self.request_start_ns())
+            .field("request_end_ns", &self.request_end_ns())
+            .field("response_start_ns", &self.response_start_ns())
+            .field("response_end_ns", &self.response_end_ns())
+            .field("duration_ns", &self.duration_ns())
+            .field("request_ns", &self.request_ns())
+            .field("wait_ns", &self.wait_ns())
+            .field("response_ns", &self.response_ns())
+            .field("request_head_bytes", &self.request_head_bytes())
+            .field("request_body_bytes", &self.request_body_bytes())
+            .field("response_head_bytes", &self.response_head_bytes())
+            .field("response_body_bytes", &self.response_body_bytes())
+            .field("request_content_length", &self.request_content_length())
+            .field("response_content_length", &self.response_content_length())
+            .field("method", &self.method())
+            .field("request_http_version", &self.request_http_version())
+            .field("response_http_version", &self.response_http_version())
+            .field("status", &self.status())
+            .field("status_class", &self.status_class())
+            .field("srtt_us", &self.srtt_us())
+            .field("retransmits", &self.retransmits())
+            .field("peer_retransmits", &self.peer_retransmits())
+            .field("pid", &self.pid())
+            .field("tid", &self.tid())
+            .field("comm", &self.comm())
+            .field("local", &self.local())
+            .field("remote", &self.remote())
+            .field("target_name", &self.target_name())
+            .field("headers", &self.headers())
+            .field("method_name", &self.method_name())
+            .field("request_target", &self.request_target())
+            .field("path", &self.path())
+            .field("query", &self.query())
+            .field("authority", &self.authority())
+            .field("reason", &self.reason())
+            .field("owner", &self.owner())
+            .field("uid", &self.uid())
+            .field("inner_pid", &self.inner_pid())
+            .field("inner_tid", &self.inner_tid())
+            .field("process_start_ns", &self.process_start_ns())
+            .field("response_pid", &self.response_pid())
+            .field("response_tid", &self.response_tid())
+            .field("netns_cookie", &self.netns_cookie())
+            .field("netns_inum", &self.netns_inum())
+            .field("read_start_ns", &self.read_start_ns())
+            .field("read_end_ns", &self.read_end_ns())
+            .field("queue_ns", &self.queue_ns())
+            .field("service_ns", &self.service_ns())
+            .field("connect_ns", &self.connect_ns())
+            .finish()
+    }
+}
+
+/// Counters since the monitor was opened, or since the attach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// bit n: the n-th 64-bit member below is supported here, dropped\[\] being one
+    pub valid: u64,
+    /// `appmon_stats.exchanges_seen`
+    pub exchanges_seen: u64,
+    /// `appmon_stats.delivered`
+    pub delivered: u64,
+    /// gauge: requests waiting for the end of their response
+    pub outstanding: u64,
+    /// by APPMON_DROP_*
+    pub dropped: [u64; 16],
+    /// HTTP connections
+    pub connections_seen: u64,
+    /// gauge
+    pub connections_open: u64,
+    /// found not to speak HTTP and ignored since
+    pub connections_skipped: u64,
+    /// request heads parsed
+    pub requests: u64,
+    /// final response heads parsed
+    pub responses: u64,
+    /// both directions, of connections that were upgraded
+    pub tunnel_bytes: u64,
+    /// read from the ring
+    pub records: u64,
+    /// that did not fit into the ring
+    pub records_lost: u64,
+    /// not understood; 0 unless library and programs disagree
+    pub records_bad: u64,
+    /// gauge: connection state held; handle only
+    pub memory_bytes: u64,
+    /// handle only
+    pub memory_limit: u64,
+}
+
+impl Stats {
+    pub(crate) fn new(raw: &sys::appmon_stats) -> Stats {
+        Stats {
+            valid: raw.valid,
+            exchanges_seen: raw.exchanges_seen,
+            delivered: raw.delivered,
+            outstanding: raw.outstanding,
+            dropped: raw.dropped,
+            connections_seen: raw.connections_seen,
+            connections_open: raw.connections_open,
+            connections_skipped: raw.connections_skipped,
+            requests: raw.requests,
+            responses: raw.responses,
+            tunnel_bytes: raw.tunnel_bytes,
+            records: raw.records,
+            records_lost: raw.records_lost,
+            records_bad: raw.records_bad,
+            memory_bytes: raw.memory_bytes,
+            memory_limit: raw.memory_limit,
+        }
+    }
+}
+
+/// How to open a [`Monitor`](crate::Monitor). What is not set has its default.
+#[derive(Default)]
+pub struct Options {
+    pub(crate) flags: OpenFlags,
+    pub(crate) memory_limit: u64,
+    pub(crate) ring_bytes: u32,
+    pub(crate) capture_bytes: u32,
+    pub(crate) exchange_timeout_ms: u32,
+    pub(crate) idle_timeout_ms: u32,
+    pub(crate) log_level: LogLevel,
+    pub(crate) headers: Vec<String>,
+    pub(crate) log: Option<LogFunction>,
+}
+
+impl Options {
+    /// APPMON_OPEN_*
+    pub fn flags(mut self, value: OpenFlags) -> Options {
+        self.flags = value;
+        self
+    }
+
+    /// bytes of connection state in this process; default 64 MiB, at least 64 KiB
+    pub fn memory_limit(mut self, value: u64) -> Options {
+        self.memory_limit = value;
+        self
+    }
+
+    /// kernel ring: power of two, 4 KiB to 1 GiB; default 8 MiB
+    pub fn ring_bytes(mut self, value: u32) -> Options {
+        self.ring_bytes = value;
+        self
+    }
+
+    /// most bytes of one message head, 128 to 65536; default 4096
+    pub fn capture_bytes(mut self, value: u32) -> Options {
+        self.capture_bytes = value;
+        self
+    }
+
+    /// silence that ends an exchange; default 300,000; UINT32_MAX: never
+    pub fn exchange_timeout_ms(mut self, value: u32) -> Options {
+        self.exchange_timeout_ms = value;
+        self
+    }
+
+    /// silence after which a connection without an exchange is forgotten (it is found again);
+    /// default 3,600,000
+    pub fn idle_timeout_ms(mut self, value: u32) -> Options {
+        self.idle_timeout_ms = value;
+        self
+    }
+
+    /// most verbose APPMON_LOG_* wanted; default WARN
+    pub fn log_level(mut self, value: LogLevel) -> Options {
+        self.log_level = value;
+        self
+    }
+
+    /// Adds to the list:
+    /// header_count names to keep beside the default ones: content-type, user-agent,
+    /// x-request-id, traceparent, tracestate, x-forwarded-for. Nothing else is ever kept:
+    /// authorization, cookie and set-cookie only when named here. At most 64.
+    pub fn header(mut self, name: &str) -> Options {
+        self.headers.push(name.to_owned());
+        self
+    }
+
+    pub(crate) fn fill(&self, raw: &mut sys::appmon_opts, kept: &mut Kept) -> Result<(), Error> {
+        raw.flags = self.flags.0;
+        raw.memory_limit = self.memory_limit;
+        raw.ring_bytes = self.ring_bytes;
+        raw.capture_bytes = self.capture_bytes;
+        raw.exchange_timeout_ms = self.exchange_timeout_ms;
+        raw.idle_timeout_ms = self.idle_timeout_ms;
+        raw.log_level = self.log_level.0;
+        raw.headers = kept.strings(&self.headers)?;
+        raw.header_count = self.headers.len() as u32;
+        Ok(())
+    }
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Every HTTP request that a Linux workload serves or sends, seen through eBPF: libappmon for Rust.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), appmon::Error> {
+//! let mut monitor = appmon::Options::new().header("x-request-id").open()?;
+//! monitor.attach("/sys/fs/cgroup/system.slice/nginx.service", appmon::AttachOptions::new())?;
+//! while let Some(event) = monitor.next_event(None)? {
+//!     println!("{} {} {}", event.method_name(), event.path(), event.status());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! An [`Event`] borrows from the monitor: copy what is to be kept. It takes libappmon with its `.pc` file
+//! to compile, and root or the capabilities that the first error names to run.
+//!
+//! In an event loop, [`Monitor`] is [`AsFd`](std::os::unix::io::AsFd). With tokio:
+//!
+//! ```text
+//! let mut monitor = AsyncFd::with_interest(monitor, Interest::READABLE)?;
+//! loop {
+//!     let mut ready = monitor.readable_mut().await?;
+//!     match ready.get_inner_mut().try_next()? {
+//!         Some(event) => println!("{}", event.path()),
+//!         None => ready.clear_ready(),
+//!     }
+//! }
+//! ```
+//!
+//! The compiler sees to it that no event is used after the monitor went on:
+//!
+//! ```compile_fail,E0499
+//! # fn f(monitor: &mut appmon::Monitor) -> Result<(), appmon::Error> {
+//! let first = monitor.try_next()?;
+//! let second = monitor.try_next()?;
+//! println!("{:?}", first);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! nor a monitor by two threads at a time, though it may move between them:
+//!
+//! ```compile_fail,E0277
+//! fn shared<T: Sync>() {}
+//! shared::<appmon::Monitor>();
+//! ```
+//!
+//! C calls one function of a program only, that of [`Options::log`].
+#![warn(missing_docs)]
+
+#[macro_use]
+mod values;
+#[rustfmt::skip]
+mod data;
+mod error;
+mod library;
+mod log;
+mod monitor;
+mod text;
+
+pub use data::*;
+pub use error::Error;
+pub use library::version;
+pub use monitor::{AttachOptions, Monitor, Target, Waker};
+pub use text::{Header, Str};
+
+use libappmon_sys as sys;
+
+/// One exchange: a request and its response, or what was seen of them. Names in parentheses are
+/// OpenTelemetry's.
+#[derive(Clone, Copy)]
+pub struct Event<'a> {
+    raw: &'a sys::appmon_event,
+}
+
+// Nothing changes what it shows while it is there.
+unsafe impl Send for Event<'_> {}
+unsafe impl Sync for Event<'_> {}
+
+impl<'a> Event<'a> {
+    fn new(raw: &'a sys::appmon_event) -> Event<'a> {
+        Event { raw }
+    }
+
+    /// The first value of a header of the request, or of the response. Name in lower case.
+    pub fn header(&self, name: &str, response: bool) -> Option<Str<'a>> {
+        let is_it = |h: &&Header| h.is_response() == response && h.name() == name;
+        self.headers().iter().find(is_it).map(Header::value)
+    }
+}

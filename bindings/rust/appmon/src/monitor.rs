@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+use crate::error::{c_text, Error, EINTR, ENODATA};
+use crate::library;
+use crate::log::{log_line, Log};
+use crate::text::Kept;
+use crate::{Capabilities, Event, LogLevel, Options, Stats};
+use libappmon_sys as sys;
+use std::mem::{size_of, zeroed};
+use std::os::raw::{c_char, c_int, c_void};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::io::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::path::Path;
+use std::ptr::{self, NonNull};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+/// The handle while it is open. The monitor uses it without the lock: only `appmon_wakeup`, which may be
+/// called beside everything but `appmon_close`, comes from elsewhere.
+struct Shared(Mutex<Option<NonNull<sys::appmon>>>);
+
+// The pointer is used under the lock only.
+unsafe impl Send for Shared {}
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    fn with(&self, f: impl FnOnce(&mut Option<NonNull<sys::appmon>>)) {
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Ends the waits of a [`Monitor`] from another thread.
+#[derive(Clone)]
+pub struct Waker(Arc<Shared>);
+
+impl Waker {
+    /// Makes a [`Monitor::next_event`] or [`Monitor::wait`] that waits, or the next one, return. Does
+    /// nothing once the monitor is gone.
+    pub fn wake(&self) {
+        self.0.with(|handle| {
+            if let Some(handle) = handle {
+                unsafe { sys::appmon_wakeup(handle.as_ptr()) };
+            }
+        });
+    }
+}
+
+/// A cgroup that is watched. Never used again by its monitor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Target(u32);
+
+impl Target {
+    /// As in [`Event::target_id`].
+    pub fn id(self) -> u32 {
+        self.0
+    }
+}
+
+/// How to watch a cgroup. What is not set has its default.
+#[derive(Clone, Copy, Default)]
+pub struct AttachOptions<'a> {
+    name: Option<&'a str>,
+    capture_bytes: u32,
+}
+
+impl<'a> AttachOptions<'a> {
+    /// The defaults.
+    pub fn new() -> AttachOptions<'a> {
+        AttachOptions::default()
+    }
+
+    /// Comes back as [`Event::target_name`]; default: the last part of the path.
+    pub fn name(mut self, name: &'a str) -> AttachOptions<'a> {
+        self.name = Some(name);
+        self
+    }
+
+    /// As in [`Options`], for this target.
+    pub fn capture_bytes(mut self, bytes: u32) -> AttachOptions<'a> {
+        self.capture_bytes = bytes;
+        self
+    }
+}
+
+/// Watches cgroups and gives an [`Event`] for each request. Dropping it detaches everything.
+///
+/// It may move between threads, one at a time uses it; [`Monitor::waker`] is for the others. Its
+/// descriptor ([`AsFd`]) is level-triggered and readable when [`Monitor::try_next`] has work.
+pub struct Monitor {
+    handle: NonNull<sys::appmon>,
+    shared: Arc<Shared>,
+    log: Option<Arc<Log>>,
+    /// What the library reads from, and writes to, while it is open.
+    _replay: Option<OwnedFd>,
+    recording: Option<OwnedFd>,
+}
+
+// The library has no thread-local state, and the log function is Send.
+unsafe impl Send for Monitor {}
+
+impl Options {
+    /// The defaults.
+    pub fn new() -> Options {
+        Options::default()
+    }
+
+    /// Gets the library's log, one line at a time, while a call is made. When it panics, the call that made
+    /// the line does, once C has returned; for an event, the next call.
+    pub fn log(mut self, function: impl FnMut(LogLevel, &str) + Send + 'static) -> Options {
+        self.log = Some(Box::new(function));
+        self
+    }
+
+    /// Loads the BPF programs; nothing is watched yet.
+    pub fn open(self) -> Result<Monitor, Error> {
+        Monitor::new(self, None)
+    }
+
+    /// A monitor that is fed from a recording in place of the kernel, without privileges. At the end of
+    /// the file there is an error that [is the end](Error::is_end_of_recording).
+    pub fn replay(self, file: impl Into<OwnedFd>) -> Result<Monitor, Error> {
+        Monitor::new(self, Some(file.into()))
+    }
+}
+
+impl Monitor {
+    fn new(mut options: Options, replay: Option<OwnedFd>) -> Result<Monitor, Error> {
+        library::check()?;
+        let log = options.log.take().map(|function| Arc::new(Log::new(function)));
+        let mut kept = Kept::default();
+        let mut words = [0u8; 512];
+        let mut opts: sys::appmon_opts = unsafe { zeroed() };
+        opts.size = size_of::<sys::appmon_opts>() as u32;
+        options.fill(&mut opts, &mut kept)?;
+        opts.error_text = words.as_mut_ptr().cast::<c_char>();
+        opts.error_text_size = words.len() as u32;
+        if let Some(log) = &log {
+            opts.log_fn = Some(log_line);
+            opts.log_ctx = Arc::as_ptr(log) as *mut c_void;
+        }
+        let mut handle = ptr::null_mut();
+        let code = match &replay {
+            None => unsafe { sys::appmon_open(&mut handle, &opts) },
+            Some(file) => unsafe { sys::appmon_open_replay(&mut handle, file.as_raw_fd(), &opts) },
+        };
+        let monitor = NonNull::new(handle).map(|handle| Monitor {
+            handle,
+            shared: Arc::new(Shared(Mutex::new(Some(handle)))),
+            log: log.clone(),
+            _replay: replay,
+            recording: None,
+        });
+        if let Some(log) = log {
+            log.resume(); // drops the monitor
+        }
+        monitor.ok_or_else(|| Error::of_call(code, c_text(words.as_ptr().cast::<c_char>())))
+    }
+
+    fn ptr(&self) -> *mut sys::appmon {
+        self.handle.as_ptr()
+    }
+
+    fn resume(&self) {
+        if let Some(log) = &self.log {
+            log.resume();
+        }
+    }
+
+    fn error(&self, code: c_int) -> Error {
+        let last = unsafe { sys::appmon_last_error(self.ptr()) };
+        Error::of_call(code, if -code == ENODATA { String::new() } else { c_text(last) })
+    }
+
+    fn check(&self, code: c_int) -> Result<c_int, Error> {
+        self.resume();
+        if code < 0 {
+            return Err(self.error(code));
+        }
+        Ok(code)
+    }
+
+    /// Watches the sockets of a cgroup v2 directory and of all below it.
+    pub fn attach(&mut self, path: impl AsRef<Path>, options: AttachOptions<'_>) -> Result<Target, Error> {
+        let path = path.as_ref().as_os_str().as_bytes();
+        self.attach_with(options, |kept, handle, opts, id| {
+            let path = kept.string(path)?;
+            Ok(unsafe { sys::appmon_attach_cgroup(handle, path, opts, id) })
+        })
+    }
+
+    /// The same for an open directory.
+    pub fn attach_fd(&mut self, directory: impl AsFd, options: AttachOptions<'_>) -> Result<Target, Error> {
+        let fd = directory.as_fd().as_raw_fd();
+        self.attach_with(options, |_, handle, opts, id| {
+            Ok(unsafe { sys::appmon_attach_cgroup_fd(handle, fd, opts, id) })
+        })
+    }
+
+    fn attach_with(
+        &mut self,
+        options: AttachOptions<'_>,
+        call: impl FnOnce(&mut Kept, *mut sys::appmon, &sys::appmon_attach_opts, &mut u32) -> Result<c_int, Error>,
+    ) -> Result<Target, Error> {
+        let mut kept = Kept::default();
+        let mut opts: sys::appmon_attach_opts = unsafe { zeroed() };
+        opts.size = size_of::<sys::appmon_attach_opts>() as u32;
+        opts.capture_bytes = options.capture_bytes;
+        if let Some(name) = options.name {
+            opts.name = kept.string(name)?;
+        }
+        let mut id = 0;
+        let code = call(&mut kept, self.ptr(), &opts, &mut id)?;
+        self.check(code)?;
+        Ok(Target(id))
+    }
+
+    /// Stops watching: from here on no event names this target.
+    pub fn detach(&mut self, target: Target) -> Result<(), Error> {
+        self.check(unsafe { sys::appmon_detach(self.ptr(), target.0) })?;
+        Ok(())
+    }
+
+    /// The next event, if there is one now.
+    pub fn try_next(&mut self) -> Result<Option<Event<'_>>, Error> {
+        Ok(self.pull()?.map(|raw| Event::new(unsafe { raw.as_ref() })))
+    }
+
+    /// What it points to is valid until the next call that takes the monitor by `&mut`.
+    fn pull(&mut self) -> Result<Option<NonNull<sys::appmon_event>>, Error> {
+        self.resume();
+        let mut event = ptr::null();
+        let code = unsafe { sys::appmon_next(self.ptr(), &mut event) };
+        if code > 0 {
+            return Ok(NonNull::new(event as *mut _));
+        }
+        self.check(code)?;
+        Ok(None)
+    }
+
+    /// Waits until [`Monitor::try_next`] may have an event: true. False: the time is over, or there was a
+    /// [`Waker::wake`] or a signal. `None`: waits for ever.
+    pub fn wait(&mut self, timeout: Option<Duration>) -> Result<bool, Error> {
+        let code = unsafe { sys::appmon_poll(self.ptr(), milliseconds(timeout), 0) };
+        if code == -EINTR {
+            self.resume();
+            return Ok(false);
+        }
+        Ok(self.check(code)? > 0)
+    }
+
+    /// The next event; `None` as [`Monitor::wait`] gives false.
+    pub fn next_event(&mut self, timeout: Option<Duration>) -> Result<Option<Event<'_>>, Error> {
+        let event = match self.pull()? {
+            None if self.wait(timeout)? => self.pull()?,
+            event => event,
+        };
+        Ok(event.map(|raw| Event::new(unsafe { raw.as_ref() })))
+    }
+
+    /// For other threads, to end the waits of this one.
+    pub fn waker(&self) -> Waker {
+        Waker(self.shared.clone())
+    }
+
+    /// Writes what comes from the kernel to a file from now on. The recording holds the captured bytes of
+    /// all heads.
+    pub fn record(&mut self, file: impl Into<OwnedFd>) -> Result<(), Error> {
+        let file = file.into();
+        self.check(unsafe { sys::appmon_record(self.ptr(), file.as_raw_fd()) })?;
+        self.recording = Some(file);
+        Ok(())
+    }
+
+    /// Ends the recording.
+    pub fn stop_recording(&mut self) -> Result<(), Error> {
+        self.check(unsafe { sys::appmon_record(self.ptr(), -1) })?;
+        self.recording = None;
+        Ok(())
+    }
+
+    /// The monitor's counters.
+    pub fn stats(&mut self) -> Result<Stats, Error> {
+        self.stats_of(0)
+    }
+
+    /// The counters of one target.
+    pub fn target_stats(&mut self, target: Target) -> Result<Stats, Error> {
+        self.stats_of(target.0)
+    }
+
+    fn stats_of(&mut self, target: u32) -> Result<Stats, Error> {
+        let mut raw: sys::appmon_stats = unsafe { zeroed() };
+        raw.size = size_of::<sys::appmon_stats>() as u32;
+        self.check(unsafe { sys::appmon_get_stats(self.ptr(), target, &mut raw) })?;
+        Ok(Stats::new(&raw))
+    }
+
+    /// What the running kernel supports.
+    pub fn capabilities(&self) -> Result<Capabilities, Error> {
+        let mut raw: sys::appmon_capabilities = unsafe { zeroed() };
+        raw.size = size_of::<sys::appmon_capabilities>() as u32;
+        self.check(unsafe { sys::appmon_get_capabilities(self.ptr(), &mut raw) })?;
+        Ok(Capabilities(raw.supported))
+    }
+
+    /// The wall time of one of the times of this monitor's events; `None` for 0.
+    pub fn realtime(&self, monotonic_ns: u64) -> Option<SystemTime> {
+        let ns = unsafe { sys::appmon_realtime_ns(self.ptr(), monotonic_ns) };
+        (ns != 0).then(|| SystemTime::UNIX_EPOCH + Duration::from_nanos(ns))
+    }
+}
+
+/// Rounded up, so that a wait does not end before its time.
+fn milliseconds(timeout: Option<Duration>) -> c_int {
+    match timeout {
+        None => -1,
+        Some(t) => c_int::try_from((t.as_nanos() + 999_999) / 1_000_000).unwrap_or(c_int::MAX),
+    }
+}
+
+impl Drop for Monitor {
+    fn drop(&mut self) {
+        self.shared.with(|handle| *handle = None);
+        unsafe { sys::appmon_close(self.ptr()) };
+    }
+}
+
+impl AsRawFd for Monitor {
+    fn as_raw_fd(&self) -> RawFd {
+        unsafe { sys::appmon_fd(self.ptr()) }
+    }
+}
+
+impl AsFd for Monitor {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // Open for as long as the monitor is.
+        unsafe { BorrowedFd::borrow_raw(self.as_raw_fd()) }
+    }
+}

@@ -1,0 +1,969 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Made by bindings/generate from the public headers: do not edit.
+
+use std::os::raw::{c_char, c_int, c_void};
+
+/// The version of the headers: (major << 16) | (minor << 8) | patch.
+pub const APPMON_VERSION_NUM: u32 = 0x100;
+
+pub const APPMON_PROTO_UNKNOWN: u32 = 0;
+/// HTTP/1.0 and HTTP/1.1, RFC 9112
+pub const APPMON_PROTO_HTTP1: u32 = 1;
+
+pub const APPMON_ROLE_UNKNOWN: u32 = 0;
+/// the request arrived on it
+pub const APPMON_ROLE_SERVER: u32 = 1;
+/// the request was sent from it
+pub const APPMON_ROLE_CLIENT: u32 = 2;
+
+/// no request line was seen
+pub const APPMON_METHOD_UNKNOWN: u32 = 0;
+/// a token not listed here: see method_name
+pub const APPMON_METHOD_OTHER: u32 = 1;
+pub const APPMON_METHOD_GET: u32 = 2;
+pub const APPMON_METHOD_HEAD: u32 = 3;
+pub const APPMON_METHOD_POST: u32 = 4;
+pub const APPMON_METHOD_PUT: u32 = 5;
+pub const APPMON_METHOD_DELETE: u32 = 6;
+pub const APPMON_METHOD_CONNECT: u32 = 7;
+pub const APPMON_METHOD_OPTIONS: u32 = 8;
+pub const APPMON_METHOD_TRACE: u32 = 9;
+pub const APPMON_METHOD_PATCH: u32 = 10;
+
+/// the last byte of the response was seen
+pub const APPMON_END_COMPLETE: u32 = 0;
+/// the connection closed (FIN) before that
+pub const APPMON_END_CLOSED: u32 = 1;
+/// an RST arrived before that
+pub const APPMON_END_RESET_BY_PEER: u32 = 2;
+/// an RST was sent before that
+pub const APPMON_END_RESET_BY_US: u32 = 3;
+/// nothing for exchange_timeout_ms
+pub const APPMON_END_TIMEOUT: u32 = 4;
+/// bytes were missed: the rest cannot be told
+pub const APPMON_END_GAP: u32 = 5;
+/// became a tunnel (101, or 2xx to CONNECT)
+pub const APPMON_END_UPGRADED: u32 = 6;
+
+/// not at all: both are 0
+pub const APPMON_OWNER_UNKNOWN: u32 = 0;
+/// server: this thread read the request
+pub const APPMON_OWNER_READ: u32 = 1;
+/// server: several threads read it; this is the last
+pub const APPMON_OWNER_READ_SHARED: u32 = 2;
+/// client: this thread sent the request. Server: this thread sent the response; who read the
+/// request was not seen
+pub const APPMON_OWNER_SENT: u32 = 3;
+/// client: this thread connected; who sent the request was not seen
+pub const APPMON_OWNER_CONNECTED: u32 = 4;
+
+/// the host did not read fast enough
+pub const APPMON_DROP_RING_FULL: u32 = 0;
+/// memory_limit reached
+pub const APPMON_DROP_MEMORY: u32 = 1;
+/// a message could not be assembled: bytes missed
+pub const APPMON_DROP_GAP: u32 = 2;
+/// the request line alone exceeds the capture limit
+pub const APPMON_DROP_TRUNCATED: u32 = 3;
+/// began like HTTP but is malformed
+pub const APPMON_DROP_PARSE: u32 = 4;
+/// its target was detached meanwhile
+pub const APPMON_DROP_DETACHED: u32 = 5;
+/// a response whose request was not seen and cannot be reported
+pub const APPMON_DROP_ORPHAN: u32 = 6;
+/// length of the array; the rest is 0
+pub const APPMON_DROP_MAX: u32 = 16;
+
+pub const APPMON_LOG_ERROR: u32 = 1;
+pub const APPMON_LOG_WARN: u32 = 2;
+pub const APPMON_LOG_INFO: u32 = 3;
+pub const APPMON_LOG_DEBUG: u32 = 4;
+
+/// no final response was seen
+pub const APPMON_EVF_NO_RESPONSE: u64 = 0x1;
+/// an RST arrived
+pub const APPMON_EVF_RESET_BY_PEER: u64 = 0x2;
+/// an RST was sent
+pub const APPMON_EVF_RESET_BY_US: u64 = 0x4;
+/// a head was longer than the capture limit: headers after it are missing
+pub const APPMON_EVF_TRUNCATED: u64 = 0x8;
+/// the capture began inside the exchange
+pub const APPMON_EVF_MID_MESSAGE: u64 = 0x10;
+/// bytes of this exchange were missed
+pub const APPMON_EVF_GAP: u64 = 0x20;
+/// the connection is a tunnel from here on
+pub const APPMON_EVF_UPGRADED: u64 = 0x40;
+/// both sides let the connection persist
+pub const APPMON_EVF_KEEP_ALIVE: u64 = 0x80;
+/// sent before an earlier response was complete
+pub const APPMON_EVF_PIPELINED: u64 = 0x100;
+pub const APPMON_EVF_CHUNKED_REQUEST: u64 = 0x200;
+pub const APPMON_EVF_CHUNKED_RESPONSE: u64 = 0x400;
+/// the response began before the request ended
+pub const APPMON_EVF_EARLY_RESPONSE: u64 = 0x800;
+/// a 1xx response came before the final one
+pub const APPMON_EVF_CONTINUED: u64 = 0x1000;
+/// conflicting framing (Content-Length with Transfer-Encoding, two lengths, or a field that
+/// readers may miss)
+pub const APPMON_EVF_AMBIGUOUS: u64 = 0x2000;
+/// the end of a body was inferred, not counted: chunked beyond the captured bytes
+pub const APPMON_EVF_INFERRED_END: u64 = 0x4000;
+/// answered, but the request could not be parsed
+pub const APPMON_EVF_MALFORMED: u64 = 0x8000;
+
+/// never keep the query part of a target
+pub const APPMON_OPEN_DROP_QUERY: u32 = 0x1;
+/// who served or sent, and when it read: fills in appmon_event.owner and what depends on it,
+/// where the kernel can (APPMON_CAP_IDENTITY)
+pub const APPMON_OPEN_IDENTITY: u32 = 0x2;
+
+/// cgroup_skb with socket storage: the core
+pub const APPMON_CAP_CAPTURE: u64 = 0x1;
+/// iter/bpf_sk_storage_map: the end of a long body is reported at once even if its signal was
+/// rate-limited
+pub const APPMON_CAP_SWEEP: u64 = 0x2;
+/// APPMON_OPEN_IDENTITY was asked for and works
+pub const APPMON_CAP_IDENTITY: u64 = 0x4;
+
+pub const APPMON_SNAPSHOT_SERIES: u32 = 0;
+pub const APPMON_SNAPSHOT_EDGES: u32 = 1;
+
+/// the leaf cgroup
+pub const APPMON_DIM_INSTANCE: u32 = 0x1;
+/// the process, where events name it
+pub const APPMON_DIM_PID: u32 = 0x2;
+/// the other application where it is monitored too; of a server that is not, address and port
+pub const APPMON_DIM_PEER: u32 = 0x4;
+/// the address of clients that are not monitored; without it they are all one, in edges too
+pub const APPMON_DIM_CLIENT: u32 = 0x8;
+pub const APPMON_DIM_METHOD: u32 = 0x10;
+pub const APPMON_DIM_ROUTE: u32 = 0x20;
+/// the status code
+pub const APPMON_DIM_STATUS: u32 = 0x40;
+/// none of the above
+pub const APPMON_DIM_NONE: u32 = 0x80000000;
+
+/// the path is the route as it is
+pub const APPMON_METRICS_RAW_ROUTES: u32 = 0x1;
+/// routes by the look of a segment only
+pub const APPMON_METRICS_NO_LEARNING: u32 = 0x2;
+/// never look for the application behind a peer
+pub const APPMON_METRICS_NO_JOIN: u32 = 0x4;
+
+pub const APPMON_ERROR_NO_RESPONSE: u32 = 0x1;
+pub const APPMON_ERROR_1XX: u32 = 0x2;
+pub const APPMON_ERROR_2XX: u32 = 0x4;
+pub const APPMON_ERROR_3XX: u32 = 0x8;
+pub const APPMON_ERROR_4XX: u32 = 0x10;
+pub const APPMON_ERROR_5XX: u32 = 0x20;
+/// nothing is an error
+pub const APPMON_ERROR_NEVER: u32 = 0x80000000;
+
+/// holds what found no room of its own. A series: app and role are set if all of it has them,
+/// nothing else is; an edge: nothing is
+pub const APPMON_SERIES_OTHER: u32 = 0x1;
+
+/// cpu_ns, cpu_user_ns, cpu_system_ns
+pub const APPMON_RES_CPU: u64 = 0x1;
+/// periods, throttled_periods, throttled_ns
+pub const APPMON_RES_THROTTLING: u64 = 0x2;
+/// memory_bytes, memory_limit
+pub const APPMON_RES_MEMORY: u64 = 0x4;
+/// pids, pids_limit
+pub const APPMON_RES_PIDS: u64 = 0x8;
+/// read_bytes, write_bytes, reads, writes
+pub const APPMON_RES_IO: u64 = 0x10;
+
+pub const APPMON_TAKE_WAITING: u32 = 0x1;
+
+/// A handle of the library's.
+#[repr(C)]
+pub struct appmon {
+    _opaque: [u8; 0],
+}
+
+/// A handle of the library's.
+#[repr(C)]
+pub struct appmon_metrics {
+    _opaque: [u8; 0],
+}
+
+/// A handle of the library's.
+#[repr(C)]
+pub struct appmon_snapshot {
+    _opaque: [u8; 0],
+}
+
+/// A handle of the library's.
+#[repr(C)]
+pub struct appmon_histogram {
+    _opaque: [u8; 0],
+}
+
+/// Receives one event.
+/// Lifetime   ev and all it points to are valid until the callback returns.
+/// Return     0: go on. > 0: stop; appmon_poll() returns the number of events
+/// delivered so far. \< 0: stop; appmon_poll() returns this value. The
+/// event counts as delivered in every case.
+/// Reserved   Return only 0, 1 or a negative errno value: others may get a meaning.
+/// Inside     Allowed: attach, detach (also of the event's own target), stats,
+/// capabilities, wakeup, last_error and all helpers. appmon_poll(),
+/// appmon_next() and appmon_close() return -EBUSY. Do not longjmp or
+/// unwind through the library.
+pub type appmon_event_fn =
+    Option<unsafe extern "C" fn(ctx: *mut c_void, ev: *const appmon_event) -> c_int>;
+
+/// Receives one line of log: UTF-8 without newline, borrowed, on the calling thread.
+pub type appmon_log_fn =
+    Option<unsafe extern "C" fn(ctx: *mut c_void, level: c_int, line: *const c_char)>;
+
+/// A route for an event, in place of the built-in normalising: at most size bytes into buf,
+/// which
+/// need no '\0'. Returns their number (more than size: cut off) or a negative value for the
+/// built-in
+/// one. Must not use the aggregator.
+pub type appmon_route_fn =
+    Option<unsafe extern "C" fn(ctx: *mut c_void, ev: *const appmon_event, buf: *mut c_char, size: usize) -> c_int>;
+
+/// Whether an event counts as an error: 0 or 1, negative: as server_errors and client_errors
+/// say.
+pub type appmon_error_fn =
+    Option<unsafe extern "C" fn(ctx: *mut c_void, ev: *const appmon_event) -> c_int>;
+
+/// Bytes from the network: any value may occur, escape before printing. data is
+/// never NULL and data\[len\] is '\0'; len does not count it. An absent value has
+/// len 0. Valid as long as the struct that holds it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_str {
+    pub data: *const c_char,
+    pub len: u32,
+    /// 1: the capture limit cut it off
+    pub truncated: u32,
+}
+
+/// One address and port. A v4-mapped IPv6 socket is reported as IPv4.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_endpoint {
+    /// 4, 6, or 0 when unknown
+    pub family: u16,
+    /// host byte order
+    pub port: u16,
+    pub reserved: u32,
+    /// network byte order; IPv4 uses the first 4 bytes
+    pub addr: [u8; 16],
+}
+
+/// A header field that was asked for. Repeated fields appear repeatedly.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_header {
+    /// lower case
+    pub name: appmon_str,
+    /// without surrounding white space
+    pub value: appmon_str,
+    /// 0: of the request, 1: of the response
+    pub response: u32,
+    pub reserved: u32,
+}
+
+/// One exchange: a request and its response, or what was seen of them.
+///
+/// Borrowed: valid until the callback returns, or in pull mode until the next
+/// appmon_next(), appmon_poll(), appmon_detach() or appmon_close(). Names in
+/// parentheses are OpenTelemetry's.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_event {
+    /// bytes of this struct that the library filled
+    pub size: u32,
+    /// APPMON_PROTO_* (network.protocol.name)
+    pub protocol: u32,
+    /// APPMON_EVF_*
+    pub flags: u64,
+    /// APPMON_ROLE_*
+    pub role: u32,
+    /// APPMON_END_*
+    pub end: u32,
+    /// as returned by appmon_attach_cgroup()
+    pub target_id: u32,
+    pub reserved0: u32,
+    /// leaf cgroup of the socket: inode of its cgroup v2 directory
+    pub cgroup_id: u64,
+    /// socket cookie: unique per boot (SO_COOKIE, Linux 4.12)
+    pub connection_id: u64,
+    /// 1 for the first exchange seen on the connection
+    pub ordinal: u64,
+    // CLOCK_MONOTONIC, nanoseconds, taken where bytes reach or leave the TCP
+    // stack; 0: not seen. appmon_realtime_ns() converts to wall time.
+    /// first byte of the request
+    pub request_start_ns: u64,
+    /// last byte of the request
+    pub request_end_ns: u64,
+    /// first byte of the final response
+    pub response_start_ns: u64,
+    /// last byte of the final response
+    pub response_end_ns: u64,
+    // Derived; 0 where one end is missing.
+    /// request_start to response_end (http.server.request.duration)
+    pub duration_ns: u64,
+    /// request_start to request_end
+    pub request_ns: u64,
+    /// request_end to response_start; 0 for an early response
+    pub wait_ns: u64,
+    /// response_start to response_end
+    pub response_ns: u64,
+    // Bytes of the TCP stream: no headers of TCP or IP, each byte once.
+    pub request_head_bytes: u64,
+    /// as transferred: with chunk framing (http.request.body.size)
+    pub request_body_bytes: u64,
+    /// of the final response
+    pub response_head_bytes: u64,
+    /// as transferred (http.response.body.size)
+    pub response_body_bytes: u64,
+    /// declared; -1: none
+    pub request_content_length: i64,
+    /// declared; -1: none
+    pub response_content_length: i64,
+    /// APPMON_METHOD_*
+    pub method: u32,
+    /// 10: HTTP/1.0, 11: HTTP/1.1, 0: unknown
+    pub request_http_version: u32,
+    pub response_http_version: u32,
+    /// http.response.status_code; 0: none
+    pub status: u32,
+    /// status / 100 (RFC 9110 section 15); 0: none
+    pub status_class: u32,
+    /// TCP's smoothed round-trip time at the end, microseconds; 0: unknown
+    pub srtt_us: u32,
+    /// segments this host sent again during the exchange
+    pub retransmits: u32,
+    /// segments that arrived again during the exchange
+    pub peer_retransmits: u32,
+    // Who served the request, or sent it: see owner, below. Numbers of the initial pid
+    // namespace, as /proc of the host has them. 0 and "": unknown, or not asked for.
+    /// process.pid
+    pub pid: u32,
+    /// thread.id
+    pub tid: u32,
+    /// of the process, at that moment: /proc/PID/comm
+    pub comm: appmon_str,
+    pub local: appmon_endpoint,
+    pub remote: appmon_endpoint,
+    /// the name given at attach
+    pub target_name: appmon_str,
+    /// the pointer given at attach
+    pub target_user: *mut c_void,
+    /// header_count of them; NULL if 0
+    pub headers: *const appmon_header,
+    /// as sent
+    pub method_name: appmon_str,
+    /// as sent (RFC 9112 section 3.2); query per options
+    pub request_target: appmon_str,
+    /// path of it (url.path); "" for CONNECT
+    pub path: appmon_str,
+    /// after '?' (url.query)
+    pub query: appmon_str,
+    /// of an absolute or CONNECT target, else Host (server.address and server.port)
+    pub authority: appmon_str,
+    /// reason phrase of the status line
+    pub reason: appmon_str,
+    pub header_count: u32,
+    pub reserved1: u32,
+    // Identity: APPMON_OPEN_IDENTITY, with APPMON_CAP_IDENTITY. Taken in the thread's own
+    // context, when it reads or sends: right whoever accepted or connected, and whoever else
+    // has the socket open. What was not seen is 0.
+    /// APPMON_OWNER_*: how the members of this group are known
+    pub owner: u32,
+    /// effective user, initial user namespace (process.user.id)
+    pub uid: u32,
+    /// pid and tid in the process's own pid namespace,
+    pub inner_pid: u32,
+    /// as it sees itself in a container
+    pub inner_tid: u32,
+    /// CLOCK_BOOTTIME: with pid it names a process for ever; field 22 of /proc/PID/stat has it
+    /// in ticks
+    pub process_start_ns: u64,
+    /// server: the thread that sent the response's first byte;
+    pub response_pid: u32,
+    /// 0 if no thread did, but TCP by itself
+    pub response_tid: u32,
+    /// network namespace of the socket: unique per boot
+    pub netns_cookie: u64,
+    /// the same as the inode of /proc/PID/ns/net; may be used again
+    pub netns_inum: u32,
+    pub reserved2: u32,
+    // Where the time went, on the server's side; CLOCK_MONOTONIC. With pipelining, and where
+    // the request's bytes were not seen to be read, these are 0. Then duration_ns is
+    // queue_ns + (read_end_ns - read_start_ns) + service_ns + response_ns.
+    /// the application took the first bytes of the request from TCP
+    pub read_start_ns: u64,
+    /// ... the last bytes that it took before it answered
+    pub read_end_ns: u64,
+    /// request_start to read_start: in the accept backlog, in the socket, waiting for a thread
+    pub queue_ns: u64,
+    /// read_end to response_start: the application's own time
+    pub service_ns: u64,
+    // On the client's side: SYN sent to SYN-ACK received, in the first event of a connection
+    // that was seen to connect. Then request_ns, wait_ns and response_ns follow.
+    pub connect_ns: u64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_opts {
+    pub size: u32,
+    /// APPMON_OPEN_*
+    pub flags: u32,
+    /// bytes of connection state in this process; default 64 MiB, at least 64 KiB
+    pub memory_limit: u64,
+    /// kernel ring: power of two, 4 KiB to 1 GiB; default 8 MiB
+    pub ring_bytes: u32,
+    /// most bytes of one message head, 128 to 65536; default 4096
+    pub capture_bytes: u32,
+    /// silence that ends an exchange; default 300,000; UINT32_MAX: never
+    pub exchange_timeout_ms: u32,
+    /// silence after which a connection without an exchange is forgotten (it is found again);
+    /// default 3,600,000
+    pub idle_timeout_ms: u32,
+    /// most verbose APPMON_LOG_* wanted; default WARN
+    pub log_level: u32,
+    pub header_count: u32,
+    /// header_count names to keep beside the default ones: content-type, user-agent,
+    /// x-request-id, traceparent, tracestate, x-forwarded-for. Nothing else is ever kept:
+    /// authorization, cookie and set-cookie only when named here. At most 64.
+    pub headers: *const *const c_char,
+    /// NULL: pull mode, see appmon_next()
+    pub event_fn: appmon_event_fn,
+    pub event_ctx: *mut c_void,
+    /// NULL: silent
+    pub log_fn: appmon_log_fn,
+    pub log_ctx: *mut c_void,
+    /// NULL, or a buffer that gets the last error's text if open fails
+    pub error_text: *mut c_char,
+    pub error_text_size: u32,
+    pub reserved: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_attach_opts {
+    pub size: u32,
+    /// as in appmon_opts, for this target; 0: the handle's
+    pub capture_bytes: u32,
+    /// copied; comes back as target_name; default: the path's last part
+    pub name: *const c_char,
+    /// comes back as target_user
+    pub user: *mut c_void,
+}
+
+/// Counters since appmon_open() (or since the attach), for the handle or one
+/// target. For each of them, after the events in flight are delivered:
+/// exchanges_seen == delivered + dropped\[0\] + ... + outstanding
+/// where "seen" counts requests (and responses without one) that reached the hook.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_stats {
+    pub size: u32,
+    pub reserved: u32,
+    /// bit n: the n-th 64-bit member below is supported here, dropped\[\] being one
+    pub valid: u64,
+    pub exchanges_seen: u64,
+    pub delivered: u64,
+    /// gauge: requests waiting for the end of their response
+    pub outstanding: u64,
+    /// by APPMON_DROP_*
+    pub dropped: [u64; 16],
+    /// HTTP connections
+    pub connections_seen: u64,
+    /// gauge
+    pub connections_open: u64,
+    /// found not to speak HTTP and ignored since
+    pub connections_skipped: u64,
+    /// request heads parsed
+    pub requests: u64,
+    /// final response heads parsed
+    pub responses: u64,
+    /// both directions, of connections that were upgraded
+    pub tunnel_bytes: u64,
+    /// read from the ring
+    pub records: u64,
+    /// that did not fit into the ring
+    pub records_lost: u64,
+    /// not understood; 0 unless library and programs disagree
+    pub records_bad: u64,
+    /// gauge: connection state held; handle only
+    pub memory_bytes: u64,
+    /// handle only
+    pub memory_limit: u64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_capabilities {
+    pub size: u32,
+    pub reserved: u32,
+    /// APPMON_CAP_*
+    pub supported: u64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_process {
+    pub size: u32,
+    pub pid: u32,
+    pub start_ns: u64,
+    /// of the executable: st_ino and st_dev of stat(2)
+    pub exe_inode: u64,
+    pub exe_device: u64,
+    /// its path, as /proc/PID/exe has it: in the process's own mount namespace, " (deleted)"
+    /// behind it where that is so
+    pub exe: appmon_str,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_metrics_opts {
+    pub size: u32,
+    /// APPMON_METRICS_*
+    pub flags: u32,
+    /// APPMON_DIM_*; default APPMON_DIM_DEFAULT
+    pub dimensions: u32,
+    /// hard limit, 16 to 1,000,000; default 4096
+    pub max_series: u32,
+    /// the same for edges; default 1024
+    pub max_edges: u32,
+    /// path segments to learn routes from, up to 4,000,000; default 16384
+    pub max_segments: u32,
+    /// a segment is replaced by {param} once the same place of an application's paths held more
+    /// than this many; default 64
+    pub max_children: u32,
+    /// whose ends are remembered, for joining; 64 to 4,000,000; default 8192
+    pub max_connections: u32,
+    /// how long an exchange waits for its other end to show up, if that is not known of its
+    /// connection yet; default 500
+    pub join_ms: u32,
+    /// series and edges without an event for this long go; default 600,000; UINT32_MAX: never
+    pub idle_ms: u32,
+    /// bytes; default 64 MiB, at least 1 MiB. Where it is reached, series are refused as by
+    /// max_series
+    pub memory_limit: u64,
+    /// APPMON_ERROR_*; default NO_RESPONSE and 5XX
+    pub server_errors: u32,
+    /// the same and 4XX
+    pub client_errors: u32,
+    /// NULL: built in
+    pub route_fn: appmon_route_fn,
+    pub route_ctx: *mut c_void,
+    /// NULL: by server_errors and client_errors
+    pub error_fn: appmon_error_fn,
+    pub error_ctx: *mut c_void,
+}
+
+/// Counters of the aggregator since appmon_metrics_open(), gauges where it says so.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_metrics_stats {
+    pub size: u32,
+    pub reserved: u32,
+    /// added == counted in series + waiting + expired_events
+    pub events: u64,
+    /// gauge: events that wait for their other end (join_ms)
+    pub waiting: u64,
+    /// gauge
+    pub series: u64,
+    /// gauge
+    pub edges: u64,
+    /// events that went to a series with APPMON_SERIES_OTHER
+    pub other_events: u64,
+    /// exchanges that went to the edge with APPMON_SERIES_OTHER
+    pub other_exchanges: u64,
+    /// gone for want of events
+    pub expired_series: u64,
+    pub expired_edges: u64,
+    /// that the expired series had counted
+    pub expired_events: u64,
+    /// of which both ends were seen
+    pub joined_connections: u64,
+    /// forgotten to make room: max_connections
+    pub evicted_connections: u64,
+    /// events that could not wait long enough, for want of room
+    pub unwaited: u64,
+    /// not learned: max_segments
+    pub refused_segments: u64,
+    /// gauge
+    pub memory_bytes: u64,
+    pub memory_limit: u64,
+}
+
+/// What a series is about. Strings are valid as long as the snapshot; those of a dimension that
+/// is
+/// off are "", its numbers 0. Names in parentheses are OpenTelemetry's.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_series {
+    pub size: u32,
+    /// APPMON_SERIES_*
+    pub flags: u32,
+    /// the same in every snapshot, never reused by the aggregator
+    pub id: u64,
+    /// the instance; see appmon_cgroup_path()
+    pub cgroup_id: u64,
+    pub pid: u32,
+    /// APPMON_ROLE_*
+    pub role: u32,
+    /// APPMON_PROTO_* (network.protocol.name)
+    pub protocol: u32,
+    /// APPMON_METHOD_*
+    pub method: u32,
+    /// http.response.status_code; 0: none
+    pub status: u32,
+    /// 0: no response
+    pub status_class: u32,
+    /// target_name of the events, at most 127 bytes of it
+    pub app: appmon_str,
+    /// the application at the other end; "": peer says what is known of it
+    pub peer_app: appmon_str,
+    /// http.request.method; "_OTHER" for APPMON_METHOD_OTHER
+    pub method_name: appmon_str,
+    /// at most 255 bytes (http.route): visible ASCII, unless it is the host's or
+    /// APPMON_METRICS_RAW_ROUTES
+    pub route: appmon_str,
+    /// family 0: unknown; port 0: of a client
+    pub peer: appmon_endpoint,
+}
+
+/// Who calls whom. An end that is monitored has its application's name, else an address if that
+/// is
+/// known (of clients: asked for, APPMON_DIM_CLIENT).
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_edge {
+    pub size: u32,
+    /// APPMON_SERIES_*
+    pub flags: u32,
+    pub id: u64,
+    pub protocol: u32,
+    pub reserved: u32,
+    pub client_app: appmon_str,
+    pub server_app: appmon_str,
+    /// family 0 if client_app is set; port 0
+    pub client: appmon_endpoint,
+    /// family 0 if server_app is set
+    pub server: appmon_endpoint,
+}
+
+/// Sums over the events of a series or edge, since it began or between two snapshots. Times in
+/// nanoseconds; each _sum is over the events where that time is known.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_figures {
+    pub size: u32,
+    pub reserved: u32,
+    pub requests: u64,
+    pub errors: u64,
+    /// heads and bodies
+    pub request_bytes: u64,
+    pub response_bytes: u64,
+    /// events that have a duration: those of the histogram
+    pub duration_count: u64,
+    /// first byte of the request to last byte of the response
+    pub duration_sum: u64,
+    /// between snapshots: within the histogram's error
+    pub duration_max: u64,
+    /// the request on its way
+    pub request_sum: u64,
+    pub wait_count: u64,
+    /// last byte of the request to first byte of the response
+    pub wait_sum: u64,
+    /// the response on its way
+    pub response_sum: u64,
+    /// segments sent again by this host, and by the peer
+    pub retransmits: u64,
+    /// CLOCK_MONOTONIC: when the first event ended; of the series, also between snapshots
+    pub first_ns: u64,
+    /// when the last one did
+    pub last_ns: u64,
+}
+
+/// One event out of those of a series that carried a W3C traceparent: a recent or a slow one.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_exemplar {
+    pub size: u32,
+    pub reserved: u32,
+    pub duration_ns: u64,
+    /// CLOCK_MONOTONIC
+    pub end_ns: u64,
+    pub trace_id: [u8; 16],
+    pub span_id: [u8; 8],
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_snapshot_opts {
+    pub size: u32,
+    /// APPMON_TAKE_*
+    pub flags: u32,
+    /// CLOCK_MONOTONIC; default: the present. For a recording: of its last event, as the time
+    /// matters for expiry and waiting
+    pub now_ns: u64,
+}
+
+/// What a cgroup used since it was made, and has now.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_resources {
+    pub size: u32,
+    pub reserved: u32,
+    /// APPMON_RES_*: what could be read
+    pub valid: u64,
+    /// APPMON_RES_*: read from a version 1 hierarchy
+    pub from_v1: u64,
+    /// CLOCK_MONOTONIC of the reading
+    pub time_ns: u64,
+    pub cpu_ns: u64,
+    pub cpu_user_ns: u64,
+    pub cpu_system_ns: u64,
+    pub periods: u64,
+    pub throttled_periods: u64,
+    pub throttled_ns: u64,
+    /// gauge
+    pub memory_bytes: u64,
+    /// UINT64_MAX: none
+    pub memory_limit: u64,
+    /// gauge: processes and threads
+    pub pids: u64,
+    /// UINT64_MAX: none
+    pub pids_limit: u64,
+    pub read_bytes: u64,
+    pub write_bytes: u64,
+    pub reads: u64,
+    pub writes: u64,
+}
+
+/// Name, size, and whether it begins with `size`, so that a newer library's may be larger.
+pub const STRUCTS: [(&str, usize, bool); 17] = [
+    ("appmon_str", std::mem::size_of::<appmon_str>(), false),
+    ("appmon_endpoint", std::mem::size_of::<appmon_endpoint>(), false),
+    ("appmon_header", std::mem::size_of::<appmon_header>(), false),
+    ("appmon_event", std::mem::size_of::<appmon_event>(), true),
+    ("appmon_opts", std::mem::size_of::<appmon_opts>(), true),
+    ("appmon_attach_opts", std::mem::size_of::<appmon_attach_opts>(), true),
+    ("appmon_stats", std::mem::size_of::<appmon_stats>(), true),
+    ("appmon_capabilities", std::mem::size_of::<appmon_capabilities>(), true),
+    ("appmon_process", std::mem::size_of::<appmon_process>(), true),
+    ("appmon_metrics_opts", std::mem::size_of::<appmon_metrics_opts>(), true),
+    ("appmon_metrics_stats", std::mem::size_of::<appmon_metrics_stats>(), true),
+    ("appmon_series", std::mem::size_of::<appmon_series>(), true),
+    ("appmon_edge", std::mem::size_of::<appmon_edge>(), true),
+    ("appmon_figures", std::mem::size_of::<appmon_figures>(), true),
+    ("appmon_exemplar", std::mem::size_of::<appmon_exemplar>(), true),
+    ("appmon_snapshot_opts", std::mem::size_of::<appmon_snapshot_opts>(), true),
+    ("appmon_resources", std::mem::size_of::<appmon_resources>(), true),
+];
+
+extern "C" {
+    /// Loads and verifies the BPF programs; nothing is attached yet. opts may be NULL.
+    /// Needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON (root has them).
+    /// -EPERM       a capability is missing
+    /// -EOPNOTSUPP  a kernel feature is missing (BTF, Linux 5.15), or cgroup v2 is
+    /// -EINVAL      a value in opts is out of range; -E2BIG: unknown members are set
+    /// -ENOMEM      out of memory
+    /// The handle is close-on-exec throughout.
+    pub fn appmon_open(ret: *mut *mut appmon, opts: *const appmon_opts) -> c_int;
+    /// Detaches everything and frees the handle; pending exchanges get no event.
+    /// NULL is accepted. -EBUSY from inside a callback: nothing is closed then.
+    /// If the process dies instead, the kernel detaches by itself.
+    pub fn appmon_close(mon: *mut appmon) -> c_int;
+    /// Watches the sockets that belong to a cgroup v2 directory or to any below it: a
+    /// socket belongs to the cgroup its creator was in. Where attached cgroups are
+    /// nested, an exchange goes to the innermost. Connections that are already open
+    /// are seen from their next packet. opts may be NULL. *ret_target (may be NULL) gets an id
+    /// that is never reused by this handle.
+    /// -ENOENT  no such path; -ENOTDIR, -EINVAL: not a cgroup v2 directory
+    /// -EEXIST  already attached by this handle
+    /// -EPERM   the cgroup does not allow it (a program attached without
+    /// BPF_F_ALLOW_MULTI at or above it), or a capability is missing
+    /// -ENOSPC  1024 targets are attached
+    pub fn appmon_attach_cgroup(mon: *mut appmon, path: *const c_char, opts: *const appmon_attach_opts, ret_target: *mut u32) -> c_int;
+    /// The same for an open directory. cgroup_fd is borrowed for the call only.
+    pub fn appmon_attach_cgroup_fd(mon: *mut appmon, cgroup_fd: c_int, opts: *const appmon_attach_opts, ret_target: *mut u32) -> c_int;
+    /// Stops watching. After it returns no event names this target and its user
+    /// pointer may be freed; exchanges in flight count as APPMON_DROP_DETACHED.
+    /// -ENOENT: no such target. Works for a cgroup that has been removed meanwhile.
+    pub fn appmon_detach(mon: *mut appmon, target: u32) -> c_int;
+    /// One level-triggered descriptor for the host's event loop: readable (EPOLLIN)
+    /// when appmon_poll(mon, 0, n) or appmon_next() has work, timers included. Owned by the
+    /// handle: do not read, close or modify it.
+    pub fn appmon_fd(mon: *mut appmon) -> c_int;
+    /// Waits up to timeout_ms (0: not at all, -1: for ever) for work, then delivers
+    /// at most max_events events (0: 4096) to event_fn, so that a busy ring cannot
+    /// starve the caller. Returns the number delivered (0: timeout or wakeup), the
+    /// callback's negative value, or -EINTR.
+    /// In pull mode it only waits: 1: call appmon_next(), 0: timeout or wakeup.
+    pub fn appmon_poll(mon: *mut appmon, timeout_ms: c_int, max_events: u32) -> c_int;
+    /// Pull mode, for languages where callbacks are dear: 1: *ret is the next event,
+    /// 0: none now (wait on appmon_fd() or appmon_poll()). Never blocks.
+    /// -EINVAL if the handle has an event_fn.
+    pub fn appmon_next(mon: *mut appmon, ret: *mut *const appmon_event) -> c_int;
+    /// Makes a blocked appmon_poll(), or the next one, return 0 early. Safe from any
+    /// thread and from signal handlers while the handle is open. Wakeups do not add up.
+    pub fn appmon_wakeup(mon: *mut appmon) -> c_int;
+    /// Writes what the pipeline is fed from now on (captured bytes of all headers among it) to
+    /// fd, until appmon_record(mon, -1) or appmon_close(). Replaying it gives the same events,
+    /// if the
+    /// recording began before the first attach. fd is the host's and stays open until then;
+    /// writes
+    /// block. A write that fails ends the recording and is logged.
+    /// -ENOMEM; -EIO: the first write failed
+    pub fn appmon_record(mon: *mut appmon, fd: c_int) -> c_int;
+    /// A handle that is fed from a recording in place of the kernel: needs no privileges and
+    /// attaches nothing; targets come from the recording, target_user is NULL, counters that
+    /// the kernel keeps are 0. fd is borrowed until appmon_close(). At the end of the file
+    /// appmon_poll() and appmon_next() return -ENODATA once everything is delivered.
+    /// -EPROTO  not a recording, or one of another version; else as appmon_open()
+    pub fn appmon_open_replay(ret: *mut *mut appmon, fd: c_int, opts: *const appmon_opts) -> c_int;
+    /// Counters of one target, or of the handle (target 0). -ENOENT: no such target.
+    pub fn appmon_get_stats(mon: *mut appmon, target: u32, stats: *mut appmon_stats) -> c_int;
+    /// What the running kernel supports, as found when the handle was opened.
+    pub fn appmon_get_capabilities(mon: *mut appmon, caps: *mut appmon_capabilities) -> c_int;
+    /// The last failure on this handle as one sentence that says what to do; "" if
+    /// there was none. Never NULL, valid until the next call that fails.
+    pub fn appmon_last_error(mon: *mut appmon) -> *const c_char;
+    /// The executable of an event's process, by its pid and process_start_ns. Answers are kept:
+    /// the
+    /// first one has to be asked for while the process lives, later ones not (1024 processes,
+    /// the last
+    /// asked for; at most a second old, for a process may run another program). ret->exe is
+    /// valid until
+    /// the next appmon_find_*() or appmon_close(). -ESRCH   it has ended before, or is a kernel
+    /// thread;
+    /// or this handle replays a recording -EACCES  another user's process, and CAP_SYS_PTRACE
+    /// is missing
+    /// -ENOMEM  memory_limit is reached
+    pub fn appmon_find_process(mon: *mut appmon, pid: u32, start_ns: u64, ret: *mut appmon_process) -> c_int;
+    /// The path of a cgroup by an event's cgroup_id: "/system.slice/nginx.service", below the
+    /// mount of
+    /// cgroup v2 that this process sees. Kept as above, also after the cgroup was removed.
+    /// Without
+    /// CAP_DAC_READ_SEARCH all directories of the mount are looked through. *ret_path is valid
+    /// until the
+    /// next appmon_find_*() or appmon_close(). -ENOENT  there is no such cgroup any more, or it
+    /// is
+    /// outside of what the mount shows; or this handle replays a recording -ENOMEM
+    /// memory_limit is
+    /// reached
+    pub fn appmon_find_cgroup(mon: *mut appmon, cgroup_id: u64, ret_path: *mut appmon_str) -> c_int;
+    /// Text of a negative errno value that this library returned; static, never NULL.
+    pub fn appmon_strerror(err: c_int) -> *const c_char;
+    /// Writes "192.0.2.1:80", "\[2001:db8::1\]:80" or "?", always NUL-terminated if
+    /// size > 0, and returns the length it has without truncation. 56 bytes suffice.
+    pub fn appmon_format_endpoint(ep: *const appmon_endpoint, buf: *mut c_char, size: usize) -> c_int;
+    /// Nanoseconds since 1970 for a CLOCK_MONOTONIC time of one of mon's events (its clocks'
+    /// distance is kept, and recorded), or with NULL by the clocks' present distance; 0 for 0.
+    pub fn appmon_realtime_ns(mon: *mut appmon, monotonic_ns: u64) -> u64;
+    /// The first value of a header that ev holds; NULL if there is none. name in lower
+    /// case; response: 0 or 1 as in appmon_header.
+    pub fn appmon_event_header(ev: *const appmon_event, name: *const c_char, response: c_int) -> *const appmon_str;
+    /// "GET" for APPMON_METHOD_GET ...; "" for values without a name.
+    pub fn appmon_method_name(method: u32) -> *const c_char;
+    /// "complete", "closed", "reset by peer" ... for APPMON_END_*; "unknown" otherwise.
+    pub fn appmon_end_name(end: u32) -> *const c_char;
+    /// "ring_full", "memory" ... for APPMON_DROP_*; "unknown" otherwise.
+    pub fn appmon_drop_name(reason: u32) -> *const c_char;
+    /// The version that runs, (major \<\< 16) | (minor \<\< 8) | patch: compare with
+    /// APPMON_VERSION_NUM, which the host was compiled with.
+    pub fn appmon_version() -> u32;
+    pub fn appmon_version_string() -> *const c_char;
+    /// sizeof of a public struct, by name ("appmon_event"), as the running library knows it; 0:
+    /// no
+    /// such struct. For bindings that carry a copy of the layouts: a struct that begins with
+    /// "size" may be larger here than there, each other one has to be equal.
+    pub fn appmon_struct_size(name: *const c_char) -> u32;
+    /// opts may be NULL.
+    /// -EINVAL  a value is out of range; -E2BIG: unknown members are set
+    /// -ENOMEM  out of memory, or memory_limit does not hold the tables themselves
+    pub fn appmon_metrics_open(ret: *mut *mut appmon_metrics, opts: *const appmon_metrics_opts) -> c_int;
+    /// NULL is accepted. Snapshots stay.
+    pub fn appmon_metrics_close(metrics: *mut appmon_metrics);
+    /// Counts one event; nothing of it is kept by reference. Never fails for want of room: what
+    /// does not
+    /// fit goes to a series with APPMON_SERIES_OTHER, and is counted. Allocates only for a new
+    /// series,
+    /// or for durations unlike any before.
+    pub fn appmon_metrics_add(metrics: *mut appmon_metrics, ev: *const appmon_event) -> c_int;
+    pub fn appmon_metrics_get_stats(metrics: *mut appmon_metrics, stats: *mut appmon_metrics_stats) -> c_int;
+    /// Copies what the aggregator holds; idle series go first. opts may be NULL. The copy takes
+    /// as
+    /// much memory as the series themselves, on top of memory_limit. -ENOMEM; -E2BIG as above.
+    pub fn appmon_metrics_snapshot(metrics: *mut appmon_metrics, opts: *const appmon_snapshot_opts, ret: *mut *mut appmon_snapshot) -> c_int;
+    /// NULL is accepted.
+    pub fn appmon_snapshot_free(snapshot: *mut appmon_snapshot);
+    /// When it was taken (now_ns): the distance of two is what rates are divided by.
+    pub fn appmon_snapshot_time(snapshot: *const appmon_snapshot) -> u64;
+    /// How many series or edges (APPMON_SNAPSHOT_*) there are: indices 0 up to it, in the order
+    /// in which
+    /// they began. 0 for another kind.
+    pub fn appmon_snapshot_count(snapshot: *const appmon_snapshot, kind: u32) -> u32;
+    /// -ENOENT: no such index.
+    pub fn appmon_snapshot_series(snapshot: *const appmon_snapshot, index: u32, series: *mut appmon_series) -> c_int;
+    pub fn appmon_snapshot_edge(snapshot: *const appmon_snapshot, index: u32, edge: *mut appmon_edge) -> c_int;
+    /// The figures of one series or edge: all of them (since NULL), or what came since an
+    /// earlier
+    /// snapshot of the same aggregator. One that the earlier snapshot does not have counts from
+    /// 0.
+    /// -ENOENT: no such index; -EINVAL: since is the later one, or of another aggregator.
+    pub fn appmon_snapshot_figures(snapshot: *const appmon_snapshot, kind: u32, index: u32, since: *const appmon_snapshot, figures: *mut appmon_figures) -> c_int;
+    /// Adds the durations (all, or since, as above) to a histogram of the host's.
+    pub fn appmon_snapshot_durations(snapshot: *const appmon_snapshot, kind: u32, index: u32, since: *const appmon_snapshot, histogram: *mut appmon_histogram) -> c_int;
+    /// -ENODATA: no event of it carried a traceparent.
+    pub fn appmon_snapshot_exemplar(snapshot: *const appmon_snapshot, kind: u32, index: u32, exemplar: *mut appmon_exemplar) -> c_int;
+    /// Log-linear: each power of two is split into 32 buckets of equal width, values below 64
+    /// have one
+    /// each. Any 64-bit value fits; a quantile is within 1/64 (1.6 %) of the exact one. Merging
+    /// is
+    /// exact: it gives the histogram that all the values would have given.
+    pub fn appmon_histogram_new(ret: *mut *mut appmon_histogram) -> c_int;
+    pub fn appmon_histogram_free(histogram: *mut appmon_histogram);
+    pub fn appmon_histogram_clear(histogram: *mut appmon_histogram);
+    /// count times the value. -ENOMEM: nothing was added.
+    pub fn appmon_histogram_add(histogram: *mut appmon_histogram, value: u64, count: u64) -> c_int;
+    pub fn appmon_histogram_merge(histogram: *mut appmon_histogram, other: *const appmon_histogram) -> c_int;
+    pub fn appmon_histogram_count(histogram: *const appmon_histogram) -> u64;
+    pub fn appmon_histogram_sum(histogram: *const appmon_histogram) -> u64;
+    pub fn appmon_histogram_max(histogram: *const appmon_histogram) -> u64;
+    /// The least recorded value that a share of q (0 to 1) of all do not exceed; 0 if there is
+    /// none.
+    pub fn appmon_histogram_quantile(histogram: *const appmon_histogram, q: f64) -> u64;
+    /// How many values are at most this one; exact for 2^n - 1 and below 64, else as a quantile
+    /// is.
+    pub fn appmon_histogram_count_at_most(histogram: *const appmon_histogram, value: u64) -> u64;
+    /// Goes through the buckets that hold values, in rising order: 1 and the next one from
+    /// *cursor (0 at
+    /// first) with its least and greatest value and how many it has, or 0 at the end.
+    pub fn appmon_histogram_next(histogram: *const appmon_histogram, cursor: *mut u32, ret_least: *mut u64, ret_greatest: *mut u64, ret_count: *mut u64) -> c_int;
+    /// The route of a path by the look of its segments, which is what the aggregator does
+    /// without
+    /// route_fn, before learning: numbers become {id}, and {uuid}, {hash}, {date} what looks
+    /// so, in a
+    /// part of a segment too ("order-17.json": "order-{id}.json"); {param} what is not visible
+    /// ASCII;
+    /// "*" the rest of a path that is too long. Writes at most size bytes, always
+    /// '\0'-terminated if
+    /// size > 0, and returns the length written.
+    pub fn appmon_route(path: *const c_char, len: usize, buf: *mut c_char, size: usize) -> usize;
+    /// What a cgroup v2 directory and those below it use, as the kernel counts it. Where the
+    /// mount is
+    /// hybrid and a controller belongs to version 1, its files are read if the same cgroup
+    /// exists there with the same processes. What cannot be read is not valid.
+    /// -ENOENT, -ENOTDIR, -EACCES; -EINVAL: not a cgroup v2 directory.
+    pub fn appmon_read_resources(cgroup_path: *const c_char, resources: *mut appmon_resources) -> c_int;
+    /// The directory of a cgroup id (appmon_event.cgroup_id, appmon_series.cgroup_id): looks
+    /// through the
+    /// hierarchy. Returns the length written without the '\0'. -ENOENT: it is gone, or outside
+    /// of what
+    /// is mounted; -ENOSPC: buf is too small; -EOPNOTSUPP: no cgroup v2.
+    pub fn appmon_cgroup_path(cgroup_id: u64, buf: *mut c_char, size: usize) -> c_int;
+}

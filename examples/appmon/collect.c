@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "collect.h"
+
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "privileges.h"
+#include "signals.h"
+#include "text.h"
+
+/* Few enough that keys are answered soon. */
+#define BATCH_EVENTS 4096
+#define DRAIN_NS (2 * NSEC_PER_SEC)
+#define DRAIN_IDLE_MS 100
+
+uint64_t event_end_ns(const struct appmon_event *ev)
+{
+	const uint64_t times[] = {ev->response_end_ns, ev->response_start_ns, ev->request_end_ns};
+
+	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
+		if (times[i] > 0)
+			return times[i];
+	return ev->request_start_ns;
+}
+
+static int take_event(void *ctx, const struct appmon_event *ev)
+{
+	struct collect *collect = ctx;
+	uint64_t end_ns = event_end_ns(ev);
+
+	collect->events++;
+	if (collect->first_ns == 0)
+		collect->first_ns = end_ns;
+	if (end_ns > collect->last_ns)
+		collect->last_ns = end_ns;
+	if (collect->event_fn)
+		collect->event_fn(collect->event_ctx, ev);
+	return appmon_metrics_add(collect->metrics, ev);
+}
+
+static int open_monitor(struct collect *collect, const char *replay)
+{
+	char text[512] = "";
+	struct appmon_opts opts = {
+		.size = sizeof(opts),
+		.event_fn = take_event,
+		.event_ctx = collect,
+		.error_text = text,
+		.error_text_size = sizeof(text),
+	};
+	int ret;
+
+	if (replay) {
+		collect->replay_fd = open(replay, O_RDONLY | O_CLOEXEC);
+		if (collect->replay_fd < 0) {
+			ret = -errno;
+			warn("%s", replay);
+			return ret;
+		}
+		ret = appmon_open_replay(&collect->mon, collect->replay_fd, &opts);
+	} else {
+		ret = appmon_open(&collect->mon, &opts);
+	}
+	if (ret < 0)
+		warnx("%s", text[0] != '\0' ? text : appmon_strerror(ret));
+	return ret;
+}
+
+int collect_open(struct collect *collect, const struct targets *targets, const char *replay)
+{
+	int ret;
+
+	collect->replay_fd = -1;
+	ret = appmon_metrics_open(&collect->metrics, NULL);
+	if (ret < 0)
+		warnx("%s", appmon_strerror(ret));
+	else
+		ret = open_monitor(collect, replay);
+	if (ret == 0 && !replay)
+		ret = targets_attach(targets, collect->mon);
+	if (ret == 0)
+		ret = privileges_drop();
+	if (ret < 0)
+		collect_close(collect);
+	else
+		signals_catch(collect->mon);
+	return ret;
+}
+
+int collect_step(struct collect *collect, int timeout_ms)
+{
+	int ret = appmon_poll(collect->mon, timeout_ms, BATCH_EVENTS);
+
+	if (ret == -ENODATA)
+		return 1;
+	if (ret < 0 && ret != -EINTR) {
+		const char *text = appmon_last_error(collect->mon);
+
+		warnx("%s", *text != '\0' ? text : appmon_strerror(ret));
+		return ret;
+	}
+	return 0;
+}
+
+static void tell_losses(struct collect *collect)
+{
+	struct appmon_stats stats = {.size = sizeof(stats)};
+	uint64_t dropped = 0;
+
+	if (appmon_get_stats(collect->mon, 0, &stats) < 0)
+		return;
+	for (int i = 0; i < APPMON_DROP_MAX; i++)
+		dropped += stats.dropped[i];
+	if (dropped > 0)
+		warnx("%" PRIu64 " of %" PRIu64 " requests were lost and are not counted", dropped,
+		      stats.exchanges_seen);
+}
+
+int collect_drain(struct collect *collect)
+{
+	uint64_t end_ns = now_ns() + DRAIN_NS, before;
+	int ret;
+
+	/* A busy server goes on meanwhile: an end to it. */
+	do {
+		before = collect->events;
+		ret = collect_step(collect, DRAIN_IDLE_MS);
+	} while (ret == 0 && collect->events > before && now_ns() < end_ns);
+	tell_losses(collect);
+	return ret;
+}
+
+struct appmon_snapshot *collect_snapshot(struct collect *collect, bool last)
+{
+	struct appmon_snapshot_opts opts = {.size = sizeof(opts),
+					    .flags = last ? APPMON_TAKE_WAITING : 0};
+	struct appmon_snapshot *snapshot;
+
+	if (collect->replay_fd >= 0)
+		opts.now_ns = collect->last_ns;
+	if (appmon_metrics_snapshot(collect->metrics, &opts, &snapshot) < 0) {
+		warnx("out of memory");
+		return NULL;
+	}
+	return snapshot;
+}
+
+void collect_close(struct collect *collect)
+{
+	if (collect->mon) {
+		signals_restore();
+		appmon_close(collect->mon);
+	}
+	appmon_metrics_close(collect->metrics);
+	if (collect->replay_fd >= 0)
+		close(collect->replay_fd);
+	collect->mon = NULL;
+	collect->metrics = NULL;
+	collect->replay_fd = -1;
+}

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "rows.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_other(const struct appmon_series *series)
+{
+	return series->flags & APPMON_SERIES_OTHER;
+}
+
+/* A new string, NULL: no memory. */
+static char *label_of(const struct appmon_series *series, enum grouping by)
+{
+	char address[56], *label = NULL;
+	int n = 0;
+
+	if (is_other(series) && by != BY_APP)
+		return strdup("(other)");
+	switch (by) {
+	case BY_APP:
+		n = asprintf(&label, "%s", series->app.len > 0 ? series->app.data : "(other)");
+		break;
+	case BY_INTERFACE:
+		n = asprintf(&label, "%s %s", series->method_name.data, series->route.data);
+		break;
+	case BY_INSTANCE:
+		n = asprintf(&label, "cgroup %llu", (unsigned long long)series->cgroup_id);
+		break;
+	case BY_PEER:
+		appmon_format_endpoint(&series->peer, address, sizeof(address));
+		if (series->peer_app.len > 0)
+			n = asprintf(&label, "%s", series->peer_app.data);
+		else
+			n = asprintf(&label, "%s",
+				     series->peer.family ? address : "(not monitored)");
+		break;
+	case BY_STATUS:
+		if (series->status_class > 0)
+			n = asprintf(&label, "%u", series->status);
+		else
+			n = asprintf(&label, "no response");
+		break;
+	}
+	return n < 0 ? NULL : label;
+}
+
+static struct row *find(struct rows *rows, const char *label, const struct appmon_series *series)
+{
+	for (size_t i = 0; i < rows->count; i++) {
+		struct row *row = &rows->list[i];
+
+		if (row->role == series->role && strcmp(row->label, label) == 0 &&
+		    strcmp(row->app, series->app.data) == 0)
+			return row;
+	}
+	return NULL;
+}
+
+/* Takes the label over, also on failure. */
+static struct row *find_or_add(struct rows *rows, char *label, const struct appmon_series *series)
+{
+	struct row *row = label ? find(rows, label, series) : NULL, *list;
+
+	if (row || !label) {
+		free(label);
+		return row;
+	}
+	list = reallocarray(rows->list, rows->count + 1, sizeof(*list));
+	if (!list) {
+		free(label);
+		return NULL;
+	}
+	rows->list = list;
+	row = &list[rows->count++];
+	*row = (struct row){.label = label,
+			    .role = series->role,
+			    .cgroup_id = series->cgroup_id,
+			    .cpu = -1,
+			    .memory = UINT64_MAX};
+	row->app = strdup(series->app.data);
+	if (!row->app || appmon_histogram_new(&row->durations) < 0)
+		return NULL;
+	return row;
+}
+
+static int add(struct rows *rows, enum grouping by, const struct appmon_series *series,
+	       uint32_t index, const struct appmon_snapshot *now,
+	       const struct appmon_snapshot *since)
+{
+	struct row *row = find_or_add(rows, label_of(series, by), series);
+	struct appmon_figures f = {.size = sizeof(f)};
+	int ret;
+
+	if (!row)
+		return -ENOMEM;
+	ret = appmon_snapshot_figures(now, APPMON_SNAPSHOT_SERIES, index, since, &f);
+	if (ret < 0)
+		return ret;
+	row->requests += f.requests;
+	row->errors += f.errors;
+	row->bytes += f.request_bytes + f.response_bytes;
+	return appmon_snapshot_durations(now, APPMON_SNAPSHOT_SERIES, index, since, row->durations);
+}
+
+int rows_make(struct rows *rows, enum grouping by, const struct selection *only,
+	      const struct appmon_snapshot *now, const struct appmon_snapshot *since)
+{
+	uint32_t count = appmon_snapshot_count(now, APPMON_SNAPSHOT_SERIES);
+	int ret = 0;
+
+	*rows = (struct rows){0};
+	for (uint32_t i = 0; ret == 0 && i < count; i++) {
+		struct appmon_series series = {.size = sizeof(series)};
+
+		ret = appmon_snapshot_series(now, i, &series);
+		if (ret == 0 && (!only || (series.role == only->role &&
+					   strcmp(series.app.data, only->app) == 0)))
+			ret = add(rows, by, &series, i, now, since);
+	}
+	for (size_t i = 0; ret == 0 && i < rows->count; i++) {
+		struct row *row = &rows->list[i];
+
+		row->p50 = appmon_histogram_quantile(row->durations, 0.5);
+		row->p95 = appmon_histogram_quantile(row->durations, 0.95);
+		row->p99 = appmon_histogram_quantile(row->durations, 0.99);
+	}
+	if (ret < 0)
+		rows_free(rows);
+	return ret;
+}
+
+void row_free(struct row *row)
+{
+	free(row->label);
+	free(row->app);
+	appmon_histogram_free(row->durations);
+}
+
+void rows_free(struct rows *rows)
+{
+	for (size_t i = 0; i < rows->count; i++)
+		row_free(&rows->list[i]);
+	free(rows->list);
+	*rows = (struct rows){0};
+}
+
+static double value_of(const struct row *row, enum column column)
+{
+	switch (column) {
+	case COLUMN_RATE:
+		return (double)row->requests;
+	case COLUMN_ERRORS:
+		return row->requests > 0 ? (double)row->errors / (double)row->requests : 0;
+	case COLUMN_P50:
+		return (double)row->p50;
+	case COLUMN_P95:
+		return (double)row->p95;
+	case COLUMN_P99:
+		return (double)row->p99;
+	case COLUMN_BYTES:
+		return (double)row->bytes;
+	case COLUMN_CPU:
+		return row->cpu;
+	case COLUMN_MEMORY:
+		return row->memory == UINT64_MAX ? -1 : (double)row->memory;
+	default:
+		return 0;
+	}
+}
+
+struct order {
+	enum column column;
+	bool reverse;
+};
+
+static int compare(const void *a, const void *b, void *ctx)
+{
+	const struct row *x = a, *y = b;
+	const struct order *order = ctx;
+	double vx = value_of(x, order->column), vy = value_of(y, order->column);
+	int result = (vx < vy) - (vx > vy);
+
+	if (result == 0)
+		result = strcmp(x->label, y->label);
+	if (result == 0)
+		result = (x->role > y->role) - (x->role < y->role);
+	return order->reverse ? -result : result;
+}
+
+void rows_sort(struct rows *rows, enum column column, bool reverse)
+{
+	struct order order = {.column = column, .reverse = reverse};
+
+	if (rows->count > 0)
+		qsort_r(rows->list, rows->count, sizeof(*rows->list), compare, &order);
+}

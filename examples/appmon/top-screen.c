@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The screen of `appmon top`. 80 columns hold all that matters; wider ones show more of names. */
+#include <inttypes.h>
+#include <ncurses.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "text.h"
+#include "top.h"
+
+/* Two lines above the table and its head; one below. */
+#define LINES_ABOVE 4
+#define LINES_BELOW 1
+
+static const struct {
+	const char *title;
+	int width; /* 0: the rest of the line */
+} columns[COLUMNS_ALL] = {
+	[COLUMN_NAME] = {NULL, 0},	 [COLUMN_RATE] = {"REQ/S", 8},
+	[COLUMN_ERRORS] = {"ERR%", 6},	 [COLUMN_P50] = {"P50", 8},
+	[COLUMN_P95] = {"P95", 8},	 [COLUMN_P99] = {"P99", 8},
+	[COLUMN_BYTES] = {"BYTES/S", 8}, [COLUMN_CPU] = {"CPU%", 6},
+	[COLUMN_MEMORY] = {"MEM", 8},
+};
+
+static const char *const view_names[] = {
+	[VIEW_APPS] = "applications",	[VIEW_INTERFACES] = "interfaces",
+	[VIEW_INSTANCES] = "instances", [VIEW_PEERS] = "peers",
+	[VIEW_STATUS] = "status",	[VIEW_SAMPLES] = "samples",
+};
+
+size_t top_lines(void)
+{
+	return LINES > LINES_ABOVE + LINES_BELOW ? (size_t)(LINES - LINES_ABOVE - LINES_BELOW) : 0;
+}
+
+/* Bytes of others, escaped, in exactly this many columns. */
+static void put_name(const char *name, int width)
+{
+	char *text = NULL;
+	size_t size, used;
+	FILE *out;
+
+	if (width <= 0)
+		return;
+	out = open_memstream(&text, &size);
+	if (!out)
+		return;
+	used = put_escaped(out, name, strlen(name), (size_t)width);
+	fclose(out);
+	addstr(text);
+	free(text);
+	printw("%*s", width - (int)used, "");
+}
+
+/* The end of a path tells more than its begin. */
+static void put_path(const char *path, int width)
+{
+	size_t len = strlen(path);
+
+	if (width > 3 && put_escaped(NULL, path, len, SIZE_MAX) > (size_t)width) {
+		addstr("...");
+		width -= 3;
+		while (len > 0 && put_escaped(NULL, path, len, SIZE_MAX) > (size_t)width) {
+			path++;
+			len--;
+		}
+	}
+	put_name(path, width);
+}
+
+/* Whether a column is worth its place in this view and width. */
+static bool has_column(const struct top *top, enum column column)
+{
+	bool uses = top->view == VIEW_APPS || top->view == VIEW_INSTANCES;
+
+	if (column == COLUMN_CPU || column == COLUMN_MEMORY)
+		return uses;
+	return column != COLUMN_BYTES || COLS >= 100 || !uses;
+}
+
+static int name_width(const struct top *top)
+{
+	int width = COLS;
+
+	for (int i = COLUMN_RATE; i < COLUMNS_ALL; i++)
+		if (has_column(top, i))
+			width -= columns[i].width;
+	return width > 4 ? width : 4;
+}
+
+static char activity_sign(const struct top *top)
+{
+	return "|/-\\"[top->activity % 4];
+}
+
+static void put_window(const struct top *top)
+{
+	if (top->window == SIZE_MAX)
+		printw("since the start");
+	else
+		printw("last %.*f s", top->seconds < 9.95 ? 1 : 0, top->seconds);
+}
+
+static void draw_summary(const struct top *top)
+{
+	double rate = top->seconds > 0 ? (double)top->total_requests / top->seconds : 0;
+	time_t now = time(NULL);
+	char clock[16] = "";
+	struct tm tm;
+
+	strftime(clock, sizeof(clock), "%H:%M:%S", localtime_r(&now, &tm));
+	attron(A_BOLD);
+	mvprintw(0, 0, "appmon top");
+	attroff(A_BOLD);
+	printw("  %s  %c  ", clock, activity_sign(top));
+	put_window(top);
+	printw(": %.1f req/s, ", rate);
+	if (top->total_errors > 0)
+		attron(COLOR_PAIR(PAIR_BAD));
+	printw("%.2f%% errors", top->total_requests > 0 ? 100.0 * (double)top->total_errors /
+								  (double)top->total_requests
+							: 0);
+	attroff(COLOR_PAIR(PAIR_BAD));
+	if (top->paused) {
+		attron(A_REVERSE);
+		printw(" PAUSED ");
+		attroff(A_REVERSE);
+	}
+}
+
+static void draw_path(const struct top *top)
+{
+	struct appmon_stats stats = {.size = sizeof(stats)};
+	uint64_t dropped = 0;
+
+	move(1, 0);
+	if (top->app) {
+		put_name(top->app, (int)put_escaped(NULL, top->app, strlen(top->app), 30));
+		printw(" (%s) > ", top->role == APPMON_ROLE_CLIENT ? "as a client" : "as a server");
+	}
+	printw("%s", view_names[top->view]);
+	if (top->filter[0] != '\0' || top->typing)
+		printw("   /%s%s", top->filter, top->typing ? "_" : "");
+	if (appmon_get_stats(top->collect.mon, 0, &stats) < 0)
+		return;
+	for (int i = 0; i < APPMON_DROP_MAX; i++)
+		dropped += stats.dropped[i];
+	if (dropped > 0) {
+		attron(COLOR_PAIR(PAIR_WARN));
+		printw("   %" PRIu64 " of %" PRIu64 " not shown (lost)", dropped,
+		       stats.exchanges_seen);
+		attroff(COLOR_PAIR(PAIR_WARN));
+	}
+}
+
+static void draw_head(const struct top *top)
+{
+	static const char *const names[] = {
+		[VIEW_APPS] = "APPLICATION",   [VIEW_INTERFACES] = "INTERFACE",
+		[VIEW_INSTANCES] = "INSTANCE", [VIEW_PEERS] = "PEER",
+		[VIEW_STATUS] = "STATUS",
+	};
+
+	move(LINES_ABOVE - 1, 0);
+	attron(A_REVERSE);
+	if (top->view == VIEW_SAMPLES) {
+		printw("%-*.*s", COLS, COLS,
+		       top->app ? "    AGO  STATUS DURATION REQUEST"
+				: "    AGO  STATUS DURATION APPLICATION          REQUEST");
+	} else {
+		for (int i = 0; i < COLUMNS_ALL; i++) {
+			if (!has_column(top, i))
+				continue;
+			if (i == (int)top->sort)
+				attron(A_BOLD | A_UNDERLINE);
+			if (i == COLUMN_NAME)
+				printw("%-*s", name_width(top), names[top->view]);
+			else
+				printw("%*s", columns[i].width, columns[i].title);
+			attroff(A_BOLD | A_UNDERLINE);
+		}
+	}
+	attroff(A_REVERSE);
+}
+
+static void put_rate(double rate, int width)
+{
+	printw("%*.*f", width, rate < 99.95 ? 1 : 0, rate);
+}
+
+static void put_errors(const struct row *row)
+{
+	double share = row->requests > 0 ? 100.0 * (double)row->errors / (double)row->requests : 0;
+	int pair = share >= 5 ? PAIR_BAD : PAIR_WARN;
+
+	if (row->errors > 0)
+		attron(COLOR_PAIR(pair));
+	printw("%*.*f", columns[COLUMN_ERRORS].width, share < 9.995 ? 2 : 1, share);
+	if (row->errors > 0)
+		attroff(COLOR_PAIR(pair));
+}
+
+static void put_duration(const struct row *row, uint64_t ns)
+{
+	char text[TEXT_UNIT_SIZE] = "-";
+
+	if (appmon_histogram_count(row->durations) > 0)
+		format_duration(ns, text);
+	printw("%*s", columns[COLUMN_P50].width, text);
+}
+
+static void put_cell(const struct top *top, const struct row *row, enum column column)
+{
+	char text[TEXT_UNIT_SIZE];
+	int width = columns[column].width;
+	double seconds = top->seconds > 0 ? top->seconds : 1;
+
+	switch (column) {
+	case COLUMN_RATE:
+		put_rate((double)row->requests / seconds, width);
+		break;
+	case COLUMN_ERRORS:
+		put_errors(row);
+		break;
+	case COLUMN_P50:
+		put_duration(row, row->p50);
+		break;
+	case COLUMN_P95:
+		put_duration(row, row->p95);
+		break;
+	case COLUMN_P99:
+		put_duration(row, row->p99);
+		break;
+	case COLUMN_BYTES:
+		printw("%*s", width, format_bytes((uint64_t)((double)row->bytes / seconds), text));
+		break;
+	case COLUMN_CPU:
+		if (row->cpu < 0)
+			printw("%*s", width, "-");
+		else
+			printw("%*.1f", width, 100 * row->cpu);
+		break;
+	case COLUMN_MEMORY:
+		if (row->memory == UINT64_MAX)
+			printw("%*s", width, "-");
+		else
+			printw("%*s", width, format_bytes(row->memory, text));
+		break;
+	default:
+		break;
+	}
+}
+
+static void draw_row(const struct top *top, const struct row *row)
+{
+	int width = name_width(top);
+
+	if (top->view == VIEW_APPS) {
+		addstr(row->role == APPMON_ROLE_CLIENT	 ? "-> "
+		       : row->role == APPMON_ROLE_SERVER ? "<- "
+							 : "?? ");
+		width -= 3;
+	}
+	if (top->view == VIEW_INSTANCES)
+		put_path(row->label, width);
+	else
+		put_name(row->label, width);
+	for (int i = COLUMN_RATE; i < COLUMNS_ALL; i++)
+		if (has_column(top, i))
+			put_cell(top, row, i);
+}
+
+static void draw_sample(const struct top *top, const struct sample *s)
+{
+	uint64_t now = appmon_snapshot_time(top->history[0]);
+	char ago[TEXT_UNIT_SIZE], duration[TEXT_UNIT_SIZE] = "-";
+	int used = 26;
+
+	format_duration(now > s->end_ns ? now - s->end_ns : 0, ago);
+	if (s->duration_ns > 0)
+		format_duration(s->duration_ns, duration);
+	printw("%7s  ", ago);
+	attron(COLOR_PAIR(s->error ? PAIR_BAD : PAIR_WARN));
+	if (s->status > 0)
+		printw("%-6u", s->status);
+	else
+		printw("%-6s", "none");
+	attroff(COLOR_PAIR(s->error ? PAIR_BAD : PAIR_WARN));
+	printw(" %8s ", duration);
+	if (!top->app) {
+		put_name(s->app, 20);
+		addch(' ');
+		used += 21;
+	}
+	put_name(s->what, COLS - used + 1);
+}
+
+static void draw_table(const struct top *top)
+{
+	size_t count = top->view == VIEW_SAMPLES ? top->sample_count : top->rows.count;
+	size_t lines = top_lines();
+
+	for (size_t i = 0; i < lines && top->first + i < count; i++) {
+		size_t n = top->first + i;
+
+		move(LINES_ABOVE + (int)i, 0);
+		if (n == top->selected)
+			attron(A_BOLD | A_REVERSE);
+		if (top->view == VIEW_SAMPLES)
+			draw_sample(top, top->sample[n]);
+		else
+			draw_row(top, &top->rows.list[n]);
+		attroff(A_BOLD | A_REVERSE);
+	}
+	if (count == 0 && lines > 2) {
+		uint64_t waited =
+			(appmon_snapshot_time(top->history[0]) - top->begin_ns) / NSEC_PER_SEC;
+
+		if (top->filter[0] != '\0')
+			mvprintw(LINES_ABOVE + 1, 2, "nothing matches /%s", top->filter);
+		else if (top->view == VIEW_SAMPLES)
+			mvprintw(LINES_ABOVE + 1, 2, "%c no error and nothing slow so far",
+				 activity_sign(top));
+		else
+			mvprintw(LINES_ABOVE + 1, 2,
+				 "%c no request so far (%" PRIu64 " s); watching %zu target(s)",
+				 activity_sign(top), waited, top->targets);
+	}
+}
+
+static void draw_keys(const struct top *top)
+{
+	const char *keys =
+		"Enter open  s sort  r reverse  / filter  w window  Space pause  e samples  q";
+
+	if (top->typing)
+		keys = "type what names must contain; Enter keeps it, Esc drops it";
+	else if (top->view != VIEW_APPS)
+		keys = "Esc back  1 interfaces 2 instances 3 peers 4 status 5 samples  s r / w "
+		       "Space q";
+	attron(A_DIM);
+	mvprintw(LINES - 1, 0, "%.*s", COLS - 1, keys);
+	attroff(A_DIM);
+}
+
+void top_draw(const struct top *top)
+{
+	erase();
+	if (COLS < 40 || LINES < 8) {
+		mvprintw(0, 0, "too small");
+	} else {
+		draw_summary(top);
+		draw_path(top);
+		draw_head(top);
+		draw_table(top);
+		draw_keys(top);
+	}
+	refresh();
+}

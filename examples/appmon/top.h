@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The state of `appmon top`: top.c changes it, top-screen.c draws it. */
+#ifndef APPMON_CLI_TOP_H
+#define APPMON_CLI_TOP_H
+
+#include "collect.h"
+#include "rows.h"
+#include "samples.h"
+#include "usage.h"
+
+enum { PAIR_BAD = 1, PAIR_WARN };
+
+/* Snapshots that are kept, the latest first: the longest time that figures are over. */
+#define TOP_HISTORY 11
+#define TOP_FILTER 40
+
+enum view { VIEW_APPS, VIEW_INTERFACES, VIEW_INSTANCES, VIEW_PEERS, VIEW_STATUS, VIEW_SAMPLES };
+
+struct top {
+	struct collect collect;
+	size_t targets;
+	uint64_t begin_ns; /* CLOCK_MONOTONIC */
+	struct samples samples;
+	struct usages usages;
+
+	struct appmon_snapshot *history[TOP_HISTORY];
+	size_t history_count;
+	size_t window; /* snapshots back; SIZE_MAX: since the beginning */
+
+	enum view view;
+	char *app; /* of the views below VIEW_APPS */
+	uint32_t role;
+	enum column sort;
+	bool reverse;
+	bool paused;
+	bool typing; /* the filter */
+	char filter[TOP_FILTER];
+
+	/* What is shown. */
+	struct rows rows;
+	const struct sample *sample[SAMPLES_ERRORS + SAMPLES_SLOW];
+	size_t sample_count;
+	double seconds; /* that the figures are over */
+	uint64_t total_requests, total_errors;
+	size_t selected, first; /* rows: under the cursor, at the top of the screen */
+	unsigned activity;	/* counts what came, for the sign of it */
+};
+
+/* The lines of the table that fit on the screen. */
+size_t top_lines(void);
+void top_draw(const struct top *top);
+
+#endif /* APPMON_CLI_TOP_H */

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Who calls whom, and how often, against the servers' own logs and the clients' own counts."""
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+from scene import Scene, start_cli
+from watch import cli
+
+
+@pytest.fixture
+def scene(cgroup, tmp_path):
+    if not os.path.exists("/sys/kernel/btf/vmlinux") or "APPMON_BUILD" not in os.environ:
+        pytest.skip("no BTF, or APPMON_BUILD is not set")
+    return Scene(cgroup, tmp_path)
+
+
+def finish(process):
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 0 and "lost" not in err, err
+    return out
+
+
+def edges(graph):
+    names = {node["id"]: node["name"] for node in graph["nodes"]}
+    return {(names[e["client"]], names[e["server"]]): e for e in graph["edges"]}
+
+
+def drive(scene):
+    """Returns how many requests went to each path."""
+    for i in range(30):
+        assert scene.get(f"/stock/{i}") == 200
+        assert scene.get("/") == 200
+        if i % 3 == 0:
+            assert scene.get("/pay/broken") == 503
+        else:
+            assert scene.get("/pay/card") == 200
+
+
+def test_joined_edges(scene):
+    """Both ends of web -> stock and web -> pay are watched: one edge each, counted once."""
+    process = start_cli("topology", *scene.targets(), "--format", "json", "--duration", "60s")
+    drive(scene)
+    graph = json.loads(finish(process))
+    found = edges(graph)
+    assert set(found) == {("(clients)", "web"), ("web", "stock"), ("web", "pay")}
+    for (_, server), count in {(0, "web"): 90, (0, "stock"): 30, (0, "pay"): 30}.items():
+        app = next(a for a in scene.apps if a.name == server)
+        edge = next(e for (_, name), e in found.items() if name == server)
+        assert edge["requests"] == count == sum(app.statuses(count).values())
+        assert edge["errors"] == app.statuses(count)[503]
+        # The server's own clock has milliseconds, and stops before the last byte arrives.
+        assert edge["max_ns"] >= 1e6 * (1000 * max(l["time"] for l in app.log.lines(count)) - 2)
+    assert all(node["monitored"] == (node["name"] != "(clients)") for node in graph["nodes"])
+
+
+def test_only_the_client_is_watched(scene):
+    process = start_cli("topology", "--cgroup", scene.web.cgroup.path, "--format", "json")
+    drive(scene)
+    found = edges(json.loads(finish(process)))
+    assert set(found) == {("(clients)", "web"), ("web", f"127.0.0.1:{scene.stock.port}"),
+                          ("web", f"127.0.0.1:{scene.pay.port}")}
+    assert found["web", f"127.0.0.1:{scene.stock.port}"]["requests"] == 30
+    assert found["web", f"127.0.0.1:{scene.pay.port}"]["errors"] == 10
+
+
+@pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is not installed")
+def test_counts_under_load(scene):
+    """What wrk counted, what nginx logged and what the edges say is the same number."""
+    process = start_cli("topology", *scene.targets(), "--format", "json", "--duration", "60s")
+    wrk = subprocess.run(["wrk", "-t", "1", "-c", "8", "-d", "2",
+                          f"http://127.0.0.1:{scene.web.port}/stock/7"],
+                         stdout=subprocess.PIPE, text=True, check=True)
+    assert "Socket errors" not in wrk.stdout, wrk.stdout
+    completed = int(re.search(r"(\d+) requests in", wrk.stdout).group(1))
+    found = edges(json.loads(finish(process)))
+    logged = len(scene.stock.log.lines(completed))
+    assert found["web", "stock"]["requests"] == logged
+    # At the end wrk hangs up on what it asked for last: one request a connection.
+    assert completed <= found["(clients)", "web"]["requests"] <= completed + 8
+    assert found["(clients)", "web"]["requests"] == len(scene.web.log.lines(completed))
+
+
+def test_formats(scene, tmp_path):
+    recording = tmp_path / "recording"
+    page = tmp_path / "page.html"
+    process = start_cli("watch", *scene.targets(), "--record", str(recording), "--quiet")
+    drive(scene)
+    finish(process)
+
+    def show(*args):
+        return subprocess.run([cli(), "topology", "--replay", str(recording), *args], check=True,
+                              stdout=subprocess.PIPE, text=True, timeout=30,
+                              env={**os.environ, "LC_ALL": "C.UTF-8"}).stdout
+    lines = show().splitlines()
+    assert lines[0] == "(clients)"
+    assert re.match(r"└─ web  [\d.]+ req/s, 11.11% errors, p50 \S+, p95 \S+$", lines[1])
+    assert {re.sub(" .*", "", line.strip("│├└─ ")) for line in lines[2:]} == {"stock", "pay"}
+    assert edges(json.loads(show("--format", "json")))["web", "pay"]["errors"] == 10
+    dot = show("--format", "dot")
+    if shutil.which("dot"):
+        subprocess.run(["dot", "-Tsvg", "-o", os.devnull], input=dot, text=True, check=True)
+    assert dot.count("->") == 3
+    assert show("--html", str(page)) == ""
+    text = page.read_text()
+    data = re.search(r'<script id="data" type="application/json">(.*?)</script>', text, re.S)
+    assert len(json.loads(data.group(1))["edges"]) == 3
+    # Nothing is loaded from elsewhere.
+    assert not re.search(r'(src|href)=|url\((?!#)|@import', text.replace("url(#", ""))
+    in_browser(page)
+
+
+def in_browser(page):
+    """The page's own script has drawn every box and edge, and reported no error."""
+    browser = shutil.which("chromium")
+    if not browser:
+        return
+    out = subprocess.run([browser, "--headless", "--no-sandbox", "--disable-gpu",
+                          f"--user-data-dir={page}.profile", "--virtual-time-budget=2000",
+                          "--dump-dom", f"file://{page}"], stdout=subprocess.PIPE,
+                         stderr=subprocess.DEVNULL, text=True, timeout=60).stdout
+    assert out.count('class="edge') == 3
+    assert out.count('<g class="node') == 4
+    assert out.count("<tr>") == 4
+    assert "web" in out and "req" in out.lower()
+
+
+def test_wrong_usage(tmp_path):
+    if "APPMON_BUILD" not in os.environ:
+        pytest.skip("APPMON_BUILD is not set")
+    for args in (["--format", "png"], [], ["--cgroup", "/x", "--duration", "soon"]):
+        bad = subprocess.run([cli(), "topology", *args], stderr=subprocess.PIPE, text=True)
+        assert bad.returncode == 2 and bad.stderr
+    missing = subprocess.run([cli(), "topology", "--replay", str(tmp_path / "none")],
+                             stderr=subprocess.PIPE, text=True)
+    assert missing.returncode == 1 and "none" in missing.stderr
