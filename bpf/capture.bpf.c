@@ -63,7 +63,7 @@ __noinline int emit_all(struct __sk_buff *skb, struct socket *sk, struct emissio
 		if (!e->total)
 			break;
 		ret = emit_data(skb, sk, e);
-		if (ret == EMIT_FULL || ret == EMIT_NO_HEAD)
+		if (ret <= EMIT_NO_HEAD)
 			break;
 	}
 	return ret;
@@ -390,6 +390,7 @@ static __always_inline struct socket *meet(struct __sk_buff *skb, struct bpf_soc
 	other = &sk->dir[!dir];
 	fill_conn(skb, &sk->conn, s, dir, bpf_get_socket_cookie(skb));
 	adopt(skb, sk, conf);
+	sk->retrans = tp ? tp->total_retrans : 0;
 	/* bytes_acked counts the SYN of an active open. */
 	silent = tp && tp->bytes_acked <= 1 &&
 		 (dir == DIR_IN ? !tp->data_segs_out : s->seq == tp->snd_una);
@@ -499,7 +500,7 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 	__u32 end, begun;
 	__s32 ahead;
 
-	if (!parse_segment(skb, &e.s))
+	if (!capture_from || !parse_segment(skb, &e.s))
 		return;
 	conf = bpf_get_local_storage(&targets, 0);
 	ss = skb->sk;
@@ -512,13 +513,19 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 			return;
 	}
 	sk = bpf_sk_storage_get(&sockets, ss, 0, 0);
-	if (!sk || orphaned(sk, conf)) {
+	if (sk && !is_sampled(sk->conn.cookie)) {
+		sk->conn.generation = 0; /* met again when it is */
+		return;
+	}
+	if (!sk || !is_current(sk) || orphaned(sk, conf)) {
 		if (!e.s.len)
 			return;
 		if (dir == DIR_IN && ss->state == BPF_TCP_LISTEN) {
 			observe_listener(skb, &e.s, conf);
 			return;
 		}
+		if (!is_sampled(bpf_get_socket_cookie(skb)))
+			return;
 		sk = meet(skb, ss, &e.s, dir, conf);
 		if (!sk)
 			return;
@@ -595,7 +602,7 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 		self->ts_ns = e.ts_ns;
 	if (!capture(skb, sk, self, &e))
 		progress(skb, sk, self, &e);
-	if (sk->request_dir != 1 + dir || e.len)
+	if (!e.kept && (sk->request_dir != 1 + dir || e.len))
 		keep_last(skb, self, &e);
 	publish(self, &e, end);
 }
@@ -635,7 +642,7 @@ int appmon_release(struct bpf_sock *ctx)
 	if (!sk || sk->closed)
 		return 1;
 	sk->closed = 1;
-	if (sk->speaks != SPEAKS_HTTP || !sk->dir[DIR_OUT].fin)
+	if (sk->speaks != SPEAKS_HTTP || !sk->dir[DIR_OUT].fin || !is_current(sk))
 		return 1;
 	r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
 	if (!r) {
@@ -659,7 +666,7 @@ int appmon_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
 	struct sock *ksk = ctx->sk;
 	struct tcp_sock *tp;
 
-	if (!ksk || !sk || sk->speaks != SPEAKS_HTTP)
+	if (!ksk || !sk || sk->speaks != SPEAKS_HTTP || !is_current(sk))
 		return 0;
 	tp = bpf_skc_to_tcp_sock(ksk);
 	for (int dir = 0; dir < 2; dir++) {

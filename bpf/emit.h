@@ -59,7 +59,8 @@ struct emission {
 	__u8 framed;   /* a head, or more of it: to be scanned */
 	__u8 carry;    /* bytes in front that an earlier record has, too: a line that was cut */
 	__u8 ends;     /* a message ends with the segment */
-	__u8 pad[2];
+	__u8 kept;     /* direction.last is what it should be */
+	__u8 pad;
 	__u8 begin[12]; /* the first bytes of a head */
 	struct scan scan;
 	__u64 ts_ns;
@@ -127,8 +128,8 @@ static __always_inline void fill_seg(struct __sk_buff *skb, struct socket *sk, s
 {
 	struct direction *other = &sk->dir[e->dir == DIR_OUT ? DIR_IN : DIR_OUT];
 	struct direction *self = &sk->dir[e->dir == DIR_OUT ? DIR_OUT : DIR_IN];
-	struct bpf_sock *ss = skb->sk;
-	struct bpf_tcp_sock *tp = ss ? bpf_tcp_sock(ss) : 0;
+	struct bpf_tcp_sock *tp = 0;
+	struct bpf_sock *ss;
 	__u64 last;
 
 	r->ts_ns = e->ts_ns;
@@ -145,24 +146,30 @@ static __always_inline void fill_seg(struct __sk_buff *skb, struct socket *sk, s
 	r->whole = e->whole;
 	r->other_next = other->passed.next;
 	r->other_whole = other->passed.whole;
-	/* Under the socket's lock TCP's word is exact. */
+	/* Under the socket's lock TCP's word is exact, and once for an exchange is enough. */
 	if (e->dir == DIR_OUT) {
 		struct extent x = other->passed;
 
+		ss = skb->sk;
+		tp = ss ? bpf_tcp_sock(ss) : 0;
+		if (tp)
+			sk->retrans = tp->total_retrans;
 		reach_by_tcp(tp, sk, &x);
 		r->other_next = x.next;
 		r->other_whole = x.whole;
 	}
 	r->lost = sk->lost;
 	r->srtt_us = tp ? tp->srtt_us >> 3 : 0; /* the kernel keeps it times eight */
-	r->retrans = tp ? tp->total_retrans : 0;
+	r->retrans = sk->retrans;
 	r->dup = sk->dir[DIR_IN].dup;
 	r->pad = 0;
 	last = e->part ? 0 : self->last;
 	__builtin_memcpy(r->before, &last, sizeof(r->before));
-	__builtin_memset(r->tail, 0, sizeof(r->tail));
-	if (e->captured < e->len)
+	/* Else it is not read: a cache line less for either side. */
+	if (e->captured < e->len) {
+		__builtin_memset(r->tail, 0, sizeof(r->tail));
 		fill_tail(skb, r->tail);
+	}
 	e->reported = 1;
 	self->progress_ts_ns = e->ts_ns;
 }
@@ -293,6 +300,21 @@ __noinline int frame_head(struct __sk_buff *skb, struct socket *sk, struct emiss
 	return EMIT_OPEN;
 }
 
+/* As keep_last(), where the segment's end is at hand. b: of `bytes`. */
+static __always_inline void keep_last_captured(struct socket *sk, const __u8 *b, struct emission *e,
+					       const __u32 bytes)
+{
+	struct direction *self = &sk->dir[e->dir == DIR_OUT ? DIR_OUT : DIR_IN];
+	__u32 off = e->captured - sizeof(self->last);
+
+	if (e->captured < sizeof(self->last))
+		return;
+	barrier_var(off);
+	off &= bytes - 1;
+	self->last = *(const __u64 *)(b + off);
+	e->kept = 1;
+}
+
 /* bytes: one of REC_BYTES_*, a constant after inlining. */
 static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, struct emission *e,
 				      const __u32 bytes)
@@ -370,6 +392,8 @@ static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, 
 	fill_owner(skb, sk, &e->s, e->dir, look, &r->owner);
 	r->captured = e->captured;
 	r->pad = 0;
+	if (e->captured == e->len && !e->holes)
+		keep_last_captured(sk, r->bytes, e, bytes);
 	bpf_ringbuf_submit(r, submit_flags());
 	return ret;
 }

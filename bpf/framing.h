@@ -120,10 +120,53 @@ __noinline int scan_field(const struct field *field, struct scan *scan, __u32 n)
 	return 0;
 }
 
+/* Is a line that begins so any of scan_field()'s business? Most are not. */
+static __always_inline bool is_framing(const __u8 *b)
+{
+	const __u64 first = *(const __u64 *)b | LOWER_CASE;
+
+	return first == WORD('c', 'o', 'n', 't', 'e', 'n', 't', '-') ||
+	       first == WORD('t', 'r', 'a', 'n', 's', 'f', 'e', 'r') || is_blank(b[0]);
+}
+
+#define ONES 0x0101010101010101ULL
+
+/* The high bit of each byte that is a line feed; only the first of them is certain. */
+static __always_inline __u64 line_feeds(const __u8 *b)
+{
+	__u64 word = *(const __u64 *)b ^ '\n' * ONES;
+
+	return (word - ONES) & ~word & 0x80 * ONES;
+}
+
+/*
+ * Does one line end, with CRLF, among the eight bytes behind the one at i, and is it neither the
+ * last one nor followed by one that matters? This is so of most.
+ */
+static __always_inline bool is_plain_line(const struct block *block, __u32 i, __u32 n)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	__u64 found = line_feeds(block->b + i + 1);
+	const __u8 *b;
+	__u64 at; /* 64 bits: else the verifier loses sight of it */
+
+	if (found & (found - 1))
+		return false;
+	at = i + ((found >> 7) * 0x0001020304050607ULL >> 56);
+	barrier_var(at);
+	if (at >= BLOCK_STEP + 8 || at + 10 > n)
+		return false;
+	b = block->b + at;
+	return b[0] == '\r' && b[2] != '\r' && !is_framing(b + 2);
+#else
+	return false;
+#endif
+}
+
 /* Line ends among the eight bytes behind the one at i. Returns 1 at the end of the head. */
 __noinline int scan_word(const struct block *block, struct scan *scan, __u32 i, __u32 n)
 {
-	if (!block || !scan || i >= BLOCK_STEP)
+	if (!block || !scan || i >= BLOCK_STEP || is_plain_line(block, i, n))
 		return 0;
 	UNROLL
 	for (__u32 k = 0; k < 8; k++) {
@@ -139,7 +182,7 @@ __noinline int scan_word(const struct block *block, struct scan *scan, __u32 i, 
 		} else if (line + 2 <= n && b[2] == '\r' && b[3] == '\n') {
 			scan->end = line + 2;
 			return 1;
-		} else {
+		} else if (is_framing(b + 2)) {
 			scan_field((const struct field *)(b + 2), scan, n - line);
 		}
 	}
@@ -156,12 +199,9 @@ __noinline int scan_block(const struct block *block, struct scan *scan, __u32 n)
 	if (!block || !scan)
 		return 0;
 	for (__u32 i = 0; i < BLOCK_STEP; i += 8) {
-		__u64 word = *(const __u64 *)(block->b + i + 1);
-
 		if (i >= n)
 			break;
-		/* Any byte below 0x0e, such as CR and LF? */
-		if (!((word - 0x0e0e0e0e0e0e0e0eULL) & ~word & 0x8080808080808080ULL))
+		if (!line_feeds(block->b + i + 1))
 			continue;
 		if (scan_word(block, scan, i, n))
 			return 1;

@@ -55,8 +55,8 @@ struct rec_conn {
 	__u16 family;
 	__u16 local_port; /* host byte order */
 	__u16 remote_port;
-	__u16 slot; /* of the target */
-	__u16 pad[2];
+	__u16 slot;	  /* of the target */
+	__u32 generation; /* in which it was met: what came before it is not known */
 	__u8 local_addr[16];
 	__u8 remote_addr[16];
 };
@@ -81,8 +81,8 @@ struct rec_seg {
 	__u32 dup;     /* segments that arrived again so far */
 	__u32 pad;
 	__u8 before[8];	       /* the bytes before the segment; 0: not known */
-	__u8 tail[TAIL_BYTES]; /* the segment's last bytes if they are not captured; of those before
-				  the payload, none of the reader's business */
+	__u8 tail[TAIL_BYTES]; /* the segment's last bytes if they are not captured, else anything;
+				  of those before the payload, none of the reader's business */
 };
 
 /* A thread, by the numbers of the initial namespaces. */
@@ -141,6 +141,13 @@ struct rec_progress {
 #define REC_BYTES_4 4096
 #define REC_BYTES_MAX REC_BYTES_4
 #define CAPTURE_MAX 65536 /* most captured bytes of one message */
+
+/* Sampling: a connection is watched if its cookie's hash lies below a bound. */
+#define SAMPLE_ALL (1ULL << 32)
+static inline __u32 sample_hash(__u64 cookie)
+{
+	return (__u32)(cookie * 0x9e3779b97f4a7c15ULL >> 32);
+}
 
 /* One attachment: value of the cgroup storage, written by the library after the link exists. */
 struct target_conf {

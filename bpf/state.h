@@ -77,6 +77,7 @@ struct socket {
 	__u32 line_len;
 	__u32 capture;
 	__u32 lost;
+	__u32 retrans;	  /* as TCP counted at our last segment */
 	__u32 depth;	  /* of the owning attachment: the innermost owns the socket */
 	__u8 speaks;	  /* SPEAKS_* */
 	__u8 fresh;	  /* followed from the first byte */
@@ -90,7 +91,6 @@ struct socket {
 	__u8 chunked;	  /* the present request: the reader follows its chunks, too */
 	__u8 head_only;	  /* the present request is HEAD: its response has no body */
 	__u8 alone;	  /* sent with SYN (Fast Open): the peer's sequence numbers are not known */
-	__u8 pad[4];
 };
 
 /* There may be requests that nobody has looked at: for so many more. There is pipelining: always.
@@ -108,6 +108,26 @@ static __always_inline void suspect(struct socket *sk)
 {
 	sk->suspect = 1;
 	widen(sk);
+}
+
+/*
+ * The budget, written by the library: who is watched. generation is that of connections met from
+ * now on; those of generations before capture_from are met again. 0: nothing is captured.
+ */
+volatile __u32 generation, capture_from;
+volatile __u64 sample_below;
+
+static __always_inline bool is_sampled(__u64 cookie)
+{
+	return sample_hash(cookie) < sample_below;
+}
+
+/* Has all of the connection been looked at since it was met? */
+static __always_inline bool is_current(const struct socket *sk)
+{
+	__u32 from = capture_from;
+
+	return from && (__s32)(sk->conn.generation - from) >= 0 && is_sampled(sk->conn.cookie);
 }
 
 struct {
@@ -259,6 +279,7 @@ static __always_inline void fill_conn(struct __sk_buff *skb, struct rec_conn *co
 	conn->remote_port = bpf_ntohs(port[dir == DIR_OUT ? 1 : 0]);
 	conn->family = s->family;
 	conn->cookie = cookie;
+	conn->generation = generation;
 	conn->cgroup_id = bpf_skb_cgroup_id(skb);
 }
 

@@ -189,6 +189,7 @@ static bool build(struct appmon *mon, struct exchange *ex, struct target *target
 	ev->role = ex->role;
 	ev->end = ex->end;
 	ev->target_id = target->id;
+	ev->sampling_ppm = ex->sampling_ppm;
 	ev->target_user = target->user;
 	ev->cgroup_id = ex->id.cgroup_id;
 	ev->connection_id = ex->id.cookie;

@@ -20,8 +20,10 @@ void exchange_drop(struct appmon *mon, struct exchange *ex, uint32_t reason)
 	struct target *target = target_of(mon, &ex->id);
 
 	list_remove(&ex->link);
-	STAT_ADD(mon, target, outstanding, UINT64_MAX);
-	STAT_ADD(mon, target, dropped[reason], 1);
+	if (!ex->told) {
+		STAT_ADD(mon, target, outstanding, UINT64_MAX);
+		STAT_ADD(mon, target, dropped[reason], 1);
+	}
 	exchange_release(mon, ex);
 }
 
@@ -51,6 +53,7 @@ struct exchange *exchange_new(struct appmon *mon, struct conn *c)
 	memset(ex, 0, sizeof(*ex));
 	ex->id = c->id;
 	ex->ordinal = c->ordinal;
+	ex->sampling_ppm = mon->sampling.ppm;
 	ex->retrans = c->retrans;
 	ex->dup = c->dup;
 	if (c->request_dir)
@@ -115,6 +118,11 @@ struct exchange *exchange_awaiting(struct conn *c)
 void exchange_finish(struct appmon *mon, struct conn *c, struct exchange *ex, uint32_t end,
 		     uint64_t flags)
 {
+	if (ex->told) {
+		list_remove(&ex->link);
+		exchange_release(mon, ex);
+		return;
+	}
 	ex->end = end;
 	ex->flags |= flags;
 	ex->srtt_us = c->srtt_us;
@@ -130,6 +138,22 @@ void exchange_finish(struct appmon *mon, struct conn *c, struct exchange *ex, ui
 	}
 	list_remove(&ex->link);
 	list_append(&mon->ready, &ex->link);
+}
+
+void exchange_tell(struct appmon *mon, struct conn *c, struct exchange *ex)
+{
+	struct exchange *rest;
+
+	if (ex->told || ex->bad)
+		return;
+	rest = flow_alloc(mon, sizeof(*rest));
+	if (!rest)
+		return; /* it comes at its end, then */
+	*rest = *ex;
+	rest->request = rest->response = NULL;
+	rest->told = 1;
+	list_append(&ex->link, &rest->link); /* in its place */
+	exchange_finish(mon, c, ex, APPMON_END_AT_HEAD, 0);
 }
 
 void exchanges_settle(struct appmon *mon, struct conn *c)

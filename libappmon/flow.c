@@ -175,6 +175,14 @@ static struct conn *conn_new(struct appmon *mon, const struct record *rec)
 	return c;
 }
 
+/* With its exchanges. */
+static void conn_drop(struct appmon *mon, struct conn *c, uint32_t reason)
+{
+	while (!list_empty(&c->exchanges))
+		exchange_drop(mon, list_entry(c->exchanges.next, struct exchange, link), reason);
+	conn_free(mon, c);
+}
+
 void flows_destroy(struct appmon *mon)
 {
 	struct flows *f = &mon->flows;
@@ -184,11 +192,7 @@ void flows_destroy(struct appmon *mon)
 		while (f->bucket[i]) {
 			struct conn *c = f->bucket[i];
 
-			while (!list_empty(&c->exchanges))
-				exchange_drop(mon,
-					      list_entry(c->exchanges.next, struct exchange, link),
-					      APPMON_DROP_DETACHED);
-			conn_free(mon, c);
+			conn_drop(mon, c, APPMON_DROP_DETACHED);
 		}
 	}
 	while (!list_empty(&f->strays)) {
@@ -480,6 +484,8 @@ static void flow_segment(struct appmon *mon, struct conn *c, const char *bytes, 
 	}
 	stream_segment(mon, c, dir, bytes, captured, seg);
 	http1_flow_progress(mon, c, dir, seg);
+	if ((mon->opts.flags & APPMON_OPEN_STREAM_HEADS) && !(seg->flags & REC_PART))
+		http1_flow_stream(mon, c);
 }
 
 /* A connection that is met for the first time, with what had met its listening socket. */
@@ -528,6 +534,13 @@ static void conn_moves(struct appmon *mon, struct conn *c, struct target *to)
 	to->stats.connections_open++;
 }
 
+/* Data that meets a listening socket says nothing of the connection's own cookie. */
+static bool is_watched(const struct appmon *mon, const struct rec_conn *conn, bool listener)
+{
+	return (int32_t)(conn->generation - mon->sampling.from) >= 0 &&
+	       (listener || sample_hash(conn->cookie) < mon->sampling.below);
+}
+
 static bool begins_request(const struct record *rec)
 {
 	return (rec->seg.flags & REC_START) &&
@@ -547,11 +560,18 @@ void flow_record(struct appmon *mon, const struct record *rec)
 		return;
 	}
 	target->stats.records++;
+	if (!is_watched(mon, &rec->conn, rec->seg.flags & REC_LISTENER))
+		return; /* written while the connection left the sample */
 	if (rec->seg.flags & REC_LISTENER) {
 		stray_keep(mon, rec);
 		return;
 	}
 	c = conn_find(&mon->flows, rec->conn.cookie);
+	if (c && c->id.generation != rec->conn.generation) {
+		/* It was away meanwhile. */
+		conn_drop(mon, c, APPMON_DROP_SAMPLED);
+		c = NULL;
+	}
 	if (!c) {
 		/* Nothing to learn from the end of a connection that is not known. */
 		if (!rec->captured)
@@ -582,10 +602,7 @@ void flow_record(struct appmon *mon, const struct record *rec)
 			       by_us ? APPMON_EVF_RESET_BY_US : APPMON_EVF_RESET_BY_PEER);
 		conn_free(mon, c);
 	} else if (rec->seg.flags & REC_NOT_HTTP) {
-		while (!list_empty(&c->exchanges))
-			exchange_drop(mon, list_entry(c->exchanges.next, struct exchange, link),
-				      APPMON_DROP_PARSE);
-		conn_free(mon, c);
+		conn_drop(mon, c, APPMON_DROP_PARSE);
 	} else if (rec->seg.flags & REC_CLOSED && c->stream[DIR_OUT].fin) {
 		/* Whatever answer is still due, nobody will read it. */
 		http1_flow_end(mon, c, APPMON_END_CLOSED, 0);
@@ -616,7 +633,9 @@ void flows_expire(struct appmon *mon, uint64_t now)
 
 		if (!older(s->at_ns, now, STRAY_AGE_NS))
 			break;
-		stray_lose(mon, s, APPMON_DROP_GAP);
+		stray_lose(mon, s,
+			   mon->sampling.ppm < APPMON_SAMPLING_ALL ? APPMON_DROP_SAMPLED
+								   : APPMON_DROP_GAP);
 	}
 	for (struct list_node *n = f->busy.next, *next; n != &f->busy; n = next) {
 		struct conn *c = list_entry(n, struct conn, link);
@@ -645,7 +664,8 @@ void flows_expire(struct appmon *mon, uint64_t now)
 	}
 }
 
-void flows_drop_target(struct appmon *mon, struct target *target)
+/* Those of a target, or with NULL those that are not watched any more. */
+static void drop_some(struct appmon *mon, const struct target *target, uint32_t reason)
 {
 	struct flows *f = &mon->flows;
 
@@ -654,20 +674,25 @@ void flows_drop_target(struct appmon *mon, struct target *target)
 
 		for (; c; c = next) {
 			next = c->hash_next;
-			if (c->id.target != target->id)
-				continue;
-			while (!list_empty(&c->exchanges))
-				exchange_drop(mon,
-					      list_entry(c->exchanges.next, struct exchange, link),
-					      APPMON_DROP_DETACHED);
-			conn_free(mon, c);
+			if (target ? c->id.target == target->id : !is_watched(mon, &c->id, false))
+				conn_drop(mon, c, reason);
 		}
 	}
 	for (struct list_node *n = f->strays.next, *next; n != &f->strays; n = next) {
 		struct stray *s = list_entry(n, struct stray, link);
 
 		next = n->next;
-		if (s->conn.target == target->id)
+		if (target ? s->conn.target == target->id : !is_watched(mon, &s->conn, true))
 			stray_free(mon, s);
 	}
+}
+
+void flows_drop_target(struct appmon *mon, struct target *target)
+{
+	drop_some(mon, target, APPMON_DROP_DETACHED);
+}
+
+void flows_drop_unsampled(struct appmon *mon)
+{
+	drop_some(mon, NULL, APPMON_DROP_SAMPLED);
 }

@@ -73,7 +73,7 @@ static int take_opts(struct appmon *mon, const struct appmon_opts *user)
 	o->capture_bytes = o->capture_bytes ? o->capture_bytes : 4096;
 	o->exchange_timeout_ms = o->exchange_timeout_ms ? o->exchange_timeout_ms : 300000;
 	o->idle_timeout_ms = o->idle_timeout_ms ? o->idle_timeout_ms : 3600000;
-	if (o->flags & ~(APPMON_OPEN_DROP_QUERY | APPMON_OPEN_IDENTITY))
+	if (o->flags & ~(APPMON_OPEN_DROP_QUERY | APPMON_OPEN_IDENTITY | APPMON_OPEN_STREAM_HEADS))
 		return fail(&mon->log, -EINVAL, "unknown bits in appmon_opts.flags: 0x%x",
 			    o->flags);
 	err = range(mon, "memory_limit", o->memory_limit, 64 << 10, UINT64_MAX);
@@ -244,6 +244,7 @@ static int open_handle(struct appmon **ret, int replay_fd, const struct appmon_o
 		handle_free(mon);
 		return err;
 	}
+	sampling_init(mon);
 	mon->now_ns = mon->read_ns = now_ns();
 	mon->realtime_offset_ns = realtime_offset();
 	*ret = mon;
@@ -435,6 +436,7 @@ static void look_after(struct appmon *mon)
 	if (mon->replay)
 		return;
 	mon->now_ns = now_ns();
+	sampling_control(mon);
 	sweep(mon);
 	if (mon->now_ns >= mon->expire_ns) {
 		follow_clock(mon);
@@ -496,6 +498,8 @@ static void settle(struct appmon *mon, bool more)
 		at = mon->batch_ns;
 	if (mon->flows.count || mon->flows.stray_count)
 		at = sooner(at, mon->expire_ns);
+	if (mon->sampling.ppm < mon->sampling.most_ppm && !mon->sampling.paused)
+		at = sooner(at, mon->sampling.look_ns);
 	if (mon->flows.awaiting && mon->sweep)
 		at = sooner(at, mon->sweep_every_ns ? mon->sweep_ns : mon->now_ns + SWEEP_FIRST_NS);
 	set_timer(mon, at);
@@ -632,7 +636,7 @@ int appmon_wakeup(struct appmon *mon)
 int appmon_get_stats(struct appmon *mon, uint32_t target, struct appmon_stats *stats)
 {
 	const uint64_t handle_only = STAT_BIT(memory_bytes) | STAT_BIT(memory_limit);
-	const uint64_t all = 2 * STAT_BIT(memory_limit) - 1;
+	const uint64_t all = 2 * STAT_BIT(sampling_ppm) - 1;
 	int err = handle_check(mon);
 	struct appmon_stats s;
 	struct target *t;
@@ -658,6 +662,7 @@ int appmon_get_stats(struct appmon *mon, uint32_t target, struct appmon_stats *s
 			if (mon->target[slot])
 				programs_counters(mon, slot, &s);
 	}
+	s.sampling_ppm = mon->sampling.paused ? 0 : mon->sampling.ppm;
 	err = opts_write(stats, &s, sizeof(s));
 	return err ? fail(&mon->log, err, "appmon_stats.size is not set") : 0;
 }

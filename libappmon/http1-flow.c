@@ -953,6 +953,20 @@ void http1_flow_progress(struct appmon *mon, struct conn *c, int dir, const stru
 	}
 }
 
+void http1_flow_stream(struct appmon *mon, struct conn *c)
+{
+	struct exchange *ex = exchange_awaiting(c);
+	struct stream *s;
+
+	if (!ex || !ex->response_begun)
+		return;
+	s = &c->stream[!request_dir(c)];
+	if (s->state != STREAM_CHUNKED && s->state != STREAM_OPEN && s->state != STREAM_CLOSE)
+		return;
+	measure_partial(c, ex);
+	exchange_tell(mon, c, ex);
+}
+
 void http1_flow_role(struct conn *c, int dir, const char *bytes, uint32_t n)
 {
 	if (http1_look(HTTP1_RESPONSE, bytes, n) == HTTP1_LOOK_YES)

@@ -69,13 +69,16 @@ struct ring {
 	const uint8_t *data;
 	size_t size;
 	size_t page;
+	unsigned long pos; /* read so far; consumer_pos follows now and then */
+	unsigned long end; /* producer_pos when it was last looked at */
 };
 
 int ring_map(struct ring *ring, int map_fd, size_t size);
 void ring_unmap(struct ring *ring);
 /* The next record, or NULL. *busy: one is being written at this moment. */
 const void *ring_peek(struct ring *ring, size_t *size, bool *busy);
-/* Gives the memory of the record that ring_peek() returned back to the kernel. */
+/* Done with the record that ring_peek() returned. The kernel gets its memory back when nothing is
+ * left to read, or an eighth of the ring has been. */
 void ring_release(struct ring *ring);
 /* Positions of the kernel and of the reader: what lies between them has not been read. */
 unsigned long ring_produced(const struct ring *ring);
@@ -129,6 +132,26 @@ bool replay_step(struct appmon *mon);
 /* 0, -ENODATA at the end, or what is wrong with the file. */
 int replay_status(const struct appmon *mon);
 
+/* ---- sampling.c: which connections are watched -------------------------------------- */
+
+struct sampling {
+	uint32_t ppm;		     /* share of connections in force */
+	uint32_t most_ppm;	     /* what the host asked for */
+	uint64_t below;		     /* of sample_hash(), at this share */
+	uint32_t generation;	     /* of connections that are met now */
+	uint32_t from;		     /* records of earlier generations are not wanted any more */
+	uint64_t ceiling;	     /* events a second; 0: none */
+	uint64_t seen;		     /* exchanges, at looked_ns */
+	uint64_t looked_ns, look_ns; /* when the ceiling was looked after, and when next */
+	bool paused;
+};
+
+void sampling_init(struct appmon *mon);
+/* The pipeline's part of a change: forgets who is not watched any more. */
+void sampling_apply(struct appmon *mon, uint32_t ppm, uint32_t from);
+/* Keeps the events within the ceiling. */
+void sampling_control(struct appmon *mon);
+
 /* ---- lookup.c: executables and cgroup paths, kept ------------------------------- */
 
 /* An answer. */
@@ -149,6 +172,13 @@ struct lookups {
 
 void lookups_init(struct lookups *lookups);
 void lookups_free(struct appmon *mon);
+
+/* proc(5): white space and backslashes are octal escapes in mountinfo. */
+void mountinfo_unescape(char *s);
+/* Where cgroup v2 is mounted, and which cgroup that shows as its top: PATH_MAX bytes each. */
+int cgroup2_mount(char *point, char *top);
+/* The directory of a cgroup id, in PATH_MAX bytes. */
+int cgroup_directory(const char *point, uint64_t id, char *path);
 
 /* ---- log.c ---------------------------------------------------------------------- */
 
@@ -249,10 +279,12 @@ struct exchange {
 	struct head *request, *response;
 	uint32_t role;
 	uint32_t end;			/* APPMON_END_* */
+	uint32_t sampling_ppm;		/* when the request began */
 	uint32_t srtt_us, retrans, dup; /* of the connection: at the start, then differences */
 	uint8_t request_done, response_begun, response_done;
 	uint8_t bad;	/* 1 + APPMON_DROP_* if the request could not be read or kept */
 	uint8_t method; /* APPMON_METHOD_*, also of a request that could not be kept */
+	uint8_t told;	/* the host has had its event: this only waits for the end */
 };
 
 struct conn {
@@ -307,6 +339,8 @@ void flow_record(struct appmon *mon, const struct record *rec);
 void flows_expire(struct appmon *mon, uint64_t now_ns);
 /* Forgets everything that belongs to a target. */
 void flows_drop_target(struct appmon *mon, struct target *target);
+/* Forgets the connections that are not watched any more. */
+void flows_drop_unsampled(struct appmon *mon);
 uint64_t stream_pos(const struct stream *s, uint32_t seq);
 /* Every message of the connection has been seen, up to this segment. */
 static inline bool conn_accounted(const struct conn *c, const struct rec_seg *seg)
@@ -327,6 +361,8 @@ void exchange_drop(struct appmon *mon, struct exchange *ex, uint32_t reason);
 /* Moves one to those that the host is to get. */
 void exchange_finish(struct appmon *mon, struct conn *c, struct exchange *ex, uint32_t end,
 		     uint64_t flags);
+/* The host gets the event now; what is left waits for the end of the response. */
+void exchange_tell(struct appmon *mon, struct conn *c, struct exchange *ex);
 /* Finishes those at the front that are complete. */
 void exchanges_settle(struct appmon *mon, struct conn *c);
 /* Keeps what the record at hand says of the socket's owner: at the head of a client's request, of a
@@ -349,6 +385,8 @@ void http1_flow_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos, 
 		     uint32_t captured, uint32_t len, const struct rec_seg *seg);
 /* stream.seen has grown, or a FIN was noted. */
 void http1_flow_progress(struct appmon *mon, struct conn *c, int dir, const struct rec_seg *seg);
+/* APPMON_OPEN_STREAM_HEADS: is there a response that goes on behind its head? */
+void http1_flow_stream(struct appmon *mon, struct conn *c);
 /* A message begins with these bytes: do they tell which direction is the requests'? */
 void http1_flow_role(struct conn *c, int dir, const char *bytes, uint32_t n);
 /* A request or response head begins in the other direction: what is open here has ended. */
@@ -390,6 +428,7 @@ struct appmon {
 	struct appmon_stats stats;
 
 	struct pool pool;
+	struct sampling sampling;
 	struct flows flows;
 	struct lookups lookups;
 	struct list_node ready; /* finished exchanges, not delivered yet */

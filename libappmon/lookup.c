@@ -189,8 +189,7 @@ int appmon_find_process(struct appmon *mon, uint32_t pid, uint64_t start_ns,
 
 /* ---- cgroups ----------------------------------------------------------------------- */
 
-/* proc(5): white space and backslashes are octal escapes in mountinfo. */
-static void unescape(char *s)
+void mountinfo_unescape(char *s)
 {
 	char *to = s;
 
@@ -207,8 +206,7 @@ static void unescape(char *s)
 	*to = '\0';
 }
 
-/* Where cgroup v2 is mounted, and which cgroup that shows as its top: PATH_MAX bytes each. */
-static int find_mount(char *point, char *top)
+int cgroup2_mount(char *point, char *top)
 {
 	FILE *f = fopen("/proc/self/mountinfo", "re");
 	int err = -ENOENT;
@@ -226,8 +224,8 @@ static int find_mount(char *point, char *top)
 	fclose(f);
 	if (err)
 		return err;
-	unescape(point);
-	unescape(top);
+	mountinfo_unescape(point);
+	mountinfo_unescape(top);
 	return 0;
 }
 
@@ -278,17 +276,24 @@ static int path_by_search(const char *point, uint64_t id, char *path)
 	return err;
 }
 
+int cgroup_directory(const char *point, uint64_t id, char *path)
+{
+	int err = path_by_handle(point, id, path);
+
+	if (err == -EPERM || err == -EOPNOTSUPP)
+		err = path_by_search(point, id, path);
+	return err;
+}
+
 /* Reads path[PATH_MAX], below the mount. */
 static int read_cgroup(uint64_t id, char *path)
 {
 	char point[PATH_MAX], top[PATH_MAX], found[PATH_MAX];
-	int err = find_mount(point, top);
+	int err = cgroup2_mount(point, top);
 	const char *below;
 
 	if (!err)
-		err = path_by_handle(point, id, found);
-	if (err == -EPERM || err == -EOPNOTSUPP)
-		err = path_by_search(point, id, found);
+		err = cgroup_directory(point, id, found);
 	if (err)
 		return err;
 	if (strncmp(found, point, strlen(point)) != 0)

@@ -23,7 +23,7 @@ int record_decode(const void *data, size_t size, struct record *ret)
 		return -EPROTO;
 	/* Both kinds begin alike. */
 	memcpy(&ret->conn, p + offsetof(struct rec_progress, conn), sizeof(ret->conn));
-	memcpy(&ret->seg, p + offsetof(struct rec_progress, seg), sizeof(ret->seg));
+	memcpy(&ret->seg, p + offsetof(struct rec_progress, seg), offsetof(struct rec_seg, tail));
 	memcpy(&ret->owner, p + offsetof(struct rec_progress, owner), sizeof(ret->owner));
 	ret->bytes = "";
 	ret->captured = 0;
@@ -34,6 +34,11 @@ int record_decode(const void *data, size_t size, struct record *ret)
 			return -EPROTO;
 		ret->bytes = (const char *)p + fixed;
 	}
+	/* The programs leave it as it is where it says nothing. */
+	if (ret->captured < ret->seg.len)
+		memcpy(ret->seg.tail, p + offsetof(struct rec_progress, seg.tail), TAIL_BYTES);
+	else
+		memset(ret->seg.tail, 0, TAIL_BYTES);
 	if ((ret->conn.family != 4 && ret->conn.family != 6) || ret->seg.len > INT32_MAX ||
 	    ret->owner.source > OWNER_CONNECTED)
 		return -EPROTO;

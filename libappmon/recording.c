@@ -131,6 +131,8 @@ int appmon_record(struct appmon *mon, int fd)
 	mon->recording->fd = fd;
 	put(mon, &header, sizeof(header));
 	recording_number(mon, RECORDING_CLOCK, mon->realtime_offset_ns);
+	recording_number(mon, RECORDING_SAMPLING,
+			 (uint64_t)mon->sampling.from << 32 | mon->sampling.ppm);
 	for (uint32_t slot = 0; slot < SLOTS; slot++)
 		if (mon->target[slot])
 			recording_target(mon, mon->target[slot]);
@@ -214,6 +216,11 @@ static bool replay_number(struct appmon *mon, uint32_t type, const char *data, s
 	case RECORDING_EXPIRE:
 		flows_expire(mon, number);
 		break;
+	case RECORDING_SAMPLING:
+		if ((uint32_t)number > APPMON_SAMPLING_ALL)
+			return bad(mon, "a share is beyond all");
+		sampling_apply(mon, (uint32_t)number, (uint32_t)(number >> 32));
+		break;
 	case RECORDING_DETACH:
 		t = target_by_id(mon, (uint32_t)number);
 		if (!t)
@@ -272,6 +279,7 @@ bool replay_step(struct appmon *mon)
 		return replay_target(mon, data, entry.size);
 	case RECORDING_CLOCK:
 	case RECORDING_EXPIRE:
+	case RECORDING_SAMPLING:
 	case RECORDING_DETACH:
 		return replay_number(mon, entry.type, data, entry.size);
 	default:

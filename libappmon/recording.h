@@ -21,11 +21,12 @@ struct recording_header {
 };
 
 enum {
-	RECORDING_RECORD = 1, /* struct rec_data with its bytes */
-	RECORDING_TARGET = 2, /* struct recording_target, then the name; before its records */
-	RECORDING_DETACH = 3, /* uint64_t: target id */
-	RECORDING_EXPIRE = 4, /* uint64_t: CLOCK_MONOTONIC at which silence was looked for */
-	RECORDING_CLOCK = 5   /* uint64_t: CLOCK_REALTIME - CLOCK_MONOTONIC, ns, from here on */
+	RECORDING_RECORD = 1,	/* struct rec_data with its bytes */
+	RECORDING_TARGET = 2,	/* struct recording_target, then the name; before its records */
+	RECORDING_DETACH = 3,	/* uint64_t: target id */
+	RECORDING_EXPIRE = 4,	/* uint64_t: CLOCK_MONOTONIC at which silence was looked for */
+	RECORDING_SAMPLING = 6, /* uint64_t: generation << 32 | share: see sampling.c */
+	RECORDING_CLOCK = 5	/* uint64_t: CLOCK_REALTIME - CLOCK_MONOTONIC, ns, from here on */
 };
 
 struct recording_entry {

@@ -4,9 +4,7 @@
  * hierarchies; there a cgroup of the same processes is looked for, at the same path or where one of
  * the processes says that it is.
  */
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
@@ -19,8 +17,6 @@
 #include "aggregate.h"
 
 #define NSEC_PER_USEC UINT64_C(1000)
-/* Deeper than cgroups are nested in practice; bounds the descriptors that a search holds. */
-#define DEPTH_MAX 64
 /* What version 1 says for "no limit": the greatest number of whole pages. */
 #define NO_LIMIT_V1 (UINT64_C(1) << 62)
 
@@ -72,24 +68,6 @@ static bool read_key(const char *dir, const char *name, const char *key, uint64_
 
 /* ---- mounts ------------------------------------------------------------------------ */
 
-/* proc(5): space, tab, newline and backslash are octal escapes in mountinfo. */
-static void unescape(char *s)
-{
-	char *to = s;
-
-	while (*s) {
-		unsigned byte;
-
-		if (sscanf(s, "\\%3o", &byte) == 1) {
-			*to++ = (char)byte;
-			s += 4;
-		} else {
-			*to++ = *s++;
-		}
-	}
-	*to = '\0';
-}
-
 static bool in_list(const char *list, const char *word)
 {
 	size_t len = strlen(word);
@@ -105,8 +83,7 @@ static bool in_list(const char *list, const char *word)
 	}
 }
 
-/* Where the hierarchy of a version 1 controller, or with NULL version 2, is mounted whole: as far
- * as this cgroup namespace goes. */
+/* Where the whole hierarchy of a version 1 controller is mounted. */
 static bool find_mount(const char *controller, char point[PATH_MAX])
 {
 	FILE *file = fopen("/proc/self/mountinfo", "re");
@@ -117,19 +94,18 @@ static bool find_mount(const char *controller, char point[PATH_MAX])
 	if (!file)
 		return false;
 	while (!found && getline(&line, &size, file) >= 0) {
-		const char *type = strstr(line, controller ? " - cgroup " : " - cgroup2 ");
+		const char *type = strstr(line, " - cgroup ");
 		const char *options = type ? strrchr(type, ' ') : NULL;
 
 		/* Three fields, the root, which two bytes tell from "/", and the mount point. */
-		if (!options || sscanf(line, "%*s %*s %*s %2s%*s", root) != 1 ||
-		    strcmp(root, "/") != 0 || sscanf(line, "%*s %*s %*s %*s %4095s", point) != 1)
-			continue;
-		found = !controller || in_list(options + 1, controller);
+		found = options && in_list(options + 1, controller) &&
+			sscanf(line, "%*s %*s %*s %2s%*s", root) == 1 && strcmp(root, "/") == 0 &&
+			sscanf(line, "%*s %*s %*s %*s %4095s", point) == 1;
 	}
 	free(line);
 	fclose(file);
 	if (found)
-		unescape(point);
+		mountinfo_unescape(point);
 	return found;
 }
 
@@ -393,7 +369,7 @@ static const char *below(const char *path, const char *point)
 int appmon_read_resources(const char *cgroup_path, struct appmon_resources *resources)
 {
 	struct appmon_resources r = {0};
-	char real[PATH_MAX], point[PATH_MAX];
+	char real[PATH_MAX], point[PATH_MAX], top[PATH_MAX];
 	struct cgroup cg = {.dir = real};
 	struct statfs fs;
 	struct stat st;
@@ -406,7 +382,8 @@ int appmon_read_resources(const char *cgroup_path, struct appmon_resources *reso
 		return -EINVAL;
 	if (!S_ISDIR(st.st_mode))
 		return -ENOTDIR;
-	if (find_mount(NULL, point))
+	/* Paths of both versions can be compared where both begin at the root. */
+	if (cgroup2_mount(point, top) == 0 && strcmp(top, "/") == 0)
 		cg.relative = below(real, point);
 	if (!read_pids(real, &cg.pids, &cg.pid_count))
 		cg.pid_count = 0;
@@ -420,64 +397,22 @@ int appmon_read_resources(const char *cgroup_path, struct appmon_resources *reso
 	return opts_write(resources, &r, sizeof(r));
 }
 
-/* Depth first, from an open directory whose path is the first len bytes of buf. */
-static int search(int fd, uint64_t id, char *buf, size_t size, size_t len, int depth)
-{
-	DIR *dir = fdopendir(fd);
-	const struct dirent *entry;
-	int ret = -ENOENT;
-
-	if (!dir) {
-		ret = -errno;
-		close(fd);
-		return ret;
-	}
-	while (ret == -ENOENT && (entry = readdir(dir))) {
-		int child, n;
-
-		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
-			continue;
-		n = snprintf(buf + len, size - len, "/%s", entry->d_name);
-		if (entry->d_ino == id) {
-			ret = (size_t)n < size - len ? (int)len + n : -ENOSPC;
-		} else if ((size_t)n < size - len && depth < DEPTH_MAX) {
-			child = openat(dirfd(dir), entry->d_name,
-				       O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-			if (child >= 0)
-				ret = search(child, id, buf, size, len + (size_t)n, depth + 1);
-		}
-	}
-	closedir(dir);
-	return ret;
-}
-
 int appmon_cgroup_path(uint64_t cgroup_id, char *buf, size_t size)
 {
-	char path[PATH_MAX];
-	struct stat st;
-	int fd, len;
+	char point[PATH_MAX], top[PATH_MAX], path[PATH_MAX];
+	size_t len;
+	int err;
 
 	if (!buf || !size || !cgroup_id)
 		return -EINVAL;
-	if (!find_mount(NULL, path))
-		return -EOPNOTSUPP;
-	len = (int)strlen(path);
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st)) {
-		int err = -errno;
-
-		if (fd >= 0)
-			close(fd);
+	err = cgroup2_mount(point, top);
+	if (!err)
+		err = cgroup_directory(point, cgroup_id, path);
+	if (err)
 		return err;
-	}
-	if (st.st_ino == cgroup_id)
-		close(fd);
-	else
-		len = search(fd, cgroup_id, path, sizeof(path), (size_t)len, 0);
-	if (len < 0)
-		return len;
-	if ((size_t)len >= size)
+	len = strlen(path);
+	if (len >= size)
 		return -ENOSPC;
-	memcpy(buf, path, (size_t)len + 1);
-	return len;
+	memcpy(buf, path, len + 1);
+	return (int)len;
 }

@@ -3,6 +3,11 @@
  * Consumer of a BPF_MAP_TYPE_RINGBUF. libbpf's own (ring_buffer__poll) has no bound on what it
  * delivers and no pull form, and the library needs both. The layout is the kernel's
  * (Documentation/bpf/ringbuf.rst): a consumer page, a producer page, the data twice in a row.
+ *
+ * The positions are cache lines that the watched applications' CPUs use for each record. So the
+ * kernel's is read only when what was known of it is used up, and ours is written when the ring
+ * is found empty, or a part of it has been read: a line that changes hands costs more than all
+ * else that a record takes.
  */
 #include <errno.h>
 #include <linux/bpf.h>
@@ -31,6 +36,7 @@ int ring_map(struct ring *ring, int map_fd, size_t size)
 	ring->producer_pos = p;
 	ring->data = (const uint8_t *)p + ring->page;
 	ring->size = size;
+	ring->pos = ring->end = *ring->consumer_pos;
 	return 0;
 }
 
@@ -58,34 +64,43 @@ static uint32_t header_at(const struct ring *ring, unsigned long pos)
 	return __atomic_load_n(word, __ATOMIC_ACQUIRE);
 }
 
+static void publish(struct ring *ring)
+{
+	if (*ring->consumer_pos != ring->pos)
+		__atomic_store_n(ring->consumer_pos, ring->pos, __ATOMIC_RELEASE);
+}
+
 const void *ring_peek(struct ring *ring, size_t *size, bool *busy)
 {
-	unsigned long pos = *ring->consumer_pos;
-	unsigned long end = __atomic_load_n(ring->producer_pos, __ATOMIC_ACQUIRE);
-
 	*busy = false;
-	while (pos != end) {
-		uint32_t word = header_at(ring, pos);
+	for (;;) {
+		uint32_t word;
 
+		if (ring->pos == ring->end) {
+			ring->end = __atomic_load_n(ring->producer_pos, __ATOMIC_ACQUIRE);
+			if (ring->pos == ring->end)
+				break;
+		}
+		word = header_at(ring, ring->pos);
 		if (word & BPF_RINGBUF_BUSY_BIT) {
 			*busy = true;
 			break;
 		}
 		if (!(word & BPF_RINGBUF_DISCARD_BIT)) {
 			*size = word;
-			return ring->data + (pos & (ring->size - 1)) + BPF_RINGBUF_HDR_SZ;
+			return ring->data + (ring->pos & (ring->size - 1)) + BPF_RINGBUF_HDR_SZ;
 		}
-		pos += stride(word);
-		__atomic_store_n(ring->consumer_pos, pos, __ATOMIC_RELEASE);
+		ring_release(ring);
 	}
+	publish(ring);
 	return NULL;
 }
 
 void ring_release(struct ring *ring)
 {
-	unsigned long pos = *ring->consumer_pos;
-
-	__atomic_store_n(ring->consumer_pos, pos + stride(header_at(ring, pos)), __ATOMIC_RELEASE);
+	ring->pos += stride(header_at(ring, ring->pos));
+	if (ring->pos - *ring->consumer_pos >= ring->size / 8)
+		publish(ring);
 }
 
 unsigned long ring_produced(const struct ring *ring)
@@ -95,5 +110,5 @@ unsigned long ring_produced(const struct ring *ring)
 
 unsigned long ring_consumed(const struct ring *ring)
 {
-	return *ring->consumer_pos;
+	return ring->pos;
 }

@@ -117,15 +117,15 @@ const char *appmon_method_name(uint32_t method)
 const char *appmon_end_name(uint32_t end)
 {
 	static const char *const name[] = {"complete", "closed", "reset by peer", "reset by us",
-					   "timeout",  "gap",	 "upgraded"};
+					   "timeout",  "gap",	 "upgraded",	  "at head"};
 
 	return NAME_OF(name, end, "unknown");
 }
 
 const char *appmon_drop_name(uint32_t reason)
 {
-	static const char *const name[] = {"ring_full", "memory",   "gap",   "truncated",
-					   "parse",	"detached", "orphan"};
+	static const char *const name[] = {"ring_full", "memory",   "gap",    "truncated",
+					   "parse",	"detached", "orphan", "sampled"};
 
 	return NAME_OF(name, reason, "unknown");
 }

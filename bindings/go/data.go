@@ -130,6 +130,8 @@ const (
 	EndGap End = 5
 	// became a tunnel (101, or 2xx to CONNECT)
 	EndUpgraded End = 6
+	// told at the response's head: APPMON_OPEN_STREAM_HEADS
+	EndAtHead End = 7
 )
 
 // String names the value; values of newer libraries show as numbers.
@@ -149,6 +151,8 @@ func (v End) String() string {
 		return "gap"
 	case EndUpgraded:
 		return "upgraded"
+	case EndAtHead:
+		return "at_head"
 	}
 	return strconv.FormatUint(uint64(v), 10)
 }
@@ -207,6 +211,8 @@ const (
 	DropDetached Drop = 5
 	// a response whose request was not seen and cannot be reported
 	DropOrphan Drop = 6
+	// its connection left the sample, or capture was paused meanwhile
+	DropSampled Drop = 7
 )
 
 // String names the value; values of newer libraries show as numbers.
@@ -226,6 +232,8 @@ func (v Drop) String() string {
 		return "detached"
 	case DropOrphan:
 		return "orphan"
+	case DropSampled:
+		return "sampled"
 	}
 	return strconv.FormatUint(uint64(v), 10)
 }
@@ -305,8 +313,11 @@ const (
 	// never keep the query part of a target
 	OpenFlagDropQuery OpenFlags = 0x1
 	// who served or sent, and when it read: fills in appmon_event.owner and what depends on it,
-	// where the kernel can (APPMON_CAP_IDENTITY)
-	OpenFlagIdentity OpenFlags = 0x2
+	// where the kernel can (APPMON_CAP_IDENTITY) A response without a declared length, such as an
+	// event stream, is told at its head if it goes on behind it (APPMON_END_AT_HEAD): without the
+	// time of its end, and with no second event for that.
+	OpenFlagIdentity    OpenFlags = 0x2
+	OpenFlagStreamHeads OpenFlags = 0x8
 )
 
 // Has tells whether all of the given bits are set.
@@ -328,6 +339,17 @@ const (
 
 // Has tells whether all of the given bits are set.
 func (f Capabilities) Has(bits Capabilities) bool { return f&bits == bits }
+
+// SamplingFlags: appmon_set_sampling(): all connections.
+type SamplingFlags uint32
+
+// Values of SamplingFlags.
+const (
+	SamplingFlagAll SamplingFlags = 0xf4240
+)
+
+// Has tells whether all of the given bits are set.
+func (f SamplingFlags) Has(bits SamplingFlags) bool { return f&bits == bits }
 
 // SnapshotKind: What a snapshot has several of: series, where every event is in exactly one,
 // and edges, where every exchange is in exactly one, as its client saw it if both ends were
@@ -470,6 +492,9 @@ type Event struct {
 	End End
 	// as returned by appmon_attach_cgroup()
 	TargetID uint32
+	// share of connections watched when the request began, parts per million: it stands for
+	// 1,000,000 / sampling_ppm exchanges
+	SamplingPpm uint32
 	// leaf cgroup of the socket: inode of its cgroup v2 directory
 	CgroupID uint64
 	// socket cookie: unique per boot (SO_COOKIE, Linux 4.12)
@@ -567,16 +592,16 @@ type Event struct {
 	Owner Owner
 	// effective user, initial user namespace (process.user.id)
 	UID uint32
-	// pid and tid in the process's own pid namespace,
+	// pid in the process's own pid namespace, as it sees itself
 	InnerPID uint32
-	// as it sees itself in a container
+	// tid in that namespace
 	InnerTID uint32
 	// CLOCK_BOOTTIME: with pid it names a process for ever; field 22 of /proc/PID/stat has it in
 	// ticks
 	ProcessStartNS uint64
-	// server: the thread that sent the response's first byte;
+	// server: the process that sent the response's first byte; 0: TCP sent it by itself
 	ResponsePID uint32
-	// 0 if no thread did, but TCP by itself
+	// server: the thread that sent it
 	ResponseTID uint32
 	// network namespace of the socket: unique per boot
 	NetnsCookie uint64
@@ -611,6 +636,7 @@ func copyEvent(ev *C.struct_appmon_event, users map[uint32]any) *Event {
 		Role:                  Role(ev.role),
 		End:                   End(ev.end),
 		TargetID:              uint32(ev.target_id),
+		SamplingPpm:           uint32(ev.sampling_ppm),
 		CgroupID:              uint64(ev.cgroup_id),
 		ConnectionID:          uint64(ev.connection_id),
 		Ordinal:               uint64(ev.ordinal),
@@ -724,6 +750,8 @@ type Stats struct {
 	MemoryBytes uint64
 	// handle only
 	MemoryLimit uint64
+	// gauge: share of connections watched; 0: paused
+	SamplingPpm uint64
 }
 
 func copyStats(c *C.struct_appmon_stats) Stats {
@@ -744,6 +772,7 @@ func copyStats(c *C.struct_appmon_stats) Stats {
 		RecordsBad:         uint64(c.records_bad),
 		MemoryBytes:        uint64(c.memory_bytes),
 		MemoryLimit:        uint64(c.memory_limit),
+		SamplingPpm:        uint64(c.sampling_ppm),
 	}
 }
 

@@ -14,7 +14,7 @@
 
 /* Few enough that keys are answered soon. */
 #define BATCH_EVENTS 4096
-#define DRAIN_NS (2 * NSEC_PER_SEC)
+#define DRAIN_NS (500 * NSEC_PER_MSEC)
 #define DRAIN_IDLE_MS 100
 
 uint64_t event_end_ns(const struct appmon_event *ev)

@@ -19,6 +19,7 @@ enum {
 	KEY_HEADER,
 	KEY_NO_QUERY,
 	KEY_NO_IDENTITY,
+	KEY_STREAM_HEADS,
 	KEY_CAPTURE,
 	KEY_RING,
 	KEY_MEMORY,
@@ -55,6 +56,8 @@ static const struct argp_option argp_options[] = {
 	{"no-query", KEY_NO_QUERY, NULL, 0, "Never keep the query part of a request target", 0},
 	{"no-identity", KEY_NO_IDENTITY, NULL, 0,
 	 "Do not look for the processes that serve and send, nor for queue and service time", 0},
+	{"stream-heads", KEY_STREAM_HEADS, NULL, 0,
+	 "Show a response without a declared length, such as an event stream, when it begins", 0},
 	{"capture", KEY_CAPTURE, "BYTES", 0,
 	 "Most bytes of a message's head to capture, 128 to 64K (default 4K)", 0},
 	{"ring", KEY_RING, "BYTES", 0,
@@ -176,6 +179,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		break;
 	case KEY_NO_IDENTITY:
 		options->no_identity = true;
+		break;
+	case KEY_STREAM_HEADS:
+		options->flags |= APPMON_OPEN_STREAM_HEADS;
 		break;
 	case KEY_CAPTURE:
 		options->capture_bytes = size_or_error(state, "capture", arg);

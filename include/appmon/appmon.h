@@ -81,7 +81,8 @@ enum {
 	APPMON_END_RESET_BY_US = 3,   /* an RST was sent before that */
 	APPMON_END_TIMEOUT = 4,	      /* nothing for exchange_timeout_ms */
 	APPMON_END_GAP = 5,	      /* bytes were missed: the rest cannot be told */
-	APPMON_END_UPGRADED = 6	      /* became a tunnel (101, or 2xx to CONNECT) */
+	APPMON_END_UPGRADED = 6,      /* became a tunnel (101, or 2xx to CONNECT) */
+	APPMON_END_AT_HEAD = 7	      /* told at the response's head: APPMON_OPEN_STREAM_HEADS */
 };
 
 /* appmon_event.flags */
@@ -129,7 +130,9 @@ enum {
 	APPMON_DROP_PARSE = 4,	   /* began like HTTP but is malformed */
 	APPMON_DROP_DETACHED = 5,  /* its target was detached meanwhile */
 	APPMON_DROP_ORPHAN = 6, /* a response whose request was not seen and cannot be reported */
-	APPMON_DROP_MAX = 16	/* length of the array; the rest is 0 */
+	APPMON_DROP_SAMPLED =
+		7,	     /* its connection left the sample, or capture was paused meanwhile */
+	APPMON_DROP_MAX = 16 /* length of the array; the rest is 0 */
 };
 
 /* appmon_log_fn level */
@@ -140,6 +143,10 @@ enum { APPMON_LOG_ERROR = 1, APPMON_LOG_WARN = 2, APPMON_LOG_INFO = 3, APPMON_LO
 #define APPMON_OPEN_IDENTITY UINT32_C(0x2)   /* who served or sent, and when it read: fills in */
 					     /* appmon_event.owner and what depends on it, where */
 					     /* the kernel can (APPMON_CAP_IDENTITY) */
+/* A response without a declared length, such as an event stream, is told at its head if it goes on
+ * behind it (APPMON_END_AT_HEAD): without the time of its end, and with no second event for that.
+ */
+#define APPMON_OPEN_STREAM_HEADS UINT32_C(0x8)
 
 /* appmon_capabilities.supported: what this kernel gives. */
 #define APPMON_CAP_CAPTURE UINT64_C(0x1)  /* cgroup_skb with socket storage: the core */
@@ -190,9 +197,10 @@ struct appmon_event {
 	uint32_t role;	   /* APPMON_ROLE_* */
 	uint32_t end;	   /* APPMON_END_* */
 
-	uint32_t target_id; /* as returned by appmon_attach_cgroup() */
-	uint32_t reserved0;
-	uint64_t cgroup_id; /* leaf cgroup of the socket: inode of its cgroup v2 directory */
+	uint32_t target_id;    /* as returned by appmon_attach_cgroup() */
+	uint32_t sampling_ppm; /* share of connections watched when the request began, parts per
+				  million: it stands for 1,000,000 / sampling_ppm exchanges */
+	uint64_t cgroup_id;    /* leaf cgroup of the socket: inode of its cgroup v2 directory */
 
 	uint64_t connection_id; /* socket cookie: unique per boot (SO_COOKIE, Linux 4.12) */
 	uint64_t ordinal;	/* 1 for the first exchange seen on the connection */
@@ -362,6 +370,7 @@ struct appmon_stats {
 	uint64_t records_bad;  /* not understood; 0 unless library and programs disagree */
 	uint64_t memory_bytes; /* gauge: connection state held; handle only */
 	uint64_t memory_limit; /* handle only */
+	uint64_t sampling_ppm; /* gauge: share of connections watched; 0: paused */
 };
 
 struct appmon_capabilities {
@@ -448,6 +457,38 @@ APPMON_API int appmon_next(struct appmon *mon, const struct appmon_event **ret);
  * thread and from signal handlers while the handle is open. Wakeups do not add up.
  */
 APPMON_API int appmon_wakeup(struct appmon *mon);
+
+/* ---- Budget ---------------------------------------------------------------- */
+
+/* appmon_set_sampling(): all connections. */
+#define APPMON_SAMPLING_ALL UINT32_C(1000000)
+
+/*
+ * Watches a share of the connections, connections_ppm parts per million of them, and
+ * fewer while they make more than events_per_second events (0: no ceiling). Which ones
+ * the hash of the socket's cookie decides: a connection is watched as a whole or not at
+ * all, and at a smaller share no others than at a larger one. The share in force is in every
+ * event and in appmon_stats.sampling_ppm. What is not watched costs the application two
+ * look-ups a packet.
+ *   The ceiling is kept by appmon_poll() and appmon_next(), which look ten times a second, on
+ * average over a second; with fewer connections than it takes, the share swings. Exchanges under
+ * way on connections that leave the sample count as dropped[APPMON_DROP_SAMPLED]; connections that
+ * come into it are met as those that are open at an attach. Applies to all targets, from the call
+ * on; the default is (APPMON_SAMPLING_ALL, 0). -EINVAL      connections_ppm is 0 or above
+ * APPMON_SAMPLING_ALL -EOPNOTSUPP  the handle replays a recording
+ */
+APPMON_API int appmon_set_sampling(struct appmon *mon, uint32_t connections_ppm,
+				   uint64_t events_per_second);
+
+/*
+ * Turns all capture off without detaching, and on again: one write to a map, after which the
+ * programs return at once. Events of what was complete before are still delivered; exchanges under
+ * way count as dropped[APPMON_DROP_SAMPLED]. Connections are met again as at an attach, from
+ * their next request. Calling either twice has no effect.
+ *  -EOPNOTSUPP  the handle replays a recording
+ */
+APPMON_API int appmon_pause(struct appmon *mon);
+APPMON_API int appmon_resume(struct appmon *mon);
 
 /* ---- Recording ------------------------------------------------------------- */
 

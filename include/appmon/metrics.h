@@ -369,9 +369,10 @@ APPMON_API size_t appmon_route(const char *path, size_t len, char *buf, size_t s
 APPMON_API int appmon_read_resources(const char *cgroup_path, struct appmon_resources *resources);
 
 /*
- * The directory of a cgroup id (appmon_event.cgroup_id, appmon_series.cgroup_id): looks through the
- * hierarchy. Returns the length written without the '\0'. -ENOENT: it is gone, or outside of what
- * is mounted; -ENOSPC: buf is too small; -EOPNOTSUPP: no cgroup v2.
+ * The directory of a cgroup id (appmon_event.cgroup_id, appmon_series.cgroup_id), for a host that
+ * has no handle at hand; see appmon_find_cgroup(). Returns the length written without the '\0'.
+ * -ENOENT: it is gone, outside of what is mounted, or there is no cgroup v2; -ENOSPC: buf is too
+ * small.
  */
 APPMON_API int appmon_cgroup_path(uint64_t cgroup_id, char *buf, size_t size);
 

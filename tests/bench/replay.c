@@ -171,7 +171,7 @@ void pass(void)
 	bool busy;
 	const void *record;
 
-	*ring.consumer_pos = 0;
+	*ring.consumer_pos = ring.pos = ring.end = 0;
 	while ((record = ring_peek(&ring, &size, &busy))) {
 		if (record_decode(record, size, &rec))
 			abort();

@@ -43,7 +43,7 @@ static void check_event(const struct appmon_event *ev)
 		check_str(&ev->headers[i].value);
 		CHECK(ev->headers[i].response <= 1 && ev->headers[i].name.len);
 	}
-	CHECK(ev->end <= APPMON_END_UPGRADED && ev->role <= APPMON_ROLE_CLIENT);
+	CHECK(ev->end <= APPMON_END_AT_HEAD && ev->role <= APPMON_ROLE_CLIENT);
 	CHECK(ev->local.family == 4 || ev->local.family == 6);
 	CHECK(!ev->status == !!(ev->flags & APPMON_EVF_NO_RESPONSE));
 	CHECK(ev->status_class == ev->status / 100);

@@ -54,6 +54,38 @@ def test_server_sent_events(framing, cgroup, watch, play):
     watching.check_sums(delivered=1)
 
 
+@pytest.mark.parametrize("framing", ["chunked", "until close"])
+def test_stream_heads(framing, cgroup, watch, play):
+    """With --stream-heads the stream is told when it begins, once, and counts as delivered."""
+    watching = watch(cgroup, args=["--stream-heads"])
+    client, served = play()
+    sent = request(client, served, "/events")
+    chunked = framing == "chunked"
+    served.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+                   + (b"Transfer-Encoding: chunked\r\n\r\n" if chunked else b"\r\n"))
+    event, = watching.wait(1)
+    assert (event["target"], event["status"], event["end"]) == ("/events", 200, "at head")
+    assert event["response_start_ns"] > event["request_start_ns"]
+    assert event["response_end_ns"] == event["duration_ns"] == 0
+    for i in range(5):
+        data = b"id: %d\n\n" % i
+        served.sendall(chunk(data) if chunked else data)
+        time.sleep(0.02)
+    if chunked:
+        served.sendall(b"0\r\n\r\n")
+        client.receive(sent)
+        sent = request(client, served, "/next")
+        served.sendall(OK)
+        client.receive(sent)
+        assert watching.wait(2)[1]["target"] == "/next"
+    else:
+        served.close()
+        client.receive(sent)
+    time.sleep(0.1)
+    watching.stop()
+    watching.check_sums(delivered=1 + chunked)
+
+
 def test_stream_longer_than_the_capture(cgroup, watch, play):
     """The same with more bytes than are captured: its end still comes with the last chunk."""
     watching = watch(cgroup)

@@ -1840,6 +1840,46 @@ START_TEST(drop_query)
 }
 END_TEST
 
+START_TEST(stream_heads)
+{
+	restart((struct appmon_opts){.flags = APPMON_OPEN_STREAM_HEADS});
+	server();
+	/* A declared length: not before its end. */
+	in(GET("/length"));
+	out(ANSWER(200, 4) "le");
+	nothing();
+	out("ng");
+	complete("/length", 200);
+	/* None, but the end comes with the head. */
+	in(GET("/short"));
+	out("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
+	complete("/short", 200);
+	/* An event stream: once, at its head. */
+	in(GET("/stream"));
+	out("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+	ended("/stream", 200, APPMON_END_AT_HEAD);
+	ck_assert_uint_eq(ev->response_end_ns, 0);
+	ck_assert_uint_eq(ev->duration_ns, 0);
+	ck_assert_uint_gt(ev->response_start_ns, 0);
+	ck_assert_uint_eq(p.mon.stats.outstanding, 0);
+	out("5\r\ndata\n\r\n");
+	out("0\r\n\r\n");
+	nothing();
+	/* The connection goes on, and another that is reset. */
+	in(GET("/next"));
+	out(OK);
+	complete("/next", 200);
+	in(GET("/events"));
+	out("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+	ended("/events", 200, APPMON_END_AT_HEAD);
+	ck_assert_uint_eq(ev->response_body_bytes, 8);
+	rst(DIR_IN);
+	nothing();
+	ck_assert_uint_eq(p.mon.stats.exchanges_seen, 5);
+	ck_assert_uint_eq(p.mon.stats.delivered, 5);
+}
+END_TEST
+
 /* A host that asks for Host gets it twice: as authority and as a header. */
 START_TEST(host_kept_twice)
 {
@@ -1943,6 +1983,7 @@ int main(void)
 				      memory_arena_reclaims,
 				      memory_and_pairing,
 				      drop_query,
+				      stream_heads,
 				      host_kept_twice,
 				      headers_repeated,
 				      NULL};

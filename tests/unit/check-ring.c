@@ -187,10 +187,28 @@ START_TEST(busy_then_discarded)
 }
 END_TEST
 
+/* The kernel gets memory back in large pieces, and all of it when nothing is left. */
+START_TEST(given_back)
+{
+	unsigned long before = 0;
+
+	for (unsigned int i = 0; i < 20; i++)
+		produce(56, (uint8_t)i, 0);
+	for (unsigned int i = 0; i < 20; i++) {
+		expect(56, (uint8_t)i);
+		ck_assert_uint_lt(ring_consumed(&ring) - *ring.consumer_pos, SIZE / 8);
+		ck_assert(*ring.consumer_pos == before || *ring.consumer_pos - before >= SIZE / 8);
+		before = *ring.consumer_pos;
+	}
+	expect_nothing(false);
+	ck_assert_uint_eq(*ring.consumer_pos, *producer);
+}
+END_TEST
+
 /* The positions are 64-bit and never reset. */
 START_TEST(position_overflow)
 {
-	*producer = *ring.consumer_pos = 0UL - 64;
+	*producer = *ring.consumer_pos = ring.pos = ring.end = 0UL - 64;
 	for (unsigned int i = 0; i < 20; i++) {
 		produce(40, (uint8_t)i, 0);
 		expect(40, (uint8_t)i);
@@ -210,9 +228,17 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {empty,	 in_order, peek_twice,		wrap_around,
-				      discarded, busy,	   busy_then_discarded, position_overflow,
-				      map_fails, NULL};
+	const TTest *const tests[] = {empty,
+				      in_order,
+				      peek_twice,
+				      wrap_around,
+				      discarded,
+				      busy,
+				      busy_then_discarded,
+				      given_back,
+				      position_overflow,
+				      map_fails,
+				      NULL};
 
 	return unit_run("ring", tests, setup, teardown);
 }

@@ -89,11 +89,11 @@ END_TEST
 START_TEST(ends)
 {
 	static const char *const name[] = {"complete", "closed", "reset by peer", "reset by us",
-					   "timeout",  "gap",	 "upgraded"};
+					   "timeout",  "gap",	 "upgraded",	  "at head"};
 
-	for (uint32_t i = 0; i <= APPMON_END_UPGRADED; i++)
+	for (uint32_t i = 0; i <= APPMON_END_AT_HEAD; i++)
 		ck_assert_str_eq(appmon_end_name(i), name[i]);
-	ck_assert_str_eq(appmon_end_name(APPMON_END_UPGRADED + 1), "unknown");
+	ck_assert_str_eq(appmon_end_name(APPMON_END_AT_HEAD + 1), "unknown");
 	ck_assert_str_eq(appmon_end_name(UINT32_MAX), "unknown");
 }
 END_TEST
@@ -101,11 +101,11 @@ END_TEST
 START_TEST(drops)
 {
 	static const char *const name[] = {"ring_full", "memory",   "gap",   "truncated",
-					   "parse",	"detached", "orphan"};
+					   "parse",	"detached", "orphan", "sampled"};
 
-	for (uint32_t i = 0; i <= APPMON_DROP_ORPHAN; i++)
+	for (uint32_t i = 0; i <= APPMON_DROP_SAMPLED; i++)
 		ck_assert_str_eq(appmon_drop_name(i), name[i]);
-	for (uint32_t i = APPMON_DROP_ORPHAN + 1; i <= APPMON_DROP_MAX; i++)
+	for (uint32_t i = APPMON_DROP_SAMPLED + 1; i <= APPMON_DROP_MAX; i++)
 		ck_assert_str_eq(appmon_drop_name(i), "unknown");
 }
 END_TEST

@@ -30,6 +30,8 @@ void pipeline_init(struct pipeline *p, const struct appmon_opts *opts)
 	if (!mon->opts.idle_timeout_ms)
 		mon->opts.idle_timeout_ms = 3600000;
 	list_init(&mon->ready);
+	mon->sampling.ppm = APPMON_SAMPLING_ALL;
+	mon->sampling.below = SAMPLE_ALL;
 	mon->pool.limit = mon->opts.memory_limit;
 	mon->headers = calloc(2 * HTTP1_FIELDS_MAX, sizeof(*mon->headers));
 	if (!mon->headers)

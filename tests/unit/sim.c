@@ -236,6 +236,13 @@ long bpf_seq_write(struct seq_file *seq, const void *data, __u32 len)
 
 /* ---- the kernel ------------------------------------------------------------------ */
 
+void sim_budget(uint32_t now, uint32_t from, uint64_t below)
+{
+	generation = now;
+	capture_from = from;
+	sample_below = below;
+}
+
 void sim_start(const struct sim_opts *opts)
 {
 	memset(&conf, 0, sizeof(conf));
@@ -245,6 +252,7 @@ void sim_start(const struct sim_opts *opts)
 	conf.cgroup_id = opts->cgroup_id;
 	memset(&counted, 0, sizeof(counted));
 	held_back = 0;
+	sim_budget(1, 1, SAMPLE_ALL);
 	reader_waits = 0;
 	sim_now_ns = 1000000000;
 	sim_lose = 0;

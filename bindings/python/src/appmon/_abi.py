@@ -53,7 +53,7 @@ class appmon_event(ctypes.Structure):
     role: int
     end: int
     target_id: int
-    reserved0: int
+    sampling_ppm: int
     cgroup_id: int
     connection_id: int
     ordinal: int
@@ -117,7 +117,7 @@ class appmon_event(ctypes.Structure):
         ("role", ctypes.c_uint32),
         ("end", ctypes.c_uint32),
         ("target_id", ctypes.c_uint32),
-        ("reserved0", ctypes.c_uint32),
+        ("sampling_ppm", ctypes.c_uint32),
         ("cgroup_id", ctypes.c_uint64),
         ("connection_id", ctypes.c_uint64),
         ("ordinal", ctypes.c_uint64),
@@ -252,6 +252,7 @@ class appmon_stats(ctypes.Structure):
     records_bad: int
     memory_bytes: int
     memory_limit: int
+    sampling_ppm: int
     _fields_ = [
         ("size", ctypes.c_uint32),
         ("reserved", ctypes.c_uint32),
@@ -271,6 +272,7 @@ class appmon_stats(ctypes.Structure):
         ("records_bad", ctypes.c_uint64),
         ("memory_bytes", ctypes.c_uint64),
         ("memory_limit", ctypes.c_uint64),
+        ("sampling_ppm", ctypes.c_uint64),
     ]
 
 
@@ -456,6 +458,9 @@ class appmon_figures(ctypes.Structure):
     wait_count: int
     wait_sum: int
     response_sum: int
+    service_count: int
+    queue_sum: int
+    service_sum: int
     retransmits: int
     first_ns: int
     last_ns: int
@@ -473,6 +478,9 @@ class appmon_figures(ctypes.Structure):
         ("wait_count", ctypes.c_uint64),
         ("wait_sum", ctypes.c_uint64),
         ("response_sum", ctypes.c_uint64),
+        ("service_count", ctypes.c_uint64),
+        ("queue_sum", ctypes.c_uint64),
+        ("service_sum", ctypes.c_uint64),
         ("retransmits", ctypes.c_uint64),
         ("first_ns", ctypes.c_uint64),
         ("last_ns", ctypes.c_uint64),
@@ -584,6 +592,9 @@ FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "appmon_poll": (ctypes.c_int, (ctypes.c_void_p, ctypes.c_int, ctypes.c_uint32)),
     "appmon_next": (ctypes.c_int, (ctypes.c_void_p, ctypes.POINTER(ctypes.POINTER(appmon_event)))),
     "appmon_wakeup": (ctypes.c_int, (ctypes.c_void_p,)),
+    "appmon_set_sampling": (ctypes.c_int, (ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint64)),
+    "appmon_pause": (ctypes.c_int, (ctypes.c_void_p,)),
+    "appmon_resume": (ctypes.c_int, (ctypes.c_void_p,)),
     "appmon_record": (ctypes.c_int, (ctypes.c_void_p, ctypes.c_int)),
     "appmon_open_replay": (ctypes.c_int, (
         ctypes.POINTER(ctypes.c_void_p), ctypes.c_int, ctypes.POINTER(appmon_opts))),

@@ -66,6 +66,8 @@ class End(Number):
     GAP = 5
     #: became a tunnel (101, or 2xx to CONNECT)
     UPGRADED = 6
+    #: told at the response's head: APPMON_OPEN_STREAM_HEADS
+    AT_HEAD = 7
 
 
 class Owner(Number):
@@ -101,6 +103,8 @@ class Drop(Number):
     DETACHED = 5
     #: a response whose request was not seen and cannot be reported
     ORPHAN = 6
+    #: its connection left the sample, or capture was paused meanwhile
+    SAMPLED = 7
 
 
 class LogLevel(Number):
@@ -154,8 +158,11 @@ class OpenFlags(enum.IntFlag):
     #: never keep the query part of a target
     DROP_QUERY = 0x1
     #: who served or sent, and when it read: fills in appmon_event.owner and what depends on
-    #: it, where the kernel can (APPMON_CAP_IDENTITY)
+    #: it, where the kernel can (APPMON_CAP_IDENTITY) A response without a declared length,
+    #: such as an event stream, is told at its head if it goes on behind it
+    #: (APPMON_END_AT_HEAD): without the time of its end, and with no second event for that.
     IDENTITY = 0x2
+    STREAM_HEADS = 0x8
 
 
 class Capabilities(enum.IntFlag):
@@ -168,6 +175,12 @@ class Capabilities(enum.IntFlag):
     SWEEP = 0x2
     #: APPMON_OPEN_IDENTITY was asked for and works
     IDENTITY = 0x4
+
+
+class SamplingFlags(enum.IntFlag):
+    """appmon_set_sampling(): all connections."""
+
+    ALL = 0xf4240
 
 
 class SnapshotKind(Number):
@@ -273,6 +286,9 @@ class Event(EventBase):
     end: End
     #: as returned by appmon_attach_cgroup()
     target_id: int
+    #: share of connections watched when the request began, parts per million: it stands for
+    #: 1,000,000 / sampling_ppm exchanges
+    sampling_ppm: int
     #: leaf cgroup of the socket: inode of its cgroup v2 directory
     cgroup_id: int
     #: socket cookie: unique per boot (SO_COOKIE, Linux 4.12)
@@ -360,16 +376,16 @@ class Event(EventBase):
     owner: Owner
     #: effective user, initial user namespace (process.user.id)
     uid: int
-    #: pid and tid in the process's own pid namespace,
+    #: pid in the process's own pid namespace, as it sees itself
     inner_pid: int
-    #: as it sees itself in a container
+    #: tid in that namespace
     inner_tid: int
     #: CLOCK_BOOTTIME: with pid it names a process for ever; field 22 of /proc/PID/stat has
     #: it in ticks
     process_start_ns: int
-    #: server: the thread that sent the response's first byte;
+    #: server: the process that sent the response's first byte; 0: TCP sent it by itself
     response_pid: int
-    #: 0 if no thread did, but TCP by itself
+    #: server: the thread that sent it
     response_tid: int
     #: network namespace of the socket: unique per boot
     netns_cookie: int
@@ -403,9 +419,9 @@ _TEXTS = (
 def event_from(address: int, users: dict[int, object]) -> Event:
     """Copies the event that a pointer from the library shows."""
     (
-        _, protocol, flags, role, end, target_id, _, cgroup_id, connection_id, ordinal,
-        request_start_ns, request_end_ns, response_start_ns, response_end_ns, duration_ns,
-        request_ns, wait_ns, response_ns, request_head_bytes, request_body_bytes,
+        _, protocol, flags, role, end, target_id, sampling_ppm, cgroup_id, connection_id,
+        ordinal, request_start_ns, request_end_ns, response_start_ns, response_end_ns,
+        duration_ns, request_ns, wait_ns, response_ns, request_head_bytes, request_body_bytes,
         response_head_bytes, response_body_bytes, request_content_length,
         response_content_length, method, request_http_version, response_http_version, status,
         status_class, srtt_us, retransmits, peer_retransmits, pid, tid, comm_data, comm_len,
@@ -428,6 +444,7 @@ def event_from(address: int, users: dict[int, object]) -> Event:
         Role(role),
         End(end),
         target_id,
+        sampling_ppm,
         cgroup_id,
         connection_id,
         ordinal,
@@ -519,6 +536,8 @@ class Stats:
     memory_bytes: int
     #: handle only
     memory_limit: int
+    #: gauge: share of connections watched; 0: paused
+    sampling_ppm: int
 
     @classmethod
     def _from(cls, c: _abi.appmon_stats) -> "Stats":
@@ -539,6 +558,7 @@ class Stats:
             records_bad=c.records_bad,
             memory_bytes=c.memory_bytes,
             memory_limit=c.memory_limit,
+            sampling_ppm=c.sampling_ppm,
         )
 
 
@@ -569,5 +589,5 @@ class Options:
 
 __all__ = [
     "Protocol", "Role", "Method", "End", "Owner", "Drop", "LogLevel", "EventFlags", "OpenFlags",
-    "Capabilities", "SnapshotKind", "Dimensions", "MetricsFlags", "ErrorFlags", "SeriesFlags",
-    "ResourceFlags", "TakeFlags", "Event", "Options", "Stats"]
+    "Capabilities", "SamplingFlags", "SnapshotKind", "Dimensions", "MetricsFlags", "ErrorFlags",
+    "SeriesFlags", "ResourceFlags", "TakeFlags", "Event", "Options", "Stats"]

@@ -75,6 +75,8 @@ number! {
         GAP = 5, "gap";
         /// became a tunnel (101, or 2xx to CONNECT)
         UPGRADED = 6, "upgraded";
+        /// told at the response's head: APPMON_OPEN_STREAM_HEADS
+        AT_HEAD = 7, "at_head";
     }
 }
 
@@ -112,6 +114,8 @@ number! {
         DETACHED = 5, "detached";
         /// a response whose request was not seen and cannot be reported
         ORPHAN = 6, "orphan";
+        /// its connection left the sample, or capture was paused meanwhile
+        SAMPLED = 7, "sampled";
     }
 }
 
@@ -174,8 +178,13 @@ bits! {
         /// never keep the query part of a target
         DROP_QUERY = 0x1, "drop_query";
         /// who served or sent, and when it read: fills in appmon_event.owner and what depends
-        /// on it, where the kernel can (APPMON_CAP_IDENTITY)
+        /// on it, where the kernel can (APPMON_CAP_IDENTITY) A response without a declared
+        /// length, such as an event stream, is told at its head if it goes on behind it
+        /// (APPMON_END_AT_HEAD): without the time of its end, and with no second event for
+        /// that.
         IDENTITY = 0x2, "identity";
+        /// `APPMON_OPEN_STREAM_HEADS`
+        STREAM_HEADS = 0x8, "stream_heads";
     }
 }
 
@@ -189,6 +198,14 @@ bits! {
         SWEEP = 0x2, "sweep";
         /// APPMON_OPEN_IDENTITY was asked for and works
         IDENTITY = 0x4, "identity";
+    }
+}
+
+bits! {
+    /// appmon_set_sampling(): all connections
+    SamplingFlags: u32 {
+        /// `APPMON_SAMPLING_ALL`
+        ALL = 0xf4240, "all";
     }
 }
 
@@ -319,6 +336,12 @@ impl<'a> Event<'a> {
     /// as returned by appmon_attach_cgroup()
     pub fn target_id(&self) -> u32 {
         self.raw.target_id
+    }
+
+    /// share of connections watched when the request began, parts per million: it stands for
+    /// 1,000,000 / sampling_ppm exchanges
+    pub fn sampling_ppm(&self) -> u32 {
+        self.raw.sampling_ppm
     }
 
     /// leaf cgroup of the socket: inode of its cgroup v2 directory
@@ -530,12 +553,12 @@ impl<'a> Event<'a> {
         self.raw.uid
     }
 
-    /// pid and tid in the process's own pid namespace,
+    /// pid in the process's own pid namespace, as it sees itself
     pub fn inner_pid(&self) -> u32 {
         self.raw.inner_pid
     }
 
-    /// as it sees itself in a container
+    /// tid in that namespace
     pub fn inner_tid(&self) -> u32 {
         self.raw.inner_tid
     }
@@ -546,12 +569,12 @@ impl<'a> Event<'a> {
         self.raw.process_start_ns
     }
 
-    /// server: the thread that sent the response's first byte;
+    /// server: the process that sent the response's first byte; 0: TCP sent it by itself
     pub fn response_pid(&self) -> u32 {
         self.raw.response_pid
     }
 
-    /// 0 if no thread did, but TCP by itself
+    /// server: the thread that sent it
     pub fn response_tid(&self) -> u32 {
         self.raw.response_tid
     }
@@ -605,6 +628,7 @@ impl fmt::Debug for Event<'_> {
             .field("role", &self.role())
             .field("end", &self.end())
             .field("target_id", &self.target_id())
+            .field("sampling_ppm", &self.sampling_ppm())
             .field("cgroup_id", &self.cgroup_id())
             .field("connection_id", &self.connection_id())
             .field("ordinal", &self.ordinal())
@@ -697,6 +721,8 @@ pub struct Stats {
     pub memory_bytes: u64,
     /// handle only
     pub memory_limit: u64,
+    /// gauge: share of connections watched; 0: paused
+    pub sampling_ppm: u64,
 }
 
 impl Stats {
@@ -718,6 +744,7 @@ impl Stats {
             records_bad: raw.records_bad,
             memory_bytes: raw.memory_bytes,
             memory_limit: raw.memory_limit,
+            sampling_ppm: raw.sampling_ppm,
         }
     }
 }

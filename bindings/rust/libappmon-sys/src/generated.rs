@@ -44,6 +44,8 @@ pub const APPMON_END_TIMEOUT: u32 = 4;
 pub const APPMON_END_GAP: u32 = 5;
 /// became a tunnel (101, or 2xx to CONNECT)
 pub const APPMON_END_UPGRADED: u32 = 6;
+/// told at the response's head: APPMON_OPEN_STREAM_HEADS
+pub const APPMON_END_AT_HEAD: u32 = 7;
 
 /// not at all: both are 0
 pub const APPMON_OWNER_UNKNOWN: u32 = 0;
@@ -71,6 +73,8 @@ pub const APPMON_DROP_PARSE: u32 = 4;
 pub const APPMON_DROP_DETACHED: u32 = 5;
 /// a response whose request was not seen and cannot be reported
 pub const APPMON_DROP_ORPHAN: u32 = 6;
+/// its connection left the sample, or capture was paused meanwhile
+pub const APPMON_DROP_SAMPLED: u32 = 7;
 /// length of the array; the rest is 0
 pub const APPMON_DROP_MAX: u32 = 16;
 
@@ -114,8 +118,11 @@ pub const APPMON_EVF_MALFORMED: u64 = 0x8000;
 /// never keep the query part of a target
 pub const APPMON_OPEN_DROP_QUERY: u32 = 0x1;
 /// who served or sent, and when it read: fills in appmon_event.owner and what depends on it,
-/// where the kernel can (APPMON_CAP_IDENTITY)
+/// where the kernel can (APPMON_CAP_IDENTITY) A response without a declared length, such as an
+/// event stream, is told at its head if it goes on behind it (APPMON_END_AT_HEAD): without the
+/// time of its end, and with no second event for that.
 pub const APPMON_OPEN_IDENTITY: u32 = 0x2;
+pub const APPMON_OPEN_STREAM_HEADS: u32 = 0x8;
 
 /// cgroup_skb with socket storage: the core
 pub const APPMON_CAP_CAPTURE: u64 = 0x1;
@@ -124,6 +131,8 @@ pub const APPMON_CAP_CAPTURE: u64 = 0x1;
 pub const APPMON_CAP_SWEEP: u64 = 0x2;
 /// APPMON_OPEN_IDENTITY was asked for and works
 pub const APPMON_CAP_IDENTITY: u64 = 0x4;
+
+pub const APPMON_SAMPLING_ALL: u32 = 0xf4240;
 
 pub const APPMON_SNAPSHOT_SERIES: u32 = 0;
 pub const APPMON_SNAPSHOT_EDGES: u32 = 1;
@@ -288,7 +297,9 @@ pub struct appmon_event {
     pub end: u32,
     /// as returned by appmon_attach_cgroup()
     pub target_id: u32,
-    pub reserved0: u32,
+    /// share of connections watched when the request began, parts per million: it stands for
+    /// 1,000,000 / sampling_ppm exchanges
+    pub sampling_ppm: u32,
     /// leaf cgroup of the socket: inode of its cgroup v2 directory
     pub cgroup_id: u64,
     /// socket cookie: unique per boot (SO_COOKIE, Linux 4.12)
@@ -378,16 +389,16 @@ pub struct appmon_event {
     pub owner: u32,
     /// effective user, initial user namespace (process.user.id)
     pub uid: u32,
-    /// pid and tid in the process's own pid namespace,
+    /// pid in the process's own pid namespace, as it sees itself
     pub inner_pid: u32,
-    /// as it sees itself in a container
+    /// tid in that namespace
     pub inner_tid: u32,
     /// CLOCK_BOOTTIME: with pid it names a process for ever; field 22 of /proc/PID/stat has it
     /// in ticks
     pub process_start_ns: u64,
-    /// server: the thread that sent the response's first byte;
+    /// server: the process that sent the response's first byte; 0: TCP sent it by itself
     pub response_pid: u32,
-    /// 0 if no thread did, but TCP by itself
+    /// server: the thread that sent it
     pub response_tid: u32,
     /// network namespace of the socket: unique per boot
     pub netns_cookie: u64,
@@ -497,6 +508,8 @@ pub struct appmon_stats {
     pub memory_bytes: u64,
     /// handle only
     pub memory_limit: u64,
+    /// gauge: share of connections watched; 0: paused
+    pub sampling_ppm: u64,
 }
 
 #[repr(C)]
@@ -679,6 +692,12 @@ pub struct appmon_figures {
     pub wait_sum: u64,
     /// the response on its way
     pub response_sum: u64,
+    /// events of servers that were seen to read (APPMON_OPEN_IDENTITY)
+    pub service_count: u64,
+    /// of those: until the application read the request
+    pub queue_sum: u64,
+    /// of those: from there to the first byte of the response
+    pub service_sum: u64,
     /// segments sent again by this host, and by the peer
     pub retransmits: u64,
     /// CLOCK_MONOTONIC: when the first event ended; of the series, also between snapshots
@@ -811,6 +830,34 @@ extern "C" {
     /// Makes a blocked appmon_poll(), or the next one, return 0 early. Safe from any
     /// thread and from signal handlers while the handle is open. Wakeups do not add up.
     pub fn appmon_wakeup(mon: *mut appmon) -> c_int;
+    /// Watches a share of the connections, connections_ppm parts per million of them, and
+    /// fewer while they make more than events_per_second events (0: no ceiling). Which ones
+    /// the hash of the socket's cookie decides: a connection is watched as a whole or not at
+    /// all, and at a smaller share no others than at a larger one. The share in force is in
+    /// every
+    /// event and in appmon_stats.sampling_ppm. What is not watched costs the application two
+    /// look-ups a packet.
+    /// The ceiling is kept by appmon_poll() and appmon_next(), which look ten times a second,
+    /// on
+    /// average over a second; with fewer connections than it takes, the share swings. Exchanges
+    /// under
+    /// way on connections that leave the sample count as dropped\[APPMON_DROP_SAMPLED\];
+    /// connections that
+    /// come into it are met as those that are open at an attach. Applies to all targets, from
+    /// the call
+    /// on; the default is (APPMON_SAMPLING_ALL, 0). -EINVAL      connections_ppm is 0 or above
+    /// APPMON_SAMPLING_ALL -EOPNOTSUPP  the handle replays a recording
+    pub fn appmon_set_sampling(mon: *mut appmon, connections_ppm: u32, events_per_second: u64) -> c_int;
+    /// Turns all capture off without detaching, and on again: one write to a map, after which
+    /// the
+    /// programs return at once. Events of what was complete before are still delivered;
+    /// exchanges under
+    /// way count as dropped\[APPMON_DROP_SAMPLED\]. Connections are met again as at an attach,
+    /// from
+    /// their next request. Calling either twice has no effect.
+    /// -EOPNOTSUPP  the handle replays a recording
+    pub fn appmon_pause(mon: *mut appmon) -> c_int;
+    pub fn appmon_resume(mon: *mut appmon) -> c_int;
     /// Writes what the pipeline is fed from now on (captured bytes of all headers among it) to
     /// fd, until appmon_record(mon, -1) or appmon_close(). Replaying it gives the same events,
     /// if the
@@ -960,10 +1007,12 @@ extern "C" {
     /// exists there with the same processes. What cannot be read is not valid.
     /// -ENOENT, -ENOTDIR, -EACCES; -EINVAL: not a cgroup v2 directory.
     pub fn appmon_read_resources(cgroup_path: *const c_char, resources: *mut appmon_resources) -> c_int;
-    /// The directory of a cgroup id (appmon_event.cgroup_id, appmon_series.cgroup_id): looks
-    /// through the
-    /// hierarchy. Returns the length written without the '\0'. -ENOENT: it is gone, or outside
-    /// of what
-    /// is mounted; -ENOSPC: buf is too small; -EOPNOTSUPP: no cgroup v2.
+    /// The directory of a cgroup id (appmon_event.cgroup_id, appmon_series.cgroup_id), for a
+    /// host that
+    /// has no handle at hand; see appmon_find_cgroup(). Returns the length written without the
+    /// '\0'.
+    /// -ENOENT: it is gone, outside of what is mounted, or there is no cgroup v2; -ENOSPC: buf
+    /// is too
+    /// small.
     pub fn appmon_cgroup_path(cgroup_id: u64, buf: *mut c_char, size: usize) -> c_int;
 }

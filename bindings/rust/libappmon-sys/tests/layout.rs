@@ -45,7 +45,7 @@ fn layout_is_what_the_c_compiler_says() {
     member!(lines, "appmon_event.role", appmon_event, role);
     member!(lines, "appmon_event.end", appmon_event, end);
     member!(lines, "appmon_event.target_id", appmon_event, target_id);
-    member!(lines, "appmon_event.reserved0", appmon_event, reserved0);
+    member!(lines, "appmon_event.sampling_ppm", appmon_event, sampling_ppm);
     member!(lines, "appmon_event.cgroup_id", appmon_event, cgroup_id);
     member!(lines, "appmon_event.connection_id", appmon_event, connection_id);
     member!(lines, "appmon_event.ordinal", appmon_event, ordinal);
@@ -144,6 +144,7 @@ fn layout_is_what_the_c_compiler_says() {
     member!(lines, "appmon_stats.records_bad", appmon_stats, records_bad);
     member!(lines, "appmon_stats.memory_bytes", appmon_stats, memory_bytes);
     member!(lines, "appmon_stats.memory_limit", appmon_stats, memory_limit);
+    member!(lines, "appmon_stats.sampling_ppm", appmon_stats, sampling_ppm);
     lines.push(format!("appmon_capabilities {}", size_of::<sys::appmon_capabilities>()));
     member!(lines, "appmon_capabilities.size", appmon_capabilities, size);
     member!(lines, "appmon_capabilities.reserved", appmon_capabilities, reserved);
@@ -231,6 +232,9 @@ fn layout_is_what_the_c_compiler_says() {
     member!(lines, "appmon_figures.wait_count", appmon_figures, wait_count);
     member!(lines, "appmon_figures.wait_sum", appmon_figures, wait_sum);
     member!(lines, "appmon_figures.response_sum", appmon_figures, response_sum);
+    member!(lines, "appmon_figures.service_count", appmon_figures, service_count);
+    member!(lines, "appmon_figures.queue_sum", appmon_figures, queue_sum);
+    member!(lines, "appmon_figures.service_sum", appmon_figures, service_sum);
     member!(lines, "appmon_figures.retransmits", appmon_figures, retransmits);
     member!(lines, "appmon_figures.first_ns", appmon_figures, first_ns);
     member!(lines, "appmon_figures.last_ns", appmon_figures, last_ns);

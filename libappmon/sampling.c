@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The budget: which connections are watched. By the hash of the socket's cookie, so that a
+ * connection is watched as a whole or not at all, and the same ones at a smaller share are among
+ * those at a larger one. The programs look at a bound and a generation number; whoever leaves the
+ * sample, or is there when capture is switched off, is forgotten here and met again later.
+ */
+#include <errno.h>
+
+#include "internal.h"
+#include "recording.h"
+
+#include "capture.skel.h"
+
+/* The ceiling is looked after so often. */
+#define CONTROL_EVERY_NS (100 * NSEC_PER_MSEC)
+
+void sampling_init(struct appmon *mon)
+{
+	struct sampling *s = &mon->sampling;
+
+	s->ppm = s->most_ppm = APPMON_SAMPLING_ALL;
+	s->below = SAMPLE_ALL;
+	s->generation = 1;
+	if (!mon->skel)
+		return;
+	mon->skel->bss->sample_below = s->below;
+	mon->skel->bss->generation = s->generation;
+	mon->skel->bss->capture_from = s->generation;
+}
+
+void sampling_apply(struct appmon *mon, uint32_t ppm, uint32_t from)
+{
+	mon->sampling.ppm = ppm;
+	mon->sampling.below = SAMPLE_ALL * ppm / APPMON_SAMPLING_ALL;
+	mon->sampling.from = from;
+	flows_drop_unsampled(mon);
+}
+
+/* After the programs know: what they wrote before that counts, what they write meanwhile does not.
+ */
+static void follow(struct appmon *mon, uint32_t ppm, uint32_t from)
+{
+	handle_catch_up(mon);
+	recording_number(mon, RECORDING_SAMPLING, (uint64_t)from << 32 | ppm);
+	sampling_apply(mon, ppm, from);
+}
+
+static void set_share(struct appmon *mon, uint32_t ppm)
+{
+	struct sampling *s = &mon->sampling;
+
+	if (ppm == s->ppm)
+		return;
+	mon->skel->bss->generation = ++s->generation;
+	mon->skel->bss->sample_below = SAMPLE_ALL * ppm / APPMON_SAMPLING_ALL;
+	follow(mon, ppm, s->from);
+}
+
+void sampling_control(struct appmon *mon)
+{
+	struct sampling *s = &mon->sampling;
+	uint64_t seen = mon->stats.exchanges_seen, made = seen - s->seen;
+	uint64_t took = mon->now_ns - s->looked_ns, want;
+
+	if (!s->ceiling || s->paused || mon->now_ns < s->look_ns)
+		return;
+	s->seen = seen;
+	s->looked_ns = mon->now_ns;
+	s->look_ns = mon->now_ns + CONTROL_EVERY_NS;
+	if (took > 10 * CONTROL_EVERY_NS)
+		return; /* the first look, or nobody polled */
+	/* The share at which as many would have been made as may be. */
+	want = made ? s->ppm * (s->ceiling * took / (double)NSEC_PER_SEC) / made : s->most_ppm;
+	if (want > 2 * (uint64_t)s->ppm)
+		want = 2 * (uint64_t)s->ppm;
+	if (want > s->most_ppm)
+		want = s->most_ppm;
+	if (!want)
+		want = 1;
+	/* Up only if it is worth it: whoever leaves the sample loses what is under way. */
+	if (want < s->ppm || want > s->ppm + s->ppm / 4 || want == s->most_ppm)
+		set_share(mon, (uint32_t)want);
+}
+
+static int check(struct appmon *mon, const char *call)
+{
+	int err = handle_check(mon);
+
+	if (err)
+		return err;
+	return mon->replay ? fail(&mon->log, -EOPNOTSUPP,
+				  "%s: this handle replays a recording: it captures nothing", call)
+			   : 0;
+}
+
+int appmon_set_sampling(struct appmon *mon, uint32_t connections_ppm, uint64_t events_per_second)
+{
+	struct sampling *s;
+	int err = check(mon, "appmon_set_sampling()");
+
+	if (err)
+		return err;
+	if (!connections_ppm || connections_ppm > APPMON_SAMPLING_ALL)
+		return fail(&mon->log, -EINVAL,
+			    "connections_ppm is %u, it must be 1 to %u; appmon_pause() stops "
+			    "everything",
+			    connections_ppm, APPMON_SAMPLING_ALL);
+	s = &mon->sampling;
+	s->most_ppm = connections_ppm;
+	s->ceiling = events_per_second;
+	s->look_ns = s->looked_ns = 0;
+	set_share(mon, connections_ppm);
+	return 0;
+}
+
+int appmon_pause(struct appmon *mon)
+{
+	struct sampling *s;
+	int err = check(mon, "appmon_pause()");
+
+	if (err)
+		return err;
+	s = &mon->sampling;
+	if (s->paused)
+		return 0;
+	s->paused = true;
+	mon->skel->bss->capture_from = 0;
+	follow(mon, s->ppm, s->generation + 1);
+	return 0;
+}
+
+int appmon_resume(struct appmon *mon)
+{
+	struct sampling *s;
+	int err = check(mon, "appmon_resume()");
+
+	if (err)
+		return err;
+	s = &mon->sampling;
+	if (!s->paused)
+		return 0;
+	s->paused = false;
+	s->look_ns = s->looked_ns = 0;
+	mon->skel->bss->generation = ++s->generation;
+	follow(mon, s->ppm, s->generation);
+	mon->skel->bss->capture_from = s->generation;
+	return 0;
+}

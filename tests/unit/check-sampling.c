@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Which connections are watched, and what becomes of those that leave the sample or come into it.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "pipeline.h"
+#include "sim.h"
+#include "unit.h"
+
+#define CONNECTIONS 1000
+#define PPM (1000 * 1000)
+
+static struct pipeline p;
+static struct sim_socket *sk;
+static uint64_t pos[2];
+static uint32_t generation;
+
+static void setup(void)
+{
+	struct sim_opts opts = {.target = 1, .slot = 0, .capture = 4096, .cgroup_id = 4711};
+
+	pipeline_init(&p, &(struct appmon_opts){0});
+	sim_start(&opts);
+	generation = 1;
+	pos[0] = pos[1] = 0;
+	sk = sim_connect(false, 1000, 2000);
+}
+
+static void teardown(void)
+{
+	ck_assert(pipeline_adds_up(&p));
+	sim_forget(sk);
+	sim_stop();
+	pipeline_free(&p);
+}
+
+static void pump(void)
+{
+	const void *record;
+	size_t size;
+
+	while ((record = sim_record(&size)))
+		ck_assert(pipeline_record(&p, record, size));
+	ck_assert(pipeline_adds_up(&p));
+}
+
+static void say(int dir, const char *text)
+{
+	sim_now_ns += NSEC_PER_MSEC;
+	sim_packet(sk, dir, pos[dir], text, (uint32_t)strlen(text), SIM_PSH);
+	pos[dir] += strlen(text);
+	pump();
+}
+
+static void ask(const char *path)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: h\r\n\r\n", path);
+	say(DIR_IN, text);
+}
+
+static void answer(int status)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "HTTP/1.1 %d X\r\nContent-Length: 2\r\n\r\nok", status);
+	say(DIR_OUT, text);
+}
+
+/* What sampling.c does, in its order. */
+static void share(uint32_t ppm)
+{
+	p.mon.sampling.ppm = ppm;
+	p.mon.sampling.below = SAMPLE_ALL * ppm / APPMON_SAMPLING_ALL;
+	sim_budget(++generation, 1, p.mon.sampling.below);
+	pump();
+	flows_drop_unsampled(&p.mon);
+}
+
+static void pause_capture(void)
+{
+	sim_budget(generation, 0, p.mon.sampling.below);
+	pump();
+	p.mon.sampling.from = generation + 1;
+	flows_drop_unsampled(&p.mon);
+}
+
+static void resume(void)
+{
+	generation++;
+	p.mon.sampling.from = generation;
+	sim_budget(generation, generation, p.mon.sampling.below);
+}
+
+static const struct appmon_event *event(const char *path, uint32_t status)
+{
+	const struct appmon_event *ev = pipeline_event(&p);
+
+	ck_assert_ptr_nonnull(ev);
+	ck_assert_str_eq(ev->path.data, path);
+	ck_assert_uint_eq(ev->status, status);
+	return ev;
+}
+
+static void no_event(void)
+{
+	ck_assert_ptr_null(pipeline_event(&p));
+}
+
+/* The paths of one exchange on each of many connections; true where it was reported. */
+static void watched(bool seen[CONNECTIONS], uint32_t ppm)
+{
+	const struct appmon_event *ev;
+
+	memset(seen, 0, CONNECTIONS * sizeof(*seen));
+	/* The same cookies each time. */
+	teardown();
+	setup();
+	share(ppm);
+	for (int i = 0; i < CONNECTIONS; i++) {
+		char path[32];
+
+		sim_forget(sk);
+		sk = sim_connect(false, 1000, 2000);
+		pos[0] = pos[1] = 0;
+		snprintf(path, sizeof(path), "/%d", i);
+		ask(path);
+		answer(200);
+		ask("/again");
+		answer(201);
+		ev = pipeline_event(&p);
+		if (!ev)
+			continue;
+		seen[i] = true;
+		ck_assert_str_eq(ev->path.data, path);
+		ck_assert_uint_eq(ev->sampling_ppm, ppm);
+		event("/again", 201); /* all of a connection, or nothing */
+		no_event();
+	}
+}
+
+static int count(const bool seen[CONNECTIONS])
+{
+	int n = 0;
+
+	for (int i = 0; i < CONNECTIONS; i++)
+		n += seen[i];
+	return n;
+}
+
+START_TEST(shares)
+{
+	static bool all[CONNECTIONS], half[CONNECTIONS], tenth[CONNECTIONS], again[CONNECTIONS];
+
+	watched(all, PPM);
+	watched(half, PPM / 2);
+	watched(tenth, PPM / 10);
+	watched(again, PPM / 10);
+	ck_assert_int_eq(count(all), CONNECTIONS);
+	/* Cookies are numbered; their hash spreads them evenly. */
+	ck_assert_int_ge(count(half), 450);
+	ck_assert_int_le(count(half), 550);
+	ck_assert_int_ge(count(tenth), 70);
+	ck_assert_int_le(count(tenth), 130);
+	for (int i = 0; i < CONNECTIONS; i++) {
+		ck_assert(!tenth[i] || half[i]);
+		ck_assert(again[i] == tenth[i]);
+	}
+}
+END_TEST
+
+/* What is under way when it is switched off counts, and nothing is paired across the pause. */
+START_TEST(pause_inside)
+{
+	ask("/before");
+	answer(200);
+	ask("/inside");
+	pause_capture();
+	event("/before", 200);
+	no_event();
+	ck_assert_uint_eq(p.mon.stats.dropped[APPMON_DROP_SAMPLED], 1);
+	ck_assert_uint_eq(p.mon.stats.outstanding, 0);
+	ck_assert_uint_eq(p.mon.flows.count, 0);
+	answer(500);
+	ask("/unseen");
+	resume();
+	answer(404); /* to a request that nobody saw */
+	ask("/after");
+	answer(201);
+	for (const struct appmon_event *ev; (ev = pipeline_event(&p));) {
+		if (ev->flags & APPMON_EVF_MID_MESSAGE) {
+			ck_assert_uint_eq(ev->status, 404);
+			ck_assert_uint_eq(ev->path.len, 0);
+			continue;
+		}
+		ck_assert_str_eq(ev->path.data, "/after");
+		ck_assert_uint_eq(ev->status, 201);
+	}
+	ask("/more");
+	answer(202);
+	event("/more", 202);
+	no_event();
+	ck_assert_uint_eq(p.mon.stats.dropped[APPMON_DROP_SAMPLED], 1);
+}
+END_TEST
+
+/* Off between two exchanges: the next one is exact. */
+START_TEST(pause_between)
+{
+	ask("/one");
+	answer(200);
+	pause_capture();
+	event("/one", 200);
+	ask("/unseen");
+	answer(500);
+	resume();
+	ask("/two");
+	answer(201);
+	ck_assert_uint_eq(event("/two", 201)->response_body_bytes, 2);
+	no_event();
+	ck_assert_uint_eq(p.mon.stats.exchanges_seen, 2);
+}
+END_TEST
+
+/* Records that were written before the pause and read after it are not taken for new ones. */
+START_TEST(late_records)
+{
+	const char *text = "GET /late HTTP/1.1\r\nHost: h\r\n\r\n";
+
+	ask("/one");
+	answer(200);
+	event("/one", 200);
+	sim_packet(sk, DIR_IN, pos[DIR_IN], text, (uint32_t)strlen(text), SIM_PSH);
+	pos[DIR_IN] += strlen(text);
+	p.mon.sampling.from = ++generation; /* paused and resumed before the ring was read */
+	flows_drop_unsampled(&p.mon);
+	sim_budget(generation, generation, SAMPLE_ALL);
+	pump();
+	ck_assert_uint_eq(p.mon.flows.count, 0);
+	answer(500);
+	ask("/two");
+	answer(201);
+	for (const struct appmon_event *ev; (ev = pipeline_event(&p));)
+		if (ev->path.len)
+			ck_assert(!strcmp(ev->path.data, "/two") && ev->status == 201);
+}
+END_TEST
+
+/* A connection leaves the sample inside an exchange and comes back inside another one. */
+START_TEST(leaves_and_returns)
+{
+	ask("/one");
+	answer(200);
+	event("/one", 200);
+	ask("/left");
+	share(1);
+	ck_assert_uint_eq(p.mon.stats.dropped[APPMON_DROP_SAMPLED], 1);
+	ck_assert_uint_eq(p.mon.flows.count, 0);
+	answer(500);
+	ask("/unseen");
+	share(PPM);
+	answer(404);
+	ask("/two");
+	answer(201);
+	for (const struct appmon_event *ev; (ev = pipeline_event(&p));)
+		if (ev->path.len)
+			ck_assert(!strcmp(ev->path.data, "/two") && ev->status == 201);
+	ask("/three");
+	answer(202);
+	event("/three", 202);
+	no_event();
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = {shares,	    pause_inside,	pause_between,
+				      late_records, leaves_and_returns, NULL};
+
+	return unit_run("sampling", tests, setup, teardown);
+}
