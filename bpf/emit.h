@@ -378,7 +378,7 @@ static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, 
 	r->hdr.size = sizeof(*r) + bytes + SCAN_SLACK;
 	r->conn = sk->conn;
 	fill_seg(skb, sk, &r->seg, e);
-	fill_owner(skb, sk, &e->s, e->dir, look, &r->owner);
+	fill_owner(skb, sk, &e->s, OWNER_HOW(e->dir, look), &r->owner);
 	r->captured = e->captured;
 	r->pad = 0;
 	bpf_ringbuf_submit(r, submit_flags());
@@ -433,8 +433,7 @@ __noinline int emit_data(struct __sk_buff *skb, struct socket *sk, struct emissi
 	return ret;
 }
 
-static __always_inline void emit_progress(struct __sk_buff *skb, struct socket *sk,
-					  struct emission *e)
+static __noinline void emit_progress(struct __sk_buff *skb, struct socket *sk, struct emission *e)
 {
 	struct rec_progress *r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
 
@@ -447,7 +446,7 @@ static __always_inline void emit_progress(struct __sk_buff *skb, struct socket *
 	r->hdr.size = sizeof(*r);
 	r->conn = sk->conn;
 	fill_seg(skb, sk, &r->seg, e);
-	fill_owner(skb, sk, &e->s, e->dir, LOOK_NO, &r->owner);
+	fill_owner(skb, sk, &e->s, OWNER_HOW(e->dir, LOOK_NO), &r->owner);
 	bpf_ringbuf_submit(r, submit_flags());
 }
 

@@ -190,16 +190,20 @@ static __always_inline struct owner *see_read(struct sock *sk)
 	return o;
 }
 
-/* look: what the bytes of the record look like, if that was asked. */
-static __always_inline void fill_owner(struct __sk_buff *skb, const struct socket *sk,
-				       const struct segment *s, int dir, __u32 look,
-				       struct rec_owner *r)
+/* The direction, and what the bytes of the record look like if that was asked: BPF functions take
+ * five arguments. */
+#define OWNER_HOW(dir, look) ((dir) | (look) << 1)
+
+/* Not inlined: before 6.7 the callers' stack has no room for it. */
+static __noinline void fill_owner(struct __sk_buff *skb, const struct socket *sk,
+				  const struct segment *s, __u32 how, struct rec_owner *r)
 {
 	struct bpf_sock *ss = skb->sk;
 	struct task_struct *task;
 	struct tcp_sock *tp;
 	struct owner *o;
 	struct net *net;
+	int dir = how & 1, look = how >> 1;
 	bool request;
 	__u32 changes;
 

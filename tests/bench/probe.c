@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What tests/bench/overhead compares, one at a time: probe appmon|empty|syscalls|off CGROUP
- * [OPTION] Attaches, says "ready" and how long that took, reads until SIGTERM or SIGINT, and prints
- * what it got. It sleeps as long as libappmon's own poll does; its CPU is the reader's cost.
+ * What tests/bench/overhead compares, one at a time: probe appmon|identity|empty|syscalls|off
+ * CGROUP... Attaches, says "ready" and how long that took, reads until SIGTERM or SIGINT, and
+ * prints what it got. It sleeps as long as libappmon's own poll does; its CPU is the reader's cost.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -61,10 +61,11 @@ static int on_event(void *ctx, const struct appmon_event *ev)
 	return 0;
 }
 
-static void run_appmon(int count, char **cgroups)
+static void run_appmon(uint32_t flags, int count, char **cgroups)
 {
 	char error[512] = "";
 	struct appmon_opts opts = {.size = sizeof(opts),
+				   .flags = flags,
 				   .event_fn = on_event,
 				   .error_text = error,
 				   .error_text_size = sizeof(error)};
@@ -183,13 +184,15 @@ int main(int argc, char **argv)
 	struct rusage usage;
 
 	if (argc < 3) {
-		fprintf(stderr, "usage: probe appmon|empty|syscalls|off CGROUP...\n");
+		fprintf(stderr, "usage: probe appmon|identity|empty|syscalls|off CGROUP...\n");
 		return 2;
 	}
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
 	if (!strcmp(argv[1], "appmon"))
-		run_appmon(argc - 2, argv + 2);
+		run_appmon(0, argc - 2, argv + 2);
+	else if (!strcmp(argv[1], "identity"))
+		run_appmon(APPMON_OPEN_IDENTITY, argc - 2, argv + 2);
 	else if (!strcmp(argv[1], "empty"))
 		run_empty(argc - 2, argv + 2);
 	else if (!strcmp(argv[1], "syscalls"))

@@ -13,7 +13,8 @@ import time
 
 import pytest
 
-from compare import by_target
+from cgroups import Cgroup
+from compare import by_target, port
 from network import Namespace
 from programs import HERE, Log, free_port
 from wire import Connection
@@ -176,6 +177,30 @@ def test_nginx_workers(cgroup, start_server, watch):
         connection.sock.close()
 
 
+@pytest.mark.parametrize("name, workers", [("nginx", 4), ("python-threading", 1), ("java", 1)])
+def test_many(name, workers, cgroup, start_server, watch, wrk, tmp_path):
+    """Every single one of thousands at once, by workers and threads that take turns."""
+    server = start_server(name, cgroup, workers=workers)
+    watching = watch(cgroup, output=tmp_path / "events")
+    wrk(server, 1)
+    time.sleep(0.1)  # what wrk did not wait for
+    events = watching.stop()
+    answered = [e for e in events if e["end"] == "complete"]
+    lines = {}
+    for line in server.log.lines(len(answered)):
+        lines.setdefault(line["port"], []).append(line)
+    known = 0
+    for event in answered:
+        line = lines[port(event["remote"])][event["ordinal"] - 1]
+        assert event["owner"] == "read"
+        assert (event["pid"], event["tid"]) == (line["pid"], line["tid"])
+        assert event["response_tid"] in (line["tid"], 0)
+        known += event["response_tid"] != 0
+    assert len(answered) > 100 and known > 0.9 * len(answered)
+    assert len({e["tid"] for e in answered}) > 1
+    print(f"{name}: {len(answered)} requests, answering thread known of {known}")
+
+
 @pytest.mark.parametrize("worker", ["sync", "gthread"])
 def test_gunicorn(worker, cgroup, tmp_path, watch):
     """The master listens; workers that were forked before accept and serve."""
@@ -186,19 +211,19 @@ def test_gunicorn(worker, cgroup, tmp_path, watch):
         "def app(environ, start_response):\n"
         "    start_response('200 OK', [])\n"
         "    return [f'{os.getpid()} {threading.get_native_id()}'.encode()]\n")
-    port = free_port("127.0.0.1")
-    master = cgroup.spawn(["gunicorn", "--bind", f"127.0.0.1:{port}", "--workers", "3", "--threads",
+    at = free_port("127.0.0.1")
+    master = cgroup.spawn(["gunicorn", "--bind", f"127.0.0.1:{at}", "--workers", "3", "--threads",
                            "2" if worker == "gthread" else "1", "--worker-class", worker, "--chdir", str(tmp_path), "app:app"],
                           stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 20
     while not (children := proc(master.pid, f"task/{master.pid}/children").split()) or \
-            len(children) < 3 or not listens(port):
+            len(children) < 3 or not listens(at):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     watching = watch(cgroup)
     says = {}
     for i in range(12):
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+        with socket.create_connection(("127.0.0.1", at), timeout=10) as sock:
             sock.sendall(b"GET /?n=%d HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % i)
             with sock.makefile() as f:
                 says[f"/?n={i}"] = f.read()
@@ -215,9 +240,9 @@ def test_gunicorn(worker, cgroup, tmp_path, watch):
     master.wait(10)
 
 
-def listens(port):
+def listens(number):
     with open("/proc/net/tcp") as f:
-        return any(f":{port:04X} 00000000:0000 0A" in line for line in f)
+        return any(f":{number:04X} 00000000:0000 0A" in line for line in f)
 
 
 # ---- what is not known -----------------------------------------------------------------
@@ -374,6 +399,31 @@ def test_client_threads(cgroup, peer, watch):
     watching.stop()
 
 
+def test_many_clients(cgroup, start_server, watch, tmp_path):
+    """Threads of wrk have their own connections: each connection is one thread's."""
+    if not shutil.which("wrk"):
+        pytest.skip("wrk is not installed")
+    with Cgroup() as outside:
+        server = start_server("nginx", outside)
+        watching = watch(cgroup, output=tmp_path / "events")
+        process = cgroup.spawn(["wrk", "-t4", "-c32", "-d1s", f"http://127.0.0.1:{server.port}/hello"],
+                               stdout=subprocess.DEVNULL)
+        process.wait(30)
+        time.sleep(0.1)
+        events = watching.stop()
+    threads = {}
+    for event in events:
+        assert (event["role"], event["pid"], event["comm"]) == ("client", process.pid, "wrk")
+        assert event["owner"] in ("sent", "connected")
+        if event["owner"] == "sent":
+            threads.setdefault(event["connection_id"], set()).add(event["tid"])
+    assert all(len(tids) == 1 for tids in threads.values())
+    assert len(set.union(*threads.values())) == 4
+    sent = sum(e["owner"] == "sent" for e in events)
+    assert len(events) > 100 and sent > 0.9 * len(events)
+    print(f"wrk: {len(events)} requests, sending thread known of {sent}")
+
+
 def test_client_open_before_the_attach_and_inherited(cgroup, peer, watch):
     sock = cgroup.connect(peer)
     watching = watch(cgroup)
@@ -387,6 +437,26 @@ def test_client_open_before_the_attach_and_inherited(cgroup, peer, watch):
     check_proc(event)
     child.communicate()
     sock.close()
+    watching.stop()
+
+
+def test_sent_by_tcp(cgroup, peer, play, watch):
+    """What TCP_CORK holds back is sent by a timer, whatever thread runs at that moment."""
+    watching = watch(cgroup)
+    sock = cgroup.connect(peer)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+    sock.sendall(b"GET /corked HTTP/1.1\r\nHost: x\r\n\r\n")
+    event, = watching.wait(1)
+    assert (event["owner"], event["pid"], event["role"]) == ("connected", os.getpid(), "client")
+    sock.close()
+    client, served = play()
+    served.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+    client.send("GET", "/")
+    served.recv(100)
+    served.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    event = watching.wait(2)[1]
+    assert (event["owner"], event["pid"], event["role"]) == ("read", os.getpid(), "server")
+    assert event["response_pid"] == event["response_tid"] == 0
     watching.stop()
 
 

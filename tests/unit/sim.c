@@ -30,6 +30,7 @@ struct bpf_iter__bpf_sk_storage_map {
 #include "records.h"
 struct socket;
 struct segment;
+#define OWNER_HOW(dir, look) ((dir) | (look) << 1)
 struct rec_owner sim_owner;
 static bool sim_ends(const struct segment *s);
 static const bool identity;
@@ -57,13 +58,12 @@ static bool reads_block(struct sock *sk)
 	return false;
 }
 static void fill_owner(struct __sk_buff *skb, const struct socket *sk, const struct segment *s,
-		       int dir, __u32 look, struct rec_owner *r)
+		       __u32 how, struct rec_owner *r)
 {
 	(void)skb;
 	(void)sk;
-	(void)look;
 	memset(r, 0, sizeof(*r));
-	if (dir == DIR_OUT || sim_ends(s))
+	if ((how & 1) == DIR_OUT || sim_ends(s))
 		*r = sim_owner;
 }
 
