@@ -144,7 +144,8 @@ enum { APPMON_LOG_ERROR = 1, APPMON_LOG_WARN = 2, APPMON_LOG_INFO = 3, APPMON_LO
 					     /* appmon_event.owner and what depends on it, where */
 					     /* the kernel can (APPMON_CAP_IDENTITY) */
 /* A response without a declared length, such as an event stream, is told at its head if it goes on
- * behind it (APPMON_END_AT_HEAD): without the time of its end, and with no second event for that. */
+ * behind it (APPMON_END_AT_HEAD): without the time of its end, and with no second event for that.
+ */
 #define APPMON_OPEN_STREAM_HEADS UINT32_C(0x8)
 
 /* appmon_capabilities.supported: what this kernel gives. */
