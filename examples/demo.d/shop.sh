@@ -135,12 +135,22 @@ show_top() {
 	fi
 }
 
+# Who calls whom, from before a fault until its alert.
+watch_topology() {
+	"$appmon" topology --duration 6s "${targets[@]}" >"$dir/topology" 2>"$dir/topology.err" &
+	pid[topology]=$!
+	until_true 20 grep -qs watching "$dir/topology.err" ||
+		die_with "$dir/topology.err" "appmon topology failed"
+}
+
 show_topology() {
-	"$appmon" topology --duration 2s "${targets[@]}" 2>/dev/null || die "appmon topology failed"
+	wait "${pid[topology]}" || die_with "$dir/topology.err" "appmon topology failed"
+	cat "$dir/topology"
 }
 
 slow_catalog() {
 	say "The catalog becomes slow"
+	watch_topology
 	touch "$dir/slow-catalog"
 	await slow-catalog firing
 	show_topology
@@ -151,6 +161,7 @@ slow_catalog() {
 
 failing_orders() {
 	say "Every other order fails"
+	watch_topology
 	touch "$dir/broken-orders"
 	await failing-orders firing
 	show_topology
@@ -161,6 +172,7 @@ failing_orders() {
 
 dead_catalog() {
 	say "One of the two catalogs is killed"
+	watch_topology
 	kill -9 "${pid[catalog-2]}"
 	wait "${pid[catalog-2]}" 2>/dev/null
 	await dead-catalog firing

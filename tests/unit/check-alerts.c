@@ -372,6 +372,34 @@ START_TEST(statuses)
 }
 END_TEST
 
+/* With more series than there is room for, requests and errors are counted all the same; a status
+ * that is not known is none of those that are asked for. */
+START_TEST(too_many_series)
+{
+	struct alert_rule rules[] = {window_rule("rate > 0", 10),
+				     window_rule("status(none) > 0", 10),
+				     window_rule("error_ratio > 1%", 10)};
+	struct appmon_metrics_opts opts = {
+		.size = sizeof(opts), .flags = APPMON_METRICS_NO_JOIN, .max_series = 16};
+	struct appmon_metrics_stats stats = {.size = sizeof(stats)};
+	char path[16];
+
+	appmon_metrics_close(metrics);
+	ck_assert_int_eq(appmon_metrics_open(&metrics, &opts), 0);
+	ck_assert_int_eq(alerts_open(&alerts, rules, 3, note, NULL), 0);
+	for (unsigned i = 0; i < 40; i++) {
+		snprintf(path, sizeof(path), "/%c%c", 'a' + i / 10, 'a' + i % 10);
+		serve(1, "shop", 1, path, i < 38 ? 200 : 500, 1);
+	}
+	ck_assert_int_eq(appmon_metrics_get_stats(metrics, &stats), 0);
+	ck_assert_uint_gt(stats.other_events, 0);
+	evaluate_after(5);
+	ck_assert_uint_eq(notice_count, 2);
+	ck_assert_double_eq_tol(notices[0].value, 8, 0.01);
+	ck_assert_double_eq_tol(notices[1].value, 0.05, 1e-9);
+}
+END_TEST
+
 START_TEST(new_rules)
 {
 	struct alert_rule before = window_rule("error_ratio > 10%", 10);
@@ -408,6 +436,7 @@ int main(void)
 				      named_but_never_seen,
 				      latency_and_routes,
 				      statuses,
+				      too_many_series,
 				      new_rules,
 				      NULL};
 

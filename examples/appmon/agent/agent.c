@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 
-#include "../cgroup.h"
 #include "../clock.h"
 #include "../commands.h"
 #include "../export/exporter.h"
@@ -27,7 +26,6 @@
 struct agent {
 	const char *path; /* of the configuration */
 	struct config config;
-	char *top; /* of the cgroup hierarchy */
 	struct exporter exporter;
 	struct attachments attachments;
 	struct cgroup_tree *tree;
@@ -80,21 +78,19 @@ static int open_agent(struct agent *agent)
 	struct exporter_opts opts = exporter_opts(&agent->config);
 	int ret;
 
-	ret = cgroup_mount(&agent->top);
-	if (ret == 0)
-		ret = exporter_open(&agent->exporter, &opts);
+	ret = exporter_open(&agent->exporter, &opts);
 	if (ret < 0)
 		return ret;
 	use_config(agent);
 	agent->attachments.mon = agent->exporter.mon;
-	agent->attachments.top = agent->top;
+	agent->attachments.top = agent->exporter.instances.mount;
 	agent->notify.mon = agent->exporter.mon;
 	agent->notify.client = agent->exporter.client;
 	agent->notify.instances = &agent->exporter.instances;
 	ret = alerts_open(&agent->alerts, agent->config.alerts, agent->config.alert_count,
 			  notify_send, &agent->notify);
 	if (ret == 0)
-		ret = cgroup_tree_open(&agent->tree, agent->top, &callbacks);
+		ret = cgroup_tree_open(&agent->tree, agent->exporter.instances.mount, &callbacks);
 	return ret;
 }
 
@@ -105,7 +101,6 @@ static void close_agent(struct agent *agent)
 	alerts_close(agent->alerts);
 	notify_close(&agent->notify);
 	exporter_close(&agent->exporter);
-	free(agent->top);
 }
 
 /* A configuration that is wrong changes nothing. */

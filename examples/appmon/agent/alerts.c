@@ -273,6 +273,10 @@ static bool rule_concerns(const struct alert_rule *rule, const struct appmon_ser
 
 	if (series->role != rule->role)
 		return false;
+	/* What found no room in a series of its own has no route, instance or status. */
+	if (series->flags & APPMON_SERIES_OTHER &&
+	    (rule->per != ALERT_PER_APPLICATION || rule->route))
+		return false;
 	snprintf(text, sizeof(text), "%.*s", (int)series->app.len, series->app.data);
 	if (rule->application && fnmatch(rule->application, text, 0) != 0)
 		return false;
@@ -299,7 +303,8 @@ static int add_series(struct alerts *alerts, struct rule_groups *rule,
 		group->seen_ns = appmon_snapshot_time(now);
 	group->requests += figures.requests;
 	group->errors += figures.errors;
-	if (series.status < sizeof(rule->rule->condition.status.status) &&
+	if (!(series.flags & APPMON_SERIES_OTHER) &&
+	    series.status < sizeof(rule->rule->condition.status.status) &&
 	    rule->rule->condition.status.status[series.status])
 		group->matched += figures.requests;
 	if (!group->durations)

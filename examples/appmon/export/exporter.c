@@ -127,13 +127,13 @@ int exporter_open(struct exporter *exporter, const struct exporter_opts *opts)
 	int ret;
 
 	*exporter = (struct exporter){0};
-	ret = instances_init(&exporter->instances);
-	if (ret == 0)
-		ret = http_client_open(&exporter->client);
+	ret = http_client_open(&exporter->client);
 	if (ret == 0)
 		ret = open_metrics(exporter, opts->idle_ms);
 	if (ret == 0)
 		ret = open_monitor(exporter);
+	if (ret == 0)
+		ret = instances_init(&exporter->instances, exporter->mon);
 	if (ret == 0)
 		ret = open_server(exporter, opts->listen, &exporter->server);
 	if (ret == 0)

@@ -3,20 +3,20 @@
 #ifndef APPMON_EXPORT_INSTANCES_H
 #define APPMON_EXPORT_INSTANCES_H
 
+#include <limits.h>
 #include <stddef.h>
 #include <stdint.h>
 
-struct instance;
+#include <appmon/appmon.h>
 
-/* Zeroed: empty. */
 struct instances {
-	struct instance *list;
-	size_t count;
-	char mount[256]; /* of the hierarchy: what paths begin with and names do not */
+	struct appmon *mon;
+	char *mount; /* of the hierarchy */
+	char path[PATH_MAX];
 };
 
-/* Where the names begin. Returns 0 or a negative errno value and has told the user then. */
-int instances_init(struct instances *instances);
+/* Returns 0 or a negative errno value and has told the user then. */
+int instances_init(struct instances *instances, struct appmon *mon);
 
 /*
  * "/system.slice/nginx.service"; the id, written into buf, if the cgroup was gone when it was
@@ -24,7 +24,7 @@ int instances_init(struct instances *instances);
  */
 const char *instances_name(struct instances *instances, uint64_t cgroup_id, char *buf, size_t size);
 
-/* The cgroup's directory; NULL if it was gone when it was first asked for. */
+/* The cgroup's directory, likewise; NULL if it was gone. */
 const char *instances_path(struct instances *instances, uint64_t cgroup_id);
 
 void instances_free(struct instances *instances);
