@@ -100,7 +100,7 @@ END_TEST
 
 START_TEST(drops)
 {
-	static const char *const name[] = {"ring_full", "memory",   "gap",   "truncated",
+	static const char *const name[] = {"ring_full", "memory",   "gap",    "truncated",
 					   "parse",	"detached", "orphan", "sampled"};
 
 	for (uint32_t i = 0; i <= APPMON_DROP_SAMPLED; i++)
