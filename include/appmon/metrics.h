@@ -267,7 +267,8 @@ APPMON_API void appmon_metrics_close(struct appmon_metrics *metrics);
 /*
  * Counts one event; nothing of it is kept by reference. Never fails for want of room: what does not
  * fit goes to a series with APPMON_SERIES_OTHER, and is counted. Allocates only for a new series,
- * or for durations unlike any before.
+ * or for durations unlike any before. Figures are of the events that come: where a handle leaves
+ * out connections, they are of the share that appmon_event.sampling_ppm tells.
  */
 APPMON_API int appmon_metrics_add(struct appmon_metrics *metrics, const struct appmon_event *ev);
 

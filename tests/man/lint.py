@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 # Pages of other projects that are referred to.
-OTHERS = {"capabilities.7", "cgroups.7", "epoll.7", "errno.3", "fork.2", "longjmp.3"}
+OTHERS = {"capabilities.7", "cgroups.7", "epoll.7", "errno.3", "fork.2", "longjmp.3", "proc.5"}
 
 
 def main():

@@ -1062,7 +1062,9 @@ extern "C" {
     /// does not
     /// fit goes to a series with APPMON_SERIES_OTHER, and is counted. Allocates only for a new
     /// series,
-    /// or for durations unlike any before.
+    /// or for durations unlike any before. Figures are of the events that come: where a handle
+    /// leaves
+    /// out connections, they are of the share that appmon_event.sampling_ppm tells.
     pub fn appmon_metrics_add(metrics: *mut appmon_metrics, ev: *const appmon_event) -> c_int;
     pub fn appmon_metrics_get_stats(metrics: *mut appmon_metrics, stats: *mut appmon_metrics_stats) -> c_int;
     /// Copies what the aggregator holds; idle series go first. opts may be NULL. The copy takes
