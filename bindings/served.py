@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What the bindings' live tests watch: an HTTP server in a cgroup of its own, with its own log.
 
-As a program, for tests in other languages: prints one line of JSON (cgroup, id, port, log) and
+As a program, for tests in other languages: prints one line of JSON (cgroup, id, pid, port, log) and
 serves until its standard input ends. Exit status 77: this machine cannot, stderr says why."""
 import contextlib
 import json
@@ -44,8 +44,8 @@ def main():
         sys.exit(77)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with served() as server:
-        print(json.dumps({"cgroup": server.cgroup.path, "id": server.cgroup.id, "port": server.port,
-                          "log": server.log.path}), flush=True)
+        print(json.dumps({"cgroup": server.cgroup.path, "id": server.cgroup.id, "pid": server.process.pid,
+                          "port": server.port, "log": server.log.path}), flush=True)
         sys.stdin.read()
 
 

@@ -387,6 +387,43 @@ func (m *Monitor) Capabilities() (Capabilities, error) {
 	return Capabilities(c.supported), err
 }
 
+// Process is one that lived when it was asked for.
+type Process struct {
+	PID       uint32
+	StartNS   uint64
+	ExeInode  uint64 // of the executable: st_ino and st_dev
+	ExeDevice uint64
+	Exe       string // its path in the process's own mount namespace
+}
+
+// FindProcess returns the executable of an event's process, by its PID and ProcessStartNS. The first time
+// while the process lives; the answer is kept.
+func (m *Monitor) FindProcess(pid uint32, startNS uint64) (p Process, err error) {
+	c := C.struct_appmon_process{size: C.sizeof_struct_appmon_process}
+	err = m.call(func(h *C.struct_appmon) C.int {
+		code := C.appmon_find_process(h, C.uint32_t(pid), C.uint64_t(startNS), &c)
+		if code >= 0 {
+			p = Process{uint32(c.pid), uint64(c.start_ns), uint64(c.exe_inode), uint64(c.exe_device), text(&c.exe)}
+		}
+		return code
+	})
+	return p, err
+}
+
+// FindCgroup returns the path of a cgroup below the mount of cgroup v2, by an event's CgroupID. The answer
+// is kept.
+func (m *Monitor) FindCgroup(id uint64) (path string, err error) {
+	var c C.struct_appmon_str
+	err = m.call(func(h *C.struct_appmon) C.int {
+		code := C.appmon_find_cgroup(h, C.uint64_t(id), &c)
+		if code >= 0 {
+			path = text(&c)
+		}
+		return code
+	})
+	return path, err
+}
+
 // Time is the wall time of a time of one of this monitor's events; the zero Time for 0.
 func (m *Monitor) Time(at Monotonic) time.Time {
 	m.mu.Lock()

@@ -119,6 +119,32 @@ func TestEventsAreTheServersLog(t *testing.T) {
 	}
 }
 
+// Against /proc.
+func TestWhoServed(t *testing.T) {
+	s := serve(t)
+	m, _ := watch(t, s, Options{Flags: OpenFlagIdentity}, AttachOptions{})
+	if caps, err := m.Capabilities(); err != nil || !caps.Has(CapabilityIdentity) {
+		t.Skip("this kernel does not tell who served")
+	}
+	must(t, s.client().ask("GET", "/hello", ""))
+	e := take(t, m, 1)[0]
+	process, err := m.FindProcess(e.PID, e.ProcessStartNS)
+	must(t, err)
+	path, err := m.FindCgroup(e.CgroupID)
+	must(t, err)
+	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", s.PID))
+	must(t, err)
+	if int(e.PID) != s.PID || e.Owner != OwnerRead || process.Exe != exe || !strings.HasSuffix(s.Cgroup, path) {
+		t.Error(e.PID, s.PID, e.Owner, process, path)
+	}
+	if _, err := m.FindProcess(e.PID, e.ProcessStartNS+1e9); !errors.Is(err, syscall.ESRCH) {
+		t.Error(err)
+	}
+	if _, err := m.FindCgroup(1 << 60); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
 func TestBytesAreKeptAsTheyAre(t *testing.T) {
 	s := serve(t)
 	m, _ := watch(t, s, Options{}, AttachOptions{})
@@ -181,7 +207,7 @@ func TestIteration(t *testing.T) {
 	for _, p := range plan {
 		must(t, c.ask(p.method, p.target, p.body))
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
 	var got []string
 	var last error

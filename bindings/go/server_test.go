@@ -22,6 +22,7 @@ import (
 type server struct {
 	Cgroup string
 	ID     uint64
+	PID    int
 	Port   int
 	Log    string
 }

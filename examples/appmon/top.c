@@ -420,6 +420,7 @@ static int loop(struct top *top, uint64_t interval_ns)
 	while (ret == 0 && signals_take() == 0) {
 		if (now_ns() >= next_ns) {
 			next_ns = now_ns() + interval_ns;
+			top->activity++;
 			if (!top->paused || top->history_count == 0) {
 				usages_refresh(&top->usages);
 				ret = take_snapshot(top);

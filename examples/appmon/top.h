@@ -43,7 +43,7 @@ struct top {
 	double seconds; /* that the figures are over */
 	uint64_t total_requests, total_errors;
 	size_t selected, first; /* rows: under the cursor, at the top of the screen */
-	unsigned activity;	/* counts what came, for the sign of it */
+	unsigned activity;	/* counts looks and what came, for the sign that it is alive */
 };
 
 /* The lines of the table that fit on the screen. */

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import socket
 import subprocess
 import threading
 import time
@@ -118,6 +119,9 @@ def row(screen, name):
 def test_waits_visibly(top):
     """Nothing comes: the sign turns, the seconds go on."""
     first = top.until(r"no request so far \(1 s\)")
+    signs = set()
+    while len(signs) < 4:
+        signs.add(re.search(r"(.) no request so far", top.screen()).group(1))
     assert "watching 3 target(s)" in first
     top.until(r"no request so far \(3 s\)")
     top.keys("q")
@@ -207,6 +211,29 @@ def test_pause(top, traffic):
     while rows(top.screen()) == paused:
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_escapes(scene, top):
+    """What steers a terminal (CSI, here as UTF-8), and what is no UTF-8, is shown as \\xNN."""
+    with socket.create_connection(("127.0.0.1", scene.web.port)) as client:
+        client.sendall(b"GET /\xc2\x9b31mred\xff HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        while client.recv(4096):
+            pass
+    top.keys("e")
+    top.until(re.escape(r"GET /\xc2\x9b31mred\xff"))
+    top.keys("Escape")
+    top.until("<- web")
+    top.keys("Enter")
+    top.until(re.escape("GET /{param}"))
+
+
+def test_window(top, traffic):
+    top.until("-> web")
+    top.until(r"last [\d.]+ s: ")
+    top.keys("w")
+    top.until(r"since the start: ")
+    top.keys("w")
+    top.until(r"last 0\.\d s: ")  # one interval
 
 
 def test_resize(top, traffic):

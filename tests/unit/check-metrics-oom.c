@@ -136,9 +136,30 @@ START_TEST(each_and_all_after)
 }
 END_TEST
 
+/* Once it knows what there is, an event allocates nothing. */
+START_TEST(warm)
+{
+	struct appmon_metrics *m;
+
+	fail_at = 0;
+	ck_assert_int_eq(appmon_metrics_open(&m, NULL), 0);
+	for (int pass = 0; pass < 2; pass++) {
+		add_events(m);
+		appmon_snapshot_free(snap(m, 2000000000, APPMON_TAKE_WAITING));
+	}
+	count = 0;
+	armed = true;
+	for (int pass = 0; pass < 100; pass++)
+		add_events(m);
+	armed = false;
+	ck_assert_uint_eq(count, 0);
+	appmon_metrics_close(m);
+}
+END_TEST
+
 int main(void)
 {
-	const TTest *const tests[] = {each, each_and_all_after, NULL};
+	const TTest *const tests[] = {each, each_and_all_after, warm, NULL};
 
 	return unit_run("metrics-oom", tests, setup, teardown);
 }

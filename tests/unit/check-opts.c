@@ -4,15 +4,24 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <appmon/metrics.h>
+
 #include "internal.h"
 #include "unit.h"
 
 /* A caller's struct with room behind it. */
 #define ROOM 256
 
-static const size_t in_sizes[] = {sizeof(struct appmon_opts), sizeof(struct appmon_attach_opts)};
-static const size_t out_sizes[] = {sizeof(struct appmon_stats), sizeof(struct appmon_capabilities),
-				   sizeof(struct appmon_process)};
+static const size_t in_sizes[] = {sizeof(struct appmon_opts), sizeof(struct appmon_attach_opts),
+				  sizeof(struct appmon_metrics_opts),
+				  sizeof(struct appmon_snapshot_opts)};
+static const size_t out_sizes[] = {
+	sizeof(struct appmon_stats),	sizeof(struct appmon_capabilities),
+	sizeof(struct appmon_process),	sizeof(struct appmon_metrics_stats),
+	sizeof(struct appmon_series),	sizeof(struct appmon_edge),
+	sizeof(struct appmon_figures),	sizeof(struct appmon_exemplar),
+	sizeof(struct appmon_resources)};
+#define COUNT(sizes) (sizeof(sizes) / sizeof((sizes)[0]))
 
 static void fill(uint8_t *buf, size_t n, uint32_t size, uint8_t value)
 {
@@ -38,7 +47,7 @@ static bool all(const uint8_t *buf, size_t from, size_t to, uint8_t value)
 
 START_TEST(read_same)
 {
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < COUNT(in_sizes); i++) {
 		size_t known = in_sizes[i];
 		uint8_t src[512], dst[512];
 
@@ -53,7 +62,7 @@ END_TEST
 
 START_TEST(read_shorter)
 {
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < COUNT(in_sizes); i++) {
 		size_t known = in_sizes[i];
 
 		for (uint32_t size = 4; size < known; size++) {
@@ -73,7 +82,7 @@ END_TEST
 
 START_TEST(read_longer)
 {
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < COUNT(in_sizes); i++) {
 		size_t known = in_sizes[i];
 		uint8_t src[512] = {0}, dst[512];
 		uint32_t size = (uint32_t)known + 64;
@@ -97,7 +106,7 @@ END_TEST
 
 START_TEST(read_no_size)
 {
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < COUNT(in_sizes); i++) {
 		for (uint32_t size = 0; size < 4; size++) {
 			uint8_t src[512], dst[512];
 
@@ -112,7 +121,7 @@ END_TEST
 
 START_TEST(write_same_and_shorter)
 {
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < COUNT(out_sizes); i++) {
 		size_t known = out_sizes[i];
 
 		for (uint32_t size = 4; size <= known; size++) {
@@ -131,7 +140,7 @@ END_TEST
 
 START_TEST(write_longer)
 {
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < COUNT(out_sizes); i++) {
 		size_t known = out_sizes[i];
 		uint8_t src[512], dst[512];
 
@@ -147,7 +156,7 @@ END_TEST
 
 START_TEST(write_no_size)
 {
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < COUNT(out_sizes); i++) {
 		for (uint32_t size = 0; size < 4; size++) {
 			uint8_t src[512], dst[512];
 

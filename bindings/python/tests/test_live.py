@@ -66,6 +66,31 @@ def test_events_are_the_servers_log(server, client):
         assert not any(s.dropped.values()) and s.outstanding == 0
 
 
+def test_who_served(server, client):
+    """Against /proc. The server has a thread for each connection."""
+    with appmon.Monitor(appmon.Options(flags=appmon.OpenFlags.IDENTITY)) as monitor:
+        if appmon.Capabilities.IDENTITY not in monitor.capabilities():
+            pytest.skip("this kernel does not tell who served")
+        monitor.attach(server.cgroup.path)
+        client("GET", "/hello")
+        event = take(monitor, 1)[0]
+        pid = server.process.pid
+        assert (event.pid, event.owner) == (pid, appmon.Owner.READ)
+        assert str(event.tid) in os.listdir(f"/proc/{pid}/task")
+        process = monitor.find_process(event.pid, event.process_start_ns)
+        path = monitor.find_cgroup(event.cgroup_id)
+        with open(f"/proc/{pid}/comm") as comm, open(f"/proc/{pid}/cgroup") as cgroups:
+            assert event.comm == comm.read().strip()
+            assert f"0::{path}\n" in cgroups.readlines()
+        there = os.stat(f"/proc/{pid}/exe")
+        assert process == (pid, event.process_start_ns, there.st_ino, there.st_dev,
+                           os.readlink(f"/proc/{pid}/exe"))
+        with pytest.raises(appmon.NotFound):
+            monitor.find_cgroup(1 << 60)
+        with pytest.raises(ProcessLookupError):
+            monitor.find_process(event.pid, event.process_start_ns + 10**9)
+
+
 def test_iteration_ends_with_a_wakeup(monitor, client):
     client("GET", "/hello")
     for event in monitor:
@@ -93,22 +118,24 @@ def test_what_the_capture_limit_cuts_off(server, client):
 
 
 def test_async_for(server, client):
-    async def ask(monitor):
+    """Another task makes progress meanwhile: it asks."""
+    async def ask():
         for method, path, body in PLAN:
             await asyncio.to_thread(client, method, path, body)
-        await asyncio.sleep(0.2)
-        monitor.wakeup()
 
     async def watch():
+        events = []
         with appmon.Monitor() as monitor:
             monitor.attach(server.cgroup.path)
-            asking = asyncio.create_task(ask(monitor))
-            events = [event async for event in monitor]
+            asking = asyncio.create_task(ask())
+            async for event in monitor:
+                events.append((event.method_name, event.request_target))
+                if len(events) == len(PLAN):
+                    monitor.wakeup()
             await asking
-            return events
+        return events
 
-    assert [(e.method_name, e.request_target) for e in asyncio.run(watch())] == \
-        [(method, path) for method, path, _ in PLAN]
+    assert asyncio.run(asyncio.wait_for(watch(), 20)) == [(method, path) for method, path, _ in PLAN]
 
 
 def test_close_ends_an_async_for(monitor):

@@ -13,13 +13,13 @@ network: escape control characters before a terminal sees them.
 
 from . import _data
 from ._data import *  # noqa: F403 - what it has is what a host gets
-from ._errors import (AlreadyAttached, Error, Interrupted, NotADirectory, NotFound, PermissionDenied,
-                      WrongProcess)
+from ._errors import (AlreadyAttached, Error, Interrupted, NoSuchProcess, NotADirectory, NotFound,
+                      PermissionDenied, WrongProcess)
 from ._library import LibraryError, version
 from ._memory import Endpoint, Header
-from ._monitor import EndOfRecording, Monitor, Target
+from ._monitor import EndOfRecording, Monitor, Process, Target
 
 __all__ = ["AlreadyAttached", "EndOfRecording", "Endpoint", "Error", "Header", "Interrupted",
-           "LibraryError", "Monitor", "NotADirectory", "NotFound", "PermissionDenied", "Target",
-           "WrongProcess", "version"]
+           "LibraryError", "Monitor", "NoSuchProcess", "NotADirectory", "NotFound", "PermissionDenied", "Process",
+           "Target", "WrongProcess", "version"]
 __all__ += _data.__all__

@@ -12,11 +12,15 @@ class Error(OSError):
 
 
 class PermissionDenied(Error, PermissionError):
-    """EPERM: a capability is missing, or the cgroup forbids it."""
+    """EPERM, EACCES: a capability is missing, or the cgroup forbids it."""
 
 
 class NotFound(Error, FileNotFoundError):
     """ENOENT: no such cgroup or target."""
+
+
+class NoSuchProcess(Error, ProcessLookupError):
+    """ESRCH: the process has ended."""
 
 
 class NotADirectory(Error, NotADirectoryError):
@@ -36,7 +40,7 @@ class Interrupted(Error, InterruptedError):
 
 
 _KINDS = {errno.EPERM: PermissionDenied, errno.ENOENT: NotFound, errno.ENOTDIR: NotADirectory,
-          errno.EEXIST: AlreadyAttached, errno.ECHILD: WrongProcess, errno.EINTR: Interrupted}
+          errno.EEXIST: AlreadyAttached, errno.ECHILD: WrongProcess, errno.EINTR: Interrupted, errno.ESRCH: NoSuchProcess, errno.EACCES: PermissionDenied}
 
 
 def error(code: int, words: str) -> Error:

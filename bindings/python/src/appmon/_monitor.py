@@ -14,17 +14,22 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from . import _abi
 from ._data import Capabilities, Event, LogLevel, Options, Stats, event_from
 from ._errors import Error, error
 from ._library import lib
+from ._memory import text
 
 LogFunction = Callable[[LogLevel, str], object]
 
 # How many events in a row an async iteration hands out before it lets other tasks run.
 _STREAK = 128
+
+
+class _Closed(ValueError):
+    """The monitor is closed: the end of an iteration, an error elsewhere."""
 
 
 class Target:
@@ -52,6 +57,16 @@ class Target:
     def stats(self) -> Stats:
         """Counters since the attach."""
         return self._monitor.stats(self)
+
+
+class Process(NamedTuple):
+    """A process that lived when it was asked for."""
+
+    pid: int
+    start_ns: int
+    exe_inode: int  # of the executable: st_ino and st_dev
+    exe_device: int
+    exe: str  # its path in the process's own mount namespace
 
 
 def _log_callback(log: LogFunction, raised: list[BaseException]) -> Any:
@@ -141,7 +156,7 @@ class Monitor:
                 raise RuntimeError("a monitor cannot be used by its own log function or by a signal "
                                    "handler that interrupts it, except for wakeup()")
             if self._handle is None or self._closing:
-                raise ValueError("the monitor is closed")
+                raise _Closed("the monitor is closed")
             self._busy = True
             try:
                 yield self._handle
@@ -284,7 +299,7 @@ class Monitor:
     def __next__(self) -> Event:
         try:
             event = self.next_event()
-        except (EndOfRecording, ValueError):
+        except (EndOfRecording, _Closed):
             event = None
         if event is None:
             raise StopIteration
@@ -341,6 +356,21 @@ class Monitor:
         c = _abi.appmon_capabilities(size=ctypes.sizeof(_abi.appmon_capabilities))
         self._call("appmon_get_capabilities", ctypes.byref(c))
         return Capabilities(c.supported)
+
+    def find_process(self, pid: int, start_ns: int) -> Process:
+        """The executable of an event's process, by its pid and process_start_ns. The first time while
+        the process lives; the answer is kept."""
+        c = _abi.appmon_process(size=ctypes.sizeof(_abi.appmon_process))
+        with self._lock:
+            self._call("appmon_find_process", pid, start_ns, ctypes.byref(c))
+            return Process(c.pid, c.start_ns, c.exe_inode, c.exe_device, text(c.exe.data, c.exe.len))
+
+    def find_cgroup(self, cgroup_id: int) -> str:
+        """The path of a cgroup below the mount of cgroup v2, by an event's cgroup_id. The answer is kept."""
+        c = _abi.appmon_str()
+        with self._lock:
+            self._call("appmon_find_cgroup", cgroup_id, ctypes.byref(c))
+            return text(c.data, c.len)
 
     def realtime(self, monotonic_ns: int) -> datetime.datetime:
         """Wall time, with a time zone (UTC), for one of the times of this monitor's events."""

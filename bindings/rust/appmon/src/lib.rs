@@ -18,7 +18,8 @@
 //! In an event loop, [`Monitor`] is [`AsFd`](std::os::unix::io::AsFd). With tokio:
 //!
 //! ```text
-//! let mut monitor = AsyncFd::with_interest(monitor, Interest::READABLE)?;
+//! // with_interest in older versions of tokio
+//! let mut monitor = AsyncFd::register_with_interest(monitor, Interest::READABLE)?;
 //! loop {
 //!     let mut ready = monitor.readable_mut().await?;
 //!     match ready.get_inner_mut().try_next()? {
@@ -62,7 +63,7 @@ mod text;
 pub use data::*;
 pub use error::Error;
 pub use library::version;
-pub use monitor::{AttachOptions, Monitor, Target, Waker};
+pub use monitor::{AttachOptions, Monitor, Process, Target, Waker};
 pub use text::{Header, Str};
 
 use libappmon_sys as sys;

@@ -3,14 +3,15 @@
 use crate::error::{c_text, Error, EINTR, ENODATA};
 use crate::library;
 use crate::log::{log_line, Log};
-use crate::text::Kept;
+use crate::text::{Kept, Str};
 use crate::{Capabilities, Event, LogLevel, Options, Stats};
 use libappmon_sys as sys;
+use std::ffi::OsStr;
 use std::mem::{size_of, zeroed};
 use std::os::raw::{c_char, c_int, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::io::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::ptr::{self, NonNull};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -54,6 +55,22 @@ impl Target {
     pub fn id(self) -> u32 {
         self.0
     }
+}
+
+/// A process that lived when it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Process {
+    /// In the initial pid namespace.
+    pub pid: u32,
+    /// As in [`Event::process_start_ns`].
+    pub start_ns: u64,
+    /// Of the executable: `st_ino`.
+    pub exe_inode: u64,
+    /// Of the executable: `st_dev`.
+    pub exe_device: u64,
+    /// Its path in the process's own mount namespace.
+    pub exe: PathBuf,
 }
 
 /// How to watch a cgroup. What is not set has its default.
@@ -303,11 +320,37 @@ impl Monitor {
         Ok(Capabilities(raw.supported))
     }
 
+    /// The executable of an event's process, by its pid and `process_start_ns`. The first time while the
+    /// process lives; the answer is kept.
+    pub fn find_process(&mut self, pid: u32, start_ns: u64) -> Result<Process, Error> {
+        let mut raw: sys::appmon_process = unsafe { zeroed() };
+        raw.size = size_of::<sys::appmon_process>() as u32;
+        self.check(unsafe { sys::appmon_find_process(self.ptr(), pid, start_ns, &mut raw) })?;
+        Ok(Process {
+            pid: raw.pid,
+            start_ns: raw.start_ns,
+            exe_inode: raw.exe_inode,
+            exe_device: raw.exe_device,
+            exe: path(&raw.exe),
+        })
+    }
+
+    /// The path of a cgroup below the mount of cgroup v2, by an event's `cgroup_id`. The answer is kept.
+    pub fn find_cgroup(&mut self, cgroup_id: u64) -> Result<PathBuf, Error> {
+        let mut raw: sys::appmon_str = unsafe { zeroed() };
+        self.check(unsafe { sys::appmon_find_cgroup(self.ptr(), cgroup_id, &mut raw) })?;
+        Ok(path(&raw))
+    }
+
     /// The wall time of one of the times of this monitor's events; `None` for 0.
     pub fn realtime(&self, monotonic_ns: u64) -> Option<SystemTime> {
         let ns = unsafe { sys::appmon_realtime_ns(self.ptr(), monotonic_ns) };
         (ns != 0).then(|| SystemTime::UNIX_EPOCH + Duration::from_nanos(ns))
     }
+}
+
+fn path(raw: &sys::appmon_str) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(Str::new(raw).as_bytes()))
 }
 
 /// Rounded up, so that a wait does not end before its time.

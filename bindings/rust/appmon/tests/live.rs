@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! A server in a cgroup, watched: events against the server's own log and what the client asked.
 
-use appmon::{AttachOptions, Capabilities, Error, EventFlags, Method, Monitor, Options, Protocol, Role};
+use appmon::{
+    AttachOptions, Capabilities, Error, EventFlags, Method, Monitor, OpenFlags, Options, Protocol, Role,
+};
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::net::TcpStream;
@@ -24,6 +26,7 @@ struct Server {
     input: Option<ChildStdin>,
     cgroup: String,
     id: u64,
+    pid: u64,
     port: u16,
     log: String,
 }
@@ -59,6 +62,7 @@ impl Server {
             child,
             cgroup: value(&line, "cgroup").to_owned(),
             id: number(&line, "id"),
+            pid: number(&line, "pid"),
             port: number(&line, "port") as u16,
             log: value(&line, "log").to_owned(),
         })
@@ -182,6 +186,30 @@ fn events_are_the_servers_log() {
         let counted = (stats.exchanges_seen, stats.delivered, stats.outstanding, stats.dropped);
         assert_eq!(counted, (PLAN.len() as u64, PLAN.len() as u64, 0, [0; 16]));
     }
+}
+
+/// Against /proc.
+#[test]
+fn who_served() {
+    let server = match Server::start() {
+        Some(server) => server,
+        None => return,
+    };
+    let mut monitor = server.watch(Options::new().flags(OpenFlags::IDENTITY));
+    if !monitor.capabilities().unwrap().contains(Capabilities::IDENTITY) {
+        eprintln!("skipped: this kernel does not tell who served");
+        return;
+    }
+    server.client().ask("GET", "/hello", "").unwrap();
+    let event = monitor.next_event(Some(10 * SECOND)).unwrap().expect("an event");
+    assert_eq!((u64::from(event.pid()), event.owner()), (server.pid, appmon::Owner::READ));
+    let (pid, start, cgroup) = (event.pid(), event.process_start_ns(), event.cgroup_id());
+    let process = monitor.find_process(pid, start).unwrap();
+    assert_eq!(process.exe, fs::read_link(format!("/proc/{pid}/exe")).unwrap());
+    let path = monitor.find_cgroup(cgroup).unwrap();
+    assert!(server.cgroup.ends_with(path.to_str().unwrap()), "{path:?}");
+    assert_eq!(monitor.find_process(pid, start + 1_000_000_000).unwrap_err().raw_os_error(), 3);
+    assert_eq!(monitor.find_cgroup(1 << 60).unwrap_err().kind(), ErrorKind::NotFound);
 }
 
 #[test]
