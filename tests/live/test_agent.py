@@ -139,6 +139,28 @@ def inotify_fd(pid):
     raise AssertionError("no inotify")
 
 
+def test_full_speed(cgroup, agent, start_server, wrk):
+    """Under wrk every request is in the figures, or is counted as dropped; scrapes and alert rules
+    have their turn meanwhile."""
+    group = cgroup.child("nginx")
+    server = start_server("nginx", group)
+    monitor = agent(LEAVES + "evaluate: 100ms\n"
+                    "alerts: [{name: busy, when: rate > 1000/s, over: 1s}]\nnotify: [stderr]\n",
+                    cgroup)
+    answered = wrk(server, 2)
+    monitor.wait_line("FIRING busy: app-nginx: rate is ")
+    # Those that wrk did not wait for any more are in nginx's log only.
+    logged = len(server.log.lines(answered))
+
+    def accounted():
+        dropped = sum(monitor.counted("appmon_exchanges_dropped_total").values())
+        return sum(requests(monitor).values()) + dropped >= logged
+
+    wait_for(accounted, 10, "the account of every request")
+    assert logged <= monitor.counted("appmon_exchanges_seen_total")[()] <= logged + 64
+    monitor.stop()
+
+
 def test_labels(cgroup, agent):
     """A label makes an application of a cgroup, at any time; it can change and go."""
     monitor = agent("listen: 127.0.0.1:0\n"
