@@ -26,7 +26,7 @@ struct text {
 	uint32_t line_len;
 	uint32_t word_len[2];
 	char line[LINE_BYTES];
-	char word[2][ARGUMENT_MAX]; /* the command and its first argument */
+	char word[2][ARGUMENT_MAX]; /* the command, its first argument or the text of an error */
 };
 
 static const uint32_t word_max[2] = {COMMAND_MAX, ARGUMENT_MAX};
@@ -178,7 +178,7 @@ static void reply_done(struct appmon *mon, struct conn *c, int dir, const struct
 	struct stream *s = &c->stream[dir];
 	const struct text *t = (const struct text *)(const void *)s->head;
 	struct exchange *ex = exchange_awaiting(c);
-	uint32_t len = s->value.error ? t->word_len[0] : 0;
+	uint32_t len = s->value.error ? t->word_len[1] : 0;
 
 	if (s->value.push)
 		return;
@@ -189,7 +189,7 @@ static void reply_done(struct appmon *mon, struct conn *c, int dir, const struct
 			exchange_refuse(mon, c, c->gapped ? APPMON_DROP_GAP : APPMON_DROP_ORPHAN);
 		return;
 	}
-	ex->response = keep_words(mon, t->word[0], len, "", 0);
+	ex->response = keep_words(mon, "", 0, t->word[1], len);
 	if (!ex->response && !ex->bad)
 		ex->bad = 1 + APPMON_DROP_MEMORY;
 	else if (ex->response)
@@ -319,7 +319,7 @@ static bool line_done(struct appmon *mon, struct conn *c, int dir, const char *l
 	case '-':
 		if (top) {
 			v->error = 1;
-			word_add(t, 0, line + 1, len - 1);
+			word_add(t, 1, line + 1, len - 1);
 		}
 		break;
 	case '+':
@@ -352,7 +352,7 @@ static void string_bytes(struct appmon *mon, struct conn *c, int dir, const char
 	if (is_request(c, dir) && v->depth == 1 && v->words && v->words <= 2)
 		word_add(t, v->words - 1u, bytes, captured);
 	else if (v->error && !v->depth)
-		word_add(t, 0, bytes, captured);
+		word_add(t, 1, bytes, captured);
 	v->bulk -= n;
 	s->end += n;
 	if (!v->bulk)

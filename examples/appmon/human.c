@@ -149,6 +149,8 @@ static size_t put_result(const struct human *human, const struct appmon_event *e
 	static const char *const sgr[] = {SGR_RED,  SGR_CYAN,	SGR_GREEN,
 					  SGR_CYAN, SGR_YELLOW, SGR_RED};
 	const char *class_sgr = ev->status_class <= 5 ? sgr[ev->status_class] : SGR_RED;
+	const bool answered = ev->protocol == APPMON_PROTO_RESP &&
+			      !(ev->flags & (APPMON_EVF_NO_RESPONSE | APPMON_EVF_ERROR));
 	char duration[TEXT_UNIT_SIZE] = "-", bytes[TEXT_UNIT_SIZE];
 	size_t width;
 
@@ -156,9 +158,11 @@ static size_t put_result(const struct human *human, const struct appmon_event *e
 		format_duration(ev->duration_ns, duration);
 	format_bytes(ev->response_body_bytes, bytes);
 	fputc(' ', human->out);
-	set_color(human, class_sgr);
+	set_color(human, answered ? SGR_GREEN : class_sgr);
 	if (ev->status > 0)
 		width = (size_t)fprintf(human->out, "%03" PRIu32, ev->status);
+	else if (answered || (ev->flags & APPMON_EVF_ERROR))
+		width = (size_t)fprintf(human->out, answered ? " OK" : "ERR");
 	else
 		width = (size_t)fprintf(human->out, "---");
 	set_color(human, SGR_RESET);

@@ -13,6 +13,7 @@ const struct bit_name flag_names[] = {
 	{APPMON_EVF_MID_MESSAGE, "mid_message", "seen from the middle"},
 	{APPMON_EVF_GAP, "gap", "gap"},
 	{APPMON_EVF_UPGRADED, "upgraded", "upgraded"},
+	{APPMON_EVF_ERROR, "error", "error"},
 	{APPMON_EVF_KEEP_ALIVE, "keep_alive", "keep-alive"},
 	{APPMON_EVF_PIPELINED, "pipelined", "pipelined"},
 	{APPMON_EVF_CHUNKED_REQUEST, "chunked_request", "chunked request"},
@@ -70,5 +71,12 @@ const char *owner_name(uint32_t owner)
 
 const char *protocol_name(uint32_t protocol)
 {
-	return protocol == APPMON_PROTO_HTTP1 ? "http1" : "unknown";
+	switch (protocol) {
+	case APPMON_PROTO_HTTP1:
+		return "http1";
+	case APPMON_PROTO_RESP:
+		return "resp";
+	default:
+		return "unknown";
+	}
 }

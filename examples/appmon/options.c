@@ -23,6 +23,7 @@ enum {
 	KEY_LINKS,
 	KEY_REQUEST_ID,
 	KEY_STREAM_HEADS,
+	KEY_RESP,
 	KEY_CAPTURE,
 	KEY_RING,
 	KEY_MEMORY,
@@ -69,6 +70,7 @@ static const struct argp_option argp_options[] = {
 	 "Do not look for the processes that serve and send, nor for queue and service time", 0},
 	{"stream-heads", KEY_STREAM_HEADS, NULL, 0,
 	 "Show a response without a declared length, such as an event stream, when it begins", 0},
+	{"resp", KEY_RESP, NULL, 0, "Watch RESP, Redis's protocol, beside HTTP", 0},
 	{"capture", KEY_CAPTURE, "BYTES", 0,
 	 "Most bytes of a message's head to capture, 128 to 64K (default 4K)", 0},
 	{"ring", KEY_RING, "BYTES", 0,
@@ -205,6 +207,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		break;
 	case KEY_STREAM_HEADS:
 		options->flags |= APPMON_OPEN_STREAM_HEADS;
+		break;
+	case KEY_RESP:
+		options->protocols = 1U << APPMON_PROTO_HTTP1 | 1U << APPMON_PROTO_RESP;
 		break;
 	case KEY_CAPTURE:
 		options->capture_bytes = size_or_error(state, "capture", arg);

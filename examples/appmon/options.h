@@ -28,7 +28,8 @@ struct options {
 	uint64_t duration_ns;
 
 	uint64_t memory_limit;
-	uint32_t flags; /* APPMON_OPEN_* */
+	uint32_t flags;	    /* APPMON_OPEN_* */
+	uint32_t protocols; /* 0: the library's default */
 	uint32_t ring_bytes;
 	uint32_t capture_bytes;
 	uint32_t exchange_timeout_ms;

@@ -102,6 +102,7 @@ static int open_monitor(struct session *session)
 	struct appmon_opts opts = {
 		.size = sizeof(opts),
 		.flags = options->flags | (options->no_identity ? 0 : APPMON_OPEN_IDENTITY),
+		.protocols = options->protocols,
 		.memory_limit = options->memory_limit,
 		.ring_bytes = options->ring_bytes,
 		.capture_bytes = options->capture_bytes,
