@@ -41,15 +41,16 @@ static void teardown(void)
 
 static struct end end_of(uint64_t cgroup_id)
 {
-	struct end e = {.id = {.cookie = ++cookies,
+	const uint64_t cookie = ++cookies;
+	struct end e = {.id = {.cookie = cookie,
 			       .cgroup_id = cgroup_id,
 			       .target = 1,
 			       .family = 4,
 			       .local_port = 80,
-			       .remote_port = (uint16_t)(40000 + cookies),
+			       .remote_port = (uint16_t)(40000 + cookie),
 			       .local_addr = {127, 0, 0, 1},
 			       .remote_addr = {127, 0, 0, 1}},
-			.next = {(uint32_t)(1000 * cookies), (uint32_t)(1000000 * cookies)}};
+			.next = {(uint32_t)(1000 * cookie), (uint32_t)(1000000 * cookie)}};
 
 	return e;
 }

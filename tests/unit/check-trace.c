@@ -345,7 +345,7 @@ START_TEST(cut)
 		"80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1-1-05e3ac9a4f6e3b90",
 		"abc%3Adef%3a0%3A1",
 		"abc:def:0:1",
-		"1-MGFmNzY1MTktMTZjZC00M2RkLTg0NDgtZWIyMTFjODAzMTlj" REST,
+		("1-MGFmNzY1MTktMTZjZC00M2RkLTg0NDgtZWIyMTFjODAzMTlj" REST),
 		"for=\"[2001:db8:cafe::17]:4711\";by=1, for=1.2.3.4:5",
 	};
 	struct guard g;
