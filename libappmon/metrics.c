@@ -449,8 +449,11 @@ static bool is_error(const struct appmon_metrics *m, const struct appmon_event *
 
 	if (verdict >= 0)
 		return verdict > 0;
-	if (!ev->status || ev->flags & APPMON_EVF_NO_RESPONSE)
+	if (ev->flags & APPMON_EVF_NO_RESPONSE ||
+	    (!ev->status && ev->protocol == APPMON_PROTO_HTTP1))
 		return errors & APPMON_ERROR_NO_RESPONSE;
+	if (ev->flags & APPMON_EVF_ERROR)
+		return !(errors & APPMON_ERROR_NEVER);
 	return ev->status_class <= 5 && errors >> ev->status_class & 1;
 }
 

@@ -556,7 +556,7 @@ const (
 func (f MetricsFlags) Has(bits MetricsFlags) bool { return f&bits == bits }
 
 // ErrorFlags: appmon_metrics_opts.server_errors, client_errors: what counts as an error. 0: the
-// default.
+// default. An event with APPMON_EVF_ERROR is one, too, unless nothing is.
 type ErrorFlags uint32
 
 // Values of ErrorFlags.

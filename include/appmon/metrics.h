@@ -56,7 +56,8 @@ struct appmon_histogram;
 #define APPMON_METRICS_NO_LEARNING UINT32_C(0x2) /* routes by the look of a segment only */
 #define APPMON_METRICS_NO_JOIN UINT32_C(0x4)	 /* never look for the application behind a peer */
 
-/* appmon_metrics_opts.server_errors, client_errors: what counts as an error. 0: the default. */
+/* appmon_metrics_opts.server_errors, client_errors: what counts as an error. 0: the default. An
+ * event with APPMON_EVF_ERROR is one, too, unless nothing is. */
 #define APPMON_ERROR_NO_RESPONSE UINT32_C(0x1)
 #define APPMON_ERROR_1XX UINT32_C(0x2)
 #define APPMON_ERROR_2XX UINT32_C(0x4)

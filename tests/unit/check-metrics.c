@@ -231,6 +231,26 @@ START_TEST(errors)
 }
 END_TEST
 
+/* RESP has no statuses: an answer is an error if the protocol says so. */
+START_TEST(resp_errors)
+{
+	struct appmon_snapshot *s;
+	struct appmon_event ev;
+
+	OPEN(0);
+	for (uint32_t i = 0; i < 3; i++) {
+		ev = event("cache", APPMON_ROLE_SERVER, "", 0, SEC + i, MSEC);
+		ev.protocol = APPMON_PROTO_RESP;
+		ev.flags = i == 0 ? 0 : i == 1 ? APPMON_EVF_ERROR : APPMON_EVF_NO_RESPONSE;
+		ck_assert_int_eq(appmon_metrics_add(m, &ev), 0);
+	}
+	s = snap(m, 2 * SEC, 0);
+	ck_assert_uint_eq(total(s, APPMON_SNAPSHOT_SERIES), 3);
+	ck_assert_uint_eq(figures(s, APPMON_SNAPSHOT_SERIES, 0, NULL).errors, 2);
+	appmon_snapshot_free(s);
+}
+END_TEST
+
 static int by_host(void *ctx, const struct appmon_event *ev, char *buf, size_t size)
 {
 	ck_assert_ptr_eq(ctx, &seed);
@@ -728,6 +748,7 @@ int main(void)
 				      dimensions,
 				      unknown_methods,
 				      errors,
+				      resp_errors,
 				      routes,
 				      bounded,
 				      bounded_applications,

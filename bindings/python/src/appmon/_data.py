@@ -296,7 +296,7 @@ class MetricsFlags(enum.IntFlag):
 
 class ErrorFlags(enum.IntFlag):
     """appmon_metrics_opts.server_errors, client_errors: what counts as an error. 0: the
-    default."""
+    default. An event with APPMON_EVF_ERROR is one, too, unless nothing is."""
 
     NO_RESPONSE = 0x1
     _1XX = 0x2

@@ -341,7 +341,7 @@ bits! {
 
 bits! {
     /// appmon_metrics_opts.server_errors, client_errors: what counts as an error. 0: the
-    /// default
+    /// default. An event with APPMON_EVF_ERROR is one, too, unless nothing is
     ErrorFlags: u32 {
         /// `APPMON_ERROR_NO_RESPONSE`
         NO_RESPONSE = 0x1, "no_response";
