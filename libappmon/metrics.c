@@ -454,7 +454,7 @@ static bool is_error(const struct appmon_metrics *m, const struct appmon_event *
 		return errors & APPMON_ERROR_NO_RESPONSE;
 	if (ev->flags & APPMON_EVF_ERROR)
 		return !(errors & APPMON_ERROR_NEVER);
-	return ev->status_class <= 5 && errors >> ev->status_class & 1;
+	return ev->status_class && ev->status_class <= 5 && errors >> ev->status_class & 1;
 }
 
 /* A request that went well says that there is something at its path. */
