@@ -323,13 +323,15 @@ static bool piece_keep(struct appmon *mon, struct stream *s, uint64_t pos, const
 }
 
 /* The first message tells what a connection speaks; HTTP/1 unless another protocol knows it. */
-static void detect(struct appmon *mon, struct conn *c, const char *bytes, uint32_t n)
+static void detect(struct appmon *mon, struct conn *c, const char *bytes, uint32_t n, bool lost)
 {
 	static const struct protocol *const others[] = {&protocol_resp};
 
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
 		if ((mon->opts.protocols & 1U << others[i]->id) && others[i]->detect(bytes, n))
 			c->protocol = others[i];
+	if (lost && c->protocol->counts)
+		c->protocol->missed(mon, c);
 }
 
 /* A segment in its turn, captured or not. */
@@ -341,7 +343,8 @@ static void segment_apply(struct appmon *mon, struct conn *c, int dir, uint64_t 
 	/* The kernel may have learned only later that nothing is missing before it. */
 	stream_saw(s, seg->seq + seg->len, seg->ts_ns);
 	if (!c->request_dir && captured && (seg->flags & REC_START)) {
-		detect(mon, c, bytes, captured);
+		if (!c->ordinal && !s->head && !c->stream[!dir].head)
+			detect(mon, c, bytes, captured, seg->lost);
 		c->protocol->role(c, dir, bytes, captured);
 	}
 	if ((seg->flags & REC_START) && (seg->flags & REC_FLIP) &&
@@ -483,7 +486,7 @@ static void flow_segment(struct appmon *mon, struct conn *c, const char *bytes, 
 		c->wide = 1;
 	if (c->wide && !conn_accounted(c, seg))
 		c->pipelined = 1;
-	if (c->pipelined && seg->lost != c->lost)
+	if ((c->pipelined || c->protocol->counts) && seg->lost != c->lost)
 		c->protocol->missed(mon, c);
 	c->lost = seg->lost;
 	/* First what had happened before this segment. */

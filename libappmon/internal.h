@@ -419,6 +419,7 @@ struct exchange *exchange_awaiting(struct conn *c);
  */
 struct protocol {
 	uint32_t id; /* APPMON_PROTO_* */
+	bool counts; /* pairs by counting alone: whatever record is lost, `missed` is called */
 	/* Does a connection whose first message begins with these bytes speak it? NULL: what no
 	 * other protocol wants. */
 	bool (*detect)(const char *bytes, uint32_t n);

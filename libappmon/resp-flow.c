@@ -5,8 +5,9 @@
  *
  * A value is a line, or a line that says how many bytes or how many values follow. The bytes are
  * counted, not looked at, except for a command's name and its first argument. Whoever misses a line
- * does not know where the next value begins: then everything outstanding ends, and the connection
- * is taken up again at a command that follows a reply.
+ * does not know where the next value begins, nor how many commands wait for a reply: then
+ * everything outstanding ends, and the connection is taken up again after a silence. What comes
+ * until then counts as dropped, one for each time that the client speaks.
  *
  * This is the smallest protocol that there is here: begin with it to see what one needs.
  */
@@ -18,7 +19,7 @@
 #define ARGUMENT_MAX 256
 #define LINE_BYTES 256
 #define BULK_MAX (INT64_C(512) << 20) /* what Redis accepts */
-/* A pipelining connection that lost a line is taken up again after so long a silence. */
+/* A connection that is silent for so long has nothing outstanding. */
 #define QUIET_NS (2 * NSEC_PER_SEC)
 
 /* What is kept of the value at hand; in stream.head. */
@@ -99,8 +100,7 @@ static void resp_end(struct appmon *mon, struct conn *c, uint32_t end, uint64_t 
 static void resp_lose(struct appmon *mon, struct conn *c)
 {
 	resp_end(mon, c, APPMON_END_GAP, APPMON_EVF_GAP);
-	c->gapped = 1;
-	c->broken = c->pipelined;
+	c->gapped = c->broken = 1;
 }
 
 /* Subscribers and replicas get messages from now on, not replies. */
@@ -379,16 +379,18 @@ static bool pass(struct appmon *mon, struct conn *c, int dir, uint64_t to,
 }
 
 /* Is this a command that the connection can be taken up at again? */
-static bool resume(struct conn *c, int dir, uint64_t pos, const char *bytes, uint32_t captured,
-		   const struct rec_seg *seg)
+static bool resume(struct appmon *mon, struct conn *c, int dir, uint64_t pos, const char *bytes,
+		   uint32_t captured, const struct rec_seg *seg)
 {
 	struct stream *other = &c->stream[!dir];
 	uint64_t last_ns = c->active_ns > seg->other_ts_ns ? c->active_ns : seg->other_ts_ns;
 
 	if (!is_request(c, dir) || !(seg->flags & REC_FLIP) || !resp_detect(bytes, captured))
 		return false;
-	if (c->broken && seg->ts_ns < last_ns + QUIET_NS)
+	if (c->broken && seg->ts_ns < last_ns + QUIET_NS) {
+		exchange_refuse(mon, c, APPMON_DROP_GAP);
 		return false;
+	}
 	c->broken = c->pipelined = 0;
 	begin_at(&c->stream[dir], pos);
 	if (other->known && other->state != STREAM_TUNNEL)
@@ -402,7 +404,7 @@ static void resp_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos,
 	struct stream *s = &c->stream[dir];
 	uint64_t have = pos + captured, end = pos + len;
 
-	if (s->state == STREAM_SYNC && !resume(c, dir, pos, bytes, captured, seg))
+	if (s->state == STREAM_SYNC && !resume(mon, c, dir, pos, bytes, captured, seg))
 		return;
 	if (s->state != STREAM_HEAD)
 		return;
@@ -469,6 +471,7 @@ static void resp_missed(struct appmon *mon, struct conn *c)
 
 const struct protocol protocol_resp = {
 	.id = APPMON_PROTO_RESP,
+	.counts = true,
 	.detect = resp_detect,
 	.role = resp_role,
 	.data = resp_data,
