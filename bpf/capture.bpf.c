@@ -170,25 +170,24 @@ static __always_inline void window_full(struct __sk_buff *skb, struct socket *sk
 	count_lost(sk, look == LOOK_REQUEST);
 }
 
-/* Has the server more to say to the requests before? */
-static __always_inline bool reply_is_due(const struct socket *sk, int request_dir)
+/* Another request begins: has the server more to say to those before? */
+static __always_inline void look_for_pipelining(struct socket *sk, int request_dir)
 {
 	const struct direction *other = &sk->dir[!request_dir];
 	const struct framing *f = &sk->reply;
 	__u64 last = other->last;
+	bool due = true; /* also behind an interim response */
 
-	if (!sk->answered)
-		return true;
-	switch (f->phase) {
-	case FRAMING_HEAD:
-		return f->left || (__s32)(f->due - other->passed.next) > 0;
-	case FRAMING_IN_HEAD:
-		return true;
-	case FRAMING_CHUNK:
-		return *(const __u32 *)((const __u8 *)&last + 4) != CRLF_CRLF;
-	default:
-		return false; /* not known */
+	if (sk->answered && f->phase == FRAMING_UNKNOWN) {
+		widen(sk); /* perhaps: its head came in pieces, say */
+		return;
 	}
+	if (sk->answered && f->phase == FRAMING_HEAD)
+		due = f->left || (__s32)(f->due - other->passed.next) > 0;
+	else if (sk->answered && f->phase == FRAMING_CHUNK)
+		due = *(const __u32 *)((const __u8 *)&last + 4) != CRLF_CRLF;
+	if (due)
+		pipelines(sk);
 }
 
 enum { PART_UNKNOWN, PART_BODY, PART_HEAD, PART_BEGIN };
@@ -254,8 +253,7 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 		self->start = e->seq = sk->framing.due;
 		e->len = end - e->seq;
 		e->flags |= REC_BEGINS;
-		if (reply_is_due(sk, e->dir))
-			pipelines(sk);
+		look_for_pipelining(sk, e->dir);
 	}
 	/* What comes early may be anything. */
 	limit = e->holes || (request && sk->chunked) ? CAPTURE_MAX : sk->capture;

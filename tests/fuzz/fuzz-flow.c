@@ -68,6 +68,7 @@ struct request {
 	size_t body, response_body; /* bytes after them */
 	bool answered;		    /* the response is in its stream */
 	bool no_body;		    /* HEAD: the response has none */
+	bool long_chunks;	    /* the response is chunked, beyond the capture */
 	bool seen;		    /* had its event */
 };
 
@@ -227,6 +228,7 @@ static void make_response(void)
 		else if (quiet)
 			r->response_body = put_body(&resp, choose(500));
 	}
+	r->long_chunks = framing == 3 && r->response_head + r->response_body > CAPTURE;
 	r->response_end = resp.made;
 	r->answered = true;
 	answered++;
@@ -333,8 +335,8 @@ static void pump(void)
 /* ---- the network ------------------------------------------------------------------------ */
 
 /*
- * A request on its way. Pipelining is plain if an earlier one has no answer at all; not everything
- * can be told if it begins behind a part of an answer, which was not followed.
+ * A request on its way. Not everything can be told if pipelining begins behind a part of an answer
+ * whose chunks passed uncaptured.
  */
 static void note_pipelining(size_t from, size_t len)
 {
@@ -346,7 +348,7 @@ static void note_pipelining(size_t from, size_t len)
 		if (!requests[k - 1].answered ||
 		    resp.sent <= (k > 1 ? requests[k - 2].response_end : 0))
 			pipelined = true;
-		else if (resp.sent < requests[k - 1].response_end)
+		else if (resp.sent < requests[k - 1].response_end && requests[k - 1].long_chunks)
 			exact = false;
 	}
 }
