@@ -1,23 +1,34 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The sample hosts: each sees the requests of a cgroup from a loop of its own."""
 import os
+import pathlib
 import re
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
+
+
+PYTHON = pathlib.Path(__file__).parents[2] / "bindings" / "python"
 
 
 @pytest.fixture
 def sample(cgroup, watch, request):
     """sample(name): the running sample, or a skip if it was not built."""
     def start(name):
-        program = os.path.join(os.environ["APPMON_BUILD"], "examples", name)
-        if not os.path.exists(program):
+        build = pathlib.Path(os.environ["APPMON_BUILD"]).resolve()
+        program, environment = [build / "examples" / name], {}
+        if name == "asyncio":
+            program = [sys.executable, PYTHON / "example.py"]
+            environment = {"PYTHONPATH": str(PYTHON / "src"), "PYTHONDONTWRITEBYTECODE": "1",
+                           "APPMON_LIBRARY": str(build / "libappmon" / "libappmon.so.0")}
+        if not program[-1].exists():
             pytest.skip(f"{name} was not built: its library is missing")
-        process = subprocess.Popen([program, cgroup.path], stdout=subprocess.PIPE,
-                                   stderr=subprocess.STDOUT, text=True)
+        process = subprocess.Popen([*program, cgroup.path], stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT, text=True,
+                                   env=os.environ | environment)
         request.addfinalizer(process.kill)
         return process
     if "APPMON_BUILD" not in os.environ:
@@ -37,27 +48,31 @@ def attached(process, cgroup_path):
     raise AssertionError("the sample does not attach")
 
 
-@pytest.mark.parametrize("name", ["minimal", "epoll", "libuv"])
+STATUSES = [200, 404, 503]
+# What a line about one request looks like, and what is said at the end.
+SAID = {
+    "minimal": (r"GET /sample (\d+) \d+\.\d{3} ms\n", ""),
+    "epoll": (r"(\d+) in \d+\.\d{3} ms\n", "3 requests\n"),
+    "libuv": (r"(\d+) in \d+\.\d{3} ms\n", "3 requests\n"),
+    "asyncio": (r"127\.0\.0\.1:\d+ 'GET' '/sample' (\d+) \d+\.\d{3} ms\n",
+                "3 requests {200: 1, 404: 1, 503: 1}\n"),
+}
+
+
+@pytest.mark.parametrize("name", SAID)
 def test_sample(name, sample, cgroup, play):
     process = sample(name)
     attached(process, cgroup.path)
     client, server = play()
-    statuses = [200, 404, 503]
-    lines = []
-    for status in statuses:
+    line, end = SAID[name]
+    for status in STATUSES:
         sent = client.send("GET", "/sample")
         server.recv(4096)
         server.sendall(b"HTTP/1.1 %d Reason\r\nContent-Length: 2\r\n\r\nok" % status)
         client.receive(sent)
-        lines.append(process.stdout.readline())
+        said = process.stdout.readline()
+        assert (match := re.fullmatch(line, said)) and int(match[1]) == status, said
     process.send_signal(signal.SIGINT)
     rest, _ = process.communicate(timeout=10)
-    if name == "minimal":
-        assert [re.fullmatch(r"GET /sample (\d+) \d+\.\d{3} ms\n", line)[1] for line in lines] \
-            == [str(s) for s in statuses]
-        assert rest == ""
-    else:
-        assert [int(re.fullmatch(r"(\d+) in \d+\.\d{3} ms\n", line)[1]) for line in lines] \
-            == statuses
-        assert rest == "3 requests\n"
+    assert rest == end
     assert process.returncode == 0
