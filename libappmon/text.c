@@ -173,6 +173,8 @@ uint32_t appmon_struct_size(const char *name)
 	RETURN_SIZE_IF_NAMED(appmon_stats);
 	RETURN_SIZE_IF_NAMED(appmon_capabilities);
 	RETURN_SIZE_IF_NAMED(appmon_process);
+	RETURN_SIZE_IF_NAMED(appmon_trace);
+	RETURN_SIZE_IF_NAMED(appmon_container);
 	RETURN_SIZE_IF_NAMED(appmon_metrics_opts);
 	RETURN_SIZE_IF_NAMED(appmon_metrics_stats);
 	RETURN_SIZE_IF_NAMED(appmon_series);
