@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""The exported functions are the same in the headers, in the symbol map and in the shared library."""
+"""The exported functions are the same in the headers, in the symbol map and in the shared library, and
+appmon_struct_size() knows every struct of the headers."""
+import os
 import re
 import subprocess
 import sys
@@ -80,6 +82,13 @@ def main():
     if newest > [int(part) for part in version.split(".")]:
         print(f"the map's newest node {newest} is newer than version {version}")
         good = False
+    text = open(os.path.join(os.path.dirname(map_path), "text.c"), encoding="utf-8").read()
+    sized = set(re.findall(r"RETURN_SIZE_IF_NAMED\((appmon_\w+)\);", text))
+    structs = set()
+    for path in header_paths:
+        structs |= set(re.findall(r"^struct (appmon_\w+) \{", open(path, encoding="utf-8").read(),
+                                  re.M))
+    good &= compare("the headers", structs, "appmon_struct_size()", sized)
     if not good:
         sys.exit(1)
     print(f"{len(header)} functions")

@@ -182,6 +182,8 @@ START_TEST(struct_sizes)
 	ck_assert_uint_eq(appmon_struct_size("appmon_str"), sizeof(struct appmon_str));
 	ck_assert_uint_eq(appmon_struct_size("appmon_event"), sizeof(struct appmon_event));
 	ck_assert_uint_eq(appmon_struct_size("appmon_figures"), sizeof(struct appmon_figures));
+	ck_assert_uint_eq(appmon_struct_size("appmon_trace"), sizeof(struct appmon_trace));
+	ck_assert_uint_eq(appmon_struct_size("appmon_container"), sizeof(struct appmon_container));
 	ck_assert_uint_eq(appmon_struct_size("appmon_event "), 0);
 	ck_assert_uint_eq(appmon_struct_size("appmon"), 0);
 	ck_assert_uint_eq(appmon_struct_size(""), 0);
