@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What the README says of the sources is so: the program that it shows is examples/minimal.c to the
 letter, and short; other code is in a file that it links to; it names every member of an event; the
-errors under Troubleshooting are in the sources, costs are those of tests/bench/README.md, and the files
-that it names are there."""
+errors under Troubleshooting are in the sources, and the files that it names are there."""
 import pathlib
 import re
 import sys
@@ -45,13 +44,6 @@ for error in re.findall(r"^\| ([^|]*) \|", table, re.M)[2:]:
     for piece in re.split(r"\.\.\.|`dropped`:|`", error):
         if piece.strip() and piece.strip() not in sources:
             problems.append(f"Troubleshooting: {piece.strip()!r} is in no source")
-
-# Figures have one source.
-bench = (top / "tests/bench/README.md").read_text()
-costs = re.search(r"^## What it costs\n(.*?)^## ", readme, re.S | re.M)[1]
-for figure in re.findall(r"[-+][\d.]+ %", costs):
-    if figure not in bench:
-        problems.append(f"What it costs: {figure} is not in tests/bench/README.md")
 
 for path in re.findall(r"`((?:tests|examples|bindings|man|libappmon|bpf)/[\w./-]+)[ `]", readme):
     if "NAME" not in path and not list(top.glob(path + "*")):

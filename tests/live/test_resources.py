@@ -128,7 +128,7 @@ def test_version_1_fallback(library, cgroup, same_path):
 
 def test_version_2(library, cgroup):
     if not os.path.exists(f"{cgroup.path}/memory.current"):
-        pytest.skip("the memory controller is not version 2's here")
+        pytest.skip("not on this machine: the memory controller is version 1's")
     burn(cgroup)
     resources = read(library, cgroup.path)
     assert resources.valid & MEMORY and not resources.from_v1 & MEMORY
