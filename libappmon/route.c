@@ -316,9 +316,14 @@ static size_t segment_length(const char *s, const char *end, int *kinds)
 	return (size_t)(at - s);
 }
 
-/* Nothing of what was written from here on is kept. */
+/*
+ * Nothing of what was written from here on is kept, nor a segment that ends here without its slash:
+ * "/ab*" would be another one.
+ */
 static size_t rest(struct writer *w, size_t from, size_t size)
 {
+	while (from && w->buf[from - 1] != '/')
+		from--;
 	w->len = from;
 	w->size = size;
 	put(w, "*", 1);

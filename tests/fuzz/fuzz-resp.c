@@ -177,6 +177,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	sk = sim_connect(false, 0u - choose(3000), 0u - choose(3000));
 	depth = 1 + choose(2) * choose(8);
 	wild = !choose(8);
+	exact = !wild;
 	while (input_left && asked < COMMANDS_MAX && made[DIR_IN] < BYTES_MAX / 2 &&
 	       made[DIR_OUT] < BYTES_MAX / 2) {
 		switch (choose(8)) {
