@@ -638,6 +638,7 @@ int appmon_read(__u64 *ctx)
 SEC("cgroup/sock_release")
 int appmon_release(struct bpf_sock *ctx)
 {
+	struct extent passed[2];
 	struct rec_progress *r;
 	struct socket *sk = bpf_sk_storage_get(&sockets, ctx, 0, 0);
 
@@ -646,12 +647,14 @@ int appmon_release(struct bpf_sock *ctx)
 	sk->closed = 1;
 	if (sk->speaks != SPEAKS_HTTP || !sk->dir[DIR_OUT].fin || !is_current(sk))
 		return 1;
+	passed[DIR_IN] = sk->dir[DIR_IN].passed;
+	passed[DIR_OUT] = sk->dir[DIR_OUT].passed;
 	r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
 	if (!r) {
 		count_lost(sk, false);
 		return 1;
 	}
-	fill_state(r, sk, DIR_OUT, REC_CLOSED);
+	fill_state(r, sk, DIR_OUT, passed, REC_CLOSED);
 	bpf_ringbuf_submit(r, submit_flags());
 	return 1;
 }
@@ -665,6 +668,7 @@ int appmon_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
 	struct socket *sk = ctx->value;
 	struct rec_progress r = {};
+	struct extent passed[2];
 	struct sock *ksk = ctx->sk;
 	struct tcp_sock *tp;
 
@@ -675,13 +679,11 @@ int appmon_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
 		if (!sk->dir[dir].pending)
 			continue;
 		sk->dir[dir].pending = 0;
-		fill_state(&r, sk, dir, REC_SWEPT);
-		if (dir == DIR_IN && tp) {
-			struct extent x = sk->dir[dir].passed;
-
-			extent_reach(&x, tp->rcv_nxt);
-			r.seg.whole = x.whole;
-		}
+		passed[DIR_IN] = sk->dir[DIR_IN].passed;
+		passed[DIR_OUT] = sk->dir[DIR_OUT].passed;
+		if (dir == DIR_IN && tp)
+			extent_reach(&passed[DIR_IN], tp->rcv_nxt);
+		fill_state(&r, sk, dir, passed, REC_SWEPT);
 		bpf_seq_write(ctx->meta->seq, &r, sizeof(r));
 	}
 	return 0;

@@ -96,7 +96,7 @@ static __always_inline void fill_tail(struct __sk_buff *skb, __u8 tail[TAIL_BYTE
 #define READ_ONCE(x) (*(volatile typeof(x) *)&(x))
 
 /* TCP may know more of what it has received: what passed before the attach, too. */
-static __always_inline void reach_by_tcp(struct bpf_tcp_sock *tp, const struct socket *sk,
+static __always_inline void reach_by_tcp(struct bpf_tcp_sock *tp, struct socket *sk,
 					 struct extent *x)
 {
 	__u32 rcv_nxt;
@@ -105,6 +105,7 @@ static __always_inline void reach_by_tcp(struct bpf_tcp_sock *tp, const struct s
 		return;
 	rcv_nxt = READ_ONCE(tp->rcv_nxt);
 	if ((__s32)(rcv_nxt - x->next) > sk->dir[DIR_IN].fin) {
+		widen(sk); /* the listening socket met it, say: there may be requests in it */
 		x->next = x->whole = rcv_nxt;
 		x->holes = HOLE_NONE;
 	} else {
@@ -122,13 +123,42 @@ static __always_inline bool is_followed(const struct socket *sk, int dir)
 	return sk->request_dir == 1 + dir && sk->framing.phase != FRAMING_UNKNOWN;
 }
 
+/*
+ * Before a record has its place in the ring: what the other direction publishes after that has its
+ * records behind it.
+ */
+struct snapshot {
+	__u32 other_next;
+	__u32 other_whole;
+	__u32 srtt_us;
+};
+
+static __always_inline void take_snapshot(struct __sk_buff *skb, struct socket *sk, __u8 dir,
+					  struct snapshot *now)
+{
+	struct extent x = sk->dir[dir == DIR_OUT ? DIR_IN : DIR_OUT].passed;
+	struct bpf_sock *ss = skb->sk;
+
+	now->srtt_us = 0;
+	/* Under the socket's lock TCP's word is exact, and once for an exchange is enough. */
+	if (dir == DIR_OUT && ss) {
+		struct bpf_tcp_sock *tp = bpf_tcp_sock(ss);
+
+		if (tp) {
+			sk->retrans = tp->total_retrans;
+			now->srtt_us = tp->srtt_us >> 3; /* the kernel keeps it times eight */
+		}
+		reach_by_tcp(tp, sk, &x);
+	}
+	now->other_next = x.next;
+	now->other_whole = x.whole;
+}
+
 static __always_inline void fill_seg(struct __sk_buff *skb, struct socket *sk, struct rec_seg *r,
-				     struct emission *e)
+				     struct emission *e, const struct snapshot *now)
 {
 	struct direction *other = &sk->dir[e->dir == DIR_OUT ? DIR_IN : DIR_OUT];
 	struct direction *self = &sk->dir[e->dir == DIR_OUT ? DIR_OUT : DIR_IN];
-	struct bpf_tcp_sock *tp = 0;
-	struct bpf_sock *ss;
 	__u64 last;
 
 	r->ts_ns = e->ts_ns;
@@ -143,22 +173,10 @@ static __always_inline void fill_seg(struct __sk_buff *skb, struct socket *sk, s
 	r->len = e->len;
 	r->start = self->start;
 	r->whole = e->whole;
-	r->other_next = other->passed.next;
-	r->other_whole = other->passed.whole;
-	/* Under the socket's lock TCP's word is exact, and once for an exchange is enough. */
-	if (e->dir == DIR_OUT) {
-		struct extent x = other->passed;
-
-		ss = skb->sk;
-		tp = ss ? bpf_tcp_sock(ss) : 0;
-		if (tp)
-			sk->retrans = tp->total_retrans;
-		reach_by_tcp(tp, sk, &x);
-		r->other_next = x.next;
-		r->other_whole = x.whole;
-	}
+	r->other_next = now->other_next;
+	r->other_whole = now->other_whole;
 	r->lost = sk->lost;
-	r->srtt_us = tp ? tp->srtt_us >> 3 : 0; /* the kernel keeps it times eight */
+	r->srtt_us = now->srtt_us;
 	r->retrans = sk->retrans;
 	r->dup = sk->dir[DIR_IN].dup;
 	r->pad = 0;
@@ -304,10 +322,13 @@ static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, 
 				      const __u32 bytes)
 {
 	__u32 n = e->captured, look = LOOK_NO, carry = e->carry;
-	struct rec_data *r = bpf_ringbuf_reserve(&ring, sizeof(*r) + bytes + SCAN_SLACK, 0);
+	struct snapshot now;
+	struct rec_data *r;
 	int ret = EMIT_OPEN;
 	bool request;
 
+	take_snapshot(skb, sk, e->dir, &now);
+	r = bpf_ringbuf_reserve(&ring, sizeof(*r) + bytes + SCAN_SLACK, 0);
 	if (!r)
 		return EMIT_FULL;
 	if (carry) {
@@ -377,7 +398,7 @@ static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, 
 	r->hdr.kind = REC_DATA;
 	r->hdr.size = sizeof(*r) + bytes + SCAN_SLACK;
 	r->conn = sk->conn;
-	fill_seg(skb, sk, &r->seg, e);
+	fill_seg(skb, sk, &r->seg, e, &now);
 	fill_owner(skb, sk, &e->s, OWNER_HOW(e->dir, look), &r->owner);
 	r->captured = e->captured;
 	r->pad = 0;
@@ -435,8 +456,11 @@ __noinline int emit_data(struct __sk_buff *skb, struct socket *sk, struct emissi
 
 static __noinline void emit_progress(struct __sk_buff *skb, struct socket *sk, struct emission *e)
 {
-	struct rec_progress *r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
+	struct rec_progress *r;
+	struct snapshot now;
 
+	take_snapshot(skb, sk, e->dir, &now);
+	r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
 	if (!r) {
 		count_lost(sk, false);
 		return;
@@ -445,14 +469,14 @@ static __noinline void emit_progress(struct __sk_buff *skb, struct socket *sk, s
 	r->hdr.kind = REC_PROGRESS;
 	r->hdr.size = sizeof(*r);
 	r->conn = sk->conn;
-	fill_seg(skb, sk, &r->seg, e);
+	fill_seg(skb, sk, &r->seg, e, &now);
 	fill_owner(skb, sk, &e->s, OWNER_HOW(e->dir, LOOK_NO), &r->owner);
 	bpf_ringbuf_submit(r, submit_flags());
 }
 
-/* A progress record without a packet: where the direction is. */
+/* A progress record without a packet: where the directions are that `passed` tells of. */
 static __always_inline void fill_state(struct rec_progress *r, const struct socket *sk,
-				       const int dir, __u32 flags)
+				       const int dir, const struct extent passed[2], __u32 flags)
 {
 	const struct direction *self = &sk->dir[dir], *other = &sk->dir[!dir];
 
@@ -465,11 +489,11 @@ static __always_inline void fill_state(struct rec_progress *r, const struct sock
 	r->seg.other_ts_ns = other->ts_ns;
 	r->seg.flags = flags | (dir == DIR_OUT ? REC_OUT : 0) | (sk->fresh ? REC_FRESH : 0) |
 		       (is_followed(sk, dir) ? REC_FOLLOWED : 0);
-	r->seg.seq = self->passed.next;
+	r->seg.seq = passed[dir].next;
 	r->seg.start = self->start;
-	r->seg.whole = self->passed.whole;
-	r->seg.other_next = other->passed.next;
-	r->seg.other_whole = other->passed.whole;
+	r->seg.whole = passed[dir].whole;
+	r->seg.other_next = passed[!dir].next;
+	r->seg.other_whole = passed[!dir].whole;
 	r->seg.lost = sk->lost;
 	r->seg.dup = sk->dir[DIR_IN].dup;
 }
@@ -477,16 +501,19 @@ static __always_inline void fill_state(struct rec_progress *r, const struct sock
 /* A thread begins to read a request. */
 static __always_inline void emit_read(struct socket *sk, const struct owner *o, bool blocks)
 {
+	struct extent passed[2];
 	struct rec_progress *r;
 
 	if (!sk || sk->request_dir != 1 + DIR_IN || sk->answered)
 		return;
+	passed[DIR_IN] = sk->dir[DIR_IN].passed;
+	passed[DIR_OUT] = sk->dir[DIR_OUT].passed;
 	r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
 	if (!r) {
 		COUNT(sk->conn.slot, records_lost); /* evidence only: no exchange is harmed */
 		return;
 	}
-	fill_state(r, sk, DIR_IN, REC_READ | (blocks ? REC_BLOCKING : 0));
+	fill_state(r, sk, DIR_IN, passed, REC_READ | (blocks ? REC_BLOCKING : 0));
 	r->seg.seq = o->turn;
 	r->owner.task = o->task;
 	r->owner.source = o->source;
