@@ -151,7 +151,6 @@ static void command_done(struct appmon *mon, struct conn *c, int dir, const stru
 	bool pipelined = exchange_awaiting(c);
 	struct exchange *ex;
 
-	c->pipelined |= pipelined;
 	ex = exchange_new(mon, c);
 	STAT_ADD(mon, target_of(mon, &c->id), requests, 1);
 	if (!ex) {
@@ -391,7 +390,7 @@ static bool resume(struct appmon *mon, struct conn *c, int dir, uint64_t pos, co
 		exchange_refuse(mon, c, APPMON_DROP_GAP);
 		return false;
 	}
-	c->broken = c->pipelined = 0;
+	c->broken = 0;
 	begin_at(&c->stream[dir], pos);
 	if (other->known && other->state != STREAM_TUNNEL)
 		begin_at(other, stream_pos(other, seg->other_next));
@@ -463,12 +462,6 @@ static void resp_progress(struct appmon *mon, struct conn *c, int dir, const str
 	}
 }
 
-static void resp_missed(struct appmon *mon, struct conn *c)
-{
-	c->pipelined = 1;
-	resp_lose(mon, c);
-}
-
 const struct protocol protocol_resp = {
 	.id = APPMON_PROTO_RESP,
 	.counts = true,
@@ -476,6 +469,6 @@ const struct protocol protocol_resp = {
 	.role = resp_role,
 	.data = resp_data,
 	.progress = resp_progress,
-	.missed = resp_missed,
+	.missed = resp_lose,
 	.end = resp_end,
 };
