@@ -184,7 +184,7 @@ static __always_inline void fill_cause(__u64 cookie, __u32 turn, struct rec_caus
 
 /*
  * net/http.serverHandler.ServeHTTP(h, w, r): the server has read a request, and lets it be served
- * by this goroutine. If the stack has to grow, a function begins twice.
+ * by this goroutine. This comes twice where two names hide one file: see go.c.
  */
 SEC("uprobe")
 int appmon_go_serve(struct registers *regs)
@@ -202,11 +202,12 @@ int appmon_go_serve(struct registers *regs)
 	return 0;
 }
 
-/* runtime.newproc: newproc1() has returned the new goroutine. Runs on the thread's own g. */
+/* In runtime.newproc, the call of runqput(p, g, true): g is the new goroutine. Runs on the thread's
+ * own g. */
 SEC("uprobe")
 int appmon_go_start(struct registers *regs)
 {
-	__u64 layout = go_layout(regs, regs->r14), new = regs->ax, key;
+	__u64 layout = go_layout(regs, regs->r14), new = regs->bx, key;
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	__u64 parent = new + GO_LAYOUT_PARENT(layout);
 	struct goroutine *g;
@@ -253,10 +254,13 @@ int appmon_go_write(struct registers *regs)
 	struct goroutine *g;
 
 	if (!found) {
+		/* Twice, as above; or nobody was seen to ask: that can be one who writes for
+		 * itself, but not who was started for what may be another one's request. */
 		g = bpf_map_lookup_elem(&goroutine_map, &key);
-		/* Twice, as above: it keeps what it has. */
 		if (g && (g->cookie || g->request != regs->ax))
 			g->writes = cause;
+		if (g && g->serves.started_at)
+			g->writer = 1;
 		return 0;
 	}
 	cause = *found;

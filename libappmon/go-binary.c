@@ -26,7 +26,7 @@ struct window {
 	uint8_t bytes[WINDOW_BYTES];
 };
 
-enum { FN_START_CLOSURE, FN_NEWPROC1, FN_SERVE, FN_ASK, FN_WRITE, FUNCTIONS };
+enum { FN_START_CLOSURE, FN_RUNQPUT, FN_SERVE, FN_ASK, FN_WRITE, FUNCTIONS };
 
 /* As .gopclntab has them, each between two NULs. */
 static const struct {
@@ -38,7 +38,7 @@ static const struct {
 		"\0" name, sizeof(name) + 1                                                        \
 	}
 	[FN_START_CLOSURE] = NAME("runtime.newproc.func1"),
-	[FN_NEWPROC1] = NAME("runtime.newproc1"),
+	[FN_RUNQPUT] = NAME("runtime.runqput"),
 	[FN_SERVE] = NAME("net/http.serverHandler.ServeHTTP"),
 	[FN_ASK] = NAME("net/http.(*persistConn).roundTrip"),
 	[FN_WRITE] = NAME("net/http.(*Request).write"),
@@ -64,8 +64,7 @@ struct file {
 /* From where struct g has what we need, by the first minor version that has it there. */
 static const struct {
 	uint32_t minor, goid, parent;
-} layouts[] = {{18, 152, 0},   {21, 152, 272}, {23, 160, 280},
-	       {25, 152, 272}, {26, 152, 280}, {27, 0, 0}};
+} layouts[] = {{21, 152, 272}, {23, 160, 280}, {25, 152, 272}, {26, 152, 280}, {27, 0, 0}};
 
 static bool read_at(struct file *f, struct window *w, uint64_t at, void *to, size_t n)
 {
@@ -239,40 +238,61 @@ static bool read_functions(struct file *f, const Elf64_Shdr *section, struct fun
 
 /* ---- code -------------------------------------------------------------------------- */
 
-/* Of a C library's startup code, with cgo. */
-#define FOREIGN_MAX (1U << 20)
-#define CLOSURE_MAX 256
+/*
+ * A uprobe on `push` or `call` costs one trap: the kernel does what they do. For most other
+ * instructions it takes a second one, to come back from a copy.
+ */
 #define CALL 0xe8
+#define CODE_MAX 256
+/* Of a C library's startup code in front of Go's, with cgo. */
+#define FOREIGN_MAX (1U << 20)
 
-/* Looks for the place where newproc() has called newproc1(), if Go's code begins at `begin` of
- * .text; 0: it does not. */
-static uint64_t find_start(struct file *f, const Elf64_Shdr *text, uint64_t begin,
-			   const struct function *fn)
+/* Behind the look at the stack's limit, which lets a function begin again. */
+static uint32_t find_prologue(const uint8_t *code, uint32_t n)
 {
-	/* cmp 0x10(%r14),%rsp: is there stack left? */
-	static const uint8_t prologue[] = {0x49, 0x3b, 0x66, 0x10};
-	const struct function *closure = &fn[FN_START_CLOSURE];
-	uint64_t at = begin + closure->at;
-	uint32_t n = closure->size < CLOSURE_MAX ? closure->size : CLOSURE_MAX, found = 0;
-	uint8_t code[CLOSURE_MAX];
+	static const uint8_t limit[] = {0x3b, 0x66, 0x10};	 /* cmp 0x10(%r14), ... */
+	static const uint8_t frame[] = {0x55, 0x48, 0x89, 0xe5}; /* push %rbp; mov %rsp,%rbp */
+	const uint8_t *at = memmem(code, n < 16 ? n : 16, limit, sizeof(limit));
+	uint32_t i = at ? (uint32_t)(at - code) + sizeof(limit) : n;
 
-	if (n < 16 || at + n > text->sh_size ||
-	    !read_at(f, &f->heads, text->sh_offset + at, code, sizeof(prologue)) ||
-	    memcmp(code, prologue, sizeof(prologue)) != 0 ||
-	    !read_at(f, &f->heads, text->sh_offset + at, code, n))
+	if (i + 6 + sizeof(frame) > n)
 		return 0;
-	for (uint32_t i = sizeof(prologue); i + 5 < n; i++) {
+	if (code[i] == 0x76) /* jbe: both are */
+		i += 2;
+	else if (code[i] == 0x0f && code[i + 1] == 0x86)
+		i += 6;
+	return memcmp(code + i, frame, sizeof(frame)) ? 0 : i;
+}
+
+/* The only call of the closure in newproc() that hands the new goroutine on, to runqput(). */
+static uint32_t find_call(const uint8_t *code, uint32_t n, const struct function *fn)
+{
+	uint32_t found = 0;
+
+	for (uint32_t i = 1; i + 5 <= n; i++) {
 		int32_t distance;
 
 		memcpy(&distance, code + i + 1, sizeof(distance));
 		if (code[i] != CALL ||
-		    (int64_t)closure->at + i + 5 + distance != fn[FN_NEWPROC1].at)
+		    (int64_t)fn[FN_START_CLOSURE].at + i + 5 + distance != fn[FN_RUNQPUT].at)
 			continue;
 		if (found)
 			return 0;
-		found = i + 5;
+		found = i;
 	}
-	return found ? at + found : 0;
+	return found;
+}
+
+/* Reads the first bytes of a function. 0: it is not all there. */
+static uint32_t read_code(struct file *f, const Elf64_Shdr *text, uint64_t at, uint32_t size,
+			  uint8_t *code)
+{
+	uint32_t n = size < CODE_MAX ? size : CODE_MAX;
+
+	if (at > text->sh_size || text->sh_size - at < n ||
+	    !read_at(f, &f->heads, text->sh_offset + at, code, n))
+		return 0;
+	return n;
 }
 
 static bool find_places(struct file *f, const Elf64_Shdr *text, const struct function *fn,
@@ -280,21 +300,34 @@ static bool find_places(struct file *f, const Elf64_Shdr *text, const struct fun
 {
 	static const int functions[GO_HOOKS] = {
 		[GO_SERVE] = FN_SERVE, [GO_ASK] = FN_ASK, [GO_WRITE] = FN_WRITE};
-	uint64_t begin = 0, start = 0;
+	const struct function *closure = &fn[FN_START_CLOSURE];
+	uint64_t begin;
+	uint8_t code[CODE_MAX];
+	uint32_t at = 0, n;
 
-	for (; !start && begin < FOREIGN_MAX; begin += start ? 0 : 16)
-		start = find_start(f, text, begin, fn);
-	if (!start)
-		return false;
-	ret->hook[GO_START] = ret->parent ? text->sh_offset + start : 0;
-	for (int i = 0; i < GO_HOOKS; i++) {
-		const struct function *at = &fn[functions[i]];
-
-		if (i == GO_START || !at->found)
-			continue;
-		if (begin + at->at >= text->sh_size)
+	/* Where Go's code begins the call tells: at most one place has it right. */
+	for (begin = 0; begin < FOREIGN_MAX; begin += 16) {
+		n = read_code(f, text, begin + closure->at, closure->size, code);
+		if (!n)
 			return false;
-		ret->hook[i] = text->sh_offset + begin + at->at;
+		if (find_prologue(code, n))
+			at = find_call(code, n, fn);
+		if (at)
+			break;
+	}
+	if (!at)
+		return false;
+	ret->hook[GO_START] = text->sh_offset + begin + closure->at + at;
+	for (int i = 0; i < GO_HOOKS; i++) {
+		const struct function *function = &fn[functions[i]];
+
+		if (i == GO_START || !function->found)
+			continue;
+		n = read_code(f, text, begin + function->at, function->size, code);
+		at = find_prologue(code, n);
+		if (!at)
+			return false;
+		ret->hook[i] = text->sh_offset + begin + function->at + at;
 	}
 	return true;
 }
@@ -316,7 +349,7 @@ static int read_binary(struct file *f, struct go_binary *ret, const char **ret_w
 	if (!fn[FN_SERVE].found)
 		return -ENOEXEC;
 	*ret_why = "its code is not as the compiler makes it";
-	if (!fn[FN_START_CLOSURE].found || !fn[FN_NEWPROC1].found ||
+	if (!fn[FN_START_CLOSURE].found || !fn[FN_RUNQPUT].found ||
 	    !find_places(f, &sections.text, fn, ret))
 		return -EOPNOTSUPP;
 	return 0;

@@ -12,7 +12,7 @@ struct go_binary {
 	uint64_t hook[GO_HOOKS]; /* offset in the file; 0: the program has no such place */
 	uint32_t minor;		 /* it was built with Go 1.minor */
 	uint32_t goid;		 /* in struct g: offset of the goroutine's number */
-	uint32_t parent;	 /* and of the one that started it; 0: not kept */
+	uint32_t parent;	 /* and of the one that started it */
 	uint32_t pad;
 };
 

@@ -87,7 +87,7 @@ static int open_executable(uint32_t pid, struct file_id *ret)
 	ret->inode = st.st_ino;
 	ret->size = (uint64_t)st.st_size;
 	ret->mtime_ns = (uint64_t)st.st_mtim.tv_sec * NSEC_PER_SEC + (uint64_t)st.st_mtim.tv_nsec;
-	/* Containers of one image: each has a device of its own, and the uprobe hits all. */
+	/* Containers of one image: each has a device of its own, and a uprobe hits them all. */
 	if (fs.f_type == OVERLAYFS_SUPER_MAGIC)
 		ret->device = 0;
 	return fd;

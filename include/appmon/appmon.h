@@ -210,7 +210,7 @@ enum { APPMON_LOG_ERROR = 1, APPMON_LOG_WARN = 2, APPMON_LOG_INFO = 3, APPMON_LO
 /* What an exchange was made for: appmon_event.link. Implies APPMON_OPEN_IDENTITY and _TRACE;
  * without APPMON_CAP_IDENTITY there is evidence from header fields and from the other end only. */
 #define APPMON_OPEN_LINKS UINT32_C(0x10)
-/* Follows goroutines, for links of Go programs (1.18 to 1.26, x86-64): attaches uprobes to their
+/* Follows goroutines, for links of Go programs (1.21 to 1.26, x86-64): attaches uprobes to their
  * executables, those of processes that are in a cgroup at its attach, and of others when their
  * first event is due; at most 64, until appmon_close(). Each hit costs the program a microsecond or
  * two: one for each go statement and request that it serves, two for one that it sends. Implies
