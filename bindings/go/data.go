@@ -486,7 +486,7 @@ const (
 	CapabilitySweep Capabilities = 0x2
 	// APPMON_OPEN_IDENTITY was asked for and works
 	CapabilityIdentity Capabilities = 0x4
-	// APPMON_OPEN_GOROUTINES likewise
+	// APPMON_OPEN_GOROUTINES was asked for and works
 	CapabilityGoroutines Capabilities = 0x8
 )
 

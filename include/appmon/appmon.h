@@ -212,10 +212,10 @@ enum { APPMON_LOG_ERROR = 1, APPMON_LOG_WARN = 2, APPMON_LOG_INFO = 3, APPMON_LO
 #define APPMON_OPEN_LINKS UINT32_C(0x10)
 /* Follows goroutines, for links of Go programs (1.21 to 1.26, x86-64): attaches uprobes to their
  * executables, those of processes that are in a cgroup at its attach, and of others when their
- * first event is due; at most 64, until appmon_close(). Each hit costs the program a microsecond or
- * two: one for each go statement and request that it serves, two for one that it sends. Implies
- * APPMON_OPEN_LINKS. What cannot be followed is logged (WARN), and has no links of that kind. Other
- * users' processes need CAP_SYS_PTRACE. */
+ * first event is due; at most 64, until appmon_close(). A program pays some 3 microseconds for each
+ * go statement and each request that it serves or sends. Implies APPMON_OPEN_LINKS. What cannot be
+ * followed is logged (WARN), and has no links of that kind. Other users' processes need
+ * CAP_SYS_PTRACE. */
 #define APPMON_OPEN_GOROUTINES UINT32_C(0x20)
 
 /* appmon_capabilities.supported: what this kernel gives. */
@@ -223,7 +223,7 @@ enum { APPMON_LOG_ERROR = 1, APPMON_LOG_WARN = 2, APPMON_LOG_INFO = 3, APPMON_LO
 #define APPMON_CAP_SWEEP UINT64_C(0x2)	  /* iter/bpf_sk_storage_map: the end of a long body is */
 					  /* reported at once even if its signal was rate-limited */
 #define APPMON_CAP_IDENTITY UINT64_C(0x4) /* APPMON_OPEN_IDENTITY was asked for and works */
-#define APPMON_CAP_GOROUTINES UINT64_C(0x8) /* APPMON_OPEN_GOROUTINES likewise */
+#define APPMON_CAP_GOROUTINES UINT64_C(0x8) /* APPMON_OPEN_GOROUTINES was asked for and works */
 
 /* ---- Data ---------------------------------------------------------------- */
 

@@ -250,7 +250,7 @@ class Capabilities(enum.IntFlag):
     SWEEP = 0x2
     #: APPMON_OPEN_IDENTITY was asked for and works
     IDENTITY = 0x4
-    #: APPMON_OPEN_GOROUTINES likewise
+    #: APPMON_OPEN_GOROUTINES was asked for and works
     GOROUTINES = 0x8
 
 

@@ -287,7 +287,7 @@ bits! {
         SWEEP = 0x2, "sweep";
         /// APPMON_OPEN_IDENTITY was asked for and works
         IDENTITY = 0x4, "identity";
-        /// APPMON_OPEN_GOROUTINES likewise
+        /// APPMON_OPEN_GOROUTINES was asked for and works
         GOROUTINES = 0x8, "goroutines";
     }
 }

@@ -190,7 +190,7 @@ pub const APPMON_CAP_CAPTURE: u64 = 0x1;
 pub const APPMON_CAP_SWEEP: u64 = 0x2;
 /// APPMON_OPEN_IDENTITY was asked for and works
 pub const APPMON_CAP_IDENTITY: u64 = 0x4;
-/// APPMON_OPEN_GOROUTINES likewise
+/// APPMON_OPEN_GOROUTINES was asked for and works
 pub const APPMON_CAP_GOROUTINES: u64 = 0x8;
 
 pub const APPMON_SAMPLING_ALL: u32 = 0xf4240;
