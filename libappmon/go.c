@@ -8,13 +8,16 @@
 #include <fts.h>
 #include <limits.h>
 #include <linux/magic.h>
+#include <linux/perf_event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
 #include "go-binary.h"
@@ -32,9 +35,8 @@ struct file_id {
 /* One that a Go compiler has made. */
 struct executable {
 	struct file_id id;
-	struct bpf_link *link[GO_HOOKS]; /* NULL: not attached */
-	uint32_t pid;			 /* the last process that was seen to run it */
-	uint32_t pad;
+	int link_fd[GO_HOOKS]; /* -1: not attached */
+	uint32_t pid;	       /* the last process that was seen to run it */
 };
 
 bool go_init(struct appmon *mon)
@@ -49,10 +51,11 @@ bool go_init(struct appmon *mon)
 
 static void detach(struct executable *e)
 {
-	for (int i = 0; i < GO_HOOKS; i++)
-		if (e->link[i])
-			bpf_link__destroy(e->link[i]);
-	memset(e->link, 0, sizeof(e->link));
+	for (int i = 0; i < GO_HOOKS; i++) {
+		if (e->link_fd[i] >= 0)
+			close(e->link_fd[i]);
+		e->link_fd[i] = -1;
+	}
 }
 
 void go_free(struct appmon *mon)
@@ -110,8 +113,12 @@ static struct executable *make_room(struct appmon *mon)
 {
 	struct go_programs *go = &mon->go;
 
-	if (go->executables < EXECUTABLES_MAX)
-		return &go->executable[go->executables++];
+	if (go->executables < EXECUTABLES_MAX) {
+		struct executable *e = &go->executable[go->executables++];
+
+		memset(e->link_fd, 0xff, sizeof(e->link_fd)); /* -1 */
+		return e;
+	}
 	for (uint32_t i = 0; i < EXECUTABLES_MAX; i++) {
 		struct executable *e = &go->executable[i];
 
@@ -123,6 +130,45 @@ static struct executable *make_room(struct appmon *mon)
 	return NULL;
 }
 
+/* The number of the uprobes among the kinds of perf events; negative: there are none. */
+static int uprobe_type(void)
+{
+	FILE *f = fopen("/sys/bus/event_source/devices/uprobe/type", "re");
+	int type = -1;
+
+	if (!f)
+		return -EOPNOTSUPP;
+	if (fscanf(f, "%d", &type) != 1)
+		type = -EOPNOTSUPP;
+	fclose(f);
+	return type;
+}
+
+/*
+ * In every process that runs the file at path, also those that will. Returns a link: all there is,
+ * so that closing it detaches, and closing a forked child's copy does not. (libbpf's would
+ * disable the parent's event.)
+ */
+static int attach_uprobe(int prog_fd, const char *path, uint64_t offset, uint64_t cookie)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, opts, .perf_event.bpf_cookie = cookie);
+	struct perf_event_attr attr = {
+		.size = sizeof(attr), .config1 = (uintptr_t)path, .config2 = offset};
+	int type = uprobe_type(), event, link;
+
+	if (type < 0)
+		return type;
+	attr.type = (uint32_t)type;
+	event = (int)syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
+	if (event < 0)
+		return -errno;
+	link = bpf_link_create(prog_fd, event, BPF_PERF_EVENT, &opts);
+	if (link < 0)
+		link = -errno;
+	close(event);
+	return link;
+}
+
 static int attach(struct appmon *mon, struct executable *e, int fd, const struct go_binary *binary)
 {
 	const struct bpf_program *const program[GO_HOOKS] = {
@@ -131,21 +177,20 @@ static int attach(struct appmon *mon, struct executable *e, int fd, const struct
 		[GO_ASK] = mon->skel->progs.appmon_go_ask,
 		[GO_WRITE] = mon->skel->progs.appmon_go_write,
 	};
-	LIBBPF_OPTS(bpf_uprobe_opts, opts, .bpf_cookie = GO_LAYOUT(binary->goid, binary->parent));
 	char path[32];
-	int err;
+	int link;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	for (int i = 0; i < GO_HOOKS; i++) {
 		if (!binary->hook[i])
 			continue;
-		e->link[i] = bpf_program__attach_uprobe_opts(program[i], -1, path, binary->hook[i],
-							     &opts);
-		if (e->link[i])
-			continue;
-		err = -errno;
-		detach(e);
-		return err;
+		link = attach_uprobe(bpf_program__fd(program[i]), path, binary->hook[i],
+				     GO_LAYOUT(binary->goid, binary->parent));
+		if (link < 0) {
+			detach(e);
+			return link;
+		}
+		e->link_fd[i] = link;
 	}
 	return 0;
 }

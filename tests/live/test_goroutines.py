@@ -11,8 +11,9 @@ from programs import Missing
 from tiers import Backend, Links, Middle, load
 
 REQUESTS = 600
-# How many the handler of each path sends for one request.
-SENDS = {"direct": 1, "fan": 2, "group": 3, "late": 1, "pool": 1}
+# How many the handler of each path sends for one request, and how many nobody asked for.
+SENDS = {"direct": 1, "fan": 2, "group": 3, "late": 1, "pool": 1, "own": 1}
+OWN = {"own": 200}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -27,26 +28,37 @@ def go():
 
 
 @pytest.fixture
-def chain(programs, cgroup, watch, tmp_path):
-    """chain(how, ...): the Links of a load on paths of that kind."""
-    def run(how, clients=12, requests=REQUESTS, build=""):
+def start(programs, cgroup, tmp_path):
+    """start(build): a running middle tier, and its backend."""
+    started = []
+
+    def run(build=""):
         backend = Backend()
+        started.append(backend)
         try:
-            middle = Middle(programs, "go-fan" + build, cgroup, tmp_path, backend)
+            return Middle(programs, "go-fan" + build, cgroup, tmp_path, backend), backend
         except Missing as reason:
-            backend.stop()
             pytest.skip(str(reason))
-        watching = watch(cgroup, args=["--goroutines"])
-        try:
-            done = load(middle.port, clients, requests, path=f"/{how}/")
-            watching.wait((1 + SENDS[how]) * requests, timeout=10)
-        finally:
-            backend.stop()
+    yield run
+    for backend in started:
+        backend.stop()
+
+
+@pytest.fixture
+def chain(start, cgroup, watch):
+    """chain(how, ...): the Links of a load on paths of that kind."""
+    def run(how, clients=12, requests=REQUESTS, build="", watch_first=False):
+        watching = watch(cgroup, args=["--goroutines"]) if watch_first else None
+        middle, backend = start(build)
+        watching = watching or watch(cgroup, args=["--goroutines"])
+        done = load(middle.port, clients, requests, path=f"/{how}/")
+        sends = SENDS[how] * requests + OWN.get(how, 0)
+        watching.wait(requests + sends, timeout=20)
         assert len(done) == requests
         assert all(backend.ids[number] == SENDS[how] for number in done)
         links = Links(watching.stop())
-        watching.check_sums((1 + SENDS[how]) * requests)
-        assert len(links.sent) == SENDS[how] * requests
+        watching.check_sums(requests + sends)
+        assert len(links.sent) == sends
         links.report(f"go{build} {how}, {clients} clients")
         assert not links.wrong["goroutine"], links.errors[:2]
         return links
@@ -93,3 +105,44 @@ def test_workers(chain):
     says so."""
     links = chain("pool")
     assert not links.right["goroutine"]
+
+
+def test_asks_for_nobody(chain):
+    """A goroutine that one request started goes on by itself, over connections that others made."""
+    links = chain("own")
+    assert not sum(links.wrong.values())
+    assert links.right["goroutine"] >= REQUESTS * 95 // 100
+
+
+def test_starts_later(chain):
+    """The program starts when its cgroup is watched: it is found by its first events."""
+    links = chain("direct", watch_first=True)
+    assert not sum(links.wrong.values())
+    assert links.right["goroutine"] >= REQUESTS * 9 // 10
+
+
+def code_of(pid):
+    """The machine code that the process has in memory, by its place in the file."""
+    code = {}
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
+        for line in maps:
+            area, mode, offset, _, inode = line.split()[:5]
+            if "x" in mode and inode != "0":
+                begin, end = (int(n, 16) for n in area.split("-"))
+                mem.seek(begin)
+                code[int(offset, 16)] = mem.read(end - begin)
+    return code
+
+
+def test_leaves_nothing(start, cgroup, watch):
+    """What the uprobes change in the program is as it was when the watch ends."""
+    middle, _ = start()
+    before = code_of(middle.process.pid)
+    watching = watch(cgroup, args=["--goroutines"])
+    during = code_of(middle.process.pid)
+    changed = [i for at in before for i, (old, new) in enumerate(zip(before[at], during[at]))
+               if old != new]
+    assert len(changed) == 4
+    watching.stop()
+    assert code_of(middle.process.pid) == before
+    assert len(load(middle.port, 1, 10, path="/direct/")) == 10

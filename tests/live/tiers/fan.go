@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -100,9 +101,23 @@ func pool(r *http.Request, id string) error {
 	return <-done
 }
 
+// One goroutine that the first request starts asks for nobody, over connections that others made.
+var startOwn sync.Once
+
+func own(r *http.Request, id string) error {
+	startOwn.Do(func() {
+		go func() {
+			for i := 0; i < 200; i++ {
+				ask(context.Background(), "own-"+strconv.Itoa(i), "own")
+			}
+		}()
+	})
+	return ask(r.Context(), id, "direct")
+}
+
 var ways = map[string]func(*http.Request, string) error{
 	"direct": func(r *http.Request, id string) error { return ask(r.Context(), id, "direct") },
-	"fan":    fan, "group": group, "late": late, "pool": pool,
+	"fan":    fan, "group": group, "late": late, "pool": pool, "own": own,
 }
 
 func main() {
