@@ -221,7 +221,8 @@ static void look_at(struct appmon *mon, uint32_t pid, int fd, const struct file_
 	if (!err) {
 		err = attach(mon, e, fd, &binary);
 		why = err == -EPERM || err == -EACCES
-			      ? "attaching uprobes needs CAP_PERFMON and CAP_BPF"
+			      ? "attaching uprobes needs CAP_SYS_ADMIN, or before Linux 6.16 "
+				"CAP_PERFMON"
 			      : strerror(-err);
 	} else if (err != -EOPNOTSUPP) {
 		why = strerror(-err);
@@ -242,7 +243,7 @@ static void see_process(struct appmon *mon, uint32_t pid)
 
 	if (fd < 0) {
 		if (fd == -EACCES || fd == -EPERM)
-			log_line(&mon->log, APPMON_LOG_WARN,
+			log_line(&mon->log, go->refused++ ? APPMON_LOG_DEBUG : APPMON_LOG_WARN,
 				 "whether process %u is a Go program cannot be told: reading "
 				 "another user's executable needs CAP_SYS_PTRACE",
 				 pid);

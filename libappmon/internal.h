@@ -192,7 +192,9 @@ int cgroup_directory(const char *point, uint64_t id, char *path);
 struct go_programs {
 	struct executable *executable; /* NULL: not asked for */
 	uint32_t executables;
-	uint32_t turn; /* which of a set is forgotten next */
+	uint32_t turn;	  /* which of a set is forgotten next */
+	uint32_t refused; /* processes whose executable could not be read */
+	uint32_t pad;
 	struct go_seen {
 		uint64_t start_ns;
 		uint32_t pid;

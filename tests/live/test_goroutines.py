@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What Go programs send requests for, by their goroutines: no header field says it. The program has
 the id of the request that it serves in the path of what it asks for, so the truth is known."""
+import concurrent.futures
+import http.client
+import random
 import re
 import shutil
+import socket
 import subprocess
+import time
 
 import pytest
 
 from programs import Missing
 from tiers import Backend, Links, Middle, load
+from watch import as_user
 
 REQUESTS = 600
 # How many the handler of each path sends for one request, and how many nobody asked for.
@@ -47,7 +53,7 @@ def start(programs, cgroup, tmp_path):
 @pytest.fixture
 def chain(start, cgroup, watch):
     """chain(how, ...): the Links of a load on paths of that kind."""
-    def run(how, clients=12, requests=REQUESTS, build="", watch_first=False):
+    def run(how, clients=12, requests=REQUESTS, build="", watch_first=False, load=load):
         watching = watch(cgroup, args=["--goroutines"]) if watch_first else None
         middle, backend = start(build)
         watching = watching or watch(cgroup, args=["--goroutines"])
@@ -107,6 +113,62 @@ def test_workers(chain):
     assert not links.right["goroutine"]
 
 
+def pipelined(port, clients, requests, path):
+    """Three requests at a time on each connection, each in two pieces."""
+    def burst(sock, numbers):
+        text = "".join(f"GET {path}{n} HTTP/1.1\r\nHost: h\r\n\r\n" for n in numbers).encode()
+        cut = random.randrange(1, len(text))
+        sock.sendall(text[:cut])
+        time.sleep(random.choice([0, 0.002]))
+        sock.sendall(text[cut:])
+        reply = b""
+        while reply.count(b"\r\n\r\nok") < len(numbers):
+            reply += sock.recv(4096)
+
+    def client(numbers):
+        with socket.create_connection(("127.0.0.1", port)) as sock:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for i in range(0, len(numbers), 3):
+                burst(sock, numbers[i:i + 3])
+
+    with concurrent.futures.ThreadPoolExecutor(clients) as threads:
+        list(threads.map(client, [range(i, requests, clients) for i in range(clients)]))
+    return {str(n) for n in range(requests)}
+
+
+def test_pipelined(chain):
+    """The server reads requests together and serves one after the other: what is not certain is not
+    said."""
+    links = chain("direct", clients=10, load=pipelined)
+    assert not sum(links.wrong.values())
+
+
+def uploads(port, clients, requests, path):
+    """Bodies that come behind the head: of known length, and in chunks."""
+    def pieces():
+        for _ in range(3):
+            yield b"x" * 2000
+
+    def client(numbers):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        for n in numbers:
+            body = b"x" * 20000 if n % 2 else pieces()
+            connection.request("POST", f"{path}{n}", body, encode_chunked=n % 2 == 0,
+                               headers={} if n % 2 else {"Transfer-Encoding": "chunked"})
+            assert connection.getresponse().read() == b"ok"
+        connection.close()
+
+    with concurrent.futures.ThreadPoolExecutor(clients) as threads:
+        list(threads.map(client, [range(i, requests, clients) for i in range(clients)]))
+    return {str(n) for n in range(requests)}
+
+
+def test_uploads(chain):
+    links = chain("direct", load=uploads)
+    assert not sum(links.wrong.values())
+    assert links.right["goroutine"] >= REQUESTS * 95 // 100
+
+
 def test_asks_for_nobody(chain):
     """A goroutine that one request started goes on by itself, over connections that others made."""
     links = chain("own")
@@ -146,3 +208,16 @@ def test_leaves_nothing(start, cgroup, watch):
     watching.stop()
     assert code_of(middle.process.pid) == before
     assert len(load(middle.port, 1, 10, path="/direct/")) == 10
+
+
+@pytest.mark.parametrize("more, said", [
+    ([], "cannot be told: reading another user's executable needs CAP_SYS_PTRACE"),
+    (["sys_ptrace"], "attaching uprobes needs CAP_SYS_ADMIN|goroutines of .* are followed"),
+    (["sys_ptrace", "sys_admin"], "goroutines of .* are followed")])
+def test_capabilities(start, cgroup, public_cli, more, said):
+    """What a host lacks is said, and all else goes on."""
+    start()
+    argv = [public_cli, "watch", "-v", "--goroutines", "--duration", "0.2", "--cgroup", cgroup.path]
+    done = subprocess.run(as_user(["bpf", "perfmon", "net_admin"] + more) + argv, check=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert re.search(said, done.stderr), done.stderr
