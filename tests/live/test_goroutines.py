@@ -3,6 +3,7 @@
 the id of the request that it serves in the path of what it asks for, so the truth is known."""
 import concurrent.futures
 import http.client
+import json
 import random
 import re
 import shutil
@@ -14,7 +15,7 @@ import pytest
 
 from programs import Missing
 from tiers import Backend, Links, Middle, load
-from watch import as_user
+from watch import as_user, cli
 
 REQUESTS = 600
 # How many the handler of each path sends for one request, and how many nobody asked for.
@@ -208,6 +209,21 @@ def test_leaves_nothing(start, cgroup, watch):
     watching.stop()
     assert code_of(middle.process.pid) == before
     assert len(load(middle.port, 1, 10, path="/direct/")) == 10
+
+
+def test_replay(start, cgroup, watch, tmp_path):
+    """A recording has what the uprobes told."""
+    middle, _ = start()
+    recording = tmp_path / "recording"
+    watching = watch(cgroup, args=["--goroutines", "--record", str(recording)])
+    load(middle.port, 4, 40, path="/fan/")
+    watching.wait(120)
+    events = watching.stop()
+    replayed = subprocess.run([cli(), "replay", "--json", "--goroutines", str(recording)],
+                              stdout=subprocess.PIPE, text=True, check=True).stdout
+    again = [json.loads(line) for line in replayed.splitlines()]
+    assert [e for e in again if "summary" not in e] == events
+    assert sum("link" in e for e in events) >= 50
 
 
 @pytest.mark.parametrize("more, said", [
