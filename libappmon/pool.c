@@ -15,6 +15,12 @@ struct block {
 
 #define CLASS_BYTES(k) ((size_t)128 << (k))
 
+/* The smallest class of blocks of that size. */
+static unsigned int class_of(size_t size)
+{
+	return size <= CLASS_BYTES(0) ? 0 : 64u - (unsigned int)__builtin_clzll((size - 1) / 128);
+}
+
 static void reclaim(struct pool *pool)
 {
 	for (unsigned int k = 0; k < POOL_CLASSES; k++) {
@@ -44,14 +50,13 @@ bool pool_charge(struct pool *pool, size_t bytes)
 
 void *pool_alloc(struct pool *pool, size_t size)
 {
-	unsigned int k = 0;
 	struct block *b;
+	unsigned int k;
 
 	size += sizeof(*b);
-	while (k < POOL_CLASSES && CLASS_BYTES(k) < size)
-		k++;
-	if (k == POOL_CLASSES)
+	if (size > CLASS_BYTES(POOL_CLASSES - 1))
 		return NULL;
+	k = class_of(size);
 	b = pool->free[k];
 	if (b) {
 		pool->free[k] = b->next;
