@@ -226,6 +226,7 @@ static void handle_free(struct appmon *mon)
 		list_remove(&ex->link);
 		exchange_release(mon, ex);
 	}
+	event_forget(mon);
 	links_destroy(mon);
 	targets_free(mon);
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)

@@ -206,7 +206,7 @@ static void unqueued(struct conn *c)
 static struct head *head_keep(struct appmon *mon, const struct http1_head *h, const char *bytes)
 {
 	size_t fields = offsetof(struct http1_head, field) + h->field_count * sizeof(h->field[0]);
-	struct head *head = flow_alloc(mon, offsetof(struct head, h) + fields + h->head_len);
+	struct head *head = flow_alloc(mon, offsetof(struct head, h) + fields + h->head_len + 1);
 
 	if (!head)
 		return NULL;

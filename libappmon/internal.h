@@ -279,7 +279,7 @@ struct stream {
 
 /* A head as kept with its exchange: fields used only, then the bytes. */
 struct head {
-	char *bytes;
+	char *bytes;	     /* and room for one more */
 	struct http1_head h; /* last: truncated to field_count */
 };
 
@@ -497,6 +497,8 @@ struct arena {
 
 /* Makes the oldest finished exchange mon->event. False: there is none. */
 bool event_next(struct appmon *mon);
+/* Before the handle goes. */
+void event_forget(struct appmon *mon);
 
 /* ---- handle.c ------------------------------------------------------------------------------ */
 
@@ -528,6 +530,7 @@ struct appmon {
 	struct list_node ready; /* finished exchanges, not delivered yet */
 
 	struct appmon_event event;
+	struct exchange *shown; /* the one that event is about */
 	struct appmon_header *headers;
 	struct arena arena;
 

@@ -68,6 +68,7 @@ void pipeline_free(struct pipeline *p)
 		list_remove(&ex->link);
 		exchange_release(mon, ex);
 	}
+	event_forget(mon);
 	links_destroy(mon);
 	pool_destroy(&mon->pool);
 	free(mon->arena.buf);
