@@ -35,7 +35,7 @@ struct conn;
 
 /* ---- pool.c: memory with a bound ------------------------------------------- */
 
-#define POOL_CLASSES 18 /* 128 bytes << class */
+#define POOL_CLASSES 69 /* 128 bytes to 16 MiB: pool.c */
 
 struct pool {
 	uint64_t limit;
