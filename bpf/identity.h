@@ -12,6 +12,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
+#include "goroutine.h"
 #include "look.h"
 #include "packet.h"
 #include "state.h"
@@ -166,6 +167,8 @@ static __always_inline struct owner *see_read(struct sock *sk)
 	copied = tp->copied_seq;
 	if ((__s32)(copied - turn) <= 0)
 		return 0; /* of an earlier message, or a peek */
+	if (goroutines)
+		goroutine_reads(s->conn.cookie, turn);
 	o = bpf_sk_storage_get(&owners, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!o)
 		return 0;
@@ -243,6 +246,8 @@ __noinline int fill_owner(struct __sk_buff *skb, const struct socket *sk, const 
 	task = bpf_get_current_task_btf();
 	r->sender_pid = task->tgid;
 	r->sender_tid = task->pid;
+	if (goroutines && request)
+		fill_cause(sk->conn.cookie, sk->dir[DIR_OUT].turn, &r->cause);
 	if (r->source == OWNER_READ || r->source == OWNER_READ_SHARED)
 		return 0;
 	fill_task(&r->task, task);
