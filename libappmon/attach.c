@@ -18,13 +18,6 @@
 
 #include "capture.skel.h"
 
-struct target *target_of(struct appmon *mon, const struct rec_conn *conn)
-{
-	struct target *t = conn->slot < SLOTS ? mon->target[conn->slot] : NULL;
-
-	return t && t->id == conn->target ? t : NULL;
-}
-
 struct target *target_by_id(struct appmon *mon, uint32_t id)
 {
 	for (uint32_t slot = 0; slot < SLOTS; slot++)

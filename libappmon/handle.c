@@ -228,6 +228,7 @@ static void handle_free(struct appmon *mon)
 		list_remove(&ex->link);
 		exchange_release(mon, ex);
 	}
+	event_forget(mon);
 	links_destroy(mon);
 	targets_free(mon);
 	go_free(mon);

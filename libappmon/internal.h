@@ -36,7 +36,7 @@ struct conn;
 
 /* ---- pool.c: memory with a bound ------------------------------------------- */
 
-#define POOL_CLASSES 18 /* 128 bytes << class */
+#define POOL_CLASSES 69 /* 128 bytes to 16 MiB: pool.c */
 
 struct pool {
 	uint64_t limit;
@@ -103,8 +103,6 @@ struct target {
 	struct appmon_stats stats;
 };
 
-/* NULL if the record's target has been detached. */
-struct target *target_of(struct appmon *mon, const struct rec_conn *conn);
 struct target *target_by_id(struct appmon *mon, uint32_t id);
 void targets_free(struct appmon *mon);
 /* Takes name over, also on failure; NULL: no memory. */
@@ -309,7 +307,7 @@ struct stream {
 
 /* A head as kept with its exchange: fields used only, then the bytes. */
 struct head {
-	char *bytes;
+	char *bytes;	     /* and room for one more */
 	struct http1_head h; /* last: truncated to field_count */
 };
 
@@ -402,7 +400,10 @@ void flows_expire(struct appmon *mon, uint64_t now_ns);
 void flows_drop_target(struct appmon *mon, struct target *target);
 /* Forgets the connections that are not watched any more. */
 void flows_drop_unsampled(struct appmon *mon);
-uint64_t stream_pos(const struct stream *s, uint32_t seq);
+static inline uint64_t stream_pos(const struct stream *s, uint32_t seq)
+{
+	return s->base + (uint64_t)(int64_t)(int32_t)(seq - s->base_seq);
+}
 /* Every message of the connection has been seen, up to this segment. */
 static inline bool conn_accounted(const struct conn *c, const struct rec_seg *seg)
 {
@@ -410,6 +411,8 @@ static inline bool conn_accounted(const struct conn *c, const struct rec_seg *se
 }
 /* pool_alloc() for the connection at hand; idle ones are forgotten to make room. */
 void *flow_alloc(struct appmon *mon, size_t size);
+/* Cleared. */
+void *flow_zalloc(struct appmon *mon, size_t size);
 
 /* ---- exchange.c: the queue of a connection ------------------------------------------------ */
 
@@ -433,11 +436,29 @@ void exchange_owner(struct appmon *mon, struct exchange *ex);
 void exchange_release(struct appmon *mon, struct exchange *ex);
 
 /* The one at a node of the queue, NULL at its end. */
-struct exchange *exchange_at(struct conn *c, struct list_node *n);
+static inline struct exchange *exchange_at(struct conn *c, struct list_node *n)
+{
+	return n == &c->exchanges ? NULL : list_entry(n, struct exchange, link);
+}
+
 /* The newest, if its request is still coming. */
-struct exchange *exchange_requesting(struct conn *c);
+static inline struct exchange *exchange_requesting(struct conn *c)
+{
+	struct exchange *ex = exchange_at(c, c->exchanges.prev);
+
+	return ex && !ex->request_done ? ex : NULL;
+}
+
 /* The oldest without a complete response. */
-struct exchange *exchange_awaiting(struct conn *c);
+static inline struct exchange *exchange_awaiting(struct conn *c)
+{
+	struct list_node *n = c->exchanges.next;
+	struct exchange *ex;
+
+	while ((ex = exchange_at(c, n)) && ex->response_done)
+		n = n->next;
+	return ex;
+}
 
 /* ---- protocols: http1-flow.c, resp-flow.c ------------------------------------------------ */
 
@@ -504,6 +525,8 @@ struct arena {
 
 /* Makes the oldest finished exchange mon->event. False: there is none. */
 bool event_next(struct appmon *mon);
+/* Before the handle goes. */
+void event_forget(struct appmon *mon);
 
 /* ---- handle.c ------------------------------------------------------------------------------ */
 
@@ -536,6 +559,7 @@ struct appmon {
 	struct list_node ready; /* finished exchanges, not delivered yet */
 
 	struct appmon_event event;
+	struct exchange *shown; /* the one that event is about */
 	struct appmon_header *headers;
 	struct arena arena;
 
@@ -570,6 +594,14 @@ struct appmon {
 		if (t_)                                                                            \
 			t_->stats.member += n_;                                                    \
 	} while (0)
+
+/* NULL if the record's target has been detached. */
+static inline struct target *target_of(struct appmon *mon, const struct rec_conn *conn)
+{
+	struct target *t = conn->slot < SLOTS ? mon->target[conn->slot] : NULL;
+
+	return t && t->id == conn->target ? t : NULL;
+}
 
 /* 0, or what every call answers: -EINVAL for NULL, -ECHILD after fork(). */
 int handle_check(struct appmon *mon);
