@@ -215,19 +215,16 @@ int appmon_go_start(struct registers *regs)
 	__u64 layout = go_layout(regs, regs->r14), new = regs->bx, key;
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	__u64 parent = new + GO_LAYOUT_PARENT(layout);
-	struct goroutine *g;
-	struct rec_cause cause;
+	struct goroutine *g, started = {};
 
 	key = goroutine_key(tgid, read_word(parent));
 	g = bpf_map_lookup_elem(&goroutine_map, &key);
 	if (!g || g->writer || !g->serves.cookie)
 		return 0;
-	cause = g->serves;
-	cause.started_at = read_word(parent + GO_GOPC_BEHIND_PARENT);
+	started.serves = g->serves;
+	started.serves.started_at = read_word(parent + GO_GOPC_BEHIND_PARENT);
 	key = goroutine_key(tgid, read_word(new + GO_LAYOUT_GOID(layout)));
-	g = goroutine_get(key);
-	if (g)
-		g->serves = cause;
+	bpf_map_update_elem(&goroutine_map, &key, &started, BPF_ANY);
 	return 0;
 }
 
@@ -238,13 +235,17 @@ int appmon_go_ask(struct registers *regs)
 	__u64 key = running_goroutine(regs, go_layout(regs, regs->r14));
 	struct asked_key where = {.writer = read_word(regs->ax + GO_PERSIST_CONN_BW),
 				  .tgid = bpf_get_current_pid_tgid() >> 32};
-	struct asked asked = {.request = read_word(regs->bx + GO_TRANSPORT_REQUEST)};
+	struct asked asked = {.request = read_word(regs->bx + GO_TRANSPORT_REQUEST)}, *before;
 	struct goroutine *g = bpf_map_lookup_elem(&goroutine_map, &key);
 
 	if (g)
 		asked.cause = g->serves;
 	/* Also if it is for nothing: who writes it has to know. */
-	bpf_map_update_elem(&asked_map, &where, &asked, BPF_ANY);
+	before = bpf_map_lookup_elem(&asked_map, &where);
+	if (before)
+		*before = asked;
+	else
+		bpf_map_update_elem(&asked_map, &where, &asked, BPF_ANY);
 	return 0;
 }
 
@@ -270,7 +271,7 @@ int appmon_go_write(struct registers *regs)
 		return 0;
 	}
 	cause = asked->cause;
-	bpf_map_delete_elem(&asked_map, &where);
+	asked->request = 0;
 	g = cause.cookie ? goroutine_get(key) : bpf_map_lookup_elem(&goroutine_map, &key);
 	if (!g)
 		return 0;
