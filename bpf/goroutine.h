@@ -163,28 +163,34 @@ static __always_inline void goroutine_reads(__u64 cookie, __u32 turn)
 	g->read.seq = turn;
 }
 
-/* What the request was made for that is sent now, and stands at turn. */
-static __always_inline void fill_cause(__u64 cookie, __u32 turn, struct rec_cause *r)
+/* What the message was made for that goroutine g sends now, and that stands at turn. */
+static __always_inline struct rec_cause *cause_of(struct goroutine *g, __u64 cookie, __u32 turn)
 {
-	__u64 key = present_goroutine();
-	struct goroutine *g;
-
-	if (!key)
-		return;
-	g = bpf_map_lookup_elem(&goroutine_map, &key);
-	if (!g)
-		return;
-	if (!g->writer) {
-		*r = g->serves;
-		return;
-	}
+	if (!g->writer)
+		return &g->serves;
 	/* For one message only, should the uprobe of the next one be missed. */
 	if (!g->cookie) {
 		g->cookie = cookie;
 		g->turn = turn;
 	}
-	if (g->cookie == cookie && g->turn == turn)
-		*r = g->writes;
+	return g->cookie == cookie && g->turn == turn ? &g->writes : 0;
+}
+
+/* What the request was made for that is sent now, and stands at turn. */
+static __always_inline void fill_cause(__u64 cookie, __u32 turn, struct rec_cause *r)
+{
+	__u64 key = present_goroutine();
+	struct rec_cause *cause = 0;
+	struct goroutine *g;
+
+	if (!key)
+		return;
+	g = bpf_map_lookup_elem(&goroutine_map, &key);
+	if (g)
+		cause = cause_of(g, cookie, turn);
+	if (cause)
+		*r = *cause;
+	r->followed = 1;
 }
 
 /*

@@ -108,7 +108,7 @@ struct rec_cause {
 	__u64 started_at; /* 0: sent by the goroutine that serves it; else the address of the go
 			     statement that started the one which sends */
 	__u32 seq;	  /* TCP sequence number of its first byte */
-	__u32 pad;
+	__u32 followed;	  /* 1: the sender is a goroutine of a program that is followed */
 };
 
 /*

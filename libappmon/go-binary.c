@@ -16,8 +16,8 @@
 #include <unistd.h>
 
 #define WINDOW_BYTES 16384
-/* 256 MiB: several times what the largest programs need. */
-#define READS_MAX 16384
+/* 64 MiB: several times what the largest programs need. */
+#define READS_MAX 4096
 
 /* Where something is read from front to back. */
 struct window {

@@ -591,8 +591,8 @@ static void link_sent(struct appmon *mon, struct exchange *ex)
 		link_to(ex, cause, evidence);
 	} else if (goroutine) {
 		link_to(ex, goroutine, APPMON_LINK_STARTED);
-	} else if (o && o->cause.cookie) {
-		; /* for one that is over, or else not known: what threads say is chance */
+	} else if (o && o->cause.followed) {
+		; /* for none, or one that is over: what threads say of goroutines is chance */
 	} else if (worker) {
 		link_to(ex, read, APPMON_LINK_WORKER);
 	} else if (read &&

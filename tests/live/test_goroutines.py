@@ -177,6 +177,20 @@ def test_asks_for_nobody(chain):
     assert links.right["goroutine"] >= REQUESTS * 95 // 100
 
 
+def test_ticks(start, cgroup, watch, monkeypatch):
+    """The program asks by itself while it serves one request at a time: a thread that has read that
+    one and sends this says nothing."""
+    monkeypatch.setenv("TICK", "1")
+    middle, _ = start()
+    watching = watch(cgroup, args=["--goroutines"])
+    assert len(load(middle.port, 1, 200, path="/direct/")) == 200
+    middle.process.kill()
+    links = Links(watching.stop())
+    links.report("go, ticking")
+    assert not sum(links.wrong.values())
+    assert links.right["goroutine"] >= 190
+
+
 def test_starts_later(chain):
     """The program starts when its cgroup is watched: it is found by its first events."""
     links = chain("direct", watch_first=True)

@@ -575,7 +575,8 @@ static struct end ask_for(const struct end *cause, uint32_t len, uint64_t statem
 
 	sent_for = (struct rec_cause){.cookie = cause->id.cookie,
 				      .seq = cause->next[DIR_IN] - len,
-				      .started_at = statement};
+				      .started_at = statement,
+				      .followed = 1};
 	o = ask(GET, 10, 11);
 	sent_for = (struct rec_cause){0};
 	return o;
@@ -720,6 +721,11 @@ START_TEST(goroutine_not_sole)
 	b = serve(GET, 10, 11, false);
 	o = ask_for(&a, GET_LEN, 0x1000);
 	is_for_none(&o);
+	/* A goroutine that works for none; one of a program that is not followed. */
+	sent_for = (struct rec_cause){.followed = 1};
+	o = ask(GET, 10, 11);
+	is_for_none(&o);
+	sent_for = (struct rec_cause){0};
 	o = ask(GET, 10, 11);
 	is_for(&o, &b, 1, APPMON_LINK_SOLE);
 }

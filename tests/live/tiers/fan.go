@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-// HOST PORT BACKEND-PORT: GET /HOW/ID asks the backend for /WHAT/ID, in a way that HOW names.
+// HOST PORT BACKEND-PORT: GET /HOW/ID asks the backend for /WHAT/ID, in a way that HOW names. With
+// TICK in the environment it asks by itself, too, as long as it runs.
 package main
 
 import (
@@ -125,6 +126,13 @@ func main() {
 	backend = os.Args[3]
 	http.DefaultTransport.(*http.Transport).MaxIdleConnsPerHost = 256
 
+	if os.Getenv("TICK") != "" {
+		go func() {
+			for i := 0; ; i++ {
+				ask(context.Background(), "tick-"+strconv.Itoa(i), "tick")
+			}
+		}()
+	}
 	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		_, how, _ := strings.Cut(r.URL.Path, "/")
 		how, id, _ := strings.Cut(how, "/")
