@@ -140,13 +140,13 @@ static __always_inline __u64 line_feeds(const __u8 *b)
 }
 
 /*
- * Does one line end, with CRLF, among the eight bytes behind the one at i, and is it neither the
- * last one nor followed by one that matters? This is so of most.
+ * Does one line end, with CRLF, among the eight bytes behind the one at i (found: their line
+ * feeds), and is it neither the last one nor followed by one that matters? This is so of most.
+ * Inlined: a function's return is slow where the kernel guards it.
  */
-static __always_inline bool is_plain_line(const struct block *block, __u32 i, __u32 n)
+static __always_inline bool is_plain_line(const struct block *block, __u32 i, __u64 found, __u32 n)
 {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	__u64 found = line_feeds(block->b + i + 1);
 	const __u8 *b;
 	__u64 at; /* 64 bits: else the verifier loses sight of it */
 
@@ -166,7 +166,7 @@ static __always_inline bool is_plain_line(const struct block *block, __u32 i, __
 /* Line ends among the eight bytes behind the one at i. Returns 1 at the end of the head. */
 __noinline int scan_word(const struct block *block, struct scan *scan, __u32 i, __u32 n)
 {
-	if (!block || !scan || i >= BLOCK_STEP || is_plain_line(block, i, n))
+	if (!block || !scan || i >= BLOCK_STEP)
 		return 0;
 	UNROLL
 	for (__u32 k = 0; k < 8; k++) {
@@ -196,12 +196,15 @@ __noinline int scan_word(const struct block *block, struct scan *scan, __u32 i, 
  */
 __noinline int scan_block(const struct block *block, struct scan *scan, __u32 n)
 {
+	__u64 found;
+
 	if (!block || !scan)
 		return 0;
 	for (__u32 i = 0; i < BLOCK_STEP; i += 8) {
 		if (i >= n)
 			break;
-		if (!line_feeds(block->b + i + 1))
+		found = line_feeds(block->b + i + 1);
+		if (!found || is_plain_line(block, i, found, n))
 			continue;
 		if (scan_word(block, scan, i, n))
 			return 1;

@@ -162,7 +162,7 @@ static __always_inline struct owner *see_read(struct sock *sk)
 	/* Not held: a strparser, in a softirq. */
 	if (!tp || !sk->sk_lock.owned)
 		return 0;
-	turn = s->dir[DIR_IN].turn;
+	turn = s->dir_in.turn;
 	copied = tp->copied_seq;
 	if ((__s32)(copied - turn) <= 0)
 		return 0; /* of an earlier message, or a peek */
@@ -222,7 +222,7 @@ static __noinline void fill_owner(struct __sk_buff *skb, const struct socket *sk
 	if (o) {
 		r->connect_ns = o->connect_ns;
 		changes = *(volatile __u32 *)&o->changes;
-		if (o->source == OWNER_CONNECTED || (!request && o->turn == sk->dir[DIR_IN].turn)) {
+		if (o->source == OWNER_CONNECTED || (!request && o->turn == sk->dir_in.turn)) {
 			r->task = o->task;
 			r->read_first_ns = o->read_first_ns;
 			r->read_last_ns = o->read_last_ns;
