@@ -123,6 +123,7 @@ struct socket {
 	struct direction dir_out;
 	struct held held;
 	__u8 line[LINE_BYTES]; /* the last line_len bytes of requests: a line that was cut */
+	__u8 behind[8];	       /* a line is shorter than old verifiers believe */
 };
 
 #define DIRECTION(sk, dir) ((dir) == DIR_OUT ? &(sk)->dir_out : &(sk)->dir_in)
