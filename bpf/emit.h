@@ -222,10 +222,16 @@ static __always_inline void fill_small(const struct socket *sk, struct rec_data 
 	r->conn = sk->conn;
 	r->captured = n;
 	r->pad = 0;
-	for (__u32 i = 0; i < SMALL_BYTES; i += 8) {
+	for (__u32 i = 0; i < SMALL_BYTES; i += 32) {
+		const __u64 *from = (const __u64 *)(bytes + i);
+		__u64 *to = (__u64 *)(r->bytes + i);
+
 		if (i >= n)
 			break;
-		*(__u64 *)(r->bytes + i) = *(const __u64 *)(bytes + i);
+		to[0] = from[0];
+		to[1] = from[1];
+		to[2] = from[2];
+		to[3] = from[3];
 	}
 }
 
