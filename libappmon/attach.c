@@ -18,13 +18,6 @@
 
 #include "capture.skel.h"
 
-struct target *target_of(struct appmon *mon, const struct rec_conn *conn)
-{
-	struct target *t = conn->slot < SLOTS ? mon->target[conn->slot] : NULL;
-
-	return t && t->id == conn->target ? t : NULL;
-}
-
 struct target *target_by_id(struct appmon *mon, uint32_t id)
 {
 	for (uint32_t slot = 0; slot < SLOTS; slot++)
@@ -220,6 +213,7 @@ static int attach(struct appmon *mon, int fd, const char *path,
 	mon->next_target_id = t->id;
 	mon->target[slot] = t;
 	recording_target(mon, t);
+	go_see_cgroup(mon, fd);
 	if (ret_target)
 		*ret_target = t->id;
 	log_line(&mon->log, APPMON_LOG_INFO, "attached to %s as \"%s\", target %u, cgroup id %llu",

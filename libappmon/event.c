@@ -5,7 +5,11 @@
 
 #include "internal.h"
 
-/* All strings of one event, NUL-terminated, one after the other. */
+/*
+ * The strings of an event end with NUL. A part of a head mostly lies where it is kept: what follows
+ * it is a blank or the end of the line, which nobody needs any more. So the exchange lives as long
+ * as the event. What ends inside another string is copied, one string after the other.
+ */
 static struct appmon_str put(char **at, const char *data, size_t len)
 {
 	struct appmon_str str = {.data = *at, .len = (uint32_t)len};
@@ -16,59 +20,76 @@ static struct appmon_str put(char **at, const char *data, size_t len)
 	return str;
 }
 
-static struct appmon_str put_span(char **at, const struct head *head, struct http1_span span)
+static struct appmon_str in_place(const struct head *head, struct http1_span span)
 {
-	struct appmon_str str = put(at, head->bytes + span.off, span.len);
+	struct appmon_str str = {.data = "", .len = span.len};
 
 	str.truncated = head->h.truncated && span.off + span.len == head->h.head_len;
+	if (span.len) {
+		head->bytes[span.off + span.len] = '\0';
+		str.data = head->bytes + span.off;
+	}
 	return str;
 }
 
-static void put_fields(struct appmon *mon, char **at, const struct head *head, uint32_t response)
+/* A part of the request-target, which is a string itself: its end can be shared. */
+static struct appmon_str part(char **at, const struct appmon_str *target, struct http1_span span)
+{
+	if (span.off + span.len != target->len)
+		return put(at, target->data + span.off, span.len);
+	return (struct appmon_str){.data = target->data + span.off, .len = span.len};
+}
+
+static void put_fields(struct appmon *mon, const struct head *head, uint32_t response)
 {
 	if (!head)
 		return;
 	for (uint32_t i = 0; i < head->h.field_count; i++) {
 		const struct http1_field *f = &head->h.field[i];
 		struct appmon_header *out = &mon->headers[mon->event.header_count++];
-		const char *name = mon->keep.name[f->keep];
 
-		*out = (struct appmon_header){.response = response};
-		out->name = put(at, name, mon->keep.len[f->keep]);
-		out->value = put_span(at, head, f->value);
+		/* The name lives as long as the handle. */
+		*out = (struct appmon_header){
+			.name = {.data = mon->keep.name[f->keep], .len = mon->keep.len[f->keep]},
+			.value = in_place(head, f->value),
+			.response = response,
+		};
 	}
 }
 
 static void put_request(struct appmon *mon, char **at, const struct head *head)
 {
 	struct appmon_event *ev = &mon->event;
-	struct http1_span path, query, authority;
-	const char *target = head->bytes + head->h.target.off;
-	size_t len = head->h.target.len;
-	const char *mark = memchr(target, '?', len);
+	struct http1_span path, query, authority, target = head->h.target;
+	const char *bytes = head->bytes + target.off;
+	const char *mark = memchr(bytes, '?', target.len);
 	uint32_t cut = head->h.target_truncated;
 
-	http1_split_target(target, len, head->h.method, &path, &query, &authority);
+	http1_split_target(bytes, target.len, head->h.method, &path, &query, &authority);
+	if (mark && (mon->opts.flags & APPMON_OPEN_DROP_QUERY))
+		target.len = (uint32_t)(mark - bytes);
 	ev->method = head->h.method;
-	ev->method_name = put_span(at, head, head->h.method_name);
-	ev->path = put(at, target + path.off, path.len);
-	if (mon->opts.flags & APPMON_OPEN_DROP_QUERY) {
-		ev->request_target = put(at, target, mark ? (size_t)(mark - target) : len);
-		ev->request_target.truncated = cut && !mark;
-	} else {
-		ev->request_target = put(at, target, len);
-		ev->request_target.truncated = cut;
-		ev->query = put(at, target + query.off, query.len);
+	ev->method_name = in_place(head, head->h.method_name);
+	ev->request_target = in_place(head, target);
+	ev->request_target.truncated = cut && target.len == head->h.target.len;
+	ev->path = part(at, &ev->request_target, path);
+	ev->path.truncated = cut && !mark;
+	if (!(mon->opts.flags & APPMON_OPEN_DROP_QUERY)) {
+		ev->query = part(at, &ev->request_target, query);
 		ev->query.truncated = cut && mark;
 	}
 	if (authority.len)
-		ev->authority = put(at, target + authority.off, authority.len);
+		ev->authority = part(at, &ev->request_target, authority);
 	else
-		ev->authority = put_span(at, head, head->h.host);
-	ev->path.truncated = cut && !mark;
+		ev->authority = in_place(head, head->h.host);
 	ev->request_http_version = head->h.version;
 	ev->request_head_bytes = head->h.head_len;
 	ev->request_content_length = head->h.content_length;
+}
+
+static struct appmon_str put_span(char **at, const struct head *head, struct http1_span span)
+{
+	return put(at, head->bytes + span.off, span.len);
 }
 
 /* RESP has no heads: a command, its first argument, and the text of an error. */
@@ -104,20 +125,13 @@ static void put_trace(struct appmon *mon, char **at, const struct head *head)
 static size_t space_for(const struct exchange *ex, const struct target *target)
 {
 	const struct head *heads[] = {ex->request, ex->response};
-	/* Thirteen strings besides the fields, each with its NUL, names included below. */
+	/* Up to 16 strings, each with its NUL. */
 	size_t size = 16 + strlen(target->name) + sizeof(ex->owner.task.comm);
 
-	for (int i = 0; i < 2; i++) {
-		if (!heads[i])
-			continue;
-		/* The target appears whole and in parts; Host as authority and perhaps as a field.
-		 */
-		size += 2 * (size_t)heads[i]->h.head_len + heads[i]->h.target.len;
-		/* The request id and a trace id once more. */
-		size += i ? 0 : (size_t)heads[i]->h.head_len;
-		/* A name is at most 255 bytes. */
-		size += heads[i]->h.field_count * (size_t)(255 + 2);
-	}
+	/* Of RESP all, of a target the parts, of fields the request's and the trace's id. */
+	for (int i = 0; i < 2; i++)
+		if (heads[i])
+			size += (size_t)heads[i]->h.head_len + heads[i]->h.target.len;
 	return size;
 }
 
@@ -145,7 +159,10 @@ static void endpoint(struct appmon_endpoint *ep, const struct rec_conn *id, uint
 	memset(ep, 0, sizeof(*ep));
 	ep->family = id->family;
 	ep->port = port;
-	memcpy(ep->addr, addr, id->family == 4 ? 4 : 16);
+	if (id->family == 4)
+		memcpy(ep->addr, addr, 4);
+	else
+		memcpy(ep->addr, addr, 16);
 }
 
 #define SAME(ours, public) _Static_assert((int)(ours) == (int)(public), #ours " is not " #public)
@@ -236,10 +253,16 @@ static bool build(struct appmon *mon, struct exchange *ex, struct target *target
 	ev->peer_retransmits = ex->dup;
 	endpoint(&ev->local, &ex->id, ex->id.local_port, ex->id.local_addr);
 	endpoint(&ev->remote, &ex->id, ex->id.remote_port, ex->id.remote_addr);
-	ev->method_name = ev->request_target = ev->path = ev->query = ev->authority = ev->reason =
-		absent;
+	/* One by one: in a chain compilers read back what they have just written. */
+	ev->method_name = absent;
+	ev->request_target = absent;
+	ev->path = absent;
+	ev->query = absent;
+	ev->authority = absent;
+	ev->reason = absent;
+	ev->trace_text = absent;
+	ev->request_id = absent;
 	ev->target_name = put(&at, target->name, strlen(target->name));
-	ev->trace_text = ev->request_id = absent;
 	link_tell(ex, ev);
 	if (ex->protocol == APPMON_PROTO_RESP)
 		put_command(ev, &at, ex);
@@ -250,19 +273,27 @@ static bool build(struct appmon *mon, struct exchange *ex, struct target *target
 	if (ex->response && ex->protocol == APPMON_PROTO_HTTP1) {
 		ev->status = ex->response->h.status;
 		ev->status_class = ev->status / 100;
-		ev->reason = put_span(&at, ex->response, ex->response->h.reason);
+		ev->reason = in_place(ex->response, ex->response->h.reason);
 		ev->response_http_version = ex->response->h.version;
 		ev->response_head_bytes = ex->response->h.head_len;
 		ev->response_content_length = ex->response->h.content_length;
 	}
-	put_fields(mon, &at, ex->request, 0);
-	put_fields(mon, &at, ex->response, 1);
+	put_fields(mon, ex->request, 0);
+	put_fields(mon, ex->response, 1);
 	ev->headers = ev->header_count ? mon->headers : NULL;
 	return true;
 }
 
+void event_forget(struct appmon *mon)
+{
+	if (mon->shown)
+		exchange_release(mon, mon->shown);
+	mon->shown = NULL;
+}
+
 bool event_next(struct appmon *mon)
 {
+	event_forget(mon);
 	while (!list_empty(&mon->ready)) {
 		struct exchange *ex = list_entry(mon->ready.next, struct exchange, link);
 		struct target *target = target_of(mon, &ex->id);
@@ -272,7 +303,7 @@ bool event_next(struct appmon *mon)
 			continue;
 		}
 		list_remove(&ex->link);
-		exchange_release(mon, ex);
+		mon->shown = ex;
 		STAT_ADD(mon, target, outstanding, UINT64_MAX);
 		STAT_ADD(mon, target, delivered, 1);
 		return true;

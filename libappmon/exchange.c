@@ -4,8 +4,6 @@
  * complete, then handed to the host in that order. Each one is counted once when it is made and
  * once when it leaves: delivered, or dropped for a reason.
  */
-#include <string.h>
-
 #include "internal.h"
 
 void exchange_release(struct appmon *mon, struct exchange *ex)
@@ -40,7 +38,7 @@ void exchange_refuse(struct appmon *mon, struct conn *c, uint32_t reason)
 struct exchange *exchange_new(struct appmon *mon, struct conn *c)
 {
 	struct target *target = target_of(mon, &c->id);
-	struct exchange *ex = flow_alloc(mon, sizeof(*ex));
+	struct exchange *ex = flow_zalloc(mon, sizeof(*ex));
 
 	c->ordinal++;
 	if (!c->http) {
@@ -52,7 +50,6 @@ struct exchange *exchange_new(struct appmon *mon, struct conn *c)
 		exchange_refuse(mon, c, APPMON_DROP_MEMORY);
 		return NULL;
 	}
-	memset(ex, 0, sizeof(*ex));
 	ex->id = c->id;
 	ex->protocol = c->protocol->id;
 	ex->ordinal = c->ordinal;
@@ -75,10 +72,11 @@ static bool is_read(uint32_t source)
 void exchange_owner(struct appmon *mon, struct exchange *ex)
 {
 	const struct rec_owner *o = mon->flows.owner;
-	struct rec_owner before = ex->owner;
+	struct rec_owner before;
 
 	if (!o || !o->source)
 		return;
+	before = ex->owner;
 	/* Who sends is known at the first byte; what a client reads is the answer. */
 	if (ex->role == APPMON_ROLE_CLIENT && (before.source || is_read(o->source)))
 		return;
@@ -94,28 +92,6 @@ void exchange_owner(struct appmon *mon, struct exchange *ex)
 	} else if (before.source == OWNER_READ_SHARED || before.task.tid != o->task.tid) {
 		ex->owner.source = OWNER_READ_SHARED;
 	}
-}
-
-struct exchange *exchange_at(struct conn *c, struct list_node *n)
-{
-	return n == &c->exchanges ? NULL : list_entry(n, struct exchange, link);
-}
-
-struct exchange *exchange_requesting(struct conn *c)
-{
-	struct exchange *ex = exchange_at(c, c->exchanges.prev);
-
-	return ex && !ex->request_done ? ex : NULL;
-}
-
-struct exchange *exchange_awaiting(struct conn *c)
-{
-	struct exchange *ex;
-
-	for (struct list_node *n = c->exchanges.next; (ex = exchange_at(c, n)); n = n->next)
-		if (!ex->response_done)
-			return ex;
-	return NULL;
 }
 
 void exchange_finish(struct appmon *mon, struct conn *c, struct exchange *ex, uint32_t end,

@@ -27,11 +27,6 @@
 /* How long a closed connection waits for bytes that the network delivers late. */
 #define LINGER_NS (2 * NSEC_PER_SEC)
 
-uint64_t stream_pos(const struct stream *s, uint32_t seq)
-{
-	return s->base + (uint64_t)(int64_t)(int32_t)(seq - s->base_seq);
-}
-
 /* ---- table ---------------------------------------------------------------- */
 
 static uint32_t bucket_of(const struct flows *f, uint64_t cookie)
@@ -129,13 +124,12 @@ static void conn_free(struct appmon *mon, struct conn *c)
 	pool_free(&mon->pool, c);
 }
 
-void *flow_alloc(struct appmon *mon, size_t size)
+/* The least recently active are forgotten first, and met again by their next request. */
+static void *alloc_evicting(struct appmon *mon, size_t size)
 {
 	struct list_node *idle = &mon->flows.idle, *n;
-	void *p = pool_alloc(&mon->pool, size);
+	void *p = NULL;
 
-	/* The least recently active first. Whoever is forgotten is met again by his next request.
-	 */
 	for (int i = 0; !p && i < EVICT_MAX; i++) {
 		n = idle->next;
 		if (n != idle && list_entry(n, struct conn, link) == mon->flows.current)
@@ -148,17 +142,30 @@ void *flow_alloc(struct appmon *mon, size_t size)
 	return p;
 }
 
+void *flow_alloc(struct appmon *mon, size_t size)
+{
+	void *p = pool_alloc(&mon->pool, size);
+
+	return p ? p : alloc_evicting(mon, size);
+}
+
+void *flow_zalloc(struct appmon *mon, size_t size)
+{
+	void *p = flow_alloc(mon, size);
+
+	return p ? memset(p, 0, size) : NULL;
+}
+
 static struct conn *conn_new(struct appmon *mon, const struct record *rec)
 {
 	struct flows *f = &mon->flows;
-	struct conn *c = flow_alloc(mon, sizeof(*c));
+	struct conn *c = flow_zalloc(mon, sizeof(*c));
 	uint32_t k;
 
 	if (!c)
 		return NULL;
 	if (f->count >= f->buckets)
 		grow(mon);
-	memset(c, 0, sizeof(*c));
 	c->protocol = &protocol_http1;
 	c->id = rec->conn;
 	c->fresh = !!(rec->seg.flags & REC_FRESH);
@@ -364,8 +371,7 @@ static void segment_apply(struct appmon *mon, struct conn *c, int dir, uint64_t 
 
 #define ANY ((uint64_t)INT64_MAX)
 
-/* Hands over the pieces that nothing is missing before, those below `until` only. */
-static void pieces_drain(struct appmon *mon, struct conn *c, int dir, uint64_t until)
+static void pieces_take(struct appmon *mon, struct conn *c, int dir, uint64_t until)
 {
 	struct stream *s = &c->stream[dir];
 
@@ -381,6 +387,14 @@ static void pieces_drain(struct appmon *mon, struct conn *c, int dir, uint64_t u
 		segment_apply(mon, c, dir, p->pos, p->bytes, p->captured, &p->seg);
 		pool_free(&mon->pool, p);
 	}
+}
+
+/* Hands over the pieces that nothing is missing before, those below `until` only. Mostly there are
+ * none. */
+static inline void pieces_drain(struct appmon *mon, struct conn *c, int dir, uint64_t until)
+{
+	if (c->stream[dir].pieces)
+		pieces_take(mon, c, dir, until);
 }
 
 /* What is missing will not come: go on with what is here. */
@@ -466,19 +480,13 @@ static bool conn_over(const struct conn *c)
 	       !c->stream[DIR_IN].pieces && !c->stream[DIR_OUT].pieces;
 }
 
+/* seg_end: where the segment ends, parts that follow in other records included. */
 static void flow_segment(struct appmon *mon, struct conn *c, const char *bytes, uint32_t captured,
-			 const struct rec_seg *record)
+			 const struct rec_seg *seg, uint32_t seg_end)
 {
-	struct rec_seg part = *record, *seg = &part;
 	int dir = seg->flags & REC_OUT ? DIR_OUT : DIR_IN;
 	struct stream *self = &c->stream[dir], *other = &c->stream[!dir];
 
-	if (seg->flags & REC_PART) {
-		/* The rest of the segment is in the records that follow. */
-		seg->len = captured;
-		if ((int32_t)(seg->whole - (seg->seq + captured)) > 0)
-			seg->whole = seg->seq + captured;
-	}
 	conn_follow(c, seg);
 	/* The programs see signs of pipelining where there may be none, such as a body that looks
 	 * like requests; where messages are missing, signs are all there is. */
@@ -496,13 +504,25 @@ static void flow_segment(struct appmon *mon, struct conn *c, const char *bytes, 
 	c->protocol->progress(mon, c, !dir, seg);
 	if ((seg->flags & REC_FIN) && self->fin != FIN_HANDLED) {
 		self->fin = FIN_NOTED;
-		self->fin_pos = stream_pos(self, record->seq + record->len);
+		self->fin_pos = stream_pos(self, seg_end);
 	}
 	stream_segment(mon, c, dir, bytes, captured, seg);
 	c->protocol->progress(mon, c, dir, seg);
 	if ((mon->opts.flags & APPMON_OPEN_STREAM_HEADS) && !(seg->flags & REC_PART) &&
 	    c->protocol->stream)
 		c->protocol->stream(mon, c);
+}
+
+/* The rest of the segment is in the records that follow. */
+static void flow_part(struct appmon *mon, struct conn *c, const struct record *rec)
+{
+	struct rec_seg part = rec->seg;
+	uint32_t seg_end = part.seq + part.len;
+
+	part.len = rec->captured;
+	if ((int32_t)(part.whole - (part.seq + part.len)) > 0)
+		part.whole = part.seq + part.len;
+	flow_segment(mon, c, rec->bytes, rec->captured, &part, seg_end);
 }
 
 /* A connection that is met for the first time, with what had met its listening socket. */
@@ -530,7 +550,7 @@ static struct conn *conn_meet(struct appmon *mon, const struct record *rec)
 		seg.lost = rec->seg.lost;
 		seg.other_next = rec->seg.flags & REC_OUT ? rec->seg.start : rec->seg.other_next;
 		seg.other_whole = seg.other_next;
-		flow_segment(mon, c, s->piece.bytes, s->piece.captured, &seg);
+		flow_segment(mon, c, s->piece.bytes, s->piece.captured, &seg, seg.seq + seg.len);
 		/* An answer has passed whose record was lost. */
 		if (!(rec->seg.flags & REC_OUT) && rec->seg.other_ts_ns)
 			c->protocol->end(mon, c, APPMON_END_GAP, APPMON_EVF_GAP);
@@ -612,7 +632,11 @@ void flow_record(struct appmon *mon, const struct record *rec)
 	if (c->id.target != rec->conn.target)
 		conn_moves(mon, c, target);
 	c->id = rec->conn;
-	flow_segment(mon, c, rec->bytes, rec->captured, &rec->seg);
+	if (rec->seg.flags & REC_PART)
+		flow_part(mon, c, rec);
+	else
+		flow_segment(mon, c, rec->bytes, rec->captured, &rec->seg,
+			     rec->seg.seq + rec->seg.len);
 	if (rec->seg.flags & REC_PART) { /* whatever it ends, its last part does */
 		conn_active(mon, c, rec->seg.ts_ns);
 	} else if (rec->seg.flags & REC_RST) {

@@ -206,7 +206,7 @@ static void unqueued(struct conn *c)
 static struct head *head_keep(struct appmon *mon, const struct http1_head *h, const char *bytes)
 {
 	size_t fields = offsetof(struct http1_head, field) + h->field_count * sizeof(h->field[0]);
-	struct head *head = flow_alloc(mon, offsetof(struct head, h) + fields + h->head_len);
+	struct head *head = flow_alloc(mon, offsetof(struct head, h) + fields + h->head_len + 1);
 
 	if (!head)
 		return NULL;
@@ -936,8 +936,7 @@ static void stream_fin(struct appmon *mon, struct conn *c, int dir, const struct
 	}
 }
 
-static void http1_flow_progress(struct appmon *mon, struct conn *c, int dir,
-				const struct rec_seg *seg)
+static void stream_progress(struct appmon *mon, struct conn *c, int dir, const struct rec_seg *seg)
 {
 	struct stream *s = &c->stream[dir];
 
@@ -955,6 +954,16 @@ static void http1_flow_progress(struct appmon *mon, struct conn *c, int dir,
 		s->fin = FIN_HANDLED;
 		stream_fin(mon, c, dir, seg);
 	}
+}
+
+static void http1_flow_progress(struct appmon *mon, struct conn *c, int dir,
+				const struct rec_seg *seg)
+{
+	const struct stream *s = &c->stream[dir];
+
+	/* Between two messages, as mostly when this is called, there is nothing to do. */
+	if (s->state != STREAM_HEAD || s->seen != s->pos + s->head_len || s->fin == FIN_NOTED)
+		stream_progress(mon, c, dir, seg);
 }
 
 static void http1_flow_stream(struct appmon *mon, struct conn *c)

@@ -46,6 +46,12 @@ static inline bool is_ctl(char c)
 	return (unsigned char)c < 0x20 || c == 0x7f;
 }
 
+/* What no line of text holds: its end, or an error. */
+static inline bool is_break(char c)
+{
+	return is_ctl(c) && c != '\t';
+}
+
 static inline bool is_digit(char c)
 {
 	return c >= '0' && c <= '9';
@@ -90,19 +96,19 @@ static inline const char *trim_blanks(const char *p, const char *end)
 	return end;
 }
 
-/* ASCII letters in lower case, all other bytes as they are. */
-static inline uint64_t lower8(uint64_t word)
+/* The bit that upper-case letters lack, for each letter of a word that has none in upper case. */
+static inline uint64_t case_bits(uint64_t lower)
 {
-	uint64_t low = word & ~HIGH;
-	uint64_t from_a = low + ONES * (0x80 - 'A');
-	uint64_t above_z = low + ONES * (0x7f - 'Z');
+	uint64_t low = lower & ~HIGH;
+	uint64_t from_a = low + ONES * (0x80 - 'a');
+	uint64_t above_z = low + ONES * (0x7f - 'z');
 
-	return word | ((~word & HIGH & (from_a ^ above_z)) >> 2);
+	return (~lower & HIGH & (from_a ^ above_z)) >> 2;
 }
 
-static inline uint32_t lower4(uint32_t word)
+static inline bool same8(const char *s, const char *lower)
 {
-	return (uint32_t)lower8(word);
+	return (load8(s) | case_bits(load8(lower))) == load8(lower);
 }
 
 static inline uint32_t load4(const char *p)
@@ -111,6 +117,11 @@ static inline uint32_t load4(const char *p)
 
 	memcpy(&word, p, sizeof(word));
 	return le32toh(word);
+}
+
+static inline bool same4(const char *s, const char *lower)
+{
+	return (load4(s) | (uint32_t)case_bits(load4(lower))) == load4(lower);
 }
 
 /* Whether the len bytes at s are lower, but for the case of letters. Where lower is a constant, so
@@ -122,14 +133,13 @@ static inline __attribute__((always_inline)) bool same_name(const char *s, const
 
 	if (len >= 8) {
 		for (i = 0; i + 8 < len; i += 8) {
-			if (lower8(load8(s + i)) != load8(lower + i))
+			if (!same8(s + i, lower + i))
 				return false;
 		}
-		return lower8(load8(s + len - 8)) == load8(lower + len - 8);
+		return same8(s + len - 8, lower + len - 8);
 	}
 	if (len >= 4)
-		return lower4(load4(s)) == load4(lower) &&
-		       lower4(load4(s + len - 4)) == load4(lower + len - 4);
+		return same4(s, lower) && same4(s + len - 4, lower + len - 4);
 	for (i = 0; i < len; i++) {
 		if (to_lower(s[i]) != lower[i])
 			return false;
@@ -137,12 +147,16 @@ static inline __attribute__((always_inline)) bool same_name(const char *s, const
 	return true;
 }
 
-static inline bool is_word(const char *s, size_t len, const char *lower)
+static inline __attribute__((always_inline)) bool is_word(const char *s, size_t len,
+							  const char *lower)
 {
 	return len == strlen(lower) && same_name(s, lower, len);
 }
 
 /* ---- Kept field names ------------------------------------------------------ */
+
+/* Of a set of letters, any case; other characters fall on one of the 32, too. */
+#define LETTER(c) (1u << ((c)&31))
 
 /* Any case of the first letter gives the same. */
 static inline unsigned int keep_bucket(char first, size_t len)
@@ -150,19 +164,15 @@ static inline unsigned int keep_bucket(char first, size_t len)
 	return ((unsigned char)first + (unsigned int)len * 5) % 32;
 }
 
-static uint32_t keep_match(const struct http1_keep *keep, uint32_t i, const char *name, size_t len)
-{
-	while (i && (keep->len[i - 1] != len || !same_name(name, keep->name[i - 1], len)))
-		i = keep->next[i - 1];
-	return i;
-}
-
-/* Index + 1 of the name, 0 if it is not kept: mostly its bucket is empty. */
-static inline uint32_t keep_find(const struct http1_keep *keep, const char *name, size_t len)
+/* Index + 1 of the name, 0 if it is not kept. */
+static inline __attribute__((always_inline)) uint32_t keep_find(const struct http1_keep *keep,
+								const char *name, size_t len)
 {
 	uint32_t i = keep->bucket[keep_bucket(*name, len)];
 
-	return i ? keep_match(keep, i, name, len) : 0;
+	while (i && (keep->len[i - 1] != len || !same_name(name, keep->name[i - 1], len)))
+		i = keep->next[i - 1];
+	return i;
 }
 
 bool http1_keep_add(struct http1_keep *keep, const char *name)
@@ -187,6 +197,7 @@ bool http1_keep_add(struct http1_keep *keep, const char *name)
 	keep->len[i] = (uint8_t)len;
 	keep->next[i] = keep->bucket[bucket];
 	keep->bucket[bucket] = (uint8_t)(i + 1);
+	keep->letters[len % 32] |= LETTER(*name);
 	return true;
 }
 
@@ -251,7 +262,19 @@ static const char *last_word(const char *p, const char *end)
 	return end;
 }
 
-/* Past the line break at p, where scan_next() stopped before end. At the end of the input the CR
+/* The first is_break() of the text from p on; end if there is none. */
+static inline __attribute__((always_inline)) const char *find_break(const char *base, const char *p,
+								    const char *end)
+{
+	for (;;) {
+		p = scan_odd(base, p, end);
+		if (p == end || is_break(*p))
+			return p;
+		p++;
+	}
+}
+
+/* Past the line break at p, where find_break() stopped before end. At the end of the input the CR
  * is the last byte: end, although the LF is missing. NULL: a control byte. */
 static inline const char *skip_eol(const char *p, const char *end)
 {
@@ -286,29 +309,34 @@ static void request_line_cut(const char *base, const char *target, const char *e
  * The start lines and the fields share this contract: they return 0 and set *pos after what they
  * read, or HTTP1_PARTIAL, or HTTP1_BAD_*. With final, *pos becomes end where the input was cut.
  */
-static int parse_request_line(struct scan *scan, const char **pos, bool final,
+static int parse_request_line(const char *base, const char **pos, const char *end, bool final,
 			      struct http1_head *out)
 {
-	const char *base = scan->begin, *end = scan->end;
 	const char *method = *pos;
 	const char *p = method;
 	const char *target;
 	const char *eol;
 	const char *text_end;
 
-	while (p < end && is_tchar(*p))
-		p++;
-	if (p == end)
-		return HTTP1_PARTIAL;
-	if (p == method || !is_blank(*p))
-		return HTTP1_BAD_START;
-	out->method = method_of(method, (size_t)(p - method));
+	if (end - p >= 4 && !memcmp(p, "GET ", 4)) {
+		/* As most do. */
+		p += 3;
+		out->method = APPMON_METHOD_GET;
+	} else {
+		while (p < end && is_tchar(*p))
+			p++;
+		if (p == end)
+			return HTTP1_PARTIAL;
+		if (p == method || !is_blank(*p))
+			return HTTP1_BAD_START;
+		out->method = method_of(method, (size_t)(p - method));
+	}
 	out->method_name = span(base, method, p);
 
 	target = skip_blanks(p, end);
 	if (target == end)
 		return HTTP1_PARTIAL;
-	eol = scan_next(scan, target, false);
+	eol = find_break(base, target, end);
 	if (eol == end) {
 		if (!final)
 			return HTTP1_PARTIAL;
@@ -335,10 +363,9 @@ static int parse_request_line(struct scan *scan, const char **pos, bool final,
 	return 0;
 }
 
-static int parse_status_line(struct scan *scan, const char **pos, bool final,
+static int parse_status_line(const char *base, const char **pos, const char *end, bool final,
 			     struct http1_head *out)
 {
-	const char *base = scan->begin, *end = scan->end;
 	const char *p = *pos;
 	size_t avail = (size_t)(end - p);
 	const char *reason;
@@ -372,7 +399,7 @@ static int parse_status_line(struct scan *scan, const char **pos, bool final,
 		return HTTP1_BAD_STATUS;
 
 	reason = skip_blanks(p, end);
-	eol = scan_next(scan, reason, false);
+	eol = find_break(base, reason, end);
 	if (eol == end) {
 		if (!final)
 			return HTTP1_PARTIAL;
@@ -388,10 +415,10 @@ static int parse_status_line(struct scan *scan, const char **pos, bool final,
 	return 0;
 }
 
-static int parse_start_line(enum http1_kind kind, struct scan *scan, const char **pos, bool final,
-			    struct http1_head *out)
+static inline int parse_start_line(enum http1_kind kind, const char *base, const char *end,
+				   bool final, const char **pos, struct http1_head *out)
 {
-	const char *p = *pos, *end = scan->end;
+	const char *p = base;
 	int r;
 
 	memset(out, 0, offsetof(struct http1_head, field));
@@ -406,8 +433,8 @@ static int parse_start_line(enum http1_kind kind, struct scan *scan, const char 
 	if (p == end)
 		return HTTP1_PARTIAL;
 	*pos = p;
-	r = kind == HTTP1_REQUEST ? parse_request_line(scan, pos, final, out)
-				  : parse_status_line(scan, pos, final, out);
+	r = kind == HTTP1_REQUEST ? parse_request_line(base, pos, end, final, out)
+				  : parse_status_line(base, pos, end, final, out);
 	/* A CR that ends the input: the text of the line was there, its end was not. */
 	if (!r && !final && (*pos)[-1] != '\n')
 		return HTTP1_PARTIAL;
@@ -537,58 +564,58 @@ static void parse_expect(const char *p, const char *end, struct http1_head *out)
 
 /* A field line. */
 struct line {
-	const char *name, *name_end, *colon;
+	const char *name, *name_end;
 	const char *value, *value_end; /* without white space around it */
 	bool cut;		       /* the value goes on after the input */
-	bool odd;		       /* folded, or ended by a bare LF */
+	bool odd;		       /* folded, ended by a bare LF, or a blank before the colon */
 };
 
 /* RFC 9112 2.2, 5.1, 5.2: what we read on, others reject, join or pass over. */
-static bool is_odd(const struct line *l)
+static bool is_odd(struct line l)
 {
-	return l->odd || l->name_end != l->colon || l->name[-2] != '\r';
+	return l.odd || l.name[-2] != '\r';
 }
 
 /* The fields that the head itself depends on. Of a value that is cut half a length or half a list
  * would be misread. */
-static void known_field(const char *base, const struct line *l, struct framing *fr,
-			struct http1_head *out)
+static __attribute__((noinline)) void known_field(const char *base, struct line l,
+						  struct framing *fr, struct http1_head *out)
 {
-	size_t len = (size_t)(l->name_end - l->name);
+	size_t len = (size_t)(l.name_end - l.name);
 
 	switch (len) {
 	case sizeof("host") - 1:
-		if (!out->host.off && same_name(l->name, "host", len))
-			out->host = span(base, l->value, l->value_end);
+		if (!out->host.off && same_name(l.name, "host", len))
+			out->host = span(base, l.value, l.value_end);
 		break;
 	case sizeof("expect") - 1:
-		if (!l->cut && same_name(l->name, "expect", len))
-			parse_expect(l->value, l->value_end, out);
+		if (!l.cut && same_name(l.name, "expect", len))
+			parse_expect(l.value, l.value_end, out);
 		break;
 	case sizeof("connection") - 1:
-		if (!l->cut && same_name(l->name, "connection", len))
-			parse_connection(l->value, l->value_end, out);
+		if (!l.cut && same_name(l.name, "connection", len))
+			parse_connection(l.value, l.value_end, out);
 		break;
 	case sizeof("content-length") - 1:
-		if (l->cut || !same_name(l->name, "content-length", len))
+		if (l.cut || !same_name(l.name, "content-length", len))
 			break;
 		fr->odd |= is_odd(l);
-		if (!parse_content_length(l->value, l->value_end, out))
+		if (!parse_content_length(l.value, l.value_end, out))
 			fr->bad_length = true;
 		break;
 	case sizeof("transfer-encoding") - 1:
-		if (l->cut || !same_name(l->name, "transfer-encoding", len))
+		if (l.cut || !same_name(l.name, "transfer-encoding", len))
 			break;
 		fr->odd |= is_odd(l);
-		parse_transfer_encoding(l->value, l->value_end, fr, out);
+		parse_transfer_encoding(l.value, l.value_end, fr, out);
 		break;
 	}
 }
 
-static inline void keep_field(const struct http1_keep *keep, const char *base, const struct line *l,
-			      struct http1_head *out)
+static __attribute__((noinline)) void keep_field(const struct http1_keep *keep, const char *base,
+						 struct line l, struct http1_head *out)
 {
-	uint32_t i = keep_find(keep, l->name, (size_t)(l->name_end - l->name));
+	uint32_t i = keep_find(keep, l.name, (size_t)(l.name_end - l.name));
 
 	if (!i)
 		return;
@@ -596,123 +623,132 @@ static inline void keep_field(const struct http1_keep *keep, const char *base, c
 		out->flags |= HTTP1_FIELDS_LOST;
 		return;
 	}
-	out->field[out->field_count].value = span(base, l->value, l->value_end);
+	out->field[out->field_count].value = span(base, l.value, l.value_end);
 	out->field[out->field_count].keep = i - 1;
 	out->field_count++;
 }
 
-#define LETTER(c) (1u << ((c)&31))
+/* What known_field() looks for: first letters by length of the name. */
+static const uint32_t known_letters[32] = {
+	[sizeof("host") - 1] = LETTER('h'),
+	[sizeof("expect") - 1] = LETTER('e'),
+	[sizeof("connection") - 1] = LETTER('c'),
+	[sizeof("content-length") - 1] = LETTER('c'),
+	[sizeof("transfer-encoding") - 1] = LETTER('t'),
+};
 
-/* Could it be one of known_field()'s, or a kept one? By its length and first letter. */
-static inline bool is_wanted(const struct http1_keep *keep, char first, size_t len)
+/*
+ * A line of printable ASCII as nearly all are: a name, a colon, a value, CRLF, and behind it no
+ * blank that would continue the value. Returns the begin of the next line, NULL if it is none such.
+ */
+static inline const char *plain_line(const char *base, const char *name, const char *end,
+				     struct line *l)
 {
-	const uint32_t lengths = 1u << (sizeof("host") - 1) | 1u << (sizeof("expect") - 1) |
-				 1u << (sizeof("connection") - 1) |
-				 1u << (sizeof("content-length") - 1) |
-				 1u << (sizeof("transfer-encoding") - 1);
-	const uint32_t letters = LETTER('h') | LETTER('e') | LETTER('c') | LETTER('t');
+	struct scan scan = scan_at(base, name, end);
+	const char *colon, *value, *value_end, *eol;
 
-	return (len < 32 && (lengths >> len & letters >> (first & 31) & 1)) ||
-	       (keep && keep->bucket[keep_bucket(first, len)]);
-}
-
-static __attribute__((noinline)) void take_field(const struct http1_keep *keep, const char *base,
-						 const struct line *l, struct framing *fr,
-						 struct http1_head *out)
-{
-	known_field(base, l, fr, out);
-	if (keep)
-		keep_field(keep, base, l, out);
+	if (!scan.colon || (scan.odd & (scan.colon - 1)))
+		return NULL;
+	colon = name + __builtin_ctz(scan.colon);
+	if (colon == name || colon[-1] == ' ')
+		return NULL;
+	eol = scan.odd ? name + __builtin_ctz(scan.odd) : scan_odd(base, name + SCAN_BYTES, end);
+	if (end - eol <= 2 || memcmp(eol, "\r\n", 2) || is_blank(eol[2]))
+		return NULL;
+	value = colon + 1;
+	while (*value == ' ')
+		value++;
+	value_end = eol;
+	while (value_end > value && value_end[-1] == ' ')
+		value_end--;
+	*l = (struct line){name, colon, value, value_end, false, false};
+	return eol + 2;
 }
 
 /*
- * The rest of a value that does not simply end with CRLF: with LF, at the end of the input, or that
- * goes on in further lines (obs-fold, RFC 9112 section 5.2), whose breaks stay inside, as sent.
- * Returns the begin of the next line; NULL: a control byte.
+ * Any other line: with obs-text, tabs, white space before the colon, LF at its end, or one that
+ * goes on in further lines (obs-fold, RFC 9112 section 5.2), whose breaks stay inside the value, as
+ * sent. *pos becomes the begin of the next line.
  */
-static const char *finish_value(struct scan *scan, struct line *l)
+static int odd_line(const char *base, const char **pos, const char *end, bool final, struct line *l)
 {
-	const char *end = scan->end, *p;
+	const char *name = *pos, *colon = name, *value, *eol, *p;
 
-	l->cut = l->value_end == end;
+	*pos = end;
+	while (colon < end && *colon != ':' && !is_break(*colon))
+		colon++;
+	if (colon == end)
+		return HTTP1_PARTIAL;
+	if (*colon != ':' || colon == name)
+		return HTTP1_BAD_FIELD;
+	value = skip_blanks(colon + 1, end);
+	eol = find_break(base, value, end);
+	*l = (struct line){name, trim_blanks(name, colon), value, eol, eol == end, false};
 	if (l->cut)
-		return end;
-	p = skip_eol(l->value_end, end);
+		return final ? 0 : HTTP1_PARTIAL;
+	p = skip_eol(eol, end);
 	if (!p)
-		return NULL;
-	l->odd = *l->value_end == '\n' || (p < end && is_blank(*p));
-	l->value_end = trim_blanks(l->value, l->value_end);
+		return HTTP1_BAD_FIELD;
+	l->odd = l->name_end != colon || *eol == '\n' || (p < end && is_blank(*p));
+	l->value_end = trim_blanks(value, eol);
 	while (p < end && is_blank(*p)) {
 		const char *text = skip_blanks(p, end);
-		const char *eol = scan_next(scan, text, false);
 
+		eol = find_break(base, text, end);
 		if (l->value == l->value_end)
 			l->value = text;
 		l->cut = eol == end;
 		if (l->cut) {
 			l->value_end = end;
-			return end;
+			return final ? 0 : HTTP1_PARTIAL;
 		}
 		p = skip_eol(eol, end);
 		if (!p)
-			return NULL;
+			return HTTP1_BAD_FIELD;
 		if (text < eol || l->value == text)
 			l->value_end = trim_blanks(text, eol);
 	}
-	return p;
+	*pos = p;
+	/* At the end of the input the next line might still belong to it. */
+	return !final && p == end ? HTTP1_PARTIAL : 0;
 }
 
 /* Reads the field lines and the empty line after them. */
-static int parse_fields(const struct scan *from, const char **pos, bool final,
+static int parse_fields(const char *base, const char **pos, const char *end, bool final,
 			const struct http1_keep *keep, struct framing *fr, struct http1_head *out)
 {
-	struct scan scan = *from;
-	const char *base = scan.begin, *end = scan.end;
 	const char *p = *pos;
+	int r;
 
 	*pos = end;
 	out->truncated = true;
 	/* What is not text ends the head, or is wrong: white space, too, belongs to nothing after
 	 * the start line (RFC 9112 2.2), and behind other lines it is read with them. */
 	while (p < end && (unsigned char)*p > ' ') {
-		const char *name = p, *name_end, *colon, *value, *value_end;
-		bool cut = false, odd = false;
+		struct line l;
+		const char *next = plain_line(base, p, end, &l);
+		uint32_t letter;
+		size_t len;
 
-		colon = scan_next(&scan, p, true);
-		if (colon == end)
-			return final ? 0 : HTTP1_PARTIAL;
-		if (*colon != ':' || colon == name)
-			return HTTP1_BAD_FIELD;
-		name_end = trim_blanks(name, colon);
-		value = skip_blanks(colon + 1, end);
-		value_end = scan_next(&scan, value, false);
-		if (end - value_end > 2 && value_end[0] == '\r' && value_end[1] == '\n' &&
-		    !is_blank(value_end[2])) {
-			p = value_end + 2;
-			value_end = trim_blanks(value, value_end);
-		} else {
-			struct line l = {.value = value, .value_end = value_end};
-			struct scan rest = scan;
+		if (!next) {
+			struct line odd;
 
-			p = finish_value(&rest, &l);
-			if (!p)
-				return HTTP1_BAD_FIELD;
-			/* At the end of the input the next line might still belong to it. */
-			if (!final && (l.cut || p == end))
-				return HTTP1_PARTIAL;
-			scan = rest;
-			value = l.value;
-			value_end = l.value_end;
-			cut = l.cut;
-			odd = l.odd;
+			next = p;
+			r = odd_line(base, &next, end, final, &odd);
+			if (r)
+				return r == HTTP1_PARTIAL && final ? 0 : r;
+			l = odd;
 		}
-		if (is_wanted(keep, *name, (size_t)(name_end - name))) {
-			struct line l = {name, name_end, colon, value, value_end, cut, odd};
-
-			take_field(keep, base, &l, fr, out);
-		}
-		if (cut)
+		/* Most are neither. */
+		letter = LETTER(*p);
+		len = (size_t)(l.name_end - p) % 32;
+		if (known_letters[len] & letter)
+			known_field(base, l, fr, out);
+		if (keep->letters[len] & letter)
+			keep_field(keep, base, l, out);
+		if (l.cut)
 			return 0;
+		p = next;
 	}
 	if (p == end)
 		return final ? 0 : HTTP1_PARTIAL;
@@ -748,9 +784,9 @@ static bool has_empty_line(const char *buf, size_t len, size_t scanned)
 int http1_parse_head(enum http1_kind kind, const char *buf, size_t len, size_t scanned, bool final,
 		     const struct http1_keep *keep, struct http1_head *out)
 {
+	static const struct http1_keep none;
 	struct framing fr = {0};
-	const char *p = buf;
-	struct scan scan;
+	const char *p;
 	int r;
 
 	if (len > INT32_MAX)
@@ -758,10 +794,9 @@ int http1_parse_head(enum http1_kind kind, const char *buf, size_t len, size_t s
 	if (scanned && !final && (scanned >= len || !has_empty_line(buf, len, scanned)))
 		return HTTP1_PARTIAL;
 
-	scan_init(&scan, buf, buf + len);
-	r = parse_start_line(kind, &scan, &p, final, out);
+	r = parse_start_line(kind, buf, buf + len, final, &p, out);
 	if (!r)
-		r = parse_fields(&scan, &p, final, keep, &fr, out);
+		r = parse_fields(buf, &p, buf + len, final, keep ? keep : &none, &fr, out);
 	if (r)
 		return r;
 
@@ -787,11 +822,9 @@ int http1_parse_head(enum http1_kind kind, const char *buf, size_t len, size_t s
 enum http1_look http1_look(enum http1_kind kind, const char *buf, size_t len)
 {
 	struct http1_head head;
-	const char *p = buf;
-	struct scan scan;
+	const char *p;
 
-	scan_init(&scan, buf, buf + len);
-	switch (parse_start_line(kind, &scan, &p, false, &head)) {
+	switch (parse_start_line(kind, buf, buf + len, false, &p, &head)) {
 	case 0:
 		return HTTP1_LOOK_YES;
 	case HTTP1_PARTIAL:

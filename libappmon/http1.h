@@ -23,6 +23,7 @@ struct http1_keep {
 	uint8_t len[HTTP1_KEEP_MAX];
 	uint8_t next[HTTP1_KEEP_MAX]; /* chain in a bucket: index + 1, 0 ends it */
 	uint8_t bucket[32];
+	uint32_t letters[32]; /* that names begin with, by the length of the name */
 	uint32_t count;
 };
 

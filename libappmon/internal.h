@@ -9,6 +9,7 @@
  *
  * and beside it handle.c (open, poll, close), programs.c (loading), attach.c (targets), pool.c
  * (bounded memory), recording.c (input to a file and back), lookup.c (executables, cgroup paths),
+ * go.c with go-binary.c (uprobes in Go programs),
  * opts.c (structs across the ABI), text.c (names), log.c (log, last error).
  */
 #ifndef APPMON_INTERNAL_H
@@ -35,7 +36,7 @@ struct conn;
 
 /* ---- pool.c: memory with a bound ------------------------------------------- */
 
-#define POOL_CLASSES 18 /* 128 bytes << class */
+#define POOL_CLASSES 69 /* 128 bytes to 16 MiB: pool.c */
 
 struct pool {
 	uint64_t limit;
@@ -104,8 +105,6 @@ struct target {
 	struct appmon_stats stats;
 };
 
-/* NULL if the record's target has been detached. */
-struct target *target_of(struct appmon *mon, const struct rec_conn *conn);
 struct target *target_by_id(struct appmon *mon, uint32_t id);
 void targets_free(struct appmon *mon);
 /* Takes name over, also on failure; NULL: no memory. */
@@ -183,6 +182,33 @@ void mountinfo_unescape(char *s);
 int cgroup2_mount(char *point, char *top);
 /* The directory of a cgroup id, in PATH_MAX bytes. */
 int cgroup_directory(const char *point, uint64_t id, char *path);
+
+/* ---- go.c: uprobes in Go programs --------------------------------------------------- */
+
+/* Sets of processes by number. */
+#define GO_SEEN_SETS 128
+#define GO_SEEN_WAYS 4
+
+struct go_programs {
+	struct executable *executable; /* NULL: not asked for */
+	uint32_t executables;
+	uint32_t turn;	  /* which of a set is forgotten next */
+	uint32_t refused; /* processes whose executable could not be read */
+	uint32_t pad;
+	struct go_seen {
+		uint64_t start_ns;
+		uint32_t pid;
+		uint32_t pad;
+	} seen[GO_SEEN_SETS][GO_SEEN_WAYS]; /* processes that were looked at */
+};
+
+/* False: no memory. */
+bool go_init(struct appmon *mon);
+void go_free(struct appmon *mon);
+/* Follows the goroutines of a process, or of all in a cgroup, as far as it can; these do nothing
+ * unless that was asked for. */
+void go_see_process(struct appmon *mon, const struct rec_task *task);
+void go_see_cgroup(struct appmon *mon, int cgroup_fd);
 
 /* ---- log.c ---------------------------------------------------------------------- */
 
@@ -283,7 +309,7 @@ struct stream {
 
 /* A head as kept with its exchange: fields used only, then the bytes. */
 struct head {
-	char *bytes;
+	char *bytes;	     /* and room for one more */
 	struct http1_head h; /* last: truncated to field_count */
 };
 
@@ -376,7 +402,10 @@ void flows_expire(struct appmon *mon, uint64_t now_ns);
 void flows_drop_target(struct appmon *mon, struct target *target);
 /* Forgets the connections that are not watched any more. */
 void flows_drop_unsampled(struct appmon *mon);
-uint64_t stream_pos(const struct stream *s, uint32_t seq);
+static inline uint64_t stream_pos(const struct stream *s, uint32_t seq)
+{
+	return s->base + (uint64_t)(int64_t)(int32_t)(seq - s->base_seq);
+}
 /* Every message of the connection has been seen, up to this segment. */
 static inline bool conn_accounted(const struct conn *c, const struct rec_seg *seg)
 {
@@ -384,6 +413,8 @@ static inline bool conn_accounted(const struct conn *c, const struct rec_seg *se
 }
 /* pool_alloc() for the connection at hand; idle ones are forgotten to make room. */
 void *flow_alloc(struct appmon *mon, size_t size);
+/* Cleared. */
+void *flow_zalloc(struct appmon *mon, size_t size);
 
 /* ---- exchange.c: the queue of a connection ------------------------------------------------ */
 
@@ -407,11 +438,29 @@ void exchange_owner(struct appmon *mon, struct exchange *ex);
 void exchange_release(struct appmon *mon, struct exchange *ex);
 
 /* The one at a node of the queue, NULL at its end. */
-struct exchange *exchange_at(struct conn *c, struct list_node *n);
+static inline struct exchange *exchange_at(struct conn *c, struct list_node *n)
+{
+	return n == &c->exchanges ? NULL : list_entry(n, struct exchange, link);
+}
+
 /* The newest, if its request is still coming. */
-struct exchange *exchange_requesting(struct conn *c);
+static inline struct exchange *exchange_requesting(struct conn *c)
+{
+	struct exchange *ex = exchange_at(c, c->exchanges.prev);
+
+	return ex && !ex->request_done ? ex : NULL;
+}
+
 /* The oldest without a complete response. */
-struct exchange *exchange_awaiting(struct conn *c);
+static inline struct exchange *exchange_awaiting(struct conn *c)
+{
+	struct list_node *n = c->exchanges.next;
+	struct exchange *ex;
+
+	while ((ex = exchange_at(c, n)) && ex->response_done)
+		n = n->next;
+	return ex;
+}
 
 /* ---- protocols: http1-flow.c, resp-flow.c ------------------------------------------------ */
 
@@ -478,6 +527,8 @@ struct arena {
 
 /* Makes the oldest finished exchange mon->event. False: there is none. */
 bool event_next(struct appmon *mon);
+/* Before the handle goes. */
+void event_forget(struct appmon *mon);
 
 /* ---- handle.c ------------------------------------------------------------------------------ */
 
@@ -506,9 +557,11 @@ struct appmon {
 	struct flows flows;
 	struct links links;
 	struct lookups lookups;
+	struct go_programs go;
 	struct list_node ready; /* finished exchanges, not delivered yet */
 
 	struct appmon_event event;
+	struct exchange *shown; /* the one that event is about */
 	struct appmon_header *headers;
 	struct arena arena;
 
@@ -544,6 +597,14 @@ struct appmon {
 		if (t_)                                                                            \
 			t_->stats.member += n_;                                                    \
 	} while (0)
+
+/* NULL if the record's target has been detached. */
+static inline struct target *target_of(struct appmon *mon, const struct rec_conn *conn)
+{
+	struct target *t = conn->slot < SLOTS ? mon->target[conn->slot] : NULL;
+
+	return t && t->id == conn->target ? t : NULL;
+}
 
 /* 0, or what every call answers: -EINVAL for NULL, -ECHILD after fork(). */
 int handle_check(struct appmon *mon);

@@ -116,7 +116,7 @@ static void resp_subscribe(struct appmon *mon, struct conn *c)
 static struct head *keep_words(struct appmon *mon, const char *first, uint32_t name,
 			       const char *second, uint32_t n)
 {
-	struct head *head = flow_alloc(mon, sizeof(*head) + name + n);
+	struct head *head = flow_alloc(mon, sizeof(*head) + name + n + 1);
 
 	if (!head)
 		return NULL;

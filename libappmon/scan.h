@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where field names and lines end. A mask says which of the next SCAN_BYTES bytes are no plain
- * text: control bytes, colons, bytes beyond ASCII. It is kept from call to call, since the colon,
- * the end of the line and the next colon mostly lie in one block. It has SCAN_BITS bits a byte, the
- * first byte lowest.
+ * Where field names and lines end. Two masks say of SCAN_BYTES bytes which are odd, that is no
+ * printable ASCII, and which are colons, the first byte lowest: as much as most field lines are
+ * long.
  *
  * With SCAN_PORTABLE no processor's own instructions are used; tests/fuzz/fuzz-http1.c holds that
  * both ways parse alike.
@@ -17,102 +16,104 @@
 #include <stdint.h>
 #include <string.h>
 
+#define SCAN_BYTES 32
+
+struct scan {
+	uint32_t odd, colon;
+};
+
 #if defined(__SSE2__) && !defined(SCAN_PORTABLE)
 #include <emmintrin.h>
 
-#define SCAN_BYTES 64
-#define SCAN_BITS 1
-
-/* The mask of 16 bytes: what is plain text. Signed: 0x20 to 0x7e is what lies above 0x20 with 1
- * added. */
-static inline uint64_t scan_text(const char *p)
+static inline __m128i scan_load(const char *p)
 {
-	__m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)p);
-	__m128i plain = _mm_cmpgt_epi8(_mm_add_epi8(bytes, _mm_set1_epi8(1)), _mm_set1_epi8(0x20));
-	__m128i colon = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(':'));
-
-	return (uint32_t)_mm_movemask_epi8(_mm_andnot_si128(colon, plain));
+	return _mm_loadu_si128((const __m128i *)(const void *)p);
 }
 
-static inline uint64_t scan_block(const char *p)
+/* Signed: 0x20 to 0x7e is what lies above 0x20 with 1 added. */
+static inline uint32_t scan_text(__m128i bytes)
 {
-	return ~(scan_text(p) | scan_text(p + 16) << 16 | scan_text(p + 32) << 32 |
-		 scan_text(p + 48) << 48);
+	bytes = _mm_add_epi8(bytes, _mm_set1_epi8(1));
+	return (uint32_t)_mm_movemask_epi8(_mm_cmpgt_epi8(bytes, _mm_set1_epi8(0x20)));
+}
+
+static inline uint32_t scan_equal(__m128i bytes, char c)
+{
+	return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(c)));
+}
+
+static inline struct scan scan_block(const char *p)
+{
+	__m128i a = scan_load(p), b = scan_load(p + 16);
+
+	return (struct scan){
+		.odd = ~(scan_text(a) | scan_text(b) << 16),
+		.colon = scan_equal(a, ':') | scan_equal(b, ':') << 16,
+	};
 }
 #else
-#define SCAN_BYTES 8
-#define SCAN_BITS 8
+/* The high bits of eight bytes, side by side. */
+static inline uint32_t scan_gather(uint64_t word)
+{
+	word &= UINT64_C(0x8080808080808080);
+	return (uint32_t)(word * UINT64_C(0x0002040810204081) >> 56);
+}
 
-static inline uint64_t scan_block(const char *p)
+static inline struct scan scan_block(const char *p)
 {
 	const uint64_t ones = UINT64_C(0x0101010101010101), low = 0x7f * ones;
-	uint64_t word, ascii;
+	struct scan s = {0};
 
-	memcpy(&word, p, sizeof(word));
-	word = le64toh(word);
-	ascii = word & low;
-	/* The high bit of each byte: beyond ASCII, 0x7f, below 0x20, a colon. No sum carries. */
-	return (word | (ascii + ones) | ~(ascii + 0x60 * ones) | ~((ascii ^ ':' * ones) + low)) &
-	       ~low;
+	for (int i = 0; i < SCAN_BYTES; i += 8) {
+		uint64_t word, ascii;
+
+		memcpy(&word, p + i, sizeof(word));
+		word = le64toh(word);
+		ascii = word & low;
+		/* Beyond ASCII, 0x7f, below 0x20. No sum carries. */
+		s.odd |= scan_gather(word | (ascii + ones) | ~(ascii + 0x60 * ones)) << i;
+		s.colon |= scan_gather(~(word | ((ascii ^ ':' * ones) + low))) << i;
+	}
+	return s;
 }
 #endif
 
-struct scan {
-	const char *begin, *end; /* of the text: nothing outside is read */
-	const char *at;		 /* what the mask stands for */
-	uint64_t mask;
-};
-
-static inline __attribute__((always_inline)) void scan_load(struct scan *s, const char *p)
+/* All of a text that is shorter than a block, from p on. */
+static __attribute__((noinline)) struct scan scan_short(const char *p, const char *end)
 {
-	if ((size_t)(s->end - p) >= SCAN_BYTES) {
-		s->at = p;
-		s->mask = scan_block(p);
-	} else if ((size_t)(s->end - s->begin) >= SCAN_BYTES) {
-		/* The last block overlaps the one before. */
-		s->at = s->end - SCAN_BYTES;
-		s->mask = scan_block(s->at);
-	} else {
-		char copy[SCAN_BYTES];
+	char copy[SCAN_BYTES];
 
-		memset(copy, ' ', sizeof(copy));
-		memcpy(copy, s->begin, (size_t)(s->end - s->begin));
-		s->at = s->begin;
-		s->mask = scan_block(copy);
-	}
+	memset(copy, ' ', sizeof(copy));
+	memcpy(copy, p, (size_t)(end - p));
+	return scan_block(copy);
 }
 
-static inline void scan_init(struct scan *s, const char *begin, const char *end)
+/* The block that begins with p, below end, in the text [begin, end): nothing outside is read, and
+ * no byte outside is marked. */
+static inline struct scan scan_at(const char *begin, const char *p, const char *end)
 {
-	s->begin = begin;
-	s->end = end;
-	s->at = begin;
-	s->mask = 0;
-	if (begin < end)
-		scan_load(s, begin);
+	struct scan s;
+
+	if (end - p >= SCAN_BYTES)
+		return scan_block(p);
+	if (end - begin < SCAN_BYTES)
+		return scan_short(p, end);
+	s = scan_block(end - SCAN_BYTES);
+	s.odd >>= SCAN_BYTES - (end - p);
+	s.colon >>= SCAN_BYTES - (end - p);
+	return s;
 }
 
-/* The first control byte other than a tab from p on, with colon the first colon if that comes
- * before; end if there is none. p never lies before the last call's. */
-static inline __attribute__((always_inline)) const char *scan_next(struct scan *s, const char *p,
-								   bool colon)
+/* The first odd byte of the text from p on; end if there is none. */
+static inline const char *scan_odd(const char *begin, const char *p, const char *end)
 {
-	while (p < s->end) {
-		uint64_t mask;
+	for (; p < end; p += SCAN_BYTES) {
+		uint32_t odd = scan_at(begin, p, end).odd;
 
-		if (p - s->at >= SCAN_BYTES)
-			scan_load(s, p);
-		mask = s->mask >> ((p - s->at) * SCAN_BITS);
-		if (!mask) {
-			p = s->at + SCAN_BYTES;
-			continue;
-		}
-		p += __builtin_ctzll(mask) / SCAN_BITS;
-		if (*p == ':' ? colon : (unsigned char)*p < 0x80 && *p != '\t')
-			return p;
-		p++;
+		if (odd)
+			return p + __builtin_ctz(odd);
 	}
-	return s->end;
+	return end;
 }
 
 #endif /* APPMON_SCAN_H */

@@ -23,9 +23,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 static uint64_t clock_ns;
 
-static void check_str(const struct appmon_str *str)
+static void check_str(const struct appmon_event *ev, const struct appmon_str *str)
 {
 	CHECK(str->data && str->data[str->len] == '\0' && str->truncated <= 1);
+	/* The head of an HTTP message has no NUL: one string would have been ended inside another.
+	 */
+	if (ev->protocol == APPMON_PROTO_HTTP1 && str != &ev->trace_text)
+		CHECK(strlen(str->data) == str->len);
 }
 
 static void check_event(const struct appmon_event *ev)
@@ -37,18 +41,18 @@ static void check_event(const struct appmon_event *ev)
 
 	CHECK(ev->size == sizeof(*ev));
 	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
-		check_str(strings[i]);
+		check_str(ev, strings[i]);
 	CHECK(!ev->headers == !ev->header_count);
 	for (uint32_t i = 0; i < ev->header_count; i++) {
-		check_str(&ev->headers[i].name);
-		check_str(&ev->headers[i].value);
+		check_str(ev, &ev->headers[i].name);
+		check_str(ev, &ev->headers[i].value);
 		CHECK(ev->headers[i].response <= 1 && ev->headers[i].name.len);
 	}
 	CHECK(ev->end <= APPMON_END_AT_HEAD && ev->role <= APPMON_ROLE_CLIENT);
 	CHECK(ev->local.family == 4 || ev->local.family == 6);
 	CHECK(!ev->status == !!(ev->flags & APPMON_EVF_NO_RESPONSE));
 	CHECK(ev->status_class == ev->status / 100);
-	CHECK(!ev->link == !ev->link_ordinal && ev->link <= APPMON_LINK_SOLE);
+	CHECK(!ev->link == !ev->link_ordinal && ev->link <= APPMON_LINK_STARTED);
 }
 
 static void check_pipeline(struct pipeline *p)
@@ -137,7 +141,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	if (len && data[0] & 2)
 		opts.memory_limit = 1 << 20;
 	if (len && !(data[0] & 4))
-		opts.flags |= APPMON_OPEN_LINKS;
+		opts.flags |= APPMON_OPEN_LINKS | APPMON_OPEN_GOROUTINES;
 	clock_ns = 1000000000;
 	pipeline_init(&p, &opts);
 	for (int i = 0; len > 2; i++) {

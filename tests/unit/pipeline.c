@@ -7,14 +7,6 @@
 static const char *const kept[] = {"content-type", "user-agent", "x-request-id",
 				   "traceparent",  "tracestate", "x-forwarded-for"};
 
-/* In the library's place in attach.c, which needs libbpf. */
-struct target *target_of(struct appmon *mon, const struct rec_conn *conn)
-{
-	struct target *t = conn->slot < SLOTS ? mon->target[conn->slot] : NULL;
-
-	return t && t->id == conn->target ? t : NULL;
-}
-
 void pipeline_init(struct pipeline *p, const struct appmon_opts *opts)
 {
 	struct appmon *mon = &p->mon;
@@ -76,6 +68,7 @@ void pipeline_free(struct pipeline *p)
 		list_remove(&ex->link);
 		exchange_release(mon, ex);
 	}
+	event_forget(mon);
 	links_destroy(mon);
 	pool_destroy(&mon->pool);
 	free(mon->arena.buf);
