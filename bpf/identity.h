@@ -247,7 +247,7 @@ __noinline int fill_owner(struct __sk_buff *skb, const struct socket *sk, const 
 	r->sender_pid = task->tgid;
 	r->sender_tid = task->pid;
 	if (goroutines && request)
-		fill_cause(sk->conn.cookie, sk->dir[DIR_OUT].turn, &r->cause);
+		fill_cause(sk->conn.cookie, sk->dir_out.turn, &r->cause);
 	if (r->source == OWNER_READ || r->source == OWNER_READ_SHARED)
 		return 0;
 	fill_task(&r->task, task);
