@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
  * The capture: one program per direction at the attached cgroups, and the sweep. A packet goes
- * through packet.h, state.h, look.h, framing.h and emit.h in that order and always passes.
+ * through packet.h, state.h, look.h, framing.h, head.h and emit.h in that order and always passes.
  *
  * What is captured: the first bytes ("window") of each message, a message being what follows when
  * a direction first speaks after the other one, or a segment that begins like a message. Anything
