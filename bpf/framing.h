@@ -44,7 +44,7 @@ struct scan {
 /* As much of a field line as is looked at, and a piece of a head. Pieces overlap so that no such
  * line is cut. */
 #define FIELD_BYTES 48
-#define BLOCK_STEP 200
+#define BLOCK_STEP 192
 struct field {
 	__u8 b[FIELD_BYTES];
 };
@@ -196,17 +196,21 @@ __noinline int scan_word(const struct block *block, struct scan *scan, __u32 i, 
  */
 __noinline int scan_block(const struct block *block, struct scan *scan, __u32 n)
 {
-	__u64 found;
+	__u64 found, second;
 
 	if (!block || !scan)
 		return 0;
-	for (__u32 i = 0; i < BLOCK_STEP; i += 8) {
+	for (__u32 i = 0; i < BLOCK_STEP; i += 16) {
 		if (i >= n)
 			break;
 		found = line_feeds(block->b + i + 1);
-		if (!found || is_plain_line(block, i, found, n))
+		second = line_feeds(block->b + i + 9);
+		if (!(found | second))
 			continue;
-		if (scan_word(block, scan, i, n))
+		if (found && !is_plain_line(block, i, found, n) && scan_word(block, scan, i, n))
+			return 1;
+		if (second && !is_plain_line(block, i + 8, second, n) &&
+		    scan_word(block, scan, i + 8, n))
 			return 1;
 	}
 	return 0;
