@@ -58,18 +58,23 @@ struct {
 	__type(value, struct goroutine);
 } goroutine_map SEC(".maps");
 
-/* Requests on their way from who asks to who writes. */
+/* Requests on their way from who asks to who writes: one at a time for each connection. */
 struct asked_key {
-	__u64 request; /* address of the http.Request */
+	__u64 writer; /* address of the connection's bufio.Writer */
 	__u32 tgid;
 	__u32 pad;
+};
+
+struct asked {
+	struct rec_cause cause;
+	__u64 request; /* address of the http.Request */
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, GOROUTINES_MAX);
 	__type(key, struct asked_key);
-	__type(value, struct rec_cause);
+	__type(value, struct asked);
 } asked_map SEC(".maps");
 
 /* Processes that have run into a uprobe: struct go_layout by tgid. */
@@ -210,19 +215,16 @@ int appmon_go_start(struct registers *regs)
 	__u64 layout = go_layout(regs, regs->r14), new = regs->bx, key;
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	__u64 parent = new + GO_LAYOUT_PARENT(layout);
-	struct goroutine *g;
-	struct rec_cause cause;
+	struct goroutine *g, started = {};
 
 	key = goroutine_key(tgid, read_word(parent));
 	g = bpf_map_lookup_elem(&goroutine_map, &key);
 	if (!g || g->writer || !g->serves.cookie)
 		return 0;
-	cause = g->serves;
-	cause.started_at = read_word(parent + GO_GOPC_BEHIND_PARENT);
+	started.serves = g->serves;
+	started.serves.started_at = read_word(parent + GO_GOPC_BEHIND_PARENT);
 	key = goroutine_key(tgid, read_word(new + GO_LAYOUT_GOID(layout)));
-	g = goroutine_get(key);
-	if (g)
-		g->serves = cause;
+	bpf_map_update_elem(&goroutine_map, &key, &started, BPF_ANY);
 	return 0;
 }
 
@@ -231,29 +233,34 @@ SEC("uprobe")
 int appmon_go_ask(struct registers *regs)
 {
 	__u64 key = running_goroutine(regs, go_layout(regs, regs->r14));
-	struct asked_key asked = {.tgid = bpf_get_current_pid_tgid() >> 32};
+	struct asked_key where = {.writer = read_word(regs->ax + GO_PERSIST_CONN_BW),
+				  .tgid = bpf_get_current_pid_tgid() >> 32};
+	struct asked asked = {.request = read_word(regs->bx + GO_TRANSPORT_REQUEST)}, *before;
 	struct goroutine *g = bpf_map_lookup_elem(&goroutine_map, &key);
-	struct rec_cause cause = {};
 
-	asked.request = read_word(regs->bx); /* transportRequest.Request */
 	if (g)
-		cause = g->serves;
+		asked.cause = g->serves;
 	/* Also if it is for nothing: who writes it has to know. */
-	bpf_map_update_elem(&asked_map, &asked, &cause, BPF_ANY);
+	before = bpf_map_lookup_elem(&asked_map, &where);
+	if (before)
+		*before = asked;
+	else
+		bpf_map_update_elem(&asked_map, &where, &asked, BPF_ANY);
 	return 0;
 }
 
-/* net/http.(*Request).write(r, ...): this goroutine writes it, the connection's own or the one that
- * has it to itself. */
+/* net/http.(*Request).write(r, w, ...): this goroutine writes it, the connection's own or the one
+ * that has it to itself. */
 SEC("uprobe")
 int appmon_go_write(struct registers *regs)
 {
 	__u64 key = running_goroutine(regs, go_layout(regs, regs->r14));
-	struct asked_key asked = {.request = regs->ax, .tgid = bpf_get_current_pid_tgid() >> 32};
-	struct rec_cause *found = bpf_map_lookup_elem(&asked_map, &asked), cause = {};
+	struct asked_key where = {.writer = regs->cx, .tgid = bpf_get_current_pid_tgid() >> 32};
+	struct asked *asked = bpf_map_lookup_elem(&asked_map, &where);
+	struct rec_cause cause = {};
 	struct goroutine *g;
 
-	if (!found) {
+	if (!asked || asked->request != regs->ax) {
 		/* Twice, as above; or nobody was seen to ask: that can be one who writes for
 		 * itself, but not who was started for what may be another one's request. */
 		g = bpf_map_lookup_elem(&goroutine_map, &key);
@@ -263,8 +270,8 @@ int appmon_go_write(struct registers *regs)
 			g->writer = 1;
 		return 0;
 	}
-	cause = *found;
-	bpf_map_delete_elem(&asked_map, &asked);
+	cause = asked->cause;
+	asked->request = 0;
 	g = cause.cookie ? goroutine_get(key) : bpf_map_lookup_elem(&goroutine_map, &key);
 	if (!g)
 		return 0;

@@ -185,6 +185,9 @@ struct slot_counters {
 #define GO_LAYOUT_GOID(layout) ((__u32)(layout))
 #define GO_LAYOUT_PARENT(layout) ((layout) >> 32)
 #define GO_GOPC_BEHIND_PARENT 8
+/* net/http, all versions so far: persistConn.bw, and transportRequest.Request. */
+#define GO_PERSIST_CONN_BW 112
+#define GO_TRANSPORT_REQUEST 0
 /* x86-64: from the thread pointer to the address of the present g. */
 #define GO_TLS_OFFSET (-8)
 

@@ -212,11 +212,11 @@ enum { APPMON_LOG_ERROR = 1, APPMON_LOG_WARN = 2, APPMON_LOG_INFO = 3, APPMON_LO
 #define APPMON_OPEN_LINKS UINT32_C(0x10)
 /* Follows goroutines, for links of Go programs (1.21 to 1.26, x86-64): attaches uprobes to their
  * executables, those of processes that are in a cgroup at its attach, and of others when their
- * first event is due; at most 64, until appmon_close(). Whoever runs such an executable pays some 3
- * microseconds for each go statement and each request that is served or sent. Implies
- * APPMON_OPEN_LINKS. Needs CAP_SYS_ADMIN (before Linux 6.16 CAP_PERFMON), and CAP_SYS_PTRACE for
- * other users' processes, as long as programs come. What cannot be followed is logged (WARN), and
- * has no links of that kind. */
+ * first event is due; at most 64, until appmon_close(). Whoever runs such an executable pays some 2
+ * microseconds for each go statement and each request that is served, and twice that for one that
+ * is sent. Implies APPMON_OPEN_LINKS. Needs CAP_SYS_ADMIN (before Linux 6.16 CAP_PERFMON), and
+ * CAP_SYS_PTRACE for other users' processes, as long as programs come. What cannot be followed is
+ * logged (WARN), and has no links of that kind. */
 #define APPMON_OPEN_GOROUTINES UINT32_C(0x20)
 
 /* appmon_capabilities.supported: what this kernel gives. */

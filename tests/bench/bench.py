@@ -225,6 +225,18 @@ class Proxy(Load):
                 proxy_http_version 1.1; proxy_set_header Connection ''; }} }}""")
 
 
+class Go(Load):
+    title = "Go's net/http as proxy of nginx (both roles)"
+    path = "/x/1"
+
+    def start(self):
+        program = os.path.join(self.directory, "go")
+        subprocess.run(["go", "build", "-o", program, os.path.join(TOP, "tests/live/tiers/go.go")],
+                       check=True, env={**os.environ, "GO111MODULE": "off", "CGO_ENABLED": "0"})
+        self.nginx("upstream", TINY.format(port=self.port + 1, text=TEXT))
+        self.cgroup.spawn(pinned(SERVER_CPU, [program, "127.0.0.1", str(self.port), str(self.port + 1)]))
+
+
 class Thousand(Load):
     title = "nginx, 36-byte response, 1,000 connections"
     connections = 1000
@@ -253,7 +265,7 @@ class Unmonitored(Load):
 
 
 LOADS = {"tiny": Tiny, "large": Large, "node": Node, "proxy": Proxy, "thousand": Thousand,
-         "bulk": Bulk, "unmonitored": Unmonitored}
+         "bulk": Bulk, "unmonitored": Unmonitored, "go": Go}
 
 
 def wait_for_port(port):

@@ -222,8 +222,9 @@ int main(int argc, char **argv)
 	unsigned long long ceiling;
 
 	if (argc < 3) {
-		fprintf(stderr, "usage: probe appmon|identity|ceiling=EVENTS_PER_SECOND|paused|"
-				"empty|syscalls|off CGROUP...\n");
+		fprintf(stderr,
+			"usage: probe appmon|identity|links|goroutines|ceiling=EVENTS_PER_SECOND|"
+			"paused|empty|syscalls|off CGROUP...\n");
 		return 2;
 	}
 	sigaction(SIGTERM, &action, NULL);
@@ -233,6 +234,10 @@ int main(int argc, char **argv)
 		run_appmon(0, 0, false, argc - 2, argv + 2);
 	else if (!strcmp(argv[1], "identity"))
 		run_appmon(APPMON_OPEN_IDENTITY, 0, false, argc - 2, argv + 2);
+	else if (!strcmp(argv[1], "links"))
+		run_appmon(APPMON_OPEN_LINKS, 0, false, argc - 2, argv + 2);
+	else if (!strcmp(argv[1], "goroutines"))
+		run_appmon(APPMON_OPEN_GOROUTINES, 0, false, argc - 2, argv + 2);
 	else if (sscanf(argv[1], "ceiling=%llu", &ceiling) == 1)
 		run_appmon(0, ceiling, false, argc - 2, argv + 2);
 	else if (!strcmp(argv[1], "paused"))
