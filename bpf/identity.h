@@ -12,6 +12,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
+#include "goroutine.h"
 #include "look.h"
 #include "packet.h"
 #include "state.h"
@@ -166,6 +167,8 @@ static __always_inline struct owner *see_read(struct sock *sk)
 	copied = tp->copied_seq;
 	if ((__s32)(copied - turn) <= 0)
 		return 0; /* of an earlier message, or a peek */
+	if (goroutines)
+		goroutine_reads(s->conn.cookie, turn);
 	o = bpf_sk_storage_get(&owners, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!o)
 		return 0;
@@ -194,9 +197,12 @@ static __always_inline struct owner *see_read(struct sock *sk)
  * five arguments. */
 #define OWNER_HOW(dir, look) ((dir) | (look) << 1)
 
-/* Not inlined: before 6.7 the callers' stack has no room for it. */
-static __noinline void fill_owner(struct __sk_buff *skb, const struct socket *sk,
-				  const struct segment *s, __u32 how, struct rec_owner *r)
+/*
+ * Not inlined: before 6.7 the callers' stack has no room for it. Not static, to be verified once:
+ * the verifier looks up the names of the kernel's types for each pointer that is followed.
+ */
+__noinline int fill_owner(struct __sk_buff *skb, const struct socket *sk, const struct segment *s,
+			  __u32 how, struct rec_owner *r)
 {
 	struct bpf_sock *ss = skb->sk;
 	struct task_struct *task;
@@ -207,12 +213,14 @@ static __noinline void fill_owner(struct __sk_buff *skb, const struct socket *sk
 	bool request;
 	__u32 changes;
 
+	if (!sk || !s || !r)
+		return 0;
 	__builtin_memset(r, 0, sizeof(*r));
 	if (!identity || !ss || (dir == DIR_IN && !(s->flags & (TCP_FIN | TCP_RST))))
-		return;
+		return 0;
 	tp = bpf_skc_to_tcp_sock(ss);
 	if (!tp)
-		return;
+		return 0;
 	net = ((struct sock *)tp)->__sk_common.skc_net.net;
 	r->netns_cookie = net->net_cookie;
 	r->netns = net->ns.inum;
@@ -234,14 +242,17 @@ static __noinline void fill_owner(struct __sk_buff *skb, const struct socket *sk
 		}
 	}
 	if (dir == DIR_IN || !in_senders_context(tp))
-		return;
+		return 0;
 	task = bpf_get_current_task_btf();
 	r->sender_pid = task->tgid;
 	r->sender_tid = task->pid;
+	if (goroutines && request)
+		fill_cause(sk->conn.cookie, sk->dir[DIR_OUT].turn, &r->cause);
 	if (r->source == OWNER_READ || r->source == OWNER_READ_SHARED)
-		return;
+		return 0;
 	fill_task(&r->task, task);
 	r->source = OWNER_SENT;
+	return 0;
 }
 
 #endif /* APPMON_IDENTITY_H */

@@ -75,7 +75,13 @@ struct pid {
 	} numbers[1]; /* level + 1 of them */
 };
 
+/* x86 has it. */
+struct thread_struct {
+	unsigned long fsbase;
+};
+
 struct task_struct {
+	unsigned int flags;
 	int pid;
 	int tgid;
 	unsigned long long start_boottime;
@@ -83,7 +89,11 @@ struct task_struct {
 	struct task_struct *group_leader;
 	const struct cred *cred;
 	char comm[16];
+	struct thread_struct thread;
 };
+
+/* task_struct.flags: a thread of io_uring, with a copy of another one's registers. */
+#define PF_IO_WORKER 0x10
 
 struct bpf_iter_meta {
 	struct seq_file *seq;

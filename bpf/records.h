@@ -9,7 +9,7 @@
 
 #include <linux/types.h>
 
-#define REC_VERSION 4
+#define REC_VERSION 5
 
 enum rec_kind {
 	REC_DATA = 1,	 /* captured bytes of one direction */
@@ -102,6 +102,15 @@ struct rec_task {
 /* How the thread in a rec_owner is known; the values are APPMON_OWNER_*. */
 enum { OWNER_UNKNOWN, OWNER_READ, OWNER_READ_SHARED, OWNER_SENT, OWNER_CONNECTED };
 
+/* The request that one was made for, as the goroutines tell: goroutine.h. */
+struct rec_cause {
+	__u64 cookie;	  /* of the connection on which it came; 0: not known */
+	__u64 started_at; /* 0: sent by the goroutine that serves it; else the address of the go
+			     statement that started the one which sends */
+	__u32 seq;	  /* TCP sequence number of its first byte */
+	__u32 pad;
+};
+
 /*
  * Whose connection it is, as far as known when the record was written. All 0 unless asked for. In
  * records of what is sent, and of FIN and RST that arrive.
@@ -116,6 +125,7 @@ struct rec_owner {
 	__u32 source;	  /* OWNER_* */
 	__u32 sender_pid; /* the thread that sends this; 0: sent by TCP on its own */
 	__u32 sender_tid;
+	struct rec_cause cause; /* of a request that is sent */
 };
 
 struct rec_data {
@@ -168,5 +178,14 @@ struct slot_counters {
 	__u64 requests_lost; /* of these, records that began a request */
 	__u64 skipped;	     /* connections given up as not HTTP */
 };
+
+/* Go programs: where a goroutine (struct g) keeps its number and that of the one which started it,
+ * as the cookie of an attached uprobe. The go statement's address stands behind the latter. */
+#define GO_LAYOUT(goid, parent) ((__u64)(goid) | (__u64)(parent) << 32)
+#define GO_LAYOUT_GOID(layout) ((__u32)(layout))
+#define GO_LAYOUT_PARENT(layout) ((layout) >> 32)
+#define GO_GOPC_BEHIND_PARENT 8
+/* x86-64: from the thread pointer to the address of the present g. */
+#define GO_TLS_OFFSET (-8)
 
 #endif /* APPMON_RECORDS_H */

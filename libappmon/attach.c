@@ -213,6 +213,7 @@ static int attach(struct appmon *mon, int fd, const char *path,
 	mon->next_target_id = t->id;
 	mon->target[slot] = t;
 	recording_target(mon, t);
+	go_see_cgroup(mon, fd);
 	if (ret_target)
 		*ret_target = t->id;
 	log_line(&mon->log, APPMON_LOG_INFO, "attached to %s as \"%s\", target %u, cgroup id %llu",

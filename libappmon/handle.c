@@ -76,12 +76,14 @@ static int take_opts(struct appmon *mon, const struct appmon_opts *user)
 	o->exchange_timeout_ms = o->exchange_timeout_ms ? o->exchange_timeout_ms : 300000;
 	o->idle_timeout_ms = o->idle_timeout_ms ? o->idle_timeout_ms : 3600000;
 	if (o->flags & ~(APPMON_OPEN_DROP_QUERY | APPMON_OPEN_IDENTITY | APPMON_OPEN_TRACE |
-			 APPMON_OPEN_STREAM_HEADS | APPMON_OPEN_LINKS))
+			 APPMON_OPEN_STREAM_HEADS | APPMON_OPEN_LINKS | APPMON_OPEN_GOROUTINES))
 		return fail(&mon->log, -EINVAL, "unknown bits in appmon_opts.flags: 0x%x",
 			    o->flags);
 	if (o->protocols & ~(1U << APPMON_PROTO_HTTP1 | 1U << APPMON_PROTO_RESP))
 		return fail(&mon->log, -EINVAL, "unknown bits in appmon_opts.protocols: 0x%x",
 			    o->protocols);
+	if (o->flags & APPMON_OPEN_GOROUTINES)
+		o->flags |= APPMON_OPEN_LINKS;
 	if (o->flags & APPMON_OPEN_LINKS)
 		o->flags |= APPMON_OPEN_IDENTITY | APPMON_OPEN_TRACE;
 	err = range(mon, "memory_limit", o->memory_limit, 64 << 10, UINT64_MAX);
@@ -229,6 +231,7 @@ static void handle_free(struct appmon *mon)
 	event_forget(mon);
 	links_destroy(mon);
 	targets_free(mon);
+	go_free(mon);
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
@@ -345,6 +348,7 @@ static bool consume_one(struct appmon *mon)
 			log_line(&mon->log, APPMON_LOG_ERROR,
 				 "a record of %zu bytes was not understood", size);
 	} else {
+		go_see_process(mon, &rec.owner.task);
 		handle_record(mon, &rec);
 		if (rec.seg.ts_ns > mon->read_ns)
 			mon->read_ns = rec.seg.ts_ns;

@@ -9,6 +9,7 @@
  *
  * and beside it handle.c (open, poll, close), programs.c (loading), attach.c (targets), pool.c
  * (bounded memory), recording.c (input to a file and back), lookup.c (executables, cgroup paths),
+ * go.c with go-binary.c (uprobes in Go programs),
  * opts.c (structs across the ABI), text.c (names), log.c (log, last error).
  */
 #ifndef APPMON_INTERNAL_H
@@ -35,7 +36,7 @@ struct conn;
 
 /* ---- pool.c: memory with a bound ------------------------------------------- */
 
-#define POOL_CLASSES 18 /* 128 bytes << class */
+#define POOL_CLASSES 69 /* 128 bytes to 16 MiB: pool.c */
 
 struct pool {
 	uint64_t limit;
@@ -179,6 +180,33 @@ void mountinfo_unescape(char *s);
 int cgroup2_mount(char *point, char *top);
 /* The directory of a cgroup id, in PATH_MAX bytes. */
 int cgroup_directory(const char *point, uint64_t id, char *path);
+
+/* ---- go.c: uprobes in Go programs --------------------------------------------------- */
+
+/* Sets of processes by number. */
+#define GO_SEEN_SETS 128
+#define GO_SEEN_WAYS 4
+
+struct go_programs {
+	struct executable *executable; /* NULL: not asked for */
+	uint32_t executables;
+	uint32_t turn;	  /* which of a set is forgotten next */
+	uint32_t refused; /* processes whose executable could not be read */
+	uint32_t pad;
+	struct go_seen {
+		uint64_t start_ns;
+		uint32_t pid;
+		uint32_t pad;
+	} seen[GO_SEEN_SETS][GO_SEEN_WAYS]; /* processes that were looked at */
+};
+
+/* False: no memory. */
+bool go_init(struct appmon *mon);
+void go_free(struct appmon *mon);
+/* Follows the goroutines of a process, or of all in a cgroup, as far as it can; these do nothing
+ * unless that was asked for. */
+void go_see_process(struct appmon *mon, const struct rec_task *task);
+void go_see_cgroup(struct appmon *mon, int cgroup_fd);
 
 /* ---- log.c ---------------------------------------------------------------------- */
 
@@ -527,6 +555,7 @@ struct appmon {
 	struct flows flows;
 	struct links links;
 	struct lookups lookups;
+	struct go_programs go;
 	struct list_node ready; /* finished exchanges, not delivered yet */
 
 	struct appmon_event event;

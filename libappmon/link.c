@@ -15,6 +15,12 @@
  * virtual threads); such a process shows itself by holding two requests in one thread, or by
  * answering in another thread than the one that read. One that never does, although its requests
  * overlap, behaves like a thread per request.
+ *
+ * Of Go programs the kernel side follows goroutines, if that is asked for, and names the request
+ * itself: by its connection and its place in the stream, so that what is stale matches nothing.
+ * A goroutine that was started for one request may be kept for others' (a pool of workers). So a go
+ * statement is evidence once it has started goroutines for several requests, and none of them was
+ * seen to send when its request was over.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +31,10 @@
 #include "internal.h"
 
 #define PROCESSES_MAX 1024
+/* go statements of a process that are remembered, and requests for which one has to have started
+ * goroutines. */
+#define STATEMENTS_MAX 32
+#define STATEMENT_PROOF 8
 /* Requests that a process has to have served as one thread each, while it served others. */
 #define WORKER_PROOF 32
 
@@ -35,6 +45,7 @@ enum {
 	KEY_TRACE_ID,
 	KEY_REQUEST_ID,
 	KEY_REMOTE,
+	KEY_CONNECTION,
 	/* Of requests that were sent: */
 	KEY_STREAM,
 	KEYS
@@ -64,11 +75,33 @@ struct process {
 	uint64_t start_ns;
 	uint32_t pid;
 	uint32_t proofs;
+	struct list_node statements; /* the last one used first */
+	uint32_t statement_count;
 	uint8_t mixed; /* since: one thread with several requests, or the other way round */
-	uint8_t pad[7];
+	uint8_t pad[3];
+};
+
+/* A go statement that has started what sends requests. */
+struct statement {
+	struct list_node link;
+	uint64_t address;
+	struct rec_cause last; /* request for which that was */
+	uint32_t proofs;
+	uint8_t kept; /* it starts what outlives a request */
+	uint8_t pad[3];
 };
 
 /* ---- tables ---------------------------------------------------------------------- */
+
+static void statements_forget(struct appmon *mon, struct process *p)
+{
+	while (!list_empty(&p->statements)) {
+		struct statement *s = list_entry(p->statements.next, struct statement, link);
+
+		list_remove(&s->link);
+		pool_free(&mon->pool, s);
+	}
+}
 
 bool links_init(struct appmon *mon)
 {
@@ -103,6 +136,7 @@ void links_destroy(struct appmon *mon)
 		struct process *p = list_entry(l->processes.next, struct process, age);
 
 		list_remove(&p->age);
+		statements_forget(mon, p);
 		pool_free(&mon->pool, p);
 	}
 	free(l->bucket);
@@ -227,6 +261,19 @@ static bool has_remote(const struct exchange *ex, const void *wanted)
 	return !memcmp(&w, wanted, sizeof(w));
 }
 
+/* Is this the request that begins there? There may be an empty line before it. */
+static bool begins_at(const struct exchange *ex, uint32_t seq)
+{
+	return ex->cause->stream_seq - seq <= 2;
+}
+
+static bool is_cause(const struct exchange *ex, const void *wanted)
+{
+	const struct rec_cause *w = wanted;
+
+	return ex->id.cookie == w->cookie && begins_at(ex, w->seq);
+}
+
 /* The same bytes on both ends: TCP's sequence numbers tell connections apart that have the same
  * addresses in other network namespaces. */
 struct wanted_stream {
@@ -271,16 +318,18 @@ static struct process *process_find(struct appmon *mon, uint32_t pid, uint64_t s
 	return NULL;
 }
 
-/* NULL: no memory. The one that has not read for the longest time is forgotten for a new one. */
-static struct process *process_get(struct appmon *mon, const struct reader *r)
+/* NULL: no memory. The one that was not asked for for the longest time is forgotten for a new one.
+ */
+static struct process *process_get(struct appmon *mon, uint32_t pid, uint64_t start_ns)
 {
 	struct links *l = &mon->links;
-	struct process *p = process_find(mon, r->pid, r->start_ns);
+	struct process *p = process_find(mon, pid, start_ns);
 
 	if (!p && l->process_count == PROCESSES_MAX) {
 		p = list_entry(l->processes.next, struct process, age);
 		list_remove(&p->hash);
 		list_remove(&p->age);
+		statements_forget(mon, p);
 	} else if (!p) {
 		p = pool_alloc(&mon->pool, sizeof(*p));
 		if (!p)
@@ -291,8 +340,9 @@ static struct process *process_get(struct appmon *mon, const struct reader *r)
 		list_append(&l->processes, &p->age);
 		return p;
 	}
-	*p = (struct process){.pid = r->pid, .start_ns = r->start_ns};
-	list_append(&l->process[r->pid % PROCESS_BUCKETS], &p->hash);
+	*p = (struct process){.pid = pid, .start_ns = start_ns};
+	list_init(&p->statements);
+	list_append(&l->process[pid % PROCESS_BUCKETS], &p->hash);
 	list_append(&l->processes, &p->age);
 	return p;
 }
@@ -311,6 +361,36 @@ static void process_mixed(struct process *p)
 	p->proofs = 0;
 }
 
+/* NULL: no memory. The one that was not used for the longest time is forgotten for a new one. */
+static struct statement *statement_get(struct appmon *mon, struct process *p, uint64_t address)
+{
+	struct statement *s = NULL;
+
+	for (struct list_node *n = p->statements.next; n != &p->statements; n = n->next) {
+		s = list_entry(n, struct statement, link);
+		if (s->address == address)
+			break;
+		s = NULL;
+	}
+	if (s) {
+		list_remove(&s->link);
+		list_prepend(&p->statements, &s->link);
+		return s;
+	}
+	if (p->statement_count == STATEMENTS_MAX) {
+		s = list_entry(p->statements.prev, struct statement, link);
+		list_remove(&s->link);
+	} else {
+		s = pool_alloc(&mon->pool, sizeof(*s));
+		if (!s)
+			return NULL;
+		p->statement_count++;
+	}
+	*s = (struct statement){.address = address};
+	list_prepend(&p->statements, &s->link);
+	return s;
+}
+
 /* ---- requests that are read and answered ------------------------------------------------- */
 
 static uint64_t thread_hash(struct appmon *mon, const struct thread *t)
@@ -326,7 +406,7 @@ static uint64_t process_hash(struct appmon *mon, uint32_t pid)
 static void reader_set(struct appmon *mon, struct exchange *ex, const struct reader *r)
 {
 	struct thread t = {r->pid, r->tid};
-	struct process *p = process_get(mon, r);
+	struct process *p = process_get(mon, r->pid, r->start_ns);
 	struct link *link = ex->cause;
 	struct exchange *other;
 
@@ -344,12 +424,6 @@ static void reader_set(struct appmon *mon, struct exchange *ex, const struct rea
 	key_set(mon, ex, KEY_PROCESS, process_hash(mon, r->pid));
 }
 
-/* Is this the request that the reader reads? There may be an empty line before it. */
-static bool is_read(const struct exchange *ex, const struct reader *r)
-{
-	return ex->cause->stream_seq - r->seq <= 2;
-}
-
 void link_read(struct appmon *mon, struct conn *c, const struct record *rec)
 {
 	struct exchange *ex = exchange_awaiting(c);
@@ -360,7 +434,7 @@ void link_read(struct appmon *mon, struct conn *c, const struct record *rec)
 				    .seq = rec->seg.seq,
 				    .blocks = !!(rec->seg.flags & REC_BLOCKING)};
 	if (ex && ex->cause && !ex->response_begun && ex->role == APPMON_ROLE_SERVER &&
-	    is_read(ex, &c->reader))
+	    begins_at(ex, c->reader.seq))
 		reader_set(mon, ex, &c->reader);
 }
 
@@ -455,12 +529,49 @@ static struct exchange *by_header(struct appmon *mon, const struct exchange *ex,
 	return cause;
 }
 
+static uint64_t connection_hash(struct appmon *mon, uint64_t cookie)
+{
+	return hash_of(mon, KEY_CONNECTION, &cookie, sizeof(cookie));
+}
+
+/* May a goroutine that this go statement has started be taken to work for what it was started for?
+ * cause: that request, if it is open. */
+static bool is_proven(struct appmon *mon, const struct rec_owner *o, const struct exchange *cause)
+{
+	struct process *p = process_get(mon, o->task.pid, o->task.start_ns);
+	struct statement *s = p ? statement_get(mon, p, o->cause.started_at) : NULL;
+
+	if (!s)
+		return false;
+	if (!cause) {
+		s->kept = 1;
+	} else if (s->last.cookie != o->cause.cookie || s->last.seq != o->cause.seq) {
+		s->last = o->cause;
+		s->proofs++;
+	}
+	return !s->kept && s->proofs >= STATEMENT_PROOF;
+}
+
+/* The open request that the sending goroutine works for. */
+static struct exchange *by_goroutine(struct appmon *mon, const struct rec_owner *o)
+{
+	const struct rec_cause *w = &o->cause;
+	struct exchange *cause;
+
+	if (!w->cookie)
+		return NULL;
+	cause = only(mon, KEY_CONNECTION, connection_hash(mon, w->cookie), is_cause, w);
+	if (w->started_at && !is_proven(mon, o, cause))
+		return NULL;
+	return cause && !cause->response_begun ? cause : NULL;
+}
+
 /* A request begins that a monitored process sends. */
 static void link_sent(struct appmon *mon, struct exchange *ex)
 {
 	const struct rec_owner *o = mon->flows.owner;
 	struct thread t = {o ? o->sender_pid : 0, o ? o->sender_tid : 0};
-	struct exchange *read = NULL, *cause;
+	struct exchange *read = NULL, *goroutine = o ? by_goroutine(mon, o) : NULL, *cause;
 	struct wanted_stream w;
 	uint32_t evidence;
 	bool worker;
@@ -474,8 +585,14 @@ static void link_sent(struct appmon *mon, struct exchange *ex)
 	worker = read && is_thread_per_request(mon, &read->cause->reader);
 	if (worker && read->cause->reader.blocks) {
 		link_to(ex, read, APPMON_LINK_THREAD);
+	} else if (goroutine && !o->cause.started_at) {
+		link_to(ex, goroutine, APPMON_LINK_GOROUTINE);
 	} else if ((cause = by_header(mon, ex, &evidence)) && !cause->response_begun) {
 		link_to(ex, cause, evidence);
+	} else if (goroutine) {
+		link_to(ex, goroutine, APPMON_LINK_STARTED);
+	} else if (o && o->cause.cookie) {
+		; /* for one that is over, or else not known: what threads say is chance */
 	} else if (worker) {
 		link_to(ex, read, APPMON_LINK_WORKER);
 	} else if (read &&
@@ -500,8 +617,10 @@ static void link_received(struct appmon *mon, struct conn *c, struct exchange *e
 	if (ex->flags & APPMON_EVF_PIPELINED)
 		share_all(c);
 	/* It had read a part of the head. What is pipelined comes with what it follows. */
-	if (c->reader.tid && (is_read(ex, &c->reader) || (ex->flags & APPMON_EVF_PIPELINED)))
+	if (c->reader.tid && (begins_at(ex, c->reader.seq) || (ex->flags & APPMON_EVF_PIPELINED)))
 		reader_set(mon, ex, &c->reader);
+	if (mon->opts.flags & APPMON_OPEN_GOROUTINES)
+		key_set(mon, ex, KEY_CONNECTION, connection_hash(mon, ex->id.cookie));
 	key_set(mon, ex, KEY_REMOTE, hash_of(mon, KEY_REMOTE, &remote, sizeof(remote)));
 	if (t->request_id.len)
 		key_set(mon, ex, KEY_REQUEST_ID, request_id_hash(mon, t));

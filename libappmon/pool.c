@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Memory for connections and exchanges: power-of-two classes over malloc, kept for reuse so that
- * a request costs no malloc once warm, with one bound on the sum.
+ * Memory for connections and exchanges: size classes over malloc, kept for reuse so that
+ * a request costs no malloc once warm, with one bound on the sum. There are four classes from a
+ * power of two to the next, so that a fifth of a block at most lies idle.
  */
 #include <stdlib.h>
 
@@ -13,12 +14,20 @@ struct block {
 	uint64_t size_class;
 };
 
-#define CLASS_BYTES(k) ((size_t)128 << (k))
+static size_t class_bytes(unsigned int k)
+{
+	return (size_t)(4 + k % 4) << (5 + k / 4);
+}
 
-/* The smallest class of blocks of that size. */
+/* The smallest that has room. */
 static unsigned int class_of(size_t size)
 {
-	return size <= CLASS_BYTES(0) ? 0 : 64u - (unsigned int)__builtin_clzll((size - 1) / 128);
+	unsigned int shift;
+
+	if (size <= 128)
+		return 0;
+	shift = 63 - (unsigned int)__builtin_clzll(size - 1); /* 2^shift < size <= 2^(shift + 1) */
+	return 4 * (shift - 7) + ((size - 1) >> (shift - 2)) % 4 + 1;
 }
 
 static void reclaim(struct pool *pool)
@@ -29,7 +38,7 @@ static void reclaim(struct pool *pool)
 		while (b) {
 			struct block *next = b->next;
 
-			pool->held -= CLASS_BYTES(k);
+			pool->held -= class_bytes(k);
 			free(b);
 			b = next;
 		}
@@ -50,22 +59,20 @@ bool pool_charge(struct pool *pool, size_t bytes)
 
 void *pool_alloc(struct pool *pool, size_t size)
 {
+	unsigned int k = class_of(size + sizeof(struct block));
 	struct block *b;
-	unsigned int k;
 
-	size += sizeof(*b);
-	if (size > CLASS_BYTES(POOL_CLASSES - 1))
+	if (k >= POOL_CLASSES)
 		return NULL;
-	k = class_of(size);
 	b = pool->free[k];
 	if (b) {
 		pool->free[k] = b->next;
 	} else {
-		if (!pool_charge(pool, CLASS_BYTES(k)))
+		if (!pool_charge(pool, class_bytes(k)))
 			return NULL;
-		b = malloc(CLASS_BYTES(k));
+		b = malloc(class_bytes(k));
 		if (!b) {
-			pool->held -= CLASS_BYTES(k);
+			pool->held -= class_bytes(k);
 			return NULL;
 		}
 	}

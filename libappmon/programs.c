@@ -76,7 +76,24 @@ static int check_kernel(struct appmon *mon)
 }
 
 /* What a kernel may lack. */
-enum { WITH_SWEEP = 1, WITH_IDENTITY = 2 };
+enum { WITH_SWEEP = 1, WITH_IDENTITY = 2, WITH_GOROUTINES = 4 };
+
+static int choose_goroutines(struct capture_bpf *skel, bool with)
+{
+	struct bpf_program *const programs[] = {
+		skel->progs.appmon_go_serve, skel->progs.appmon_go_start, skel->progs.appmon_go_ask,
+		skel->progs.appmon_go_write};
+	struct bpf_map *const maps[] = {skel->maps.goroutine_map, skel->maps.asked_map,
+					skel->maps.go_processes};
+	int err = 0;
+
+	skel->rodata->goroutines = with;
+	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]) && !err; i++)
+		err = bpf_program__set_autoload(programs[i], with);
+	for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]) && !err; i++)
+		err = bpf_map__set_autocreate(maps[i], with);
+	return err;
+}
 
 static int try_load(struct appmon *mon, char *verifier_log, int with)
 {
@@ -92,6 +109,8 @@ static int try_load(struct appmon *mon, char *verifier_log, int with)
 		err = bpf_program__set_autoload(mon->skel->progs.appmon_sweep, with & WITH_SWEEP);
 	if (!err)
 		err = bpf_program__set_autoload(mon->skel->progs.appmon_read, with & WITH_IDENTITY);
+	if (!err)
+		err = choose_goroutines(mon->skel, with & WITH_GOROUTINES);
 	mon->skel->rodata->identity = !!(with & WITH_IDENTITY);
 	mon->skel->rodata->resp = !!(mon->opts.protocols & 1U << APPMON_PROTO_RESP);
 	mon->skel->rodata->links = !!(mon->opts.flags & APPMON_OPEN_LINKS);
@@ -135,7 +154,12 @@ static void log_verifier(struct appmon *mon, char *text)
 int programs_load(struct appmon *mon)
 {
 	const bool identity = mon->opts.flags & APPMON_OPEN_IDENTITY;
-	int with = identity ? WITH_SWEEP | WITH_IDENTITY : WITH_SWEEP;
+#ifdef __x86_64__
+	const bool goroutines = mon->opts.flags & APPMON_OPEN_GOROUTINES;
+#else
+	const bool goroutines = false; /* g is in a register there */
+#endif
+	int with = WITH_SWEEP | (identity ? WITH_IDENTITY : 0) | (goroutines ? WITH_GOROUTINES : 0);
 	char *verifier_log;
 	int err = check_capabilities(mon);
 
@@ -144,7 +168,9 @@ int programs_load(struct appmon *mon)
 	if (err)
 		return err;
 	verifier_log = calloc(1, VERIFIER_LOG_BYTES);
-	for (;; with = with & WITH_IDENTITY ? WITH_SWEEP : 0) {
+	for (;; with = with & WITH_GOROUTINES ? WITH_SWEEP | WITH_IDENTITY
+		       : with & WITH_IDENTITY ? WITH_SWEEP
+					      : 0) {
 		err = try_load(mon, verifier_log, with);
 		if (!err || !with || err == -ENOMEM || (err == -EPERM && with == WITH_SWEEP))
 			break;
@@ -153,6 +179,14 @@ int programs_load(struct appmon *mon)
 		attach_sweep(mon);
 	if (!err && (with & WITH_IDENTITY))
 		mon->capabilities |= APPMON_CAP_IDENTITY;
+	if (!err && (with & WITH_GOROUTINES)) {
+		if (!go_init(mon))
+			err = -ENOMEM;
+		mon->capabilities |= APPMON_CAP_GOROUTINES;
+	} else if (!err && (mon->opts.flags & APPMON_OPEN_GOROUTINES)) {
+		log_line(&mon->log, APPMON_LOG_WARN,
+			 "goroutines are not followed: this kernel or machine cannot");
+	}
 	if (err && verifier_log)
 		log_verifier(mon, verifier_log);
 	free(verifier_log);

@@ -132,8 +132,8 @@ const char *appmon_drop_name(uint32_t reason)
 
 const char *appmon_link_name(uint32_t link)
 {
-	static const char *const name[] = {"none",	 "thread",   "peer",   "forwarded",
-					   "request id", "trace id", "worker", "sole"};
+	static const char *const name[] = {"none",     "thread", "peer", "forwarded", "request id",
+					   "trace id", "worker", "sole", "goroutine", "started"};
 
 	return NAME_OF(name, link, "unknown");
 }

@@ -263,8 +263,7 @@ func (v Owner) String() string {
 	return strconv.FormatUint(uint64(v), 10)
 }
 
-// Link: appmon_event.link: how the exchange that this one was made for is known; strongest
-// first.
+// Link: appmon_event.link: how the exchange that this one was made for is known.
 type Link uint32
 
 // Values of Link.
@@ -289,6 +288,12 @@ const (
 	// client: sent by the thread that had read that request, the only one that its process had in
 	// progress
 	LinkSole Link = 7
+	// client: asked for by the goroutine in which net/http was serving that request, which was not
+	// answered yet
+	LinkGoroutine Link = 8
+	// client: by a goroutine that was started while that request was served, by the one that
+	// served it or one so started, and that request was not answered yet
+	LinkStarted Link = 9
 )
 
 // String names the value; values of newer libraries show as numbers.
@@ -310,6 +315,10 @@ func (v Link) String() string {
 		return "worker"
 	case LinkSole:
 		return "sole"
+	case LinkGoroutine:
+		return "goroutine"
+	case LinkStarted:
+		return "started"
 	}
 	return strconv.FormatUint(uint64(v), 10)
 }
@@ -459,6 +468,7 @@ const (
 	OpenFlagStreamHeads OpenFlags = 0x8
 	OpenFlagTrace       OpenFlags = 0x4
 	OpenFlagLinks       OpenFlags = 0x10
+	OpenFlagGoroutines  OpenFlags = 0x20
 )
 
 // Has tells whether all of the given bits are set.
@@ -476,6 +486,8 @@ const (
 	CapabilitySweep Capabilities = 0x2
 	// APPMON_OPEN_IDENTITY was asked for and works
 	CapabilityIdentity Capabilities = 0x4
+	// APPMON_OPEN_GOROUTINES was asked for and works
+	CapabilityGoroutines Capabilities = 0x8
 )
 
 // Has tells whether all of the given bits are set.

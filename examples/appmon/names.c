@@ -31,6 +31,7 @@ const struct bit_name capability_names[] = {
 	{APPMON_CAP_SWEEP, "sweep", "the end of every long body is reported at once"},
 	{APPMON_CAP_IDENTITY, "identity",
 	 "who served or sent each request; queue and service time"},
+	{APPMON_CAP_GOROUTINES, "goroutines", "what requests of Go programs are made for"},
 	{0, NULL, NULL},
 };
 

@@ -21,6 +21,7 @@ enum {
 	KEY_NO_IDENTITY,
 	KEY_TRACE,
 	KEY_LINKS,
+	KEY_GOROUTINES,
 	KEY_REQUEST_ID,
 	KEY_STREAM_HEADS,
 	KEY_RESP,
@@ -64,6 +65,8 @@ static const struct argp_option argp_options[] = {
 	 "What a request that was sent was made for: the one that the sender was serving (with "
 	 "--trace)",
 	 0},
+	{"goroutines", KEY_GOROUTINES, NULL, 0,
+	 "The same, and follow the goroutines of Go programs for it, by uprobes in them", 0},
 	{"request-id", KEY_REQUEST_ID, "NAME", 0,
 	 "This header field carries request ids too (with --trace; up to 8)", 0},
 	{"no-identity", KEY_NO_IDENTITY, NULL, 0,
@@ -195,6 +198,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		break;
 	case KEY_LINKS:
 		options->flags |= APPMON_OPEN_LINKS;
+		break;
+	case KEY_GOROUTINES:
+		options->flags |= APPMON_OPEN_LINKS | APPMON_OPEN_GOROUTINES;
 		break;
 	case KEY_REQUEST_ID:
 		if (options->request_id_count == OPTIONS_MAX_REQUEST_IDS)

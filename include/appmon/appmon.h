@@ -149,7 +149,7 @@ enum {
 				   /* not seen */
 };
 
-/* appmon_event.link: how the exchange that this one was made for is known; strongest first. */
+/* appmon_event.link: how the exchange that this one was made for is known. */
 enum {
 	APPMON_LINK_NONE = 0,
 	/* Certain: */
@@ -166,8 +166,15 @@ enum {
 	/* Likely: */
 	APPMON_LINK_WORKER = 6, /* client: as THREAD, without blocking reads, of a process that */
 				/* has always served each of overlapping requests by one thread */
-	APPMON_LINK_SOLE = 7	/* client: sent by the thread that had read that request, */
+	APPMON_LINK_SOLE = 7,	/* client: sent by the thread that had read that request, */
 				/* the only one that its process had in progress */
+	/* Of Go programs, with APPMON_OPEN_GOROUTINES. Certain: */
+	APPMON_LINK_GOROUTINE = 8, /* client: asked for by the goroutine in which net/http was */
+				   /* serving that request, which was not answered yet */
+	/* Likely: */
+	APPMON_LINK_STARTED = 9 /* client: by a goroutine that was started while that request was */
+				/* served, by the one that served it or one so started, and that */
+				/* request was not answered yet */
 };
 
 /* appmon_stats.dropped[]: why an exchange that was seen has no event. */
@@ -203,12 +210,21 @@ enum { APPMON_LOG_ERROR = 1, APPMON_LOG_WARN = 2, APPMON_LOG_INFO = 3, APPMON_LO
 /* What an exchange was made for: appmon_event.link. Implies APPMON_OPEN_IDENTITY and _TRACE;
  * without APPMON_CAP_IDENTITY there is evidence from header fields and from the other end only. */
 #define APPMON_OPEN_LINKS UINT32_C(0x10)
+/* Follows goroutines, for links of Go programs (1.21 to 1.26, x86-64): attaches uprobes to their
+ * executables, those of processes that are in a cgroup at its attach, and of others when their
+ * first event is due; at most 64, until appmon_close(). Whoever runs such an executable pays some 3
+ * microseconds for each go statement and each request that is served or sent. Implies
+ * APPMON_OPEN_LINKS. Needs CAP_SYS_ADMIN (before Linux 6.16 CAP_PERFMON), and CAP_SYS_PTRACE for
+ * other users' processes, as long as programs come. What cannot be followed is logged (WARN), and
+ * has no links of that kind. */
+#define APPMON_OPEN_GOROUTINES UINT32_C(0x20)
 
 /* appmon_capabilities.supported: what this kernel gives. */
 #define APPMON_CAP_CAPTURE UINT64_C(0x1)  /* cgroup_skb with socket storage: the core */
 #define APPMON_CAP_SWEEP UINT64_C(0x2)	  /* iter/bpf_sk_storage_map: the end of a long body is */
 					  /* reported at once even if its signal was rate-limited */
 #define APPMON_CAP_IDENTITY UINT64_C(0x4) /* APPMON_OPEN_IDENTITY was asked for and works */
+#define APPMON_CAP_GOROUTINES UINT64_C(0x8) /* APPMON_OPEN_GOROUTINES was asked for and works */
 
 /* ---- Data ---------------------------------------------------------------- */
 

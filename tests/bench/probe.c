@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What tests/bench/overhead compares, one at a time: probe appmon|identity|empty|syscalls|off
- * CGROUP... Attaches, says "ready" and how long that took, reads until SIGTERM or SIGINT, and
- * prints what it got. It sleeps as long as libappmon's own poll does; its CPU is the reader's cost.
+ * What tests/bench/overhead and its kin compare, one at a time: probe VARIANT CGROUP...
+ * Attaches, says "ready" and how long that took, reads until SIGTERM or SIGINT, and prints what it
+ * got; libappmon's also at SIGUSR1. It sleeps as long as libappmon's own poll does; its CPU is the
+ * reader's cost.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,14 +24,17 @@
 #include "empty.skel.h"
 #include "syscalls.skel.h"
 
-static volatile sig_atomic_t stop;
+static volatile sig_atomic_t stop, report;
 static struct appmon *mon;
 static uint64_t events, bytes;
+static double scaled; /* exchanges that the events stand for */
 
 static void on_signal(int signal)
 {
-	(void)signal;
-	stop = 1;
+	if (signal == SIGUSR1)
+		report = 1;
+	else
+		stop = 1;
 	appmon_wakeup(mon);
 }
 
@@ -58,10 +63,39 @@ static int on_event(void *ctx, const struct appmon_event *ev)
 	(void)ctx;
 	events++;
 	bytes += ev->request_head_bytes + ev->response_body_bytes;
+	scaled += (double)APPMON_SAMPLING_ALL / ev->sampling_ppm;
 	return 0;
 }
 
-static void run_appmon(uint32_t flags, int count, char **cgroups)
+static void print_usage(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	printf("\"cpu_ms\": %.1f, \"max_rss_kb\": %ld}\n",
+	       (double)usage.ru_utime.tv_sec * 1e3 + (double)usage.ru_utime.tv_usec / 1e3 +
+		       (double)usage.ru_stime.tv_sec * 1e3 + (double)usage.ru_stime.tv_usec / 1e3,
+	       usage.ru_maxrss);
+	fflush(stdout);
+}
+
+static void print_stats(void)
+{
+	struct appmon_stats stats = {.size = sizeof(stats)};
+
+	appmon_get_stats(mon, 0, &stats);
+	printf("{\"events\": %llu, \"seen\": %llu, \"records\": %llu, \"records_lost\": %llu, "
+	       "\"memory_bytes\": %llu, \"open\": %llu, "
+	       "\"scaled\": %.0f, \"sampling_ppm\": %llu, \"sampled_out\": %llu, ",
+	       (unsigned long long)events, (unsigned long long)stats.exchanges_seen,
+	       (unsigned long long)stats.records, (unsigned long long)stats.records_lost,
+	       (unsigned long long)stats.memory_bytes, (unsigned long long)stats.connections_open,
+	       scaled, (unsigned long long)stats.sampling_ppm,
+	       (unsigned long long)stats.dropped[APPMON_DROP_SAMPLED]);
+}
+
+/* ceiling: events a second, 0: as many as there are. */
+static void run_appmon(uint32_t flags, uint64_t ceiling, bool paused, int count, char **cgroups)
 {
 	char error[512] = "";
 	struct appmon_opts opts = {.size = sizeof(opts),
@@ -69,7 +103,6 @@ static void run_appmon(uint32_t flags, int count, char **cgroups)
 				   .event_fn = on_event,
 				   .error_text = error,
 				   .error_text_size = sizeof(error)};
-	struct appmon_stats stats = {.size = sizeof(stats)};
 	double begin = now_ms(), opened;
 	int err = appmon_open(&mon, &opts);
 
@@ -78,6 +111,11 @@ static void run_appmon(uint32_t flags, int count, char **cgroups)
 		exit(1);
 	}
 	opened = now_ms();
+	err = appmon_set_sampling(mon, APPMON_SAMPLING_ALL, ceiling);
+	if (!err && paused)
+		err = appmon_pause(mon);
+	if (err)
+		fail("budget", err);
 	for (int i = 0; i < count; i++)
 		if (appmon_attach_cgroup(mon, cgroups[i], NULL, NULL)) {
 			fprintf(stderr, "probe: %s\n", appmon_last_error(mon));
@@ -88,13 +126,13 @@ static void run_appmon(uint32_t flags, int count, char **cgroups)
 		err = appmon_poll(mon, -1, 0);
 		if (err < 0 && err != -EINTR)
 			fail("poll", err);
+		if (report) {
+			report = 0;
+			print_stats();
+			print_usage();
+		}
 	}
-	appmon_get_stats(mon, 0, &stats);
-	printf("{\"events\": %llu, \"seen\": %llu, \"records\": %llu, \"records_lost\": %llu, "
-	       "\"memory_bytes\": %llu, ",
-	       (unsigned long long)events, (unsigned long long)stats.exchanges_seen,
-	       (unsigned long long)stats.records, (unsigned long long)stats.records_lost,
-	       (unsigned long long)stats.memory_bytes);
+	print_stats();
 	appmon_close(mon);
 }
 
@@ -181,28 +219,30 @@ static void run_off(void)
 int main(int argc, char **argv)
 {
 	struct sigaction action = {.sa_handler = on_signal};
-	struct rusage usage;
+	unsigned long long ceiling;
 
 	if (argc < 3) {
-		fprintf(stderr, "usage: probe appmon|identity|empty|syscalls|off CGROUP...\n");
+		fprintf(stderr, "usage: probe appmon|identity|ceiling=EVENTS_PER_SECOND|paused|"
+				"empty|syscalls|off CGROUP...\n");
 		return 2;
 	}
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGUSR1, &action, NULL);
 	if (!strcmp(argv[1], "appmon"))
-		run_appmon(0, argc - 2, argv + 2);
+		run_appmon(0, 0, false, argc - 2, argv + 2);
 	else if (!strcmp(argv[1], "identity"))
-		run_appmon(APPMON_OPEN_IDENTITY, argc - 2, argv + 2);
+		run_appmon(APPMON_OPEN_IDENTITY, 0, false, argc - 2, argv + 2);
+	else if (sscanf(argv[1], "ceiling=%llu", &ceiling) == 1)
+		run_appmon(0, ceiling, false, argc - 2, argv + 2);
+	else if (!strcmp(argv[1], "paused"))
+		run_appmon(0, 0, true, argc - 2, argv + 2);
 	else if (!strcmp(argv[1], "empty"))
 		run_empty(argc - 2, argv + 2);
 	else if (!strcmp(argv[1], "syscalls"))
 		run_syscalls(argv[2]);
 	else
 		run_off();
-	getrusage(RUSAGE_SELF, &usage);
-	printf("\"cpu_ms\": %.1f, \"max_rss_kb\": %ld}\n",
-	       (double)usage.ru_utime.tv_sec * 1e3 + (double)usage.ru_utime.tv_usec / 1e3 +
-		       (double)usage.ru_stime.tv_sec * 1e3 + (double)usage.ru_stime.tv_usec / 1e3,
-	       usage.ru_maxrss);
+	print_usage();
 	return 0;
 }

@@ -52,7 +52,7 @@ static void check_event(const struct appmon_event *ev)
 	CHECK(ev->local.family == 4 || ev->local.family == 6);
 	CHECK(!ev->status == !!(ev->flags & APPMON_EVF_NO_RESPONSE));
 	CHECK(ev->status_class == ev->status / 100);
-	CHECK(!ev->link == !ev->link_ordinal && ev->link <= APPMON_LINK_SOLE);
+	CHECK(!ev->link == !ev->link_ordinal && ev->link <= APPMON_LINK_STARTED);
 }
 
 static void check_pipeline(struct pipeline *p)
@@ -141,7 +141,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	if (len && data[0] & 2)
 		opts.memory_limit = 1 << 20;
 	if (len && !(data[0] & 4))
-		opts.flags |= APPMON_OPEN_LINKS;
+		opts.flags |= APPMON_OPEN_LINKS | APPMON_OPEN_GOROUTINES;
 	clock_ns = 1000000000;
 	pipeline_init(&p, &opts);
 	for (int i = 0; len > 2; i++) {

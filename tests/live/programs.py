@@ -18,6 +18,8 @@ PATTERN = b"HTTP/1.1 500 No\r\n\r\nGET / HTTP/1.1\r\n\r\n"
 
 NEEDS = {"nginx": ["nginx"], "node": ["node"], "go": ["go"], "java": ["java", "javac"],
          "rust": ["cargo"], "uring": ["cc"], "curl": ["curl"], "load": ["cc"]}
+GO_BUILDS = {"": [], "stripped": ["-ldflags=-s -w"], "pie": ["-buildmode=pie", "-ldflags=-s -w"],
+             "cgo": []}
 CRATES = "/usr/share/cargo/registry"  # where Debian's librust-*-dev packages put their sources
 
 
@@ -38,7 +40,7 @@ class Programs:
 
     def command(self, kind, name):
         """The start of the command line of a server or client."""
-        for tool in NEEDS.get(name, NEEDS.get(kind, [])):
+        for tool in NEEDS.get(name.partition("-")[0], []):
             if not shutil.which(tool):
                 raise Missing(f"{tool} is not installed")
         if (kind, name) not in self._built:
@@ -73,9 +75,12 @@ class Programs:
         return ["node", f"{HERE}/{kind}s/node.js"]
 
     def _go(self, kind, name):
-        out = f"{self.directory}/go-{kind}"
-        self._run(["go", "build", "-o", out, f"{HERE}/{kind}s/go.go"], GO111MODULE="off",
-                  GOCACHE=f"{self.directory}/go-cache", CGO_ENABLED="0")
+        """go, or go-NAME; a way to build it may follow: go-NAME-stripped."""
+        out = f"{self.directory}/{name}-{kind}"
+        source, _, how = name.removeprefix("go-").partition("-")
+        self._run(["go", "build", *GO_BUILDS[how], "-o", out, f"{HERE}/{kind}s/{source}.go"],
+                  GO111MODULE="off", GOCACHE=f"{self.directory}/go-cache",
+                  CGO_ENABLED="1" if how == "cgo" else "0")
         return [out]
 
     def _java(self, kind, name):

@@ -130,7 +130,7 @@ def headers_for(kind, number):
     return {}
 
 
-def load(port, clients, requests, kind=None):
+def load(port, clients, requests, kind=None, path="/x/"):
     """clients connections at a time send requests in all; returns the ids of those answered."""
     done, numbers, lock = set(), iter(range(requests)), threading.Lock()
 
@@ -141,7 +141,7 @@ def load(port, clients, requests, kind=None):
                 number = next(numbers, None)
             if number is None:
                 break
-            connection.request("GET", f"/x/{number}", headers=headers_for(kind, number))
+            connection.request("GET", f"{path}{number}", headers=headers_for(kind, number))
             response = connection.getresponse()
             body = response.read()
             if response.status == 200 and body == b"ok":

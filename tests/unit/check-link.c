@@ -20,12 +20,15 @@ struct end {
 static struct pipeline p;
 static uint64_t clock_ns, cookies;
 static const struct appmon_event *ev;
+/* What the programs say that is sent is for. */
+static struct rec_cause sent_for;
 
 static void start(uint32_t flags)
 {
 	pipeline_init(&p, &(struct appmon_opts){.flags = flags});
 	clock_ns = 1000 * MS;
 	cookies = 0;
+	sent_for = (struct rec_cause){0};
 }
 
 static void setup(void)
@@ -75,6 +78,9 @@ static void segment(struct end *e, int dir, const char *text, uint32_t pid, uint
 	r->seg.other_next = r->seg.other_whole = e->next[!dir];
 	r->owner.sender_pid = pid;
 	r->owner.sender_tid = tid;
+	r->owner.task.pid = pid;
+	r->owner.task.start_ns = 7;
+	r->owner.cause = sent_for;
 	memcpy(r->bytes, text, len);
 	ck_assert(pipeline_record(&p, buf, r->hdr.size));
 }
@@ -553,6 +559,172 @@ START_TEST(memory)
 }
 END_TEST
 
+/* ---- goroutines -------------------------------------------------------------------- */
+
+static void setup_goroutines(void)
+{
+	teardown();
+	start(APPMON_OPEN_LINKS | APPMON_OPEN_GOROUTINES);
+}
+
+/* A request that is sent for the last len bytes that came at the end. statement: which one started
+ * the goroutine; 0: it serves that request itself. */
+static struct end ask_for(const struct end *cause, uint32_t len, uint64_t statement)
+{
+	struct end o;
+
+	sent_for = (struct rec_cause){.cookie = cause->id.cookie,
+				      .seq = cause->next[DIR_IN] - len,
+				      .started_at = statement};
+	o = ask(GET, 10, 11);
+	sent_for = (struct rec_cause){0};
+	return o;
+}
+
+#define GET_LEN ((uint32_t)strlen(GET))
+
+START_TEST(goroutine)
+{
+	struct end a, b, for_a, for_b, other;
+
+	setup_goroutines();
+	/* One thread has read both. */
+	a = serve(GET, 10, 11, false);
+	b = serve(GET, 10, 11, false);
+	for_a = ask_for(&a, GET_LEN, 0);
+	for_b = ask_for(&b, GET_LEN, 0);
+	other = ask(GET, 10, 11);
+	is_for(&for_a, &a, 1, APPMON_LINK_GOROUTINE);
+	is_for(&for_b, &b, 1, APPMON_LINK_GOROUTINE);
+	is_for_none(&other);
+}
+END_TEST
+
+START_TEST(goroutine_stale)
+{
+	struct end a, b, o;
+
+	setup_goroutines();
+	a = serve(GET, 10, 11, false);
+	/* Another place in the stream: the request before. */
+	o = ask_for(&a, GET_LEN + 40, 0);
+	is_for_none(&o);
+	/* No such connection. */
+	b = a;
+	b.id.cookie = 999;
+	o = ask_for(&b, GET_LEN, 0);
+	is_for_none(&o);
+	/* Its answer has begun, and then the next request has come. */
+	send_as(&a, OK, 10, 11);
+	o = ask_for(&a, GET_LEN, 0);
+	is_for_none(&o);
+	receive(&a, GET);
+	o = ask_for(&a, 2 * GET_LEN, 0);
+	is_for_none(&o);
+	o = ask_for(&a, GET_LEN, 0);
+	is_for(&o, &a, 2, APPMON_LINK_GOROUTINE);
+}
+END_TEST
+
+START_TEST(goroutine_pipelined)
+{
+	struct end a, o;
+
+	setup_goroutines();
+	a = serve(GET GET, 10, 11, false);
+	o = ask_for(&a, 2 * GET_LEN, 0);
+	is_for(&o, &a, 1, APPMON_LINK_GOROUTINE);
+}
+END_TEST
+
+/* So many requests that a go statement counts, if it starts nothing else. */
+static void prove(uint64_t statement, uint32_t evidence)
+{
+	for (int i = 0; i < 20; i++) {
+		struct end a = serve(GET, 10, 11, false), o;
+
+		/* Two for one request prove no more than one. */
+		o = ask_for(&a, GET_LEN, statement);
+		is_for(&o, i >= 7 && evidence ? &a : NULL, 1, i >= 7 ? evidence : 0);
+		o = ask_for(&a, GET_LEN, statement);
+		is_for(&o, i >= 7 && evidence ? &a : NULL, 1, i >= 7 ? evidence : 0);
+		send_as(&a, OK, 10, 11);
+	}
+}
+
+START_TEST(started)
+{
+	setup_goroutines();
+	prove(0x1000, APPMON_LINK_STARTED);
+}
+END_TEST
+
+START_TEST(started_and_kept)
+{
+	struct end a, o;
+
+	setup_goroutines();
+	a = serve(GET, 10, 11, false);
+	send_as(&a, OK, 10, 11);
+	/* It works on when the request is answered: what this statement starts proves nothing. */
+	o = ask_for(&a, GET_LEN, 0x1000);
+	is_for_none(&o);
+	prove(0x1000, APPMON_LINK_NONE);
+	prove(0x2000, APPMON_LINK_STARTED);
+}
+END_TEST
+
+START_TEST(started_many)
+{
+	struct end a, o;
+
+	setup_goroutines();
+	/* More statements than are remembered. */
+	for (uint64_t i = 1; i <= 200; i++) {
+		a = serve(GET, 10, 11, false);
+		o = ask_for(&a, GET_LEN, i);
+		is_for_none(&o);
+		send_as(&a, OK, 10, 11);
+	}
+	prove(0x1000, APPMON_LINK_STARTED);
+}
+END_TEST
+
+/* What is said certainly stands before what header fields say, what is likely behind it. */
+START_TEST(goroutine_and_fields)
+{
+	struct end a, b, o;
+
+	setup_goroutines();
+	prove(0x1000, APPMON_LINK_STARTED);
+	a = serve(WITH("x-request-id: a"), 10, 11, false);
+	b = serve(GET, 10, 11, false);
+	sent_for = (struct rec_cause){.cookie = b.id.cookie, .seq = b.next[DIR_IN] - GET_LEN};
+	o = ask(WITH("x-request-id: a"), 10, 11);
+	is_for(&o, &b, 1, APPMON_LINK_GOROUTINE);
+	sent_for.started_at = 0x1000;
+	o = ask(WITH("x-request-id: a"), 10, 11);
+	sent_for = (struct rec_cause){0};
+	is_for(&o, &a, 1, APPMON_LINK_REQUEST_ID);
+}
+END_TEST
+
+/* Threads have no say where goroutines have. */
+START_TEST(goroutine_not_sole)
+{
+	struct end a, b, o;
+
+	setup_goroutines();
+	a = serve(GET, 10, 11, false);
+	send_as(&a, OK, 10, 11);
+	b = serve(GET, 10, 11, false);
+	o = ask_for(&a, GET_LEN, 0x1000);
+	is_for_none(&o);
+	o = ask(GET, 10, 11);
+	is_for(&o, &b, 1, APPMON_LINK_SOLE);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {thread,
@@ -575,6 +747,14 @@ int main(void)
 				      peer,
 				      not_asked_for,
 				      memory,
+				      goroutine,
+				      goroutine_stale,
+				      goroutine_pipelined,
+				      started,
+				      started_and_kept,
+				      started_many,
+				      goroutine_and_fields,
+				      goroutine_not_sole,
 				      NULL};
 
 	return unit_run("link", tests, setup, teardown);

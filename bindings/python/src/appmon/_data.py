@@ -116,8 +116,7 @@ class Owner(Number):
 
 
 class Link(Number):
-    """appmon_event.link: how the exchange that this one was made for is known; strongest
-    first."""
+    """appmon_event.link: how the exchange that this one was made for is known."""
 
     NONE = 0
     #: client: sent by the thread that had read that request, and no other, with blocking
@@ -139,6 +138,12 @@ class Link(Number):
     #: client: sent by the thread that had read that request, the only one that its process
     #: had in progress
     SOLE = 7
+    #: client: asked for by the goroutine in which net/http was serving that request, which
+    #: was not answered yet
+    GOROUTINE = 8
+    #: client: by a goroutine that was started while that request was served, by the one
+    #: that served it or one so started, and that request was not answered yet
+    STARTED = 9
 
 
 class Drop(Number):
@@ -232,6 +237,7 @@ class OpenFlags(enum.IntFlag):
     STREAM_HEADS = 0x8
     TRACE = 0x4
     LINKS = 0x10
+    GOROUTINES = 0x20
 
 
 class Capabilities(enum.IntFlag):
@@ -244,6 +250,8 @@ class Capabilities(enum.IntFlag):
     SWEEP = 0x2
     #: APPMON_OPEN_IDENTITY was asked for and works
     IDENTITY = 0x4
+    #: APPMON_OPEN_GOROUTINES was asked for and works
+    GOROUTINES = 0x8
 
 
 class SamplingFlags(enum.IntFlag):

@@ -134,7 +134,7 @@ number! {
 }
 
 number! {
-    /// appmon_event.link: how the exchange that this one was made for is known; strongest first
+    /// appmon_event.link: how the exchange that this one was made for is known
     Link: u32 {
         /// `APPMON_LINK_NONE`
         NONE = 0, "none";
@@ -157,6 +157,12 @@ number! {
         /// client: sent by the thread that had read that request, the only one that its process
         /// had in progress
         SOLE = 7, "sole";
+        /// client: asked for by the goroutine in which net/http was serving that request, which
+        /// was not answered yet
+        GOROUTINE = 8, "goroutine";
+        /// client: by a goroutine that was started while that request was served, by the one
+        /// that served it or one so started, and that request was not answered yet
+        STARTED = 9, "started";
     }
 }
 
@@ -266,6 +272,8 @@ bits! {
         TRACE = 0x4, "trace";
         /// `APPMON_OPEN_LINKS`
         LINKS = 0x10, "links";
+        /// `APPMON_OPEN_GOROUTINES`
+        GOROUTINES = 0x20, "goroutines";
     }
 }
 
@@ -279,6 +287,8 @@ bits! {
         SWEEP = 0x2, "sweep";
         /// APPMON_OPEN_IDENTITY was asked for and works
         IDENTITY = 0x4, "identity";
+        /// APPMON_OPEN_GOROUTINES was asked for and works
+        GOROUTINES = 0x8, "goroutines";
     }
 }
 

@@ -100,6 +100,12 @@ pub const APPMON_LINK_WORKER: u32 = 6;
 /// client: sent by the thread that had read that request, the only one that its process had in
 /// progress
 pub const APPMON_LINK_SOLE: u32 = 7;
+/// client: asked for by the goroutine in which net/http was serving that request, which was not
+/// answered yet
+pub const APPMON_LINK_GOROUTINE: u32 = 8;
+/// client: by a goroutine that was started while that request was served, by the one that
+/// served it or one so started, and that request was not answered yet
+pub const APPMON_LINK_STARTED: u32 = 9;
 
 /// the host did not read fast enough
 pub const APPMON_DROP_RING_FULL: u32 = 0;
@@ -175,6 +181,7 @@ pub const APPMON_OPEN_IDENTITY: u32 = 0x2;
 pub const APPMON_OPEN_STREAM_HEADS: u32 = 0x8;
 pub const APPMON_OPEN_TRACE: u32 = 0x4;
 pub const APPMON_OPEN_LINKS: u32 = 0x10;
+pub const APPMON_OPEN_GOROUTINES: u32 = 0x20;
 
 /// cgroup_skb with socket storage: the core
 pub const APPMON_CAP_CAPTURE: u64 = 0x1;
@@ -183,6 +190,8 @@ pub const APPMON_CAP_CAPTURE: u64 = 0x1;
 pub const APPMON_CAP_SWEEP: u64 = 0x2;
 /// APPMON_OPEN_IDENTITY was asked for and works
 pub const APPMON_CAP_IDENTITY: u64 = 0x4;
+/// APPMON_OPEN_GOROUTINES was asked for and works
+pub const APPMON_CAP_GOROUTINES: u64 = 0x8;
 
 pub const APPMON_SAMPLING_ALL: u32 = 0xf4240;
 

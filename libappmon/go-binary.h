@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a Go executable says of itself: its version, and where the functions are that matter. */
+#ifndef APPMON_GO_BINARY_H
+#define APPMON_GO_BINARY_H
+
+#include <stdint.h>
+
+/* Places in the code: see bpf/goroutine.h. */
+enum { GO_SERVE, GO_START, GO_ASK, GO_WRITE, GO_HOOKS };
+
+struct go_binary {
+	uint64_t hook[GO_HOOKS]; /* offset in the file; 0: the program has no such place */
+	uint32_t minor;		 /* it was built with Go 1.minor */
+	uint32_t goid;		 /* in struct g: offset of the goroutine's number */
+	uint32_t parent;	 /* and of the one that started it */
+	uint32_t pad;
+};
+
+/*
+ * Reads an executable, which may be anything.
+ *  -ENOEXEC     it is no Go program for x86-64, or serves nothing with net/http
+ *  -EOPNOTSUPP  it is one of which too little is known: *ret_why says what
+ *  -ENOMEM
+ */
+int go_binary_read(int fd, struct go_binary *ret, const char **ret_why);
+
+#endif /* APPMON_GO_BINARY_H */
