@@ -280,9 +280,10 @@ static __noinline int flush_taken(struct socket *sk)
 	return !!r;
 }
 
-static __noinline int flush_held(struct socket *sk)
+/* Not static: verified once. */
+__noinline int flush_held(struct socket *sk)
 {
-	if (take_held(sk) && !flush_taken(sk))
+	if (sk && take_held(sk) && !flush_taken(sk))
 		count_lost(sk, true);
 	return 0;
 }
@@ -552,18 +553,21 @@ __noinline int emit_data(struct __sk_buff *skb, struct socket *sk, struct emissi
 	return ret;
 }
 
-static __noinline void emit_progress(struct __sk_buff *skb, struct socket *sk, struct emission *e)
+/* Not static: verified once. */
+__noinline int emit_progress(struct __sk_buff *skb, struct socket *sk, struct emission *e)
 {
 	struct rec_progress *r;
 	struct snapshot now;
 
+	if (!sk || !e)
+		return 0;
 	if (sk->request_dir != 1 + e->dir || (e->s.flags & TCP_RST))
 		flush_held(sk);
 	take_snapshot(skb, sk, e->dir, &now);
 	r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
 	if (!r) {
 		count_lost(sk, false);
-		return;
+		return 0;
 	}
 	r->hdr.version = REC_VERSION;
 	r->hdr.kind = REC_PROGRESS;
@@ -573,6 +577,7 @@ static __noinline void emit_progress(struct __sk_buff *skb, struct socket *sk, s
 	say_whole(sk, e, &r->seg);
 	tell_owner(skb, sk, e, &r->seg, &r->owner);
 	bpf_ringbuf_submit(r, submit_flags());
+	return 0;
 }
 
 /* A progress record without a packet: where the directions are that `passed` tells of. */

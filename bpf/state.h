@@ -242,11 +242,11 @@ static __always_inline void extent_add(struct extent *x, __u32 seq, __u32 end)
 		extent_reach(x, end);
 }
 
-/* The level of the attached cgroup above the packet's leaf; the root is 0. */
-static __always_inline __u32 attachment_depth(struct __sk_buff *skb, struct target_conf *conf)
+/* Not static: verified once. */
+__noinline int find_depth(struct __sk_buff *skb, struct target_conf *conf)
 {
-	if (conf->depth)
-		return conf->depth;
+	if (!conf)
+		return 0;
 	for (int level = 0; level < 32; level++) {
 		__u64 id = bpf_skb_ancestor_cgroup_id(skb, level);
 
@@ -257,6 +257,14 @@ static __always_inline __u32 attachment_depth(struct __sk_buff *skb, struct targ
 			break;
 		}
 	}
+	return 0;
+}
+
+/* The level of the attached cgroup above the packet's leaf; the root is 0. */
+static __always_inline __u32 attachment_depth(struct __sk_buff *skb, struct target_conf *conf)
+{
+	if (!conf->depth)
+		find_depth(skb, conf);
 	return conf->depth;
 }
 
