@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
  * The capture: one program per direction at the attached cgroups, and the sweep. A packet goes
- * through packet.h, state.h, look.h, framing.h and emit.h in that order and always passes.
+ * through packet.h, state.h, look.h, framing.h, head.h and emit.h in that order and always passes.
  *
  * What is captured: the first bytes ("window") of each message, a message being what follows when
  * a direction first speaks after the other one, or a segment that begins like a message. Anything
@@ -51,11 +51,15 @@ static __always_inline bool peek_strict(struct __sk_buff *skb, const struct segm
  */
 __noinline int emit_all(struct __sk_buff *skb, struct socket *sk, struct emission *e, __u32 total)
 {
-	int ret = EMIT_OPEN;
+	int ret;
 
 	if (!sk || !e)
 		return EMIT_FULL;
 	e->total = total;
+	ret = emit_small(skb, sk, e);
+	if (ret != EMIT_OTHER)
+		return ret;
+	ret = EMIT_OPEN;
 	UNROLL
 	for (int i = 0; i < PARTS_MAX; i++) {
 		if (!e->total)
@@ -69,8 +73,11 @@ __noinline int emit_all(struct __sk_buff *skb, struct socket *sk, struct emissio
 
 static __always_inline void message_began(struct socket *sk, int dir, enum look look)
 {
-	sk->speaks = SPEAKS_HTTP;
-	sk->other_flips = 0;
+	/* What does not change is not written: see struct socket. */
+	if (sk->speaks != SPEAKS_HTTP)
+		sk->speaks = SPEAKS_HTTP;
+	if (sk->other_flips)
+		sk->other_flips = 0;
 	/* Who speaks first asks. */
 	if (!sk->request_dir && sk->fresh && is_first(sk, dir))
 		sk->request_dir = 1 + dir;
@@ -80,7 +87,7 @@ static __always_inline void message_began(struct socket *sk, int dir, enum look 
 		else if (look == LOOK_RESPONSE)
 			sk->request_dir = 1 + !dir;
 	}
-	if (look == LOOK_RESPONSE)
+	if (look == LOOK_RESPONSE && !sk->confirmed)
 		sk->confirmed = 1;
 	sk->answered = sk->request_dir != 1 + dir;
 }
@@ -173,18 +180,18 @@ static __always_inline void window_full(struct __sk_buff *skb, struct socket *sk
 /* Another request begins: has the server more to say to those before? */
 static __always_inline void look_for_pipelining(struct socket *sk, int request_dir)
 {
-	const struct direction *other = &sk->dir[!request_dir];
-	const struct framing *f = &sk->reply;
-	__u64 last = other->last;
+	const __u64 last = DIRECTION(sk, !request_dir)->last;
+	const __u32 next =
+		request_dir == DIR_OUT ? sk->passed[DIR_IN].next : sk->passed[DIR_OUT].next;
 	bool due = true; /* also behind an interim response */
 
-	if (sk->answered && f->phase == FRAMING_UNKNOWN) {
+	if (sk->answered && sk->reply_phase == FRAMING_UNKNOWN) {
 		widen(sk); /* perhaps: its head came in pieces, say */
 		return;
 	}
-	if (sk->answered && f->phase == FRAMING_HEAD)
-		due = f->left || (__s32)(f->due - other->passed.next) > 0;
-	else if (sk->answered && f->phase == FRAMING_CHUNK)
+	if (sk->answered && sk->reply_phase == FRAMING_HEAD)
+		due = (__s32)(sk->reply_due - next) > 0;
+	else if (sk->answered && sk->reply_phase == FRAMING_CHUNK)
 		due = *(const __u32 *)((const __u8 *)&last + 4) != CRLF_CRLF;
 	if (due)
 		pipelines(sk);
@@ -225,8 +232,9 @@ __noinline int request_part(struct __sk_buff *skb, struct socket *sk, struct emi
 
 /* Returns false if nothing was captured. */
 static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
-				    struct direction *self, struct emission *e)
+				    struct direction *self, struct emission *e, const int dir)
 {
+	const struct extent *passed = &sk->passed[dir];
 	__u32 end = e->s.seq + e->s.len;
 	int part = PART_UNKNOWN, ret;
 	__u32 limit, offset, room;
@@ -235,15 +243,13 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 	enum look look;
 
 	e->seq = e->s.seq;
-	if ((__s32)(e->seq - self->passed.whole) < 0)
-		e->seq = self->passed.whole; /* what is below has been looked at */
+	if ((__s32)(e->seq - passed->whole) < 0)
+		e->seq = passed->whole; /* what is below has been looked at */
 	if ((__s32)(e->seq - self->turn) > 0)
 		e->flags &= ~REC_FLIP;
 	e->len = end - e->seq;
 	if (request && (__s32)e->len > 0)
 		part = request_part(skb, sk, e, end);
-	else if (reply)
-		framing_reach(&sk->reply, end);
 	if (part == PART_BODY && !sk->wide && !sk->chunked) {
 		e->seq = e->s.seq;
 		e->len = e->s.len;
@@ -277,7 +283,7 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 		if (part == PART_HEAD)
 			sk->framing.phase = FRAMING_UNKNOWN; /* longer than the capture */
 		if (part == PART_UNKNOWN &&
-		    (sk->speaks == SPEAKS_HTTP || !sk->fresh || e->holes || self->passed.holes))
+		    (sk->speaks == SPEAKS_HTTP || !sk->fresh || e->holes || passed->holes))
 			start = peek_strict(skb, &e->s, look_of(sk, e->dir));
 		if (!start) {
 			e->seq = e->s.seq;
@@ -356,7 +362,7 @@ static __always_inline void observe_listener(struct __sk_buff *skb, const struct
 		return;
 	__builtin_memset(sk, 0, sizeof(*sk));
 	sk->fresh = 1;
-	sk->dir[DIR_IN].start = s->seq;
+	sk->dir_in.start = s->seq;
 	sk->conn.target = conf->target;
 	sk->conn.slot = conf->slot;
 	e.flags = REC_LISTENER | REC_FLIP;
@@ -386,8 +392,8 @@ static __always_inline struct socket *meet(struct __sk_buff *skb, struct bpf_soc
 	}
 	/* Not new if its owner was detached: what passed since is unknown. */
 	__builtin_memset(sk, 0, sizeof(*sk));
-	self = &sk->dir[dir];
-	other = &sk->dir[!dir];
+	self = DIRECTION(sk, dir);
+	other = DIRECTION(sk, !dir);
 	fill_conn(skb, &sk->conn, s, dir, bpf_get_socket_cookie(skb));
 	adopt(skb, sk, conf);
 	sk->retrans = tp ? tp->total_retrans : 0;
@@ -414,8 +420,8 @@ static __always_inline struct socket *meet(struct __sk_buff *skb, struct bpf_soc
 		}
 	}
 	sk->alone = dir == DIR_OUT && !(s->flags & TCP_ACK);
-	self->passed.next = self->passed.whole = self->start;
-	other->passed.next = other->passed.whole = other->start;
+	sk->passed[dir].next = sk->passed[dir].whole = self->start;
+	sk->passed[!dir].next = sk->passed[!dir].whole = other->start;
 	self->seen_other = other->start - 1;
 	other->seen_other = self->start - 1;
 	return sk;
@@ -426,13 +432,13 @@ static __always_inline void peer_answers(struct socket *sk, struct bpf_sock *ss,
 					 const struct segment *s, int dir)
 {
 	struct bpf_tcp_sock *tp = bpf_tcp_sock(ss);
-	struct direction *in = &sk->dir[DIR_IN];
+	struct extent *in = &sk->passed[DIR_IN];
 	__u32 start = s->ack;
 
 	if (dir == DIR_IN)
 		start = tp && !(s->flags & TCP_SYN) ? READ_ONCE(tp->rcv_nxt) : s->seq;
-	in->start = in->passed.next = in->passed.whole = start;
-	sk->dir[DIR_OUT].seen_other = start;
+	sk->dir_in.start = in->next = in->whole = start;
+	sk->dir_out.seen_other = start;
 	sk->alone = 0;
 }
 
@@ -441,18 +447,18 @@ static __always_inline void peer_answers(struct socket *sk, struct bpf_sock *ss,
  * waits in the socket's backlog has passed here, but not there.
  */
 static __always_inline bool reset_is_obeyed(struct bpf_sock *ss, const struct segment *s,
-					    const struct direction *self)
+					    const struct extent *passed)
 {
 	struct bpf_tcp_sock *tp = bpf_tcp_sock(ss);
 
-	return !tp || s->seq == READ_ONCE(tp->rcv_nxt) || s->seq == self->passed.next;
+	return !tp || s->seq == READ_ONCE(tp->rcv_nxt) || s->seq == passed->next;
 }
 
 /* The end of a chunked body can be cut by segments: keeps the last bytes of one for the next. */
 static __always_inline void keep_last(struct __sk_buff *skb, struct direction *self,
-				      const struct emission *e)
+				      const struct emission *e, __u32 next)
 {
-	__u32 old = self->passed.next - e->s.seq; /* bytes sent again in front of the others */
+	__u32 old = next - e->s.seq; /* bytes sent again in front of the others */
 	__u32 len = e->s.len;
 	__u64 last = 0;
 
@@ -472,17 +478,18 @@ static __always_inline void keep_last(struct __sk_buff *skb, struct direction *s
 }
 
 /* The reader learns of all that is in the ring; what more there is the sweep will tell. */
-static __always_inline void publish(struct direction *self, const struct emission *e, __u32 end)
+static __always_inline void publish(struct socket *sk, struct direction *self,
+				    const struct emission *e, __u32 end, const int dir)
 {
-	struct extent x = self->passed;
+	struct extent x = sk->passed[dir];
 
 	extent_add(&x, e->s.seq, end);
 	extent_reach(&x, e->whole);
-	if (e->dir == DIR_OUT) {
+	if (dir == DIR_OUT) {
 		x.whole = x.next; /* what was sent unseen is not sent again */
 		x.holes = HOLE_NONE;
 	}
-	self->passed = x;
+	sk->passed[dir] = x;
 	self->pending = !e->reported || x.whole != e->whole || x.holes == HOLE_MANY;
 	if (x.holes == HOLE_MANY || (e->reported && x.whole != e->whole))
 		held_back = 1;
@@ -491,13 +498,13 @@ static __always_inline void publish(struct direction *self, const struct emissio
 static __always_inline void observe(struct __sk_buff *skb, int dir)
 {
 	struct target_conf *conf;
-	struct direction *self, *other;
+	struct direction *self;
 	struct emission e = {};
 	struct bpf_sock *ss;
 	struct socket *sk;
 	struct bpf_tcp_sock *tp = 0;
 	struct extent x;
-	__u32 end, begun;
+	__u32 end, begun, other_next;
 	__s32 ahead;
 
 	if (!capture_from || !parse_segment(skb, &e.s))
@@ -531,8 +538,7 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 	if (sk->speaks == SPEAKS_OTHER || !owns(skb, sk, conf))
 		return;
 
-	self = &sk->dir[dir];
-	other = &sk->dir[!dir];
+	self = DIRECTION(sk, dir);
 	if (sk->alone && (e.s.flags & TCP_ACK)) {
 		/* TCP takes no data before the peer's SYN. */
 		if (dir == DIR_IN && ss->state == BPF_TCP_SYN_SENT && !(e.s.flags & TCP_SYN))
@@ -546,7 +552,8 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 	e.ts_ns = dir == DIR_OUT ? skb->tstamp : 0;
 	if (!e.ts_ns)
 		e.ts_ns = bpf_ktime_get_ns();
-	x = self->passed;
+	x = sk->passed[dir];
+	other_next = sk->passed[!dir].next;
 	e.holes = !!x.holes;
 	if (dir == DIR_IN && (x.holes || !sk->fresh)) {
 		tp = bpf_tcp_sock(ss);
@@ -554,7 +561,8 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 	}
 	if (!e.s.len) {
 		e.whole = x.whole;
-		if (dir == DIR_IN && (e.s.flags & TCP_RST) && !reset_is_obeyed(ss, &e.s, self))
+		if (dir == DIR_IN && (e.s.flags & TCP_RST) &&
+		    !reset_is_obeyed(ss, &e.s, &sk->passed[dir]))
 			return;
 		progress(skb, sk, self, &e);
 		return;
@@ -565,11 +573,11 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 	if (ahead < 0) {
 		e.flags |= REC_OLD;
 		if (dir == DIR_IN)
-			self->dup++;
+			sk->dup++;
 	}
 	if ((__s32)(end - x.next) > 0) {
-		if (self->seen_other != other->passed.next) {
-			self->seen_other = other->passed.next;
+		if (self->seen_other != other_next) {
+			self->seen_other = other_next;
 			begun = self->start;
 			/* Not e.s.seq: an earlier segment may be late. */
 			self->start = self->turn = x.next;
@@ -582,7 +590,7 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 			    !--sk->wide)
 				sk->suspect = 0;
 		}
-		self->ts_ns = e.ts_ns;
+		sk->ts_ns[dir] = e.ts_ns;
 	} else if (!e.holes || (__s32)(end - x.whole) <= 0) {
 		return; /* sent again: every byte has been looked at */
 	}
@@ -594,15 +602,18 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 	else if (tp && x.holes)
 		reach_by_tcp(tp, sk, &x);
 	e.whole = x.whole;
-	e.filled = e.holes && e.whole != self->passed.whole;
+	e.filled = e.holes && e.whole != sk->passed[dir].whole;
 	e.holes = x.holes || end != x.next;
 	if (e.filled)
-		self->ts_ns = e.ts_ns;
-	if (!capture(skb, sk, self, &e))
+		sk->ts_ns[dir] = e.ts_ns;
+	if (!capture(skb, sk, self, &e, dir))
 		progress(skb, sk, self, &e);
-	if (sk->request_dir != 1 + dir || e.len)
-		keep_last(skb, self, &e);
-	publish(self, &e, end);
+	/* Of a message whose end is known by count nobody asks. */
+	if (sk->request_dir == 1 + dir ? e.len : sk->wide || sk->reply_phase != FRAMING_HEAD)
+		keep_last(skb, self, &e, sk->passed[dir].next);
+	else
+		self->last = 0;
+	publish(sk, self, &e, end, dir);
 }
 
 SEC("cgroup_skb/ingress")
@@ -645,10 +656,11 @@ int appmon_release(struct bpf_sock *ctx)
 	if (!sk || sk->closed)
 		return 1;
 	sk->closed = 1;
-	if (sk->speaks != SPEAKS_HTTP || !sk->dir[DIR_OUT].fin || !is_current(sk))
+	flush_held(sk);
+	if (sk->speaks != SPEAKS_HTTP || !sk->dir_out.fin || !is_current(sk))
 		return 1;
-	passed[DIR_IN] = sk->dir[DIR_IN].passed;
-	passed[DIR_OUT] = sk->dir[DIR_OUT].passed;
+	passed[DIR_IN] = sk->passed[DIR_IN];
+	passed[DIR_OUT] = sk->passed[DIR_OUT];
 	r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
 	if (!r) {
 		count_lost(sk, false);
@@ -675,12 +687,20 @@ int appmon_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
 	if (!ksk || !sk || sk->speaks != SPEAKS_HTTP || !is_current(sk))
 		return 0;
 	tp = bpf_skc_to_tcp_sock(ksk);
+	if (sk->held_state && bpf_ktime_get_ns() - sk->held.ts_ns >= hold_ns)
+		flush_held(sk);
+	if (sk->held_state) {
+		holding = 1;
+		return 0; /* how far the stream is, its record will say */
+	}
 	for (int dir = 0; dir < 2; dir++) {
-		if (!sk->dir[dir].pending)
+		struct direction *self = DIRECTION(sk, dir);
+
+		if (!self->pending)
 			continue;
-		sk->dir[dir].pending = 0;
-		passed[DIR_IN] = sk->dir[DIR_IN].passed;
-		passed[DIR_OUT] = sk->dir[DIR_OUT].passed;
+		self->pending = 0;
+		passed[DIR_IN] = sk->passed[DIR_IN];
+		passed[DIR_OUT] = sk->passed[DIR_OUT];
 		if (dir == DIR_IN && tp)
 			extent_reach(&passed[DIR_IN], tp->rcv_nxt);
 		fill_state(&r, sk, dir, passed, REC_SWEPT);

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* 5. Records into the ring. */
+/* 6. Records into the ring. */
 #ifndef APPMON_EMIT_H
 #define APPMON_EMIT_H
 
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-#include "framing.h"
+#include "head.h"
 #include "identity.h"
-#include "look.h"
-#include "state.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -40,36 +38,8 @@ static __always_inline __u64 submit_flags(void)
 	return BPF_RB_FORCE_WAKEUP;
 }
 
-/* What emit_data() is to write; on the stack because BPF functions take five arguments. */
-struct emission {
-	struct segment s;
-	__u32 seq;	/* of the first byte to capture */
-	__u32 len;	/* bytes from there to the end of the segment */
-	__u32 total;	/* bytes to capture, in as many records as it takes */
-	__u32 captured; /* of the present record */
-	__u32 flags;	/* REC_* */
-	__u32 whole;	/* the direction's, with this segment */
-	__u8 dir;
-	__u8 look;     /* in: required look of the first bytes, LOOK_NO: any; out: what they are */
-	__u8 start;    /* a message may begin here */
-	__u8 part;     /* number among the records that one segment takes */
-	__u8 reported; /* a record says how far the direction is */
-	__u8 filled;   /* bytes that had come early are whole now */
-	__u8 holes;    /* bytes are missing, or there are some behind it */
-	__u8 framed;   /* a head, or more of it: to be scanned */
-	__u8 carry;    /* bytes in front that an earlier record has, too: a line that was cut */
-	__u8 ends;     /* a message ends with the segment */
-	__u8 pad[2];
-	__u8 begin[4]; /* of a head: the first bytes of the method, or the status code */
-	struct scan scan;
-	__u64 ts_ns;
-};
-
 /* Records that one segment takes at most. */
 #define PARTS_MAX (CAPTURE_MAX / REC_BYTES_MAX)
-
-/* Results of emit_data(); ENDED: a response's head, and what follows need not be captured. */
-enum { EMIT_FULL = -1, EMIT_NO_HEAD = 0, EMIT_OPEN = 1, EMIT_ENDED = 2 };
 
 /* Does the segment end with an empty line? */
 static __always_inline bool ends_with_blank(struct __sk_buff *skb)
@@ -104,18 +74,13 @@ static __always_inline void reach_by_tcp(struct bpf_tcp_sock *tp, struct socket 
 	if (!tp)
 		return;
 	rcv_nxt = READ_ONCE(tp->rcv_nxt);
-	if ((__s32)(rcv_nxt - x->next) > sk->dir[DIR_IN].fin) {
+	if ((__s32)(rcv_nxt - x->next) > sk->dir_in.fin) {
 		widen(sk); /* the listening socket met it, say: there may be requests in it */
 		x->next = x->whole = rcv_nxt;
 		x->holes = HOLE_NONE;
 	} else {
 		extent_reach(x, rcv_nxt);
 	}
-}
-
-static __always_inline bool is_first(const struct socket *sk, int dir)
-{
-	return !(dir == DIR_OUT ? sk->dir[DIR_IN].ts_ns : sk->dir[DIR_OUT].ts_ns);
 }
 
 static __always_inline bool is_followed(const struct socket *sk, int dir)
@@ -136,7 +101,7 @@ struct snapshot {
 static __always_inline void take_snapshot(struct __sk_buff *skb, struct socket *sk, __u8 dir,
 					  struct snapshot *now)
 {
-	struct extent x = sk->dir[dir == DIR_OUT ? DIR_IN : DIR_OUT].passed;
+	struct extent x = dir == DIR_OUT ? sk->passed[DIR_IN] : sk->passed[DIR_OUT];
 	struct bpf_sock *ss = skb->sk;
 
 	now->srtt_us = 0;
@@ -145,7 +110,8 @@ static __always_inline void take_snapshot(struct __sk_buff *skb, struct socket *
 		struct bpf_tcp_sock *tp = bpf_tcp_sock(ss);
 
 		if (tp) {
-			sk->retrans = tp->total_retrans;
+			if (sk->retrans != tp->total_retrans)
+				sk->retrans = tp->total_retrans;
 			now->srtt_us = tp->srtt_us >> 3; /* the kernel keeps it times eight */
 		}
 		reach_by_tcp(tp, sk, &x);
@@ -154,21 +120,25 @@ static __always_inline void take_snapshot(struct __sk_buff *skb, struct socket *
 	now->other_whole = x.whole;
 }
 
+static __always_inline __u32 flags_of(const struct socket *sk, const struct emission *e)
+{
+	return e->flags | (e->dir == DIR_OUT ? REC_OUT : 0) | (sk->fresh ? REC_FRESH : 0) |
+	       (e->s.flags & TCP_PSH ? REC_PSH : 0) | (e->s.flags & TCP_FIN ? REC_FIN : 0) |
+	       (e->s.flags & TCP_RST ? REC_RST : 0) | (sk->closed ? REC_CLOSED : 0) |
+	       (sk->suspect ? REC_WIDE : 0) | (sk->alone ? REC_ALONE : 0) |
+	       (e->ends && !(e->flags & REC_PART) ? REC_ENDS : 0) |
+	       (is_followed(sk, e->dir) ? REC_FOLLOWED : 0);
+}
+
 static __always_inline void fill_seg(struct __sk_buff *skb, struct socket *sk, struct rec_seg *r,
 				     struct emission *e, const struct snapshot *now)
 {
-	struct direction *other = &sk->dir[e->dir == DIR_OUT ? DIR_IN : DIR_OUT];
-	struct direction *self = &sk->dir[e->dir == DIR_OUT ? DIR_OUT : DIR_IN];
+	struct direction *self = DIRECTION(sk, e->dir);
 	__u64 last;
 
 	r->ts_ns = e->ts_ns;
-	r->other_ts_ns = other->ts_ns;
-	r->flags = e->flags | (e->dir == DIR_OUT ? REC_OUT : 0) | (sk->fresh ? REC_FRESH : 0) |
-		   (e->s.flags & TCP_PSH ? REC_PSH : 0) | (e->s.flags & TCP_FIN ? REC_FIN : 0) |
-		   (e->s.flags & TCP_RST ? REC_RST : 0) | (sk->closed ? REC_CLOSED : 0) |
-		   (sk->suspect ? REC_WIDE : 0) | (sk->alone ? REC_ALONE : 0) |
-		   (e->ends && !(e->flags & REC_PART) ? REC_ENDS : 0) |
-		   (is_followed(sk, e->dir) ? REC_FOLLOWED : 0);
+	r->other_ts_ns = e->dir == DIR_OUT ? sk->ts_ns[DIR_IN] : sk->ts_ns[DIR_OUT];
+	r->flags = flags_of(sk, e);
 	r->seq = e->seq;
 	r->len = e->len;
 	r->start = self->start;
@@ -178,7 +148,7 @@ static __always_inline void fill_seg(struct __sk_buff *skb, struct socket *sk, s
 	r->lost = sk->lost;
 	r->srtt_us = now->srtt_us;
 	r->retrans = sk->retrans;
-	r->dup = sk->dir[DIR_IN].dup;
+	r->dup = sk->dup;
 	r->pad = 0;
 	last = e->part ? 0 : self->last;
 	__builtin_memcpy(r->before, &last, sizeof(r->before));
@@ -191,6 +161,24 @@ static __always_inline void fill_seg(struct __sk_buff *skb, struct socket *sk, s
 	self->progress_ts_ns = e->ts_ns;
 }
 
+/* A request that is held comes late. */
+static __always_inline void say_whole(const struct socket *sk, const struct emission *e,
+				      struct rec_seg *r)
+{
+	if (sk->held_state && sk->request_dir == 1 + e->dir && (__s32)(e->whole - sk->held.seq) > 0)
+		r->start = r->whole = sk->held.seq;
+}
+
+static __always_inline void tell_owner(struct __sk_buff *skb, struct socket *sk,
+				       const struct emission *e, struct rec_seg *seg,
+				       struct rec_owner *r)
+{
+	if (!identity)
+		return;
+	seg->flags |= REC_OWNER;
+	fill_owner(skb, sk, &e->s, OWNER_HOW(e->dir, e->look), r);
+}
+
 static __always_inline void count_lost(struct socket *sk, bool request)
 {
 	__sync_fetch_and_add(&sk->lost, 1);
@@ -199,133 +187,285 @@ static __always_inline void count_lost(struct socket *sk, bool request)
 		COUNT(sk->conn.slot, requests_lost);
 }
 
-static __always_inline enum look look_of(const struct socket *sk, int dir)
+/* ---- a whole message with one small segment ----------------------------------------------- */
+
+/*
+ * Most requests, and the heads of most responses, are looked at before they go into the ring:
+ * reading its memory back, which the reader's CPU had last, costs as much as all else. A request
+ * that is whole stays in the socket until a response takes it along.
+ */
+#define SMALL_BYTES HELD_BYTES
+#define SMALL_SIZE (sizeof(struct rec_data) + SMALL_BYTES)
+
+/*
+ * Set before the programs are loaded. It needs the sweep, so that who waits for long is told to the
+ * reader in time.
+ */
+#ifdef HOLD /* the tests try both */
+#define hold HOLD
+#else
+const volatile __u32 hold = 1;
+#endif
+
+/* A request has been waiting since the reader looked. */
+volatile __u32 holding;
+
+/* The sweep takes those that are older. */
+volatile __u64 hold_ns;
+
+static __always_inline void fill_small(const struct socket *sk, struct rec_data *r,
+				       const __u8 *bytes, __u32 n)
 {
-	if (!sk->request_dir)
-		return LOOK_EITHER;
-	return sk->request_dir == dir + 1 ? LOOK_REQUEST : LOOK_RESPONSE;
-}
+	r->hdr.version = REC_VERSION;
+	r->hdr.kind = REC_DATA;
+	r->hdr.size = SMALL_SIZE;
+	r->conn = sk->conn;
+	r->captured = n;
+	r->pad = 0;
+	for (__u32 i = 0; i < SMALL_BYTES; i += 32) {
+		const __u64 *from = (const __u64 *)(bytes + i);
+		__u64 *to = (__u64 *)(r->bytes + i);
 
-/* There is pipelining for sure: from here on the reader gets everything. */
-static __always_inline void pipelines(struct socket *sk)
-{
-	sk->suspect = 1;
-	sk->wide = WIDE_ALWAYS;
-	sk->framing.phase = FRAMING_UNKNOWN;
-}
-
-static __always_inline void frame_lost(struct socket *sk)
-{
-	sk->framing.phase = FRAMING_UNKNOWN;
-	widen(sk);
-}
-
-/* The last bytes of a head that goes on with the next segment. b: n bytes of `bytes`. */
-static __always_inline void keep_line(struct socket *sk, const __u8 *b, __u32 n, const __u32 bytes)
-{
-	__u32 keep = n < LINE_BYTES - 8 ? n : LINE_BYTES - 8, off = n - keep;
-
-	barrier_var(off);
-	if (off > bytes)
-		return;
-	UNROLL
-	for (__u32 i = 0; i < LINE_BYTES; i += 8)
-		*(__u64 *)(sk->line + i) = *(const __u64 *)(b + off + i);
-	sk->line_len = keep;
-}
-
-/* Minimal request line and the empty line: anything shorter is empty lines in front of it. */
-#define REQUEST_MIN 16
-
-/* A request's head, or more of it: where is the next request due? */
-static __always_inline void frame_request(struct __sk_buff *skb, struct socket *sk,
-					  struct emission *e)
-{
-	struct framing *f = &sk->framing;
-	__u32 end = e->s.seq + e->s.len;
-
-	if (e->start)
-		sk->head_only = e->begin[0] == 'H' && e->begin[1] == 'E' && e->begin[2] == 'A' &&
-				e->begin[3] == 'D';
-	f->due = e->seq + (e->scan.end ? e->scan.end : e->captured);
-	f->left = e->scan.length;
-	f->found = e->scan.found;
-	/* Longer than the capture: where it ends nobody looks for. */
-	f->phase = e->total || e->captured == e->len ? FRAMING_IN_HEAD : FRAMING_UNKNOWN;
-	sk->chunked = e->scan.found & HEAD_CHUNKED;
-	if (!e->scan.end)
-		return;
-	f->left = 0;
-	sk->line_len = 0;
-	switch (e->scan.found) {
-	case 0:
-	case HEAD_LENGTH:
-		f->phase = FRAMING_HEAD;
-		framing_pass(f, e->scan.found ? e->scan.length : 0);
-		break;
-	case HEAD_CHUNKED:
-		f->phase = FRAMING_CHUNK;
-		follow_chunks(skb, sk, e->s.payload - e->s.seq, end);
-		e->ends = f->phase == FRAMING_HEAD && f->due == end;
-		break;
-	default:
-		f->phase = FRAMING_UNKNOWN;
+		if (i >= n)
+			break;
+		to[0] = from[0];
+		to[1] = from[1];
+		to[2] = from[2];
+		to[3] = from[3];
 	}
-	if (e->scan.end < REQUEST_MIN || f->phase == FRAMING_UNKNOWN)
-		frame_lost(sk);
-	else if (f->phase == FRAMING_HEAD && (__s32)(f->due - end) < 0)
-		pipelines(sk); /* the next one is in this segment */
 }
 
-/* A response's head. Returns what emit_data() is to say. */
-static __always_inline int frame_response(struct socket *sk, struct emission *e)
+static __always_inline void fill_held(const struct socket *sk, struct rec_data *r)
 {
-	const __u8 *status = e->begin;
-	struct framing *f = &sk->reply;
+	const struct held *h = &sk->held;
 
-	f->phase = FRAMING_UNKNOWN;
-	if (!e->scan.end)
-		return EMIT_OPEN;
-	if (status[0] == '1') { /* interim (RFC 9110 section 15.2): another head comes */
-		if (e->scan.end == e->captured)
-			f->phase = FRAMING_IN_HEAD;
-		return EMIT_OPEN;
+	r->seg.ts_ns = h->ts_ns;
+	r->seg.other_ts_ns = h->other_ts_ns;
+	r->seg.flags = h->flags;
+	r->seg.seq = r->seg.start = h->seq;
+	r->seg.len = h->len;
+	r->seg.whole = h->seq + h->len;
+	r->seg.other_next = r->seg.other_whole = h->other_next;
+	r->seg.lost = sk->lost;
+	r->seg.srtt_us = 0;
+	r->seg.retrans = sk->retrans;
+	r->seg.dup = sk->dup;
+	r->seg.pad = 0;
+	__builtin_memset(r->seg.before, 0, sizeof(r->seg.before));
+	fill_small(sk, r, h->bytes, h->len);
+}
+
+/*
+ * One program at a time has a request that is held. A response takes it along; so the request's
+ * record is in the ring when that of the response gets its place. Another record of the request's
+ * own direction can only be a surprise, such as pipelining: it says that the stream has not come
+ * as far yet (say_whole()), as if the segment were late; and late it will come.
+ */
+static __always_inline bool take_held(struct socket *sk)
+{
+	return sk->held_state == HELD_FULL &&
+	       __sync_val_compare_and_swap(&sk->held_state, HELD_FULL, HELD_TAKEN) == HELD_FULL;
+}
+
+/* In a record of its own, by who has taken it. Returns 0 if the ring is full. */
+static __noinline int flush_taken(struct socket *sk)
+{
+	struct rec_data *r = bpf_ringbuf_reserve(&ring, SMALL_SIZE, 0);
+
+	if (r) {
+		fill_held(sk, r);
+		bpf_ringbuf_submit(r, submit_flags());
 	}
-	f->due = e->seq + e->scan.end;
-	f->left = 0;
-	if (sk->head_only || (status[0] == '2' && status[1] == '0' && status[2] == '4') ||
-	    (status[0] == '3' && status[1] == '0' && status[2] == '4')) {
-		f->phase = FRAMING_HEAD;
-	} else if (e->scan.found == HEAD_LENGTH) {
-		f->phase = FRAMING_HEAD;
-		framing_pass(f, e->scan.length);
-	} else if (e->scan.found) {
-		f->phase = e->scan.found == HEAD_CHUNKED ? FRAMING_CHUNK : FRAMING_UNKNOWN;
-		return EMIT_OPEN;
-	}
-	return f->phase == FRAMING_HEAD || e->scan.end == e->len ? EMIT_ENDED : EMIT_OPEN;
+	sk->held_state = HELD_NONE;
+	return !!r;
 }
 
 /* Not static: verified once. */
-__noinline int frame_head(struct __sk_buff *skb, struct socket *sk, struct emission *e, int request)
+__noinline int flush_held(struct socket *sk)
 {
-	if (!sk || !e)
-		return EMIT_OPEN;
-	if (!request)
-		return frame_response(sk, e);
-	frame_request(skb, sk, e);
-	return EMIT_OPEN;
+	if (sk && take_held(sk) && !flush_taken(sk))
+		count_lost(sk, true);
+	return 0;
 }
+
+static __always_inline bool is_small_request(const struct socket *sk, const struct emission *e)
+{
+	return e->total == e->len && e->len <= SMALL_BYTES && !(e->flags & REC_OLD) &&
+	       e->seq == DIRECTION(sk, e->dir)->start &&
+	       !(e->s.flags & (TCP_SYN | TCP_FIN | TCP_RST)) && !sk->held_state &&
+	       (sk->request_dir ? sk->request_dir == 1 + e->dir
+				: sk->fresh && is_first(sk, e->dir)) &&
+	       (e->dir == DIR_IN || !identity); /* what is sent is told with its sender */
+}
+
+/* Not static: verified once. */
+__noinline int emit_small_request(struct __sk_buff *skb, struct socket *sk, struct emission *e)
+{
+	__u32 n, end;
+	struct snapshot now;
+	struct held *h;
+	int ret;
+
+	if (!sk || !e)
+		return EMIT_OTHER;
+	h = &sk->held;
+	if (__sync_val_compare_and_swap(&sk->held_state, HELD_NONE, HELD_TAKEN) != HELD_NONE)
+		return EMIT_OTHER;
+	h->seq = e->seq;
+	n = e->captured = e->total;
+	barrier_var(n);
+	n = ((n - 1) & (SMALL_BYTES - 1)) + 1;
+	take_snapshot(skb, sk, e->dir, &now);
+	ret = EMIT_NO_HEAD;
+	if (!bpf_skb_load_bytes(skb, e->s.payload + (e->seq - e->s.seq), h->bytes, n))
+		ret = examine(skb, sk, e, h->bytes, n, SMALL_BYTES);
+	if (ret == EMIT_NO_HEAD || now.other_next != now.other_whole) {
+		sk->held_state = HELD_NONE;
+		return ret == EMIT_NO_HEAD ? ret : EMIT_OTHER;
+	}
+	h->ts_ns = e->ts_ns;
+	h->other_ts_ns = e->dir == DIR_OUT ? sk->ts_ns[DIR_IN] : sk->ts_ns[DIR_OUT];
+	h->flags = flags_of(sk, e);
+	h->len = e->len;
+	h->other_next = now.other_next;
+	DIRECTION(sk, e->dir)->progress_ts_ns = e->ts_ns;
+	e->reported = 1;
+	end = e->seq + e->len;
+	/* Who sleeps without a timer learns of the request now. */
+	if (hold && !reader_waits && e->request && !sk->wide && sk->framing.phase == FRAMING_HEAD &&
+	    sk->framing.due == end) {
+		if (!holding)
+			holding = 1;
+		__sync_lock_test_and_set(&sk->held_state, HELD_FULL);
+		if (reader_waits)
+			flush_held(sk);
+	} else if (!flush_taken(sk)) {
+		return EMIT_FULL;
+	}
+	return ret;
+}
+
+/*
+ * For a response that is looked at: the CPU has it in its caches. Whoever interrupts a program that
+ * is busy with it does without.
+ */
+struct scratch {
+	__u32 busy;
+	__u32 pad;
+	__u8 bytes[SMALL_BYTES + SCAN_SLACK];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+static __always_inline bool is_small_response(const struct socket *sk, const struct emission *e)
+{
+	return sk->request_dir == 1 + !e->dir;
+}
+
+/* The response's record behind the request's, if that waits. Returns 0 if the ring is full. */
+static __always_inline int write_response(struct __sk_buff *skb, struct socket *sk,
+					  struct emission *e, const __u8 *bytes,
+					  const bool with_request)
+{
+	const __u32 front = with_request ? SMALL_SIZE : 0;
+	struct snapshot now;
+	struct rec_data *r;
+	void *p;
+
+	take_snapshot(skb, sk, e->dir, &now);
+	p = bpf_ringbuf_reserve(&ring, front + SMALL_SIZE, 0);
+	if (!p)
+		return 0;
+	r = p + front;
+	if (with_request)
+		fill_held(sk, p);
+	fill_seg(skb, sk, &r->seg, e, &now);
+	tell_owner(skb, sk, e, &r->seg, &r->owner);
+	fill_small(sk, r, bytes, e->captured);
+	bpf_ringbuf_submit(p, submit_flags());
+	return 1;
+}
+
+/* Not static: verified once. */
+__noinline int emit_small_response(struct __sk_buff *skb, struct socket *sk, struct emission *e)
+{
+	__u32 zero = 0, n, end;
+	struct scratch *s;
+	int ret = EMIT_OTHER;
+
+	if (!sk || !e)
+		return EMIT_OTHER;
+	s = bpf_map_lookup_elem(&scratches, &zero);
+	if (!s || s->busy)
+		return EMIT_OTHER;
+	s->busy = 1;
+	n = e->total < SMALL_BYTES ? e->total : SMALL_BYTES;
+	e->captured = n;
+	barrier_var(n);
+	n = ((n - 1) & (SMALL_BYTES - 1)) + 1;
+	if (bpf_skb_load_bytes(skb, e->s.payload + (e->seq - e->s.seq), s->bytes, n))
+		goto out;
+	ret = examine(skb, sk, e, s->bytes, n, SMALL_BYTES);
+	if (ret == EMIT_NO_HEAD)
+		goto out;
+	end = e->seq + e->len;
+	if (e->captured < e->len) {
+		/* The head will do if all that follows is the body. */
+		if (ret != EMIT_ENDED || e->request ||
+		    (sk->reply_phase == FRAMING_HEAD && (__s32)(sk->reply_due - end) < 0)) {
+			ret = EMIT_OTHER;
+			goto out;
+		}
+		e->captured = e->scan.end;
+	}
+	if (!take_held(sk)) {
+		ret = write_response(skb, sk, e, s->bytes, false) ? ret : EMIT_FULL;
+	} else {
+		if (!write_response(skb, sk, e, s->bytes, true)) {
+			count_lost(sk, true);
+			ret = EMIT_FULL;
+		}
+		sk->held_state = HELD_NONE;
+	}
+out:
+	s->busy = 0;
+	return ret;
+}
+
+/* EMIT_OTHER if the segment is not such a one. */
+static __always_inline int emit_small(struct __sk_buff *skb, struct socket *sk, struct emission *e)
+{
+	int ret = EMIT_OTHER;
+
+	if (sk->wide || !e->start || !e->framed || e->holes)
+		return EMIT_OTHER;
+	if (is_small_request(sk, e))
+		ret = emit_small_request(skb, sk, e);
+	else if (is_small_response(sk, e))
+		ret = emit_small_response(skb, sk, e);
+	if (ret > EMIT_NO_HEAD) {
+		e->seq += e->captured;
+		e->len -= e->captured;
+		e->flags &= ~(REC_FLIP | REC_START | REC_BEGINS);
+	}
+	return ret;
+}
+
+/* ---- any other segment -------------------------------------------------------------------- */
 
 /* bytes: one of REC_BYTES_*, a constant after inlining. */
 static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, struct emission *e,
 				      const __u32 bytes)
 {
-	__u32 n = e->captured, look = LOOK_NO, carry = e->carry;
+	__u32 n = e->captured, carry = e->carry;
 	struct snapshot now;
 	struct rec_data *r;
-	int ret = EMIT_OPEN;
-	bool request;
+	int ret;
 
 	take_snapshot(skb, sk, e->dir, &now);
 	r = bpf_ringbuf_reserve(&ring, sizeof(*r) + bytes + SCAN_SLACK, 0);
@@ -341,57 +481,17 @@ static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, 
 	n = ((n - 1) & (bytes - 1)) + 1;
 	barrier_var(carry);
 	carry &= LINE_BYTES - 1;
-	if (bpf_skb_load_bytes(skb, e->s.payload + (e->seq - e->s.seq), r->bytes + carry, n)) {
+	ret = EMIT_NO_HEAD;
+	if (!bpf_skb_load_bytes(skb, e->s.payload + (e->seq - e->s.seq), r->bytes + carry, n))
+		ret = examine(skb, sk, e, r->bytes, n, bytes);
+	if (ret == EMIT_NO_HEAD) {
 		bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
-		return EMIT_NO_HEAD;
+		return ret;
 	}
-	if (!e->part && !e->carry) {
-		look = look_at(*(__u32 *)r->bytes, n);
-		if (e->look && !(look & e->look)) {
-			bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
-			return EMIT_NO_HEAD;
-		}
-		if (look == LOOK_COMMAND && !sk->confirmed) {
-			sk->wide = WIDE_ALWAYS; /* where its values end the reader tells */
-			e->framed = 0;
-			look = LOOK_REQUEST;
-		}
-		if (!e->start)
-			look = n >= 8 ? look_strict(r->bytes) : look == LOOK_BLANK ? LOOK_NO : look;
-		if (look & look_of(sk, e->dir))
-			e->flags |= REC_START;
-		/* A request behind another that has no answer yet. */
-		if (!e->start && n >= 8 && look == LOOK_REQUEST && sk->request_dir == 1 + e->dir &&
-		    !sk->answered)
-			suspect(sk);
-		/* After an interim response the final one need not follow a request. */
-		if (look == LOOK_RESPONSE && sk->reply.phase == FRAMING_IN_HEAD)
-			e->framed = 1;
-		/* Which of the two a few letters do not tell. */
-		e->look = look && n < 4 ? LOOK_EITHER : look;
-	}
-	if (sk->request_dir)
-		request = sk->request_dir == 1 + e->dir;
-	else /* who speaks first asks */
-		request = look == LOOK_REQUEST || (look && sk->fresh && is_first(sk, e->dir));
-	if (e->start && !(look & (request ? LOOK_REQUEST : LOOK_RESPONSE)))
-		e->framed = 0;
-	e->captured += e->carry;
-	e->seq -= e->carry;
-	e->len += e->carry;
-	if (e->framed) {
-		__builtin_memcpy(e->begin, r->bytes + (request ? 0 : 9), sizeof(e->begin));
-		e->scan.length = e->start ? 0 : sk->framing.left;
-		e->scan.found = e->start ? 0 : sk->framing.found;
-		scan_head(r->bytes, e->captured, bytes, &e->scan);
-		if (request && !e->scan.end)
-			keep_line(sk, r->bytes, e->captured, bytes);
-		ret = frame_head(skb, sk, e, request);
-	}
-	if (!request || sk->framing.phase != FRAMING_IN_HEAD)
+	if (!e->request || sk->framing.phase != FRAMING_IN_HEAD)
 		e->framed = 0;
 	e->start = 0;
-	if ((sk->wide || (request && sk->chunked)) && e->captured < e->len &&
+	if ((sk->wide || (e->request && sk->chunked)) && e->captured < e->len &&
 	    e->part + 1 < PARTS_MAX)
 		e->flags |= REC_PART;
 	r->hdr.version = REC_VERSION;
@@ -399,7 +499,8 @@ static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, 
 	r->hdr.size = sizeof(*r) + bytes + SCAN_SLACK;
 	r->conn = sk->conn;
 	fill_seg(skb, sk, &r->seg, e, &now);
-	fill_owner(skb, sk, &e->s, OWNER_HOW(e->dir, look), &r->owner);
+	say_whole(sk, e, &r->seg);
+	tell_owner(skb, sk, e, &r->seg, &r->owner);
 	r->captured = e->captured;
 	r->pad = 0;
 	bpf_ringbuf_submit(r, submit_flags());
@@ -410,15 +511,13 @@ static __always_inline int emit_any(struct __sk_buff *skb, struct socket *sk, st
 {
 	__u32 need = e->captured + e->carry;
 
+	if (sk->request_dir != 1 + e->dir)
+		flush_held(sk);
 	if (need <= REC_BYTES_0)
 		return emit_sized(skb, sk, e, REC_BYTES_0);
 	if (need <= REC_BYTES_1)
 		return emit_sized(skb, sk, e, REC_BYTES_1);
-	if (need <= REC_BYTES_2)
-		return emit_sized(skb, sk, e, REC_BYTES_2);
-	if (need <= REC_BYTES_3)
-		return emit_sized(skb, sk, e, REC_BYTES_3);
-	return emit_sized(skb, sk, e, REC_BYTES_4);
+	return emit_sized(skb, sk, e, REC_BYTES_2);
 }
 
 /*
@@ -454,39 +553,46 @@ __noinline int emit_data(struct __sk_buff *skb, struct socket *sk, struct emissi
 	return ret;
 }
 
-static __noinline void emit_progress(struct __sk_buff *skb, struct socket *sk, struct emission *e)
+/* Not static: verified once. */
+__noinline int emit_progress(struct __sk_buff *skb, struct socket *sk, struct emission *e)
 {
 	struct rec_progress *r;
 	struct snapshot now;
 
+	if (!sk || !e)
+		return 0;
+	if (sk->request_dir != 1 + e->dir || (e->s.flags & TCP_RST))
+		flush_held(sk);
 	take_snapshot(skb, sk, e->dir, &now);
 	r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
 	if (!r) {
 		count_lost(sk, false);
-		return;
+		return 0;
 	}
 	r->hdr.version = REC_VERSION;
 	r->hdr.kind = REC_PROGRESS;
 	r->hdr.size = sizeof(*r);
 	r->conn = sk->conn;
 	fill_seg(skb, sk, &r->seg, e, &now);
-	fill_owner(skb, sk, &e->s, OWNER_HOW(e->dir, LOOK_NO), &r->owner);
+	say_whole(sk, e, &r->seg);
+	tell_owner(skb, sk, e, &r->seg, &r->owner);
 	bpf_ringbuf_submit(r, submit_flags());
+	return 0;
 }
 
 /* A progress record without a packet: where the directions are that `passed` tells of. */
 static __always_inline void fill_state(struct rec_progress *r, const struct socket *sk,
 				       const int dir, const struct extent passed[2], __u32 flags)
 {
-	const struct direction *self = &sk->dir[dir], *other = &sk->dir[!dir];
+	const struct direction *self = DIRECTION(sk, dir);
 
 	__builtin_memset(r, 0, sizeof(*r));
 	r->hdr.version = REC_VERSION;
 	r->hdr.kind = REC_PROGRESS;
 	r->hdr.size = sizeof(*r);
 	r->conn = sk->conn;
-	r->seg.ts_ns = self->ts_ns;
-	r->seg.other_ts_ns = other->ts_ns;
+	r->seg.ts_ns = sk->ts_ns[dir];
+	r->seg.other_ts_ns = sk->ts_ns[!dir];
 	r->seg.flags = flags | (dir == DIR_OUT ? REC_OUT : 0) | (sk->fresh ? REC_FRESH : 0) |
 		       (is_followed(sk, dir) ? REC_FOLLOWED : 0);
 	r->seg.seq = passed[dir].next;
@@ -495,7 +601,7 @@ static __always_inline void fill_state(struct rec_progress *r, const struct sock
 	r->seg.other_next = passed[!dir].next;
 	r->seg.other_whole = passed[!dir].whole;
 	r->seg.lost = sk->lost;
-	r->seg.dup = sk->dir[DIR_IN].dup;
+	r->seg.dup = sk->dup;
 }
 
 /* A thread begins to read a request. */
@@ -506,8 +612,8 @@ static __always_inline void emit_read(struct socket *sk, const struct owner *o, 
 
 	if (!sk || sk->request_dir != 1 + DIR_IN || sk->answered)
 		return;
-	passed[DIR_IN] = sk->dir[DIR_IN].passed;
-	passed[DIR_OUT] = sk->dir[DIR_OUT].passed;
+	passed[DIR_IN] = sk->passed[DIR_IN];
+	passed[DIR_OUT] = sk->passed[DIR_OUT];
 	r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
 	if (!r) {
 		COUNT(sk->conn.slot, records_lost); /* evidence only: no exchange is harmed */
@@ -515,6 +621,7 @@ static __always_inline void emit_read(struct socket *sk, const struct owner *o, 
 	}
 	fill_state(r, sk, DIR_IN, passed, REC_READ | (blocks ? REC_BLOCKING : 0));
 	r->seg.seq = o->turn;
+	r->seg.flags |= REC_OWNER;
 	r->owner.task = o->task;
 	r->owner.source = o->source;
 	bpf_ringbuf_submit(r, submit_flags());

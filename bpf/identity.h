@@ -163,7 +163,7 @@ static __always_inline struct owner *see_read(struct sock *sk)
 	/* Not held: a strparser, in a softirq. */
 	if (!tp || !sk->sk_lock.owned)
 		return 0;
-	turn = s->dir[DIR_IN].turn;
+	turn = s->dir_in.turn;
 	copied = tp->copied_seq;
 	if ((__s32)(copied - turn) <= 0)
 		return 0; /* of an earlier message, or a peek */
@@ -230,7 +230,7 @@ __noinline int fill_owner(struct __sk_buff *skb, const struct socket *sk, const 
 	if (o) {
 		r->connect_ns = o->connect_ns;
 		changes = *(volatile __u32 *)&o->changes;
-		if (o->source == OWNER_CONNECTED || (!request && o->turn == sk->dir[DIR_IN].turn)) {
+		if (o->source == OWNER_CONNECTED || (!request && o->turn == sk->dir_in.turn)) {
 			r->task = o->task;
 			r->read_first_ns = o->read_first_ns;
 			r->read_last_ns = o->read_last_ns;
@@ -247,7 +247,7 @@ __noinline int fill_owner(struct __sk_buff *skb, const struct socket *sk, const 
 	r->sender_pid = task->tgid;
 	r->sender_tid = task->pid;
 	if (goroutines && request)
-		fill_cause(sk->conn.cookie, sk->dir[DIR_OUT].turn, &r->cause);
+		fill_cause(sk->conn.cookie, sk->dir_out.turn, &r->cause);
 	if (r->source == OWNER_READ || r->source == OWNER_READ_SHARED)
 		return 0;
 	fill_task(&r->task, task);

@@ -40,9 +40,11 @@ enum rec_flag {
 	REC_ENDS = 1 << 16,	/* a message ends with the segment: likewise */
 	REC_FOLLOWED = 1 << 17, /* where messages of this direction end will be told so */
 	REC_READ = 1 << 18, /* progress: the owner's thread has begun to read the message at seq */
-	REC_BLOCKING = 1 << 19 /* ... and waits in reading if there is nothing to read */
+	REC_BLOCKING = 1 << 19, /* ... and waits in reading if there is nothing to read */
+	REC_OWNER = 1 << 20	/* the record's owner is filled in */
 };
 
+/* What is written at once can be several records, one behind the other. */
 struct rec_hdr {
 	__u16 version;
 	__u16 kind;
@@ -112,8 +114,8 @@ struct rec_cause {
 };
 
 /*
- * Whose connection it is, as far as known when the record was written. All 0 unless asked for. In
- * records of what is sent, and of FIN and RST that arrive.
+ * Whose connection it is, as far as known when the record was written. REC_OWNER; else anything. In
+ * records of what is sent, and of FIN and RST that arrive, if it was asked for.
  */
 struct rec_owner {
 	struct rec_task task;
@@ -147,11 +149,9 @@ struct rec_progress {
 
 /* The bytes part of a REC_DATA has one of few sizes: reserving needs a constant. */
 #define REC_BYTES_0 256
-#define REC_BYTES_1 512
-#define REC_BYTES_2 1024
-#define REC_BYTES_3 2048
-#define REC_BYTES_4 4096
-#define REC_BYTES_MAX REC_BYTES_4
+#define REC_BYTES_1 1024
+#define REC_BYTES_2 4096
+#define REC_BYTES_MAX REC_BYTES_2
 #define CAPTURE_MAX 65536 /* most captured bytes of one message */
 
 /* Sampling: a connection is watched if its cookie's hash lies below a bound. */

@@ -5,6 +5,7 @@
 
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
+#include <stddef.h>
 
 #include "packet.h"
 #include "records.h"
@@ -23,28 +24,17 @@ struct extent {
 
 enum { HOLE_NONE, HOLE_ONE, HOLE_MANY };
 
-/*
- * One direction of a socket. Written only by the program of that direction, read by the
- * other: ingress runs before the socket lock is taken, at the same time as egress or in
- * the middle of it. Two ingress runs may even race on loopback: one then looks like a segment
- * that came early, which the reader puts right.
- */
+/* What only the program of one direction works with. */
 struct direction {
-	__u64 ts_ns;	      /* of the last data */
 	__u64 progress_ts_ns; /* of the last record */
 	__u64 last;	      /* eight bytes in the order of the stream; 0: not known */
-	/* Grows after the record of a segment is in the ring: who reads that bytes have passed
-	 * finds their record before his own. */
-	struct extent passed;
-	__u32 start;	  /* where the present message, and with it the window, begins */
-	__u32 turn;	  /* first byte since the other direction had data */
-	__u32 seen_other; /* the other direction's next at that time */
-	__u32 dup;	  /* segments that came again */
-	__u8 window;	  /* WINDOW_* */
-	__u8 burst;	  /* progress records left before the rate limit */
-	__u8 pending;	  /* the reader has not been told all */
+	__u32 start;	      /* where the present message, and with it the window, begins */
+	__u32 turn;	      /* first byte since the other direction had data */
+	__u32 seen_other;     /* the other direction's next at that time */
+	__u8 window;	      /* WINDOW_* */
+	__u8 burst;	      /* progress records left before the rate limit */
+	__u8 pending;	      /* the reader has not been told all */
 	__u8 fin;
-	__u8 pad[4];
 };
 
 enum { WINDOW_CLOSED, WINDOW_NEW, WINDOW_HEAD };
@@ -65,33 +55,78 @@ struct framing {
 
 enum { FRAMING_UNKNOWN, FRAMING_HEAD, FRAMING_IN_HEAD, FRAMING_CHUNK };
 
+/*
+ * A request that is whole with one small segment waits here for its response, and goes into the
+ * ring with it. The size makes that of a socket's storage one kilobyte.
+ */
+#define HELD_BYTES 512
+
+struct held {
+	__u64 ts_ns; /* as in struct rec_seg */
+	__u64 other_ts_ns;
+	__u32 flags;
+	__u32 seq;
+	__u32 len;
+	__u32 other_next; /* without holes */
+	__u8 bytes[HELD_BYTES];
+};
+
+/* TAKEN: a program is busy with it. */
+enum { HELD_NONE, HELD_FULL, HELD_TAKEN };
+
 /* What is kept of a line that a segment cuts. */
 #define LINE_BYTES 64
 
+/*
+ * The directions are worked on by different CPUs, as a rule, at the same time: ingress runs before
+ * the socket lock is taken, beside egress or in the middle of it. (Two ingress runs may even race
+ * on loopback: one then looks like a segment that came early, which the reader puts right.) A cache
+ * line that changes hands costs as much as all else that is done for a packet. So there is one with
+ * what each direction tells the other; the others are seldom written, or of one direction. (The
+ * value of a socket storage begins 8 bytes into a cache line of 64.)
+ */
 struct socket {
 	struct rec_conn conn;
-	struct direction dir[2];
-	struct framing framing; /* of the requests */
-	struct framing reply;	/* CHUNK: the response is chunked, and not followed */
-	__u8 line[LINE_BYTES];	/* the last line_len bytes of requests: a line that was cut */
-	__u32 line_len;
 	__u32 capture;
 	__u32 lost;
-	__u32 retrans;	  /* as TCP counted at our last segment */
 	__u32 depth;	  /* of the owning attachment: the innermost owns the socket */
+	__u32 retrans;	  /* as TCP counted at our last segment */
+	__u32 dup;	  /* segments that came again */
 	__u8 speaks;	  /* SPEAKS_* */
 	__u8 fresh;	  /* followed from the first byte */
 	__u8 request_dir; /* 1 + DIR_*; 0: unknown */
 	__u8 other_flips; /* messages that did not begin like HTTP */
-	__u8 answered;	  /* the present request has had response bytes */
 	__u8 confirmed;	  /* a status line has been seen */
 	__u8 closed;	  /* by the application */
 	__u8 wide;	  /* capture whole segments for so many more requests, or WIDE_ALWAYS */
 	__u8 suspect;	  /* wide: there are signs of pipelining */
-	__u8 chunked;	  /* the present request: the reader follows its chunks, too */
-	__u8 head_only;	  /* the present request is HEAD: its response has no body */
 	__u8 alone;	  /* sent with SYN (Fast Open): the peer's sequence numbers are not known */
+	__u8 pad[27];
+
+	/* By direction, written by its own program. passed grows after the record of a segment is
+	 * in the ring: who reads that bytes have passed finds their record before his own. */
+	struct extent passed[2];
+	__u64 ts_ns[2];	  /* of the last data */
+	__u32 reply_due;  /* where the response ends */
+	__u32 held_state; /* HELD_* */
+	__u8 reply_phase; /* FRAMING_*; CHUNK: it is chunked, and not followed */
+	__u8 answered;	  /* the present request has had response bytes */
+	__u8 head_only;	  /* the present request is HEAD: its response has no body */
+	__u8 pad2[5];
+
+	struct direction dir_in;
+	struct framing framing; /* of the requests */
+	__u32 line_len;
+	__u8 chunked; /* the present request: the reader follows its chunks, too */
+	__u8 pad3[11];
+
+	struct direction dir_out;
+	struct held held;
+	__u8 line[LINE_BYTES]; /* the last line_len bytes of requests: a line that was cut */
+	__u8 behind[8];	       /* a line is shorter than old verifiers believe */
 };
+
+#define DIRECTION(sk, dir) ((dir) == DIR_OUT ? &(sk)->dir_out : &(sk)->dir_in)
 
 /* There may be requests that nobody has looked at: for so many more. There is pipelining: always.
  */
@@ -207,11 +242,11 @@ static __always_inline void extent_add(struct extent *x, __u32 seq, __u32 end)
 		extent_reach(x, end);
 }
 
-/* The level of the attached cgroup above the packet's leaf; the root is 0. */
-static __always_inline __u32 attachment_depth(struct __sk_buff *skb, struct target_conf *conf)
+/* Not static: verified once. */
+__noinline int find_depth(struct __sk_buff *skb, struct target_conf *conf)
 {
-	if (conf->depth)
-		return conf->depth;
+	if (!conf)
+		return 0;
 	for (int level = 0; level < 32; level++) {
 		__u64 id = bpf_skb_ancestor_cgroup_id(skb, level);
 
@@ -222,6 +257,14 @@ static __always_inline __u32 attachment_depth(struct __sk_buff *skb, struct targ
 			break;
 		}
 	}
+	return 0;
+}
+
+/* The level of the attached cgroup above the packet's leaf; the root is 0. */
+static __always_inline __u32 attachment_depth(struct __sk_buff *skb, struct target_conf *conf)
+{
+	if (!conf->depth)
+		find_depth(skb, conf);
 	return conf->depth;
 }
 

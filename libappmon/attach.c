@@ -285,6 +285,7 @@ int appmon_detach(struct appmon *mon, uint32_t target)
 		close(t->link_fd[i]);
 		t->link_fd[i] = -1;
 	}
+	handle_tell_held(mon);
 	bpf_map_update_elem(bpf_map__fd(mon->skel->maps.live), &t->slot, &none, BPF_ANY);
 	programs_counters(mon, t->slot, &mon->stats);
 	recording_number(mon, RECORDING_DETACH, t->id);

@@ -125,7 +125,7 @@ static void conn_free(struct appmon *mon, struct conn *c)
 }
 
 /* The least recently active are forgotten first, and met again by their next request. */
-static void *alloc_evicting(struct appmon *mon, size_t size)
+static __attribute__((noinline)) void *alloc_evicting(struct appmon *mon, size_t size)
 {
 	struct list_node *idle = &mon->flows.idle, *n;
 	void *p = NULL;

@@ -335,7 +335,7 @@ void handle_record(struct appmon *mon, struct record *rec)
 static bool consume_one(struct appmon *mon)
 {
 	struct record rec;
-	const void *data;
+	const char *data;
 	size_t size = 0;
 
 	if (mon->replay)
@@ -343,11 +343,14 @@ static bool consume_one(struct appmon *mon)
 	data = ring_peek(&mon->ring, &size, &mon->ring_busy);
 	if (!data)
 		return false;
-	if (record_decode(data, size, &rec)) {
-		if (!mon->stats.records_bad++)
-			log_line(&mon->log, APPMON_LOG_ERROR,
-				 "a record of %zu bytes was not understood", size);
-	} else {
+	/* A response may have its request in front of it. */
+	for (size_t at = 0; at < size; at += rec.size) {
+		if (record_decode(data + at, size - at, &rec)) {
+			if (!mon->stats.records_bad++)
+				log_line(&mon->log, APPMON_LOG_ERROR,
+					 "a record of %zu bytes was not understood", size - at);
+			break;
+		}
 		go_see_process(mon, &rec.owner.task);
 		handle_record(mon, &rec);
 		if (rec.seg.ts_ns > mon->read_ns)
@@ -422,6 +425,47 @@ static int run(struct appmon *mon, uint32_t max)
 
 /* ---- time --------------------------------------------------------------------------- */
 
+static uint64_t expire_every_ns(const struct appmon *mon)
+{
+	uint64_t quarter = mon->opts.exchange_timeout_ms * NSEC_PER_MSEC / 4;
+
+	return quarter < EXPIRE_EVERY_NS ? quarter : EXPIRE_EVERY_NS;
+}
+
+uint64_t handle_hold_ns(const struct appmon *mon)
+{
+	return expire_every_ns(mon);
+}
+
+static bool holding(const struct appmon *mon)
+{
+	return mon->sweep && mon->skel->bss->holding;
+}
+
+void handle_tell_held(struct appmon *mon)
+{
+	if (!holding(mon))
+		return;
+	mon->skel->bss->hold_ns = 0;
+	programs_sweep(mon);
+	handle_catch_up(mon);
+	mon->skel->bss->hold_ns = handle_hold_ns(mon);
+}
+
+/* Requests that have waited for long are told without their response. */
+static void sweep_held(struct appmon *mon)
+{
+	uint64_t every = handle_hold_ns(mon), took;
+
+	if (!holding(mon) || mon->now_ns < mon->held_ns)
+		return;
+	mon->skel->bss->holding = 0;
+	programs_sweep(mon);
+	took = now_ns() - mon->now_ns;
+	mon->now_ns += took;
+	mon->held_ns = mon->now_ns + (every > 20 * took ? every : 20 * took);
+}
+
 static void sweep(struct appmon *mon)
 {
 	uint64_t took;
@@ -453,13 +497,6 @@ static void sweep(struct appmon *mon)
 	mon->sweep_ns = mon->now_ns + mon->sweep_every_ns;
 }
 
-static uint64_t expire_every_ns(const struct appmon *mon)
-{
-	uint64_t quarter = mon->opts.exchange_timeout_ms * NSEC_PER_MSEC / 4;
-
-	return quarter < EXPIRE_EVERY_NS ? quarter : EXPIRE_EVERY_NS;
-}
-
 /* Follows steps of the wall clock, not its slewing: times of one run stay comparable. */
 static void follow_clock(struct appmon *mon)
 {
@@ -480,6 +517,7 @@ static void look_after(struct appmon *mon)
 		return;
 	mon->now_ns = now_ns();
 	sampling_control(mon);
+	sweep_held(mon);
 	sweep(mon);
 	if (mon->now_ns >= mon->expire_ns) {
 		follow_clock(mon);
@@ -543,6 +581,8 @@ static void settle(struct appmon *mon, bool more)
 		at = sooner(at, mon->expire_ns);
 	if (mon->sampling.ppm < mon->sampling.most_ppm && !mon->sampling.paused)
 		at = sooner(at, mon->sampling.look_ns);
+	if (holding(mon))
+		at = sooner(at, mon->held_ns);
 	if (mon->flows.awaiting && mon->sweep)
 		at = sooner(at, mon->sweep_every_ns ? mon->sweep_ns : mon->now_ns + SWEEP_FIRST_NS);
 	set_timer(mon, at);

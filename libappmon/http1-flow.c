@@ -936,7 +936,8 @@ static void stream_fin(struct appmon *mon, struct conn *c, int dir, const struct
 	}
 }
 
-static void stream_progress(struct appmon *mon, struct conn *c, int dir, const struct rec_seg *seg)
+static __attribute__((noinline)) void stream_progress(struct appmon *mon, struct conn *c, int dir,
+						      const struct rec_seg *seg)
 {
 	struct stream *s = &c->stream[dir];
 

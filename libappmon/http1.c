@@ -370,6 +370,7 @@ static int parse_status_line(const char *base, const char **pos, const char *end
 	size_t avail = (size_t)(end - p);
 	const char *reason;
 	const char *eol;
+	uint32_t status = 0;
 	int i;
 
 	out->version = avail >= VERSION_LEN ? version_of(p) : 0;
@@ -389,12 +390,11 @@ static int parse_status_line(const char *base, const char **pos, const char *end
 	for (i = 0; i < 3; i++, p++) {
 		if (p == end)
 			return HTTP1_PARTIAL;
-		if (!is_digit(*p))
+		if (!is_digit(*p) || (!i && *p == '0'))
 			return HTTP1_BAD_STATUS;
-		out->status = out->status * 10 + (uint32_t)(*p - '0');
-		if (!out->status)
-			return HTTP1_BAD_STATUS;
+		status = status * 10 + (uint32_t)(*p - '0');
 	}
+	out->status = status;
 	if (p < end && !is_space(*p))
 		return HTTP1_BAD_STATUS;
 
@@ -739,16 +739,15 @@ static int parse_fields(const char *base, const char **pos, const char *end, boo
 				return r == HTTP1_PARTIAL && final ? 0 : r;
 			l = odd;
 		}
-		/* Most are neither. */
 		letter = LETTER(*p);
 		len = (size_t)(l.name_end - p) % 32;
+		p = next;
+		if (!((known_letters[len] | keep->letters[len]) & letter))
+			continue; /* as most are */
 		if (known_letters[len] & letter)
 			known_field(base, l, fr, out);
 		if (keep->letters[len] & letter)
 			keep_field(keep, base, l, out);
-		if (l.cut)
-			return 0;
-		p = next;
 	}
 	if (p == end)
 		return final ? 0 : HTTP1_PARTIAL;

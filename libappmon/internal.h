@@ -59,9 +59,11 @@ struct record {
 	struct rec_owner owner;
 	const char *bytes; /* in the ring: valid until the record is released */
 	uint32_t captured;
+	uint32_t size; /* in the ring; another record may follow */
 };
 
-/* 0, or -EPROTO: size, version or kind is not what this build writes. */
+/* The first of the records in data. 0, or -EPROTO: size, version or kind is not what this build writes.
+ */
 int record_decode(const void *data, size_t size, struct record *ret);
 
 /* ---- ring.c: the consumer side of the BPF ring buffer ------------------------ */
@@ -576,6 +578,7 @@ struct appmon {
 	uint64_t read_ns;  /* the ring has been read up to what passed at this time */
 	uint64_t sweep_ns; /* earliest time of the next sweep */
 	uint64_t sweep_every_ns;
+	uint64_t held_ns; /* earliest time to look for requests that wait in their sockets */
 	uint64_t expire_ns;
 
 	struct recording *recording; /* NULL: none is made */
@@ -610,6 +613,10 @@ uint64_t now_ns(void);
 uint64_t realtime_offset(void);
 /* Takes from the ring all that is in it at the moment. False: one record is not finished. */
 bool handle_catch_up(struct appmon *mon);
+/* Takes from the sockets the requests that wait there: nobody will come for them. */
+void handle_tell_held(struct appmon *mon);
+/* How long a request may wait in its socket for the response. */
+uint64_t handle_hold_ns(const struct appmon *mon);
 /* One decoded record into the flows, its time not in the future. */
 void handle_record(struct appmon *mon, struct record *rec);
 

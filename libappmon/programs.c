@@ -114,6 +114,9 @@ static int try_load(struct appmon *mon, char *verifier_log, int with)
 	mon->skel->rodata->identity = !!(with & WITH_IDENTITY);
 	mon->skel->rodata->resp = !!(mon->opts.protocols & 1U << APPMON_PROTO_RESP);
 	mon->skel->rodata->links = !!(mon->opts.flags & APPMON_OPEN_LINKS);
+	/* Who reads a request is told at once, behind the request. */
+	mon->skel->rodata->hold = (with & WITH_SWEEP) && !mon->skel->rodata->links;
+	mon->skel->bss->hold_ns = handle_hold_ns(mon);
 	if (!err)
 		err = capture_bpf__load(mon->skel);
 	if (!err && (with & WITH_IDENTITY)) {

@@ -24,7 +24,7 @@ int record_decode(const void *data, size_t size, struct record *ret)
 	/* Both kinds begin alike. */
 	memcpy(&ret->conn, p + offsetof(struct rec_progress, conn), sizeof(ret->conn));
 	memcpy(&ret->seg, p + offsetof(struct rec_progress, seg), offsetof(struct rec_seg, tail));
-	memcpy(&ret->owner, p + offsetof(struct rec_progress, owner), sizeof(ret->owner));
+	ret->size = hdr.size;
 	ret->bytes = "";
 	ret->captured = 0;
 	if (hdr.kind == REC_DATA) {
@@ -34,7 +34,11 @@ int record_decode(const void *data, size_t size, struct record *ret)
 			return -EPROTO;
 		ret->bytes = (const char *)p + fixed;
 	}
-	/* The programs leave it as it is where it says nothing. */
+	/* The programs leave as they are the parts that say nothing. */
+	if (ret->seg.flags & REC_OWNER)
+		memcpy(&ret->owner, p + offsetof(struct rec_progress, owner), sizeof(ret->owner));
+	else
+		memset(&ret->owner, 0, sizeof(ret->owner));
 	if (ret->captured < ret->seg.len)
 		memcpy(ret->seg.tail, p + offsetof(struct rec_progress, seg.tail), TAIL_BYTES);
 	else

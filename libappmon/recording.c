@@ -78,7 +78,11 @@ static void put_entry(struct appmon *mon, uint32_t type, const void *fixed, size
 
 void recording_record(struct appmon *mon, const struct record *rec)
 {
-	struct rec_data data = {
+	struct rec_data data;
+
+	if (!mon->recording)
+		return;
+	data = (struct rec_data){
 		.hdr = {.version = REC_VERSION,
 			.kind = REC_DATA,
 			.size = (uint32_t)(sizeof(data) + rec->captured)},
@@ -87,9 +91,7 @@ void recording_record(struct appmon *mon, const struct record *rec)
 		.owner = rec->owner,
 		.captured = rec->captured,
 	};
-
-	if (mon->recording)
-		put_entry(mon, RECORDING_RECORD, &data, sizeof(data), rec->bytes, rec->captured);
+	put_entry(mon, RECORDING_RECORD, &data, sizeof(data), rec->bytes, rec->captured);
 }
 
 void recording_target(struct appmon *mon, const struct target *t)

@@ -125,6 +125,7 @@ int appmon_pause(struct appmon *mon)
 	if (s->paused)
 		return 0;
 	s->paused = true;
+	handle_tell_held(mon);
 	mon->skel->bss->capture_from = 0;
 	follow(mon, s->ppm, s->generation + 1);
 	return 0;

@@ -174,6 +174,16 @@ static void equals(uint32_t target, unsigned long served)
 	ck_assert_uint_eq(s.records_bad, 0);
 }
 
+/* A request without an answer is told within a second or so. */
+static void poll_seen(uint32_t target, unsigned long served)
+{
+	uint64_t until = now_ms() + 20000;
+
+	do
+		poll_quiet();
+	while (stats_of(target).exchanges_seen < served && now_ms() < until);
+}
+
 static void get_id(int fd)
 {
 	char path[32];
@@ -922,7 +932,7 @@ START_TEST(memory_bound)
 	crowds_do(crowds, m, 'o');
 	while (at_a->requests - before < n)
 		usleep(1000);
-	poll_quiet();
+	poll_seen(target, n);
 	check_bound();
 	show("open", began);
 	equals(target, n);
@@ -932,7 +942,7 @@ START_TEST(memory_bound)
 	ck_assert_uint_eq(s.dropped[APPMON_DROP_MEMORY], dropped(&s));
 	/* A second exchange on the idle ones: what has no place is counted again. */
 	crowds_do(crowds, m, 'a');
-	poll_quiet();
+	poll_seen(target, n + (n + 1) / 2);
 	show("again", began);
 	equals(target, n + (n + 1) / 2);
 

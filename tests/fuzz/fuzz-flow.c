@@ -475,7 +475,7 @@ static void trouble(void)
 
 		exact = false;
 		/* A connection whose first requests find no memory is met in the middle. */
-		unsure |= depth > 1 && !p.mon.flows.count;
+		unsure |= (depth > 1 || fast_open) && !p.mon.flows.count;
 		if (trace)
 			printf("no memory\n");
 		pump();
@@ -578,6 +578,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	late = chance(20);
 	fast_open = !client && !late && chance(10);
 	troubled = chance(50);
+	sim_holds = chance(70);
 	exact = true;
 	unsure = false;
 
@@ -589,9 +590,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	first_seq[DIR_IN] = in_seq;
 	first_seq[DIR_OUT] = out_seq;
 	if (trace)
-		printf("%s, %u deep%s%s%s\n", client ? "client" : "server", depth,
-		       late ? ", attached late" : "", fast_open ? ", fast open" : "",
-		       troubled ? ", with trouble" : "");
+		printf("%s, %u deep%s%s%s%s\n", client ? "client" : "server", depth,
+		       sim_holds ? ", holds" : "", late ? ", attached late" : "",
+		       fast_open ? ", fast open" : "", troubled ? ", with trouble" : "");
 	if (late) {
 		/* Attached in the middle: with pipelining only where nothing is under way, else the
 		 * first pair would be a guess. */

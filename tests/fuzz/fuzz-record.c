@@ -103,7 +103,7 @@ static void feed_shaped(struct pipeline *p, const uint8_t *data, size_t len)
 	rec->conn.remote_port = (uint16_t)(40000 + rec->conn.cookie);
 	rec->seg.ts_ns = clock_ns;
 	rec->seg.other_ts_ns = clock_ns - ((uint64_t)knob[2] << 20);
-	rec->seg.flags = knob[3] | (uint32_t)knob[4] << 8 | (uint32_t)(knob[12] & 15) << 16;
+	rec->seg.flags = knob[3] | (uint32_t)knob[4] << 8 | (uint32_t)(knob[12] & 31) << 16;
 	rec->owner.task.pid = rec->owner.sender_pid = knob[11] & 3;
 	rec->owner.task.tid = knob[11] >> 2 & 3;
 	rec->owner.sender_tid = knob[11] >> 4 & 3;

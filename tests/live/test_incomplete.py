@@ -2,6 +2,7 @@
 """Exchanges that never complete come out too, once, with their cause."""
 import socket
 import struct
+import time
 
 HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + b"x" * 500
 
@@ -151,6 +152,7 @@ def test_waiting_at_the_end_of_the_watch_is_outstanding(cgroup, watch, play):
     client.send("GET", "/second")
     served.recv(4096)
     watching.wait(1)
+    time.sleep(2.5)  # what waits for its response is told within a second or two
     assert [e["target"] for e in watching.stop()] == ["/first"]
     watching.check_sums(delivered=1)
     assert watching.stats["outstanding"] == 1

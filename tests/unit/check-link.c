@@ -70,7 +70,7 @@ static void segment(struct end *e, int dir, const char *text, uint32_t pid, uint
 	r->hdr.size = (uint32_t)(sizeof(*r) + len);
 	r->conn = e->id;
 	r->seg.ts_ns = clock_ns += MS;
-	r->seg.flags = REC_FRESH | flags | (dir == DIR_OUT ? REC_OUT : 0);
+	r->seg.flags = REC_FRESH | REC_OWNER | flags | (dir == DIR_OUT ? REC_OUT : 0);
 	r->seg.seq = r->seg.start = e->next[dir];
 	r->seg.len = r->captured = len;
 	e->next[dir] += len;
@@ -105,7 +105,7 @@ static void read_len(struct end *e, uint32_t len, uint32_t pid, uint32_t tid, bo
 
 	r.conn = e->id;
 	r.seg.ts_ns = clock_ns += MS;
-	r.seg.flags = REC_READ | REC_FRESH | (blocks ? REC_BLOCKING : 0);
+	r.seg.flags = REC_READ | REC_FRESH | REC_OWNER | (blocks ? REC_BLOCKING : 0);
 	r.seg.seq = e->next[DIR_IN] - len;
 	r.seg.whole = e->next[DIR_IN];
 	r.seg.other_next = r.seg.other_whole = e->next[DIR_OUT];

@@ -26,7 +26,8 @@ static void setup(void)
 				.local_port = 80,
 				.remote_port = 40000,
 				.slot = 3};
-	struct rec_seg seg = {.ts_ns = 1000, .seq = 0xfffffff0, .len = sizeof(text) - 1};
+	struct rec_seg seg = {
+		.ts_ns = 1000, .flags = REC_OWNER, .seq = 0xfffffff0, .len = sizeof(text) - 1};
 	struct rec_owner owner = {.task = {.pid = 4711, .tid = 4712, .comm = "fifteen letters"},
 				  .read_first_ns = 900,
 				  .source = OWNER_READ};

@@ -32,8 +32,9 @@ struct socket;
 struct segment;
 #define OWNER_HOW(dir, look) ((dir) | (look) << 1)
 struct rec_owner sim_owner;
+bool sim_holds;
 static bool sim_ends(const struct segment *s);
-static const bool identity;
+#define identity (sim_owner.source != OWNER_UNKNOWN)
 static void see_handshake(struct __sk_buff *skb, struct bpf_sock *ss, const struct segment *s,
 			  int dir)
 {
@@ -74,6 +75,7 @@ static void fill_owner(struct __sk_buff *skb, const struct socket *sk, const str
 #pragma GCC diagnostic ignored "-Wparentheses"
 #pragma GCC diagnostic ignored "-Wunknown-pragmas"
 #define RESP_DEFAULT 1
+#define HOLD sim_holds
 #include "capture.bpf.c"
 #pragma GCC diagnostic pop
 
@@ -170,12 +172,25 @@ void *bpf_ringbuf_reserve(void *map, __u64 size, __u64 flags)
 	return reserved->data;
 }
 
+/* What is written at once can be several records. */
 void bpf_ringbuf_submit(void *data, __u64 flags)
 {
 	(void)data;
 	(void)flags;
-	*last = reserved;
-	last = &reserved->next;
+	for (size_t at = 0; at < reserved->size;) {
+		const struct rec_hdr *hdr = (const void *)(reserved->data + at);
+		struct sim_rec *rec = malloc(sizeof(*rec) + hdr->size);
+
+		if (!rec || !hdr->size || hdr->size > reserved->size - at)
+			abort();
+		rec->size = hdr->size;
+		rec->next = NULL;
+		memcpy(rec->data, hdr, hdr->size);
+		*last = rec;
+		last = &rec->next;
+		at += hdr->size;
+	}
+	free(reserved);
 	reserved = NULL;
 }
 

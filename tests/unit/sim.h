@@ -21,6 +21,8 @@ extern struct rec_owner sim_owner; /* what records of sent bytes say of the sock
 extern uint64_t sim_now_ns;
 /* So many of the next records find the ring full. */
 extern uint32_t sim_lose;
+/* Requests wait in their sockets for the response. */
+extern bool sim_holds;
 /* While set, nothing is attached: packets pass unseen. */
 extern bool sim_detached;
 

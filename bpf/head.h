@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* 5. What captured bytes are: does a message begin with them, and what does its head say? */
+#ifndef APPMON_HEAD_H
+#define APPMON_HEAD_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "framing.h"
+#include "look.h"
+#include "state.h"
+
+/* What is to be written; on the stack because BPF functions take five arguments. */
+struct emission {
+	struct segment s;
+	__u32 seq;	/* of the first byte to capture */
+	__u32 len;	/* bytes from there to the end of the segment */
+	__u32 total;	/* bytes to capture, in as many records as it takes */
+	__u32 captured; /* of the present record */
+	__u32 flags;	/* REC_* */
+	__u32 whole;	/* the direction's, with this segment */
+	__u8 dir;
+	__u8 look;     /* in: required look of the first bytes, LOOK_NO: any; out: what they are */
+	__u8 start;    /* a message may begin here */
+	__u8 part;     /* number among the records that one segment takes */
+	__u8 reported; /* a record says how far the direction is */
+	__u8 filled;   /* bytes that had come early are whole now */
+	__u8 holes;    /* bytes are missing, or there are some behind it */
+	__u8 framed;   /* a head, or more of it: to be scanned */
+	__u8 carry;    /* bytes in front that an earlier record has, too: a line that was cut */
+	__u8 ends;     /* a message ends with the segment */
+	__u8 request;  /* out: it is of a request */
+	__u8 pad;
+	__u8 begin[4]; /* of a head: the first bytes of the method, or the status code */
+	struct scan scan;
+	__u64 ts_ns;
+};
+
+/* What became of it. OTHER: nothing yet. ENDED: a response's head, and what follows need not be
+ * captured. */
+enum { EMIT_OTHER = -2, EMIT_FULL = -1, EMIT_NO_HEAD = 0, EMIT_OPEN = 1, EMIT_ENDED = 2 };
+
+static __always_inline bool is_first(const struct socket *sk, int dir)
+{
+	return !(dir == DIR_OUT ? sk->ts_ns[DIR_IN] : sk->ts_ns[DIR_OUT]);
+}
+
+static __always_inline enum look look_of(const struct socket *sk, int dir)
+{
+	if (!sk->request_dir)
+		return LOOK_EITHER;
+	return sk->request_dir == dir + 1 ? LOOK_REQUEST : LOOK_RESPONSE;
+}
+
+/* There is pipelining for sure: from here on the reader gets everything. */
+static __always_inline void pipelines(struct socket *sk)
+{
+	sk->suspect = 1;
+	sk->wide = WIDE_ALWAYS;
+	sk->framing.phase = FRAMING_UNKNOWN;
+}
+
+static __always_inline void frame_lost(struct socket *sk)
+{
+	sk->framing.phase = FRAMING_UNKNOWN;
+	widen(sk);
+}
+
+/* The last bytes of a head that goes on with the next segment. b: n bytes of `bytes`. */
+static __always_inline void keep_line(struct socket *sk, const __u8 *b, __u32 n, const __u32 bytes)
+{
+	__u32 keep = n < LINE_BYTES - 8 ? n : LINE_BYTES - 8, off = n - keep;
+
+	barrier_var(off);
+	if (off > bytes)
+		return;
+	UNROLL
+	for (__u32 i = 0; i < LINE_BYTES; i += 8)
+		*(__u64 *)(sk->line + i) = *(const __u64 *)(b + off + i);
+	sk->line_len = keep;
+}
+
+/* Minimal request line and the empty line: anything shorter is empty lines in front of it. */
+#define REQUEST_MIN 16
+
+/* A request's head, or more of it: where is the next request due? */
+static __always_inline void frame_request(struct __sk_buff *skb, struct socket *sk,
+					  struct emission *e)
+{
+	struct framing *f = &sk->framing;
+	__u32 end = e->s.seq + e->s.len;
+
+	if (e->start)
+		sk->head_only = e->begin[0] == 'H' && e->begin[1] == 'E' && e->begin[2] == 'A' &&
+				e->begin[3] == 'D';
+	f->due = e->seq + (e->scan.end ? e->scan.end : e->captured);
+	f->left = e->scan.length;
+	f->found = e->scan.found;
+	/* Longer than the capture: where it ends nobody looks for. */
+	f->phase = e->total || e->captured == e->len ? FRAMING_IN_HEAD : FRAMING_UNKNOWN;
+	sk->chunked = e->scan.found & HEAD_CHUNKED;
+	if (!e->scan.end)
+		return;
+	f->left = 0;
+	if (sk->line_len)
+		sk->line_len = 0;
+	switch (e->scan.found) {
+	case 0:
+	case HEAD_LENGTH:
+		f->phase = FRAMING_HEAD;
+		framing_pass(f, e->scan.found ? e->scan.length : 0);
+		break;
+	case HEAD_CHUNKED:
+		f->phase = FRAMING_CHUNK;
+		follow_chunks(skb, sk, e->s.payload - e->s.seq, end);
+		e->ends = f->phase == FRAMING_HEAD && f->due == end;
+		break;
+	default:
+		f->phase = FRAMING_UNKNOWN;
+	}
+	if (e->scan.end < REQUEST_MIN || f->phase == FRAMING_UNKNOWN)
+		frame_lost(sk);
+	else if (f->phase == FRAMING_HEAD && (__s32)(f->due - end) < 0)
+		pipelines(sk); /* the next one is in this segment */
+}
+
+/* A response's head. Returns EMIT_*. */
+static __always_inline int frame_response(struct socket *sk, struct emission *e)
+{
+	const __u8 *status = e->begin;
+	__u64 length = 0;
+
+	sk->reply_phase = FRAMING_UNKNOWN;
+	if (!e->scan.end)
+		return EMIT_OPEN;
+	if (status[0] == '1') { /* interim (RFC 9110 section 15.2): another head comes */
+		if (e->scan.end == e->captured)
+			sk->reply_phase = FRAMING_IN_HEAD;
+		return EMIT_OPEN;
+	}
+	if (sk->head_only || (status[0] == '2' && status[1] == '0' && status[2] == '4') ||
+	    (status[0] == '3' && status[1] == '0' && status[2] == '4')) {
+		sk->reply_phase = FRAMING_HEAD;
+	} else if (e->scan.found == HEAD_LENGTH) {
+		length = e->scan.length;
+		if (length >= FRAMING_STEP)
+			return EMIT_ENDED; /* the next request comes long after it, or is a surprise
+					    */
+		sk->reply_phase = FRAMING_HEAD;
+	} else if (e->scan.found) {
+		sk->reply_phase = e->scan.found == HEAD_CHUNKED ? FRAMING_CHUNK : FRAMING_UNKNOWN;
+		return EMIT_OPEN;
+	}
+	sk->reply_due = e->seq + e->scan.end + length;
+	return sk->reply_phase == FRAMING_HEAD || e->scan.end == e->len ? EMIT_ENDED : EMIT_OPEN;
+}
+
+/* Not static: verified once. */
+__noinline int frame_head(struct __sk_buff *skb, struct socket *sk, struct emission *e, int request)
+{
+	if (!sk || !e)
+		return EMIT_OPEN;
+	if (!request)
+		return frame_response(sk, e);
+	frame_request(skb, sk, e);
+	return EMIT_OPEN;
+}
+
+/*
+ * The first n bytes of what is captured next: b, with room for `bytes`, a constant, and SCAN_SLACK.
+ * What e->carry counts stands in front of them.
+ */
+static __always_inline int examine(struct __sk_buff *skb, struct socket *sk, struct emission *e,
+				   const __u8 *b, __u32 n, const __u32 bytes)
+{
+	__u32 look = LOOK_NO;
+	bool request;
+
+	if (!e->part && !e->carry) {
+		look = look_at(*(const __u32 *)b, n);
+		if (e->look && !(look & e->look))
+			return EMIT_NO_HEAD;
+		if (look == LOOK_COMMAND && !sk->confirmed) {
+			sk->wide = WIDE_ALWAYS; /* where its values end the reader tells */
+			e->framed = 0;
+			look = LOOK_REQUEST;
+		}
+		if (!e->start)
+			look = n >= 8 ? look_strict(b) : look == LOOK_BLANK ? LOOK_NO : look;
+		if (look & look_of(sk, e->dir))
+			e->flags |= REC_START;
+		/* A request behind another that has no answer yet. */
+		if (!e->start && n >= 8 && look == LOOK_REQUEST && sk->request_dir == 1 + e->dir &&
+		    !sk->answered)
+			suspect(sk);
+		/* After an interim response the final one need not follow a request. */
+		if (look == LOOK_RESPONSE && sk->reply_phase == FRAMING_IN_HEAD)
+			e->framed = 1;
+		/* Which of the two a few letters do not tell. */
+		e->look = look && n < 4 ? LOOK_EITHER : look;
+	}
+	if (sk->request_dir)
+		request = sk->request_dir == 1 + e->dir;
+	else /* who speaks first asks */
+		request = look == LOOK_REQUEST || (look && sk->fresh && is_first(sk, e->dir));
+	if (e->start && !(look & (request ? LOOK_REQUEST : LOOK_RESPONSE)))
+		e->framed = 0;
+	e->request = request;
+	e->captured += e->carry;
+	e->seq -= e->carry;
+	e->len += e->carry;
+	if (!e->framed)
+		return EMIT_OPEN;
+	__builtin_memcpy(e->begin, b + (request ? 0 : 9), sizeof(e->begin));
+	e->scan.length = e->start ? 0 : sk->framing.left;
+	e->scan.found = e->start ? 0 : sk->framing.found;
+	scan_head(b, e->captured, bytes, &e->scan);
+	if (request && !e->scan.end)
+		keep_line(sk, b, e->captured, bytes);
+	return frame_head(skb, sk, e, request);
+}
+
+#endif /* APPMON_HEAD_H */
