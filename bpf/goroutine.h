@@ -41,6 +41,7 @@ struct registers {
 struct goroutine {
 	struct rec_cause read;	 /* a request of which it has read, until it serves it */
 	struct rec_cause serves; /* what it works for */
+	struct rec_cause served; /* the last one that it had read when it began to serve it */
 	struct rec_cause writes; /* what the request that it writes for another one was made for */
 	__u64 request;		 /* http.Request that it began to serve or write last */
 	__u64 cookie;		 /* of the socket to which it was written */
@@ -205,9 +206,13 @@ int appmon_go_serve(struct registers *regs)
 
 	if (!g || (!g->read.cookie && g->request == regs->di))
 		return 0;
-	/* With pipelining it may have read nothing for this one: then it is not known which it is.
-	 */
+	/* With pipelining it may have read nothing for this one, or more behind one whose answer it
+	 * has written and TCP has not sent yet: then it is not known which it is. */
 	g->serves = g->read;
+	if (g->read.cookie == g->served.cookie && g->read.seq == g->served.seq)
+		g->serves = no_goroutine.serves;
+	if (g->read.cookie)
+		g->served = g->read;
 	g->read = no_goroutine.read;
 	g->request = regs->di;
 	return 0;

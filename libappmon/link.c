@@ -271,7 +271,10 @@ static bool is_cause(const struct exchange *ex, const void *wanted)
 {
 	const struct rec_cause *w = wanted;
 
-	return ex->id.cookie == w->cookie && begins_at(ex, w->seq);
+	if (ex->id.cookie != w->cookie)
+		return false;
+	/* With pipelining the bytes before it can be the end of another request. */
+	return ex->cause->shared ? ex->cause->stream_seq == w->seq : begins_at(ex, w->seq);
 }
 
 /* The same bytes on both ends: TCP's sequence numbers tell connections apart that have the same
