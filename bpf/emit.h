@@ -515,9 +515,7 @@ static __always_inline int emit_any(struct __sk_buff *skb, struct socket *sk, st
 		flush_held(sk);
 	if (need <= REC_BYTES_0)
 		return emit_sized(skb, sk, e, REC_BYTES_0);
-	if (need <= REC_BYTES_1)
-		return emit_sized(skb, sk, e, REC_BYTES_1);
-	return emit_sized(skb, sk, e, REC_BYTES_2);
+	return emit_sized(skb, sk, e, REC_BYTES_1);
 }
 
 /*
