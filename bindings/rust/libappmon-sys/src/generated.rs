@@ -575,7 +575,10 @@ pub struct appmon_attach_opts {
 /// Counters since appmon_open() (or since the attach), for the handle or one
 /// target. For each of them, after the events in flight are delivered:
 /// exchanges_seen == delivered + dropped\[0\] + ... + outstanding
-/// where "seen" counts requests (and responses without one) that reached the hook.
+/// where "seen" counts requests (and responses without one) that reached the hook. A short
+/// request
+/// reaches the reader together with its response, or, if that takes long, within a second or
+/// two.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct appmon_stats {
