@@ -62,8 +62,8 @@ struct record {
 	uint32_t size; /* in the ring; another record may follow */
 };
 
-/* The first of the records in data. 0, or -EPROTO: size, version or kind is not what this build writes.
- */
+/* The first of the records in data. 0, or -EPROTO: its size, version or kind is not what this build
+ * writes. */
 int record_decode(const void *data, size_t size, struct record *ret);
 
 /* ---- ring.c: the consumer side of the BPF ring buffer ------------------------ */
