@@ -13,15 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
-
-#define CHECK(expr)                                                                                \
-	do {                                                                                       \
-		if (!(expr)) {                                                                     \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #expr);                 \
-			abort();                                                                   \
-		}                                                                                  \
-	} while (0)
+#include "target.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {

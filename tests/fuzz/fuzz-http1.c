@@ -14,20 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+#include "target.h"
 
 /* http1-portable.c */
 int portable_parse_head(enum http1_kind kind, const char *buf, size_t len, size_t scanned,
 			bool final, const struct http1_keep *keep, struct http1_head *out);
 enum http1_look portable_look(enum http1_kind kind, const char *buf, size_t len);
-
-#define CHECK(expr)                                                                                \
-	do {                                                                                       \
-		if (!(expr)) {                                                                     \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #expr);                 \
-			abort();                                                                   \
-		}                                                                                  \
-	} while (0)
 
 static const char *const kept[] = {"host",   "content-type",	  "user-agent", "x-request-id",
 				   "cookie", "transfer-encoding", "a",		"x^~|`_!"};

@@ -10,16 +10,7 @@
 #include <string.h>
 
 #include "pipeline.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
-
-#define CHECK(expr)                                                                                \
-	do {                                                                                       \
-		if (!(expr)) {                                                                     \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #expr);                 \
-			abort();                                                                   \
-		}                                                                                  \
-	} while (0)
+#include "target.h"
 
 static uint64_t clock_ns;
 

@@ -13,16 +13,7 @@
 
 #include "pipeline.h"
 #include "sim.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
-
-#define CHECK(expr)                                                                                \
-	do {                                                                                       \
-		if (!(expr)) {                                                                     \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #expr);                 \
-			abort();                                                                   \
-		}                                                                                  \
-	} while (0)
+#include "target.h"
 
 #define BYTES_MAX (1 << 20)
 #define COMMANDS_MAX 64

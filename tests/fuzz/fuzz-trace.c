@@ -9,15 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
-
-#define CHECK(expr)                                                                                \
-	do {                                                                                       \
-		if (!(expr)) {                                                                     \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #expr);                 \
-			abort();                                                                   \
-		}                                                                                  \
-	} while (0)
+#include "target.h"
 
 static bool any(const uint8_t *id, size_t n)
 {
