@@ -586,8 +586,9 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 			    (sk->request_dir != 1 + dir && x.next - begun >= STATUS_LINE_MIN))
 				self->window = WINDOW_NEW;
 			self->burst = PROGRESS_BURST;
+			/* Not for pieces of a head that answers to others come between. */
 			if (sk->wide && sk->wide != WIDE_ALWAYS && sk->request_dir == 1 + dir &&
-			    !--sk->wide)
+			    sk->framing.phase != FRAMING_IN_HEAD && !--sk->wide)
 				sk->suspect = 0;
 		}
 		sk->ts_ns[dir] = e.ts_ns;
