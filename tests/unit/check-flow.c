@@ -1912,6 +1912,133 @@ START_TEST(headers_repeated)
 }
 END_TEST
 
+/* ---- requests that wait in their sockets ---------------------------------------------- */
+
+static void waits(void)
+{
+	nothing();
+	ck_assert_uint_eq(p.mon.stats.exchanges_seen, 0);
+	ck_assert_uint_eq(p.mon.stats.records, 0);
+}
+
+START_TEST(held_until_response)
+{
+	in(GET("/held"));
+	waits();
+	out(ANSWER(201, 2) "ok");
+	complete("/held", 201);
+	bodies(0, 2);
+	ck_assert_uint_eq(ev->wait_ns, MS);
+	ck_assert_uint_eq(p.mon.stats.records, 2);
+	/* Not with more to come, nor with what is not known. */
+	in("POST /body HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\n");
+	ck_assert_uint_eq(p.mon.stats.outstanding, 1);
+	in("body");
+	out(OK);
+	complete("/body", 200);
+	bodies(4, 0);
+}
+END_TEST
+
+START_TEST(held_until_sweep)
+{
+	in(GET("/slow"));
+	waits();
+	sim_sweep(sk);
+	pump();
+	ck_assert_uint_eq(p.mon.stats.outstanding, 1);
+	sim_sweep(sk);
+	pump();
+	ck_assert_uint_eq(p.mon.stats.records, 1);
+	out(OK);
+	complete("/slow", 200);
+	ck_assert_uint_eq(ev->wait_ns, MS);
+}
+END_TEST
+
+START_TEST(held_until_reset)
+{
+	in(GET("/gone"));
+	waits();
+	rst(DIR_IN);
+	ended("/gone", 0, APPMON_END_RESET_BY_PEER);
+	counts(1, 1);
+}
+END_TEST
+
+START_TEST(held_until_close)
+{
+	in(GET("/closed"));
+	waits();
+	sim_close(sk);
+	pump();
+	ck_assert_uint_eq(p.mon.stats.outstanding, 1);
+	fin(DIR_OUT);
+	ended("/closed", 0, APPMON_END_CLOSED);
+	counts(1, 1);
+}
+END_TEST
+
+/* The client sends no more, and yet waits for the response. */
+START_TEST(held_over_fin)
+{
+	in(GET("/half"));
+	fin(DIR_IN);
+	nothing();
+	out(OK);
+	complete("/half", 200);
+	fin(DIR_OUT);
+	nothing();
+	counts(1, 1);
+}
+END_TEST
+
+START_TEST(held_until_other)
+{
+	in("GET /other HTTP/1.1\r\n\r\n");
+	waits();
+	out("\x15\x03\x01 something else");
+	nothing();
+	dropped(APPMON_DROP_PARSE, 1);
+}
+END_TEST
+
+/* The record of both finds the ring full: the next exchange is right. */
+START_TEST(held_and_lost)
+{
+	in(GET("/1"));
+	sim_lose = 1;
+	out(ANSWER(201, 0));
+	in(GET("/2"));
+	out(ANSWER(202, 0));
+	complete("/2", 202);
+	in(GET("/3"));
+	out(ANSWER(203, 0));
+	complete("/3", 203);
+	nothing();
+}
+END_TEST
+
+/* The next request comes before the response: it was no keep-alive client that asks when it has
+ * been answered. */
+START_TEST(held_and_pipelined)
+{
+	in(GET("/1"));
+	waits();
+	in(GET("/2"));
+	in(GET("/3"));
+	out(ANSWER(201, 0) ANSWER(202, 0));
+	out(ANSWER(203, 0));
+	complete("/1", 201);
+	complete("/2", 202);
+	complete("/3", 203);
+	in(GET("/4"));
+	ck_assert_uint_eq(p.mon.stats.outstanding, 1);
+	out(ANSWER(204, 0));
+	complete("/4", 204);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {client_role,
@@ -1990,9 +2117,13 @@ int main(void)
 					target_detached,
 					memory_bound,
 					NULL};
+	const TTest *const waiting[] = {held_until_response, held_until_sweep,	 held_until_reset,
+					held_until_close,    held_over_fin,	 held_until_other,
+					held_and_lost,	     held_and_pipelined, NULL};
 	int failed = unit_run("at once", at_once, setup, stop);
 
 	failed |= unit_run("flow", tests, setup, stop);
 	sim_holds = true;
-	return failed | unit_run("held", tests, setup, stop);
+	failed |= unit_run("held", tests, setup, stop);
+	return failed | unit_run("waiting", waiting, setup, stop);
 }
