@@ -521,7 +521,8 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 	}
 	sk = bpf_sk_storage_get(&sockets, ss, 0, 0);
 	if (sk && !is_sampled(sk->conn.cookie)) {
-		sk->conn.generation = 0; /* met again when it is */
+		if (sk->conn.generation)
+			sk->conn.generation = 0; /* met again when it is */
 		return;
 	}
 	if (!sk || !is_current(sk) || orphaned(sk, conf)) {
