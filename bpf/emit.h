@@ -179,6 +179,16 @@ static __always_inline void tell_owner(struct __sk_buff *skb, struct socket *sk,
 	fill_owner(skb, sk, &e->s, OWNER_HOW(e->dir, e->look), r);
 }
 
+/* What every record begins with. */
+static __always_inline void fill_begin(const struct socket *sk, struct rec_hdr *hdr,
+				       struct rec_conn *conn, __u16 kind, __u32 size)
+{
+	hdr->version = REC_VERSION;
+	hdr->kind = kind;
+	hdr->size = size;
+	*conn = sk->conn;
+}
+
 static __always_inline void count_lost(struct socket *sk, bool request)
 {
 	__sync_fetch_and_add(&sk->lost, 1);
@@ -216,10 +226,7 @@ volatile __u64 hold_ns;
 static __always_inline void fill_small(const struct socket *sk, struct rec_data *r,
 				       const __u8 *bytes, __u32 n)
 {
-	r->hdr.version = REC_VERSION;
-	r->hdr.kind = REC_DATA;
-	r->hdr.size = SMALL_SIZE;
-	r->conn = sk->conn;
+	fill_begin(sk, &r->hdr, &r->conn, REC_DATA, SMALL_SIZE);
 	r->captured = n;
 	r->pad = 0;
 	for (__u32 i = 0; i < SMALL_BYTES; i += 32) {
@@ -362,11 +369,6 @@ struct {
 	__type(value, struct scratch);
 } scratches SEC(".maps");
 
-static __always_inline bool is_small_response(const struct socket *sk, const struct emission *e)
-{
-	return sk->request_dir == 1 + !e->dir;
-}
-
 /* The response's record behind the request's, if that waits. Returns 0 if the ring is full. */
 static __always_inline int write_response(struct __sk_buff *skb, struct socket *sk,
 					  struct emission *e, const __u8 *bytes,
@@ -416,7 +418,7 @@ __noinline int emit_small_response(struct __sk_buff *skb, struct socket *sk, str
 	end = e->seq + e->len;
 	if (e->captured < e->len) {
 		/* The head will do if all that follows is the body. */
-		if (ret != EMIT_ENDED || e->request ||
+		if (ret != EMIT_ENDED ||
 		    (sk->reply_phase == FRAMING_HEAD && (__s32)(sk->reply_due - end) < 0)) {
 			ret = EMIT_OTHER;
 			goto out;
@@ -446,7 +448,7 @@ static __always_inline int emit_small(struct __sk_buff *skb, struct socket *sk, 
 		return EMIT_OTHER;
 	if (is_small_request(sk, e))
 		ret = emit_small_request(skb, sk, e);
-	else if (is_small_response(sk, e))
+	else if (sk->request_dir == 1 + !e->dir)
 		ret = emit_small_response(skb, sk, e);
 	if (ret > EMIT_NO_HEAD) {
 		e->seq += e->captured;
@@ -494,10 +496,7 @@ static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, 
 	if ((sk->wide || (e->request && sk->chunked)) && e->captured < e->len &&
 	    e->part + 1 < PARTS_MAX)
 		e->flags |= REC_PART;
-	r->hdr.version = REC_VERSION;
-	r->hdr.kind = REC_DATA;
-	r->hdr.size = sizeof(*r) + bytes + SCAN_SLACK;
-	r->conn = sk->conn;
+	fill_begin(sk, &r->hdr, &r->conn, REC_DATA, sizeof(*r) + bytes + SCAN_SLACK);
 	fill_seg(skb, sk, &r->seg, e, &now);
 	say_whole(sk, e, &r->seg);
 	tell_owner(skb, sk, e, &r->seg, &r->owner);
@@ -567,10 +566,7 @@ __noinline int emit_progress(struct __sk_buff *skb, struct socket *sk, struct em
 		count_lost(sk, false);
 		return 0;
 	}
-	r->hdr.version = REC_VERSION;
-	r->hdr.kind = REC_PROGRESS;
-	r->hdr.size = sizeof(*r);
-	r->conn = sk->conn;
+	fill_begin(sk, &r->hdr, &r->conn, REC_PROGRESS, sizeof(*r));
 	fill_seg(skb, sk, &r->seg, e, &now);
 	say_whole(sk, e, &r->seg);
 	tell_owner(skb, sk, e, &r->seg, &r->owner);
@@ -585,10 +581,7 @@ static __always_inline void fill_state(struct rec_progress *r, const struct sock
 	const struct direction *self = DIRECTION(sk, dir);
 
 	__builtin_memset(r, 0, sizeof(*r));
-	r->hdr.version = REC_VERSION;
-	r->hdr.kind = REC_PROGRESS;
-	r->hdr.size = sizeof(*r);
-	r->conn = sk->conn;
+	fill_begin(sk, &r->hdr, &r->conn, REC_PROGRESS, sizeof(*r));
 	r->seg.ts_ns = sk->ts_ns[dir];
 	r->seg.other_ts_ns = sk->ts_ns[!dir];
 	r->seg.flags = flags | (dir == DIR_OUT ? REC_OUT : 0) | (sk->fresh ? REC_FRESH : 0) |

@@ -149,16 +149,14 @@ static int uprobe_type(void)
  * so that closing it detaches, and closing a forked child's copy does not. (libbpf's would
  * disable the parent's event.)
  */
-static int attach_uprobe(int prog_fd, const char *path, uint64_t offset, uint64_t cookie)
+static int attach_uprobe(int prog_fd, uint32_t type, const char *path, uint64_t offset,
+			 uint64_t cookie)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, opts, .perf_event.bpf_cookie = cookie);
 	struct perf_event_attr attr = {
-		.size = sizeof(attr), .config1 = (uintptr_t)path, .config2 = offset};
-	int type = uprobe_type(), event, link;
+		.type = type, .size = sizeof(attr), .config1 = (uintptr_t)path, .config2 = offset};
+	int event, link;
 
-	if (type < 0)
-		return type;
-	attr.type = (uint32_t)type;
 	event = (int)syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
 	if (event < 0)
 		return -errno;
@@ -177,15 +175,17 @@ static int attach(struct appmon *mon, struct executable *e, int fd, const struct
 		[GO_ASK] = mon->skel->progs.appmon_go_ask,
 		[GO_WRITE] = mon->skel->progs.appmon_go_write,
 	};
+	int type = uprobe_type(), link;
 	char path[32];
-	int link;
 
+	if (type < 0)
+		return type;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	for (int i = 0; i < GO_HOOKS; i++) {
 		if (!binary->hook[i])
 			continue;
-		link = attach_uprobe(bpf_program__fd(program[i]), path, binary->hook[i],
-				     GO_LAYOUT(binary->goid, binary->parent));
+		link = attach_uprobe(bpf_program__fd(program[i]), (uint32_t)type, path,
+				     binary->hook[i], GO_LAYOUT(binary->goid, binary->parent));
 		if (link < 0) {
 			detach(e);
 			return link;

@@ -3,7 +3,6 @@
 the id of the request that it serves in the path of what it asks for, so the truth is known."""
 import concurrent.futures
 import http.client
-import json
 import random
 import re
 import shutil
@@ -15,7 +14,7 @@ import pytest
 
 from programs import Missing
 from tiers import Backend, Links, Middle, load
-from watch import as_user, cli
+from watch import as_user, replayed
 
 REQUESTS = 600
 # How many the handler of each path sends for one request, and how many nobody asked for.
@@ -233,10 +232,7 @@ def test_replay(start, cgroup, watch, tmp_path):
     load(middle.port, 4, 40, path="/fan/")
     watching.wait(120)
     events = watching.stop()
-    replayed = subprocess.run([cli(), "replay", "--json", "--goroutines", str(recording)],
-                              stdout=subprocess.PIPE, text=True, check=True).stdout
-    again = [json.loads(line) for line in replayed.splitlines()]
-    assert [e for e in again if "summary" not in e] == events
+    assert replayed(recording, "--goroutines") == events
     assert sum("link" in e for e in events) >= 50
 
 

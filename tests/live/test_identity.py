@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Who served, who sent: against /proc and what the processes and threads say of themselves."""
 import contextlib
-import json
 import os
 import shutil
 import socket
@@ -17,6 +16,7 @@ from cgroups import Cgroup
 from compare import by_target, port
 from network import Namespace
 from programs import HERE, Log, free_port
+from watch import replayed
 from wire import Connection
 
 SO_NETNS_COOKIE = 71
@@ -472,7 +472,5 @@ def test_replay(cgroup, play, watch, tmp_path):
     served.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
     event, = watching.wait(1)
     watching.stop()
-    out = subprocess.run([os.path.join(os.environ["APPMON_BUILD"], "examples", "appmon"), "replay",
-                          "--json", recording], stdout=subprocess.PIPE, text=True, check=True).stdout
     assert event["owner"] == "read"
-    assert json.loads(out.splitlines()[0]) == event
+    assert replayed(recording)[0] == event

@@ -3,14 +3,12 @@
 the certain kinds of evidence say is right without exception; how much of the truth is found is
 printed (pytest -s) and asserted where the kind of server promises it."""
 import http.client
-import json
-import subprocess
 
 import pytest
 
 from programs import Missing
 from tiers import Backend, Links, Middle, load
-from watch import cli
+from watch import replayed
 
 CERTAIN = {"thread", "peer"}
 # A field with an id of its own in each request leaves no room for error either.
@@ -182,8 +180,5 @@ def test_replay(programs, cgroup, watch, backend, tmp_path):
     load(middle.port, 4, 40)
     watching.wait(80)
     events = watching.stop()
-    replayed = subprocess.run([cli(), "replay", "--json", "--links", str(recording)],
-                              stdout=subprocess.PIPE, text=True, check=True).stdout
-    again = [json.loads(line) for line in replayed.splitlines()]
-    assert [e for e in again if "summary" not in e] == events
+    assert replayed(recording, "--links") == events
     assert sum("link" in e for e in events) == 40

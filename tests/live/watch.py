@@ -19,6 +19,13 @@ def as_user(capabilities):
             f"--ambient-caps={caps}", f"--bounding-set={caps}", "--no-new-privs"]
 
 
+def replayed(recording, *args):
+    """The events of `appmon replay --json`."""
+    out = subprocess.run([cli(), "replay", "--json", *args, str(recording)],
+                         stdout=subprocess.PIPE, text=True, check=True).stdout
+    return [e for e in map(json.loads, out.splitlines()) if "summary" not in e]
+
+
 class Watch:
     """`appmon watch --json` on some cgroups: watching from __init__ until stop().
 
