@@ -373,46 +373,68 @@ static __always_inline void observe_listener(struct __sk_buff *skb, const struct
 		count_lost(sk, peek(skb, s) == LOOK_REQUEST);
 }
 
-static __always_inline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss,
-					   const struct segment *s, int dir,
-					   struct target_conf *conf)
+/*
+ * The first packet of a socket since it is watched. That of the other direction may be on another
+ * CPU at this moment (data behind a SYN that is answered at once), or interrupted by this one: one
+ * of them sets the state, all at once. Not inlined: its stack is of use to the rest.
+ */
+static __noinline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss,
+				      const struct segment *s, int dir, struct target_conf *conf)
 {
-	struct bpf_tcp_sock *tp;
-	struct socket *sk;
+	__u64 cookie = bpf_get_socket_cookie(skb);
 	struct direction *self, *other;
-	bool silent;
+	struct bpf_tcp_sock *tp;
+	struct rec_conn conn = {};
+	struct storage *storage;
+	struct socket *sk;
+	__u32 depth, start, other_start, retrans, met_in;
+	bool silent, fresh;
 
-	if (!is_sampled(bpf_get_socket_cookie(skb)))
+	if (!is_sampled(cookie))
 		return 0;
-	tp = bpf_tcp_sock(ss);
-	sk = bpf_sk_storage_get(&sockets, ss, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!sk) {
+	storage = storage_made(&sockets, ss);
+	if (!storage) {
 		COUNT(conf->slot, records_lost); /* the kernel is out of memory */
 		return 0;
 	}
+	sk = &storage->socket;
+	tp = bpf_tcp_sock(ss);
+	fill_conn(skb, &conn, s, dir, cookie);
+	conn.target = conf->target;
+	conn.slot = conf->slot;
+	met_in = conn.generation;
+	conn.generation = 0;
+	depth = attachment_depth(skb, conf);
+	retrans = tp ? tp->total_retrans : 0;
+	/* Not the segment's own number: an earlier one may be late. */
+	start = s->seq;
+	other_start = s->ack;
+	if (dir == DIR_IN && tp) {
+		start = READ_ONCE(tp->rcv_nxt);
+		other_start = READ_ONCE(tp->snd_nxt);
+	}
+	/* TCP moves snd_nxt after the segment has been here; bytes_acked counts the SYN of an
+	 * active open. */
+	silent = tp && tp->bytes_acked <= 1 &&
+		 (dir == DIR_IN ? other_start : start) == READ_ONCE(tp->snd_una);
+	fresh = silent && tp->bytes_received == 0;
+	if (dir == DIR_OUT && tp && (__s32)(READ_ONCE(tp->snd_nxt) - start) > 0)
+		start = READ_ONCE(tp->snd_nxt); /* sent again, and answered perhaps */
+
+	bpf_spin_lock(&storage->lock);
+	if (is_current(sk) && sk->conn.target == conf->target)
+		goto met;
 	/* Not new if its owner was detached: what passed since is unknown. */
 	__builtin_memset(sk, 0, sizeof(*sk));
 	self = DIRECTION(sk, dir);
 	other = DIRECTION(sk, !dir);
-	fill_conn(skb, &sk->conn, s, dir, bpf_get_socket_cookie(skb));
-	adopt(skb, sk, conf);
-	sk->retrans = tp ? tp->total_retrans : 0;
-	/* bytes_acked counts the SYN of an active open. */
-	silent = tp && tp->bytes_acked <= 1 &&
-		 (dir == DIR_IN ? !tp->data_segs_out : s->seq == tp->snd_una);
-	sk->fresh = silent && tp->bytes_received == 0;
-	/* Not the segment's own number: an earlier one may be late. */
-	self->start = s->seq;
-	other->start = s->ack;
-	if (dir == DIR_IN && tp) {
-		self->start = READ_ONCE(tp->rcv_nxt);
-		other->start = READ_ONCE(tp->snd_nxt);
-	} else if (tp && (__s32)(READ_ONCE(tp->snd_nxt) - s->seq) > 0) {
-		self->start = READ_ONCE(tp->snd_nxt); /* sent again, and answered perhaps */
-	}
+	sk->retrans = retrans;
+	sk->fresh = fresh;
+	self->start = start;
+	other->start = other_start;
 	/* A server that has not said anything: there is a first request, which its listening socket
 	 * met or which began before the attach. */
-	if (silent && !sk->fresh) {
+	if (silent && !fresh) {
 		sk->wide = WIDE_UNSURE;
 		if (dir == DIR_IN) {
 			self->window = WINDOW_HEAD;
@@ -420,10 +442,17 @@ static __always_inline struct socket *meet(struct __sk_buff *skb, struct bpf_soc
 		}
 	}
 	sk->alone = dir == DIR_OUT && !(s->flags & TCP_ACK);
-	sk->passed[dir].next = sk->passed[dir].whole = self->start;
-	sk->passed[!dir].next = sk->passed[!dir].whole = other->start;
-	self->seen_other = other->start - 1;
-	other->seen_other = self->start - 1;
+	sk->passed[dir].next = sk->passed[dir].whole = start;
+	sk->passed[!dir].next = sk->passed[!dir].whole = other_start;
+	self->seen_other = other_start - 1;
+	other->seen_other = start - 1;
+	sk->capture = conf->capture;
+	sk->depth = depth;
+	sk->conn = conn;
+	/* Last: it says that the rest is there. */
+	__sync_lock_test_and_set(&sk->conn.generation, met_in);
+met:
+	bpf_spin_unlock(&storage->lock);
 	return sk;
 }
 
@@ -432,14 +461,19 @@ static __always_inline void peer_answers(struct socket *sk, struct bpf_sock *ss,
 					 const struct segment *s, int dir)
 {
 	struct bpf_tcp_sock *tp = bpf_tcp_sock(ss);
+	struct storage *storage = (struct storage *)sk;
 	struct extent *in = &sk->passed[DIR_IN];
 	__u32 start = s->ack;
 
 	if (dir == DIR_IN)
 		start = tp && !(s->flags & TCP_SYN) ? READ_ONCE(tp->rcv_nxt) : s->seq;
-	sk->dir_in.start = in->next = in->whole = start;
-	sk->dir_out.seen_other = start;
-	sk->alone = 0;
+	bpf_spin_lock(&storage->lock);
+	if (sk->alone) {
+		sk->dir_in.start = in->next = in->whole = start;
+		sk->dir_out.seen_other = start;
+		sk->alone = 0;
+	}
+	bpf_spin_unlock(&storage->lock);
 }
 
 /*

@@ -118,7 +118,7 @@ static __always_inline void see_handshake(struct __sk_buff *skb, struct bpf_sock
 			o->connect_ns = time_of(skb, dir) - o->syn_ns;
 		return;
 	}
-	o = bpf_sk_storage_get(&owners, ss, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	o = storage_made(&owners, ss);
 	if (!o || (o->syn_ns && o->syn_seq == s->seq))
 		return;
 	__builtin_memset(o, 0, sizeof(*o));
@@ -169,7 +169,7 @@ static __always_inline struct owner *see_read(struct sock *sk)
 		return 0; /* of an earlier message, or a peek */
 	if (goroutines)
 		goroutine_reads(s->conn.cookie, turn);
-	o = bpf_sk_storage_get(&owners, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	o = storage_made(&owners, sk);
 	if (!o)
 		return 0;
 	task = bpf_get_current_task_btf();

@@ -165,12 +165,32 @@ static __always_inline bool is_current(const struct socket *sk)
 	return from && (__s32)(sk->conn.generation - from) >= 0 && is_sampled(sk->conn.cookie);
 }
 
+/* The lock is for what both directions may do, but only one of them: see meet(). */
+struct storage {
+	struct socket socket;
+	struct bpf_spin_lock lock;
+	__u32 pad;
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
-	__type(value, struct socket);
+	__type(value, struct storage);
 } sockets SEC(".maps");
+
+/* A socket's storage, if there is memory. Creating it fails where another CPU does so at this
+ * moment, even for another map. */
+static __always_inline void *storage_made(void *map, void *sk)
+{
+	void *p = bpf_sk_storage_get(map, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+
+	if (!p)
+		p = bpf_sk_storage_get(map, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!p)
+		p = bpf_sk_storage_get(map, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	return p;
+}
 
 /* In place of a socket's state for data that meets a listening one: too large for the stack. */
 struct {
@@ -318,8 +338,8 @@ static __always_inline void fill_conn(struct __sk_buff *skb, struct rec_conn *co
 		bpf_skb_load_bytes(skb, 24, dst, 16);
 	}
 	bpf_skb_load_bytes(skb, s->tcp, port, sizeof(port));
-	conn->local_port = bpf_ntohs(port[dir == DIR_OUT ? 0 : 1]);
-	conn->remote_port = bpf_ntohs(port[dir == DIR_OUT ? 1 : 0]);
+	conn->local_port = bpf_ntohs(dir == DIR_OUT ? port[0] : port[1]);
+	conn->remote_port = bpf_ntohs(dir == DIR_OUT ? port[1] : port[0]);
 	conn->family = s->family;
 	conn->cookie = cookie;
 	conn->generation = generation;

@@ -1692,6 +1692,53 @@ START_TEST(stray_alone)
 }
 END_TEST
 
+static void rest_comes(void)
+{
+	in(" HTTP/1.1\r\nHost: a\r\n\r\n");
+}
+
+static void answer_goes(void)
+{
+	out(OK);
+}
+
+static void stray_and_more(void)
+{
+	const char *begin = GET("/1") "GET /2";
+
+	sim_listener_packet(sk, 0, begin, (uint32_t)strlen(begin));
+	next_pos[DIR_IN] = strlen(begin);
+}
+
+/* The answer to what came with the SYN, and more requests, on two CPUs at the same time. */
+START_TEST(stray_answered_while_more_comes)
+{
+	stray_and_more();
+	sim_meanwhile = rest_comes;
+	sim_storage_races = 2;
+	out(OK);
+	complete("/1", 200);
+	out(OK);
+	complete("/2", 200);
+	in(GET("/3"));
+	out(OK);
+	complete("/3", 200);
+	counts(3, 3);
+}
+END_TEST
+
+START_TEST(more_comes_while_stray_answered)
+{
+	stray_and_more();
+	sim_meanwhile = answer_goes;
+	rest_comes();
+	complete("/1", 200);
+	out(OK);
+	complete("/2", 200);
+	counts(2, 2);
+}
+END_TEST
+
 /* ---- targets
  * -----------------------------------------------------------------------------------------------
  */
@@ -2101,6 +2148,8 @@ int main(void)
 				      stray,
 				      stray_twice,
 				      stray_alone,
+				      stray_answered_while_more_comes,
+				      more_comes_while_stray_answered,
 				      memory_arena_reclaims,
 				      memory_and_pairing,
 				      drop_query,

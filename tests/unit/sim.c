@@ -80,6 +80,7 @@ static void fill_owner(struct __sk_buff *skb, const struct socket *sk, const str
 #pragma GCC diagnostic pop
 
 #define PACKET_MAX (1 << 17)
+#define NEST_MAX 2
 
 static bool sim_ends(const struct segment *s)
 {
@@ -90,7 +91,7 @@ struct sim_socket {
 	struct bpf_sock sk; /* first: what the programs get is a pointer to it */
 	struct bpf_tcp_sock tp;
 	bool stored;
-	struct socket storage;
+	struct storage storage;
 	uint64_t cookie;
 	uint16_t local_port, remote_port;
 	uint32_t seq[2];   /* of the first byte, by direction */
@@ -110,12 +111,15 @@ struct sim_rec {
 
 uint64_t sim_now_ns;
 uint32_t sim_lose;
+uint32_t sim_storage_races;
+void (*sim_meanwhile)(void);
 bool sim_detached;
 
 static struct target_conf conf;
 static __u32 live_id;
 static struct slot_counters counted;
-static uint8_t *packet; /* below 4 GiB: struct __sk_buff has 32-bit pointers */
+static uint8_t *packet; /* NEST_MAX, below 4 GiB: struct __sk_buff has 32-bit pointers */
+static uint32_t nested;
 static struct sim_rec *first, **last = &first, *taken, *reserved;
 static uint64_t next_cookie;
 static struct sim_socket listener;
@@ -148,10 +152,31 @@ void *bpf_sk_storage_get(void *map, void *sk, void *value, __u64 flags)
 	(void)value;
 	if (!s->stored && !(flags & BPF_SK_STORAGE_GET_F_CREATE))
 		return NULL;
+	if (!s->stored && sim_storage_races) {
+		sim_storage_races--;
+		return NULL;
+	}
 	if (!s->stored)
 		memset(&s->storage, 0, sizeof(s->storage));
 	s->stored = true;
 	return &s->storage;
+}
+
+void bpf_spin_lock(struct bpf_spin_lock *lock)
+{
+	void (*meanwhile)(void) = sim_meanwhile;
+
+	sim_meanwhile = NULL;
+	if (meanwhile)
+		meanwhile();
+	if (lock->val++)
+		abort();
+}
+
+void bpf_spin_unlock(struct bpf_spin_lock *lock)
+{
+	if (--lock->val)
+		abort();
 }
 
 void *bpf_ringbuf_reserve(void *map, __u64 size, __u64 flags)
@@ -208,7 +233,7 @@ long bpf_skb_load_bytes(const void *ctx, __u32 offset, void *to, __u32 len)
 
 	if (offset > skb->len || len > skb->len - offset)
 		return -1;
-	memcpy(to, packet + offset, len);
+	memcpy(to, (const uint8_t *)(uintptr_t)skb->data + offset, len);
 	return 0;
 }
 
@@ -290,7 +315,7 @@ void sim_start(const struct sim_opts *opts)
 	listener.cookie = ++next_cookie;
 	if (packet)
 		return;
-	packet = mmap(NULL, PACKET_MAX, PROT_READ | PROT_WRITE,
+	packet = mmap(NULL, NEST_MAX * PACKET_MAX, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
 	if (packet == MAP_FAILED)
 		abort();
@@ -333,7 +358,8 @@ uint64_t sim_cookie(const struct sim_socket *sk)
 	return sk->cookie;
 }
 
-static uint32_t put_headers(struct sim_socket *sk, int dir, uint64_t pos, uint32_t flags)
+static uint32_t put_headers(uint8_t *to, struct sim_socket *sk, int dir, uint64_t pos,
+			    uint32_t flags)
 {
 	struct iphdr ip = {.version = 4, .ihl = 5, .protocol = IPPROTO_TCP};
 	struct tcphdr tcp = {.doff = 5, .ack = 1};
@@ -348,8 +374,8 @@ static uint32_t put_headers(struct sim_socket *sk, int dir, uint64_t pos, uint32
 	tcp.fin = !!(flags & SIM_FIN);
 	tcp.rst = !!(flags & SIM_RST);
 	tcp.psh = !!(flags & SIM_PSH);
-	memcpy(packet, &ip, sizeof(ip));
-	memcpy(packet + sizeof(ip), &tcp, sizeof(tcp));
+	memcpy(to, &ip, sizeof(ip));
+	memcpy(to + sizeof(ip), &tcp, sizeof(tcp));
 	return sizeof(ip) + sizeof(tcp);
 }
 
@@ -357,23 +383,27 @@ static void run_program(struct sim_socket *owner, struct sim_socket *sk, int dir
 			const void *data, uint32_t len, uint32_t flags)
 {
 	struct __sk_buff skb = {0};
-	uint32_t headers = put_headers(sk, dir, pos, flags);
+	uint8_t *to = packet + nested * PACKET_MAX;
+	uint32_t headers = put_headers(to, sk, dir, pos, flags);
 
 	if (headers + len > PACKET_MAX)
 		abort();
 	if (len)
-		memcpy(packet + headers, data, len);
+		memcpy(to + headers, data, len);
 	skb.len = headers + len;
-	skb.data = (uint32_t)(uintptr_t)packet;
+	skb.data = (uint32_t)(uintptr_t)to;
 	skb.data_end = skb.data + headers; /* the payload lies in fragments */
 	skb.sk = &owner->sk;
 	skb.tstamp = dir == DIR_OUT ? sim_now_ns : 0;
 	if (sim_detached)
 		return;
+	if (++nested > NEST_MAX)
+		abort();
 	if (dir == DIR_OUT)
 		appmon_egress(&skb);
 	else
 		appmon_ingress(&skb);
+	nested--;
 }
 
 /* TCP's receive side: how far the stream is complete. */
@@ -415,8 +445,6 @@ void sim_packet(struct sim_socket *sk, int dir, uint64_t pos, const void *data, 
 		sk->tp.snd_una = sk->tp.snd_nxt;
 	} else {
 		uint32_t end = sk->seq[DIR_OUT] + (uint32_t)(pos + len);
-
-		sk->tp.data_segs_out += len > 0;
 
 		if ((int32_t)(end - sk->tp.snd_nxt) > 0)
 			sk->tp.snd_nxt = end;

@@ -21,6 +21,10 @@ extern struct rec_owner sim_owner; /* what records of sent bytes say of the sock
 extern uint64_t sim_now_ns;
 /* So many of the next records find the ring full. */
 extern uint32_t sim_lose;
+/* So many of the next sockets' storages are created by another CPU at the same moment. */
+extern uint32_t sim_storage_races;
+/* What another CPU does before the next lock is taken. */
+extern void (*sim_meanwhile)(void);
 /* Requests wait in their sockets for the response. */
 extern bool sim_holds;
 /* While set, nothing is attached: packets pass unseen. */

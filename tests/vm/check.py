@@ -74,15 +74,18 @@ def counts(directory, name, check):
         result = total - failures - errors, failures + errors, 0
     else:
         result = (1, 0, 0) if int(rc) == 0 else (0, 1, 0)
+    problem = None
     try:
         if int(rc) == 0 and check:
             check(out)
-    except (AssertionError, KeyError, ValueError) as problem:
-        print(f"{name}: {type(problem).__name__}: {problem}")
+    except (AssertionError, KeyError, ValueError) as found:
+        problem = f"{type(found).__name__}: {found}"
         result = 0, 1, 0
     if result[1] or int(rc):
-        print(f"{name}: FAILED, exit status {int(rc)}; all of it: {directory}/{name}.out and .err")
         print("\n".join((out + err).splitlines()[-40:]))
+        print(f"{name}: FAILED, exit status {int(rc)}; all of it: {directory}/{name}.out and .err")
+        if problem:
+            print(problem)
         result = result[0], max(result[1], 1), 0
     return result
 

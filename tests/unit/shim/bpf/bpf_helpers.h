@@ -28,6 +28,8 @@ __u64 bpf_get_socket_cookie(void *ctx);
 __u64 bpf_ktime_get_ns(void);
 struct bpf_tcp_sock *bpf_tcp_sock(struct bpf_sock *sk);
 struct tcp_sock *bpf_skc_to_tcp_sock(void *sk);
+void bpf_spin_lock(struct bpf_spin_lock *lock);
+void bpf_spin_unlock(struct bpf_spin_lock *lock);
 struct seq_file;
 long bpf_seq_write(struct seq_file *seq, const void *data, __u32 len);
 
