@@ -1692,6 +1692,23 @@ START_TEST(stray_alone)
 }
 END_TEST
 
+START_TEST(stray_and_own)
+{
+	sim_stolen_packet(sk, 0, GET("/1"), (uint32_t)strlen(GET("/1")));
+	pump();
+	next_pos[DIR_IN] = strlen(GET("/1"));
+	out(OK);
+	complete("/1", 200);
+	ck_assert_uint_eq(p.mon.flows.stray_count, 0);
+	in(GET("/2"));
+	out(OK);
+	complete("/2", 200);
+	flows_expire(&p.mon, sim_now_ns + 60 * NSEC_PER_SEC);
+	nothing();
+	counts(2, 2);
+}
+END_TEST
+
 static void rest_comes(void)
 {
 	in(" HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -2148,6 +2165,7 @@ int main(void)
 				      stray,
 				      stray_twice,
 				      stray_alone,
+				      stray_and_own,
 				      stray_answered_while_more_comes,
 				      more_comes_while_stray_answered,
 				      memory_arena_reclaims,

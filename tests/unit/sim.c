@@ -459,6 +459,12 @@ void sim_listener_packet(struct sim_socket *sk, uint64_t pos, const void *data, 
 	receive(sk, pos, pos + len);
 }
 
+void sim_stolen_packet(struct sim_socket *sk, uint64_t pos, const void *data, uint32_t len)
+{
+	run_program(&listener, sk, DIR_IN, pos, data, len, SIM_PSH);
+	sim_packet(sk, DIR_IN, pos, data, len, SIM_PSH);
+}
+
 void sim_close(struct sim_socket *sk)
 {
 	if (!sim_detached)

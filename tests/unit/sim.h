@@ -48,6 +48,9 @@ void sim_packet(struct sim_socket *sk, int dir, uint64_t pos, const void *data, 
 		uint32_t flags);
 /* The same, but it meets the listening socket: the connection does not exist yet. */
 void sim_listener_packet(struct sim_socket *sk, uint64_t pos, const void *data, uint32_t len);
+/* It meets the listening socket, and then, as another CPU has made the connection meanwhile, that.
+ */
+void sim_stolen_packet(struct sim_socket *sk, uint64_t pos, const void *data, uint32_t len);
 /* The application closes the socket. */
 void sim_close(struct sim_socket *sk);
 /* What the reader's sweep reads. */
