@@ -26,7 +26,7 @@ static void handle(int signal, siginfo_t *info, void *context)
 
 void signals_catch(struct appmon *mon)
 {
-	struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO};
+	struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_RESTART};
 	struct sigaction ignore = {.sa_handler = SIG_IGN};
 
 	to_wake = mon;

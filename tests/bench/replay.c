@@ -17,7 +17,10 @@
 #include "pipeline.h"
 #include "sim.h"
 
-#define RING_BYTES ((size_t)8 << 20)
+#define RING_MIN ((size_t)8 << 20)
+/* What a connection takes in it at least: a few requests, and its end. */
+#define CONNECTION_BYTES 6144
+#define CONNECTIONS_MAX 200000
 
 static struct pipeline p;
 static struct ring ring;
@@ -61,28 +64,30 @@ static void *map(void *at, size_t size, int prot, int fd, size_t offset)
 	return m;
 }
 
-static void ring_create(void)
+static void ring_create(uint32_t connections)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	int fd = memfd_create("ring", MFD_CLOEXEC);
 	uint8_t *all;
 
-	if (fd < 0 || ftruncate(fd, (off_t)(2 * page + RING_BYTES))) {
+	ring.size = RING_MIN;
+	while (ring.size < (size_t)connections * CONNECTION_BYTES)
+		ring.size *= 2;
+	if (fd < 0 || ftruncate(fd, (off_t)(2 * page + ring.size))) {
 		perror("memfd");
 		exit(1);
 	}
-	ring.size = RING_BYTES;
 	ring.page = page;
 	ring.consumer_pos = map(NULL, page, PROT_READ | PROT_WRITE, fd, 0);
 	producer = map(NULL, page, PROT_READ | PROT_WRITE, fd, page);
-	data = map(NULL, RING_BYTES, PROT_READ | PROT_WRITE, fd, 2 * page);
-	all = mmap(NULL, page + 2 * RING_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	data = map(NULL, ring.size, PROT_READ | PROT_WRITE, fd, 2 * page);
+	all = mmap(NULL, page + 2 * ring.size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (all == MAP_FAILED) {
 		perror("mmap");
 		exit(1);
 	}
-	map(all, page + RING_BYTES, PROT_READ, fd, page);
-	map(all + page + RING_BYTES, RING_BYTES, PROT_READ, fd, 2 * page);
+	map(all, page + ring.size, PROT_READ, fd, page);
+	map(all + page + ring.size, ring.size, PROT_READ, fd, 2 * page);
 	ring.producer_pos = (unsigned long *)(void *)all;
 	ring.data = all + page;
 	close(fd);
@@ -98,7 +103,7 @@ static bool ring_take(void)
 		uint32_t word = (uint32_t)size;
 		size_t space = (size + BPF_RINGBUF_HDR_SZ + 7) & ~(size_t)7;
 
-		if (*producer + space > RING_BYTES)
+		if (*producer + space > ring.size)
 			return false;
 		memcpy(data + *producer, &word, sizeof(word));
 		memcpy(data + *producer + BPF_RINGBUF_HDR_SZ, record, size);
@@ -127,7 +132,7 @@ static void record_traffic(uint32_t connections)
 	for (uint32_t i = 0; i < connections; i++)
 		sk[i] = sim_connect(false, i * 7919, i * 104729);
 	/* Room for the ends: two progress records for each connection. */
-	most = RING_BYTES - connections * (2 * (sizeof(struct rec_progress) + 8)) - 65536;
+	most = ring.size - connections * (2 * (sizeof(struct rec_progress) + 8)) - 65536;
 	while (*producer < most - connections * (uint64_t)2048) {
 		for (uint32_t i = 0; i < connections; i++) {
 			sim_packet(sk[i], DIR_IN, pass * in, request, in, SIM_PSH);
@@ -191,12 +196,12 @@ int main(int argc, char **argv)
 	struct appmon_opts opts = {.size = sizeof(opts), .event_fn = on_event};
 	uint64_t from, until, best = UINT64_MAX;
 
-	if (seconds <= 0 || connections < 1 || connections > 2000) {
+	if (seconds <= 0 || connections < 1 || connections > CONNECTIONS_MAX) {
 		fprintf(stderr, "usage: replay [SECONDS|instructions [CONNECTIONS]]\n");
 		return 2;
 	}
 	pipeline_init(&p, &opts);
-	ring_create();
+	ring_create(connections);
 	record_traffic(connections);
 	if (instructions) {
 		pass();

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The appmon command: run, filters, ends, exit codes, and what it writes for people."""
+import fcntl
 import json
 import os
 import signal
@@ -136,6 +137,26 @@ def test_duration_ends_it(cgroup, watch, served):
     served("/1")
     assert watching.process.wait(5) == 0
     assert [e["target"] for e in watching.stop()] == ["/1"]
+
+
+def test_interrupted_while_its_reader_is_slow(cgroup, served):
+    """Ctrl-C while the pipe is full: what was seen is written all the same, once there is room."""
+    process = subprocess.Popen([cli(), "watch", "--json", "--cgroup", cgroup.path],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)
+    while b"watching" not in process.stderr.readline():
+        assert process.poll() is None
+    targets = [f"/{i}" for i in range(20)]
+    for target in targets:
+        served(target)
+    time.sleep(0.5)  # until it waits in write()
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    out, err = process.communicate(timeout=10)
+    assert process.returncode == 0, err
+    *events, last = map(json.loads, out.splitlines())
+    assert [e["target"] for e in events] == targets
+    assert last["summary"]["requests"] == len(targets)
 
 
 def test_summary(cgroup, watch, served):

@@ -199,7 +199,9 @@ def test_many(name, workers, cgroup, start_server, watch, wrk, tmp_path):
         assert event["response_tid"] in (event["tid"], 0)
         known += event["response_tid"] != 0
     assert len(answered) > 100 and known > 0.9 * len(answered)
-    assert len({e["tid"] for e in answered}) > 1
+    # On a busy machine one of nginx's workers may have got all connections.
+    taking_turns = len({line["tid"] for lines in lines.values() for line in lines}) > 1
+    assert (len({e["tid"] for e in answered}) > 1) == taking_turns
     print(f"{name}: {len(answered)} requests, answering thread known of {known}")
 
 
