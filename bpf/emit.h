@@ -230,11 +230,15 @@ static __always_inline void fill_small(const struct socket *sk, struct rec_data 
 	r->captured = n;
 	r->pad = 0;
 	for (__u32 i = 0; i < SMALL_BYTES; i += 32) {
-		const __u64 *from = (const __u64 *)(bytes + i);
-		__u64 *to = (__u64 *)(r->bytes + i);
+		const __u64 *from;
+		__u64 *to;
 
 		if (i >= n)
 			break;
+		/* Else the compiler works with addresses before the begin, which Linux 7.3 refuses. */
+		barrier_var(i);
+		from = (const __u64 *)(bytes + i);
+		to = (__u64 *)(r->bytes + i);
 		to[0] = from[0];
 		to[1] = from[1];
 		to[2] = from[2];
@@ -324,8 +328,9 @@ __noinline int emit_small_request(struct __sk_buff *skb, struct socket *sk, stru
 	n = ((n - 1) & (SMALL_BYTES - 1)) + 1;
 	take_snapshot(skb, sk, e->dir, &now);
 	ret = EMIT_NO_HEAD;
+	/* It is scanned where its times are put then. */
 	if (!bpf_skb_load_bytes(skb, e->s.payload + (e->seq - e->s.seq), h->bytes, n))
-		ret = examine(skb, sk, e, h->bytes, n, SMALL_BYTES);
+		ret = examine(skb, sk, e, h->bytes, n, SMALL_BYTES, (struct scan *)h);
 	if (ret == EMIT_NO_HEAD || now.other_next != now.other_whole) {
 		sk->held_state = HELD_NONE;
 		return ret == EMIT_NO_HEAD ? ret : EMIT_OTHER;
@@ -359,6 +364,7 @@ __noinline int emit_small_request(struct __sk_buff *skb, struct socket *sk, stru
 struct scratch {
 	__u32 busy;
 	__u32 pad;
+	struct scan scan;
 	__u8 bytes[SMALL_BYTES + SCAN_SLACK];
 };
 
@@ -412,7 +418,7 @@ __noinline int emit_small_response(struct __sk_buff *skb, struct socket *sk, str
 	n = ((n - 1) & (SMALL_BYTES - 1)) + 1;
 	if (bpf_skb_load_bytes(skb, e->s.payload + (e->seq - e->s.seq), s->bytes, n))
 		goto out;
-	ret = examine(skb, sk, e, s->bytes, n, SMALL_BYTES);
+	ret = examine(skb, sk, e, s->bytes, n, SMALL_BYTES, &s->scan);
 	if (ret == EMIT_NO_HEAD)
 		goto out;
 	end = e->seq + e->len;
@@ -484,8 +490,9 @@ static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, 
 	barrier_var(carry);
 	carry &= LINE_BYTES - 1;
 	ret = EMIT_NO_HEAD;
+	/* It is scanned where fill_seg() writes then. */
 	if (!bpf_skb_load_bytes(skb, e->s.payload + (e->seq - e->s.seq), r->bytes + carry, n))
-		ret = examine(skb, sk, e, r->bytes, n, bytes);
+		ret = examine(skb, sk, e, r->bytes, n, bytes, (struct scan *)&r->seg);
 	if (ret == EMIT_NO_HEAD) {
 		bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
 		return ret;

@@ -168,10 +168,12 @@ __noinline int frame_head(struct __sk_buff *skb, struct socket *sk, struct emiss
 
 /*
  * The first n bytes of what is captured next: b, with room for `bytes`, a constant, and SCAN_SLACK.
- * What e->carry counts stands in front of them.
+ * What e->carry counts stands in front of them. scan: where it is worked with. Not on the stack:
+ * from 7.1 on the verifier follows each way on which an address on the stack comes to a function,
+ * anew for each call, and gives up after 10,000.
  */
 static __always_inline int examine(struct __sk_buff *skb, struct socket *sk, struct emission *e,
-				   const __u8 *b, __u32 n, const __u32 bytes)
+				   const __u8 *b, __u32 n, const __u32 bytes, struct scan *scan)
 {
 	__u32 look = LOOK_NO;
 	bool request;
@@ -212,9 +214,11 @@ static __always_inline int examine(struct __sk_buff *skb, struct socket *sk, str
 	if (!e->framed)
 		return EMIT_OPEN;
 	__builtin_memcpy(e->begin, b + (request ? 0 : 9), sizeof(e->begin));
-	e->scan.length = e->start ? 0 : sk->framing.left;
-	e->scan.found = e->start ? 0 : sk->framing.found;
-	scan_head(b, e->captured, bytes, &e->scan);
+	scan->length = e->start ? 0 : sk->framing.left;
+	scan->found = e->start ? 0 : sk->framing.found;
+	scan_head(b, e->captured, bytes, scan);
+	e->scan = *scan;
+	__asm__ volatile("" ::: "memory"); /* its place may be of other types from here on */
 	if (request && !e->scan.end)
 		keep_line(sk, b, e->captured, bytes);
 	return frame_head(skb, sk, e, request);
