@@ -390,8 +390,6 @@ static __noinline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss
 	__u32 depth, start, other_start, retrans, met_in;
 	bool silent, fresh;
 
-	if (!is_sampled(cookie))
-		return 0;
 	storage = storage_made(&sockets, ss);
 	if (!storage) {
 		COUNT(conf->slot, records_lost); /* the kernel is out of memory */
@@ -566,6 +564,8 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 			observe_listener(skb, &e.s, conf);
 			return;
 		}
+		if (!is_sampled(bpf_get_socket_cookie(skb)))
+			return; /* most, if the host has set a ceiling */
 		sk = meet(skb, ss, &e.s, dir, conf);
 		if (!sk)
 			return;

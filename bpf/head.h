@@ -169,8 +169,8 @@ __noinline int frame_head(struct __sk_buff *skb, struct socket *sk, struct emiss
 /*
  * The first n bytes of what is captured next: b, with room for `bytes`, a constant, and SCAN_SLACK.
  * What e->carry counts stands in front of them. scan: where it is worked with. Not on the stack:
- * from 7.1 on the verifier follows each way on which an address on the stack comes to a function,
- * anew for each call, and gives up after 10,000.
+ * the verifier of Linux 7.3 follows each way on which an address on the stack comes to a function,
+ * call by call, and gives up after 10,000.
  */
 static __always_inline int examine(struct __sk_buff *skb, struct socket *sk, struct emission *e,
 				   const __u8 *b, __u32 n, const __u32 bytes, struct scan *scan)
