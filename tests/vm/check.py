@@ -36,7 +36,7 @@ def check_end_to_end(out):
             "app": "web", "local": "127.0.0.1:8080",
             "request_body_bytes": 0, "response_body_bytes": len("it works\n"),
             "response_content_length": len("it works\n"),
-            "owner": "read", "comm": "httpd", "uid": 0, "tid": event["pid"],
+            "comm": "httpd", "uid": 0, "tid": event["pid"],
             "response_pid": event["pid"], "response_tid": event["pid"],
         }
         wrong = {k: event.get(k) for k, v in expected.items() if event.get(k) != v}
@@ -45,7 +45,12 @@ def check_end_to_end(out):
                                     "response_end_ns")]
         assert 0 < times[0] and times == sorted(times), f"event {n}: {times}"
         reads = [event["request_start_ns"], event["read_start_ns"], event["read_end_ns"]]
-        assert event["pid"] and reads == sorted(reads), f"event {n}: {reads}"
+        # On two CPUs a request can overtake the handshake's last ACK. It meets the listening socket
+        # then, and who reads it is not seen.
+        assert event["owner"] == "read" and reads == sorted(reads) or \
+            event["owner"] == "sent" and reads[1:] == [0, 0], f"event {n}: {event['owner']}, {reads}"
+        assert event["pid"]
+    assert [event["owner"] for event in events].count("read") > REQUESTS / 2
     assert len({event["connection_id"] for event in events}) == REQUESTS
     stats = last["summary"]["stats"]
     assert stats["delivered"] == REQUESTS, stats
