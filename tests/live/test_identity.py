@@ -194,7 +194,8 @@ def test_many(name, workers, cgroup, start_server, watch, wrk, tmp_path):
         # The line is written after the answer: those of next requests can be there before it.
         n = event["ordinal"] - 1
         near = lines[port(event["remote"])][max(0, n - 4):n + 5]
-        assert event["owner"] == "read"
+        # A first request can overtake the handshake's last ACK: who reads it is not seen then.
+        assert event["owner"] == "read" or (event["owner"], event["ordinal"]) == ("sent", 1)
         assert (event["pid"], event["tid"]) in [(line["pid"], line["tid"]) for line in near]
         assert event["response_tid"] in (event["tid"], 0)
         known += event["response_tid"] != 0
