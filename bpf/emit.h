@@ -235,8 +235,7 @@ static __always_inline void fill_small(const struct socket *sk, struct rec_data 
 
 		if (i >= n)
 			break;
-		/* Else the compiler works with addresses before the begin, which Linux 7.3 refuses.
-		 */
+		/* Else there would be addresses before the begin, which Linux 7.3 refuses. */
 		barrier_var(i);
 		from = (const __u64 *)(bytes + i);
 		to = (__u64 *)(r->bytes + i);
