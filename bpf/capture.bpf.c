@@ -515,6 +515,9 @@ static __always_inline void publish(struct socket *sk, struct direction *self,
 {
 	struct extent x = sk->passed[dir];
 
+	if ((__s32)(end - x.next) > 0 || e->filled)
+		sk->ts_ns[dir] = e->ts_ns;
+	keep_order();
 	extent_add(&x, e->s.seq, end);
 	extent_reach(&x, e->whole);
 	if (dir == DIR_OUT) {
@@ -626,7 +629,6 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 			    sk->framing.phase != FRAMING_IN_HEAD && !--sk->wide)
 				sk->suspect = 0;
 		}
-		sk->ts_ns[dir] = e.ts_ns;
 	} else if (!e.holes || (__s32)(end - x.whole) <= 0) {
 		return; /* sent again: every byte has been looked at */
 	}
@@ -640,8 +642,6 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 	e.whole = x.whole;
 	e.filled = e.holes && e.whole != sk->passed[dir].whole;
 	e.holes = x.holes || end != x.next;
-	if (e.filled)
-		sk->ts_ns[dir] = e.ts_ns;
 	if (!capture(skb, sk, self, &e, dir))
 		progress(skb, sk, self, &e);
 	/* Of a message whose end is known by count nobody asks. */

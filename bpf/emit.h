@@ -90,20 +90,30 @@ static __always_inline bool is_followed(const struct socket *sk, int dir)
 
 /*
  * Before a record has its place in the ring: what the other direction publishes after that has its
- * records behind it.
+ * records behind it. Of the two, the time may be the older.
  */
 struct snapshot {
+	__u64 other_ts_ns;
 	__u32 other_next;
 	__u32 other_whole;
 	__u32 srtt_us;
+	__u32 whole; /* the own direction's: not with a request that is held, which comes late */
 };
 
-static __always_inline void take_snapshot(struct __sk_buff *skb, struct socket *sk, __u8 dir,
-					  struct snapshot *now)
+static __always_inline void take_snapshot(struct __sk_buff *skb, struct socket *sk,
+					  const struct emission *e, struct snapshot *now)
 {
-	struct extent x = dir == DIR_OUT ? sk->passed[DIR_IN] : sk->passed[DIR_OUT];
+	const __u8 dir = e->dir;
 	struct bpf_sock *ss = skb->sk;
+	struct extent x;
 
+	/* In this order: publish() writes them in the same. A time says that there was data. */
+	now->other_ts_ns = dir == DIR_OUT ? sk->ts_ns[DIR_IN] : sk->ts_ns[DIR_OUT];
+	keep_order();
+	x = dir == DIR_OUT ? sk->passed[DIR_IN] : sk->passed[DIR_OUT];
+	now->whole = e->whole;
+	if (sk->held_state && sk->request_dir == 1 + dir && (__s32)(e->whole - sk->held.seq) > 0)
+		now->whole = sk->held.seq;
 	now->srtt_us = 0;
 	/* Under the socket's lock TCP's word is exact, and once for an exchange is enough. */
 	if (dir == DIR_OUT && ss) {
@@ -137,12 +147,12 @@ static __always_inline void fill_seg(struct __sk_buff *skb, struct socket *sk, s
 	__u64 last;
 
 	r->ts_ns = e->ts_ns;
-	r->other_ts_ns = e->dir == DIR_OUT ? sk->ts_ns[DIR_IN] : sk->ts_ns[DIR_OUT];
+	r->other_ts_ns = now->other_ts_ns;
 	r->flags = flags_of(sk, e);
 	r->seq = e->seq;
 	r->len = e->len;
-	r->start = self->start;
-	r->whole = e->whole;
+	r->start = now->whole == e->whole ? self->start : now->whole;
+	r->whole = now->whole;
 	r->other_next = now->other_next;
 	r->other_whole = now->other_whole;
 	r->lost = sk->lost;
@@ -159,14 +169,6 @@ static __always_inline void fill_seg(struct __sk_buff *skb, struct socket *sk, s
 	}
 	e->reported = 1;
 	self->progress_ts_ns = e->ts_ns;
-}
-
-/* A request that is held comes late. */
-static __always_inline void say_whole(const struct socket *sk, const struct emission *e,
-				      struct rec_seg *r)
-{
-	if (sk->held_state && sk->request_dir == 1 + e->dir && (__s32)(e->whole - sk->held.seq) > 0)
-		r->start = r->whole = sk->held.seq;
 }
 
 static __always_inline void tell_owner(struct __sk_buff *skb, struct socket *sk,
@@ -270,7 +272,7 @@ static __always_inline void fill_held(const struct socket *sk, struct rec_data *
  * One program at a time has a request that is held. A response takes it along; so the request's
  * record is in the ring when that of the response gets its place. Another record of the request's
  * own direction can only be a surprise, such as pipelining: it says that the stream has not come
- * as far yet (say_whole()), as if the segment were late; and late it will come.
+ * as far yet (take_snapshot()), as if the segment were late; and late it will come.
  */
 static __always_inline bool take_held(struct socket *sk)
 {
@@ -326,7 +328,7 @@ __noinline int emit_small_request(struct __sk_buff *skb, struct socket *sk, stru
 	n = e->captured = e->total;
 	barrier_var(n);
 	n = ((n - 1) & (SMALL_BYTES - 1)) + 1;
-	take_snapshot(skb, sk, e->dir, &now);
+	take_snapshot(skb, sk, e, &now);
 	ret = EMIT_NO_HEAD;
 	/* It is scanned where its times are put then. */
 	if (!bpf_skb_load_bytes(skb, e->s.payload + (e->seq - e->s.seq), h->bytes, n))
@@ -336,7 +338,7 @@ __noinline int emit_small_request(struct __sk_buff *skb, struct socket *sk, stru
 		return ret == EMIT_NO_HEAD ? ret : EMIT_OTHER;
 	}
 	h->ts_ns = e->ts_ns;
-	h->other_ts_ns = e->dir == DIR_OUT ? sk->ts_ns[DIR_IN] : sk->ts_ns[DIR_OUT];
+	h->other_ts_ns = now.other_ts_ns;
 	h->flags = flags_of(sk, e);
 	h->len = e->len;
 	h->other_next = now.other_next;
@@ -385,7 +387,7 @@ static __always_inline int write_response(struct __sk_buff *skb, struct socket *
 	struct rec_data *r;
 	void *p;
 
-	take_snapshot(skb, sk, e->dir, &now);
+	take_snapshot(skb, sk, e, &now);
 	p = bpf_ringbuf_reserve(&ring, front + SMALL_SIZE, 0);
 	if (!p)
 		return 0;
@@ -475,7 +477,7 @@ static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, 
 	struct rec_data *r;
 	int ret;
 
-	take_snapshot(skb, sk, e->dir, &now);
+	take_snapshot(skb, sk, e, &now);
 	r = bpf_ringbuf_reserve(&ring, sizeof(*r) + bytes + SCAN_SLACK, 0);
 	if (!r)
 		return EMIT_FULL;
@@ -505,7 +507,6 @@ static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, 
 		e->flags |= REC_PART;
 	fill_begin(sk, &r->hdr, &r->conn, REC_DATA, sizeof(*r) + bytes + SCAN_SLACK);
 	fill_seg(skb, sk, &r->seg, e, &now);
-	say_whole(sk, e, &r->seg);
 	tell_owner(skb, sk, e, &r->seg, &r->owner);
 	r->captured = e->captured;
 	r->pad = 0;
@@ -567,7 +568,7 @@ __noinline int emit_progress(struct __sk_buff *skb, struct socket *sk, struct em
 		return 0;
 	if (sk->request_dir != 1 + e->dir || (e->s.flags & TCP_RST))
 		flush_held(sk);
-	take_snapshot(skb, sk, e->dir, &now);
+	take_snapshot(skb, sk, e, &now);
 	r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
 	if (!r) {
 		count_lost(sk, false);
@@ -575,7 +576,6 @@ __noinline int emit_progress(struct __sk_buff *skb, struct socket *sk, struct em
 	}
 	fill_begin(sk, &r->hdr, &r->conn, REC_PROGRESS, sizeof(*r));
 	fill_seg(skb, sk, &r->seg, e, &now);
-	say_whole(sk, e, &r->seg);
 	tell_owner(skb, sk, e, &r->seg, &r->owner);
 	bpf_ringbuf_submit(r, submit_flags());
 	return 0;

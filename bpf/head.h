@@ -218,7 +218,7 @@ static __always_inline int examine(struct __sk_buff *skb, struct socket *sk, str
 	scan->found = e->start ? 0 : sk->framing.found;
 	scan_head(b, e->captured, bytes, scan);
 	e->scan = *scan;
-	__asm__ volatile("" ::: "memory"); /* its place may be of other types from here on */
+	keep_order(); /* its place may be of other types from here on */
 	if (request && !e->scan.end)
 		keep_line(sk, b, e->captured, bytes);
 	return frame_head(skb, sk, e, request);

@@ -231,6 +231,12 @@ struct {
 			__sync_fetch_and_add(&c_->member, 1);                                      \
 	} while (0)
 
+/* For the compiler. What CPUs do to stores is left to x86, which keeps their order. */
+static __always_inline void keep_order(void)
+{
+	__asm__ volatile("" ::: "memory");
+}
+
 /* All below seq has passed. */
 static __always_inline void extent_reach(struct extent *x, __u32 seq)
 {

@@ -442,7 +442,8 @@ static void response_head(struct appmon *mon, struct conn *c, int dir, const str
 		if (dir == DIR_OUT)
 			exchange_owner(mon, ex);
 		link_response(mon, c, ex);
-		ex->response_start_ns = s->head_ns;
+		/* After a loss it may be taken for the answer to a request that came after it. */
+		ex->response_start_ns = later(s->head_ns, ex->request_start_ns);
 		ex->response_begun = 1;
 		ex->flags |= head_flags(h);
 		if (h->flags & HTTP1_CHUNKED)

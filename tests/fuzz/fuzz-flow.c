@@ -3,7 +3,8 @@
  * libFuzzer target for the whole path from packets to events. The input decides about a valid
  * HTTP/1.1 conversation (methods, framings, pipelining) and about what happens to it: segment
  * sizes, reordering, loss, duplicates, records that find the ring full, too little memory,
- * attaching in the middle, FIN and RST. Packets go through the BPF programs (tests/unit/sim.c).
+ * attaching in the middle, FIN and RST. Packets go through the BPF programs (tests/unit/sim.c), now
+ * and then one of each direction at the same time.
  *
  * Always: a request is never paired with another's response, and the counters add up. If nothing
  * was lost on our side, every request has its event, complete and exact, in order.
@@ -353,8 +354,12 @@ static void note_pipelining(size_t from, size_t len)
 	}
 }
 
+static void in_step(void);
+static void out_step(void);
+
 static void packet(int dir, size_t from, size_t len, uint32_t flags)
 {
+	static bool at_once;
 	struct side *side = dir == DIR_IN ? in_side : out_side;
 
 	if (side == &req && len)
@@ -370,10 +375,20 @@ static void packet(int dir, size_t from, size_t len, uint32_t flags)
 		printf("%s %zu+%zu flags %x: ", dir ? "OUT" : "IN", from, len, flags);
 		show_bytes(side->bytes + from, len);
 	}
-	if (fast_open && !from && len && len <= 1448)
+	if (fast_open && !from && len && len <= 1448) {
 		sim_listener_packet(sk, 0, side->bytes, (uint32_t)len);
-	else
+	} else {
+		bool outer = !at_once && len && !sim_detached && chance(15);
+
+		if (outer) {
+			at_once = true;
+			sim_meanwhile_after = choose(30);
+			sim_meanwhile = dir == DIR_IN ? out_step : in_step;
+		}
 		sim_packet(sk, dir, from, side->bytes + from, (uint32_t)len, flags);
+		if (outer)
+			at_once = false;
+	}
 	fast_open = false;
 	while (side->done < side->made && side->arrived[side->done])
 		side->done++;

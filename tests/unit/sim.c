@@ -102,9 +102,10 @@ struct sim_socket {
 	uint32_t early_count;
 };
 
+/* A place in the ring: what is written at once can be several records. */
 struct sim_rec {
 	struct sim_rec *next;
-	size_t size;
+	size_t size, read;
 	bool submitted;
 	char data[] __attribute__((aligned(8)));
 };
@@ -113,6 +114,7 @@ uint64_t sim_now_ns;
 uint32_t sim_lose;
 uint32_t sim_storage_races;
 void (*sim_meanwhile)(void);
+uint32_t sim_meanwhile_after;
 bool sim_detached;
 
 static struct target_conf conf;
@@ -120,16 +122,28 @@ static __u32 live_id;
 static struct slot_counters counted;
 static uint8_t *packet; /* NEST_MAX, below 4 GiB: struct __sk_buff has 32-bit pointers */
 static uint32_t nested;
-static struct sim_rec *first, **last = &first, *taken, *reserved;
+static struct sim_rec *first, **last = &first;
 static uint64_t next_cookie;
 static struct sim_socket listener;
 
 /* ---- helpers of the programs ------------------------------------------------- */
 
+/* Every helper begins with this. */
+static void helper(void)
+{
+	void (*meanwhile)(void) = sim_meanwhile;
+
+	if (!meanwhile || sim_meanwhile_after--)
+		return;
+	sim_meanwhile = NULL;
+	meanwhile();
+}
+
 void *bpf_map_lookup_elem(void *map, const void *key)
 {
 	static struct socket embryo_of_cpu;
 
+	helper();
 	if (map == &embryo)
 		return &embryo_of_cpu;
 	if (*(const __u32 *)key != conf.slot)
@@ -150,6 +164,7 @@ void *bpf_sk_storage_get(void *map, void *sk, void *value, __u64 flags)
 
 	(void)map;
 	(void)value;
+	helper();
 	if (!s->stored && !(flags & BPF_SK_STORAGE_GET_F_CREATE))
 		return NULL;
 	if (!s->stored && sim_storage_races) {
@@ -164,11 +179,7 @@ void *bpf_sk_storage_get(void *map, void *sk, void *value, __u64 flags)
 
 void bpf_spin_lock(struct bpf_spin_lock *lock)
 {
-	void (*meanwhile)(void) = sim_meanwhile;
-
-	sim_meanwhile = NULL;
-	if (meanwhile)
-		meanwhile();
+	helper();
 	if (lock->val++)
 		abort();
 }
@@ -181,56 +192,50 @@ void bpf_spin_unlock(struct bpf_spin_lock *lock)
 
 void *bpf_ringbuf_reserve(void *map, __u64 size, __u64 flags)
 {
+	struct sim_rec *rec;
+
 	(void)map;
 	(void)flags;
+	helper();
 	if (sim_lose) {
 		sim_lose--;
 		return NULL;
 	}
-	reserved = malloc(sizeof(*reserved) + size);
-	if (!reserved)
+	rec = calloc(1, sizeof(*rec) + size);
+	if (!rec)
 		abort();
-	reserved->size = size;
-	reserved->next = NULL;
+	rec->size = size;
 	/* A ring is not cleared: there are old bytes in it. */
-	memset(reserved->data, 'G', size);
-	return reserved->data;
+	memset(rec->data, 'G', size);
+	*last = rec;
+	last = &rec->next;
+	return rec->data;
 }
 
-/* What is written at once can be several records. */
+static struct sim_rec *record_of(void *data)
+{
+	return (struct sim_rec *)(void *)((char *)data - offsetof(struct sim_rec, data));
+}
+
 void bpf_ringbuf_submit(void *data, __u64 flags)
 {
-	(void)data;
 	(void)flags;
-	for (size_t at = 0; at < reserved->size;) {
-		const struct rec_hdr *hdr = (const void *)(reserved->data + at);
-		struct sim_rec *rec = malloc(sizeof(*rec) + hdr->size);
-
-		if (!rec || !hdr->size || hdr->size > reserved->size - at)
-			abort();
-		rec->size = hdr->size;
-		rec->next = NULL;
-		memcpy(rec->data, hdr, hdr->size);
-		*last = rec;
-		last = &rec->next;
-		at += hdr->size;
-	}
-	free(reserved);
-	reserved = NULL;
+	helper();
+	record_of(data)->submitted = true;
 }
 
 void bpf_ringbuf_discard(void *data, __u64 flags)
 {
-	(void)data;
 	(void)flags;
-	free(reserved);
-	reserved = NULL;
+	record_of(data)->size = 0;
+	record_of(data)->submitted = true;
 }
 
 long bpf_skb_load_bytes(const void *ctx, __u32 offset, void *to, __u32 len)
 {
 	const struct __sk_buff *skb = ctx;
 
+	helper();
 	if (offset > skb->len || len > skb->len - offset)
 		return -1;
 	memcpy(to, (const uint8_t *)(uintptr_t)skb->data + offset, len);
@@ -258,11 +263,13 @@ __u64 bpf_get_socket_cookie(void *ctx)
 
 __u64 bpf_ktime_get_ns(void)
 {
+	helper();
 	return sim_now_ns;
 }
 
 struct bpf_tcp_sock *bpf_tcp_sock(struct bpf_sock *sk)
 {
+	helper();
 	return &((struct sim_socket *)(void *)sk)->tp;
 }
 
@@ -403,7 +410,8 @@ static void run_program(struct sim_socket *owner, struct sim_socket *sk, int dir
 		appmon_egress(&skb);
 	else
 		appmon_ingress(&skb);
-	nested--;
+	if (!--nested)
+		sim_meanwhile = NULL;
 }
 
 /* TCP's receive side: how far the stream is complete. */
@@ -438,11 +446,15 @@ static void receive(struct sim_socket *sk, uint64_t from, uint64_t to)
 void sim_packet(struct sim_socket *sk, int dir, uint64_t pos, const void *data, uint32_t len,
 		uint32_t flags)
 {
+	const uint32_t acked = sk->tp.snd_nxt;
+
 	run_program(sk, sk, dir, pos, data, len, flags);
 	if (dir == DIR_IN) {
 		receive(sk, pos, pos + len);
-		sk->tp.bytes_acked += sk->tp.snd_nxt - sk->tp.snd_una;
-		sk->tp.snd_una = sk->tp.snd_nxt;
+		if ((int32_t)(acked - sk->tp.snd_una) > 0) {
+			sk->tp.bytes_acked += acked - sk->tp.snd_una;
+			sk->tp.snd_una = acked;
+		}
 	} else {
 		uint32_t end = sk->seq[DIR_OUT] + (uint32_t)(pos + len);
 
@@ -482,13 +494,22 @@ void sim_sweep(struct sim_socket *sk)
 
 const void *sim_record(size_t *size)
 {
-	free(taken);
-	taken = first;
-	if (!taken)
+	const struct rec_hdr *hdr;
+
+	while (first && first->submitted && first->read == first->size) {
+		struct sim_rec *next = first->next;
+
+		free(first);
+		first = next;
+		if (!first)
+			last = &first;
+	}
+	if (!first || !first->submitted)
 		return NULL;
-	first = taken->next;
-	if (!first)
-		last = &first;
-	*size = taken->size;
-	return taken->data;
+	hdr = (const void *)(first->data + first->read);
+	if (hdr->size < sizeof(*hdr) || hdr->size > first->size - first->read)
+		abort();
+	first->read += hdr->size;
+	*size = hdr->size;
+	return hdr;
 }

@@ -23,8 +23,10 @@ extern uint64_t sim_now_ns;
 extern uint32_t sim_lose;
 /* So many of the next sockets' storages are created by another CPU at the same moment. */
 extern uint32_t sim_storage_races;
-/* What another CPU does before the next lock is taken. */
+/* What another CPU does, or an interrupt, while the next program runs: after so many calls of
+ * helpers. */
 extern void (*sim_meanwhile)(void);
+extern uint32_t sim_meanwhile_after;
 /* Requests wait in their sockets for the response. */
 extern bool sim_holds;
 /* While set, nothing is attached: packets pass unseen. */
