@@ -349,10 +349,10 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
  * connection's own being made only then. The reader joins it by addresses and sequence. It need not
  * look like a request: it may be a later part of one.
  */
-static __always_inline void observe_listener(struct __sk_buff *skb, const struct segment *s,
+static __always_inline void observe_listener(struct __sk_buff *skb, struct emission *e,
 					     struct target_conf *conf)
 {
-	struct emission e = {.s = *s, .seq = s->seq, .len = s->len, .dir = DIR_IN};
+	const struct segment *s = &e->s;
 	struct socket *sk;
 	__u32 zero = 0, total = s->len < conf->capture ? s->len : conf->capture;
 
@@ -365,11 +365,11 @@ static __always_inline void observe_listener(struct __sk_buff *skb, const struct
 	sk->dir_in.start = s->seq;
 	sk->conn.target = conf->target;
 	sk->conn.slot = conf->slot;
-	e.flags = REC_LISTENER | REC_FLIP;
-	e.start = 1;
-	e.ts_ns = bpf_ktime_get_ns();
+	e->flags = REC_LISTENER | REC_FLIP;
+	e->start = 1;
+	e->ts_ns = bpf_ktime_get_ns();
 	fill_conn(skb, &sk->conn, s, DIR_IN, bpf_get_socket_cookie(skb));
-	if (emit_all(skb, sk, &e, total) == EMIT_FULL)
+	if (emit_all(skb, sk, e, total) == EMIT_FULL)
 		count_lost(sk, peek(skb, s) == LOOK_REQUEST);
 }
 
@@ -554,6 +554,9 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 		if (!e.s.len && !(e.s.flags & (TCP_FIN | TCP_RST)))
 			return;
 	}
+	e.dir = dir;
+	e.seq = e.s.seq;
+	e.len = e.s.len;
 	sk = bpf_sk_storage_get(&sockets, ss, 0, 0);
 	if (sk && !is_sampled(sk->conn.cookie)) {
 		if (sk->conn.generation)
@@ -564,7 +567,7 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 		if (!e.s.len)
 			return;
 		if (dir == DIR_IN && ss->state == BPF_TCP_LISTEN) {
-			observe_listener(skb, &e.s, conf);
+			observe_listener(skb, &e, conf);
 			return;
 		}
 		if (!is_sampled(bpf_get_socket_cookie(skb)))
@@ -583,9 +586,6 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 			return;
 		peer_answers(sk, ss, &e.s, dir);
 	}
-	e.dir = dir;
-	e.seq = e.s.seq;
-	e.len = e.s.len;
 	/* TCP stamps what it sends with its own monotonic clock: no second reading. */
 	e.ts_ns = dir == DIR_OUT ? skb->tstamp : 0;
 	if (!e.ts_ns)

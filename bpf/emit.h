@@ -88,21 +88,10 @@ static __always_inline bool is_followed(const struct socket *sk, int dir)
 	return sk->request_dir == 1 + dir && sk->framing.phase != FRAMING_UNKNOWN;
 }
 
-/*
- * Before a record has its place in the ring: what the other direction publishes after that has its
- * records behind it. Of the two, the time may be the older.
- */
-struct snapshot {
-	__u64 other_ts_ns;
-	__u32 other_next;
-	__u32 other_whole;
-	__u32 srtt_us;
-	__u32 whole; /* the own direction's: not with a request that is held, which comes late */
-};
-
 static __always_inline void take_snapshot(struct __sk_buff *skb, struct socket *sk,
-					  const struct emission *e, struct snapshot *now)
+					  struct emission *e)
 {
+	struct snapshot *now = &e->now;
 	const __u8 dir = e->dir;
 	struct bpf_sock *ss = skb->sk;
 	struct extent x;
@@ -141,8 +130,9 @@ static __always_inline __u32 flags_of(const struct socket *sk, const struct emis
 }
 
 static __always_inline void fill_seg(struct __sk_buff *skb, struct socket *sk, struct rec_seg *r,
-				     struct emission *e, const struct snapshot *now)
+				     struct emission *e)
 {
+	const struct snapshot *now = &e->now;
 	struct direction *self = DIRECTION(sk, e->dir);
 	__u64 last;
 
@@ -315,7 +305,6 @@ static __always_inline bool is_small_request(const struct socket *sk, const stru
 __noinline int emit_small_request(struct __sk_buff *skb, struct socket *sk, struct emission *e)
 {
 	__u32 n, end;
-	struct snapshot now;
 	struct held *h;
 	int ret;
 
@@ -328,20 +317,20 @@ __noinline int emit_small_request(struct __sk_buff *skb, struct socket *sk, stru
 	n = e->captured = e->total;
 	barrier_var(n);
 	n = ((n - 1) & (SMALL_BYTES - 1)) + 1;
-	take_snapshot(skb, sk, e, &now);
+	take_snapshot(skb, sk, e);
 	ret = EMIT_NO_HEAD;
 	/* It is scanned where its times are put then. */
 	if (!bpf_skb_load_bytes(skb, e->s.payload + (e->seq - e->s.seq), h->bytes, n))
 		ret = examine(skb, sk, e, h->bytes, n, SMALL_BYTES, (struct scan *)h);
-	if (ret == EMIT_NO_HEAD || now.other_next != now.other_whole) {
+	if (ret == EMIT_NO_HEAD || e->now.other_next != e->now.other_whole) {
 		sk->held_state = HELD_NONE;
 		return ret == EMIT_NO_HEAD ? ret : EMIT_OTHER;
 	}
 	h->ts_ns = e->ts_ns;
-	h->other_ts_ns = now.other_ts_ns;
+	h->other_ts_ns = e->now.other_ts_ns;
 	h->flags = flags_of(sk, e);
 	h->len = e->len;
-	h->other_next = now.other_next;
+	h->other_next = e->now.other_next;
 	DIRECTION(sk, e->dir)->progress_ts_ns = e->ts_ns;
 	e->reported = 1;
 	end = e->seq + e->len;
@@ -383,18 +372,17 @@ static __always_inline int write_response(struct __sk_buff *skb, struct socket *
 					  const bool with_request)
 {
 	const __u32 front = with_request ? SMALL_SIZE : 0;
-	struct snapshot now;
 	struct rec_data *r;
 	void *p;
 
-	take_snapshot(skb, sk, e, &now);
+	take_snapshot(skb, sk, e);
 	p = bpf_ringbuf_reserve(&ring, front + SMALL_SIZE, 0);
 	if (!p)
 		return 0;
 	r = p + front;
 	if (with_request)
 		fill_held(sk, p);
-	fill_seg(skb, sk, &r->seg, e, &now);
+	fill_seg(skb, sk, &r->seg, e);
 	tell_owner(skb, sk, e, &r->seg, &r->owner);
 	fill_small(sk, r, bytes, e->captured);
 	bpf_ringbuf_submit(p, submit_flags());
@@ -473,11 +461,10 @@ static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, 
 				      const __u32 bytes)
 {
 	__u32 n = e->captured, carry = e->carry;
-	struct snapshot now;
 	struct rec_data *r;
 	int ret;
 
-	take_snapshot(skb, sk, e, &now);
+	take_snapshot(skb, sk, e);
 	r = bpf_ringbuf_reserve(&ring, sizeof(*r) + bytes + SCAN_SLACK, 0);
 	if (!r)
 		return EMIT_FULL;
@@ -506,7 +493,7 @@ static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, 
 	    e->part + 1 < PARTS_MAX)
 		e->flags |= REC_PART;
 	fill_begin(sk, &r->hdr, &r->conn, REC_DATA, sizeof(*r) + bytes + SCAN_SLACK);
-	fill_seg(skb, sk, &r->seg, e, &now);
+	fill_seg(skb, sk, &r->seg, e);
 	tell_owner(skb, sk, e, &r->seg, &r->owner);
 	r->captured = e->captured;
 	r->pad = 0;
@@ -562,20 +549,19 @@ __noinline int emit_data(struct __sk_buff *skb, struct socket *sk, struct emissi
 __noinline int emit_progress(struct __sk_buff *skb, struct socket *sk, struct emission *e)
 {
 	struct rec_progress *r;
-	struct snapshot now;
 
 	if (!sk || !e)
 		return 0;
 	if (sk->request_dir != 1 + e->dir || (e->s.flags & TCP_RST))
 		flush_held(sk);
-	take_snapshot(skb, sk, e, &now);
+	take_snapshot(skb, sk, e);
 	r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
 	if (!r) {
 		count_lost(sk, false);
 		return 0;
 	}
 	fill_begin(sk, &r->hdr, &r->conn, REC_PROGRESS, sizeof(*r));
-	fill_seg(skb, sk, &r->seg, e, &now);
+	fill_seg(skb, sk, &r->seg, e);
 	tell_owner(skb, sk, e, &r->seg, &r->owner);
 	bpf_ringbuf_submit(r, submit_flags());
 	return 0;

@@ -10,6 +10,18 @@
 #include "look.h"
 #include "state.h"
 
+/*
+ * Before a record has its place in the ring: what the other direction publishes after that has its
+ * records behind it. Of the two, the time may be the older.
+ */
+struct snapshot {
+	__u64 other_ts_ns;
+	__u32 other_next;
+	__u32 other_whole;
+	__u32 srtt_us;
+	__u32 whole; /* the own direction's: not with a request that is held, which comes late */
+};
+
 /* What is to be written; on the stack because BPF functions take five arguments. */
 struct emission {
 	struct segment s;
@@ -33,6 +45,7 @@ struct emission {
 	__u8 pad;
 	__u8 begin[4]; /* of a head: the first bytes of the method, or the status code */
 	struct scan scan;
+	struct snapshot now;
 	__u64 ts_ns;
 };
 

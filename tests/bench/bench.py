@@ -96,8 +96,11 @@ class Probe:
         """Run time in ns and runs of its programs, all together, counted inside bpf_stats()."""
         directory, found = f"/proc/{self.process.pid}/fdinfo", {}
         for fd in os.listdir(directory):
-            with open(os.path.join(directory, fd)) as f:
-                info = dict(line.split(":", 1) for line in f if ":" in line)
+            try:
+                with open(os.path.join(directory, fd)) as f:
+                    info = dict(line.split(":", 1) for line in f if ":" in line)
+            except FileNotFoundError:
+                continue  # the sweep's, closed meanwhile
             if "run_cnt" in info:
                 found[int(info["prog_id"])] = (int(info["run_time_ns"]), int(info["run_cnt"]))
         return sum(ns for ns, _ in found.values()), sum(runs for _, runs in found.values())
