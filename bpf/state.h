@@ -79,11 +79,12 @@ enum { HELD_NONE, HELD_FULL, HELD_TAKEN };
 
 /*
  * The directions are worked on by different CPUs, as a rule, at the same time: ingress runs before
- * the socket lock is taken, beside egress or in the middle of it. (Two ingress runs may even race
- * on loopback: one then looks like a segment that came early, which the reader puts right.) A cache
- * line that changes hands costs as much as all else that is done for a packet. So there is one with
- * what each direction tells the other; the others are seldom written, or of one direction. (The
- * value of a socket storage begins 8 bytes into a cache line of 64.)
+ * the socket lock is taken, beside egress or in the middle of it. (Two ingress runs can race where
+ * a CPU puts its softirq off: one then looks like a segment that came early, which the reader puts
+ * right, but not if it overtakes an answer that takes a waiting request along.) A cache line that
+ * changes hands costs as much as all else that is done for a packet. So there is one with what each
+ * direction tells the other; the others are seldom written, or of one direction. (The value of a
+ * socket storage begins 8 bytes into a cache line of 64.)
  */
 struct socket {
 	struct rec_conn conn;
@@ -103,8 +104,8 @@ struct socket {
 	__u8 alone;	  /* sent with SYN (Fast Open): the peer's sequence numbers are not known */
 	__u8 pad[27];
 
-	/* By direction, written by its own program. passed grows after the record of a segment is
-	 * in the ring: who reads that bytes have passed finds their record before his own. */
+	/* By direction, written by its own program, and after the record of a segment is in the
+	 * ring: who reads that bytes have passed finds their record before his own. */
 	struct extent passed[2];
 	__u64 ts_ns[2];	  /* of the last data */
 	__u32 reply_due;  /* where the response ends */
