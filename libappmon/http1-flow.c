@@ -313,7 +313,7 @@ static void request_head(struct appmon *mon, struct conn *c, int dir, const stru
 	}
 	/* A missed request that has not been answered by now would get the answer to this one. */
 	if (((c->unqueued || guessed) && s->head_pipelined) ||
-	    (c->request_missed && c->pipelined) ||
+	    ((c->unqueued || c->request_missed) && c->pipelined) ||
 	    (c->request_missed && !c->answer_unmatched && !response_missed(&c->stream[!dir])))
 		c->broken = 1; /* those before it have their answers for sure */
 	c->unqueued = c->request_missed = c->answer_unmatched = 0;
@@ -360,6 +360,7 @@ static void request_head(struct appmon *mon, struct conn *c, int dir, const stru
 static void resync_response(struct appmon *mon, struct conn *c, uint64_t pos)
 {
 	struct exchange *ex = exchange_awaiting(c);
+	bool lost = false;
 
 	if (ex && pos == ex->floor)
 		return; /* met in the middle, and nothing is missing between the two */
@@ -369,10 +370,15 @@ static void resync_response(struct appmon *mon, struct conn *c, uint64_t pos)
 		return;
 	}
 	while ((ex = exchange_at(c, c->exchanges.next)) &&
-	       (ex->response_done || (int64_t)(pos - ex->floor) > 0))
+	       (ex->response_done || (int64_t)(pos - ex->floor) > 0)) {
+		lost |= !ex->response_done;
 		exchange_finish(mon, c, ex,
 				ex->response_done ? APPMON_END_COMPLETE : APPMON_END_GAP,
 				ex->response_done ? 0 : APPMON_EVF_GAP);
+	}
+	/* If this is no response but more of the one before, the last one's is still to come. */
+	if (lost && !ex)
+		c->unqueued = 1;
 }
 
 static void response_head(struct appmon *mon, struct conn *c, int dir, const struct http1_head *h,
@@ -1004,11 +1010,12 @@ static void http1_flow_turn(struct appmon *mon, struct conn *c, int dir, const s
 		}
 		head_close(mon, c, dir);
 	}
-	/* The next request: without pipelining the response before it is complete. A chunked one
-	 * whose framing was seen up to here is not: then this is pipelining. */
+	/* The next request: without pipelining, and signs of it, the response before it is
+	 * complete. A chunked one whose framing was seen up to here is not: then this is
+	 * pipelining. */
 	if (!(is_uncounted(s) || s->assumed) || !c->request_dir || dir == request_dir(c))
 		return;
-	if (!c->pipelined || (s->assumed && conn_accounted(c, seg)))
+	if (!(c->pipelined || c->wide) || (s->assumed && conn_accounted(c, seg)))
 		message_end(mon, c, dir, s->seen, s->seen_ns, APPMON_EVF_INFERRED_END);
 	else if (s->assumed)
 		pairing_lost(mon, c);

@@ -41,6 +41,8 @@ static const char *const flag_names[] = {
 #define CAPTURE 4096
 #define REQUESTS_MAX 16
 #define HELD_MAX 6
+/* Of one without BIG TCP; more than the records of one segment hold would not be captured. */
+#define SEGMENT_MAX 65000
 
 /* ---- decisions ----------------------------------------------------------------- */
 
@@ -70,6 +72,7 @@ struct request {
 	bool answered;		    /* the response is in its stream */
 	bool no_body;		    /* HEAD: the response has none */
 	bool long_chunks;	    /* the response is chunked, beyond the capture */
+	size_t last_chunk;	    /* where its last chunk begins, in its stream */
 	bool seen;		    /* had its event */
 };
 
@@ -93,6 +96,7 @@ static bool unsure; /* records were lost while pipelining: which answer is whose
 static unsigned int depth; /* requests under way at most */
 static bool pipelined;	   /* has been plain */
 static bool fast_open;	   /* the first segment meets the listening socket */
+static size_t resp_passed; /* resp.sent without the packet that is passing */
 static bool quiet;	   /* a response until close is on its way: no more requests */
 static struct {
 	size_t from, len;
@@ -129,6 +133,8 @@ static unsigned int body_max(void)
 	return chance(80) ? 100 : chance(70) ? 3000 : 20000;
 }
 
+static size_t last_chunk; /* where it begins in the chunks that were put */
+
 static size_t put_chunks(struct side *side)
 {
 	size_t from = side->made;
@@ -142,6 +148,7 @@ static size_t put_chunks(struct side *side)
 		put_body(side, len);
 		put(side, "\r\n");
 	}
+	last_chunk = side->made;
 	put(side, "0\r\n");
 	if (chance(20))
 		put(side, "Trailer: x\r\n");
@@ -230,6 +237,7 @@ static void make_response(void)
 			r->response_body = put_body(&resp, choose(500));
 	}
 	r->long_chunks = framing == 3 && r->response_head + r->response_body > CAPTURE;
+	r->last_chunk = last_chunk;
 	r->response_end = resp.made;
 	r->answered = true;
 	answered++;
@@ -313,7 +321,11 @@ static void show_bytes(const char *bytes, size_t len)
 {
 	for (size_t i = 0; i < len && i < 60; i++)
 		printf(bytes[i] == '\r' ? "\\r" : bytes[i] == '\n' ? "\\n" : "%c", bytes[i]);
-	printf(len > 60 ? "...\n" : "\n");
+	if (len > 60)
+		printf("...");
+	for (size_t i = len > 90 ? len - 30 : len; i < len; i++)
+		printf(bytes[i] == '\r' ? "\\r" : bytes[i] == '\n' ? "\\n" : "%c", bytes[i]);
+	printf("\n");
 }
 
 static void pump(void)
@@ -336,8 +348,8 @@ static void pump(void)
 /* ---- the network ------------------------------------------------------------------------ */
 
 /*
- * A request on its way. Not everything can be told if pipelining begins behind a part of an answer
- * whose chunks passed uncaptured.
+ * A request on its way. If pipelining begins behind a part of an answer whose chunks passed
+ * uncaptured, the rest of it is taken for other answers where it looks like them.
  */
 static void note_pipelining(size_t from, size_t len)
 {
@@ -347,11 +359,26 @@ static void note_pipelining(size_t from, size_t len)
 		if (start < from || start >= from + len)
 			continue;
 		if (!requests[k - 1].answered ||
-		    resp.sent <= (k > 1 ? requests[k - 2].response_end : 0))
+		    resp.sent <= (k > 1 ? requests[k - 2].response_end : 0)) {
 			pipelined = true;
-		else if (resp.sent < requests[k - 1].response_end && requests[k - 1].long_chunks)
+		} else if (resp_passed < requests[k - 1].response_end &&
+			   requests[k - 1].long_chunks) {
 			exact = false;
+			unsure = true;
+		}
 	}
+}
+
+/*
+ * Part of a response on its way. Beyond the capture the end of chunks is told by a segment's last
+ * bytes, and eight before it: too little for a trailer section that is cut.
+ */
+static void note_cut(size_t end)
+{
+	for (unsigned int k = 0; k < answered; k++)
+		if (requests[k].long_chunks && end > requests[k].last_chunk + 6 &&
+		    end < requests[k].response_end)
+			exact = false;
 }
 
 static void in_step(void);
@@ -364,6 +391,8 @@ static void packet(int dir, size_t from, size_t len, uint32_t flags)
 
 	if (side == &req && len)
 		note_pipelining(from, len);
+	if (side == &resp && len)
+		note_cut(from + len);
 	sim_now_ns += 1 + choose(3000) * UINT64_C(1000);
 	if (from + len > side->sent)
 		side->sent = from + len;
@@ -390,6 +419,8 @@ static void packet(int dir, size_t from, size_t len, uint32_t flags)
 			at_once = false;
 	}
 	fast_open = false;
+	if (side == &resp)
+		resp_passed = resp.sent;
 	while (side->done < side->made && side->arrived[side->done])
 		side->done++;
 	if (chance(90))
@@ -405,7 +436,7 @@ static uint32_t push(unsigned int percent)
 static size_t segment_len(size_t left)
 {
 	static const unsigned int sizes[] = {1, 8, 60, 500, 1448, 20000};
-	size_t n = input_left ? 1 + choose(sizes[choose(6)]) : left;
+	size_t n = input_left ? 1 + choose(sizes[choose(6)]) : SEGMENT_MAX;
 
 	return n < left ? n : left;
 }
@@ -482,7 +513,8 @@ static void trouble(void)
 		if (trace)
 			printf("lose %u\n", sim_lose);
 		exact = false;
-		unsure = depth > 1;
+		/* Nor is anything known of what comes behind a first segment that was lost. */
+		unsure = depth > 1 || fast_open;
 		break;
 	case 1: {
 		/* No memory for a moment. */
@@ -585,6 +617,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	memset(&req, 0, sizeof(req));
 	memset(&resp, 0, sizeof(resp));
 	made = answered = reported = held_count = 0;
+	resp_passed = 0;
 	quiet = pipelined = fast_open = false;
 	client = chance(30);
 	in_side = client ? &resp : &req;
