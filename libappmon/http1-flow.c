@@ -313,6 +313,7 @@ static void request_head(struct appmon *mon, struct conn *c, int dir, const stru
 	}
 	/* A missed request that has not been answered by now would get the answer to this one. */
 	if (((c->unqueued || guessed) && s->head_pipelined) ||
+	    (guessed && c->stream[!dir].head_len) || /* which answers one that was missed */
 	    ((c->unqueued || c->request_missed) && c->pipelined) ||
 	    (c->request_missed && !c->answer_unmatched && !response_missed(&c->stream[!dir])))
 		c->broken = 1; /* those before it have their answers for sure */
