@@ -1769,6 +1769,51 @@ START_TEST(more_comes_while_stray_answered)
 }
 END_TEST
 
+static void next_comes(void)
+{
+	in(GET("/2"));
+}
+
+static void first_of_two(uint32_t after, void (*meanwhile)(void))
+{
+	stop();
+	setup();
+	in(GET("/1"));
+	sim_meanwhile = meanwhile;
+	sim_meanwhile_after = after;
+}
+
+/* A request that may wait in its socket is taken along by its answer while the next one passes. */
+START_TEST(answered_while_next_comes)
+{
+	for (uint32_t after = 0; after < HELPERS; after++) {
+		first_of_two(after, answer_goes);
+		next_comes();
+		if (!next_pos[DIR_OUT])
+			answer_goes();
+		complete("/1", 200);
+		out(OK);
+		complete("/2", 200);
+		counts(2, 2);
+	}
+}
+END_TEST
+
+START_TEST(next_comes_while_answered)
+{
+	for (uint32_t after = 0; after < HELPERS; after++) {
+		first_of_two(after, next_comes);
+		answer_goes();
+		if (next_pos[DIR_IN] == strlen(GET("/1")))
+			next_comes();
+		complete("/1", 200);
+		out(OK);
+		complete("/2", 200);
+		counts(2, 2);
+	}
+}
+END_TEST
+
 /* ---- targets
  * -----------------------------------------------------------------------------------------------
  */
@@ -2181,6 +2226,8 @@ int main(void)
 				      stray_and_own,
 				      stray_answered_while_more_comes,
 				      more_comes_while_stray_answered,
+				      answered_while_next_comes,
+				      next_comes_while_answered,
 				      memory_arena_reclaims,
 				      memory_and_pairing,
 				      drop_query,
