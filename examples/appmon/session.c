@@ -23,6 +23,9 @@
 #define DRAIN_MS 500
 #define DRAIN_IDLE_MS 50
 
+/* stdio's own buffer holds two events as JSON. This is what a pipe holds by default. */
+static char output_buffer[65536];
+
 static int show_event(void *ctx, const struct appmon_event *ev)
 {
 	struct session *session = ctx;
@@ -79,6 +82,8 @@ static int open_output(struct session *session)
 			return err;
 		}
 	}
+	/* A terminal too: all that a poll delivered is flushed after it. */
+	setvbuf(session->out, output_buffer, _IOFBF, sizeof(output_buffer));
 	session->watch_reader = fstat(fileno(session->out), &st) == 0 &&
 				(S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
 	human_init(&session->human, session->out, session->options->color);
