@@ -59,8 +59,11 @@ static int show_event(void *ctx, const struct appmon_event *ev)
 static void show_log(void *ctx, int level, const char *line)
 {
 	static const char *const names[] = {"", "error", "warning", "info", "debug"};
+	const struct session *session = ctx;
 
-	(void)ctx;
+	/* The call that fails is reported anyhow. */
+	if (session->options->log_level == 0 && level == APPMON_LOG_ERROR)
+		return;
 	fprintf(stderr, "appmon: %s: ",
 		level >= APPMON_LOG_ERROR && level <= APPMON_LOG_DEBUG ? names[level] : "log");
 	put_escaped(stderr, line, strlen(line), SIZE_MAX);
@@ -120,7 +123,8 @@ static int open_monitor(struct session *session)
 		.request_id_header_count = options->request_id_count,
 		.event_fn = show_event,
 		.event_ctx = session,
-		.log_fn = options->log_level > 0 ? show_log : NULL,
+		.log_fn = show_log,
+		.log_ctx = session,
 		.error_text = text,
 		.error_text_size = sizeof(text),
 	};
@@ -217,6 +221,24 @@ static int flush(struct session *session)
 	return err ? -err : -EIO;
 }
 
+/* Without a word an application that was started again would only seem to be quiet. */
+static void tell_removal(struct session *session)
+{
+	struct appmon_stats stats = {.size = sizeof(stats)};
+	uint64_t now = now_ns();
+
+	if (session->removal_told || now < session->look_ns)
+		return;
+	session->look_ns = now + NSEC_PER_SEC;
+	if (appmon_get_stats(session->mon, 0, &stats) < 0 || !(stats.flags & APPMON_STATS_REMOVED))
+		return;
+	session->removal_told = true;
+	if (session->targets == 1)
+		warnx("the watched cgroup was removed: start again to watch its successor");
+	else
+		warnx("one of the watched cgroups was removed: start again to watch its successor");
+}
+
 static int poll_once(struct session *session, int timeout_ms)
 {
 	int ret, err;
@@ -231,6 +253,7 @@ static int poll_once(struct session *session, int timeout_ms)
 	err = flush(session);
 	if (err < 0)
 		return err;
+	tell_removal(session);
 	return ret < 0 ? 0 : ret;
 }
 

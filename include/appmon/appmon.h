@@ -106,7 +106,8 @@ enum {
 #define APPMON_EVF_AMBIGUOUS UINT64_C(0x2000) /* conflicting framing (Content-Length with */
 /* Transfer-Encoding, two lengths, or a field that readers may miss) */
 #define APPMON_EVF_INFERRED_END                                                                    \
-	UINT64_C(0x4000) /* the end of a body was inferred, not counted:                           \
+	UINT64_C(                                                                                  \
+		0x4000) /* the end of a body was inferred, not counted:                           \
 			  */
 /* chunked beyond the captured bytes */
 #define APPMON_EVF_MALFORMED UINT64_C(0x8000) /* answered, but the request could not be parsed */
@@ -190,6 +191,12 @@ enum {
 		7,	     /* its connection left the sample, or capture was paused meanwhile */
 	APPMON_DROP_MAX = 16 /* length of the array; the rest is 0 */
 };
+
+/* appmon_stats.flags */
+#define APPMON_STATS_REMOVED UINT32_C(0x1) /* the target's cgroup was removed, its last socket */
+/* is gone: no request of it will come any more. It */
+/* stays attached until appmon_detach(). Of the */
+/* handle: one of its targets is such a one */
 
 /* appmon_log_fn level */
 enum { APPMON_LOG_ERROR = 1, APPMON_LOG_WARN = 2, APPMON_LOG_INFO = 3, APPMON_LOG_DEBUG = 4 };
@@ -462,7 +469,8 @@ struct appmon_attach_opts {
  */
 struct appmon_stats {
 	uint32_t size;
-	uint32_t reserved;
+	uint32_t flags; /* APPMON_STATS_*: noticed by appmon_poll() and appmon_next(), within a */
+			/* second, and one more for each 64 targets; 0 in a replay */
 	uint64_t valid; /* bit n: the n-th 64-bit member below is supported here, dropped[] being
 			   one */
 	uint64_t exchanges_seen;
