@@ -427,8 +427,6 @@ const (
 	// conflicting framing (Content-Length with Transfer-Encoding, two lengths, or a field that
 	// readers may miss)
 	EventFlagAmbiguous EventFlags = 0x2000
-	// the end of a body was inferred, not counted: chunked beyond the captured bytes
-	EventFlagInferredEnd EventFlags = 0x4000
 	// answered, but the request could not be parsed
 	EventFlagMalformed EventFlags = 0x8000
 	// RESP: the reply is an error; reason has its text
@@ -452,6 +450,20 @@ const (
 
 // Has tells whether all of the given bits are set.
 func (f TraceFlags) Has(bits TraceFlags) bool { return f&bits == bits }
+
+// StatsFlags: appmon_stats.flags.
+type StatsFlags uint32
+
+// Values of StatsFlags.
+const (
+	// the target's cgroup was removed, its last socket is gone: no request of it will come any
+	// more. It stays attached until appmon_detach(). Of the handle: one of its targets is such a
+	// one
+	StatsFlagRemoved StatsFlags = 0x1
+)
+
+// Has tells whether all of the given bits are set.
+func (f StatsFlags) Has(bits StatsFlags) bool { return f&bits == bits }
 
 // OpenFlags: appmon_opts.flags.
 type OpenFlags uint32
@@ -930,6 +942,9 @@ func copyEvent(ev *C.struct_appmon_event, users map[uint32]any) *Event {
 
 // Stats are counters since the monitor was opened, or since the attach.
 type Stats struct {
+	// APPMON_STATS_*: noticed by appmon_poll() and appmon_next(), within a second, and one more
+	// for each 64 targets; 0 in a replay
+	Flags uint32
 	// bit n: the n-th 64-bit member below is supported here, dropped[] being one
 	Valid         uint64
 	ExchangesSeen uint64
@@ -966,6 +981,7 @@ type Stats struct {
 
 func copyStats(c *C.struct_appmon_stats) Stats {
 	return Stats{
+		Flags:              uint32(c.flags),
 		Valid:              uint64(c.valid),
 		ExchangesSeen:      uint64(c.exchanges_seen),
 		Delivered:          uint64(c.delivered),

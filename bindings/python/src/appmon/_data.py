@@ -206,8 +206,6 @@ class EventFlags(enum.IntFlag):
     #: conflicting framing (Content-Length with Transfer-Encoding, two lengths, or a field
     #: that readers may miss)
     AMBIGUOUS = 0x2000
-    #: the end of a body was inferred, not counted: chunked beyond the captured bytes
-    INFERRED_END = 0x4000
     #: answered, but the request could not be parsed
     MALFORMED = 0x8000
     #: RESP: the reply is an error; reason has its text
@@ -222,6 +220,15 @@ class TraceFlags(enum.IntFlag):
     UNDECIDED = 0x2
     #: b3, x-b3-*, uber-trace-id
     DEBUG = 0x4
+
+
+class StatsFlags(enum.IntFlag):
+    """appmon_stats.flags."""
+
+    #: the target's cgroup was removed, its last socket is gone: no request of it will come
+    #: any more. It stays attached until appmon_detach(). Of the handle: one of its targets
+    #: is such a one
+    REMOVED = 0x1
 
 
 class OpenFlags(enum.IntFlag):
@@ -627,6 +634,9 @@ def event_from(address: int, users: dict[int, object]) -> Event:
 class Stats:
     """Counters since the monitor was opened, or since the attach."""
 
+    #: APPMON_STATS_*: noticed by appmon_poll() and appmon_next(), within a second, and one
+    #: more for each 64 targets; 0 in a replay
+    flags: StatsFlags
     #: bit n: the n-th 64-bit member below is supported here, dropped[] being one
     valid: int
     exchanges_seen: int
@@ -663,6 +673,7 @@ class Stats:
     @classmethod
     def _from(cls, c: _abi.appmon_stats) -> "Stats":
         return cls(
+            flags=StatsFlags(c.flags),
             valid=c.valid,
             exchanges_seen=c.exchanges_seen,
             delivered=c.delivered,
@@ -716,6 +727,6 @@ class Options:
 
 __all__ = [
     "Protocol", "Role", "Method", "End", "TraceFormat", "Runtime", "Owner", "Link", "Drop",
-    "LogLevel", "EventFlags", "TraceFlags", "OpenFlags", "Capabilities", "SamplingFlags",
-    "SnapshotKind", "Dimensions", "MetricsFlags", "ErrorFlags", "SeriesFlags", "ResourceFlags",
-    "TakeFlags", "Trace", "Event", "Options", "Stats"]
+    "LogLevel", "EventFlags", "TraceFlags", "StatsFlags", "OpenFlags", "Capabilities",
+    "SamplingFlags", "SnapshotKind", "Dimensions", "MetricsFlags", "ErrorFlags", "SeriesFlags",
+    "ResourceFlags", "TakeFlags", "Trace", "Event", "Options", "Stats"]

@@ -234,8 +234,6 @@ bits! {
         /// conflicting framing (Content-Length with Transfer-Encoding, two lengths, or a field
         /// that readers may miss)
         AMBIGUOUS = 0x2000, "ambiguous";
-        /// the end of a body was inferred, not counted: chunked beyond the captured bytes
-        INFERRED_END = 0x4000, "inferred_end";
         /// answered, but the request could not be parsed
         MALFORMED = 0x8000, "malformed";
         /// RESP: the reply is an error; reason has its text
@@ -252,6 +250,16 @@ bits! {
         UNDECIDED = 0x2, "undecided";
         /// b3, x-b3-*, uber-trace-id
         DEBUG = 0x4, "debug";
+    }
+}
+
+bits! {
+    /// appmon_stats.flags
+    StatsFlags: u32 {
+        /// the target's cgroup was removed, its last socket is gone: no request of it will come
+        /// any more. It stays attached until appmon_detach(). Of the handle: one of its targets
+        /// is such a one
+        REMOVED = 0x1, "removed";
     }
 }
 
@@ -851,6 +859,9 @@ impl fmt::Debug for Event<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
+    /// APPMON_STATS_*: noticed by appmon_poll() and appmon_next(), within a second, and one
+    /// more for each 64 targets; 0 in a replay
+    pub flags: u32,
     /// bit n: the n-th 64-bit member below is supported here, dropped\[\] being one
     pub valid: u64,
     /// `appmon_stats.exchanges_seen`
@@ -890,6 +901,7 @@ pub struct Stats {
 impl Stats {
     pub(crate) fn new(raw: &sys::appmon_stats) -> Stats {
         Stats {
+            flags: raw.flags,
             valid: raw.valid,
             exchanges_seen: raw.exchanges_seen,
             delivered: raw.delivered,

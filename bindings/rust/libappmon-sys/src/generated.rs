@@ -158,8 +158,6 @@ pub const APPMON_EVF_CONTINUED: u64 = 0x1000;
 /// conflicting framing (Content-Length with Transfer-Encoding, two lengths, or a field that
 /// readers may miss)
 pub const APPMON_EVF_AMBIGUOUS: u64 = 0x2000;
-/// the end of a body was inferred, not counted: chunked beyond the captured bytes
-pub const APPMON_EVF_INFERRED_END: u64 = 0x4000;
 /// answered, but the request could not be parsed
 pub const APPMON_EVF_MALFORMED: u64 = 0x8000;
 /// RESP: the reply is an error; reason has its text
@@ -170,6 +168,11 @@ pub const APPMON_TRACE_SAMPLED: u32 = 0x1;
 pub const APPMON_TRACE_UNDECIDED: u32 = 0x2;
 /// b3, x-b3-*, uber-trace-id
 pub const APPMON_TRACE_DEBUG: u32 = 0x4;
+
+/// the target's cgroup was removed, its last socket is gone: no request of it will come any
+/// more. It stays attached until appmon_detach(). Of the handle: one of its targets is such a
+/// one
+pub const APPMON_STATS_REMOVED: u32 = 0x1;
 
 /// never keep the query part of a target
 pub const APPMON_OPEN_DROP_QUERY: u32 = 0x1;
@@ -583,7 +586,9 @@ pub struct appmon_attach_opts {
 #[derive(Clone, Copy)]
 pub struct appmon_stats {
     pub size: u32,
-    pub reserved: u32,
+    /// APPMON_STATS_*: noticed by appmon_poll() and appmon_next(), within a second, and one
+    /// more for each 64 targets; 0 in a replay
+    pub flags: u32,
     /// bit n: the n-th 64-bit member below is supported here, dropped\[\] being one
     pub valid: u64,
     pub exchanges_seen: u64,
