@@ -47,31 +47,31 @@ struct appmon;
 
 /* appmon_event.protocol. Expect values unknown to you. */
 enum {
-	APPMON_PROTO_UNKNOWN = 0,
-	APPMON_PROTO_HTTP1 = 1, /* HTTP/1.0 and HTTP/1.1, RFC 9112 */
-	APPMON_PROTO_RESP = 2	/* Redis's, RESP2 and RESP3: only if asked for, see protocols */
+	APPMON_PROTO_UNKNOWN = 0, /* of no event so far */
+	APPMON_PROTO_HTTP1 = 1,	  /* HTTP/1.0 and HTTP/1.1, RFC 9112 */
+	APPMON_PROTO_RESP = 2	  /* Redis's, RESP2 and RESP3: only if asked for, see protocols */
 };
 
 /* appmon_event.role: what the monitored socket was in this exchange. */
 enum {
-	APPMON_ROLE_UNKNOWN = 0,
-	APPMON_ROLE_SERVER = 1, /* the request arrived on it */
-	APPMON_ROLE_CLIENT = 2	/* the request was sent from it */
+	APPMON_ROLE_UNKNOWN = 0, /* which side sends the requests was not seen */
+	APPMON_ROLE_SERVER = 1,	 /* the request arrived on it */
+	APPMON_ROLE_CLIENT = 2	 /* the request was sent from it */
 };
 
 /* appmon_event.method: http.request.method (RFC 9110 section 9, RFC 5789). */
 enum {
 	APPMON_METHOD_UNKNOWN = 0, /* no request line was seen */
 	APPMON_METHOD_OTHER = 1,   /* a token not listed here: see method_name */
-	APPMON_METHOD_GET = 2,
-	APPMON_METHOD_HEAD = 3,
-	APPMON_METHOD_POST = 4,
-	APPMON_METHOD_PUT = 5,
-	APPMON_METHOD_DELETE = 6,
-	APPMON_METHOD_CONNECT = 7,
-	APPMON_METHOD_OPTIONS = 8,
-	APPMON_METHOD_TRACE = 9,
-	APPMON_METHOD_PATCH = 10
+	APPMON_METHOD_GET = 2,	   /* RFC 9110 section 9.3.1 */
+	APPMON_METHOD_HEAD = 3,	   /* RFC 9110 section 9.3.2 */
+	APPMON_METHOD_POST = 4,	   /* RFC 9110 section 9.3.3 */
+	APPMON_METHOD_PUT = 5,	   /* RFC 9110 section 9.3.4 */
+	APPMON_METHOD_DELETE = 6,  /* RFC 9110 section 9.3.5 */
+	APPMON_METHOD_CONNECT = 7, /* RFC 9110 section 9.3.6 */
+	APPMON_METHOD_OPTIONS = 8, /* RFC 9110 section 9.3.7 */
+	APPMON_METHOD_TRACE = 9,   /* RFC 9110 section 9.3.8 */
+	APPMON_METHOD_PATCH = 10   /* RFC 5789 */
 };
 
 /* appmon_event.end: why the exchange is over. */
@@ -97,25 +97,22 @@ enum {
 #define APPMON_EVF_UPGRADED UINT64_C(0x40)     /* the connection is a tunnel from here on */
 #define APPMON_EVF_KEEP_ALIVE UINT64_C(0x80)   /* both sides let the connection persist */
 #define APPMON_EVF_PIPELINED UINT64_C(0x100)   /* sent before an earlier response was complete */
-#define APPMON_EVF_CHUNKED_REQUEST UINT64_C(0x200)
-#define APPMON_EVF_CHUNKED_RESPONSE UINT64_C(0x400)
-#define APPMON_EVF_EARLY_RESPONSE                                                                  \
-	UINT64_C(0x800)			      /* the response began before the request ended       \
-					       */
+#define APPMON_EVF_CHUNKED_REQUEST UINT64_C(0x200)  /* the request's body came in chunks */
+#define APPMON_EVF_CHUNKED_RESPONSE UINT64_C(0x400) /* the response's body came in chunks */
+/* The response began before the request ended. */
+#define APPMON_EVF_EARLY_RESPONSE UINT64_C(0x800)
 #define APPMON_EVF_CONTINUED UINT64_C(0x1000) /* a 1xx response came before the final one */
-#define APPMON_EVF_AMBIGUOUS UINT64_C(0x2000) /* conflicting framing (Content-Length with */
-/* Transfer-Encoding, two lengths, or a field that readers may miss) */
-#define APPMON_EVF_INFERRED_END                                                                    \
-	UINT64_C(                                                                                  \
-		0x4000) /* the end of a body was inferred, not counted:                           \
-			  */
-/* chunked beyond the captured bytes */
+/* Conflicting framing: Content-Length with Transfer-Encoding, two lengths, or a field that readers
+ * may miss. */
+#define APPMON_EVF_AMBIGUOUS UINT64_C(0x2000)
+/* The end of a body was inferred, not counted: chunked beyond the captured bytes. */
+#define APPMON_EVF_INFERRED_END UINT64_C(0x4000)
 #define APPMON_EVF_MALFORMED UINT64_C(0x8000) /* answered, but the request could not be parsed */
 #define APPMON_EVF_ERROR UINT64_C(0x10000)    /* RESP: the reply is an error; reason has its text */
 
 /* appmon_trace.format: the header fields that carried the ids. */
 enum {
-	APPMON_TRACE_NONE = 0,
+	APPMON_TRACE_NONE = 0,	   /* none of the fields below is well formed */
 	APPMON_TRACE_W3C = 1,	   /* traceparent (W3C Trace Context) */
 	APPMON_TRACE_B3 = 2,	   /* b3 (Zipkin), the single field */
 	APPMON_TRACE_B3_MULTI = 3, /* x-b3-traceid, x-b3-spanid ... */
@@ -124,19 +121,17 @@ enum {
 };
 
 /* appmon_trace.flags */
-#define APPMON_TRACE_SAMPLED UINT32_C(0x1)
-#define APPMON_TRACE_UNDECIDED                                                                     \
-	UINT32_C(0x2)			 /* b3, x-b3-*: the decision is left to the receiver       \
-					  */
-#define APPMON_TRACE_DEBUG UINT32_C(0x4) /* b3, x-b3-*, uber-trace-id */
+#define APPMON_TRACE_SAMPLED UINT32_C(0x1)   /* the sender records the trace */
+#define APPMON_TRACE_UNDECIDED UINT32_C(0x2) /* b3, x-b3-*: that is left to the receiver */
+#define APPMON_TRACE_DEBUG UINT32_C(0x4)     /* b3, x-b3-*, uber-trace-id: it shall be kept */
 
 /* appmon_container.runtime */
 enum {
-	APPMON_RUNTIME_UNKNOWN = 0, /* the path names the container only */
-	APPMON_RUNTIME_DOCKER = 1,
-	APPMON_RUNTIME_CONTAINERD = 2,
-	APPMON_RUNTIME_CRIO = 3,
-	APPMON_RUNTIME_PODMAN = 4
+	APPMON_RUNTIME_UNKNOWN = 0,    /* the path names the container only */
+	APPMON_RUNTIME_DOCKER = 1,     /* docker-ID.scope, or ID in a directory docker */
+	APPMON_RUNTIME_CONTAINERD = 2, /* cri-containerd-ID, nerdctl-ID */
+	APPMON_RUNTIME_CRIO = 3,       /* crio-ID */
+	APPMON_RUNTIME_PODMAN = 4      /* libpod-ID */
 };
 
 /* appmon_event.owner: how pid and tid are known. */
@@ -152,15 +147,14 @@ enum {
 
 /* appmon_event.link: how the exchange that this one was made for is known. */
 enum {
-	APPMON_LINK_NONE = 0,
+	APPMON_LINK_NONE = 0, /* for none that is known */
 	/* Certain: */
 	APPMON_LINK_THREAD = 1, /* client: sent by the thread that had read that request, and no */
 				/* other, with blocking reads, and had not answered it yet */
 	APPMON_LINK_PEER = 2,	/* server: the same bytes, seen where they were sent */
 	/* As certain as the header field that says so: */
-	APPMON_LINK_FORWARDED =
-		3, /* client: its Forwarded field (RFC 7239) names the address and */
-		   /* port from which that request came */
+	APPMON_LINK_FORWARDED = 3,  /* client: its Forwarded field (RFC 7239) names the address */
+				    /* and port from which that request came */
 	APPMON_LINK_REQUEST_ID = 4, /* client: of the open requests only that one has its */
 				    /* x-request-id, or other field of request_id_headers */
 	APPMON_LINK_TRACE_ID = 5, /* client: of the open requests only that one has its trace id */
@@ -186,20 +180,23 @@ enum {
 	APPMON_DROP_TRUNCATED = 3, /* the request line alone exceeds the capture limit */
 	APPMON_DROP_PARSE = 4,	   /* began like HTTP but is malformed */
 	APPMON_DROP_DETACHED = 5,  /* its target was detached meanwhile */
-	APPMON_DROP_ORPHAN = 6, /* a response whose request was not seen and cannot be reported */
-	APPMON_DROP_SAMPLED =
-		7,	     /* its connection left the sample, or capture was paused meanwhile */
-	APPMON_DROP_MAX = 16 /* length of the array; the rest is 0 */
+	APPMON_DROP_ORPHAN = 6,	 /* a response whose request was not seen and cannot be reported */
+	APPMON_DROP_SAMPLED = 7, /* its connection left the sample, or capture was paused */
+	APPMON_DROP_MAX = 16	 /* length of the array; the rest is 0 */
 };
 
 /* appmon_stats.flags */
-#define APPMON_STATS_REMOVED UINT32_C(0x1) /* the target's cgroup was removed, its last socket */
-/* is gone: no request of it will come any more. It */
-/* stays attached until appmon_detach(). Of the */
-/* handle: one of its targets is such a one */
+/* The target's cgroup was removed, and its last socket is gone: no request of it will come any
+ * more. It stays attached until appmon_detach(). Of the handle: one of its targets is such a one. */
+#define APPMON_STATS_REMOVED UINT32_C(0x1)
 
 /* appmon_log_fn level */
-enum { APPMON_LOG_ERROR = 1, APPMON_LOG_WARN = 2, APPMON_LOG_INFO = 3, APPMON_LOG_DEBUG = 4 };
+enum {
+	APPMON_LOG_ERROR = 1, /* a failure, as appmon_last_error() has it; the verifier's words */
+	APPMON_LOG_WARN = 2,  /* something is missing from now on, and what to do about it */
+	APPMON_LOG_INFO = 3,  /* what was attached, and what becomes of it */
+	APPMON_LOG_DEBUG = 4  /* for those who look for a fault */
+};
 
 /* appmon_opts.flags */
 #define APPMON_OPEN_DROP_QUERY UINT32_C(0x1) /* never keep the query part of a target */
@@ -207,12 +204,9 @@ enum { APPMON_LOG_ERROR = 1, APPMON_LOG_WARN = 2, APPMON_LOG_INFO = 3, APPMON_LO
 					     /* appmon_event.owner and what depends on it, where */
 					     /* the kernel can (APPMON_CAP_IDENTITY) */
 /* A response without a declared length, such as an event stream, is told at its head if it goes on
- * behind it (APPMON_END_AT_HEAD): without the time of its end, and with no second event for that.
- */
+ * behind it (APPMON_END_AT_HEAD): without the time of its end, and with no second event for that. */
 #define APPMON_OPEN_STREAM_HEADS UINT32_C(0x8)
-
-/* Trace ids: keeps the fields that carry them, fills in appmon_event.trace, trace_text, request_id.
- */
+/* Trace ids: keeps the fields that carry them, fills in appmon_event.trace, trace_text, request_id. */
 #define APPMON_OPEN_TRACE UINT32_C(0x4)
 /* What an exchange was made for: appmon_event.link. Implies APPMON_OPEN_IDENTITY and _TRACE;
  * without APPMON_CAP_IDENTITY there is evidence from header fields and from the other end only. */
@@ -586,8 +580,8 @@ APPMON_API int appmon_wakeup(struct appmon *mon);
 
 /* ---- Budget ---------------------------------------------------------------- */
 
-/* appmon_set_sampling(): all connections. */
-#define APPMON_SAMPLING_ALL UINT32_C(1000000)
+/* appmon_set_sampling() */
+#define APPMON_SAMPLING_ALL UINT32_C(1000000) /* all connections */
 
 /*
  * Watches a share of the connections, connections_ppm parts per million of them, and
