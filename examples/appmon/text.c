@@ -64,8 +64,7 @@ static bool is_invisible(uint32_t c)
 	       (c >= 0xe000 && c <= 0xf8ff) || c >= 0xf0000;
 }
 
-/* Printable ASCII, one column each. The backslash is not among it, else an escape could be forged.
- */
+/* Printable ASCII, one column each. Without the backslash, else an escape could be forged. */
 static bool is_plain(unsigned char c)
 {
 	return c >= 0x20 && c < 0x7f && c != '\\';

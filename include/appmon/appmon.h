@@ -305,10 +305,10 @@ struct appmon_event {
 
 	/* Bytes of the TCP stream: no headers of TCP or IP, each byte once. */
 	uint64_t request_head_bytes;
-	uint64_t request_body_bytes;  /* as transferred: with chunk framing (http.request.body.size)
-				       */
-	uint64_t response_head_bytes; /* of the final response */
-	uint64_t response_body_bytes; /* as transferred (http.response.body.size) */
+	uint64_t request_body_bytes;	 /* as transferred, with chunk framing */
+					 /* (http.request.body.size) */
+	uint64_t response_head_bytes;	 /* of the final response */
+	uint64_t response_body_bytes;	 /* as transferred (http.response.body.size) */
 	int64_t request_content_length;	 /* declared; -1: none */
 	int64_t response_content_length; /* declared; -1: none */
 
@@ -378,8 +378,7 @@ struct appmon_event {
 	 * that was seen to connect. Then request_ns, wait_ns and response_ns follow. */
 	uint64_t connect_ns;
 
-	/* Trace ids of the request: APPMON_OPEN_TRACE. What is not well formed is in headers only.
-	 */
+	/* Trace ids of the request: APPMON_OPEN_TRACE. What is not well formed is in headers only. */
 	struct appmon_trace trace;
 	struct appmon_str trace_text; /* sw8: its trace id as text; "" for others */
 	struct appmon_str request_id; /* x-request-id, or another of request_id_headers: of those */
@@ -427,12 +426,12 @@ struct appmon_opts {
 				      /* forgotten (it is found again); default 3,600,000 */
 	uint32_t log_level;	      /* most verbose APPMON_LOG_* wanted; default WARN */
 	uint32_t header_count;
-	const char *const
-		*headers; /* header_count names to keep beside the default ones: content-type, */
-			  /* user-agent, x-request-id, traceparent, tracestate, x-forwarded-for. */
-			  /* Nothing else is ever kept: authorization, cookie and set-cookie */
-			  /* only when named here. At most 64. */
-	appmon_event_fn event_fn; /* NULL: pull mode, see appmon_next() */
+	const char *const *headers; /* header_count names to keep beside the default ones: */
+				    /* content-type, user-agent, x-request-id, traceparent, */
+				    /* tracestate, x-forwarded-for. Nothing else is ever kept: */
+				    /* authorization, cookie and set-cookie only when named */
+				    /* here. At most 64. */
+	appmon_event_fn event_fn;   /* NULL: pull mode, see appmon_next() */
 	void *event_ctx;
 	appmon_log_fn log_fn; /* NULL: silent */
 	void *log_ctx;
@@ -440,9 +439,9 @@ struct appmon_opts {
 	uint32_t error_text_size;
 	uint32_t protocols; /* bit n: APPMON_PROTO_n; default HTTP/1 only. RESP costs more: its */
 			    /* strings are copied, up to 1 MiB of a message */
-	const char *const
-		*request_id_headers; /* names of fields that carry a request's id beside */
-	/* x-request-id; kept with APPMON_OPEN_TRACE. At most 8. */
+	const char *const *request_id_headers; /* names of fields that carry a request's id */
+					       /* beside x-request-id; kept with */
+					       /* APPMON_OPEN_TRACE. At most 8. */
 	uint32_t request_id_header_count;
 	uint32_t reserved;
 };
@@ -594,8 +593,9 @@ APPMON_API int appmon_wakeup(struct appmon *mon);
  * average over a second; with fewer connections than it takes, the share swings. Exchanges under
  * way on connections that leave the sample count as dropped[APPMON_DROP_SAMPLED]; connections that
  * come into it are met as those that are open at an attach. Applies to all targets, from the call
- * on; the default is (APPMON_SAMPLING_ALL, 0). -EINVAL      connections_ppm is 0 or above
- * APPMON_SAMPLING_ALL -EOPNOTSUPP  the handle replays a recording
+ * on; the default is (APPMON_SAMPLING_ALL, 0).
+ *  -EINVAL      connections_ppm is 0 or above APPMON_SAMPLING_ALL
+ *  -EOPNOTSUPP  the handle replays a recording
  */
 APPMON_API int appmon_set_sampling(struct appmon *mon, uint32_t connections_ppm,
 				   uint64_t events_per_second);
@@ -660,8 +660,9 @@ struct appmon_process {
  * The executable of an event's process, by its pid and process_start_ns. Answers are kept: the
  * first one has to be asked for while the process lives, later ones not (1024 processes, the last
  * asked for; at most a second old, for a process may run another program). ret->exe is valid until
- * the next appmon_find_*() or appmon_close(). -ESRCH   it has ended before, or is a kernel thread;
- * or this handle replays a recording -EACCES  another user's process, and CAP_SYS_PTRACE is missing
+ * the next appmon_find_*() or appmon_close().
+ *  -ESRCH   it has ended before, or is a kernel thread; or this handle replays a recording
+ *  -EACCES  another user's process, and CAP_SYS_PTRACE is missing
  *  -ENOMEM  memory_limit is reached
  */
 APPMON_API int appmon_find_process(struct appmon *mon, uint32_t pid, uint64_t start_ns,
@@ -671,9 +672,10 @@ APPMON_API int appmon_find_process(struct appmon *mon, uint32_t pid, uint64_t st
  * The path of a cgroup by an event's cgroup_id: "/system.slice/nginx.service", below the mount of
  * cgroup v2 that this process sees. Kept as above, also after the cgroup was removed. Without
  * CAP_DAC_READ_SEARCH all directories of the mount are looked through. *ret_path is valid until the
- * next appmon_find_*() or appmon_close(). -ENOENT  there is no such cgroup any more, or it is
- * outside of what the mount shows; or this handle replays a recording -ENOMEM  memory_limit is
- * reached
+ * next appmon_find_*() or appmon_close().
+ *  -ENOENT  there is no such cgroup any more, or it is outside of what the mount shows; or this
+ *           handle replays a recording
+ *  -ENOMEM  memory_limit is reached
  */
 APPMON_API int appmon_find_cgroup(struct appmon *mon, uint64_t cgroup_id,
 				  struct appmon_str *ret_path);
