@@ -769,7 +769,7 @@ type Event struct {
 	// Bytes of the TCP stream: no headers of TCP or IP, each byte once.
 
 	RequestHeadBytes uint64
-	// as transferred: with chunk framing (http.request.body.size)
+	// as transferred, with chunk framing (http.request.body.size)
 	RequestBodyBytes uint64
 	// of the final response
 	ResponseHeadBytes uint64

@@ -470,7 +470,7 @@ class Event(EventBase):
     response_ns: int
     # Bytes of the TCP stream: no headers of TCP or IP, each byte once.
     request_head_bytes: int
-    #: as transferred: with chunk framing (http.request.body.size)
+    #: as transferred, with chunk framing (http.request.body.size)
     request_body_bytes: int
     #: of the final response
     response_head_bytes: int

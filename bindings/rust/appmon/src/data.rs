@@ -549,7 +549,7 @@ impl<'a> Event<'a> {
         self.raw.request_head_bytes
     }
 
-    /// as transferred: with chunk framing (http.request.body.size)
+    /// as transferred, with chunk framing (http.request.body.size)
     pub fn request_body_bytes(&self) -> u64 {
         self.raw.request_body_bytes
     }

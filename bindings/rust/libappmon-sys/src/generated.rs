@@ -461,7 +461,7 @@ pub struct appmon_event {
     pub response_ns: u64,
     // Bytes of the TCP stream: no headers of TCP or IP, each byte once.
     pub request_head_bytes: u64,
-    /// as transferred: with chunk framing (http.request.body.size)
+    /// as transferred, with chunk framing (http.request.body.size)
     pub request_body_bytes: u64,
     /// of the final response
     pub response_head_bytes: u64,
@@ -1022,8 +1022,9 @@ extern "C" {
     /// connections that
     /// come into it are met as those that are open at an attach. Applies to all targets, from
     /// the call
-    /// on; the default is (APPMON_SAMPLING_ALL, 0). -EINVAL      connections_ppm is 0 or above
-    /// APPMON_SAMPLING_ALL -EOPNOTSUPP  the handle replays a recording
+    /// on; the default is (APPMON_SAMPLING_ALL, 0).
+    /// -EINVAL      connections_ppm is 0 or above APPMON_SAMPLING_ALL
+    /// -EOPNOTSUPP  the handle replays a recording
     pub fn appmon_set_sampling(mon: *mut appmon, connections_ppm: u32, events_per_second: u64) -> c_int;
     /// Turns all capture off without detaching, and on again: one write to a map, after which
     /// the
@@ -1062,10 +1063,9 @@ extern "C" {
     /// the last
     /// asked for; at most a second old, for a process may run another program). ret->exe is
     /// valid until
-    /// the next appmon_find_*() or appmon_close(). -ESRCH   it has ended before, or is a kernel
-    /// thread;
-    /// or this handle replays a recording -EACCES  another user's process, and CAP_SYS_PTRACE
-    /// is missing
+    /// the next appmon_find_*() or appmon_close().
+    /// -ESRCH   it has ended before, or is a kernel thread; or this handle replays a recording
+    /// -EACCES  another user's process, and CAP_SYS_PTRACE is missing
     /// -ENOMEM  memory_limit is reached
     pub fn appmon_find_process(mon: *mut appmon, pid: u32, start_ns: u64, ret: *mut appmon_process) -> c_int;
     /// The path of a cgroup by an event's cgroup_id: "/system.slice/nginx.service", below the
@@ -1074,11 +1074,11 @@ extern "C" {
     /// Without
     /// CAP_DAC_READ_SEARCH all directories of the mount are looked through. *ret_path is valid
     /// until the
-    /// next appmon_find_*() or appmon_close(). -ENOENT  there is no such cgroup any more, or it
-    /// is
-    /// outside of what the mount shows; or this handle replays a recording -ENOMEM
-    /// memory_limit is
-    /// reached
+    /// next appmon_find_*() or appmon_close().
+    /// -ENOENT  there is no such cgroup any more, or it is outside of what the mount shows; or
+    /// this
+    /// handle replays a recording
+    /// -ENOMEM  memory_limit is reached
     pub fn appmon_find_cgroup(mon: *mut appmon, cgroup_id: u64, ret_path: *mut appmon_str) -> c_int;
     /// Text of a negative errno value that this library returned; static, never NULL.
     pub fn appmon_strerror(err: c_int) -> *const c_char;
