@@ -250,6 +250,7 @@ void json_event(FILE *out, const struct appmon_event *ev, uint64_t realtime_ns)
 static void add_stats(struct json_line *object, const struct appmon_stats *stats)
 {
 	begin_object(object, "stats");
+	add_bits(object, "flags", stats_flag_names, stats->flags);
 	add_uint(object, "valid", stats->valid);
 	add_uint(object, "exchanges_seen", stats->exchanges_seen);
 	add_uint(object, "delivered", stats->delivered);

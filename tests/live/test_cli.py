@@ -294,6 +294,7 @@ def test_removed_cgroup_is_told(cgroup, watch):
         watching = watch(child)
     watching.wait_stderr("the watched cgroup was removed", 10)
     watching.stop()
+    assert watching.stats["flags"] == ["removed"]
 
 
 def test_full_ring_is_told(cgroup, start_server, watch, wrk):
