@@ -47,12 +47,14 @@ static struct json_object *parse_line(void)
 {
 	struct json_tokener *tokener = json_tokener_new();
 	struct json_object *object;
+	bool plain = true;
 
 	ck_assert_int_eq(fclose(out), 0);
 	ck_assert_uint_gt(text_len, 0);
 	ck_assert_int_eq(text[text_len - 1], '\n');
 	for (size_t i = 0; i + 1 < text_len; i++)
-		ck_assert(text[i] >= 0x20 && text[i] < 0x7f);
+		plain &= text[i] >= 0x20 && text[i] < 0x7f;
+	ck_assert(plain);
 	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
 	object = json_tokener_parse_ex(tokener, text, (int)text_len);
 	ck_assert_msg(object != NULL, "%s in %s",
