@@ -18,6 +18,9 @@
 
 #include "capture.skel.h"
 
+/* An application with many cgroups shall not notice that they are looked at. */
+#define TARGETS_PER_LOOK 64
+
 struct target *target_by_id(struct appmon *mon, uint32_t id)
 {
 	for (uint32_t slot = 0; slot < SLOTS; slot++)
@@ -41,6 +44,7 @@ static void target_free(struct target *t, bool detach)
 			bpf_link_detach(t->link_fd[i]);
 		close(t->link_fd[i]);
 	}
+	free(t->directory);
 	free(t->name);
 	free(t);
 }
@@ -146,19 +150,27 @@ static int replays(struct appmon *mon)
 	return fail(&mon->log, -EOPNOTSUPP, "this handle replays a recording: it has no cgroups");
 }
 
-static char *default_name(int fd, const char *path)
+/* As this process sees it; NULL: no memory. */
+static char *directory_of(int fd, const char *path)
 {
 	char link[64], real[4096];
 	ssize_t n = -1;
-	const char *slash;
 
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	n = readlink(link, real, sizeof(real) - 1);
 	if (n < 0 && path)
 		n = snprintf(real, sizeof(real), "%s", path);
 	real[n < 0 ? 0 : (size_t)n < sizeof(real) ? (size_t)n : sizeof(real) - 1] = '\0';
-	slash = strrchr(real, '/');
-	return strdup(slash && slash[1] ? slash + 1 : real);
+	return strdup(real);
+}
+
+static char *default_name(const char *directory)
+{
+	const char *slash = directory ? strrchr(directory, '/') : NULL;
+
+	if (!directory)
+		return NULL;
+	return strdup(slash && slash[1] ? slash + 1 : directory);
 }
 
 static int attach(struct appmon *mon, int fd, const char *path,
@@ -169,6 +181,7 @@ static int attach(struct appmon *mon, int fd, const char *path,
 	struct target *t;
 	uint64_t cgroup_id = 0;
 	uint32_t slot = 0;
+	char *directory;
 	int err = user_opts ? opts_read(&opts, sizeof(opts), user_opts) : 0;
 
 	if (mon->replay)
@@ -188,10 +201,14 @@ static int attach(struct appmon *mon, int fd, const char *path,
 	if (slot == SLOTS)
 		return fail(&mon->log, -ENOSPC,
 			    "%d cgroups are attached, the most that one handle takes", SLOTS);
+	directory = directory_of(fd, path);
 	t = target_new(mon->next_target_id + 1, slot,
-		       opts.name ? strdup(opts.name) : default_name(fd, path));
-	if (!t)
+		       opts.name ? strdup(opts.name) : default_name(directory));
+	if (!t) {
+		free(directory);
 		return fail(&mon->log, -ENOMEM, "out of memory");
+	}
+	t->directory = directory;
 	t->cgroup_id = cgroup_id;
 	t->capture = opts.capture_bytes ? opts.capture_bytes : mon->opts.capture_bytes;
 	t->user = opts.user;
@@ -214,6 +231,7 @@ static int attach(struct appmon *mon, int fd, const char *path,
 	mon->target[slot] = t;
 	recording_target(mon, t);
 	go_see_cgroup(mon, fd);
+	handle_look_after_targets(mon);
 	if (ret_target)
 		*ret_target = t->id;
 	log_line(&mon->log, APPMON_LOG_INFO, "attached to %s as \"%s\", target %u, cgroup id %llu",
@@ -248,6 +266,75 @@ int appmon_attach_cgroup(struct appmon *mon, const char *path,
 	err = attach(mon, fd, path, opts, ret_target);
 	close(fd);
 	return err;
+}
+
+/* The kernel's answer is certain, but its lock is held while processes move between cgroups: it is
+ * asked only if the directory is not where it was. */
+static bool was_removed(const struct target *t)
+{
+	struct bpf_link_info info = {0};
+	__u32 len = sizeof(info);
+	struct stat st;
+	bool hidden;
+
+	if (t->directory && !stat(t->directory, &st) && st.st_ino == t->cgroup_id)
+		return false;
+	hidden = !t->directory;
+	/* A link loses its cgroup when that was removed and has no socket any more. */
+	if (bpf_obj_get_info_by_fd(t->link_fd[0], &info, &len))
+		return !hidden; /* before Linux 5.19 without CAP_BPF */
+	return !info.cgroup.cgroup_id;
+}
+
+static void tell_loss(struct appmon *mon, uint64_t lost)
+{
+	if (!lost || mon->loss_told)
+		return;
+	mon->loss_told = true;
+	log_line(
+		&mon->log, APPMON_LOG_WARN,
+		"the ring of %u bytes was full, so requests are lost (%llu records so far; this is "
+		"said once): read more often, open with a larger ring, or watch a share of the "
+		"connections",
+		mon->opts.ring_bytes, (unsigned long long)lost);
+}
+
+static void target_look(struct appmon *mon, struct target *t)
+{
+	struct appmon_stats stats = {0};
+
+	if (!mon->loss_told) {
+		programs_counters(mon, t->slot, &stats);
+		tell_loss(mon, stats.records_lost);
+	}
+	if (t->removed || !was_removed(t))
+		return;
+	t->removed = true;
+	log_line(
+		&mon->log, APPMON_LOG_INFO,
+		"the cgroup of target %u, \"%s\", was removed: no request of it will come any more",
+		t->id, t->name);
+}
+
+bool targets_look(struct appmon *mon)
+{
+	uint32_t looked = 0;
+	bool any = false;
+
+	for (uint32_t i = 0; i < SLOTS; i++) {
+		uint32_t slot = (mon->target_turn + i) % SLOTS;
+
+		if (!mon->target[slot])
+			continue;
+		if (looked == TARGETS_PER_LOOK) {
+			mon->target_turn = slot;
+			return true;
+		}
+		looked++;
+		target_look(mon, mon->target[slot]);
+		any |= !mon->target[slot]->removed;
+	}
+	return any;
 }
 
 void target_remove(struct appmon *mon, struct target *t)
@@ -288,6 +375,7 @@ int appmon_detach(struct appmon *mon, uint32_t target)
 	handle_tell_held(mon);
 	bpf_map_update_elem(bpf_map__fd(mon->skel->maps.live), &t->slot, &none, BPF_ANY);
 	programs_counters(mon, t->slot, &mon->stats);
+	tell_loss(mon, mon->stats.records_lost);
 	recording_number(mon, RECORDING_DETACH, t->id);
 	target_remove(mon, t);
 	return 0;

@@ -29,6 +29,7 @@
 #define EXPIRE_EVERY_NS NSEC_PER_SEC
 #define SWEEP_FIRST_NS (10 * NSEC_PER_MSEC)
 #define SWEEP_LAST_NS NSEC_PER_SEC
+#define TARGETS_EVERY_NS NSEC_PER_SEC
 /* A poll gives the host its turn after so many records, whether or not they made events. */
 #define RECORDS_PER_POLL 65536
 #define EVENTS_PER_POLL 4096
@@ -528,6 +529,8 @@ static void look_after(struct appmon *mon)
 		flows_expire(mon, mon->read_ns);
 		mon->expire_ns = mon->now_ns + expire_every_ns(mon);
 	}
+	if (mon->targets_ns && mon->now_ns >= mon->targets_ns)
+		mon->targets_ns = targets_look(mon) ? mon->now_ns + TARGETS_EVERY_NS : 0;
 }
 
 static void set_timer(struct appmon *mon, uint64_t at_ns)
@@ -544,6 +547,15 @@ static void set_timer(struct appmon *mon, uint64_t at_ns)
 static uint64_t sooner(uint64_t a, uint64_t b)
 {
 	return !a || (b && b < a) ? b : a;
+}
+
+void handle_look_after_targets(struct appmon *mon)
+{
+	if (mon->targets_ns)
+		return;
+	mon->targets_ns = now_ns() + TARGETS_EVERY_NS;
+	/* The host may wait on the descriptor at once. */
+	set_timer(mon, sooner(mon->timer_ns, mon->targets_ns));
 }
 
 /* Before the host waits: makes sure that whatever comes next makes the descriptor readable. */
@@ -579,6 +591,7 @@ static void settle(struct appmon *mon, bool more)
 		at = mon->batch_ns;
 	if (mon->flows.count || mon->flows.stray_count)
 		at = sooner(at, mon->expire_ns);
+	at = sooner(at, mon->targets_ns);
 	if (mon->sampling.ppm < mon->sampling.most_ppm && !mon->sampling.paused)
 		at = sooner(at, mon->sampling.look_ns);
 	if (holding(mon))
@@ -734,6 +747,7 @@ int appmon_get_stats(struct appmon *mon, uint32_t target, struct appmon_stats *s
 		if (!t)
 			return fail(&mon->log, -ENOENT, "there is no target %u", target);
 		s = t->stats;
+		s.flags = t->removed ? APPMON_STATS_REMOVED : 0;
 		s.valid = all & ~handle_only;
 		programs_counters(mon, t->slot, &s);
 	} else {
@@ -741,9 +755,13 @@ int appmon_get_stats(struct appmon *mon, uint32_t target, struct appmon_stats *s
 		s.valid = all;
 		s.memory_bytes = mon->pool.held;
 		s.memory_limit = mon->pool.limit;
-		for (uint32_t slot = 0; slot < SLOTS; slot++)
-			if (mon->target[slot])
-				programs_counters(mon, slot, &s);
+		for (uint32_t slot = 0; slot < SLOTS; slot++) {
+			if (!mon->target[slot])
+				continue;
+			programs_counters(mon, slot, &s);
+			if (mon->target[slot]->removed)
+				s.flags |= APPMON_STATS_REMOVED;
+		}
 	}
 	s.sampling_ppm = mon->sampling.paused ? 0 : mon->sampling.ppm;
 	err = opts_write(stats, &s, sizeof(s));

@@ -102,6 +102,8 @@ struct target {
 	char *name;
 	void *user;
 	int link_fd[LINKS];
+	char *directory; /* NULL: not known, or hidden from this process */
+	bool removed;	 /* its cgroup, and its last socket is gone */
 	struct appmon_stats stats;
 };
 
@@ -111,6 +113,9 @@ void targets_free(struct appmon *mon);
 struct target *target_new(uint32_t id, uint32_t slot, char *name);
 /* Detaches, with all that belongs to it. */
 void target_remove(struct appmon *mon, struct target *t);
+/* Notices what happens to targets: a cgroup is removed, the ring was full. False: there is no
+ * target to which anything could happen. */
+bool targets_look(struct appmon *mon);
 
 /* ---- programs.c --------------------------------------------------------------- */
 
@@ -580,6 +585,9 @@ struct appmon {
 	uint64_t sweep_every_ns;
 	uint64_t held_ns; /* earliest time to look for requests that wait in their sockets */
 	uint64_t expire_ns;
+	uint64_t targets_ns;  /* when to look at some targets next; 0: there are none */
+	uint32_t target_turn; /* the slot at which that goes on */
+	bool loss_told;	      /* the host's log has that the ring was full */
 
 	struct recording *recording; /* NULL: none is made */
 	struct replay *replay;	     /* NULL: the kernel is the source */
@@ -617,6 +625,8 @@ bool handle_catch_up(struct appmon *mon);
 void handle_tell_held(struct appmon *mon);
 /* How long a request may wait in its socket for the response. */
 uint64_t handle_hold_ns(const struct appmon *mon);
+/* There is a target to look after from now on. */
+void handle_look_after_targets(struct appmon *mon);
 /* One decoded record into the flows, its time not in the future. */
 void handle_record(struct appmon *mon, struct record *rec);
 

@@ -52,19 +52,28 @@ def declarators(code):
 
 
 def constants(header, prefix):
-    """(name, comment) of each; (None, comment) for one that stands before some."""
+    """(name, comment) of each; (None, comment) for one that stands before some. The comment of a
+    #define stands behind it or, if it is not indented, above it; above the first of them stands
+    what all are."""
     start = re.compile(r"(?:#define\s+|^\s+|\{ |, )(" + prefix +
                        r"_[A-Z0-9_]+)\b(?=\s*=|\s*\\?\s*(?:U?INT|\())", re.M)
-    result = []
+    result, first = [], True
     for match in start.finditer(header):
+        above = []
+        if match[0].startswith("#define"):
+            found = re.search(r"((?:^/\*(?:(?!\*/).)*\*/\n)+)\Z", header[:match.start()], re.S | re.M)
+            above = re.findall(r"^/\*(.*?)\*/", found[1], re.S | re.M)[first:] if found else []
+            first = False
         # Up to the next constant, an empty line or the end of the enum.
         rest = re.split(r"#define|\n\n|^\};|^\s+APPMON_\w+\s*=|, APPMON_", header[match.end():],
                         maxsplit=1, flags=re.M)[0]
         own, before_next = [], []
         for comment in re.finditer(r"(?P<indent>^\t)?/\*(?P<text>.*?)\*/", rest, re.S | re.M):
+            if rest[:comment.start()].endswith("\n") and not comment["indent"]:
+                break  # of the next #define
             heads = comment["indent"] and not continues(comment["text"])
             (before_next if heads else own).append(comment["text"])
-        result.append((match[1], comment_text(own)))
+        result.append((match[1], comment_text(above or own)))
         if before_next:
             result.append((None, comment_text(before_next)))
     if not result:

@@ -110,7 +110,8 @@ class Text:
 
     def behind(self, start, end, deepest=8):
         """The comment behind a declaration, on its line; further lines of it are indented more
-        than a declaration (deepest columns), or go on with a sentence."""
+        than a declaration (deepest columns), or go on with a sentence. One that is not indented
+        stands above what follows."""
         found = []
         line = self._line(end)
         for comment in self._comments[bisect.bisect_left(self._comments, (end, 0)):]:
@@ -121,21 +122,31 @@ class Text:
                     break
             elif begin != line + 1 or self.text[self._lines[begin - 1]:comment[0]].strip():
                 break
-            elif self._column(comment[0]) <= deepest and not self.text[comment[0] + 3].islower():
+            elif self._column(comment[0]) == 0 or self._column(comment[0]) <= deepest and \
+                    not self.text[comment[0] + 3].islower():
                 break
             found.append(self._take(comment))
             line = self._line(comment[1])
         return re.sub(r"\s+", " ", " ".join(found)).strip()
 
-    def above(self, start):
-        """The comment that ends on the line before."""
+    def _above(self, start):
         i = bisect.bisect_left(self._comments, (start, 0)) - 1
         if i < 0 or self._comments[i] in self._taken:
-            return ""
+            return None
         comment = self._comments[i]
-        if self._line(comment[1]) + 1 != self._line(start):
-            return ""
-        return self._take(comment)
+        return comment if self._line(comment[1]) + 1 == self._line(start) else None
+
+    def above(self, start):
+        """The comment that ends on the line before."""
+        comment = self._above(start)
+        return self._take(comment) if comment else ""
+
+    def above_first(self, start):
+        """The comments above the first constant of a group: of the group and, if another stands
+        below that, of the constant."""
+        own = self._above(start)
+        group = self._above(own[0]) if own else None
+        return (self._take(group), self._take(own)) if group else (self.above(start), "")
 
 
 def parse_type(text):
@@ -215,10 +226,12 @@ def _bits(text):
     for match in MACRO.finditer(text.text):
         prefix = _prefix(match[1])
         if prefix not in groups:
-            groups[prefix] = Group(prefix, text.above(match.start()), int(match[2]), [])
-        groups[prefix].constants.append(
-            Constant(match[1][len(prefix):], int(match[3], 0),
-                     text.behind(match.start(), match.end(), -1)))
+            group, doc = text.above_first(match.start())
+            groups[prefix] = Group(prefix, group, int(match[2]), [])
+        else:
+            doc = text.above(match.start())
+        doc = " ".join(doc.split()) or text.behind(match.start(), match.end())
+        groups[prefix].constants.append(Constant(match[1][len(prefix):], int(match[3], 0), doc))
     return list(groups.values())
 
 

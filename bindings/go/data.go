@@ -21,6 +21,7 @@ type Protocol uint32
 
 // Values of Protocol.
 const (
+	// of no event so far
 	ProtocolUnknown Protocol = 0
 	// HTTP/1.0 and HTTP/1.1, RFC 9112
 	ProtocolHTTP1 Protocol = 1
@@ -46,6 +47,7 @@ type Role uint32
 
 // Values of Role.
 const (
+	// which side sends the requests was not seen
 	RoleUnknown Role = 0
 	// the request arrived on it
 	RoleServer Role = 1
@@ -74,16 +76,25 @@ const (
 	// no request line was seen
 	MethodUnknown Method = 0
 	// a token not listed here: see method_name
-	MethodOther   Method = 1
-	MethodGet     Method = 2
-	MethodHead    Method = 3
-	MethodPost    Method = 4
-	MethodPut     Method = 5
-	MethodDelete  Method = 6
+	MethodOther Method = 1
+	// RFC 9110 section 9.3.1
+	MethodGet Method = 2
+	// RFC 9110 section 9.3.2
+	MethodHead Method = 3
+	// RFC 9110 section 9.3.3
+	MethodPost Method = 4
+	// RFC 9110 section 9.3.4
+	MethodPut Method = 5
+	// RFC 9110 section 9.3.5
+	MethodDelete Method = 6
+	// RFC 9110 section 9.3.6
 	MethodConnect Method = 7
+	// RFC 9110 section 9.3.7
 	MethodOptions Method = 8
-	MethodTrace   Method = 9
-	MethodPatch   Method = 10
+	// RFC 9110 section 9.3.8
+	MethodTrace Method = 9
+	// RFC 5789
+	MethodPatch Method = 10
 )
 
 // String names the value; values of newer libraries show as numbers.
@@ -166,6 +177,7 @@ type TraceFormat uint32
 
 // Values of TraceFormat.
 const (
+	// none of the fields below is well formed
 	TraceFormatNone TraceFormat = 0
 	// traceparent (W3C Trace Context)
 	TraceFormatW3C TraceFormat = 1
@@ -204,11 +216,15 @@ type Runtime uint32
 // Values of Runtime.
 const (
 	// the path names the container only
-	RuntimeUnknown    Runtime = 0
-	RuntimeDocker     Runtime = 1
+	RuntimeUnknown Runtime = 0
+	// docker-ID.scope, or ID in a directory docker
+	RuntimeDocker Runtime = 1
+	// cri-containerd-ID, nerdctl-ID
 	RuntimeContainerd Runtime = 2
-	RuntimeCrio       Runtime = 3
-	RuntimePodman     Runtime = 4
+	// crio-ID
+	RuntimeCrio Runtime = 3
+	// libpod-ID
+	RuntimePodman Runtime = 4
 )
 
 // String names the value; values of newer libraries show as numbers.
@@ -268,6 +284,7 @@ type Link uint32
 
 // Values of Link.
 const (
+	// for none that is known
 	LinkNone Link = 0
 	// client: sent by the thread that had read that request, and no other, with blocking reads,
 	// and had not answered it yet
@@ -342,7 +359,7 @@ const (
 	DropDetached Drop = 5
 	// a response whose request was not seen and cannot be reported
 	DropOrphan Drop = 6
-	// its connection left the sample, or capture was paused meanwhile
+	// its connection left the sample, or capture was paused
 	DropSampled Drop = 7
 )
 
@@ -374,9 +391,13 @@ type LogLevel uint32
 
 // Values of LogLevel.
 const (
+	// a failure, as appmon_last_error() has it; the verifier's words
 	LogLevelError LogLevel = 1
-	LogLevelWarn  LogLevel = 2
-	LogLevelInfo  LogLevel = 3
+	// something is missing from now on, and what to do about it
+	LogLevelWarn LogLevel = 2
+	// what was attached, and what becomes of it
+	LogLevelInfo LogLevel = 3
+	// for those who look for a fault
 	LogLevelDebug LogLevel = 4
 )
 
@@ -417,17 +438,19 @@ const (
 	// both sides let the connection persist
 	EventFlagKeepAlive EventFlags = 0x80
 	// sent before an earlier response was complete
-	EventFlagPipelined       EventFlags = 0x100
-	EventFlagChunkedRequest  EventFlags = 0x200
+	EventFlagPipelined EventFlags = 0x100
+	// the request's body came in chunks
+	EventFlagChunkedRequest EventFlags = 0x200
+	// the response's body came in chunks
 	EventFlagChunkedResponse EventFlags = 0x400
-	// the response began before the request ended
+	// The response began before the request ended.
 	EventFlagEarlyResponse EventFlags = 0x800
 	// a 1xx response came before the final one
 	EventFlagContinued EventFlags = 0x1000
-	// conflicting framing (Content-Length with Transfer-Encoding, two lengths, or a field that
-	// readers may miss)
+	// Conflicting framing: Content-Length with Transfer-Encoding, two lengths, or a field that
+	// readers may miss.
 	EventFlagAmbiguous EventFlags = 0x2000
-	// the end of a body was inferred, not counted: chunked beyond the captured bytes
+	// The end of a body was inferred, not counted: chunked beyond the captured bytes.
 	EventFlagInferredEnd EventFlags = 0x4000
 	// answered, but the request could not be parsed
 	EventFlagMalformed EventFlags = 0x8000
@@ -443,15 +466,30 @@ type TraceFlags uint32
 
 // Values of TraceFlags.
 const (
+	// the sender records the trace
 	TraceFlagSampled TraceFlags = 0x1
-	// b3, x-b3-*: the decision is left to the receiver
+	// b3, x-b3-*: that is left to the receiver
 	TraceFlagUndecided TraceFlags = 0x2
-	// b3, x-b3-*, uber-trace-id
+	// b3, x-b3-*, uber-trace-id: it shall be kept
 	TraceFlagDebug TraceFlags = 0x4
 )
 
 // Has tells whether all of the given bits are set.
 func (f TraceFlags) Has(bits TraceFlags) bool { return f&bits == bits }
+
+// StatsFlags: appmon_stats.flags.
+type StatsFlags uint32
+
+// Values of StatsFlags.
+const (
+	// The target's cgroup was removed, and its last socket is gone: no request of it will come any
+	// more. It stays attached until appmon_detach(). Of the handle: one of its targets is such a
+	// one.
+	StatsFlagRemoved StatsFlags = 0x1
+)
+
+// Has tells whether all of the given bits are set.
+func (f StatsFlags) Has(bits StatsFlags) bool { return f&bits == bits }
 
 // OpenFlags: appmon_opts.flags.
 type OpenFlags uint32
@@ -461,14 +499,27 @@ const (
 	// never keep the query part of a target
 	OpenFlagDropQuery OpenFlags = 0x1
 	// who served or sent, and when it read: fills in appmon_event.owner and what depends on it,
-	// where the kernel can (APPMON_CAP_IDENTITY) A response without a declared length, such as an
-	// event stream, is told at its head if it goes on behind it (APPMON_END_AT_HEAD): without the
-	// time of its end, and with no second event for that.
-	OpenFlagIdentity    OpenFlags = 0x2
+	// where the kernel can (APPMON_CAP_IDENTITY)
+	OpenFlagIdentity OpenFlags = 0x2
+	// A response without a declared length, such as an event stream, is told at its head if it
+	// goes on behind it (APPMON_END_AT_HEAD): without the time of its end, and with no second
+	// event for that.
 	OpenFlagStreamHeads OpenFlags = 0x8
-	OpenFlagTrace       OpenFlags = 0x4
-	OpenFlagLinks       OpenFlags = 0x10
-	OpenFlagGoroutines  OpenFlags = 0x20
+	// Trace ids: keeps the fields that carry them, fills in appmon_event.trace, trace_text,
+	// request_id.
+	OpenFlagTrace OpenFlags = 0x4
+	// What an exchange was made for: appmon_event.link. Implies APPMON_OPEN_IDENTITY and _TRACE;
+	// without APPMON_CAP_IDENTITY there is evidence from header fields and from the other end
+	// only.
+	OpenFlagLinks OpenFlags = 0x10
+	// Follows goroutines, for links of Go programs (1.21 to 1.26, x86-64): attaches uprobes to
+	// their executables, those of processes that are in a cgroup at its attach, and of others when
+	// their first event is due; at most 64, until appmon_close(). Whoever runs such an executable
+	// pays some 2 microseconds for each go statement and each request that is served, and twice
+	// that for one that is sent. Implies APPMON_OPEN_LINKS. Needs CAP_SYS_ADMIN (before Linux 6.16
+	// CAP_PERFMON), and CAP_SYS_PTRACE for other users' processes, as long as programs come. What
+	// cannot be followed is logged (WARN), and has no links of that kind.
+	OpenFlagGoroutines OpenFlags = 0x20
 )
 
 // Has tells whether all of the given bits are set.
@@ -493,11 +544,12 @@ const (
 // Has tells whether all of the given bits are set.
 func (f Capabilities) Has(bits Capabilities) bool { return f&bits == bits }
 
-// SamplingFlags: appmon_set_sampling(): all connections.
+// SamplingFlags: appmon_set_sampling().
 type SamplingFlags uint32
 
 // Values of SamplingFlags.
 const (
+	// all connections
 	SamplingFlagAll SamplingFlags = 0xf4240
 )
 
@@ -511,8 +563,10 @@ type SnapshotKind uint32
 
 // Values of SnapshotKind.
 const (
+	// one for each combination of labels
 	SnapshotKindSeries SnapshotKind = 0
-	SnapshotKindEdges  SnapshotKind = 1
+	// one for each pair of who asked and who was asked
+	SnapshotKindEdges SnapshotKind = 1
 )
 
 // String names the value; values of newer libraries show as numbers.
@@ -540,8 +594,10 @@ const (
 	DimensionPeer Dimensions = 0x4
 	// the address of clients that are not monitored; without it they are all one, in edges too
 	DimensionClient Dimensions = 0x8
+	// the method
 	DimensionMethod Dimensions = 0x10
-	DimensionRoute  Dimensions = 0x20
+	// the path without ids and the like
+	DimensionRoute Dimensions = 0x20
 	// the status code
 	DimensionStatus Dimensions = 0x40
 	// none of the above
@@ -573,12 +629,18 @@ type ErrorFlags uint32
 
 // Values of ErrorFlags.
 const (
+	// no final response was seen
 	ErrorFlagNoResponse ErrorFlags = 0x1
-	ErrorFlag1xx        ErrorFlags = 0x2
-	ErrorFlag2xx        ErrorFlags = 0x4
-	ErrorFlag3xx        ErrorFlags = 0x8
-	ErrorFlag4xx        ErrorFlags = 0x10
-	ErrorFlag5xx        ErrorFlags = 0x20
+	// a status of 100 to 199
+	ErrorFlag1xx ErrorFlags = 0x2
+	// a status of 200 to 299
+	ErrorFlag2xx ErrorFlags = 0x4
+	// a status of 300 to 399
+	ErrorFlag3xx ErrorFlags = 0x8
+	// a status of 400 to 499
+	ErrorFlag4xx ErrorFlags = 0x10
+	// a status of 500 to 599
+	ErrorFlag5xx ErrorFlags = 0x20
 	// nothing is an error
 	ErrorFlagNever ErrorFlags = 0x80000000
 )
@@ -619,12 +681,12 @@ const (
 // Has tells whether all of the given bits are set.
 func (f ResourceFlags) Has(bits ResourceFlags) bool { return f&bits == bits }
 
-// TakeFlags: Events that wait for their other end are counted as they are: at the end, or for a
-// test.
+// TakeFlags: appmon_snapshot_opts.flags.
 type TakeFlags uint32
 
 // Values of TakeFlags.
 const (
+	// Events that wait for their other end are counted as they are: at the end, or for a test.
 	TakeFlagWaiting TakeFlags = 0x1
 )
 
@@ -707,7 +769,7 @@ type Event struct {
 	// Bytes of the TCP stream: no headers of TCP or IP, each byte once.
 
 	RequestHeadBytes uint64
-	// as transferred: with chunk framing (http.request.body.size)
+	// as transferred, with chunk framing (http.request.body.size)
 	RequestBodyBytes uint64
 	// of the final response
 	ResponseHeadBytes uint64
@@ -930,6 +992,9 @@ func copyEvent(ev *C.struct_appmon_event, users map[uint32]any) *Event {
 
 // Stats are counters since the monitor was opened, or since the attach.
 type Stats struct {
+	// APPMON_STATS_*: noticed by appmon_poll() and appmon_next(), within a second, and one more
+	// for each 64 targets; 0 in a replay
+	Flags uint32
 	// bit n: the n-th 64-bit member below is supported here, dropped[] being one
 	Valid         uint64
 	ExchangesSeen uint64
@@ -966,6 +1031,7 @@ type Stats struct {
 
 func copyStats(c *C.struct_appmon_stats) Stats {
 	return Stats{
+		Flags:              uint32(c.flags),
 		Valid:              uint64(c.valid),
 		ExchangesSeen:      uint64(c.exchanges_seen),
 		Delivered:          uint64(c.delivered),

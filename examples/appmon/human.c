@@ -69,16 +69,18 @@ static size_t terminal_columns(const struct human *human)
 /* Local time of day with milliseconds. */
 static size_t put_time(const struct human *human, uint64_t ns)
 {
-	char text[16] = "--:--:--";
-	unsigned msec = 0;
+	/* Most events are of the same second as the one before. */
+	static char text[16];
+	static uint64_t last = UINT64_MAX;
+	const unsigned msec = (unsigned)(ns % NSEC_PER_SEC / NSEC_PER_MSEC);
 
-	if (ns > 0) {
+	if (ns / NSEC_PER_SEC != last) {
+		time_t sec = (time_t)(ns / NSEC_PER_SEC);
 		struct tm tm;
-		time_t sec;
 
-		sec = (time_t)(ns / NSEC_PER_SEC);
-		msec = (unsigned)(ns % NSEC_PER_SEC / NSEC_PER_MSEC);
-		strftime(text, sizeof(text), "%H:%M:%S", localtime_r(&sec, &tm));
+		strftime(text, sizeof(text), ns > 0 ? "%H:%M:%S" : "--:--:--",
+			 localtime_r(&sec, &tm));
+		last = ns / NSEC_PER_SEC;
 	}
 	set_color(human, SGR_DIM);
 	fprintf(human->out, "%s.%03u", text, msec);

@@ -6,81 +6,73 @@
 #include <string.h>
 #include <time.h>
 
+#include "json-line.h"
 #include "names.h"
 #include "text.h"
 
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD in UTF-8 */
 
-/* For keys that are literals and are added once: no copy, no look-up. */
-static void add(struct json_object *object, const char *key, struct json_object *value)
+static void add_text(struct json_line *object, const char *key, const char *text)
 {
-	json_object_object_add_ex(object, key, value,
-				  JSON_C_OBJECT_ADD_KEY_IS_NEW | JSON_C_OBJECT_ADD_CONSTANT_KEY);
+	json_line_key(object, key);
+	json_line_string(object, text, strlen(text));
 }
 
-static void add_text(struct json_object *object, const char *key, const char *text)
+static void add_uint(struct json_line *object, const char *key, uint64_t value)
 {
-	add(object, key, json_object_new_string(text));
+	json_line_key(object, key);
+	json_line_uint(object, value);
 }
 
-static void add_uint(struct json_object *object, const char *key, uint64_t value)
+static void add_int(struct json_line *object, const char *key, int64_t value)
 {
-	add(object, key, json_object_new_uint64(value));
+	json_line_key(object, key);
+	json_line_int(object, value);
 }
 
-static void add_int(struct json_object *object, const char *key, int64_t value)
+static void add_str(struct json_line *object, const char *key, const struct appmon_str *str)
 {
-	add(object, key, json_object_new_int64(value));
+	json_line_key(object, key);
+	json_line_string(object, str->data, str->len);
 }
 
-struct json_object *json_new_str(const struct appmon_str *str)
+static void begin_object(struct json_line *object, const char *key)
 {
-	struct json_object *object;
-	char *text, *to;
-	uint32_t c;
-
-	/* The worst case: every byte is replaced. */
-	to = text = malloc((size_t)str->len * strlen(REPLACEMENT) + 1);
-	if (!text)
-		return NULL;
-	for (size_t i = 0; i < str->len;) {
-		size_t n = utf8_decode(str->data + i, str->len - i, &c);
-
-		if (n > 0) {
-			memcpy(to, str->data + i, n);
-			to += n;
-			i += n;
-		} else {
-			memcpy(to, REPLACEMENT, strlen(REPLACEMENT));
-			to += strlen(REPLACEMENT);
-			i++;
-		}
-	}
-	object = json_object_new_string_len(text, (int)(to - text));
-	free(text);
-	return object;
+	json_line_key(object, key);
+	json_line_open(object, '{');
 }
 
-static void add_str(struct json_object *object, const char *key, const struct appmon_str *str)
+static void end_object(struct json_line *object)
 {
-	add(object, key, json_new_str(str));
+	json_line_close(object, '}');
 }
 
 /* RFC 3339 in UTC. */
-static void add_time(struct json_object *object, const char *key, uint64_t ns)
+static void add_time(struct json_line *object, const char *key, uint64_t ns)
 {
+	/* Most events are of the same second as the one before. */
+	static char text[] = "1970-01-01T00:00:00.000000000Z";
+	static time_t last;
+	char *const digits = text + strlen("1970-01-01T00:00:00.");
 	time_t sec = (time_t)(ns / NSEC_PER_SEC);
-	char text[64], date[32];
-	struct tm tm;
+	uint64_t rest = ns % NSEC_PER_SEC;
 
 	if (ns == 0)
 		return;
-	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", gmtime_r(&sec, &tm));
-	snprintf(text, sizeof(text), "%s.%09uZ", date, (unsigned)(ns % NSEC_PER_SEC));
+	if (sec != last) {
+		struct tm tm;
+
+		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", gmtime_r(&sec, &tm));
+		digits[-1] = '.';
+		digits[9] = 'Z';
+		last = sec;
+	}
+	for (int i = 8; i >= 0; i--, rest /= 10)
+		digits[i] = (char)('0' + rest % 10);
 	add_text(object, key, text);
 }
 
-static void add_endpoint(struct json_object *object, const char *key,
+static void add_endpoint(struct json_line *object, const char *key,
 			 const struct appmon_endpoint *endpoint)
 {
 	char text[56];
@@ -89,7 +81,7 @@ static void add_endpoint(struct json_object *object, const char *key,
 	add_text(object, key, text);
 }
 
-static void add_http_version(struct json_object *object, const char *key, uint32_t version)
+static void add_http_version(struct json_line *object, const char *key, uint32_t version)
 {
 	char text[16];
 
@@ -99,42 +91,58 @@ static void add_http_version(struct json_object *object, const char *key, uint32
 	add_text(object, key, text);
 }
 
-static void add_bits(struct json_object *object, const char *key, const struct bit_name *names,
+static void add_bits(struct json_line *object, const char *key, const struct bit_name *names,
 		     uint64_t bits)
 {
-	struct json_object *array = json_object_new_array();
-
+	json_line_key(object, key);
+	json_line_open(object, '[');
 	for (; names->name; names++) {
-		if (bits & names->bit)
-			json_object_array_add(array, json_object_new_string(names->name));
+		if (!(bits & names->bit))
+			continue;
+		json_line_element(object);
+		json_line_string(object, names->name, strlen(names->name));
 	}
-	add(object, key, array);
+	json_line_close(object, ']');
+}
+
+static bool same_field(const struct appmon_header *a, const struct appmon_header *b)
+{
+	return !a->response == !b->response && strcmp(a->name.data, b->name.data) == 0;
+}
+
+/* The values of the i-th field and of all later ones of its name, unless it is a later one. */
+static void add_field(struct json_line *object, const struct appmon_event *ev, uint32_t i)
+{
+	for (uint32_t k = 0; k < i; k++)
+		if (same_field(&ev->headers[k], &ev->headers[i]))
+			return;
+	/* A field name is a token (RFC 9110 section 5.1): ASCII without quotes. */
+	json_line_key(object, ev->headers[i].name.data);
+	json_line_open(object, '[');
+	for (uint32_t k = i; k < ev->header_count; k++) {
+		if (!same_field(&ev->headers[k], &ev->headers[i]))
+			continue;
+		json_line_element(object);
+		json_line_string(object, ev->headers[k].value.data, ev->headers[k].value.len);
+	}
+	json_line_close(object, ']');
 }
 
 /* A field may come more than once, so every name has a list of values. */
-static void add_headers(struct json_object *object, const struct appmon_event *ev)
+static void add_headers(struct json_line *object, const struct appmon_event *ev)
 {
-	struct json_object *messages = json_object_new_object();
-	struct json_object *sides[2] = {json_object_new_object(), json_object_new_object()};
-
-	for (uint32_t i = 0; i < ev->header_count; i++) {
-		const struct appmon_header *header = &ev->headers[i];
-		struct json_object *side = sides[header->response ? 1 : 0];
-		struct json_object *values;
-
-		/* A field name is a token (RFC 9110 section 5.1): ASCII without NUL. */
-		if (!json_object_object_get_ex(side, header->name.data, &values)) {
-			values = json_object_new_array();
-			json_object_object_add(side, header->name.data, values);
-		}
-		json_object_array_add(values, json_new_str(&header->value));
+	begin_object(object, "headers");
+	for (int response = 0; response <= 1; response++) {
+		begin_object(object, response ? "response" : "request");
+		for (uint32_t i = 0; i < ev->header_count; i++)
+			if (!ev->headers[i].response == !response)
+				add_field(object, ev, i);
+		end_object(object);
 	}
-	add(messages, "request", sides[0]);
-	add(messages, "response", sides[1]);
-	add(object, "headers", messages);
+	end_object(object);
 }
 
-static void add_hex(struct json_object *object, const char *key, const uint8_t *bytes, size_t size)
+static void add_hex(struct json_line *object, const char *key, const uint8_t *bytes, size_t size)
 {
 	char text[FORMAT_HEX_SIZE(16)];
 
@@ -143,43 +151,41 @@ static void add_hex(struct json_object *object, const char *key, const uint8_t *
 }
 
 /* What is absent is left out. */
-static void add_trace(struct json_object *object, const struct appmon_event *ev)
+static void add_trace(struct json_line *object, const struct appmon_event *ev)
 {
 	const struct appmon_trace *trace = &ev->trace;
-	struct json_object *value;
 
 	if (ev->request_id.len > 0)
 		add_str(object, "request_id", &ev->request_id);
 	if (trace->format == APPMON_TRACE_NONE)
 		return;
-	value = json_object_new_object();
-	add_text(value, "format", appmon_trace_format_name(trace->format));
-	add_hex(value, "trace_id", trace->trace_id, sizeof(trace->trace_id));
+	begin_object(object, "trace");
+	add_text(object, "format", appmon_trace_format_name(trace->format));
+	add_hex(object, "trace_id", trace->trace_id, sizeof(trace->trace_id));
 	if (ev->trace_text.len > 0)
-		add_str(value, "trace_text", &ev->trace_text);
-	add_hex(value, "span_id", trace->span_id, sizeof(trace->span_id));
-	add_hex(value, "parent_span_id", trace->parent_span_id, sizeof(trace->parent_span_id));
-	add_bits(value, "flags", trace_flag_names, trace->flags);
-	add(object, "trace", value);
+		add_str(object, "trace_text", &ev->trace_text);
+	add_hex(object, "span_id", trace->span_id, sizeof(trace->span_id));
+	add_hex(object, "parent_span_id", trace->parent_span_id, sizeof(trace->parent_span_id));
+	add_bits(object, "flags", trace_flag_names, trace->flags);
+	end_object(object);
 }
 
-static void add_link(struct json_object *object, const struct appmon_event *ev)
+static void add_link(struct json_line *object, const struct appmon_event *ev)
 {
-	struct json_object *value;
-
 	if (ev->link == APPMON_LINK_NONE)
 		return;
-	value = json_object_new_object();
-	add_text(value, "evidence", appmon_link_name(ev->link));
-	add_uint(value, "connection_id", ev->link_connection_id);
-	add_uint(value, "ordinal", ev->link_ordinal);
-	add(object, "link", value);
+	begin_object(object, "link");
+	add_text(object, "evidence", appmon_link_name(ev->link));
+	add_uint(object, "connection_id", ev->link_connection_id);
+	add_uint(object, "ordinal", ev->link_ordinal);
+	end_object(object);
 }
 
 void json_event(FILE *out, const struct appmon_event *ev, uint64_t realtime_ns)
 {
-	struct json_object *object = json_object_new_object();
+	struct json_line line, *object = &line;
 
+	json_line_begin(object, out);
 	add_time(object, "time", realtime_ns);
 	add_text(object, "protocol", protocol_name(ev->protocol));
 	add_text(object, "role", role_name(ev->role));
@@ -238,26 +244,26 @@ void json_event(FILE *out, const struct appmon_event *ev, uint64_t realtime_ns)
 	add_trace(object, ev);
 	add_link(object, ev);
 	add_headers(object, ev);
-	json_write_line(out, object);
+	json_line_end(object);
 }
 
-static struct json_object *new_stats(const struct appmon_stats *stats)
+static void add_stats(struct json_line *object, const struct appmon_stats *stats)
 {
-	struct json_object *object = json_object_new_object();
-	struct json_object *dropped = json_object_new_object();
-
+	begin_object(object, "stats");
+	add_bits(object, "flags", stats_flag_names, stats->flags);
+	add_uint(object, "valid", stats->valid);
+	add_uint(object, "exchanges_seen", stats->exchanges_seen);
+	add_uint(object, "delivered", stats->delivered);
+	add_uint(object, "outstanding", stats->outstanding);
+	begin_object(object, "dropped");
 	for (uint32_t i = 0; i < APPMON_DROP_MAX; i++) {
 		const char *name = appmon_drop_name(i);
 
 		/* What has no name yet can only matter if it was counted. */
 		if (strcmp(name, "unknown") != 0)
-			add_uint(dropped, name, stats->dropped[i]);
+			add_uint(object, name, stats->dropped[i]);
 	}
-	add_uint(object, "valid", stats->valid);
-	add_uint(object, "exchanges_seen", stats->exchanges_seen);
-	add_uint(object, "delivered", stats->delivered);
-	add_uint(object, "outstanding", stats->outstanding);
-	add(object, "dropped", dropped);
+	end_object(object);
 	add_uint(object, "connections_seen", stats->connections_seen);
 	add_uint(object, "connections_open", stats->connections_open);
 	add_uint(object, "connections_skipped", stats->connections_skipped);
@@ -269,24 +275,53 @@ static struct json_object *new_stats(const struct appmon_stats *stats)
 	add_uint(object, "records_bad", stats->records_bad);
 	add_uint(object, "memory_bytes", stats->memory_bytes);
 	add_uint(object, "memory_limit", stats->memory_limit);
-	return object;
+	end_object(object);
 }
 
 void json_summary(FILE *out, const struct summary *summary, const struct appmon_stats *stats,
 		  uint64_t capabilities)
 {
-	struct json_object *line = json_object_new_object();
-	struct json_object *object = json_object_new_object();
+	struct json_line line, *object = &line;
 
+	json_line_begin(object, out);
+	begin_object(object, "summary");
 	add_uint(object, "requests", summary->requests);
 	add_uint(object, "errors", summary->errors);
 	add_uint(object, "p50_ns", histogram_percentile(&summary->durations, 50));
 	add_uint(object, "p95_ns", histogram_percentile(&summary->durations, 95));
 	add_uint(object, "p99_ns", histogram_percentile(&summary->durations, 99));
-	add(object, "stats", new_stats(stats));
+	add_stats(object, stats);
 	add_bits(object, "capabilities", capability_names, capabilities);
-	add(line, "summary", object);
-	json_write_line(out, line);
+	end_object(object);
+	json_line_end(object);
+}
+
+struct json_object *json_new_str(const struct appmon_str *str)
+{
+	struct json_object *object;
+	char *text, *to;
+	uint32_t c;
+
+	/* The worst case: every byte is replaced. */
+	to = text = malloc((size_t)str->len * strlen(REPLACEMENT) + 1);
+	if (!text)
+		return NULL;
+	for (size_t i = 0; i < str->len;) {
+		size_t n = utf8_decode(str->data + i, str->len - i, &c);
+
+		if (n > 0) {
+			memcpy(to, str->data + i, n);
+			to += n;
+			i += n;
+		} else {
+			memcpy(to, REPLACEMENT, strlen(REPLACEMENT));
+			to += strlen(REPLACEMENT);
+			i++;
+		}
+	}
+	object = json_object_new_string_len(text, (int)(to - text));
+	free(text);
+	return object;
 }
 
 void json_write_line(FILE *out, struct json_object *object)

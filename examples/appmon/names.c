@@ -35,6 +35,11 @@ const struct bit_name capability_names[] = {
 	{0, NULL, NULL},
 };
 
+const struct bit_name stats_flag_names[] = {
+	{APPMON_STATS_REMOVED, "removed", "cgroup removed"},
+	{0, NULL, NULL},
+};
+
 const struct bit_name trace_flag_names[] = {
 	{APPMON_TRACE_SAMPLED, "sampled", "sampled"},
 	{APPMON_TRACE_UNDECIDED, "undecided", "sampling undecided"},

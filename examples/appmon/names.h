@@ -14,6 +14,7 @@ struct bit_name {
 /* All end with a name of NULL. */
 extern const struct bit_name flag_names[];	 /* APPMON_EVF_* */
 extern const struct bit_name capability_names[]; /* APPMON_CAP_* */
+extern const struct bit_name stats_flag_names[]; /* APPMON_STATS_* */
 extern const struct bit_name trace_flag_names[]; /* APPMON_TRACE_SAMPLED ... */
 
 /* "server", "client" or "unknown" for APPMON_ROLE_*. */

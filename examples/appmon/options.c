@@ -51,7 +51,8 @@ static const struct argp_option argp_options[] = {
 	 "auto (the default: on a terminal, unless NO_COLOR is set), always or never", 0},
 	{"count", KEY_COUNT, "N", 0, "End after N requests were shown", 0},
 	{"duration", KEY_DURATION, "SECS", 0, "End after this time", 0},
-	{"verbose", 'v', NULL, 0, "The library's log to standard error; twice: more of it", 0},
+	{"verbose", 'v', NULL, 0,
+	 "The library's log to standard error (default: warnings); twice: more of it", 0},
 
 	{.doc = "Capture:", .group = 4},
 	{"header", KEY_HEADER, "NAME", 0,

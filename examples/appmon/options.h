@@ -34,7 +34,7 @@ struct options {
 	uint32_t capture_bytes;
 	uint32_t exchange_timeout_ms;
 	uint32_t idle_timeout_ms;
-	uint32_t log_level; /* 0: no log */
+	uint32_t log_level; /* 0: warnings only */
 	uint32_t header_count;
 	const char *headers[OPTIONS_MAX_HEADERS];
 	const char *request_ids[OPTIONS_MAX_REQUEST_IDS];

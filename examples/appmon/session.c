@@ -23,6 +23,9 @@
 #define DRAIN_MS 500
 #define DRAIN_IDLE_MS 50
 
+/* stdio's own buffer holds two events as JSON. This is what a pipe holds by default. */
+static char output_buffer[65536];
+
 static int show_event(void *ctx, const struct appmon_event *ev)
 {
 	struct session *session = ctx;
@@ -56,8 +59,11 @@ static int show_event(void *ctx, const struct appmon_event *ev)
 static void show_log(void *ctx, int level, const char *line)
 {
 	static const char *const names[] = {"", "error", "warning", "info", "debug"};
+	const struct session *session = ctx;
 
-	(void)ctx;
+	/* The call that fails is reported anyhow. */
+	if (session->options->log_level == 0 && level == APPMON_LOG_ERROR)
+		return;
 	fprintf(stderr, "appmon: %s: ",
 		level >= APPMON_LOG_ERROR && level <= APPMON_LOG_DEBUG ? names[level] : "log");
 	put_escaped(stderr, line, strlen(line), SIZE_MAX);
@@ -79,6 +85,8 @@ static int open_output(struct session *session)
 			return err;
 		}
 	}
+	/* A terminal too: all that a poll delivered is flushed after it. */
+	setvbuf(session->out, output_buffer, _IOFBF, sizeof(output_buffer));
 	session->watch_reader = fstat(fileno(session->out), &st) == 0 &&
 				(S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
 	human_init(&session->human, session->out, session->options->color);
@@ -115,7 +123,8 @@ static int open_monitor(struct session *session)
 		.request_id_header_count = options->request_id_count,
 		.event_fn = show_event,
 		.event_ctx = session,
-		.log_fn = options->log_level > 0 ? show_log : NULL,
+		.log_fn = show_log,
+		.log_ctx = session,
 		.error_text = text,
 		.error_text_size = sizeof(text),
 	};
@@ -212,6 +221,24 @@ static int flush(struct session *session)
 	return err ? -err : -EIO;
 }
 
+/* Without a word an application that was started again would only seem to be quiet. */
+static void tell_removal(struct session *session)
+{
+	struct appmon_stats stats = {.size = sizeof(stats)};
+	uint64_t now = now_ns();
+
+	if (session->removal_told || now < session->look_ns)
+		return;
+	session->look_ns = now + NSEC_PER_SEC;
+	if (appmon_get_stats(session->mon, 0, &stats) < 0 || !(stats.flags & APPMON_STATS_REMOVED))
+		return;
+	session->removal_told = true;
+	if (session->targets == 1)
+		warnx("the watched cgroup was removed: start again to watch its successor");
+	else
+		warnx("one of the watched cgroups was removed: start again to watch its successor");
+}
+
 static int poll_once(struct session *session, int timeout_ms)
 {
 	int ret, err;
@@ -226,6 +253,7 @@ static int poll_once(struct session *session, int timeout_ms)
 	err = flush(session);
 	if (err < 0)
 		return err;
+	tell_removal(session);
 	return ret < 0 ? 0 : ret;
 }
 

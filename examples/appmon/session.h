@@ -25,7 +25,9 @@ struct session {
 	bool watch_reader;	  /* out is a pipe whose reader may go away */
 	bool reader_gone;
 	bool done; /* --count is reached */
+	bool removal_told;
 	unsigned targets;
+	uint64_t look_ns;     /* when to ask whether a cgroup was removed */
 	uint64_t deadline_ns; /* CLOCK_MONOTONIC; 0: none */
 	struct human human;
 	struct summary summary;

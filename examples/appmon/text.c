@@ -64,14 +64,19 @@ static bool is_invisible(uint32_t c)
 	       (c >= 0xe000 && c <= 0xf8ff) || c >= 0xf0000;
 }
 
+/* Printable ASCII, one column each. Without the backslash, else an escape could be forged. */
+static bool is_plain(unsigned char c)
+{
+	return c >= 0x20 && c < 0x7f && c != '\\';
+}
+
 /* Columns of a character that may go to a terminal as it is; 0: escape it. */
 static size_t visible_width(uint32_t c)
 {
 	int width;
 
 	if (c < 0x80)
-		/* The backslash too, else an escape could be forged. */
-		return c >= 0x20 && c < 0x7f && c != '\\';
+		return is_plain((unsigned char)c);
 	if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0 || is_bidi_control(c) || is_invisible(c))
 		return 0;
 	/* No C1 control and nothing invisible has a positive width. */
@@ -79,16 +84,36 @@ static size_t visible_width(uint32_t c)
 	return width > 0 ? (size_t)width : 0;
 }
 
+static size_t plain_length(const char *s, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && is_plain((unsigned char)s[n]))
+		n++;
+	return n;
+}
+
 size_t put_escaped(FILE *out, const char *s, size_t len, size_t max_columns)
 {
 	size_t columns = 0;
 
-	while (len > 0) {
+	for (;;) {
+		size_t n =
+			plain_length(s, len < max_columns - columns ? len : max_columns - columns);
+		size_t width;
+		bool escape;
 		uint32_t c;
-		size_t n = utf8_decode(s, len, &c);
-		size_t width = n > 0 ? visible_width(c) : 0;
-		bool escape = width == 0;
 
+		if (out && n > 0)
+			fwrite_unlocked(s, 1, n, out);
+		columns += n;
+		s += n;
+		len -= n;
+		if (len == 0)
+			break;
+		n = utf8_decode(s, len, &c);
+		width = n > 0 ? visible_width(c) : 0;
+		escape = width == 0;
 		if (n == 0)
 			n = 1;
 		if (escape)

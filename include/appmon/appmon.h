@@ -47,31 +47,31 @@ struct appmon;
 
 /* appmon_event.protocol. Expect values unknown to you. */
 enum {
-	APPMON_PROTO_UNKNOWN = 0,
-	APPMON_PROTO_HTTP1 = 1, /* HTTP/1.0 and HTTP/1.1, RFC 9112 */
-	APPMON_PROTO_RESP = 2	/* Redis's, RESP2 and RESP3: only if asked for, see protocols */
+	APPMON_PROTO_UNKNOWN = 0, /* of no event so far */
+	APPMON_PROTO_HTTP1 = 1,	  /* HTTP/1.0 and HTTP/1.1, RFC 9112 */
+	APPMON_PROTO_RESP = 2	  /* Redis's, RESP2 and RESP3: only if asked for, see protocols */
 };
 
 /* appmon_event.role: what the monitored socket was in this exchange. */
 enum {
-	APPMON_ROLE_UNKNOWN = 0,
-	APPMON_ROLE_SERVER = 1, /* the request arrived on it */
-	APPMON_ROLE_CLIENT = 2	/* the request was sent from it */
+	APPMON_ROLE_UNKNOWN = 0, /* which side sends the requests was not seen */
+	APPMON_ROLE_SERVER = 1,	 /* the request arrived on it */
+	APPMON_ROLE_CLIENT = 2	 /* the request was sent from it */
 };
 
 /* appmon_event.method: http.request.method (RFC 9110 section 9, RFC 5789). */
 enum {
 	APPMON_METHOD_UNKNOWN = 0, /* no request line was seen */
 	APPMON_METHOD_OTHER = 1,   /* a token not listed here: see method_name */
-	APPMON_METHOD_GET = 2,
-	APPMON_METHOD_HEAD = 3,
-	APPMON_METHOD_POST = 4,
-	APPMON_METHOD_PUT = 5,
-	APPMON_METHOD_DELETE = 6,
-	APPMON_METHOD_CONNECT = 7,
-	APPMON_METHOD_OPTIONS = 8,
-	APPMON_METHOD_TRACE = 9,
-	APPMON_METHOD_PATCH = 10
+	APPMON_METHOD_GET = 2,	   /* RFC 9110 section 9.3.1 */
+	APPMON_METHOD_HEAD = 3,	   /* RFC 9110 section 9.3.2 */
+	APPMON_METHOD_POST = 4,	   /* RFC 9110 section 9.3.3 */
+	APPMON_METHOD_PUT = 5,	   /* RFC 9110 section 9.3.4 */
+	APPMON_METHOD_DELETE = 6,  /* RFC 9110 section 9.3.5 */
+	APPMON_METHOD_CONNECT = 7, /* RFC 9110 section 9.3.6 */
+	APPMON_METHOD_OPTIONS = 8, /* RFC 9110 section 9.3.7 */
+	APPMON_METHOD_TRACE = 9,   /* RFC 9110 section 9.3.8 */
+	APPMON_METHOD_PATCH = 10   /* RFC 5789 */
 };
 
 /* appmon_event.end: why the exchange is over. */
@@ -97,24 +97,22 @@ enum {
 #define APPMON_EVF_UPGRADED UINT64_C(0x40)     /* the connection is a tunnel from here on */
 #define APPMON_EVF_KEEP_ALIVE UINT64_C(0x80)   /* both sides let the connection persist */
 #define APPMON_EVF_PIPELINED UINT64_C(0x100)   /* sent before an earlier response was complete */
-#define APPMON_EVF_CHUNKED_REQUEST UINT64_C(0x200)
-#define APPMON_EVF_CHUNKED_RESPONSE UINT64_C(0x400)
-#define APPMON_EVF_EARLY_RESPONSE                                                                  \
-	UINT64_C(0x800)			      /* the response began before the request ended       \
-					       */
+#define APPMON_EVF_CHUNKED_REQUEST UINT64_C(0x200)  /* the request's body came in chunks */
+#define APPMON_EVF_CHUNKED_RESPONSE UINT64_C(0x400) /* the response's body came in chunks */
+/* The response began before the request ended. */
+#define APPMON_EVF_EARLY_RESPONSE UINT64_C(0x800)
 #define APPMON_EVF_CONTINUED UINT64_C(0x1000) /* a 1xx response came before the final one */
-#define APPMON_EVF_AMBIGUOUS UINT64_C(0x2000) /* conflicting framing (Content-Length with */
-/* Transfer-Encoding, two lengths, or a field that readers may miss) */
-#define APPMON_EVF_INFERRED_END                                                                    \
-	UINT64_C(0x4000) /* the end of a body was inferred, not counted:                           \
-			  */
-/* chunked beyond the captured bytes */
+/* Conflicting framing: Content-Length with Transfer-Encoding, two lengths, or a field that readers
+ * may miss. */
+#define APPMON_EVF_AMBIGUOUS UINT64_C(0x2000)
+/* The end of a body was inferred, not counted: chunked beyond the captured bytes. */
+#define APPMON_EVF_INFERRED_END UINT64_C(0x4000)
 #define APPMON_EVF_MALFORMED UINT64_C(0x8000) /* answered, but the request could not be parsed */
 #define APPMON_EVF_ERROR UINT64_C(0x10000)    /* RESP: the reply is an error; reason has its text */
 
 /* appmon_trace.format: the header fields that carried the ids. */
 enum {
-	APPMON_TRACE_NONE = 0,
+	APPMON_TRACE_NONE = 0,	   /* none of the fields below is well formed */
 	APPMON_TRACE_W3C = 1,	   /* traceparent (W3C Trace Context) */
 	APPMON_TRACE_B3 = 2,	   /* b3 (Zipkin), the single field */
 	APPMON_TRACE_B3_MULTI = 3, /* x-b3-traceid, x-b3-spanid ... */
@@ -123,19 +121,17 @@ enum {
 };
 
 /* appmon_trace.flags */
-#define APPMON_TRACE_SAMPLED UINT32_C(0x1)
-#define APPMON_TRACE_UNDECIDED                                                                     \
-	UINT32_C(0x2)			 /* b3, x-b3-*: the decision is left to the receiver       \
-					  */
-#define APPMON_TRACE_DEBUG UINT32_C(0x4) /* b3, x-b3-*, uber-trace-id */
+#define APPMON_TRACE_SAMPLED UINT32_C(0x1)   /* the sender records the trace */
+#define APPMON_TRACE_UNDECIDED UINT32_C(0x2) /* b3, x-b3-*: that is left to the receiver */
+#define APPMON_TRACE_DEBUG UINT32_C(0x4)     /* b3, x-b3-*, uber-trace-id: it shall be kept */
 
 /* appmon_container.runtime */
 enum {
-	APPMON_RUNTIME_UNKNOWN = 0, /* the path names the container only */
-	APPMON_RUNTIME_DOCKER = 1,
-	APPMON_RUNTIME_CONTAINERD = 2,
-	APPMON_RUNTIME_CRIO = 3,
-	APPMON_RUNTIME_PODMAN = 4
+	APPMON_RUNTIME_UNKNOWN = 0,    /* the path names the container only */
+	APPMON_RUNTIME_DOCKER = 1,     /* docker-ID.scope, or ID in a directory docker */
+	APPMON_RUNTIME_CONTAINERD = 2, /* cri-containerd-ID, nerdctl-ID */
+	APPMON_RUNTIME_CRIO = 3,       /* crio-ID */
+	APPMON_RUNTIME_PODMAN = 4      /* libpod-ID */
 };
 
 /* appmon_event.owner: how pid and tid are known. */
@@ -151,15 +147,14 @@ enum {
 
 /* appmon_event.link: how the exchange that this one was made for is known. */
 enum {
-	APPMON_LINK_NONE = 0,
+	APPMON_LINK_NONE = 0, /* for none that is known */
 	/* Certain: */
 	APPMON_LINK_THREAD = 1, /* client: sent by the thread that had read that request, and no */
 				/* other, with blocking reads, and had not answered it yet */
 	APPMON_LINK_PEER = 2,	/* server: the same bytes, seen where they were sent */
 	/* As certain as the header field that says so: */
-	APPMON_LINK_FORWARDED =
-		3, /* client: its Forwarded field (RFC 7239) names the address and */
-		   /* port from which that request came */
+	APPMON_LINK_FORWARDED = 3,  /* client: its Forwarded field (RFC 7239) names the address */
+				    /* and port from which that request came */
 	APPMON_LINK_REQUEST_ID = 4, /* client: of the open requests only that one has its */
 				    /* x-request-id, or other field of request_id_headers */
 	APPMON_LINK_TRACE_ID = 5, /* client: of the open requests only that one has its trace id */
@@ -185,14 +180,23 @@ enum {
 	APPMON_DROP_TRUNCATED = 3, /* the request line alone exceeds the capture limit */
 	APPMON_DROP_PARSE = 4,	   /* began like HTTP but is malformed */
 	APPMON_DROP_DETACHED = 5,  /* its target was detached meanwhile */
-	APPMON_DROP_ORPHAN = 6, /* a response whose request was not seen and cannot be reported */
-	APPMON_DROP_SAMPLED =
-		7,	     /* its connection left the sample, or capture was paused meanwhile */
-	APPMON_DROP_MAX = 16 /* length of the array; the rest is 0 */
+	APPMON_DROP_ORPHAN = 6,	 /* a response whose request was not seen and cannot be reported */
+	APPMON_DROP_SAMPLED = 7, /* its connection left the sample, or capture was paused */
+	APPMON_DROP_MAX = 16	 /* length of the array; the rest is 0 */
 };
 
+/* appmon_stats.flags */
+/* The target's cgroup was removed, and its last socket is gone: no request of it will come any
+ * more. It stays attached until appmon_detach(). Of the handle: one of its targets is such a one. */
+#define APPMON_STATS_REMOVED UINT32_C(0x1)
+
 /* appmon_log_fn level */
-enum { APPMON_LOG_ERROR = 1, APPMON_LOG_WARN = 2, APPMON_LOG_INFO = 3, APPMON_LOG_DEBUG = 4 };
+enum {
+	APPMON_LOG_ERROR = 1, /* a failure, as appmon_last_error() has it; the verifier's words */
+	APPMON_LOG_WARN = 2,  /* something is missing from now on, and what to do about it */
+	APPMON_LOG_INFO = 3,  /* what was attached, and what becomes of it */
+	APPMON_LOG_DEBUG = 4  /* for those who look for a fault */
+};
 
 /* appmon_opts.flags */
 #define APPMON_OPEN_DROP_QUERY UINT32_C(0x1) /* never keep the query part of a target */
@@ -200,12 +204,9 @@ enum { APPMON_LOG_ERROR = 1, APPMON_LOG_WARN = 2, APPMON_LOG_INFO = 3, APPMON_LO
 					     /* appmon_event.owner and what depends on it, where */
 					     /* the kernel can (APPMON_CAP_IDENTITY) */
 /* A response without a declared length, such as an event stream, is told at its head if it goes on
- * behind it (APPMON_END_AT_HEAD): without the time of its end, and with no second event for that.
- */
+ * behind it (APPMON_END_AT_HEAD): without the time of its end, and with no second event for that. */
 #define APPMON_OPEN_STREAM_HEADS UINT32_C(0x8)
-
-/* Trace ids: keeps the fields that carry them, fills in appmon_event.trace, trace_text, request_id.
- */
+/* Trace ids: keeps the fields that carry them, fills in appmon_event.trace, trace_text, request_id. */
 #define APPMON_OPEN_TRACE UINT32_C(0x4)
 /* What an exchange was made for: appmon_event.link. Implies APPMON_OPEN_IDENTITY and _TRACE;
  * without APPMON_CAP_IDENTITY there is evidence from header fields and from the other end only. */
@@ -304,10 +305,10 @@ struct appmon_event {
 
 	/* Bytes of the TCP stream: no headers of TCP or IP, each byte once. */
 	uint64_t request_head_bytes;
-	uint64_t request_body_bytes;  /* as transferred: with chunk framing (http.request.body.size)
-				       */
-	uint64_t response_head_bytes; /* of the final response */
-	uint64_t response_body_bytes; /* as transferred (http.response.body.size) */
+	uint64_t request_body_bytes;	 /* as transferred, with chunk framing */
+					 /* (http.request.body.size) */
+	uint64_t response_head_bytes;	 /* of the final response */
+	uint64_t response_body_bytes;	 /* as transferred (http.response.body.size) */
 	int64_t request_content_length;	 /* declared; -1: none */
 	int64_t response_content_length; /* declared; -1: none */
 
@@ -377,8 +378,7 @@ struct appmon_event {
 	 * that was seen to connect. Then request_ns, wait_ns and response_ns follow. */
 	uint64_t connect_ns;
 
-	/* Trace ids of the request: APPMON_OPEN_TRACE. What is not well formed is in headers only.
-	 */
+	/* Trace ids of the request: APPMON_OPEN_TRACE. What is not well formed is in headers only. */
 	struct appmon_trace trace;
 	struct appmon_str trace_text; /* sw8: its trace id as text; "" for others */
 	struct appmon_str request_id; /* x-request-id, or another of request_id_headers: of those */
@@ -426,12 +426,12 @@ struct appmon_opts {
 				      /* forgotten (it is found again); default 3,600,000 */
 	uint32_t log_level;	      /* most verbose APPMON_LOG_* wanted; default WARN */
 	uint32_t header_count;
-	const char *const
-		*headers; /* header_count names to keep beside the default ones: content-type, */
-			  /* user-agent, x-request-id, traceparent, tracestate, x-forwarded-for. */
-			  /* Nothing else is ever kept: authorization, cookie and set-cookie */
-			  /* only when named here. At most 64. */
-	appmon_event_fn event_fn; /* NULL: pull mode, see appmon_next() */
+	const char *const *headers; /* header_count names to keep beside the default ones: */
+				    /* content-type, user-agent, x-request-id, traceparent, */
+				    /* tracestate, x-forwarded-for. Nothing else is ever kept: */
+				    /* authorization, cookie and set-cookie only when named */
+				    /* here. At most 64. */
+	appmon_event_fn event_fn;   /* NULL: pull mode, see appmon_next() */
 	void *event_ctx;
 	appmon_log_fn log_fn; /* NULL: silent */
 	void *log_ctx;
@@ -439,9 +439,9 @@ struct appmon_opts {
 	uint32_t error_text_size;
 	uint32_t protocols; /* bit n: APPMON_PROTO_n; default HTTP/1 only. RESP costs more: its */
 			    /* strings are copied, up to 1 MiB of a message */
-	const char *const
-		*request_id_headers; /* names of fields that carry a request's id beside */
-	/* x-request-id; kept with APPMON_OPEN_TRACE. At most 8. */
+	const char *const *request_id_headers; /* names of fields that carry a request's id */
+					       /* beside x-request-id; kept with */
+					       /* APPMON_OPEN_TRACE. At most 8. */
 	uint32_t request_id_header_count;
 	uint32_t reserved;
 };
@@ -462,7 +462,8 @@ struct appmon_attach_opts {
  */
 struct appmon_stats {
 	uint32_t size;
-	uint32_t reserved;
+	uint32_t flags; /* APPMON_STATS_*: noticed by appmon_poll() and appmon_next(), within a */
+			/* second, and one more for each 64 targets; 0 in a replay */
 	uint64_t valid; /* bit n: the n-th 64-bit member below is supported here, dropped[] being
 			   one */
 	uint64_t exchanges_seen;
@@ -578,8 +579,8 @@ APPMON_API int appmon_wakeup(struct appmon *mon);
 
 /* ---- Budget ---------------------------------------------------------------- */
 
-/* appmon_set_sampling(): all connections. */
-#define APPMON_SAMPLING_ALL UINT32_C(1000000)
+/* appmon_set_sampling() */
+#define APPMON_SAMPLING_ALL UINT32_C(1000000) /* all connections */
 
 /*
  * Watches a share of the connections, connections_ppm parts per million of them, and
@@ -592,8 +593,9 @@ APPMON_API int appmon_wakeup(struct appmon *mon);
  * average over a second; with fewer connections than it takes, the share swings. Exchanges under
  * way on connections that leave the sample count as dropped[APPMON_DROP_SAMPLED]; connections that
  * come into it are met as those that are open at an attach. Applies to all targets, from the call
- * on; the default is (APPMON_SAMPLING_ALL, 0). -EINVAL      connections_ppm is 0 or above
- * APPMON_SAMPLING_ALL -EOPNOTSUPP  the handle replays a recording
+ * on; the default is (APPMON_SAMPLING_ALL, 0).
+ *  -EINVAL      connections_ppm is 0 or above APPMON_SAMPLING_ALL
+ *  -EOPNOTSUPP  the handle replays a recording
  */
 APPMON_API int appmon_set_sampling(struct appmon *mon, uint32_t connections_ppm,
 				   uint64_t events_per_second);
@@ -658,8 +660,9 @@ struct appmon_process {
  * The executable of an event's process, by its pid and process_start_ns. Answers are kept: the
  * first one has to be asked for while the process lives, later ones not (1024 processes, the last
  * asked for; at most a second old, for a process may run another program). ret->exe is valid until
- * the next appmon_find_*() or appmon_close(). -ESRCH   it has ended before, or is a kernel thread;
- * or this handle replays a recording -EACCES  another user's process, and CAP_SYS_PTRACE is missing
+ * the next appmon_find_*() or appmon_close().
+ *  -ESRCH   it has ended before, or is a kernel thread; or this handle replays a recording
+ *  -EACCES  another user's process, and CAP_SYS_PTRACE is missing
  *  -ENOMEM  memory_limit is reached
  */
 APPMON_API int appmon_find_process(struct appmon *mon, uint32_t pid, uint64_t start_ns,
@@ -669,9 +672,10 @@ APPMON_API int appmon_find_process(struct appmon *mon, uint32_t pid, uint64_t st
  * The path of a cgroup by an event's cgroup_id: "/system.slice/nginx.service", below the mount of
  * cgroup v2 that this process sees. Kept as above, also after the cgroup was removed. Without
  * CAP_DAC_READ_SEARCH all directories of the mount are looked through. *ret_path is valid until the
- * next appmon_find_*() or appmon_close(). -ENOENT  there is no such cgroup any more, or it is
- * outside of what the mount shows; or this handle replays a recording -ENOMEM  memory_limit is
- * reached
+ * next appmon_find_*() or appmon_close().
+ *  -ENOENT  there is no such cgroup any more, or it is outside of what the mount shows; or this
+ *           handle replays a recording
+ *  -ENOMEM  memory_limit is reached
  */
 APPMON_API int appmon_find_cgroup(struct appmon *mon, uint64_t cgroup_id,
 				  struct appmon_str *ret_path);

@@ -37,16 +37,17 @@ struct appmon_histogram;
  * appmon_metrics_opts.dimensions: what tells series apart beside application, role, protocol and
  * status class. 0 means APPMON_DIM_DEFAULT.
  */
-#define APPMON_DIM_INSTANCE UINT32_C(0x1) /* the leaf cgroup */
-#define APPMON_DIM_PID UINT32_C(0x2)	  /* the process, where events name it */
-#define APPMON_DIM_PEER UINT32_C(0x4)	  /* the other application where it is monitored too; */
-					  /* of a server that is not, address and port */
-#define APPMON_DIM_CLIENT UINT32_C(0x8)	  /* the address of clients that are not monitored; */
-					  /* without it they are all one, in edges too */
-#define APPMON_DIM_METHOD UINT32_C(0x10)
-#define APPMON_DIM_ROUTE UINT32_C(0x20)
+#define APPMON_DIM_INSTANCE UINT32_C(0x1)    /* the leaf cgroup */
+#define APPMON_DIM_PID UINT32_C(0x2)	     /* the process, where events name it */
+#define APPMON_DIM_PEER UINT32_C(0x4)	     /* the other application where it is monitored too; */
+					     /* of a server that is not, address and port */
+#define APPMON_DIM_CLIENT UINT32_C(0x8)	     /* the address of clients that are not monitored; */
+					     /* without it they are all one, in edges too */
+#define APPMON_DIM_METHOD UINT32_C(0x10)     /* the method */
+#define APPMON_DIM_ROUTE UINT32_C(0x20)	     /* the path without ids and the like */
 #define APPMON_DIM_STATUS UINT32_C(0x40)     /* the status code */
 #define APPMON_DIM_NONE UINT32_C(0x80000000) /* none of the above */
+/* What 0 means. */
 #define APPMON_DIM_DEFAULT                                                                         \
 	(APPMON_DIM_INSTANCE | APPMON_DIM_PEER | APPMON_DIM_METHOD | APPMON_DIM_ROUTE |            \
 	 APPMON_DIM_STATUS)
@@ -58,12 +59,12 @@ struct appmon_histogram;
 
 /* appmon_metrics_opts.server_errors, client_errors: what counts as an error. 0: the default. An
  * event with APPMON_EVF_ERROR is one, too, unless nothing is. */
-#define APPMON_ERROR_NO_RESPONSE UINT32_C(0x1)
-#define APPMON_ERROR_1XX UINT32_C(0x2)
-#define APPMON_ERROR_2XX UINT32_C(0x4)
-#define APPMON_ERROR_3XX UINT32_C(0x8)
-#define APPMON_ERROR_4XX UINT32_C(0x10)
-#define APPMON_ERROR_5XX UINT32_C(0x20)
+#define APPMON_ERROR_NO_RESPONSE UINT32_C(0x1)	/* no final response was seen */
+#define APPMON_ERROR_1XX UINT32_C(0x2)		/* a status of 100 to 199 */
+#define APPMON_ERROR_2XX UINT32_C(0x4)		/* a status of 200 to 299 */
+#define APPMON_ERROR_3XX UINT32_C(0x8)		/* a status of 300 to 399 */
+#define APPMON_ERROR_4XX UINT32_C(0x10)		/* a status of 400 to 499 */
+#define APPMON_ERROR_5XX UINT32_C(0x20)		/* a status of 500 to 599 */
 #define APPMON_ERROR_NEVER UINT32_C(0x80000000) /* nothing is an error */
 
 /* appmon_series.flags */
@@ -76,7 +77,10 @@ struct appmon_histogram;
  * every exchange is in exactly one, as its client saw it if both ends were seen. (An event without
  * a role has no edge.)
  */
-enum { APPMON_SNAPSHOT_SERIES = 0, APPMON_SNAPSHOT_EDGES = 1 };
+enum {
+	APPMON_SNAPSHOT_SERIES = 0, /* one for each combination of labels */
+	APPMON_SNAPSHOT_EDGES = 1   /* one for each pair of who asked and who was asked */
+};
 
 /* appmon_resources.valid, from_v1. A figure that is not valid is 0. */
 #define APPMON_RES_CPU UINT64_C(0x1)	    /* cpu_ns, cpu_user_ns, cpu_system_ns */
@@ -226,6 +230,8 @@ struct appmon_snapshot_opts {
 	uint64_t now_ns; /* CLOCK_MONOTONIC; default: the present. For a recording: of its last */
 			 /* event, as the time matters for expiry and waiting */
 };
+
+/* appmon_snapshot_opts.flags */
 /* Events that wait for their other end are counted as they are: at the end, or for a test. */
 #define APPMON_TAKE_WAITING UINT32_C(0x1)
 

@@ -142,7 +142,7 @@ AT(appmon_attach_opts, user, 16, 8);
 AT_LEAST(appmon_attach_opts, 24);
 
 AT(appmon_stats, size, 0, 4);
-AT(appmon_stats, reserved, 4, 4);
+AT(appmon_stats, flags, 4, 4);
 AT(appmon_stats, valid, 8, 8);
 AT(appmon_stats, exchanges_seen, 16, 8);
 AT(appmon_stats, delivered, 24, 8);

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <malloc.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -573,6 +574,79 @@ START_TEST(cgroup_removed)
 }
 END_TEST
 
+/* Counts the lines of one kind. */
+struct lines {
+	const char *part;
+	int level, count;
+};
+
+static void count_lines(void *ctx, int level, const char *line)
+{
+	struct lines *lines = ctx;
+
+	if (level == lines->level && strstr(line, lines->part))
+		lines->count++;
+}
+
+/* Waits on the descriptor as an event loop does, until the target's flags are these. */
+static void wait_for_flags(struct appmon *mon, uint32_t target, uint32_t flags)
+{
+	struct pollfd pollfd = {.fd = appmon_fd(mon), .events = POLLIN};
+	uint64_t until = now_ms() + PATIENCE_MS;
+	struct appmon_stats stats;
+
+	do {
+		if (poll(&pollfd, 1, 100) > 0)
+			ck_assert_int_ge(appmon_poll(mon, 0, 0), 0);
+		get_stats(mon, target, &stats);
+	} while (stats.flags != flags && now_ms() < until);
+	ck_assert_uint_eq(stats.flags, flags);
+}
+
+/* A cgroup that is gone is told once, in the log and in its target's flags; others are not. */
+START_TEST(removal_is_told)
+{
+	struct lines lines = {.part = "was removed", .level = APPMON_LOG_INFO};
+	struct seen seen = {0};
+	struct appmon_opts opts = {.event_fn = on_event,
+				   .event_ctx = &seen,
+				   .log_fn = count_lines,
+				   .log_ctx = &lines,
+				   .log_level = APPMON_LOG_INFO};
+	struct appmon_stats stats;
+	struct place gone, again;
+	uint32_t target, second, other;
+
+	place_make(&gone, base, "gone");
+	seen.mon = open_with(&opts);
+	other = attach(seen.mon, &a, 1);
+	target = attach(seen.mon, &gone, 2);
+	place_serve(&gone);
+	client_burst(&gone, "/", 3);
+	poll_for(&seen, 3);
+	get_stats(seen.mon, target, &stats);
+	ck_assert_uint_eq(stats.flags, 0);
+	place_remove(&gone);
+	wait_for_flags(seen.mon, target, APPMON_STATS_REMOVED);
+	wait_for_flags(seen.mon, 0, APPMON_STATS_REMOVED);
+	ck_assert_int_eq(lines.count, 1);
+	/* What was counted stays, and its place may be taken. */
+	adds_up(seen.mon, target);
+	get_stats(seen.mon, target, &stats);
+	ck_assert_uint_eq(stats.delivered, 3);
+	place_make(&again, base, "gone");
+	second = attach(seen.mon, &again, 3);
+	ck_assert_int_eq(appmon_detach(seen.mon, target), 0);
+	poll_quiet(&seen);
+	wait_for_flags(seen.mon, second, 0);
+	wait_for_flags(seen.mon, other, 0);
+	wait_for_flags(seen.mon, 0, 0);
+	ck_assert_int_eq(lines.count, 1);
+	place_remove(&again);
+	done(seen.mon);
+}
+END_TEST
+
 /* ---- receiving -------------------------------------------------------------------- */
 
 START_TEST(pull_mode)
@@ -1097,6 +1171,53 @@ START_TEST(ring_full)
 }
 END_TEST
 
+/* That the ring was full is said once, with its size. */
+START_TEST(loss_is_told)
+{
+	struct lines lines = {.part = "4096 bytes was full", .level = APPMON_LOG_WARN};
+	struct seen seen = {0};
+	struct appmon_opts opts = {.event_fn = on_event,
+				   .event_ctx = &seen,
+				   .ring_bytes = 4096,
+				   .log_fn = count_lines,
+				   .log_ctx = &lines};
+	uint64_t until = now_ms() + PATIENCE_MS;
+	uint32_t target;
+
+	seen.mon = open_with(&opts);
+	target = attach(seen.mon, &a, 1);
+	attach(seen.mon, &b, 2);
+	client_burst(&a, "/few", 2);
+	poll_for(&seen, 2);
+	ck_assert_int_eq(lines.count, 0);
+	client_burst(&a, "/flood", 200);
+	while (lines.count == 0 && now_ms() < until)
+		ck_assert_int_ge(appmon_poll(seen.mon, 100, 0), 0);
+	ck_assert_int_eq(lines.count, 1);
+	client_burst(&a, "/flood", 200);
+	client_burst(&b, "/flood", 200);
+	poll_quiet(&seen);
+	ck_assert_int_eq(appmon_detach(seen.mon, target), 0);
+	ck_assert_int_eq(lines.count, 1);
+	done(seen.mon);
+}
+END_TEST
+
+/* Also where the target goes before anyone looked. */
+START_TEST(loss_is_told_at_a_detach)
+{
+	struct lines lines = {.part = "was full", .level = APPMON_LOG_WARN};
+	struct appmon_opts opts = {.ring_bytes = 4096, .log_fn = count_lines, .log_ctx = &lines};
+	struct appmon *mon = open_with(&opts);
+	uint32_t target = attach(mon, &a, 1);
+
+	client_burst(&a, "/flood", 200);
+	ck_assert_int_eq(appmon_detach(mon, target), 0);
+	ck_assert_int_eq(lines.count, 1);
+	done(mon);
+}
+END_TEST
+
 static void one_line(void *ctx, int level, const char *line)
 {
 	int *count = ctx;
@@ -1405,6 +1526,7 @@ static int run_all(void)
 				      many_targets,
 				      attach_detach_leaks_nothing,
 				      cgroup_removed,
+				      removal_is_told,
 				      pull_mode,
 				      next_needs_pull_mode,
 				      foreign_loop,
@@ -1419,6 +1541,8 @@ static int run_all(void)
 				      wrong_structs,
 				      limits,
 				      ring_full,
+				      loss_is_told,
+				      loss_is_told_at_a_detach,
 				      log_lines,
 				      not_root,
 				      capabilities,

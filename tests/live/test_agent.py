@@ -312,23 +312,54 @@ def test_capabilities(cgroup, agent, public_cli):
     monitor.stop()
 
 
-def test_unit(tmp_path):
-    """systemd finds no mistake in the unit, and it is confined."""
+def unit_in(directory, change=lambda line: line):
+    """Our unit, with each line changed."""
     if not shutil.which("systemd-analyze"):
         pytest.skip("systemd-analyze is not installed")
     with open(f"{os.environ['APPMON_BUILD']}/examples/appmon-agent.service") as f:
         text = f.read()
-    unit = tmp_path / "appmon-agent.service"
-    unit.write_text("".join(f"ExecStart={os.path.abspath(cli())} agent -c /etc/appmon/agent.yaml\n"
-                            if line.startswith("ExecStart=") else line
-                            for line in text.splitlines(True)))
-    done = subprocess.run(["systemd-analyze", "verify", "--man=no", unit],
+    unit = directory / "appmon-agent.service"
+    unit.write_text("".join(change(
+        f"ExecStart={os.path.abspath(cli())} agent -c /etc/appmon/agent.yaml\n"
+        if line.startswith("ExecStart=") else line) for line in text.splitlines(True)))
+    return unit
+
+
+def verify(unit):
+    """What systemd says of this unit: it looks at all that start with it, too, and those are other
+    packages' business."""
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", unit],
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert (done.returncode, done.stdout) == (0, "")
+    return done.returncode, [line for line in done.stdout.splitlines() if unit.name in line]
+
+
+def test_unit(tmp_path):
+    """systemd finds no mistake in the unit, and it is confined."""
+    unit = unit_in(tmp_path)
+    assert verify(unit) == (0, [])
     done = subprocess.run(["systemd-analyze", "security", "--offline=yes", "--no-pager",
                            "--threshold=25", unit],
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 0, done.stdout
+
+
+def test_unit_beside_a_broken_one(tmp_path):
+    """Another package's mistakes are not ours; ours are found all the same."""
+    broken = tmp_path / "broken.service"
+    broken.write_text("[Service]\nType=nonsense\nNonsense=1\nExecStart=/nowhere/it\n")
+    wants = tmp_path / "sysinit.target.wants"
+    wants.mkdir()
+    (wants / broken.name).symlink_to(broken)
+    unit = unit_in(tmp_path)
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", unit],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert "broken.service" in done.stdout  # systemd did look at it
+    assert verify(unit) == (0, [])
+    code, words = verify(unit_in(tmp_path, lambda line: line.replace("Type=exec", "Nonsense=1")))
+    assert code != 0 and "Nonsense" in "".join(words)
+    code, words = verify(unit_in(tmp_path, lambda line: line.replace(
+        os.path.abspath(cli()), "/nowhere/appmon")))
+    assert code != 0 and "/nowhere/appmon" in "".join(words)
 
 
 def test_shop():

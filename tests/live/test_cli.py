@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from cgroups import Cgroup
 from programs import free_port
 from watch import cli
 from wire import Connection
@@ -285,3 +286,23 @@ def test_cgroup_of_a_pid(cgroup, watch, start_server):
     watching.wait(1)
     event, = watching.stop()
     assert (event["target"], event["cgroup_id"]) == ("/hello?pid", cgroup.id)
+
+
+def test_removed_cgroup_is_told(cgroup, watch):
+    """Without a word an application that was started again would only seem to be quiet."""
+    with Cgroup(cgroup, "restarted") as child:
+        watching = watch(child)
+    watching.wait_stderr("the watched cgroup was removed", 10)
+    watching.stop()
+    assert watching.stats["flags"] == ["removed"]
+
+
+def test_full_ring_is_told(cgroup, start_server, watch, wrk):
+    """Once, though nobody asked for the log."""
+    server = start_server("nginx", cgroup)
+    watching = watch(cgroup, args=["--quiet", "--ring", "4K"])
+    wrk(server, 1)
+    text = watching.wait_stderr("4096 bytes was full", 10)
+    watching.stop()
+    assert watching.stats["records_lost"] > 0
+    assert text.count("was full") == 1

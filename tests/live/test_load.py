@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """wrk against nginx: what is reported equals what nginx logged."""
+import os
+import subprocess
+
 import pytest
 
 from compare import by_target, check_logged, check_times
@@ -86,3 +89,36 @@ def test_soak(cgroup, start_server, watch, wrk, tmp_path):
     result = soak(cgroup, start_server, watch, tmp_path, 500_000)
     assert result["slow_clients"] > 100
     assert result["rss_kib"][1] < result["rss_kib"][0] + 4096
+
+
+def test_json_keeps_up(cgroup, start_server, watch, wrk, tmp_path):
+    """All requests as JSON, though no CPU is free and others come first: the default ring loses no
+    record. An event may take no more CPU time than such a process gets."""
+    script = tmp_path / "pace.lua"
+    script.write_text("""
+        -- Some 15,000 requests a second on wrk's connections.
+        function delay() return 1 end
+        local n = 0
+        function request()
+            n = n + 1
+            return wrk.format("GET", "/hello?q=caf%C3%A9&n=" .. n, {["X-Request-Id"] = "id-" .. n})
+        end
+        """)
+    server = start_server("nginx", cgroup, log_buffer="buffer=1m")
+    watching = watch(cgroup, output=tmp_path / "events")
+    os.setpriority(os.PRIO_PROCESS, watching.process.pid, 10)
+    busy = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(os.cpu_count())]
+    try:
+        counted = wrk(server, 4, "-s", str(script))
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    server.stop()
+    events = watching.stop()
+    logged = {line["target"] for line in server.log.lines(counted)}
+    complete = {e["target"] for e in events if e["end"] == "complete"}
+    # At its end wrk closes connections on which a request is under way.
+    assert len(logged - complete) <= CONNECTIONS
+    assert len(events) == watching.stats["exchanges_seen"]
+    watching.check_sums(delivered=len(events))

@@ -104,6 +104,13 @@ class Watch:
                                      + ", ".join(e.get("target", "?") for e in self._events))
             return list(self._events)
 
+    def wait_stderr(self, text, timeout=5):
+        """What was said on standard error, as soon as this is part of it."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: text in "".join(self._stderr), timeout):
+                raise AssertionError(f"not said: {text}, but: " + "".join(self._stderr))
+            return "".join(self._stderr)
+
     def stop(self):
         """Ends the watch like Ctrl-C does. Returns all events; self.summary is set."""
         if self._running():

@@ -149,7 +149,7 @@ func Lines() []string {
 	var sStats C.struct_appmon_stats
 	lines = append(lines, fmt.Sprintf("appmon_stats %d", unsafe.Sizeof(sStats)))
 	member("appmon_stats.size", unsafe.Offsetof(sStats.size), unsafe.Sizeof(sStats.size))
-	member("appmon_stats.reserved", unsafe.Offsetof(sStats.reserved), unsafe.Sizeof(sStats.reserved))
+	member("appmon_stats.flags", unsafe.Offsetof(sStats.flags), unsafe.Sizeof(sStats.flags))
 	member("appmon_stats.valid", unsafe.Offsetof(sStats.valid), unsafe.Sizeof(sStats.valid))
 	member("appmon_stats.exchanges_seen", unsafe.Offsetof(sStats.exchanges_seen), unsafe.Sizeof(sStats.exchanges_seen))
 	member("appmon_stats.delivered", unsafe.Offsetof(sStats.delivered), unsafe.Sizeof(sStats.delivered))

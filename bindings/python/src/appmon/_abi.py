@@ -270,7 +270,7 @@ class appmon_attach_opts(ctypes.Structure):
 
 class appmon_stats(ctypes.Structure):
     size: int
-    reserved: int
+    flags: int
     valid: int
     exchanges_seen: int
     delivered: int
@@ -290,7 +290,7 @@ class appmon_stats(ctypes.Structure):
     sampling_ppm: int
     _fields_ = [
         ("size", ctypes.c_uint32),
-        ("reserved", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
         ("valid", ctypes.c_uint64),
         ("exchanges_seen", ctypes.c_uint64),
         ("delivered", ctypes.c_uint64),

@@ -16,6 +16,7 @@ from ._memory import Endpoint, EventBase, Header, Number, endpoint, headers_from
 class Protocol(Number):
     """appmon_event.protocol. Expect values unknown to you."""
 
+    #: of no event so far
     UNKNOWN = 0
     #: HTTP/1.0 and HTTP/1.1, RFC 9112
     HTTP1 = 1
@@ -26,6 +27,7 @@ class Protocol(Number):
 class Role(Number):
     """appmon_event.role: what the monitored socket was in this exchange."""
 
+    #: which side sends the requests was not seen
     UNKNOWN = 0
     #: the request arrived on it
     SERVER = 1
@@ -40,14 +42,23 @@ class Method(Number):
     UNKNOWN = 0
     #: a token not listed here: see method_name
     OTHER = 1
+    #: RFC 9110 section 9.3.1
     GET = 2
+    #: RFC 9110 section 9.3.2
     HEAD = 3
+    #: RFC 9110 section 9.3.3
     POST = 4
+    #: RFC 9110 section 9.3.4
     PUT = 5
+    #: RFC 9110 section 9.3.5
     DELETE = 6
+    #: RFC 9110 section 9.3.6
     CONNECT = 7
+    #: RFC 9110 section 9.3.7
     OPTIONS = 8
+    #: RFC 9110 section 9.3.8
     TRACE = 9
+    #: RFC 5789
     PATCH = 10
 
 
@@ -75,6 +86,7 @@ class End(Number):
 class TraceFormat(Number):
     """appmon_trace.format: the header fields that carried the ids."""
 
+    #: none of the fields below is well formed
     NONE = 0
     #: traceparent (W3C Trace Context)
     W3C = 1
@@ -93,9 +105,13 @@ class Runtime(Number):
 
     #: the path names the container only
     UNKNOWN = 0
+    #: docker-ID.scope, or ID in a directory docker
     DOCKER = 1
+    #: cri-containerd-ID, nerdctl-ID
     CONTAINERD = 2
+    #: crio-ID
     CRIO = 3
+    #: libpod-ID
     PODMAN = 4
 
 
@@ -118,6 +134,7 @@ class Owner(Number):
 class Link(Number):
     """appmon_event.link: how the exchange that this one was made for is known."""
 
+    #: for none that is known
     NONE = 0
     #: client: sent by the thread that had read that request, and no other, with blocking
     #: reads, and had not answered it yet
@@ -163,16 +180,20 @@ class Drop(Number):
     DETACHED = 5
     #: a response whose request was not seen and cannot be reported
     ORPHAN = 6
-    #: its connection left the sample, or capture was paused meanwhile
+    #: its connection left the sample, or capture was paused
     SAMPLED = 7
 
 
 class LogLevel(Number):
     """appmon_log_fn level."""
 
+    #: a failure, as appmon_last_error() has it; the verifier's words
     ERROR = 1
+    #: something is missing from now on, and what to do about it
     WARN = 2
+    #: what was attached, and what becomes of it
     INFO = 3
+    #: for those who look for a fault
     DEBUG = 4
 
 
@@ -197,16 +218,18 @@ class EventFlags(enum.IntFlag):
     KEEP_ALIVE = 0x80
     #: sent before an earlier response was complete
     PIPELINED = 0x100
+    #: the request's body came in chunks
     CHUNKED_REQUEST = 0x200
+    #: the response's body came in chunks
     CHUNKED_RESPONSE = 0x400
-    #: the response began before the request ended
+    #: The response began before the request ended.
     EARLY_RESPONSE = 0x800
     #: a 1xx response came before the final one
     CONTINUED = 0x1000
-    #: conflicting framing (Content-Length with Transfer-Encoding, two lengths, or a field
-    #: that readers may miss)
+    #: Conflicting framing: Content-Length with Transfer-Encoding, two lengths, or a field
+    #: that readers may miss.
     AMBIGUOUS = 0x2000
-    #: the end of a body was inferred, not counted: chunked beyond the captured bytes
+    #: The end of a body was inferred, not counted: chunked beyond the captured bytes.
     INFERRED_END = 0x4000
     #: answered, but the request could not be parsed
     MALFORMED = 0x8000
@@ -217,11 +240,21 @@ class EventFlags(enum.IntFlag):
 class TraceFlags(enum.IntFlag):
     """appmon_trace.flags."""
 
+    #: the sender records the trace
     SAMPLED = 0x1
-    #: b3, x-b3-*: the decision is left to the receiver
+    #: b3, x-b3-*: that is left to the receiver
     UNDECIDED = 0x2
-    #: b3, x-b3-*, uber-trace-id
+    #: b3, x-b3-*, uber-trace-id: it shall be kept
     DEBUG = 0x4
+
+
+class StatsFlags(enum.IntFlag):
+    """appmon_stats.flags."""
+
+    #: The target's cgroup was removed, and its last socket is gone: no request of it will
+    #: come any more. It stays attached until appmon_detach(). Of the handle: one of its
+    #: targets is such a one.
+    REMOVED = 0x1
 
 
 class OpenFlags(enum.IntFlag):
@@ -230,13 +263,27 @@ class OpenFlags(enum.IntFlag):
     #: never keep the query part of a target
     DROP_QUERY = 0x1
     #: who served or sent, and when it read: fills in appmon_event.owner and what depends on
-    #: it, where the kernel can (APPMON_CAP_IDENTITY) A response without a declared length,
-    #: such as an event stream, is told at its head if it goes on behind it
-    #: (APPMON_END_AT_HEAD): without the time of its end, and with no second event for that.
+    #: it, where the kernel can (APPMON_CAP_IDENTITY)
     IDENTITY = 0x2
+    #: A response without a declared length, such as an event stream, is told at its head if
+    #: it goes on behind it (APPMON_END_AT_HEAD): without the time of its end, and with no
+    #: second event for that.
     STREAM_HEADS = 0x8
+    #: Trace ids: keeps the fields that carry them, fills in appmon_event.trace, trace_text,
+    #: request_id.
     TRACE = 0x4
+    #: What an exchange was made for: appmon_event.link. Implies APPMON_OPEN_IDENTITY and
+    #: _TRACE; without APPMON_CAP_IDENTITY there is evidence from header fields and from the
+    #: other end only.
     LINKS = 0x10
+    #: Follows goroutines, for links of Go programs (1.21 to 1.26, x86-64): attaches uprobes
+    #: to their executables, those of processes that are in a cgroup at its attach, and of
+    #: others when their first event is due; at most 64, until appmon_close(). Whoever runs
+    #: such an executable pays some 2 microseconds for each go statement and each request
+    #: that is served, and twice that for one that is sent. Implies APPMON_OPEN_LINKS. Needs
+    #: CAP_SYS_ADMIN (before Linux 6.16 CAP_PERFMON), and CAP_SYS_PTRACE for other users'
+    #: processes, as long as programs come. What cannot be followed is logged (WARN), and
+    #: has no links of that kind.
     GOROUTINES = 0x20
 
 
@@ -255,8 +302,9 @@ class Capabilities(enum.IntFlag):
 
 
 class SamplingFlags(enum.IntFlag):
-    """appmon_set_sampling(): all connections."""
+    """appmon_set_sampling()."""
 
+    #: all connections
     ALL = 0xf4240
 
 
@@ -265,7 +313,9 @@ class SnapshotKind(Number):
     where every exchange is in exactly one, as its client saw it if both ends were seen. (An
     event without a role has no edge.)."""
 
+    #: one for each combination of labels
     SERIES = 0
+    #: one for each pair of who asked and who was asked
     EDGES = 1
 
 
@@ -283,7 +333,9 @@ class Dimensions(enum.IntFlag):
     #: the address of clients that are not monitored; without it they are all one, in edges
     #: too
     CLIENT = 0x8
+    #: the method
     METHOD = 0x10
+    #: the path without ids and the like
     ROUTE = 0x20
     #: the status code
     STATUS = 0x40
@@ -306,11 +358,17 @@ class ErrorFlags(enum.IntFlag):
     """appmon_metrics_opts.server_errors, client_errors: what counts as an error. 0: the
     default. An event with APPMON_EVF_ERROR is one, too, unless nothing is."""
 
+    #: no final response was seen
     NO_RESPONSE = 0x1
+    #: a status of 100 to 199
     _1XX = 0x2
+    #: a status of 200 to 299
     _2XX = 0x4
+    #: a status of 300 to 399
     _3XX = 0x8
+    #: a status of 400 to 499
     _4XX = 0x10
+    #: a status of 500 to 599
     _5XX = 0x20
     #: nothing is an error
     NEVER = 0x80000000
@@ -340,9 +398,10 @@ class ResourceFlags(enum.IntFlag):
 
 
 class TakeFlags(enum.IntFlag):
-    """Events that wait for their other end are counted as they are: at the end, or for a
-    test."""
+    """appmon_snapshot_opts.flags."""
 
+    #: Events that wait for their other end are counted as they are: at the end, or for a
+    #: test.
     WAITING = 0x1
 
 
@@ -411,7 +470,7 @@ class Event(EventBase):
     response_ns: int
     # Bytes of the TCP stream: no headers of TCP or IP, each byte once.
     request_head_bytes: int
-    #: as transferred: with chunk framing (http.request.body.size)
+    #: as transferred, with chunk framing (http.request.body.size)
     request_body_bytes: int
     #: of the final response
     response_head_bytes: int
@@ -627,6 +686,9 @@ def event_from(address: int, users: dict[int, object]) -> Event:
 class Stats:
     """Counters since the monitor was opened, or since the attach."""
 
+    #: APPMON_STATS_*: noticed by appmon_poll() and appmon_next(), within a second, and one
+    #: more for each 64 targets; 0 in a replay
+    flags: StatsFlags
     #: bit n: the n-th 64-bit member below is supported here, dropped[] being one
     valid: int
     exchanges_seen: int
@@ -663,6 +725,7 @@ class Stats:
     @classmethod
     def _from(cls, c: _abi.appmon_stats) -> "Stats":
         return cls(
+            flags=StatsFlags(c.flags),
             valid=c.valid,
             exchanges_seen=c.exchanges_seen,
             delivered=c.delivered,
@@ -716,6 +779,6 @@ class Options:
 
 __all__ = [
     "Protocol", "Role", "Method", "End", "TraceFormat", "Runtime", "Owner", "Link", "Drop",
-    "LogLevel", "EventFlags", "TraceFlags", "OpenFlags", "Capabilities", "SamplingFlags",
-    "SnapshotKind", "Dimensions", "MetricsFlags", "ErrorFlags", "SeriesFlags", "ResourceFlags",
-    "TakeFlags", "Trace", "Event", "Options", "Stats"]
+    "LogLevel", "EventFlags", "TraceFlags", "StatsFlags", "OpenFlags", "Capabilities",
+    "SamplingFlags", "SnapshotKind", "Dimensions", "MetricsFlags", "ErrorFlags", "SeriesFlags",
+    "ResourceFlags", "TakeFlags", "Trace", "Event", "Options", "Stats"]

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 number! {
     /// appmon_event.protocol. Expect values unknown to you
     Protocol: u32 {
-        /// `APPMON_PROTO_UNKNOWN`
+        /// of no event so far
         UNKNOWN = 0, "unknown";
         /// HTTP/1.0 and HTTP/1.1, RFC 9112
         HTTP1 = 1, "http1";
@@ -23,7 +23,7 @@ number! {
 number! {
     /// appmon_event.role: what the monitored socket was in this exchange
     Role: u32 {
-        /// `APPMON_ROLE_UNKNOWN`
+        /// which side sends the requests was not seen
         UNKNOWN = 0, "unknown";
         /// the request arrived on it
         SERVER = 1, "server";
@@ -39,23 +39,23 @@ number! {
         UNKNOWN = 0, "UNKNOWN";
         /// a token not listed here: see method_name
         OTHER = 1, "OTHER";
-        /// `APPMON_METHOD_GET`
+        /// RFC 9110 section 9.3.1
         GET = 2, "GET";
-        /// `APPMON_METHOD_HEAD`
+        /// RFC 9110 section 9.3.2
         HEAD = 3, "HEAD";
-        /// `APPMON_METHOD_POST`
+        /// RFC 9110 section 9.3.3
         POST = 4, "POST";
-        /// `APPMON_METHOD_PUT`
+        /// RFC 9110 section 9.3.4
         PUT = 5, "PUT";
-        /// `APPMON_METHOD_DELETE`
+        /// RFC 9110 section 9.3.5
         DELETE = 6, "DELETE";
-        /// `APPMON_METHOD_CONNECT`
+        /// RFC 9110 section 9.3.6
         CONNECT = 7, "CONNECT";
-        /// `APPMON_METHOD_OPTIONS`
+        /// RFC 9110 section 9.3.7
         OPTIONS = 8, "OPTIONS";
-        /// `APPMON_METHOD_TRACE`
+        /// RFC 9110 section 9.3.8
         TRACE = 9, "TRACE";
-        /// `APPMON_METHOD_PATCH`
+        /// RFC 5789
         PATCH = 10, "PATCH";
     }
 }
@@ -85,7 +85,7 @@ number! {
 number! {
     /// appmon_trace.format: the header fields that carried the ids
     TraceFormat: u32 {
-        /// `APPMON_TRACE_NONE`
+        /// none of the fields below is well formed
         NONE = 0, "none";
         /// traceparent (W3C Trace Context)
         W3C = 1, "w3c";
@@ -105,13 +105,13 @@ number! {
     Runtime: u32 {
         /// the path names the container only
         UNKNOWN = 0, "unknown";
-        /// `APPMON_RUNTIME_DOCKER`
+        /// docker-ID.scope, or ID in a directory docker
         DOCKER = 1, "docker";
-        /// `APPMON_RUNTIME_CONTAINERD`
+        /// cri-containerd-ID, nerdctl-ID
         CONTAINERD = 2, "containerd";
-        /// `APPMON_RUNTIME_CRIO`
+        /// crio-ID
         CRIO = 3, "crio";
-        /// `APPMON_RUNTIME_PODMAN`
+        /// libpod-ID
         PODMAN = 4, "podman";
     }
 }
@@ -136,7 +136,7 @@ number! {
 number! {
     /// appmon_event.link: how the exchange that this one was made for is known
     Link: u32 {
-        /// `APPMON_LINK_NONE`
+        /// for none that is known
         NONE = 0, "none";
         /// client: sent by the thread that had read that request, and no other, with blocking
         /// reads, and had not answered it yet
@@ -183,7 +183,7 @@ number! {
         DETACHED = 5, "detached";
         /// a response whose request was not seen and cannot be reported
         ORPHAN = 6, "orphan";
-        /// its connection left the sample, or capture was paused meanwhile
+        /// its connection left the sample, or capture was paused
         SAMPLED = 7, "sampled";
     }
 }
@@ -191,13 +191,13 @@ number! {
 number! {
     /// appmon_log_fn level
     LogLevel: u32 {
-        /// `APPMON_LOG_ERROR`
+        /// a failure, as appmon_last_error() has it; the verifier's words
         ERROR = 1, "error";
-        /// `APPMON_LOG_WARN`
+        /// something is missing from now on, and what to do about it
         WARN = 2, "warn";
-        /// `APPMON_LOG_INFO`
+        /// what was attached, and what becomes of it
         INFO = 3, "info";
-        /// `APPMON_LOG_DEBUG`
+        /// for those who look for a fault
         DEBUG = 4, "debug";
     }
 }
@@ -223,18 +223,18 @@ bits! {
         KEEP_ALIVE = 0x80, "keep_alive";
         /// sent before an earlier response was complete
         PIPELINED = 0x100, "pipelined";
-        /// `APPMON_EVF_CHUNKED_REQUEST`
+        /// the request's body came in chunks
         CHUNKED_REQUEST = 0x200, "chunked_request";
-        /// `APPMON_EVF_CHUNKED_RESPONSE`
+        /// the response's body came in chunks
         CHUNKED_RESPONSE = 0x400, "chunked_response";
-        /// the response began before the request ended
+        /// The response began before the request ended.
         EARLY_RESPONSE = 0x800, "early_response";
         /// a 1xx response came before the final one
         CONTINUED = 0x1000, "continued";
-        /// conflicting framing (Content-Length with Transfer-Encoding, two lengths, or a field
-        /// that readers may miss)
+        /// Conflicting framing: Content-Length with Transfer-Encoding, two lengths, or a field
+        /// that readers may miss.
         AMBIGUOUS = 0x2000, "ambiguous";
-        /// the end of a body was inferred, not counted: chunked beyond the captured bytes
+        /// The end of a body was inferred, not counted: chunked beyond the captured bytes.
         INFERRED_END = 0x4000, "inferred_end";
         /// answered, but the request could not be parsed
         MALFORMED = 0x8000, "malformed";
@@ -246,12 +246,22 @@ bits! {
 bits! {
     /// appmon_trace.flags
     TraceFlags: u32 {
-        /// `APPMON_TRACE_SAMPLED`
+        /// the sender records the trace
         SAMPLED = 0x1, "sampled";
-        /// b3, x-b3-*: the decision is left to the receiver
+        /// b3, x-b3-*: that is left to the receiver
         UNDECIDED = 0x2, "undecided";
-        /// b3, x-b3-*, uber-trace-id
+        /// b3, x-b3-*, uber-trace-id: it shall be kept
         DEBUG = 0x4, "debug";
+    }
+}
+
+bits! {
+    /// appmon_stats.flags
+    StatsFlags: u32 {
+        /// The target's cgroup was removed, and its last socket is gone: no request of it will
+        /// come any more. It stays attached until appmon_detach(). Of the handle: one of its
+        /// targets is such a one.
+        REMOVED = 0x1, "removed";
     }
 }
 
@@ -261,18 +271,27 @@ bits! {
         /// never keep the query part of a target
         DROP_QUERY = 0x1, "drop_query";
         /// who served or sent, and when it read: fills in appmon_event.owner and what depends
-        /// on it, where the kernel can (APPMON_CAP_IDENTITY) A response without a declared
-        /// length, such as an event stream, is told at its head if it goes on behind it
-        /// (APPMON_END_AT_HEAD): without the time of its end, and with no second event for
-        /// that.
+        /// on it, where the kernel can (APPMON_CAP_IDENTITY)
         IDENTITY = 0x2, "identity";
-        /// `APPMON_OPEN_STREAM_HEADS`
+        /// A response without a declared length, such as an event stream, is told at its head
+        /// if it goes on behind it (APPMON_END_AT_HEAD): without the time of its end, and with
+        /// no second event for that.
         STREAM_HEADS = 0x8, "stream_heads";
-        /// `APPMON_OPEN_TRACE`
+        /// Trace ids: keeps the fields that carry them, fills in appmon_event.trace,
+        /// trace_text, request_id.
         TRACE = 0x4, "trace";
-        /// `APPMON_OPEN_LINKS`
+        /// What an exchange was made for: appmon_event.link. Implies APPMON_OPEN_IDENTITY and
+        /// _TRACE; without APPMON_CAP_IDENTITY there is evidence from header fields and from
+        /// the other end only.
         LINKS = 0x10, "links";
-        /// `APPMON_OPEN_GOROUTINES`
+        /// Follows goroutines, for links of Go programs (1.21 to 1.26, x86-64): attaches
+        /// uprobes to their executables, those of processes that are in a cgroup at its attach,
+        /// and of others when their first event is due; at most 64, until appmon_close().
+        /// Whoever runs such an executable pays some 2 microseconds for each go statement and
+        /// each request that is served, and twice that for one that is sent. Implies
+        /// APPMON_OPEN_LINKS. Needs CAP_SYS_ADMIN (before Linux 6.16 CAP_PERFMON), and
+        /// CAP_SYS_PTRACE for other users' processes, as long as programs come. What cannot be
+        /// followed is logged (WARN), and has no links of that kind.
         GOROUTINES = 0x20, "goroutines";
     }
 }
@@ -293,9 +312,9 @@ bits! {
 }
 
 bits! {
-    /// appmon_set_sampling(): all connections
+    /// appmon_set_sampling()
     SamplingFlags: u32 {
-        /// `APPMON_SAMPLING_ALL`
+        /// all connections
         ALL = 0xf4240, "all";
     }
 }
@@ -305,9 +324,9 @@ number! {
     /// where every exchange is in exactly one, as its client saw it if both ends were seen. (An
     /// event without a role has no edge.)
     SnapshotKind: u32 {
-        /// `APPMON_SNAPSHOT_SERIES`
+        /// one for each combination of labels
         SERIES = 0, "series";
-        /// `APPMON_SNAPSHOT_EDGES`
+        /// one for each pair of who asked and who was asked
         EDGES = 1, "edges";
     }
 }
@@ -326,9 +345,9 @@ bits! {
         /// the address of clients that are not monitored; without it they are all one, in edges
         /// too
         CLIENT = 0x8, "client";
-        /// `APPMON_DIM_METHOD`
+        /// the method
         METHOD = 0x10, "method";
-        /// `APPMON_DIM_ROUTE`
+        /// the path without ids and the like
         ROUTE = 0x20, "route";
         /// the status code
         STATUS = 0x40, "status";
@@ -353,17 +372,17 @@ bits! {
     /// appmon_metrics_opts.server_errors, client_errors: what counts as an error. 0: the
     /// default. An event with APPMON_EVF_ERROR is one, too, unless nothing is
     ErrorFlags: u32 {
-        /// `APPMON_ERROR_NO_RESPONSE`
+        /// no final response was seen
         NO_RESPONSE = 0x1, "no_response";
-        /// `APPMON_ERROR_1XX`
+        /// a status of 100 to 199
         _1XX = 0x2, "1xx";
-        /// `APPMON_ERROR_2XX`
+        /// a status of 200 to 299
         _2XX = 0x4, "2xx";
-        /// `APPMON_ERROR_3XX`
+        /// a status of 300 to 399
         _3XX = 0x8, "3xx";
-        /// `APPMON_ERROR_4XX`
+        /// a status of 400 to 499
         _4XX = 0x10, "4xx";
-        /// `APPMON_ERROR_5XX`
+        /// a status of 500 to 599
         _5XX = 0x20, "5xx";
         /// nothing is an error
         NEVER = 0x80000000, "never";
@@ -396,9 +415,10 @@ bits! {
 }
 
 bits! {
-    /// Events that wait for their other end are counted as they are: at the end, or for a test
+    /// appmon_snapshot_opts.flags
     TakeFlags: u32 {
-        /// `APPMON_TAKE_WAITING`
+        /// Events that wait for their other end are counted as they are: at the end, or for a
+        /// test.
         WAITING = 0x1, "waiting";
     }
 }
@@ -529,7 +549,7 @@ impl<'a> Event<'a> {
         self.raw.request_head_bytes
     }
 
-    /// as transferred: with chunk framing (http.request.body.size)
+    /// as transferred, with chunk framing (http.request.body.size)
     pub fn request_body_bytes(&self) -> u64 {
         self.raw.request_body_bytes
     }
@@ -851,6 +871,9 @@ impl fmt::Debug for Event<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
+    /// APPMON_STATS_*: noticed by appmon_poll() and appmon_next(), within a second, and one
+    /// more for each 64 targets; 0 in a replay
+    pub flags: u32,
     /// bit n: the n-th 64-bit member below is supported here, dropped\[\] being one
     pub valid: u64,
     /// `appmon_stats.exchanges_seen`
@@ -890,6 +913,7 @@ pub struct Stats {
 impl Stats {
     pub(crate) fn new(raw: &sys::appmon_stats) -> Stats {
         Stats {
+            flags: raw.flags,
             valid: raw.valid,
             exchanges_seen: raw.exchanges_seen,
             delivered: raw.delivered,

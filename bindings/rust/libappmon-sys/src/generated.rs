@@ -6,12 +6,14 @@ use std::os::raw::{c_char, c_int, c_void};
 /// The version of the headers: (major << 16) | (minor << 8) | patch.
 pub const APPMON_VERSION_NUM: u32 = 0x100;
 
+/// of no event so far
 pub const APPMON_PROTO_UNKNOWN: u32 = 0;
 /// HTTP/1.0 and HTTP/1.1, RFC 9112
 pub const APPMON_PROTO_HTTP1: u32 = 1;
 /// Redis's, RESP2 and RESP3: only if asked for, see protocols
 pub const APPMON_PROTO_RESP: u32 = 2;
 
+/// which side sends the requests was not seen
 pub const APPMON_ROLE_UNKNOWN: u32 = 0;
 /// the request arrived on it
 pub const APPMON_ROLE_SERVER: u32 = 1;
@@ -22,14 +24,23 @@ pub const APPMON_ROLE_CLIENT: u32 = 2;
 pub const APPMON_METHOD_UNKNOWN: u32 = 0;
 /// a token not listed here: see method_name
 pub const APPMON_METHOD_OTHER: u32 = 1;
+/// RFC 9110 section 9.3.1
 pub const APPMON_METHOD_GET: u32 = 2;
+/// RFC 9110 section 9.3.2
 pub const APPMON_METHOD_HEAD: u32 = 3;
+/// RFC 9110 section 9.3.3
 pub const APPMON_METHOD_POST: u32 = 4;
+/// RFC 9110 section 9.3.4
 pub const APPMON_METHOD_PUT: u32 = 5;
+/// RFC 9110 section 9.3.5
 pub const APPMON_METHOD_DELETE: u32 = 6;
+/// RFC 9110 section 9.3.6
 pub const APPMON_METHOD_CONNECT: u32 = 7;
+/// RFC 9110 section 9.3.7
 pub const APPMON_METHOD_OPTIONS: u32 = 8;
+/// RFC 9110 section 9.3.8
 pub const APPMON_METHOD_TRACE: u32 = 9;
+/// RFC 5789
 pub const APPMON_METHOD_PATCH: u32 = 10;
 
 /// the last byte of the response was seen
@@ -49,6 +60,7 @@ pub const APPMON_END_UPGRADED: u32 = 6;
 /// told at the response's head: APPMON_OPEN_STREAM_HEADS
 pub const APPMON_END_AT_HEAD: u32 = 7;
 
+/// none of the fields below is well formed
 pub const APPMON_TRACE_NONE: u32 = 0;
 /// traceparent (W3C Trace Context)
 pub const APPMON_TRACE_W3C: u32 = 1;
@@ -63,9 +75,13 @@ pub const APPMON_TRACE_SW8: u32 = 5;
 
 /// the path names the container only
 pub const APPMON_RUNTIME_UNKNOWN: u32 = 0;
+/// docker-ID.scope, or ID in a directory docker
 pub const APPMON_RUNTIME_DOCKER: u32 = 1;
+/// cri-containerd-ID, nerdctl-ID
 pub const APPMON_RUNTIME_CONTAINERD: u32 = 2;
+/// crio-ID
 pub const APPMON_RUNTIME_CRIO: u32 = 3;
+/// libpod-ID
 pub const APPMON_RUNTIME_PODMAN: u32 = 4;
 
 /// not at all: both are 0
@@ -80,6 +96,7 @@ pub const APPMON_OWNER_SENT: u32 = 3;
 /// client: this thread connected; who sent the request was not seen
 pub const APPMON_OWNER_CONNECTED: u32 = 4;
 
+/// for none that is known
 pub const APPMON_LINK_NONE: u32 = 0;
 /// client: sent by the thread that had read that request, and no other, with blocking reads,
 /// and had not answered it yet
@@ -121,14 +138,18 @@ pub const APPMON_DROP_PARSE: u32 = 4;
 pub const APPMON_DROP_DETACHED: u32 = 5;
 /// a response whose request was not seen and cannot be reported
 pub const APPMON_DROP_ORPHAN: u32 = 6;
-/// its connection left the sample, or capture was paused meanwhile
+/// its connection left the sample, or capture was paused
 pub const APPMON_DROP_SAMPLED: u32 = 7;
 /// length of the array; the rest is 0
 pub const APPMON_DROP_MAX: u32 = 16;
 
+/// a failure, as appmon_last_error() has it; the verifier's words
 pub const APPMON_LOG_ERROR: u32 = 1;
+/// something is missing from now on, and what to do about it
 pub const APPMON_LOG_WARN: u32 = 2;
+/// what was attached, and what becomes of it
 pub const APPMON_LOG_INFO: u32 = 3;
+/// for those who look for a fault
 pub const APPMON_LOG_DEBUG: u32 = 4;
 
 /// no final response was seen
@@ -149,38 +170,59 @@ pub const APPMON_EVF_UPGRADED: u64 = 0x40;
 pub const APPMON_EVF_KEEP_ALIVE: u64 = 0x80;
 /// sent before an earlier response was complete
 pub const APPMON_EVF_PIPELINED: u64 = 0x100;
+/// the request's body came in chunks
 pub const APPMON_EVF_CHUNKED_REQUEST: u64 = 0x200;
+/// the response's body came in chunks
 pub const APPMON_EVF_CHUNKED_RESPONSE: u64 = 0x400;
-/// the response began before the request ended
+/// The response began before the request ended.
 pub const APPMON_EVF_EARLY_RESPONSE: u64 = 0x800;
 /// a 1xx response came before the final one
 pub const APPMON_EVF_CONTINUED: u64 = 0x1000;
-/// conflicting framing (Content-Length with Transfer-Encoding, two lengths, or a field that
-/// readers may miss)
+/// Conflicting framing: Content-Length with Transfer-Encoding, two lengths, or a field that
+/// readers may miss.
 pub const APPMON_EVF_AMBIGUOUS: u64 = 0x2000;
-/// the end of a body was inferred, not counted: chunked beyond the captured bytes
+/// The end of a body was inferred, not counted: chunked beyond the captured bytes.
 pub const APPMON_EVF_INFERRED_END: u64 = 0x4000;
 /// answered, but the request could not be parsed
 pub const APPMON_EVF_MALFORMED: u64 = 0x8000;
 /// RESP: the reply is an error; reason has its text
 pub const APPMON_EVF_ERROR: u64 = 0x10000;
 
+/// the sender records the trace
 pub const APPMON_TRACE_SAMPLED: u32 = 0x1;
-/// b3, x-b3-*: the decision is left to the receiver
+/// b3, x-b3-*: that is left to the receiver
 pub const APPMON_TRACE_UNDECIDED: u32 = 0x2;
-/// b3, x-b3-*, uber-trace-id
+/// b3, x-b3-*, uber-trace-id: it shall be kept
 pub const APPMON_TRACE_DEBUG: u32 = 0x4;
+
+/// The target's cgroup was removed, and its last socket is gone: no request of it will come any
+/// more. It stays attached until appmon_detach(). Of the handle: one of its targets is such a
+/// one.
+pub const APPMON_STATS_REMOVED: u32 = 0x1;
 
 /// never keep the query part of a target
 pub const APPMON_OPEN_DROP_QUERY: u32 = 0x1;
 /// who served or sent, and when it read: fills in appmon_event.owner and what depends on it,
-/// where the kernel can (APPMON_CAP_IDENTITY) A response without a declared length, such as an
-/// event stream, is told at its head if it goes on behind it (APPMON_END_AT_HEAD): without the
-/// time of its end, and with no second event for that.
+/// where the kernel can (APPMON_CAP_IDENTITY)
 pub const APPMON_OPEN_IDENTITY: u32 = 0x2;
+/// A response without a declared length, such as an event stream, is told at its head if it
+/// goes on behind it (APPMON_END_AT_HEAD): without the time of its end, and with no second
+/// event for that.
 pub const APPMON_OPEN_STREAM_HEADS: u32 = 0x8;
+/// Trace ids: keeps the fields that carry them, fills in appmon_event.trace, trace_text,
+/// request_id.
 pub const APPMON_OPEN_TRACE: u32 = 0x4;
+/// What an exchange was made for: appmon_event.link. Implies APPMON_OPEN_IDENTITY and _TRACE;
+/// without APPMON_CAP_IDENTITY there is evidence from header fields and from the other end
+/// only.
 pub const APPMON_OPEN_LINKS: u32 = 0x10;
+/// Follows goroutines, for links of Go programs (1.21 to 1.26, x86-64): attaches uprobes to
+/// their executables, those of processes that are in a cgroup at its attach, and of others when
+/// their first event is due; at most 64, until appmon_close(). Whoever runs such an executable
+/// pays some 2 microseconds for each go statement and each request that is served, and twice
+/// that for one that is sent. Implies APPMON_OPEN_LINKS. Needs CAP_SYS_ADMIN (before Linux 6.16
+/// CAP_PERFMON), and CAP_SYS_PTRACE for other users' processes, as long as programs come. What
+/// cannot be followed is logged (WARN), and has no links of that kind.
 pub const APPMON_OPEN_GOROUTINES: u32 = 0x20;
 
 /// cgroup_skb with socket storage: the core
@@ -193,9 +235,12 @@ pub const APPMON_CAP_IDENTITY: u64 = 0x4;
 /// APPMON_OPEN_GOROUTINES was asked for and works
 pub const APPMON_CAP_GOROUTINES: u64 = 0x8;
 
+/// all connections
 pub const APPMON_SAMPLING_ALL: u32 = 0xf4240;
 
+/// one for each combination of labels
 pub const APPMON_SNAPSHOT_SERIES: u32 = 0;
+/// one for each pair of who asked and who was asked
 pub const APPMON_SNAPSHOT_EDGES: u32 = 1;
 
 /// the leaf cgroup
@@ -206,7 +251,9 @@ pub const APPMON_DIM_PID: u32 = 0x2;
 pub const APPMON_DIM_PEER: u32 = 0x4;
 /// the address of clients that are not monitored; without it they are all one, in edges too
 pub const APPMON_DIM_CLIENT: u32 = 0x8;
+/// the method
 pub const APPMON_DIM_METHOD: u32 = 0x10;
+/// the path without ids and the like
 pub const APPMON_DIM_ROUTE: u32 = 0x20;
 /// the status code
 pub const APPMON_DIM_STATUS: u32 = 0x40;
@@ -220,11 +267,17 @@ pub const APPMON_METRICS_NO_LEARNING: u32 = 0x2;
 /// never look for the application behind a peer
 pub const APPMON_METRICS_NO_JOIN: u32 = 0x4;
 
+/// no final response was seen
 pub const APPMON_ERROR_NO_RESPONSE: u32 = 0x1;
+/// a status of 100 to 199
 pub const APPMON_ERROR_1XX: u32 = 0x2;
+/// a status of 200 to 299
 pub const APPMON_ERROR_2XX: u32 = 0x4;
+/// a status of 300 to 399
 pub const APPMON_ERROR_3XX: u32 = 0x8;
+/// a status of 400 to 499
 pub const APPMON_ERROR_4XX: u32 = 0x10;
+/// a status of 500 to 599
 pub const APPMON_ERROR_5XX: u32 = 0x20;
 /// nothing is an error
 pub const APPMON_ERROR_NEVER: u32 = 0x80000000;
@@ -244,6 +297,7 @@ pub const APPMON_RES_PIDS: u64 = 0x8;
 /// read_bytes, write_bytes, reads, writes
 pub const APPMON_RES_IO: u64 = 0x10;
 
+/// Events that wait for their other end are counted as they are: at the end, or for a test.
 pub const APPMON_TAKE_WAITING: u32 = 0x1;
 
 /// A handle of the library's.
@@ -407,7 +461,7 @@ pub struct appmon_event {
     pub response_ns: u64,
     // Bytes of the TCP stream: no headers of TCP or IP, each byte once.
     pub request_head_bytes: u64,
-    /// as transferred: with chunk framing (http.request.body.size)
+    /// as transferred, with chunk framing (http.request.body.size)
     pub request_body_bytes: u64,
     /// of the final response
     pub response_head_bytes: u64,
@@ -583,7 +637,9 @@ pub struct appmon_attach_opts {
 #[derive(Clone, Copy)]
 pub struct appmon_stats {
     pub size: u32,
-    pub reserved: u32,
+    /// APPMON_STATS_*: noticed by appmon_poll() and appmon_next(), within a second, and one
+    /// more for each 64 targets; 0 in a replay
+    pub flags: u32,
     /// bit n: the n-th 64-bit member below is supported here, dropped\[\] being one
     pub valid: u64,
     pub exchanges_seen: u64,
@@ -966,8 +1022,9 @@ extern "C" {
     /// connections that
     /// come into it are met as those that are open at an attach. Applies to all targets, from
     /// the call
-    /// on; the default is (APPMON_SAMPLING_ALL, 0). -EINVAL      connections_ppm is 0 or above
-    /// APPMON_SAMPLING_ALL -EOPNOTSUPP  the handle replays a recording
+    /// on; the default is (APPMON_SAMPLING_ALL, 0).
+    /// -EINVAL      connections_ppm is 0 or above APPMON_SAMPLING_ALL
+    /// -EOPNOTSUPP  the handle replays a recording
     pub fn appmon_set_sampling(mon: *mut appmon, connections_ppm: u32, events_per_second: u64) -> c_int;
     /// Turns all capture off without detaching, and on again: one write to a map, after which
     /// the
@@ -1006,10 +1063,9 @@ extern "C" {
     /// the last
     /// asked for; at most a second old, for a process may run another program). ret->exe is
     /// valid until
-    /// the next appmon_find_*() or appmon_close(). -ESRCH   it has ended before, or is a kernel
-    /// thread;
-    /// or this handle replays a recording -EACCES  another user's process, and CAP_SYS_PTRACE
-    /// is missing
+    /// the next appmon_find_*() or appmon_close().
+    /// -ESRCH   it has ended before, or is a kernel thread; or this handle replays a recording
+    /// -EACCES  another user's process, and CAP_SYS_PTRACE is missing
     /// -ENOMEM  memory_limit is reached
     pub fn appmon_find_process(mon: *mut appmon, pid: u32, start_ns: u64, ret: *mut appmon_process) -> c_int;
     /// The path of a cgroup by an event's cgroup_id: "/system.slice/nginx.service", below the
@@ -1018,11 +1074,11 @@ extern "C" {
     /// Without
     /// CAP_DAC_READ_SEARCH all directories of the mount are looked through. *ret_path is valid
     /// until the
-    /// next appmon_find_*() or appmon_close(). -ENOENT  there is no such cgroup any more, or it
-    /// is
-    /// outside of what the mount shows; or this handle replays a recording -ENOMEM
-    /// memory_limit is
-    /// reached
+    /// next appmon_find_*() or appmon_close().
+    /// -ENOENT  there is no such cgroup any more, or it is outside of what the mount shows; or
+    /// this
+    /// handle replays a recording
+    /// -ENOMEM  memory_limit is reached
     pub fn appmon_find_cgroup(mon: *mut appmon, cgroup_id: u64, ret_path: *mut appmon_str) -> c_int;
     /// Text of a negative errno value that this library returned; static, never NULL.
     pub fn appmon_strerror(err: c_int) -> *const c_char;

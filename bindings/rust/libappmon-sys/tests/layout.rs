@@ -143,7 +143,7 @@ fn layout_is_what_the_c_compiler_says() {
     member!(lines, "appmon_attach_opts.user", appmon_attach_opts, user);
     lines.push(format!("appmon_stats {}", size_of::<sys::appmon_stats>()));
     member!(lines, "appmon_stats.size", appmon_stats, size);
-    member!(lines, "appmon_stats.reserved", appmon_stats, reserved);
+    member!(lines, "appmon_stats.flags", appmon_stats, flags);
     member!(lines, "appmon_stats.valid", appmon_stats, valid);
     member!(lines, "appmon_stats.exchanges_seen", appmon_stats, exchanges_seen);
     member!(lines, "appmon_stats.delivered", appmon_stats, delivered);
