@@ -9,6 +9,7 @@
  */
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sched.h>
 #include <string.h>
@@ -177,14 +178,26 @@ static int ring_fd(const struct appmon *mon)
 	return bpf_map__fd(mon->skel->maps.ring);
 }
 
+/* A host that has closed its standard streams may open them again, in place of what is there. */
+static int beside_streams(int fd)
+{
+	int moved;
+
+	if (fd < 0 || fd > STDERR_FILENO)
+		return fd;
+	moved = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	close(fd);
+	return moved;
+}
+
 static int open_fds(struct appmon *mon)
 {
 	int err = 0;
 
-	mon->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	mon->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	mon->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	mon->more_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	mon->epoll_fd = beside_streams(epoll_create1(EPOLL_CLOEXEC));
+	mon->timer_fd = beside_streams(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+	mon->wake_fd = beside_streams(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+	mon->more_fd = beside_streams(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 	if (mon->epoll_fd < 0 || mon->timer_fd < 0 || mon->wake_fd < 0 || mon->more_fd < 0)
 		err = -errno;
 	if (!err)
@@ -195,8 +208,10 @@ static int open_fds(struct appmon *mon)
 		err = watch(mon, EPOLL_CTL_ADD, mon->more_fd, EPOLLIN);
 	if (!err && !mon->replay)
 		err = watch(mon, EPOLL_CTL_ADD, ring_fd(mon), EPOLLIN | EPOLLONESHOT);
-	if (err)
+	if (err && mon->replay)
 		return fail(&mon->log, err, "opening descriptors: %s", strerror(-err));
+	if (err)
+		return kernel_refused(mon, err);
 	if (!mon->replay)
 		mon->skel->bss->reader_waits = 1;
 	return 0;

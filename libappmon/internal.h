@@ -7,8 +7,8 @@
  *                                                 http1.c), resp-flow.c
  *   exchange.c requests with their responses   -> event.c  the host's callback
  *
- * and beside it handle.c (open, poll, close), programs.c (loading), attach.c (targets), pool.c
- * (bounded memory), recording.c (input to a file and back), lookup.c (executables, cgroup paths),
+ * and beside it handle.c (open, poll, close), kernel.c (what the kernel gives), programs.c
+ * (loading), attach.c (targets), pool.c (bounded memory), recording.c (input to a file and back), lookup.c (executables, cgroup paths),
  * go.c with go-binary.c (uprobes in Go programs),
  * opts.c (structs across the ABI), text.c (names), log.c (log, last error).
  */
@@ -111,6 +111,16 @@ void targets_free(struct appmon *mon);
 struct target *target_new(uint32_t id, uint32_t slot, char *name);
 /* Detaches, with all that belongs to it. */
 void target_remove(struct appmon *mon, struct target *t);
+
+/* ---- kernel.c: what the kernel and the process must give ------------------------- */
+
+/* What a kernel may lack. */
+enum { WITH_SWEEP = 1, WITH_IDENTITY = 2, WITH_GOROUTINES = 4 };
+
+/* Takes from *with what this kernel lacks; fails if what must be there is not. */
+int kernel_check(struct appmon *mon, int *with);
+/* Says what an error of bpf(2) means, and returns it or -EOPNOTSUPP. */
+int kernel_refused(struct appmon *mon, int err);
 
 /* ---- programs.c --------------------------------------------------------------- */
 

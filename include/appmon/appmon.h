@@ -11,6 +11,12 @@
  *          appmon_wakeup() may be called from any thread or signal handler.
  *          The library starts no threads, installs no signal handlers, writes
  *          to no stdio stream and changes no rlimit or environment variable.
+ * libbpf   Its print function belongs to the whole process, so the library leaves it
+ *          alone, and asks the kernel beforehand for whatever can be asked. If a kernel
+ *          still refuses a program (its verifier, or memory that ends meanwhile), libbpf
+ *          writes lines to stderr, beside what log_fn and error_text are told. A host that
+ *          wants none of them calls once, before appmon_open():
+ *              libbpf_set_print(NULL);
  * fork()   In a child every call on an inherited handle returns -ECHILD, except
  *          appmon_close(), which frees the child's copy and leaves the parent's
  *          attachments alone. A child that outlives a parent that was killed, and
@@ -502,10 +508,11 @@ struct appmon_capabilities {
 /*
  * Loads and verifies the BPF programs; nothing is attached yet. opts may be NULL.
  * Needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON (root has them).
- *  -EPERM       a capability is missing
- *  -EOPNOTSUPP  a kernel feature is missing (BTF, Linux 5.15), or cgroup v2 is
+ *  -EPERM       a capability is missing, or bpf(2) is forbidden (seccomp, security module)
+ *  -EOPNOTSUPP  a kernel feature is missing (BTF, bpf(2), Linux 5.15), or cgroup v2 is
  *  -EINVAL      a value in opts is out of range; -E2BIG: unknown members are set
- *  -ENOMEM      out of memory
+ *  -ENOMEM      out of memory, of this process, its memory cgroup or the kernel
+ *  -EMFILE      fewer than 40 descriptors are left (RLIMIT_NOFILE); -ENFILE: of the system
  * The handle is close-on-exec throughout.
  */
 APPMON_API int appmon_open(struct appmon **ret, const struct appmon_opts *opts);
