@@ -10,6 +10,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <sched.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/timerfd.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <bpf/libbpf.h>
@@ -110,6 +112,23 @@ static int take_opts(struct appmon *mon, const struct appmon_opts *user)
 			   "request_id_header_count is %u but request_id_headers is NULL",
 			   o->request_id_header_count);
 	return err;
+}
+
+static int keep_cgroup_mount(struct appmon *mon)
+{
+	const char *path = mon->opts.cgroup_mount;
+	struct statfs fs;
+
+	if (!path)
+		return 0;
+	if (statfs(path, &fs))
+		return fail(&mon->log, -errno, "cgroup_mount %s: %s", path, strerror(errno));
+	if (fs.f_type != CGROUP2_SUPER_MAGIC)
+		return fail(&mon->log, -EINVAL, "cgroup_mount %s is not in a cgroup v2 hierarchy",
+			    path);
+	/* What the kernel says of a directory below has no symbolic links. */
+	mon->cgroup_mount = realpath(path, NULL);
+	return mon->cgroup_mount ? 0 : fail(&mon->log, -ENOMEM, "out of memory");
 }
 
 static int keep_header(struct appmon *mon, const char *name)
@@ -256,6 +275,7 @@ static void handle_free(struct appmon *mon)
 		free(mon->names[i]);
 	free(mon->names);
 	free(mon->headers);
+	free(mon->cgroup_mount);
 	free(mon->arena.buf);
 	if (mon->alive)
 		munmap(mon->alive, (size_t)sysconf(_SC_PAGESIZE));
@@ -280,6 +300,8 @@ static int open_handle(struct appmon **ret, int replay_fd, const struct appmon_o
 	err = take_opts(mon, opts);
 	if (!err)
 		err = open_alive(mon);
+	if (!err && replay_fd < 0)
+		err = keep_cgroup_mount(mon);
 	if (!err)
 		err = keep_headers(mon);
 	if (!err) {

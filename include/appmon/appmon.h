@@ -450,6 +450,8 @@ struct appmon_opts {
 	/* x-request-id; kept with APPMON_OPEN_TRACE. At most 8. */
 	uint32_t request_id_header_count;
 	uint32_t reserved;
+	const char *cgroup_mount; /* copied; where the host's cgroup v2 hierarchy is mounted, for */
+				  /* appmon_find_cgroup(); default: the mount that shows most */
 };
 
 struct appmon_attach_opts {
@@ -673,12 +675,13 @@ APPMON_API int appmon_find_process(struct appmon *mon, uint32_t pid, uint64_t st
 				   struct appmon_process *ret);
 
 /*
- * The path of a cgroup by an event's cgroup_id: "/system.slice/nginx.service", below the mount of
- * cgroup v2 that this process sees. Kept as above, also after the cgroup was removed. Without
- * CAP_DAC_READ_SEARCH all directories of the mount are looked through. *ret_path is valid until the
- * next appmon_find_*() or appmon_close(). -ENOENT  there is no such cgroup any more, or it is
- * outside of what the mount shows; or this handle replays a recording -ENOMEM  memory_limit is
- * reached
+ * The path of a cgroup by an event's cgroup_id: "/system.slice/nginx.service". It begins at the
+ * top of the hierarchy if that is mounted anywhere, as a container can have the host's; else at the
+ * top of what is mounted (see appmon_opts.cgroup_mount). Kept as above, also after the cgroup was
+ * removed. Without CAP_DAC_READ_SEARCH all directories of the mount are looked through. *ret_path
+ * is valid until the next appmon_find_*() or appmon_close(). -ENOENT  there is no such cgroup any
+ * more, or it is outside of what the mount shows; or this handle replays a recording -ENOMEM
+ * memory_limit is reached
  */
 APPMON_API int appmon_find_cgroup(struct appmon *mon, uint64_t cgroup_id,
 				  struct appmon_str *ret_path);

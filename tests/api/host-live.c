@@ -4,6 +4,7 @@
  * it is, writes to no stream, and works once it is there. Needs root; exits 77 where it cannot run.
  */
 #include <appmon/appmon.h>
+#include <appmon/metrics.h>
 
 #include <check.h>
 #include <dirent.h>
@@ -449,6 +450,120 @@ START_TEST(many_times)
 }
 END_TEST
 
+/* ---- a cgroup namespace of its own, as a container has --------------------------------------- */
+
+/* What is mounted in it, beside its own hierarchy at the usual place. */
+enum { WHOLE, PARENT, SUBTREE, ONLY_OWN, NAMED, NAMESPACE_CASES };
+
+#define EXPECT(expr)                                                                               \
+	do {                                                                                       \
+		if (!(expr)) {                                                                     \
+			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #expr);                 \
+			return 1;                                                                  \
+		}                                                                                  \
+	} while (0)
+
+static uint64_t inode(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) ? 0 : st.st_ino;
+}
+
+/* NULL: it has to be unknown. */
+static bool is_at(struct appmon *mon, uint64_t id, const char *path)
+{
+	struct appmon_str found = {.data = ""};
+	int err = appmon_find_cgroup(mon, id, &found);
+
+	if (!err && path && !strcmp(found.data, path))
+		return true;
+	if (err == -ENOENT && !path)
+		return true;
+	fprintf(stderr, "%d: %s, not %s\n", err, found.data, path ? path : "unknown");
+	return false;
+}
+
+/* base: "/NAME", the parent of both. */
+static int contained(int kind, const char *base, const struct place *in, const struct place *out)
+{
+	char host[] = "/tmp/appmon-host-XXXXXX", path[PATH_MAX], own[PATH_MAX], other[PATH_MAX];
+	struct appmon_resources used = {.size = sizeof(used)};
+	uint64_t in_id = inode(in->path), out_id = inode(out->path);
+	struct appmon_opts opts = {.size = sizeof(opts)};
+	bool reaches = kind != ONLY_OWN;
+	struct appmon *mon;
+
+	place_enter(in);
+	EXPECT(mkdtemp(host));
+	snprintf(path, sizeof(path), "%s%s%s", mount_point,
+		 kind == WHOLE || kind == NAMED ? "" : base, kind == SUBTREE ? "/out" : "");
+	EXPECT(!unshare(CLONE_NEWCGROUP | CLONE_NEWNS));
+	EXPECT(!mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
+	if (reaches)
+		EXPECT(!mount(path, host, NULL, MS_BIND, NULL));
+	EXPECT(!umount2(mount_point, MNT_DETACH));
+	/* The container's own comes first in mountinfo. */
+	EXPECT(!mount("none", mount_point, "cgroup2", 0, NULL));
+	if (reaches) {
+		char twin[] = "/tmp/appmon-host-XXXXXX";
+
+		EXPECT(mkdtemp(twin));
+		EXPECT(!mount(host, twin, NULL, MS_MOVE, NULL));
+		rmdir(host);
+		memcpy(host, twin, sizeof(host));
+	}
+	if (kind == NAMED)
+		opts.cgroup_mount = host;
+	EXPECT(!appmon_open(&mon, &opts));
+	snprintf(own, sizeof(own), "%s%s", kind == PARENT ? "" : base, "/in");
+	snprintf(other, sizeof(other), "%s%s", kind == PARENT ? "" : base, "/out");
+	if (kind == SUBTREE) /* its name in the host's hierarchy ends so */
+		strcpy(other, "/out");
+	EXPECT(is_at(mon, in_id, kind == ONLY_OWN || kind == SUBTREE ? "/" : own));
+	EXPECT(is_at(mon, out_id, reaches ? other : NULL));
+	if (reaches) {
+		EXPECT(appmon_cgroup_path(out_id, path, sizeof(path)) > 0);
+		EXPECT(inode(path) == out_id);
+		EXPECT(!appmon_read_resources(path, &used));
+		EXPECT(used.valid & APPMON_RES_CPU);
+		EXPECT(used.cpu_ns > 0);
+		EXPECT(!appmon_attach_cgroup(mon, path, NULL, NULL));
+	} else {
+		EXPECT(appmon_cgroup_path(out_id, path, sizeof(path)) == -ENOENT);
+	}
+	EXPECT(!appmon_close(mon));
+	opts.cgroup_mount = "/tmp";
+	EXPECT(appmon_open(&mon, &opts) == -EINVAL);
+	umount2(host, MNT_DETACH);
+	rmdir(host);
+	return 0;
+}
+
+START_TEST(cgroup_namespace)
+{
+	struct place base, in, out;
+	char name[64];
+	int status = 1;
+	pid_t pid;
+
+	snprintf(name, sizeof(name), "appmon-host-%d", (int)getpid());
+	place_make(&base, mount_point, name);
+	place_make(&in, base.path, "in");
+	place_make(&out, base.path, "out");
+	place_serve(&out);
+	client_burst(&out, "/", 20);
+	pid = fork();
+	if (!pid)
+		_exit(contained(_i, base.path + strlen(mount_point), &in, &out));
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	place_remove(&out);
+	rmdir(in.path);
+	rmdir(base.path);
+	ck_assert_msg(!status, "status 0x%x", status);
+}
+END_TEST
+
 /* ---- main ---------------------------------------------------------------------------------- */
 
 static int skip(const char *why)
@@ -493,6 +608,7 @@ int main(void)
 	tcase_add_test(tcase, locked_memory);
 	tcase_add_test(tcase, closed_streams);
 	tcase_add_test(tcase, many_times);
+	tcase_add_loop_test(tcase, cgroup_namespace, 0, NAMESPACE_CASES);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_set_fork_status(runner, CK_NOFORK);
