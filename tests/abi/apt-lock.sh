@@ -24,5 +24,5 @@ PATH=$dir:$PATH "$script" package
 grep -q 'DPkg::Lock::Timeout=.* install ' "$dir/calls"
 rm "$dir/calls"
 echo 'E: The repository has no Release file.' >"$dir/says"
-! PATH=$dir:$PATH "$script" package
+PATH=$dir:$PATH "$script" package && exit 1
 [ "$(grep -c update "$dir/calls")" = 1 ]

@@ -379,6 +379,53 @@ START_TEST(locked_memory)
 }
 END_TEST
 
+static char memory_cgroup[PATH_MAX];
+
+static bool write_in(const char *dir, const char *file, const char *text)
+{
+	char path[2 * PATH_MAX];
+	bool written;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, file);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	written = fd >= 0 && write(fd, text, strlen(text)) > 0;
+	if (fd >= 0)
+		close(fd);
+	return written;
+}
+
+static void limit_memory(unsigned long bytes)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%lu", bytes);
+	if (!write_in(memory_cgroup, "memory.max", text) &&
+	    !write_in(memory_cgroup, "memory.limit_in_bytes", text))
+		away("memory limit");
+	if (!write_in(memory_cgroup, "cgroup.procs", "0"))
+		away("cgroup.procs");
+}
+
+/* The ring is charged to the memory cgroup of the process. */
+START_TEST(limited_memory)
+{
+	const struct process process = {
+		.harm = limit_memory, .arg = 64 << 20, .opts.ring_bytes = 256 << 20};
+	const bool hybrid = !access("/sys/fs/cgroup/memory/memory.limit_in_bytes", F_OK);
+	struct outcome outcome;
+
+	snprintf(memory_cgroup, sizeof(memory_cgroup), "%.4000s/appmon-host-%d",
+		 hybrid ? "/sys/fs/cgroup/memory" : mount_point, (int)getpid());
+	if (!hybrid)
+		write_in(mount_point, "cgroup.subtree_control", "+memory");
+	ck_assert_int_eq(mkdir(memory_cgroup, 0755), 0);
+	outcome = open_in_child(&process);
+	ck_assert_int_eq(rmdir(memory_cgroup), 0);
+	says(&outcome, -ENOMEM, "memory cgroup");
+}
+END_TEST
+
 /* ---- a host's habits --------------------------------------------------------------------- */
 
 static bool descriptor_is_open(int fd)
@@ -606,6 +653,7 @@ int main(void)
 	tcase_add_test(tcase, user_namespace);
 	tcase_add_test(tcase, little_address_space);
 	tcase_add_test(tcase, locked_memory);
+	tcase_add_test(tcase, limited_memory);
 	tcase_add_test(tcase, closed_streams);
 	tcase_add_test(tcase, many_times);
 	tcase_add_loop_test(tcase, cgroup_namespace, 0, NAMESPACE_CASES);
