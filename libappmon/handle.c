@@ -9,6 +9,8 @@
  */
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <sched.h>
 #include <string.h>
@@ -16,6 +18,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/timerfd.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <bpf/libbpf.h>
@@ -112,6 +115,23 @@ static int take_opts(struct appmon *mon, const struct appmon_opts *user)
 	return err;
 }
 
+static int keep_cgroup_mount(struct appmon *mon)
+{
+	const char *path = mon->opts.cgroup_mount;
+	struct statfs fs;
+
+	if (!path)
+		return 0;
+	if (statfs(path, &fs))
+		return fail(&mon->log, -errno, "cgroup_mount %s: %s", path, strerror(errno));
+	if (fs.f_type != CGROUP2_SUPER_MAGIC)
+		return fail(&mon->log, -EINVAL, "cgroup_mount %s is not in a cgroup v2 hierarchy",
+			    path);
+	/* What the kernel says of a directory below has no symbolic links. */
+	mon->cgroup_mount = realpath(path, NULL);
+	return mon->cgroup_mount ? 0 : fail(&mon->log, -ENOMEM, "out of memory");
+}
+
 static int keep_header(struct appmon *mon, const char *name)
 {
 	char *copy = name ? strdup(name) : NULL;
@@ -178,14 +198,26 @@ static int ring_fd(const struct appmon *mon)
 	return bpf_map__fd(mon->skel->maps.ring);
 }
 
+/* A host that has closed its standard streams may open them again, in place of what is there. */
+static int beside_streams(int fd)
+{
+	int moved;
+
+	if (fd < 0 || fd > STDERR_FILENO)
+		return fd;
+	moved = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	close(fd);
+	return moved;
+}
+
 static int open_fds(struct appmon *mon)
 {
 	int err = 0;
 
-	mon->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	mon->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	mon->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	mon->more_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	mon->epoll_fd = beside_streams(epoll_create1(EPOLL_CLOEXEC));
+	mon->timer_fd = beside_streams(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+	mon->wake_fd = beside_streams(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+	mon->more_fd = beside_streams(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 	if (mon->epoll_fd < 0 || mon->timer_fd < 0 || mon->wake_fd < 0 || mon->more_fd < 0)
 		err = -errno;
 	if (!err)
@@ -196,8 +228,10 @@ static int open_fds(struct appmon *mon)
 		err = watch(mon, EPOLL_CTL_ADD, mon->more_fd, EPOLLIN);
 	if (!err && !mon->replay)
 		err = watch(mon, EPOLL_CTL_ADD, ring_fd(mon), EPOLLIN | EPOLLONESHOT);
-	if (err)
+	if (err && mon->replay)
 		return fail(&mon->log, err, "opening descriptors: %s", strerror(-err));
+	if (err)
+		return kernel_refused(mon, err);
 	if (!mon->replay)
 		mon->skel->bss->reader_waits = 1;
 	return 0;
@@ -242,6 +276,7 @@ static void handle_free(struct appmon *mon)
 		free(mon->names[i]);
 	free(mon->names);
 	free(mon->headers);
+	free(mon->cgroup_mount);
 	free(mon->arena.buf);
 	if (mon->alive)
 		munmap(mon->alive, (size_t)sysconf(_SC_PAGESIZE));
@@ -266,6 +301,8 @@ static int open_handle(struct appmon **ret, int replay_fd, const struct appmon_o
 	err = take_opts(mon, opts);
 	if (!err)
 		err = open_alive(mon);
+	if (!err && replay_fd < 0)
+		err = keep_cgroup_mount(mon);
 	if (!err)
 		err = keep_headers(mon);
 	if (!err) {

@@ -7,10 +7,11 @@
  *                                                 http1.c), resp-flow.c
  *   exchange.c requests with their responses   -> event.c  the host's callback
  *
- * and beside it handle.c (open, poll, close), programs.c (loading), attach.c (targets), pool.c
- * (bounded memory), recording.c (input to a file and back), lookup.c (executables, cgroup paths),
- * go.c with go-binary.c (uprobes in Go programs),
- * opts.c (structs across the ABI), text.c (names), log.c (log, last error).
+ * and beside it handle.c (open, poll, close), kernel.c (what the kernel gives), programs.c
+ * (loading), attach.c (targets), pool.c (bounded memory), recording.c (input to a file and back),
+ * lookup.c (executables, cgroup paths), cgroup-mount.c (where cgroup v2 is), go.c with go-binary.c
+ * (uprobes in Go programs), opts.c (structs across the ABI), text.c (names), log.c (log, last
+ * error).
  */
 #ifndef APPMON_INTERNAL_H
 #define APPMON_INTERNAL_H
@@ -117,6 +118,16 @@ void target_remove(struct appmon *mon, struct target *t);
  * target to which anything could happen. */
 bool targets_look(struct appmon *mon);
 
+/* ---- kernel.c: what the kernel and the process must give ------------------------- */
+
+/* What a kernel may lack. */
+enum { WITH_SWEEP = 1, WITH_IDENTITY = 2, WITH_GOROUTINES = 4 };
+
+/* Takes from *with what this kernel lacks; fails if what must be there is not. */
+int kernel_check(struct appmon *mon, int *with);
+/* Says what an error of bpf(2) means, and returns it or -EOPNOTSUPP. */
+int kernel_refused(struct appmon *mon, int err);
+
 /* ---- programs.c --------------------------------------------------------------- */
 
 int programs_load(struct appmon *mon);
@@ -181,12 +192,23 @@ struct lookups {
 void lookups_init(struct lookups *lookups);
 void lookups_free(struct appmon *mon);
 
-/* proc(5): white space and backslashes are octal escapes in mountinfo. */
-void mountinfo_unescape(char *s);
-/* Where cgroup v2 is mounted, and which cgroup that shows as its top: PATH_MAX bytes each. */
-int cgroup2_mount(char *point, char *top);
 /* The directory of a cgroup id, in PATH_MAX bytes. */
 int cgroup_directory(const char *point, uint64_t id, char *path);
+
+/* ---- cgroup-mount.c --------------------------------------------------------------- */
+
+/* proc(5): white space and backslashes are octal escapes in mountinfo. */
+void mountinfo_unescape(char *s);
+/* How many "/.." a path begins with: so far above the process's cgroup namespace it is. */
+unsigned cgroup_ups(const char *path);
+/* Whether a hierarchy of this type is mounted there as a whole. */
+bool cgroup_is_top(const char *point, long magic);
+/*
+ * The directory of a cgroup id, and its path in the hierarchy: PATH_MAX bytes each. point: where
+ * that is mounted, NULL: wherever it is. 1: the path is that of the whole hierarchy, 0: of the part
+ * that is mounted.
+ */
+int cgroup_locate(const char *point, uint64_t id, char *dir, char *path);
 
 /* ---- go.c: uprobes in Go programs --------------------------------------------------- */
 
@@ -562,6 +584,7 @@ struct appmon {
 	struct flows flows;
 	struct links links;
 	struct lookups lookups;
+	char *cgroup_mount; /* the one that the host names, or NULL */
 	struct go_programs go;
 	struct list_node ready; /* finished exchanges, not delivered yet */
 

@@ -189,46 +189,6 @@ int appmon_find_process(struct appmon *mon, uint32_t pid, uint64_t start_ns,
 
 /* ---- cgroups ----------------------------------------------------------------------- */
 
-void mountinfo_unescape(char *s)
-{
-	char *to = s;
-
-	while (*s) {
-		unsigned int byte;
-
-		if (sscanf(s, "\\%3o", &byte) == 1) {
-			*to++ = (char)byte;
-			s += 4;
-		} else {
-			*to++ = *s++;
-		}
-	}
-	*to = '\0';
-}
-
-int cgroup2_mount(char *point, char *top)
-{
-	FILE *f = fopen("/proc/self/mountinfo", "re");
-	int err = -ENOENT;
-	char *line = NULL;
-	size_t size = 0;
-
-	if (!f)
-		return -errno;
-	while (err && getline(&line, &size, f) > 0)
-		/* 4095: PATH_MAX without the NUL */
-		if (strstr(line, " - cgroup2 ") &&
-		    sscanf(line, "%*s %*s %*s %4095s %4095s", top, point) == 2)
-			err = 0;
-	free(line);
-	fclose(f);
-	if (err)
-		return err;
-	mountinfo_unescape(point);
-	mountinfo_unescape(top);
-	return 0;
-}
-
 /* The id of a cgroup is the file handle of its directory. Needs CAP_DAC_READ_SEARCH. */
 static int path_by_handle(const char *point, uint64_t id, char *path)
 {
@@ -285,32 +245,11 @@ int cgroup_directory(const char *point, uint64_t id, char *path)
 	return err;
 }
 
-/* Reads path[PATH_MAX], below the mount. */
-static int read_cgroup(uint64_t id, char *path)
-{
-	char point[PATH_MAX], top[PATH_MAX], found[PATH_MAX];
-	int err = cgroup2_mount(point, top);
-	const char *below;
-
-	if (!err)
-		err = cgroup_directory(point, id, found);
-	if (err)
-		return err;
-	if (strncmp(found, point, strlen(point)) != 0)
-		return -ENOENT;
-	below = found + strlen(point);
-	if (!*below)
-		below = "/";
-	if (snprintf(path, PATH_MAX, "%s%s", strcmp(top, "/") ? top : "", below) >= PATH_MAX)
-		return -ENAMETOOLONG;
-	return 0;
-}
-
 int appmon_find_cgroup(struct appmon *mon, uint64_t cgroup_id, struct appmon_str *ret_path)
 {
 	struct kept head = {.id = cgroup_id}, *k, *fresh;
 	int err = handle_check(mon);
-	char path[PATH_MAX] = "";
+	char path[PATH_MAX] = "", dir[PATH_MAX];
 
 	if (err)
 		return err;
@@ -321,7 +260,8 @@ int appmon_find_cgroup(struct appmon *mon, uint64_t cgroup_id, struct appmon_str
 	k = find(&mon->lookups.cgroups, cgroup_id, 0);
 	head.checked_ns = now_ns();
 	if (!is_fresh(k, head.checked_ns)) {
-		head.err = read_cgroup(cgroup_id, path);
+		err = cgroup_locate(mon->cgroup_mount, cgroup_id, dir, path);
+		head.err = err < 0 ? err : 0;
 		if (head.err && k) {
 			k->checked_ns = head.checked_ns;
 		} else {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The BPF object: what the kernel must have, loading, the sweep, the kernel's counters. */
+/* The BPF object: loading, the sweep, the kernel's counters. */
 #include <errno.h>
 #include <linux/capability.h>
 #include <stdio.h>
@@ -47,37 +47,6 @@ static int check_capabilities(struct appmon *mon)
 		    net_admin ? "" : " CAP_NET_ADMIN (to attach them to cgroups)");
 }
 
-static int check_kernel(struct appmon *mon)
-{
-	static const char btf[] = "/sys/kernel/btf/vmlinux";
-	char line[4096];
-	bool found = false;
-	FILE *f;
-
-	if (access(btf, R_OK))
-		return fail(&mon->log, -EOPNOTSUPP,
-			    "%s cannot be read: the kernel needs CONFIG_DEBUG_INFO_BTF=y (every "
-			    "current distribution has it) and /sys must be mounted",
-			    btf);
-	f = fopen("/proc/self/mountinfo", "re");
-	if (!f && errno == ENOMEM)
-		return fail(&mon->log, -ENOMEM, "out of memory");
-	if (!f)
-		return fail(&mon->log, -EOPNOTSUPP, "/proc is not mounted");
-	while (!found && fgets(line, sizeof(line), f))
-		found = strstr(line, " - cgroup2 ");
-	fclose(f);
-	if (!found)
-		return fail(&mon->log, -EOPNOTSUPP,
-			    "no cgroup v2 hierarchy is mounted: boot with "
-			    "systemd.unified_cgroup_hierarchy=1, or mount one beside v1: "
-			    "mount -t cgroup2 none /sys/fs/cgroup/unified");
-	return 0;
-}
-
-/* What a kernel may lack. */
-enum { WITH_SWEEP = 1, WITH_IDENTITY = 2, WITH_GOROUTINES = 4 };
-
 static int choose_goroutines(struct capture_bpf *skel, bool with)
 {
 	struct bpf_program *const programs[] = {
@@ -98,7 +67,7 @@ static int choose_goroutines(struct capture_bpf *skel, bool with)
 static int try_load(struct appmon *mon, char *verifier_log, int with)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .kernel_log_buf = verifier_log,
-		    .kernel_log_size = verifier_log ? VERIFIER_LOG_BYTES : 0);
+		    .kernel_log_size = VERIFIER_LOG_BYTES);
 	int err;
 
 	mon->skel = capture_bpf__open_opts(&opts);
@@ -167,15 +136,17 @@ int programs_load(struct appmon *mon)
 	int err = check_capabilities(mon);
 
 	if (!err)
-		err = check_kernel(mon);
+		err = kernel_check(mon, &with);
 	if (err)
 		return err;
 	verifier_log = calloc(1, VERIFIER_LOG_BYTES);
-	for (;; with = with & WITH_GOROUTINES ? WITH_SWEEP | WITH_IDENTITY
-		       : with & WITH_IDENTITY ? WITH_SWEEP
-					      : 0) {
+	if (!verifier_log) /* libbpf's own would be printed */
+		return fail(&mon->log, -ENOMEM, "out of memory");
+	for (;; with &= with & WITH_GOROUTINES ? ~WITH_GOROUTINES
+			: with & WITH_IDENTITY ? ~WITH_IDENTITY
+					       : 0) {
 		err = try_load(mon, verifier_log, with);
-		if (!err || !with || err == -ENOMEM || (err == -EPERM && with == WITH_SWEEP))
+		if (!err || !with || err == -ENOMEM || err == -EMFILE || err == -ENFILE)
 			break;
 	}
 	if (!err && (with & WITH_SWEEP))
@@ -190,15 +161,11 @@ int programs_load(struct appmon *mon)
 		log_line(&mon->log, APPMON_LOG_WARN,
 			 "goroutines are not followed: this kernel or machine cannot");
 	}
-	if (err && verifier_log)
+	if (err)
 		log_verifier(mon, verifier_log);
 	free(verifier_log);
-	if (err == -EPERM)
-		return fail(&mon->log, err,
-			    "the kernel refused to load the BPF programs: a capability is missing "
-			    "in this user namespace, or a security module forbids it");
-	if (err == -ENOMEM)
-		return fail(&mon->log, err, "out of memory for the BPF programs and maps");
+	if (err == -EPERM || err == -ENOMEM || err == -EMFILE || err == -ENFILE)
+		return kernel_refused(mon, err);
 	if (err)
 		return fail(&mon->log, -EOPNOTSUPP,
 			    "the kernel did not accept the BPF programs (%s): Linux 5.15 or later "

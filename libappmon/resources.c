@@ -83,11 +83,14 @@ static bool in_list(const char *list, const char *word)
 	}
 }
 
-/* Where the whole hierarchy of a version 1 controller is mounted. */
-static bool find_mount(const char *controller, char point[PATH_MAX])
+/*
+ * Where the whole hierarchy of a version 1 controller is mounted. *ret_ups: so far below its top
+ * this process's cgroup namespace begins.
+ */
+static bool find_mount(const char *controller, char point[PATH_MAX], unsigned *ret_ups)
 {
 	FILE *file = fopen("/proc/self/mountinfo", "re");
-	char *line = NULL, root[3];
+	char *line = NULL, root[PATH_MAX];
 	bool found = false;
 	size_t size = 0;
 
@@ -97,15 +100,17 @@ static bool find_mount(const char *controller, char point[PATH_MAX])
 		const char *type = strstr(line, " - cgroup ");
 		const char *options = type ? strrchr(type, ' ') : NULL;
 
-		/* Three fields, the root, which two bytes tell from "/", and the mount point. */
+		/* Three fields, the root and the mount point. */
 		found = options && in_list(options + 1, controller) &&
-			sscanf(line, "%*s %*s %*s %2s%*s", root) == 1 && strcmp(root, "/") == 0 &&
-			sscanf(line, "%*s %*s %*s %*s %4095s", point) == 1;
+			sscanf(line, "%*s %*s %*s %4095s %4095s", root, point) == 2;
+		if (!found)
+			continue;
+		mountinfo_unescape(point);
+		*ret_ups = cgroup_ups(root);
+		found = cgroup_is_top(point, CGROUP_SUPER_MAGIC);
 	}
 	free(line);
 	fclose(file);
-	if (found)
-		mountinfo_unescape(point);
 	return found;
 }
 
@@ -203,15 +208,18 @@ struct cgroup {
 static bool find_v1(const struct cgroup *cg, const char *controller, char dir[PATH_MAX])
 {
 	char point[PATH_MAX], path[PATH_MAX];
+	unsigned ups;
 
-	if (!find_mount(controller, point))
+	if (!find_mount(controller, point, &ups))
 		return false;
 	if (cg->relative && *cg->relative &&
 	    snprintf(dir, PATH_MAX, "%s%s", point, cg->relative) < PATH_MAX &&
 	    same_pids(dir, cg->pids, cg->pid_count))
 		return true;
+	/* A path that does not begin at the top has names in front that are not known here. */
 	return cg->pid_count && path_of_pid(cg->pids[0], controller, path) &&
-	       snprintf(dir, PATH_MAX, "%s%s", point, path) < PATH_MAX &&
+	       cgroup_ups(path) == ups && path[3 * ups] &&
+	       snprintf(dir, PATH_MAX, "%s%s", point, path + 3 * ups) < PATH_MAX &&
 	       same_pids(dir, cg->pids, cg->pid_count);
 }
 
@@ -357,19 +365,10 @@ static void read_io(const struct cgroup *cg, struct appmon_resources *r)
 
 /* ---- the calls ------------------------------------------------------------------------ */
 
-static const char *below(const char *path, const char *point)
-{
-	size_t len = strlen(point);
-
-	if (strncmp(path, point, len) != 0 || (path[len] != '/' && path[len] != '\0'))
-		return NULL;
-	return path + len;
-}
-
 int appmon_read_resources(const char *cgroup_path, struct appmon_resources *resources)
 {
 	struct appmon_resources r = {0};
-	char real[PATH_MAX], point[PATH_MAX], top[PATH_MAX];
+	char real[PATH_MAX], dir[PATH_MAX], path[PATH_MAX];
 	struct cgroup cg = {.dir = real};
 	struct statfs fs;
 	struct stat st;
@@ -383,8 +382,8 @@ int appmon_read_resources(const char *cgroup_path, struct appmon_resources *reso
 	if (!S_ISDIR(st.st_mode))
 		return -ENOTDIR;
 	/* Paths of both versions can be compared where both begin at the root. */
-	if (cgroup2_mount(point, top) == 0 && strcmp(top, "/") == 0)
-		cg.relative = below(real, point);
+	if (cgroup_locate(NULL, st.st_ino, dir, path) == 1)
+		cg.relative = strcmp(path, "/") == 0 ? "" : path;
 	if (!read_pids(real, &cg.pids, &cg.pid_count))
 		cg.pid_count = 0;
 	r.time_ns = now_ns();
@@ -399,20 +398,18 @@ int appmon_read_resources(const char *cgroup_path, struct appmon_resources *reso
 
 int appmon_cgroup_path(uint64_t cgroup_id, char *buf, size_t size)
 {
-	char point[PATH_MAX], top[PATH_MAX], path[PATH_MAX];
+	char dir[PATH_MAX], path[PATH_MAX];
 	size_t len;
 	int err;
 
 	if (!buf || !size || !cgroup_id)
 		return -EINVAL;
-	err = cgroup2_mount(point, top);
-	if (!err)
-		err = cgroup_directory(point, cgroup_id, path);
-	if (err)
+	err = cgroup_locate(NULL, cgroup_id, dir, path);
+	if (err < 0)
 		return err;
-	len = strlen(path);
+	len = strlen(dir);
 	if (len >= size)
 		return -ENOSPC;
-	memcpy(buf, path, len + 1);
+	memcpy(buf, dir, len + 1);
 	return (int)len;
 }

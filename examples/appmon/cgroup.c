@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <appmon/metrics.h>
+
 struct mount {
 	char *root;  /* the cgroup that the mount shows as its top */
 	char *point; /* the directory it is mounted on */
@@ -41,10 +43,18 @@ static void unescape(char *s)
 	*to = '\0';
 }
 
+/* Where the top of the hierarchy is, which has this number in every cgroup namespace. */
+static bool find_top(char path[PATH_MAX])
+{
+	return appmon_cgroup_path(1, path, PATH_MAX) > 0;
+}
+
+/* Of several mounts the one with the whole hierarchy. */
 static int find_mount(struct mount *ret_mount)
 {
 	FILE *file = fopen("/proc/self/mountinfo", "re");
 	struct mount mount = {0};
+	char top[PATH_MAX] = "";
 	char *line = NULL;
 	size_t size = 0;
 
@@ -54,10 +64,18 @@ static int find_mount(struct mount *ret_mount)
 		warn("cannot read /proc/self/mountinfo");
 		return err;
 	}
+	find_top(top);
 	while (!mount.point && getline(&line, &size, file) >= 0) {
 		if (!strstr(line, " - cgroup2 "))
 			continue;
 		if (sscanf(line, "%*s %*s %*s %ms %ms", &mount.root, &mount.point) != 2) {
+			mount_free(&mount);
+			mount = (struct mount){0};
+			continue;
+		}
+		unescape(mount.root);
+		unescape(mount.point);
+		if (*top != '\0' && strcmp(mount.point, top) != 0) {
 			mount_free(&mount);
 			mount = (struct mount){0};
 		}
@@ -68,8 +86,6 @@ static int find_mount(struct mount *ret_mount)
 		warnx("cgroup v2 is not mounted; try: mount -t cgroup2 none /sys/fs/cgroup");
 		return -EOPNOTSUPP;
 	}
-	unescape(mount.root);
-	unescape(mount.point);
 	*ret_mount = mount;
 	return 0;
 }
@@ -141,14 +157,59 @@ static int read_cgroup(const char *proc, char **ret_cgroup)
 	return 0;
 }
 
+static bool file_has_line(const char *dir, const char *file, const char *wanted);
+
+static bool has_process(const char *dir, pid_t pid)
+{
+	char number[16];
+
+	snprintf(number, sizeof(number), "%d", (int)pid);
+	return file_has_line(dir, "cgroup.procs", number);
+}
+
+/*
+ * In a cgroup namespace of our own /proc/PID/cgroup does not have the names that are above us: the
+ * process is looked for.
+ */
+static int search_process(const struct mount *mount, const char *proc, char **ret_path)
+{
+	pid_t pid = strcmp(proc, "self") == 0 ? getpid() : (pid_t)strtol(proc, NULL, 10);
+	char *const roots[] = {mount->point, NULL};
+	FTS *fts = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+	char *found = NULL;
+	FTSENT *entry;
+
+	if (!fts) {
+		int err = -errno;
+
+		warn("cannot search %s", mount->point);
+		return err;
+	}
+	while (!found && (entry = fts_read(fts))) {
+		if (entry->fts_info == FTS_D && has_process(entry->fts_path, pid))
+			found = strdup(entry->fts_path);
+	}
+	fts_close(fts);
+	if (!found) {
+		warnx("process %s is in no cgroup below %s", proc, mount->point);
+		return -ENOENT;
+	}
+	*ret_path = found;
+	return 0;
+}
+
 static int cgroup_of(const char *proc, const struct mount *mount, char **ret_path)
 {
-	char *cgroup;
+	char *cgroup = NULL;
 	int ret;
 
 	ret = read_cgroup(proc, &cgroup);
 	if (ret < 0)
 		return ret;
+	if (strncmp(mount->root, "/..", 3) == 0) {
+		free(cgroup);
+		return search_process(mount, proc, ret_path);
+	}
 	ret = path_in_mount(mount, cgroup, ret_path);
 	free(cgroup);
 	return ret;
@@ -172,6 +233,13 @@ int cgroup_of_pid(pid_t pid, char **ret_path)
 			(int)pid);
 	mount_free(&mount);
 	return ret;
+}
+
+bool cgroup_mount_is_whole(void)
+{
+	char top[PATH_MAX];
+
+	return find_top(top);
 }
 
 int cgroup_mount(char **ret_path)
@@ -278,7 +346,7 @@ static int write_file(const char *dir, const char *file, const char *text)
 	return ret;
 }
 
-/* Whether the first lines of a file have this one. */
+/* Whether a file has this line. */
 static bool file_has_line(const char *dir, const char *file, const char *wanted)
 {
 	char path[PATH_MAX], line[64];

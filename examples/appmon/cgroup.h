@@ -12,8 +12,11 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* Where the hierarchy is mounted. */
+/* Where the hierarchy is mounted: of several mounts the one that shows the whole of it. */
 int cgroup_mount(char **ret_path);
+
+/* Whether there is such a one. A container has its own part only, unless it is given the host's. */
+bool cgroup_mount_is_whole(void);
 
 int cgroup_of_pid(pid_t pid, char **ret_path);
 

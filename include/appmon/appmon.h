@@ -11,6 +11,12 @@
  *          appmon_wakeup() may be called from any thread or signal handler.
  *          The library starts no threads, installs no signal handlers, writes
  *          to no stdio stream and changes no rlimit or environment variable.
+ * libbpf   Its print function belongs to the whole process, so the library leaves it
+ *          alone, and asks the kernel beforehand for whatever can be asked. If a kernel
+ *          still refuses a program (its verifier, or memory that ends meanwhile), libbpf
+ *          writes lines to stderr, beside what log_fn and error_text are told. A host that
+ *          wants none of them calls once, before appmon_open():
+ *              libbpf_set_print(NULL);
  * fork()   In a child every call on an inherited handle returns -ECHILD, except
  *          appmon_close(), which frees the child's copy and leaves the parent's
  *          attachments alone. A child that outlives a parent that was killed, and
@@ -444,6 +450,8 @@ struct appmon_opts {
 					       /* APPMON_OPEN_TRACE. At most 8. */
 	uint32_t request_id_header_count;
 	uint32_t reserved;
+	const char *cgroup_mount; /* copied; where the host's cgroup v2 hierarchy is mounted, for */
+				  /* appmon_find_cgroup(); default: the mount that shows most */
 };
 
 struct appmon_attach_opts {
@@ -503,10 +511,11 @@ struct appmon_capabilities {
 /*
  * Loads and verifies the BPF programs; nothing is attached yet. opts may be NULL.
  * Needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON (root has them).
- *  -EPERM       a capability is missing
- *  -EOPNOTSUPP  a kernel feature is missing (BTF, Linux 5.15), or cgroup v2 is
+ *  -EPERM       a capability is missing, or bpf(2) is forbidden (seccomp, security module)
+ *  -EOPNOTSUPP  a kernel feature is missing (BTF, bpf(2), Linux 5.15), or cgroup v2 is
  *  -EINVAL      a value in opts is out of range; -E2BIG: unknown members are set
- *  -ENOMEM      out of memory
+ *  -ENOMEM      out of memory, of this process, its memory cgroup or the kernel
+ *  -EMFILE      fewer than 40 descriptors are left (RLIMIT_NOFILE); -ENFILE: of the system
  * The handle is close-on-exec throughout.
  */
 APPMON_API int appmon_open(struct appmon **ret, const struct appmon_opts *opts);
@@ -669,10 +678,11 @@ APPMON_API int appmon_find_process(struct appmon *mon, uint32_t pid, uint64_t st
 				   struct appmon_process *ret);
 
 /*
- * The path of a cgroup by an event's cgroup_id: "/system.slice/nginx.service", below the mount of
- * cgroup v2 that this process sees. Kept as above, also after the cgroup was removed. Without
- * CAP_DAC_READ_SEARCH all directories of the mount are looked through. *ret_path is valid until the
- * next appmon_find_*() or appmon_close().
+ * The path of a cgroup by an event's cgroup_id: "/system.slice/nginx.service". It begins at the
+ * top of the hierarchy if that is mounted anywhere, as a container can have the host's; else at the
+ * top of what is mounted (see appmon_opts.cgroup_mount). Kept as above, also after the cgroup was
+ * removed. Without CAP_DAC_READ_SEARCH all directories of the mount are looked through. *ret_path
+ * is valid until the next appmon_find_*() or appmon_close().
  *  -ENOENT  there is no such cgroup any more, or it is outside of what the mount shows; or this
  *           handle replays a recording
  *  -ENOMEM  memory_limit is reached

@@ -35,7 +35,7 @@ for member in re.findall(r"(\w+);", event):
 
 # Adjacent string literals are one.
 sources = "".join(re.sub(r'"\s*\n\s*"', "", path.read_text())
-                  for directory in ("libappmon", "examples/appmon")
+                  for directory in ("libappmon", "examples/appmon", "examples/appmon/agent")
                   for path in (top / directory).glob("*.c"))
 table = re.search(r"^## Troubleshooting\n(.*?)^## ", readme, re.S | re.M)[1]
 for error in re.findall(r"^\| ([^|]*) \|", table, re.M)[2:]:

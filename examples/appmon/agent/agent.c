@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 
+#include "../cgroup.h"
 #include "../clock.h"
 #include "../commands.h"
 #include "../export/exporter.h"
@@ -103,6 +104,22 @@ static void close_agent(struct agent *agent)
 	exporter_close(&agent->exporter);
 }
 
+/* Why it watches no cgroup. */
+static void say_idle(const struct agent *agent)
+{
+	if (agent->attachments.count > 0)
+		return;
+	fprintf(stderr,
+		"appmon: none of the %zu cgroup(s) below %s matches a rule of %s; those that come "
+		"later are looked at, too\n",
+		cgroup_tree_count(agent->tree), agent->attachments.top, agent->path);
+	if (!cgroup_mount_is_whole())
+		fprintf(stderr,
+			"appmon: only a part of the cgroup hierarchy is mounted here, as in a "
+			"container: give it the host's, for example with "
+			"--volume /sys/fs/cgroup:/host/sys/fs/cgroup:ro\n");
+}
+
 /* A configuration that is wrong changes nothing. */
 static int reload(struct agent *agent)
 {
@@ -126,6 +143,7 @@ static int reload(struct agent *agent)
 	cgroup_tree_repeat(agent->tree);
 	config_free(&before);
 	fprintf(stderr, "appmon: %s is in force\n", agent->path);
+	say_idle(agent);
 	return 0;
 }
 
@@ -160,6 +178,7 @@ static int run(struct agent *agent)
 	agent->evaluate_due_ns = now_ns() + agent->config.evaluate_ns;
 	fprintf(stderr, "appmon: watching %zu cgroup(s); SIGHUP reads %s again\n",
 		agent->attachments.count, agent->path);
+	say_idle(agent);
 	while (ret >= 0) {
 		signal = signals_take();
 		if (signal == SIGHUP)

@@ -240,6 +240,11 @@ int cgroup_tree_fd(const struct cgroup_tree *tree)
 	return tree->fd;
 }
 
+size_t cgroup_tree_count(const struct cgroup_tree *tree)
+{
+	return tree->count;
+}
+
 void cgroup_tree_repeat(struct cgroup_tree *tree)
 {
 	for (size_t i = 0; i < tree->count; i++)

@@ -7,6 +7,8 @@
 #ifndef APPMON_AGENT_CGROUP_TREE_H
 #define APPMON_AGENT_CGROUP_TREE_H
 
+#include <stddef.h>
+
 struct cgroup_tree;
 
 struct cgroup_tree_callbacks {
@@ -29,6 +31,9 @@ int cgroup_tree_fd(const struct cgroup_tree *tree);
 
 /* Tells what has happened; never waits. */
 int cgroup_tree_dispatch(struct cgroup_tree *tree);
+
+/* How many there are. */
+size_t cgroup_tree_count(const struct cgroup_tree *tree);
 
 /* Calls appeared() for every cgroup that is known: the rules have changed. */
 void cgroup_tree_repeat(struct cgroup_tree *tree);

@@ -140,6 +140,7 @@ func Lines() []string {
 	member("appmon_opts.request_id_headers", unsafe.Offsetof(sOpts.request_id_headers), unsafe.Sizeof(sOpts.request_id_headers))
 	member("appmon_opts.request_id_header_count", unsafe.Offsetof(sOpts.request_id_header_count), unsafe.Sizeof(sOpts.request_id_header_count))
 	member("appmon_opts.reserved", unsafe.Offsetof(sOpts.reserved), unsafe.Sizeof(sOpts.reserved))
+	member("appmon_opts.cgroup_mount", unsafe.Offsetof(sOpts.cgroup_mount), unsafe.Sizeof(sOpts.cgroup_mount))
 	var sAttach_opts C.struct_appmon_attach_opts
 	lines = append(lines, fmt.Sprintf("appmon_attach_opts %d", unsafe.Sizeof(sAttach_opts)))
 	member("appmon_attach_opts.size", unsafe.Offsetof(sAttach_opts.size), unsafe.Sizeof(sAttach_opts.size))

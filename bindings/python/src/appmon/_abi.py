@@ -231,6 +231,7 @@ class appmon_opts(ctypes.Structure):
     request_id_headers: Any
     request_id_header_count: int
     reserved: int
+    cgroup_mount: Any
     _fields_ = [
         ("size", ctypes.c_uint32),
         ("flags", ctypes.c_uint32),
@@ -252,6 +253,7 @@ class appmon_opts(ctypes.Structure):
         ("request_id_headers", ctypes.POINTER(ctypes.c_char_p)),
         ("request_id_header_count", ctypes.c_uint32),
         ("reserved", ctypes.c_uint32),
+        ("cgroup_mount", ctypes.c_char_p),
     ]
 
 

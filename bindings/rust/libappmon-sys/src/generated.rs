@@ -612,6 +612,9 @@ pub struct appmon_opts {
     pub request_id_headers: *const *const c_char,
     pub request_id_header_count: u32,
     pub reserved: u32,
+    /// copied; where the host's cgroup v2 hierarchy is mounted, for appmon_find_cgroup();
+    /// default: the mount that shows most
+    pub cgroup_mount: *const c_char,
 }
 
 #[repr(C)]
@@ -963,10 +966,11 @@ pub const STRUCTS: [(&str, usize, bool); 19] = [
 extern "C" {
     /// Loads and verifies the BPF programs; nothing is attached yet. opts may be NULL.
     /// Needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON (root has them).
-    /// -EPERM       a capability is missing
-    /// -EOPNOTSUPP  a kernel feature is missing (BTF, Linux 5.15), or cgroup v2 is
+    /// -EPERM       a capability is missing, or bpf(2) is forbidden (seccomp, security module)
+    /// -EOPNOTSUPP  a kernel feature is missing (BTF, bpf(2), Linux 5.15), or cgroup v2 is
     /// -EINVAL      a value in opts is out of range; -E2BIG: unknown members are set
-    /// -ENOMEM      out of memory
+    /// -ENOMEM      out of memory, of this process, its memory cgroup or the kernel
+    /// -EMFILE      fewer than 40 descriptors are left (RLIMIT_NOFILE); -ENFILE: of the system
     /// The handle is close-on-exec throughout.
     pub fn appmon_open(ret: *mut *mut appmon, opts: *const appmon_opts) -> c_int;
     /// Detaches everything and frees the handle; pending exchanges get no event.
@@ -1068,17 +1072,19 @@ extern "C" {
     /// -EACCES  another user's process, and CAP_SYS_PTRACE is missing
     /// -ENOMEM  memory_limit is reached
     pub fn appmon_find_process(mon: *mut appmon, pid: u32, start_ns: u64, ret: *mut appmon_process) -> c_int;
-    /// The path of a cgroup by an event's cgroup_id: "/system.slice/nginx.service", below the
-    /// mount of
-    /// cgroup v2 that this process sees. Kept as above, also after the cgroup was removed.
-    /// Without
-    /// CAP_DAC_READ_SEARCH all directories of the mount are looked through. *ret_path is valid
-    /// until the
-    /// next appmon_find_*() or appmon_close().
-    /// -ENOENT  there is no such cgroup any more, or it is outside of what the mount shows; or
-    /// this
-    /// handle replays a recording
-    /// -ENOMEM  memory_limit is reached
+    /// The path of a cgroup by an event's cgroup_id: "/system.slice/nginx.service". It begins
+    /// at the
+    /// top of the hierarchy if that is mounted anywhere, as a container can have the host's;
+    /// else at the
+    /// top of what is mounted (see appmon_opts.cgroup_mount). Kept as above, also after the
+    /// cgroup was
+    /// removed. Without CAP_DAC_READ_SEARCH all directories of the mount are looked through.
+    /// *ret_path
+    /// is valid until the next appmon_find_*() or appmon_close(). -ENOENT  there is no such
+    /// cgroup any
+    /// more, or it is outside of what the mount shows; or this handle replays a recording
+    /// -ENOMEM
+    /// memory_limit is reached
     pub fn appmon_find_cgroup(mon: *mut appmon, cgroup_id: u64, ret_path: *mut appmon_str) -> c_int;
     /// Text of a negative errno value that this library returned; static, never NULL.
     pub fn appmon_strerror(err: c_int) -> *const c_char;
