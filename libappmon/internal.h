@@ -180,6 +180,8 @@ void lookups_free(struct appmon *mon);
 void mountinfo_unescape(char *s);
 /* Where cgroup v2 is mounted, and which cgroup that shows as its top: PATH_MAX bytes each. */
 int cgroup2_mount(char *point, char *top);
+/* Keeps the path of a cgroup, for when it is gone. */
+void lookup_cgroup(struct appmon *mon, uint64_t cgroup_id);
 /* The directory of a cgroup id, in PATH_MAX bytes. */
 int cgroup_directory(const char *point, uint64_t id, char *path);
 
@@ -225,6 +227,9 @@ void log_line(struct log *log, int level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 /* Keeps the text as the last error, logs it, returns err. */
 int fail(struct log *log, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* The same for what is an ordinary answer, such as that something is gone: no error in the log. */
+int log_answer(struct log *log, int err, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /* ---- opts.c ---------------------------------------------------------------------- */
 
@@ -529,6 +534,8 @@ struct arena {
 bool event_next(struct appmon *mon);
 /* Before the handle goes. */
 void event_forget(struct appmon *mon);
+/* Tells what is in progress; ends with what fn returned if that is not 0, or -ENOMEM. */
+int events_active(struct appmon *mon, appmon_event_fn fn, void *ctx);
 
 /* ---- handle.c ------------------------------------------------------------------------------ */
 
@@ -586,6 +593,7 @@ struct appmon {
 	uint64_t realtime_offset_ns; /* CLOCK_REALTIME - CLOCK_MONOTONIC */
 
 	uint32_t *alive; /* a page that fork() wipes: 0 in a child */
+	bool in_walk;	 /* appmon_each_active(): targets stay */
 };
 
 /* Counts for the handle and, if there is one, the target. */
