@@ -182,8 +182,9 @@ struct appmon_metrics {
 	struct table
 		active; /* APPMON_METRICS_ACTIVE; figures: requests, first_ns (the oldest's), */
 			/* last_ns (when it last had any, or its series an event) */
-	/* Always there; of series by role. */
-	struct series *other[APPMON_ROLE_CLIENT + 1], *other_edge, *other_active;
+	/* Always there; by role. */
+	struct series *other[APPMON_ROLE_CLIENT + 1], *other_active[APPMON_ROLE_CLIENT + 1];
+	struct series *other_edge;
 	struct learner learner;
 	struct route_cache *routes;
 	struct connections *connections; /* NULL: nothing is joined */

@@ -82,13 +82,13 @@ static int init_tables(struct appmon_metrics *m)
 		series.role = role;
 		err = init_other(&m->series, &m->other[role], &series, KEY_BYTES(&series, 3));
 	}
-	if (!err && rows) {
+	if (!err && rows)
 		err = table_init(&m->active, &m->pool, rows);
-		series.role = APPMON_ROLE_UNKNOWN;
-		m->other_active =
-			err ? NULL
-			    : table_get(&m->active, &series, KEY_BYTES(&series, 3), 1, 0, false);
-		if (!err && !m->other_active)
+	for (uint16_t role = 0; rows && role <= APPMON_ROLE_CLIENT && !err; role++) {
+		series.role = role;
+		m->other_active[role] =
+			table_get(&m->active, &series, KEY_BYTES(&series, 3), UINT32_MAX, 0, false);
+		if (!m->other_active[role])
 			err = -ENOMEM;
 	}
 	if (!err)
@@ -661,7 +661,7 @@ static struct series *active_row(struct appmon_metrics *m, struct series_key *ke
 	put_text(key->text, &len, "", 0);
 	row = table_get(&m->active, key, KEY_BYTES(key, len), m->opts.max_series / 4, app_of(key),
 			true);
-	return row ? row : m->other_active;
+	return row ? row : m->other_active[key->role];
 }
 
 int appmon_metrics_active(struct appmon_metrics *m, const struct appmon_event *ev)

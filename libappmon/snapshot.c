@@ -111,9 +111,9 @@ int appmon_metrics_snapshot(struct appmon_metrics *m, const struct appmon_snapsh
 	if (!opts.now_ns)
 		opts.now_ns = now_ns();
 	metrics_settle(m, opts.now_ns, opts.flags & APPMON_TAKE_WAITING);
-	metrics_expire(m, opts.now_ns);
 	if (m->active.slot)
-		metrics_find_active(m, opts.now_ns);
+		metrics_find_active(m, opts.now_ns); /* what is in progress is not idle */
+	metrics_expire(m, opts.now_ns);
 	table[APPMON_SNAPSHOT_SERIES] = &m->series;
 	table[APPMON_SNAPSHOT_EDGES] = &m->edges;
 	table[APPMON_SNAPSHOT_ACTIVE] = &m->active;

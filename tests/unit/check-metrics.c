@@ -968,6 +968,10 @@ START_TEST(active_requests)
 	s = snap_active(400 * SEC, &ev, 0);
 	ck_assert_uint_eq(appmon_snapshot_count(s, APPMON_SNAPSHOT_ACTIVE), 0);
 	appmon_snapshot_free(s);
+	/* Nor one that is new on a machine that has been up for long. */
+	s = snap_active(4000 * SEC, &ev, 1);
+	ck_assert_uint_eq(appmon_snapshot_count(s, APPMON_SNAPSHOT_ACTIVE), 1);
+	appmon_snapshot_free(s);
 }
 END_TEST
 

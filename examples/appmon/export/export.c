@@ -99,7 +99,14 @@ static const struct argp argp = {
 	       "and alerts: see appmon agent.",
 };
 
-static int export_figures(const struct arguments *args)
+static void on_attached(void *ctx, const char *cgroup)
+{
+	struct exporter *exporter = ctx;
+
+	instances_see_tree(&exporter->instances, cgroup);
+}
+
+static int export_figures(struct arguments *args)
 {
 	struct exporter exporter;
 	int ret;
@@ -107,6 +114,8 @@ static int export_figures(const struct arguments *args)
 	ret = exporter_open(&exporter, &args->exporter);
 	if (ret < 0)
 		return ret;
+	args->targets.attached = on_attached;
+	args->targets.ctx = &exporter;
 	ret = targets_attach(&args->targets, exporter.mon);
 	if (ret == 0)
 		ret = privileges_drop();
