@@ -218,7 +218,7 @@ static int attach(struct appmon *mon, int fd, const char *path,
 	mon->next_target_id = t->id;
 	mon->target[slot] = t;
 	recording_target(mon, t);
-	lookup_cgroup(mon, cgroup_id);
+	lookup_see_cgroup(mon, cgroup_id, fd);
 	go_see_cgroup(mon, fd);
 	if (ret_target)
 		*ret_target = t->id;

@@ -180,8 +180,8 @@ void lookups_free(struct appmon *mon);
 void mountinfo_unescape(char *s);
 /* Where cgroup v2 is mounted, and which cgroup that shows as its top: PATH_MAX bytes each. */
 int cgroup2_mount(char *point, char *top);
-/* Keeps the path of a cgroup, for when it is gone. */
-void lookup_cgroup(struct appmon *mon, uint64_t cgroup_id);
+/* Keeps the path of a cgroup that is open, for when it is gone. */
+void lookup_see_cgroup(struct appmon *mon, uint64_t cgroup_id, int fd);
 /* The directory of a cgroup id, in PATH_MAX bytes. */
 int cgroup_directory(const char *point, uint64_t id, char *path);
 

@@ -287,17 +287,11 @@ int cgroup_directory(const char *point, uint64_t id, char *path)
 	return err;
 }
 
-/* Reads path[PATH_MAX], below the mount. */
-static int read_cgroup(uint64_t id, char *path)
+/* The path[PATH_MAX] of a directory, as the hierarchy has it. */
+static int path_of(const char *point, const char *top, const char *found, char *path)
 {
-	char point[PATH_MAX], top[PATH_MAX], found[PATH_MAX];
-	int err = cgroup2_mount(point, top);
 	const char *below;
 
-	if (!err)
-		err = cgroup_directory(point, id, found);
-	if (err)
-		return err;
 	if (strncmp(found, point, strlen(point)) != 0)
 		return -ENOENT;
 	below = found + strlen(point);
@@ -306,6 +300,16 @@ static int read_cgroup(uint64_t id, char *path)
 	if (snprintf(path, PATH_MAX, "%s%s", strcmp(top, "/") ? top : "", below) >= PATH_MAX)
 		return -ENAMETOOLONG;
 	return 0;
+}
+
+static int read_cgroup(uint64_t id, char *path)
+{
+	char point[PATH_MAX], top[PATH_MAX], found[PATH_MAX];
+	int err = cgroup2_mount(point, top);
+
+	if (!err)
+		err = cgroup_directory(point, id, found);
+	return err ? err : path_of(point, top, found, path);
 }
 
 /* NULL: no memory. */
@@ -325,9 +329,20 @@ static const struct kept *kept_cgroup(struct appmon *mon, uint64_t cgroup_id)
 	return k;
 }
 
-void lookup_cgroup(struct appmon *mon, uint64_t cgroup_id)
+void lookup_see_cgroup(struct appmon *mon, uint64_t cgroup_id, int fd)
 {
-	kept_cgroup(mon, cgroup_id);
+	char point[PATH_MAX], top[PATH_MAX], found[PATH_MAX], path[PATH_MAX], link[32];
+	struct kept head = {.id = cgroup_id, .checked_ns = now_ns()};
+	struct list_node *list = &mon->lookups.cgroups;
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, found, sizeof(found) - 1);
+	if (n < 0)
+		return;
+	found[n] = '\0';
+	if (!cgroup2_mount(point, top) && !path_of(point, top, found, path))
+		keep(mon, list, find(list, cgroup_id, 0), &head, path);
 }
 
 int appmon_find_cgroup(struct appmon *mon, uint64_t cgroup_id, struct appmon_str *ret_path)

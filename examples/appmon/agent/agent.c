@@ -62,7 +62,9 @@ static struct exporter_opts exporter_opts(const struct config *config)
 				      .otlp_endpoint = config->otlp.endpoint,
 				      .otlp_interval_ns = config->otlp.interval_ns,
 				      .otlp_spans = config->otlp.spans,
-				      .idle_ms = (uint32_t)(idle_ns / NSEC_PER_MSEC)};
+				      .idle_ms = (uint32_t)(idle_ns / NSEC_PER_MSEC),
+				      .bounds =
+					      config->buckets.count > 0 ? &config->buckets : NULL};
 }
 
 /* Everything but the monitor looks into the configuration. */

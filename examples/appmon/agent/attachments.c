@@ -2,6 +2,7 @@
 #include "attachments.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@ struct attachment {
 	uint32_t target;
 	uint64_t cgroup_id;
 	uint64_t due_ns; /* gone: when it is detached */
+	bool told;	 /* gone: that it is no longer watched */
 	char *path;
 	char *name;
 };
@@ -52,9 +54,17 @@ static void forget(struct attachments *attachments, struct attachment *attachmen
 	*attachment = attachments->list[--attachments->count];
 }
 
+static void tell_gone(struct attachments *attachments, struct attachment *gone)
+{
+	if (!gone->told)
+		say(attachments, "no longer watching", gone->path, gone->name, "");
+	gone->told = true;
+}
+
 static void detach_gone(struct attachments *attachments, struct attachment *gone)
 {
 	appmon_detach(attachments->mon, gone->target);
+	tell_gone(attachments, gone);
 	free(gone->path);
 	free(gone->name);
 	*gone = attachments->gone[--attachments->gone_count];
@@ -82,13 +92,15 @@ int attachments_reap(struct attachments *attachments, uint64_t now_ns)
  * Where events come late, a cgroup that was made again under the same path is seen before the end
  * of the one before it, is ended with that, and comes again.
  */
-static void detach_same(struct attachments *attachments, uint64_t cgroup_id)
+static void detach_same(struct attachments *attachments, const char *path, uint64_t cgroup_id)
 {
-	for (size_t i = 0; i < attachments->gone_count; i++) {
-		if (attachments->gone[i].cgroup_id == cgroup_id) {
-			detach_gone(attachments, &attachments->gone[i]);
-			return;
-		}
+	for (size_t i = attachments->gone_count; i-- > 0;) {
+		struct attachment *gone = &attachments->gone[i];
+
+		if (gone->cgroup_id == cgroup_id)
+			detach_gone(attachments, gone);
+		else if (strcmp(gone->path, path) == 0)
+			tell_gone(attachments, gone); /* before its successor is */
 	}
 }
 
@@ -127,7 +139,7 @@ static void attach(struct attachments *attachments, const char *path, const char
 		return;
 	}
 	if (stat(path, &st) == 0)
-		detach_same(attachments, st.st_ino);
+		detach_same(attachments, path, st.st_ino);
 	attachment->cgroup_id = st.st_ino;
 	/* There is a limit to how many there are at once. */
 	if (attachments->gone_count > GONE_MAX)
@@ -171,7 +183,6 @@ void attachments_remove(struct attachments *attachments, const char *path)
 		detach(attachments, attachment);
 		return;
 	}
-	say(attachments, "no longer watching", attachment->path, attachment->name, "");
 	attachments->gone = grown;
 	attachment->due_ns = now_ns() + GRACE_NS;
 	attachments->gone[attachments->gone_count++] = *attachment;

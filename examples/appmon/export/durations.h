@@ -20,6 +20,12 @@ struct durations_bounds {
  */
 extern const struct durations_bounds durations_default;
 
+/* What is told where durations_parse() fails. */
+#define BUCKETS_WRONG                                                                              \
+	"'%s' is no list of rising bounds such as 100us,1ms,10ms,100ms,1s: from one to 64 of "     \
+	"them, "                                                                                   \
+	"from 1us on"
+
 /*
  * "100us,1ms,10ms,1s", or numbers of seconds: from 1 to DURATIONS_BOUNDS_MAX, each above the one
  * before it and at least 1 us. Returns 0 or -EINVAL.

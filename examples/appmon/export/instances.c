@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "instances.h"
 
+#include <err.h>
 #include <errno.h>
 #include <fts.h>
 #include <inttypes.h>
@@ -31,8 +32,21 @@ struct instance {
 
 int instances_init(struct instances *instances, struct appmon *mon)
 {
+	struct appmon_str top = {.data = "/"};
+	struct stat st;
+	int ret;
+
 	instances->mon = mon;
-	return cgroup_mount(&instances->mount);
+	ret = cgroup_mount(&instances->mount);
+	if (ret < 0)
+		return ret;
+	if (stat(instances->mount, &st) == 0)
+		appmon_find_cgroup(mon, st.st_ino, &top);
+	instances->prefix = strdup(strcmp(top.data, "/") == 0 ? "" : top.data);
+	if (instances->prefix)
+		return 0;
+	warnx("out of memory");
+	return -ENOMEM;
 }
 
 static size_t bucket_of_path(const char *path)
@@ -71,15 +85,18 @@ static char *look_up(struct instances *instances, uint64_t cgroup_id)
 	return appmon_find_cgroup(instances->mon, cgroup_id, &path) == 0 ? strdup(path.data) : NULL;
 }
 
-static struct instance *add(struct instances *instances, uint64_t cgroup_id)
+/* Takes path over, also on failure; NULL: it is not known. */
+static struct instance *add(struct instances *instances, uint64_t cgroup_id, char *path)
 {
 	struct instance **bucket = &instances->by_cgroup[cgroup_id % INSTANCES_BUCKETS];
 	struct instance *i = calloc(1, sizeof(*i)), *first = NULL;
 
-	if (!i)
+	if (!i) {
+		free(path);
 		return NULL;
+	}
 	i->cgroup_id = cgroup_id;
-	i->path = look_up(instances, cgroup_id);
+	i->path = path;
 	if (i->path)
 		first = find_path(instances, i->path);
 	i->id = first ? first->id : cgroup_id;
@@ -93,20 +110,39 @@ static struct instance *add(struct instances *instances, uint64_t cgroup_id)
 	return i;
 }
 
+static void use(struct instances *instances, struct instance *i)
+{
+	i->used_ns = instances->now_ns;
+	if (i->id != i->cgroup_id)
+		find(instances, i->id)->used_ns = instances->now_ns;
+}
+
 uint64_t instances_of(struct instances *instances, uint64_t cgroup_id)
 {
-	struct instance *i = find(instances, cgroup_id), *first;
+	struct instance *i = find(instances, cgroup_id);
 
 	if (!i)
-		i = add(instances, cgroup_id);
+		i = add(instances, cgroup_id, look_up(instances, cgroup_id));
 	if (!i)
 		return UINT64_MAX;
-	i->used_ns = instances->now_ns;
-	if (i->id != cgroup_id) {
-		first = find(instances, i->id);
-		first->used_ns = instances->now_ns;
-	}
+	use(instances, i);
 	return i->id;
+}
+
+/* One whose directory is at hand. */
+static void see(struct instances *instances, uint64_t cgroup_id, const char *directory)
+{
+	struct instance *i = find(instances, cgroup_id);
+	size_t len = strlen(instances->mount);
+	const char *below = directory + len;
+	char *path = NULL;
+
+	if (!i && strncmp(directory, instances->mount, len) == 0 &&
+	    asprintf(&path, "%s%s", instances->prefix,
+		     *below == '\0' && *instances->prefix == '\0' ? "/" : below) >= 0)
+		i = add(instances, cgroup_id, path);
+	if (i)
+		use(instances, i);
 }
 
 void instances_see(struct instances *instances, const char *directory)
@@ -115,21 +151,25 @@ void instances_see(struct instances *instances, const char *directory)
 
 	/* The inode's number is the cgroup's. */
 	if (stat(directory, &st) == 0)
-		instances_of(instances, st.st_ino);
+		see(instances, st.st_ino, directory);
 }
 
 void instances_see_tree(struct instances *instances, const char *directory)
 {
-	char *const roots[] = {(char *)directory, NULL};
-	FTS *fts = fts_open(roots, FTS_PHYSICAL | FTS_XDEV | FTS_NOCHDIR, NULL);
+	char *real = realpath(directory, NULL), *const roots[] = {real, NULL};
+	FTS *fts;
 	FTSENT *entry;
 
+	if (!real)
+		return;
+	fts = fts_open(roots, FTS_PHYSICAL | FTS_XDEV | FTS_NOCHDIR, NULL);
 	while (fts && (entry = fts_read(fts))) {
 		if (entry->fts_info == FTS_D)
-			instances_of(instances, entry->fts_statp->st_ino);
+			see(instances, entry->fts_statp->st_ino, entry->fts_path);
 	}
 	if (fts)
 		fts_close(fts);
+	free(real);
 }
 
 const char *instances_name(const struct instances *instances, uint64_t cgroup_id, char *buf,
@@ -168,7 +208,9 @@ int instances_read_resources(struct instances *instances, uint64_t id,
 
 	if (!i || !i->path)
 		return -ENOENT;
-	snprintf(path, sizeof(path), "%s%s", instances->mount, i->path);
+	if (strncmp(i->path, instances->prefix, strlen(instances->prefix)) != 0)
+		return -ENOENT;
+	snprintf(path, sizeof(path), "%s%s", instances->mount, i->path + strlen(instances->prefix));
 	if (stat(path, &st) < 0)
 		return -errno;
 	ret = appmon_read_resources(path, resources);
@@ -225,5 +267,6 @@ void instances_free(struct instances *instances)
 {
 	instances_forget(instances, UINT64_MAX);
 	free(instances->mount);
-	instances->mount = NULL;
+	free(instances->prefix);
+	instances->mount = instances->prefix = NULL;
 }

@@ -19,7 +19,8 @@ struct instance;
 
 struct instances {
 	struct appmon *mon;
-	char *mount; /* of the hierarchy */
+	char *mount;  /* of the hierarchy */
+	char *prefix; /* what of it the mount shows: "" if it is all */
 	struct instance *by_cgroup[INSTANCES_BUCKETS];
 	struct instance *by_path[INSTANCES_BUCKETS];
 	uint64_t now_ns; /* the present, as far as the caller keeps it up to date */
