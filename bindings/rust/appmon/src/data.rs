@@ -274,6 +274,8 @@ bits! {
         LINKS = 0x10, "links";
         /// `APPMON_OPEN_GOROUTINES`
         GOROUTINES = 0x20, "goroutines";
+        /// `APPMON_OPEN_ONLY_REQUESTS`
+        ONLY_REQUESTS = 0x40, "only_requests";
     }
 }
 
@@ -301,14 +303,17 @@ bits! {
 }
 
 number! {
-    /// What a snapshot has several of: series, where every event is in exactly one, and edges,
-    /// where every exchange is in exactly one, as its client saw it if both ends were seen. (An
-    /// event without a role has no edge.)
+    /// What a snapshot has several of: series, where every event that has a request is in
+    /// exactly one; edges, where every exchange is in exactly one, as its client saw it if both
+    /// ends were seen (an event without a role has no edge); and, with APPMON_METRICS_ACTIVE,
+    /// what was in progress when it was taken
     SnapshotKind: u32 {
         /// `APPMON_SNAPSHOT_SERIES`
         SERIES = 0, "series";
         /// `APPMON_SNAPSHOT_EDGES`
         EDGES = 1, "edges";
+        /// `APPMON_SNAPSHOT_ACTIVE`
+        ACTIVE = 2, "active";
     }
 }
 
@@ -346,6 +351,9 @@ bits! {
         NO_LEARNING = 0x2, "no_learning";
         /// never look for the application behind a peer
         NO_JOIN = 0x4, "no_join";
+        /// snapshots have what is in progress: the host calls appmon_metrics_active() for it
+        /// before each
+        ACTIVE = 0x8, "active";
     }
 }
 
