@@ -20,8 +20,9 @@ static void on_signal(int signal)
 static int on_event(void *ctx, const struct appmon_event *ev)
 {
 	(void)ctx;
-	printf("%.*s %.*s %u %.3f ms\n", (int)ev->method_name.len, ev->method_name.data,
-	       (int)ev->path.len, ev->path.data, ev->status, (double)ev->duration_ns / 1e6);
+	if (ev->method != APPMON_METHOD_UNKNOWN) /* else its request passed before the attach */
+		printf("%.*s %.*s %u %.3f ms\n", (int)ev->method_name.len, ev->method_name.data,
+		       (int)ev->path.len, ev->path.data, ev->status, (double)ev->duration_ns / 1e6);
 	return 0;
 }
 
@@ -48,8 +49,7 @@ int main(int argc, char **argv)
 	while (ret >= 0 && !stop) {
 		ret = appmon_poll(mon, -1, 0);
 		fflush(stdout);
-		if (ret == -EINTR)
-			ret = 0;
+		ret = ret == -EINTR ? 0 : ret;
 	}
 	if (ret < 0)
 		fprintf(stderr, "%s\n", appmon_last_error(mon));

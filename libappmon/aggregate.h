@@ -63,13 +63,24 @@ struct exemplar {
 	uint64_t longer_ns, later_ns;
 };
 
+/* The series of one application in a table. */
+struct share {
+	struct share *next;
+	uint64_t app; /* hash of its name */
+	uint32_t count;
+	uint32_t pad;
+};
+
 struct series {
 	uint64_t id;
+	struct share *share; /* NULL: of no application; it never expires */
 	struct figures figures;
 	struct exemplar exemplar;
 	uint64_t key_len;
 	unsigned char key[]; /* struct series_key or edge_key, as far as it is used */
 };
+
+#define SHARE_BUCKETS 64
 
 struct table {
 	struct slot {
@@ -80,14 +91,19 @@ struct table {
 	uint32_t count;
 	uint64_t next_id;
 	struct pool *pool;
-	const struct series *keep; /* never expires */
-	uint64_t expiries;	   /* of series: what points to one may point to none after it */
+	uint64_t expiries; /* of series: what points to one may point to none after it */
+	struct share *share[SHARE_BUCKETS];
 };
 
 int table_init(struct table *t, struct pool *pool, uint32_t max);
 void table_destroy(struct table *t);
-/* The series of a key; made if there are fewer than limit. NULL: there is no room. */
-struct series *table_get(struct table *t, const void *key, size_t len, uint32_t limit);
+/*
+ * The series of a key; made if there are fewer than limit, as one of an application's (a hash of
+ * its name; 0: of none). fair: and if that has fewer than could still be made, so that nobody takes
+ * all the room. NULL: there is none.
+ */
+struct series *table_get(struct table *t, const void *key, size_t len, uint32_t limit, uint64_t app,
+			 bool fair);
 /* Takes out what had no event since. Returns how many series, and the requests they counted. */
 uint32_t table_expire(struct table *t, uint64_t since_ns, uint64_t *ret_requests);
 
@@ -163,7 +179,12 @@ struct appmon_metrics {
 	struct appmon_metrics_stats stats;
 	struct pool pool;
 	struct table series, edges;
-	struct series *other, *other_edge; /* always there */
+	struct table
+		active; /* APPMON_METRICS_ACTIVE; figures: requests, first_ns (the oldest's), */
+			/* last_ns (when it last had any, or its series an event) */
+	/* Always there; by role. */
+	struct series *other[APPMON_ROLE_CLIENT + 1], *other_active[APPMON_ROLE_CLIENT + 1];
+	struct series *other_edge;
 	struct learner learner;
 	struct route_cache *routes;
 	struct connections *connections; /* NULL: nothing is joined */
@@ -177,6 +198,10 @@ struct appmon_metrics {
 	uint64_t taken;	      /* snapshots */
 };
 
+/* A row for each application, instance, role and method that has series. */
+void metrics_find_active(struct appmon_metrics *m, uint64_t now_ns);
+/* Nothing is in progress until the host says so again. */
+void metrics_clear_active(struct appmon_metrics *m);
 /* Counts the waiting events that need not wait any longer, or all of them. */
 void metrics_settle(struct appmon_metrics *m, uint64_t now_ns, bool all);
 /* Forgets what was idle for too long. */

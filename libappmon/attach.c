@@ -115,8 +115,10 @@ static int link_programs(struct appmon *mon, struct target *t, int cgroup_fd, co
 				    "it without BPF_F_ALLOW_MULTI (bpftool cgroup tree shows it), "
 				    "or CAP_NET_ADMIN is missing",
 				    what);
-		return fail(&mon->log, err, "attaching to %s: %s%s", what, strerror(-err),
-			    err == -ENODEV ? " (the cgroup was removed)" : "");
+		if (err == -ENODEV) /* between the host's look and this */
+			return log_answer(&mon->log, err, "attaching to %s: the cgroup was removed",
+					  what);
+		return fail(&mon->log, err, "attaching to %s: %s", what, strerror(-err));
 	}
 	return 0;
 }
@@ -219,7 +221,10 @@ static int attach(struct appmon *mon, int fd, const char *path,
 		err = link_programs(mon, t, fd, what);
 		if (!err) {
 			err = arm(mon, t, t->id);
-			if (err)
+			if (err == -ENOENT)
+				err = log_answer(&mon->log, -ENODEV,
+						 "attaching to %s: the cgroup was removed", what);
+			else if (err)
 				fail(&mon->log, err, "attaching to %s: %s", what, strerror(-err));
 		}
 	}
@@ -230,6 +235,7 @@ static int attach(struct appmon *mon, int fd, const char *path,
 	mon->next_target_id = t->id;
 	mon->target[slot] = t;
 	recording_target(mon, t);
+	lookup_see_cgroup(mon, cgroup_id, fd);
 	go_see_cgroup(mon, fd);
 	handle_look_after_targets(mon);
 	if (ret_target)
@@ -261,6 +267,8 @@ int appmon_attach_cgroup(struct appmon *mon, const char *path,
 	if (!path)
 		return fail(&mon->log, -EINVAL, "no cgroup path was given");
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT)
+		return log_answer(&mon->log, -ENOENT, "%s: %s", path, strerror(ENOENT));
 	if (fd < 0)
 		return fail(&mon->log, -errno, "%s: %s", path, strerror(errno));
 	err = attach(mon, fd, path, opts, ret_target);
@@ -363,6 +371,9 @@ int appmon_detach(struct appmon *mon, uint32_t target)
 		return err;
 	if (mon->replay)
 		return replays(mon);
+	if (mon->in_walk)
+		return fail(&mon->log, -EBUSY,
+			    "appmon_detach() was called from inside appmon_each_active()");
 	t = target ? target_by_id(mon, target) : NULL;
 	if (!t)
 		return fail(&mon->log, -ENOENT, "there is no target %u", target);

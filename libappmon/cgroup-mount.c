@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include "internal.h"
 
@@ -124,14 +125,11 @@ static int mounts_read(struct mounts *m)
 	return err;
 }
 
-static int locate_in(const char *point, const char *root, uint64_t id, char *dir, char *path)
+/* The path of a directory, as a mount with this root has it. */
+static int path_in(const char *point, const char *root, const char *dir, char *path)
 {
-	int err = cgroup_directory(point, id, dir);
 	size_t len = strlen(point);
 
-	if (err)
-		return err;
-	/* A file handle also finds what is outside of the mount. */
 	if (strncmp(dir, point, len) != 0 || (dir[len] && dir[len] != '/'))
 		return -ENOENT;
 	if (!strcmp(root, "/"))
@@ -141,6 +139,20 @@ static int locate_in(const char *point, const char *root, uint64_t id, char *dir
 	if (!*path)
 		strcpy(path, "/");
 	return 0;
+}
+
+/* What is above the top of an incomplete mount has no name here. */
+static const char *root_of(const struct mount *t)
+{
+	return t->shows == UINT_MAX ? "" : t->root + 3 * cgroup_ups(t->root);
+}
+
+static int locate_in(const char *point, const char *root, uint64_t id, char *dir, char *path)
+{
+	int err = cgroup_directory(point, id, dir);
+
+	/* A file handle also finds what is outside of the mount. */
+	return err ? err : path_in(point, root, dir, path);
 }
 
 int cgroup_locate(const char *point, uint64_t id, char *dir, char *path)
@@ -158,16 +170,35 @@ int cgroup_locate(const char *point, uint64_t id, char *dir, char *path)
 	err = -ENOENT;
 	for (size_t i = 0; i < m.count && err < 0; i++) {
 		const struct mount *t = &m.list[i];
-		bool whole = t->shows == UINT_MAX;
-		/* What is above the top of an incomplete mount has no name here. */
-		const char *root = whole ? "" : t->root + 3 * cgroup_ups(t->root);
-		int r = locate_in(t->point, root, id, dir, path);
+		int r = locate_in(t->point, root_of(t), id, dir, path);
 
 		if (!r)
-			err = whole;
+			err = t->shows == UINT_MAX;
 		else if (r != -ENOENT || !i)
 			err = r;
 	}
+	mounts_free(&m);
+	return err;
+}
+
+int cgroup_locate_fd(const char *point, int fd, char *path)
+{
+	char link[32], dir[PATH_MAX];
+	struct mounts m;
+	ssize_t n;
+	int err;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, dir, sizeof(dir) - 1);
+	if (n < 0)
+		return -errno;
+	dir[n] = '\0';
+	if (point)
+		return path_in(point, "", dir, path);
+	err = mounts_read(&m);
+	if (err)
+		return err;
+	err = m.count ? path_in(m.list[0].point, root_of(&m.list[0]), dir, path) : -ENOENT;
 	mounts_free(&m);
 	return err;
 }

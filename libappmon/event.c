@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A finished exchange as the host sees it. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -309,4 +310,72 @@ bool event_next(struct appmon *mon)
 		return true;
 	}
 	return false;
+}
+
+/* ---- what is in progress ------------------------------------------------------------- */
+
+/* An event ends its strings where they lie: what is shown before its time gets its bytes back. */
+struct saved_head {
+	char *bytes;
+};
+
+static bool head_save(struct appmon *mon, const struct head *head, struct saved_head *saved)
+{
+	saved->bytes = NULL;
+	if (!head || !head->h.head_len)
+		return true;
+	saved->bytes = pool_alloc(&mon->pool, head->h.head_len);
+	if (saved->bytes)
+		memcpy(saved->bytes, head->bytes, head->h.head_len);
+	return saved->bytes;
+}
+
+static void head_restore(struct appmon *mon, const struct head *head, struct saved_head *saved)
+{
+	if (!saved->bytes)
+		return;
+	memcpy(head->bytes, saved->bytes, head->h.head_len);
+	pool_free(&mon->pool, saved->bytes);
+}
+
+static int show_active(struct appmon *mon, struct exchange *ex, appmon_event_fn fn, void *ctx)
+{
+	struct target *target = target_of(mon, &ex->id);
+	struct saved_head request = {0}, response = {0};
+	int ret = -ENOMEM;
+
+	if (!target)
+		return 0;
+	if (head_save(mon, ex->request, &request) && head_save(mon, ex->response, &response) &&
+	    build(mon, ex, target)) {
+		mon->in_callback = mon->in_walk = true;
+		ret = fn(ctx, &mon->event);
+		mon->in_callback = mon->in_walk = false;
+	} else {
+		fail(&mon->log, ret, "memory_limit is reached");
+	}
+	head_restore(mon, ex->request, &request);
+	head_restore(mon, ex->response, &response);
+	return ret;
+}
+
+int events_active(struct appmon *mon, appmon_event_fn fn, void *ctx)
+{
+	int err = 0;
+
+	event_forget(mon);
+	/* Those that have an exchange. */
+	for (struct list_node *n = mon->flows.busy.next; n != &mon->flows.busy; n = n->next) {
+		struct conn *c = list_entry(n, struct conn, link);
+		struct exchange *ex;
+
+		for (struct list_node *x = c->exchanges.next; (ex = exchange_at(c, x));
+		     x = x->next) {
+			if (!ex->told)
+				err = show_active(mon, ex, fn, ctx);
+			if (err)
+				return err;
+		}
+	}
+	return 0;
 }

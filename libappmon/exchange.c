@@ -102,6 +102,10 @@ void exchange_finish(struct appmon *mon, struct conn *c, struct exchange *ex, ui
 		exchange_release(mon, ex);
 		return;
 	}
+	if (!ex->request_start_ns && mon->opts.flags & APPMON_OPEN_ONLY_REQUESTS) {
+		exchange_drop(mon, ex, APPMON_DROP_ORPHAN);
+		return;
+	}
 	ex->end = end;
 	ex->flags |= flags;
 	ex->srtt_us = c->srtt_us;

@@ -80,7 +80,8 @@ static int take_opts(struct appmon *mon, const struct appmon_opts *user)
 	o->exchange_timeout_ms = o->exchange_timeout_ms ? o->exchange_timeout_ms : 300000;
 	o->idle_timeout_ms = o->idle_timeout_ms ? o->idle_timeout_ms : 3600000;
 	if (o->flags & ~(APPMON_OPEN_DROP_QUERY | APPMON_OPEN_IDENTITY | APPMON_OPEN_TRACE |
-			 APPMON_OPEN_STREAM_HEADS | APPMON_OPEN_LINKS | APPMON_OPEN_GOROUTINES))
+			 APPMON_OPEN_STREAM_HEADS | APPMON_OPEN_LINKS | APPMON_OPEN_GOROUTINES |
+			 APPMON_OPEN_ONLY_REQUESTS))
 		return fail(&mon->log, -EINVAL, "unknown bits in appmon_opts.flags: 0x%x",
 			    o->flags);
 	if (o->protocols & ~(1U << APPMON_PROTO_HTTP1 | 1U << APPMON_PROTO_RESP))
@@ -733,6 +734,20 @@ int appmon_next(struct appmon *mon, const struct appmon_event **ret)
 		settle(mon, true);
 	*ret = &mon->event;
 	return 1;
+}
+
+int appmon_each_active(struct appmon *mon, appmon_event_fn fn, void *ctx)
+{
+	int err = handle_check(mon);
+
+	if (err)
+		return err;
+	if (mon->in_callback)
+		return fail(&mon->log, -EBUSY,
+			    "appmon_each_active() was called from inside a callback");
+	if (!fn)
+		return fail(&mon->log, -EINVAL, "appmon_each_active() needs a function to tell");
+	return events_active(mon, fn, ctx);
 }
 
 int appmon_fd(struct appmon *mon)

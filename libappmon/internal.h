@@ -192,6 +192,8 @@ struct lookups {
 void lookups_init(struct lookups *lookups);
 void lookups_free(struct appmon *mon);
 
+/* Keeps the path of a cgroup that is open, for when it is gone. */
+void lookup_see_cgroup(struct appmon *mon, uint64_t cgroup_id, int fd);
 /* The directory of a cgroup id, in PATH_MAX bytes. */
 int cgroup_directory(const char *point, uint64_t id, char *path);
 
@@ -209,6 +211,8 @@ bool cgroup_is_top(const char *point, long magic);
  * that is mounted.
  */
 int cgroup_locate(const char *point, uint64_t id, char *dir, char *path);
+/* The path of one that is open, if it was opened below the mount that shows most: 0, or an error. */
+int cgroup_locate_fd(const char *point, int fd, char *path);
 
 /* ---- go.c: uprobes in Go programs --------------------------------------------------- */
 
@@ -252,6 +256,9 @@ void log_line(struct log *log, int level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 /* Keeps the text as the last error, logs it, returns err. */
 int fail(struct log *log, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* The same for what is an ordinary answer, such as that something is gone: no error in the log. */
+int log_answer(struct log *log, int err, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /* ---- opts.c ---------------------------------------------------------------------- */
 
@@ -556,6 +563,8 @@ struct arena {
 bool event_next(struct appmon *mon);
 /* Before the handle goes. */
 void event_forget(struct appmon *mon);
+/* Tells what is in progress; ends with what fn returned if that is not 0, or -ENOMEM. */
+int events_active(struct appmon *mon, appmon_event_fn fn, void *ctx);
 
 /* ---- handle.c ------------------------------------------------------------------------------ */
 
@@ -617,6 +626,7 @@ struct appmon {
 	uint64_t realtime_offset_ns; /* CLOCK_REALTIME - CLOCK_MONOTONIC */
 
 	uint32_t *alive; /* a page that fork() wipes: 0 in a child */
+	bool in_walk;	 /* appmon_each_active(): targets stay */
 };
 
 /* Counts for the handle and, if there is one, the target. */

@@ -33,3 +33,14 @@ int fail(struct log *log, int err, const char *fmt, ...)
 	send(log, APPMON_LOG_ERROR, log->error);
 	return err;
 }
+
+int log_answer(struct log *log, int err, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(log->error, sizeof(log->error), fmt, args);
+	va_end(args);
+	send(log, APPMON_LOG_DEBUG, log->error);
+	return err;
+}

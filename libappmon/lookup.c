@@ -161,7 +161,7 @@ int appmon_find_process(struct appmon *mon, uint32_t pid, uint64_t start_ns,
 		return fail(&mon->log, -EINVAL,
 			    "appmon_find_process() needs a place for the answer");
 	if (!pid || mon->replay)
-		return fail(&mon->log, -ESRCH, "the process is not known");
+		return log_answer(&mon->log, -ESRCH, "the process is not known");
 	k = find(&mon->lookups.processes, pid, start_ns);
 	head.checked_ns = now_ns();
 	if (!is_fresh(k, head.checked_ns)) {
@@ -171,6 +171,8 @@ int appmon_find_process(struct appmon *mon, uint32_t pid, uint64_t start_ns,
 			if (!fresh)
 				return fail(&mon->log, -ENOMEM, "memory_limit is reached");
 			k = fresh;
+		} else if (!k && err == -ESRCH) {
+			return log_answer(&mon->log, err, "process %u has ended", pid);
 		} else if (!k) {
 			return fail(&mon->log, err, "the executable of process %u: %s", pid,
 				    strerror(-err));
@@ -245,32 +247,54 @@ int cgroup_directory(const char *point, uint64_t id, char *path)
 	return err;
 }
 
+/* NULL: no memory. */
+static const struct kept *kept_cgroup(struct appmon *mon, uint64_t cgroup_id)
+{
+	struct kept head = {.id = cgroup_id}, *k;
+	char path[PATH_MAX] = "", dir[PATH_MAX];
+	int err;
+
+	k = find(&mon->lookups.cgroups, cgroup_id, 0);
+	head.checked_ns = now_ns();
+	if (is_fresh(k, head.checked_ns))
+		return k;
+	err = cgroup_locate(mon->cgroup_mount, cgroup_id, dir, path);
+	head.err = err < 0 ? err : 0;
+	if (!head.err || !k)
+		return keep(mon, &mon->lookups.cgroups, k, &head, path);
+	k->checked_ns = head.checked_ns; /* it is gone: what it was stays */
+	return k;
+}
+
+void lookup_see_cgroup(struct appmon *mon, uint64_t cgroup_id, int fd)
+{
+	struct kept head = {.id = cgroup_id, .checked_ns = now_ns()};
+	struct list_node *list = &mon->lookups.cgroups;
+	char path[PATH_MAX];
+
+	if (!cgroup_locate_fd(mon->cgroup_mount, fd, path))
+		keep(mon, list, find(list, cgroup_id, 0), &head, path);
+	else
+		kept_cgroup(mon, cgroup_id);
+}
+
 int appmon_find_cgroup(struct appmon *mon, uint64_t cgroup_id, struct appmon_str *ret_path)
 {
-	struct kept head = {.id = cgroup_id}, *k, *fresh;
 	int err = handle_check(mon);
-	char path[PATH_MAX] = "", dir[PATH_MAX];
+	const struct kept *k;
 
 	if (err)
 		return err;
 	if (!ret_path)
 		return fail(&mon->log, -EINVAL, "appmon_find_cgroup() needs a place for the path");
 	if (!cgroup_id || mon->replay)
-		return fail(&mon->log, -ENOENT, "the cgroup is not known");
-	k = find(&mon->lookups.cgroups, cgroup_id, 0);
-	head.checked_ns = now_ns();
-	if (!is_fresh(k, head.checked_ns)) {
-		err = cgroup_locate(mon->cgroup_mount, cgroup_id, dir, path);
-		head.err = err < 0 ? err : 0;
-		if (head.err && k) {
-			k->checked_ns = head.checked_ns;
-		} else {
-			fresh = keep(mon, &mon->lookups.cgroups, k, &head, path);
-			if (!fresh)
-				return fail(&mon->log, -ENOMEM, "memory_limit is reached");
-			k = fresh;
-		}
-	}
+		return log_answer(&mon->log, -ENOENT, "the cgroup is not known");
+	k = kept_cgroup(mon, cgroup_id);
+	if (!k)
+		return fail(&mon->log, -ENOMEM, "memory_limit is reached");
+	if (k->err == -ENOENT)
+		return log_answer(&mon->log, k->err, "the path of cgroup %llu: it is gone",
+				  (unsigned long long)cgroup_id);
 	if (k->err)
 		return fail(&mon->log, k->err, "the path of cgroup %llu: %s",
 			    (unsigned long long)cgroup_id, strerror(-k->err));

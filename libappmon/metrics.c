@@ -10,7 +10,7 @@
 #include "aggregate.h"
 #include "trace.h"
 
-#define DEFAULT_SERIES 4096
+#define DEFAULT_SERIES 8192
 #define DEFAULT_EDGES 1024
 #define DEFAULT_SEGMENTS 16384
 #define DEFAULT_CHILDREN 64
@@ -20,7 +20,9 @@
 #define DEFAULT_MEMORY (UINT64_C(64) << 20)
 
 #define ALL_DIMENSIONS (APPMON_DIM_DEFAULT | APPMON_DIM_PID | APPMON_DIM_CLIENT | APPMON_DIM_NONE)
-#define ALL_FLAGS (APPMON_METRICS_RAW_ROUTES | APPMON_METRICS_NO_LEARNING | APPMON_METRICS_NO_JOIN)
+#define ALL_FLAGS                                                                                  \
+	(APPMON_METRICS_RAW_ROUTES | APPMON_METRICS_NO_LEARNING | APPMON_METRICS_NO_JOIN |         \
+	 APPMON_METRICS_ACTIVE)
 #define ALL_ERRORS UINT32_C(0x8000003f)
 
 /* How often a full table is looked through for idle series. */
@@ -62,8 +64,7 @@ static int take_opts(struct appmon_metrics_opts *o)
 
 static int init_other(struct table *t, struct series **ret, const void *key, size_t len)
 {
-	*ret = table_get(t, key, len, 1);
-	t->keep = *ret;
+	*ret = table_get(t, key, len, UINT32_MAX, 0, false);
 	return *ret ? histogram_reserve_all(&(*ret)->figures.durations, t->pool) : -ENOMEM;
 }
 
@@ -71,12 +72,25 @@ static int init_tables(struct appmon_metrics *m)
 {
 	struct series_key series = {.flags = APPMON_SERIES_OTHER};
 	struct edge_key edge = {.flags = APPMON_SERIES_OTHER};
+	/* No more than there are series, and far fewer where these have routes and statuses. */
+	uint32_t rows = m->opts.flags & APPMON_METRICS_ACTIVE ? m->opts.max_series / 4 : 0;
 	int err = table_init(&m->series, &m->pool, m->opts.max_series);
 
 	if (!err)
 		err = table_init(&m->edges, &m->pool, m->opts.max_edges);
-	if (!err)
-		err = init_other(&m->series, &m->other, &series, KEY_BYTES(&series, 3));
+	for (uint16_t role = 0; role <= APPMON_ROLE_CLIENT && !err; role++) {
+		series.role = role;
+		err = init_other(&m->series, &m->other[role], &series, KEY_BYTES(&series, 3));
+	}
+	if (!err && rows)
+		err = table_init(&m->active, &m->pool, rows);
+	for (uint16_t role = 0; rows && role <= APPMON_ROLE_CLIENT && !err; role++) {
+		series.role = role;
+		m->other_active[role] =
+			table_get(&m->active, &series, KEY_BYTES(&series, 3), UINT32_MAX, 0, false);
+		if (!m->other_active[role])
+			err = -ENOMEM;
+	}
 	if (!err)
 		err = init_other(&m->edges, &m->other_edge, &edge, KEY_BYTES(&edge, 2));
 	return err;
@@ -152,6 +166,7 @@ void appmon_metrics_close(struct appmon_metrics *m)
 		return;
 	table_destroy(&m->series);
 	table_destroy(&m->edges);
+	table_destroy(&m->active);
 	learner_destroy(&m->learner);
 	free(m->routes);
 	free(m->connections);
@@ -227,10 +242,13 @@ static void put_text(char *text, size_t *len, const char *s, size_t n)
 	*len += n + 1;
 }
 
+/* Keys are compared as bytes: what is not known has none. */
 static struct appmon_endpoint endpoint(const struct sample *s, int side, bool port)
 {
 	struct appmon_endpoint ep = {.family = (uint16_t)s->tuple.family};
 
+	if (!ep.family)
+		return ep;
 	memcpy(ep.addr, s->tuple.addr[side], sizeof(ep.addr));
 	ep.port = port ? s->tuple.port[side] : 0;
 	return ep;
@@ -238,9 +256,9 @@ static struct appmon_endpoint endpoint(const struct sample *s, int side, bool po
 
 /* The series of a key, if it has room for this sample. */
 static struct series *series_with_room(struct table *t, const void *key, size_t len, uint32_t limit,
-				       const struct sample *s)
+				       uint64_t app, bool fair, const struct sample *s)
 {
-	struct series *series = table_get(t, key, len, limit);
+	struct series *series = table_get(t, key, len, limit, app, fair);
 
 	if (series && s->duration_ns &&
 	    !histogram_has_room(&series->figures.durations, s->duration_ns) &&
@@ -258,6 +276,13 @@ void metrics_expire(struct appmon_metrics *m, uint64_t now_ns)
 	m->stats.expired_series += table_expire(&m->series, now_ns - idle_ns, &requests);
 	m->stats.expired_events += requests;
 	m->stats.expired_edges += table_expire(&m->edges, now_ns - idle_ns, &requests);
+	if (m->active.slot)
+		table_expire(&m->active, now_ns - idle_ns, &requests);
+}
+
+static uint64_t app_of(const struct series_key *key)
+{
+	return XXH3_64bits(key->text, key->app_len) | 1;
 }
 
 /* Whether idle series were looked for just now. */
@@ -268,6 +293,18 @@ static bool make_room(struct appmon_metrics *m)
 	m->room_ns = m->clock_ns;
 	metrics_expire(m, m->clock_ns);
 	return true;
+}
+
+/* The series of a key; the idle make room for it. */
+static struct series *find_room(struct appmon_metrics *m, struct table *t, const void *key,
+				size_t len, uint32_t limit, const struct sample *s)
+{
+	uint64_t app = app_of(&s->key);
+	struct series *series = series_with_room(t, key, len, limit, app, true, s);
+
+	if (!series && make_room(m))
+		series = series_with_room(t, key, len, limit, app, true, s);
+	return series;
 }
 
 /* The last sixteenth of the table is for these. */
@@ -282,8 +319,9 @@ static struct series *other_series(struct appmon_metrics *m, const struct sample
 	put_text(key.text, &len, "", 0);
 	key.app_len = s->key.app_len;
 	m->stats.other_events++;
-	series = series_with_room(&m->series, &key, KEY_BYTES(&key, len), m->opts.max_series, s);
-	return series ? series : m->other;
+	series = series_with_room(&m->series, &key, KEY_BYTES(&key, len), m->opts.max_series,
+				  app_of(&key), false, s);
+	return series ? series : m->other[s->key.role];
 }
 
 /* Completes the sample's key: the peer comes last. */
@@ -302,9 +340,7 @@ static struct series *series_of(struct appmon_metrics *m, struct sample *s, cons
 		key->peer = endpoint(s, SERVER, true);
 	else if (m->opts.dimensions & APPMON_DIM_CLIENT && !peer && s->side == SERVER)
 		key->peer = endpoint(s, CLIENT, false);
-	series = series_with_room(&m->series, key, KEY_BYTES(key, len), limit, s);
-	if (!series && make_room(m))
-		series = series_with_room(&m->series, key, KEY_BYTES(key, len), limit, s);
+	series = find_room(m, &m->series, key, KEY_BYTES(key, len), limit, s);
 	return series ? series : other_series(m, s);
 }
 
@@ -331,10 +367,7 @@ static struct series *edge_of(struct appmon_metrics *m, const struct sample *s,
 		if (m->opts.dimensions & APPMON_DIM_CLIENT)
 			key.client = endpoint(s, CLIENT, false);
 	}
-	edge = series_with_room(&m->edges, &key, KEY_BYTES(&key, len), m->opts.max_edges, s);
-	if (!edge && make_room(m))
-		edge = series_with_room(&m->edges, &key, KEY_BYTES(&key, len), m->opts.max_edges,
-					s);
+	edge = find_room(m, &m->edges, &key, KEY_BYTES(&key, len), m->opts.max_edges, s);
 	if (!edge)
 		m->stats.other_exchanges++;
 	return edge ? edge : m->other_edge;
@@ -486,28 +519,55 @@ static size_t route(struct appmon_metrics *m, const struct appmon_event *ev, uin
 	return route_cached(m->routes, l, seed, ev->path.data, ev->path.len, teaches(ev), buf);
 }
 
+/* A method that could not be read is one that is not known: outside both are "_OTHER". */
+static uint16_t method_of(const struct appmon_event *ev)
+{
+	return (uint16_t)(ev->method ? ev->method : APPMON_METHOD_OTHER);
+}
+
+static uint64_t instance_of(const struct appmon_metrics *m, const struct appmon_event *ev)
+{
+	return m->opts.instance_fn ? m->opts.instance_fn(m->opts.instance_ctx, ev) : ev->cgroup_id;
+}
+
+/* False: it is a response to a request that nobody saw. */
+static bool has_request(const struct appmon_event *ev)
+{
+	return ev->request_start_ns || ev->method;
+}
+
+/* What is known of an exchange from its begin. Returns the length of the text so far. */
+static size_t begin_key(struct appmon_metrics *m, const struct appmon_event *ev,
+			struct series_key *key)
+{
+	uint32_t by = m->opts.dimensions;
+	size_t app_len = ev->target_name.len < APP_MAX ? ev->target_name.len : APP_MAX;
+	size_t len = 0;
+
+	memset(key, 0, KEY_BYTES(key, 0));
+	key->role = (uint16_t)(ev->role <= APPMON_ROLE_CLIENT ? ev->role : APPMON_ROLE_UNKNOWN);
+	key->protocol = (uint16_t)ev->protocol;
+	if (by & APPMON_DIM_METHOD)
+		key->method = method_of(ev);
+	if (by & APPMON_DIM_INSTANCE)
+		key->cgroup_id = instance_of(m, ev);
+	put_text(key->text, &len, ev->target_name.data, app_len);
+	key->app_len = (uint16_t)app_len;
+	return len;
+}
+
 static void make_key(struct appmon_metrics *m, const struct appmon_event *ev,
 		     struct series_key *key)
 {
 	uint32_t by = m->opts.dimensions;
-	size_t app_len = ev->target_name.len < APP_MAX ? ev->target_name.len : APP_MAX;
 	char *text = key->text;
-	size_t len = 0;
+	size_t len = begin_key(m, ev, key), app_len = key->app_len;
 
-	memset(key, 0, KEY_BYTES(key, 0));
-	key->role = (uint16_t)ev->role;
-	key->protocol = (uint16_t)ev->protocol;
 	key->status_class = (uint16_t)ev->status_class;
 	if (by & APPMON_DIM_STATUS)
 		key->status = (uint16_t)ev->status;
-	if (by & APPMON_DIM_METHOD)
-		key->method = (uint16_t)ev->method;
-	if (by & APPMON_DIM_INSTANCE)
-		key->cgroup_id = ev->cgroup_id;
 	if (by & APPMON_DIM_PID)
 		key->pid = ev->pid;
-	put_text(text, &len, ev->target_name.data, app_len);
-	key->app_len = (uint16_t)app_len;
 	if (by & APPMON_DIM_ROUTE)
 		key->route_len = (uint16_t)route(
 			m, ev, XXH3_64bits_withSeed(text, app_len, ev->role), text + len);
@@ -566,8 +626,12 @@ int appmon_metrics_add(struct appmon_metrics *m, const struct appmon_event *ev)
 
 	if (!m || !ev)
 		return -EINVAL;
-	make_sample(m, ev, &s);
 	m->stats.events++;
+	if (!has_request(ev)) {
+		m->stats.without_request++;
+		return 0;
+	}
+	make_sample(m, ev, &s);
 	if (s.end_ns > m->clock_ns)
 		m->clock_ns = s.end_ns;
 	if (m->connections && s.joinable) {
@@ -583,6 +647,76 @@ int appmon_metrics_add(struct appmon_metrics *m, const struct appmon_event *ev)
 	else
 		count_sample(m, &s, c);
 	return 0;
+}
+
+/* ---- what is in progress -------------------------------------------------------------- */
+
+/* key is complete but for the ends of its empty texts. */
+static struct series *active_row(struct appmon_metrics *m, struct series_key *key)
+{
+	size_t len = key->app_len + 1u;
+	struct series *row;
+
+	put_text(key->text, &len, "", 0);
+	put_text(key->text, &len, "", 0);
+	row = table_get(&m->active, key, KEY_BYTES(key, len), m->opts.max_series / 4, app_of(key),
+			true);
+	return row ? row : m->other_active[key->role];
+}
+
+int appmon_metrics_active(struct appmon_metrics *m, const struct appmon_event *ev)
+{
+	struct series_key key;
+	struct series *row;
+	uint64_t begin;
+
+	if (!m || !ev || !m->active.slot)
+		return -EINVAL;
+	begin_key(m, ev, &key);
+	row = active_row(m, &key);
+	begin = first_of(ev->request_start_ns, ev->response_start_ns);
+	row->figures.requests++;
+	if (begin && (!row->figures.first_ns || begin < row->figures.first_ns))
+		row->figures.first_ns = begin;
+	return 0;
+}
+
+void metrics_find_active(struct appmon_metrics *m, uint64_t now_ns)
+{
+	for (uint32_t i = 0; i <= m->series.mask; i++) {
+		const struct series *s = m->series.slot[i].series;
+		struct series_key key;
+		struct series *row;
+
+		if (!s || !s->figures.requests)
+			continue;
+		memcpy(&key, s->key, offsetof(struct series_key, text));
+		if (key.flags & APPMON_SERIES_OTHER)
+			continue;
+		memcpy(key.text, ((const struct series_key *)s->key)->text, key.app_len + 1u);
+		memset(&key.peer, 0, sizeof(key.peer));
+		key.pid = 0;
+		key.status = key.status_class = key.route_len = key.peer_app_len = 0;
+		row = active_row(m, &key);
+		if (s->figures.last_ns > row->figures.last_ns)
+			row->figures.last_ns = s->figures.last_ns;
+	}
+	for (uint32_t i = 0; i <= m->active.mask; i++) {
+		struct series *row = m->active.slot[i].series;
+
+		if (row && row->figures.requests)
+			row->figures.last_ns = now_ns;
+	}
+}
+
+void metrics_clear_active(struct appmon_metrics *m)
+{
+	for (uint32_t i = 0; m->active.slot && i <= m->active.mask; i++) {
+		struct series *row = m->active.slot[i].series;
+
+		if (row)
+			row->figures.requests = row->figures.first_ns = 0;
+	}
 }
 
 int appmon_metrics_get_stats(struct appmon_metrics *m, struct appmon_metrics_stats *stats)

@@ -254,12 +254,15 @@ static struct place *place_of(struct learner *l, uint64_t hash)
 	return &l->place[i];
 }
 
-static bool add_place(struct learner *l, struct place *p, uint64_t hash)
+/* root: the application's first place, which may be p. No application gets more places than are
+ * left for others. */
+static bool add_place(struct learner *l, struct place *root, struct place *p, uint64_t hash)
 {
-	if (l->count == l->max) {
+	if (root->held >= l->max - l->count) {
 		l->refused++;
 		return false;
 	}
+	root->held++;
 	l->count++;
 	l->changes++;
 	p->hash = hash;
@@ -270,8 +273,8 @@ static bool add_place(struct learner *l, struct place *p, uint64_t hash)
  * Goes from a place to the one that the segment at "from" of the route leads to, and puts {param}
  * in its stead where there were too many. NULL: nothing is known from here on.
  */
-static struct place *learn(struct learner *l, struct place *at, struct writer *w, size_t from,
-			   bool teaches)
+static struct place *learn(struct learner *l, struct place *root, struct place *at,
+			   struct writer *w, size_t from, bool teaches)
 {
 	uint64_t parent = at->hash, hash = hash_of(parent, w->buf + from, w->len - from);
 	struct place *next = NULL;
@@ -281,7 +284,7 @@ static struct place *learn(struct learner *l, struct place *at, struct writer *w
 		if (next->hash)
 			return next;
 		if (teaches ? at->taught < l->max_children : at->missed < MISSES_MAX) {
-			if (!add_place(l, next, hash))
+			if (!add_place(l, root, next, hash))
 				return NULL;
 			if (teaches)
 				at->taught++;
@@ -299,7 +302,7 @@ static struct place *learn(struct learner *l, struct place *at, struct writer *w
 	put(w, PARAM, strlen(PARAM));
 	hash = hash_of(parent, PARAM, strlen(PARAM));
 	next = place_of(l, hash);
-	return next->hash || add_place(l, next, hash) ? next : NULL;
+	return next->hash || add_place(l, root, next, hash) ? next : NULL;
 }
 
 /* ---- both ------------------------------------------------------------------------- */
@@ -336,14 +339,14 @@ size_t route_of(struct learner *l, uint64_t seed, const char *path, size_t len, 
 	/* One byte is kept for the "*" of what does not fit. */
 	struct writer w = {.buf = buf, .size = size ? size - 1 : 0};
 	const char *s = path, *end = path + len;
-	struct place *at = NULL;
+	struct place *root = NULL, *at = NULL;
 
 	if (!size)
 		return 0;
 	if (l) {
 		seed = seed ? seed : 1;
-		at = place_of(l, seed);
-		if (!at->hash && !add_place(l, at, seed))
+		root = at = place_of(l, seed);
+		if (!at->hash && !add_place(l, root, at, seed))
 			at = NULL;
 	}
 	for (int segments = 0;; segments++) {
@@ -365,7 +368,7 @@ size_t route_of(struct learner *l, uint64_t seed, const char *path, size_t len, 
 			return rest(&w, from, size);
 		put_segment(&w, s, n, kinds);
 		if (l && at && !w.full && w.len > from)
-			at = learn(l, at, &w, from, teaches);
+			at = learn(l, root, at, &w, from, teaches);
 		if (w.full || (l && !at))
 			return rest(&w, from, size);
 		s += n;

@@ -9,9 +9,10 @@
 
 /* A path prefix that was seen, normalised. */
 struct place {
-	uint64_t hash;	 /* of the application and the prefix; 0: none */
-	uint32_t taught; /* different segments that followed it in requests that went well */
-	uint32_t missed; /* and in others */
+	uint64_t hash;	      /* of the application and the prefix; 0: none */
+	uint32_t taught : 24; /* different segments that followed it in requests that went well */
+	uint32_t missed : 8;  /* and in others */
+	uint32_t held;	      /* of an application's first: places that it has */
 };
 
 /* Learns which segments of an application's paths are parameters. */

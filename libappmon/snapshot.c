@@ -6,7 +6,7 @@
 
 #include "aggregate.h"
 
-#define KINDS 2
+#define KINDS 3
 
 struct list {
 	uint32_t count;
@@ -32,18 +32,19 @@ static size_t series_bytes(const struct series *s)
 	return rounded(sizeof(*s) + s->key_len) + histogram_bytes(&s->figures.durations);
 }
 
-/* The one for what finds no room is there from the start, and shown once it counted something. */
-static bool is_shown(const struct series *s)
+/* The ones for what finds no room are there from the start, and shown once they counted something.
+ * Of what is in progress 0 is shown, too. */
+static bool is_shown(const struct series *s, uint32_t kind)
 {
-	return s && s->figures.requests;
+	return s && (s->figures.requests || (kind == APPMON_SNAPSHOT_ACTIVE && s->share));
 }
 
-static size_t table_bytes(const struct table *t)
+static size_t table_bytes(const struct table *t, uint32_t kind)
 {
 	size_t bytes = 0;
 
-	for (uint32_t i = 0; i <= t->mask; i++)
-		if (is_shown(t->slot[i].series))
+	for (uint32_t i = 0; t->slot && i <= t->mask; i++)
+		if (is_shown(t->slot[i].series, kind))
 			bytes += sizeof(void *) + series_bytes(t->slot[i].series);
 	return bytes;
 }
@@ -76,11 +77,11 @@ static struct series *copy_series(char **at, const struct series *from)
 	return s;
 }
 
-static void copy_table(char **at, const struct table *t, struct list *list)
+static void copy_table(char **at, const struct table *t, struct list *list, uint32_t kind)
 {
 	list->series = take(at, 0);
-	for (uint32_t i = 0; i <= t->mask; i++)
-		if (is_shown(t->slot[i].series))
+	for (uint32_t i = 0; t->slot && i <= t->mask; i++)
+		if (is_shown(t->slot[i].series, kind))
 			list->series[list->count++] = t->slot[i].series;
 	take(at, list->count * sizeof(*list->series));
 	if (!list->count)
@@ -94,7 +95,9 @@ int appmon_metrics_snapshot(struct appmon_metrics *m, const struct appmon_snapsh
 			    struct appmon_snapshot **ret)
 {
 	struct appmon_snapshot_opts opts = {0};
+	const struct table *table[KINDS] = {NULL};
 	struct appmon_snapshot *snapshot;
+	size_t bytes = sizeof(*snapshot);
 	char *at;
 	int err;
 
@@ -108,15 +111,25 @@ int appmon_metrics_snapshot(struct appmon_metrics *m, const struct appmon_snapsh
 	if (!opts.now_ns)
 		opts.now_ns = now_ns();
 	metrics_settle(m, opts.now_ns, opts.flags & APPMON_TAKE_WAITING);
+	if (m->active.slot)
+		metrics_find_active(m, opts.now_ns); /* what is in progress is not idle */
 	metrics_expire(m, opts.now_ns);
-	snapshot = malloc(sizeof(*snapshot) + table_bytes(&m->series) + table_bytes(&m->edges));
-	if (!snapshot)
+	table[APPMON_SNAPSHOT_SERIES] = &m->series;
+	table[APPMON_SNAPSHOT_EDGES] = &m->edges;
+	table[APPMON_SNAPSHOT_ACTIVE] = &m->active;
+	for (uint32_t kind = 0; kind < KINDS; kind++)
+		bytes += table_bytes(table[kind], kind);
+	snapshot = malloc(bytes);
+	if (!snapshot) {
+		metrics_clear_active(m);
 		return -ENOMEM;
+	}
 	*snapshot = (struct appmon_snapshot){
 		.origin = m->origin, .number = ++m->taken, .now_ns = opts.now_ns};
 	at = (char *)(snapshot + 1);
-	copy_table(&at, &m->series, &snapshot->list[APPMON_SNAPSHOT_SERIES]);
-	copy_table(&at, &m->edges, &snapshot->list[APPMON_SNAPSHOT_EDGES]);
+	for (uint32_t kind = 0; kind < KINDS; kind++)
+		copy_table(&at, table[kind], &snapshot->list[kind], kind);
+	metrics_clear_active(m);
 	*ret = snapshot;
 	return 0;
 }
@@ -209,6 +222,30 @@ int appmon_snapshot_edge(const struct appmon_snapshot *snapshot, uint32_t index,
 	return opts_write(ret, &out, sizeof(out));
 }
 
+int appmon_snapshot_active(const struct appmon_snapshot *snapshot, uint32_t index,
+			   struct appmon_active *ret)
+{
+	const struct series *s = at_index(snapshot, APPMON_SNAPSHOT_ACTIVE, index);
+	const struct series_key *key;
+	struct appmon_active out = {0};
+
+	if (!ret)
+		return -EINVAL;
+	if (!s)
+		return -ENOENT;
+	key = (const void *)s->key;
+	out.flags = key->flags;
+	out.cgroup_id = key->cgroup_id;
+	out.role = key->role;
+	out.protocol = key->protocol;
+	out.method = key->method;
+	out.app = text(key->text, 0, key->app_len);
+	method_name(key->method, &out.method_name);
+	out.requests = s->figures.requests;
+	out.oldest_ns = s->figures.first_ns;
+	return opts_write(ret, &out, sizeof(out));
+}
+
 /* The same series in an earlier snapshot; NULL: it is not there. */
 static const struct series *find(const struct appmon_snapshot *snapshot, uint32_t kind, uint64_t id)
 {
@@ -233,7 +270,7 @@ static int look_up(const struct appmon_snapshot *snapshot, uint32_t kind, uint32
 		   const struct appmon_snapshot *since, const struct series **ret_now,
 		   const struct series **ret_then)
 {
-	*ret_now = at_index(snapshot, kind, index);
+	*ret_now = kind == APPMON_SNAPSHOT_ACTIVE ? NULL : at_index(snapshot, kind, index);
 	if (!*ret_now)
 		return -ENOENT;
 	if (since && (since->origin != snapshot->origin || since->number > snapshot->number))

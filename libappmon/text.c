@@ -179,6 +179,7 @@ uint32_t appmon_struct_size(const char *name)
 	RETURN_SIZE_IF_NAMED(appmon_metrics_stats);
 	RETURN_SIZE_IF_NAMED(appmon_series);
 	RETURN_SIZE_IF_NAMED(appmon_edge);
+	RETURN_SIZE_IF_NAMED(appmon_active);
 	RETURN_SIZE_IF_NAMED(appmon_figures);
 	RETURN_SIZE_IF_NAMED(appmon_exemplar);
 	RETURN_SIZE_IF_NAMED(appmon_snapshot_opts);

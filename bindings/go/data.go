@@ -556,9 +556,10 @@ const (
 // Has tells whether all of the given bits are set.
 func (f SamplingFlags) Has(bits SamplingFlags) bool { return f&bits == bits }
 
-// SnapshotKind: What a snapshot has several of: series, where every event is in exactly one,
-// and edges, where every exchange is in exactly one, as its client saw it if both ends were
-// seen. (An event without a role has no edge.).
+// SnapshotKind: What a snapshot has several of: series, where every event that has a request is
+// in exactly one; edges, where every exchange is in exactly one, as its client saw it if both
+// ends were seen (an event without a role has no edge); and, with APPMON_METRICS_ACTIVE, what
+// was in progress when it was taken.
 type SnapshotKind uint32
 
 // Values of SnapshotKind.
@@ -576,6 +577,8 @@ func (v SnapshotKind) String() string {
 		return "series"
 	case SnapshotKindEdges:
 		return "edges"
+	case SnapshotKindActive:
+		return "active"
 	}
 	return strconv.FormatUint(uint64(v), 10)
 }
@@ -618,6 +621,9 @@ const (
 	MetricsFlagNoLearning MetricsFlags = 0x2
 	// never look for the application behind a peer
 	MetricsFlagNoJoin MetricsFlags = 0x4
+	// snapshots have what is in progress: the host calls appmon_metrics_active() for it before
+	// each
+	MetricsFlagActive MetricsFlags = 0x8
 )
 
 // Has tells whether all of the given bits are set.
@@ -1115,6 +1121,7 @@ var structs = []structInfo{
 	{"appmon_metrics_opts", C.sizeof_struct_appmon_metrics_opts, true},
 	{"appmon_metrics_stats", C.sizeof_struct_appmon_metrics_stats, true},
 	{"appmon_series", C.sizeof_struct_appmon_series, true},
+	{"appmon_active", C.sizeof_struct_appmon_active, true},
 	{"appmon_edge", C.sizeof_struct_appmon_edge, true},
 	{"appmon_figures", C.sizeof_struct_appmon_figures, true},
 	{"appmon_exemplar", C.sizeof_struct_appmon_exemplar, true},

@@ -72,10 +72,11 @@ static int open_monitor(struct collect *collect, const char *replay)
 
 int collect_open(struct collect *collect, const struct targets *targets, const char *replay)
 {
+	struct appmon_metrics_opts opts = {.size = sizeof(opts), .flags = APPMON_METRICS_ACTIVE};
 	int ret;
 
 	collect->replay_fd = -1;
-	ret = appmon_metrics_open(&collect->metrics, NULL);
+	ret = appmon_metrics_open(&collect->metrics, &opts);
 	if (ret < 0)
 		warnx("%s", appmon_strerror(ret));
 	else
@@ -134,6 +135,11 @@ int collect_drain(struct collect *collect)
 	return ret;
 }
 
+static int take_active(void *ctx, const struct appmon_event *ev)
+{
+	return appmon_metrics_active(ctx, ev);
+}
+
 struct appmon_snapshot *collect_snapshot(struct collect *collect, bool last)
 {
 	struct appmon_snapshot_opts opts = {.size = sizeof(opts),
@@ -142,7 +148,8 @@ struct appmon_snapshot *collect_snapshot(struct collect *collect, bool last)
 
 	if (collect->replay_fd >= 0)
 		opts.now_ns = collect->last_ns;
-	if (appmon_metrics_snapshot(collect->metrics, &opts, &snapshot) < 0) {
+	if (appmon_each_active(collect->mon, take_active, collect->metrics) < 0 ||
+	    appmon_metrics_snapshot(collect->metrics, &opts, &snapshot) < 0) {
 		warnx("out of memory");
 		return NULL;
 	}

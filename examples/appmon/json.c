@@ -47,6 +47,13 @@ static void end_object(struct json_line *object)
 	json_line_close(object, '}');
 }
 
+/* Of what 0 is no value of. */
+static void add_known(struct json_object *object, const char *key, uint64_t value)
+{
+	if (value != 0)
+		add_uint(object, key, value);
+}
+
 /* RFC 3339 in UTC. */
 static void add_time(struct json_line *object, const char *key, uint64_t ns)
 {
@@ -77,6 +84,8 @@ static void add_endpoint(struct json_line *object, const char *key,
 {
 	char text[56];
 
+	if (endpoint->family == 0)
+		return;
 	appmon_format_endpoint(endpoint, text, sizeof(text));
 	add_text(object, key, text);
 }
@@ -189,13 +198,16 @@ void json_event(FILE *out, const struct appmon_event *ev, uint64_t realtime_ns)
 	add_time(object, "time", realtime_ns);
 	add_text(object, "protocol", protocol_name(ev->protocol));
 	add_text(object, "role", role_name(ev->role));
-	add_str(object, "method", &ev->method_name);
-	add_str(object, "target", &ev->request_target);
-	add_str(object, "path", &ev->path);
-	add_str(object, "query", &ev->query);
-	add_str(object, "authority", &ev->authority);
-	add_uint(object, "status", ev->status);
-	add_str(object, "reason", &ev->reason);
+	if (ev->method != APPMON_METHOD_UNKNOWN) {
+		add_str(object, "method", &ev->method_name);
+		add_str(object, "target", &ev->request_target);
+		add_str(object, "path", &ev->path);
+		add_str(object, "query", &ev->query);
+		add_str(object, "authority", &ev->authority);
+	}
+	add_known(object, "status", ev->status);
+	if (ev->response_start_ns != 0)
+		add_str(object, "reason", &ev->reason);
 	add_http_version(object, "request_http_version", ev->request_http_version);
 	add_http_version(object, "response_http_version", ev->response_http_version);
 	add_text(object, "end", appmon_end_name(ev->end));
@@ -207,40 +219,54 @@ void json_event(FILE *out, const struct appmon_event *ev, uint64_t realtime_ns)
 	add_uint(object, "ordinal", ev->ordinal);
 	add_endpoint(object, "local", &ev->local);
 	add_endpoint(object, "remote", &ev->remote);
-	add_uint(object, "request_start_ns", ev->request_start_ns);
-	add_uint(object, "request_end_ns", ev->request_end_ns);
-	add_uint(object, "response_start_ns", ev->response_start_ns);
-	add_uint(object, "response_end_ns", ev->response_end_ns);
-	add_uint(object, "duration_ns", ev->duration_ns);
-	add_uint(object, "request_ns", ev->request_ns);
-	add_uint(object, "wait_ns", ev->wait_ns);
-	add_uint(object, "response_ns", ev->response_ns);
-	add_uint(object, "request_head_bytes", ev->request_head_bytes);
-	add_uint(object, "request_body_bytes", ev->request_body_bytes);
-	add_uint(object, "response_head_bytes", ev->response_head_bytes);
-	add_uint(object, "response_body_bytes", ev->response_body_bytes);
-	add_int(object, "request_content_length", ev->request_content_length);
-	add_int(object, "response_content_length", ev->response_content_length);
-	add_uint(object, "srtt_us", ev->srtt_us);
+	add_known(object, "request_start_ns", ev->request_start_ns);
+	add_known(object, "request_end_ns", ev->request_end_ns);
+	add_known(object, "response_start_ns", ev->response_start_ns);
+	add_known(object, "response_end_ns", ev->response_end_ns);
+	add_known(object, "duration_ns", ev->duration_ns);
+	/* Of a part that was seen from end to end, 0 is a value. */
+	if (ev->request_start_ns != 0 && ev->request_end_ns != 0)
+		add_uint(object, "request_ns", ev->request_ns);
+	if (ev->request_end_ns != 0 && ev->response_start_ns != 0)
+		add_uint(object, "wait_ns", ev->wait_ns);
+	if (ev->response_start_ns != 0 && ev->response_end_ns != 0)
+		add_uint(object, "response_ns", ev->response_ns);
+	if (ev->method != APPMON_METHOD_UNKNOWN)
+		add_int(object, "request_content_length", ev->request_content_length);
+	if (ev->response_start_ns != 0)
+		add_int(object, "response_content_length", ev->response_content_length);
+	if (ev->request_start_ns != 0) {
+		add_uint(object, "request_head_bytes", ev->request_head_bytes);
+		add_uint(object, "request_body_bytes", ev->request_body_bytes);
+	}
+	if (ev->response_start_ns != 0) {
+		add_uint(object, "response_head_bytes", ev->response_head_bytes);
+		add_uint(object, "response_body_bytes", ev->response_body_bytes);
+	}
+	add_known(object, "srtt_us", ev->srtt_us);
 	add_uint(object, "retransmits", ev->retransmits);
 	add_uint(object, "peer_retransmits", ev->peer_retransmits);
-	add_uint(object, "pid", ev->pid);
-	add_uint(object, "tid", ev->tid);
-	add_str(object, "comm", &ev->comm);
-	add_text(object, "owner", owner_name(ev->owner));
-	add_uint(object, "uid", ev->uid);
-	add_uint(object, "inner_pid", ev->inner_pid);
-	add_uint(object, "inner_tid", ev->inner_tid);
-	add_uint(object, "process_start_ns", ev->process_start_ns);
-	add_uint(object, "response_pid", ev->response_pid);
-	add_uint(object, "response_tid", ev->response_tid);
-	add_uint(object, "netns_cookie", ev->netns_cookie);
-	add_uint(object, "netns_inum", ev->netns_inum);
-	add_uint(object, "read_start_ns", ev->read_start_ns);
-	add_uint(object, "read_end_ns", ev->read_end_ns);
-	add_uint(object, "queue_ns", ev->queue_ns);
-	add_uint(object, "service_ns", ev->service_ns);
-	add_uint(object, "connect_ns", ev->connect_ns);
+	add_known(object, "pid", ev->pid);
+	add_known(object, "tid", ev->tid);
+	if (ev->owner != APPMON_OWNER_UNKNOWN) {
+		add_str(object, "comm", &ev->comm);
+		add_text(object, "owner", owner_name(ev->owner));
+		add_uint(object, "uid", ev->uid);
+	}
+	add_known(object, "inner_pid", ev->inner_pid);
+	add_known(object, "inner_tid", ev->inner_tid);
+	add_known(object, "process_start_ns", ev->process_start_ns);
+	add_known(object, "response_pid", ev->response_pid);
+	add_known(object, "response_tid", ev->response_tid);
+	add_known(object, "netns_cookie", ev->netns_cookie);
+	add_known(object, "netns_inum", ev->netns_inum);
+	add_known(object, "read_start_ns", ev->read_start_ns);
+	add_known(object, "read_end_ns", ev->read_end_ns);
+	if (ev->read_start_ns != 0) {
+		add_uint(object, "queue_ns", ev->queue_ns);
+		add_uint(object, "service_ns", ev->service_ns);
+	}
+	add_known(object, "connect_ns", ev->connect_ns);
 	add_trace(object, ev);
 	add_link(object, ev);
 	add_headers(object, ev);

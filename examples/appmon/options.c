@@ -24,6 +24,7 @@ enum {
 	KEY_GOROUTINES,
 	KEY_REQUEST_ID,
 	KEY_STREAM_HEADS,
+	KEY_ONLY_REQUESTS,
 	KEY_RESP,
 	KEY_CAPTURE,
 	KEY_RING,
@@ -74,6 +75,8 @@ static const struct argp_option argp_options[] = {
 	 "Do not look for the processes that serve and send, nor for queue and service time", 0},
 	{"stream-heads", KEY_STREAM_HEADS, NULL, 0,
 	 "Show a response without a declared length, such as an event stream, when it begins", 0},
+	{"only-requests", KEY_ONLY_REQUESTS, NULL, 0,
+	 "Leave out responses whose request was not seen", 0},
 	{"resp", KEY_RESP, NULL, 0, "Watch RESP, Redis's protocol, beside HTTP", 0},
 	{"capture", KEY_CAPTURE, "BYTES", 0,
 	 "Most bytes of a message's head to capture, 128 to 64K (default 4K)", 0},
@@ -211,6 +214,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		break;
 	case KEY_NO_IDENTITY:
 		options->no_identity = true;
+		break;
+	case KEY_ONLY_REQUESTS:
+		options->flags |= APPMON_OPEN_ONLY_REQUESTS;
 		break;
 	case KEY_STREAM_HEADS:
 		options->flags |= APPMON_OPEN_STREAM_HEADS;

@@ -105,6 +105,30 @@ static int add(struct rows *rows, enum grouping by, const struct appmon_series *
 	return appmon_snapshot_durations(now, APPMON_SNAPSHOT_SERIES, index, since, row->durations);
 }
 
+/* What is in progress, also of an application that has answered no request yet. */
+static int add_active(struct rows *rows, enum grouping by, const struct selection *only,
+		      const struct appmon_snapshot *now, uint32_t index)
+{
+	struct appmon_active active = {.size = sizeof(active)};
+	struct appmon_series series = {.route.data = ""};
+	struct row *row;
+
+	appmon_snapshot_active(now, index, &active);
+	if (active.role == APPMON_ROLE_UNKNOWN || active.flags & APPMON_SERIES_OTHER ||
+	    (only && (active.role != only->role || strcmp(active.app.data, only->app) != 0)))
+		return 0;
+	series.app = active.app;
+	series.cgroup_id = active.cgroup_id;
+	series.role = active.role;
+	row = find_or_add(rows, label_of(&series, by), &series);
+	if (!row)
+		return -ENOMEM;
+	row->active += active.requests;
+	if (active.oldest_ns != 0 && (row->oldest_ns == 0 || active.oldest_ns < row->oldest_ns))
+		row->oldest_ns = active.oldest_ns;
+	return 0;
+}
+
 int rows_make(struct rows *rows, enum grouping by, const struct selection *only,
 	      const struct appmon_snapshot *now, const struct appmon_snapshot *since)
 {
@@ -120,6 +144,11 @@ int rows_make(struct rows *rows, enum grouping by, const struct selection *only,
 					   strcmp(series.app.data, only->app) == 0)))
 			ret = add(rows, by, &series, i, now, since);
 	}
+	count = by == BY_APP || by == BY_INSTANCE
+			? appmon_snapshot_count(now, APPMON_SNAPSHOT_ACTIVE)
+			: 0;
+	for (uint32_t i = 0; ret == 0 && i < count; i++)
+		ret = add_active(rows, by, only, now, i);
 	for (size_t i = 0; ret == 0 && i < rows->count; i++) {
 		struct row *row = &rows->list[i];
 
@@ -166,6 +195,10 @@ static double value_of(const struct row *row, enum column column)
 		return row->cpu;
 	case COLUMN_MEMORY:
 		return row->memory == UINT64_MAX ? -1 : (double)row->memory;
+	case COLUMN_ACTIVE:
+		return (double)row->active;
+	case COLUMN_OLDEST: /* the one that began first is the greatest */
+		return row->oldest_ns != 0 ? -(double)row->oldest_ns : -1e20;
 	default:
 		return 0;
 	}

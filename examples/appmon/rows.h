@@ -21,6 +21,8 @@ struct row {
 	uint64_t p50, p95, p99;
 	double cpu;	 /* share of one CPU; below 0: unknown */
 	uint64_t memory; /* UINT64_MAX: unknown */
+	/* BY_APP, BY_INSTANCE: requests in progress, and when the oldest began. */
+	uint64_t active, oldest_ns;
 };
 
 struct rows {
@@ -55,6 +57,8 @@ enum column {
 	COLUMN_BYTES,
 	COLUMN_CPU,
 	COLUMN_MEMORY,
+	COLUMN_ACTIVE,
+	COLUMN_OLDEST,
 	COLUMNS_ALL
 };
 

@@ -69,7 +69,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 const struct argp targets_argp = {.options = argp_options, .parser = parse};
 
-static int attach(const struct target *target, struct appmon *mon)
+static int attach(const struct targets *targets, const struct target *target, struct appmon *mon)
 {
 	struct appmon_attach_opts opts = {.size = sizeof(opts), .name = target->name};
 	const char *cgroup = target->value;
@@ -83,9 +83,11 @@ static int attach(const struct target *target, struct appmon *mon)
 	if (ret < 0)
 		return ret;
 	ret = appmon_attach_cgroup(mon, found ? found : cgroup, &opts, NULL);
-	free(found);
 	if (ret < 0)
 		warnx("%s", appmon_last_error(mon));
+	else if (targets->attached)
+		targets->attached(targets->ctx, found ? found : cgroup);
+	free(found);
 	return ret;
 }
 
@@ -94,7 +96,7 @@ int targets_attach(const struct targets *targets, struct appmon *mon)
 	int ret = 0;
 
 	for (size_t i = 0; ret == 0 && i < targets->count; i++)
-		ret = attach(&targets->list[i], mon);
+		ret = attach(targets, &targets->list[i], mon);
 	return ret;
 }
 

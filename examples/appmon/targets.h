@@ -19,6 +19,9 @@ struct targets {
 	struct target *list;
 	size_t count;
 	bool optional; /* there need not be any */
+	/* Called for each cgroup that is attached. NULL: not. */
+	void (*attached)(void *ctx, const char *cgroup);
+	void *ctx;
 };
 
 /* For argp's children; the input is a struct targets. */

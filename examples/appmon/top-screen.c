@@ -12,6 +12,8 @@
 /* Two lines above the table and its head; one below. */
 #define LINES_ABOVE 4
 #define LINES_BELOW 1
+/* A request that takes longer than this has its columns on a narrow screen, too. */
+#define HANGS_NS (2 * NSEC_PER_SEC)
 
 static const struct {
 	const char *title;
@@ -21,7 +23,8 @@ static const struct {
 	[COLUMN_ERRORS] = {"ERR%", 6},	 [COLUMN_P50] = {"P50", 8},
 	[COLUMN_P95] = {"P95", 8},	 [COLUMN_P99] = {"P99", 8},
 	[COLUMN_BYTES] = {"BYTES/S", 8}, [COLUMN_CPU] = {"CPU%", 6},
-	[COLUMN_MEMORY] = {"MEM", 8},
+	[COLUMN_MEMORY] = {"MEM", 8},	 [COLUMN_ACTIVE] = {"OPEN", 6},
+	[COLUMN_OLDEST] = {"OLDEST", 8},
 };
 
 static const char *const view_names[] = {
@@ -70,10 +73,21 @@ static void put_path(const char *path, int width)
 	put_name(path, width);
 }
 
+/* How long the oldest request in progress has been. */
+static uint64_t oldest_age(const struct top *top, uint64_t oldest_ns)
+{
+	uint64_t now = appmon_snapshot_time(top->history[0]);
+
+	return oldest_ns != 0 && oldest_ns < now ? now - oldest_ns : 0;
+}
+
 /* Whether a column is worth its place in this view and width. */
 static bool has_column(const struct top *top, enum column column)
 {
 	bool uses = top->view == VIEW_APPS || top->view == VIEW_INSTANCES;
+
+	if (column == COLUMN_ACTIVE || column == COLUMN_OLDEST)
+		return uses && (COLS >= 100 || oldest_age(top, top->oldest_ns) > HANGS_NS);
 
 	if (column == COLUMN_CPU || column == COLUMN_MEMORY)
 		return uses;
@@ -107,7 +121,7 @@ static void draw_summary(const struct top *top)
 {
 	double rate = top->seconds > 0 ? (double)top->total_requests / top->seconds : 0;
 	time_t now = time(NULL);
-	char clock[16] = "";
+	char clock[16] = "", age[TEXT_UNIT_SIZE];
 	struct tm tm;
 
 	strftime(clock, sizeof(clock), "%H:%M:%S", localtime_r(&now, &tm));
@@ -123,6 +137,10 @@ static void draw_summary(const struct top *top)
 								  (double)top->total_requests
 							: 0);
 	attroff(COLOR_PAIR(PAIR_BAD));
+	if (top->total_active > 0) {
+		format_duration(oldest_age(top, top->oldest_ns), age);
+		printw(", %" PRIu64 " open for %s", top->total_active, age);
+	}
 	if (top->paused) {
 		attron(A_REVERSE);
 		printw(" PAUSED ");
@@ -247,6 +265,13 @@ static void put_cell(const struct top *top, const struct row *row, enum column c
 			printw("%*s", width, "-");
 		else
 			printw("%*s", width, format_bytes(row->memory, text));
+		break;
+	case COLUMN_ACTIVE:
+		printw("%*" PRIu64, width, row->active);
+		break;
+	case COLUMN_OLDEST:
+		format_duration(oldest_age(top, row->oldest_ns), text);
+		printw("%*s", width, row->oldest_ns != 0 ? text : "-");
 		break;
 	default:
 		break;

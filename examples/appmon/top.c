@@ -161,6 +161,16 @@ static void sum_up(struct top *top)
 
 	top->seconds = (double)(appmon_snapshot_time(now) - begin) / 1e9;
 	top->total_requests = top->total_errors = 0;
+	top->total_active = top->oldest_ns = 0;
+	for (uint32_t i = 0; i < appmon_snapshot_count(now, APPMON_SNAPSHOT_ACTIVE); i++) {
+		struct appmon_active active = {.size = sizeof(active)};
+
+		appmon_snapshot_active(now, i, &active);
+		top->total_active += active.requests;
+		if (active.oldest_ns != 0 &&
+		    (top->oldest_ns == 0 || active.oldest_ns < top->oldest_ns))
+			top->oldest_ns = active.oldest_ns;
+	}
 	for (uint32_t i = 0; i < appmon_snapshot_count(now, APPMON_SNAPSHOT_EDGES); i++) {
 		struct appmon_figures f = {.size = sizeof(f)};
 

@@ -42,8 +42,9 @@ struct top {
 	size_t sample_count;
 	double seconds; /* that the figures are over */
 	uint64_t total_requests, total_errors;
-	size_t selected, first; /* rows: under the cursor, at the top of the screen */
-	unsigned activity;	/* counts looks and what came, for the sign that it is alive */
+	uint64_t total_active, oldest_ns; /* in progress now */
+	size_t selected, first;		  /* rows: under the cursor, at the top of the screen */
+	unsigned activity; /* counts looks and what came, for the sign that it is alive */
 };
 
 /* The lines of the table that fit on the screen. */

@@ -45,14 +45,15 @@ def read_seen(path, servers):
                 summary = event["summary"]
                 continue
             agent = "".join(event["headers"]["request"].get("user-agent", []))
-            sent = event["response_head_bytes"] + event["response_body_bytes"]
+            sent = event.get("response_head_bytes", 0) + event.get("response_body_bytes", 0)
             if "continued" in event["flags"]:
                 sent += CONTINUE
             exchanges[event["app"]].append(Exchange(
                 int(event["remote"].rpartition(":")[2]), event.get("method"), event.get("target"),
-                event.get("status", 0), event["request_head_bytes"] + event["request_body_bytes"],
-                sent, agent))
-            seconds[event["app"]].append((agent, event["duration_ns"] / 1e9))
+                event.get("status", 0),
+                event.get("request_head_bytes", 0) + event.get("request_body_bytes", 0), sent,
+                agent))
+            seconds[event["app"]].append((agent, event.get("duration_ns", 0) / 1e9))
     return exchanges, seconds, summary
 
 

@@ -225,6 +225,9 @@ enum {
  * CAP_SYS_PTRACE for other users' processes, as long as programs come. What cannot be followed is
  * logged (WARN), and has no links of that kind. */
 #define APPMON_OPEN_GOROUTINES UINT32_C(0x20)
+/* Leaves out what has no request: a response to one that passed before the attach, or was missed.
+ * It has no event, and counts as dropped[APPMON_DROP_ORPHAN]. */
+#define APPMON_OPEN_ONLY_REQUESTS UINT32_C(0x40)
 
 /* appmon_capabilities.supported: what this kernel gives. */
 #define APPMON_CAP_CAPTURE UINT64_C(0x1)  /* cgroup_skb with socket storage: the core */
@@ -579,6 +582,20 @@ APPMON_API int appmon_poll(struct appmon *mon, int timeout_ms, uint32_t max_even
  * -EINVAL if the handle has an event_fn.
  */
 APPMON_API int appmon_next(struct appmon *mon, const struct appmon_event **ret);
+
+/*
+ * Tells fn what is known of each exchange that is in progress, of all targets, in no order: those
+ * that appmon_stats.outstanding counts, without what is over and waits to be delivered. The event
+ * is the one to come, with what is missing still absent (no status, no response_end_ns); flags and
+ * end say little yet. A short request is known once its response begins, or, if that takes long,
+ * within a second or two.
+ *   fn is as in appmon_opts, but what it is told does not count as delivered; appmon_detach()
+ * returns -EBUSY to it; and a return value that is not 0 ends the call, which then returns it. No
+ * event of appmon_next() is valid any more.
+ *  -EBUSY   from inside a callback
+ *  -ENOMEM  memory_limit is reached
+ */
+APPMON_API int appmon_each_active(struct appmon *mon, appmon_event_fn fn, void *ctx);
 
 /*
  * Makes a blocked appmon_poll(), or the next one, return 0 early. Safe from any

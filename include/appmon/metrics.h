@@ -56,6 +56,10 @@ struct appmon_histogram;
 #define APPMON_METRICS_RAW_ROUTES UINT32_C(0x1)	 /* the path is the route as it is */
 #define APPMON_METRICS_NO_LEARNING UINT32_C(0x2) /* routes by the look of a segment only */
 #define APPMON_METRICS_NO_JOIN UINT32_C(0x4)	 /* never look for the application behind a peer */
+#define APPMON_METRICS_ACTIVE                                                                      \
+	UINT32_C(0x8) /* snapshots have what is in progress: the host calls                        \
+		       */
+		      /* appmon_metrics_active() for it before each */
 
 /* appmon_metrics_opts.server_errors, client_errors: what counts as an error. 0: the default. An
  * event with APPMON_EVF_ERROR is one, too, unless nothing is. */
@@ -73,13 +77,15 @@ struct appmon_histogram;
 					  /* nothing else is; an edge: nothing is */
 
 /*
- * What a snapshot has several of: series, where every event is in exactly one, and edges, where
- * every exchange is in exactly one, as its client saw it if both ends were seen. (An event without
- * a role has no edge.)
+ * What a snapshot has several of: series, where every event that has a request is in exactly one;
+ * edges, where every exchange is in exactly one, as its client saw it if both ends were seen (an
+ * event without a role has no edge); and, with APPMON_METRICS_ACTIVE, what was in progress when it
+ * was taken.
  */
 enum {
 	APPMON_SNAPSHOT_SERIES = 0, /* one for each combination of labels */
-	APPMON_SNAPSHOT_EDGES = 1   /* one for each pair of who asked and who was asked */
+	APPMON_SNAPSHOT_EDGES = 1,  /* one for each pair of who asked and who was asked */
+	APPMON_SNAPSHOT_ACTIVE = 2  /* one for each application with requests in progress */
 };
 
 /* appmon_resources.valid, from_v1. A figure that is not valid is 0. */
@@ -101,16 +107,24 @@ typedef int (*appmon_route_fn)(void *ctx, const struct appmon_event *ev, char *b
 /* Whether an event counts as an error: 0 or 1, negative: as server_errors and client_errors say. */
 typedef int (*appmon_error_fn)(void *ctx, const struct appmon_event *ev);
 
+/*
+ * The instance of an event in place of its cgroup_id: one number for all cgroups that were made one
+ * after the other under a path, for instance, so that the series of a service go on when it is
+ * restarted. Must not use the aggregator.
+ */
+typedef uint64_t (*appmon_instance_fn)(void *ctx, const struct appmon_event *ev);
+
 struct appmon_metrics_opts {
 	uint32_t size;
-	uint32_t flags;		  /* APPMON_METRICS_* */
-	uint32_t dimensions;	  /* APPMON_DIM_*; default APPMON_DIM_DEFAULT */
-	uint32_t max_series;	  /* hard limit, 16 to 1,000,000; default 4096 */
-	uint32_t max_edges;	  /* the same for edges; default 1024 */
-	uint32_t max_segments;	  /* path segments to learn routes from, up to 4,000,000; */
-				  /* default 16384 */
-	uint32_t max_children;	  /* a segment is replaced by {param} once the same place of an */
-				  /* application's paths held more than this many; default 64 */
+	uint32_t flags;	       /* APPMON_METRICS_* */
+	uint32_t dimensions;   /* APPMON_DIM_*; default APPMON_DIM_DEFAULT */
+	uint32_t max_series;   /* hard limit, 16 to 1,000,000; default 8192. No application gets */
+			       /* more than are left for others: half of them if it is alone */
+	uint32_t max_edges;    /* the same for edges; default 1024 */
+	uint32_t max_segments; /* path segments to learn routes from, up to 4,000,000, shared as */
+			       /* max_series is; default 16384 */
+	uint32_t max_children; /* a segment is replaced by {param} once the same place of an */
+			       /* application's paths held more than this many; default 64 */
 	uint32_t max_connections; /* whose ends are remembered, for joining; 64 to 4,000,000; */
 				  /* default 8192 */
 	uint32_t join_ms; /* how long an exchange waits for its other end to show up, if that is */
@@ -125,13 +139,16 @@ struct appmon_metrics_opts {
 	void *route_ctx;
 	appmon_error_fn error_fn; /* NULL: by server_errors and client_errors */
 	void *error_ctx;
+	appmon_instance_fn instance_fn; /* NULL: cgroup_id */
+	void *instance_ctx;
 };
 
 /* Counters of the aggregator since appmon_metrics_open(), gauges where it says so. */
 struct appmon_metrics_stats {
 	uint32_t size;
 	uint32_t reserved;
-	uint64_t events;	  /* added == counted in series + waiting + expired_events */
+	uint64_t events;	  /* added == counted in series + waiting + expired_events + */
+				  /* without_request */
 	uint64_t waiting;	  /* gauge: events that wait for their other end (join_ms) */
 	uint64_t series;	  /* gauge */
 	uint64_t edges;		  /* gauge */
@@ -146,6 +163,8 @@ struct appmon_metrics_stats {
 	uint64_t refused_segments;    /* not learned: max_segments */
 	uint64_t memory_bytes;	      /* gauge */
 	uint64_t memory_limit;
+	uint64_t without_request; /* events of which only a response was seen: in no series or edge
+				   */
 };
 
 /*
@@ -156,11 +175,12 @@ struct appmon_series {
 	uint32_t size;
 	uint32_t flags;	    /* APPMON_SERIES_* */
 	uint64_t id;	    /* the same in every snapshot, never reused by the aggregator */
-	uint64_t cgroup_id; /* the instance; see appmon_cgroup_path() */
+	uint64_t cgroup_id; /* the instance; see appmon_cgroup_path(). With instance_fn: what it
+			       said */
 	uint32_t pid;
 	uint32_t role;		       /* APPMON_ROLE_* */
 	uint32_t protocol;	       /* APPMON_PROTO_* (network.protocol.name) */
-	uint32_t method;	       /* APPMON_METHOD_* */
+	uint32_t method;	       /* APPMON_METHOD_*; OTHER also where it could not be read */
 	uint32_t status;	       /* http.response.status_code; 0: none */
 	uint32_t status_class;	       /* 0: no response */
 	struct appmon_str app;	       /* target_name of the events, at most 127 bytes of it */
@@ -170,6 +190,24 @@ struct appmon_series {
 	struct appmon_str route; /* at most 255 bytes (http.route): visible ASCII, unless it is */
 				 /* the host's or APPMON_METRICS_RAW_ROUTES */
 	struct appmon_endpoint peer; /* family 0: unknown; port 0: of a client */
+};
+
+/*
+ * What one application's instance has in progress: requests that have begun and have no event yet,
+ * by role and method. One row for each that has series, or had anything in progress within idle_ms.
+ */
+struct appmon_active {
+	uint32_t size;
+	uint32_t flags;	    /* APPMON_SERIES_OTHER: what found no room of its own */
+	uint64_t cgroup_id; /* the instance, as in appmon_series */
+	uint32_t role;	    /* APPMON_ROLE_* */
+	uint32_t protocol;
+	uint32_t method; /* APPMON_METHOD_*; OTHER also while it is not known */
+	uint32_t reserved;
+	struct appmon_str app;
+	struct appmon_str method_name; /* as in appmon_series */
+	uint64_t requests;  /* gauge (http.server.active_requests, http.client.active_requests) */
+	uint64_t oldest_ns; /* CLOCK_MONOTONIC: when the oldest of them began; 0: there is none */
 };
 
 /* Who calls whom. An end that is monitored has its application's name, else an address if that is
@@ -279,6 +317,13 @@ APPMON_API void appmon_metrics_close(struct appmon_metrics *metrics);
  */
 APPMON_API int appmon_metrics_add(struct appmon_metrics *metrics, const struct appmon_event *ev);
 
+/*
+ * Counts one exchange that is in progress, for the next snapshot only: what appmon_each_active()
+ * tells, of one handle or several, right before appmon_metrics_snapshot(). -EINVAL: without
+ * APPMON_METRICS_ACTIVE.
+ */
+APPMON_API int appmon_metrics_active(struct appmon_metrics *metrics, const struct appmon_event *ev);
+
 APPMON_API int appmon_metrics_get_stats(struct appmon_metrics *metrics,
 					struct appmon_metrics_stats *stats);
 
@@ -298,8 +343,8 @@ APPMON_API void appmon_snapshot_free(struct appmon_snapshot *snapshot);
 /* When it was taken (now_ns): the distance of two is what rates are divided by. */
 APPMON_API uint64_t appmon_snapshot_time(const struct appmon_snapshot *snapshot);
 
-/* How many series or edges (APPMON_SNAPSHOT_*) there are: indices 0 up to it, in the order in which
- * they began. 0 for another kind. */
+/* How many series, edges or rows of what is active (APPMON_SNAPSHOT_*) there are: indices 0 up to
+ * it, in the order in which they began. 0 for another kind. */
 APPMON_API uint32_t appmon_snapshot_count(const struct appmon_snapshot *snapshot, uint32_t kind);
 
 /* -ENOENT: no such index. */
@@ -307,11 +352,14 @@ APPMON_API int appmon_snapshot_series(const struct appmon_snapshot *snapshot, ui
 				      struct appmon_series *series);
 APPMON_API int appmon_snapshot_edge(const struct appmon_snapshot *snapshot, uint32_t index,
 				    struct appmon_edge *edge);
+APPMON_API int appmon_snapshot_active(const struct appmon_snapshot *snapshot, uint32_t index,
+				      struct appmon_active *active);
 
 /*
  * The figures of one series or edge: all of them (since NULL), or what came since an earlier
  * snapshot of the same aggregator. One that the earlier snapshot does not have counts from 0.
- * -ENOENT: no such index; -EINVAL: since is the later one, or of another aggregator.
+ * -ENOENT: no such index, or a kind that has no figures; -EINVAL: since is the later one, or of
+ * another aggregator.
  */
 APPMON_API int appmon_snapshot_figures(const struct appmon_snapshot *snapshot, uint32_t kind,
 				       uint32_t index, const struct appmon_snapshot *since,

@@ -185,8 +185,31 @@ def test_attach_between_request_and_response(cgroup, watch, play):
     watching.wait(2)
     first, second = watching.stop()
     assert (first["status"], first["target"], first["method"]) == (203, "", "")
+    # What is unknown is left out.
+    assert not {"method", "target", "path", "query", "request_start_ns", "duration_ns",
+                "request_head_bytes"} & set(first)
+    assert {"method", "target", "path", "query", "request_start_ns", "duration_ns",
+            "request_head_bytes"} < set(second)
     assert "mid_message" in first["flags"]
     assert (first["role"], first["end"]) == ("server", "complete")
     assert first["duration_ns"] == first["request_start_ns"] == 0
     check_wire(second, wire, cgroup)
     watching.check_sums(delivered=2)
+
+
+def test_only_requests(cgroup, watch, play):
+    """--only-requests: a response whose request was not seen is no event; it is counted."""
+    client, served = play()
+    sent = client.send("GET", "/before")
+    served.recv(4096)
+    watching = watch(cgroup, args=["--only-requests"])
+    for target in "/before", "/after":
+        served.sendall(b"HTTP/1.1 203 OK\r\nContent-Length: 3\r\n\r\nabc")
+        client.receive(sent)
+        if target == "/before":
+            sent = client.send("GET", "/after")
+            served.recv(4096)
+    watching.wait(1)
+    assert [e["target"] for e in watching.stop()] == ["/after"]
+    watching.check_sums()
+    assert watching.stats["dropped"]["orphan"] == 1

@@ -76,3 +76,21 @@ def test_sample(name, sample, cgroup, play):
     rest, _ = process.communicate(timeout=10)
     assert rest == end
     assert process.returncode == 0
+
+
+def test_minimal_leaves_out_half_ones(sample, cgroup, play):
+    """Of a request that passed before the attach it prints no line of an empty method and path."""
+    client, server = play()
+    sent = client.send("GET", "/before")
+    server.recv(4096)
+    process = sample("minimal")
+    attached(process, cgroup.path)
+    for status, target in (203, "/before"), (200, "/sample"):
+        server.sendall(b"HTTP/1.1 %d Reason\r\nContent-Length: 2\r\n\r\nok" % status)
+        client.receive(sent)
+        if target == "/before":
+            sent = client.send("GET", "/sample")
+            server.recv(4096)
+    assert re.fullmatch(SAID["minimal"][0], line := process.stdout.readline()), line
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=10)[0] == ""

@@ -255,3 +255,26 @@ def test_needs_a_terminal(cgroup):
     done = subprocess.run([cli(), "top", "--cgroup", cgroup.path], stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=20)
     assert done.returncode == 1 and "terminal" in done.stderr
+
+
+def test_hang(cgroup, tmp_path, scene):
+    """A service that has answered no request yet: its requests are open, and have been for long."""
+    listener = cgroup.listener()
+    terminal = Terminal(tmp_path, [cli(), "top", "--cgroup", cgroup.path, "--name", "stuck",
+                                   "--interval", "200ms"])
+    try:
+        terminal.until("no request so far")
+        client = socket.create_connection(listener.getsockname())
+        client.sendall(b"GET /stuck HTTP/1.1\r\nHost: a\r\n\r\n")
+        server, _ = listener.accept()
+        screen = terminal.until(r"<- stuck .* 1 +\d+\.\d+s$")
+        assert re.search(r"errors, 1 open for \d+\.\d+s", screen)
+        assert re.search(r"OPEN +OLDEST$", screen, re.M)
+        assert all(len(line) <= 80 for line in screen.splitlines())
+        server.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        terminal.until(r"<- stuck +\d+\.\d ")
+        client.close()
+        server.close()
+        assert " open for " not in terminal.until(r"errors$")
+    finally:
+        terminal.close()

@@ -19,11 +19,31 @@ def as_user(capabilities):
             f"--ambient-caps={caps}", f"--bounding-set={caps}", "--no-new-privs"]
 
 
+class Event(dict):
+    """A line about an exchange. What is left out as unknown reads as the library has it: "" or 0,
+    and -1 for a length."""
+    TEXTS = {"method", "target", "path", "query", "authority", "reason", "comm"}
+
+    def __missing__(self, key):
+        if key in self.TEXTS:
+            return ""
+        if key in ("local", "remote"):
+            return "?"
+        if key == "owner":
+            return "unknown"
+        if key.endswith("_content_length"):
+            return -1
+        if key in ("status", "srtt_us", "pid", "tid", "uid", "netns_cookie", "netns_inum") \
+                or key.endswith(("_ns", "_pid", "_tid", "_bytes")):
+            return 0
+        raise KeyError(key)
+
+
 def replayed(recording, *args):
     """The events of `appmon replay --json`."""
     out = subprocess.run([cli(), "replay", "--json", *args, str(recording)],
                          stdout=subprocess.PIPE, text=True, check=True).stdout
-    return [e for e in map(json.loads, out.splitlines()) if "summary" not in e]
+    return [Event(e) for e in map(json.loads, out.splitlines()) if "summary" not in e]
 
 
 class Watch:
@@ -89,7 +109,7 @@ class Watch:
         if "summary" in value:
             self.summary = value["summary"]
         else:
-            self._events.append(value)
+            self._events.append(Event(value))
 
     def _join(self):
         for thread in self._threads:

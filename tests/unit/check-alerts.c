@@ -25,6 +25,8 @@ START_TEST(conditions)
 		{"p50 < 1us", ALERT_LATENCY, true, 1e-6},
 		{"status(503) > 1%", ALERT_STATUS_RATIO, false, 0.01},
 		{"status(4xx,none) > 3/s", ALERT_STATUS_RATE, false, 3},
+		{"active_requests > 50", ALERT_ACTIVE, false, 50},
+		{"active_age > 1.5s", ALERT_ACTIVE_AGE, false, 1.5},
 	};
 	static const char *const invalid[] = {
 		"",
@@ -49,6 +51,11 @@ START_TEST(conditions)
 		"latency > 1s",
 		"rate > inf",
 		"rate > nan",
+		"active_requests > 5%",
+		"active_requests > 5/s",
+		"active_requests > -1",
+		"active_age > 5",
+		"active_age > 5%",
 	};
 	struct alert_condition condition = {0};
 
@@ -59,6 +66,7 @@ START_TEST(conditions)
 		ck_assert_int_eq(condition.below, valid[i].below);
 		ck_assert_double_eq_tol(condition.threshold, valid[i].threshold, 1e-12);
 	}
+	ck_assert_int_eq(alert_condition_parse(&condition, "status(4xx,none) > 3/s"), 0);
 	ck_assert(condition.status.status[0] && condition.status.status[404]);
 	ck_assert(!condition.status.status[200] && !condition.status.status[503]);
 	for (size_t i = 0; i < sizeof(invalid) / sizeof(invalid[0]); i++)
@@ -424,6 +432,41 @@ START_TEST(new_rules)
 }
 END_TEST
 
+/* What is in progress at the moment, whatever the window. */
+START_TEST(in_progress)
+{
+	struct alert_rule rules[] = {window_rule("active_requests > 2", 10),
+				     window_rule("active_age > 20s", 10)};
+	struct appmon_metrics_opts opts = {.size = sizeof(opts),
+					   .flags = APPMON_METRICS_NO_JOIN | APPMON_METRICS_ACTIVE};
+	struct appmon_event ev = {.role = APPMON_ROLE_SERVER,
+				  .method = APPMON_METHOD_GET,
+				  .target_name = str("shop")};
+
+	appmon_metrics_close(metrics);
+	ck_assert_int_eq(appmon_metrics_open(&metrics, &opts), 0);
+	rules[1].per = ALERT_PER_INSTANCE;
+	ck_assert_int_eq(alerts_open(&alerts, rules, 2, note, NULL), 0);
+	serve(100, "shop", 1, "/", 200, 1);
+	evaluate_after(5);
+	ev.request_start_ns = now;
+	for (unsigned at = 1; at <= 5; at++) {
+		for (ev.cgroup_id = 1; ev.cgroup_id <= (at < 3 ? 2 : 3); ev.cgroup_id++)
+			ck_assert_int_eq(appmon_metrics_active(metrics, &ev), 0);
+		evaluate_after(5);
+		ck_assert_uint_eq(notice_count, at < 3 ? 0 : at < 5 ? 1 : 4);
+	}
+	ck_assert_str_eq(notices[0].application, "shop");
+	ck_assert(notices[0].firing && notices[0].cgroup_id == 0);
+	ck_assert_double_eq_tol(notices[0].value, 3, 1e-9);
+	ck_assert_double_eq_tol(notices[1].value, 25, 1e-9);
+	ck_assert_uint_ne(notices[1].cgroup_id, 0);
+	evaluate_after(5);
+	ck_assert_uint_eq(notice_count, 8);
+	ck_assert_uint_eq(alerts_firing(alerts), 0);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {conditions,
@@ -438,6 +481,7 @@ int main(void)
 				      statuses,
 				      too_many_series,
 				      new_rules,
+				      in_progress,
 				      NULL};
 
 	return unit_run("alerts", tests, setup, teardown);

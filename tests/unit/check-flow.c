@@ -3,6 +3,7 @@
  * From packets to events: the capture programs (sim.c) and the pipeline. What is expected comes
  * from RFC 9110, RFC 9112 and the public header.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -2142,6 +2143,119 @@ START_TEST(held_and_pipelined)
 }
 END_TEST
 
+/* ---- what is in progress, and what has no request ------------------------------------- */
+
+static uint32_t shown;
+static char shown_path[32], shown_query[32];
+
+static int show(void *ctx, const struct appmon_event *active)
+{
+	shown++;
+	snprintf(shown_path, sizeof(shown_path), "%s", active->path.data);
+	snprintf(shown_query, sizeof(shown_query), "%s", active->query.data);
+	ck_assert_uint_eq(active->status, 0);
+	ck_assert_uint_eq(active->cgroup_id, 4242);
+	ck_assert_uint_eq(active->role, APPMON_ROLE_SERVER);
+	ck_assert_uint_eq(active->method, APPMON_METHOD_GET);
+	ck_assert_uint_eq(active->response_end_ns, 0);
+	*(uint64_t *)ctx = active->request_start_ns;
+	return shown > 2 ? -EDOM : 0;
+}
+
+START_TEST(active)
+{
+	uint64_t begin = 0;
+
+	shown = 0;
+	ck_assert_int_eq(events_active(&p.mon, show, &begin), 0);
+	ck_assert_uint_eq(shown, 0);
+	in(GET("/first?a=1"));
+	begin = 0;
+	ck_assert_int_eq(events_active(&p.mon, show, &begin), 0);
+	ck_assert_uint_eq(begin, sim_now_ns);
+	ck_assert_uint_eq(shown, 1);
+	ck_assert_str_eq(shown_path, "/first");
+	ck_assert_str_eq(shown_query, "a=1");
+	/* A look changes nothing, and is no delivery. */
+	ck_assert_uint_eq(p.mon.stats.outstanding, 1);
+	ck_assert_uint_eq(p.mon.stats.delivered, 0);
+	shown = 0;
+	ck_assert_int_eq(events_active(&p.mon, show, &begin), 0);
+	ck_assert_str_eq(shown_query, "a=1");
+	out(OK);
+	ck_assert_int_eq(events_active(&p.mon, show, &begin), 0);
+	ck_assert_uint_eq(shown, 1); /* it is over */
+	complete("/first", 200);
+	IS(ev->request_target, "/first?a=1");
+	IS(ev->query, "a=1");
+	nothing();
+	/* The caller ends it. */
+	in(GET("/1") GET("/2") GET("/3") GET("/4"));
+	shown = 0;
+	ck_assert_int_eq(events_active(&p.mon, show, &begin), -EDOM);
+	ck_assert_uint_eq(shown, 3);
+}
+END_TEST
+
+/* What the host does not want to have is not told twice either. */
+START_TEST(active_without_query)
+{
+	uint64_t begin;
+
+	restart((struct appmon_opts){.flags = APPMON_OPEN_DROP_QUERY});
+	server();
+	in(GET("/p?token=secret"));
+	shown = 0;
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(events_active(&p.mon, show, &begin), 0);
+		ck_assert_str_eq(shown_path, "/p");
+		ck_assert_str_eq(shown_query, "");
+	}
+	out(OK);
+	complete("/p", 200);
+	IS(ev->request_target, "/p");
+	IS(ev->query, "");
+}
+END_TEST
+
+START_TEST(active_without_memory)
+{
+	uint64_t begin;
+
+	in(GET("/p"));
+	p.mon.pool.limit = 0;
+	shown = 0;
+	ck_assert_int_eq(events_active(&p.mon, show, &begin), -ENOMEM);
+	ck_assert_uint_eq(shown, 0);
+	p.mon.pool.limit = 64 << 20;
+	out(OK);
+	complete("/p", 200);
+}
+END_TEST
+
+START_TEST(only_requests)
+{
+	restart((struct appmon_opts){.flags = APPMON_OPEN_ONLY_REQUESTS});
+	server();
+	sim_detached = true;
+	in(GET("/unseen"));
+	sim_detached = false;
+	out(ANSWER(200, 2) "ok");
+	nothing();
+	ck_assert_uint_eq(p.mon.stats.dropped[APPMON_DROP_ORPHAN], 1);
+	in(GET("/next"));
+	out(OK);
+	complete("/next", 200);
+	/* A request that could not be read is one. */
+	in("GET  HTTP/1.1\r\nHost: a\r\n\r\n");
+	out(ANSWER(400, 0));
+	event();
+	ck_assert_uint_eq(ev->status, 400);
+	ck_assert_uint_gt(ev->request_start_ns, 0);
+	nothing();
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {client_role,
@@ -2215,16 +2329,14 @@ int main(void)
 				      stream_heads,
 				      host_kept_twice,
 				      headers_repeated,
+				      only_requests,
 				      NULL};
 
 	/* They look at a request before it has its response. */
-	const TTest *const untold[] = {plain_exchange,
-				       response_lost,
-				       exchange_timeout,
-				       exchange_timeout_short,
-				       target_detached,
-				       memory_bound,
-				       NULL};
+	const TTest *const untold[] = {
+		plain_exchange,	       response_lost, exchange_timeout, exchange_timeout_short,
+		target_detached,       memory_bound,  active,		active_without_query,
+		active_without_memory, NULL};
 	const TTest *const waiting[] = {held_until_response, held_until_sweep,	 held_until_reset,
 					held_until_close,    held_over_fin,	 held_until_other,
 					held_and_lost,	     held_and_pipelined, NULL};

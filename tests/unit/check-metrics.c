@@ -741,6 +741,277 @@ START_TEST(independent)
 }
 END_TEST
 
+/* ---- series are told apart by what they are called outside --------------------------- */
+
+/* A method that could not be read is "_OTHER" outside, as one that is not known. */
+START_TEST(unread_method)
+{
+	struct appmon_event ev = event("a", APPMON_ROLE_SERVER, "", 400, SEC, MSEC);
+	struct appmon_snapshot *s;
+
+	OPEN(0);
+	ev.method = APPMON_METHOD_OTHER;
+	appmon_metrics_add(m, &ev);
+	ev.method = APPMON_METHOD_UNKNOWN;
+	ev.flags = APPMON_EVF_MALFORMED;
+	appmon_metrics_add(m, &ev);
+	s = snap(m, 2 * SEC, 0);
+	ck_assert_uint_eq(appmon_snapshot_count(s, APPMON_SNAPSHOT_SERIES), 1);
+	ck_assert_str_eq(series(s, 0).method_name.data, "_OTHER");
+	ck_assert_uint_eq(figures(s, APPMON_SNAPSHOT_SERIES, 0, NULL).requests, 2);
+	appmon_snapshot_free(s);
+}
+END_TEST
+
+/* What lies in the address of a peer whose family is not known tells no series apart. */
+START_TEST(unknown_peer)
+{
+	struct appmon_event ev = event("a", APPMON_ROLE_CLIENT, "/", 200, SEC, MSEC);
+	struct appmon_snapshot *s;
+
+	OPEN(0);
+	ev.local.family = ev.remote.family = 0;
+	appmon_metrics_add(m, &ev);
+	ev.remote.port = 81;
+	ev.remote.addr[0] = 11;
+	appmon_metrics_add(m, &ev);
+	s = snap(m, 2 * SEC, 0);
+	ck_assert_uint_eq(appmon_snapshot_count(s, APPMON_SNAPSHOT_SERIES), 1);
+	ck_assert_uint_eq(appmon_snapshot_count(s, APPMON_SNAPSHOT_EDGES), 1);
+	appmon_snapshot_free(s);
+}
+END_TEST
+
+/* A response whose request nobody saw is no request. */
+START_TEST(without_request)
+{
+	struct appmon_event ev = event("a", APPMON_ROLE_SERVER, "", 203, SEC, MSEC);
+	struct appmon_snapshot *s;
+
+	OPEN(0);
+	ev.method = APPMON_METHOD_UNKNOWN;
+	ev.request_start_ns = ev.request_end_ns = ev.duration_ns = ev.request_ns = 0;
+	ev.flags = APPMON_EVF_MID_MESSAGE;
+	appmon_metrics_add(m, &ev);
+	add("a", APPMON_ROLE_SERVER, "/x", 200, SEC, MSEC);
+	s = snap(m, 2 * SEC, 0);
+	ck_assert_uint_eq(appmon_snapshot_count(s, APPMON_SNAPSHOT_SERIES), 1);
+	ck_assert_uint_eq(total(s, APPMON_SNAPSHOT_EDGES), 1);
+	ck_assert_str_eq(series(s, 0).route.data, "/x");
+	ck_assert_uint_eq(stats(m).events, 2);
+	ck_assert_uint_eq(stats(m).without_request, 1);
+	appmon_snapshot_free(s);
+}
+END_TEST
+
+static uint64_t even(void *ctx, const struct appmon_event *ev)
+{
+	(void)ctx;
+	return ev->cgroup_id / 2 * 2;
+}
+
+/* A cgroup that takes the place of another one: the host says that they are one instance. */
+START_TEST(instances)
+{
+	struct appmon_event ev = event("a", APPMON_ROLE_SERVER, "/", 200, SEC, MSEC);
+	struct appmon_snapshot *s;
+
+	OPEN(.instance_fn = even, .flags = APPMON_METRICS_ACTIVE);
+	for (ev.cgroup_id = 10; ev.cgroup_id < 14; ev.cgroup_id++) {
+		appmon_metrics_add(m, &ev);
+		appmon_metrics_active(m, &ev);
+	}
+	s = snap(m, 2 * SEC, 0);
+	ck_assert_uint_eq(appmon_snapshot_count(s, APPMON_SNAPSHOT_SERIES), 2);
+	ck_assert_uint_eq(series(s, 0).cgroup_id, 10);
+	ck_assert_uint_eq(series(s, 1).cgroup_id, 12);
+	ck_assert_uint_eq(figures(s, APPMON_SNAPSHOT_SERIES, 0, NULL).requests, 2);
+	ck_assert_uint_eq(appmon_snapshot_count(s, APPMON_SNAPSHOT_ACTIVE), 2);
+	ck_assert_uint_eq(active(s, 1).cgroup_id, 12);
+	ck_assert_uint_eq(active(s, 1).requests, 2);
+	appmon_snapshot_free(s);
+}
+END_TEST
+
+/* The series of an application that have a route, and what went to its "other". */
+static uint32_t own_series(const struct appmon_snapshot *s, const char *app, uint64_t *ret_other)
+{
+	uint32_t own = 0;
+
+	for (uint32_t i = 0; i < appmon_snapshot_count(s, APPMON_SNAPSHOT_SERIES); i++) {
+		if (strcmp(series(s, i).app.data, app) != 0)
+			continue;
+		if (series(s, i).flags & APPMON_SERIES_OTHER)
+			*ret_other += figures(s, APPMON_SNAPSHOT_SERIES, i, NULL).requests;
+		else
+			own++;
+	}
+	return own;
+}
+
+/* Several applications flood the table with paths, one after the other; others that come later have
+ * their series all the same, and so do edges. */
+START_TEST(shares)
+{
+	struct appmon_event ev = event("crawler", APPMON_ROLE_CLIENT, "/", 200, SEC, MSEC);
+	struct appmon_snapshot *s;
+	uint64_t other = 0;
+	char text[32];
+
+	OPEN(.flags = APPMON_METRICS_RAW_ROUTES);
+	for (int i = 0; i < 40000; i++) {
+		char app[2] = {(char)('a' + i / 10000), '\0'};
+
+		snprintf(text, sizeof(text), "/p%d", i);
+		add(app, APPMON_ROLE_SERVER, text, 200, SEC, MSEC);
+		ev.remote.port = (uint16_t)(i + 1);
+		appmon_metrics_add(m, &ev);
+	}
+	for (int i = 0; i < 20; i++) {
+		snprintf(text, sizeof(text), "/quiet%d", i);
+		add("quiet", APPMON_ROLE_SERVER, text, 200, SEC, MSEC);
+	}
+	s = snap(m, 2 * SEC, 0);
+	ck_assert_uint_eq(own_series(s, "quiet", &other), 20);
+	ck_assert_uint_eq(other, 0);
+	ck_assert_uint_gt(own_series(s, "a", &other), 1000);
+	ck_assert_uint_gt(other, 0);
+	ck_assert_uint_eq(total(s, APPMON_SNAPSHOT_SERIES), 80020);
+	other = 0;
+	for (uint32_t i = 0; i < appmon_snapshot_count(s, APPMON_SNAPSHOT_EDGES); i++)
+		other += strcmp(edge(s, i).server_app.data, "quiet") == 0;
+	ck_assert_uint_eq(other, 1);
+	appmon_snapshot_free(s);
+}
+END_TEST
+
+/* More applications than there is room for: what is left over is by role. */
+START_TEST(other_by_role)
+{
+	struct appmon_snapshot *s;
+	uint64_t other[3] = {0};
+
+	OPEN(.max_series = 16);
+	for (int i = 0; i < 100; i++) {
+		char app[16];
+
+		snprintf(app, sizeof(app), "app%d", i);
+		add(app, i % 4 ? APPMON_ROLE_SERVER : APPMON_ROLE_CLIENT, "/", 200, SEC, MSEC);
+	}
+	s = snap(m, 2 * SEC, 0);
+	for (uint32_t i = 0; i < appmon_snapshot_count(s, APPMON_SNAPSHOT_SERIES); i++)
+		other[series(s, i).role] += figures(s, APPMON_SNAPSHOT_SERIES, i, NULL).requests;
+	ck_assert_uint_eq(other[APPMON_ROLE_CLIENT], 25);
+	ck_assert_uint_eq(other[APPMON_ROLE_SERVER], 75);
+	appmon_snapshot_free(s);
+}
+END_TEST
+
+/* ---- what is in progress ------------------------------------------------------------- */
+
+static struct appmon_event hanging(const char *app, uint64_t start_ns)
+{
+	struct appmon_event ev = event(app, APPMON_ROLE_SERVER, "/", 0, start_ns, 0);
+
+	ev.request_end_ns = 0;
+	return ev;
+}
+
+static struct appmon_snapshot *snap_active(uint64_t now_ns, const struct appmon_event *ev,
+					   int count)
+{
+	for (int i = 0; i < count; i++)
+		ck_assert_int_eq(appmon_metrics_active(m, ev), 0);
+	return snap(m, now_ns, 0);
+}
+
+START_TEST(active_requests)
+{
+	struct appmon_event ev = hanging("hangs", 3 * SEC);
+	struct appmon_active row = {.size = sizeof(row)};
+	struct appmon_figures f = {.size = sizeof(f)};
+	struct appmon_snapshot *s;
+
+	OPEN(.flags = APPMON_METRICS_ACTIVE, .idle_ms = 60000);
+	add("well", APPMON_ROLE_SERVER, "/a", 200, SEC, MSEC);
+	add("well", APPMON_ROLE_SERVER, "/b", 500, SEC, MSEC);
+	ck_assert_int_eq(appmon_metrics_active(m, &ev), 0);
+	ev.request_start_ns = 2 * SEC;
+	s = snap_active(10 * SEC, &ev, 4);
+	/* One row an instance and method, with what has no event yet, and with 0. */
+	ck_assert_uint_eq(appmon_snapshot_count(s, APPMON_SNAPSHOT_ACTIVE), 2);
+	row = active(s, 0);
+	ck_assert_str_eq(row.app.data, "hangs");
+	ck_assert_uint_eq(row.requests, 5);
+	ck_assert_uint_eq(row.oldest_ns, 2 * SEC);
+	ck_assert_uint_eq(row.cgroup_id, 77);
+	ck_assert_uint_eq(row.role, APPMON_ROLE_SERVER);
+	ck_assert_str_eq(row.method_name.data, "GET");
+	ck_assert_str_eq(active(s, 1).app.data, "well");
+	ck_assert_uint_eq(active(s, 1).requests, 0);
+	ck_assert_uint_eq(active(s, 1).oldest_ns, 0);
+	ck_assert_uint_eq(total(s, APPMON_SNAPSHOT_SERIES), 2);
+	ck_assert_int_eq(appmon_snapshot_active(s, 2, &row), -ENOENT);
+	ck_assert_int_eq(appmon_snapshot_figures(s, APPMON_SNAPSHOT_ACTIVE, 0, NULL, &f), -ENOENT);
+	appmon_snapshot_free(s);
+	/* It counts for one snapshot; the row stays for a while. */
+	s = snap_active(11 * SEC, &ev, 0);
+	ck_assert_uint_eq(appmon_snapshot_count(s, APPMON_SNAPSHOT_ACTIVE), 2);
+	ck_assert_uint_eq(active(s, 0).requests, 0);
+	appmon_snapshot_free(s);
+	/* One that hangs is not idle, however long. */
+	for (uint64_t at = 30; at < 300; at += 30) {
+		s = snap_active(at * SEC, &ev, 1);
+		ck_assert_uint_eq(active(s, 0).requests, 1);
+		appmon_snapshot_free(s);
+	}
+	s = snap_active(400 * SEC, &ev, 0);
+	ck_assert_uint_eq(appmon_snapshot_count(s, APPMON_SNAPSHOT_ACTIVE), 0);
+	appmon_snapshot_free(s);
+	/* Nor one that is new on a machine that has been up for long. */
+	s = snap_active(4000 * SEC, &ev, 1);
+	ck_assert_uint_eq(appmon_snapshot_count(s, APPMON_SNAPSHOT_ACTIVE), 1);
+	appmon_snapshot_free(s);
+}
+END_TEST
+
+/* The bound holds; what is in progress is counted. */
+START_TEST(active_bounded)
+{
+	struct appmon_snapshot *s;
+	uint64_t sum = 0;
+
+	OPEN(.flags = APPMON_METRICS_ACTIVE, .max_series = 64);
+	for (int i = 0; i < 1000; i++) {
+		char app[16];
+		struct appmon_event ev;
+
+		snprintf(app, sizeof(app), "app%d", i);
+		ev = hanging(app, SEC);
+		ck_assert_int_eq(appmon_metrics_active(m, &ev), 0);
+	}
+	s = snap(m, 2 * SEC, 0);
+	ck_assert_uint_le(appmon_snapshot_count(s, APPMON_SNAPSHOT_ACTIVE), 16);
+	for (uint32_t i = 0; i < appmon_snapshot_count(s, APPMON_SNAPSHOT_ACTIVE); i++)
+		sum += active(s, i).requests;
+	ck_assert_uint_eq(sum, 1000);
+	appmon_snapshot_free(s);
+}
+END_TEST
+
+START_TEST(active_refused)
+{
+	struct appmon_event ev = hanging("a", SEC);
+	struct appmon_snapshot *s;
+
+	OPEN(0);
+	ck_assert_int_eq(appmon_metrics_active(m, &ev), -EINVAL);
+	s = snap(m, 2 * SEC, 0);
+	ck_assert_uint_eq(appmon_snapshot_count(s, APPMON_SNAPSHOT_ACTIVE), 0);
+	appmon_snapshot_free(s);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {one_series,
@@ -758,6 +1029,15 @@ int main(void)
 				      exemplars,
 				      refusals,
 				      independent,
+				      unread_method,
+				      unknown_peer,
+				      without_request,
+				      instances,
+				      shares,
+				      other_by_role,
+				      active_requests,
+				      active_bounded,
+				      active_refused,
 				      NULL};
 
 	return unit_run("metrics", tests, setup, teardown);

@@ -201,12 +201,13 @@ START_TEST(failures_teach_little)
 }
 END_TEST
 
-/* A full memory keeps what it knows; the rest does not become many routes. */
+/* A full memory keeps what it knows; the rest does not become many routes. Half of it is left for
+ * other applications. */
 START_TEST(full)
 {
 	char path[64];
 
-	learner_init(&learner, 50, 1000);
+	learner_init(&learner, 100, 1000);
 	ck_assert_str_eq(learn("/known/place"), "/known/place");
 	for (int i = 0; i < 1000; i++) {
 		snprintf(path, sizeof(path), "/x%c%c", 'a' + i % 26, 'a' + i / 26);
@@ -216,7 +217,16 @@ START_TEST(full)
 	ck_assert_uint_gt(learner.refused, 900);
 	ck_assert_str_eq(learn("/known/place"), "/known/place");
 	ck_assert_str_eq(learn("/quite/new"), "/*");
-	ck_assert_str_eq(learn_as(9, "/quite/new", true), "/*");
+	ck_assert_str_eq(learn_as(9, "/quite/new", true), "/quite/new");
+	/* Where all have taken theirs. */
+	for (int i = 0; i < 100000; i++) {
+		snprintf(path, sizeof(path), "/x%c%c%c", 'a' + i % 26, 'a' + i / 26 % 26,
+			 'a' + i / 676 % 26);
+		learn_as(10 + (uint64_t)i % 200, path, true);
+	}
+	ck_assert_uint_eq(learner.count, 100);
+	ck_assert_str_eq(learn_as(9, "/quite/new", true), "/quite/new");
+	ck_assert_str_eq(learn_as(1000, "/quite/new", true), "/*");
 	learner_destroy(&learner);
 }
 END_TEST

@@ -83,6 +83,14 @@ static inline struct appmon_series series(const struct appmon_snapshot *s, uint3
 	return out;
 }
 
+static inline struct appmon_active active(const struct appmon_snapshot *s, uint32_t index)
+{
+	struct appmon_active out = {.size = sizeof(out)};
+
+	ck_assert_int_eq(appmon_snapshot_active(s, index, &out), 0);
+	return out;
+}
+
 static inline struct appmon_edge edge(const struct appmon_snapshot *s, uint32_t index)
 {
 	struct appmon_edge out = {.size = sizeof(out)};

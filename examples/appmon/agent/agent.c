@@ -40,6 +40,8 @@ static void on_appeared(void *ctx, const char *path)
 	struct agent *agent = ctx;
 
 	attachments_update(&agent->attachments, path);
+	/* Its path while it is there; after what may not wait. */
+	instances_see(&agent->exporter.instances, path);
 }
 
 static void on_disappeared(void *ctx, const char *path)
@@ -61,7 +63,9 @@ static struct exporter_opts exporter_opts(const struct config *config)
 				      .otlp_endpoint = config->otlp.endpoint,
 				      .otlp_interval_ns = config->otlp.interval_ns,
 				      .otlp_spans = config->otlp.spans,
-				      .idle_ms = (uint32_t)(idle_ns / NSEC_PER_MSEC)};
+				      .idle_ms = (uint32_t)(idle_ns / NSEC_PER_MSEC),
+				      .bounds =
+					      config->buckets.count > 0 ? &config->buckets : NULL};
 }
 
 /* Everything but the monitor looks into the configuration. */
@@ -160,15 +164,20 @@ static void evaluate(struct agent *agent)
 static int run_timers(struct agent *agent)
 {
 	uint64_t now = now_ns();
-	int evaluate_ms, retry_ms;
+	int timeout_ms, others_ms[2];
 
 	if (now >= agent->evaluate_due_ns) {
 		evaluate(agent);
 		agent->evaluate_due_ns = now + agent->config.evaluate_ns;
 	}
-	evaluate_ms = (int)((agent->evaluate_due_ns - now) / NSEC_PER_MSEC) + 1;
-	retry_ms = notify_retry(&agent->notify, now);
-	return retry_ms >= 0 && retry_ms < evaluate_ms ? retry_ms : evaluate_ms;
+	timeout_ms = (int)((agent->evaluate_due_ns - now) / NSEC_PER_MSEC) + 1;
+	others_ms[0] = notify_retry(&agent->notify, now);
+	others_ms[1] = attachments_reap(&agent->attachments, now);
+	for (int i = 0; i < 2; i++) {
+		if (others_ms[i] >= 0 && others_ms[i] < timeout_ms)
+			timeout_ms = others_ms[i];
+	}
+	return timeout_ms;
 }
 
 static int run(struct agent *agent)

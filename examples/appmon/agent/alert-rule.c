@@ -33,6 +33,7 @@ static int parse_rate(const char *text, double *ret)
 
 int alert_value_parse(const struct alert_condition *condition, const char *text, double *ret)
 {
+	const char *end;
 	uint64_t ns;
 
 	switch (condition->metric) {
@@ -42,7 +43,10 @@ int alert_value_parse(const struct alert_condition *condition, const char *text,
 	case ALERT_ERROR_RATIO:
 	case ALERT_STATUS_RATIO:
 		return parse_share(text, ret);
+	case ALERT_ACTIVE:
+		return parse_number(text, ret, &end) < 0 || *end != '\0' ? -EINVAL : 0;
 	case ALERT_LATENCY:
+	case ALERT_ACTIVE_AGE:
 		if (parse_duration(text, 0, &ns) < 0)
 			return -EINVAL;
 		*ret = (double)ns / NSEC_PER_SEC;
@@ -86,6 +90,10 @@ int alert_condition_parse(struct alert_condition *ret, const char *text)
 		condition.metric = ALERT_RATE;
 	else if (strcmp(metric, "error_ratio") == 0)
 		condition.metric = ALERT_ERROR_RATIO;
+	else if (strcmp(metric, "active_requests") == 0)
+		condition.metric = ALERT_ACTIVE;
+	else if (strcmp(metric, "active_age") == 0)
+		condition.metric = ALERT_ACTIVE_AGE;
 	else if (parse_quantile(metric, &condition.quantile) == 0)
 		condition.metric = ALERT_LATENCY;
 	else if (parse_statuses(metric, &condition.status) == 0)
@@ -109,7 +117,11 @@ const char *alert_value_format(const struct alert_condition *condition, double v
 	case ALERT_STATUS_RATIO:
 		snprintf(buf, ALERT_VALUE_SIZE, "%.3g%%", value * 100);
 		break;
+	case ALERT_ACTIVE:
+		snprintf(buf, ALERT_VALUE_SIZE, "%.0f", value);
+		break;
 	case ALERT_LATENCY:
+	case ALERT_ACTIVE_AGE:
 		format_duration((uint64_t)(value * NSEC_PER_SEC), buf);
 		break;
 	}
@@ -126,6 +138,10 @@ const char *alert_metric_format(const struct alert_condition *condition, char *b
 	case ALERT_STATUS_RATE:
 	case ALERT_STATUS_RATIO:
 		return "status";
+	case ALERT_ACTIVE:
+		return "active_requests";
+	case ALERT_ACTIVE_AGE:
+		return "active_age";
 	case ALERT_LATENCY:
 		break;
 	}

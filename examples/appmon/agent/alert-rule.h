@@ -14,7 +14,15 @@ enum alert_metric {
 	ALERT_LATENCY,	    /* a quantile of the duration, seconds */
 	ALERT_STATUS_RATE,  /* requests a second with one of some statuses */
 	ALERT_STATUS_RATIO, /* the same by requests */
+	ALERT_ACTIVE,	    /* requests in progress; it has no window */
+	ALERT_ACTIVE_AGE,   /* how long the oldest of them has been, seconds; neither has it */
 };
+
+/* Of what is in progress: that has no route yet. */
+static inline bool alert_is_active(enum alert_metric metric)
+{
+	return metric == ALERT_ACTIVE || metric == ALERT_ACTIVE_AGE;
+}
 
 enum alert_per { ALERT_PER_APPLICATION, ALERT_PER_INSTANCE, ALERT_PER_ROUTE };
 
@@ -44,8 +52,8 @@ struct alert_rule {
 };
 
 /*
- * METRIC is rate, error_ratio, p50, p99, p99.9 ... or status(LIST) with LIST as --status has
- * it. VALUE is 5, 5/s; 5%, 0.05; 250ms. Returns 0 or -EINVAL.
+ * METRIC is rate, error_ratio, p50, p99, p99.9 ..., active_requests, active_age or status(LIST)
+ * with LIST as --status has it. VALUE is 5, 5/s; 5%, 0.05; 250ms. Returns 0 or -EINVAL.
  */
 int alert_condition_parse(struct alert_condition *ret, const char *text);
 
@@ -56,7 +64,8 @@ int alert_value_parse(const struct alert_condition *condition, const char *text,
 #define ALERT_VALUE_SIZE 32
 const char *alert_value_format(const struct alert_condition *condition, double value, char *buf);
 
-/* "rate", "error_ratio", "p99", "status"; buf of ALERT_VALUE_SIZE bytes. */
+/* "rate", "error_ratio", "p99", "status", "active_requests", "active_age"; buf of ALERT_VALUE_SIZE
+ * bytes. */
 const char *alert_metric_format(const struct alert_condition *condition, char *buf);
 
 enum alert_status { ALERT_QUIET, ALERT_PENDING, ALERT_FIRING };

@@ -30,6 +30,8 @@ struct group {
 	uint64_t fired_ns;
 	/* Over the window. */
 	uint64_t requests, errors, matched;
+	/* At the moment. */
+	uint64_t active, oldest_ns;
 	struct appmon_histogram *durations; /* of ALERT_LATENCY; else NULL */
 };
 
@@ -267,6 +269,14 @@ void alerts_close(struct alerts *alerts)
 
 /* ---- Values --------------------------------------------------------------------- */
 
+static bool is_app(const struct alert_rule *rule, const struct appmon_str *app)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "%.*s", (int)app->len, app->data);
+	return !rule->application || fnmatch(rule->application, text, 0) == 0;
+}
+
 static bool rule_concerns(const struct alert_rule *rule, const struct appmon_series *series)
 {
 	char text[256];
@@ -277,8 +287,7 @@ static bool rule_concerns(const struct alert_rule *rule, const struct appmon_ser
 	if (series->flags & APPMON_SERIES_OTHER &&
 	    (rule->per != ALERT_PER_APPLICATION || rule->route))
 		return false;
-	snprintf(text, sizeof(text), "%.*s", (int)series->app.len, series->app.data);
-	if (rule->application && fnmatch(rule->application, text, 0) != 0)
+	if (!is_app(rule, &series->app))
 		return false;
 	snprintf(text, sizeof(text), "%.*s", (int)series->route.len, series->route.data);
 	return !rule->route || fnmatch(rule->route, text, 0) == 0;
@@ -313,9 +322,33 @@ static int add_series(struct alerts *alerts, struct rule_groups *rule,
 					 group->durations);
 }
 
+/* A row of what is in progress. */
+static void add_active(struct alerts *alerts, struct rule_groups *rule,
+		       const struct appmon_snapshot *now, uint32_t index)
+{
+	struct appmon_active active = {.size = sizeof(active)};
+	struct appmon_series series = {.route.data = ""};
+	struct group *group;
+
+	appmon_snapshot_active(now, index, &active);
+	if (active.role != rule->rule->role || active.flags & APPMON_SERIES_OTHER ||
+	    !is_app(rule->rule, &active.app))
+		return;
+	series.app = active.app;
+	series.cgroup_id = active.cgroup_id;
+	group = find_group(alerts, rule, &series);
+	if (!group)
+		return;
+	group->active += active.requests;
+	if (active.oldest_ns != 0 && (group->oldest_ns == 0 || active.oldest_ns < group->oldest_ns))
+		group->oldest_ns = active.oldest_ns;
+	if (active.requests > 0)
+		group->seen_ns = appmon_snapshot_time(now);
+}
+
 /* False: there is none. */
 static bool value_of(const struct group *group, const struct alert_rule *rule, double seconds,
-		     double *ret)
+		     uint64_t now, double *ret)
 {
 	bool enough = group->requests >= rule->min_requests;
 	double requests = (double)group->requests;
@@ -338,6 +371,14 @@ static bool value_of(const struct group *group, const struct alert_rule *rule, d
 							 rule->condition.quantile) /
 		       NSEC_PER_SEC;
 		return enough && appmon_histogram_count(group->durations) > 0;
+	case ALERT_ACTIVE:
+		*ret = (double)group->active;
+		return true;
+	case ALERT_ACTIVE_AGE:
+		*ret = group->oldest_ns != 0 && group->oldest_ns < now
+			       ? (double)(now - group->oldest_ns) / NSEC_PER_SEC
+			       : 0;
+		return true;
 	}
 	return false;
 }
@@ -354,7 +395,7 @@ static void step_group(struct alerts *alerts, struct rule_groups *rule, struct g
 	if (now <= since)
 		return;
 	seconds = (double)(now - since) / NSEC_PER_SEC;
-	known = value_of(group, rule->rule, seconds, &value) ? &value : NULL;
+	known = value_of(group, rule->rule, seconds, now, &value) ? &value : NULL;
 	switch (alert_step(&group->state, rule->rule, now, known)) {
 	case ALERT_UNCHANGED:
 		break;
@@ -421,7 +462,9 @@ static int keep_snapshot(struct alerts *alerts, struct appmon_snapshot *snapshot
 static int evaluate_rule(struct alerts *alerts, struct rule_groups *rule,
 			 const struct appmon_snapshot *snapshot)
 {
-	uint32_t count = appmon_snapshot_count(snapshot, APPMON_SNAPSHOT_SERIES);
+	bool active = alert_is_active(rule->rule->condition.metric);
+	uint32_t count = appmon_snapshot_count(snapshot, active ? APPMON_SNAPSHOT_ACTIVE
+								: APPMON_SNAPSHOT_SERIES);
 	uint64_t now = appmon_snapshot_time(snapshot);
 	const struct appmon_snapshot *since = window_begin(alerts, now, rule->rule->over_ns);
 	uint64_t since_ns = since ? appmon_snapshot_time(since) : alerts->start_ns;
@@ -429,10 +472,13 @@ static int evaluate_rule(struct alerts *alerts, struct rule_groups *rule,
 
 	for (struct group *group = rule->groups; group; group = group->next) {
 		group->requests = group->errors = group->matched = 0;
+		group->active = group->oldest_ns = 0;
 		if (group->durations)
 			appmon_histogram_clear(group->durations);
 	}
-	for (uint32_t i = 0; ret == 0 && i < count; i++)
+	for (uint32_t i = 0; active && i < count; i++)
+		add_active(alerts, rule, snapshot, i);
+	for (uint32_t i = 0; !active && ret == 0 && i < count; i++)
 		ret = add_series(alerts, rule, snapshot, since, i);
 	for (struct group **link = &rule->groups; ret == 0 && *link;) {
 		struct group *group = *link;

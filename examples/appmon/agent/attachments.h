@@ -18,13 +18,19 @@ struct attachments {
 	const struct applications *applications;
 	struct attachment *list;
 	size_t count;
+	/* Of cgroups that were removed: what they said last may still be on its way. */
+	struct attachment *gone;
+	size_t gone_count;
 };
 
 /* A cgroup is there, or its labels or the rules have changed: attaches, renames or detaches. */
 void attachments_update(struct attachments *attachments, const char *path);
 
-/* It is gone. */
+/* It is gone: detached a little later, see attachments_reap(). */
 void attachments_remove(struct attachments *attachments, const char *path);
+
+/* Detaches what has been gone for long enough. Milliseconds until the next one is due; -1: none. */
+int attachments_reap(struct attachments *attachments, uint64_t now_ns);
 
 void attachments_free(struct attachments *attachments);
 

@@ -93,7 +93,7 @@ static int scan_children(struct cgroup_tree *tree, const char *path)
 
 	dir = opendir(path);
 	if (!dir)
-		return errno == ENOENT ? 0 : -errno;
+		return errno == ENOENT || errno == ENODEV ? 0 : -errno;
 	while (ret == 0 && (entry = readdir(dir))) {
 		if (entry->d_type != DT_DIR || strcmp(entry->d_name, ".") == 0 ||
 		    strcmp(entry->d_name, "..") == 0)
@@ -117,7 +117,7 @@ static int scan(struct cgroup_tree *tree, const char *path)
 	int ret = 0;
 
 	if (watch < 0)
-		return errno == ENOENT ? 0 : -errno;
+		return errno == ENOENT || errno == ENODEV ? 0 : -errno;
 	known = find_watch(tree, watch);
 	if (known)
 		known->seen = true;

@@ -161,7 +161,8 @@ static int read_when(struct yaml_file *file, const yaml_node_t *value, void *to)
 	if (alert_condition_parse(&rule->condition, rule->when) < 0)
 		return yaml_file_fail(file, value,
 				      "'%s' is no condition such as 'rate < 1/s', 'error_ratio > "
-				      "5%%', 'p99 > 250ms' or 'status(503) > 1%%'",
+				      "5%%', 'p99 > 250ms', 'status(503) > 1%%', 'active_requests "
+				      "> 50' or 'active_age > 10s'",
 				      rule->when);
 	return 0;
 }
@@ -242,6 +243,11 @@ static int read_alert(struct yaml_file *file, const yaml_node_t *item, void *to)
 		return ret;
 	if (!rule->name || !rule->when)
 		return yaml_file_fail(file, item, "an alert needs name: and when:");
+	if (alert_is_active(rule->condition.metric) &&
+	    (rule->route || rule->per == ALERT_PER_ROUTE))
+		return yaml_file_fail(file, item,
+				      "'%s' is of applications and instances, not of routes",
+				      rule->when);
 	return check_clear(file, parsed.clear, rule);
 }
 
@@ -322,6 +328,17 @@ static int read_listen(struct yaml_file *file, const yaml_node_t *value, void *t
 	return 0;
 }
 
+static int read_buckets(struct yaml_file *file, const yaml_node_t *value, void *to)
+{
+	const char *text = yaml_file_text(file, value);
+
+	if (!text)
+		return -EINVAL;
+	if (durations_parse(text, to) < 0)
+		return yaml_file_fail(file, value, BUCKETS_WRONG, text);
+	return 0;
+}
+
 static int read_otlp(struct yaml_file *file, const yaml_node_t *value, void *to)
 {
 	static const struct yaml_key keys[] = {
@@ -362,6 +379,7 @@ int config_read(struct config *ret_config, const char *path)
 		{"otlp", read_otlp, offsetof(struct config, otlp)},
 		{"applications", read_applications, offsetof(struct config, applications)},
 		{"evaluate", yaml_read_duration, offsetof(struct config, evaluate_ns)},
+		{"buckets", read_buckets, offsetof(struct config, buckets)},
 		{"alerts", read_alerts, 0},
 		{"notify", read_notify_list, 0},
 		{0},

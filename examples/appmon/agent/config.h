@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../export/durations.h"
 #include "alert-rule.h"
 #include "applications.h"
 
@@ -31,6 +32,7 @@ struct config {
 	size_t alert_count;
 	struct notify_target *notify;
 	size_t notify_count;
+	struct durations_bounds buckets; /* count 0: the default */
 };
 
 /* Returns 0 or a negative errno value and has told the user then; ret is left alone. */

@@ -87,3 +87,46 @@ void attributes_of_series(struct attributes *ret, const struct appmon_series *se
 	attributes_add(ret, "error.type", error_type(series->role, series->status, ret->error));
 	add_peer(ret, series);
 }
+
+void attributes_of_active(struct attributes *ret, const struct appmon_active *active)
+{
+	ret->count = 0;
+	if (active->flags & APPMON_SERIES_OTHER) {
+		attributes_add(ret, "otel.metric.overflow", "true");
+		return;
+	}
+	add(ret, "http.request.method", active->method_name);
+	attributes_add(ret, "url.scheme", "http");
+}
+
+/* One end; returns whether it is not monitored. */
+static bool add_end(struct attributes *attributes, const char *name, const char *nobody,
+		    const struct appmon_str *app, const struct appmon_endpoint *endpoint, char *buf)
+{
+	if (app->len > 0) {
+		add(attributes, name, *app);
+		return false;
+	}
+	appmon_format_endpoint(endpoint, buf, ADDRESS_SIZE);
+	attributes_add(attributes, name, endpoint->family != 0 ? buf : nobody);
+	return true;
+}
+
+void attributes_of_edge(struct edge_attributes *ret, const struct appmon_edge *edge)
+{
+	struct attributes *attributes = &ret->attributes;
+	bool client, server;
+
+	attributes->count = 0;
+	if (edge->flags & APPMON_SERIES_OTHER) {
+		attributes_add(attributes, "otel.metric.overflow", "true");
+		return;
+	}
+	client = add_end(attributes, "client", "user", &edge->client_app, &edge->client,
+			 ret->client);
+	server = add_end(attributes, "server", "unknown", &edge->server_app, &edge->server,
+			 ret->server);
+	/* Tells an address, "user" and "unknown" from applications of that name. */
+	if (client || server)
+		attributes_add(attributes, "connection.type", "virtual_node");
+}

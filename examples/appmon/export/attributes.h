@@ -37,6 +37,19 @@ void attributes_of_resource(struct attributes *ret, const struct appmon_series *
 /* What else tells a series apart. */
 void attributes_of_series(struct attributes *ret, const struct appmon_series *series);
 
+/* What tells apart what is in progress. */
+void attributes_of_active(struct attributes *ret, const struct appmon_active *active);
+
+/*
+ * Who calls whom, with names as OpenTelemetry's service graph connector has them: client, server,
+ * and connection_type "virtual_node" where one of them is not monitored.
+ */
+struct edge_attributes {
+	struct attributes attributes;
+	char client[ADDRESS_SIZE], server[ADDRESS_SIZE];
+};
+void attributes_of_edge(struct edge_attributes *ret, const struct appmon_edge *edge);
+
 /* text outlives the attributes; "" adds nothing. */
 void attributes_add(struct attributes *attributes, const char *name, const char *text);
 

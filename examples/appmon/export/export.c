@@ -14,11 +14,12 @@
 #define DEFAULT_LISTEN "127.0.0.1:9464"
 #define DEFAULT_INTERVAL_NS (10 * NSEC_PER_SEC)
 
-enum { KEY_LISTEN = 1, KEY_OTLP, KEY_INTERVAL, KEY_SPANS };
+enum { KEY_LISTEN = 1, KEY_OTLP, KEY_INTERVAL, KEY_SPANS, KEY_BUCKETS };
 
 struct arguments {
 	struct targets targets;
 	struct exporter_opts exporter;
+	struct durations_bounds bounds;
 };
 
 static const struct argp_option argp_options[] = {
@@ -30,6 +31,9 @@ static const struct argp_option argp_options[] = {
 	{"interval", KEY_INTERVAL, "TIME", 0, "Time between two pushes (default: 10s)", 0},
 	{"spans", KEY_SPANS, "SHARE", 0,
 	 "Push spans, too, of this share of traces: 100%, 0.05 (default: none)", 0},
+	{"buckets", KEY_BUCKETS, "LIST", 0,
+	 "Bounds of the histograms' buckets: 100us,1ms,10ms ... (default: 19 from 100us to 10s)",
+	 0},
 	{0},
 };
 
@@ -66,6 +70,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_SPANS:
 		opts->otlp_spans = share_or_error(state, arg);
 		break;
+	case KEY_BUCKETS:
+		if (durations_parse(arg, &args->bounds) < 0)
+			argp_error(state, "--buckets: " BUCKETS_WRONG, arg);
+		opts->bounds = &args->bounds;
+		break;
 	case ARGP_KEY_END:
 		if (!opts->listen && !opts->otlp_endpoint)
 			argp_error(state, "--listen none: say where to with --otlp");
@@ -99,7 +108,14 @@ static const struct argp argp = {
 	       "and alerts: see appmon agent.",
 };
 
-static int export_figures(const struct arguments *args)
+static void on_attached(void *ctx, const char *cgroup)
+{
+	struct exporter *exporter = ctx;
+
+	instances_see_tree(&exporter->instances, cgroup);
+}
+
+static int export_figures(struct arguments *args)
 {
 	struct exporter exporter;
 	int ret;
@@ -107,6 +123,8 @@ static int export_figures(const struct arguments *args)
 	ret = exporter_open(&exporter, &args->exporter);
 	if (ret < 0)
 		return ret;
+	args->targets.attached = on_attached;
+	args->targets.ctx = &exporter;
 	ret = targets_attach(&args->targets, exporter.mon);
 	if (ret == 0)
 		ret = privileges_drop();

@@ -17,6 +17,8 @@
 #define BATCH_EVENTS 4096
 /* Records may become visible a moment after the bytes have passed. */
 #define DRAIN_IDLE_MS 50
+/* The aggregator's default: metrics.h. */
+#define DEFAULT_IDLE_MS 600000
 /* For the last push, if the receiver hangs. */
 #define LAST_PUSH_MS 2000
 
@@ -25,7 +27,8 @@ static int on_event(void *ctx, const struct appmon_event *ev)
 	struct exporter *exporter = ctx;
 
 	appmon_metrics_add(exporter->metrics, ev);
-	if (exporter->otlp)
+	/* A response without its request is no span. */
+	if (exporter->otlp && (ev->request_start_ns != 0 || ev->method != APPMON_METHOD_UNKNOWN))
 		otlp_add_event(exporter->otlp, ev);
 	return 0;
 }
@@ -38,13 +41,37 @@ static void on_log(void *ctx, int level, const char *line)
 	fputc('\n', stderr);
 }
 
+static int on_active(void *ctx, const struct appmon_event *ev)
+{
+	struct exporter *exporter = ctx;
+
+	appmon_metrics_active(exporter->metrics, ev);
+	return 0;
+}
+
+/* Its path is looked up at the first event at the latest, while it is there. */
+static uint64_t instance_of(void *ctx, const struct appmon_event *ev)
+{
+	struct exporter *exporter = ctx;
+
+	return instances_of(&exporter->instances, ev->cgroup_id);
+}
+
 int exporter_snapshot(struct exporter *exporter, struct appmon_snapshot **ret)
 {
-	int err = appmon_metrics_snapshot(exporter->metrics, NULL, ret);
+	int err = appmon_each_active(exporter->mon, on_active, exporter);
+
+	if (err == 0)
+		err = appmon_metrics_snapshot(exporter->metrics, NULL, ret);
 
 	if (err < 0)
 		warnx("the figures could not be read: %s", appmon_strerror(err));
 	return err;
+}
+
+static const struct durations_bounds *bounds_of(const struct exporter_opts *opts)
+{
+	return opts->bounds ? opts->bounds : &durations_default;
 }
 
 static int write_page(void *ctx, FILE *out, bool openmetrics)
@@ -60,7 +87,8 @@ static int write_page(void *ctx, FILE *out, bool openmetrics)
 	input = (struct prometheus_input){.mon = exporter->mon,
 					  .metrics = exporter->metrics,
 					  .snapshot = snapshot,
-					  .instances = &exporter->instances};
+					  .instances = &exporter->instances,
+					  .bounds = bounds_of(&exporter->opts)};
 	ret = prometheus_write(out, &input, openmetrics);
 	appmon_snapshot_free(snapshot);
 	return ret;
@@ -87,7 +115,11 @@ static int open_monitor(struct exporter *exporter)
 
 static int open_metrics(struct exporter *exporter, uint32_t idle_ms)
 {
-	struct appmon_metrics_opts opts = {.size = sizeof(opts), .idle_ms = idle_ms};
+	struct appmon_metrics_opts opts = {.size = sizeof(opts),
+					   .flags = APPMON_METRICS_ACTIVE,
+					   .idle_ms = idle_ms,
+					   .instance_fn = instance_of,
+					   .instance_ctx = exporter};
 	int ret;
 
 	ret = appmon_metrics_open(&exporter->metrics, &opts);
@@ -115,7 +147,8 @@ static int open_otlp(struct exporter *exporter, const struct exporter_opts *opts
 				 .spans = opts->otlp_spans,
 				 .mon = exporter->mon,
 				 .client = exporter->client,
-				 .instances = &exporter->instances};
+				 .instances = &exporter->instances,
+				 .bounds = bounds_of(opts)};
 
 	*ret = NULL;
 	exporter->otlp_due_ns = now_ns() + opts->otlp_interval_ns;
@@ -134,6 +167,7 @@ int exporter_open(struct exporter *exporter, const struct exporter_opts *opts)
 		ret = open_monitor(exporter);
 	if (ret == 0)
 		ret = instances_init(&exporter->instances, exporter->mon);
+	exporter->instances.now_ns = exporter->forget_ns = now_ns();
 	if (ret == 0)
 		ret = open_server(exporter, opts->listen, &exporter->server);
 	if (ret == 0)
@@ -233,6 +267,19 @@ static int read_events(struct exporter *exporter)
 	return ret < 0 ? 0 : ret;
 }
 
+/* Twice as long as the series of an instance stay. */
+static void forget_instances(struct exporter *exporter)
+{
+	uint64_t now = exporter->instances.now_ns;
+	uint64_t idle_ns =
+		(exporter->opts.idle_ms ? exporter->opts.idle_ms : DEFAULT_IDLE_MS) * NSEC_PER_MSEC;
+
+	if (now - exporter->forget_ns < idle_ns || now < 2 * idle_ns)
+		return;
+	exporter->forget_ns = now;
+	instances_forget(&exporter->instances, now - 2 * idle_ns);
+}
+
 int exporter_step(struct exporter *exporter, int fd, int timeout_ms)
 {
 	struct curl_waitfd fds[3];
@@ -252,6 +299,8 @@ int exporter_step(struct exporter *exporter, int fd, int timeout_ms)
 		fds[count++] = (struct curl_waitfd){.fd = fd, .events = CURL_WAIT_POLLIN};
 	/* libcurl takes no "for ever". */
 	http_client_wait(exporter->client, fds, count, earlier(timeout_ms, 60000));
+	exporter->instances.now_ns = now_ns();
+	forget_instances(exporter);
 	if (exporter->server)
 		http_server_run(exporter->server);
 	return read_events(exporter);

@@ -12,6 +12,7 @@
 
 #include <appmon/metrics.h>
 
+#include "durations.h"
 #include "http-client.h"
 #include "http-server.h"
 #include "instances.h"
@@ -21,8 +22,9 @@ struct exporter_opts {
 	const char *listen;	   /* ADDRESS:PORT; NULL: no /metrics */
 	const char *otlp_endpoint; /* NULL: no OTLP */
 	uint64_t otlp_interval_ns;
-	double otlp_spans; /* share of traces */
-	uint32_t idle_ms;  /* of series; 0: the default */
+	double otlp_spans;		       /* share of traces */
+	uint32_t idle_ms;		       /* of series; 0: the default */
+	const struct durations_bounds *bounds; /* of histograms; NULL: the default */
 };
 
 struct exporter {
@@ -34,6 +36,7 @@ struct exporter {
 	struct otlp *otlp;	    /* NULL: none */
 	struct exporter_opts opts;
 	uint64_t otlp_due_ns;
+	uint64_t forget_ns; /* when instances were last forgotten */
 };
 
 /*

@@ -11,6 +11,7 @@
 #include "../json.h"
 #include "../text.h"
 #include "durations.h"
+#include "labelled.h"
 
 /* opentelemetry-proto: enum values are numbers in JSON. */
 #define AGGREGATION_TEMPORALITY_CUMULATIVE 2
@@ -118,17 +119,23 @@ static struct json_object *new_resource(const struct attributes *attributes, con
 struct metrics_build {
 	struct appmon *mon;
 	const struct appmon_snapshot *snapshot;
+	struct instances *instances;
+	const struct durations_bounds *bounds;
+	struct labelled_list series, active;
 	struct appmon_histogram *histogram; /* reused */
+	struct json_object *list;	    /* of ResourceMetrics */
+	struct resource *resources;
+	size_t resource_count;
 };
 
-static void add_exemplars(struct json_object *point, const struct metrics_build *build,
-			  uint32_t index)
+static void add_exemplars(struct json_object *point, const struct metrics_build *build, size_t i)
 {
 	struct appmon_exemplar exemplar = {.size = sizeof(exemplar)};
 	struct json_object *object;
 	char id[33];
 
-	if (appmon_snapshot_exemplar(build->snapshot, APPMON_SNAPSHOT_SERIES, index, &exemplar) < 0)
+	if (appmon_snapshot_exemplar(build->snapshot, APPMON_SNAPSHOT_SERIES,
+				     build->series.list[i].index, &exemplar) < 0)
 		return;
 	object = json_object_new_object();
 	add_time(object, "timeUnixNano", build->mon, exemplar.end_ns);
@@ -141,71 +148,82 @@ static void add_exemplars(struct json_object *point, const struct metrics_build 
 	json_object_array_add(add_array(point, "exemplars"), object);
 }
 
+/* start_ns 0: a gauge has no begin. */
 static struct json_object *new_point(const struct metrics_build *build,
-				     const struct appmon_series *series,
-				     const struct appmon_figures *figures)
+				     const struct attributes *attributes, uint64_t start_ns)
 {
 	struct json_object *point = json_object_new_object();
-	struct attributes attributes;
 
-	attributes_of_series(&attributes, series);
-	add_attributes(point, &attributes);
-	add_time(point, "startTimeUnixNano", build->mon, figures->first_ns);
+	add_attributes(point, attributes);
+	if (start_ns != 0)
+		add_time(point, "startTimeUnixNano", build->mon, start_ns);
 	add_time(point, "timeUnixNano", build->mon, appmon_snapshot_time(build->snapshot));
 	return point;
 }
 
 /* A HistogramDataPoint; NULL: no memory. */
-static struct json_object *new_duration_point(const struct metrics_build *build, uint32_t index,
-					      const struct appmon_series *series,
-					      const struct appmon_figures *figures)
+static struct json_object *new_duration_point(const struct metrics_build *build, size_t i,
+					      const struct attributes *attributes)
 {
+	uint64_t at_most[DURATIONS_BOUNDS_MAX], before = 0;
 	struct json_object *point, *counts, *bounds;
-	uint64_t at_most[DURATIONS_BOUNDS], before = 0;
+	struct appmon_figures figures;
 
 	appmon_histogram_clear(build->histogram);
-	if (appmon_snapshot_durations(build->snapshot, APPMON_SNAPSHOT_SERIES, index, NULL,
-				      build->histogram) < 0)
+	if (labelled_durations(&build->series, i, build->histogram) < 0)
 		return NULL;
-	durations_at_most(build->histogram, at_most);
-	point = new_point(build, series, figures);
-	add_uint64(point, "count", figures->duration_count);
-	json_object_object_add(
-		point, "sum", json_object_new_double((double)figures->duration_sum / NSEC_PER_SEC));
+	labelled_figures(&build->series, i, &figures);
+	durations_at_most(build->bounds, build->histogram, at_most);
+	point = new_point(build, attributes, figures.first_ns);
+	add_uint64(point, "count", figures.duration_count);
+	json_object_object_add(point, "sum",
+			       json_object_new_double((double)figures.duration_sum / NSEC_PER_SEC));
 	counts = add_array(point, "bucketCounts");
 	bounds = add_array(point, "explicitBounds");
-	for (unsigned i = 0; i < DURATIONS_BOUNDS; i++) {
-		json_object_array_add(counts, new_uint64(at_most[i] - before));
-		json_object_array_add(bounds, json_object_new_double(durations_bounds[i]));
-		before = at_most[i];
+	for (unsigned bound = 0; bound < build->bounds->count; bound++) {
+		json_object_array_add(counts, new_uint64(at_most[bound] - before));
+		json_object_array_add(bounds,
+				      json_object_new_double(build->bounds->seconds[bound]));
+		before = at_most[bound];
 	}
-	json_object_array_add(counts, new_uint64(figures->duration_count - before));
-	add_exemplars(point, build, index);
+	json_object_array_add(counts, new_uint64(figures.duration_count - before));
+	add_exemplars(point, build, i);
 	return point;
 }
 
 /* The metrics of one application's instance. */
 struct resource {
-	uint64_t cgroup_id;
 	struct appmon_str app;
-	struct json_object *server_durations, *client_durations; /* arrays of data points */
+	uint64_t instance;
+	/* Arrays of data points, by whether they are of a client. */
+	struct json_object *durations[2], *active[2], *ages[2];
 };
 
-static struct json_object *add_histogram(struct json_object *metrics, const char *name,
-					 const char *description)
+static struct json_object *add_metric(struct json_object *metrics, const char *name,
+				      const char *description, const char *unit, const char *kind,
+				      struct json_object *data)
 {
 	struct json_object *metric = json_object_new_object();
-	struct json_object *histogram = json_object_new_object();
-	struct json_object *points = add_array(histogram, "dataPoints");
+	struct json_object *points = add_array(data, "dataPoints");
 
 	add_text(metric, "name", name);
 	add_text(metric, "description", description);
-	add_text(metric, "unit", "s");
-	json_object_object_add(histogram, "aggregationTemporality",
-			       json_object_new_int(AGGREGATION_TEMPORALITY_CUMULATIVE));
-	json_object_object_add(metric, "histogram", histogram);
+	add_text(metric, "unit", unit);
+	json_object_object_add(metric, kind, data);
 	json_object_array_add(metrics, metric);
 	return points;
+}
+
+/* A Histogram, or a Sum that goes up and down. */
+static struct json_object *new_cumulative(bool sum)
+{
+	struct json_object *data = json_object_new_object();
+
+	json_object_object_add(data, "aggregationTemporality",
+			       json_object_new_int(AGGREGATION_TEMPORALITY_CUMULATIVE));
+	if (sum)
+		json_object_object_add(data, "isMonotonic", json_object_new_boolean(false));
+	return data;
 }
 
 static bool same_text(const struct appmon_str *a, const struct appmon_str *b)
@@ -222,67 +240,132 @@ static struct json_object *new_resource_metrics(struct resource *resource,
 
 	attributes_of_resource(&attributes, series, instances);
 	top = new_resource(&attributes, "scopeMetrics", "metrics", &metrics);
-	resource->cgroup_id = series->cgroup_id;
+	resource->instance = series->cgroup_id;
 	resource->app = series->app;
-	resource->server_durations = add_histogram(metrics, "http.server.request.duration",
-						   "Duration of HTTP server requests.");
-	resource->client_durations = add_histogram(metrics, "http.client.request.duration",
-						   "Duration of HTTP client requests.");
+	resource->durations[0] = add_metric(metrics, "http.server.request.duration",
+					    "Duration of HTTP server requests.", "s", "histogram",
+					    new_cumulative(false));
+	resource->durations[1] = add_metric(metrics, "http.client.request.duration",
+					    "Duration of HTTP client requests.", "s", "histogram",
+					    new_cumulative(false));
+	resource->active[0] = add_metric(metrics, "http.server.active_requests",
+					 "Number of active HTTP server requests.", "{request}",
+					 "sum", new_cumulative(true));
+	resource->active[1] = add_metric(metrics, "http.client.active_requests",
+					 "Number of active HTTP requests.", "{request}", "sum",
+					 new_cumulative(true));
+	resource->ages[0] = add_metric(metrics, "http.server.active_request.age",
+				       "Time since the oldest active request began.", "s", "gauge",
+				       json_object_new_object());
+	resource->ages[1] = add_metric(metrics, "http.client.active_request.age",
+				       "Time since the oldest active request began.", "s", "gauge",
+				       json_object_new_object());
 	return top;
 }
 
-static struct resource *find_resource(struct resource *resources, size_t count,
-				      const struct appmon_series *series)
+static bool is_resource(const struct metrics_build *build, const struct resource *resource,
+			const struct appmon_series *series)
 {
-	for (size_t i = 0; i < count; i++) {
-		if (resources[i].cgroup_id == series->cgroup_id &&
-		    same_text(&resources[i].app, &series->app))
-			return &resources[i];
-	}
-	return NULL;
+	char a[24], b[24];
+
+	return same_text(&resource->app, &series->app) &&
+	       (resource->instance == series->cgroup_id ||
+		strcmp(instances_name(build->instances, resource->instance, a, sizeof(a)),
+		       instances_name(build->instances, series->cgroup_id, b, sizeof(b))) == 0);
 }
 
-/* One series; false: no memory. */
-static bool add_series(struct json_object *list, const struct metrics_build *build, uint32_t index,
-		       struct resource *resources, size_t *count, struct instances *instances)
+static struct resource *find_resource(struct metrics_build *build,
+				      const struct appmon_series *series)
 {
-	struct appmon_figures figures = {.size = sizeof(figures)};
-	struct appmon_series series = {.size = sizeof(series)};
 	struct resource *resource;
-	struct json_object *point;
 
-	appmon_snapshot_series(build->snapshot, index, &series);
-	appmon_snapshot_figures(build->snapshot, APPMON_SNAPSHOT_SERIES, index, NULL, &figures);
-	resource = find_resource(resources, *count, &series);
-	if (!resource) {
-		resource = &resources[(*count)++];
-		json_object_array_add(list, new_resource_metrics(resource, &series, instances));
+	/* They come sorted by it, the two kinds of points one after the other. */
+	for (size_t i = build->resource_count; i-- > 0;) {
+		if (is_resource(build, &build->resources[i], series))
+			return &build->resources[i];
 	}
-	point = new_duration_point(build, index, &series, &figures);
+	resource = &build->resources[build->resource_count++];
+	json_object_array_add(build->list,
+			      new_resource_metrics(resource, series, build->instances));
+	return resource;
+}
+
+/* Those with the labels of one series; false: no memory. */
+static bool add_durations(struct metrics_build *build, size_t i)
+{
+	struct appmon_series series = {.size = sizeof(series)};
+	struct attributes attributes;
+	struct json_object *point;
+	struct resource *resource;
+
+	appmon_snapshot_series(build->snapshot, build->series.list[i].index, &series);
+	resource = find_resource(build, &series);
+	attributes_of_series(&attributes, &series);
+	point = new_duration_point(build, i, &attributes);
 	if (!point)
 		return false;
-	json_object_array_add(series.role == APPMON_ROLE_CLIENT ? resource->client_durations
-								: resource->server_durations,
-			      point);
+	json_object_array_add(resource->durations[series.role == APPMON_ROLE_CLIENT], point);
 	return true;
 }
 
-struct json_object *otlp_json_metrics(struct appmon *mon, const struct appmon_snapshot *snapshot,
-				      struct instances *instances)
+static void add_active(struct metrics_build *build, size_t i)
 {
-	uint32_t series_count = appmon_snapshot_count(snapshot, APPMON_SNAPSHOT_SERIES);
-	struct metrics_build build = {.mon = mon, .snapshot = snapshot};
-	struct json_object *request = json_object_new_object();
-	struct json_object *list = add_array(request, "resourceMetrics");
-	struct resource *resources = calloc(series_count + 1, sizeof(*resources));
-	bool complete;
-	size_t count = 0;
+	uint64_t now = appmon_snapshot_time(build->snapshot), requests, oldest_ns;
+	struct appmon_active active = {.size = sizeof(active)};
+	struct attributes attributes;
+	struct appmon_series series;
+	struct json_object *point;
+	struct resource *resource;
+	bool client;
 
-	complete = resources && appmon_histogram_new(&build.histogram) == 0;
-	for (uint32_t i = 0; complete && i < series_count; i++)
-		complete = add_series(list, &build, i, resources, &count, instances);
+	appmon_snapshot_active(build->snapshot, build->active.list[i].index, &active);
+	series = (struct appmon_series){.app = active.app, .cgroup_id = active.cgroup_id};
+	resource = find_resource(build, &series);
+	client = active.role == APPMON_ROLE_CLIENT;
+	attributes_of_active(&attributes, &active);
+	labelled_active(&build->active, i, &requests, &oldest_ns);
+	point = new_point(build, &attributes, 0);
+	add_uint64(point, "asInt", requests);
+	json_object_array_add(resource->active[client], point);
+	point = new_point(build, &attributes, 0);
+	json_object_object_add(
+		point, "asDouble",
+		json_object_new_double(oldest_ns != 0 && oldest_ns < now
+					       ? (double)(now - oldest_ns) / NSEC_PER_SEC
+					       : 0));
+	json_object_array_add(resource->ages[client], point);
+}
+
+static bool open_build(struct metrics_build *build)
+{
+	return labelled_open(&build->series, build->snapshot, APPMON_SNAPSHOT_SERIES,
+			     build->instances) == 0 &&
+	       labelled_open(&build->active, build->snapshot, APPMON_SNAPSHOT_ACTIVE,
+			     build->instances) == 0 &&
+	       appmon_histogram_new(&build->histogram) == 0;
+}
+
+struct json_object *otlp_json_metrics(struct appmon *mon, const struct appmon_snapshot *snapshot,
+				      struct instances *instances,
+				      const struct durations_bounds *bounds)
+{
+	struct metrics_build build = {
+		.mon = mon, .snapshot = snapshot, .instances = instances, .bounds = bounds};
+	struct json_object *request = json_object_new_object();
+	bool complete = open_build(&build);
+
+	build.list = add_array(request, "resourceMetrics");
+	build.resources =
+		calloc(build.series.count + build.active.count + 1, sizeof(*build.resources));
+	complete = complete && build.resources;
+	for (size_t i = 0; complete && i < build.series.count; i = labelled_next(&build.series, i))
+		complete = add_durations(&build, i);
+	for (size_t i = 0; complete && i < build.active.count; i = labelled_next(&build.active, i))
+		add_active(&build, i);
 	appmon_histogram_free(build.histogram);
-	free(resources);
+	labelled_free(&build.series);
+	labelled_free(&build.active);
+	free(build.resources);
 	if (complete)
 		return request;
 	json_object_put(request);

@@ -9,13 +9,15 @@
 #include <appmon/metrics.h>
 
 #include "attributes.h"
+#include "durations.h"
 #include "instances.h"
 
 struct json_object;
 
 /* ExportMetricsServiceRequest; NULL: no memory. */
 struct json_object *otlp_json_metrics(struct appmon *mon, const struct appmon_snapshot *snapshot,
-				      struct instances *instances);
+				      struct instances *instances,
+				      const struct durations_bounds *bounds);
 
 /* ids as OTLP has them: hexadecimal. */
 struct otlp_ids {

@@ -28,8 +28,8 @@ struct signal {
 };
 
 struct resource {
-	uint32_t target_id;
-	uint64_t cgroup_id;
+	char name[128]; /* of the application, as far as it tells them apart in figures, too */
+	uint64_t instance;
 	struct json_object *spans; /* inside of request */
 };
 
@@ -37,6 +37,7 @@ struct otlp {
 	struct appmon *mon;
 	struct http_client *client;
 	struct instances *instances;
+	const struct durations_bounds *bounds;
 	double share;
 	struct signal metrics, traces;
 	/* Spans that wait: an ExportTraceServiceRequest in the making. */
@@ -82,6 +83,7 @@ int otlp_open(struct otlp **ret, const struct otlp_opts *opts)
 	otlp->mon = opts->mon;
 	otlp->client = opts->client;
 	otlp->instances = opts->instances;
+	otlp->bounds = opts->bounds;
 	otlp->share = opts->spans;
 	if (set_url(&otlp->metrics, otlp, opts->endpoint, "metrics") &&
 	    set_url(&otlp->traces, otlp, opts->endpoint, "traces") && start_request(otlp) == 0) {
@@ -128,13 +130,15 @@ static bool is_sampled(const struct otlp *otlp, const char *trace_id)
 
 static struct json_object *find_spans(struct otlp *otlp, const struct appmon_event *ev)
 {
+	uint64_t instance = instances_of(otlp->instances, ev->cgroup_id);
 	struct json_object *list, *resource_spans;
 	struct resource *resource;
 
 	for (unsigned i = 0; i < otlp->resource_count; i++) {
-		if (otlp->resources[i].target_id == ev->target_id &&
-		    otlp->resources[i].cgroup_id == ev->cgroup_id)
-			return otlp->resources[i].spans;
+		resource = &otlp->resources[i];
+		if (resource->instance == instance &&
+		    strncmp(resource->name, ev->target_name.data, sizeof(resource->name) - 1) == 0)
+			return resource->spans;
 	}
 	if (otlp->resource_count == MAX_RESOURCES)
 		return NULL;
@@ -144,8 +148,8 @@ static struct json_object *find_spans(struct otlp *otlp, const struct appmon_eve
 		return NULL;
 	list = json_object_object_get(otlp->request, "resourceSpans");
 	json_object_array_add(list, resource_spans);
-	resource->target_id = ev->target_id;
-	resource->cgroup_id = ev->cgroup_id;
+	snprintf(resource->name, sizeof(resource->name), "%s", ev->target_name.data);
+	resource->instance = instance;
 	otlp->resource_count++;
 	return resource->spans;
 }
@@ -231,9 +235,10 @@ void otlp_push(struct otlp *otlp, const struct appmon_snapshot *snapshot)
 
 	/* The figures are cumulative: a push that is left out loses nothing. */
 	if (!otlp->metrics.on_its_way &&
-	    appmon_snapshot_count(snapshot, APPMON_SNAPSHOT_SERIES) > 0)
+	    (appmon_snapshot_count(snapshot, APPMON_SNAPSHOT_SERIES) > 0 ||
+	     appmon_snapshot_count(snapshot, APPMON_SNAPSHOT_ACTIVE) > 0))
 		send_message(&otlp->metrics,
-			     otlp_json_metrics(otlp->mon, snapshot, otlp->instances));
+			     otlp_json_metrics(otlp->mon, snapshot, otlp->instances, otlp->bounds));
 	if (otlp->traces.on_its_way || otlp->span_count == 0)
 		return;
 	otlp->traces.spans = otlp->span_count;

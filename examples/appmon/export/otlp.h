@@ -8,6 +8,7 @@
 
 #include <appmon/metrics.h>
 
+#include "durations.h"
 #include "http-client.h"
 #include "instances.h"
 
@@ -19,6 +20,7 @@ struct otlp_opts {
 	struct appmon *mon;
 	struct http_client *client;
 	struct instances *instances;
+	const struct durations_bounds *bounds;
 };
 
 int otlp_open(struct otlp **ret, const struct otlp_opts *opts);

@@ -10,6 +10,7 @@
 #include "../text.h"
 #include "attributes.h"
 #include "durations.h"
+#include "labelled.h"
 #include "resources.h"
 
 struct writer {
@@ -17,6 +18,7 @@ struct writer {
 	const struct prometheus_input *input;
 	bool openmetrics;
 	struct appmon_histogram *histogram; /* reused */
+	struct labelled_list series, edges, active;
 };
 
 /* ---- The format ----------------------------------------------------------- */
@@ -36,76 +38,17 @@ static void put_family(const struct writer *writer, const char *name, enum famil
 		fprintf(writer->out, "# UNIT %s %s\n", name, unit);
 }
 
-/* Both formats escape the same; the bytes have to be UTF-8. */
-static void put_value(FILE *out, const struct appmon_str *value)
+/* le: the bound of a bucket; NULL: it is none. */
+static void put_sample_begin(FILE *out, const char *name, const char *suffix, const char *labels,
+			     const char *le)
 {
-	uint32_t character;
-
-	for (uint32_t i = 0; i < value->len;) {
-		size_t len = utf8_decode(value->data + i, value->len - i, &character);
-
-		if (len == 0) {
-			fputs("\xef\xbf\xbd", out); /* U+FFFD, REPLACEMENT CHARACTER */
-			len = 1;
-		} else if (character == '\\' || character == '"') {
-			fprintf(out, "\\%c", (char)character);
-		} else if (character == '\n') {
-			fputs("\\n", out);
-		} else {
-			fwrite(value->data + i, 1, len, out);
-		}
-		i += (uint32_t)len;
-	}
-}
-
-/* The labels between { and }, in parts. */
-static void put_labels(FILE *out, const struct attributes *attributes, const char **separator)
-{
-	for (unsigned i = 0; i < attributes->count; i++) {
-		fputs(*separator, out);
-		for (const char *c = attributes->list[i].name; *c != '\0'; c++)
-			fputc(*c == '.' ? '_' : *c, out);
-		fputs("=\"", out);
-		put_value(out, &attributes->list[i].value);
-		fputc('"', out);
-		*separator = ",";
-	}
-}
-
-static void put_sample_begin(FILE *out, const char *name, const char *suffix,
-			     const struct attributes *resource, const struct attributes *series,
-			     const char *bound)
-{
-	const char *separator = "";
-
-	fprintf(out, "%s%s{", name, suffix);
-	put_labels(out, resource, &separator);
-	if (series)
-		put_labels(out, series, &separator);
-	if (bound)
-		fprintf(out, "%sle=\"%s\"", separator, bound);
+	fprintf(out, "%s%s{%s", name, suffix, labels);
+	if (le)
+		fprintf(out, "%sle=\"%s\"", *labels != '\0' ? "," : "", le);
 	fputs("} ", out);
 }
 
 /* ---- Requests -------------------------------------------------------------- */
-
-struct labels {
-	struct attributes resource, series;
-};
-
-/* A series of this role: its labels; false for the others. */
-static bool get_series(const struct writer *writer, uint32_t index, uint32_t role,
-		       struct labels *labels)
-{
-	struct appmon_series series = {.size = sizeof(series)};
-
-	if (appmon_snapshot_series(writer->input->snapshot, index, &series) < 0 ||
-	    series.role != role)
-		return false;
-	attributes_of_resource(&labels->resource, &series, writer->input->instances);
-	attributes_of_series(&labels->series, &series);
-	return true;
-}
 
 static void put_exemplar(const struct writer *writer, const struct appmon_exemplar *exemplar)
 {
@@ -121,44 +64,61 @@ static void put_exemplar(const struct writer *writer, const struct appmon_exempl
 		(double)realtime_ns / NSEC_PER_SEC);
 }
 
-static int put_histogram(const struct writer *writer, const char *name, uint32_t index,
-			 const struct labels *labels)
+/* The latest of those that are one; false: none of them has any. */
+static bool get_exemplar(const struct writer *writer, size_t i, struct appmon_exemplar *ret)
 {
-	const struct appmon_snapshot *snapshot = writer->input->snapshot;
-	struct appmon_exemplar exemplar = {.size = sizeof(exemplar)};
-	struct appmon_figures figures = {.size = sizeof(figures)};
-	uint64_t counts[DURATIONS_BOUNDS];
+	size_t next = labelled_next(&writer->series, i);
+	bool found = false;
+
+	for (; i < next; i++) {
+		struct appmon_exemplar one = {.size = sizeof(one)};
+
+		if (appmon_snapshot_exemplar(writer->input->snapshot, APPMON_SNAPSHOT_SERIES,
+					     writer->series.list[i].index, &one) < 0 ||
+		    (found && one.end_ns < ret->end_ns))
+			continue;
+		*ret = one;
+		found = true;
+	}
+	return found;
+}
+
+static int put_histogram(const struct writer *writer, const char *name, size_t index)
+{
+	const struct durations_bounds *bounds = writer->input->bounds;
+	const char *labels = writer->series.list[index].labels;
+	uint64_t counts[DURATIONS_BOUNDS_MAX];
+	struct appmon_exemplar exemplar = {0};
+	struct appmon_figures figures;
 	/* The bucket that the exemplar is of; none. */
-	unsigned exemplar_at = DURATIONS_BOUNDS + 1;
-	char bound[16];
+	unsigned exemplar_at = bounds->count + 1;
+	char bound[32];
 
 	appmon_histogram_clear(writer->histogram);
-	if (appmon_snapshot_durations(snapshot, APPMON_SNAPSHOT_SERIES, index, NULL,
-				      writer->histogram) < 0)
+	if (labelled_durations(&writer->series, index, writer->histogram) < 0)
 		return -ENOMEM;
-	appmon_snapshot_figures(snapshot, APPMON_SNAPSHOT_SERIES, index, NULL, &figures);
-	durations_at_most(writer->histogram, counts);
-	if (writer->openmetrics &&
-	    appmon_snapshot_exemplar(snapshot, APPMON_SNAPSHOT_SERIES, index, &exemplar) == 0)
-		exemplar_at = durations_bound_of((double)exemplar.duration_ns / NSEC_PER_SEC);
-	for (unsigned i = 0; i <= DURATIONS_BOUNDS; i++) {
+	labelled_figures(&writer->series, index, &figures);
+	durations_at_most(bounds, writer->histogram, counts);
+	if (writer->openmetrics && get_exemplar(writer, index, &exemplar))
+		exemplar_at =
+			durations_bound_of(bounds, (double)exemplar.duration_ns / NSEC_PER_SEC);
+	for (unsigned i = 0; i <= bounds->count; i++) {
 		uint64_t count = figures.duration_count;
 
 		strcpy(bound, "+Inf");
-		if (i < DURATIONS_BOUNDS) {
-			snprintf(bound, sizeof(bound), "%g", durations_bounds[i]);
+		if (i < bounds->count) {
+			snprintf(bound, sizeof(bound), "%.12g", bounds->seconds[i]);
 			count = counts[i];
 		}
-		put_sample_begin(writer->out, name, "_bucket", &labels->resource, &labels->series,
-				 bound);
+		put_sample_begin(writer->out, name, "_bucket", labels, bound);
 		fprintf(writer->out, "%" PRIu64, count);
 		if (i == exemplar_at)
 			put_exemplar(writer, &exemplar);
 		fputc('\n', writer->out);
 	}
-	put_sample_begin(writer->out, name, "_sum", &labels->resource, &labels->series, NULL);
+	put_sample_begin(writer->out, name, "_sum", labels, NULL);
 	fprintf(writer->out, "%.9g\n", (double)figures.duration_sum / NSEC_PER_SEC);
-	put_sample_begin(writer->out, name, "_count", &labels->resource, &labels->series, NULL);
+	put_sample_begin(writer->out, name, "_count", labels, NULL);
 	fprintf(writer->out, "%" PRIu64 "\n", figures.duration_count);
 	return 0;
 }
@@ -166,14 +126,13 @@ static int put_histogram(const struct writer *writer, const char *name, uint32_t
 static int put_durations(const struct writer *writer, uint32_t role, const char *name,
 			 const char *help)
 {
-	uint32_t count = appmon_snapshot_count(writer->input->snapshot, APPMON_SNAPSHOT_SERIES);
-	struct labels labels;
 	int ret = 0;
 
 	put_family(writer, name, FAMILY_HISTOGRAM, "seconds", help);
-	for (uint32_t i = 0; ret == 0 && i < count; i++) {
-		if (get_series(writer, i, role, &labels))
-			ret = put_histogram(writer, name, i, &labels);
+	for (size_t i = 0; ret == 0 && i < writer->series.count;
+	     i = labelled_next(&writer->series, i)) {
+		if (writer->series.list[i].role == role)
+			ret = put_histogram(writer, name, i);
 	}
 	return ret;
 }
@@ -214,20 +173,41 @@ static uint64_t member_at(const void *object, size_t offset)
 
 static void put_sums(const struct writer *writer, size_t which)
 {
-	uint32_t count = appmon_snapshot_count(writer->input->snapshot, APPMON_SNAPSHOT_SERIES);
-	struct labels labels;
+	const struct labelled_list *series = &writer->series;
 
 	put_family(writer, sums[which].name, FAMILY_COUNTER, sums[which].unit, sums[which].help);
-	for (uint32_t i = 0; i < count; i++) {
-		struct appmon_figures figures = {.size = sizeof(figures)};
+	for (size_t i = 0; i < series->count; i = labelled_next(series, i)) {
+		struct appmon_figures figures;
 
-		if (!get_series(writer, i, sums[which].role, &labels))
+		if (series->list[i].role != sums[which].role)
 			continue;
-		appmon_snapshot_figures(writer->input->snapshot, APPMON_SNAPSHOT_SERIES, i, NULL,
-					&figures);
-		put_sample_begin(writer->out, sums[which].name, "_total", &labels.resource,
-				 &labels.series, NULL);
+		labelled_figures(series, i, &figures);
+		put_sample_begin(writer->out, sums[which].name, "_total", series->list[i].labels,
+				 NULL);
 		fprintf(writer->out, "%" PRIu64 "\n", member_at(&figures, sums[which].member));
+	}
+}
+
+/* age: of the oldest one, in place of how many there are. */
+static void put_active(const struct writer *writer, uint32_t role, bool age, const char *name,
+		       const char *help)
+{
+	uint64_t now = appmon_snapshot_time(writer->input->snapshot), requests, oldest_ns;
+	const struct labelled_list *active = &writer->active;
+
+	put_family(writer, name, FAMILY_GAUGE, age ? "seconds" : NULL, help);
+	for (size_t i = 0; i < active->count; i = labelled_next(active, i)) {
+		if (active->list[i].role != role)
+			continue;
+		labelled_active(active, i, &requests, &oldest_ns);
+		put_sample_begin(writer->out, name, "", active->list[i].labels, NULL);
+		if (age)
+			fprintf(writer->out, "%.9g\n",
+				oldest_ns != 0 && oldest_ns < now
+					? (double)(now - oldest_ns) / NSEC_PER_SEC
+					: 0);
+		else
+			fprintf(writer->out, "%" PRIu64 "\n", requests);
 	}
 }
 
@@ -245,48 +225,30 @@ static int put_requests(const struct writer *writer)
 				    "received.");
 	for (size_t i = 0; i < sizeof(sums) / sizeof(sums[0]); i++)
 		put_sums(writer, i);
+	put_active(writer, APPMON_ROLE_SERVER, false, "http_server_active_requests",
+		   "Requests in progress.");
+	put_active(writer, APPMON_ROLE_CLIENT, false, "http_client_active_requests",
+		   "Requests that were sent and are in progress.");
+	put_active(writer, APPMON_ROLE_SERVER, true, "http_server_active_request_age_seconds",
+		   "The time since the oldest request in progress began; 0: there is none.");
+	put_active(writer, APPMON_ROLE_CLIENT, true, "http_client_active_request_age_seconds",
+		   "The same of those that were sent.");
 	return ret;
 }
 
-/* ---- Who calls whom: names as OpenTelemetry's service graph connector has them -- */
-
-static void add_end(struct attributes *attributes, const char *name, const char *other,
-		    const struct appmon_str *app, const struct appmon_endpoint *endpoint, char *buf,
-		    size_t size)
-{
-	if (app->len > 0) {
-		attributes->list[attributes->count++] = (struct attribute){name, *app};
-		return;
-	}
-	appmon_format_endpoint(endpoint, buf, size);
-	attributes_add(attributes, name, endpoint->family != 0 ? buf : other);
-}
+/* ---- Who calls whom ----------------------------------------------------------- */
 
 static void put_edges(const struct writer *writer, const char *name, size_t member,
 		      const char *help)
 {
-	const struct appmon_snapshot *snapshot = writer->input->snapshot;
-	uint32_t count = appmon_snapshot_count(snapshot, APPMON_SNAPSHOT_EDGES);
-	struct appmon_figures figures = {.size = sizeof(figures)};
-	struct appmon_edge edge = {.size = sizeof(edge)};
-	char client[64], server[64];
+	const struct labelled_list *edges = &writer->edges;
 
 	put_family(writer, name, FAMILY_COUNTER, NULL, help);
-	for (uint32_t i = 0; i < count; i++) {
-		struct attributes ends = {0};
+	for (size_t i = 0; i < edges->count; i = labelled_next(edges, i)) {
+		struct appmon_figures figures;
 
-		edge.size = sizeof(edge);
-		appmon_snapshot_edge(snapshot, i, &edge);
-		appmon_snapshot_figures(snapshot, APPMON_SNAPSHOT_EDGES, i, NULL, &figures);
-		if (edge.flags & APPMON_SERIES_OTHER) {
-			attributes_add(&ends, "otel.metric.overflow", "true");
-		} else {
-			add_end(&ends, "client", "user", &edge.client_app, &edge.client, client,
-				sizeof(client));
-			add_end(&ends, "server", "unknown", &edge.server_app, &edge.server, server,
-				sizeof(server));
-		}
-		put_sample_begin(writer->out, name, "_total", &ends, NULL, NULL);
+		labelled_figures(edges, i, &figures);
+		put_sample_begin(writer->out, name, "_total", edges->list[i].labels, NULL);
 		fprintf(writer->out, "%" PRIu64 "\n", member_at(&figures, member));
 	}
 }
@@ -324,6 +286,9 @@ static void put_self(const struct writer *writer)
 				fprintf(writer->out, "%s_total{reason=\"%s\"} %" PRIu64 "\n", name,
 					reason, stats.dropped[i]);
 		}
+		put_number(writer, "appmon_exchanges_outstanding", FAMILY_GAUGE, NULL,
+			   "Exchanges in progress: seen, and neither delivered nor dropped yet.",
+			   stats.outstanding);
 		put_number(writer, "appmon_connections_open", FAMILY_GAUGE, NULL,
 			   "Connections that are followed.", stats.connections_open);
 	}
@@ -333,6 +298,9 @@ static void put_self(const struct writer *writer)
 		put_number(writer, "appmon_overflow_events", FAMILY_COUNTER, NULL,
 			   "Events that found no room in a series of their own.",
 			   metrics.other_events);
+		put_number(writer, "appmon_events_without_request", FAMILY_COUNTER, NULL,
+			   "Events of which only a response was seen: in no series.",
+			   metrics.without_request);
 		put_number(writer, "appmon_metrics_memory_bytes", FAMILY_GAUGE, "bytes",
 			   "Memory of the series.", metrics.memory_bytes);
 	}
@@ -367,32 +335,107 @@ static const struct resource_family resource_families[] = {
 };
 #define RESOURCE_FAMILY_COUNT (sizeof(resource_families) / sizeof(resource_families[0]))
 
+/* A gauge of which two have the same labels is of the first one. */
+static char *resource_labels(const struct writer *writer, const struct instance_resources *of)
+{
+	struct attributes attributes;
+	const char *separator = "";
+	char *labels = NULL;
+	size_t size;
+	FILE *out = open_memstream(&labels, &size);
+
+	if (!out)
+		return NULL;
+	attributes_of_resource(&attributes, &of->series, writer->input->instances);
+	put_labels(out, &attributes, &separator);
+	if (fclose(out) == 0)
+		return labels;
+	free(labels);
+	return NULL;
+}
+
+struct usage {
+	char *labels;
+	const struct appmon_resources *resources;
+};
+
+static int by_labels(const void *a, const void *b)
+{
+	const struct usage *x = a, *y = b;
+
+	return strcmp(x->labels, y->labels);
+}
+
+static void put_usages(const struct writer *writer, const struct resource_family *family,
+		       const struct usage *usages, int count)
+{
+	const char *suffix = family->type == FAMILY_COUNTER ? "_total" : "", *last = NULL;
+
+	put_family(writer, family->name, family->type, family->unit, family->help);
+	for (int i = 0; i < count; i++) {
+		const struct usage *usage = &usages[i];
+
+		if (!(usage->resources->valid & family->source) ||
+		    (last && strcmp(last, usage->labels) == 0))
+			continue;
+		last = usage->labels;
+		put_sample_begin(writer->out, family->name, suffix, usage->labels, NULL);
+		fprintf(writer->out, "%.15g\n",
+			(double)member_at(usage->resources, family->member) * family->scale);
+	}
+}
+
 static int put_resources(const struct writer *writer)
 {
-	struct attributes labels;
 	struct instance_resources *list;
-	int count;
+	struct usage *usages;
+	int count, n = 0;
 
 	count = resources_read(writer->input->snapshot, writer->input->instances, &list);
 	if (count < 0)
 		return count;
-	for (size_t i = 0; i < RESOURCE_FAMILY_COUNT; i++) {
-		const struct resource_family *family = &resource_families[i];
-		const char *suffix = family->type == FAMILY_COUNTER ? "_total" : "";
-
-		put_family(writer, family->name, family->type, family->unit, family->help);
-		for (int j = 0; j < count; j++) {
-			if (!(list[j].resources.valid & family->source))
-				continue;
-			attributes_of_resource(&labels, &list[j].series, writer->input->instances);
-			put_sample_begin(writer->out, family->name, suffix, &labels, NULL, NULL);
-			fprintf(writer->out, "%.15g\n",
-				(double)member_at(&list[j].resources, family->member) *
-					family->scale);
-		}
+	usages = calloc((size_t)count + 1, sizeof(*usages));
+	while (usages && n < count) {
+		usages[n] = (struct usage){resource_labels(writer, &list[n]), &list[n].resources};
+		if (!usages[n].labels)
+			break;
+		n++;
 	}
+	if (usages && n == count) {
+		qsort(usages, (size_t)n, sizeof(*usages), by_labels);
+		for (size_t i = 0; i < RESOURCE_FAMILY_COUNT; i++)
+			put_usages(writer, &resource_families[i], usages, n);
+	}
+	for (int i = 0; usages && i < n; i++)
+		free(usages[i].labels);
+	free(usages);
 	free(list);
-	return 0;
+	return n == count ? 0 : -ENOMEM;
+}
+
+/* ---- All of it --------------------------------------------------------------------- */
+
+static void close_writer(struct writer *writer)
+{
+	labelled_free(&writer->series);
+	labelled_free(&writer->edges);
+	labelled_free(&writer->active);
+	appmon_histogram_free(writer->histogram);
+}
+
+static int open_writer(struct writer *writer)
+{
+	const struct appmon_snapshot *snapshot = writer->input->snapshot;
+	struct instances *instances = writer->input->instances;
+	int ret = appmon_histogram_new(&writer->histogram);
+
+	if (ret == 0)
+		ret = labelled_open(&writer->series, snapshot, APPMON_SNAPSHOT_SERIES, instances);
+	if (ret == 0)
+		ret = labelled_open(&writer->edges, snapshot, APPMON_SNAPSHOT_EDGES, instances);
+	if (ret == 0)
+		ret = labelled_open(&writer->active, snapshot, APPMON_SNAPSHOT_ACTIVE, instances);
+	return ret;
 }
 
 int prometheus_write(FILE *out, const struct prometheus_input *input, bool openmetrics)
@@ -400,22 +443,22 @@ int prometheus_write(FILE *out, const struct prometheus_input *input, bool openm
 	struct writer writer = {.out = out, .input = input, .openmetrics = openmetrics};
 	int ret;
 
-	ret = appmon_histogram_new(&writer.histogram);
-	if (ret < 0)
-		return ret;
-	ret = put_requests(&writer);
+	ret = open_writer(&writer);
+	if (ret == 0)
+		ret = put_requests(&writer);
 	if (ret == 0)
 		ret = put_resources(&writer);
-	appmon_histogram_free(writer.histogram);
-	if (ret < 0)
-		return ret;
-	put_edges(&writer, "traces_service_graph_request",
-		  offsetof(struct appmon_figures, requests), "Requests from client to server.");
-	put_edges(&writer, "traces_service_graph_request_failed",
-		  offsetof(struct appmon_figures, errors),
-		  "Those of them that failed, as the client sees it.");
-	put_self(&writer);
-	if (openmetrics)
-		fputs("# EOF\n", out);
-	return 0;
+	if (ret == 0) {
+		put_edges(&writer, "traces_service_graph_request",
+			  offsetof(struct appmon_figures, requests),
+			  "Requests from client to server.");
+		put_edges(&writer, "traces_service_graph_request_failed",
+			  offsetof(struct appmon_figures, errors),
+			  "Those of them that failed, as the client sees it.");
+		put_self(&writer);
+		if (openmetrics)
+			fputs("# EOF\n", out);
+	}
+	close_writer(&writer);
+	return ret;
 }

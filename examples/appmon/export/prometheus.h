@@ -8,6 +8,7 @@
 
 #include <appmon/metrics.h>
 
+#include "durations.h"
 #include "instances.h"
 
 struct prometheus_input {
@@ -15,6 +16,7 @@ struct prometheus_input {
 	struct appmon_metrics *metrics;
 	const struct appmon_snapshot *snapshot;
 	struct instances *instances;
+	const struct durations_bounds *bounds;
 };
 
 #define PROMETHEUS_TEXT_TYPE "text/plain; version=0.0.4; charset=utf-8"

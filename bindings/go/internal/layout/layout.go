@@ -206,6 +206,8 @@ func Lines() []string {
 	member("appmon_metrics_opts.route_ctx", unsafe.Offsetof(sMetrics_opts.route_ctx), unsafe.Sizeof(sMetrics_opts.route_ctx))
 	member("appmon_metrics_opts.error_fn", unsafe.Offsetof(sMetrics_opts.error_fn), unsafe.Sizeof(sMetrics_opts.error_fn))
 	member("appmon_metrics_opts.error_ctx", unsafe.Offsetof(sMetrics_opts.error_ctx), unsafe.Sizeof(sMetrics_opts.error_ctx))
+	member("appmon_metrics_opts.instance_fn", unsafe.Offsetof(sMetrics_opts.instance_fn), unsafe.Sizeof(sMetrics_opts.instance_fn))
+	member("appmon_metrics_opts.instance_ctx", unsafe.Offsetof(sMetrics_opts.instance_ctx), unsafe.Sizeof(sMetrics_opts.instance_ctx))
 	var sMetrics_stats C.struct_appmon_metrics_stats
 	lines = append(lines, fmt.Sprintf("appmon_metrics_stats %d", unsafe.Sizeof(sMetrics_stats)))
 	member("appmon_metrics_stats.size", unsafe.Offsetof(sMetrics_stats.size), unsafe.Sizeof(sMetrics_stats.size))
@@ -225,6 +227,7 @@ func Lines() []string {
 	member("appmon_metrics_stats.refused_segments", unsafe.Offsetof(sMetrics_stats.refused_segments), unsafe.Sizeof(sMetrics_stats.refused_segments))
 	member("appmon_metrics_stats.memory_bytes", unsafe.Offsetof(sMetrics_stats.memory_bytes), unsafe.Sizeof(sMetrics_stats.memory_bytes))
 	member("appmon_metrics_stats.memory_limit", unsafe.Offsetof(sMetrics_stats.memory_limit), unsafe.Sizeof(sMetrics_stats.memory_limit))
+	member("appmon_metrics_stats.without_request", unsafe.Offsetof(sMetrics_stats.without_request), unsafe.Sizeof(sMetrics_stats.without_request))
 	var sSeries C.struct_appmon_series
 	lines = append(lines, fmt.Sprintf("appmon_series %d", unsafe.Sizeof(sSeries)))
 	member("appmon_series.size", unsafe.Offsetof(sSeries.size), unsafe.Sizeof(sSeries.size))
@@ -242,6 +245,19 @@ func Lines() []string {
 	member("appmon_series.method_name", unsafe.Offsetof(sSeries.method_name), unsafe.Sizeof(sSeries.method_name))
 	member("appmon_series.route", unsafe.Offsetof(sSeries.route), unsafe.Sizeof(sSeries.route))
 	member("appmon_series.peer", unsafe.Offsetof(sSeries.peer), unsafe.Sizeof(sSeries.peer))
+	var sActive C.struct_appmon_active
+	lines = append(lines, fmt.Sprintf("appmon_active %d", unsafe.Sizeof(sActive)))
+	member("appmon_active.size", unsafe.Offsetof(sActive.size), unsafe.Sizeof(sActive.size))
+	member("appmon_active.flags", unsafe.Offsetof(sActive.flags), unsafe.Sizeof(sActive.flags))
+	member("appmon_active.cgroup_id", unsafe.Offsetof(sActive.cgroup_id), unsafe.Sizeof(sActive.cgroup_id))
+	member("appmon_active.role", unsafe.Offsetof(sActive.role), unsafe.Sizeof(sActive.role))
+	member("appmon_active.protocol", unsafe.Offsetof(sActive.protocol), unsafe.Sizeof(sActive.protocol))
+	member("appmon_active.method", unsafe.Offsetof(sActive.method), unsafe.Sizeof(sActive.method))
+	member("appmon_active.reserved", unsafe.Offsetof(sActive.reserved), unsafe.Sizeof(sActive.reserved))
+	member("appmon_active.app", unsafe.Offsetof(sActive.app), unsafe.Sizeof(sActive.app))
+	member("appmon_active.method_name", unsafe.Offsetof(sActive.method_name), unsafe.Sizeof(sActive.method_name))
+	member("appmon_active.requests", unsafe.Offsetof(sActive.requests), unsafe.Sizeof(sActive.requests))
+	member("appmon_active.oldest_ns", unsafe.Offsetof(sActive.oldest_ns), unsafe.Sizeof(sActive.oldest_ns))
 	var sEdge C.struct_appmon_edge
 	lines = append(lines, fmt.Sprintf("appmon_edge %d", unsafe.Sizeof(sEdge)))
 	member("appmon_edge.size", unsafe.Offsetof(sEdge.size), unsafe.Sizeof(sEdge.size))

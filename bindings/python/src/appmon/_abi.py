@@ -357,6 +357,8 @@ appmon_route_fn = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER
 
 appmon_error_fn = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(appmon_event))
 
+appmon_instance_fn = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_void_p, ctypes.POINTER(appmon_event))
+
 
 class appmon_metrics_opts(ctypes.Structure):
     size: int
@@ -376,6 +378,8 @@ class appmon_metrics_opts(ctypes.Structure):
     route_ctx: Any
     error_fn: Any
     error_ctx: Any
+    instance_fn: Any
+    instance_ctx: Any
     _fields_ = [
         ("size", ctypes.c_uint32),
         ("flags", ctypes.c_uint32),
@@ -394,6 +398,8 @@ class appmon_metrics_opts(ctypes.Structure):
         ("route_ctx", ctypes.c_void_p),
         ("error_fn", appmon_error_fn),
         ("error_ctx", ctypes.c_void_p),
+        ("instance_fn", appmon_instance_fn),
+        ("instance_ctx", ctypes.c_void_p),
     ]
 
 
@@ -415,6 +421,7 @@ class appmon_metrics_stats(ctypes.Structure):
     refused_segments: int
     memory_bytes: int
     memory_limit: int
+    without_request: int
     _fields_ = [
         ("size", ctypes.c_uint32),
         ("reserved", ctypes.c_uint32),
@@ -433,6 +440,7 @@ class appmon_metrics_stats(ctypes.Structure):
         ("refused_segments", ctypes.c_uint64),
         ("memory_bytes", ctypes.c_uint64),
         ("memory_limit", ctypes.c_uint64),
+        ("without_request", ctypes.c_uint64),
     ]
 
 
@@ -468,6 +476,33 @@ class appmon_series(ctypes.Structure):
         ("method_name", appmon_str),
         ("route", appmon_str),
         ("peer", appmon_endpoint),
+    ]
+
+
+class appmon_active(ctypes.Structure):
+    size: int
+    flags: int
+    cgroup_id: int
+    role: int
+    protocol: int
+    method: int
+    reserved: int
+    app: appmon_str
+    method_name: appmon_str
+    requests: int
+    oldest_ns: int
+    _fields_ = [
+        ("size", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("cgroup_id", ctypes.c_uint64),
+        ("role", ctypes.c_uint32),
+        ("protocol", ctypes.c_uint32),
+        ("method", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+        ("app", appmon_str),
+        ("method_name", appmon_str),
+        ("requests", ctypes.c_uint64),
+        ("oldest_ns", ctypes.c_uint64),
     ]
 
 
@@ -624,6 +659,7 @@ STRUCTS: dict[type[ctypes.Structure], bool] = {
     appmon_metrics_opts: True,
     appmon_metrics_stats: True,
     appmon_series: True,
+    appmon_active: True,
     appmon_edge: True,
     appmon_figures: True,
     appmon_exemplar: True,
@@ -643,6 +679,7 @@ FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "appmon_fd": (ctypes.c_int, (ctypes.c_void_p,)),
     "appmon_poll": (ctypes.c_int, (ctypes.c_void_p, ctypes.c_int, ctypes.c_uint32)),
     "appmon_next": (ctypes.c_int, (ctypes.c_void_p, ctypes.POINTER(ctypes.POINTER(appmon_event)))),
+    "appmon_each_active": (ctypes.c_int, (ctypes.c_void_p, appmon_event_fn, ctypes.c_void_p)),
     "appmon_wakeup": (ctypes.c_int, (ctypes.c_void_p,)),
     "appmon_set_sampling": (ctypes.c_int, (ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint64)),
     "appmon_pause": (ctypes.c_int, (ctypes.c_void_p,)),
@@ -679,6 +716,7 @@ FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
         ctypes.POINTER(ctypes.c_void_p), ctypes.POINTER(appmon_metrics_opts))),
     "appmon_metrics_close": (None, (ctypes.c_void_p,)),
     "appmon_metrics_add": (ctypes.c_int, (ctypes.c_void_p, ctypes.POINTER(appmon_event))),
+    "appmon_metrics_active": (ctypes.c_int, (ctypes.c_void_p, ctypes.POINTER(appmon_event))),
     "appmon_metrics_get_stats": (ctypes.c_int, (
         ctypes.c_void_p, ctypes.POINTER(appmon_metrics_stats))),
     "appmon_metrics_snapshot": (ctypes.c_int, (
@@ -690,6 +728,8 @@ FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
         ctypes.c_void_p, ctypes.c_uint32, ctypes.POINTER(appmon_series))),
     "appmon_snapshot_edge": (ctypes.c_int, (
         ctypes.c_void_p, ctypes.c_uint32, ctypes.POINTER(appmon_edge))),
+    "appmon_snapshot_active": (ctypes.c_int, (
+        ctypes.c_void_p, ctypes.c_uint32, ctypes.POINTER(appmon_active))),
     "appmon_snapshot_figures": (ctypes.c_int, (
         ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint32, ctypes.c_void_p, ctypes.POINTER(appmon_figures))),
     "appmon_snapshot_durations": (ctypes.c_int, (

@@ -285,6 +285,7 @@ class OpenFlags(enum.IntFlag):
     #: processes, as long as programs come. What cannot be followed is logged (WARN), and
     #: has no links of that kind.
     GOROUTINES = 0x20
+    ONLY_REQUESTS = 0x40
 
 
 class Capabilities(enum.IntFlag):
@@ -309,14 +310,16 @@ class SamplingFlags(enum.IntFlag):
 
 
 class SnapshotKind(Number):
-    """What a snapshot has several of: series, where every event is in exactly one, and edges,
-    where every exchange is in exactly one, as its client saw it if both ends were seen. (An
-    event without a role has no edge.)."""
+    """What a snapshot has several of: series, where every event that has a request is in
+    exactly one; edges, where every exchange is in exactly one, as its client saw it if both
+    ends were seen (an event without a role has no edge); and, with APPMON_METRICS_ACTIVE, what
+    was in progress when it was taken."""
 
     #: one for each combination of labels
     SERIES = 0
     #: one for each pair of who asked and who was asked
     EDGES = 1
+    ACTIVE = 2
 
 
 class Dimensions(enum.IntFlag):
@@ -352,6 +355,9 @@ class MetricsFlags(enum.IntFlag):
     NO_LEARNING = 0x2
     #: never look for the application behind a peer
     NO_JOIN = 0x4
+    #: snapshots have what is in progress: the host calls appmon_metrics_active() for it
+    #: before each
+    ACTIVE = 0x8
 
 
 class ErrorFlags(enum.IntFlag):

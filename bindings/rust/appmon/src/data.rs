@@ -293,6 +293,8 @@ bits! {
         /// CAP_SYS_PTRACE for other users' processes, as long as programs come. What cannot be
         /// followed is logged (WARN), and has no links of that kind.
         GOROUTINES = 0x20, "goroutines";
+        /// `APPMON_OPEN_ONLY_REQUESTS`
+        ONLY_REQUESTS = 0x40, "only_requests";
     }
 }
 
@@ -320,14 +322,17 @@ bits! {
 }
 
 number! {
-    /// What a snapshot has several of: series, where every event is in exactly one, and edges,
-    /// where every exchange is in exactly one, as its client saw it if both ends were seen. (An
-    /// event without a role has no edge.)
+    /// What a snapshot has several of: series, where every event that has a request is in
+    /// exactly one; edges, where every exchange is in exactly one, as its client saw it if both
+    /// ends were seen (an event without a role has no edge); and, with APPMON_METRICS_ACTIVE,
+    /// what was in progress when it was taken
     SnapshotKind: u32 {
         /// one for each combination of labels
         SERIES = 0, "series";
         /// one for each pair of who asked and who was asked
         EDGES = 1, "edges";
+        /// `APPMON_SNAPSHOT_ACTIVE`
+        ACTIVE = 2, "active";
     }
 }
 
@@ -365,6 +370,9 @@ bits! {
         NO_LEARNING = 0x2, "no_learning";
         /// never look for the application behind a peer
         NO_JOIN = 0x4, "no_join";
+        /// snapshots have what is in progress: the host calls appmon_metrics_active() for it
+        /// before each
+        ACTIVE = 0x8, "active";
     }
 }
 

@@ -224,6 +224,7 @@ pub const APPMON_OPEN_LINKS: u32 = 0x10;
 /// CAP_PERFMON), and CAP_SYS_PTRACE for other users' processes, as long as programs come. What
 /// cannot be followed is logged (WARN), and has no links of that kind.
 pub const APPMON_OPEN_GOROUTINES: u32 = 0x20;
+pub const APPMON_OPEN_ONLY_REQUESTS: u32 = 0x40;
 
 /// cgroup_skb with socket storage: the core
 pub const APPMON_CAP_CAPTURE: u64 = 0x1;
@@ -242,6 +243,7 @@ pub const APPMON_SAMPLING_ALL: u32 = 0xf4240;
 pub const APPMON_SNAPSHOT_SERIES: u32 = 0;
 /// one for each pair of who asked and who was asked
 pub const APPMON_SNAPSHOT_EDGES: u32 = 1;
+pub const APPMON_SNAPSHOT_ACTIVE: u32 = 2;
 
 /// the leaf cgroup
 pub const APPMON_DIM_INSTANCE: u32 = 0x1;
@@ -266,6 +268,9 @@ pub const APPMON_METRICS_RAW_ROUTES: u32 = 0x1;
 pub const APPMON_METRICS_NO_LEARNING: u32 = 0x2;
 /// never look for the application behind a peer
 pub const APPMON_METRICS_NO_JOIN: u32 = 0x4;
+/// snapshots have what is in progress: the host calls appmon_metrics_active() for it before
+/// each
+pub const APPMON_METRICS_ACTIVE: u32 = 0x8;
 
 /// no final response was seen
 pub const APPMON_ERROR_NO_RESPONSE: u32 = 0x1;
@@ -353,6 +358,13 @@ pub type appmon_route_fn =
 /// say.
 pub type appmon_error_fn =
     Option<unsafe extern "C" fn(ctx: *mut c_void, ev: *const appmon_event) -> c_int>;
+
+/// The instance of an event in place of its cgroup_id: one number for all cgroups that were
+/// made one
+/// after the other under a path, for instance, so that the series of a service go on when it is
+/// restarted. Must not use the aggregator.
+pub type appmon_instance_fn =
+    Option<unsafe extern "C" fn(ctx: *mut c_void, ev: *const appmon_event) -> u64>;
 
 /// Bytes from the network: any value may occur, escape before printing. data is
 /// never NULL and data\[len\] is '\0'; len does not count it. An absent value has
@@ -721,11 +733,13 @@ pub struct appmon_metrics_opts {
     pub flags: u32,
     /// APPMON_DIM_*; default APPMON_DIM_DEFAULT
     pub dimensions: u32,
-    /// hard limit, 16 to 1,000,000; default 4096
+    /// hard limit, 16 to 1,000,000; default 8192. No application gets more than are left for
+    /// others: half of them if it is alone
     pub max_series: u32,
     /// the same for edges; default 1024
     pub max_edges: u32,
-    /// path segments to learn routes from, up to 4,000,000; default 16384
+    /// path segments to learn routes from, up to 4,000,000, shared as max_series is; default
+    /// 16384
     pub max_segments: u32,
     /// a segment is replaced by {param} once the same place of an application's paths held more
     /// than this many; default 64
@@ -750,6 +764,9 @@ pub struct appmon_metrics_opts {
     /// NULL: by server_errors and client_errors
     pub error_fn: appmon_error_fn,
     pub error_ctx: *mut c_void,
+    /// NULL: cgroup_id
+    pub instance_fn: appmon_instance_fn,
+    pub instance_ctx: *mut c_void,
 }
 
 /// Counters of the aggregator since appmon_metrics_open(), gauges where it says so.
@@ -758,7 +775,7 @@ pub struct appmon_metrics_opts {
 pub struct appmon_metrics_stats {
     pub size: u32,
     pub reserved: u32,
-    /// added == counted in series + waiting + expired_events
+    /// added == counted in series + waiting + expired_events + without_request
     pub events: u64,
     /// gauge: events that wait for their other end (join_ms)
     pub waiting: u64,
@@ -786,6 +803,8 @@ pub struct appmon_metrics_stats {
     /// gauge
     pub memory_bytes: u64,
     pub memory_limit: u64,
+    /// events of which only a response was seen: in no series or edge
+    pub without_request: u64,
 }
 
 /// What a series is about. Strings are valid as long as the snapshot; those of a dimension that
@@ -799,14 +818,14 @@ pub struct appmon_series {
     pub flags: u32,
     /// the same in every snapshot, never reused by the aggregator
     pub id: u64,
-    /// the instance; see appmon_cgroup_path()
+    /// the instance; see appmon_cgroup_path(). With instance_fn: what it said
     pub cgroup_id: u64,
     pub pid: u32,
     /// APPMON_ROLE_*
     pub role: u32,
     /// APPMON_PROTO_* (network.protocol.name)
     pub protocol: u32,
-    /// APPMON_METHOD_*
+    /// APPMON_METHOD_*; OTHER also where it could not be read
     pub method: u32,
     /// http.response.status_code; 0: none
     pub status: u32,
@@ -823,6 +842,33 @@ pub struct appmon_series {
     pub route: appmon_str,
     /// family 0: unknown; port 0: of a client
     pub peer: appmon_endpoint,
+}
+
+/// What one application's instance has in progress: requests that have begun and have no event
+/// yet,
+/// by role and method. One row for each that has series, or had anything in progress within
+/// idle_ms.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_active {
+    pub size: u32,
+    /// APPMON_SERIES_OTHER: what found no room of its own
+    pub flags: u32,
+    /// the instance, as in appmon_series
+    pub cgroup_id: u64,
+    /// APPMON_ROLE_*
+    pub role: u32,
+    pub protocol: u32,
+    /// APPMON_METHOD_*; OTHER also while it is not known
+    pub method: u32,
+    pub reserved: u32,
+    pub app: appmon_str,
+    /// as in appmon_series
+    pub method_name: appmon_str,
+    /// gauge (http.server.active_requests, http.client.active_requests)
+    pub requests: u64,
+    /// CLOCK_MONOTONIC: when the oldest of them began; 0: there is none
+    pub oldest_ns: u64,
 }
 
 /// Who calls whom. An end that is monitored has its application's name, else an address if that
@@ -941,7 +987,7 @@ pub struct appmon_resources {
 }
 
 /// Name, size, and whether it begins with `size`, so that a newer library's may be larger.
-pub const STRUCTS: [(&str, usize, bool); 19] = [
+pub const STRUCTS: [(&str, usize, bool); 20] = [
     ("appmon_str", std::mem::size_of::<appmon_str>(), false),
     ("appmon_endpoint", std::mem::size_of::<appmon_endpoint>(), false),
     ("appmon_header", std::mem::size_of::<appmon_header>(), false),
@@ -956,6 +1002,7 @@ pub const STRUCTS: [(&str, usize, bool); 19] = [
     ("appmon_metrics_opts", std::mem::size_of::<appmon_metrics_opts>(), true),
     ("appmon_metrics_stats", std::mem::size_of::<appmon_metrics_stats>(), true),
     ("appmon_series", std::mem::size_of::<appmon_series>(), true),
+    ("appmon_active", std::mem::size_of::<appmon_active>(), true),
     ("appmon_edge", std::mem::size_of::<appmon_edge>(), true),
     ("appmon_figures", std::mem::size_of::<appmon_figures>(), true),
     ("appmon_exemplar", std::mem::size_of::<appmon_exemplar>(), true),
@@ -1008,6 +1055,23 @@ extern "C" {
     /// 0: none now (wait on appmon_fd() or appmon_poll()). Never blocks.
     /// -EINVAL if the handle has an event_fn.
     pub fn appmon_next(mon: *mut appmon, ret: *mut *const appmon_event) -> c_int;
+    /// Tells fn what is known of each exchange that is in progress, of all targets, in no
+    /// order: those
+    /// that appmon_stats.outstanding counts, without what is over and waits to be delivered.
+    /// The event
+    /// is the one to come, with what is missing still absent (no status, no response_end_ns);
+    /// flags and
+    /// end say little yet. A short request is known once its response begins, or, if that takes
+    /// long,
+    /// within a second or two.
+    /// fn is as in appmon_opts, but what it is told does not count as delivered;
+    /// appmon_detach()
+    /// returns -EBUSY to it; and a return value that is not 0 ends the call, which then returns
+    /// it. No
+    /// event of appmon_next() is valid any more.
+    /// -EBUSY   from inside a callback
+    /// -ENOMEM  memory_limit is reached
+    pub fn appmon_each_active(mon: *mut appmon, fn_: appmon_event_fn, ctx: *mut c_void) -> c_int;
     /// Makes a blocked appmon_poll(), or the next one, return 0 early. Safe from any
     /// thread and from signal handlers while the handle is open. Wakeups do not add up.
     pub fn appmon_wakeup(mon: *mut appmon) -> c_int;
@@ -1140,6 +1204,12 @@ extern "C" {
     /// leaves
     /// out connections, they are of the share that appmon_event.sampling_ppm tells.
     pub fn appmon_metrics_add(metrics: *mut appmon_metrics, ev: *const appmon_event) -> c_int;
+    /// Counts one exchange that is in progress, for the next snapshot only: what
+    /// appmon_each_active()
+    /// tells, of one handle or several, right before appmon_metrics_snapshot(). -EINVAL:
+    /// without
+    /// APPMON_METRICS_ACTIVE.
+    pub fn appmon_metrics_active(metrics: *mut appmon_metrics, ev: *const appmon_event) -> c_int;
     pub fn appmon_metrics_get_stats(metrics: *mut appmon_metrics, stats: *mut appmon_metrics_stats) -> c_int;
     /// Copies what the aggregator holds; idle series go first. opts may be NULL. The copy takes
     /// as
@@ -1149,18 +1219,21 @@ extern "C" {
     pub fn appmon_snapshot_free(snapshot: *mut appmon_snapshot);
     /// When it was taken (now_ns): the distance of two is what rates are divided by.
     pub fn appmon_snapshot_time(snapshot: *const appmon_snapshot) -> u64;
-    /// How many series or edges (APPMON_SNAPSHOT_*) there are: indices 0 up to it, in the order
-    /// in which
-    /// they began. 0 for another kind.
+    /// How many series, edges or rows of what is active (APPMON_SNAPSHOT_*) there are: indices
+    /// 0 up to
+    /// it, in the order in which they began. 0 for another kind.
     pub fn appmon_snapshot_count(snapshot: *const appmon_snapshot, kind: u32) -> u32;
     /// -ENOENT: no such index.
     pub fn appmon_snapshot_series(snapshot: *const appmon_snapshot, index: u32, series: *mut appmon_series) -> c_int;
     pub fn appmon_snapshot_edge(snapshot: *const appmon_snapshot, index: u32, edge: *mut appmon_edge) -> c_int;
+    pub fn appmon_snapshot_active(snapshot: *const appmon_snapshot, index: u32, active: *mut appmon_active) -> c_int;
     /// The figures of one series or edge: all of them (since NULL), or what came since an
     /// earlier
     /// snapshot of the same aggregator. One that the earlier snapshot does not have counts from
     /// 0.
-    /// -ENOENT: no such index; -EINVAL: since is the later one, or of another aggregator.
+    /// -ENOENT: no such index, or a kind that has no figures; -EINVAL: since is the later one,
+    /// or of
+    /// another aggregator.
     pub fn appmon_snapshot_figures(snapshot: *const appmon_snapshot, kind: u32, index: u32, since: *const appmon_snapshot, figures: *mut appmon_figures) -> c_int;
     /// Adds the durations (all, or since, as above) to a histogram of the host's.
     pub fn appmon_snapshot_durations(snapshot: *const appmon_snapshot, kind: u32, index: u32, since: *const appmon_snapshot, histogram: *mut appmon_histogram) -> c_int;

@@ -196,6 +196,8 @@ fn layout_is_what_the_c_compiler_says() {
     member!(lines, "appmon_metrics_opts.route_ctx", appmon_metrics_opts, route_ctx);
     member!(lines, "appmon_metrics_opts.error_fn", appmon_metrics_opts, error_fn);
     member!(lines, "appmon_metrics_opts.error_ctx", appmon_metrics_opts, error_ctx);
+    member!(lines, "appmon_metrics_opts.instance_fn", appmon_metrics_opts, instance_fn);
+    member!(lines, "appmon_metrics_opts.instance_ctx", appmon_metrics_opts, instance_ctx);
     lines.push(format!("appmon_metrics_stats {}", size_of::<sys::appmon_metrics_stats>()));
     member!(lines, "appmon_metrics_stats.size", appmon_metrics_stats, size);
     member!(lines, "appmon_metrics_stats.reserved", appmon_metrics_stats, reserved);
@@ -214,6 +216,7 @@ fn layout_is_what_the_c_compiler_says() {
     member!(lines, "appmon_metrics_stats.refused_segments", appmon_metrics_stats, refused_segments);
     member!(lines, "appmon_metrics_stats.memory_bytes", appmon_metrics_stats, memory_bytes);
     member!(lines, "appmon_metrics_stats.memory_limit", appmon_metrics_stats, memory_limit);
+    member!(lines, "appmon_metrics_stats.without_request", appmon_metrics_stats, without_request);
     lines.push(format!("appmon_series {}", size_of::<sys::appmon_series>()));
     member!(lines, "appmon_series.size", appmon_series, size);
     member!(lines, "appmon_series.flags", appmon_series, flags);
@@ -230,6 +233,18 @@ fn layout_is_what_the_c_compiler_says() {
     member!(lines, "appmon_series.method_name", appmon_series, method_name);
     member!(lines, "appmon_series.route", appmon_series, route);
     member!(lines, "appmon_series.peer", appmon_series, peer);
+    lines.push(format!("appmon_active {}", size_of::<sys::appmon_active>()));
+    member!(lines, "appmon_active.size", appmon_active, size);
+    member!(lines, "appmon_active.flags", appmon_active, flags);
+    member!(lines, "appmon_active.cgroup_id", appmon_active, cgroup_id);
+    member!(lines, "appmon_active.role", appmon_active, role);
+    member!(lines, "appmon_active.protocol", appmon_active, protocol);
+    member!(lines, "appmon_active.method", appmon_active, method);
+    member!(lines, "appmon_active.reserved", appmon_active, reserved);
+    member!(lines, "appmon_active.app", appmon_active, app);
+    member!(lines, "appmon_active.method_name", appmon_active, method_name);
+    member!(lines, "appmon_active.requests", appmon_active, requests);
+    member!(lines, "appmon_active.oldest_ns", appmon_active, oldest_ns);
     lines.push(format!("appmon_edge {}", size_of::<sys::appmon_edge>()));
     member!(lines, "appmon_edge.size", appmon_edge, size);
     member!(lines, "appmon_edge.flags", appmon_edge, flags);

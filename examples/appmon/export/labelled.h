@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a snapshot has by the labels that it has outside. What has the same labels is one there: a
+ * page or a message has each once, whatever tells them apart inside.
+ */
+#ifndef APPMON_EXPORT_LABELLED_H
+#define APPMON_EXPORT_LABELLED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <appmon/metrics.h>
+
+#include "attributes.h"
+#include "instances.h"
+
+struct labelled {
+	const char *labels; /* as in Prometheus' formats: name="value",... */
+	uint32_t role;	    /* APPMON_ROLE_SERVER, _CLIENT; of an edge 0 */
+	uint32_t index;	    /* in the snapshot */
+	size_t offset;	    /* of labels in the text */
+};
+
+/* Sorted by role and labels. */
+struct labelled_list {
+	const struct appmon_snapshot *snapshot;
+	uint32_t kind; /* APPMON_SNAPSHOT_* */
+	size_t count;
+	struct labelled *list;
+	char *text;
+};
+
+/* Those without a role are left out: there is no name for them. Returns 0 or -ENOMEM. */
+int labelled_open(struct labelled_list *ret, const struct appmon_snapshot *snapshot, uint32_t kind,
+		  struct instances *instances);
+void labelled_free(struct labelled_list *labelled);
+
+/* The first one behind i that has other labels. */
+size_t labelled_next(const struct labelled_list *labelled, size_t i);
+
+/* The sums over those that are one, from the first one on. Of series and edges. */
+void labelled_figures(const struct labelled_list *labelled, size_t i,
+		      struct appmon_figures *figures);
+/* Adds their durations. Returns 0 or -ENOMEM. */
+int labelled_durations(const struct labelled_list *labelled, size_t i,
+		       struct appmon_histogram *histogram);
+/* Of what is in progress: how many, and when the oldest began. */
+void labelled_active(const struct labelled_list *labelled, size_t i, uint64_t *ret_requests,
+		     uint64_t *ret_oldest_ns);
+
+/* The labels, with commas between them. */
+void put_labels(FILE *out, const struct attributes *attributes, const char **separator);
+
+#endif /* APPMON_EXPORT_LABELLED_H */
