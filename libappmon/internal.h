@@ -5,7 +5,7 @@
  *   ring.c     bytes of the kernel ring        -> record.c  checked records
  *   flow.c     records of one connection       -> a protocol's messages: http1-flow.c (with
  *                                                 http1.c), resp-flow.c
- *   exchange.c requests with their responses   -> event.c  the host's callback
+ *   exchange.c requests with their responses   -> event.c  the host's callback (with redact.c)
  *
  * and beside it handle.c (open, poll, close), programs.c (loading), attach.c (targets), pool.c
  * (bounded memory), recording.c (input to a file and back), lookup.c (executables, cgroup paths),
@@ -518,6 +518,20 @@ void link_response(struct appmon *mon, struct conn *c, struct exchange *ex);
 void link_close(struct exchange *ex);
 void link_tell(const struct exchange *ex, struct appmon_event *ev);
 
+/* ---- redact.c: secrets in request-targets ------------------------------------------------- */
+
+#define REDACT_NAME_MAX 127
+
+struct redact {
+	char **name; /* query parameters that the host has added, lower case */
+	uint32_t count;
+};
+
+/* Writes a target without its secrets to out and returns the length; out NULL: the length only.
+ * 0: it has none, and out is left alone. */
+size_t redact_target(const struct redact *r, const char *target, size_t len, uint32_t method,
+		     char *out);
+
 /* ---- event.c ------------------------------------------------------------------------------ */
 
 struct arena {
@@ -539,6 +553,7 @@ struct appmon {
 	uint32_t name_count;
 	struct http1_keep keep;
 	uint8_t trace_fields[HTTP1_KEEP_MAX]; /* enum trace_field of each kept name */
+	struct redact redact;
 
 	struct capture_bpf *skel;
 	struct bpf_link *sweep;

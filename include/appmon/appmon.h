@@ -195,7 +195,8 @@ enum {
 enum { APPMON_LOG_ERROR = 1, APPMON_LOG_WARN = 2, APPMON_LOG_INFO = 3, APPMON_LOG_DEBUG = 4 };
 
 /* appmon_opts.flags */
-#define APPMON_OPEN_DROP_QUERY UINT32_C(0x1) /* never keep the query part of a target */
+#define APPMON_OPEN_DROP_QUERY UINT32_C(0x1) /* never keep the query part of a target, nor a */
+					     /* fragment that a client sends behind it */
 #define APPMON_OPEN_IDENTITY UINT32_C(0x2)   /* who served or sent, and when it read: fills in */
 					     /* appmon_event.owner and what depends on it, where */
 					     /* the kernel can (APPMON_CAP_IDENTITY) */
@@ -218,6 +219,9 @@ enum { APPMON_LOG_ERROR = 1, APPMON_LOG_WARN = 2, APPMON_LOG_INFO = 3, APPMON_LO
  * CAP_SYS_PTRACE for other users' processes, as long as programs come. What cannot be followed is
  * logged (WARN), and has no links of that kind. */
 #define APPMON_OPEN_GOROUTINES UINT32_C(0x20)
+/* Targets as sent: with the secrets that are left out otherwise, see appmon_opts.redact_names. For
+ * debugging; whoever reads the events can act as the clients. */
+#define APPMON_OPEN_KEEP_SECRETS UINT32_C(0x40)
 
 /* appmon_capabilities.supported: what this kernel gives. */
 #define APPMON_CAP_CAPTURE UINT64_C(0x1)  /* cgroup_skb with socket storage: the core */
@@ -335,10 +339,12 @@ struct appmon_event {
 
 	const struct appmon_header *headers; /* header_count of them; NULL if 0 */
 	struct appmon_str method_name;	     /* as sent */
-	struct appmon_str request_target;    /* as sent (RFC 9112 section 3.2); query per options */
+	struct appmon_str request_target;    /* as sent (RFC 9112 section 3.2), but for secrets: */
+					     /* see appmon_opts.redact_names; query per options */
 	struct appmon_str path;		     /* path of it (url.path); "" for CONNECT */
-	struct appmon_str query;	     /* after '?' (url.query) */
-	struct appmon_str authority;	     /* of an absolute or CONNECT target, else Host */
+	struct appmon_str query;	     /* after '?' (url.query); secrets as above */
+	struct appmon_str authority;	     /* of an absolute or CONNECT target, else Host; */
+					     /* without user and password */
 					     /* (server.address and server.port) */
 	struct appmon_str reason;	     /* reason phrase of the status line */
 	uint32_t header_count;
@@ -444,6 +450,16 @@ struct appmon_opts {
 	/* x-request-id; kept with APPMON_OPEN_TRACE. At most 8. */
 	uint32_t request_id_header_count;
 	uint32_t reserved;
+	/* redact_name_count names of query parameters whose values are secrets, beside the default
+	 * ones: x-amz-signature, x-amz-credential, x-amz-security-token, awsaccesskeyid, signature,
+	 * x-goog-signature, x-goog-credential, sig, access_token, refresh_token, id_token,
+	 * client_secret, password, api_key, apikey. Compared without regard to case, after
+	 * percent-decoding (RFC 3986 section 2.1), and also in a URL that is another parameter's
+	 * value. Such a value is "REDACTED" in events, and so are user and password of an absolute
+	 * target (RFC 3986 section 3.2.1). Copied; at most 64, of 1 to 127 characters. */
+	const char *const *redact_names;
+	uint32_t redact_name_count;
+	uint32_t reserved1;
 };
 
 struct appmon_attach_opts {
