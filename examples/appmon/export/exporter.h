@@ -23,6 +23,12 @@ struct exporter_opts {
 	uint64_t otlp_interval_ns;
 	double otlp_spans; /* share of traces */
 	uint32_t idle_ms;  /* of series; 0: the default */
+	struct otlp_headers otlp_headers;
+	/* APPMON_OPEN_*, and names of query parameters whose values are secrets: of the monitor,
+	 * which stays the same. */
+	uint32_t open_flags;
+	const char *const *redact;
+	uint32_t redact_count;
 };
 
 struct exporter {
