@@ -300,6 +300,8 @@ static bool build(struct appmon *mon, struct exchange *ex, struct target *target
 	ev->ordinal = ex->ordinal;
 	put_times(ev, ex);
 	put_owner(ev, &at, ex);
+	if (ex->numbered == NUMBERED_BOTH)
+		ev->wire_id = (uint64_t)ex->request_seq << 32 | ex->response_seq;
 	ev->request_body_bytes = ex->request_body;
 	ev->response_body_bytes = ex->response_body;
 	ev->request_content_length = ev->response_content_length = -1;

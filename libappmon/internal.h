@@ -336,7 +336,13 @@ struct exchange {
 	uint8_t bad;	/* 1 + APPMON_DROP_* if the request could not be read or kept */
 	uint8_t method; /* APPMON_METHOD_*, also of a request that could not be kept */
 	uint8_t told;	/* the host has had its event: this only waits for the end */
+	uint32_t request_seq, response_seq; /* TCP's numbers of the first bytes; see below */
+	uint8_t numbered;		    /* which of them are known: NUMBERED_* */
 };
+
+/* Before there is a response its number is that of where it would begin: both ends say the same,
+ * unless there is pipelining. */
+enum { NUMBERED_REQUEST = 1, NUMBERED_RESPONSE = 2, NUMBERED_BOTH = 3 };
 
 /* The thread that has begun to read a request, from REC_READ. tid 0: none is known. */
 struct reader {
@@ -411,6 +417,11 @@ static inline bool conn_accounted(const struct conn *c, const struct rec_seg *se
 {
 	return c->fresh && !c->gapped && !seg->lost;
 }
+/* TCP's number of the byte at a position. */
+static inline uint32_t stream_seq(const struct stream *s, uint64_t pos)
+{
+	return s->base_seq + (uint32_t)(pos - s->base);
+}
 /* pool_alloc() for the connection at hand; idle ones are forgotten to make room. */
 void *flow_alloc(struct appmon *mon, size_t size);
 /* Cleared. */
@@ -431,6 +442,10 @@ void exchange_finish(struct appmon *mon, struct conn *c, struct exchange *ex, ui
 void exchange_tell(struct appmon *mon, struct conn *c, struct exchange *ex);
 /* Finishes those at the front that are complete. */
 void exchanges_settle(struct appmon *mon, struct conn *c);
+/* Where the request begins on the connection, and by ex->floor where its response would. */
+void exchange_number(struct conn *c, struct exchange *ex, int dir);
+/* Where its response begins. */
+void exchange_number_response(struct conn *c, struct exchange *ex, int dir);
 /* Keeps what the record at hand says of the socket's owner: at the head of a client's request, of a
  * server's response, and at the end of the connection. */
 void exchange_owner(struct appmon *mon, struct exchange *ex);
@@ -508,8 +523,8 @@ struct links {
 
 bool links_init(struct appmon *mon);
 void links_destroy(struct appmon *mon);
-/* A request's head is complete; seq is TCP's number of its first byte. */
-void link_request(struct appmon *mon, struct conn *c, struct exchange *ex, int dir, uint32_t seq);
+/* A request's head is complete. */
+void link_request(struct appmon *mon, struct conn *c, struct exchange *ex, int dir);
 /* A record with REC_READ. */
 void link_read(struct appmon *mon, struct conn *c, const struct record *rec);
 /* The final response begins. */

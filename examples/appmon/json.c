@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "json.h"
 
+#include <inttypes.h>
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
@@ -176,6 +177,17 @@ static void add_link(struct json_object *object, const struct appmon_event *ev)
 	add(object, "link", value);
 }
 
+/* Not as a number: readers keep 53 bits of those. */
+static void add_wire_id(struct json_object *object, uint64_t wire_id)
+{
+	char text[17];
+
+	if (!wire_id)
+		return;
+	snprintf(text, sizeof(text), "%016" PRIx64, wire_id);
+	add_text(object, "wire_id", text);
+}
+
 void json_event(FILE *out, const struct appmon_event *ev, uint64_t realtime_ns)
 {
 	struct json_object *object = json_object_new_object();
@@ -237,6 +249,7 @@ void json_event(FILE *out, const struct appmon_event *ev, uint64_t realtime_ns)
 	add_uint(object, "connect_ns", ev->connect_ns);
 	add_trace(object, ev);
 	add_link(object, ev);
+	add_wire_id(object, ev->wire_id);
 	add_headers(object, ev);
 	json_write_line(out, object);
 }

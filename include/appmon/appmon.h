@@ -400,6 +400,15 @@ struct appmon_event {
 	uint32_t reserved3;
 	uint64_t link_connection_id; /* connection_id and ordinal of that exchange */
 	uint64_t link_ordinal;
+
+	/*
+	 * The same in the events of both ends of a connection, whatever addresses and ports are
+	 * translated between them: TCP's sequence numbers of the request's first byte (upper half)
+	 * and of the response's, or of where it would have begun. Both begin at random (RFC 6528),
+	 * so that two exchanges of one minute have the same by chance once in 2^64. What ends the
+	 * connection in between has two connections: a proxy, SYNPROXY. 0: not known.
+	 */
+	uint64_t wire_id;
 };
 
 /*

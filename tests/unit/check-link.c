@@ -482,6 +482,43 @@ static struct end peer_of(const struct end *e)
 	return other;
 }
 
+/* The service's address at the client, the pod's at the server; with source translation the client
+ * has another one there, too. */
+START_TEST(peer_translated)
+{
+	for (int masquerade = 0; masquerade < 2; masquerade++) {
+		struct end client = end_of(4242), server = peer_of(&client), other = server;
+		uint64_t wire_id;
+
+		client.id.remote_addr[2] = 96;
+		client.id.remote_port = 8080;
+		if (masquerade) {
+			server.id.remote_addr[1] = 254;
+			server.id.remote_port = 1027;
+		}
+		other.id = server.id;
+		other.id.cookie = ++cookies;
+		other.next[DIR_OUT]++;
+		send_as(&client, GET, 10, 10);
+		/* The same numbers of the request, but another answer is due. */
+		other.id = server.id;
+		other.id.cookie = ++cookies;
+		other.next[DIR_OUT]++;
+		receive(&other, GET);
+		event_of(&other, DIR_OUT);
+		ck_assert_uint_eq(ev->link, APPMON_LINK_NONE);
+		receive(&server, GET);
+		event_of(&server, DIR_OUT);
+		ck_assert_uint_eq(ev->link, APPMON_LINK_PEER);
+		ck_assert_uint_eq(ev->link_connection_id, client.id.cookie);
+		wire_id = ev->wire_id;
+		ck_assert_uint_ne(wire_id, 0);
+		event_of(&client, DIR_IN);
+		ck_assert_uint_eq(ev->wire_id, wire_id);
+	}
+}
+END_TEST
+
 START_TEST(peer)
 {
 	struct end client = end_of(4242), server = peer_of(&client), other = server;
@@ -751,6 +788,7 @@ int main(void)
 				      forwarded,
 				      thread_before_fields,
 				      peer,
+				      peer_translated,
 				      not_asked_for,
 				      memory,
 				      goroutine,
