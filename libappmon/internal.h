@@ -364,6 +364,7 @@ struct conn {
 	uint64_t ordinal;
 	uint32_t srtt_us, retrans, dup;
 	uint32_t lost;	  /* rec_seg.lost of the last record */
+	uint32_t sample;  /* rec_seg.sample */
 	uint32_t refused; /* requests that are counted, but have no exchange to answer any more */
 	uint8_t request_dir; /* 1 + DIR_*; 0: unknown */
 	uint8_t fresh;

@@ -615,7 +615,7 @@ static void link_sent(struct appmon *mon, struct exchange *ex)
 		; /* for none, or one that is over: what threads say of goroutines is chance */
 	} else if (worker) {
 		link_to(ex, read, APPMON_LINK_WORKER);
-	} else if (read &&
+	} else if (read && mon->sampling.ppm == APPMON_SAMPLING_ALL &&
 		   only(mon, KEY_PROCESS, process_hash(mon, t.pid), is_of_process, &t.pid)) {
 		link_to(ex, read, APPMON_LINK_SOLE);
 	}

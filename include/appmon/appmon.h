@@ -167,7 +167,8 @@ enum {
 	APPMON_LINK_WORKER = 6, /* client: as THREAD, without blocking reads, of a process that */
 				/* has always served each of overlapping requests by one thread */
 	APPMON_LINK_SOLE = 7,	/* client: sent by the thread that had read that request, */
-				/* the only one that its process had in progress */
+				/* the only one that its process had in progress; not while a */
+				/* share of the connections is watched */
 	/* Of Go programs, with APPMON_OPEN_GOROUTINES. Certain: */
 	APPMON_LINK_GOROUTINE = 8, /* client: asked for by the goroutine in which net/http was */
 				   /* serving that request, which was not answered yet */
@@ -609,16 +610,24 @@ APPMON_API int appmon_wakeup(struct appmon *mon);
 /*
  * Watches a share of the connections, connections_ppm parts per million of them, and
  * fewer while they make more than events_per_second events (0: no ceiling). Which ones
- * the hash of the socket's cookie decides: a connection is watched as a whole or not at
- * all, and at a smaller share no others than at a larger one. The share in force is in every
- * event and in appmon_stats.sampling_ppm. What is not watched costs the application two
- * look-ups a packet.
+ * the hash of TCP's initial sequence numbers decides: a connection is watched as a whole or
+ * not at all, both of its ends alike (by handles on other hosts, too, and across address
+ * translation), and at a smaller share no others than at a larger one. (With data in its SYN,
+ * RFC 7413, a connection is drawn by its client's socket, apart from the other end.) The share in
+ * force is in every event and in appmon_stats.sampling_ppm. What is not watched costs the
+ * application two look-ups a packet.
+ *   So edges between applications, and links to the other end (APPMON_LINK_PEER), are whole at any
+ * share. Links from what was sent to what was received are between two connections, of which each
+ * is drawn for itself: of those at the share p the share p has its cause, and a chain over n
+ * connections is whole with p to the power of n. Evidence from header fields knows only requests
+ * that are watched; APPMON_LINK_SOLE is not given.
  *   The ceiling is kept by appmon_poll() and appmon_next(), which look ten times a second, on
  * average over a second; with fewer connections than it takes, the share swings. Exchanges under
  * way on connections that leave the sample count as dropped[APPMON_DROP_SAMPLED]; connections that
  * come into it are met as those that are open at an attach. Applies to all targets, from the call
- * on; the default is (APPMON_SAMPLING_ALL, 0). -EINVAL      connections_ppm is 0 or above
- * APPMON_SAMPLING_ALL -EOPNOTSUPP  the handle replays a recording
+ * on; the default is (APPMON_SAMPLING_ALL, 0).
+ *  -EINVAL      connections_ppm is 0 or above APPMON_SAMPLING_ALL
+ *  -EOPNOTSUPP  the handle replays a recording
  */
 APPMON_API int appmon_set_sampling(struct appmon *mon, uint32_t connections_ppm,
 				   uint64_t events_per_second);

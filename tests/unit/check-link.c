@@ -301,6 +301,21 @@ START_TEST(sole)
 }
 END_TEST
 
+/* Of a share of the connections nobody can say that a request is the only one. */
+START_TEST(sole_of_a_share)
+{
+	struct end a, o;
+
+	p.mon.sampling.ppm = APPMON_SAMPLING_ALL - 1;
+	a = serve(GET, 10, 10, false);
+	o = ask(GET, 10, 10);
+	is_for_none(&o);
+	p.mon.sampling.ppm = APPMON_SAMPLING_ALL;
+	o = ask(GET, 10, 10);
+	is_for(&o, &a, 1, APPMON_LINK_SOLE);
+}
+END_TEST
+
 /* While an answer streams, the process has two in progress. */
 START_TEST(sole_answer_begun)
 {
@@ -779,6 +794,7 @@ int main(void)
 				      head_in_parts,
 				      pipelined,
 				      sole,
+				      sole_of_a_share,
 				      sole_answer_begun,
 				      worker_proven,
 				      worker_unproven,
