@@ -118,6 +118,7 @@ func Lines() []string {
 	member("appmon_event.reserved3", unsafe.Offsetof(sEvent.reserved3), unsafe.Sizeof(sEvent.reserved3))
 	member("appmon_event.link_connection_id", unsafe.Offsetof(sEvent.link_connection_id), unsafe.Sizeof(sEvent.link_connection_id))
 	member("appmon_event.link_ordinal", unsafe.Offsetof(sEvent.link_ordinal), unsafe.Sizeof(sEvent.link_ordinal))
+	member("appmon_event.wire_id", unsafe.Offsetof(sEvent.wire_id), unsafe.Sizeof(sEvent.wire_id))
 	var sOpts C.struct_appmon_opts
 	lines = append(lines, fmt.Sprintf("appmon_opts %d", unsafe.Sizeof(sOpts)))
 	member("appmon_opts.size", unsafe.Offsetof(sOpts.size), unsafe.Sizeof(sOpts.size))
@@ -140,6 +141,9 @@ func Lines() []string {
 	member("appmon_opts.request_id_headers", unsafe.Offsetof(sOpts.request_id_headers), unsafe.Sizeof(sOpts.request_id_headers))
 	member("appmon_opts.request_id_header_count", unsafe.Offsetof(sOpts.request_id_header_count), unsafe.Sizeof(sOpts.request_id_header_count))
 	member("appmon_opts.reserved", unsafe.Offsetof(sOpts.reserved), unsafe.Sizeof(sOpts.reserved))
+	member("appmon_opts.redact_names", unsafe.Offsetof(sOpts.redact_names), unsafe.Sizeof(sOpts.redact_names))
+	member("appmon_opts.redact_name_count", unsafe.Offsetof(sOpts.redact_name_count), unsafe.Sizeof(sOpts.redact_name_count))
+	member("appmon_opts.reserved1", unsafe.Offsetof(sOpts.reserved1), unsafe.Sizeof(sOpts.reserved1))
 	var sAttach_opts C.struct_appmon_attach_opts
 	lines = append(lines, fmt.Sprintf("appmon_attach_opts %d", unsafe.Sizeof(sAttach_opts)))
 	member("appmon_attach_opts.size", unsafe.Offsetof(sAttach_opts.size), unsafe.Sizeof(sAttach_opts.size))

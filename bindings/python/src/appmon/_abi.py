@@ -132,6 +132,7 @@ class appmon_event(ctypes.Structure):
     reserved3: int
     link_connection_id: int
     link_ordinal: int
+    wire_id: int
     _fields_ = [
         ("size", ctypes.c_uint32),
         ("protocol", ctypes.c_uint32),
@@ -203,6 +204,7 @@ class appmon_event(ctypes.Structure):
         ("reserved3", ctypes.c_uint32),
         ("link_connection_id", ctypes.c_uint64),
         ("link_ordinal", ctypes.c_uint64),
+        ("wire_id", ctypes.c_uint64),
     ]
 
 appmon_event_fn = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(appmon_event))
@@ -231,6 +233,9 @@ class appmon_opts(ctypes.Structure):
     request_id_headers: Any
     request_id_header_count: int
     reserved: int
+    redact_names: Any
+    redact_name_count: int
+    reserved1: int
     _fields_ = [
         ("size", ctypes.c_uint32),
         ("flags", ctypes.c_uint32),
@@ -252,6 +257,9 @@ class appmon_opts(ctypes.Structure):
         ("request_id_headers", ctypes.POINTER(ctypes.c_char_p)),
         ("request_id_header_count", ctypes.c_uint32),
         ("reserved", ctypes.c_uint32),
+        ("redact_names", ctypes.POINTER(ctypes.c_char_p)),
+        ("redact_name_count", ctypes.c_uint32),
+        ("reserved1", ctypes.c_uint32),
     ]
 
 

@@ -98,7 +98,7 @@ pub const APPMON_LINK_TRACE_ID: u32 = 5;
 /// overlapping requests by one thread
 pub const APPMON_LINK_WORKER: u32 = 6;
 /// client: sent by the thread that had read that request, the only one that its process had in
-/// progress
+/// progress; not while a share of the connections is watched
 pub const APPMON_LINK_SOLE: u32 = 7;
 /// client: asked for by the goroutine in which net/http was serving that request, which was not
 /// answered yet
@@ -171,7 +171,7 @@ pub const APPMON_TRACE_UNDECIDED: u32 = 0x2;
 /// b3, x-b3-*, uber-trace-id
 pub const APPMON_TRACE_DEBUG: u32 = 0x4;
 
-/// never keep the query part of a target
+/// never keep the query part of a target, nor a fragment that a client sends behind it
 pub const APPMON_OPEN_DROP_QUERY: u32 = 0x1;
 /// who served or sent, and when it read: fills in appmon_event.owner and what depends on it,
 /// where the kernel can (APPMON_CAP_IDENTITY) A response without a declared length, such as an
@@ -182,6 +182,7 @@ pub const APPMON_OPEN_STREAM_HEADS: u32 = 0x8;
 pub const APPMON_OPEN_TRACE: u32 = 0x4;
 pub const APPMON_OPEN_LINKS: u32 = 0x10;
 pub const APPMON_OPEN_GOROUTINES: u32 = 0x20;
+pub const APPMON_OPEN_KEEP_SECRETS: u32 = 0x40;
 
 /// cgroup_skb with socket storage: the core
 pub const APPMON_CAP_CAPTURE: u64 = 0x1;
@@ -450,13 +451,15 @@ pub struct appmon_event {
     pub headers: *const appmon_header,
     /// as sent
     pub method_name: appmon_str,
-    /// as sent (RFC 9112 section 3.2); query per options
+    /// as sent (RFC 9112 section 3.2), but for secrets: see appmon_opts.redact_names; query per
+    /// options
     pub request_target: appmon_str,
     /// path of it (url.path); "" for CONNECT
     pub path: appmon_str,
-    /// after '?' (url.query)
+    /// after '?' (url.query); secrets as above
     pub query: appmon_str,
-    /// of an absolute or CONNECT target, else Host (server.address and server.port)
+    /// of an absolute or CONNECT target, else Host; without user and password (server.address
+    /// and server.port)
     pub authority: appmon_str,
     /// reason phrase of the status line
     pub reason: appmon_str,
@@ -515,6 +518,12 @@ pub struct appmon_event {
     /// connection_id and ordinal of that exchange
     pub link_connection_id: u64,
     pub link_ordinal: u64,
+    // The same in the events of both ends of a connection, whatever addresses and ports are
+    // translated between them: TCP's sequence numbers of the request's first byte (upper half)
+    // and of the response's, or of where it would have begun. Both begin at random (RFC 6528),
+    // so that two exchanges of one minute have the same by chance once in 2^64. What ends the
+    // connection in between has two connections: a proxy, SYNPROXY. 0: not known.
+    pub wire_id: u64,
 }
 
 #[repr(C)]
@@ -558,6 +567,16 @@ pub struct appmon_opts {
     pub request_id_headers: *const *const c_char,
     pub request_id_header_count: u32,
     pub reserved: u32,
+    // redact_name_count names of query parameters whose values are secrets, beside the default
+    // ones: x-amz-signature, x-amz-credential, x-amz-security-token, awsaccesskeyid, signature,
+    // x-goog-signature, x-goog-credential, sig, access_token, refresh_token, id_token,
+    // client_secret, password, api_key, apikey. Compared without regard to case, after
+    // percent-decoding (RFC 3986 section 2.1), and also in a URL that is another parameter's
+    // value. Such a value is "REDACTED" in events, and so are user and password of an absolute
+    // target (RFC 3986 section 3.2.1). Copied; at most 64, of 1 to 127 characters.
+    pub redact_names: *const *const c_char,
+    pub redact_name_count: u32,
+    pub reserved1: u32,
 }
 
 #[repr(C)]
@@ -953,11 +972,24 @@ extern "C" {
     pub fn appmon_wakeup(mon: *mut appmon) -> c_int;
     /// Watches a share of the connections, connections_ppm parts per million of them, and
     /// fewer while they make more than events_per_second events (0: no ceiling). Which ones
-    /// the hash of the socket's cookie decides: a connection is watched as a whole or not at
-    /// all, and at a smaller share no others than at a larger one. The share in force is in
-    /// every
-    /// event and in appmon_stats.sampling_ppm. What is not watched costs the application two
-    /// look-ups a packet.
+    /// the hash of TCP's initial sequence numbers decides: a connection is watched as a whole
+    /// or
+    /// not at all, both of its ends alike (by handles on other hosts, too, and across address
+    /// translation), and at a smaller share no others than at a larger one. (With data in its
+    /// SYN,
+    /// RFC 7413, a connection is drawn by its client's socket, apart from the other end.) The
+    /// share in
+    /// force is in every event and in appmon_stats.sampling_ppm. What is not watched costs the
+    /// application two look-ups a packet.
+    /// So edges between applications, and links to the other end (APPMON_LINK_PEER), are whole
+    /// at any
+    /// share. Links from what was sent to what was received are between two connections, of
+    /// which each
+    /// is drawn for itself: of those at the share p the share p has its cause, and a chain over
+    /// n
+    /// connections is whole with p to the power of n. Evidence from header fields knows only
+    /// requests
+    /// that are watched; APPMON_LINK_SOLE is not given.
     /// The ceiling is kept by appmon_poll() and appmon_next(), which look ten times a second,
     /// on
     /// average over a second; with fewer connections than it takes, the share swings. Exchanges
@@ -966,8 +998,9 @@ extern "C" {
     /// connections that
     /// come into it are met as those that are open at an attach. Applies to all targets, from
     /// the call
-    /// on; the default is (APPMON_SAMPLING_ALL, 0). -EINVAL      connections_ppm is 0 or above
-    /// APPMON_SAMPLING_ALL -EOPNOTSUPP  the handle replays a recording
+    /// on; the default is (APPMON_SAMPLING_ALL, 0).
+    /// -EINVAL      connections_ppm is 0 or above APPMON_SAMPLING_ALL
+    /// -EOPNOTSUPP  the handle replays a recording
     pub fn appmon_set_sampling(mon: *mut appmon, connections_ppm: u32, events_per_second: u64) -> c_int;
     /// Turns all capture off without detaching, and on again: one write to a map, after which
     /// the

@@ -115,6 +115,7 @@ fn layout_is_what_the_c_compiler_says() {
     member!(lines, "appmon_event.reserved3", appmon_event, reserved3);
     member!(lines, "appmon_event.link_connection_id", appmon_event, link_connection_id);
     member!(lines, "appmon_event.link_ordinal", appmon_event, link_ordinal);
+    member!(lines, "appmon_event.wire_id", appmon_event, wire_id);
     lines.push(format!("appmon_opts {}", size_of::<sys::appmon_opts>()));
     member!(lines, "appmon_opts.size", appmon_opts, size);
     member!(lines, "appmon_opts.flags", appmon_opts, flags);
@@ -136,6 +137,9 @@ fn layout_is_what_the_c_compiler_says() {
     member!(lines, "appmon_opts.request_id_headers", appmon_opts, request_id_headers);
     member!(lines, "appmon_opts.request_id_header_count", appmon_opts, request_id_header_count);
     member!(lines, "appmon_opts.reserved", appmon_opts, reserved);
+    member!(lines, "appmon_opts.redact_names", appmon_opts, redact_names);
+    member!(lines, "appmon_opts.redact_name_count", appmon_opts, redact_name_count);
+    member!(lines, "appmon_opts.reserved1", appmon_opts, reserved1);
     lines.push(format!("appmon_attach_opts {}", size_of::<sys::appmon_attach_opts>()));
     member!(lines, "appmon_attach_opts.size", appmon_attach_opts, size);
     member!(lines, "appmon_attach_opts.capture_bytes", appmon_attach_opts, capture_bytes);
