@@ -374,6 +374,24 @@ static __always_inline void observe_listener(struct __sk_buff *skb, struct emiss
 }
 
 /*
+ * The connection's place in the sample. TCP counts what both directions have delivered, so that the
+ * initial sequence numbers follow at any time. (While another CPU moves them on the result can be
+ * wrong; then this end is drawn by chance, once and for all.) With data in the SYN the peer's is
+ * not known yet: such a connection is drawn by its cookie, apart from its other end.
+ */
+static __always_inline __u32 sample_of(struct __sk_buff *skb, struct bpf_sock *ss)
+{
+	struct bpf_tcp_sock *tp = bpf_tcp_sock(ss);
+	__u32 theirs, ours;
+
+	if (!tp || ss->state == BPF_TCP_SYN_SENT)
+		return sample_hash(bpf_get_socket_cookie(skb));
+	theirs = READ_ONCE(tp->rcv_nxt) - (__u32)READ_ONCE(tp->bytes_received);
+	ours = READ_ONCE(tp->snd_una) - (__u32)READ_ONCE(tp->bytes_acked);
+	return sample_hash(sample_key(theirs - ours));
+}
+
+/*
  * The first packet of a socket since it is watched. That of the other direction may be on another
  * CPU at this moment (data behind a SYN that is answered at once), or interrupted by this one: one
  * of them sets the state, all at once. Not inlined: its stack is of use to the rest.
@@ -387,7 +405,7 @@ static __noinline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss
 	struct rec_conn conn = {};
 	struct storage *storage;
 	struct socket *sk;
-	__u32 depth, start, other_start, retrans, met_in;
+	__u32 depth, start, other_start, retrans, met_in, sample;
 	bool silent, fresh;
 
 	storage = storage_made(&sockets, ss);
@@ -396,6 +414,7 @@ static __noinline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss
 		return 0;
 	}
 	sk = &storage->socket;
+	sample = sample_of(skb, ss);
 	tp = bpf_tcp_sock(ss);
 	fill_conn(skb, &conn, s, dir, cookie);
 	conn.target = conf->target;
@@ -426,6 +445,7 @@ static __noinline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss
 	__builtin_memset(sk, 0, sizeof(*sk));
 	self = DIRECTION(sk, dir);
 	other = DIRECTION(sk, !dir);
+	sk->sample = sample;
 	sk->retrans = retrans;
 	sk->fresh = fresh;
 	self->start = start;
@@ -558,7 +578,7 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 	e.seq = e.s.seq;
 	e.len = e.s.len;
 	sk = bpf_sk_storage_get(&sockets, ss, 0, 0);
-	if (sk && !is_sampled(sk->conn.cookie)) {
+	if (sk && !is_sampled(sk->sample)) {
 		if (sk->conn.generation)
 			sk->conn.generation = 0; /* met again when it is */
 		return;
@@ -570,7 +590,7 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 			observe_listener(skb, &e, conf);
 			return;
 		}
-		if (!is_sampled(bpf_get_socket_cookie(skb)))
+		if (!is_sampled(sample_of(skb, ss)))
 			return; /* most, if the host has set a ceiling */
 		sk = meet(skb, ss, &e.s, dir, conf);
 		if (!sk)

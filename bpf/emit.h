@@ -149,7 +149,7 @@ static __always_inline void fill_seg(struct __sk_buff *skb, struct socket *sk, s
 	r->srtt_us = now->srtt_us;
 	r->retrans = sk->retrans;
 	r->dup = sk->dup;
-	r->pad = 0;
+	r->sample = sk->sample;
 	last = e->part ? 0 : self->last;
 	__builtin_memcpy(r->before, &last, sizeof(r->before));
 	/* Else it is not read: a cache line less for either side. */
@@ -253,7 +253,7 @@ static __always_inline void fill_held(const struct socket *sk, struct rec_data *
 	r->seg.srtt_us = 0;
 	r->seg.retrans = sk->retrans;
 	r->seg.dup = sk->dup;
-	r->seg.pad = 0;
+	r->seg.sample = sk->sample;
 	__builtin_memset(r->seg.before, 0, sizeof(r->seg.before));
 	fill_small(sk, r, h->bytes, h->len);
 }
@@ -586,6 +586,7 @@ static __always_inline void fill_state(struct rec_progress *r, const struct sock
 	r->seg.other_whole = passed[!dir].whole;
 	r->seg.lost = sk->lost;
 	r->seg.dup = sk->dup;
+	r->seg.sample = sk->sample;
 }
 
 /* A thread begins to read a request. */

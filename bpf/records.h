@@ -9,7 +9,7 @@
 
 #include <linux/types.h>
 
-#define REC_VERSION 5
+#define REC_VERSION 6
 
 enum rec_kind {
 	REC_DATA = 1,	 /* captured bytes of one direction */
@@ -81,9 +81,9 @@ struct rec_seg {
 	__u32 other_whole; /* and how far it is without holes */
 	__u32 lost;	   /* records of this connection that found the ring full so far */
 	__u32 srtt_us;
-	__u32 retrans; /* segments this host sent again so far */
-	__u32 dup;     /* segments that arrived again so far */
-	__u32 pad;
+	__u32 retrans;	       /* segments this host sent again so far */
+	__u32 dup;	       /* segments that arrived again so far */
+	__u32 sample;	       /* the connection's place in the sample: see sample_hash() */
 	__u8 before[8];	       /* the bytes before the segment; 0: not known */
 	__u8 tail[TAIL_BYTES]; /* the segment's last bytes if they are not captured, else anything;
 				  of those before the payload, none of the reader's business */
@@ -154,11 +154,25 @@ struct rec_progress {
 #define REC_BYTES_MAX REC_BYTES_1
 #define CAPTURE_MAX 65536 /* most captured bytes of one message */
 
-/* Sampling: a connection is watched if its cookie's hash lies below a bound. */
+/* Sampling: a connection is watched if this hash lies below a bound. */
 #define SAMPLE_ALL (1ULL << 32)
-static inline __u32 sample_hash(__u64 cookie)
+static inline __u32 sample_hash(__u64 key)
 {
-	return (__u32)(cookie * 0x9e3779b97f4a7c15ULL >> 32);
+	return (__u32)(key * 0x9e3779b97f4a7c15ULL >> 32);
+}
+
+/*
+ * What both ends hash alike, whatever addresses are translated between them: the distance of their
+ * initial sequence numbers. ahead: the peer's first byte has this number more than the first one
+ * that TCP has counted as acknowledged. That is the first byte where the connection was accepted,
+ * and the SYN before it where it was made, which the socket does not tell: so one end has d where
+ * the other has 1 - d.
+ */
+static inline __u64 sample_key(__u32 ahead)
+{
+	__u32 other = 1 - ahead;
+
+	return ahead < other ? ahead : other;
 }
 
 /* One attachment: value of the cgroup storage, written by the library after the link exists. */

@@ -102,7 +102,9 @@ struct socket {
 	__u8 wide;	  /* capture whole segments for so many more requests, or WIDE_ALWAYS */
 	__u8 suspect;	  /* wide: there are signs of pipelining */
 	__u8 alone;	  /* sent with SYN (Fast Open): the peer's sequence numbers are not known */
-	__u8 pad[27];
+	__u8 pad[3];
+	__u32 sample; /* sample_hash(): stays the same */
+	__u8 pad4[20];
 
 	/* By direction, written by its own program, and after the record of a segment is in the
 	 * ring: who reads that bytes have passed finds their record before his own. */
@@ -153,9 +155,9 @@ static __always_inline void suspect(struct socket *sk)
 volatile __u32 generation, capture_from;
 volatile __u64 sample_below;
 
-static __always_inline bool is_sampled(__u64 cookie)
+static __always_inline bool is_sampled(__u32 sample)
 {
-	return sample_hash(cookie) < sample_below;
+	return sample < sample_below;
 }
 
 /* Has all of the connection been looked at since it was met? */
@@ -163,7 +165,7 @@ static __always_inline bool is_current(const struct socket *sk)
 {
 	__u32 from = capture_from;
 
-	return from && (__s32)(sk->conn.generation - from) >= 0 && is_sampled(sk->conn.cookie);
+	return from && (__s32)(sk->conn.generation - from) >= 0 && is_sampled(sk->sample);
 }
 
 /* The lock is for what both directions may do, but only one of them: see meet(). */

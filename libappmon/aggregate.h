@@ -111,7 +111,8 @@ uint32_t table_expire(struct table *t, uint64_t since_ns, uint64_t *ret_requests
 
 enum { CLIENT, SERVER };
 
-/* Both ends of a connection call it the same. Hashed as bytes. */
+/* Both ends of a connection call it the same, unless addresses are translated between them. Hashed
+ * as bytes. */
 struct tuple {
 	uint8_t addr[2][16]; /* by CLIENT, SERVER */
 	uint16_t port[2];
@@ -135,6 +136,7 @@ struct connection {
 	struct end end[2];
 	uint64_t used;
 	uint8_t joined;
+	uint8_t translated; /* joined with an end that knows other addresses */
 };
 
 /* One event as it waits or is counted. What is borrowed is NULL once it waits. */
@@ -145,6 +147,7 @@ struct sample {
 	uint64_t request_bytes, response_bytes;
 	uint64_t retransmits;
 	uint64_t connection_id;
+	uint64_t wire_id;  /* 0: not known */
 	uint64_t since_ns; /* the aggregator's clock when it began to wait */
 	uint64_t tuple_hash;
 	struct tuple tuple;

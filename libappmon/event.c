@@ -58,31 +58,82 @@ static void put_fields(struct appmon *mon, const struct head *head, uint32_t res
 	}
 }
 
+/* Where the query begins, or the fragment that some clients send; len: neither is there. */
+static size_t before_query(const char *target, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && target[n] != '?' && target[n] != '#')
+		n++;
+	return n;
+}
+
+/* A target without its secrets; 0: it has none, or the host wants them. */
+static size_t redacted_size(const struct appmon *mon, const struct head *head)
+{
+	if (mon->opts.flags & APPMON_OPEN_KEEP_SECRETS)
+		return 0;
+	return redact_target(&mon->redact, head->bytes + head->h.target.off, head->h.target.len,
+			     head->h.method, NULL);
+}
+
+static struct appmon_str put_target(struct appmon *mon, char **at, const struct head *head)
+{
+	struct http1_span span = head->h.target;
+	const char *bytes = head->bytes + span.off;
+	size_t len = redacted_size(mon, head);
+	struct appmon_str target;
+
+	if (len) {
+		target = (struct appmon_str){.data = *at, .len = (uint32_t)len};
+		redact_target(&mon->redact, bytes, span.len, head->h.method, *at);
+		if (mon->opts.flags & APPMON_OPEN_DROP_QUERY)
+			target.len = (uint32_t)before_query(*at, len);
+		(*at)[target.len] = '\0';
+		*at += len + 1;
+	} else {
+		if (mon->opts.flags & APPMON_OPEN_DROP_QUERY)
+			span.len = (uint32_t)before_query(bytes, span.len);
+		target = in_place(head, span);
+	}
+	target.truncated = head->h.target_truncated && span.len == head->h.target.len;
+	return target;
+}
+
+/* Without a user and password (RFC 9110 section 7.2 has none there, either). */
+static struct appmon_str put_host(const struct head *head)
+{
+	struct http1_span host = head->h.host;
+	const char *at = memrchr(head->bytes + host.off, '@', host.len);
+
+	if (at) {
+		uint32_t user = (uint32_t)(at + 1 - (head->bytes + host.off));
+
+		host.off += user;
+		host.len -= user;
+	}
+	return in_place(head, host);
+}
+
 static void put_request(struct appmon *mon, char **at, const struct head *head)
 {
 	struct appmon_event *ev = &mon->event;
-	struct http1_span path, query, authority, target = head->h.target;
-	const char *bytes = head->bytes + target.off;
-	const char *mark = memchr(bytes, '?', target.len);
+	struct http1_span path, query, authority;
+	bool mark = memchr(head->bytes + head->h.target.off, '?', head->h.target.len);
 	uint32_t cut = head->h.target_truncated;
 
-	http1_split_target(bytes, target.len, head->h.method, &path, &query, &authority);
-	if (mark && (mon->opts.flags & APPMON_OPEN_DROP_QUERY))
-		target.len = (uint32_t)(mark - bytes);
 	ev->method = head->h.method;
 	ev->method_name = in_place(head, head->h.method_name);
-	ev->request_target = in_place(head, target);
-	ev->request_target.truncated = cut && target.len == head->h.target.len;
+	ev->request_target = put_target(mon, at, head);
+	http1_split_target(ev->request_target.data, ev->request_target.len, head->h.method, &path,
+			   &query, &authority);
 	ev->path = part(at, &ev->request_target, path);
 	ev->path.truncated = cut && !mark;
-	if (!(mon->opts.flags & APPMON_OPEN_DROP_QUERY)) {
+	if (query.len) {
 		ev->query = part(at, &ev->request_target, query);
 		ev->query.truncated = cut && mark;
 	}
-	if (authority.len)
-		ev->authority = part(at, &ev->request_target, authority);
-	else
-		ev->authority = in_place(head, head->h.host);
+	ev->authority = authority.len ? part(at, &ev->request_target, authority) : put_host(head);
 	ev->request_http_version = head->h.version;
 	ev->request_head_bytes = head->h.head_len;
 	ev->request_content_length = head->h.content_length;
@@ -123,7 +174,8 @@ static void put_trace(struct appmon *mon, char **at, const struct head *head)
 	*at += len + 1;
 }
 
-static size_t space_for(const struct exchange *ex, const struct target *target)
+static size_t space_for(const struct appmon *mon, const struct exchange *ex,
+			const struct target *target)
 {
 	const struct head *heads[] = {ex->request, ex->response};
 	/* Up to 16 strings, each with its NUL. */
@@ -133,6 +185,9 @@ static size_t space_for(const struct exchange *ex, const struct target *target)
 	for (int i = 0; i < 2; i++)
 		if (heads[i])
 			size += (size_t)heads[i]->h.head_len + heads[i]->h.target.len;
+	/* The whole and its parts. */
+	if (ex->request && ex->protocol == APPMON_PROTO_HTTP1)
+		size += 2 * redacted_size(mon, ex->request);
 	return size;
 }
 
@@ -229,7 +284,7 @@ static bool build(struct appmon *mon, struct exchange *ex, struct target *target
 	struct appmon_event *ev = &mon->event;
 	char *at;
 
-	if (!arena_reserve(mon, space_for(ex, target)))
+	if (!arena_reserve(mon, space_for(mon, ex, target)))
 		return false;
 	at = mon->arena.buf;
 	memset(ev, 0, sizeof(*ev));
@@ -246,6 +301,8 @@ static bool build(struct appmon *mon, struct exchange *ex, struct target *target
 	ev->ordinal = ex->ordinal;
 	put_times(ev, ex);
 	put_owner(ev, &at, ex);
+	if (ex->numbered == NUMBERED_BOTH)
+		ev->wire_id = (uint64_t)ex->request_seq << 32 | ex->response_seq;
 	ev->request_body_bytes = ex->request_body;
 	ev->response_body_bytes = ex->response_body;
 	ev->request_content_length = ev->response_content_length = -1;

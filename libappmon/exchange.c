@@ -64,6 +64,24 @@ struct exchange *exchange_new(struct appmon *mon, struct conn *c)
 	return ex;
 }
 
+void exchange_number(struct conn *c, struct exchange *ex, int dir)
+{
+	const struct stream *self = &c->stream[dir], *other = &c->stream[!dir];
+
+	ex->request_seq = stream_seq(self, self->pos);
+	ex->numbered = NUMBERED_REQUEST;
+	if (!other->known)
+		return;
+	ex->response_seq = stream_seq(other, ex->floor);
+	ex->numbered = NUMBERED_BOTH;
+}
+
+void exchange_number_response(struct conn *c, struct exchange *ex, int dir)
+{
+	ex->response_seq = stream_seq(&c->stream[dir], c->stream[dir].pos);
+	ex->numbered |= NUMBERED_RESPONSE;
+}
+
 static bool is_read(uint32_t source)
 {
 	return source == OWNER_READ || source == OWNER_READ_SHARED;

@@ -172,6 +172,7 @@ static struct conn *conn_new(struct appmon *mon, const struct record *rec)
 	/* Followed from its first byte, and yet there were others: they are counted already. */
 	c->gapped = c->fresh && rec->seg.other_ts_ns;
 	c->refused = c->gapped;
+	c->sample = rec->seg.sample;
 	c->retrans = rec->seg.retrans;
 	c->dup = rec->seg.dup;
 	list_init(&c->exchanges);
@@ -571,11 +572,12 @@ static void conn_moves(struct appmon *mon, struct conn *c, struct target *to)
 	to->stats.connections_open++;
 }
 
-/* Data that meets a listening socket says nothing of the connection's own cookie. */
-static bool is_watched(const struct appmon *mon, const struct rec_conn *conn, bool listener)
+/* Data that meets a listening socket says nothing of the connection's place in the sample. */
+static bool is_watched(const struct appmon *mon, const struct rec_conn *conn, uint32_t sample,
+		       bool listener)
 {
 	return (int32_t)(conn->generation - mon->sampling.from) >= 0 &&
-	       (listener || sample_hash(conn->cookie) < mon->sampling.below);
+	       (listener || sample < mon->sampling.below);
 }
 
 static bool begins_request(const struct record *rec)
@@ -597,7 +599,7 @@ void flow_record(struct appmon *mon, const struct record *rec)
 		return;
 	}
 	target->stats.records++;
-	if (!is_watched(mon, &rec->conn, rec->seg.flags & REC_LISTENER))
+	if (!is_watched(mon, &rec->conn, rec->seg.sample, rec->seg.flags & REC_LISTENER))
 		return; /* written while the connection left the sample */
 	if (rec->seg.flags & REC_LISTENER) {
 		stray_keep(mon, rec);
@@ -720,7 +722,8 @@ static void drop_some(struct appmon *mon, const struct target *target, uint32_t 
 
 		for (; c; c = next) {
 			next = c->hash_next;
-			if (target ? c->id.target == target->id : !is_watched(mon, &c->id, false))
+			if (target ? c->id.target == target->id
+				   : !is_watched(mon, &c->id, c->sample, false))
 				conn_drop(mon, c, reason);
 		}
 	}
@@ -728,7 +731,7 @@ static void drop_some(struct appmon *mon, const struct target *target, uint32_t 
 		struct stray *s = list_entry(n, struct stray, link);
 
 		next = n->next;
-		if (target ? s->conn.target == target->id : !is_watched(mon, &s->conn, true))
+		if (target ? s->conn.target == target->id : !is_watched(mon, &s->conn, 0, true))
 			stray_free(mon, s);
 	}
 }

@@ -41,6 +41,7 @@
 
 #define HEADERS_MAX 64
 #define REQUEST_ID_HEADERS_MAX 8
+#define REDACT_MAX 64
 
 static const char *const default_headers[] = {"content-type", "user-agent", "x-request-id",
 					      "traceparent",  "tracestate", "x-forwarded-for"};
@@ -81,7 +82,7 @@ static int take_opts(struct appmon *mon, const struct appmon_opts *user)
 	o->idle_timeout_ms = o->idle_timeout_ms ? o->idle_timeout_ms : 3600000;
 	if (o->flags & ~(APPMON_OPEN_DROP_QUERY | APPMON_OPEN_IDENTITY | APPMON_OPEN_TRACE |
 			 APPMON_OPEN_STREAM_HEADS | APPMON_OPEN_LINKS | APPMON_OPEN_GOROUTINES |
-			 APPMON_OPEN_ONLY_REQUESTS))
+			 APPMON_OPEN_ONLY_REQUESTS | APPMON_OPEN_KEEP_SECRETS))
 		return fail(&mon->log, -EINVAL, "unknown bits in appmon_opts.flags: 0x%x",
 			    o->flags);
 	if (o->protocols & ~(1U << APPMON_PROTO_HTTP1 | 1U << APPMON_PROTO_RESP))
@@ -113,6 +114,11 @@ static int take_opts(struct appmon *mon, const struct appmon_opts *user)
 		err = fail(&mon->log, -EINVAL,
 			   "request_id_header_count is %u but request_id_headers is NULL",
 			   o->request_id_header_count);
+	if (!err)
+		err = range(mon, "redact_name_count", o->redact_name_count, 0, REDACT_MAX);
+	if (!err && o->redact_name_count && !o->redact_names)
+		err = fail(&mon->log, -EINVAL, "redact_name_count is %u but redact_names is NULL",
+			   o->redact_name_count);
 	return err;
 }
 
@@ -185,6 +191,33 @@ static int keep_headers(struct appmon *mon)
 	if (!err && (mon->opts.flags & APPMON_OPEN_TRACE))
 		err = keep_trace_headers(mon);
 	return err;
+}
+
+static int keep_redacted(struct appmon *mon)
+{
+	struct redact *r = &mon->redact;
+
+	r->name = calloc(REDACT_MAX, sizeof(*r->name));
+	if (!r->name)
+		return fail(&mon->log, -ENOMEM, "out of memory");
+	for (uint32_t i = 0; i < mon->opts.redact_name_count; i++) {
+		const char *name = mon->opts.redact_names[i];
+		size_t len = name ? strlen(name) : 0;
+		char *copy;
+
+		if (!len || len > REDACT_NAME_MAX)
+			return fail(
+				&mon->log, -EINVAL,
+				"a name in redact_names has %zu characters, it must have 1 to %d",
+				len, REDACT_NAME_MAX);
+		copy = strdup(name);
+		if (!copy)
+			return fail(&mon->log, -ENOMEM, "out of memory");
+		for (char *p = copy; *p; p++)
+			*p = (char)tolower((unsigned char)*p);
+		r->name[r->count++] = copy;
+	}
+	return 0;
 }
 
 static int watch(struct appmon *mon, int op, int fd, uint32_t events)
@@ -278,6 +311,9 @@ static void handle_free(struct appmon *mon)
 	free(mon->names);
 	free(mon->headers);
 	free(mon->cgroup_mount);
+	for (uint32_t i = 0; i < mon->redact.count; i++)
+		free(mon->redact.name[i]);
+	free(mon->redact.name);
 	free(mon->arena.buf);
 	if (mon->alive)
 		munmap(mon->alive, (size_t)sysconf(_SC_PAGESIZE));
@@ -306,6 +342,8 @@ static int open_handle(struct appmon **ret, int replay_fd, const struct appmon_o
 		err = keep_cgroup_mount(mon);
 	if (!err)
 		err = keep_headers(mon);
+	if (!err)
+		err = keep_redacted(mon);
 	if (!err) {
 		mon->pool.limit = mon->opts.memory_limit;
 		if (flows_init(mon) || ((mon->opts.flags & APPMON_OPEN_LINKS) && !links_init(mon)))

@@ -338,6 +338,7 @@ static void request_head(struct appmon *mon, struct conn *c, int dir, const stru
 		ex->request_start_ns = s->head_ns;
 		ex->request_end_ns = seg->ts_ns;
 		ex->floor = s->head_floor;
+		exchange_number(c, ex, dir);
 		ex->retrans = s->head_retrans;
 		ex->dup = s->head_dup;
 		ex->flags |= head_flags(h);
@@ -347,7 +348,7 @@ static void request_head(struct appmon *mon, struct conn *c, int dir, const stru
 			ex->flags |= APPMON_EVF_CHUNKED_REQUEST;
 		if (dir == DIR_OUT)
 			exchange_owner(mon, ex);
-		link_request(mon, c, ex, dir, s->base_seq + (uint32_t)(s->pos - s->base));
+		link_request(mon, c, ex, dir);
 	}
 	body_begin(mon, c, dir, h, framing, length, seg->ts_ns);
 }
@@ -449,6 +450,7 @@ static void response_head(struct appmon *mon, struct conn *c, int dir, const str
 		if (dir == DIR_OUT)
 			exchange_owner(mon, ex);
 		link_response(mon, c, ex);
+		exchange_number_response(c, ex, dir);
 		/* After a loss it may be taken for the answer to a request that came after it. */
 		ex->response_start_ns = later(s->head_ns, ex->request_start_ns);
 		ex->response_begun = 1;
@@ -505,6 +507,7 @@ static void head_bad(struct appmon *mon, struct conn *c, int dir, enum http1_kin
 	ex->bad = (uint8_t)(1 + reason);
 	ex->request_start_ns = ex->request_end_ns = s->head_ns;
 	ex->floor = s->head_floor;
+	exchange_number(c, ex, dir);
 	ex->request_done = 1;
 }
 

@@ -899,7 +899,10 @@ void http1_split_target(const char *target, size_t len, uint32_t method, struct 
 	*query = (struct http1_span){0};
 	*authority = (struct http1_span){0};
 	if (method == APPMON_METHOD_CONNECT) {
-		authority->len = (uint32_t)len;
+		/* What comes before it may be a password, as below. */
+		while ((mark = memchr(p, '@', (size_t)(end - p))))
+			p = mark + 1;
+		*authority = span(target, p, end);
 		return;
 	}
 	/* No fragment belongs here, but some clients send it. */

@@ -5,7 +5,7 @@
  *   ring.c     bytes of the kernel ring        -> record.c  checked records
  *   flow.c     records of one connection       -> a protocol's messages: http1-flow.c (with
  *                                                 http1.c), resp-flow.c
- *   exchange.c requests with their responses   -> event.c  the host's callback
+ *   exchange.c requests with their responses   -> event.c  the host's callback (with redact.c)
  *
  * and beside it handle.c (open, poll, close), kernel.c (what the kernel gives), programs.c
  * (loading), attach.c (targets), pool.c (bounded memory), recording.c (input to a file and back),
@@ -370,7 +370,13 @@ struct exchange {
 	uint8_t bad;	/* 1 + APPMON_DROP_* if the request could not be read or kept */
 	uint8_t method; /* APPMON_METHOD_*, also of a request that could not be kept */
 	uint8_t told;	/* the host has had its event: this only waits for the end */
+	uint32_t request_seq, response_seq; /* TCP's numbers of the first bytes; see below */
+	uint8_t numbered;		    /* which of them are known: NUMBERED_* */
 };
+
+/* Before there is a response its number is that of where it would begin: both ends say the same,
+ * unless there is pipelining. */
+enum { NUMBERED_REQUEST = 1, NUMBERED_RESPONSE = 2, NUMBERED_BOTH = 3 };
 
 /* The thread that has begun to read a request, from REC_READ. tid 0: none is known. */
 struct reader {
@@ -392,6 +398,7 @@ struct conn {
 	uint64_t ordinal;
 	uint32_t srtt_us, retrans, dup;
 	uint32_t lost;	  /* rec_seg.lost of the last record */
+	uint32_t sample;  /* rec_seg.sample */
 	uint32_t refused; /* requests that are counted, but have no exchange to answer any more */
 	uint8_t request_dir; /* 1 + DIR_*; 0: unknown */
 	uint8_t fresh;
@@ -445,6 +452,11 @@ static inline bool conn_accounted(const struct conn *c, const struct rec_seg *se
 {
 	return c->fresh && !c->gapped && !seg->lost;
 }
+/* TCP's number of the byte at a position. */
+static inline uint32_t stream_seq(const struct stream *s, uint64_t pos)
+{
+	return s->base_seq + (uint32_t)(pos - s->base);
+}
 /* pool_alloc() for the connection at hand; idle ones are forgotten to make room. */
 void *flow_alloc(struct appmon *mon, size_t size);
 /* Cleared. */
@@ -465,6 +477,10 @@ void exchange_finish(struct appmon *mon, struct conn *c, struct exchange *ex, ui
 void exchange_tell(struct appmon *mon, struct conn *c, struct exchange *ex);
 /* Finishes those at the front that are complete. */
 void exchanges_settle(struct appmon *mon, struct conn *c);
+/* Where the request begins on the connection, and by ex->floor where its response would. */
+void exchange_number(struct conn *c, struct exchange *ex, int dir);
+/* Where its response begins. */
+void exchange_number_response(struct conn *c, struct exchange *ex, int dir);
 /* Keeps what the record at hand says of the socket's owner: at the head of a client's request, of a
  * server's response, and at the end of the connection. */
 void exchange_owner(struct appmon *mon, struct exchange *ex);
@@ -542,8 +558,8 @@ struct links {
 
 bool links_init(struct appmon *mon);
 void links_destroy(struct appmon *mon);
-/* A request's head is complete; seq is TCP's number of its first byte. */
-void link_request(struct appmon *mon, struct conn *c, struct exchange *ex, int dir, uint32_t seq);
+/* A request's head is complete. */
+void link_request(struct appmon *mon, struct conn *c, struct exchange *ex, int dir);
 /* A record with REC_READ. */
 void link_read(struct appmon *mon, struct conn *c, const struct record *rec);
 /* The final response begins. */
@@ -551,6 +567,20 @@ void link_response(struct appmon *mon, struct conn *c, struct exchange *ex);
 /* The exchange is over: nothing is made for it any more. */
 void link_close(struct exchange *ex);
 void link_tell(const struct exchange *ex, struct appmon_event *ev);
+
+/* ---- redact.c: secrets in request-targets ------------------------------------------------- */
+
+#define REDACT_NAME_MAX 127
+
+struct redact {
+	char **name; /* query parameters that the host has added, lower case */
+	uint32_t count;
+};
+
+/* Writes a target without its secrets to out and returns the length; out NULL: the length only.
+ * 0: it has none, and out is left alone. */
+size_t redact_target(const struct redact *r, const char *target, size_t len, uint32_t method,
+		     char *out);
 
 /* ---- event.c ------------------------------------------------------------------------------ */
 
@@ -575,6 +605,7 @@ struct appmon {
 	uint32_t name_count;
 	struct http1_keep keep;
 	uint8_t trace_fields[HTTP1_KEEP_MAX]; /* enum trace_field of each kept name */
+	struct redact redact;
 
 	struct capture_bpf *skel;
 	struct bpf_link *sweep;

@@ -48,6 +48,7 @@ enum {
 	KEY_CONNECTION,
 	/* Of requests that were sent: */
 	KEY_STREAM,
+	KEY_WIRE,
 	KEYS
 };
 
@@ -61,12 +62,11 @@ struct link {
 	struct key key[KEYS];
 	struct reader reader;
 	struct trace trace;
-	uint32_t stream_seq; /* TCP's number of the request's first byte */
-	uint32_t evidence;   /* APPMON_LINK_* */
 	uint64_t connection_id, ordinal;
-	uint8_t shared; /* several threads have read it, or others are pipelined behind it */
-	uint8_t called; /* its reader has sent a request since */
-	uint8_t pad[6];
+	uint32_t evidence; /* APPMON_LINK_* */
+	uint8_t shared;	   /* several threads have read it, or others are pipelined behind it */
+	uint8_t called;	   /* its reader has sent a request since */
+	uint8_t pad[2];
 };
 
 /* A process that has read requests. */
@@ -264,7 +264,7 @@ static bool has_remote(const struct exchange *ex, const void *wanted)
 /* Is this the request that begins there? There may be an empty line before it. */
 static bool begins_at(const struct exchange *ex, uint32_t seq)
 {
-	return ex->cause->stream_seq - seq <= 2;
+	return ex->request_seq - seq <= 2;
 }
 
 static bool is_cause(const struct exchange *ex, const void *wanted)
@@ -274,7 +274,7 @@ static bool is_cause(const struct exchange *ex, const void *wanted)
 	if (ex->id.cookie != w->cookie)
 		return false;
 	/* With pipelining the bytes before it can be the end of another request. */
-	return ex->cause->shared ? ex->cause->stream_seq == w->seq : begins_at(ex, w->seq);
+	return ex->cause->shared ? ex->request_seq == w->seq : begins_at(ex, w->seq);
 }
 
 /* The same bytes on both ends: TCP's sequence numbers tell connections apart that have the same
@@ -300,9 +300,25 @@ static struct wanted_stream stream_of(const struct rec_conn *id, bool sent, uint
 
 static bool is_stream(const struct exchange *ex, const void *wanted)
 {
-	struct wanted_stream w = stream_of(&ex->id, true, ex->cause->stream_seq);
+	struct wanted_stream w = stream_of(&ex->id, true, ex->request_seq);
 
 	return !memcmp(&w, wanted, sizeof(w));
+}
+
+/*
+ * The same where addresses are translated on the way: both directions' sequence numbers, 64 bits
+ * that begin at random. With pipelining the ends may differ in where the response would begin;
+ * then this does not match.
+ */
+struct wanted_wire {
+	uint32_t request_seq, response_seq;
+};
+
+static bool is_wire(const struct exchange *ex, const void *wanted)
+{
+	const struct wanted_wire *w = wanted;
+
+	return ex->request_seq == w->request_seq && ex->response_seq == w->response_seq;
 }
 
 /* ---- processes ----------------------------------------------------------------------- */
@@ -575,6 +591,7 @@ static void link_sent(struct appmon *mon, struct exchange *ex)
 	const struct rec_owner *o = mon->flows.owner;
 	struct thread t = {o ? o->sender_pid : 0, o ? o->sender_tid : 0};
 	struct exchange *read = NULL, *goroutine = o ? by_goroutine(mon, o) : NULL, *cause;
+	struct wanted_wire wire = {ex->request_seq, ex->response_seq};
 	struct wanted_stream w;
 	uint32_t evidence;
 	bool worker;
@@ -598,23 +615,29 @@ static void link_sent(struct appmon *mon, struct exchange *ex)
 		; /* for none, or one that is over: what threads say of goroutines is chance */
 	} else if (worker) {
 		link_to(ex, read, APPMON_LINK_WORKER);
-	} else if (read &&
+	} else if (read && mon->sampling.ppm == APPMON_SAMPLING_ALL &&
 		   only(mon, KEY_PROCESS, process_hash(mon, t.pid), is_of_process, &t.pid)) {
 		link_to(ex, read, APPMON_LINK_SOLE);
 	}
-	w = stream_of(&ex->id, true, ex->cause->stream_seq);
+	w = stream_of(&ex->id, true, ex->request_seq);
 	key_set(mon, ex, KEY_STREAM, hash_of(mon, KEY_STREAM, &w, sizeof(w)));
+	if (ex->numbered == NUMBERED_BOTH)
+		key_set(mon, ex, KEY_WIRE, hash_of(mon, KEY_WIRE, &wire, sizeof(wire)));
 }
 
 /* A request begins that a monitored process is to answer. */
 static void link_received(struct appmon *mon, struct conn *c, struct exchange *ex)
 {
-	struct wanted_stream w = stream_of(&ex->id, false, ex->cause->stream_seq);
+	struct wanted_stream w = stream_of(&ex->id, false, ex->request_seq);
+	struct wanted_wire wire = {ex->request_seq, ex->response_seq};
 	struct wanted_remote remote = remote_of(&ex->id);
 	const struct trace *t = &ex->cause->trace;
 	struct exchange *cause;
 
 	cause = only(mon, KEY_STREAM, hash_of(mon, KEY_STREAM, &w, sizeof(w)), is_stream, &w);
+	if (!cause && ex->numbered == NUMBERED_BOTH)
+		cause = only(mon, KEY_WIRE, hash_of(mon, KEY_WIRE, &wire, sizeof(wire)), is_wire,
+			     &wire);
 	if (cause)
 		link_to(ex, cause, APPMON_LINK_PEER);
 	if (ex->flags & APPMON_EVF_PIPELINED)
@@ -631,7 +654,7 @@ static void link_received(struct appmon *mon, struct conn *c, struct exchange *e
 		key_set(mon, ex, KEY_TRACE_ID, trace_hash(mon, t));
 }
 
-void link_request(struct appmon *mon, struct conn *c, struct exchange *ex, int dir, uint32_t seq)
+void link_request(struct appmon *mon, struct conn *c, struct exchange *ex, int dir)
 {
 	struct link *link;
 
@@ -646,7 +669,6 @@ void link_request(struct appmon *mon, struct conn *c, struct exchange *ex, int d
 		link->key[kind].ex = ex;
 	}
 	ex->cause = link;
-	link->stream_seq = seq;
 	trace_read(mon->trace_fields, &ex->request->h, ex->request->bytes, &link->trace);
 	if (dir == DIR_OUT)
 		link_sent(mon, ex);

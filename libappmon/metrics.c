@@ -611,6 +611,7 @@ static void make_sample(struct appmon_metrics *m, const struct appmon_event *ev,
 	s->response_bytes = ev->response_head_bytes + ev->response_body_bytes;
 	s->retransmits = (uint64_t)ev->retransmits + ev->peer_retransmits;
 	s->connection_id = ev->connection_id;
+	s->wire_id = APPMON_HAS(ev, struct appmon_event, wire_id) ? ev->wire_id : 0;
 	s->error = is_error(m, ev);
 	s->counted = 0;
 	s->event = ev;

@@ -165,6 +165,7 @@ static void command_done(struct appmon *mon, struct conn *c, int dir, const stru
 	ex->request_body = s->end - s->pos;
 	ex->request_done = 1;
 	ex->floor = s->head_floor;
+	exchange_number(c, ex, dir);
 	ex->method = subscribes(t) ? APPMON_METHOD_CONNECT : APPMON_METHOD_OTHER;
 	if (pipelined)
 		ex->flags |= APPMON_EVF_PIPELINED;
@@ -195,6 +196,7 @@ static void reply_done(struct appmon *mon, struct conn *c, int dir, const struct
 		ex->response->h.reason.len = len;
 	if (s->value.error)
 		ex->flags |= APPMON_EVF_ERROR;
+	exchange_number_response(c, ex, dir);
 	ex->response_start_ns = s->head_ns;
 	ex->response_end_ns = seg->ts_ns;
 	ex->response_body = s->end - s->pos;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The budget: which connections are watched. By the hash of the socket's cookie, so that a
- * connection is watched as a whole or not at all, and the same ones at a smaller share are among
- * those at a larger one. The programs look at a bound and a generation number; whoever leaves the
- * sample, or is there when capture is switched off, is forgotten here and met again later.
+ * The budget: which connections are watched. By the hash of what both ends know (records.h), so
+ * that a connection is watched as a whole or not at all, at both ends or at neither, and the same
+ * ones at a smaller share are among those at a larger one. The programs look at a bound and a
+ * generation number; whoever leaves the sample, or is there when capture is switched off, is
+ * forgotten here and met again later.
  */
 #include <errno.h>
 

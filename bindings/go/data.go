@@ -303,7 +303,7 @@ const (
 	// overlapping requests by one thread
 	LinkWorker Link = 6
 	// client: sent by the thread that had read that request, the only one that its process had in
-	// progress
+	// progress; not while a share of the connections is watched
 	LinkSole Link = 7
 	// client: asked for by the goroutine in which net/http was serving that request, which was not
 	// answered yet
@@ -496,7 +496,7 @@ type OpenFlags uint32
 
 // Values of OpenFlags.
 const (
-	// never keep the query part of a target
+	// never keep the query part of a target, nor a fragment that a client sends behind it
 	OpenFlagDropQuery OpenFlags = 0x1
 	// who served or sent, and when it read: fills in appmon_event.owner and what depends on it,
 	// where the kernel can (APPMON_CAP_IDENTITY)
@@ -820,13 +820,15 @@ type Event struct {
 	Headers []Header
 	// as sent
 	MethodName string
-	// as sent (RFC 9112 section 3.2); query per options
+	// as sent (RFC 9112 section 3.2), but for secrets: see appmon_opts.redact_names; query per
+	// options
 	RequestTarget string
 	// path of it (url.path); "" for CONNECT
 	Path string
-	// after '?' (url.query)
+	// after '?' (url.query); secrets as above
 	Query string
-	// of an absolute or CONNECT target, else Host (server.address and server.port)
+	// of an absolute or CONNECT target, else Host; without user and password (server.address and
+	// server.port)
 	Authority string
 	// reason phrase of the status line
 	Reason string
@@ -891,6 +893,14 @@ type Event struct {
 	// connection_id and ordinal of that exchange
 	LinkConnectionID uint64
 	LinkOrdinal      uint64
+
+	// The same in the events of both ends of a connection, whatever addresses and ports are
+	// translated between them: TCP's sequence numbers of the request's first byte (upper half) and
+	// of the response's, or of where it would have begun. Both begin at random (RFC 6528), so that
+	// two exchanges of one minute have the same by chance once in 2^64. What ends the connection
+	// in between has two connections: a proxy, SYNPROXY. 0: not known.
+
+	WireID uint64
 	// names of the texts above that the capture limit cut off
 	Truncated []string
 }
@@ -962,6 +972,7 @@ func copyEvent(ev *C.struct_appmon_event, users map[uint32]any) *Event {
 		Link:                  Link(ev.link),
 		LinkConnectionID:      uint64(ev.link_connection_id),
 		LinkOrdinal:           uint64(ev.link_ordinal),
+		WireID:                uint64(ev.wire_id),
 	}
 	if ev.comm.truncated != 0 {
 		e.Truncated = append(e.Truncated, "Comm")
@@ -1085,6 +1096,7 @@ type Options struct {
 	// names of fields that carry a request's id beside x-request-id; kept with APPMON_OPEN_TRACE.
 	// At most 8.
 	RequestIDHeaders []string
+	RedactNames      []string
 	// Log gets the library's log, one line at a time, while a call is made. It must not use the
 	// monitor. When it panics, the call that made the line does, once C has returned.
 	Log func(level LogLevel, line string)
@@ -1103,6 +1115,8 @@ func (o *Options) fill(c *C.struct_appmon_opts, mem *memory) {
 	c.protocols = C.uint32_t(o.Protocols)
 	c.request_id_headers = mem.strings(o.RequestIDHeaders)
 	c.request_id_header_count = C.uint32_t(len(o.RequestIDHeaders))
+	c.redact_names = mem.strings(o.RedactNames)
+	c.redact_name_count = C.uint32_t(len(o.RedactNames))
 }
 
 // structs are what the headers that this was compiled with know; grows: begins with size.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "json.h"
 
+#include <inttypes.h>
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,7 +49,7 @@ static void end_object(struct json_line *object)
 }
 
 /* Of what 0 is no value of. */
-static void add_known(struct json_object *object, const char *key, uint64_t value)
+static void add_known(struct json_line *object, const char *key, uint64_t value)
 {
 	if (value != 0)
 		add_uint(object, key, value);
@@ -190,6 +191,17 @@ static void add_link(struct json_line *object, const struct appmon_event *ev)
 	end_object(object);
 }
 
+/* Not as a number: readers keep 53 bits of those. */
+static void add_wire_id(struct json_line *object, uint64_t wire_id)
+{
+	char text[17];
+
+	if (!wire_id)
+		return;
+	snprintf(text, sizeof(text), "%016" PRIx64, wire_id);
+	add_text(object, "wire_id", text);
+}
+
 void json_event(FILE *out, const struct appmon_event *ev, uint64_t realtime_ns)
 {
 	struct json_line line, *object = &line;
@@ -269,6 +281,7 @@ void json_event(FILE *out, const struct appmon_event *ev, uint64_t realtime_ns)
 	add_known(object, "connect_ns", ev->connect_ns);
 	add_trace(object, ev);
 	add_link(object, ev);
+	add_wire_id(object, ev->wire_id);
 	add_headers(object, ev);
 	json_line_end(object);
 }

@@ -18,6 +18,8 @@ enum {
 	KEY_DURATION,
 	KEY_HEADER,
 	KEY_NO_QUERY,
+	KEY_REDACT,
+	KEY_KEEP_SECRETS,
 	KEY_NO_IDENTITY,
 	KEY_TRACE,
 	KEY_LINKS,
@@ -61,6 +63,11 @@ static const struct argp_option argp_options[] = {
 	 "user-agent, x-request-id, traceparent, tracestate, x-forwarded-for",
 	 0},
 	{"no-query", KEY_NO_QUERY, NULL, 0, "Never keep the query part of a request target", 0},
+	{"redact", KEY_REDACT, "NAME", 0,
+	 "The value of this query parameter is a secret, too: shown as REDACTED, as are well-known "
+	 "signatures, tokens and passwords (repeatable)",
+	 0},
+	{"keep-secrets", KEY_KEEP_SECRETS, NULL, 0, "Show request targets as sent, secrets too", 0},
 	{"trace", KEY_TRACE, NULL, 0,
 	 "Trace ids: traceparent, b3, x-b3-*, uber-trace-id, sw8, x-request-id", 0},
 	{"links", KEY_LINKS, NULL, 0,
@@ -196,6 +203,14 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		break;
 	case KEY_NO_QUERY:
 		options->flags |= APPMON_OPEN_DROP_QUERY;
+		break;
+	case KEY_REDACT:
+		if (options->redact_count == OPTIONS_MAX_REDACT)
+			argp_error(state, "--redact: at most %d names", OPTIONS_MAX_REDACT);
+		options->redact[options->redact_count++] = arg;
+		break;
+	case KEY_KEEP_SECRETS:
+		options->flags |= APPMON_OPEN_KEEP_SECRETS;
 		break;
 	case KEY_TRACE:
 		options->flags |= APPMON_OPEN_TRACE;

@@ -11,6 +11,7 @@
 
 #define OPTIONS_MAX_HEADERS 64
 #define OPTIONS_MAX_REQUEST_IDS 8
+#define OPTIONS_MAX_REDACT 64
 
 enum color { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
 
@@ -39,6 +40,8 @@ struct options {
 	const char *headers[OPTIONS_MAX_HEADERS];
 	const char *request_ids[OPTIONS_MAX_REQUEST_IDS];
 	uint32_t request_id_count;
+	const char *redact[OPTIONS_MAX_REDACT];
+	uint32_t redact_count;
 };
 
 /* For argp's children; the input is a struct options. */

@@ -121,6 +121,8 @@ static int open_monitor(struct session *session)
 		.headers = options->header_count > 0 ? options->headers : NULL,
 		.request_id_headers = options->request_ids,
 		.request_id_header_count = options->request_id_count,
+		.redact_names = options->redact,
+		.redact_name_count = options->redact_count,
 		.event_fn = show_event,
 		.event_ctx = session,
 		.log_fn = show_log,

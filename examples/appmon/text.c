@@ -277,3 +277,19 @@ int parse_share(const char *text, double *ret)
 	*ret = share;
 	return 0;
 }
+
+char *url_without_user(const char *url)
+{
+	const char *host = strstr(url, "://"), *at = NULL;
+	char *ret;
+
+	if (!host)
+		return strdup(url);
+	host += 3;
+	for (const char *p = host; *p != '\0' && !strchr("/?#", *p); p++)
+		if (*p == '@')
+			at = p;
+	if (!at)
+		return strdup(url);
+	return asprintf(&ret, "%.*s%s", (int)(host - url), url, at + 1) < 0 ? NULL : ret;
+}

@@ -45,4 +45,8 @@ int parse_share(const char *text, double *ret);
 /* A whole number from 1 to max. Returns 0 or -EINVAL. */
 int parse_count(const char *text, uint64_t max, uint64_t *ret_count);
 
+/* An http:// or https:// URL without user and password, to be shown; to be freed. NULL: no memory.
+ */
+char *url_without_user(const char *url);
+
 #endif /* APPMON_CLI_TEXT_H */

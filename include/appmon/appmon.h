@@ -168,7 +168,8 @@ enum {
 	APPMON_LINK_WORKER = 6, /* client: as THREAD, without blocking reads, of a process that */
 				/* has always served each of overlapping requests by one thread */
 	APPMON_LINK_SOLE = 7,	/* client: sent by the thread that had read that request, */
-				/* the only one that its process had in progress */
+				/* the only one that its process had in progress; not while a */
+				/* share of the connections is watched */
 	/* Of Go programs, with APPMON_OPEN_GOROUTINES. Certain: */
 	APPMON_LINK_GOROUTINE = 8, /* client: asked for by the goroutine in which net/http was */
 				   /* serving that request, which was not answered yet */
@@ -205,7 +206,8 @@ enum {
 };
 
 /* appmon_opts.flags */
-#define APPMON_OPEN_DROP_QUERY UINT32_C(0x1) /* never keep the query part of a target */
+#define APPMON_OPEN_DROP_QUERY UINT32_C(0x1) /* never keep the query part of a target, nor a */
+					     /* fragment that a client sends behind it */
 #define APPMON_OPEN_IDENTITY UINT32_C(0x2)   /* who served or sent, and when it read: fills in */
 					     /* appmon_event.owner and what depends on it, where */
 					     /* the kernel can (APPMON_CAP_IDENTITY) */
@@ -228,6 +230,9 @@ enum {
 /* Leaves out what has no request: a response to one that passed before the attach, or was missed.
  * It has no event, and counts as dropped[APPMON_DROP_ORPHAN]. */
 #define APPMON_OPEN_ONLY_REQUESTS UINT32_C(0x40)
+/* Targets as sent: with the secrets that are left out otherwise, see appmon_opts.redact_names. For
+ * debugging; whoever reads the events can act as the clients. */
+#define APPMON_OPEN_KEEP_SECRETS UINT32_C(0x80)
 
 /* appmon_capabilities.supported: what this kernel gives. */
 #define APPMON_CAP_CAPTURE UINT64_C(0x1)  /* cgroup_skb with socket storage: the core */
@@ -345,10 +350,12 @@ struct appmon_event {
 
 	const struct appmon_header *headers; /* header_count of them; NULL if 0 */
 	struct appmon_str method_name;	     /* as sent */
-	struct appmon_str request_target;    /* as sent (RFC 9112 section 3.2); query per options */
+	struct appmon_str request_target;    /* as sent (RFC 9112 section 3.2), but for secrets: */
+					     /* see appmon_opts.redact_names; query per options */
 	struct appmon_str path;		     /* path of it (url.path); "" for CONNECT */
-	struct appmon_str query;	     /* after '?' (url.query) */
-	struct appmon_str authority;	     /* of an absolute or CONNECT target, else Host */
+	struct appmon_str query;	     /* after '?' (url.query); secrets as above */
+	struct appmon_str authority;	     /* of an absolute or CONNECT target, else Host; */
+					     /* without user and password */
 					     /* (server.address and server.port) */
 	struct appmon_str reason;	     /* reason phrase of the status line */
 	uint32_t header_count;
@@ -403,6 +410,15 @@ struct appmon_event {
 	uint32_t reserved3;
 	uint64_t link_connection_id; /* connection_id and ordinal of that exchange */
 	uint64_t link_ordinal;
+
+	/*
+	 * The same in the events of both ends of a connection, whatever addresses and ports are
+	 * translated between them: TCP's sequence numbers of the request's first byte (upper half)
+	 * and of the response's, or of where it would have begun. Both begin at random (RFC 6528),
+	 * so that two exchanges of one minute have the same by chance once in 2^64. What ends the
+	 * connection in between has two connections: a proxy, SYNPROXY. 0: not known.
+	 */
+	uint64_t wire_id;
 };
 
 /*
@@ -455,6 +471,16 @@ struct appmon_opts {
 	uint32_t reserved;
 	const char *cgroup_mount; /* copied; where the host's cgroup v2 hierarchy is mounted, for */
 				  /* appmon_find_cgroup(); default: the mount that shows most */
+	/* redact_name_count names of query parameters whose values are secrets, beside the default
+	 * ones: x-amz-signature, x-amz-credential, x-amz-security-token, awsaccesskeyid, signature,
+	 * x-goog-signature, x-goog-credential, sig, access_token, refresh_token, id_token,
+	 * client_secret, password, api_key, apikey. Compared without regard to case, after
+	 * percent-decoding (RFC 3986 section 2.1), and also in a URL that is another parameter's
+	 * value. Such a value is "REDACTED" in events, and so are user and password of an absolute
+	 * target (RFC 3986 section 3.2.1). Copied; at most 64, of 1 to 127 characters. */
+	const char *const *redact_names;
+	uint32_t redact_name_count;
+	uint32_t reserved1;
 };
 
 struct appmon_attach_opts {
@@ -611,10 +637,17 @@ APPMON_API int appmon_wakeup(struct appmon *mon);
 /*
  * Watches a share of the connections, connections_ppm parts per million of them, and
  * fewer while they make more than events_per_second events (0: no ceiling). Which ones
- * the hash of the socket's cookie decides: a connection is watched as a whole or not at
- * all, and at a smaller share no others than at a larger one. The share in force is in every
- * event and in appmon_stats.sampling_ppm. What is not watched costs the application two
- * look-ups a packet.
+ * the hash of TCP's initial sequence numbers decides: a connection is watched as a whole or
+ * not at all, both of its ends alike (by handles on other hosts, too, and across address
+ * translation), and at a smaller share no others than at a larger one. (With data in its SYN,
+ * RFC 7413, a connection is drawn by its client's socket, apart from the other end.) The share in
+ * force is in every event and in appmon_stats.sampling_ppm. What is not watched costs the
+ * application two look-ups a packet.
+ *   So edges between applications, and links to the other end (APPMON_LINK_PEER), are whole at any
+ * share. Links from what was sent to what was received are between two connections, of which each
+ * is drawn for itself: of those at the share p the share p has its cause, and a chain over n
+ * connections is whole with p to the power of n. Evidence from header fields knows only requests
+ * that are watched; APPMON_LINK_SOLE is not given.
  *   The ceiling is kept by appmon_poll() and appmon_next(), which look ten times a second, on
  * average over a second; with fewer connections than it takes, the share swings. Exchanges under
  * way on connections that leave the sample count as dropped[APPMON_DROP_SAMPLED]; connections that

@@ -111,6 +111,7 @@ AT(appmon_event, link, 568, 4);
 AT(appmon_event, reserved3, 572, 4);
 AT(appmon_event, link_connection_id, 576, 8);
 AT(appmon_event, link_ordinal, 584, 8);
+AT(appmon_event, wire_id, 592, 8);
 AT_LEAST(appmon_event, 592);
 
 AT(appmon_opts, size, 0, 4);
@@ -133,6 +134,8 @@ AT(appmon_opts, protocols, 92, 4);
 AT(appmon_opts, request_id_headers, 96, 8);
 AT(appmon_opts, request_id_header_count, 104, 4);
 AT(appmon_opts, reserved, 108, 4);
+AT(appmon_opts, redact_names, 112, 8);
+AT(appmon_opts, redact_name_count, 120, 4);
 AT_LEAST(appmon_opts, 112);
 
 AT(appmon_attach_opts, size, 0, 4);
@@ -368,6 +371,8 @@ IS(APPMON_OPEN_TRACE, 0x4);
 IS(APPMON_OPEN_STREAM_HEADS, 0x8);
 IS(APPMON_OPEN_LINKS, 0x10);
 IS(APPMON_OPEN_GOROUTINES, 0x20);
+IS(APPMON_OPEN_KEEP_SECRETS, 0x80);
+IS(APPMON_OPEN_ONLY_REQUESTS, 0x40);
 IS(APPMON_TRACE_NONE, 0);
 IS(APPMON_TRACE_W3C, 1);
 IS(APPMON_TRACE_B3, 2);

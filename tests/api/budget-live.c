@@ -19,13 +19,14 @@
 static struct appmon *mon;
 static struct place place;
 static char mount_point[PATH_MAX];
-static uint64_t events, ids[4096];
+static uint64_t events, ids[4096], wires[4096];
 static uint32_t ppm; /* of the last event */
 static char path[64];
 
 static int on_event(void *ctx, const struct appmon_event *ev)
 {
 	(void)ctx;
+	wires[events % 4096] = ev->wire_id;
 	ids[events++ % 4096] = ev->connection_id;
 	ppm = ev->sampling_ppm;
 	snprintf(path, sizeof(path), "%s", ev->path.data);
@@ -98,6 +99,56 @@ START_TEST(share)
 	ck_assert_uint_eq(events, 3 * CONNECTIONS);
 	ck_assert_uint_eq(ppm, APPMON_SAMPLING_ALL);
 	ck_assert_uint_eq(stats().dropped[APPMON_DROP_SAMPLED], 0);
+}
+END_TEST
+
+static int by_number(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/* Client and server are both watched: each exchange is told by both, or by none; on connections
+ * that are new, and on those that are there when the share is set. */
+START_TEST(both_ends)
+{
+	struct place top = {0};
+	int old[CONNECTIONS];
+
+	strcpy(top.path, mount_point);
+	place_enter(&place);
+	for (int i = 0; i < CONNECTIONS; i++) {
+		old[i] = client_connect(&place);
+		client_get(old[i], "/x");
+		client_get(old[i], "/x");
+		appmon_poll(mon, 0, 0);
+	}
+	poll_quiet();
+	ck_assert_uint_eq(events, 4 * CONNECTIONS);
+	ck_assert_int_eq(appmon_set_sampling(mon, 1, 0), 0);
+	for (int i = 0; i < CONNECTIONS; i++)
+		client_get(old[i], "/unseen");
+	ck_assert_int_eq(appmon_set_sampling(mon, 500000, 0), 0);
+	poll_quiet();
+	events = 0;
+	for (int i = 0; i < CONNECTIONS; i++) {
+		client_get(old[i], "/x");
+		close(old[i]);
+		client_burst(&place, "/x", 3);
+		appmon_poll(mon, 0, 0);
+	}
+	place_enter(&top);
+	poll_quiet();
+	ck_assert_uint_ge(events, 2 * CONNECTIONS);
+	ck_assert_uint_le(events, 6 * CONNECTIONS);
+	qsort(wires, events, sizeof(*wires), by_number);
+	ck_assert_uint_eq(events % 2, 0);
+	for (uint64_t i = 0; i < events; i += 2) {
+		ck_assert_uint_ne(wires[i], 0);
+		ck_assert_uint_eq(wires[i], wires[i + 1]);
+		ck_assert(!i || wires[i] != wires[i - 1]);
+	}
 }
 END_TEST
 
@@ -180,7 +231,8 @@ static int skip(const char *why)
 
 int main(void)
 {
-	const TTest *const tests[] = {share, pause_and_resume, ceiling, wrong_arguments, NULL};
+	const TTest *const tests[] = {share,   both_ends,	pause_and_resume,
+				      ceiling, wrong_arguments, NULL};
 	char text[512] = "";
 	struct appmon_opts opts = {
 		.size = sizeof(opts), .error_text = text, .error_text_size = sizeof(text)};

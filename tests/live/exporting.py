@@ -112,12 +112,14 @@ def samples(text):
 
 class Receiver:
     """An HTTP server that keeps the JSON which is sent to it, by path. It answers with the next of
-    `statuses`, then with 200."""
+    `statuses`, then with 200. `requests` has all that came, with time and header fields."""
 
     def __init__(self, port=0):
         self.received = collections.defaultdict(list)
         self.statuses = []
         self.types = set()
+        self.retry_after = None
+        self.requests = []  # (path, time, fields)
         receiver = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -126,10 +128,13 @@ class Receiver:
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 receiver.types.add(self.headers["Content-Type"])
+                receiver.requests.append((self.path, time.monotonic(), self.headers))
                 status = receiver.statuses.pop(0) if receiver.statuses else 200
                 if status == 200:
                     receiver.received[self.path].append(json.loads(body))
                 self.send_response(status)
+                if status != 200 and receiver.retry_after:
+                    self.send_header("Retry-After", receiver.retry_after)
                 self.send_header("Content-Length", "2")
                 self.end_headers()
                 self.wfile.write(b"{}")

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from cgroups import Cgroup
-from exporting import Monitor, Receiver, wait_for
+from exporting import Monitor, Receiver, attributes, wait_for
 from watch import as_user, cli
 from wire import Connection
 
@@ -375,3 +375,51 @@ def test_shop():
     for alert in ("slow-catalog", "failing-orders", "dead-catalog"):
         assert f" FIRING {alert}: " in done.stdout and f" RESOLVED {alert}: " in done.stdout
     assert "All agree." in done.stdout
+
+
+PUSHING = """
+listen: 127.0.0.1:0
+otlp:
+  endpoint: @URL@
+  interval: 100ms
+  spans: 100%
+  headers: {Authorization: Bearer s3cret}
+  headers_file: @FILE@
+@QUERY@
+applications:
+  - cgroup: "@CGROUP@/*"
+    name: "{leaf}"
+"""
+
+
+@pytest.mark.parametrize("query", ["", "redact: [ticket]", "no_query: true"])
+def test_secrets(cgroup, agent, tmp_path, query):
+    """What spans have of a query, and the header fields of pushes; neither is lost by a reload."""
+    (tmp_path / "headers").write_text("X-Scope-OrgID=seven\n")
+    receiver = Receiver()
+    try:
+        text = PUSHING.replace("@URL@", receiver.url).replace("@FILE@", f"{tmp_path}/headers")
+        group = cgroup.child("shop")
+        monitor = agent(text.replace("@QUERY@", query), cgroup)
+        monitor.wait_line(watched(group, cgroup, "shop"))
+        serve(group, "/x?sig=s3cret&ticket=t1")
+        wait_for(lambda: receiver.received["/v1/traces"])
+        span = receiver.received["/v1/traces"][0]["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
+        assert attributes(span).get("url.query") == {
+            "": "sig=REDACTED&ticket=t1", "redact: [ticket]": "sig=REDACTED&ticket=REDACTED",
+            "no_query: true": None}[query]
+        monitor.write(text.replace("@QUERY@", "redact: [other]"))
+        monitor.hang_up()
+        monitor.wait_line("what is kept of queries cannot change while it runs")
+        monitor.write(text.replace("@QUERY@", query))
+        monitor.hang_up()
+        monitor.wait_line("is in force")
+        count = len(receiver.requests)
+        serve(group, "/y")
+        wait_for(lambda: len(receiver.requests) > count + 2)
+        for _, _, fields in receiver.requests:
+            assert fields["Authorization"] == "Bearer s3cret"
+            assert fields["X-Scope-OrgID"] == "seven"
+        monitor.stop()
+    finally:
+        receiver.close()

@@ -2,7 +2,9 @@
 """appmon export: what Prometheus and an OpenTelemetry receiver get, compared with what was sent."""
 import collections
 import json
+import os
 import shutil
+import socket
 import subprocess
 import time
 import urllib.parse
@@ -384,3 +386,135 @@ def test_privileges_are_given_up(cgroup, export):
     with open(f"/proc/{monitor.process.pid}/status") as f:
         status = dict(line.split(":\t", 1) for line in f.read().splitlines())
     assert int(status["CapEff"], 16) == 0 and status["NoNewPrivs"] == "1"
+
+
+# ---- What the receiver is told, and how ---------------------------------------------------------
+
+def served(monitor, count):
+    wait_for(lambda: sum(monitor.counted("http_server_requests_total", "service_name").values())
+             == count)
+
+
+@pytest.mark.parametrize("options", [(), ("--no-query",), ("--redact", "ticket")])
+def test_secrets_in_spans(cgroup, start_server, export, receiver, options):
+    server = start_server("node", cgroup)
+    monitor = export(cgroup, "--otlp", receiver.url, "--interval", "1h", "--spans", "100%", *options)
+    exchange_all(server, [("GET", "/hello?X-Amz-Signature=s3cret&x%2damz%2Dcredential=s3cret"
+                                  "&ticket=t1&a=b")])
+    served(monitor, 1)
+    monitor.stop()
+    (_, span), = spans_of(receiver)
+    query = attributes(span).get("url.query")
+    assert query == (None if "--no-query" in options else
+                     "X-Amz-Signature=REDACTED&x%2damz%2Dcredential=REDACTED&ticket="
+                     + ("REDACTED" if options else "t1") + "&a=b")
+    assert "s3cret" not in json.dumps(receiver.received)
+
+
+def test_span_methods(cgroup, start_server, export, receiver):
+    """OpenTelemetry's semantic conventions for HTTP: a method that is not known is _OTHER, and
+    HTTP in the span's name. What could not be parsed has a name as well."""
+    server = start_server("nginx", cgroup)
+    monitor = export(cgroup, "--otlp", receiver.url, "--interval", "1h", "--spans", "100%")
+    for start in ("PURGE /hello HTTP/1.1", "get /hello HTTP/1.1", "GET /hello HTTP/1.1",
+                  "GET /hel\x01lo HTTP/1.1", "BREW /\x02 HTTP/1.1"):
+        with socket.create_connection(("127.0.0.1", server.port)) as s:
+            s.sendall(f"{start}\r\nHost: h\r\nConnection: close\r\n\r\n".encode())
+            while s.recv(65536):
+                pass
+    time.sleep(0.3)
+    monitor.stop()
+    spans = [span for _, span in spans_of(receiver)]
+    told = [(span["name"], attributes(span)["http.request.method"],
+             attributes(span).get("http.request.method_original")) for span in spans]
+    assert told[0] == ("HTTP /hello", "_OTHER", "PURGE")
+    assert ("GET /hello", "GET", None) in told
+    assert all(name.strip() and method in ("GET", "_OTHER") for name, method, _ in told)
+    assert all(name.startswith("HTTP") == (method == "_OTHER") for name, method, _ in told)
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_otlp_is_tried_again(cgroup, start_server, export, receiver, status):
+    """Spans are not lost while a receiver is busy; it says when it wants them."""
+    server = start_server("node", cgroup)
+    receiver.statuses = [status, status]
+    receiver.retry_after = "2"
+    monitor = export(cgroup, "--otlp", receiver.url, "--interval", "300ms", "--spans", "100%")
+    exchange_all(server, [("GET", "/hello")] * 3)
+    wait_for(lambda: len(spans_of(receiver)) == 3 and receiver.received["/v1/metrics"], 20)
+    for path in ("/v1/traces", "/v1/metrics"):
+        times = [at for seen, at, _ in receiver.requests if seen == path]
+        assert len(times) >= 2 and times[1] - times[0] >= 2
+    monitor.stop()
+    assert len(spans_of(receiver)) == 3
+    assert len({span["spanId"] for _, span in spans_of(receiver)}) == 3
+
+
+@pytest.mark.parametrize("status", [400, 401, 500])
+def test_otlp_is_not_tried_again(cgroup, start_server, export, receiver, status):
+    """What the receiver does not want it does not get twice."""
+    server = start_server("node", cgroup)
+    receiver.statuses = [status] * 2
+    monitor = export(cgroup, "--otlp", receiver.url, "--interval", "300ms", "--spans", "100%")
+    exchange_all(server, [("GET", "/hello")])
+    monitor.wait_line(f"/v1/traces: it answered {status}; these spans are lost")
+    exchange_all(server, [("GET", "/hello")])
+    wait_for(lambda: spans_of(receiver))
+    monitor.stop()
+    assert len(spans_of(receiver)) == 1
+
+
+def test_spans_wait_for_the_receiver(cgroup, start_server, export):
+    server = start_server("node", cgroup)
+    port = free_port("127.0.0.1")
+    monitor = export(cgroup, "--otlp", f"http://joe:s3cret@127.0.0.1:{port}", "--interval", "300ms",
+                     "--spans", "100%")
+    exchange_all(server, [("GET", "/hello")] * 4)
+    monitor.wait_line(f"http://127.0.0.1:{port}/v1/traces: .*; these spans are tried again")
+    receiver = Receiver(port)
+    try:
+        wait_for(lambda: len(spans_of(receiver)) == 4, 30)
+        assert "s3cret" not in "\n".join(monitor.stop())
+    finally:
+        receiver.close()
+
+
+def test_otlp_headers(cgroup, start_server, export, receiver, tmp_path, monkeypatch):
+    """The command line counts before the file, and that before the environment."""
+    server = start_server("node", cgroup)
+    (tmp_path / "headers").write_text("# tenants\n\nX-Scope-OrgID: seven\nx-b=file=1\n")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "api-key=a%20b%2C, X-B=environment ,x-a=no")
+    monitor = export(cgroup, "--otlp", receiver.url, "--interval", "100ms", "--spans", "100%",
+                     "--otlp-header", "Authorization=Bearer s3cret", "--otlp-header", "X-A=cli",
+                     "--otlp-headers-file", tmp_path / "headers")
+    exchange_all(server, [("GET", "/hello")])
+    wait_for(lambda: receiver.received["/v1/metrics"] and receiver.received["/v1/traces"])
+    monitor.stop()
+    for _, _, fields in receiver.requests:
+        assert fields["Authorization"] == "Bearer s3cret" and fields["api-key"] == "a b,"
+        assert fields["X-Scope-OrgID"] == "seven"
+        assert fields.get_all("X-A") == ["cli"] and fields.get_all("X-B") == ["file=1"]
+        assert fields.get_all("Content-Type") == ["application/json"]
+
+
+def test_wrong_otlp_headers(cgroup, tmp_path):
+    from watch import cli
+
+    def fails(*args, env=None):
+        done = subprocess.run([cli(), "export", "--cgroup", cgroup.path, *args], text=True,
+                              stderr=subprocess.PIPE, env={**os.environ, **(env or {})})
+        assert done.returncode != 0 and "s3cret" not in done.stderr, done.stderr
+        return done.stderr
+
+    to = ("--otlp", "http://127.0.0.1:9")
+    assert "NAME=VALUE is wanted" in fails(*to, "--otlp-header", "s3cret")
+    assert "the name of a header field" in fails(*to, "--otlp-header", "a b=s3cret")
+    assert "control character" in fails(*to, "--otlp-header", "a=s3cret\r\nb: c")
+    assert "cannot be set" in fails(*to, "--otlp-header", "content-type=s3cret")
+    assert "say where to with --otlp" in fails("--otlp-header", "a=s3cret")
+    assert "No such file" in fails(*to, "--otlp-headers-file", tmp_path / "none")
+    (tmp_path / "headers").write_text("a=1\ns3cret\n")
+    assert "headers:2: NAME=VALUE is wanted" in fails(*to, "--otlp-headers-file",
+                                                      tmp_path / "headers")
+    assert "OTEL_EXPORTER_OTLP_HEADERS: NAME=VALUE" in fails(
+        *to, env={"OTEL_EXPORTER_OTLP_HEADERS": "a=1,s3cret"})

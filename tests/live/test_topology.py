@@ -5,10 +5,13 @@ import os
 import re
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 
 import pytest
 
+from network import Namespace
 from scene import Scene, start_cli
 from watch import cli
 
@@ -140,3 +143,122 @@ def test_wrong_usage(tmp_path):
     missing = subprocess.run([cli(), "topology", "--replay", str(tmp_path / "none")],
                              stderr=subprocess.PIPE, text=True)
     assert missing.returncode == 1 and "none" in missing.stderr
+
+
+NAT = """
+table {family} n {{
+    chain p {{
+        type nat hook prerouting priority -100
+        {family} daddr {service} tcp dport 80 dnat to {to}
+    }}
+    chain q {{
+        type nat hook postrouting priority 100
+        {source}
+    }}
+}}
+"""
+
+
+SO_COOKIE = 57
+
+
+def cookie(sock):
+    return struct.unpack("Q", sock.getsockopt(socket.SOL_SOCKET, SO_COOKIE, 8))[0]
+
+
+class Pods:
+    """Two pods, and a node between them that translates a service's address, as kube-proxy does."""
+
+    def __init__(self, cgroup, source):
+        self.client, self.node, self.server = Namespace(), Namespace(), Namespace()
+        self.shop, self.web = cgroup.child("shop"), cgroup.child("web")
+        for pod, n in (self.client, 1), (self.server, 2):
+            with self.node.inside():
+                self.node.ip(f"link add p{n} type veth peer name eth0 netns {pod.path}")
+            self.node.ip(f"addr add 10.97.{n}.1/24 dev p{n}")
+            self.node.ip(f"link set p{n} up")
+            pod.ip(f"addr add 10.97.{n}.2/24 dev eth0")
+            pod.ip("link set eth0 up")
+            pod.ip(f"route add default via 10.97.{n}.1")
+        self.node.sysctl("net.ipv4.ip_forward", 1)
+        with self.node.inside():
+            subprocess.run(["nft", "-f", "-"], text=True, check=True, input=NAT.format(
+                family="ip", service="10.96.0.10", to="10.97.2.2:21077", source=source))
+        with self.server.inside(), self.web.inside():
+            self.listener = socket.create_server(("10.97.2.2", 21077))
+
+    def connect(self):
+        with self.client.inside(), self.shop.inside():
+            client = socket.create_connection(("10.96.0.10", 80), timeout=10)
+        server, self.seen = self.listener.accept()
+        return client, server
+
+    @staticmethod
+    def exchange(client, server, count):
+        for _ in range(count):
+            client.sendall(b"GET /item HTTP/1.1\r\nHost: h\r\n\r\n")
+            assert server.recv(4096)
+            server.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            assert client.recv(4096)
+
+    def close(self):
+        self.listener.close()
+        for namespace in self.client, self.node, self.server:
+            namespace.close()
+
+
+@pytest.mark.skipif(not shutil.which("nft"), reason="nft is not installed")
+@pytest.mark.parametrize("source", ["", "ip daddr 10.97.2.2 masquerade",
+                                    "tcp dport 21077 snat to 10.97.2.1:1024-1063"])
+def test_translated_addresses(cgroup, watch, source):
+    """Both ends join although they know each other by other addresses: connections from their
+    first byte and one that was open before, several with the same requests at once."""
+    pods = Pods(cgroup, source)
+    try:
+        old = pods.connect()
+        assert (pods.seen[0] == "10.97.1.2") == (not source)
+        pods.exchange(*old, 3)
+        process = start_cli("topology", "--cgroup", pods.shop.path, "--cgroup", pods.web.path,
+                            "--format", "json", "--duration", "60s")
+        pods.exchange(*old, 5)
+        fresh = [pods.connect() for _ in range(10)]
+        for client, _ in fresh:
+            client.sendall(b"GET /same HTTP/1.1\r\nHost: h\r\n\r\n")
+        for _, server in fresh:
+            assert server.recv(4096)
+            server.sendall(b"HTTP/1.1 204 N\r\n\r\n")
+        for client, server in fresh:
+            assert client.recv(4096)
+            pods.exchange(client, server, 2)
+        found = edges(json.loads(finish(process)))
+        assert {names: edge["requests"] for names, edge in found.items()} == {("shop", "web"): 35}
+        for client, server in [old, *fresh]:
+            client.close()
+            server.close()
+    finally:
+        pods.close()
+
+
+@pytest.mark.skipif(not shutil.which("nft"), reason="nft is not installed")
+@pytest.mark.parametrize("source", ["", "ip daddr 10.97.2.2 masquerade"])
+def test_peers_of_translated_addresses(cgroup, watch, source):
+    """Links as well: each of the server's requests is for that of the client, by socket cookies."""
+    pods = Pods(cgroup, source)
+    try:
+        monitor = watch(pods.shop, pods.web, args=["--links"])
+        pairs = [pods.connect() for _ in range(4)]
+        for client, server in pairs:
+            pods.exchange(client, server, 3)
+        events = monitor.wait(24)
+        monitor.stop()
+        cookies = {cookie(server): cookie(client) for client, server in pairs}
+        served = [event for event in events if event["role"] == "server"]
+        assert len(served) == 12
+        for event in served:
+            assert event["link"]["evidence"] == "peer"
+            assert event["link"]["connection_id"] == cookies[event["connection_id"]]
+        ids = [event["wire_id"] for event in served]
+        assert len(set(ids)) == 12
+        assert sorted(ids) == sorted(e["wire_id"] for e in events if e["role"] == "client")
+    finally:
+        pods.close()

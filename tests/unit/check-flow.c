@@ -1944,6 +1944,120 @@ START_TEST(drop_query)
 }
 END_TEST
 
+/* What request_target and query say of a target. */
+static void target_told(const char *sent, const char *target, const char *query)
+{
+	char head[4000];
+
+	snprintf(head, sizeof(head), "GET %s HTTP/1.1\r\nHost: h\r\n\r\n", sent);
+	in(head);
+	out(OK);
+	event();
+	IS(ev->request_target, target);
+	IS(ev->query, query);
+}
+
+/* Percent-encoding as RFC 3986 section 2.1 has it; names are compared without regard to case. */
+START_TEST(secrets_in_queries)
+{
+	server();
+	target_told("/p?a=1&sig=s3cret&b=2", "/p?a=1&sig=REDACTED&b=2", "a=1&sig=REDACTED&b=2");
+	IS(ev->path, "/p");
+	target_told("/p?X-Amz-Signature=0a1b", "/p?X-Amz-Signature=REDACTED",
+		    "X-Amz-Signature=REDACTED");
+	target_told("/p?x-AMZ-credential=AKIA%2F2026&X-Amz-Security-Token=t&X-Amz-Date=2026",
+		    "/p?x-AMZ-credential=REDACTED&X-Amz-Security-Token=REDACTED&X-Amz-Date=2026",
+		    "x-AMZ-credential=REDACTED&X-Amz-Security-Token=REDACTED&X-Amz-Date=2026");
+	target_told("/p?X-Goog-Signature=1&AWSAccessKeyId=2&Signature=3&access_token=4",
+		    "/p?X-Goog-Signature=REDACTED&AWSAccessKeyId=REDACTED&Signature=REDACTED&"
+		    "access_token=REDACTED",
+		    "X-Goog-Signature=REDACTED&AWSAccessKeyId=REDACTED&Signature=REDACTED&"
+		    "access_token=REDACTED");
+	/* The name is encoded, in part or whole, once or twice. */
+	target_told("/p?%73ig=1&s%69%67=2&%2573ig=3",
+		    "/p?%73ig=REDACTED&s%69%67=REDACTED&%2573ig=REDACTED",
+		    "%73ig=REDACTED&s%69%67=REDACTED&%2573ig=REDACTED");
+	target_told(
+		"/p?access%5Ftoken=1&access_token[]=2&access_token%5B0%5D=3",
+		"/p?access%5Ftoken=REDACTED&access_token[]=REDACTED&access_token%5B0%5D=REDACTED",
+		"access%5Ftoken=REDACTED&access_token[]=REDACTED&access_token%5B0%5D=REDACTED");
+	/* Other separators; a value goes on to the next '&'. */
+	target_told("/p?a;sig=x;y=1&b", "/p?a;sig=REDACTED&b", "a;sig=REDACTED&b");
+	target_told("/p?a?sig=x=y?z", "/p?a?sig=REDACTED", "a?sig=REDACTED");
+	target_told("/p?a#access_token=x", "/p?a#access_token=REDACTED", "a");
+	target_told("/p#access_token=x", "/p#access_token=REDACTED", "");
+	/* A URL in a parameter. */
+	target_told("/image?url=https%3A%2F%2Fb%2Fk%3Fx%3D1%26X-Amz-Signature%3Dabc%26y%3D2&w=3",
+		    "/image?url=https%3A%2F%2Fb%2Fk%3Fx%3D1%26X-Amz-Signature%3DREDACTED&w=3",
+		    "url=https%3A%2F%2Fb%2Fk%3Fx%3D1%26X-Amz-Signature%3DREDACTED&w=3");
+	/* Others, and what has no value, stay as they are. */
+	target_told("/p?signal=1&my_sig=2&sig&sig=&=x&%=&%zz=1",
+		    "/p?signal=1&my_sig=2&sig&sig=&=x&%=&%zz=1",
+		    "signal=1&my_sig=2&sig&sig=&=x&%=&%zz=1");
+	target_told("/sig=1/x&sig=2", "/sig=1/x&sig=2", "");
+}
+END_TEST
+
+/* RFC 3986 section 3.2.1; the names are those of OpenTelemetry's url.full. */
+START_TEST(secrets_in_authorities)
+{
+	server();
+	target_told("http://joe:pw@h:81/p?q", "http://REDACTED:REDACTED@h:81/p?q", "q");
+	IS(ev->authority, "h:81");
+	target_told("http://joe@h/p", "http://REDACTED@h/p", "");
+	IS(ev->authority, "h");
+	target_told("HTTPS://j:p@w@h?sig=1", "HTTPS://REDACTED:REDACTED@h?sig=REDACTED",
+		    "sig=REDACTED");
+	target_told("http://:pw@h/", "http://REDACTED:REDACTED@h/", "");
+	target_told("http://h/a@b:c", "http://h/a@b:c", "");
+	target_told("/a:b@c", "/a:b@c", "");
+	in("CONNECT joe:pw@h:443 HTTP/1.1\r\nHost: joe:pw@h:443\r\n\r\n");
+	out("HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n");
+	event();
+	IS(ev->request_target, "REDACTED:REDACTED@h:443");
+	IS(ev->authority, "h:443");
+	in("GET / HTTP/1.1\r\nHost: joe:pw@h\r\n\r\n");
+	out(OK);
+	event();
+	IS(ev->authority, "h");
+}
+END_TEST
+
+START_TEST(secrets_by_the_host)
+{
+	char *names[] = {"ticket", "a b"};
+
+	restart((struct appmon_opts){0});
+	p.mon.redact = (struct redact){.name = names, .count = 2};
+	server();
+	target_told("/p?Ticket=1&a%20b=2&c=3&sig=4",
+		    "/p?Ticket=REDACTED&a%20b=REDACTED&c=3&sig=REDACTED",
+		    "Ticket=REDACTED&a%20b=REDACTED&c=3&sig=REDACTED");
+	restart((struct appmon_opts){.flags = APPMON_OPEN_KEEP_SECRETS});
+	server();
+	target_told("http://joe:pw@h/p?sig=4", "http://joe:pw@h/p?sig=4", "sig=4");
+	IS(ev->authority, "h");
+	restart((struct appmon_opts){.flags = APPMON_OPEN_DROP_QUERY});
+	server();
+	target_told("http://joe:pw@h/p?sig=4&a=1", "http://REDACTED:REDACTED@h/p", "");
+	target_told("/p#access_token=1?a", "/p", "");
+}
+END_TEST
+
+/* Short values make a target longer: the event has room for it. */
+START_TEST(secrets_grow)
+{
+	char sent[3000] = "/?", told[9000] = "/?";
+
+	for (int i = 0; i < 400; i++) {
+		strcat(sent, "sig=1&");
+		strcat(told, "sig=REDACTED&");
+	}
+	server();
+	target_told(sent, told, told + 2);
+}
+END_TEST
+
 START_TEST(stream_heads)
 {
 	restart((struct appmon_opts){.flags = APPMON_OPEN_STREAM_HEADS});
@@ -2326,6 +2440,10 @@ int main(void)
 				      memory_arena_reclaims,
 				      memory_and_pairing,
 				      drop_query,
+				      secrets_in_queries,
+				      secrets_in_authorities,
+				      secrets_by_the_host,
+				      secrets_grow,
 				      stream_heads,
 				      host_kept_twice,
 				      headers_repeated,

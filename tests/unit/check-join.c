@@ -290,12 +290,179 @@ START_TEST(addresses)
 }
 END_TEST
 
+/* ---- translated addresses: the ends have TCP's numbers in common ---- */
+
+/* 10.96.0.10:80 at the client is 10.0.0.2:21077 at the server. */
+static struct appmon_event dnat(struct appmon_event ev, uint64_t wire_id)
+{
+	ev.wire_id = wire_id;
+	if (ev.role == APPMON_ROLE_CLIENT)
+		ev.remote =
+			(struct appmon_endpoint){.family = 4, .port = 80, .addr = {10, 96, 0, 10}};
+	else
+		ev.local = ipv4(2, 21077);
+	return ev;
+}
+
+/* And the client is 10.0.0.254:1027 there. */
+static struct appmon_event masquerade(struct appmon_event ev, uint64_t wire_id)
+{
+	ev = dnat(ev, wire_id);
+	if (ev.role == APPMON_ROLE_SERVER)
+		ev.remote = ipv4(254, 1027);
+	return ev;
+}
+
+START_TEST(translated)
+{
+	struct appmon_event (*const translate[])(struct appmon_event, uint64_t) = {dnat,
+										   masquerade};
+
+	for (int kind = 0; kind < 2; kind++) {
+		teardown();
+		setup();
+		for (uint64_t i = 0; i < 3; i++) {
+			add(translate[kind](at_server(SEC + i * 10 * MSEC, 20), 7000 + i));
+			add(translate[kind](at_client(SEC + i * 10 * MSEC, 10), 7000 + i));
+		}
+		take(SEC + 40 * MSEC, 0);
+		assert_counts(2, 1);
+		ck_assert_uint_eq(requests("web", "stock"), 3);
+		ck_assert_uint_eq(requests("stock", "web"), 3);
+		ck_assert_uint_eq(exchanges("web", "stock"), 3);
+		ck_assert_uint_eq(stats(m).joined_connections, 1);
+		ck_assert_uint_eq(stats(m).waiting, 0);
+	}
+}
+END_TEST
+
+/* Events of each end come in batches; the one that is seen at both comes in the middle. */
+START_TEST(translated_in_batches)
+{
+	for (uint64_t i = 0; i < 5; i++)
+		add(dnat(at_server(SEC + i * 10 * MSEC, 20), 7000 + i));
+	for (uint64_t i = 2; i < 7; i++)
+		add(dnat(at_client(SEC + i * 10 * MSEC, 10), 7000 + i));
+	take(SEC + 100 * MSEC, 0);
+	ck_assert_uint_eq(requests("stock", "web"), 5);
+	ck_assert_uint_eq(requests("web", "stock"), 5);
+	ck_assert_uint_eq(exchanges("web", "stock"), 5);
+}
+END_TEST
+
+/* The same number at another time, or twice at one side, joins no ends. */
+START_TEST(translated_by_chance)
+{
+	add(dnat(at_server(SEC, 20), 7000));
+	add(dnat(at_client(SEC + 100 * MSEC, 10), 7000));
+	add(dnat(at_server(SEC, 21), 7001));
+	add(dnat(at_server(SEC, 22), 7001));
+	take(SEC + 200 * MSEC, APPMON_TAKE_WAITING);
+	ck_assert_uint_eq(stats(m).joined_connections, 0);
+	ck_assert_uint_eq(exchanges("web", "stock"), 0);
+}
+END_TEST
+
+/* The same addresses in two network namespaces, at the same time: other numbers. */
+START_TEST(same_addresses_at_once)
+{
+	struct appmon_event server = at_server(SEC, 20), client = at_client(SEC, 10);
+
+	server.wire_id = 7000;
+	client.wire_id = 8000;
+	add(server);
+	add(client);
+	take(SEC + 10 * MSEC, APPMON_TAKE_WAITING);
+	ck_assert_uint_eq(stats(m).joined_connections, 0);
+	ck_assert_uint_eq(requests("web", ""), 1);
+	ck_assert_uint_eq(requests("stock", ""), 1);
+}
+END_TEST
+
+/* Another connection from the same port is not joined by what was known of the former. */
+START_TEST(translated_ports_used_again)
+{
+	add(dnat(at_server(SEC, 20), 7000));
+	add(dnat(at_client(SEC, 10), 7000));
+	add(dnat(at_client(2 * SEC, 11), 7001));
+	take(2 * SEC + 10 * MSEC, APPMON_TAKE_WAITING);
+	ck_assert_uint_eq(exchanges("web", "stock"), 1);
+	ck_assert_uint_eq(requests("web", ""), 1);
+}
+END_TEST
+
+/* The server is watched later than the client: from then on it is one edge, also on a connection
+ * that had one without it. */
+START_TEST(edge_after_alone)
+{
+	for (int kind = 0; kind < 2; kind++) {
+		teardown();
+		setup();
+		for (uint64_t i = 0; i < 4; i++) {
+			struct appmon_event client = at_client((1 + i) * SEC, 10);
+			struct appmon_event server = at_server((1 + i) * SEC, 20);
+
+			if (i >= 2)
+				add(kind ? dnat(server, 7000 + i) : server);
+			add(kind ? dnat(client, 7000 + i) : client);
+			take((1 + i) * SEC + 600 * MSEC, 0);
+		}
+		ck_assert_uint_eq(exchanges("web", ""), 2);
+		ck_assert_uint_eq(exchanges("web", "stock"), 2);
+		ck_assert_uint_eq(requests("web", "stock"), 2);
+	}
+}
+END_TEST
+
+/* One end is forgotten for lack of room, and finds the other again. */
+START_TEST(translated_forgotten)
+{
+	uint64_t n = 7000;
+
+	for (uint64_t round = 0; round < 3; round++) {
+		for (uint64_t i = 0; i < 5; i++) {
+			uint64_t at = (1 + round) * SEC + i * 10 * MSEC;
+
+			add(dnat(at_client(at, 10), ++n));
+			add(dnat(at_server(at, 20), n));
+		}
+		for (uint64_t i = 0; i < 2000; i++) {
+			struct appmon_event ev = at_server((1 + round) * SEC, 1000 + i);
+
+			/* All but the client's entry is pushed out. */
+			ev.remote = ipv4(3, (uint16_t)(1000 + i));
+			add(ev);
+			if (i % 20 == 0)
+				add(dnat(at_client((1 + round) * SEC + 60 * MSEC, 10), ++n));
+		}
+	}
+	take(9 * SEC, 0);
+	ck_assert_uint_gt(stats(m).evicted_connections, 0);
+	ck_assert_uint_eq(requests("stock", "web"), 15);
+}
+END_TEST
+
 int main(void)
 {
-	const TTest *const tests[] = {both_ends,       client_first,	 server_only,
-				      client_only,     ports_used_again, same_addresses_elsewhere,
-				      monitored_later, itself,		 many,
-				      switched_off,    addresses,	 NULL};
+	const TTest *const tests[] = {both_ends,
+				      client_first,
+				      server_only,
+				      client_only,
+				      ports_used_again,
+				      same_addresses_elsewhere,
+				      monitored_later,
+				      itself,
+				      many,
+				      switched_off,
+				      addresses,
+				      translated,
+				      translated_in_batches,
+				      translated_by_chance,
+				      same_addresses_at_once,
+				      translated_ports_used_again,
+				      edge_after_alone,
+				      translated_forgotten,
+				      NULL};
 
 	return unit_run("join", tests, setup, teardown);
 }

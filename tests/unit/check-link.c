@@ -301,6 +301,21 @@ START_TEST(sole)
 }
 END_TEST
 
+/* Of a share of the connections nobody can say that a request is the only one. */
+START_TEST(sole_of_a_share)
+{
+	struct end a, o;
+
+	p.mon.sampling.ppm = APPMON_SAMPLING_ALL - 1;
+	a = serve(GET, 10, 10, false);
+	o = ask(GET, 10, 10);
+	is_for_none(&o);
+	p.mon.sampling.ppm = APPMON_SAMPLING_ALL;
+	o = ask(GET, 10, 10);
+	is_for(&o, &a, 1, APPMON_LINK_SOLE);
+}
+END_TEST
+
 /* While an answer streams, the process has two in progress. */
 START_TEST(sole_answer_begun)
 {
@@ -481,6 +496,43 @@ static struct end peer_of(const struct end *e)
 	other.next[DIR_OUT] = e->next[DIR_IN];
 	return other;
 }
+
+/* The service's address at the client, the pod's at the server; with source translation the client
+ * has another one there, too. */
+START_TEST(peer_translated)
+{
+	for (int masquerade = 0; masquerade < 2; masquerade++) {
+		struct end client = end_of(4242), server = peer_of(&client), other = server;
+		uint64_t wire_id;
+
+		client.id.remote_addr[2] = 96;
+		client.id.remote_port = 8080;
+		if (masquerade) {
+			server.id.remote_addr[1] = 254;
+			server.id.remote_port = 1027;
+		}
+		other.id = server.id;
+		other.id.cookie = ++cookies;
+		other.next[DIR_OUT]++;
+		send_as(&client, GET, 10, 10);
+		/* The same numbers of the request, but another answer is due. */
+		other.id = server.id;
+		other.id.cookie = ++cookies;
+		other.next[DIR_OUT]++;
+		receive(&other, GET);
+		event_of(&other, DIR_OUT);
+		ck_assert_uint_eq(ev->link, APPMON_LINK_NONE);
+		receive(&server, GET);
+		event_of(&server, DIR_OUT);
+		ck_assert_uint_eq(ev->link, APPMON_LINK_PEER);
+		ck_assert_uint_eq(ev->link_connection_id, client.id.cookie);
+		wire_id = ev->wire_id;
+		ck_assert_uint_ne(wire_id, 0);
+		event_of(&client, DIR_IN);
+		ck_assert_uint_eq(ev->wire_id, wire_id);
+	}
+}
+END_TEST
 
 START_TEST(peer)
 {
@@ -742,6 +794,7 @@ int main(void)
 				      head_in_parts,
 				      pipelined,
 				      sole,
+				      sole_of_a_share,
 				      sole_answer_begun,
 				      worker_proven,
 				      worker_unproven,
@@ -751,6 +804,7 @@ int main(void)
 				      forwarded,
 				      thread_before_fields,
 				      peer,
+				      peer_translated,
 				      not_asked_for,
 				      memory,
 				      goroutine,

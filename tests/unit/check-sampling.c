@@ -16,6 +16,15 @@ static struct sim_socket *sk;
 static uint64_t pos[2];
 static uint32_t generation;
 
+/* TCP's initial sequence numbers of the n-th connection: at random (RFC 6528), by splitmix64. */
+static uint32_t number(uint64_t n)
+{
+	n *= UINT64_C(0x9e3779b97f4a7c15);
+	n = (n ^ n >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	n = (n ^ n >> 27) * UINT64_C(0x94d049bb133111eb);
+	return (uint32_t)(n >> 31);
+}
+
 static void setup(void)
 {
 	struct sim_opts opts = {.target = 1, .slot = 0, .capture = 4096, .cgroup_id = 4711};
@@ -115,7 +124,7 @@ static void watched(bool seen[CONNECTIONS], uint32_t ppm)
 	const struct appmon_event *ev;
 
 	memset(seen, 0, CONNECTIONS * sizeof(*seen));
-	/* The same cookies each time. */
+	/* The same numbers each time. */
 	teardown();
 	setup();
 	share(ppm);
@@ -123,7 +132,7 @@ static void watched(bool seen[CONNECTIONS], uint32_t ppm)
 		char path[32];
 
 		sim_forget(sk);
-		sk = sim_connect(false, 1000, 2000);
+		sk = sim_connect(false, number(2 * (uint64_t)i), number(2 * (uint64_t)i + 1));
 		pos[0] = pos[1] = 0;
 		snprintf(path, sizeof(path), "/%d", i);
 		ask(path);
@@ -159,7 +168,6 @@ START_TEST(shares)
 	watched(tenth, PPM / 10);
 	watched(again, PPM / 10);
 	ck_assert_int_eq(count(all), CONNECTIONS);
-	/* Cookies are numbered; their hash spreads them evenly. */
 	ck_assert_int_ge(count(half), 450);
 	ck_assert_int_le(count(half), 550);
 	ck_assert_int_ge(count(tenth), 70);
@@ -168,6 +176,53 @@ START_TEST(shares)
 		ck_assert(!tenth[i] || half[i]);
 		ck_assert(again[i] == tenth[i]);
 	}
+}
+END_TEST
+
+/* Whether each end of a connection is watched, when it is met first and after exchanges that were
+ * not watched. */
+static void watched_ends(uint64_t n, bool seen[2][2])
+{
+	for (int active = 0; active < 2; active++) {
+		uint32_t client = number(2 * n) + 1, server = number(2 * n + 1) + 1;
+		int asks = active ? DIR_OUT : DIR_IN;
+
+		share(PPM / 2);
+		sim_forget(sk);
+		sk = sim_connect(active, active ? server : client, active ? client : server);
+		pos[0] = pos[1] = 0;
+		for (int late = 0; late < 2; late++) {
+			say(asks, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+			say(!asks, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+			seen[late][active] = false;
+			while (pipeline_event(&p))
+				seen[late][active] = true;
+			share(1);
+			say(asks, "GET /unseen HTTP/1.1\r\nHost: h\r\n\r\n");
+			say(!asks, "HTTP/1.1 204 N\r\n\r\n");
+			share(PPM / 2);
+			while (pipeline_event(&p))
+				; /* at this share, one of a million */
+		}
+	}
+}
+
+/* So that edges and links between them survive. */
+START_TEST(both_ends_alike)
+{
+	int seen_at_first = 0;
+
+	for (uint64_t n = 0; n < CONNECTIONS; n++) {
+		bool seen[2][2];
+
+		watched_ends(n, seen);
+		ck_assert_msg(seen[0][0] == seen[0][1], "connection %d", (int)n);
+		ck_assert_msg(seen[1][0] == seen[0][0], "connection %d, met later", (int)n);
+		ck_assert_msg(seen[1][1] == seen[0][0], "connection %d, met later", (int)n);
+		seen_at_first += seen[0][0];
+	}
+	ck_assert_int_ge(seen_at_first, 440);
+	ck_assert_int_le(seen_at_first, 560);
 }
 END_TEST
 
@@ -277,7 +332,8 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {shares,	    pause_inside,	pause_between,
-				      late_records, leaves_and_returns, NULL};
+				      late_records, leaves_and_returns, both_ends_alike,
+				      NULL};
 
 	return unit_run("sampling", tests, setup, teardown);
 }

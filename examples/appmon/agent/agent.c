@@ -63,7 +63,11 @@ static struct exporter_opts exporter_opts(const struct config *config)
 				      .otlp_endpoint = config->otlp.endpoint,
 				      .otlp_interval_ns = config->otlp.interval_ns,
 				      .otlp_spans = config->otlp.spans,
-				      .idle_ms = (uint32_t)(idle_ns / NSEC_PER_MSEC),
+				      .otlp_headers = config->otlp.headers,
+				      .open_flags = config->no_query ? APPMON_OPEN_DROP_QUERY : 0,
+				      .redact = (const char *const *)config->redact,
+				      .redact_count = (uint32_t)config->redact_count,
+				      				      .idle_ms = (uint32_t)(idle_ns / NSEC_PER_MSEC),
 				      .bounds =
 					      config->buckets.count > 0 ? &config->buckets : NULL};
 }

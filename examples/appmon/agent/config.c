@@ -66,7 +66,7 @@ static int read_name(struct yaml_file *file, const yaml_node_t *value, void *to)
 	return 0;
 }
 
-static int read_ignore(struct yaml_file *file, const yaml_node_t *value, void *to)
+static int read_flag(struct yaml_file *file, const yaml_node_t *value, void *to)
 {
 	const char *text = yaml_file_text(file, value);
 	bool *ignored = to;
@@ -89,7 +89,7 @@ static int read_application(struct yaml_file *file, const yaml_node_t *item, voi
 		{"cgroup", yaml_read_text, offsetof(struct parsed, rule.cgroup)},
 		{"label", read_labels, offsetof(struct parsed, rule)},
 		{"name", read_name, offsetof(struct parsed, rule.name)},
-		{"ignore", read_ignore, offsetof(struct parsed, ignored)},
+		{"ignore", read_flag, offsetof(struct parsed, ignored)},
 		{0},
 	};
 	struct applications *applications = to;
@@ -339,12 +339,48 @@ static int read_buckets(struct yaml_file *file, const yaml_node_t *value, void *
 	return 0;
 }
 
+static int read_header(struct yaml_file *file, const char *name, const yaml_node_t *value, void *to)
+{
+	const char *text = yaml_file_text(file, value), *wrong;
+	char *pair;
+
+	if (!text)
+		return -EINVAL;
+	if (asprintf(&pair, "%s=%s", name, text) < 0) {
+		warnx("out of memory");
+		return -ENOMEM;
+	}
+	wrong = strchr(name, '=') ? "a name cannot have '='" : otlp_headers_add(to, pair);
+	free(pair);
+	return wrong ? yaml_file_fail(file, value, "%s", wrong) : 0;
+}
+
+static int read_headers(struct yaml_file *file, const yaml_node_t *value, void *to)
+{
+	return yaml_file_pairs(file, value, read_header, to);
+}
+
+static int read_redact_name(struct yaml_file *file, const yaml_node_t *item, void *to)
+{
+	struct config *config = to;
+	char **name = append(&config->redact, &config->redact_count, sizeof(*name));
+
+	return name ? yaml_read_text(file, item, name) : -ENOMEM;
+}
+
+static int read_redact(struct yaml_file *file, const yaml_node_t *value, void *to)
+{
+	return yaml_file_list(file, value, read_redact_name, to);
+}
+
 static int read_otlp(struct yaml_file *file, const yaml_node_t *value, void *to)
 {
 	static const struct yaml_key keys[] = {
 		{"endpoint", read_url, offsetof(struct otlp_config, endpoint)},
 		{"interval", yaml_read_duration, offsetof(struct otlp_config, interval_ns)},
 		{"spans", yaml_read_share, offsetof(struct otlp_config, spans)},
+		{"headers", read_headers, offsetof(struct otlp_config, headers)},
+		{"headers_file", yaml_read_text, offsetof(struct otlp_config, headers_file)},
 		{0},
 	};
 	struct otlp_config *otlp = to;
@@ -353,6 +389,10 @@ static int read_otlp(struct yaml_file *file, const yaml_node_t *value, void *to)
 	ret = yaml_file_map(file, value, keys, otlp);
 	if (ret == 0 && !otlp->endpoint)
 		ret = yaml_file_fail(file, value, "otlp needs endpoint:");
+	if (ret == 0 && otlp->headers_file)
+		ret = otlp_headers_add_file(&otlp->headers, otlp->headers_file);
+	if (ret == 0)
+		ret = otlp_headers_add_environment(&otlp->headers);
 	return ret;
 }
 
@@ -377,6 +417,8 @@ int config_read(struct config *ret_config, const char *path)
 	static const struct yaml_key keys[] = {
 		{"listen", read_listen, offsetof(struct config, listen)},
 		{"otlp", read_otlp, offsetof(struct config, otlp)},
+		{"no_query", read_flag, offsetof(struct config, no_query)},
+		{"redact", read_redact, 0},
 		{"applications", read_applications, offsetof(struct config, applications)},
 		{"evaluate", yaml_read_duration, offsetof(struct config, evaluate_ns)},
 		{"buckets", read_buckets, offsetof(struct config, buckets)},
@@ -414,6 +456,11 @@ void config_free(struct config *config)
 {
 	free(config->listen);
 	free(config->otlp.endpoint);
+	free(config->otlp.headers_file);
+	otlp_headers_free(&config->otlp.headers);
+	for (size_t i = 0; i < config->redact_count; i++)
+		free(config->redact[i]);
+	free(config->redact);
 	applications_free(&config->applications);
 	for (size_t i = 0; i < config->alert_count; i++)
 		alert_rule_free(&config->alerts[i]);

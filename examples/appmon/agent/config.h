@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "../export/durations.h"
+#include "../export/otlp-headers.h"
 #include "alert-rule.h"
 #include "applications.h"
 
@@ -21,11 +22,16 @@ struct otlp_config {
 	char *endpoint;	      /* http://HOST:PORT; NULL: nothing is pushed */
 	uint64_t interval_ns; /* between two pushes of metrics */
 	double spans;	      /* the share of traces whose spans are sent */
+	struct otlp_headers headers;
+	char *headers_file; /* NULL: none */
 };
 
 struct config {
 	char *listen; /* ADDRESS:PORT of /metrics; NULL: not served */
 	struct otlp_config otlp;
+	bool no_query;
+	char **redact;
+	size_t redact_count;
 	struct applications applications;
 	uint64_t evaluate_ns; /* between two looks at the rules */
 	struct alert_rule *alerts;

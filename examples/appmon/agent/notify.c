@@ -133,18 +133,18 @@ static void drop_call(struct webhook_call *call)
 	free(call);
 }
 
-static void on_done(void *ctx, const char *error)
+static void on_done(void *ctx, const struct http_answer *answer)
 {
 	struct webhook_call *call = ctx;
 
-	if (!error) {
+	if (!answer->error) {
 		drop_call(call);
 	} else if (call->tries == MAX_TRIES) {
-		warnx("%s: %s; given up: %s", call->url, error, call->body);
+		warnx("%s: %s; given up: %s", call->url, answer->error, call->body);
 		drop_call(call);
 	} else {
 		if (call->tries == 1)
-			warnx("%s: %s; it is tried again", call->url, error);
+			warnx("%s: %s; it is tried again", call->url, answer->error);
 		call->due_ns = now_ns() + (FIRST_RETRY_NS << (call->tries - 1));
 	}
 }
@@ -155,8 +155,9 @@ static void try_call(struct webhook_call *call)
 
 	call->tries++;
 	call->due_ns = 0;
-	if (!body || http_client_post(call->notify->client, call->url, body, on_done, call) < 0)
-		on_done(call, "out of memory");
+	if (!body ||
+	    http_client_post(call->notify->client, call->url, NULL, 0, body, on_done, call) < 0)
+		on_done(call, &(struct http_answer){.error = "out of memory"});
 }
 
 static void to_webhook(struct notify *notify, const char *url, struct json_object *object)

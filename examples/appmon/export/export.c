@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../commands.h"
+#include "../options.h"
 #include "../privileges.h"
 #include "../signals.h"
 #include "../targets.h"
@@ -14,12 +15,25 @@
 #define DEFAULT_LISTEN "127.0.0.1:9464"
 #define DEFAULT_INTERVAL_NS (10 * NSEC_PER_SEC)
 
-enum { KEY_LISTEN = 1, KEY_OTLP, KEY_INTERVAL, KEY_SPANS, KEY_BUCKETS };
+enum {
+	KEY_LISTEN = 1,
+	KEY_OTLP,
+	KEY_INTERVAL,
+	KEY_SPANS,
+	KEY_OTLP_HEADER,
+	KEY_OTLP_HEADERS_FILE,
+	KEY_NO_QUERY,
+	KEY_REDACT,
+	KEY_BUCKETS
+};
 
 struct arguments {
 	struct targets targets;
 	struct exporter_opts exporter;
 	struct durations_bounds bounds;
+	struct otlp_headers headers;
+	const char *headers_file; /* NULL: none */
+	const char *redact[OPTIONS_MAX_REDACT];
 };
 
 static const struct argp_option argp_options[] = {
@@ -34,6 +48,13 @@ static const struct argp_option argp_options[] = {
 	{"buckets", KEY_BUCKETS, "LIST", 0,
 	 "Bounds of the histograms' buckets: 100us,1ms,10ms ... (default: 19 from 100us to 10s)",
 	 0},
+	{"otlp-header", KEY_OTLP_HEADER, "NAME=VALUE", 0,
+	 "Send this header field with each push (repeatable); whoever lists processes sees it", 0},
+	{"otlp-headers-file", KEY_OTLP_HEADERS_FILE, "FILE", 0,
+	 "The same of each line of FILE; those of OTEL_EXPORTER_OTLP_HEADERS are sent, too", 0},
+	{"no-query", KEY_NO_QUERY, NULL, 0, "Never keep the query part of a request target", 0},
+	{"redact", KEY_REDACT, "NAME", 0,
+	 "The value of this query parameter is a secret, too (repeatable)", 0},
 	{0},
 };
 
@@ -44,6 +65,21 @@ static double share_or_error(struct argp_state *state, const char *arg)
 	if (parse_share(arg, &share) < 0)
 		argp_error(state, "--spans: '%s' is no share such as 5%% or 0.05", arg);
 	return share;
+}
+
+static void add_header(struct argp_state *state, struct arguments *args, const char *arg)
+{
+	const char *wrong = otlp_headers_add(&args->headers, arg);
+
+	if (wrong)
+		argp_error(state, "--otlp-header: %s", wrong);
+}
+
+static void add_redact(struct argp_state *state, struct arguments *args, const char *arg)
+{
+	if (args->exporter.redact_count == OPTIONS_MAX_REDACT)
+		argp_error(state, "--redact: at most %d names", OPTIONS_MAX_REDACT);
+	args->redact[args->exporter.redact_count++] = arg;
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -75,7 +111,21 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			argp_error(state, "--buckets: " BUCKETS_WRONG, arg);
 		opts->bounds = &args->bounds;
 		break;
+	case KEY_OTLP_HEADER:
+		add_header(state, args, arg);
+		break;
+	case KEY_OTLP_HEADERS_FILE:
+		args->headers_file = arg;
+		break;
+	case KEY_NO_QUERY:
+		opts->open_flags |= APPMON_OPEN_DROP_QUERY;
+		break;
+	case KEY_REDACT:
+		add_redact(state, args, arg);
+		break;
 	case ARGP_KEY_END:
+		if ((args->headers.count > 0 || args->headers_file) && !opts->otlp_endpoint)
+			argp_error(state, "--otlp-header: say where to with --otlp");
 		if (!opts->listen && !opts->otlp_endpoint)
 			argp_error(state, "--listen none: say where to with --otlp");
 		if (opts->otlp_spans > 0 && !opts->otlp_endpoint)
@@ -139,14 +189,33 @@ static int export_figures(struct arguments *args)
 	return ret;
 }
 
+/* The command line counts before the file, and that before the environment. */
+static int read_headers(struct arguments *args)
+{
+	int ret = 0;
+
+	if (!args->exporter.otlp_endpoint)
+		return 0;
+	if (args->headers_file)
+		ret = otlp_headers_add_file(&args->headers, args->headers_file);
+	if (ret == 0)
+		ret = otlp_headers_add_environment(&args->headers);
+	return ret;
+}
+
 int command_export(int argc, char **argv)
 {
 	struct arguments args = {
 		.exporter = {.listen = DEFAULT_LISTEN, .otlp_interval_ns = DEFAULT_INTERVAL_NS}};
 	int ret;
 
+	args.exporter.redact = args.redact;
 	argp_parse(&argp, argc, argv, 0, NULL, &args);
-	ret = export_figures(&args);
+	ret = read_headers(&args);
+	args.exporter.otlp_headers = args.headers;
+	if (ret == 0)
+		ret = export_figures(&args);
+	otlp_headers_free(&args.headers);
 	targets_free(&args.targets);
 	return ret < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -94,11 +94,14 @@ static int write_page(void *ctx, FILE *out, bool openmetrics)
 	return ret;
 }
 
-static int open_monitor(struct exporter *exporter)
+static int open_monitor(struct exporter *exporter, const struct exporter_opts *from)
 {
 	char text[512] = "";
 	struct appmon_opts opts = {
 		.size = sizeof(opts),
+		.flags = from->open_flags,
+		.redact_names = from->redact,
+		.redact_name_count = from->redact_count,
 		.event_fn = on_event,
 		.event_ctx = exporter,
 		.log_fn = on_log,
@@ -148,7 +151,8 @@ static int open_otlp(struct exporter *exporter, const struct exporter_opts *opts
 				 .mon = exporter->mon,
 				 .client = exporter->client,
 				 .instances = &exporter->instances,
-				 .bounds = bounds_of(opts)};
+				 .bounds = bounds_of(opts),
+				 .headers = opts->otlp_headers};
 
 	*ret = NULL;
 	exporter->otlp_due_ns = now_ns() + opts->otlp_interval_ns;
@@ -164,7 +168,7 @@ int exporter_open(struct exporter *exporter, const struct exporter_opts *opts)
 	if (ret == 0)
 		ret = open_metrics(exporter, opts->idle_ms);
 	if (ret == 0)
-		ret = open_monitor(exporter);
+		ret = open_monitor(exporter, opts);
 	if (ret == 0)
 		ret = instances_init(&exporter->instances, exporter->mon);
 	exporter->instances.now_ns = exporter->forget_ns = now_ns();
@@ -186,12 +190,26 @@ static bool is_same(const char *a, const char *b)
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
+static bool same_redaction(const struct exporter_opts *a, const struct exporter_opts *b)
+{
+	if (a->open_flags != b->open_flags || a->redact_count != b->redact_count)
+		return false;
+	for (uint32_t i = 0; i < a->redact_count; i++)
+		if (strcmp(a->redact[i], b->redact[i]) != 0)
+			return false;
+	return true;
+}
+
 int exporter_reconfigure(struct exporter *exporter, const struct exporter_opts *opts)
 {
 	struct http_server *server = exporter->server;
 	struct otlp *otlp;
 	int ret = 0;
 
+	if (!same_redaction(opts, &exporter->opts)) {
+		warnx("what is kept of queries cannot change while it runs: start it again");
+		return -EINVAL;
+	}
 	/* The address is in use as long as it is the same. */
 	if (!is_same(opts->listen, exporter->opts.listen))
 		ret = open_server(exporter, opts->listen, &server);
@@ -253,7 +271,8 @@ static int otlp_timeout_ms(struct exporter *exporter)
 		push_otlp(exporter);
 		exporter->otlp_due_ns = now + exporter->opts.otlp_interval_ns;
 	}
-	return (int)((exporter->otlp_due_ns - now) / NSEC_PER_MSEC) + 1;
+	return earlier((int)((exporter->otlp_due_ns - now) / NSEC_PER_MSEC) + 1,
+		       otlp_retry(exporter->otlp));
 }
 
 static int read_events(struct exporter *exporter)
@@ -318,7 +337,9 @@ int exporter_drain(struct exporter *exporter)
 		return ret;
 	end = now_ns() + LAST_PUSH_MS * NSEC_PER_MSEC;
 	push_otlp(exporter);
-	while (otlp_is_busy(exporter->otlp) && now_ns() < end)
+	while (otlp_is_busy(exporter->otlp) && now_ns() < end) {
 		http_client_wait(exporter->client, NULL, 0, 100);
+		otlp_flush(exporter->otlp);
+	}
 	return 0;
 }

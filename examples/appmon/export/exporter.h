@@ -25,6 +25,12 @@ struct exporter_opts {
 	double otlp_spans;		       /* share of traces */
 	uint32_t idle_ms;		       /* of series; 0: the default */
 	const struct durations_bounds *bounds; /* of histograms; NULL: the default */
+	struct otlp_headers otlp_headers;
+	/* APPMON_OPEN_*, and names of query parameters whose values are secrets: of the monitor,
+	 * which stays the same. */
+	uint32_t open_flags;
+	const char *const *redact;
+	uint32_t redact_count;
 };
 
 struct exporter {

@@ -3,13 +3,22 @@
 #ifndef APPMON_EXPORT_HTTP_CLIENT_H
 #define APPMON_EXPORT_HTTP_CLIENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct http_client;
 struct curl_waitfd;
 
-/* error: NULL if the answer was 2xx, else what was wrong, borrowed. */
-typedef void (*http_client_done_fn)(void *ctx, const char *error);
+/* What became of a post. */
+struct http_answer {
+	const char *error; /* NULL: it was answered 2xx; else what was wrong, borrowed */
+	/* There was no connection, or the answer was 429, 502, 503 or 504: it may work later. */
+	bool temporary;
+	uint64_t retry_after_ns; /* the least time to wait, of Retry-After; 0: none is given */
+};
+
+typedef void (*http_client_done_fn)(void *ctx, const struct http_answer *answer);
 
 int http_client_open(struct http_client **ret);
 
@@ -20,11 +29,12 @@ void http_client_close(struct http_client *client);
 void http_client_cancel(struct http_client *client, const void *ctx);
 
 /*
- * body is taken over, to be freed by free(), whatever is returned. done is called from
- * http_client_wait(). Returns 0 or -ENOMEM.
+ * body is taken over, to be freed by free(), whatever is returned. fields: field_count header
+ * fields, "Name: value", beside the client's own; copied. done is called from http_client_wait().
+ * Returns 0 or -ENOMEM.
  */
-int http_client_post(struct http_client *client, const char *url, char *body,
-		     http_client_done_fn done, void *ctx);
+int http_client_post(struct http_client *client, const char *url, char *const *fields,
+		     size_t field_count, char *body, http_client_done_fn done, void *ctx);
 
 /*
  * Goes on with what is on its way, then waits up to timeout_ms for it or for one of the

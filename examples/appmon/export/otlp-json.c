@@ -401,8 +401,14 @@ static void add_span_attributes(struct json_object *span, const struct appmon_ev
 	struct json_object *list = add_array(span, "attributes");
 	bool client = ev->role == APPMON_ROLE_CLIENT;
 	const struct appmon_endpoint *server = client ? &ev->remote : &ev->local;
+	bool known = ev->method > APPMON_METHOD_OTHER;
 
-	add_str_attribute(list, "http.request.method", &ev->method_name);
+	/* A method that is none of the known ones could be anything; what could not be parsed has
+	 * none. */
+	add_attribute(list, "http.request.method", "stringValue",
+		      json_object_new_string(known ? appmon_method_name(ev->method) : "_OTHER"));
+	if (!known)
+		add_str_attribute(list, "http.request.method_original", &ev->method_name);
 	if (*route != '\0')
 		add_attribute(list, "http.route", "stringValue", json_object_new_string(route));
 	add_str_attribute(list, "url.path", &ev->path);
@@ -441,8 +447,11 @@ struct json_object *otlp_json_span(struct appmon *mon, const struct appmon_event
 	struct appmon_str name = {.data = text};
 
 	appmon_route(ev->path.data, ev->path.len, route, sizeof(route));
-	name.len = (uint32_t)snprintf(text, sizeof(text), "%.32s%s%s", ev->method_name.data,
-				      *route != '\0' ? " " : "", route);
+	/* "HTTP" stands for a method that is not known, as the semantic conventions have it. */
+	name.len = (uint32_t)snprintf(
+		text, sizeof(text), "%s%s%s",
+		ev->method > APPMON_METHOD_OTHER ? appmon_method_name(ev->method) : "HTTP",
+		*route != '\0' ? " " : "", route);
 	add_text(span, "traceId", ids->trace_id);
 	add_text(span, "spanId", ids->span_id);
 	if (ids->parent_id[0] != '\0')

@@ -3,6 +3,7 @@
 
 #include <err.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <json-c/json.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -10,6 +11,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "../clock.h"
+#include "../text.h"
 #include "../trace-context.h"
 #include "otlp-json.h"
 
@@ -17,14 +20,29 @@
 #define MAX_SPANS 4096
 #define MAX_RESOURCES 256
 
+/* A message that the receiver cannot take now is tried again: after twice the time each time, but
+ * for as much of it as chance says, so that many senders do not come back at once. */
+#define FIRST_RETRY_NS (500 * NSEC_PER_MSEC)
+#define MAX_TRIES 6
+#define GIVE_UP_NS (60 * NSEC_PER_SEC)
+/* A receiver that names a later time is not believed. */
+#define LONGEST_REST_NS (3600 * NSEC_PER_SEC)
+
 /* Where one kind of message goes. */
 struct signal {
 	struct otlp *otlp;
 	const char *name;
 	char *url;
+	char *shown; /* the same without user and password */
 	bool on_its_way;
 	bool failing;	/* the user has been told */
-	uint64_t spans; /* in the message on its way */
+	uint64_t spans; /* in the message */
+	/* The message: on its way, or to be tried again at retry_ns. NULL: there is none. */
+	char *body;
+	unsigned tries;
+	uint64_t first_ns;	/* when it was tried first */
+	uint64_t retry_ns;	/* 0: not */
+	uint64_t not_before_ns; /* by Retry-After: of any message */
 };
 
 struct resource {
@@ -39,6 +57,7 @@ struct otlp {
 	struct instances *instances;
 	const struct durations_bounds *bounds;
 	double share;
+	struct otlp_headers headers;
 	struct signal metrics, traces;
 	/* Spans that wait: an ExportTraceServiceRequest in the making. */
 	struct json_object *request;
@@ -69,7 +88,12 @@ static bool set_url(struct signal *signal, struct otlp *otlp, const char *endpoi
 	/* "http://host:4318/" is meant as "http://host:4318". */
 	if (len > 0 && endpoint[len - 1] == '/')
 		len--;
-	return asprintf(&signal->url, "%.*s/v1/%s", (int)len, endpoint, name) >= 0;
+	if (asprintf(&signal->url, "%.*s/v1/%s", (int)len, endpoint, name) < 0) {
+		signal->url = NULL;
+		return false;
+	}
+	signal->shown = url_without_user(signal->url);
+	return signal->shown != NULL;
 }
 
 int otlp_open(struct otlp **ret, const struct otlp_opts *opts)
@@ -85,6 +109,7 @@ int otlp_open(struct otlp **ret, const struct otlp_opts *opts)
 	otlp->instances = opts->instances;
 	otlp->bounds = opts->bounds;
 	otlp->share = opts->spans;
+	otlp->headers = opts->headers;
 	if (set_url(&otlp->metrics, otlp, opts->endpoint, "metrics") &&
 	    set_url(&otlp->traces, otlp, opts->endpoint, "traces") && start_request(otlp) == 0) {
 		*ret = otlp;
@@ -95,6 +120,13 @@ int otlp_open(struct otlp **ret, const struct otlp_opts *opts)
 	return -ENOMEM;
 }
 
+static void free_signal(struct signal *signal)
+{
+	free(signal->url);
+	free(signal->shown);
+	free(signal->body);
+}
+
 void otlp_close(struct otlp *otlp)
 {
 	if (!otlp)
@@ -102,8 +134,8 @@ void otlp_close(struct otlp *otlp)
 	http_client_cancel(otlp->client, &otlp->metrics);
 	http_client_cancel(otlp->client, &otlp->traces);
 	json_object_put(otlp->request);
-	free(otlp->metrics.url);
-	free(otlp->traces.url);
+	free_signal(&otlp->metrics);
+	free_signal(&otlp->traces);
 	free(otlp);
 }
 
@@ -181,7 +213,7 @@ void otlp_add_event(struct otlp *otlp, const struct appmon_event *ev)
 
 bool otlp_is_busy(const struct otlp *otlp)
 {
-	return otlp->metrics.on_its_way || otlp->traces.on_its_way;
+	return otlp->metrics.body || otlp->traces.body;
 }
 
 uint64_t otlp_lost_spans(const struct otlp *otlp)
@@ -191,24 +223,96 @@ uint64_t otlp_lost_spans(const struct otlp *otlp)
 
 /* ---- Pushing -------------------------------------------------------------------- */
 
-static void on_done(void *ctx, const char *error)
+/* At random, half of it to all. */
+static uint64_t some_of(uint64_t ns)
+{
+	uint32_t random = 0;
+
+	/* Without chance all of it. */
+	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
+		return ns;
+	return ns / 2 + (uint64_t)((double)random / UINT32_MAX * (double)(ns / 2));
+}
+
+/* When to try again; 0: no more. */
+static uint64_t next_try(struct signal *signal, const struct http_answer *answer)
+{
+	uint64_t wait_ns = some_of(FIRST_RETRY_NS << (signal->tries - 1)), now = now_ns();
+
+	if (!answer->temporary)
+		return 0;
+	if (answer->retry_after_ns > 0) {
+		uint64_t rest_ns = answer->retry_after_ns;
+
+		if (rest_ns > LONGEST_REST_NS)
+			rest_ns = LONGEST_REST_NS;
+		signal->not_before_ns = now + rest_ns;
+		if (wait_ns < rest_ns)
+			wait_ns = rest_ns;
+	}
+	if (signal->tries == MAX_TRIES || now + wait_ns > signal->first_ns + GIVE_UP_NS)
+		return 0;
+	return now + wait_ns;
+}
+
+static void drop_message(struct signal *signal)
+{
+	free(signal->body);
+	signal->body = NULL;
+	signal->retry_ns = 0;
+	signal->tries = 0;
+	signal->spans = 0;
+}
+
+static void on_failure(struct signal *signal, const char *error)
+{
+	bool metrics = signal == &signal->otlp->metrics;
+	uint64_t spans = signal->spans;
+
+	if (signal->retry_ns == 0) {
+		signal->otlp->lost_spans += spans;
+		drop_message(signal);
+		if (!metrics && signal->failing)
+			warnx("%s: %s; %" PRIu64 " spans are lost", signal->shown, error, spans);
+	}
+	/* Once, not every interval. */
+	if (!signal->failing)
+		warnx("%s: %s; %s", signal->shown, error,
+		      metrics		 ? "the next push has all of it"
+		      : signal->retry_ns ? "these spans are tried again"
+					 : "these spans are lost");
+	signal->failing = true;
+}
+
+static void on_done(void *ctx, const struct http_answer *answer)
 {
 	struct signal *signal = ctx;
 
 	signal->on_its_way = false;
-	if (error) {
-		signal->otlp->lost_spans += signal->spans;
-		/* Once, not every interval. */
-		if (!signal->failing)
-			warnx("%s: %s; %s", signal->url, error,
-			      signal == &signal->otlp->metrics
-				      ? "the next push has all of it"
-				      : "these spans are lost, and will be until it is back");
-	} else if (signal->failing) {
-		warnx("%s: works again", signal->url);
+	if (answer->error) {
+		signal->retry_ns = next_try(signal, answer);
+		on_failure(signal, answer->error);
+		return;
 	}
-	signal->failing = error != NULL;
-	signal->spans = 0;
+	if (signal->failing)
+		warnx("%s: works again", signal->shown);
+	signal->failing = false;
+	drop_message(signal);
+}
+
+static void try_message(struct signal *signal)
+{
+	const struct otlp_headers *headers = &signal->otlp->headers;
+	char *copy = strdup(signal->body);
+
+	signal->retry_ns = 0;
+	if (signal->tries++ == 0)
+		signal->first_ns = now_ns();
+	if (copy && http_client_post(signal->otlp->client, signal->url, headers->list,
+				     headers->count, copy, on_done, signal) == 0)
+		signal->on_its_way = true;
+	else
+		on_failure(signal, "out of memory");
 }
 
 /* Takes the message over. */
@@ -223,23 +327,22 @@ static void send_message(struct signal *signal, struct json_object *message)
 	if (text)
 		body = strdup(text);
 	json_object_put(message);
-	if (body && http_client_post(signal->otlp->client, signal->url, body, on_done, signal) == 0)
-		signal->on_its_way = true;
-	else
-		on_done(signal, "out of memory");
+	if (!body) {
+		on_failure(signal, "out of memory");
+		return;
+	}
+	/* Of figures that wait to be tried again these have all: with the tries so far. */
+	free(signal->body);
+	signal->body = body;
+	if (signal->retry_ns == 0)
+		try_message(signal);
 }
 
-void otlp_push(struct otlp *otlp, const struct appmon_snapshot *snapshot)
+static void push_spans(struct otlp *otlp)
 {
 	struct json_object *request = otlp->request;
 
-	/* The figures are cumulative: a push that is left out loses nothing. */
-	if (!otlp->metrics.on_its_way &&
-	    (appmon_snapshot_count(snapshot, APPMON_SNAPSHOT_SERIES) > 0 ||
-	     appmon_snapshot_count(snapshot, APPMON_SNAPSHOT_ACTIVE) > 0))
-		send_message(&otlp->metrics,
-			     otlp_json_metrics(otlp->mon, snapshot, otlp->instances, otlp->bounds));
-	if (otlp->traces.on_its_way || otlp->span_count == 0)
+	if (otlp->traces.body || otlp->span_count == 0 || now_ns() < otlp->traces.not_before_ns)
 		return;
 	otlp->traces.spans = otlp->span_count;
 	if (start_request(otlp) == 0) {
@@ -248,4 +351,43 @@ void otlp_push(struct otlp *otlp, const struct appmon_snapshot *snapshot)
 		otlp->request = request;
 		otlp->traces.spans = 0;
 	}
+}
+
+void otlp_push(struct otlp *otlp, const struct appmon_snapshot *snapshot)
+{
+	/* The figures are cumulative: a push that is left out loses nothing. */
+	if (!otlp->metrics.on_its_way &&
+	    (otlp->metrics.body || now_ns() >= otlp->metrics.not_before_ns) &&
+	    (appmon_snapshot_count(snapshot, APPMON_SNAPSHOT_SERIES) > 0 ||
+	     appmon_snapshot_count(snapshot, APPMON_SNAPSHOT_ACTIVE) > 0))
+		send_message(&otlp->metrics,
+			     otlp_json_metrics(otlp->mon, snapshot, otlp->instances, otlp->bounds));
+	push_spans(otlp);
+}
+
+static int retry_signal(struct signal *signal, uint64_t now)
+{
+	if (signal->retry_ns == 0)
+		return -1;
+	if (signal->retry_ns > now)
+		return (int)((signal->retry_ns - now) / NSEC_PER_MSEC) + 1;
+	try_message(signal);
+	return -1;
+}
+
+int otlp_retry(struct otlp *otlp)
+{
+	uint64_t now = now_ns();
+	int metrics_ms = retry_signal(&otlp->metrics, now);
+	int traces_ms = retry_signal(&otlp->traces, now);
+
+	if (metrics_ms < 0)
+		return traces_ms;
+	return traces_ms < 0 || metrics_ms < traces_ms ? metrics_ms : traces_ms;
+}
+
+void otlp_flush(struct otlp *otlp)
+{
+	otlp_retry(otlp);
+	push_spans(otlp);
 }

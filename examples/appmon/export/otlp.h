@@ -11,6 +11,7 @@
 #include "durations.h"
 #include "http-client.h"
 #include "instances.h"
+#include "otlp-headers.h"
 
 struct otlp;
 
@@ -21,6 +22,7 @@ struct otlp_opts {
 	struct http_client *client;
 	struct instances *instances;
 	const struct durations_bounds *bounds;
+	struct otlp_headers headers; /* its list is borrowed */
 };
 
 int otlp_open(struct otlp **ret, const struct otlp_opts *opts);
@@ -32,7 +34,13 @@ void otlp_add_event(struct otlp *otlp, const struct appmon_event *ev);
 /* Sends what was kept, and the figures since the begin. */
 void otlp_push(struct otlp *otlp, const struct appmon_snapshot *snapshot);
 
-/* Whether a push is on its way. */
+/* Tries again what is due. Returns the milliseconds to the next time; negative: there is none. */
+int otlp_retry(struct otlp *otlp);
+
+/* At the end: goes on with what has not been sent, until otlp_is_busy() is false. */
+void otlp_flush(struct otlp *otlp);
+
+/* Whether a push is on its way, or waits to be tried again. */
 bool otlp_is_busy(const struct otlp *otlp);
 
 /* Spans that were not sent: the receiver did not take them, or too many came at once. */

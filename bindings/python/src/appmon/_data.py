@@ -153,7 +153,7 @@ class Link(Number):
     #: of overlapping requests by one thread
     WORKER = 6
     #: client: sent by the thread that had read that request, the only one that its process
-    #: had in progress
+    #: had in progress; not while a share of the connections is watched
     SOLE = 7
     #: client: asked for by the goroutine in which net/http was serving that request, which
     #: was not answered yet
@@ -260,7 +260,7 @@ class StatsFlags(enum.IntFlag):
 class OpenFlags(enum.IntFlag):
     """appmon_opts.flags."""
 
-    #: never keep the query part of a target
+    #: never keep the query part of a target, nor a fragment that a client sends behind it
     DROP_QUERY = 0x1
     #: who served or sent, and when it read: fills in appmon_event.owner and what depends on
     #: it, where the kernel can (APPMON_CAP_IDENTITY)
@@ -519,13 +519,15 @@ class Event(EventBase):
     headers: list[Header]
     #: as sent
     method_name: str
-    #: as sent (RFC 9112 section 3.2); query per options
+    #: as sent (RFC 9112 section 3.2), but for secrets: see appmon_opts.redact_names; query
+    #: per options
     request_target: str
     #: path of it (url.path); "" for CONNECT
     path: str
-    #: after '?' (url.query)
+    #: after '?' (url.query); secrets as above
     query: str
-    #: of an absolute or CONNECT target, else Host (server.address and server.port)
+    #: of an absolute or CONNECT target, else Host; without user and password
+    #: (server.address and server.port)
     authority: str
     #: reason phrase of the status line
     reason: str
@@ -582,11 +584,18 @@ class Event(EventBase):
     #: connection_id and ordinal of that exchange
     link_connection_id: int
     link_ordinal: int
+    # The same in the events of both ends of a connection, whatever addresses and ports are
+    # translated between them: TCP's sequence numbers of the request's first byte (upper
+    # half) and of the response's, or of where it would have begun. Both begin at random
+    # (RFC 6528), so that two exchanges of one minute have the same by chance once in 2^64.
+    # What ends the connection in between has two connections: a proxy, SYNPROXY. 0: not
+    # known.
+    wire_id: int
     #: names of the texts above that the capture limit cut off
     truncated: tuple[str, ...]
 
 
-_EVENT = struct.Struct("@IIQIIIIQQQQQQQQQQQQQQQqqIIIIIIIIIIPIIHHI16sHHI16sPIIPPPIIPIIPIIPIIPIIPIIIIIIIIQIIQIIQQQQQII16s8s8sPIIPIIIIQQ")
+_EVENT = struct.Struct("@IIQIIIIQQQQQQQQQQQQQQQqqIIIIIIIIIIPIIHHI16sHHI16sPIIPPPIIPIIPIIPIIPIIPIIIIIIIIQIIQIIQQQQQII16s8s8sPIIPIIIIQQQ")
 _TEXTS = (
     "comm", "target_name", "method_name", "request_target", "path", "query", "authority",
     "reason", "trace_text", "request_id")
@@ -611,7 +620,7 @@ def event_from(address: int, users: dict[int, object]) -> Event:
         netns_inum, _, read_start_ns, read_end_ns, queue_ns, service_ns, connect_ns,
         trace_format, trace_flags, trace_trace_id, trace_span_id, trace_parent_span_id,
         trace_text_data, trace_text_len, trace_text_truncated, request_id_data, request_id_len,
-        request_id_truncated, link, _, link_connection_id, link_ordinal
+        request_id_truncated, link, _, link_connection_id, link_ordinal, wire_id
     ) = _EVENT.unpack(ctypes.string_at(address, _EVENT.size))
     cut = (
         comm_truncated, target_name_truncated, method_name_truncated, request_target_truncated,
@@ -684,6 +693,7 @@ def event_from(address: int, users: dict[int, object]) -> Event:
         Link(link),
         link_connection_id,
         link_ordinal,
+        wire_id,
         tuple(name for name, yes in zip(_TEXTS, cut) if yes) if any(cut) else (),
     )
 
@@ -781,6 +791,15 @@ class Options:
     #: names of fields that carry a request's id beside x-request-id; kept with
     #: APPMON_OPEN_TRACE. At most 8.
     request_id_headers: Sequence[str] = ()
+    # redact_name_count names of query parameters whose values are secrets, beside the
+    # default ones: x-amz-signature, x-amz-credential, x-amz-security-token, awsaccesskeyid,
+    # signature, x-goog-signature, x-goog-credential, sig, access_token, refresh_token,
+    # id_token, client_secret, password, api_key, apikey. Compared without regard to case,
+    # after percent-decoding (RFC 3986 section 2.1), and also in a URL that is another
+    # parameter's value. Such a value is "REDACTED" in events, and so are user and password
+    # of an absolute target (RFC 3986 section 3.2.1). Copied; at most 64, of 1 to 127
+    # characters.
+    redact_names: Sequence[str] = ()
 
 
 __all__ = [

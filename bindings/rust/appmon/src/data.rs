@@ -155,7 +155,7 @@ number! {
         /// of overlapping requests by one thread
         WORKER = 6, "worker";
         /// client: sent by the thread that had read that request, the only one that its process
-        /// had in progress
+        /// had in progress; not while a share of the connections is watched
         SOLE = 7, "sole";
         /// client: asked for by the goroutine in which net/http was serving that request, which
         /// was not answered yet
@@ -268,7 +268,7 @@ bits! {
 bits! {
     /// appmon_opts.flags
     OpenFlags: u32 {
-        /// never keep the query part of a target
+        /// never keep the query part of a target, nor a fragment that a client sends behind it
         DROP_QUERY = 0x1, "drop_query";
         /// who served or sent, and when it read: fills in appmon_event.owner and what depends
         /// on it, where the kernel can (APPMON_CAP_IDENTITY)
@@ -664,7 +664,8 @@ impl<'a> Event<'a> {
         Str::new(&self.raw.method_name)
     }
 
-    /// as sent (RFC 9112 section 3.2); query per options
+    /// as sent (RFC 9112 section 3.2), but for secrets: see appmon_opts.redact_names; query per
+    /// options
     pub fn request_target(&self) -> Str<'a> {
         Str::new(&self.raw.request_target)
     }
@@ -674,12 +675,13 @@ impl<'a> Event<'a> {
         Str::new(&self.raw.path)
     }
 
-    /// after '?' (url.query)
+    /// after '?' (url.query); secrets as above
     pub fn query(&self) -> Str<'a> {
         Str::new(&self.raw.query)
     }
 
-    /// of an absolute or CONNECT target, else Host (server.address and server.port)
+    /// of an absolute or CONNECT target, else Host; without user and password (server.address
+    /// and server.port)
     pub fn authority(&self) -> Str<'a> {
         Str::new(&self.raw.authority)
     }
@@ -802,6 +804,16 @@ impl<'a> Event<'a> {
     pub fn link_ordinal(&self) -> u64 {
         self.raw.link_ordinal
     }
+
+    // The same in the events of both ends of a connection, whatever addresses and ports are
+    // translated between them: TCP's sequence numbers of the request's first byte (upper half)
+    // and of the response's, or of where it would have begun. Both begin at random (RFC 6528),
+    // so that two exchanges of one minute have the same by chance once in 2^64. What ends the
+    // connection in between has two connections: a proxy, SYNPROXY. 0: not known.
+    /// `appmon_event.wire_id`
+    pub fn wire_id(&self) -> u64 {
+        self.raw.wire_id
+    }
 }
 
 impl fmt::Debug for Event<'_> {
@@ -871,6 +883,7 @@ impl fmt::Debug for Event<'_> {
             .field("link", &self.link())
             .field("link_connection_id", &self.link_connection_id())
             .field("link_ordinal", &self.link_ordinal())
+            .field("wire_id", &self.wire_id())
             .finish()
     }
 }
@@ -956,6 +969,7 @@ pub struct Options {
     pub(crate) headers: Vec<String>,
     pub(crate) protocols: u32,
     pub(crate) request_id_headers: Vec<String>,
+    pub(crate) redact_names: Vec<String>,
     pub(crate) log: Option<LogFunction>,
 }
 
@@ -1027,6 +1041,12 @@ impl Options {
         self
     }
 
+    /// Adds to the list:
+    pub fn redact_name(mut self, name: &str) -> Options {
+        self.redact_names.push(name.to_owned());
+        self
+    }
+
     pub(crate) fn fill(&self, raw: &mut sys::appmon_opts, kept: &mut Kept) -> Result<(), Error> {
         raw.flags = self.flags.0;
         raw.memory_limit = self.memory_limit;
@@ -1040,6 +1060,8 @@ impl Options {
         raw.protocols = self.protocols;
         raw.request_id_headers = kept.strings(&self.request_id_headers)?;
         raw.request_id_header_count = self.request_id_headers.len() as u32;
+        raw.redact_names = kept.strings(&self.redact_names)?;
+        raw.redact_name_count = self.redact_names.len() as u32;
         Ok(())
     }
 }

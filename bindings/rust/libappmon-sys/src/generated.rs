@@ -115,7 +115,7 @@ pub const APPMON_LINK_TRACE_ID: u32 = 5;
 /// overlapping requests by one thread
 pub const APPMON_LINK_WORKER: u32 = 6;
 /// client: sent by the thread that had read that request, the only one that its process had in
-/// progress
+/// progress; not while a share of the connections is watched
 pub const APPMON_LINK_SOLE: u32 = 7;
 /// client: asked for by the goroutine in which net/http was serving that request, which was not
 /// answered yet
@@ -516,13 +516,15 @@ pub struct appmon_event {
     pub headers: *const appmon_header,
     /// as sent
     pub method_name: appmon_str,
-    /// as sent (RFC 9112 section 3.2); query per options
+    /// as sent (RFC 9112 section 3.2), but for secrets: see appmon_opts.redact_names; query per
+    /// options
     pub request_target: appmon_str,
     /// path of it (url.path); "" for CONNECT
     pub path: appmon_str,
-    /// after '?' (url.query)
+    /// after '?' (url.query); secrets as above
     pub query: appmon_str,
-    /// of an absolute or CONNECT target, else Host (server.address and server.port)
+    /// of an absolute or CONNECT target, else Host; without user and password (server.address
+    /// and server.port)
     pub authority: appmon_str,
     /// reason phrase of the status line
     pub reason: appmon_str,
@@ -581,6 +583,12 @@ pub struct appmon_event {
     /// connection_id and ordinal of that exchange
     pub link_connection_id: u64,
     pub link_ordinal: u64,
+    // The same in the events of both ends of a connection, whatever addresses and ports are
+    // translated between them: TCP's sequence numbers of the request's first byte (upper half)
+    // and of the response's, or of where it would have begun. Both begin at random (RFC 6528),
+    // so that two exchanges of one minute have the same by chance once in 2^64. What ends the
+    // connection in between has two connections: a proxy, SYNPROXY. 0: not known.
+    pub wire_id: u64,
 }
 
 #[repr(C)]
@@ -1077,11 +1085,24 @@ extern "C" {
     pub fn appmon_wakeup(mon: *mut appmon) -> c_int;
     /// Watches a share of the connections, connections_ppm parts per million of them, and
     /// fewer while they make more than events_per_second events (0: no ceiling). Which ones
-    /// the hash of the socket's cookie decides: a connection is watched as a whole or not at
-    /// all, and at a smaller share no others than at a larger one. The share in force is in
-    /// every
-    /// event and in appmon_stats.sampling_ppm. What is not watched costs the application two
-    /// look-ups a packet.
+    /// the hash of TCP's initial sequence numbers decides: a connection is watched as a whole
+    /// or
+    /// not at all, both of its ends alike (by handles on other hosts, too, and across address
+    /// translation), and at a smaller share no others than at a larger one. (With data in its
+    /// SYN,
+    /// RFC 7413, a connection is drawn by its client's socket, apart from the other end.) The
+    /// share in
+    /// force is in every event and in appmon_stats.sampling_ppm. What is not watched costs the
+    /// application two look-ups a packet.
+    /// So edges between applications, and links to the other end (APPMON_LINK_PEER), are whole
+    /// at any
+    /// share. Links from what was sent to what was received are between two connections, of
+    /// which each
+    /// is drawn for itself: of those at the share p the share p has its cause, and a chain over
+    /// n
+    /// connections is whole with p to the power of n. Evidence from header fields knows only
+    /// requests
+    /// that are watched; APPMON_LINK_SOLE is not given.
     /// The ceiling is kept by appmon_poll() and appmon_next(), which look ten times a second,
     /// on
     /// average over a second; with fewer connections than it takes, the share swings. Exchanges
