@@ -679,8 +679,10 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 	if (!sk || !is_current(sk) || orphaned(sk, conf)) {
 		if (!e.s.len && !is_heir(skb))
 			return;
-		if (dir == DIR_IN && ss->state == BPF_TCP_LISTEN) {
-			observe_listener(skb, &e, conf);
+		if (ss->state == BPF_TCP_LISTEN) {
+			/* Resets for others are sent in its name. */
+			if (dir == DIR_IN)
+				observe_listener(skb, &e, conf);
 			return;
 		}
 		if (!is_sampled(bpf_get_socket_cookie(skb)))

@@ -1934,6 +1934,22 @@ START_TEST(stray_ports_again)
 }
 END_TEST
 
+/* A reset of another connection, in the listening socket's name, makes no connection of that. */
+START_TEST(stray_after_reset)
+{
+	met(GET("/1"), 0);
+	out(OK);
+	complete("/1", 200);
+	server();
+	sim_listener_resets(sk);
+	server();
+	met(GET("/2"), 0);
+	out(OK);
+	complete("/2", 200);
+	counts(2, 2);
+}
+END_TEST
+
 START_TEST(stray_detached)
 {
 	met(GET("/1"), 0);
@@ -2516,6 +2532,7 @@ int main(void)
 				       stray_from_the_middle_unknown,
 				       stray_turned_away,
 				       stray_ports_again,
+				       stray_after_reset,
 				       stray_detached,
 				       stray_of_another_protocol,
 				       strays_many,

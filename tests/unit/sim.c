@@ -553,6 +553,11 @@ void sim_listener_meets(struct sim_socket *sk, uint64_t pos, const void *data, u
 	receive(sk, pos, pos + len + !!(flags & SIM_FIN));
 }
 
+void sim_listener_resets(struct sim_socket *sk)
+{
+	run_program(&listener, sk, DIR_OUT, 0, NULL, 0, SIM_RST);
+}
+
 void sim_stolen_packet(struct sim_socket *sk, uint64_t pos, const void *data, uint32_t len)
 {
 	sim_listener_meets(sk, pos, data, len, SIM_PSH, false);

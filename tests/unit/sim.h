@@ -57,6 +57,8 @@ void sim_listener_packet(struct sim_socket *sk, uint64_t pos, const void *data, 
 /* Any packet. made: the listening socket makes the connection; else its queue is full. */
 void sim_listener_meets(struct sim_socket *sk, uint64_t pos, const void *data, uint32_t len,
 			uint32_t flags, bool made);
+/* The kernel answers for the listening socket: with RST. */
+void sim_listener_resets(struct sim_socket *sk);
 /* It meets the listening socket, and then, as another CPU has made the connection meanwhile, that.
  */
 void sim_stolen_packet(struct sim_socket *sk, uint64_t pos, const void *data, uint32_t len);
