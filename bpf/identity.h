@@ -228,7 +228,12 @@ __noinline int fill_owner(struct __sk_buff *skb, const struct socket *sk, const 
 	if (o) {
 		r->connect_ns = o->connect_ns;
 		changes = *(volatile __u32 *)&o->changes;
-		if (o->source == OWNER_CONNECTED || (!request && o->turn == sk->dir_in.turn)) {
+		/* With pipelining the next message may have come, and moved the turn. An answer
+		 * that is sent before anyone has read of that is to one that was read before. */
+		if (o->source == OWNER_CONNECTED ||
+		    (!request &&
+		     (o->turn == sk->dir_in.turn ||
+		      (sk->wide == WIDE_ALWAYS && (__s32)(o->copied - sk->dir_in.turn) <= 0)))) {
 			r->task = o->task;
 			r->read_first_ns = o->read_first_ns;
 			r->read_last_ns = o->read_last_ns;
