@@ -10,7 +10,8 @@
  * and beside it handle.c (open, poll, close), programs.c (loading), attach.c (targets), pool.c
  * (bounded memory), recording.c (input to a file and back), lookup.c (executables, cgroup paths),
  * go.c with go-binary.c (uprobes in Go programs),
- * opts.c (structs across the ABI), text.c (names), log.c (log, last error).
+ * unwatched.c (sockets of other cgroups), opts.c (structs across the ABI), text.c (names), log.c
+ * (log, last error).
  */
 #ifndef APPMON_INTERNAL_H
 #define APPMON_INTERNAL_H
@@ -111,6 +112,11 @@ void targets_free(struct appmon *mon);
 struct target *target_new(uint32_t id, uint32_t slot, char *name);
 /* Detaches, with all that belongs to it. */
 void target_remove(struct appmon *mon, struct target *t);
+
+/* ---- unwatched.c ---------------------------------------------------------------- */
+
+/* Logs which processes of a cgroup listen on sockets of others. */
+void unwatched_tell(struct appmon *mon, int cgroup_fd, uint64_t cgroup_id);
 
 /* ---- programs.c --------------------------------------------------------------- */
 
