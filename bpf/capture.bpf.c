@@ -394,6 +394,44 @@ static __always_inline void observe_listener(struct __sk_buff *skb, struct emiss
 		mark_listener(skb, l, conf);
 }
 
+/*
+ * A connection of MPTCP has a socket for each path (RFC 8684). As long as there is one, its stream
+ * is the application's. When another has data, nobody here knows which path carries what: then
+ * neither is followed. Not inlined: its stack is of use to the rest.
+ */
+static __noinline int is_path_of_several(struct __sk_buff *skb)
+{
+	struct bpf_sock *ss = skb->sk;
+	struct extent passed[2];
+	struct mptcp_sock *mp;
+	struct rec_progress *r;
+	struct sock *first;
+	struct socket *sk;
+
+	if (!ss || !bpf_core_type_exists(struct mptcp_sock))
+		return 0;
+	mp = bpf_skc_to_mptcp_sock(ss);
+	if (!mp || mp->conn_list.next == mp->conn_list.prev)
+		return 0;
+	first = mp->first;
+	sk = first ? bpf_sk_storage_get(&sockets, first, 0, 0) : 0;
+	if (!sk || sk->speaks == SPEAKS_OTHER || !is_current(sk))
+		return 1;
+	flush_held(sk);
+	sk->speaks = SPEAKS_OTHER;
+	COUNT(sk->conn.slot, skipped);
+	passed[DIR_IN] = sk->passed[DIR_IN];
+	passed[DIR_OUT] = sk->passed[DIR_OUT];
+	r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
+	if (!r) {
+		count_lost(sk, false);
+		return 1;
+	}
+	fill_state(r, sk, DIR_OUT, passed, REC_NOT_HTTP);
+	bpf_ringbuf_submit(r, submit_flags());
+	return 1;
+}
+
 /* The listening socket has met the first request, which begins at `first`. */
 static __always_inline void inherit(struct socket *sk, __u32 first)
 {
@@ -687,6 +725,8 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 		}
 		if (!is_sampled(bpf_get_socket_cookie(skb)))
 			return; /* most, if the host has set a ceiling */
+		if (is_path_of_several(skb))
+			return;
 		sk = meet(skb, ss, &e.s, dir, conf);
 		if (!sk)
 			return;

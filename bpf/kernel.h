@@ -78,6 +78,15 @@ struct tcp_request_sock {
 	unsigned int rcv_isn;
 };
 
+struct list_head {
+	struct list_head *next, *prev;
+};
+
+struct mptcp_sock {
+	struct list_head conn_list; /* its paths */
+	struct sock *first;
+};
+
 typedef struct {
 	unsigned int val;
 } kuid_t;

@@ -26,6 +26,14 @@ struct tcp_sock {
 struct tcp_request_sock {
 	unsigned int rcv_isn;
 };
+struct list_head {
+	struct list_head *next, *prev;
+};
+struct mptcp_sock {
+	struct list_head conn_list;
+	struct sock *first;
+};
+#define bpf_core_type_exists(type) 0 /* one path is all there is */
 struct bpf_iter_meta {
 	struct seq_file *seq;
 };
@@ -328,6 +336,12 @@ struct tcp_request_sock *bpf_skc_to_tcp_request_sock(void *sk)
 		return NULL;
 	request.rcv_isn = requesting->seq[DIR_IN] - 1;
 	return &request;
+}
+
+struct mptcp_sock *bpf_skc_to_mptcp_sock(void *sk)
+{
+	(void)sk;
+	return NULL;
 }
 
 long bpf_sk_release(void *sk)

@@ -31,6 +31,7 @@ struct tcp_sock *bpf_skc_to_tcp_sock(void *sk);
 struct bpf_sock *bpf_skc_lookup_tcp(void *ctx, struct bpf_sock_tuple *tuple, __u32 size,
 				    __u64 netns, __u64 flags);
 struct tcp_request_sock *bpf_skc_to_tcp_request_sock(void *sk);
+struct mptcp_sock *bpf_skc_to_mptcp_sock(void *sk);
 long bpf_sk_release(void *sk);
 long bpf_probe_read_kernel(void *to, __u32 size, const void *from);
 void bpf_spin_lock(struct bpf_spin_lock *lock);
