@@ -10,6 +10,7 @@
  */
 #include "kernel.h"
 #include "emit.h"
+#include "listener.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
@@ -343,34 +344,101 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 	return true;
 }
 
-/*
- * Data can arrive with the ACK that completes the handshake (TCP_DEFER_ACCEPT, a lost
- * first ACK, SYN cookies) or in the SYN (Fast Open, RFC 7413). It meets the listening socket, the
- * connection's own being made only then. The reader joins it by addresses and sequence. It need not
- * look like a request: it may be a later part of one.
- */
+/* A segment that meets a listening socket: see listener.h. */
 static __always_inline void observe_listener(struct __sk_buff *skb, struct emission *e,
 					     struct target_conf *conf)
 {
 	const struct segment *s = &e->s;
+	struct bpf_sock *ss = skb->sk;
+	struct listener *l;
 	struct socket *sk;
 	__u32 zero = 0, total = s->len < conf->capture ? s->len : conf->capture;
+	int ret;
 
+	if (!ss)
+		return;
+	l = bpf_sk_storage_get(&listeners, ss, 0, 0);
+	if (l && !owns_listener(skb, l, conf))
+		return;
 	/* Ingress runs do not interrupt each other. */
 	sk = bpf_map_lookup_elem(&embryo, &zero);
 	if (!sk)
 		return;
 	__builtin_memset(sk, 0, sizeof(*sk));
-	sk->fresh = 1;
-	sk->dir_in.start = s->seq;
+	sk->fresh = sk->alone = 1;
+	sk->dir_in.start = stream_start(skb, s);
 	sk->conn.target = conf->target;
 	sk->conn.slot = conf->slot;
-	e->flags = REC_LISTENER | REC_FLIP;
+	e->flags = REC_LISTENER;
 	e->start = 1;
+	e->whole = sk->dir_in.start;
 	e->ts_ns = bpf_ktime_get_ns();
 	fill_conn(skb, &sk->conn, s, DIR_IN, bpf_get_socket_cookie(skb));
-	if (emit_all(skb, sk, e, total) == EMIT_FULL)
+	if (!s->len) {
+		emit_progress(skb, sk, e);
+		return;
+	}
+	if (s->seq == sk->dir_in.start) {
+		e->flags |= REC_FLIP;
+		e->whole = s->seq + s->len;
+		e->look = look_of(sk, DIR_IN);
+	}
+	ret = emit_all(skb, sk, e, total);
+	if (ret == EMIT_NO_HEAD)
+		return;
+	if (ret == EMIT_FULL)
 		count_lost(sk, peek(skb, s) == LOOK_REQUEST);
+	if (!l)
+		l = storage_made(&listeners, ss);
+	if (l)
+		mark_listener(skb, l, conf);
+}
+
+/*
+ * A connection of MPTCP has a socket for each path (RFC 8684). As long as there is one, its stream
+ * is the application's. When another has data, nobody here knows which path carries what: then
+ * neither is followed. Not inlined: its stack is of use to the rest.
+ */
+static __noinline int is_path_of_several(struct __sk_buff *skb)
+{
+	struct bpf_sock *ss = skb->sk;
+	struct extent passed[2];
+	struct mptcp_sock *mp;
+	struct rec_progress *r;
+	struct sock *first;
+	struct socket *sk;
+
+	if (!ss || !bpf_core_type_exists(struct mptcp_sock))
+		return 0;
+	mp = bpf_skc_to_mptcp_sock(ss);
+	if (!mp || mp->conn_list.next == mp->conn_list.prev)
+		return 0;
+	first = mp->first;
+	sk = first ? bpf_sk_storage_get(&sockets, first, 0, 0) : 0;
+	if (!sk || sk->speaks == SPEAKS_OTHER || !is_current(sk))
+		return 1;
+	flush_held(sk);
+	sk->speaks = SPEAKS_OTHER;
+	COUNT(sk->conn.slot, skipped);
+	passed[DIR_IN] = sk->passed[DIR_IN];
+	passed[DIR_OUT] = sk->passed[DIR_OUT];
+	r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
+	if (!r) {
+		count_lost(sk, false);
+		return 1;
+	}
+	fill_state(r, sk, DIR_OUT, passed, REC_NOT_HTTP);
+	bpf_ringbuf_submit(r, submit_flags());
+	return 1;
+}
+
+/* The listening socket has met the first request, which begins at `first`. */
+static __always_inline void inherit(struct socket *sk, __u32 first)
+{
+	sk->speaks = SPEAKS_HTTP;
+	sk->request_dir = 1 + DIR_IN;
+	sk->wide = WIDE_UNSURE;
+	sk->dir_in.turn = first;
 }
 
 /*
@@ -406,7 +474,7 @@ static __noinline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss
 	struct storage *storage;
 	struct socket *sk;
 	__u32 depth, start, other_start, retrans, met_in, sample;
-	bool silent, fresh;
+	bool silent, fresh, heir;
 
 	storage = storage_made(&sockets, ss);
 	if (!storage) {
@@ -435,6 +503,7 @@ static __noinline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss
 	silent = tp && tp->bytes_acked <= 1 &&
 		 (dir == DIR_IN ? other_start : start) == READ_ONCE(tp->snd_una);
 	fresh = silent && tp->bytes_received == 0;
+	heir = silent && !fresh && bpf_sk_storage_get(&listeners, ss, 0, 0);
 	if (dir == DIR_OUT && tp && (__s32)(READ_ONCE(tp->snd_nxt) - start) > 0)
 		start = READ_ONCE(tp->snd_nxt); /* sent again, and answered perhaps */
 
@@ -459,6 +528,8 @@ static __noinline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss
 			sk->request_dir = 1 + DIR_IN;
 		}
 	}
+	if (heir)
+		inherit(sk, tp->rcv_nxt - (__u32)tp->bytes_received);
 	sk->alone = dir == DIR_OUT && !(s->flags & TCP_ACK);
 	sk->passed[dir].next = sk->passed[dir].whole = start;
 	sk->passed[!dir].next = sk->passed[!dir].whole = other_start;
@@ -466,6 +537,89 @@ static __noinline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss
 	other->seen_other = start - 1;
 	sk->capture = conf->capture;
 	sk->depth = depth;
+	sk->conn = conn;
+	/* Last: it says that the rest is there. */
+	__sync_lock_test_and_set(&sk->conn.generation, met_in);
+met:
+	bpf_spin_unlock(&storage->lock);
+	return sk;
+}
+
+#ifndef AF_INET6
+#define AF_INET6 10
+#endif
+
+/* Of a connection that has had no packet of its own, from the kernel's socket. */
+static __always_inline void fill_conn_of(struct rec_conn *conn, struct sock *sk)
+{
+	const struct sock_common *c = &sk->__sk_common;
+	const __u32 *remote = (const __u32 *)conn->remote_addr;
+
+	conn->family = 4;
+	if (c->skc_family == AF_INET6) {
+		bpf_probe_read_kernel(conn->local_addr, 16, &c->skc_v6_rcv_saddr);
+		bpf_probe_read_kernel(conn->remote_addr, 16, &c->skc_v6_daddr);
+		if (remote[0] || remote[1] || remote[2] != bpf_htonl(0xffff)) /* not v4-mapped */
+			conn->family = 6;
+	}
+	if (conn->family == 4) {
+		__builtin_memset(conn->local_addr, 0, sizeof(conn->local_addr));
+		__builtin_memset(conn->remote_addr, 0, sizeof(conn->remote_addr));
+		*(__u32 *)conn->local_addr = c->skc_rcv_saddr;
+		*(__u32 *)conn->remote_addr = c->skc_daddr;
+	}
+	conn->local_port = c->skc_num;
+	conn->remote_port = bpf_ntohs(c->skc_dport);
+}
+
+/*
+ * A thread reads from a socket of which no packet was seen: what its listening socket has met. As
+ * meet(); not inlined for the same reason.
+ */
+static __noinline struct socket *meet_in_read(struct sock *ksk)
+{
+	struct rec_conn conn = {};
+	struct storage *storage;
+	struct listener *l;
+	struct tcp_sock *tp;
+	struct socket *sk;
+	__u32 in, out, first, retrans, sample, met_in = generation;
+
+	l = bpf_sk_storage_get(&listeners, ksk, 0, 0);
+	tp = l ? bpf_skc_to_tcp_sock(ksk) : 0;
+	if (!tp || !capture_from || !is_attached(l))
+		return 0;
+	in = tp->rcv_nxt;
+	out = tp->snd_nxt;
+	first = in - (__u32)tp->bytes_received;
+	retrans = tp->total_retrans;
+	conn.cookie = bpf_get_socket_cookie(ksk);
+	/* As in sample_of(). */
+	sample = sample_hash(sample_key(first - (out - (__u32)tp->bytes_acked)));
+	if (tp->bytes_acked > 1 || out != tp->snd_una || !is_sampled(sample))
+		return 0;
+	conn.cgroup_id = l->cgroup_id;
+	conn.target = l->target;
+	conn.slot = l->slot;
+	fill_conn_of(&conn, ksk);
+	storage = storage_made(&sockets, ksk);
+	if (!storage)
+		return 0; /* the first packet will meet it */
+	sk = &storage->socket;
+	bpf_spin_lock(&storage->lock);
+	if (is_current(sk))
+		goto met;
+	__builtin_memset(sk, 0, sizeof(*sk));
+	sk->retrans = retrans;
+	sk->sample = sample;
+	sk->dir_in.start = sk->passed[DIR_IN].next = sk->passed[DIR_IN].whole = in;
+	sk->dir_out.start = sk->passed[DIR_OUT].next = sk->passed[DIR_OUT].whole = out;
+	sk->dir_in.seen_other = out - 1;
+	sk->dir_out.seen_other = in - 1;
+	sk->dir_in.window = WINDOW_HEAD;
+	inherit(sk, first);
+	sk->capture = l->capture;
+	sk->depth = l->depth;
 	sk->conn = conn;
 	/* Last: it says that the rest is there. */
 	__sync_lock_test_and_set(&sk->conn.generation, met_in);
@@ -584,14 +738,18 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 		return;
 	}
 	if (!sk || !is_current(sk) || orphaned(sk, conf)) {
-		if (!e.s.len)
+		if (!e.s.len && !is_heir(skb))
 			return;
-		if (dir == DIR_IN && ss->state == BPF_TCP_LISTEN) {
-			observe_listener(skb, &e, conf);
+		if (ss->state == BPF_TCP_LISTEN) {
+			/* Resets for others are sent in its name. */
+			if (dir == DIR_IN)
+				observe_listener(skb, &e, conf);
 			return;
 		}
 		if (!is_sampled(sample_of(skb, ss)))
 			return; /* most, if the host has set a ceiling */
+		if (is_path_of_several(skb))
+			return;
 		sk = meet(skb, ss, &e.s, dir, conf);
 		if (!sk)
 			return;
@@ -689,11 +847,21 @@ int appmon_egress(struct __sk_buff *skb)
 SEC("tp_btf/tcp_rcv_space_adjust")
 int appmon_read(__u64 *ctx)
 {
-	struct sock *sk = (struct sock *)ctx[0];
-	struct owner *o = see_read(sk);
+	struct sock *ksk = (struct sock *)ctx[0];
+	struct socket *sk;
+	struct owner *o;
 
+	/* This runs for every socket of the machine: most leave before a helper is called. */
+	if (!ksk->sk_bpf_storage)
+		return 0;
+	sk = bpf_sk_storage_get(&sockets, ksk, 0, 0);
+	if (!sk)
+		sk = meet_in_read(ksk);
+	if (!sk)
+		return 0;
+	o = see_read(ksk, sk);
 	if (o && links)
-		emit_read(bpf_sk_storage_get(&sockets, sk, 0, 0), o, reads_block(sk));
+		emit_read(sk, o, reads_block(ksk));
 	return 0;
 }
 

@@ -141,23 +141,18 @@ static __always_inline bool reads_block(struct sock *sk)
 }
 
 /*
- * A thread has taken bytes out of the socket. This runs for every socket of the machine: most leave
- * before a helper is called. Returns who, if it is a message's first reader, or another than
- * before.
+ * A thread has taken bytes out of the socket. Returns who, if it is a message's first reader, or
+ * another than before.
  */
-static __always_inline struct owner *see_read(struct sock *sk)
+static __always_inline struct owner *see_read(struct sock *sk, const struct socket *s)
 {
 	struct task_struct *task;
-	struct socket *s;
 	struct tcp_sock *tp;
 	struct owner *o;
 	__u32 turn, copied;
 	__u64 now;
 
-	if (!sk->sk_bpf_storage)
-		return 0;
-	s = bpf_sk_storage_get(&sockets, sk, 0, 0);
-	if (!s || s->speaks != SPEAKS_HTTP || s->request_dir == 1 + DIR_OUT)
+	if (s->speaks != SPEAKS_HTTP || s->request_dir == 1 + DIR_OUT)
 		return 0;
 	tp = bpf_skc_to_tcp_sock(sk);
 	/* Not held: a strparser, in a softirq. */
@@ -174,6 +169,9 @@ static __always_inline struct owner *see_read(struct sock *sk)
 		return 0;
 	task = bpf_get_current_task_btf();
 	now = bpf_ktime_get_ns();
+	/* The listening socket met the begin of a message, the connection's own the rest. */
+	if (o->turn != turn && !s->fresh && !s->ts_ns[DIR_OUT])
+		o->turn = turn;
 	if (o->turn != turn || (o->source != OWNER_READ && o->source != OWNER_READ_SHARED)) {
 		o->turn = turn;
 		o->read_first_ns = now;
@@ -230,7 +228,12 @@ __noinline int fill_owner(struct __sk_buff *skb, const struct socket *sk, const 
 	if (o) {
 		r->connect_ns = o->connect_ns;
 		changes = *(volatile __u32 *)&o->changes;
-		if (o->source == OWNER_CONNECTED || (!request && o->turn == sk->dir_in.turn)) {
+		/* With pipelining the next message may have come, and moved the turn. An answer
+		 * that is sent before anyone has read of that is to one that was read before. */
+		if (o->source == OWNER_CONNECTED ||
+		    (!request &&
+		     (o->turn == sk->dir_in.turn ||
+		      (sk->wide == WIDE_ALWAYS && (__s32)(o->copied - sk->dir_in.turn) <= 0)))) {
 			r->task = o->task;
 			r->read_first_ns = o->read_first_ns;
 			r->read_last_ns = o->read_last_ns;

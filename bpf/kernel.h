@@ -7,6 +7,8 @@
 #ifndef APPMON_KERNEL_H
 #define APPMON_KERNEL_H
 
+#include <linux/in6.h>
+
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wpadded" /* offsets are the kernel's */
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -28,7 +30,14 @@ typedef struct {
 } possible_net_t;
 
 struct sock_common {
+	unsigned int skc_daddr;
+	unsigned int skc_rcv_saddr;
+	unsigned short skc_dport; /* network byte order */
+	unsigned short skc_num;
+	unsigned short skc_family;
 	possible_net_t skc_net;
+	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
 };
 
 typedef struct {
@@ -57,6 +66,25 @@ struct sock {
 struct tcp_sock {
 	unsigned int rcv_nxt;
 	unsigned int copied_seq;
+	unsigned int snd_nxt;
+	unsigned int snd_una;
+	unsigned int total_retrans;
+	unsigned long long bytes_received;
+	unsigned long long bytes_acked;
+};
+
+/* A connection that its listening socket has not made yet. */
+struct tcp_request_sock {
+	unsigned int rcv_isn;
+};
+
+struct list_head {
+	struct list_head *next, *prev;
+};
+
+struct mptcp_sock {
+	struct list_head conn_list; /* its paths */
+	struct sock *first;
 };
 
 typedef struct {

@@ -242,6 +242,7 @@ static int attach(struct appmon *mon, int fd, const char *path,
 		*ret_target = t->id;
 	log_line(&mon->log, APPMON_LOG_INFO, "attached to %s as \"%s\", target %u, cgroup id %llu",
 		 what, t->name, t->id, (unsigned long long)cgroup_id);
+	unwatched_tell(mon, fd, cgroup_id);
 	return 0;
 }
 

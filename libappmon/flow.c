@@ -20,18 +20,20 @@
 
 #define BUCKETS_MIN 64
 #define PIECES_MAX 1024
-#define STRAYS_MAX 1024
 #define EVICT_MAX 16		  /* idle connections forgotten to make room for one block */
 #define STRAY_AHEAD_MAX (1 << 20) /* bytes: the largest first window, and more */
-#define STRAY_AGE_NS (10 * NSEC_PER_SEC)
+/* Connection ids of strays: the kernel's cookies are counted from both ends of their range. */
+#define STRAY_ID (UINT64_C(1) << 62)
+/* How long a stray waits where not all connections are watched: it may be none of those. */
+#define UNSAMPLED_NS (10 * NSEC_PER_SEC)
 /* How long a closed connection waits for bytes that the network delivers late. */
 #define LINGER_NS (2 * NSEC_PER_SEC)
 
 /* ---- table ---------------------------------------------------------------- */
 
-static uint32_t bucket_of(const struct flows *f, uint64_t cookie)
+static uint32_t bucket_of(const struct flows *f, uint64_t key)
 {
-	return (uint32_t)XXH3_64bits(&cookie, sizeof(cookie)) & (f->buckets - 1);
+	return (uint32_t)XXH3_64bits(&key, sizeof(key)) & (f->buckets - 1);
 }
 
 int flows_init(struct appmon *mon)
@@ -40,7 +42,6 @@ int flows_init(struct appmon *mon)
 
 	list_init(&f->busy);
 	list_init(&f->idle);
-	list_init(&f->strays);
 	f->bucket = pool_alloc(&mon->pool, BUCKETS_MIN * sizeof(struct conn *));
 	if (!f->bucket)
 		return -1;
@@ -67,7 +68,7 @@ static void grow(struct appmon *mon)
 
 		while (c) {
 			struct conn *next = c->hash_next;
-			uint32_t k = bucket_of(f, c->id.cookie);
+			uint32_t k = bucket_of(f, c->key);
 
 			c->hash_next = bigger[k];
 			bigger[k] = c;
@@ -86,6 +87,23 @@ static struct conn *conn_find(struct flows *f, uint64_t cookie)
 	return c;
 }
 
+static void bucket_add(struct flows *f, struct conn *c)
+{
+	uint32_t k = bucket_of(f, c->key);
+
+	c->hash_next = f->bucket[k];
+	f->bucket[k] = c;
+}
+
+static void bucket_remove(struct flows *f, struct conn *c)
+{
+	struct conn **p = &f->bucket[bucket_of(f, c->key)];
+
+	while (*p != c)
+		p = &(*p)->hash_next;
+	*p = c->hash_next;
+}
+
 static void pieces_free(struct appmon *mon, struct stream *s)
 {
 	while (s->pieces) {
@@ -101,12 +119,10 @@ static void pieces_free(struct appmon *mon, struct stream *s)
 static void conn_free(struct appmon *mon, struct conn *c)
 {
 	struct flows *f = &mon->flows;
-	struct conn **p = &f->bucket[bucket_of(f, c->id.cookie)];
 
-	while (*p != c)
-		p = &(*p)->hash_next;
-	*p = c->hash_next;
+	bucket_remove(f, c);
 	f->count--;
+	f->stray_count -= c->stray;
 	if (c->awaits_end)
 		f->awaiting--;
 	if (c->http) {
@@ -156,30 +172,29 @@ void *flow_zalloc(struct appmon *mon, size_t size)
 	return p ? memset(p, 0, size) : NULL;
 }
 
-static struct conn *conn_new(struct appmon *mon, const struct record *rec)
+static struct conn *conn_new(struct appmon *mon, const struct rec_conn *id, uint64_t key,
+			     const struct rec_seg *seg)
 {
 	struct flows *f = &mon->flows;
 	struct conn *c = flow_zalloc(mon, sizeof(*c));
-	uint32_t k;
 
 	if (!c)
 		return NULL;
 	if (f->count >= f->buckets)
 		grow(mon);
 	c->protocol = &protocol_http1;
-	c->id = rec->conn;
-	c->fresh = !!(rec->seg.flags & REC_FRESH);
+	c->id = *id;
+	c->key = key;
+	c->fresh = !!(seg->flags & REC_FRESH);
 	/* Followed from its first byte, and yet there were others: they are counted already. */
-	c->gapped = c->fresh && rec->seg.other_ts_ns;
+	c->gapped = c->fresh && seg->other_ts_ns;
 	c->refused = c->gapped;
-	c->sample = rec->seg.sample;
-	c->retrans = rec->seg.retrans;
-	c->dup = rec->seg.dup;
+	c->sample = seg->sample;
+	c->retrans = seg->retrans;
+	c->dup = seg->dup;
 	list_init(&c->exchanges);
 	list_append(&f->idle, &c->link);
-	k = bucket_of(f, c->id.cookie);
-	c->hash_next = f->bucket[k];
-	f->bucket[k] = c;
+	bucket_add(f, c);
 	f->count++;
 	return c;
 }
@@ -204,81 +219,9 @@ void flows_destroy(struct appmon *mon)
 			conn_drop(mon, c, APPMON_DROP_DETACHED);
 		}
 	}
-	while (!list_empty(&f->strays)) {
-		struct stray *s = list_entry(f->strays.next, struct stray, link);
-
-		list_remove(&s->link);
-		pool_free(&mon->pool, s);
-	}
 	if (f->buckets)
 		pool_free(&mon->pool, f->bucket);
 	f->buckets = 0;
-}
-
-/* ---- strays: data that met the listening socket ------------------------------- */
-
-static bool same_peers(const struct rec_conn *a, const struct rec_conn *b)
-{
-	return a->target == b->target && a->local_port == b->local_port &&
-	       a->remote_port == b->remote_port && a->family == b->family &&
-	       !memcmp(a->local_addr, b->local_addr, sizeof(a->local_addr)) &&
-	       !memcmp(a->remote_addr, b->remote_addr, sizeof(a->remote_addr));
-}
-
-static void stray_free(struct appmon *mon, struct stray *s)
-{
-	list_remove(&s->link);
-	mon->flows.stray_count--;
-	pool_free(&mon->pool, s);
-}
-
-static struct stray *stray_find(struct flows *f, const struct rec_conn *conn)
-{
-	for (struct list_node *n = f->strays.prev; n != &f->strays; n = n->prev) {
-		struct stray *s = list_entry(n, struct stray, link);
-
-		if (same_peers(&s->conn, conn))
-			return s;
-	}
-	return NULL;
-}
-
-static void stray_lose(struct appmon *mon, struct stray *s, uint32_t reason)
-{
-	struct target *target = target_of(mon, &s->conn);
-
-	if (s->piece.seg.flags & REC_START) {
-		STAT_ADD(mon, target, exchanges_seen, 1);
-		STAT_ADD(mon, target, dropped[reason], 1);
-	}
-	stray_free(mon, s);
-}
-
-static void stray_keep(struct appmon *mon, const struct record *rec)
-{
-	struct flows *f = &mon->flows;
-	struct stray *s;
-
-	s = stray_find(f, &rec->conn);
-	if (s && s->piece.seg.seq == rec->seg.seq)
-		return; /* sent again */
-	if (f->stray_count >= STRAYS_MAX)
-		stray_lose(mon, list_entry(f->strays.next, struct stray, link), APPMON_DROP_MEMORY);
-	s = flow_alloc(mon, sizeof(*s) + rec->captured);
-	if (!s) {
-		if (rec->seg.flags & REC_START) {
-			STAT_ADD(mon, target_of(mon, &rec->conn), exchanges_seen, 1);
-			STAT_ADD(mon, target_of(mon, &rec->conn), dropped[APPMON_DROP_MEMORY], 1);
-		}
-		return;
-	}
-	s->at_ns = rec->seg.ts_ns;
-	s->conn = rec->conn;
-	s->piece.seg = rec->seg;
-	s->piece.captured = rec->captured;
-	memcpy(s->piece.bytes, rec->bytes, rec->captured);
-	list_append(&f->strays, &s->link);
-	f->stray_count++;
 }
 
 /* ---- streams -------------------------------------------------------------------- */
@@ -295,6 +238,10 @@ static void stream_saw(struct stream *s, uint32_t seq_end, uint64_t ts_ns)
 {
 	uint64_t pos = stream_pos(s, seq_end);
 
+	if (s->fin && pos == s->fin_pos + 1) { /* TCP counts FIN */
+		pos--;
+		seq_end--;
+	}
 	if ((int64_t)(pos - s->seen) <= 0)
 		return;
 	s->seen = pos;
@@ -461,7 +408,7 @@ static void conn_follow(struct conn *c, const struct rec_seg *seg)
 
 	if (!self->known)
 		stream_begin(c, self, seg->start);
-	if (!other->known && !(seg->flags & REC_ALONE))
+	if (!other->known && !(seg->flags & (REC_ALONE | REC_LISTENER)))
 		stream_begin(c, other, seg->other_next);
 	if (seg->srtt_us)
 		c->srtt_us = seg->srtt_us;
@@ -526,37 +473,110 @@ static void flow_part(struct appmon *mon, struct conn *c, const struct record *r
 	flow_segment(mon, c, rec->bytes, rec->captured, &part, seg_end);
 }
 
-/* A connection that is met for the first time, with what had met its listening socket. */
-static struct conn *conn_meet(struct appmon *mon, const struct record *rec)
-{
-	struct stray *s = stray_find(&mon->flows, &rec->conn);
-	struct conn *c = conn_new(mon, rec);
-	struct rec_seg seg;
-	uint32_t in_next;
-	int32_t ahead;
+/* ---- strays: connections whose own socket has not shown up yet --------------------- */
 
-	mon->flows.current = c;
-	if (!s || !c)
+/*
+ * What meets a listening socket is a connection from that moment, with its requests. It is known
+ * by its peers and by where its stream begins: ports are used again. The application may take long
+ * to answer, or never do so; then the end of the connection tells its cookie, if any.
+ */
+
+static bool same_peers(const struct rec_conn *a, const struct rec_conn *b)
+{
+	return a->cgroup_id == b->cgroup_id && a->local_port == b->local_port &&
+	       a->remote_port == b->remote_port && a->family == b->family &&
+	       !memcmp(a->local_addr, b->local_addr, sizeof(a->local_addr)) &&
+	       !memcmp(a->remote_addr, b->remote_addr, sizeof(a->remote_addr));
+}
+
+static uint64_t peers_hash(const struct rec_conn *conn)
+{
+	struct {
+		uint64_t cgroup_id;
+		uint16_t port[4];
+		uint8_t addr[2][16];
+	} peers = {conn->cgroup_id, {conn->local_port, conn->remote_port}, {{0}}};
+
+	memcpy(peers.addr[0], conn->local_addr, sizeof(conn->local_addr));
+	memcpy(peers.addr[1], conn->remote_addr, sizeof(conn->remote_addr));
+	return XXH3_64bits(&peers, sizeof(peers));
+}
+
+static struct conn *stray_find(struct flows *f, const struct rec_conn *conn)
+{
+	struct conn *c;
+
+	if (!f->stray_count)
+		return NULL;
+	c = f->bucket[bucket_of(f, peers_hash(conn))];
+	while (c && !(c->stray && same_peers(&c->id, conn)))
+		c = c->hash_next;
+	return c;
+}
+
+/* The end of a connection was missed. */
+static void conn_lose(struct appmon *mon, struct conn *c)
+{
+	c->protocol->end(mon, c, APPMON_END_GAP, APPMON_EVF_GAP);
+	conn_free(mon, c);
+}
+
+/* The connection of a record that met a listening socket, if it is known. */
+static struct conn *stray_meet(struct appmon *mon, const struct record *rec)
+{
+	struct conn *c = stray_find(&mon->flows, &rec->conn);
+
+	if (!c || c->first_seq == rec->seg.start)
 		return c;
-	seg = s->piece.seg;
-	in_next = rec->seg.flags & REC_OUT ? rec->seg.other_next : rec->seg.start;
-	ahead = (int32_t)(seg.seq - in_next);
-	/* An older connection between the same ports had other sequence numbers. */
-	if (ahead + (int32_t)seg.len == 0 || ahead + (int32_t)seg.len == -1 /* FIN */ ||
-	    (ahead >= 0 && ahead < STRAY_AHEAD_MAX)) {
-		c->fresh = 1;
-		seg.flags &= ~(uint32_t)(ahead > 0 ? REC_LISTENER | REC_FLIP : REC_LISTENER);
-		seg.start = ahead > 0 ? in_next : seg.seq;
-		seg.whole = ahead > 0 ? in_next : seg.seq + seg.len;
-		seg.lost = rec->seg.lost;
-		seg.other_next = rec->seg.flags & REC_OUT ? rec->seg.start : rec->seg.other_next;
-		seg.other_whole = seg.other_next;
-		flow_segment(mon, c, s->piece.bytes, s->piece.captured, &seg, seg.seq + seg.len);
-		/* An answer has passed whose record was lost. */
-		if (!(rec->seg.flags & REC_OUT) && rec->seg.other_ts_ns)
-			c->protocol->end(mon, c, APPMON_END_GAP, APPMON_EVF_GAP);
+	conn_lose(mon, c);
+	return NULL;
+}
+
+static struct conn *stray_new(struct appmon *mon, const struct record *rec)
+{
+	struct flows *f = &mon->flows;
+	struct rec_conn id = rec->conn;
+	struct conn *c;
+
+	id.cookie = STRAY_ID + f->strays_met++;
+	c = conn_new(mon, &id, peers_hash(&id), &rec->seg);
+	if (!c)
+		return NULL;
+	c->stray = 1;
+	c->first_seq = rec->seg.start;
+	f->stray_count++;
+	return c;
+}
+
+/* The first record of a connection's own socket: is it a stray's? */
+static struct conn *stray_join(struct appmon *mon, const struct record *rec)
+{
+	struct flows *f = &mon->flows;
+	struct conn *c = stray_find(f, &rec->conn);
+	bool out = rec->seg.flags & REC_OUT;
+
+	if (!c)
+		return NULL;
+	if ((out ? rec->seg.other_next : rec->seg.start) - c->first_seq > STRAY_AHEAD_MAX) {
+		conn_lose(mon, c);
+		return NULL;
 	}
-	stray_free(mon, s);
+	bucket_remove(f, c);
+	c->key = c->id.cookie = rec->conn.cookie;
+	c->id.generation = rec->conn.generation;
+	c->sample = rec->seg.sample;
+	bucket_add(f, c);
+	c->stray = 0;
+	f->stray_count--;
+	for (struct list_node *n = c->exchanges.next; n != &c->exchanges; n = n->next) {
+		struct exchange *ex = list_entry(n, struct exchange, link);
+
+		ex->id.cookie = c->id.cookie;
+		link_rename(mon, ex);
+	}
+	/* An answer has passed whose record was lost. */
+	if (!out && rec->seg.other_ts_ns)
+		c->protocol->end(mon, c, APPMON_END_GAP, APPMON_EVF_GAP);
 	return c;
 }
 
@@ -589,6 +609,7 @@ static bool begins_request(const struct record *rec)
 void flow_record(struct appmon *mon, const struct record *rec)
 {
 	struct target *target = target_of(mon, &rec->conn);
+	bool listener = rec->seg.flags & REC_LISTENER;
 	struct conn *c;
 
 	if (!target) {
@@ -599,18 +620,16 @@ void flow_record(struct appmon *mon, const struct record *rec)
 		return;
 	}
 	target->stats.records++;
-	if (!is_watched(mon, &rec->conn, rec->seg.sample, rec->seg.flags & REC_LISTENER))
+	if (!is_watched(mon, &rec->conn, rec->seg.sample, listener))
 		return; /* written while the connection left the sample */
-	if (rec->seg.flags & REC_LISTENER) {
-		stray_keep(mon, rec);
-		return;
-	}
-	c = conn_find(&mon->flows, rec->conn.cookie);
+	c = listener ? stray_meet(mon, rec) : conn_find(&mon->flows, rec->conn.cookie);
 	if (c && c->id.generation != rec->conn.generation) {
 		/* It was away meanwhile. */
 		conn_drop(mon, c, APPMON_DROP_SAMPLED);
 		c = NULL;
 	}
+	if (!c && !listener)
+		c = stray_join(mon, rec);
 	if (rec->seg.flags & REC_READ) {
 		if (c)
 			link_read(mon, c, rec);
@@ -620,7 +639,8 @@ void flow_record(struct appmon *mon, const struct record *rec)
 		/* Nothing to learn from the end of a connection that is not known. */
 		if (!rec->captured)
 			return;
-		c = conn_meet(mon, rec);
+		c = listener ? stray_new(mon, rec)
+			     : conn_new(mon, &rec->conn, rec->conn.cookie, &rec->seg);
 		if (!c) {
 			if (begins_request(rec)) {
 				STAT_ADD(mon, target, exchanges_seen, 1);
@@ -633,7 +653,8 @@ void flow_record(struct appmon *mon, const struct record *rec)
 	mon->flows.owner = &rec->owner;
 	if (c->id.target != rec->conn.target)
 		conn_moves(mon, c, target);
-	c->id = rec->conn;
+	if (!listener)
+		c->id = rec->conn;
 	if (rec->seg.flags & REC_PART)
 		flow_part(mon, c, rec);
 	else
@@ -676,15 +697,6 @@ void flows_expire(struct appmon *mon, uint64_t now)
 	uint64_t busy_ns = mon->opts.exchange_timeout_ms * NSEC_PER_MSEC;
 	uint64_t idle_ns = mon->opts.idle_timeout_ms * NSEC_PER_MSEC;
 
-	while (!list_empty(&f->strays)) {
-		struct stray *s = list_entry(f->strays.next, struct stray, link);
-
-		if (!older(s->at_ns, now, STRAY_AGE_NS))
-			break;
-		stray_lose(mon, s,
-			   mon->sampling.ppm < APPMON_SAMPLING_ALL ? APPMON_DROP_SAMPLED
-								   : APPMON_DROP_GAP);
-	}
 	for (struct list_node *n = f->busy.next, *next; n != &f->busy; n = next) {
 		struct conn *c = list_entry(n, struct conn, link);
 		bool closed = c->stream[DIR_IN].fin && c->stream[DIR_OUT].fin;
@@ -692,7 +704,10 @@ void flows_expire(struct appmon *mon, uint64_t now)
 		next = n->next;
 		if (!older(c->active_ns, now, busy_ns < LINGER_NS ? busy_ns : LINGER_NS))
 			break;
-		if (closed && older(c->active_ns, now, LINGER_NS)) {
+		if (c->stray && mon->sampling.ppm < APPMON_SAMPLING_ALL &&
+		    older(c->active_ns, now, busy_ns < UNSAMPLED_NS ? busy_ns : UNSAMPLED_NS)) {
+			conn_drop(mon, c, APPMON_DROP_SAMPLED);
+		} else if (closed && older(c->active_ns, now, LINGER_NS)) {
 			pieces_flush(mon, c, DIR_IN);
 			pieces_flush(mon, c, DIR_OUT);
 			c->protocol->end(mon, c, APPMON_END_CLOSED, 0);
@@ -723,16 +738,9 @@ static void drop_some(struct appmon *mon, const struct target *target, uint32_t 
 		for (; c; c = next) {
 			next = c->hash_next;
 			if (target ? c->id.target == target->id
-				   : !is_watched(mon, &c->id, c->sample, false))
+				   : !is_watched(mon, &c->id, c->sample, c->stray))
 				conn_drop(mon, c, reason);
 		}
-	}
-	for (struct list_node *n = f->strays.next, *next; n != &f->strays; n = next) {
-		struct stray *s = list_entry(n, struct stray, link);
-
-		next = n->next;
-		if (target ? s->conn.target == target->id : !is_watched(mon, &s->conn, 0, true))
-			stray_free(mon, s);
 	}
 }
 

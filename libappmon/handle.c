@@ -333,7 +333,6 @@ static int open_handle(struct appmon **ret, int replay_fd, const struct appmon_o
 		return -ENOMEM;
 	mon->epoll_fd = mon->timer_fd = mon->wake_fd = mon->more_fd = -1;
 	list_init(&mon->ready);
-	list_init(&mon->flows.strays);
 	lookups_init(&mon->lookups);
 	err = take_opts(mon, opts);
 	if (!err)

@@ -10,8 +10,8 @@
  * and beside it handle.c (open, poll, close), kernel.c (what the kernel gives), programs.c
  * (loading), attach.c (targets), pool.c (bounded memory), recording.c (input to a file and back),
  * lookup.c (executables, cgroup paths), cgroup-mount.c (where cgroup v2 is), go.c with go-binary.c
- * (uprobes in Go programs), opts.c (structs across the ABI), text.c (names), log.c (log, last
- * error).
+ * (uprobes in Go programs), unwatched.c (sockets of other cgroups), opts.c (structs across the ABI),
+ * text.c (names), log.c (log, last error).
  */
 #ifndef APPMON_INTERNAL_H
 #define APPMON_INTERNAL_H
@@ -127,6 +127,11 @@ enum { WITH_SWEEP = 1, WITH_IDENTITY = 2, WITH_GOROUTINES = 4 };
 int kernel_check(struct appmon *mon, int *with);
 /* Says what an error of bpf(2) means, and returns it or -EOPNOTSUPP. */
 int kernel_refused(struct appmon *mon, int err);
+
+/* ---- unwatched.c ---------------------------------------------------------------- */
+
+/* Logs which processes of a cgroup listen on sockets of others. */
+void unwatched_tell(struct appmon *mon, int cgroup_fd, uint64_t cgroup_id);
 
 /* ---- programs.c --------------------------------------------------------------- */
 
@@ -411,15 +416,11 @@ struct conn {
 	uint8_t gapped;		  /* messages were missed: orphans are no surprise */
 	uint8_t awaits_end;	  /* counted in flows.awaiting */
 	uint8_t wide;		  /* the programs saw signs of pipelining */
-	uint8_t pad[5];
-};
-
-/* Data that met a listening socket, until its connection shows up. */
-struct stray {
-	struct list_node link;
-	uint64_t at_ns;
-	struct rec_conn conn;
-	struct piece piece;
+	uint8_t stray; /* known by what met its listening socket: its own has not shown up yet */
+	uint8_t pad[4];
+	uint64_t key;	    /* what it is found by: its cookie; of a stray, a hash of its peers */
+	uint32_t first_seq; /* of a stray: TCP's number of the client's first byte */
+	uint32_t pad1;
 };
 
 struct flows {
@@ -427,8 +428,9 @@ struct flows {
 	uint32_t buckets; /* power of two */
 	uint32_t count;
 	struct list_node busy, idle; /* connections with and without exchanges */
-	struct list_node strays;
-	uint32_t stray_count;
+	uint32_t stray_count;	     /* connections that are strays */
+	uint32_t pad;
+	uint64_t strays_met;	       /* ever */
 	struct conn *current;	       /* whose record is looked at: not to be forgotten */
 	const struct rec_owner *owner; /* what that record says of the owner */
 	uint32_t awaiting;	       /* connections inside a response whose end is due */
@@ -566,6 +568,8 @@ void link_read(struct appmon *mon, struct conn *c, const struct record *rec);
 void link_response(struct appmon *mon, struct conn *c, struct exchange *ex);
 /* The exchange is over: nothing is made for it any more. */
 void link_close(struct exchange *ex);
+/* The exchange's connection has another id now. */
+void link_rename(struct appmon *mon, struct exchange *ex);
 void link_tell(const struct exchange *ex, struct appmon_event *ev);
 
 /* ---- redact.c: secrets in request-targets ------------------------------------------------- */

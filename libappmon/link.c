@@ -676,6 +676,12 @@ void link_request(struct appmon *mon, struct conn *c, struct exchange *ex, int d
 		link_received(mon, c, ex);
 }
 
+void link_rename(struct appmon *mon, struct exchange *ex)
+{
+	if (ex->cause && (mon->opts.flags & APPMON_OPEN_GOROUTINES))
+		key_set(mon, ex, KEY_CONNECTION, connection_hash(mon, ex->id.cookie));
+}
+
 void link_close(struct exchange *ex)
 {
 	if (!ex->cause)

@@ -302,7 +302,10 @@ struct appmon_event {
 				  million: it stands for 1,000,000 / sampling_ppm exchanges */
 	uint64_t cgroup_id;    /* leaf cgroup of the socket: inode of its cgroup v2 directory */
 
-	uint64_t connection_id; /* socket cookie: unique per boot (SO_COOKIE, Linux 4.12) */
+	uint64_t connection_id; /* socket cookie: unique per boot (SO_COOKIE, Linux 4.12). 2^62 and
+				   up: an id of the library's own, unique in the handle: the request
+				   met a listening socket, and its connection's own socket had not
+				   shown up when the event was made */
 	uint64_t ordinal;	/* 1 for the first exchange seen on the connection */
 
 	/* CLOCK_MONOTONIC, nanoseconds, taken where bytes reach or leave the TCP

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What is watched: connections from before the attach, several targets, nested cgroups, roles."""
+import time
+
 from cgroups import Cgroup
 from compare import by_target, check_wire
 from wire import Connection
@@ -213,3 +215,25 @@ def test_only_requests(cgroup, watch, play):
     assert [e["target"] for e in watching.stop()] == ["/after"]
     watching.check_sums()
     assert watching.stats["dropped"]["orphan"] == 1
+
+
+def test_socket_of_another_cgroup(cgroup, watch, start_server):
+    """Socket activation: a process listens on a socket that was made in another cgroup. The log says
+    so; one of its own, or of a cgroup below, is no reason to."""
+    with Cgroup() as other:
+        made_elsewhere = other.listener()
+        below = cgroup.child("below").listener()
+        own = cgroup.listener()
+        holder = cgroup.spawn(["sleep", "60"], pass_fds=[s.fileno() for s in
+                                                         (made_elsewhere, below, own)])
+        time.sleep(0.2)
+        watching = watch(cgroup, args=["-v"])
+        watching.stop()
+        holder.kill()
+        lines = [line for line in watching.log() if "listens at" in line]
+        assert len(lines) == 1, lines
+        assert f"process {holder.pid} of {cgroup.path} listens at port " \
+               f"{made_elsewhere.getsockname()[1]} " in lines[0]
+        assert other.path in lines[0]
+        for sock in (made_elsewhere, below, own):
+            sock.close()

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Connections that begin, or run, in unusual ways."""
+import contextlib
 import socket
+import threading
 import time
 
 import pytest
 
 from compare import check_wire
-from network import Side
+from network import Namespace, Side
 from wire import Connection
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -112,3 +114,56 @@ def test_idle_connections_cost_no_events(cgroup, watch, play):
     assert [e["target"] for e in watching.stop()] == ["/only"]
     watching.check_sums(delivered=1)
     assert watching.stats["connections_seen"] == 1
+
+
+def test_multipath_tcp_paths(cgroup, watch):
+    """Where a second path carries data, what is told on the first is not paired wrongly, and it is
+    counted that the connection is not followed."""
+    with contextlib.closing(Namespace()) as namespace:
+        namespace.ip("address add 10.77.0.1/32 dev lo")
+        namespace.ip("address add 10.77.0.2/32 dev lo")
+        namespace.ip("mptcp limits set subflow 2 add_addr_accepted 2")
+        namespace.ip("mptcp endpoint add 10.77.0.2 dev lo subflow")
+        with namespace.inside():
+            with cgroup.inside():
+                listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_MPTCP)
+            listener.bind(("10.77.0.1", 0))
+            listener.listen()
+            watching = watch(cgroup)
+            client = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_MPTCP)
+            client.connect(listener.getsockname())
+        served, _ = listener.accept()
+        body = b"x" * 300000
+
+        def serve():
+            buffer = b""
+            for i in range(100):
+                while b"\r\n\r\n" not in buffer:
+                    buffer += served.recv(65536)
+                buffer = buffer.partition(b"\r\n\r\n")[2]
+                served.sendall(b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n" % (200 + i, len(body)) + body)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        for i in range(100):
+            client.sendall(b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % (200 + i))
+            left, data = None, b""
+            while left is None or left:
+                more = client.recv(65536)
+                assert more
+                if left is None:
+                    data += more
+                    if b"\r\n\r\n" in data:
+                        left = len(body) - len(data.partition(b"\r\n\r\n")[2])
+                else:
+                    left -= len(more)
+        thread.join()
+        for sock in (client, served, listener):
+            sock.close()
+        time.sleep(0.5)
+        events = watching.stop()
+        assert all(e["status"] in (0, int(e["target"][1:])) for e in events if e["target"]), events
+        assert all(e["target"] for e in events if e["status"]), events
+        watching.check_sums()
+        if len(events) < 100:
+            assert watching.stats["connections_skipped"] > 0

@@ -16,6 +16,7 @@ from cgroups import Cgroup
 from compare import by_target, port
 from network import Namespace
 from programs import HERE, Log, free_port
+from test_netem import settle
 from watch import replayed
 from wire import Connection
 
@@ -331,6 +332,45 @@ def test_pipelined(cgroup, play, watch):
     assert events[0]["queue_ns"] > 0
     assert all(e["queue_ns"] == e["service_ns"] == e["read_start_ns"] == 0 for e in events[1:])
     watching.stop()
+
+
+def test_pipelined_all_the_time(cgroup, play, watch, tmp_path):
+    """The next requests come while the one before them is answered: each answer has its owner."""
+    count, ok = 4000, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    watching = watch(cgroup, args=["--ring", "64M"], output=tmp_path / "events")
+    client, served = play()
+    ahead = threading.Semaphore(200)
+
+    def ask():
+        for i in range(count):
+            ahead.acquire()
+            client.sock.sendall(b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % i)
+
+    def drain():
+        left = count * len(ok)
+        while left:
+            left -= len(client.sock.recv(4000))
+
+    threads = [threading.Thread(target=f) for f in (ask, drain)]
+    for thread in threads:
+        thread.start()
+    buffer, done = b"", 0
+    while done < count:
+        buffer += served.recv(400)
+        *requests, buffer = buffer.split(b"\r\n\r\n")
+        for _ in requests:
+            served.sendall(ok)
+            ahead.release()
+        done += len(requests)
+    for thread in threads:
+        thread.join()
+    served.close()
+    settle(tmp_path / "events", count)
+    events = watching.stop()
+    assert len(events) == count, str(watching.stats)
+    unknown = [e["target"] for e in events if (e["owner"], e["pid"]) != ("read", os.getpid())
+               and (e["owner"], e["pid"]) != ("sent", os.getpid())]
+    assert not unknown, (len(unknown), unknown[:5])
 
 
 def test_not_asked_for(cgroup, play, watch):

@@ -144,6 +144,11 @@ class Watch:
         assert self.summary is not None, "no summary line"
         return self._events
 
+    def log(self):
+        """The lines on standard error so far."""
+        with self._changed:
+            return list(self._stderr)
+
     @property
     def stats(self):
         return self.summary["stats"]

@@ -1685,11 +1685,14 @@ START_TEST(stray_alone)
 {
 	sim_listener_packet(sk, 0, GET("/stray"), (uint32_t)strlen(GET("/stray")));
 	pump();
-	flows_expire(&p.mon, sim_now_ns + 60 * NSEC_PER_SEC);
-	nothing();
 	counts(1, 0);
-	dropped(APPMON_DROP_GAP, 1);
-	ck_assert_uint_eq(p.mon.flows.stray_count, 0);
+	ck_assert_uint_eq(p.mon.stats.outstanding, 1);
+	flows_expire(&p.mon, sim_now_ns + 299 * NSEC_PER_SEC);
+	nothing();
+	flows_expire(&p.mon, sim_now_ns + 301 * NSEC_PER_SEC);
+	ended("/stray", 0, APPMON_END_TIMEOUT);
+	ck_assert_uint_eq(ev->method, APPMON_METHOD_GET);
+	counts(1, 1);
 }
 END_TEST
 
@@ -1707,6 +1710,296 @@ START_TEST(stray_and_own)
 	flows_expire(&p.mon, sim_now_ns + 60 * NSEC_PER_SEC);
 	nothing();
 	counts(2, 2);
+}
+END_TEST
+
+/* A segment that meets the listening socket, which makes the connection. */
+static void met(const char *text, uint32_t flags)
+{
+	uint32_t len = (uint32_t)strlen(text);
+
+	sim_now_ns += MS;
+	sim_listener_meets(sk, next_pos[DIR_IN], text, len, SIM_PSH | flags, true);
+	next_pos[DIR_IN] += len + !!(flags & SIM_FIN);
+	pump();
+}
+
+/* One that it drops: its queue is full. */
+static void turned_away(uint64_t pos, const char *text, uint32_t flags)
+{
+	sim_now_ns += MS;
+	sim_listener_meets(sk, pos, text, (uint32_t)strlen(text), flags, false);
+	pump();
+}
+
+START_TEST(stray_answered_late)
+{
+	met(GET("/late"), 0);
+	sim_now_ns += 60 * NSEC_PER_SEC;
+	flows_expire(&p.mon, sim_now_ns);
+	nothing();
+	out(OK);
+	complete("/late", 200);
+	ck_assert_uint_eq(ev->connection_id, sim_cookie(sk));
+	ck_assert_uint_eq(ev->response_start_ns - ev->request_start_ns, 60 * NSEC_PER_SEC + MS);
+	in(GET("/next"));
+	out(OK);
+	complete("/next", 200);
+	ck_assert_uint_eq(ev->ordinal, 2);
+	counts(2, 2);
+}
+END_TEST
+
+START_TEST(stray_answered_after_timeout)
+{
+	uint64_t id;
+
+	met(GET("/1"), 0);
+	flows_expire(&p.mon, sim_now_ns + 301 * NSEC_PER_SEC);
+	ended("/1", 0, APPMON_END_TIMEOUT);
+	id = ev->connection_id;
+	out(OK);
+	in(GET("/2"));
+	out(OK);
+	complete("/2", 200);
+	ck_assert(id != ev->connection_id || ev->ordinal != 1);
+}
+END_TEST
+
+/* Without a word from the server, or with FIN. */
+START_TEST(stray_closed)
+{
+	for (int i = 0; i < 2; i++) {
+		server();
+		met(GET("/given-up"), 0);
+		fin(i ? DIR_OUT : DIR_IN);
+		ck_assert_uint_eq(p.mon.flows.stray_count, 0);
+		if (!i)
+			nothing(); /* it may still be answered */
+		next_pos[DIR_IN] += !i;
+		fin(i ? DIR_IN : DIR_OUT);
+		ended("/given-up", 0, APPMON_END_CLOSED);
+		ck_assert_uint_eq(ev->connection_id, sim_cookie(sk));
+		flagged(0, APPMON_EVF_GAP);
+	}
+	counts(2, 2);
+}
+END_TEST
+
+START_TEST(stray_half_closed)
+{
+	met(GET("/1"), 0);
+	fin(DIR_IN);
+	out(OK);
+	complete("/1", 200);
+	flagged(0, APPMON_EVF_GAP);
+	counts(1, 1);
+}
+END_TEST
+
+START_TEST(stray_reset)
+{
+	met(GET("/by-us"), 0);
+	rst(DIR_OUT);
+	ended("/by-us", 0, APPMON_END_RESET_BY_US);
+	server();
+	met(GET("/by-peer"), 0);
+	rst(DIR_IN);
+	ended("/by-peer", 0, APPMON_END_RESET_BY_PEER);
+	counts(2, 2);
+	ck_assert_uint_eq(p.mon.stats.connections_open, 0);
+}
+END_TEST
+
+START_TEST(stray_with_fin)
+{
+	met(GET("/all"), SIM_FIN);
+	out(OK);
+	complete("/all", 200);
+	flagged(0, APPMON_EVF_GAP);
+	server();
+	met("POST /part HTTP/1.1\r\nContent-Le", SIM_FIN);
+	out(ANSWER(400, 0));
+	fin(DIR_OUT);
+	event();
+	ck_assert_uint_eq(ev->status, 400);
+	flagged(0, APPMON_EVF_GAP);
+	nothing();
+	counts(2, 2);
+}
+END_TEST
+
+START_TEST(stray_in_pieces)
+{
+	met("GET /1 HT", 0);
+	in("TP/1.1\r\n\r\n");
+	out(OK);
+	complete("/1", 200);
+	server();
+	met(POST("/2", 1500), 0);
+	body(DIR_IN, 1500);
+	out(OK);
+	complete("/2", 200);
+	bodies(1500, 0);
+	flagged(0, APPMON_EVF_GAP | APPMON_EVF_INFERRED_END);
+	server();
+	met(GET("/3") GET("/4"), 0);
+	out(OK OK);
+	complete("/3", 200);
+	complete("/4", 200);
+	counts(4, 4);
+}
+END_TEST
+
+/* Its first segment is late: what the listening socket meets is a part from the middle. */
+START_TEST(stray_from_the_middle)
+{
+	const char *second = GET("/2");
+	uint64_t at = strlen(GET("/1"));
+
+	next_pos[DIR_IN] = at;
+	met(second, 0);
+	nothing();
+	next_pos[DIR_IN] = 0;
+	in(GET("/1"));
+	next_pos[DIR_IN] = at + strlen(second);
+	out(OK OK);
+	complete("/1", 200);
+	complete("/2", 200);
+	counts(2, 2);
+}
+END_TEST
+
+/* With SYN cookies that cannot be seen; no answer goes to the wrong one. */
+START_TEST(stray_from_the_middle_unknown)
+{
+	uint64_t at = strlen(GET("/1"));
+
+	sim_syn_cookies = true;
+	next_pos[DIR_IN] = at;
+	met(GET("/2"), 0);
+	next_pos[DIR_IN] = 0;
+	in(GET("/1"));
+	next_pos[DIR_IN] = at + strlen(GET("/2"));
+	out(ANSWER(201, 0) ANSWER(202, 0));
+	fin(DIR_OUT);
+	while ((ev = pipeline_event(&p)))
+		ck_assert(ev->status == 0 || ev->status == (is(ev->path, "/1") ? 201 : 202));
+}
+END_TEST
+
+/* The queue of the listening socket is full: all is sent again, and the client may give up. */
+START_TEST(stray_turned_away)
+{
+	uint64_t len = strlen(GET("/1"));
+
+	turned_away(0, GET("/1"), SIM_PSH);
+	turned_away(0, GET("/1"), SIM_PSH);
+	counts(1, 0);
+	turned_away(len, "", SIM_FIN);
+	turned_away(len + 1, "", SIM_RST);
+	ended("/1", 0, APPMON_END_RESET_BY_PEER);
+	flagged(0, APPMON_EVF_GAP);
+	server();
+	turned_away(0, GET("/2"), SIM_PSH);
+	turned_away(strlen(GET("/2")), GET("/3"), SIM_PSH);
+	met(GET("/2") GET("/3"), 0);
+	out(OK OK);
+	complete("/2", 200);
+	complete("/3", 200);
+	counts(3, 3);
+	ck_assert_uint_eq(p.mon.flows.stray_count, 0);
+}
+END_TEST
+
+/* The ports are used again after an end that was not seen. */
+START_TEST(stray_ports_again)
+{
+	met(GET("/old"), 0);
+	sk = sim_again(sk, 500000, 600000);
+	next_pos[DIR_IN] = next_pos[DIR_OUT] = 0;
+	met(GET("/new"), 0);
+	ended("/old", 0, APPMON_END_GAP);
+	out(OK);
+	complete("/new", 200);
+	/* And without meeting the listening socket. */
+	server();
+	met(GET("/old"), 0);
+	sk = sim_again(sk, 5000000, 6000000);
+	next_pos[DIR_IN] = next_pos[DIR_OUT] = 0;
+	in(GET("/newer"));
+	ended("/old", 0, APPMON_END_GAP);
+	out(OK);
+	complete("/newer", 200);
+	counts(4, 4);
+}
+END_TEST
+
+/* A reset of another connection, in the listening socket's name, makes no connection of that. */
+START_TEST(stray_after_reset)
+{
+	met(GET("/1"), 0);
+	out(OK);
+	complete("/1", 200);
+	server();
+	sim_listener_resets(sk);
+	server();
+	met(GET("/2"), 0);
+	out(OK);
+	complete("/2", 200);
+	counts(2, 2);
+}
+END_TEST
+
+START_TEST(stray_detached)
+{
+	met(GET("/1"), 0);
+	server();
+	met(GET("/2"), 0);
+	flows_drop_target(&p.mon, &p.target[0]);
+	dropped(APPMON_DROP_DETACHED, 2);
+	counts(2, 0);
+	ck_assert_uint_eq(p.mon.flows.stray_count, 0);
+}
+END_TEST
+
+START_TEST(stray_of_another_protocol)
+{
+	met("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 0);
+	ck_assert_uint_eq(p.mon.flows.count, 0);
+	out("\x16\x03\x03\x00\x7a\x02");
+	fin(DIR_OUT);
+	counts(0, 0);
+}
+END_TEST
+
+/* As many as there is memory for. */
+START_TEST(strays_many)
+{
+	enum { N = 20000 };
+	uint64_t told;
+
+	for (int i = 0; i < N; i++) {
+		server();
+		met(GET("/many"), 0);
+	}
+	counts(N, 0);
+	ck_assert_uint_eq(p.mon.stats.outstanding, N);
+	out(OK);
+	complete("/many", 200);
+	restart((struct appmon_opts){.memory_limit = 4 << 20});
+	for (int i = 0; i < N; i++) {
+		server();
+		met(GET("/many"), 0);
+	}
+	counts(N, 0);
+	told = p.mon.stats.outstanding;
+	ck_assert_uint_ge(told, 1024);
+	dropped(APPMON_DROP_MEMORY, N - told);
+	flows_expire(&p.mon, sim_now_ns + 301 * NSEC_PER_SEC);
+	for (uint64_t i = 0; i < told; i++)
+		ended("/many", 0, APPMON_END_TIMEOUT);
+	nothing();
 }
 END_TEST
 
@@ -2458,7 +2751,25 @@ int main(void)
 	const TTest *const waiting[] = {held_until_response, held_until_sweep,	 held_until_reset,
 					held_until_close,    held_over_fin,	 held_until_other,
 					held_and_lost,	     held_and_pipelined, NULL};
+	const TTest *const strays[] = {stray_answered_late,
+				       stray_answered_after_timeout,
+				       stray_closed,
+				       stray_half_closed,
+				       stray_reset,
+				       stray_with_fin,
+				       stray_in_pieces,
+				       stray_from_the_middle,
+				       stray_from_the_middle_unknown,
+				       stray_turned_away,
+				       stray_ports_again,
+				       stray_after_reset,
+				       stray_detached,
+				       stray_of_another_protocol,
+				       strays_many,
+				       NULL};
 	int failed = unit_run("at once", untold, setup, stop);
+
+	failed |= unit_run("strays", strays, setup, stop);
 
 	failed |= unit_run("flow", tests, setup, stop);
 	sim_holds = true;

@@ -10,10 +10,30 @@
 #define APPMON_KERNEL_H
 struct seq_file;
 struct bpf_map;
-struct sock;
-struct tcp_sock {
-	unsigned int rcv_nxt;
+#include <linux/in6.h>
+struct sock {
+	struct sock_common {
+		unsigned int skc_daddr, skc_rcv_saddr;
+		unsigned short skc_dport, skc_num, skc_family;
+		struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
+	} __sk_common;
+	void *sk_bpf_storage;
 };
+struct tcp_sock {
+	unsigned int rcv_nxt, snd_nxt, snd_una, total_retrans;
+	unsigned long long bytes_received, bytes_acked;
+};
+struct tcp_request_sock {
+	unsigned int rcv_isn;
+};
+struct list_head {
+	struct list_head *next, *prev;
+};
+struct mptcp_sock {
+	struct list_head conn_list;
+	struct sock *first;
+};
+#define bpf_core_type_exists(type) 0 /* one path is all there is */
 struct bpf_iter_meta {
 	struct seq_file *seq;
 };
@@ -48,9 +68,10 @@ struct owner {
 	__u32 turn, source;
 };
 static const bool links;
-static struct owner *see_read(struct sock *sk)
+static struct owner *see_read(struct sock *sk, const struct socket *s)
 {
 	(void)sk;
+	(void)s;
 	return NULL;
 }
 static bool reads_block(struct sock *sk)
@@ -92,6 +113,8 @@ struct sim_socket {
 	struct bpf_tcp_sock tp;
 	bool stored;
 	struct storage storage;
+	bool heir; /* listener is in use */
+	struct listener listener;
 	uint64_t cookie;
 	uint16_t local_port, remote_port;
 	uint32_t seq[2];   /* of the first byte, by direction */
@@ -116,6 +139,7 @@ uint32_t sim_storage_races;
 void (*sim_meanwhile)(void);
 uint32_t sim_meanwhile_after;
 bool sim_detached;
+bool sim_syn_cookies;
 
 static struct target_conf conf;
 static __u32 live_id;
@@ -125,6 +149,7 @@ static uint32_t nested;
 static struct sim_rec *first, **last = &first;
 static uint64_t next_cookie;
 static struct sim_socket listener;
+static struct sim_socket *requesting; /* what meets it now */
 
 /* ---- helpers of the programs ------------------------------------------------- */
 
@@ -162,9 +187,12 @@ void *bpf_sk_storage_get(void *map, void *sk, void *value, __u64 flags)
 {
 	struct sim_socket *s = sk;
 
-	(void)map;
 	(void)value;
 	helper();
+	if (map == &listeners) {
+		s->heir |= !!(flags & BPF_SK_STORAGE_GET_F_CREATE);
+		return s->heir ? &s->listener : NULL;
+	}
 	if (!s->stored && !(flags & BPF_SK_STORAGE_GET_F_CREATE))
 		return NULL;
 	if (!s->stored && sim_storage_races) {
@@ -276,9 +304,56 @@ struct bpf_tcp_sock *bpf_tcp_sock(struct bpf_sock *sk)
 struct tcp_sock *bpf_skc_to_tcp_sock(void *sk)
 {
 	static struct tcp_sock tcp;
+	const struct bpf_tcp_sock *tp = &((struct sim_socket *)sk)->tp;
 
-	tcp.rcv_nxt = ((struct sim_socket *)sk)->tp.rcv_nxt;
+	tcp.rcv_nxt = tp->rcv_nxt;
+	tcp.snd_nxt = tp->snd_nxt;
+	tcp.snd_una = tp->snd_una;
+	tcp.bytes_received = tp->bytes_received;
+	tcp.bytes_acked = tp->bytes_acked;
 	return &tcp;
+}
+
+/* The connection that the listening socket is about to make; with SYN cookies there is none. */
+struct bpf_sock *bpf_skc_lookup_tcp(void *ctx, struct bpf_sock_tuple *tuple, __u32 size,
+				    __u64 netns, __u64 flags)
+{
+	(void)ctx;
+	(void)netns;
+	(void)flags;
+	helper();
+	if (size != sizeof(tuple->ipv4) || ntohs(tuple->ipv4.sport) != requesting->remote_port ||
+	    ntohs(tuple->ipv4.dport) != requesting->local_port)
+		abort();
+	return sim_syn_cookies ? &listener.sk : &requesting->sk;
+}
+
+struct tcp_request_sock *bpf_skc_to_tcp_request_sock(void *sk)
+{
+	static struct tcp_request_sock request;
+
+	if (sk == &listener.sk)
+		return NULL;
+	request.rcv_isn = requesting->seq[DIR_IN] - 1;
+	return &request;
+}
+
+struct mptcp_sock *bpf_skc_to_mptcp_sock(void *sk)
+{
+	(void)sk;
+	return NULL;
+}
+
+long bpf_sk_release(void *sk)
+{
+	(void)sk;
+	return 0;
+}
+
+long bpf_probe_read_kernel(void *to, __u32 size, const void *from)
+{
+	memcpy(to, from, size);
+	return 0;
 }
 
 long bpf_seq_write(struct seq_file *seq, const void *data, __u32 len)
@@ -315,7 +390,7 @@ void sim_start(const struct sim_opts *opts)
 	reader_waits = 0;
 	sim_now_ns = 1000000000;
 	sim_lose = 0;
-	sim_detached = false;
+	sim_detached = sim_syn_cookies = false;
 	next_cookie = 0;
 	memset(&listener, 0, sizeof(listener));
 	listener.sk.state = BPF_TCP_LISTEN;
@@ -358,6 +433,16 @@ struct sim_socket *sim_connect(bool active, uint32_t in_seq, uint32_t out_seq)
 void sim_forget(struct sim_socket *sk)
 {
 	free(sk);
+}
+
+struct sim_socket *sim_again(struct sim_socket *sk, uint32_t in_seq, uint32_t out_seq)
+{
+	struct sim_socket *again = sim_connect(false, in_seq, out_seq);
+
+	again->local_port = sk->local_port;
+	again->remote_port = sk->remote_port;
+	free(sk);
+	return again;
 }
 
 uint64_t sim_cookie(const struct sim_socket *sk)
@@ -467,13 +552,29 @@ void sim_packet(struct sim_socket *sk, int dir, uint64_t pos, const void *data, 
 
 void sim_listener_packet(struct sim_socket *sk, uint64_t pos, const void *data, uint32_t len)
 {
-	run_program(&listener, sk, DIR_IN, pos, data, len, SIM_PSH);
-	receive(sk, pos, pos + len);
+	sim_listener_meets(sk, pos, data, len, SIM_PSH, true);
+}
+
+void sim_listener_meets(struct sim_socket *sk, uint64_t pos, const void *data, uint32_t len,
+			uint32_t flags, bool made)
+{
+	requesting = sk;
+	run_program(&listener, sk, DIR_IN, pos, data, len, flags);
+	if (!made)
+		return;
+	sk->heir = listener.heir;
+	sk->listener = listener.listener;
+	receive(sk, pos, pos + len + !!(flags & SIM_FIN));
+}
+
+void sim_listener_resets(struct sim_socket *sk)
+{
+	run_program(&listener, sk, DIR_OUT, 0, NULL, 0, SIM_RST);
 }
 
 void sim_stolen_packet(struct sim_socket *sk, uint64_t pos, const void *data, uint32_t len)
 {
-	run_program(&listener, sk, DIR_IN, pos, data, len, SIM_PSH);
+	sim_listener_meets(sk, pos, data, len, SIM_PSH, false);
 	sim_packet(sk, DIR_IN, pos, data, len, SIM_PSH);
 }
 

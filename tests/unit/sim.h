@@ -31,6 +31,8 @@ extern uint32_t sim_meanwhile_after;
 extern bool sim_holds;
 /* While set, nothing is attached: packets pass unseen. */
 extern bool sim_detached;
+/* While set, the kernel keeps nothing of a connection that its listening socket has not made. */
+extern bool sim_syn_cookies;
 
 void sim_start(const struct sim_opts *opts);
 void sim_stop(void);
@@ -43,6 +45,8 @@ void sim_budget(uint32_t generation, uint32_t from, uint64_t below);
 /* A connection whose first bytes have the given sequence numbers. active: our connect(). */
 struct sim_socket *sim_connect(bool active, uint32_t in_seq, uint32_t out_seq);
 void sim_forget(struct sim_socket *sk);
+/* Another connection between the ports of sk, which is forgotten. */
+struct sim_socket *sim_again(struct sim_socket *sk, uint32_t in_seq, uint32_t out_seq);
 uint64_t sim_cookie(const struct sim_socket *sk);
 
 /* One packet in direction DIR_*; pos is the place of data in the stream of that direction. */
@@ -50,6 +54,11 @@ void sim_packet(struct sim_socket *sk, int dir, uint64_t pos, const void *data, 
 		uint32_t flags);
 /* The same, but it meets the listening socket: the connection does not exist yet. */
 void sim_listener_packet(struct sim_socket *sk, uint64_t pos, const void *data, uint32_t len);
+/* Any packet. made: the listening socket makes the connection; else its queue is full. */
+void sim_listener_meets(struct sim_socket *sk, uint64_t pos, const void *data, uint32_t len,
+			uint32_t flags, bool made);
+/* The kernel answers for the listening socket: with RST. */
+void sim_listener_resets(struct sim_socket *sk);
 /* It meets the listening socket, and then, as another CPU has made the connection meanwhile, that.
  */
 void sim_stolen_packet(struct sim_socket *sk, uint64_t pos, const void *data, uint32_t len);

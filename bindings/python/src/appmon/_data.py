@@ -451,7 +451,9 @@ class Event(EventBase):
     sampling_ppm: int
     #: leaf cgroup of the socket: inode of its cgroup v2 directory
     cgroup_id: int
-    #: socket cookie: unique per boot (SO_COOKIE, Linux 4.12)
+    #: socket cookie: unique per boot (SO_COOKIE, Linux 4.12). 2^62 and up: an id of the
+    #: library's own, unique in the handle: the request met a listening socket, and its
+    #: connection's own socket had not shown up when the event was made
     connection_id: int
     #: 1 for the first exchange seen on the connection
     ordinal: int

@@ -498,7 +498,9 @@ impl<'a> Event<'a> {
         self.raw.cgroup_id
     }
 
-    /// socket cookie: unique per boot (SO_COOKIE, Linux 4.12)
+    /// socket cookie: unique per boot (SO_COOKIE, Linux 4.12). 2^62 and up: an id of the
+    /// library's own, unique in the handle: the request met a listening socket, and its
+    /// connection's own socket had not shown up when the event was made
     pub fn connection_id(&self) -> u64 {
         self.raw.connection_id
     }

@@ -448,7 +448,9 @@ pub struct appmon_event {
     pub sampling_ppm: u32,
     /// leaf cgroup of the socket: inode of its cgroup v2 directory
     pub cgroup_id: u64,
-    /// socket cookie: unique per boot (SO_COOKIE, Linux 4.12)
+    /// socket cookie: unique per boot (SO_COOKIE, Linux 4.12). 2^62 and up: an id of the
+    /// library's own, unique in the handle: the request met a listening socket, and its
+    /// connection's own socket had not shown up when the event was made
     pub connection_id: u64,
     /// 1 for the first exchange seen on the connection
     pub ordinal: u64,

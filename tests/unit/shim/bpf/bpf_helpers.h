@@ -28,6 +28,12 @@ __u64 bpf_get_socket_cookie(void *ctx);
 __u64 bpf_ktime_get_ns(void);
 struct bpf_tcp_sock *bpf_tcp_sock(struct bpf_sock *sk);
 struct tcp_sock *bpf_skc_to_tcp_sock(void *sk);
+struct bpf_sock *bpf_skc_lookup_tcp(void *ctx, struct bpf_sock_tuple *tuple, __u32 size,
+				    __u64 netns, __u64 flags);
+struct tcp_request_sock *bpf_skc_to_tcp_request_sock(void *sk);
+struct mptcp_sock *bpf_skc_to_mptcp_sock(void *sk);
+long bpf_sk_release(void *sk);
+long bpf_probe_read_kernel(void *to, __u32 size, const void *from);
 void bpf_spin_lock(struct bpf_spin_lock *lock);
 void bpf_spin_unlock(struct bpf_spin_lock *lock);
 struct seq_file;

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * Data that meets a listening socket. It can arrive with the ACK that completes the handshake
+ * (TCP_DEFER_ACCEPT, a lost first ACK, SYN cookies) or in the SYN (Fast Open, RFC 7413); the
+ * connection's own socket is made only then. So its first request is told to the reader by its
+ * addresses, and the connection's socket gets a mark with which it is born: by that its
+ * first reader, its FIN and its reset are told, although it has had no data of its own.
+ */
+#ifndef APPMON_LISTENER_H
+#define APPMON_LISTENER_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "packet.h"
+#include "state.h"
+
+/* On a listening socket that has met a request: whose it is. */
+struct listener {
+	__u64 cgroup_id; /* leaf */
+	__u32 target;
+	__u32 slot;
+	__u32 capture;
+	__u32 depth; /* of the attachment: as in struct socket */
+};
+
+/* The kernel copies it to each connection that the listening socket makes. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, struct listener);
+} listeners SEC(".maps");
+
+static __always_inline bool is_attached(const struct listener *l)
+{
+	__u32 *id, slot = l->slot;
+
+	id = bpf_map_lookup_elem(&live, &slot);
+	return id && *id == l->target;
+}
+
+/* As for connections: of nested attachments the innermost has the listening socket. */
+static __always_inline bool owns_listener(struct __sk_buff *skb, const struct listener *l,
+					  struct target_conf *conf)
+{
+	return l->target == conf->target || !is_attached(l) ||
+	       l->depth < attachment_depth(skb, conf);
+}
+
+static __always_inline void mark_listener(struct __sk_buff *skb, struct listener *l,
+					  struct target_conf *conf)
+{
+	if (l->target == conf->target)
+		return;
+	l->cgroup_id = bpf_skb_cgroup_id(skb);
+	l->slot = conf->slot;
+	l->capture = conf->capture;
+	l->depth = attachment_depth(skb, conf);
+	l->target = conf->target;
+}
+
+/*
+ * A segment without data that ends a connection of which no data was seen: had its listening socket
+ * met some? Not inlined: its stack is of use to the rest.
+ */
+static __noinline int is_heir(struct __sk_buff *skb)
+{
+	struct bpf_sock *ss = skb->sk;
+	struct bpf_tcp_sock *tp;
+
+	if (!ss || !bpf_sk_storage_get(&listeners, ss, 0, 0))
+		return 0;
+	if (ss->state == BPF_TCP_LISTEN)
+		return 1;
+	tp = bpf_tcp_sock(ss);
+	return tp && tp->bytes_received;
+}
+
+/*
+ * Where the stream begins of which a listening socket meets a segment. With SYN cookies the kernel
+ * has nothing that says it: then the segment is taken for the first one.
+ */
+static __noinline __u32 stream_start(struct __sk_buff *skb, const struct segment *s)
+{
+	struct bpf_sock_tuple tuple = {};
+	struct tcp_request_sock *request;
+	__u32 start = s->seq, size;
+	struct bpf_sock *ss;
+
+	if (s->flags & TCP_SYN)
+		return start;
+	if (s->family == 4) {
+		size = sizeof(tuple.ipv4);
+		bpf_skb_load_bytes(skb, 12, &tuple.ipv4.saddr, 8);
+		bpf_skb_load_bytes(skb, s->tcp, &tuple.ipv4.sport, 4);
+	} else {
+		size = sizeof(tuple.ipv6);
+		bpf_skb_load_bytes(skb, 8, &tuple.ipv6.saddr, 32);
+		bpf_skb_load_bytes(skb, s->tcp, &tuple.ipv6.sport, 4);
+	}
+	ss = bpf_skc_lookup_tcp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+	if (!ss)
+		return start;
+	request = bpf_skc_to_tcp_request_sock(ss);
+	if (request)
+		start = request->rcv_isn + 1;
+	bpf_sk_release(ss);
+	return start;
+}
+
+#endif /* APPMON_LISTENER_H */
