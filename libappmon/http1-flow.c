@@ -22,6 +22,7 @@ static void head_feed(struct appmon *mon, struct conn *c, int dir, const char *b
 
 /* A connection that is silent for so long has nothing outstanding. */
 #define QUIET_NS (2 * NSEC_PER_SEC)
+#define QUIET_REFUSED_NS (30 * NSEC_PER_SEC)
 
 static int request_dir(const struct conn *c)
 {
@@ -295,8 +296,10 @@ static void unproven(struct conn *c, int dir)
 {
 	const struct stream *s = &c->stream[dir];
 
-	/* A head that is longer than the capture is no reason to doubt the client. */
-	if (dir != request_dir(c) || (s->state == STREAM_OPEN && !s->open_chunked && !s->missed))
+	/* A head that is longer than the capture is no reason to doubt the client, nor is framing
+	 * that cannot be read where all of it was seen. */
+	if (dir != request_dir(c) ||
+	    (s->state == STREAM_OPEN && (!s->open_chunked || s->unread) && !s->missed))
 		return;
 	c->pipelined = 1;
 	c->request_missed = 1;
@@ -592,12 +595,15 @@ static char *head_join(struct appmon *mon, struct conn *c, int dir, const char *
 	return NULL;
 }
 
-/* It follows an answer, and a long silence. */
+/* It follows an answer, and a long silence. Where requests are without an answer as far as is
+ * known, a much longer one: a slow server may still give it. */
 static bool is_quiet(const struct conn *c, const struct rec_seg *seg)
 {
 	uint64_t last_ns = later(c->active_ns, seg->other_ts_ns);
+	bool due = c->refused || (c->request_missed && c->pipelined);
 
-	return (seg->flags & REC_FLIP) && c->active_ns && seg->ts_ns >= last_ns + QUIET_NS;
+	return (seg->flags & REC_FLIP) && c->active_ns &&
+	       seg->ts_ns >= last_ns + (due ? QUIET_REFUSED_NS : QUIET_NS);
 }
 
 /*
@@ -607,9 +613,18 @@ static bool is_quiet(const struct conn *c, const struct rec_seg *seg)
 static void heal(struct appmon *mon, struct conn *c, int dir, const struct rec_seg *seg)
 {
 	struct stream *s = &c->stream[dir], *other = &c->stream[!dir];
+	struct exchange *ex;
 
 	if (!is_quiet(c, seg))
 		return;
+	/* Those would get the answers of others. */
+	while ((ex = exchange_at(c, c->exchanges.next))) {
+		bool done = ex->response_done;
+
+		measure_partial(c, ex);
+		exchange_finish(mon, c, ex, done ? APPMON_END_COMPLETE : APPMON_END_GAP,
+				done ? 0 : APPMON_EVF_GAP);
+	}
 	c->broken = c->pipelined = c->wide = c->unqueued = c->request_missed = 0;
 	c->answer_unmatched = s->guessed = 0;
 	c->refused = 0;
@@ -884,6 +899,7 @@ static bool chunked_data(struct appmon *mon, struct conn *c, int dir, uint64_t p
 			s->guessed = odd && dir == request_dir(c);
 			return true;
 		}
+		s->unread = r != HTTP1_CHUNKS_MORE;
 	}
 	if (!r && s->end < end) {
 		r = http1_chunks_skip(&s->chunks, end - s->end);
