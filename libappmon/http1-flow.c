@@ -774,11 +774,11 @@ static uint64_t response_ended(struct conn *c, int dir, uint64_t pos, const char
 		return 0;
 	if (s->state == STREAM_CLOSE && answer_begins(s->end, pos, bytes, captured))
 		return s->end;
-	if (!(seg->flags & REC_START) || pos != next->floor || pos <= s->pos ||
-	    !answer_begins(pos, pos, bytes, captured))
+	if (!(seg->flags & REC_START) || pos != next->floor || pos != s->turn_pos ||
+	    pos <= s->pos || !answer_begins(pos, pos, bytes, captured))
 		return 0;
 	if (s->state != STREAM_CLOSE && s->state != STREAM_HEAD &&
-	    next->request_start_ns < s->turn_ns + QUIET_NS)
+	    (s->turn_pipelined || next->request_start_ns < s->turn_ns + QUIET_NS))
 		return 0;
 	return pos;
 }
@@ -1186,6 +1186,7 @@ static void http1_flow_turn(struct appmon *mon, struct conn *c, int dir, const s
 {
 	struct stream *s = &c->stream[dir];
 
+	s->turn_pos = s->seen;
 	s->turn_ns = s->seen_ns;
 	s->turn_pipelined = c->pipelined;
 	/* An answer to what came of a head, such as 408. */

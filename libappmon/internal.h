@@ -307,6 +307,7 @@ struct stream {
 	uint8_t lines;	      /* request lines among what could not be placed */
 	uint8_t pad[6];
 	/* When the other direction last began a message: */
+	uint64_t turn_pos;	/* seen */
 	uint64_t turn_ns;	/* seen_ns */
 	uint8_t turn_pipelined; /* conn.pipelined */
 	uint8_t unread;		/* OPEN, CLOSE: not all readers see the same end of the body */

@@ -181,7 +181,8 @@ static void put_odd(struct side *side, struct request *r)
 
 	if (!odd || !chance(30))
 		return;
-	put(side, lines[choose(sizeof(lines) / sizeof(lines[0]))]);
+	/* The last one: not before the attach, as with bodies. */
+	put(side, lines[choose(sizeof(lines) / sizeof(lines[0]) - sim_detached)]);
 	r->odd = true;
 }
 
@@ -624,8 +625,8 @@ static void converse(bool troubled)
 			out_step();
 		if (troubled && chance(10))
 			trouble();
-		/* After a loss a silence inside a message looks like its end. */
-		if (odd && chance(2) && (exact || at_rest())) {
+		/* A silence inside a message looks like its end. */
+		if (odd && chance(2) && at_rest() && !outstanding()) {
 			if (trace)
 				printf("silence\n");
 			sim_now_ns += 3 * NSEC_PER_SEC;
