@@ -251,6 +251,13 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 	e->len = end - e->seq;
 	if (request && (__s32)e->len > 0)
 		part = request_part(skb, sk, e, end);
+	/* The rest of a body, or the client never sent it and goes on with the next request. */
+	if (part == PART_BODY && (e->flags & REC_FLIP) &&
+	    (__s64)(e->ts_ns - sk->ts_ns[DIR_IN]) > (__s64)QUIET_NS &&
+	    (__s64)(e->ts_ns - sk->ts_ns[DIR_OUT]) > (__s64)QUIET_NS) {
+		frame_lost(sk);
+		part = PART_UNKNOWN;
+	}
 	if (part == PART_BODY && !sk->wide && !sk->chunked) {
 		e->seq = e->s.seq;
 		e->len = e->s.len;

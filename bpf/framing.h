@@ -70,9 +70,9 @@ static __always_inline void scan_length(const __u8 *b, __u32 from, struct scan *
 			break;
 		length = length * 10 + digit;
 	}
-	if (i >= n)
+	if (i + 1 >= n)
 		return; /* cut: the rest comes with the next segment */
-	if (b[i] != '\r' || i == from || i == from + 19 ||
+	if (b[i] != '\r' || b[i + 1] != '\n' || i == from || i == from + 19 ||
 	    ((scan->found & HEAD_LENGTH) && scan->length != length))
 		scan->found |= HEAD_ODD;
 	scan->length = length;
@@ -108,9 +108,9 @@ __noinline int scan_field(const struct field *field, struct scan *scan, __u32 n)
 		   (b[16] | 0x20) == 'g') {
 		const __u8 *value = is_blank(b[18]) ? b + 19 : b + 18;
 
-		if (value + 8 > b + n)
+		if (value + 9 > b + n)
 			return 0; /* cut */
-		if (b[17] == ':' && value[7] == '\r' &&
+		if (b[17] == ':' && value[7] == '\r' && value[8] == '\n' &&
 		    ((*(const __u64 *)value | LOWER_CASE) & seven) ==
 			    (WORD('c', 'h', 'u', 'n', 'k', 'e', 'd', 0) & seven))
 			scan->found |= HEAD_CHUNKED;
@@ -289,7 +289,8 @@ __noinline int chunk_size(const struct line *line, __u64 *size, __u32 n)
 	return i;
 }
 
-/* Where the first line ends, and where the first empty one begins; CHUNK_LINE: nowhere. */
+/* Where the first line ends, and where the first empty one begins: at a CR, or where an LF without
+ * one is before it; CHUNK_LINE: nowhere. */
 __noinline int line_end(const struct line *line)
 {
 	__u32 i;
@@ -297,7 +298,7 @@ __noinline int line_end(const struct line *line)
 	if (!line)
 		return CHUNK_LINE;
 	for (i = 1; i < CHUNK_LINE; i++)
-		if (line->b[i] == '\r')
+		if (line->b[i] == '\r' || line->b[i] == '\n')
 			break;
 	return i;
 }
@@ -309,7 +310,8 @@ __noinline int section_end(const struct line *line)
 	if (!line)
 		return CHUNK_LINE;
 	for (i = 1; i < CHUNK_LINE; i++)
-		if (*(const __u32 *)(line->b + i) == CRLF_CRLF)
+		if (*(const __u32 *)(line->b + i) == CRLF_CRLF ||
+		    (line->b[i] == '\n' && line->b[i - 1] != '\r'))
 			break;
 	return i;
 }
@@ -340,11 +342,11 @@ static __always_inline int chunk_line(struct socket *sk, __u32 n)
 	end = line_end(line) & (2 * CHUNK_LINE - 1);
 	if (end + 2 <= n && line->b[end + 1] != '\n')
 		return CHUNK_ODD;
-	if (size) {
-		end += 2;
-	} else {
-		end = section_end(line) + 4;
-	}
+	if (!size)
+		end = section_end(line) & (2 * CHUNK_LINE - 1);
+	if (end < n && line->b[end] == '\n') /* peers differ about it */
+		return CHUNK_ODD;
+	end += size ? 2 : 4;
 	if (end > n)
 		return n < CHUNK_LINE ? CHUNK_CUT : CHUNK_ODD;
 	f->due += end;

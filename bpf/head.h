@@ -93,7 +93,8 @@ static __always_inline void keep_line(struct socket *sk, const __u8 *b, __u32 n,
 	sk->line_len = keep;
 }
 
-/* Minimal request line and the empty line: anything shorter is empty lines in front of it. */
+/* Minimal request line, or status line, and the empty line: anything shorter is empty lines in
+ * front of it. */
 #define REQUEST_MIN 16
 
 /* A request's head, or more of it: where is the next request due? */
@@ -144,7 +145,7 @@ static __always_inline int frame_response(struct socket *sk, struct emission *e)
 	__u64 length = 0;
 
 	sk->reply_phase = FRAMING_UNKNOWN;
-	if (!e->scan.end)
+	if (e->scan.end < REQUEST_MIN) /* it goes on, or is empty lines in front of one */
 		return EMIT_OPEN;
 	if (status[0] == '1') { /* interim (RFC 9110 section 15.2): another head comes */
 		if (e->scan.end == e->captured)

@@ -49,7 +49,8 @@ __noinline int look_at(__u32 first, __u32 n)
 			   LOOK_BYTE(first, 3)};
 
 	if (b[0] == '\r' || b[0] == '\n')
-		return n == 1 || b[1] == '\n' || is_method_char(b[1]) ? LOOK_BLANK : LOOK_NO;
+		return n == 1 || b[1] == '\r' || b[1] == '\n' || is_method_char(b[1]) ? LOOK_BLANK
+										      : LOOK_NO;
 	if (b[0] == 'H') {
 		if (n == 1)
 			return LOOK_EITHER;

@@ -142,6 +142,9 @@ static __always_inline void widen(struct socket *sk)
 		sk->wide = WIDE_UNSURE;
 }
 
+/* Who is silent for so long has sent all of a message. */
+#define QUIET_NS 2000000000ULL
+
 static __always_inline void suspect(struct socket *sk)
 {
 	sk->suspect = 1;

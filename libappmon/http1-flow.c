@@ -9,9 +9,9 @@
  * either, nothing is paired.
  *
  * STREAM_OPEN is a message whose end cannot be counted: its head was longer than the capture
- * limit, or a chunk header lay outside the captured bytes. It ends with the last chunk at the end
- * of a segment, with the next message of this direction, with the answer of the other one, or with
- * FIN.
+ * limit, or a chunk header lay outside the captured bytes, or what delimits it cannot be read. It
+ * ends with the last chunk at the end of a segment, with the next message of this direction, with
+ * the answer of the other one, or with FIN.
  */
 #include <string.h>
 
@@ -22,6 +22,7 @@ static void head_feed(struct appmon *mon, struct conn *c, int dir, const char *b
 
 /* A connection that is silent for so long has nothing outstanding. */
 #define QUIET_NS (2 * NSEC_PER_SEC)
+#define QUIET_REFUSED_NS (30 * NSEC_PER_SEC)
 
 static int request_dir(const struct conn *c)
 {
@@ -74,6 +75,7 @@ static void head_close(struct appmon *mon, struct conn *c, int dir)
 static void http1_flow_end(struct appmon *mon, struct conn *c, uint32_t end, uint64_t flags)
 {
 	struct exchange *ex;
+	struct stream *reply;
 
 	/* The connection may end inside its first head. */
 	for (int dir = 0; dir < 2 && !c->request_dir; dir++) {
@@ -85,6 +87,10 @@ static void http1_flow_end(struct appmon *mon, struct conn *c, uint32_t end, uin
 	}
 	if (c->request_dir)
 		head_close(mon, c, request_dir(c));
+	/* Of a response that has begun the status counts, unless it is not certain whose it is. */
+	reply = c->request_dir && end != APPMON_END_GAP ? &c->stream[!request_dir(c)] : NULL;
+	if (reply && reply->head_len >= sizeof("HTTP/1.1 200") - 1)
+		head_close(mon, c, !request_dir(c));
 	while ((ex = exchange_at(c, c->exchanges.next))) {
 		measure_partial(c, ex);
 		if (ex == exchange_awaiting(c) && !ex->response_begun)
@@ -109,7 +115,7 @@ static void next_head(struct stream *s, uint64_t pos)
 	s->state = STREAM_HEAD;
 	s->pos = pos;
 	s->head_len = 0;
-	s->open_chunked = s->assumed = s->missed = s->guessed = s->lines = 0;
+	s->open_chunked = s->assumed = s->missed = s->guessed = s->lines = s->unread = 0;
 }
 
 static uint64_t later(uint64_t a, uint64_t b)
@@ -224,6 +230,8 @@ static uint64_t head_flags(const struct http1_head *h)
 		flags |= APPMON_EVF_TRUNCATED;
 	if (h->flags & HTTP1_AMBIGUOUS)
 		flags |= APPMON_EVF_AMBIGUOUS;
+	if (h->flags & HTTP1_MALFORMED)
+		flags |= APPMON_EVF_MALFORMED;
 	return flags;
 }
 
@@ -260,6 +268,13 @@ static void body_begin(struct appmon *mon, struct conn *c, int dir, const struct
 		/* A request cannot end so: what delimits it is not understood (RFC 9112
 		 * section 6.3). */
 		s->state = dir == request_dir(c) ? STREAM_OPEN : STREAM_CLOSE;
+		s->unread = 1;
+		/* To some the length still counts. */
+		s->end = h->content_length < 0 ? UINT64_MAX : begin + (uint64_t)h->content_length;
+		break;
+	case HTTP1_BODY_UNREAD:
+		s->state = STREAM_OPEN;
+		s->unread = 1;
 		break;
 	case HTTP1_BODY_TUNNEL:
 		break; /* the caller's */
@@ -281,8 +296,10 @@ static void unproven(struct conn *c, int dir)
 {
 	const struct stream *s = &c->stream[dir];
 
-	/* A head that is longer than the capture is no reason to doubt the client. */
-	if (dir != request_dir(c) || (s->state == STREAM_OPEN && !s->open_chunked && !s->missed))
+	/* A head that is longer than the capture is no reason to doubt the client, nor is framing
+	 * that cannot be read where all of it was seen. */
+	if (dir != request_dir(c) ||
+	    (s->state == STREAM_OPEN && (!s->open_chunked || s->unread) && !s->missed))
 		return;
 	c->pipelined = 1;
 	c->request_missed = 1;
@@ -581,22 +598,43 @@ static char *head_join(struct appmon *mon, struct conn *c, int dir, const char *
 	return NULL;
 }
 
+/* It follows an answer, and a long silence. Where requests are without an answer as far as is
+ * known, a much longer one: a slow server may still give it. */
+static bool is_quiet(const struct conn *c, const struct rec_seg *seg)
+{
+	uint64_t last_ns = later(c->active_ns, seg->other_ts_ns);
+	bool due = c->refused || (c->request_missed && c->pipelined);
+
+	return (seg->flags & REC_FLIP) && c->active_ns &&
+	       seg->ts_ns >= last_ns + (due ? QUIET_REFUSED_NS : QUIET_NS);
+}
+
 /*
  * A request after a long silence: what was asked before has been answered, or nobody waits for it
  * any more. Pairing begins anew here.
  */
-static void heal(struct conn *c, int dir, const struct rec_seg *seg)
+static void heal(struct appmon *mon, struct conn *c, int dir, const struct rec_seg *seg)
 {
 	struct stream *s = &c->stream[dir], *other = &c->stream[!dir];
-	uint64_t last_ns = later(c->active_ns, seg->other_ts_ns);
+	struct exchange *ex;
 
-	if (seg->ts_ns < last_ns + QUIET_NS || !(seg->flags & REC_FLIP))
+	if (!is_quiet(c, seg))
 		return;
+	/* Those would get the answers of others. */
+	while ((ex = exchange_at(c, c->exchanges.next))) {
+		bool done = ex->response_done;
+
+		measure_partial(c, ex);
+		exchange_finish(mon, c, ex, done ? APPMON_END_COMPLETE : APPMON_END_GAP,
+				done ? 0 : APPMON_EVF_GAP);
+	}
 	c->broken = c->pipelined = c->wide = c->unqueued = c->request_missed = 0;
 	c->answer_unmatched = s->guessed = 0;
 	c->refused = 0;
-	if (other->state != STREAM_TUNNEL)
-		next_head(other, s->head_floor);
+	if (other->state == STREAM_TUNNEL)
+		return;
+	head_forget(mon, other);
+	next_head(other, s->head_floor);
 }
 
 static void head_begin(struct appmon *mon, struct conn *c, int dir, enum http1_kind kind,
@@ -611,8 +649,8 @@ static void head_begin(struct appmon *mon, struct conn *c, int dir, enum http1_k
 	s->head_dup = c->dup;
 	if (kind == HTTP1_RESPONSE)
 		return;
-	if (c->broken)
-		heal(c, dir, seg);
+	if (c->broken || list_empty(&c->exchanges))
+		heal(mon, c, dir, seg);
 	/* Without pipelining the answer that fitted no request was to the one that waits. */
 	while (c->answer_unmatched && !c->pipelined && (ex = exchange_awaiting(c)))
 		exchange_finish(mon, c, ex, APPMON_END_GAP, APPMON_EVF_GAP);
@@ -703,6 +741,112 @@ static void http1_flow_missed(struct appmon *mon, struct conn *c)
 
 /* ---- bodies ----------------------------------------------------------------------- */
 
+/* Does a status line begin at `at`? Of one that the segment cuts as much must be there as makes it
+ * one. */
+static bool answer_begins(uint64_t at, uint64_t pos, const char *bytes, uint32_t captured)
+{
+	uint64_t off = at - pos;
+
+	return at >= pos && off < captured && captured - off > sizeof("HTTP/") - 1 &&
+	       bytes[off] == 'H' && /* no empty line: that may be the end of a head */
+	       http1_look(HTTP1_RESPONSE, bytes + off, captured - off) != HTTP1_LOOK_NO;
+}
+
+/*
+ * A response seems to go on, whose end was not counted, or not rightly. Peers that have agreed on
+ * another end go on with the next exchange: where a request has come since, and the server begins
+ * an answer exactly where it was when that came, the response had ended there. What a head says
+ * about a body outweighs this until there was a silence; "until close" does not, nor does a head
+ * without its empty line. To a body until close that has a length (RFC 9112 section 6.3 overrides
+ * it, not all peers do) a status line behind that length is proof as well. Returns where it ended,
+ * or 0.
+ */
+static uint64_t response_ended(struct conn *c, int dir, uint64_t pos, const char *bytes,
+			       uint32_t captured, const struct rec_seg *seg)
+{
+	const struct stream *s = &c->stream[dir];
+	struct exchange *ex = exchange_awaiting(c), *next;
+
+	if (!c->request_dir || dir == request_dir(c) || !ex)
+		return 0;
+	if (s->state == STREAM_HEAD && s->pos < ex->floor)
+		next = ex; /* what came is no answer to it: that begins here */
+	else
+		next = exchange_at(c, ex->link.next);
+	if (!next)
+		return 0;
+	if (s->state == STREAM_CLOSE && answer_begins(s->end, pos, bytes, captured))
+		return s->end;
+	if (!(seg->flags & REC_START) || pos != next->floor || pos != s->turn_pos ||
+	    pos <= s->pos || !answer_begins(pos, pos, bytes, captured))
+		return 0;
+	if (s->state != STREAM_CLOSE && s->state != STREAM_HEAD &&
+	    (s->turn_pipelined || next->request_start_ns < s->turn_ns + QUIET_NS))
+		return 0;
+	return pos;
+}
+
+/* The response ended at `at`, before the request behind it came. */
+static void response_end(struct appmon *mon, struct conn *c, int dir, uint64_t at)
+{
+	struct stream *s = &c->stream[dir];
+	uint64_t ts_ns = s->turn_ns ? s->turn_ns : s->seen_ns;
+	struct exchange *last = exchange_at(c, c->exchanges.prev);
+
+	/* The request behind it was sent after its end. */
+	if (last && last->floor == at && last->link.prev != &c->exchanges &&
+	    last->link.prev == &exchange_awaiting(c)->link) {
+		last->flags &= ~APPMON_EVF_PIPELINED;
+		c->pipelined = s->turn_pipelined;
+	}
+	if (s->state == STREAM_HEAD)
+		head_close(mon, c, dir); /* perhaps no head at all */
+	head_forget(mon, s);
+	if (s->state == STREAM_HEAD || s->state == STREAM_SYNC || s->state == STREAM_TUNNEL)
+		s->pos = at;
+	else
+		message_end(mon, c, dir, at, ts_ns,
+			    APPMON_EVF_INFERRED_END |
+				    (s->state == STREAM_CLOSE ? 0 : APPMON_EVF_AMBIGUOUS));
+}
+
+/*
+ * A request's body seems to go on, but its answer is complete, there was a long silence, and now a
+ * request line follows: the client never sent the rest.
+ */
+static bool request_ended(struct conn *c, int dir, uint64_t pos, const char *bytes,
+			  uint32_t captured, const struct rec_seg *seg)
+{
+	struct exchange *ex;
+
+	if (!c->request_dir || dir != request_dir(c) || !(seg->flags & REC_START) ||
+	    !is_quiet(c, seg) || pos <= c->stream[dir].pos)
+		return false;
+	ex = exchange_requesting(c);
+	return (!ex || ex->response_done) &&
+	       http1_look(HTTP1_REQUEST, bytes, captured) == HTTP1_LOOK_YES;
+}
+
+/* A body whose end is counted, and yet the next message begins. */
+static bool body_broken_off(struct appmon *mon, struct conn *c, int dir, uint64_t pos,
+			    const char *bytes, uint32_t captured, const struct rec_seg *seg)
+{
+	struct stream *s = &c->stream[dir];
+
+	if (!(seg->flags & REC_START) || !(seg->flags & REC_FLIP) ||
+	    (s->state == STREAM_BODY && pos >= s->end))
+		return false;
+	if (response_ended(c, dir, pos, bytes, captured, seg)) {
+		response_end(mon, c, dir, pos);
+		return true;
+	}
+	if (!request_ended(c, dir, pos, bytes, captured, seg))
+		return false;
+	message_end(mon, c, dir, pos, s->turn_ns ? s->turn_ns : s->seen_ns,
+		    APPMON_EVF_INFERRED_END | APPMON_EVF_AMBIGUOUS);
+	return true;
+}
+
 /*
  * Does the segment end with the last chunk and perhaps a trailer section (RFC 9112 section 7.1)?
  * Only its end is at hand: the empty line, and before it, after a line that says "0", fields.
@@ -750,9 +894,15 @@ static bool chunked_data(struct appmon *mon, struct conn *c, int dir, uint64_t p
 		r = http1_chunks_feed(&s->chunks, bytes + off, captured - off, &used);
 		s->end += used;
 		if (r == HTTP1_CHUNKS_DONE) {
-			message_end(mon, c, dir, s->end, seg->ts_ns, 0);
+			bool odd = s->chunks.odd;
+
+			message_end(mon, c, dir, s->end, seg->ts_ns,
+				    odd ? APPMON_EVF_AMBIGUOUS : 0);
+			/* To the server it may have ended elsewhere. */
+			s->guessed = odd && dir == request_dir(c);
 			return true;
 		}
+		s->unread = r != HTTP1_CHUNKS_MORE;
 	}
 	if (!r && s->end < end) {
 		r = http1_chunks_skip(&s->chunks, end - s->end);
@@ -803,11 +953,25 @@ static bool ends_open(struct conn *c, int dir, uint64_t pos, const char *bytes, 
 	return ex && exchange_at(c, ex->link.next); /* another answer is due */
 }
 
+/* A request whose length cannot be read has others in it, perhaps: what answers which is not
+ * certain behind it. */
+static void search_requests(struct stream *s, uint64_t pos, const char *bytes, uint32_t captured,
+			    uint32_t len)
+{
+	uint32_t from = pos < s->pos ? (uint32_t)(s->pos - pos) : 0;
+
+	s->missed |= captured < len;
+	for (uint32_t i = from; i + 5 <= captured && !s->missed; i++)
+		s->missed = !memcmp(bytes + i, "TP/1.", 5);
+}
+
 static void open_data(struct appmon *mon, struct conn *c, int dir, uint64_t pos, const char *bytes,
 		      uint32_t captured, const struct rec_seg *seg)
 {
 	struct stream *s = &c->stream[dir];
 
+	if (s->unread && dir == request_dir(c))
+		search_requests(s, pos, bytes, captured, seg->len);
 	if (!s->open_chunked || (seg->flags & REC_PART))
 		return;
 	if (seg->flags & REC_ENDS) {
@@ -880,6 +1044,11 @@ static void http1_flow_data(struct appmon *mon, struct conn *c, int dir, uint64_
 				s->pos++;
 				break;
 			}
+			if (s->head_len && due == pos && (seg->flags & REC_FLIP) &&
+			    response_ended(c, dir, pos, bytes, captured, seg)) {
+				response_end(mon, c, dir, pos);
+				break;
+			}
 			head_feed(mon, c, dir, bytes + (due - pos), (uint32_t)(have - due),
 				  have != end, seg);
 			if (s->state == STREAM_HEAD && s->head_len)
@@ -888,17 +1057,25 @@ static void http1_flow_data(struct appmon *mon, struct conn *c, int dir, uint64_
 				return;
 			break;
 		case STREAM_BODY:
+			if (body_broken_off(mon, c, dir, pos, bytes, captured, seg))
+				break;
 			if ((int64_t)(s->seen - s->end) < 0 || (int64_t)(end - s->end) < 0)
 				return;
 			message_end(mon, c, dir, s->end, s->seen_ns, 0);
 			break;
 		case STREAM_CHUNKED:
+			if (body_broken_off(mon, c, dir, pos, bytes, captured, seg))
+				break;
 			if (!chunked_data(mon, c, dir, pos, bytes, captured, (uint32_t)(end - pos),
 					  seg) &&
 			    s->state != STREAM_OPEN)
 				return;
 			break;
 		case STREAM_OPEN:
+			if (response_ended(c, dir, pos, bytes, captured, seg)) {
+				response_end(mon, c, dir, pos);
+				break;
+			}
 			if (ends_open(c, dir, pos, bytes, captured, seg)) {
 				if (seg->flags & REC_BEGINS) {
 					message_end(mon, c, dir, pos, s->seen_ns, 0);
@@ -910,6 +1087,14 @@ static void http1_flow_data(struct appmon *mon, struct conn *c, int dir, uint64_
 			}
 			open_data(mon, c, dir, pos, bytes, captured, seg);
 			return;
+		case STREAM_CLOSE: {
+			uint64_t at = response_ended(c, dir, pos, bytes, captured, seg);
+
+			if (!at)
+				return;
+			response_end(mon, c, dir, at);
+			break;
+		}
 		default:
 			return;
 		}
@@ -1004,6 +1189,9 @@ static void http1_flow_turn(struct appmon *mon, struct conn *c, int dir, const s
 {
 	struct stream *s = &c->stream[dir];
 
+	s->turn_pos = s->seen;
+	s->turn_ns = s->seen_ns;
+	s->turn_pipelined = c->pipelined;
 	/* An answer to what came of a head, such as 408. */
 	if (c->request_dir && dir == request_dir(c) && !exchange_awaiting(c)) {
 		if (s->state == STREAM_HEAD && s->head_len && s->guessed) {

@@ -238,6 +238,9 @@ static uint32_t method_of(const char *s, size_t len)
 
 #define VERSION_PREFIX "HTTP/1."
 #define VERSION_LEN 8
+#define HTTP_NAME "HTTP/"
+#define HTTP_NAME_LEN 5
+#define VERSION_MAX (HTTP_NAME_LEN + 8) /* more than any_version() takes */
 
 /* 10, 11, or 0 if the VERSION_LEN bytes at s are not HTTP/1.x. */
 static inline uint32_t version_of(const char *s)
@@ -253,6 +256,37 @@ static inline uint32_t version_at_end(const char *target, const char *end)
 	if (end - target <= VERSION_LEN || !is_blank(end[-VERSION_LEN - 1]))
 		return 0;
 	return version_of(end - VERSION_LEN);
+}
+
+/* One to three digits at *pos. False: none, or more. */
+static bool version_number(const char **pos, const char *end, uint32_t *n)
+{
+	const char *p = *pos;
+
+	for (*n = 0; p < end && p - *pos < 3 && is_digit(*p); p++)
+		*n = *n * 10 + (uint32_t)(*p - '0');
+	if (p == *pos || (p < end && is_digit(*p)))
+		return false;
+	*pos = p;
+	return true;
+}
+
+/* Any version: those that no HTTP/1.x has, with more digits than one, and without a minor number.
+ * False: the text [s, end) is none. */
+static bool any_version(const char *s, const char *end, uint32_t *version)
+{
+	const char *p = s + HTTP_NAME_LEN;
+	uint32_t major, minor = 0;
+
+	if (end - s <= HTTP_NAME_LEN || memcmp(s, HTTP_NAME, HTTP_NAME_LEN) ||
+	    !version_number(&p, end, &major))
+		return false;
+	if (p < end && (*p++ != '.' || !version_number(&p, end, &minor)))
+		return false;
+	if (major == 1 && minor > 1)
+		minor = 1; /* RFC 9112 2.3 */
+	*version = major * 10 + (minor > 9 ? 9 : minor);
+	return p == end;
 }
 
 static const char *last_word(const char *p, const char *end)
@@ -274,17 +308,31 @@ static inline __attribute__((always_inline)) const char *find_break(const char *
 	}
 }
 
-/* Past the line break at p, where find_break() stopped before end. At the end of the input the CR
- * is the last byte: end, although the LF is missing. NULL: a control byte. */
-static inline const char *skip_eol(const char *p, const char *end)
+/* Where a line that starts before p ends: at an LF, and the CR in front of it. */
+struct eol {
+	const char *end;  /* of its text */
+	const char *next; /* the next line begins here; NULL: the input ends before the line does */
+	bool control;	  /* there is a control byte in it, a lone CR for one */
+};
+
+/* At the end of the input a CR ends the line, although the LF is missing. */
+static inline __attribute__((always_inline)) struct eol find_eol(const char *base, const char *p,
+								 const char *end)
 {
-	if (*p == '\n')
-		return p + 1;
-	if (*p != '\r')
-		return NULL;
-	if (p + 1 == end)
-		return end;
-	return p[1] == '\n' ? p + 2 : NULL;
+	struct eol eol = {end, NULL, false};
+
+	for (;;) {
+		p = find_break(base, p, end);
+		if (p == end)
+			return eol;
+		if (*p == '\n' || (*p == '\r' && (p + 1 == end || p[1] == '\n')))
+			break;
+		eol.control = true;
+		p++;
+	}
+	eol.end = p;
+	eol.next = *p == '\r' && p + 1 < end ? p + 2 : p + 1;
+	return eol;
 }
 
 /* The line was cut off: end is where the input ends, not the line. */
@@ -293,16 +341,38 @@ static void request_line_cut(const char *base, const char *target, const char *e
 {
 	const char *text_end = trim_blanks(target, end);
 	const char *word = last_word(target, end);
+	const char *last = last_word(target, text_end);
 	size_t word_len = (size_t)(end - word);
 
 	out->version = version_at_end(target, text_end);
 	if (out->version)
 		text_end = trim_blanks(target, text_end - VERSION_LEN);
-	else if (word > target && word_len < VERSION_LEN && !memcmp(word, VERSION_PREFIX, word_len))
+	else if (last > target && text_end < end && any_version(last, text_end, &out->version))
+		text_end = trim_blanks(target, last);
+	else if (word > target &&
+		 !memcmp(word, HTTP_NAME, word_len < HTTP_NAME_LEN ? word_len : HTTP_NAME_LEN))
 		text_end = trim_blanks(target, word);
 	else
 		out->target_truncated = true;
 	out->target = span(base, target, text_end);
+}
+
+/* The preface of HTTP/2 (RFC 9113 3.4): no method is called PRI. */
+static bool is_preface(const struct http1_head *head, const char *method)
+{
+	return head->version == 20 && head->method_name.len == 3 && !memcmp(method, "PRI", 3);
+}
+
+/* The last word of the request line, where it is not HTTP/1.x. What claims to be a version is one:
+ * servers answer it, if only with an error. False: it is a part of the target. */
+static bool odd_version(const char *word, const char *end, struct http1_head *out)
+{
+	if (any_version(word, end, &out->version))
+		return true;
+	if (end - word < HTTP_NAME_LEN || !same_name(word, "http/", HTTP_NAME_LEN))
+		return false;
+	out->flags |= HTTP1_MALFORMED;
+	return true;
 }
 
 /*
@@ -315,8 +385,8 @@ static int parse_request_line(const char *base, const char **pos, const char *en
 	const char *method = *pos;
 	const char *p = method;
 	const char *target;
-	const char *eol;
 	const char *text_end;
+	struct eol eol;
 
 	if (end - p >= 4 && !memcmp(p, "GET ", 4)) {
 		/* As most do. */
@@ -336,30 +406,33 @@ static int parse_request_line(const char *base, const char **pos, const char *en
 	target = skip_blanks(p, end);
 	if (target == end)
 		return HTTP1_PARTIAL;
-	eol = find_break(base, target, end);
-	if (eol == end) {
+	eol = find_eol(base, target, end);
+	if (!eol.next) {
 		if (!final)
 			return HTTP1_PARTIAL;
 		request_line_cut(base, target, end, out);
 		*pos = end;
-		return 0;
+		return is_preface(out, method) ? HTTP1_BAD_VERSION : 0;
 	}
 
 	/* The version is the last word, all before it the target: real ones have spaces. */
-	text_end = trim_blanks(target, eol);
-	p = skip_eol(eol, end);
-	if (!p)
-		return HTTP1_BAD_START;
+	text_end = trim_blanks(target, eol.end);
 	out->version = version_at_end(target, text_end);
-	if (!out->version) {
+	if (out->version) {
+		text_end -= VERSION_LEN;
+	} else {
 		const char *word = last_word(target, text_end);
 
-		if (word > target && text_end - word >= 5 && !memcmp(word, "HTTP/", 5))
+		if (word == target || !odd_version(word, text_end, out))
+			return HTTP1_BAD_START;
+		if (is_preface(out, method))
 			return HTTP1_BAD_VERSION;
-		return HTTP1_BAD_START;
+		text_end = word;
 	}
-	out->target = span(base, target, trim_blanks(target, text_end - VERSION_LEN));
-	*pos = p;
+	if (eol.control)
+		out->flags |= HTTP1_MALFORMED;
+	out->target = span(base, target, trim_blanks(target, text_end));
+	*pos = eol.next;
 	return 0;
 }
 
@@ -369,18 +442,26 @@ static int parse_status_line(const char *base, const char **pos, const char *end
 	const char *p = *pos;
 	size_t avail = (size_t)(end - p);
 	const char *reason;
-	const char *eol;
 	uint32_t status = 0;
+	struct eol eol;
 	int i;
 
 	out->version = avail >= VERSION_LEN ? version_of(p) : 0;
-	if (!out->version) {
-		if (memcmp(p, "HTTP/", avail < 5 ? avail : 5))
+	if (out->version && (avail == VERSION_LEN || !is_digit(p[VERSION_LEN]))) {
+		p += VERSION_LEN;
+	} else {
+		const char *word = p;
+
+		if (memcmp(p, HTTP_NAME, avail < HTTP_NAME_LEN ? avail : HTTP_NAME_LEN))
 			return HTTP1_BAD_START;
-		return avail < VERSION_LEN && !memcmp(p, VERSION_PREFIX, avail) ? HTTP1_PARTIAL
-										: HTTP1_BAD_VERSION;
+		for (p += avail < HTTP_NAME_LEN ? avail : HTTP_NAME_LEN;
+		     p < end && p - word < VERSION_MAX && (is_digit(*p) || *p == '.');)
+			p++;
+		if (p == end && avail < VERSION_MAX)
+			return HTTP1_PARTIAL;
+		if (!any_version(word, p, &out->version))
+			return HTTP1_BAD_VERSION;
 	}
-	p += VERSION_LEN;
 	if (p == end)
 		return HTTP1_PARTIAL;
 	if (!is_space(*p))
@@ -395,23 +476,25 @@ static int parse_status_line(const char *base, const char **pos, const char *end
 		status = status * 10 + (uint32_t)(*p - '0');
 	}
 	out->status = status;
-	if (p < end && !is_space(*p))
-		return HTTP1_BAD_STATUS;
+	if (p < end && !is_space(*p)) {
+		if (is_digit(*p))
+			return HTTP1_BAD_STATUS;
+		out->flags |= HTTP1_MALFORMED; /* "200OK" */
+	}
 
 	reason = skip_blanks(p, end);
-	eol = find_break(base, reason, end);
-	if (eol == end) {
+	eol = find_eol(base, reason, end);
+	if (!eol.next) {
 		if (!final)
 			return HTTP1_PARTIAL;
 		out->reason = span(base, reason, end);
 		*pos = end;
 		return 0;
 	}
-	p = skip_eol(eol, end);
-	if (!p)
-		return HTTP1_BAD_START;
-	out->reason = span(base, reason, trim_blanks(reason, eol));
-	*pos = p;
+	if (eol.control)
+		out->flags |= HTTP1_MALFORMED;
+	out->reason = span(base, reason, trim_blanks(reason, eol.end));
+	*pos = eol.next;
 	return 0;
 }
 
@@ -424,12 +507,9 @@ static inline int parse_start_line(enum http1_kind kind, const char *base, const
 	memset(out, 0, offsetof(struct http1_head, field));
 	out->content_length = -1;
 
-	/* RFC 9112 2.2: empty lines before the start line are ignored. */
-	while (p < end && (*p == '\r' || *p == '\n')) {
-		p = skip_eol(p, end);
-		if (!p)
-			return HTTP1_BAD_START;
-	}
+	/* RFC 9112 2.2: empty lines before the start line are ignored, however they end. */
+	while (p < end && (*p == '\r' || *p == '\n'))
+		p++;
 	if (p == end)
 		return HTTP1_PARTIAL;
 	*pos = p;
@@ -446,6 +526,7 @@ static inline int parse_start_line(enum http1_kind kind, const char *base, const
 /* What the head says while it is read; judged once all of it is there. */
 struct framing {
 	bool bad_length;
+	bool skipped; /* Content-Length or Transfer-Encoding in a line that was passed over */
 	bool chunked_seen;
 	bool odd; /* Content-Length or Transfer-Encoding is there for some readers only */
 };
@@ -485,17 +566,19 @@ static bool next_element(const char **pos, const char *end, const char **elem, s
  * large a length would swallow the messages behind it. */
 static bool parse_content_length(const char *p, const char *end, struct http1_head *out)
 {
+	const int64_t before = out->content_length;
+
 	for (;;) {
 		int64_t n = 0;
 
 		while (p < end && is_space(*p))
 			p++;
 		if (p == end || !is_digit(*p))
-			return false;
+			break;
 		for (; p < end && is_digit(*p); p++) {
 			if (__builtin_mul_overflow(n, 10, &n) ||
 			    __builtin_add_overflow(n, *p - '0', &n))
-				return false;
+				goto bad;
 		}
 		if (out->content_length >= 0 && out->content_length != n)
 			out->flags |= HTTP1_AMBIGUOUS;
@@ -507,8 +590,11 @@ static bool parse_content_length(const char *p, const char *end, struct http1_he
 		if (p == end)
 			return true;
 		if (*p++ != ',')
-			return false;
+			break;
 	}
+bad:
+	out->content_length = before;
+	return false;
 }
 
 static void parse_transfer_encoding(const char *p, const char *end, struct framing *fr,
@@ -665,52 +751,84 @@ static inline const char *plain_line(const char *base, const char *name, const c
 	return eol + 2;
 }
 
+/* A line that was passed over: is it a length or a coding to others (RFC 9112 11.2)? They may see
+ * the end of a line where there is a lone CR. */
+static bool names_framing(const char *p, const char *end)
+{
+	for (; p < end; p++) {
+		if ((end - p >= 14 && same_name(p, "content-length", 14)) ||
+		    (end - p >= 17 && same_name(p, "transfer-encoding", 17)))
+			return true;
+	}
+	return false;
+}
+
+enum { LINE_READ, LINE_SKIPPED };
+
 /*
  * Any other line: with obs-text, tabs, white space before the colon, LF at its end, or one that
  * goes on in further lines (obs-fold, RFC 9112 section 5.2), whose breaks stay inside the value, as
- * sent. *pos becomes the begin of the next line.
+ * sent. *pos becomes the begin of the next line. What is no field line, or has a control byte, is
+ * passed over. Returns LINE_*, or HTTP1_PARTIAL where the input ends and is not final.
  */
-static int odd_line(const char *base, const char **pos, const char *end, bool final, struct line *l)
+static int odd_line(const char *base, const char **pos, const char *end, bool final, struct line *l,
+		    struct framing *fr, struct http1_head *out)
 {
-	const char *name = *pos, *colon = name, *value, *eol, *p;
+	const char *name = *pos, *colon, *text;
+	struct eol eol = find_eol(base, name, end);
+	bool control = eol.control, named;
 
 	*pos = end;
-	while (colon < end && *colon != ':' && !is_break(*colon))
-		colon++;
-	if (colon == end)
+	if (!eol.next && !final)
 		return HTTP1_PARTIAL;
-	if (*colon != ':' || colon == name)
-		return HTTP1_BAD_FIELD;
-	value = skip_blanks(colon + 1, end);
-	eol = find_break(base, value, end);
-	*l = (struct line){name, trim_blanks(name, colon), value, eol, eol == end, false};
-	if (l->cut)
-		return final ? 0 : HTTP1_PARTIAL;
-	p = skip_eol(eol, end);
-	if (!p)
-		return HTTP1_BAD_FIELD;
-	l->odd = l->name_end != colon || *eol == '\n' || (p < end && is_blank(*p));
-	l->value_end = trim_blanks(value, eol);
-	while (p < end && is_blank(*p)) {
-		const char *text = skip_blanks(p, end);
+	colon = memchr(name, ':', (size_t)(eol.end - name));
+	/* White space in front continues a line only if there is one (RFC 9112 2.2). */
+	named = colon && colon > name && !is_blank(*name);
+	if (!colon)
+		colon = eol.end;
+	text = skip_blanks(colon < eol.end ? colon + 1 : colon, eol.end);
+	*l = (struct line){name, trim_blanks(name, colon), text, eol.end, !eol.next, false};
+	if (eol.next) {
+		const char *p = eol.next;
 
-		eol = find_break(base, text, end);
-		if (l->value == l->value_end)
-			l->value = text;
-		l->cut = eol == end;
-		if (l->cut) {
-			l->value_end = end;
-			return final ? 0 : HTTP1_PARTIAL;
+		l->odd = l->name_end != colon || *eol.end == '\n' || (p < end && is_blank(*p));
+		l->value_end = trim_blanks(l->value, eol.end);
+		while (p < end && is_blank(*p)) {
+			text = skip_blanks(p, end);
+			eol = find_eol(base, text, end);
+			control |= eol.control;
+			if (l->value == l->value_end)
+				l->value = text;
+			l->cut = !eol.next;
+			if (l->cut) {
+				if (!final)
+					return HTTP1_PARTIAL;
+				l->value_end = end;
+				p = end;
+				break;
+			}
+			p = eol.next;
+			if (text < eol.end || l->value == text)
+				l->value_end = trim_blanks(text, eol.end);
 		}
-		p = skip_eol(eol, end);
-		if (!p)
-			return HTTP1_BAD_FIELD;
-		if (text < eol || l->value == text)
-			l->value_end = trim_blanks(text, eol);
+		/* At the end of the input the next line might still belong to it. */
+		if (!final && p == end)
+			return HTTP1_PARTIAL;
+		*pos = p;
 	}
-	*pos = p;
-	/* At the end of the input the next line might still belong to it. */
-	return !final && p == end ? HTTP1_PARTIAL : 0;
+	if (named && !control)
+		return LINE_READ;
+	if (l->cut && !control && !is_blank(*name) && colon == eol.end)
+		return LINE_SKIPPED; /* a name without its colon says nothing */
+	out->flags |= HTTP1_MALFORMED;
+	fr->skipped |= names_framing(name, *pos);
+	return LINE_SKIPPED;
+}
+
+/* The head ends with this line. */
+static inline bool is_empty_line(const char *p, const char *end)
+{
+	return *p == '\n' || (*p == '\r' && (p + 1 == end || p[1] == '\n'));
 }
 
 /* Reads the field lines and the empty line after them. */
@@ -722,21 +840,27 @@ static int parse_fields(const char *base, const char **pos, const char *end, boo
 
 	*pos = end;
 	out->truncated = true;
-	/* What is not text ends the head, or is wrong: white space, too, belongs to nothing after
-	 * the start line (RFC 9112 2.2), and behind other lines it is read with them. */
-	while (p < end && (unsigned char)*p > ' ') {
+	while (p < end) {
 		struct line l;
-		const char *next = plain_line(base, p, end, &l);
+		const char *next = NULL;
 		uint32_t letter;
 		size_t len;
 
+		if ((unsigned char)*p > ' ')
+			next = plain_line(base, p, end, &l);
+		else if (is_empty_line(p, end))
+			break;
 		if (!next) {
 			struct line odd;
 
 			next = p;
-			r = odd_line(base, &next, end, final, &odd);
-			if (r)
-				return r == HTTP1_PARTIAL && final ? 0 : r;
+			r = odd_line(base, &next, end, final, &odd, fr, out);
+			if (r == HTTP1_PARTIAL)
+				return r;
+			if (r == LINE_SKIPPED) {
+				p = next;
+				continue;
+			}
 			l = odd;
 		}
 		letter = LETTER(*p);
@@ -749,14 +873,9 @@ static int parse_fields(const char *base, const char **pos, const char *end, boo
 		if (keep->letters[len] & letter)
 			keep_field(keep, base, l, out);
 	}
-	if (p == end)
+	if (p == end || (*p == '\r' && p + 1 == end))
 		return final ? 0 : HTTP1_PARTIAL;
-
-	p = skip_eol(p, end);
-	if (!p)
-		return HTTP1_BAD_FIELD;
-	if (p[-1] != '\n')
-		return final ? 0 : HTTP1_PARTIAL;
+	p += *p == '\r' ? 2 : 1;
 	out->truncated = false;
 	*pos = p;
 	return 0;
@@ -799,15 +918,12 @@ int http1_parse_head(enum http1_kind kind, const char *buf, size_t len, size_t s
 	if (r)
 		return r;
 
-	if (fr.bad_length) {
-		/* RFC 9112 6.3: Transfer-Encoding overrides it; it may be in what was cut off. */
-		if (!(out->flags & HTTP1_TRANSFER_ENCODING) && !out->truncated)
-			return HTTP1_BAD_LENGTH;
-		out->content_length = -1;
+	if (fr.bad_length)
+		out->flags |= HTTP1_MALFORMED | HTTP1_AMBIGUOUS;
+	if (fr.odd || fr.skipped)
 		out->flags |= HTTP1_AMBIGUOUS;
-	}
-	if (fr.odd)
-		out->flags |= HTTP1_AMBIGUOUS;
+	if (fr.bad_length || fr.skipped)
+		out->flags |= HTTP1_UNREAD;
 	if (out->flags & HTTP1_TRANSFER_ENCODING) {
 		/* RFC 9112 6.1 and 6.3: each of these is an attempt at smuggling, or a bug. */
 		if (out->content_length >= 0 || out->version == 10 ||
@@ -844,7 +960,7 @@ enum http1_framing http1_request_framing(const struct http1_head *head, uint64_t
 		*length = (uint64_t)head->content_length;
 		return HTTP1_BODY_LENGTH;
 	}
-	return HTTP1_BODY_NONE;
+	return head->flags & HTTP1_UNREAD ? HTTP1_BODY_UNREAD : HTTP1_BODY_NONE;
 }
 
 enum http1_framing http1_response_framing(const struct http1_head *head, uint32_t method,
@@ -863,14 +979,14 @@ enum http1_framing http1_response_framing(const struct http1_head *head, uint32_
 		*length = (uint64_t)head->content_length;
 		return HTTP1_BODY_LENGTH;
 	}
-	return HTTP1_BODY_CLOSE;
+	return head->flags & HTTP1_UNREAD ? HTTP1_BODY_UNREAD : HTTP1_BODY_CLOSE;
 }
 
 bool http1_persists(const struct http1_head *head)
 {
 	if (head->flags & HTTP1_CLOSE)
 		return false;
-	return head->version != 10 || (head->flags & HTTP1_KEEP_ALIVE);
+	return head->version > 10 || !head->version || (head->flags & HTTP1_KEEP_ALIVE);
 }
 
 /* ---- Request target (RFC 9112 section 3.2) --------------------------------- */
@@ -950,6 +1066,7 @@ enum {
 	CHUNK_TRAILER_COLON,
 	CHUNK_TRAILER_VALUE,
 	CHUNK_TRAILER_LF,
+	CHUNK_TRAILER_ODD,
 	CHUNK_END_LF,
 	CHUNK_DONE,
 	CHUNK_BAD,
@@ -963,8 +1080,42 @@ static int hex_value(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* The state after c, which is not chunk data. Lines of the framing end with CRLF and nothing else:
- * RFC 9112 2.2 lets a single LF end field lines only, and receivers disagree about it here. */
+/* What receivers disagree about. */
+static uint32_t chunk_odd(struct http1_chunks *c, uint32_t state)
+{
+	c->odd = 1;
+	return state;
+}
+
+static uint32_t chunk_size_ends(struct http1_chunks *c)
+{
+	c->line = 0;
+	return c->left ? CHUNK_DATA : CHUNK_TRAILER_FIRST;
+}
+
+/*
+ * A line of the trailer section that is no field line is passed over. A message that follows a body
+ * without its last empty line is none such: it has "HTTP/" in its first line. left counts how much
+ * of that is here.
+ */
+static uint32_t chunk_trailer_odd(struct http1_chunks *c, char ch)
+{
+	if (ch == '\n') {
+		c->line = 0;
+		c->left = 0;
+		return chunk_odd(c, CHUNK_TRAILER_FIRST);
+	}
+	if (ch == HTTP_NAME[c->left]) {
+		if (++c->left == HTTP_NAME_LEN)
+			return CHUNK_BAD;
+	} else {
+		c->left = ch == *HTTP_NAME;
+	}
+	return CHUNK_TRAILER_ODD;
+}
+
+/* The state after c, which is not chunk data. RFC 9112 2.2 lets a single LF end field lines only;
+ * senders end the others with it, too, and receivers take it. */
 static uint32_t chunk_step(struct http1_chunks *c, char ch)
 {
 	int digit;
@@ -982,32 +1133,34 @@ static uint32_t chunk_step(struct http1_chunks *c, char ch)
 			return CHUNK_SIZE;
 		}
 		if (c->state == CHUNK_SIZE_FIRST)
-			return CHUNK_BAD;
+			return is_blank(ch) ? chunk_odd(c, CHUNK_SIZE_FIRST) : CHUNK_BAD;
 		/* fall through */
 	case CHUNK_SIZE_BLANK:
 		if (ch == '\r')
 			return CHUNK_SIZE_LF;
+		if (ch == '\n')
+			return chunk_odd(c, chunk_size_ends(c));
 		if (ch == ';')
 			return CHUNK_EXT;
 		return is_blank(ch) ? CHUNK_SIZE_BLANK : CHUNK_BAD;
 	case CHUNK_EXT:
 		if (ch == '\r')
 			return CHUNK_SIZE_LF;
-		return !is_ctl(ch) || ch == '\t' ? CHUNK_EXT : CHUNK_BAD;
+		if (ch == '\n')
+			return chunk_odd(c, chunk_size_ends(c));
+		return !is_ctl(ch) || ch == '\t' ? CHUNK_EXT : chunk_odd(c, CHUNK_EXT);
 	case CHUNK_SIZE_LF:
-		c->line = 0;
-		if (ch != '\n')
-			return CHUNK_BAD;
-		return c->left ? CHUNK_DATA : CHUNK_TRAILER_FIRST;
+		return ch == '\n' ? chunk_size_ends(c) : CHUNK_BAD;
 
 	case CHUNK_DATA_CR:
-		return ch == '\r' ? CHUNK_DATA_LF : CHUNK_BAD;
+		if (ch == '\r')
+			return CHUNK_DATA_LF;
+		c->line = 0;
+		return ch == '\n' ? chunk_odd(c, CHUNK_SIZE_FIRST) : CHUNK_BAD;
 	case CHUNK_DATA_LF:
 		c->line = 0;
 		return ch == '\n' ? CHUNK_SIZE_FIRST : CHUNK_BAD;
 
-	/* The names are checked, so that a message that follows a body without its last empty line
-	 * is not taken for its trailer. */
 	case CHUNK_TRAILER_FIRST:
 		if (ch == '\r')
 			return CHUNK_END_LF;
@@ -1015,26 +1168,39 @@ static uint32_t chunk_step(struct http1_chunks *c, char ch)
 			return CHUNK_DONE;
 		if (is_blank(ch))
 			return CHUNK_TRAILER_VALUE;
-		return is_tchar(ch) ? CHUNK_TRAILER_NAME : CHUNK_BAD;
+		c->left = ch == *HTTP_NAME;
+		return is_tchar(ch) ? CHUNK_TRAILER_NAME : chunk_trailer_odd(c, ch);
 	case CHUNK_TRAILER_NAME:
-		if (is_tchar(ch))
+		if (is_tchar(ch)) {
+			c->left = c->left < 4 && ch == HTTP_NAME[c->left] ? c->left + 1
+									  : ch == *HTTP_NAME;
 			return CHUNK_TRAILER_NAME;
+		}
 		/* fall through */
 	case CHUNK_TRAILER_COLON:
-		if (ch == ':')
+		if (ch == ':') {
+			c->left = 0;
 			return CHUNK_TRAILER_VALUE;
-		return is_blank(ch) ? CHUNK_TRAILER_COLON : CHUNK_BAD;
+		}
+		return is_blank(ch) ? CHUNK_TRAILER_COLON : chunk_trailer_odd(c, ch);
 	case CHUNK_TRAILER_VALUE:
 		if (ch == '\r')
 			return CHUNK_TRAILER_LF;
 		if (ch != '\n')
-			return !is_ctl(ch) || ch == '\t' ? CHUNK_TRAILER_VALUE : CHUNK_BAD;
+			return !is_ctl(ch) || ch == '\t' ? CHUNK_TRAILER_VALUE
+							 : chunk_odd(c, CHUNK_TRAILER_VALUE);
 		/* fall through */
 	case CHUNK_TRAILER_LF:
+		if (ch != '\n')
+			return chunk_odd(c, ch == '\r' ? CHUNK_TRAILER_LF : CHUNK_TRAILER_VALUE);
 		c->line = 0;
-		return ch == '\n' ? CHUNK_TRAILER_FIRST : CHUNK_BAD;
+		return CHUNK_TRAILER_FIRST;
+	case CHUNK_TRAILER_ODD:
+		return chunk_trailer_odd(c, ch);
 	case CHUNK_END_LF:
-		return ch == '\n' ? CHUNK_DONE : CHUNK_BAD;
+		if (ch == '\n')
+			return CHUNK_DONE;
+		return ch == '\r' ? chunk_odd(c, CHUNK_END_LF) : CHUNK_BAD;
 	default:
 		return CHUNK_BAD;
 	}

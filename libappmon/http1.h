@@ -52,16 +52,22 @@ enum {
 				       (the smallest counts); a request's Transfer-Encoding
 				       without chunked at its end, or with HTTP/1.0; chunked
 				       twice; either field with a blank before its colon,
-				       folded, or beside a bare LF */
+				       folded, or beside a bare LF; or in a line that cannot be
+				       read */
 	HTTP1_FIELDS_LOST = 1 << 7, /* more kept fields than HTTP1_FIELDS_MAX */
+	HTTP1_MALFORMED = 1 << 8,   /* a line was passed over, or there is a control byte in the
+				       start line, or a version that is none */
+	HTTP1_UNREAD = 1 << 9,	    /* Content-Length is no number, or beyond int64; or it, or
+				       Transfer-Encoding, is in a line that was passed over */
 };
 
 struct http1_head {
 	uint32_t head_len; /* bytes up to and including the empty line; all that was given if
 			      truncated */
 	uint32_t flags;	   /* HTTP1_* above */
-	uint32_t version;  /* 10 or 11 (RFC 9112 2.3: HTTP/1.x with x > 1 counts as 11);
-			      0: a request line cut off before it */
+	uint32_t version;  /* 10 * major + minor, which counts up to 9 (RFC 9112 2.3: HTTP/1.x
+			      with x > 1 counts as 11); 0: a request line cut off before it, or
+			      with one that is none */
 	uint32_t method;   /* APPMON_METHOD_* */
 	uint32_t status;   /* 100..999 */
 	uint32_t field_count;
@@ -81,9 +87,6 @@ enum {
 	HTTP1_BAD_START = -2, /* request line or status line */
 	HTTP1_BAD_VERSION = -3,
 	HTTP1_BAD_STATUS = -4,
-	HTTP1_BAD_FIELD = -5,  /* field line: no colon, no name, or a control byte */
-	HTTP1_BAD_LENGTH = -6, /* Content-Length is not a number, or beyond int64, and there is no
-				  Transfer-Encoding to override it */
 };
 
 /*
@@ -100,8 +103,10 @@ enum {
  * Lenient (RFC 9112 2.2, 3, 5): empty lines before the start line (counted into head_len),
  * bare LF, several spaces or tabs between the parts of the start line, a missing reason phrase,
  * white space around values, obs-text, obs-fold, space before the colon,
- * any octets but CTLs in the target, blanks too (the version is the last word of the line). A
- * folded value keeps its line breaks, as sent. Strict: where leniency would miscount a body.
+ * any octets but line ends in the target and the reason phrase, blanks too (the version is the last
+ * word of the line). A folded value keeps its line breaks, as sent. A head whose start line can be
+ * read is never refused: a line without a colon or a name, with a control byte, or that begins with
+ * a blank and continues no other, is passed over, and the head is HTTP1_MALFORMED.
  */
 int http1_parse_head(enum http1_kind kind, const char *buf, size_t len, size_t scanned, bool final,
 		     const struct http1_keep *keep, struct http1_head *out);
@@ -112,7 +117,8 @@ enum http1_framing {
 	HTTP1_BODY_LENGTH,
 	HTTP1_BODY_CHUNKED,
 	HTTP1_BODY_CLOSE,
-	HTTP1_BODY_TUNNEL
+	HTTP1_BODY_TUNNEL,
+	HTTP1_BODY_UNREAD /* HTTP1_UNREAD, and no other field says it */
 };
 
 /* *length is set for HTTP1_BODY_LENGTH only, and may be 0. */
@@ -144,6 +150,9 @@ struct http1_chunks {
 	uint64_t left; /* bytes of chunk data still to pass */
 	uint32_t state;
 	uint32_t line; /* bytes of the present line, bounds chunk extensions and trailers */
+	uint32_t odd;  /* receivers may disagree: a bare LF, a control byte, a blank in front of a
+			  size, a trailer line that is no field line */
+	uint32_t pad;
 };
 
 enum { HTTP1_CHUNKS_MORE = 0, HTTP1_CHUNKS_DONE = 1, HTTP1_CHUNKS_BAD = -1 };

@@ -320,7 +320,8 @@ struct stream {
 	uint64_t seen;	  /* all bytes below this have passed */
 	uint64_t seen_ns; /* when seen last grew */
 	uint64_t pos; /* HEAD: of its first byte; TUNNEL: counted up to here; else: body begin */
-	uint64_t end; /* BODY: where it ends; CHUNKED: next byte of the framing to look at */
+	uint64_t end; /* BODY: where it ends; CHUNKED: next byte of the framing to look at;
+			 CLOSE: where a length that is overridden ends */
 	uint64_t fin_pos; /* fin: where the stream ends */
 	/* When the first byte of the head came: */
 	uint64_t head_floor; /* how far the other direction was */
@@ -344,6 +345,12 @@ struct stream {
 	uint8_t guessed;      /* HEAD: it may begin elsewhere */
 	uint8_t lines;	      /* request lines among what could not be placed */
 	uint8_t pad[6];
+	/* When the other direction last began a message: */
+	uint64_t turn_pos;	/* seen */
+	uint64_t turn_ns;	/* seen_ns */
+	uint8_t turn_pipelined; /* conn.pipelined */
+	uint8_t unread;		/* OPEN, CLOSE: not all readers see the same end of the body */
+	uint8_t pad1[6];
 };
 
 /* A head as kept with its exchange: fields used only, then the bytes. */

@@ -353,7 +353,7 @@ const (
 	DropGap Drop = 2
 	// the request line alone exceeds the capture limit
 	DropTruncated Drop = 3
-	// began like HTTP but is malformed
+	// began like HTTP, but the start line cannot be read
 	DropParse Drop = 4
 	// its target was detached meanwhile
 	DropDetached Drop = 5
@@ -427,7 +427,7 @@ const (
 	EventFlagResetByPeer EventFlags = 0x2
 	// an RST was sent
 	EventFlagResetByUS EventFlags = 0x4
-	// a head was longer than the capture limit: headers after it are missing
+	// a head was longer than the capture limit, or cut off by the end: headers are missing
 	EventFlagTruncated EventFlags = 0x8
 	// the capture began inside the exchange
 	EventFlagMidMessage EventFlags = 0x10
@@ -452,7 +452,9 @@ const (
 	EventFlagAmbiguous EventFlags = 0x2000
 	// The end of a body was inferred, not counted: chunked beyond the captured bytes.
 	EventFlagInferredEnd EventFlags = 0x4000
-	// answered, but the request could not be parsed
+	// a head is not as in RFC 9112: lines that are no fields were passed over, start lines are
+	// told with their control bytes. Without a method: not even the request line could be read,
+	// but it was answered
 	EventFlagMalformed EventFlags = 0x8000
 	// RESP: the reply is an error; reason has its text
 	EventFlagError EventFlags = 0x10000
@@ -789,7 +791,8 @@ type Event struct {
 	ResponseContentLength int64
 	// APPMON_METHOD_*
 	Method Method
-	// 10: HTTP/1.0, 11: HTTP/1.1, 0: unknown
+	// 10: HTTP/1.0, 11: HTTP/1.1 and any newer HTTP/1.x (RFC 9112 section 2.3); others, such as
+	// 20, by way of 10 * major + minor, which counts up to 9; 0: unknown
 	RequestHTTPVersion  uint32
 	ResponseHTTPVersion uint32
 	// http.response.status_code; 0: none

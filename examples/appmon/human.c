@@ -24,7 +24,7 @@
 #define NOTABLE_FLAGS                                                                              \
 	(APPMON_EVF_TRUNCATED | APPMON_EVF_MID_MESSAGE | APPMON_EVF_GAP | APPMON_EVF_PIPELINED |   \
 	 APPMON_EVF_EARLY_RESPONSE | APPMON_EVF_CONTINUED | APPMON_EVF_AMBIGUOUS |                 \
-	 APPMON_EVF_INFERRED_END)
+	 APPMON_EVF_INFERRED_END | APPMON_EVF_MALFORMED)
 
 /* A longer name of an application is not cut, but does not move the columns. */
 #define MAX_APP_WIDTH 24

@@ -22,7 +22,7 @@ const struct bit_name flag_names[] = {
 	{APPMON_EVF_CONTINUED, "continued", "1xx before"},
 	{APPMON_EVF_AMBIGUOUS, "ambiguous", "ambiguous framing"},
 	{APPMON_EVF_INFERRED_END, "inferred_end", "end inferred"},
-	{APPMON_EVF_MALFORMED, "malformed", "malformed request"},
+	{APPMON_EVF_MALFORMED, "malformed", "malformed head"},
 	{0, NULL, NULL},
 };
 

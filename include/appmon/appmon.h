@@ -96,8 +96,8 @@ enum {
 #define APPMON_EVF_NO_RESPONSE UINT64_C(0x1)   /* no final response was seen */
 #define APPMON_EVF_RESET_BY_PEER UINT64_C(0x2) /* an RST arrived */
 #define APPMON_EVF_RESET_BY_US UINT64_C(0x4)   /* an RST was sent */
-#define APPMON_EVF_TRUNCATED UINT64_C(0x8)     /* a head was longer than the capture limit: */
-					       /* headers after it are missing */
+#define APPMON_EVF_TRUNCATED UINT64_C(0x8)     /* a head was longer than the capture limit, or */
+					       /* cut off by the end: headers are missing */
 #define APPMON_EVF_MID_MESSAGE UINT64_C(0x10)  /* the capture began inside the exchange */
 #define APPMON_EVF_GAP UINT64_C(0x20)	       /* bytes of this exchange were missed */
 #define APPMON_EVF_UPGRADED UINT64_C(0x40)     /* the connection is a tunnel from here on */
@@ -108,12 +108,17 @@ enum {
 /* The response began before the request ended. */
 #define APPMON_EVF_EARLY_RESPONSE UINT64_C(0x800)
 #define APPMON_EVF_CONTINUED UINT64_C(0x1000) /* a 1xx response came before the final one */
-/* Conflicting framing: Content-Length with Transfer-Encoding, two lengths, or a field that readers
- * may miss. */
+/* Framing that has two readings (RFC 9112 section 11.2): Content-Length with Transfer-Encoding, two
+ * lengths, one that is no number, a field that readers may miss, chunk lines that are not as in
+ * section 7.1. */
 #define APPMON_EVF_AMBIGUOUS UINT64_C(0x2000)
-/* The end of a body was inferred, not counted: chunked beyond the captured bytes. */
+/* The end of a body was inferred, not counted: chunked beyond the captured bytes, or delimited by
+ * what cannot be read. */
 #define APPMON_EVF_INFERRED_END UINT64_C(0x4000)
-#define APPMON_EVF_MALFORMED UINT64_C(0x8000) /* answered, but the request could not be parsed */
+/* A head is not as in RFC 9112: lines that are no fields were passed over, start lines are told with
+ * their control bytes. Without a method: not even the request line could be read, but it was
+ * answered. */
+#define APPMON_EVF_MALFORMED UINT64_C(0x8000)
 #define APPMON_EVF_ERROR UINT64_C(0x10000)    /* RESP: the reply is an error; reason has its text */
 
 /* appmon_trace.format: the header fields that carried the ids. */
@@ -185,7 +190,7 @@ enum {
 	APPMON_DROP_MEMORY = 1,	   /* memory_limit reached */
 	APPMON_DROP_GAP = 2,	   /* a message could not be assembled: bytes missed */
 	APPMON_DROP_TRUNCATED = 3, /* the request line alone exceeds the capture limit */
-	APPMON_DROP_PARSE = 4,	   /* began like HTTP but is malformed */
+	APPMON_DROP_PARSE = 4,	   /* began like HTTP, but the start line cannot be read */
 	APPMON_DROP_DETACHED = 5,  /* its target was detached meanwhile */
 	APPMON_DROP_ORPHAN = 6,	 /* a response whose request was not seen and cannot be reported */
 	APPMON_DROP_SAMPLED = 7, /* its connection left the sample, or capture was paused */
@@ -330,7 +335,9 @@ struct appmon_event {
 	int64_t response_content_length; /* declared; -1: none */
 
 	uint32_t method;	       /* APPMON_METHOD_* */
-	uint32_t request_http_version; /* 10: HTTP/1.0, 11: HTTP/1.1, 0: unknown */
+	uint32_t request_http_version; /* 10: HTTP/1.0, 11: HTTP/1.1 and any newer HTTP/1.x (RFC */
+				       /* 9112 section 2.3); others, such as 20, by way of */
+				       /* 10 * major + minor, which counts up to 9; 0: unknown */
 	uint32_t response_http_version;
 	uint32_t status;       /* http.response.status_code; 0: none */
 	uint32_t status_class; /* status / 100 (RFC 9110 section 15); 0: none */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * libFuzzer target for the whole path from packets to events. The input decides about a valid
- * HTTP/1.1 conversation (methods, framings, pipelining) and about what happens to it: segment
- * sizes, reordering, loss, duplicates, records that find the ring full, too little memory,
- * attaching in the middle, FIN and RST. Packets go through the BPF programs (tests/unit/sim.c), now
- * and then one of each direction at the same time.
+ * HTTP/1.1 conversation (methods, framings, pipelining), or one of peers that bear with each
+ * other's odd heads, and about what happens to it: silence, segment sizes, reordering, loss,
+ * duplicates, records that find the ring full, too little memory, attaching in the middle, FIN and
+ * RST. Packets go through the BPF programs (tests/unit/sim.c), now and then one of each direction
+ * at the same time.
  *
  * Always: a request is never paired with another's response, and the counters add up. If nothing
  * was lost on our side, every request has its event, complete and exact, in order.
@@ -74,6 +75,7 @@ struct request {
 	bool long_chunks;	    /* the response is chunked, beyond the capture */
 	size_t last_chunk;	    /* where its last chunk begins, in its stream */
 	bool seen;		    /* had its event */
+	bool odd; /* has lines that are no fields, or other than CRLF in its chunks */
 };
 
 struct side {
@@ -96,6 +98,7 @@ static bool unsure; /* records were lost while pipelining: which answer is whose
 static unsigned int depth; /* requests under way at most */
 static bool pipelined;	   /* has been plain */
 static bool fast_open;	   /* the first segment meets the listening socket */
+static bool odd;	   /* the peers do not keep to RFC 9112 */
 static bool begun_fast;	   /* or met */
 static size_t resp_passed; /* resp.done without the packet that is passing */
 static bool quiet;	   /* a response until close is on its way: no more requests */
@@ -169,6 +172,20 @@ static void put_padding(struct side *side)
 	put(side, field);
 }
 
+/* What is no field line, or ends the one before it in another way. */
+static void put_odd(struct side *side, struct request *r)
+{
+	static const char *const lines[] = {
+		"no field\r\n", "X: \001y\r\n", "A: b\rc\r\n", " fold\r\n",
+		": x\r\n",	"X: y\n",	"\r\r\n",      "GET /r98 HTTP/1.1\r\n"};
+
+	if (!odd || !chance(30))
+		return;
+	/* The last one: not before the attach, as with bodies. */
+	put(side, lines[choose(sizeof(lines) / sizeof(lines[0]) - sim_detached)]);
+	r->odd = true;
+}
+
 static void make_request(void)
 {
 	static const char *const methods[] = {"GET", "POST", "HEAD", "PUT", "OPTIONS"};
@@ -180,8 +197,12 @@ static void make_request(void)
 	memset(r, 0, sizeof(*r));
 	r->no_body = method == 2;
 	snprintf(line, sizeof(line), "%s /r%u HTTP/1.1\r\nHost: h\r\n", methods[method], made);
+	if (odd && chance(10))
+		from += put(&req, "\n\r\n"); /* of no message */
 	put(&req, line);
+	put_odd(&req, r);
 	put_padding(&req);
+	put_odd(&req, r);
 	if (framing == 1) {
 		len = choose(body_max());
 		snprintf(line, sizeof(line), "Content-Length: %zu\r\n", len);
@@ -212,7 +233,19 @@ static void make_response(void)
 	snprintf(line, sizeof(line), "HTTP/1.1 %u R%u\r\n",
 		 framing == 0 ? (chance(50) ? 204 : 304) : 400 + answered, answered);
 	put(&resp, line);
+	put_odd(&resp, r);
 	put_padding(&resp);
+	put_odd(&resp, r);
+	if (odd && depth == 1 && framing > 1 && chance(10)) {
+		/* It ends where the next one begins. */
+		static const char *const lengths[] = {"Content-Length: 2x\r\n", "Server: s\r\n",
+						      "Transfer-Encoding: identity\r\n"};
+
+		put(&resp, lengths[choose(3)]);
+		len = choose(50);
+		framing = 5;
+		exact = false;
+	}
 	if (framing == 1 || framing == 2) {
 		len = choose(body_max());
 		snprintf(line, sizeof(line), "Content-Length: %zu\r\n", len);
@@ -230,7 +263,7 @@ static void make_response(void)
 	put(&resp, "\r\n");
 	r->response_head = resp.made - from;
 	if (!r->no_body) {
-		if (framing == 1 || framing == 2)
+		if (framing == 1 || framing == 2 || framing == 5)
 			r->response_body = put_body(&resp, len);
 		else if (framing == 3)
 			r->response_body = put_chunks(&resp);
@@ -259,8 +292,10 @@ static void check_exact(const struct appmon_event *ev, unsigned int n)
 	CHECK(n == reported);
 	if (inside_head(ev, n))
 		return;
-	CHECK(!(ev->flags & (APPMON_EVF_GAP | APPMON_EVF_MID_MESSAGE | APPMON_EVF_MALFORMED |
-			     APPMON_EVF_TRUNCATED | APPMON_EVF_AMBIGUOUS)));
+	CHECK(!(ev->flags & (APPMON_EVF_GAP | APPMON_EVF_MID_MESSAGE)));
+	CHECK(r->odd || !(ev->flags & (APPMON_EVF_MALFORMED | APPMON_EVF_AMBIGUOUS)));
+	/* A response can end in its head, too. */
+	CHECK(!(ev->flags & APPMON_EVF_TRUNCATED) || ev->end != APPMON_END_COMPLETE);
 	CHECK(ev->ordinal == n + 1);
 	CHECK(ev->request_head_bytes == r->head);
 	if (ev->end != APPMON_END_COMPLETE)
@@ -566,6 +601,15 @@ static unsigned int outstanding(void)
 	return n;
 }
 
+/* Every request that has begun has come as a whole. */
+static bool at_rest(void)
+{
+	for (unsigned int i = 0; i < made; i++)
+		if (requests[i].end == req.done)
+			return req.sent == req.done && !held_count;
+	return !req.sent;
+}
+
 static void converse(bool troubled)
 {
 	unsigned int total = 1 + choose(REQUESTS_MAX - 1);
@@ -581,6 +625,12 @@ static void converse(bool troubled)
 			out_step();
 		if (troubled && chance(10))
 			trouble();
+		/* A silence inside a message looks like its end. */
+		if (odd && chance(2) && at_rest() && !outstanding()) {
+			if (trace)
+				printf("silence\n");
+			sim_now_ns += 3 * NSEC_PER_SEC;
+		}
 	}
 }
 
@@ -643,6 +693,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	begun_fast = fast_open = !client && !late && chance(10);
 	troubled = chance(50);
 	sim_holds = chance(70);
+	odd = chance(30);
 	exact = true;
 	unsure = false;
 

@@ -142,7 +142,7 @@ def test_root_gives_up_its_capabilities(cgroup, tmp_path, play):
 
 # Control characters of 7 and 8 bits and of UTF-8, sequences of them that terminals act on, what
 # changes the order or hides text, and what is no UTF-8. C0 and DEL make a head malformed, except
-# for the tab in fields.
+# for the tab in fields: start lines are told with them, fields are not.
 TRICKS = {
     "csi": "\u009b31m".encode(), "csi 8 bit": b"\x9b31m", "osc": "\u009d0;title\u009c".encode(),
     "nel": "\u0085".encode(), "dcs": b"\x90q\x9c", "bidi": "\u202e/exe.gpj".encode(),
@@ -244,10 +244,18 @@ def test_json_is_ascii(cgroup, play):
 
 @pytest.mark.parametrize("args", [[], ["--json"]], ids=["people", "json"])
 def test_control_bytes_are_malformed(args, cgroup, play):
-    """RFC 9110 section 5.5, RFC 9112 section 3: no such head is read, let alone shown."""
+    """RFC 9110 section 5.5, RFC 9112 section 3: fields with them are not read, and start lines are
+    shown without what a terminal acts on."""
     shown = SGR.sub(b"", show(cgroup, play, CONTROLS, True, "C.UTF-8", args))
     assert all(b == 0x0a or 0x20 <= b < 0x7f for b in shown), shown
-    assert b"/p" not in shown
+    lines = [line for line in shown.splitlines() if b"/p" in line]
+    assert len(lines) == len(CONTROLS)
+    if args:
+        for line, trick in zip(lines, CONTROLS.values()):
+            event = json.loads(line)
+            assert event["target"].encode() == b"/p" + trick + b"?q" + trick
+            assert "malformed" in event["flags"]
+            assert "user-agent" not in str(event["headers"])
 
 
 def test_names_of_cgroups_are_escaped(cgroup, play):

@@ -64,10 +64,11 @@ static bool span_is(const char *base, struct http1_span span, const char *want)
 
 /* ---- Corpus ------------------------------------------------------------------ */
 
-static const char *const result_name[] = {"head",	"partial",   "bad-start", "bad-version",
-					  "bad-status", "bad-field", "bad-length"};
+static const char *const result_name[] = {"head", "partial", "bad-start", "bad-version",
+					  "bad-status"};
 
-static const char *const framing_name[] = {"none", "length", "chunked", "close", "tunnel"};
+static const char *const framing_name[] = {"none",  "length", "chunked",
+					   "close", "tunnel", "unread"};
 
 static const struct {
 	uint32_t flag;
@@ -77,6 +78,7 @@ static const struct {
 	{HTTP1_CLOSE, "close"},		{HTTP1_KEEP_ALIVE, "keep-alive"},
 	{HTTP1_UPGRADE, "upgrade"},	{HTTP1_EXPECT_CONTINUE, "expect-continue"},
 	{HTTP1_AMBIGUOUS, "ambiguous"}, {HTTP1_FIELDS_LOST, "fields-lost"},
+	{HTTP1_MALFORMED, "malformed"}, {HTTP1_UNREAD, "unread"},
 };
 
 struct text {
@@ -418,7 +420,8 @@ START_TEST(every_byte)
 			if (c == '\n')
 				continue;
 			ck_assert_int_eq(parse(HTTP1_REQUEST, text, (size_t)len, false, &head),
-					 bad ? HTTP1_BAD_FIELD : len);
+					 len);
+			ck_assert_uint_eq(head.flags, bad ? HTTP1_MALFORMED : 0);
 
 			len = snprintf(text, sizeof(text), "GET / HTTP/1.1\r\n%-17s: x\r\n\r\n",
 				       "aaaaaaaaaaaaaaaaa");
@@ -426,14 +429,16 @@ START_TEST(every_byte)
 			if (!at && (c == '\r' || c == ' ' || c == '\t' || c == ':'))
 				bad = true;
 			ck_assert_int_eq(parse(HTTP1_REQUEST, text, (size_t)len, false, &head),
-					 bad ? HTTP1_BAD_FIELD : len);
+					 len);
+			ck_assert_uint_eq(head.flags, bad ? HTTP1_MALFORMED : 0);
 			bad = (c < 0x20 && c != '\t') || c == 0x7f;
 
 			len = snprintf(text, sizeof(text), "GET /%-17s HTTP/1.1\r\n\r\n",
 				       "aaaaaaaaaaaaaaaaa");
 			text[5 + at] = (char)c;
 			ck_assert_int_eq(parse(HTTP1_REQUEST, text, (size_t)len, false, &head),
-					 bad ? HTTP1_BAD_START : len);
+					 len);
+			ck_assert_uint_eq(head.flags, bad ? HTTP1_MALFORMED : 0);
 		}
 	}
 }
@@ -647,9 +652,11 @@ START_TEST(cut_fields)
 	text = "PUT / HTTP/1.1\r\nContent-Length: x\r\nA";
 	ck_assert_int_eq(request_cut(text, &head), strlen(text));
 	ck_assert_int_eq(head.content_length, -1);
-	ck_assert_uint_eq(head.flags, HTTP1_AMBIGUOUS);
+	ck_assert_uint_eq(head.flags, HTTP1_AMBIGUOUS | HTTP1_MALFORMED | HTTP1_UNREAD);
 
-	ck_assert_int_eq(request_cut("GET / HTTP/1.1\r\nA\x01", &head), HTTP1_BAD_FIELD);
+	text = "GET / HTTP/1.1\r\nA\x01";
+	ck_assert_int_eq(request_cut(text, &head), strlen(text));
+	ck_assert_uint_eq(head.flags, HTTP1_MALFORMED);
 
 	/* Nothing was cut off. */
 	text = "GET / HTTP/1.1\r\n\r\nbody";
@@ -670,30 +677,38 @@ START_TEST(fold_edges)
 	ck_assert_int_eq(request(text, &head), strlen(text));
 	ck_assert_uint_eq(head.field[0].value.len, 0);
 
-	ck_assert_int_eq(request("GET / HTTP/1.1\r\nA: b\r\n c\x01\r\n\r\n", &head),
-			 HTTP1_BAD_FIELD);
+	/* A control byte in any of its lines: the field is passed over. */
+	text = "GET / HTTP/1.1\r\nCookie: b\r\n c\x01\r\n d\r\n\r\n";
+	ck_assert_int_eq(request(text, &head), strlen(text));
+	ck_assert_uint_eq(head.field_count, 0);
+	ck_assert_uint_eq(head.flags, HTTP1_MALFORMED);
 	ck_assert_int_eq(request("GET / HTTP/1.1\r\nA: b\r\n c\r", &head), HTTP1_PARTIAL);
-	ck_assert_int_eq(request("GET / HTTP/1.1\r\nA: b\r\n\rX", &head), HTTP1_BAD_FIELD);
+	ck_assert_int_eq(request("GET / HTTP/1.1\r\nA: b\r\n\rX", &head), HTTP1_PARTIAL);
+	text = "GET / HTTP/1.1\r\nCookie: b\r\n\rX\r\n\r\n";
+	ck_assert_int_eq(request(text, &head), strlen(text));
+	ck_assert_uint_eq(head.field_count, 1);
+	ck_assert_uint_eq(head.flags, HTTP1_MALFORMED);
 }
 END_TEST
 
 /* A prefix that was scanned is not parsed again before an empty line is there. */
 START_TEST(scanned)
 {
-	static const char text[] = "GET / HTTP/1.1\nHost\x01: h\r\n\r\n";
+	static const char text[] = "GET /\nHost: h\r\n\r\n";
 	struct http1_head head;
 	size_t len = strlen(text);
 
 	ck_assert_int_eq(http1_parse_head(HTTP1_REQUEST, text, len, 0, false, &keep, &head),
-			 HTTP1_BAD_FIELD);
+			 HTTP1_BAD_START);
 	ck_assert_int_eq(http1_parse_head(HTTP1_REQUEST, text, len - 1, 5, false, &keep, &head),
 			 HTTP1_PARTIAL);
 	ck_assert_int_eq(http1_parse_head(HTTP1_REQUEST, text, len, len - 1, false, &keep, &head),
-			 HTTP1_BAD_FIELD);
+			 HTTP1_BAD_START);
 	ck_assert_int_eq(http1_parse_head(HTTP1_REQUEST, text, len, len, false, &keep, &head),
 			 HTTP1_PARTIAL);
 	/* At the capture limit there is no later call. */
-	ck_assert_int_eq(http1_parse_head(HTTP1_REQUEST, text, 14, 14, true, &keep, &head), 14);
+	ck_assert_int_eq(
+		http1_parse_head(HTTP1_REQUEST, "GET / HTTP/1.1", 14, 14, true, &keep, &head), 14);
 }
 END_TEST
 
@@ -814,7 +829,11 @@ START_TEST(look)
 		{HTTP1_REQUEST, "GET / HTTP/1.1\r", HTTP1_LOOK_MAYBE},
 		{HTTP1_REQUEST, "", HTTP1_LOOK_MAYBE},
 		{HTTP1_REQUEST, "\r", HTTP1_LOOK_MAYBE},
-		{HTTP1_REQUEST, "\rX", HTTP1_LOOK_NO},
+		{HTTP1_REQUEST, "\rX", HTTP1_LOOK_MAYBE},
+		{HTTP1_REQUEST, "\n\r\n\rGET / HTTP/1.1\r\n", HTTP1_LOOK_YES},
+		{HTTP1_REQUEST, "GET / HTTP/2.0\r\n", HTTP1_LOOK_YES},
+		{HTTP1_REQUEST, "GET / HTTP/one\r\n", HTTP1_LOOK_YES},
+		{HTTP1_REQUEST, "GET / HTTP\r\n", HTTP1_LOOK_NO},
 		{HTTP1_REQUEST, "PRI * HTTP/2.0\r\n", HTTP1_LOOK_NO},
 		{HTTP1_REQUEST, "HTTP/1.1 200 OK\r\n", HTTP1_LOOK_NO},
 		{HTTP1_REQUEST, "{\"a\":1}", HTTP1_LOOK_NO},
@@ -825,7 +844,12 @@ START_TEST(look)
 		{HTTP1_RESPONSE, "HTTP/1.1 200 OK", HTTP1_LOOK_MAYBE},
 		{HTTP1_RESPONSE, "HTTP/1.1 ", HTTP1_LOOK_MAYBE},
 		{HTTP1_RESPONSE, "H", HTTP1_LOOK_MAYBE},
-		{HTTP1_RESPONSE, "HTTP/2", HTTP1_LOOK_NO},
+		{HTTP1_RESPONSE, "HTTP/2", HTTP1_LOOK_MAYBE},
+		{HTTP1_RESPONSE, "HTTP/2 200\r\n", HTTP1_LOOK_YES},
+		{HTTP1_RESPONSE, "HTTP/1.10 200 OK\n", HTTP1_LOOK_YES},
+		{HTTP1_RESPONSE, "HTTP/1234 200 OK\n", HTTP1_LOOK_NO},
+		{HTTP1_RESPONSE, "HTTP/1.2.3 200 OK\n", HTTP1_LOOK_NO},
+		{HTTP1_RESPONSE, "HTTP/.1 200 OK\n", HTTP1_LOOK_NO},
 		{HTTP1_RESPONSE, "HTTP/1.1 OK\r\n", HTTP1_LOOK_NO},
 		{HTTP1_RESPONSE, "GET / HTTP/1.1\r\n", HTTP1_LOOK_NO},
 		{HTTP1_RESPONSE, "SSH-2.0", HTTP1_LOOK_NO},
@@ -936,32 +960,35 @@ START_TEST(chunks)
 		{"5 \t; a = \"b;\\\"c\"\t\xff\r\nhello\r\n0\r\n\r\n", HTTP1_CHUNKS_DONE, -1},
 		{"5  \r\nhello\r\n0 \r\n\r\n", HTTP1_CHUNKS_DONE, -1},
 		{"5 5\r\n", HTTP1_CHUNKS_BAD, 2},
-		{"5;a\x01\r\n", HTTP1_CHUNKS_BAD, 3},
-		{"5;a\nhello", HTTP1_CHUNKS_BAD, 3},
+		{"5;a\x01\r\nhello\r\n0\r\n\r\n", HTTP1_CHUNKS_DONE, -1},
+		{"5;a\nhello\n0;b\n\n", HTTP1_CHUNKS_DONE, -1},
 		/* 7.1.2: trailers */
 		{"0\r\nA: b\r\nc :\td \xff\r\n\r\n", HTTP1_CHUNKS_DONE, -1},
 		{"0\r\nA: b\n\n", HTTP1_CHUNKS_DONE, -1},
 		{"0\r\nA: b\r\n c\r\n\r\n", HTTP1_CHUNKS_DONE, -1},
-		{"0\r\nA\r\n\r\n", HTTP1_CHUNKS_BAD, 4},
-		{"0\r\n: b\r\n", HTTP1_CHUNKS_BAD, 3},
-		{"0\r\nA b: c\r\n", HTTP1_CHUNKS_BAD, 5},
-		{"0\r\nA: \x01", HTTP1_CHUNKS_BAD, 6},
-		{"0\r\nA: b\rc", HTTP1_CHUNKS_BAD, 8},
+		{"0\r\nA\r\n\r\n", HTTP1_CHUNKS_DONE, -1},
+		{"0\r\n: b\r\n\r\n", HTTP1_CHUNKS_DONE, -1},
+		{"0\r\nA b: c\r\n\r\n", HTTP1_CHUNKS_DONE, -1},
+		{"0\r\nA: \x01\r\n\r\n", HTTP1_CHUNKS_DONE, -1},
+		{"0\r\nA: b\rc\r\n\r\n", HTTP1_CHUNKS_DONE, -1},
 		{"0\r\n\rX", HTTP1_CHUNKS_BAD, 4},
 		/* The next message, where the last empty line is missing. */
 		{"0\r\nHTTP/1.1 200 OK\r\nA: b\r\n\r\n", HTTP1_CHUNKS_BAD, 7},
-		{"0\r\nGET http://h/ HTTP/1.1\r\nA: b\r\n\r\n", HTTP1_CHUNKS_BAD, 7},
+		{"0\r\nGET http://h/ HTTP/1.1\r\nA: b\r\n\r\n", HTTP1_CHUNKS_BAD, 21},
+		{"0\r\nHHTTP/1.1\r\n", HTTP1_CHUNKS_BAD, 8},
+		{"0\r\n\x01HTTHTTP/1.1\r\n", HTTP1_CHUNKS_BAD, 11},
 		/* Not a chunk size */
 		{"\r\n", HTTP1_CHUNKS_BAD, 0},
 		{"x\r\n", HTTP1_CHUNKS_BAD, 0},
 		{"-1\r\n", HTTP1_CHUNKS_BAD, 0},
-		{" 5\r\n", HTTP1_CHUNKS_BAD, 0},
+		{" 5\r\n", HTTP1_CHUNKS_MORE, -1},
 		{"0x5\r\n", HTTP1_CHUNKS_BAD, 1},
 		{"5g\r\n", HTTP1_CHUNKS_BAD, 1},
-		/* 2.2 lets LF alone end field lines, not chunk lines */
-		{"5\nhello\r\n0\r\n\r\n", HTTP1_CHUNKS_BAD, 1},
+		/* 2.2 lets LF alone end field lines only, senders any line */
+		{"5\nhello\r\n0\r\n\r\n", HTTP1_CHUNKS_DONE, -1},
 		{"5\rhello", HTTP1_CHUNKS_BAD, 2},
-		{"5\r\nhello\n0\r\n\r\n", HTTP1_CHUNKS_BAD, 8},
+		{"5\r\nhello\n0\r\n\r\n", HTTP1_CHUNKS_DONE, -1},
+		{"5\nhello\n0\n\nHTTP", HTTP1_CHUNKS_DONE, 11},
 		{"5\r\nhello!\r\n", HTTP1_CHUNKS_BAD, 8},
 		{"5\r\nhello\rX", HTTP1_CHUNKS_BAD, 9},
 	};

@@ -174,7 +174,7 @@ class Drop(Number):
     GAP = 2
     #: the request line alone exceeds the capture limit
     TRUNCATED = 3
-    #: began like HTTP but is malformed
+    #: began like HTTP, but the start line cannot be read
     PARSE = 4
     #: its target was detached meanwhile
     DETACHED = 5
@@ -206,7 +206,7 @@ class EventFlags(enum.IntFlag):
     RESET_BY_PEER = 0x2
     #: an RST was sent
     RESET_BY_US = 0x4
-    #: a head was longer than the capture limit: headers after it are missing
+    #: a head was longer than the capture limit, or cut off by the end: headers are missing
     TRUNCATED = 0x8
     #: the capture began inside the exchange
     MID_MESSAGE = 0x10
@@ -231,7 +231,9 @@ class EventFlags(enum.IntFlag):
     AMBIGUOUS = 0x2000
     #: The end of a body was inferred, not counted: chunked beyond the captured bytes.
     INFERRED_END = 0x4000
-    #: answered, but the request could not be parsed
+    #: a head is not as in RFC 9112: lines that are no fields were passed over, start lines
+    #: are told with their control bytes. Without a method: not even the request line could
+    #: be read, but it was answered
     MALFORMED = 0x8000
     #: RESP: the reply is an error; reason has its text
     ERROR = 0x10000
@@ -490,7 +492,8 @@ class Event(EventBase):
     response_content_length: int
     #: APPMON_METHOD_*
     method: Method
-    #: 10: HTTP/1.0, 11: HTTP/1.1, 0: unknown
+    #: 10: HTTP/1.0, 11: HTTP/1.1 and any newer HTTP/1.x (RFC 9112 section 2.3); others,
+    #: such as 20, by way of 10 * major + minor, which counts up to 9; 0: unknown
     request_http_version: int
     response_http_version: int
     #: http.response.status_code; 0: none

@@ -177,7 +177,7 @@ number! {
         GAP = 2, "gap";
         /// the request line alone exceeds the capture limit
         TRUNCATED = 3, "truncated";
-        /// began like HTTP but is malformed
+        /// began like HTTP, but the start line cannot be read
         PARSE = 4, "parse";
         /// its target was detached meanwhile
         DETACHED = 5, "detached";
@@ -211,7 +211,7 @@ bits! {
         RESET_BY_PEER = 0x2, "reset_by_peer";
         /// an RST was sent
         RESET_BY_US = 0x4, "reset_by_us";
-        /// a head was longer than the capture limit: headers after it are missing
+        /// a head was longer than the capture limit, or cut off by the end: headers are missing
         TRUNCATED = 0x8, "truncated";
         /// the capture began inside the exchange
         MID_MESSAGE = 0x10, "mid_message";
@@ -236,7 +236,9 @@ bits! {
         AMBIGUOUS = 0x2000, "ambiguous";
         /// The end of a body was inferred, not counted: chunked beyond the captured bytes.
         INFERRED_END = 0x4000, "inferred_end";
-        /// answered, but the request could not be parsed
+        /// a head is not as in RFC 9112: lines that are no fields were passed over, start lines
+        /// are told with their control bytes. Without a method: not even the request line could
+        /// be read, but it was answered
         MALFORMED = 0x8000, "malformed";
         /// RESP: the reply is an error; reason has its text
         ERROR = 0x10000, "error";
@@ -589,7 +591,8 @@ impl<'a> Event<'a> {
         Method(self.raw.method)
     }
 
-    /// 10: HTTP/1.0, 11: HTTP/1.1, 0: unknown
+    /// 10: HTTP/1.0, 11: HTTP/1.1 and any newer HTTP/1.x (RFC 9112 section 2.3); others, such
+    /// as 20, by way of 10 * major + minor, which counts up to 9; 0: unknown
     pub fn request_http_version(&self) -> u32 {
         self.raw.request_http_version
     }

@@ -132,7 +132,7 @@ pub const APPMON_DROP_MEMORY: u32 = 1;
 pub const APPMON_DROP_GAP: u32 = 2;
 /// the request line alone exceeds the capture limit
 pub const APPMON_DROP_TRUNCATED: u32 = 3;
-/// began like HTTP but is malformed
+/// began like HTTP, but the start line cannot be read
 pub const APPMON_DROP_PARSE: u32 = 4;
 /// its target was detached meanwhile
 pub const APPMON_DROP_DETACHED: u32 = 5;
@@ -158,7 +158,7 @@ pub const APPMON_EVF_NO_RESPONSE: u64 = 0x1;
 pub const APPMON_EVF_RESET_BY_PEER: u64 = 0x2;
 /// an RST was sent
 pub const APPMON_EVF_RESET_BY_US: u64 = 0x4;
-/// a head was longer than the capture limit: headers after it are missing
+/// a head was longer than the capture limit, or cut off by the end: headers are missing
 pub const APPMON_EVF_TRUNCATED: u64 = 0x8;
 /// the capture began inside the exchange
 pub const APPMON_EVF_MID_MESSAGE: u64 = 0x10;
@@ -183,7 +183,9 @@ pub const APPMON_EVF_CONTINUED: u64 = 0x1000;
 pub const APPMON_EVF_AMBIGUOUS: u64 = 0x2000;
 /// The end of a body was inferred, not counted: chunked beyond the captured bytes.
 pub const APPMON_EVF_INFERRED_END: u64 = 0x4000;
-/// answered, but the request could not be parsed
+/// a head is not as in RFC 9112: lines that are no fields were passed over, start lines are
+/// told with their control bytes. Without a method: not even the request line could be read,
+/// but it was answered
 pub const APPMON_EVF_MALFORMED: u64 = 0x8000;
 /// RESP: the reply is an error; reason has its text
 pub const APPMON_EVF_ERROR: u64 = 0x10000;
@@ -487,7 +489,8 @@ pub struct appmon_event {
     pub response_content_length: i64,
     /// APPMON_METHOD_*
     pub method: u32,
-    /// 10: HTTP/1.0, 11: HTTP/1.1, 0: unknown
+    /// 10: HTTP/1.0, 11: HTTP/1.1 and any newer HTTP/1.x (RFC 9112 section 2.3); others, such
+    /// as 20, by way of 10 * major + minor, which counts up to 9; 0: unknown
     pub request_http_version: u32,
     pub response_http_version: u32,
     /// http.response.status_code; 0: none
