@@ -28,7 +28,9 @@ static __always_inline enum look peek(struct __sk_buff *skb, const struct segmen
 
 	bpf_skb_load_bytes(skb, s->payload, &first, n);
 	look = look_at(first, n);
-	return look == LOOK_COMMAND ? LOOK_REQUEST : look;
+	if (look & LOOK_RESP)
+		return look & LOOK_REQUEST ? LOOK_REQUEST : LOOK_RESPONSE;
+	return look;
 }
 
 /* Inside a message: a body of upper-case text is no reason to copy it. */
@@ -89,7 +91,7 @@ static __always_inline void message_began(struct socket *sk, int dir, enum look 
 			sk->request_dir = 1 + !dir;
 	}
 	if (look == LOOK_RESPONSE && !sk->confirmed)
-		sk->confirmed = 1;
+		sk->confirmed = CONFIRMED_HTTP;
 	sk->answered = sk->request_dir != 1 + dir;
 }
 
@@ -272,7 +274,7 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 	/* What comes early may be anything. */
 	limit = e->holes || (request && sk->chunked) ? CAPTURE_MAX : sk->capture;
 	if (sk->wide)
-		limit = WIDE_WINDOW;
+		limit = sk->wide == WIDE_ALWAYS && !sk->switched ? WIDE_ALWAYS_WINDOW : WIDE_WINDOW;
 	offset = e->seq - self->start;
 	if ((__s32)offset < 0)
 		offset = 0;

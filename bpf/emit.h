@@ -27,8 +27,10 @@ volatile __u32 reader_waits;
 #define PROGRESS_INTERVAL_NS 1000000
 #define PROGRESS_BURST 8
 
-/* socket.wide: so much of a message is captured. */
+/* socket.wide: so much of a message is captured. Where messages are known to follow each other it
+ * is as much as can be counted, but not of a tunnel, nor of the stream to a replica. */
 #define WIDE_WINDOW (1 << 20)
+#define WIDE_ALWAYS_WINDOW (1 << 30)
 
 static __always_inline __u64 submit_flags(void)
 {
@@ -38,8 +40,9 @@ static __always_inline __u64 submit_flags(void)
 	return BPF_RB_FORCE_WAKEUP;
 }
 
-/* Records that one segment takes at most. */
-#define PARTS_MAX (CAPTURE_MAX / REC_BYTES_MAX)
+/* Records that one segment takes at most: the largest there are have 8 * 65535 bytes
+ * (GSO_MAX_SIZE), and some bytes of the first record may be carried over from another. */
+#define PARTS_MAX (8 * 65536 / REC_BYTES_MAX + 1)
 
 /* Does the segment end with an empty line? */
 static __always_inline bool ends_with_blank(struct __sk_buff *skb)

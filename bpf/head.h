@@ -148,6 +148,8 @@ static __always_inline int frame_response(struct socket *sk, struct emission *e)
 	if (e->scan.end < REQUEST_MIN) /* it goes on, or is empty lines in front of one */
 		return EMIT_OPEN;
 	if (status[0] == '1') { /* interim (RFC 9110 section 15.2): another head comes */
+		if (status[1] == '0' && status[2] == '1')
+			sk->switched = 1;
 		if (e->scan.end == e->captured)
 			sk->reply_phase = FRAMING_IN_HEAD;
 		return EMIT_OPEN;
@@ -194,13 +196,23 @@ static __always_inline int examine(struct __sk_buff *skb, struct socket *sk, str
 
 	if (!e->part && !e->carry) {
 		look = look_at(*(const __u32 *)b, n);
+		if (look & LOOK_RESP) {
+			if (sk->confirmed == CONFIRMED_HTTP ||
+			    (look == LOOK_INLINE &&
+			     !(e->start && sk->fresh && is_first(sk, e->dir))))
+				look = LOOK_NO;
+			else /* who asks is known when there is a reply */
+				look &= sk->request_dir ? look_of(sk, e->dir) : LOOK_REQUEST;
+			if (look) {
+				sk->confirmed = CONFIRMED_RESP;
+				sk->wide = WIDE_ALWAYS; /* where its values end the reader tells */
+				e->framed = 0;
+			}
+			if (look_at_fullresync(b, n))
+				sk->switched = 1;
+		}
 		if (e->look && !(look & e->look))
 			return EMIT_NO_HEAD;
-		if (look == LOOK_COMMAND && !sk->confirmed) {
-			sk->wide = WIDE_ALWAYS; /* where its values end the reader tells */
-			e->framed = 0;
-			look = LOOK_REQUEST;
-		}
 		if (!e->start)
 			look = n >= 8 ? look_strict(b) : look == LOOK_BLANK ? LOOK_NO : look;
 		if (look & look_of(sk, e->dir))

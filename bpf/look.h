@@ -26,7 +26,11 @@ enum look {
 	LOOK_RESPONSE = 2,
 	LOOK_EITHER = 3,
 	LOOK_BLANK = 7,
-	LOOK_COMMAND = 9 /* a request in RESP: an array of strings */
+	LOOK_RESP = 8,	  /* of the two behind it, beside the bit of the direction */
+	LOOK_COMMAND = 9, /* a request in RESP: an array of strings */
+	LOOK_REPLY = 10,
+	LOOK_ARRAY = 11, /* either of them */
+	LOOK_INLINE = 13 /* a command that people type; only the first of a connection is told so */
 };
 
 /* Set before the programs are loaded: RESP is looked for, too. */
@@ -37,20 +41,53 @@ static __always_inline bool is_method_char(__u8 c)
 	return (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
 }
 
+static __always_inline bool is_letter(__u8 c)
+{
+	return (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
+}
+
+#define REPLY(c) (1ULL << ((c) - '!'))
+
+/* Commands that are typed in capitals ("PING\r\n") look like HTTP: their reply tells what they are.
+ */
+static __always_inline enum look look_at_resp(const __u8 *b, __u32 n)
+{
+	const __u64 replies = REPLY('+') | REPLY('-') | REPLY(':') | REPLY('$') | REPLY('_') |
+			      REPLY(',') | REPLY('#') | REPLY('!') | REPLY('=') | REPLY('(') |
+			      REPLY('%') | REPLY('>');
+	const __u8 c = b[0] - '!', second = n > 1 ? b[1] : '0';
+	const bool digit = (second >= '0' && second <= '9') || second == '-';
+
+	if (b[0] == '*')
+		return digit ? LOOK_ARRAY : LOOK_NO;
+	if ((c < 64 && (replies >> c & 1)) || b[0] == '~' || b[0] == '|')
+		return digit || is_letter(second) || second == '\r' || second == '+' ||
+				       second == '?'
+			       ? LOOK_REPLY
+			       : LOOK_NO;
+	if (!is_letter(b[0]) || (n > 1 && !is_letter(b[1])) || (n > 2 && !is_letter(b[2])))
+		return LOOK_NO;
+	return (b[0] & 0x20) || (n > 1 && (b[1] & 0x20)) ? LOOK_INLINE : LOOK_NO;
+}
+
+/* "+FULLRESYNC ...": the whole data goes to a replica. */
+static __always_inline bool look_at_fullresync(const __u8 *b, __u32 n)
+{
+	return n > 3 && b[0] == '+' && b[1] == 'F' && b[2] == 'U' && b[3] == 'L';
+}
+
 /*
  * The first four bytes in memory order, n >= 1 of them valid. A request line begins
  * with a method, which in practice is upper case; a status line with "HTTP". A server
  * should ignore empty lines before the request line (RFC 9112 section 2.2), so those pass too.
- * Not static: a global function is verified once, not at every place that calls it.
  */
-__noinline int look_at(__u32 first, __u32 n)
+static __always_inline enum look look_at_http(const __u8 *b, __u32 n)
 {
-	const __u8 b[4] = {LOOK_BYTE(first, 0), LOOK_BYTE(first, 1), LOOK_BYTE(first, 2),
-			   LOOK_BYTE(first, 3)};
-
 	if (b[0] == '\r' || b[0] == '\n')
-		return n == 1 || b[1] == '\r' || b[1] == '\n' || is_method_char(b[1]) ? LOOK_BLANK
-										      : LOOK_NO;
+		return n == 1 || b[1] == '\r' || b[1] == '\n' || is_method_char(b[1]) ||
+				       (resp && b[1] == '*')
+			       ? LOOK_BLANK
+			       : LOOK_NO;
 	if (b[0] == 'H') {
 		if (n == 1)
 			return LOOK_EITHER;
@@ -58,8 +95,6 @@ __noinline int look_at(__u32 first, __u32 n)
 			return (n < 3 || b[2] == 'T') && (n < 4 || b[3] == 'P') ? LOOK_RESPONSE
 										: LOOK_NO;
 	}
-	if (resp && b[0] == '*')
-		return n == 1 || (b[1] >= '1' && b[1] <= '9') ? LOOK_COMMAND : LOOK_NO;
 	if (b[0] < 'A' || b[0] > 'Z')
 		return LOOK_NO;
 	if (n > 1 && !is_method_char(b[1]))
@@ -75,6 +110,16 @@ __noinline int look_at(__u32 first, __u32 n)
 	return LOOK_REQUEST;
 }
 
+/* Not static: a global function is verified once, not at every place that calls it. */
+__noinline int look_at(__u32 first, __u32 n)
+{
+	const __u8 b[4] = {LOOK_BYTE(first, 0), LOOK_BYTE(first, 1), LOOK_BYTE(first, 2),
+			   LOOK_BYTE(first, 3)};
+	enum look look = look_at_http(b, n);
+
+	return !look && resp ? look_at_resp(b, n) : look;
+}
+
 /*
  * For where a head is not due: more of it must be there. Response: "HTTP/"; request: a
  * method of at most seven letters with its space. b: eight bytes, aligned to four.
@@ -83,7 +128,7 @@ static __always_inline enum look look_strict(const __u8 *b)
 {
 	enum look look = look_at(*(const __u32 *)b, 4);
 
-	if (look == LOOK_BLANK)
+	if (look == LOOK_BLANK || (look & LOOK_RESP))
 		return LOOK_NO;
 	if (look == LOOK_RESPONSE)
 		return b[4] == '/' ? look : LOOK_NO;

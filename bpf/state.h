@@ -41,6 +41,9 @@ enum { WINDOW_CLOSED, WINDOW_NEW, WINDOW_HEAD };
 
 enum { SPEAKS_UNKNOWN, SPEAKS_HTTP, SPEAKS_OTHER };
 
+/* A status line has been seen, or a value in RESP: SPEAKS_HTTP is said of either. */
+enum { CONFIRMED_NO, CONFIRMED_HTTP, CONFIRMED_RESP };
+
 /*
  * Where the messages of one direction end, as far as that is known: see framing.h. HEAD: one
  * begins at due. IN_HEAD: it has begun, and goes on at due. CHUNK: a chunk-size line stands at due.
@@ -97,12 +100,13 @@ struct socket {
 	__u8 fresh;	  /* followed from the first byte */
 	__u8 request_dir; /* 1 + DIR_*; 0: unknown */
 	__u8 other_flips; /* messages that did not begin like HTTP */
-	__u8 confirmed;	  /* a status line has been seen */
+	__u8 confirmed;	  /* CONFIRMED_* */
 	__u8 closed;	  /* by the application */
 	__u8 wide;	  /* capture whole segments for so many more requests, or WIDE_ALWAYS */
 	__u8 suspect;	  /* wide: there are signs of pipelining */
 	__u8 alone;	  /* sent with SYN (Fast Open): the peer's sequence numbers are not known */
-	__u8 pad[3];
+	__u8 switched;	  /* another protocol follows: behind 101, or to a Redis replica */
+	__u8 pad[2];
 	__u32 sample; /* sample_hash(): stays the same */
 	__u8 pad4[20];
 

@@ -289,6 +289,42 @@ static void detect(struct appmon *mon, struct conn *c, const char *bytes, uint32
 		c->protocol->missed(mon, c);
 }
 
+/* As much of a first line that comes in pieces as is looked at. */
+#define FIRST_LINE_BYTES 256
+
+/* The first message has not told yet what the connection speaks: with these bytes it may. */
+static void detect_again(struct appmon *mon, struct conn *c, int dir, uint64_t pos,
+			 const char *bytes, uint32_t n, const struct rec_seg *seg)
+{
+	struct stream *s = &c->stream[dir];
+	uint32_t len = s->head_len, more;
+	uint64_t begin = s->pos,
+		 skip = begin + len - pos; /* the programs repeat a line that is cut */
+	char line[FIRST_LINE_BYTES], *head = s->head;
+	struct rec_seg first = *seg;
+
+	if (len >= sizeof(line) || skip >= n)
+		return;
+	more = n - (uint32_t)skip < sizeof(line) - len ? n - (uint32_t)skip
+						       : (uint32_t)sizeof(line) - len;
+	if (len)
+		memcpy(line, head, len);
+	memcpy(line + len, bytes + skip, more);
+	s->head = NULL;
+	detect(mon, c, line, len + more, seg->lost);
+	if (c->protocol == &protocol_http1) {
+		s->head = head;
+		return;
+	}
+	c->protocol->role(c, dir, line, len + more);
+	s->head_len = 0;
+	s->end = begin;
+	first.ts_ns = s->head_ns;
+	if (len)
+		c->protocol->data(mon, c, dir, begin, head, len, len, &first);
+	pool_free(&mon->pool, head);
+}
+
 /* A segment in its turn, captured or not. */
 static void segment_apply(struct appmon *mon, struct conn *c, int dir, uint64_t pos,
 			  const char *bytes, uint32_t captured, const struct rec_seg *seg)
@@ -301,6 +337,10 @@ static void segment_apply(struct appmon *mon, struct conn *c, int dir, uint64_t 
 		if (!c->ordinal && !s->head && !c->stream[!dir].head)
 			detect(mon, c, bytes, captured, seg->lost);
 		c->protocol->role(c, dir, bytes, captured);
+	} else if (c->protocol == &protocol_http1 && c->fresh && !c->ordinal && captured &&
+		   c->request_dir != 1 + !dir && s->state == STREAM_HEAD &&
+		   (mon->opts.protocols & ~(1U << APPMON_PROTO_HTTP1))) {
+		detect_again(mon, c, dir, pos, bytes, captured, seg);
 	}
 	if ((seg->flags & REC_START) && (seg->flags & REC_FLIP) &&
 	    (int64_t)(pos - (s->pos + s->head_len)) >= 0 && c->protocol->turn)

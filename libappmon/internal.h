@@ -296,18 +296,43 @@ enum stream_state {
 
 enum { FIN_NONE, FIN_NOTED, FIN_HANDLED };
 
-#define RESP_DEPTH 7
+#define RESP_STREAMED 6
+
+enum { FIRST_NO, FIRST_NEXT, FIRST_HERE };
 
 /* resp-flow.c: a value of which not all has come. */
 struct resp_value {
-	uint64_t bulk;		   /* bytes of a string that are to come, with its CRLF */
-	uint64_t left[RESP_DEPTH]; /* values that are to come, by level */
-	uint8_t depth;
+	uint64_t bulk;			  /* bytes of a string that are to come, with its CRLF */
+	uint64_t left;			  /* values that are to come, at all levels together */
+	uint64_t streamed[RESP_STREAMED]; /* left when such an aggregate without a count began */
+	uint32_t items; /* of an aggregate: how many it says; of a command: its words so far */
+	uint32_t count; /* counted: of a confirmation, the subscriptions that there are */
+	uint8_t depth;	/* streamed aggregates that are open */
 	uint8_t begun;
-	uint8_t words; /* strings in the first level so far, at most 255 of them counted */
+	uint8_t type; /* the first byte of the value, not of an attribute before it; 0: to come */
 	uint8_t error;
-	uint8_t push; /* it answers nothing */
-	uint8_t pad[3];
+	uint8_t first;	 /* FIRST_*: is the first item of an aggregate next? Its text is kept */
+	uint8_t inner;	 /* 0: that aggregate is the value; else its type: it is part of it */
+	uint8_t counted; /* a number stood in it */
+	uint8_t chunks;	 /* a string without a length: pieces of it come */
+	uint8_t hidden;	 /* a command's name is not all here: its argument may be a secret */
+	uint8_t nested;	 /* resp-flow.c: CMD_* of the subscription that it confirms */
+	uint8_t pad[6];
+};
+
+/* resp-flow.c: what a connection's commands have set up. */
+struct resp_state {
+	/* Subscriptions, as the server counts them: */
+	uint32_t channels, patterns, shards;
+	/* The transaction that is being queued: */
+	int32_t extra; /* replies that EXEC's array has beside one for each command */
+	uint8_t multi;
+	uint8_t confirms; /* some of its commands are confirmed, not answered: resp-flow.c's bits */
+	uint8_t exec_off, exec_skip; /* CLIENT REPLY in it */
+	uint8_t off;		     /* CLIENT REPLY OFF */
+	uint8_t skip;		     /* CLIENT REPLY SKIP: the next command has no reply */
+	uint8_t resp3;		     /* messages are pushes */
+	uint8_t monitor;	     /* every command of the server is told */
 };
 
 /* One direction of a connection, in positions: 64-bit, 0 is the first byte described. */
@@ -379,9 +404,13 @@ struct exchange {
 	uint32_t sampling_ppm;		/* when the request began */
 	uint32_t srtt_us, retrans, dup; /* of the connection: at the start, then differences */
 	uint8_t request_done, response_begun, response_done;
-	uint8_t bad;	/* 1 + APPMON_DROP_* if the request could not be read or kept */
-	uint8_t method; /* APPMON_METHOD_*, also of a request that could not be kept */
-	uint8_t told;	/* the host has had its event: this only waits for the end */
+	uint8_t bad;	  /* 1 + APPMON_DROP_* if the request could not be read or kept */
+	uint8_t method;	  /* APPMON_METHOD_*, also of a request that could not be kept */
+	uint8_t told;	  /* the host has had its event: this only waits for the end */
+	uint8_t command;  /* resp-flow.c: CMD_* */
+	uint8_t confirms; /* EXEC: as in struct resp_state */
+	uint8_t secret;	  /* resp-flow.c: an error could repeat what is not to be told */
+	int32_t replies;  /* confirmations to come; EXEC: beside one for each command */
 	uint32_t request_seq, response_seq; /* TCP's numbers of the first bytes; see below */
 	uint8_t numbered;		    /* which of them are known: NUMBERED_* */
 };
@@ -428,6 +457,7 @@ struct conn {
 	uint64_t key;	    /* what it is found by: its cookie; of a stray, a hash of its peers */
 	uint32_t first_seq; /* of a stray: TCP's number of the client's first byte */
 	uint32_t pad1;
+	struct resp_state resp;
 };
 
 struct flows {

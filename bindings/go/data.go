@@ -1095,8 +1095,7 @@ type Options struct {
 	// traceparent, tracestate, x-forwarded-for. Nothing else is ever kept: authorization, cookie
 	// and set-cookie only when named here. At most 64.
 	Headers []string
-	// bit n: APPMON_PROTO_n; default HTTP/1 only. RESP costs more: its strings are copied, up to 1
-	// MiB of a message
+	// bit n: APPMON_PROTO_n; default HTTP/1 only. RESP costs more: its strings are copied
 	Protocols uint32
 	// names of fields that carry a request's id beside x-request-id; kept with APPMON_OPEN_TRACE.
 	// At most 8.

@@ -473,7 +473,7 @@ struct appmon_opts {
 	char *error_text; /* NULL, or a buffer that gets the last error's text if open fails */
 	uint32_t error_text_size;
 	uint32_t protocols; /* bit n: APPMON_PROTO_n; default HTTP/1 only. RESP costs more: its */
-			    /* strings are copied, up to 1 MiB of a message */
+			    /* strings are copied */
 	const char *const *request_id_headers; /* names of fields that carry a request's id */
 					       /* beside x-request-id; kept with */
 					       /* APPMON_OPEN_TRACE. At most 8. */

@@ -29,6 +29,8 @@ static size_t command_end[COMMANDS_MAX];
 static unsigned int asked, answered, reported;
 static bool exact, wild;
 
+static void send_some(int dir);
+
 static unsigned int choose(unsigned int n)
 {
 	unsigned int value = 0;
@@ -60,6 +62,46 @@ static void put_bulk(int dir, size_t len)
 	for (size_t i = 0; i < len; i++)
 		put(dir, &bait[i % (sizeof(bait) - 1)], 1);
 	put_text(dir, "\r\n");
+}
+
+/* Commands that change how others are answered, with the replies: one of them at a time, and whole.
+ * None is told as one that is counted here. */
+static void interlude(void)
+{
+	static const struct {
+		const char *asked, *answered;
+	} kinds[] = {
+		{"*3\r\n$6\r\nCLIENT\r\n$5\r\nREPLY\r\n$4\r\nSKIP\r\n*1\r\n$4\r\nPING\r\n", ""},
+		{"*3\r\n$6\r\nCLIENT\r\n$5\r\nREPLY\r\n$3\r\nOFF\r\n*1\r\n$4\r\nPING\r\n"
+		 "*3\r\n$6\r\nCLIENT\r\n$5\r\nREPLY\r\n$2\r\nON\r\n",
+		 "+OK\r\n"},
+		{"*3\r\n$9\r\nSUBSCRIBE\r\n$1\r\na\r\n$1\r\nb\r\n*1\r\n$4\r\nPING\r\n"
+		 "*1\r\n$11\r\nUNSUBSCRIBE\r\n",
+		 "*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n"
+		 "*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$2\r\nhi\r\n"
+		 "*3\r\n$9\r\nsubscribe\r\n$1\r\nb\r\n:2\r\n*2\r\n$4\r\npong\r\n$0\r\n\r\n"
+		 "*3\r\n$11\r\nunsubscribe\r\n$1\r\na\r\n:1\r\n"
+		 "*3\r\n$11\r\nunsubscribe\r\n$1\r\nb\r\n:0\r\n"},
+		{"*2\r\n$10\r\nSSUBSCRIBE\r\n$1\r\na\r\n*1\r\n$12\r\nSUNSUBSCRIBE\r\n",
+		 ">3\r\n$10\r\nssubscribe\r\n$1\r\na\r\n:1\r\n"
+		 ">3\r\n$12\r\nsunsubscribe\r\n$1\r\na\r\n:0\r\n"},
+		{"*1\r\n$5\r\nMULTI\r\n*3\r\n$9\r\nSUBSCRIBE\r\n$1\r\na\r\n$1\r\nb\r\n"
+		 "*1\r\n$11\r\nUNSUBSCRIBE\r\n*1\r\n$4\r\nEXEC\r\n",
+		 "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n"
+		 "*3\r\n$9\r\nsubscribe\r\n$1\r\nb\r\n:2\r\n"
+		 "*3\r\n$11\r\nunsubscribe\r\n$1\r\na\r\n:1\r\n"
+		 "*3\r\n$11\r\nunsubscribe\r\n$1\r\nb\r\n:0\r\n"},
+		{"\r\n*0\r\n*-1\r\n", ""},
+		{"auth \"hunter2\"\r\n", "-ERR unknown command 'auth' 'hunter2'\r\n"},
+	};
+	unsigned int i = choose(sizeof(kinds) / sizeof(kinds[0]));
+
+	if (!asked || asked != answered || sent[DIR_IN] < made[DIR_IN])
+		return;
+	put_text(DIR_IN, kinds[i].asked);
+	while (sent[DIR_IN] < made[DIR_IN])
+		send_some(DIR_IN);
+	put_text(DIR_OUT, kinds[i].answered);
 }
 
 static void ask(void)
@@ -96,6 +138,8 @@ static void answer(void)
 		snprintf(line, sizeof(line), "!%zu\r\nR%u\r\n", strlen(line), answered);
 		put_text(DIR_OUT, line);
 	} else {
+		for (unsigned int depth = choose(3) * choose(20); depth; depth--)
+			put_text(DIR_OUT, "*2\r\n|1\r\n+a\r\n*-1\r\n*?\r\n:1\r\n.\r\n");
 		put_text(DIR_OUT, "*3\r\n%1\r\n+a\r\n:1\r\n*0\r\n");
 		put_bulk(DIR_OUT, choose(choose(4) ? 40 : 6000));
 	}
@@ -109,8 +153,15 @@ static void check_event(const struct appmon_event *ev)
 
 	CHECK(ev->protocol == APPMON_PROTO_RESP || wild);
 	CHECK(ev->response_end_ns <= sim_now_ns);
+	CHECK(!memmem(ev->request_target.data, ev->request_target.len, "hunter2", 7) || wild);
 	if (wild)
 		return;
+	if (strcmp(ev->method_name.data, "GET") != 0) {
+		CHECK(!strstr(ev->reason.data, "hunter2"));
+		CHECK(!exact || ev->end == APPMON_END_COMPLETE || ev->end == APPMON_END_UPGRADED ||
+		      sent[1] < made[1] || !sent[1] || ev->end == APPMON_END_RESET_BY_PEER);
+		return;
+	}
 	if (exact)
 		CHECK(ev->end == APPMON_END_COMPLETE || answered < asked);
 	if (ev->end != APPMON_END_COMPLETE)
@@ -183,7 +234,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 				answer();
 			break;
 		case 4:
-			if (!choose(20)) {
+			if (!choose(6)) {
+				interlude();
+			} else if (!choose(20)) {
 				sim_lose = 1 + choose(2);
 				exact = false;
 			} else if (wild && input_left > 4) {

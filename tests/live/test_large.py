@@ -130,3 +130,32 @@ def test_slow_trickle(cgroup, watch, play):
     assert event["response_end_ns"] >= before_last
     watching.stop()
     watching.check_sums(delivered=1)
+
+
+@pytest.mark.parametrize("size", [100_000, 400_000, 4_000_000])
+def test_pipelined_responses(size, cgroup, watch, play):
+    """Requests in one write, answers that are cut wherever TCP likes."""
+    count = 10
+    watching = watch(cgroup, args=["--ring", "256M"])
+    client, served = play()
+    client.sock.sendall(b"".join(b"GET /%d HTTP/1.1\r\nHost: a\r\nX-Pad: %s\r\n\r\n" % (i, b"p" * 10_000)
+                                 for i in range(count)))
+    left = count * (len(b"GET /0 HTTP/1.1\r\nHost: a\r\nX-Pad: \r\n\r\n") + 10_000)
+    while left:
+        left -= len(served.recv(left))
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size
+    answer += (b"HTTP/1.1 500 No\r\n\r\n" * size)[:size]
+
+    def receive():
+        due = count * len(answer)
+        while due:
+            due -= len(client.sock.recv(min(due, 1 << 20)))
+    reader = threading.Thread(target=receive)
+    reader.start()
+    served.sendall(answer * count)
+    reader.join()
+    events = watching.wait(count)
+    assert [(e["target"], e["status"], e["response_body_bytes"]) for e in events] == \
+        [(f"/{i}", 200, size) for i in range(count)]
+    watching.stop()
+    watching.check_sums(delivered=count)

@@ -157,3 +157,171 @@ def test_only_if_asked_for(redis, cgroup, watch):
     watching.wait(0)
     time.sleep(0.2)
     assert watching.stop() == []
+
+
+def answered(sock, quiet=0.1):
+    """All that comes until there is silence."""
+    data = b""
+    sock.settimeout(quiet)
+    try:
+        while more := sock.recv(1 << 20):
+            data += more
+    except TimeoutError:
+        pass
+    sock.settimeout(None)
+    return data
+
+
+MARKS = 3
+
+
+def marks(sock):
+    """Commands each of which has an error of its own: answers that have slipped show there."""
+    for i in range(MARKS):
+        sock.sendall(command(f"MARK{i}", "x"))
+        assert f"mark{i}" in answered(sock, 0.05).decode().lower()
+
+
+def check_marks(events):
+    """Each mark has its own error, and each is told once."""
+    told = [e for e in events if e["method"].startswith("MARK")]
+    assert [e["method"] for e in told] == [f"MARK{i}" for i in range(MARKS)]
+    for event in told:
+        assert event["end"] == "complete" and event["method"].lower() in event["reason"].lower()
+
+
+HELLO3 = command("HELLO", 3)
+SUBSCRIBE = command("SUBSCRIBE", "a", "b", "a")
+REPLY = {word: command("CLIENT", "REPLY", word) for word in ("ON", "OFF", "SKIP")}
+GET = command("GET", "nothing")
+CONVERSATIONS = {
+    "deep": [command("COMMAND"), command("COMMAND", "DOCS"), command("COMMAND", "INFO", "get")],
+    "deep-script": [command("EVAL", "return " + "{1," * 60 + "2" + "}" * 60, 0)],
+    "subscribe": [SUBSCRIBE, command("PING"), command("UNSUBSCRIBE"), command("UNSUBSCRIBE")],
+    "subscribe-pipelined": [SUBSCRIBE + command("PSUBSCRIBE", "p*") + command("UNSUBSCRIBE")
+                            + command("PUNSUBSCRIBE") + command("UNSUBSCRIBE", "q", "r") + GET],
+    "still-subscribed": [SUBSCRIBE, command("UNSUBSCRIBE", "a", "none")],
+    "shards": [command("SSUBSCRIBE", "a", "b") + command("SUNSUBSCRIBE") + command("SUNSUBSCRIBE")],
+    "multi": [command("MULTI") + SUBSCRIBE + command("UNSUBSCRIBE") + command("EXEC") + GET],
+    "multi-shards": [command("MULTI") + command("SSUBSCRIBE", "a", "b") + command("EXEC") + GET],
+    "multi-discarded": [command("MULTI") + SUBSCRIBE + command("DISCARD") + command("MULTI") + GET
+                        + command("EXEC")],
+    "skip": [REPLY["SKIP"] + command("SET", "a", 1) + GET, REPLY["SKIP"] + REPLY["ON"] + GET],
+    "off": [REPLY["OFF"] + command("SET", "a", 1) + command("WHAT") + REPLY["ON"] + GET],
+    "off-reset": [REPLY["OFF"] + command("SET", "a", 1) + command("RESET") + GET],
+    "off-in-multi": [command("MULTI") + command("SET", "b", 1) + REPLY["OFF"] + GET
+                     + command("EXEC") + GET, REPLY["ON"] + GET],
+    "monitor": [command("MONITOR"), command("PING") + GET, command("RESET") + GET],
+    "reset": [SUBSCRIBE + command("RESET") + command("MULTI") + GET + command("RESET") + GET],
+    "hello": [HELLO3 + command("HGETALL", "x") + command("HELLO", 2) + command("HELLO", 9) + GET],
+    "inline": [b"PING\r\n", b"\r\n\r\nset k \"a b\"\r\nget k\r\n", b"*0\r\n*-1\r\nPING\r\n"],
+    "protocol": [command("DEBUG", "PROTOCOL", kind) for kind in (
+        "string", "integer", "double", "null", "array", "set", "map", "attrib", "push", "verbatim",
+        "true", "false", "bignum")],
+}
+
+
+@pytest.mark.parametrize("resp3", [False, True])
+@pytest.mark.parametrize("name", CONVERSATIONS)
+def test_pairing(name, resp3, redis, cgroup, watch):
+    """Whatever came before: the next commands have their own replies."""
+    watching = watch(cgroup, args=RESP)
+    with redis.connect() as sock:
+        for step in [HELLO3] * resp3 + CONVERSATIONS[name]:
+            sock.sendall(step)
+            answered(sock, 0.05)
+        marks(sock)
+    time.sleep(0.3)
+    events = watching.stop()
+    check_marks(events)
+    watching.check_sums()
+
+
+def test_tracking(redis, cgroup, watch):
+    """Invalidations come between replies."""
+    watching = watch(cgroup, args=RESP)
+    with redis.connect() as sock, redis.connect() as other:
+        for step in (HELLO3, command("CLIENT", "TRACKING", "ON", "BCAST")):
+            sock.sendall(step)
+            assert answered(sock, 0.05)
+        for i in range(20):
+            sock.sendall(command("GET", "k"))
+            other.sendall(command("SET", "k", i))
+            assert b"invalidate" in answered(sock, 0.05)
+            assert read(other, 5) == b"+OK\r\n"
+        marks(sock)
+    time.sleep(0.3)
+    events = watching.stop()
+    check_marks(events)
+    assert seen(events).count(("GET", "k")) == seen(events).count(("SET", "k")) == 20
+
+
+SECRET = "hunter2"
+
+
+@pytest.mark.parametrize("step", [
+    command("AUTH", SECRET), command("auth", "default", SECRET), f"AUTH {SECRET}\r\n".encode(),
+    f"\"\\x41uth\" '{SECRET}'\r\n".encode(), f"AUTH\t{SECRET}\r\n".encode(),
+    command("HELLO", 3, "AUTH", "default", SECRET), command("HELLO", SECRET),
+    command("MULTI") + command("AUTH", SECRET) + command("EXEC"),
+    command("CONFIG", "SET", "maxmemory", 0, "masterauth", SECRET),
+    command("CONFIG", "SET", "masterauth", SECRET, SECRET), command("CONFIG", "SET", SECRET, 1),
+    command("ACL", "SETUSER", "me", f">{SECRET}"), command("ACL", "SETUSER", "me", f"?{SECRET}"),
+    command("MIGRATE", "127.0.0.1", 1, "k", 0, 10, "AUTH", SECRET),
+    command("MIGRATE", "127.0.0.1", 1, "", 0, 10, "AUTH2", "me", SECRET, "KEYS", "k"),
+    command("NOSUCH", "shown", SECRET)])
+@pytest.mark.parametrize("cut", [0, 1])
+def test_secrets(step, cut, redis, cgroup, watch):
+    watching = watch(cgroup, args=RESP)
+    with redis.connect() as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.sendall(command("PING"))
+        read(sock, 7)
+        for i in range(0, len(step), cut or len(step)):
+            sock.sendall(step[i:i + (cut or len(step))])
+        assert answered(sock)
+        marks(sock)
+    time.sleep(0.3)
+    events = watching.stop()
+    check_marks(events)
+    assert len(events) > 1 + MARKS
+    assert SECRET not in repr(events)
+
+
+@pytest.mark.parametrize("first", [b"PING\r\n", b"ping\r\n", b"\r\nPING\r\n", b"GET key\r\n",
+                                   b"\r\n" + command("PING")])
+def test_inline_first(first, redis, cgroup, watch):
+    """Health checks of proxies; a connection each."""
+    watching = watch(cgroup, args=RESP)
+    for _ in range(5):
+        with redis.connect() as sock:
+            sock.sendall(first)
+            assert answered(sock, 0.05)
+            sock.sendall(b"QUIT\r\n")
+            assert read(sock, 5) == b"+OK\r\n"
+    events = watching.wait(10)
+    name = first.split()[-1 if first.startswith(b"\r\n*") else 0].decode()
+    assert [e["method"] for e in events] == [name, "QUIT"] * 5
+    assert {(e["protocol"], e["end"]) for e in events} == {("resp", "complete")}
+
+
+@pytest.mark.parametrize("size", [102_000, 128_000, 192_000, 1_000_000, 4_000_000])
+def test_large_replies(size, redis, cgroup, watch):
+    """LRANGE pipelined: loopback's segments are as large as it likes."""
+    count, items = 20, size // 1000
+    watching = watch(cgroup, args=[*RESP, "--ring", "256M"])
+    with redis.connect() as sock:
+        sock.sendall(command("RPUSH", "l", *[b"-ERR\r\n" + b"x" * 994] * items))
+        assert answered(sock) == b":%d\r\n" % items
+        length = len(b"*%d\r\n" % items) + items * len(b"$1000\r\n" + b"x" * 1000 + b"\r\n")
+        sock.sendall(command("LRANGE", "l", 0, -1) * count)
+        left = length * count
+        while left:
+            left -= len(sock.recv(min(left, 1 << 20)))
+        marks(sock)
+        events = watching.wait(1 + count + MARKS)
+    check_marks(events)
+    lists = [e for e in events if e["method"] == "LRANGE"]
+    assert [(e["end"], e["response_body_bytes"]) for e in lists] == [("complete", length)] * count
+    watching.stop()
+    watching.check_sums()

@@ -100,7 +100,7 @@ static void fill_owner(struct __sk_buff *skb, const struct socket *sk, const str
 #include "capture.bpf.c"
 #pragma GCC diagnostic pop
 
-#define PACKET_MAX (1 << 17)
+#define PACKET_MAX (1 << 20)
 #define NEST_MAX 2
 
 static bool sim_ends(const struct segment *s)

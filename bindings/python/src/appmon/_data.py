@@ -790,8 +790,7 @@ class Options:
     #: x-request-id, traceparent, tracestate, x-forwarded-for. Nothing else is ever kept:
     #: authorization, cookie and set-cookie only when named here. At most 64.
     headers: Sequence[str] = ()
-    #: bit n: APPMON_PROTO_n; default HTTP/1 only. RESP costs more: its strings are copied,
-    #: up to 1 MiB of a message
+    #: bit n: APPMON_PROTO_n; default HTTP/1 only. RESP costs more: its strings are copied
     protocols: int = 0
     #: names of fields that carry a request's id beside x-request-id; kept with
     #: APPMON_OPEN_TRACE. At most 8.

@@ -1031,8 +1031,7 @@ impl Options {
         self
     }
 
-    /// bit n: APPMON_PROTO_n; default HTTP/1 only. RESP costs more: its strings are copied, up
-    /// to 1 MiB of a message
+    /// bit n: APPMON_PROTO_n; default HTTP/1 only. RESP costs more: its strings are copied
     pub fn protocols(mut self, value: u32) -> Options {
         self.protocols = value;
         self

@@ -629,8 +629,7 @@ pub struct appmon_opts {
     /// NULL, or a buffer that gets the last error's text if open fails
     pub error_text: *mut c_char,
     pub error_text_size: u32,
-    /// bit n: APPMON_PROTO_n; default HTTP/1 only. RESP costs more: its strings are copied, up
-    /// to 1 MiB of a message
+    /// bit n: APPMON_PROTO_n; default HTTP/1 only. RESP costs more: its strings are copied
     pub protocols: u32,
     /// names of fields that carry a request's id beside x-request-id; kept with
     /// APPMON_OPEN_TRACE. At most 8.
