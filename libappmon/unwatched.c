@@ -87,17 +87,17 @@ static void ask_listeners(struct foreigners *f, int netlink, uint8_t family)
 
 static bool is_below(const char *path, const char *above)
 {
-	size_t n = strlen(above);
+	size_t n = strcmp(above, "/") ? strlen(above) : 0;
 
 	return !strncmp(path, above, n) && (path[n] == '/' || !path[n]);
 }
 
 static void tell(struct appmon *mon, struct foreign *s, const char *own, uint32_t pid)
 {
-	char point[PATH_MAX], top[PATH_MAX], path[PATH_MAX];
+	char dir[PATH_MAX], path[PATH_MAX];
 
 	s->told = 1;
-	if (cgroup2_mount(point, top) || cgroup_directory(point, s->cgroup_id, path))
+	if (cgroup_locate(mon->cgroup_mount, s->cgroup_id, dir, path) < 0)
 		snprintf(path, sizeof(path), "cgroup id %llu", (unsigned long long)s->cgroup_id);
 	else if (is_below(path, own))
 		return; /* watched with it */
@@ -136,21 +136,17 @@ void unwatched_tell(struct appmon *mon, int cgroup_fd, uint64_t cgroup_id)
 {
 	int netlink = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 	struct foreigners *f = netlink < 0 ? NULL : calloc(1, sizeof(*f));
-	char link[64], own[PATH_MAX];
+	char dir[PATH_MAX], own[PATH_MAX];
 	FILE *procs = NULL;
 	uint32_t pid;
-	ssize_t n = -1;
 	int fd;
 
 	if (f) {
 		f->own_id = cgroup_id;
 		ask_listeners(f, netlink, AF_INET);
 		ask_listeners(f, netlink, AF_INET6);
-		snprintf(link, sizeof(link), "/proc/self/fd/%d", cgroup_fd);
-		n = readlink(link, own, sizeof(own) - 1);
 	}
-	if (n > 0 && f->count) {
-		own[n] = '\0';
+	if (f && f->count && cgroup_locate(mon->cgroup_mount, cgroup_id, dir, own) >= 0) {
 		fd = openat(cgroup_fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
 		procs = fd < 0 ? NULL : fdopen(fd, "r");
 		while (procs && fscanf(procs, "%u", &pid) == 1)

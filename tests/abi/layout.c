@@ -134,8 +134,8 @@ AT(appmon_opts, protocols, 92, 4);
 AT(appmon_opts, request_id_headers, 96, 8);
 AT(appmon_opts, request_id_header_count, 104, 4);
 AT(appmon_opts, reserved, 108, 4);
-AT(appmon_opts, redact_names, 112, 8);
-AT(appmon_opts, redact_name_count, 120, 4);
+AT(appmon_opts, redact_names, 120, 8);
+AT(appmon_opts, redact_name_count, 128, 4);
 AT_LEAST(appmon_opts, 112);
 
 AT(appmon_attach_opts, size, 0, 4);
