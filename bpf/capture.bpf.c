@@ -908,16 +908,13 @@ int appmon_release(struct bpf_sock *ctx)
  * Read by the library when it waits for the end of a body whose last progress was held back by
  * the rate limit and nothing has followed.
  */
-SEC("iter/bpf_sk_storage_map")
-int appmon_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
+static __always_inline int sweep_socket(struct seq_file *seq, struct socket *sk, struct sock *ksk)
 {
-	struct socket *sk = ctx->value;
 	struct rec_progress r = {};
 	struct extent passed[2];
-	struct sock *ksk = ctx->sk;
 	struct tcp_sock *tp;
 
-	if (!ksk || !sk || sk->speaks != SPEAKS_HTTP || !is_current(sk))
+	if (sk->speaks != SPEAKS_HTTP || !is_current(sk))
 		return 0;
 	tp = bpf_skc_to_tcp_sock(ksk);
 	if (sk->held_state && bpf_ktime_get_ns() - sk->held.ts_ns >= hold_ns)
@@ -937,7 +934,36 @@ int appmon_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
 		if (dir == DIR_IN && tp)
 			extent_reach(&passed[DIR_IN], tp->rcv_nxt);
 		fill_state(&r, sk, dir, passed, REC_SWEPT);
-		bpf_seq_write(ctx->meta->seq, &r, sizeof(r));
+		bpf_seq_write(seq, &r, sizeof(r));
 	}
 	return 0;
+}
+
+/* Every socket that has a state. */
+SEC("iter/bpf_sk_storage_map")
+int appmon_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct socket *sk = ctx->value;
+	struct sock *ksk = ctx->sk;
+
+	return ksk && sk ? sweep_socket(ctx->meta->seq, sk, ksk) : 0;
+}
+
+/* Where the kernel refuses that: every socket among the open files of every process. */
+SEC("iter/task_file")
+int appmon_sweep_files(struct bpf_iter__task_file *ctx)
+{
+	struct file *file = ctx->file;
+	struct socket___kernel *socket;
+	struct socket *sk;
+	struct sock *ksk;
+
+	if (!file)
+		return 0;
+	socket = (void *)bpf_sock_from_file(file);
+	ksk = socket ? socket->sk : NULL;
+	if (!ksk)
+		return 0;
+	sk = bpf_sk_storage_get(&sockets, ksk, 0, 0);
+	return sk ? sweep_socket(ctx->meta->seq, sk, ksk) : 0;
 }

@@ -48,9 +48,12 @@ struct file {
 	unsigned int f_flags;
 };
 
+struct sock;
+
 /* The kernel's struct socket; there is one of ours. */
 struct socket___kernel {
 	struct file *file;
+	struct sock *sk;
 };
 
 struct sock {
@@ -133,6 +136,14 @@ struct bpf_iter__bpf_sk_storage_map {
 	struct bpf_map *map;
 	struct sock *sk;
 	void *value;
+};
+
+/* Context of iter/task_file, Linux 5.8. */
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	unsigned int fd;
+	struct file *file;
 };
 
 #pragma clang attribute pop
