@@ -120,8 +120,8 @@ bool targets_look(struct appmon *mon);
 
 /* ---- kernel.c: what the kernel and the process must give ------------------------- */
 
-/* What a kernel may lack. */
-enum { WITH_SWEEP = 1, WITH_IDENTITY = 2, WITH_GOROUTINES = 4 };
+/* What a kernel may lack. SWEEP_FILES: in place of SWEEP, where that is refused. */
+enum { WITH_SWEEP = 1, WITH_IDENTITY = 2, WITH_GOROUTINES = 4, WITH_SWEEP_FILES = 8 };
 
 /* Takes from *with what this kernel lacks; fails if what must be there is not. */
 int kernel_check(struct appmon *mon, int *with);

@@ -174,8 +174,16 @@ static bool types_are_whole(const char *data, size_t size)
 }
 
 struct types {
-	uint32_t iterator, tracepoint; /* what the tracing programs are for; 0: is not there */
+	/* What the tracing programs are for; 0: is not there. */
+	uint32_t storages, files, tracepoint;
 };
+
+static uint32_t type_id(const struct btf *btf, const char *name, uint32_t kind)
+{
+	int id = btf__find_by_name_kind(btf, name, kind);
+
+	return id > 0 ? (uint32_t)id : 0;
+}
 
 static int check_types(struct appmon *mon, struct types *ret)
 {
@@ -215,11 +223,10 @@ static int check_types(struct appmon *mon, struct types *ret)
 		return no_memory(mon);
 	id = btf ? btf__find_by_name_kind(btf, "sock", BTF_KIND_STRUCT) : -1;
 	if (id > 0) {
-		id = btf__find_by_name_kind(btf, "bpf_iter_bpf_sk_storage_map", BTF_KIND_FUNC);
-		ret->iterator = id > 0 ? (uint32_t)id : 0;
-		id = btf__find_by_name_kind(btf, "btf_trace_tcp_rcv_space_adjust",
-					    BTF_KIND_TYPEDEF);
-		ret->tracepoint = id > 0 ? (uint32_t)id : 0;
+		ret->storages = type_id(btf, "bpf_iter_bpf_sk_storage_map", BTF_KIND_FUNC);
+		ret->files = type_id(btf, "bpf_iter_task_file", BTF_KIND_FUNC);
+		ret->tracepoint =
+			type_id(btf, "btf_trace_tcp_rcv_space_adjust", BTF_KIND_TYPEDEF);
 		id = 1;
 	}
 	btf__free(btf);
@@ -350,6 +357,11 @@ static int check_bpf(struct appmon *mon)
 	return err ? kernel_refused(mon, err) : 0;
 }
 
+static bool can_trace(enum bpf_attach_type attach, uint32_t btf_id)
+{
+	return btf_id && !load(BPF_PROG_TYPE_TRACING, attach, btf_id, 0);
+}
+
 int kernel_check(struct appmon *mon, int *with)
 {
 	struct types types = {0};
@@ -363,9 +375,10 @@ int kernel_check(struct appmon *mon, int *with)
 		err = check_bpf(mon);
 	if (err)
 		return err;
-	if (!types.iterator || load(BPF_PROG_TYPE_TRACING, BPF_TRACE_ITER, types.iterator, 0))
-		*with &= ~WITH_SWEEP;
-	if (!types.tracepoint || load(BPF_PROG_TYPE_TRACING, BPF_TRACE_RAW_TP, types.tracepoint, 0))
+	if (!can_trace(BPF_TRACE_ITER, types.storages))
+		*with = (*with & ~WITH_SWEEP) |
+			(can_trace(BPF_TRACE_ITER, types.files) ? WITH_SWEEP_FILES : 0);
+	if (!can_trace(BPF_TRACE_RAW_TP, types.tracepoint))
 		*with &= ~(WITH_IDENTITY | WITH_GOROUTINES);
 	if (load(BPF_PROG_TYPE_KPROBE, (enum bpf_attach_type)0, 0, 0))
 		*with &= ~WITH_GOROUTINES;

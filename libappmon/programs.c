@@ -77,13 +77,17 @@ static int try_load(struct appmon *mon, char *verifier_log, int with)
 	if (!err)
 		err = bpf_program__set_autoload(mon->skel->progs.appmon_sweep, with & WITH_SWEEP);
 	if (!err)
+		err = bpf_program__set_autoload(mon->skel->progs.appmon_sweep_files,
+						with & WITH_SWEEP_FILES);
+	if (!err)
 		err = bpf_program__set_autoload(mon->skel->progs.appmon_read, with & WITH_IDENTITY);
 	if (!err)
 		err = choose_goroutines(mon->skel, with & WITH_GOROUTINES);
 	mon->skel->rodata->identity = !!(with & WITH_IDENTITY);
 	mon->skel->rodata->resp = !!(mon->opts.protocols & 1U << APPMON_PROTO_RESP);
 	mon->skel->rodata->links = !!(mon->opts.flags & APPMON_OPEN_LINKS);
-	/* Who reads a request is told at once, behind the request. */
+	/* Who reads a request is told at once, behind the request. A connection that nobody has
+	 * accepted is no open file. */
 	mon->skel->rodata->hold = (with & WITH_SWEEP) && !mon->skel->rodata->links;
 	mon->skel->bss->hold_ns = handle_hold_ns(mon);
 	if (!err)
@@ -100,13 +104,15 @@ static int try_load(struct appmon *mon, char *verifier_log, int with)
 	return err;
 }
 
-static void attach_sweep(struct appmon *mon)
+static void attach_sweep(struct appmon *mon, int with)
 {
 	union bpf_iter_link_info info = {0};
 	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
 
 	info.map.map_fd = (uint32_t)bpf_map__fd(mon->skel->maps.sockets);
-	mon->sweep = bpf_program__attach_iter(mon->skel->progs.appmon_sweep, &opts);
+	mon->sweep = with & WITH_SWEEP
+			     ? bpf_program__attach_iter(mon->skel->progs.appmon_sweep, &opts)
+			     : bpf_program__attach_iter(mon->skel->progs.appmon_sweep_files, NULL);
 	if (mon->sweep)
 		mon->capabilities |= APPMON_CAP_SWEEP;
 }
@@ -149,8 +155,8 @@ int programs_load(struct appmon *mon)
 		if (!err || !with || err == -ENOMEM || err == -EMFILE || err == -ENFILE)
 			break;
 	}
-	if (!err && (with & WITH_SWEEP))
-		attach_sweep(mon);
+	if (!err && (with & (WITH_SWEEP | WITH_SWEEP_FILES)))
+		attach_sweep(mon, with);
 	if (!err && (with & WITH_IDENTITY))
 		mon->capabilities |= APPMON_CAP_IDENTITY;
 	if (!err && (with & WITH_GOROUTINES)) {

@@ -241,8 +241,9 @@ enum {
 
 /* appmon_capabilities.supported: what this kernel gives. */
 #define APPMON_CAP_CAPTURE UINT64_C(0x1)  /* cgroup_skb with socket storage: the core */
-#define APPMON_CAP_SWEEP UINT64_C(0x2)	  /* iter/bpf_sk_storage_map: the end of a long body is */
-					  /* reported at once even if its signal was rate-limited */
+#define APPMON_CAP_SWEEP UINT64_C(0x2)	  /* iter/bpf_sk_storage_map, or iter/task_file where that */
+					  /* is refused: the end of a long body is reported at */
+					  /* once even if its signal was rate-limited */
 #define APPMON_CAP_IDENTITY UINT64_C(0x4) /* APPMON_OPEN_IDENTITY was asked for and works */
 #define APPMON_CAP_GOROUTINES UINT64_C(0x8) /* APPMON_OPEN_GOROUTINES was asked for and works */
 
