@@ -424,7 +424,7 @@ const (
 	EventFlagEarlyResponse EventFlags = 0x800
 	// a 1xx response came before the final one
 	EventFlagContinued EventFlags = 0x1000
-	// framing that has two readings (RFC 9112 11.2): Content-Length with Transfer-Encoding, two
+	// framing with two readings (RFC 9112 11.2): Content-Length with Transfer-Encoding, two
 	// lengths, one that is no number, a field that readers may miss, chunk lines that are not as
 	// in RFC 9112 section 7.1
 	EventFlagAmbiguous EventFlags = 0x2000

@@ -103,18 +103,16 @@ enum {
 	UINT64_C(0x800)			      /* the response began before the request ended       \
 					       */
 #define APPMON_EVF_CONTINUED UINT64_C(0x1000) /* a 1xx response came before the final one */
-#define APPMON_EVF_AMBIGUOUS UINT64_C(0x2000) /* framing that has two readings (RFC 9112 11.2): */
-/* Content-Length with Transfer-Encoding, two lengths, one that is no number, a field that readers
- */
+#define APPMON_EVF_AMBIGUOUS UINT64_C(0x2000) /* framing with two readings (RFC 9112 11.2): */
+/* Content-Length with Transfer-Encoding, two lengths, one that is no number, a field that readers */
 /* may miss, chunk lines that are not as in RFC 9112 section 7.1 */
 #define APPMON_EVF_INFERRED_END                                                                    \
 	UINT64_C(0x4000) /* the end of a body was inferred, not counted:                           \
 			  */
 /* chunked beyond the captured bytes, or delimited by what cannot be read */
-#define APPMON_EVF_MALFORMED UINT64_C(0x8000) /* a head is not as in RFC 9112: lines that are no   \
-					       */
-/* fields were passed over, start lines are told with their control bytes. Without a method: not */
-/* even the request line could be read, but it was answered */
+#define APPMON_EVF_MALFORMED UINT64_C(0x8000) /* a head is not as in RFC 9112: lines that are */
+/* no fields were passed over, start lines are told with their control bytes. Without a method: */
+/* not even the request line could be read, but it was answered */
 #define APPMON_EVF_ERROR UINT64_C(0x10000) /* RESP: the reply is an error; reason has its text */
 
 /* appmon_trace.format: the header fields that carried the ids. */

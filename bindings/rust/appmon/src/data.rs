@@ -231,9 +231,9 @@ bits! {
         EARLY_RESPONSE = 0x800, "early_response";
         /// a 1xx response came before the final one
         CONTINUED = 0x1000, "continued";
-        /// framing that has two readings (RFC 9112 11.2): Content-Length with
-        /// Transfer-Encoding, two lengths, one that is no number, a field that readers may
-        /// miss, chunk lines that are not as in RFC 9112 section 7.1
+        /// framing with two readings (RFC 9112 11.2): Content-Length with Transfer-Encoding,
+        /// two lengths, one that is no number, a field that readers may miss, chunk lines that
+        /// are not as in RFC 9112 section 7.1
         AMBIGUOUS = 0x2000, "ambiguous";
         /// the end of a body was inferred, not counted: chunked beyond the captured bytes, or
         /// delimited by what cannot be read

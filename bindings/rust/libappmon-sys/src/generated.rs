@@ -155,7 +155,7 @@ pub const APPMON_EVF_CHUNKED_RESPONSE: u64 = 0x400;
 pub const APPMON_EVF_EARLY_RESPONSE: u64 = 0x800;
 /// a 1xx response came before the final one
 pub const APPMON_EVF_CONTINUED: u64 = 0x1000;
-/// framing that has two readings (RFC 9112 11.2): Content-Length with Transfer-Encoding, two
+/// framing with two readings (RFC 9112 11.2): Content-Length with Transfer-Encoding, two
 /// lengths, one that is no number, a field that readers may miss, chunk lines that are not as
 /// in RFC 9112 section 7.1
 pub const APPMON_EVF_AMBIGUOUS: u64 = 0x2000;
