@@ -104,8 +104,8 @@ enum {
 					       */
 #define APPMON_EVF_CONTINUED UINT64_C(0x1000) /* a 1xx response came before the final one */
 #define APPMON_EVF_AMBIGUOUS UINT64_C(0x2000) /* framing with two readings (RFC 9112 11.2): */
-/* Content-Length with Transfer-Encoding, two lengths, one that is no number, a field that readers */
-/* may miss, chunk lines that are not as in RFC 9112 section 7.1 */
+/* Content-Length with Transfer-Encoding, two lengths, one that is no number, a field that */
+/* readers may miss, chunk lines that are not as in RFC 9112 section 7.1 */
 #define APPMON_EVF_INFERRED_END                                                                    \
 	UINT64_C(0x4000) /* the end of a body was inferred, not counted:                           \
 			  */
