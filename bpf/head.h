@@ -113,8 +113,12 @@ static __always_inline void frame_request(struct __sk_buff *skb, struct socket *
 	/* Longer than the capture: where it ends nobody looks for. */
 	f->phase = e->total || e->captured == e->len ? FRAMING_IN_HEAD : FRAMING_UNKNOWN;
 	sk->chunked = e->scan.found & HEAD_CHUNKED;
-	if (!e->scan.end)
+	if (!e->scan.end) {
+		/* With a bare LF in it its end may have passed. */
+		if (e->scan.found & HEAD_ODD)
+			frame_lost(sk);
 		return;
+	}
 	f->left = 0;
 	if (sk->line_len)
 		sk->line_len = 0;
