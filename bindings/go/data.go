@@ -447,14 +447,16 @@ const (
 	EventFlagEarlyResponse EventFlags = 0x800
 	// a 1xx response came before the final one
 	EventFlagContinued EventFlags = 0x1000
-	// Conflicting framing: Content-Length with Transfer-Encoding, two lengths, or a field that
-	// readers may miss.
+	// Framing that has two readings (RFC 9112 section 11.2): Content-Length with
+	// Transfer-Encoding, two lengths, one that is no number, a field that readers may miss, chunk
+	// lines that are not as in section 7.1.
 	EventFlagAmbiguous EventFlags = 0x2000
-	// The end of a body was inferred, not counted: chunked beyond the captured bytes.
+	// The end of a body was inferred, not counted: chunked beyond the captured bytes, or delimited
+	// by what cannot be read.
 	EventFlagInferredEnd EventFlags = 0x4000
-	// a head is not as in RFC 9112: lines that are no fields were passed over, start lines are
+	// A head is not as in RFC 9112: lines that are no fields were passed over, start lines are
 	// told with their control bytes. Without a method: not even the request line could be read,
-	// but it was answered
+	// but it was answered.
 	EventFlagMalformed EventFlags = 0x8000
 	// RESP: the reply is an error; reason has its text
 	EventFlagError EventFlags = 0x10000
@@ -522,6 +524,12 @@ const (
 	// CAP_PERFMON), and CAP_SYS_PTRACE for other users' processes, as long as programs come. What
 	// cannot be followed is logged (WARN), and has no links of that kind.
 	OpenFlagGoroutines OpenFlags = 0x20
+	// Leaves out what has no request: a response to one that passed before the attach, or was
+	// missed. It has no event, and counts as dropped[APPMON_DROP_ORPHAN].
+	OpenFlagOnlyRequests OpenFlags = 0x40
+	// Targets as sent: with the secrets that are left out otherwise, see appmon_opts.redact_names.
+	// For debugging; whoever reads the events can act as the clients.
+	OpenFlagKeepSecrets OpenFlags = 0x80
 )
 
 // Has tells whether all of the given bits are set.
@@ -534,8 +542,8 @@ type Capabilities uint64
 const (
 	// cgroup_skb with socket storage: the core
 	CapabilityCapture Capabilities = 0x1
-	// iter/bpf_sk_storage_map: the end of a long body is reported at once even if its signal was
-	// rate-limited
+	// iter/bpf_sk_storage_map, or iter/task_file where that is refused: the end of a long body is
+	// reported at once even if its signal was rate-limited
 	CapabilitySweep Capabilities = 0x2
 	// APPMON_OPEN_IDENTITY was asked for and works
 	CapabilityIdentity Capabilities = 0x4
@@ -570,6 +578,8 @@ const (
 	SnapshotKindSeries SnapshotKind = 0
 	// one for each pair of who asked and who was asked
 	SnapshotKindEdges SnapshotKind = 1
+	// one for each application with requests in progress
+	SnapshotKindActive SnapshotKind = 2
 )
 
 // String names the value; values of newer libraries show as numbers.

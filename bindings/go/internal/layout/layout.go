@@ -142,6 +142,9 @@ func Lines() []string {
 	member("appmon_opts.request_id_header_count", unsafe.Offsetof(sOpts.request_id_header_count), unsafe.Sizeof(sOpts.request_id_header_count))
 	member("appmon_opts.reserved", unsafe.Offsetof(sOpts.reserved), unsafe.Sizeof(sOpts.reserved))
 	member("appmon_opts.cgroup_mount", unsafe.Offsetof(sOpts.cgroup_mount), unsafe.Sizeof(sOpts.cgroup_mount))
+	member("appmon_opts.redact_names", unsafe.Offsetof(sOpts.redact_names), unsafe.Sizeof(sOpts.redact_names))
+	member("appmon_opts.redact_name_count", unsafe.Offsetof(sOpts.redact_name_count), unsafe.Sizeof(sOpts.redact_name_count))
+	member("appmon_opts.reserved1", unsafe.Offsetof(sOpts.reserved1), unsafe.Sizeof(sOpts.reserved1))
 	var sAttach_opts C.struct_appmon_attach_opts
 	lines = append(lines, fmt.Sprintf("appmon_attach_opts %d", unsafe.Sizeof(sAttach_opts)))
 	member("appmon_attach_opts.size", unsafe.Offsetof(sAttach_opts.size), unsafe.Sizeof(sAttach_opts.size))

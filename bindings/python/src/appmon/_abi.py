@@ -234,6 +234,9 @@ class appmon_opts(ctypes.Structure):
     request_id_header_count: int
     reserved: int
     cgroup_mount: Any
+    redact_names: Any
+    redact_name_count: int
+    reserved1: int
     _fields_ = [
         ("size", ctypes.c_uint32),
         ("flags", ctypes.c_uint32),
@@ -256,6 +259,9 @@ class appmon_opts(ctypes.Structure):
         ("request_id_header_count", ctypes.c_uint32),
         ("reserved", ctypes.c_uint32),
         ("cgroup_mount", ctypes.c_char_p),
+        ("redact_names", ctypes.POINTER(ctypes.c_char_p)),
+        ("redact_name_count", ctypes.c_uint32),
+        ("reserved1", ctypes.c_uint32),
     ]
 
 

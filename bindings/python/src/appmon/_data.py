@@ -226,14 +226,16 @@ class EventFlags(enum.IntFlag):
     EARLY_RESPONSE = 0x800
     #: a 1xx response came before the final one
     CONTINUED = 0x1000
-    #: Conflicting framing: Content-Length with Transfer-Encoding, two lengths, or a field
-    #: that readers may miss.
+    #: Framing that has two readings (RFC 9112 section 11.2): Content-Length with
+    #: Transfer-Encoding, two lengths, one that is no number, a field that readers may miss,
+    #: chunk lines that are not as in section 7.1.
     AMBIGUOUS = 0x2000
-    #: The end of a body was inferred, not counted: chunked beyond the captured bytes.
+    #: The end of a body was inferred, not counted: chunked beyond the captured bytes, or
+    #: delimited by what cannot be read.
     INFERRED_END = 0x4000
-    #: a head is not as in RFC 9112: lines that are no fields were passed over, start lines
+    #: A head is not as in RFC 9112: lines that are no fields were passed over, start lines
     #: are told with their control bytes. Without a method: not even the request line could
-    #: be read, but it was answered
+    #: be read, but it was answered.
     MALFORMED = 0x8000
     #: RESP: the reply is an error; reason has its text
     ERROR = 0x10000
@@ -287,7 +289,13 @@ class OpenFlags(enum.IntFlag):
     #: processes, as long as programs come. What cannot be followed is logged (WARN), and
     #: has no links of that kind.
     GOROUTINES = 0x20
+    #: Leaves out what has no request: a response to one that passed before the attach, or
+    #: was missed. It has no event, and counts as dropped[APPMON_DROP_ORPHAN].
     ONLY_REQUESTS = 0x40
+    #: Targets as sent: with the secrets that are left out otherwise, see
+    #: appmon_opts.redact_names. For debugging; whoever reads the events can act as the
+    #: clients.
+    KEEP_SECRETS = 0x80
 
 
 class Capabilities(enum.IntFlag):
@@ -295,8 +303,8 @@ class Capabilities(enum.IntFlag):
 
     #: cgroup_skb with socket storage: the core
     CAPTURE = 0x1
-    #: iter/bpf_sk_storage_map: the end of a long body is reported at once even if its
-    #: signal was rate-limited
+    #: iter/bpf_sk_storage_map, or iter/task_file where that is refused: the end of a long
+    #: body is reported at once even if its signal was rate-limited
     SWEEP = 0x2
     #: APPMON_OPEN_IDENTITY was asked for and works
     IDENTITY = 0x4
@@ -321,6 +329,7 @@ class SnapshotKind(Number):
     SERIES = 0
     #: one for each pair of who asked and who was asked
     EDGES = 1
+    #: one for each application with requests in progress
     ACTIVE = 2
 
 
@@ -795,14 +804,6 @@ class Options:
     #: names of fields that carry a request's id beside x-request-id; kept with
     #: APPMON_OPEN_TRACE. At most 8.
     request_id_headers: Sequence[str] = ()
-    # redact_name_count names of query parameters whose values are secrets, beside the
-    # default ones: x-amz-signature, x-amz-credential, x-amz-security-token, awsaccesskeyid,
-    # signature, x-goog-signature, x-goog-credential, sig, access_token, refresh_token,
-    # id_token, client_secret, password, api_key, apikey. Compared without regard to case,
-    # after percent-decoding (RFC 3986 section 2.1), and also in a URL that is another
-    # parameter's value. Such a value is "REDACTED" in events, and so are user and password
-    # of an absolute target (RFC 3986 section 3.2.1). Copied; at most 64, of 1 to 127
-    # characters.
     redact_names: Sequence[str] = ()
 
 

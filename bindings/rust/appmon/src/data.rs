@@ -231,14 +231,16 @@ bits! {
         EARLY_RESPONSE = 0x800, "early_response";
         /// a 1xx response came before the final one
         CONTINUED = 0x1000, "continued";
-        /// Conflicting framing: Content-Length with Transfer-Encoding, two lengths, or a field
-        /// that readers may miss.
+        /// Framing that has two readings (RFC 9112 section 11.2): Content-Length with
+        /// Transfer-Encoding, two lengths, one that is no number, a field that readers may
+        /// miss, chunk lines that are not as in section 7.1.
         AMBIGUOUS = 0x2000, "ambiguous";
-        /// The end of a body was inferred, not counted: chunked beyond the captured bytes.
+        /// The end of a body was inferred, not counted: chunked beyond the captured bytes, or
+        /// delimited by what cannot be read.
         INFERRED_END = 0x4000, "inferred_end";
-        /// a head is not as in RFC 9112: lines that are no fields were passed over, start lines
+        /// A head is not as in RFC 9112: lines that are no fields were passed over, start lines
         /// are told with their control bytes. Without a method: not even the request line could
-        /// be read, but it was answered
+        /// be read, but it was answered.
         MALFORMED = 0x8000, "malformed";
         /// RESP: the reply is an error; reason has its text
         ERROR = 0x10000, "error";
@@ -295,8 +297,13 @@ bits! {
         /// CAP_SYS_PTRACE for other users' processes, as long as programs come. What cannot be
         /// followed is logged (WARN), and has no links of that kind.
         GOROUTINES = 0x20, "goroutines";
-        /// `APPMON_OPEN_ONLY_REQUESTS`
+        /// Leaves out what has no request: a response to one that passed before the attach, or
+        /// was missed. It has no event, and counts as dropped\[APPMON_DROP_ORPHAN\].
         ONLY_REQUESTS = 0x40, "only_requests";
+        /// Targets as sent: with the secrets that are left out otherwise, see
+        /// appmon_opts.redact_names. For debugging; whoever reads the events can act as the
+        /// clients.
+        KEEP_SECRETS = 0x80, "keep_secrets";
     }
 }
 
@@ -305,8 +312,8 @@ bits! {
     Capabilities: u64 {
         /// cgroup_skb with socket storage: the core
         CAPTURE = 0x1, "capture";
-        /// iter/bpf_sk_storage_map: the end of a long body is reported at once even if its
-        /// signal was rate-limited
+        /// iter/bpf_sk_storage_map, or iter/task_file where that is refused: the end of a long
+        /// body is reported at once even if its signal was rate-limited
         SWEEP = 0x2, "sweep";
         /// APPMON_OPEN_IDENTITY was asked for and works
         IDENTITY = 0x4, "identity";
@@ -333,7 +340,7 @@ number! {
         SERIES = 0, "series";
         /// one for each pair of who asked and who was asked
         EDGES = 1, "edges";
-        /// `APPMON_SNAPSHOT_ACTIVE`
+        /// one for each application with requests in progress
         ACTIVE = 2, "active";
     }
 }

@@ -178,14 +178,16 @@ pub const APPMON_EVF_CHUNKED_RESPONSE: u64 = 0x400;
 pub const APPMON_EVF_EARLY_RESPONSE: u64 = 0x800;
 /// a 1xx response came before the final one
 pub const APPMON_EVF_CONTINUED: u64 = 0x1000;
-/// Conflicting framing: Content-Length with Transfer-Encoding, two lengths, or a field that
-/// readers may miss.
+/// Framing that has two readings (RFC 9112 section 11.2): Content-Length with
+/// Transfer-Encoding, two lengths, one that is no number, a field that readers may miss, chunk
+/// lines that are not as in section 7.1.
 pub const APPMON_EVF_AMBIGUOUS: u64 = 0x2000;
-/// The end of a body was inferred, not counted: chunked beyond the captured bytes.
+/// The end of a body was inferred, not counted: chunked beyond the captured bytes, or delimited
+/// by what cannot be read.
 pub const APPMON_EVF_INFERRED_END: u64 = 0x4000;
-/// a head is not as in RFC 9112: lines that are no fields were passed over, start lines are
+/// A head is not as in RFC 9112: lines that are no fields were passed over, start lines are
 /// told with their control bytes. Without a method: not even the request line could be read,
-/// but it was answered
+/// but it was answered.
 pub const APPMON_EVF_MALFORMED: u64 = 0x8000;
 /// RESP: the reply is an error; reason has its text
 pub const APPMON_EVF_ERROR: u64 = 0x10000;
@@ -202,7 +204,7 @@ pub const APPMON_TRACE_DEBUG: u32 = 0x4;
 /// one.
 pub const APPMON_STATS_REMOVED: u32 = 0x1;
 
-/// never keep the query part of a target
+/// never keep the query part of a target, nor a fragment that a client sends behind it
 pub const APPMON_OPEN_DROP_QUERY: u32 = 0x1;
 /// who served or sent, and when it read: fills in appmon_event.owner and what depends on it,
 /// where the kernel can (APPMON_CAP_IDENTITY)
@@ -226,12 +228,17 @@ pub const APPMON_OPEN_LINKS: u32 = 0x10;
 /// CAP_PERFMON), and CAP_SYS_PTRACE for other users' processes, as long as programs come. What
 /// cannot be followed is logged (WARN), and has no links of that kind.
 pub const APPMON_OPEN_GOROUTINES: u32 = 0x20;
+/// Leaves out what has no request: a response to one that passed before the attach, or was
+/// missed. It has no event, and counts as dropped\[APPMON_DROP_ORPHAN\].
 pub const APPMON_OPEN_ONLY_REQUESTS: u32 = 0x40;
+/// Targets as sent: with the secrets that are left out otherwise, see appmon_opts.redact_names.
+/// For debugging; whoever reads the events can act as the clients.
+pub const APPMON_OPEN_KEEP_SECRETS: u32 = 0x80;
 
 /// cgroup_skb with socket storage: the core
 pub const APPMON_CAP_CAPTURE: u64 = 0x1;
-/// iter/bpf_sk_storage_map: the end of a long body is reported at once even if its signal was
-/// rate-limited
+/// iter/bpf_sk_storage_map, or iter/task_file where that is refused: the end of a long body is
+/// reported at once even if its signal was rate-limited
 pub const APPMON_CAP_SWEEP: u64 = 0x2;
 /// APPMON_OPEN_IDENTITY was asked for and works
 pub const APPMON_CAP_IDENTITY: u64 = 0x4;
@@ -245,6 +252,7 @@ pub const APPMON_SAMPLING_ALL: u32 = 0xf4240;
 pub const APPMON_SNAPSHOT_SERIES: u32 = 0;
 /// one for each pair of who asked and who was asked
 pub const APPMON_SNAPSHOT_EDGES: u32 = 1;
+/// one for each application with requests in progress
 pub const APPMON_SNAPSHOT_ACTIVE: u32 = 2;
 
 /// the leaf cgroup
@@ -637,8 +645,18 @@ pub struct appmon_opts {
     pub request_id_header_count: u32,
     pub reserved: u32,
     /// copied; where the host's cgroup v2 hierarchy is mounted, for appmon_find_cgroup();
-    /// default: the mount that shows most
+    /// default: the mount that shows most redact_name_count names of query parameters whose
+    /// values are secrets, beside the default ones: x-amz-signature, x-amz-credential,
+    /// x-amz-security-token, awsaccesskeyid, signature, x-goog-signature, x-goog-credential,
+    /// sig, access_token, refresh_token, id_token, client_secret, password, api_key, apikey.
+    /// Compared without regard to case, after percent-decoding (RFC 3986 section 2.1), and also
+    /// in a URL that is another parameter's value. Such a value is "REDACTED" in events, and so
+    /// are user and password of an absolute target (RFC 3986 section 3.2.1). Copied; at most
+    /// 64, of 1 to 127 characters.
     pub cgroup_mount: *const c_char,
+    pub redact_names: *const *const c_char,
+    pub redact_name_count: u32,
+    pub reserved1: u32,
 }
 
 #[repr(C)]
@@ -1169,11 +1187,11 @@ extern "C" {
     /// cgroup was
     /// removed. Without CAP_DAC_READ_SEARCH all directories of the mount are looked through.
     /// *ret_path
-    /// is valid until the next appmon_find_*() or appmon_close(). -ENOENT  there is no such
-    /// cgroup any
-    /// more, or it is outside of what the mount shows; or this handle replays a recording
-    /// -ENOMEM
-    /// memory_limit is reached
+    /// is valid until the next appmon_find_*() or appmon_close().
+    /// -ENOENT  there is no such cgroup any more, or it is outside of what the mount shows; or
+    /// this
+    /// handle replays a recording
+    /// -ENOMEM  memory_limit is reached
     pub fn appmon_find_cgroup(mon: *mut appmon, cgroup_id: u64, ret_path: *mut appmon_str) -> c_int;
     /// Text of a negative errno value that this library returned; static, never NULL.
     pub fn appmon_strerror(err: c_int) -> *const c_char;

@@ -138,6 +138,9 @@ fn layout_is_what_the_c_compiler_says() {
     member!(lines, "appmon_opts.request_id_header_count", appmon_opts, request_id_header_count);
     member!(lines, "appmon_opts.reserved", appmon_opts, reserved);
     member!(lines, "appmon_opts.cgroup_mount", appmon_opts, cgroup_mount);
+    member!(lines, "appmon_opts.redact_names", appmon_opts, redact_names);
+    member!(lines, "appmon_opts.redact_name_count", appmon_opts, redact_name_count);
+    member!(lines, "appmon_opts.reserved1", appmon_opts, reserved1);
     lines.push(format!("appmon_attach_opts {}", size_of::<sys::appmon_attach_opts>()));
     member!(lines, "appmon_attach_opts.size", appmon_attach_opts, size);
     member!(lines, "appmon_attach_opts.capture_bytes", appmon_attach_opts, capture_bytes);
