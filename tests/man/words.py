@@ -15,6 +15,8 @@ RIGHT = {
     "APPMON_OPEN_TRACE": "trace ids",
     "APPMON_OPEN_LINKS": "what an exchange was made for",
     "APPMON_OPEN_GOROUTINES": "follows goroutines",
+    "APPMON_OPEN_ONLY_REQUESTS": "has no request",
+    "APPMON_OPEN_KEEP_SECRETS": "as sent",
     "APPMON_EVF_NO_RESPONSE": "no final response",
     "APPMON_EVF_RESET_BY_PEER": "an rst arrived",
     "APPMON_EVF_RESET_BY_US": "an rst was sent",
@@ -30,7 +32,7 @@ RIGHT = {
     "APPMON_EVF_CONTINUED": "1xx response",
     "APPMON_EVF_AMBIGUOUS": "transfer-encoding",
     "APPMON_EVF_INFERRED_END": "inferred, not counted",
-    "APPMON_EVF_MALFORMED": "could not be parsed",
+    "APPMON_EVF_MALFORMED": "not as in rfc 9112",
     "APPMON_EVF_ERROR": "reply is an error",
     "APPMON_TRACE_SAMPLED": "sender records",
     "APPMON_TRACE_UNDECIDED": "receiver",
@@ -54,7 +56,7 @@ def plain(words):
     """One spelling, whatever the language made of them."""
     words = re.sub(r"\n\.Fn (\w+)", r" \1()", words)
     words = re.sub(r"^\.(?:Fn|Dv|Va|Xr) ", "", words, flags=re.M)
-    return re.sub(r"\s+", " ", words.replace("\\&", "")).strip().rstrip(".;:").replace("() ", "()").lower()
+    return re.sub(r"\s+", " ", re.sub(r"\\([\[\]])", r"\1", words.replace("\\&", ""))).strip().rstrip(".;:").replace("() ", "()").lower()
 
 
 def of_headers(texts):
