@@ -102,7 +102,8 @@ struct socket {
 	__u8 wide;	  /* capture whole segments for so many more requests, or WIDE_ALWAYS */
 	__u8 suspect;	  /* wide: there are signs of pipelining */
 	__u8 alone;	  /* sent with SYN (Fast Open): the peer's sequence numbers are not known */
-	__u8 pad[27];
+	__u8 proper;	  /* not confirmed: a line that ends like a request's has been seen */
+	__u8 pad[26];
 
 	/* By direction, written by its own program, and after the record of a segment is in the
 	 * ring: who reads that bytes have passed finds their record before his own. */

@@ -111,6 +111,8 @@ enum {
 /* chunked beyond the captured bytes */
 #define APPMON_EVF_MALFORMED UINT64_C(0x8000) /* answered, but the request could not be parsed */
 #define APPMON_EVF_ERROR UINT64_C(0x10000)    /* RESP: the reply is an error; reason has its text */
+#define APPMON_EVF_NO_STATUS_LINE UINT64_C(0x40000) /* the answer has no status line (HTTP/0.9, */
+						    /* ICY): status 0, all of it is body */
 
 /* appmon_trace.format: the header fields that carried the ids. */
 enum {
@@ -288,7 +290,9 @@ struct appmon_event {
 	uint64_t cgroup_id;    /* leaf cgroup of the socket: inode of its cgroup v2 directory */
 
 	uint64_t connection_id; /* socket cookie: unique per boot (SO_COOKIE, Linux 4.12) */
-	uint64_t ordinal;	/* 1 for the first exchange seen on the connection */
+	uint64_t ordinal;	/* 1 for the first exchange seen on the connection, then one more */
+				/* each; unique with connection_id: after the library had to */
+				/* forget the connection (limits, idle time) it goes on higher */
 
 	/* CLOCK_MONOTONIC, nanoseconds, taken where bytes reach or leave the TCP
 	 * stack; 0: not seen. appmon_realtime_ns() converts to wall time. */
@@ -394,6 +398,15 @@ struct appmon_event {
 	uint32_t reserved3;
 	uint64_t link_connection_id; /* connection_id and ordinal of that exchange */
 	uint64_t link_ordinal;
+
+	/*
+	 * The client that a PROXY protocol header, version 1 or 2, in front of the connection's
+	 * first request names (client.address and client.port): whoever connected to the proxy,
+	 * where remote, or for the proxy's own requests local, is the proxy. In every event of the
+	 * connection. family 0: there was no header, or it names none (UNKNOWN, LOCAL, a UNIX
+	 * socket).
+	 */
+	struct appmon_endpoint client;
 };
 
 /*
