@@ -433,6 +433,8 @@ const (
 	EventFlagMalformed EventFlags = 0x8000
 	// RESP: the reply is an error; reason has its text
 	EventFlagError EventFlags = 0x10000
+	// the answer has no status line (HTTP/0.9, ICY): status 0, all of it is body
+	EventFlagNoStatusLine EventFlags = 0x40000
 )
 
 // Has tells whether all of the given bits are set.
@@ -678,7 +680,9 @@ type Event struct {
 	CgroupID uint64
 	// socket cookie: unique per boot (SO_COOKIE, Linux 4.12)
 	ConnectionID uint64
-	// 1 for the first exchange seen on the connection
+	// 1 for the first exchange seen on the connection, then one more each; unique with
+	// connection_id: after the library had to forget the connection (limits, idle time) it goes on
+	// higher
 	Ordinal uint64
 
 	// CLOCK_MONOTONIC, nanoseconds, taken where bytes reach or leave the TCP stack; 0: not seen.
@@ -823,6 +827,13 @@ type Event struct {
 	// connection_id and ordinal of that exchange
 	LinkConnectionID uint64
 	LinkOrdinal      uint64
+
+	// The client that a PROXY protocol header, version 1 or 2, in front of the connection's first
+	// request names (client.address and client.port): whoever connected to the proxy, where
+	// remote, or for the proxy's own requests local, is the proxy. In every event of the
+	// connection. family 0: there was no header, or it names none (UNKNOWN, LOCAL, a UNIX socket).
+
+	Client netip.AddrPort
 	// names of the texts above that the capture limit cut off
 	Truncated []string
 }
@@ -894,6 +905,7 @@ func copyEvent(ev *C.struct_appmon_event, users map[uint32]any) *Event {
 		Link:                  Link(ev.link),
 		LinkConnectionID:      uint64(ev.link_connection_id),
 		LinkOrdinal:           uint64(ev.link_ordinal),
+		Client:                endpoint(&ev.client),
 	}
 	if ev.comm.truncated != 0 {
 		e.Truncated = append(e.Truncated, "Comm")

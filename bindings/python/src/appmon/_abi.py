@@ -132,6 +132,7 @@ class appmon_event(ctypes.Structure):
     reserved3: int
     link_connection_id: int
     link_ordinal: int
+    client: appmon_endpoint
     _fields_ = [
         ("size", ctypes.c_uint32),
         ("protocol", ctypes.c_uint32),
@@ -203,6 +204,7 @@ class appmon_event(ctypes.Structure):
         ("reserved3", ctypes.c_uint32),
         ("link_connection_id", ctypes.c_uint64),
         ("link_ordinal", ctypes.c_uint64),
+        ("client", appmon_endpoint),
     ]
 
 appmon_event_fn = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(appmon_event))

@@ -240,6 +240,8 @@ bits! {
         MALFORMED = 0x8000, "malformed";
         /// RESP: the reply is an error; reason has its text
         ERROR = 0x10000, "error";
+        /// the answer has no status line (HTTP/0.9, ICY): status 0, all of it is body
+        NO_STATUS_LINE = 0x40000, "no_status_line";
     }
 }
 
@@ -475,7 +477,9 @@ impl<'a> Event<'a> {
         self.raw.connection_id
     }
 
-    /// 1 for the first exchange seen on the connection
+    /// 1 for the first exchange seen on the connection, then one more each; unique with
+    /// connection_id: after the library had to forget the connection (limits, idle time) it
+    /// goes on higher
     pub fn ordinal(&self) -> u64 {
         self.raw.ordinal
     }
@@ -774,6 +778,16 @@ impl<'a> Event<'a> {
     pub fn link_ordinal(&self) -> u64 {
         self.raw.link_ordinal
     }
+
+    // The client that a PROXY protocol header, version 1 or 2, in front of the connection's
+    // first request names (client.address and client.port): whoever connected to the proxy,
+    // where remote, or for the proxy's own requests local, is the proxy. In every event of the
+    // connection. family 0: there was no header, or it names none (UNKNOWN, LOCAL, a UNIX
+    // socket).
+    /// `appmon_event.client`
+    pub fn client(&self) -> Option<SocketAddr> {
+        address(&self.raw.client)
+    }
 }
 
 impl fmt::Debug for Event<'_> {
@@ -843,6 +857,7 @@ impl fmt::Debug for Event<'_> {
             .field("link", &self.link())
             .field("link_connection_id", &self.link_connection_id())
             .field("link_ordinal", &self.link_ordinal())
+            .field("client", &self.client())
             .finish()
     }
 }
