@@ -190,8 +190,8 @@ static __always_inline __u32 look_further(const struct socket *sk, const struct 
 		return n == 4 ? LOOK_EITHER : LOOK_REQUEST; /* a method that begins like that */
 	if (look != LOOK_NO || !e->start || !(look_of(sk, e->dir) & LOOK_REQUEST))
 		return look;
-	/* Where a request need not begin, as in a body, the whole line must be there. */
-	if (!(e->flags & REC_BEGINS) && !(sk->fresh && sk->speaks == SPEAKS_UNKNOWN) &&
+	/* Where a request need not begin, as in a body, the whole line must be there, if it can. */
+	if (n >= 8 && !(e->flags & REC_BEGINS) && !(sk->fresh && sk->speaks == SPEAKS_UNKNOWN) &&
 	    look_line((const struct look_bytes *)b, n) != LINE_HTTP)
 		return look;
 	if (b[0] == '\n' && n > 1)
