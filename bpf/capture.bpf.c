@@ -95,6 +95,84 @@ static __always_inline void message_began(struct socket *sk, int dir, enum look 
 	sk->answered = sk->request_dir != 1 + dir;
 }
 
+/*
+ * The length of the PROXY protocol header at the begin of the segment (haproxy's
+ * proxy-protocol.txt, sections 2.1 and 2.2); 0: there is none, or its end is not here, or it is
+ * longer than a record. Not static: verified once.
+ */
+__noinline int proxy_header(struct __sk_buff *skb, struct socket *sk, struct emission *e)
+{
+	__u32 n, len = 0;
+	__u8 *b;
+
+	if (!sk || !e)
+		return 0;
+	/* Whoever asks would keep a request here, if anything. */
+	if (__sync_val_compare_and_swap(&sk->held_state, HELD_NONE, HELD_TAKEN) != HELD_NONE)
+		return 0;
+	b = sk->held.bytes;
+	n = e->len < 107 ? e->len : 107;
+	barrier_var(n);
+	n = ((n - 1) & 127) + 1;
+	if (n < 16 || bpf_skb_load_bytes(skb, e->s.payload + (e->seq - e->s.seq), b, n))
+		goto out;
+	if (b[0] == '\r') {
+		if (*(__u32 *)b == CRLF_CRLF && !b[4] && b[5] == '\r' && b[6] == '\n' &&
+		    b[7] == 'Q' && b[8] == 'U' && b[9] == 'I' && b[10] == 'T' && b[11] == '\n' &&
+		    b[12] >> 4 == 2)
+			len = 16 + (b[14] << 8 | b[15]);
+	} else if (b[4] == 'Y' && b[5] == ' ' && (b[6] == 'T' || b[6] == 'U')) {
+		for (__u32 i = 7; i < 107; i++) {
+			if (i >= n)
+				break;
+			if (b[i] == '\n') {
+				len = i + 1;
+				break;
+			}
+		}
+	}
+out:
+	sk->held_state = HELD_NONE;
+	return len <= e->len && len <= REC_BYTES_MAX ? len : 0;
+}
+
+/*
+ * The header goes to the reader in a record of its own, and counts as a message that has been
+ * answered. The first request begins behind it, in this segment or a later one.
+ */
+static __always_inline void pass_proxy_header(struct __sk_buff *skb, struct socket *sk,
+					      struct emission *e, __u32 len, const int dir)
+{
+	__u32 end = e->seq + e->len;
+
+	e->proxy = len < e->len ? PROXY_HEADER : PROXY_PASSED;
+	e->start = e->framed = 0;
+	e->look = LOOK_NO;
+	sk->framing.due = e->seq + len;
+	if (emit_all(skb, sk, e, len) == EMIT_FULL)
+		count_lost(sk, false);
+	e->proxy = PROXY_PASSED;
+	e->flags &= ~(REC_FLIP | REC_START);
+	e->seq = sk->framing.due;
+	e->len = end - e->seq;
+	sk->speaks = SPEAKS_HTTP;
+	sk->request_dir = 1 + dir;
+	sk->answered = 1;
+	sk->reply_phase = FRAMING_HEAD;
+	sk->reply_due = sk->passed[!dir].next;
+	sk->framing.phase = FRAMING_HEAD;
+	sk->framing.left = 0;
+}
+
+/* A record of TLS (RFC 8446 section 5.1), such as the alert that tells a client of its mistake. */
+static __always_inline bool is_tls(struct __sk_buff *skb, const struct segment *s)
+{
+	__u8 b[2] = {};
+
+	return s->len >= sizeof(b) && !bpf_skb_load_bytes(skb, s->payload, b, sizeof(b)) &&
+	       b[0] >= 20 && b[0] <= 23 && b[1] == 3;
+}
+
 /* Bytes that had to look like HTTP did not. */
 static __always_inline void message_is_other(struct __sk_buff *skb, struct socket *sk,
 					     struct emission *e)
@@ -108,9 +186,19 @@ static __always_inline void message_is_other(struct __sk_buff *skb, struct socke
 		}
 		return;
 	}
-	/* A request alone proves nothing: many protocols begin with an upper-case word. */
-	if (sk->speaks == SPEAKS_HTTP && sk->request_dir == 1 + e->dir)
+	/* A request alone proves nothing: many protocols begin with an upper-case word. So does a
+	 * PROXY header, behind which TLS may begin. */
+	if (sk->speaks == SPEAKS_HTTP && sk->request_dir == 1 + e->dir &&
+	    (sk->proper || !sk->answered))
 		return;
+	/* Its line says more: the answer may be of HTTP/0.9, or of a relative such as ICY. */
+	if (sk->proper && sk->request_dir == 1 + !e->dir && sk->other_flips < OTHER_FLIPS_MAX &&
+	    !is_tls(skb, &e->s)) {
+		sk->other_flips++;
+		sk->answered = 1;
+		sk->reply_phase = FRAMING_UNKNOWN;
+		return;
+	}
 	if (!sk->fresh && ++sk->other_flips < OTHER_FLIPS_MAX)
 		return;
 	if (sk->speaks == SPEAKS_HTTP) {
@@ -278,6 +366,9 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 	offset = e->seq - self->start;
 	if ((__s32)offset < 0)
 		offset = 0;
+	/* A head that is longer: the reader needs its end, where the next request may begin. */
+	if (part == PART_HEAD && offset >= limit && offset < CAPTURE_MAX)
+		limit = offset + REC_BYTES_MAX;
 	if (part == PART_BEGIN) {
 		start = e->start = 1;
 		self->window = WINDOW_HEAD;
@@ -286,9 +377,11 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 	} else if ((self->window != WINDOW_CLOSED || e->holes) && (__s32)e->len > 0 &&
 		   offset < limit) {
 		start = e->start = part == PART_UNKNOWN && e->seq == self->start;
-		/* With pipelining the rest of a head can follow an answer. */
-		e->look = start && self->window == WINDOW_NEW && !sk->wide ? look_of(sk, e->dir)
-									   : LOOK_NO;
+		/* With pipelining the rest of a head can follow an answer, but not the first one. */
+		e->look = start && self->window == WINDOW_NEW &&
+					  (!sk->wide || (sk->fresh && !sk->confirmed))
+				  ? look_of(sk, e->dir)
+				  : LOOK_NO;
 	} else {
 		if (part == PART_HEAD)
 			sk->framing.phase = FRAMING_UNKNOWN; /* longer than the capture */
@@ -321,6 +414,24 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 		widen(sk);
 	room = limit - offset;
 	ret = emit_all(skb, sk, e, e->len < room ? e->len : room);
+	if (ret == EMIT_NO_HEAD && e->proxy == PROXY_SEEN) {
+		int header = e->holes ? 0 : proxy_header(skb, sk, e);
+
+		e->proxy = PROXY_PASSED;
+		if (header > 0) {
+			pass_proxy_header(skb, sk, e, header, dir);
+			self->window = WINDOW_HEAD;
+			if (!e->len)
+				return true;
+			self->start = e->seq;
+			e->flags |= REC_BEGINS;
+			e->look = LOOK_REQUEST;
+			e->start = e->framed = 1;
+			e->part = 0;
+			room = limit;
+		}
+		ret = emit_all(skb, sk, e, e->len < room ? e->len : room);
+	}
 	if (ret == EMIT_FULL) {
 		self->window = WINDOW_HEAD;
 		window_full(skb, sk, e, start);
@@ -332,12 +443,14 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 		if (request)
 			sk->framing.phase = FRAMING_UNKNOWN;
 		message_is_other(skb, sk, e);
-		if (!sk->wide)
+		/* An odd first answer is for the reader. */
+		if (sk->speaks == SPEAKS_OTHER ||
+		    (!sk->wide && (sk->confirmed || !sk->proper || !reply)))
 			return false;
 		self->window = WINDOW_HEAD;
 		e->look = LOOK_NO;
 		e->framed = 0;
-		ret = emit_all(skb, sk, e, e->len);
+		ret = emit_all(skb, sk, e, e->len < room ? e->len : room);
 		if (ret == EMIT_FULL)
 			window_full(skb, sk, e, false);
 		return true;
@@ -348,6 +461,8 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 	if (!sk->request_dir)
 		widen(sk); /* what requests are, and where they end, the reader may tell */
 	self->window = ret == EMIT_ENDED && !sk->wide && !e->holes ? WINDOW_CLOSED : WINDOW_HEAD;
+	if (e->request && sk->framing.phase == FRAMING_IN_HEAD && sk->framing.due != end)
+		frame_lost(sk); /* even longer: where it ends nobody looks for */
 	if (e->s.flags & TCP_FIN)
 		self->fin = 1;
 	return true;
@@ -381,6 +496,7 @@ static __always_inline void observe_listener(struct __sk_buff *skb, struct emiss
 	e->flags = REC_LISTENER;
 	e->start = 1;
 	e->whole = sk->dir_in.start;
+	e->proxy = PROXY_PASSED; /* the reader knows one, too */
 	e->ts_ns = bpf_ktime_get_ns();
 	fill_conn(skb, &sk->conn, s, DIR_IN, bpf_get_socket_cookie(skb));
 	if (!s->len) {

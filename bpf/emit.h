@@ -459,6 +459,13 @@ static __always_inline int emit_small(struct __sk_buff *skb, struct socket *sk, 
 
 /* ---- any other segment -------------------------------------------------------------------- */
 
+/* Longer than the capture was a request's head, which has ended here. */
+static __always_inline bool is_beyond(struct socket *sk, const struct emission *e)
+{
+	return e->request && e->part && !e->holes && !sk->wide &&
+	       e->seq + e->captured - DIRECTION(sk, e->dir)->start >= sk->capture;
+}
+
 /* bytes: one of REC_BYTES_*, a constant after inlining. */
 static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, struct emission *e,
 				      const __u32 bytes)
@@ -492,9 +499,13 @@ static __always_inline int emit_sized(struct __sk_buff *skb, struct socket *sk, 
 	if (!e->request || sk->framing.phase != FRAMING_IN_HEAD)
 		e->framed = 0;
 	e->start = 0;
-	if ((sk->wide || (e->request && sk->chunked)) && e->captured < e->len &&
-	    e->part + 1 < PARTS_MAX)
+	if ((sk->wide || e->framed || (e->request && sk->chunked)) && e->captured < e->len &&
+	    e->part + 1 < PARTS_MAX) {
 		e->flags |= REC_PART;
+	} else if (is_beyond(sk, e)) {
+		e->flags &= ~REC_PART;
+		e->total = 0;
+	}
 	fill_begin(sk, &r->hdr, &r->conn, REC_DATA, sizeof(*r) + bytes + SCAN_SLACK);
 	fill_seg(skb, sk, &r->seg, e);
 	tell_owner(skb, sk, e, &r->seg, &r->owner);
@@ -532,7 +543,7 @@ __noinline int emit_data(struct __sk_buff *skb, struct socket *sk, struct emissi
 	if (e->captured > e->total)
 		e->captured = e->total;
 	e->total -= e->captured;
-	if (e->total && e->part + 1 < PARTS_MAX)
+	if ((e->total || e->proxy == PROXY_HEADER) && e->part + 1 < PARTS_MAX)
 		e->flags |= REC_PART;
 	else
 		e->flags &= ~REC_PART;
@@ -542,7 +553,8 @@ __noinline int emit_data(struct __sk_buff *skb, struct socket *sk, struct emissi
 	e->seq += e->captured;
 	e->len -= e->captured;
 	e->flags &= ~(REC_FLIP | REC_START | REC_BEGINS);
-	if (sk->wide || (!e->part && (e->flags & REC_PART)))
+	if (e->proxy != PROXY_HEADER &&
+	    (sk->wide || e->framed || (!e->part && (e->flags & REC_PART))))
 		e->total = e->len; /* it turned out only now */
 	e->part++;
 	return ret;
@@ -555,7 +567,7 @@ __noinline int emit_progress(struct __sk_buff *skb, struct socket *sk, struct em
 
 	if (!sk || !e)
 		return 0;
-	if (sk->request_dir != 1 + e->dir || (e->s.flags & TCP_RST))
+	if (sk->request_dir != 1 + e->dir || (e->s.flags & (TCP_FIN | TCP_RST)))
 		flush_held(sk);
 	take_snapshot(skb, sk, e);
 	r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);

@@ -42,12 +42,16 @@ struct emission {
 	__u8 carry;    /* bytes in front that an earlier record has, too: a line that was cut */
 	__u8 ends;     /* a message ends with the segment */
 	__u8 request;  /* out: it is of a request */
-	__u8 pad;
+	__u8 proxy;    /* PROXY_* */
 	__u8 begin[4]; /* of a head: the first bytes of the method, or the status code */
 	struct scan scan;
 	struct snapshot now;
 	__u64 ts_ns;
 };
+
+/* The header of the PROXY protocol in front of the first request. SEEN: it may be one. HEADER: it
+ * is captured now, and more of the segment later. PASSED: it is not to be looked for. */
+enum { PROXY_NONE, PROXY_SEEN, PROXY_HEADER, PROXY_PASSED };
 
 /* What became of it. OTHER: nothing yet. ENDED: a response's head, and what follows need not be
  * captured. */
@@ -110,8 +114,7 @@ static __always_inline void frame_request(struct __sk_buff *skb, struct socket *
 	f->due = e->seq + (e->scan.end ? e->scan.end : e->captured);
 	f->left = e->scan.length;
 	f->found = e->scan.found;
-	/* Longer than the capture: where it ends nobody looks for. */
-	f->phase = e->total || e->captured == e->len ? FRAMING_IN_HEAD : FRAMING_UNKNOWN;
+	f->phase = FRAMING_IN_HEAD;
 	sk->chunked = e->scan.found & HEAD_CHUNKED;
 	if (!e->scan.end) {
 		/* With a bare LF in it its end may have passed. */
@@ -149,7 +152,7 @@ static __always_inline int frame_response(struct socket *sk, struct emission *e)
 	__u64 length = 0;
 
 	sk->reply_phase = FRAMING_UNKNOWN;
-	if (e->scan.end < REQUEST_MIN) /* it goes on, or is empty lines in front of one */
+	if (e->scan.end < REQUEST_MIN || !status[0]) /* it goes on, or is empty lines in front */
 		return EMIT_OPEN;
 	if (status[0] == '1') { /* interim (RFC 9110 section 15.2): another head comes */
 		if (status[1] == '0' && status[2] == '1')
@@ -186,6 +189,62 @@ __noinline int frame_head(struct __sk_buff *skb, struct socket *sk, struct emiss
 	return EMIT_OPEN;
 }
 
+/* What four bytes do not tell. */
+static __always_inline __u32 look_further(const struct socket *sk, const struct emission *e,
+					  const __u8 *b, __u32 n, __u32 look)
+{
+	if (look == LOOK_RESPONSE && (n == 4 || b[4] != '/'))
+		return n == 4 ? LOOK_EITHER : LOOK_REQUEST; /* a method that begins like that */
+	if (look != LOOK_NO || !e->start || !(look_of(sk, e->dir) & LOOK_REQUEST))
+		return look;
+	/* Where a request need not begin, as in a body, the whole line must be there, if it can. */
+	if (n >= 8 && !(e->flags & REC_BEGINS) && !(sk->fresh && sk->speaks == SPEAKS_UNKNOWN) &&
+	    look_line((const struct look_bytes *)b, n) != LINE_HTTP)
+		return look;
+	if (b[0] == '\n' && n > 1)
+		return look_token((const struct look_bytes *)(b + 1), n - 1);
+	return look_token((const struct look_bytes *)b, n);
+}
+
+/* What looks like RESP: is it, here? */
+static __always_inline __u32 examine_resp(struct socket *sk, struct emission *e, const __u8 *b,
+					  __u32 n, __u32 look)
+{
+	if (sk->confirmed == CONFIRMED_HTTP ||
+	    (look == LOOK_INLINE && !(e->start && sk->fresh && is_first(sk, e->dir))))
+		look = LOOK_NO;
+	else /* who asks is known when there is a reply */
+		look &= sk->request_dir ? look_of(sk, e->dir) : LOOK_REQUEST;
+	if (look) {
+		sk->confirmed = CONFIRMED_RESP;
+		sk->wide = WIDE_ALWAYS; /* where its values end the reader tells */
+		e->framed = 0;
+	}
+	if (look_at_fullresync(b, n))
+		sk->switched = 1;
+	return look;
+}
+
+/* The first bytes of a connection: perhaps a PROXY protocol header, of version 1 or 2. */
+static __always_inline bool may_be_proxied(const struct socket *sk, const struct emission *e,
+					   const __u8 *b, __u32 n)
+{
+	return e->start && sk->speaks == SPEAKS_UNKNOWN && !sk->request_dir && sk->fresh &&
+	       e->proxy == PROXY_NONE && n >= 16 &&
+	       ((b[0] == 'P' && b[1] == 'R' && b[2] == 'O' && b[3] == 'X') ||
+		(b[0] == '\r' && b[2] == '\r' && b[4] == '\0'));
+}
+
+/* Does the first line end as a request's does? Of a long one its begin must do. */
+static __always_inline bool is_proper(const __u8 *b, __u32 n)
+{
+	const struct look_bytes *line = (const struct look_bytes *)b;
+	int ends = look_line(line, n);
+
+	return ends == LINE_HTTP ||
+	       (ends == LINE_CUT && n >= TOKEN_BYTES && look_token(line, n) == LOOK_REQUEST);
+}
+
 /*
  * The first n bytes of what is captured next: b, with room for `bytes`, a constant, and SCAN_SLACK.
  * What e->carry counts stands in front of them. scan: where it is worked with. Not on the stack:
@@ -199,21 +258,17 @@ static __always_inline int examine(struct __sk_buff *skb, struct socket *sk, str
 	bool request;
 
 	if (!e->part && !e->carry) {
-		look = look_at(*(const __u32 *)b, n);
-		if (look & LOOK_RESP) {
-			if (sk->confirmed == CONFIRMED_HTTP ||
-			    (look == LOOK_INLINE &&
-			     !(e->start && sk->fresh && is_first(sk, e->dir))))
-				look = LOOK_NO;
-			else /* who asks is known when there is a reply */
-				look &= sk->request_dir ? look_of(sk, e->dir) : LOOK_REQUEST;
-			if (look) {
-				sk->confirmed = CONFIRMED_RESP;
-				sk->wide = WIDE_ALWAYS; /* where its values end the reader tells */
-				e->framed = 0;
-			}
-			if (look_at_fullresync(b, n))
-				sk->switched = 1;
+		__u32 seen = look_at(*(const __u32 *)b, n);
+
+		if ((seen & LOOK_RESP) &&
+		    !(seen == LOOK_INLINE &&
+		      look_line((const struct look_bytes *)b, n) == LINE_HTTP))
+			look = examine_resp(sk, e, b, n, seen);
+		if (!look)
+			look = look_further(sk, e, b, n, seen & LOOK_RESP ? LOOK_NO : seen);
+		if (may_be_proxied(sk, e, b, n)) {
+			e->proxy = PROXY_SEEN;
+			return EMIT_NO_HEAD;
 		}
 		if (e->look && !(look & e->look))
 			return EMIT_NO_HEAD;
@@ -231,6 +286,9 @@ static __always_inline int examine(struct __sk_buff *skb, struct socket *sk, str
 		/* Which of the two a few letters do not tell. */
 		e->look = look && n < 4 ? LOOK_EITHER : look;
 	}
+	/* If its answer is no status line: was it a request? */
+	if (!sk->confirmed && !sk->proper && (e->carry || (e->start && (look & LOOK_REQUEST))))
+		sk->proper = is_proper(b, n + e->carry);
 	if (sk->request_dir)
 		request = sk->request_dir == 1 + e->dir;
 	else /* who speaks first asks */
@@ -244,6 +302,8 @@ static __always_inline int examine(struct __sk_buff *skb, struct socket *sk, str
 	if (!e->framed)
 		return EMIT_OPEN;
 	__builtin_memcpy(e->begin, b + (request ? 0 : 9), sizeof(e->begin));
+	if (b[request ? 4 : 8] != ' ')
+		e->begin[0] = 0; /* a longer method; a version with more digits, or fewer */
 	scan->length = e->start ? 0 : sk->framing.left;
 	scan->found = e->start ? 0 : sk->framing.found;
 	scan_head(b, e->captured, bytes, scan);

@@ -15,10 +15,6 @@
 #define APPEND(old, new, bits) (((old) << (bits)) | ((new) >> (64 - (bits))))
 #endif
 
-#ifndef RESP_DEFAULT /* the tests have it on */
-#define RESP_DEFAULT 0
-#endif
-
 /* LOOK_BLANK: an empty line, which may stand before either. */
 enum look {
 	LOOK_NO,
@@ -33,8 +29,11 @@ enum look {
 	LOOK_INLINE = 13 /* a command that people type; only the first of a connection is told so */
 };
 
-/* Set before the programs are loaded: RESP is looked for, too. */
-const volatile __u32 resp = RESP_DEFAULT;
+/* Set before the programs are loaded: RESP is looked for, too. The tests set it at any time. */
+#ifndef LOOK_RODATA
+#define LOOK_RODATA const volatile
+#endif
+LOOK_RODATA __u32 resp;
 
 static __always_inline bool is_method_char(__u8 c)
 {
@@ -88,13 +87,10 @@ static __always_inline enum look look_at_http(const __u8 *b, __u32 n)
 				       (resp && b[1] == '*')
 			       ? LOOK_BLANK
 			       : LOOK_NO;
-	if (b[0] == 'H') {
-		if (n == 1)
-			return LOOK_EITHER;
-		if (b[1] == 'T') /* no registered method begins with "HT" */
-			return (n < 3 || b[2] == 'T') && (n < 4 || b[3] == 'P') ? LOOK_RESPONSE
-										: LOOK_NO;
-	}
+	/* Methods may begin with "HT", too: see look_line(). */
+	if (b[0] == 'H' && (n < 2 || b[1] == 'T') && (n < 3 || b[2] == 'T') &&
+	    (n < 4 || b[3] == 'P'))
+		return n < 4 ? LOOK_EITHER : LOOK_RESPONSE;
 	if (b[0] < 'A' || b[0] > 'Z')
 		return LOOK_NO;
 	if (n > 1 && !is_method_char(b[1]))
@@ -104,7 +100,10 @@ static __always_inline enum look look_at_http(const __u8 *b, __u32 n)
 	/* The preface of HTTP/2 (RFC 9113 section 3.4); no method is called PRI. */
 	if (n > 3 && b[0] == 'P' && b[1] == 'R' && b[2] == 'I' && b[3] == ' ')
 		return LOOK_NO;
-	/* The shortest methods have three letters (GET, PUT, ACL). */
+	/* What SSH begins with (RFC 4253 section 4.2). */
+	if (n > 3 && b[0] == 'S' && b[1] == 'S' && b[2] == 'H' && b[3] == '-')
+		return LOOK_NO;
+	/* The shortest methods have three letters (GET, PUT, ACL). Others: see look_line(). */
 	if (n > 3 && !is_method_char(b[3]) && b[3] != ' ')
 		return LOOK_NO;
 	return LOOK_REQUEST;
@@ -118,6 +117,123 @@ __noinline int look_at(__u32 first, __u32 n)
 	enum look look = look_at_http(b, n);
 
 	return !look && resp ? look_at_resp(b, n) : look;
+}
+
+/* As much of a line as is looked at. */
+#define LOOK_BYTES 512
+
+struct look_bytes {
+	__u8 b[LOOK_BYTES];
+};
+
+enum { LINE_OTHER, LINE_CUT, LINE_HTTP };
+
+/* May a token hold this (RFC 9110 section 5.6.2)? Those that no text begins with are left out. */
+static __always_inline bool is_token_char(__u8 c)
+{
+	return c > ' ' && c < 0x7f && c != '"' && c != '(' && c != ')' && c != ',' && c != '/' &&
+	       (c < ':' || c > '@') && (c < '[' || c > ']') && c != '{' && c != '}';
+}
+
+/* "HTTP/" at the begin of eight bytes, and the mask of these five. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define LOOK_HTTP 0x2f50545448ULL
+#define LOOK_FIVE 0xffffffffffULL
+#else
+#define LOOK_HTTP 0x485454502f000000ULL
+#define LOOK_FIVE 0xffffffffff000000ULL
+#endif
+
+/* The high bit of each byte that is a line feed; only the first of them is certain. */
+static __always_inline __u64 look_for_end(const __u8 *b)
+{
+	const __u64 ones = 0x0101010101010101ULL;
+	__u64 word = *(const __u64 *)b ^ '\n' * ones;
+
+	return (word - ones) & ~word & 0x80 * ones;
+}
+
+/* Its last eight bytes begin at i. Not static: verified once, and not for every i. */
+__noinline int look_line_end(const struct look_bytes *line, __u32 n, __u32 i)
+{
+	__u32 end;
+
+	if (!line || i > LOOK_BYTES - 8) /* never: asked for by the verifier */
+		return LINE_CUT;
+	for (end = 0; end < 7; end++)
+		if (line->b[i + end] == '\n')
+			break;
+	end += i;
+	barrier_var(end);
+	if (end >= n || end >= LOOK_BYTES)
+		return LINE_CUT;
+	/* From "HTTP/2" to "HTTP/1.10", CR and some blanks. */
+	for (__u32 back = 6; back < 16; back++) {
+		__u32 at = end - back;
+
+		barrier_var(at);
+		if (at > LOOK_BYTES - 8)
+			break;
+		if ((*(const __u64 *)(line->b + at) & LOOK_FIVE) == LOOK_HTTP)
+			return LINE_HTTP;
+	}
+	return LINE_OTHER;
+}
+
+/*
+ * Does the first line end with the protocol's name and a version (RFC 9112 section 3)? n: bytes
+ * that are valid, may be more. Not static: verified once.
+ */
+__noinline int look_line(const struct look_bytes *line, __u32 n)
+{
+	if (!line) /* never: asked for by the verifier */
+		return LINE_OTHER;
+	for (__u32 i = 0; i < LOOK_BYTES; i += 8) {
+		/* i >= n, without telling the verifier more of n: see is_plain_line(). */
+		if ((__s32)(n - i) <= 0)
+			break;
+		if (look_for_end(line->b + i))
+			return look_line_end(line, n, i);
+	}
+	return LINE_CUT;
+}
+
+/* Tokens are looked at so far. */
+#define TOKEN_BYTES 128
+
+/*
+ * A method is any token (RFC 9110 section 9.1). Other protocols begin with words, too: the rest of
+ * the line must be a request's as far as it is here. Not static: verified once.
+ */
+__noinline int look_token(const struct look_bytes *line, __u32 n)
+{
+	__u32 i, ends;
+	__u8 c;
+
+	if (!line || !is_token_char(line->b[0]))
+		return LOOK_NO;
+	if (n > 3 && line->b[0] == 'P' && line->b[1] == 'R' && line->b[2] == 'I' &&
+	    line->b[3] == ' ')
+		return LOOK_NO; /* HTTP/2 again */
+	ends = look_line(line, n);
+	if (ends == LINE_OTHER)
+		return LOOK_NO;
+	for (i = 1; i < TOKEN_BYTES; i++) {
+		if (i >= n)
+			return LOOK_REQUEST;
+		c = line->b[i];
+		if (c == ' ' || c == '\t')
+			break;
+		if (!is_token_char(c))
+			return LOOK_NO;
+	}
+	if (ends == LINE_HTTP)
+		return LOOK_REQUEST;
+	barrier_var(i);
+	if (i >= TOKEN_BYTES)
+		return LOOK_REQUEST;
+	c = line->b[i + 1];
+	return i + 1 >= n || c == '/' || c == '*' || (c | 0x20) == 'h' ? LOOK_REQUEST : LOOK_NO;
 }
 
 /*

@@ -106,7 +106,8 @@ struct socket {
 	__u8 suspect;	  /* wide: there are signs of pipelining */
 	__u8 alone;	  /* sent with SYN (Fast Open): the peer's sequence numbers are not known */
 	__u8 switched;	  /* another protocol follows: behind 101, or to a Redis replica */
-	__u8 pad[2];
+	__u8 proper;	  /* not confirmed: a line that ends like a request's has been seen */
+	__u8 pad;
 	__u32 sample; /* sample_hash(): stays the same */
 	__u8 pad4[20];
 

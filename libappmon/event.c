@@ -135,7 +135,7 @@ static void put_request(struct appmon *mon, char **at, const struct head *head)
 	}
 	ev->authority = authority.len ? part(at, &ev->request_target, authority) : put_host(head);
 	ev->request_http_version = head->h.version;
-	ev->request_head_bytes = head->h.head_len;
+	ev->request_head_bytes = head->len;
 	ev->request_content_length = head->h.content_length;
 }
 
@@ -311,6 +311,9 @@ static bool build(struct appmon *mon, struct exchange *ex, struct target *target
 	ev->peer_retransmits = ex->dup;
 	endpoint(&ev->local, &ex->id, ex->id.local_port, ex->id.local_addr);
 	endpoint(&ev->remote, &ex->id, ex->id.remote_port, ex->id.remote_addr);
+	ev->client.family = ex->proxied.family;
+	ev->client.port = ex->proxied.port;
+	memcpy(ev->client.addr, ex->proxied.addr, sizeof(ev->client.addr));
 	/* One by one: in a chain compilers read back what they have just written. */
 	ev->method_name = absent;
 	ev->request_target = absent;
@@ -333,7 +336,7 @@ static bool build(struct appmon *mon, struct exchange *ex, struct target *target
 		ev->status_class = ev->status / 100;
 		ev->reason = in_place(ex->response, ex->response->h.reason);
 		ev->response_http_version = ex->response->h.version;
-		ev->response_head_bytes = ex->response->h.head_len;
+		ev->response_head_bytes = ex->response->len;
 		ev->response_content_length = ex->response->h.content_length;
 	}
 	put_fields(mon, ex->request, 0);

@@ -52,7 +52,8 @@ struct exchange *exchange_new(struct appmon *mon, struct conn *c)
 	}
 	ex->id = c->id;
 	ex->protocol = c->protocol->id;
-	ex->ordinal = c->ordinal;
+	ex->ordinal = c->ordinal_base + c->ordinal;
+	ex->proxied = c->proxied;
 	ex->sampling_ppm = mon->sampling.ppm;
 	ex->retrans = c->retrans;
 	ex->dup = c->dup;
@@ -129,7 +130,7 @@ void exchange_finish(struct appmon *mon, struct conn *c, struct exchange *ex, ui
 	ex->srtt_us = c->srtt_us;
 	ex->retrans = c->retrans - ex->retrans;
 	ex->dup = c->dup - ex->dup;
-	if (!ex->response)
+	if (!ex->response && !(ex->flags & APPMON_EVF_NO_STATUS_LINE))
 		ex->flags |= APPMON_EVF_NO_RESPONSE;
 	if (ex->bad && ex->bad != 1 + APPMON_DROP_MEMORY && ex->response) {
 		ex->flags |= APPMON_EVF_MALFORMED;

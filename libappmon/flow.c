@@ -123,6 +123,8 @@ static void conn_free(struct appmon *mon, struct conn *c)
 	bucket_remove(f, c);
 	f->count--;
 	f->stray_count -= c->stray;
+	if (c->ordinal_base + c->ordinal > f->ordinal_max)
+		f->ordinal_max = c->ordinal_base + c->ordinal;
 	if (c->awaits_end)
 		f->awaiting--;
 	if (c->http) {
@@ -190,6 +192,9 @@ static struct conn *conn_new(struct appmon *mon, const struct rec_conn *id, uint
 	c->gapped = c->fresh && seg->other_ts_ns;
 	c->refused = c->gapped;
 	c->sample = seg->sample;
+	/* It may have been known, and forgotten: its ordinals stay unique. */
+	if (!c->fresh || c->gapped)
+		c->ordinal_base = f->ordinal_max;
 	c->retrans = seg->retrans;
 	c->dup = seg->dup;
 	list_init(&c->exchanges);
@@ -460,12 +465,14 @@ static void conn_follow(struct conn *c, const struct rec_seg *seg)
 
 /*
  * Our side has closed and nothing is due. The peer's FIN is not waited for: it meets a time-wait
- * socket, which the programs do not see.
+ * socket, which the programs do not see. But a server's socket that was only shut down can meet
+ * requests until it is closed, which a record tells.
  */
 static bool conn_over(const struct conn *c)
 {
 	return c->stream[DIR_OUT].fin == FIN_HANDLED && list_empty(&c->exchanges) &&
-	       !c->stream[DIR_IN].pieces && !c->stream[DIR_OUT].pieces;
+	       !c->stream[DIR_IN].pieces && !c->stream[DIR_OUT].pieces &&
+	       (c->request_dir != 1 + DIR_IN || c->stream[DIR_IN].fin == FIN_HANDLED);
 }
 
 /* seg_end: where the segment ends, parts that follow in other records included. */
@@ -676,8 +683,10 @@ void flow_record(struct appmon *mon, const struct record *rec)
 		return;
 	}
 	if (!c) {
-		/* Nothing to learn from the end of a connection that is not known. */
-		if (!rec->captured)
+		/* Nothing to learn from the end of a connection that is not known, nor from what
+		 * its application will not read. */
+		if (!rec->captured || ((rec->seg.flags & (REC_CLOSED | REC_OUT)) == REC_CLOSED &&
+				       !begins_request(rec)))
 			return;
 		c = listener ? stray_new(mon, rec)
 			     : conn_new(mon, &rec->conn, rec->conn.cookie, &rec->seg);

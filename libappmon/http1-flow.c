@@ -20,6 +20,9 @@
 static void head_feed(struct appmon *mon, struct conn *c, int dir, const char *bytes, uint32_t n,
 		      bool final, const struct rec_seg *seg);
 
+/* Begins of start lines that are looked at again with more. */
+#define SHORT_START 16
+
 /* A connection that is silent for so long has nothing outstanding. */
 #define QUIET_NS (2 * NSEC_PER_SEC)
 #define QUIET_REFUSED_NS (30 * NSEC_PER_SEC)
@@ -62,6 +65,14 @@ static void head_forget(struct appmon *mon, struct stream *s)
 	s->head_len = 0;
 }
 
+/* Most bytes of a head that the host gets. */
+static uint32_t capture_of(struct appmon *mon, const struct conn *c)
+{
+	const struct target *target = target_of(mon, &c->id);
+
+	return target ? target->capture : CAPTURE_MAX;
+}
+
 /* No more of a head that has begun will come: make do with what is here. */
 static void head_close(struct appmon *mon, struct conn *c, int dir)
 {
@@ -70,6 +81,25 @@ static void head_close(struct appmon *mon, struct conn *c, int dir)
 
 	if (s->state == STREAM_HEAD && s->head_len)
 		head_feed(mon, c, dir, "", 0, true, &seg);
+}
+
+/* What has come of a head after the last answer, and was to be more of what that answered. */
+static bool is_rest(struct conn *c, int dir)
+{
+	const struct stream *s = &c->stream[dir];
+
+	return s->over && s->state == STREAM_HEAD && s->head_len &&
+	       http1_look(HTTP1_REQUEST, s->head, s->head_len) != HTTP1_LOOK_YES;
+}
+
+/* An answer to what there is of a request's head: the rest of it may still come. */
+static void head_answered(struct appmon *mon, struct conn *c, int dir)
+{
+	struct stream *s = &c->stream[dir];
+	bool partial = s->state == STREAM_HEAD && s->head_len;
+
+	head_close(mon, c, dir);
+	s->over = partial;
 }
 
 static void http1_flow_end(struct appmon *mon, struct conn *c, uint32_t end, uint64_t flags)
@@ -85,7 +115,7 @@ static void http1_flow_end(struct appmon *mon, struct conn *c, uint32_t end, uin
 		    http1_look(HTTP1_REQUEST, s->head, s->head_len) != HTTP1_LOOK_NO)
 			c->request_dir = (uint8_t)(1 + dir);
 	}
-	if (c->request_dir)
+	if (c->request_dir && !is_rest(c, request_dir(c)))
 		head_close(mon, c, request_dir(c));
 	/* Of a response that has begun the status counts, unless it is not certain whose it is. */
 	reply = c->request_dir && end != APPMON_END_GAP ? &c->stream[!request_dir(c)] : NULL;
@@ -209,7 +239,9 @@ static void unqueued(struct conn *c)
 		c->unqueued = 1;
 }
 
-static struct head *head_keep(struct appmon *mon, const struct http1_head *h, const char *bytes)
+/* h: what is kept of a head of len bytes. */
+static struct head *head_keep(struct appmon *mon, const struct http1_head *h, const char *bytes,
+			      uint32_t len)
 {
 	size_t fields = offsetof(struct http1_head, field) + h->field_count * sizeof(h->field[0]);
 	struct head *head = flow_alloc(mon, offsetof(struct head, h) + fields + h->head_len + 1);
@@ -217,6 +249,7 @@ static struct head *head_keep(struct appmon *mon, const struct http1_head *h, co
 	if (!head)
 		return NULL;
 	memcpy(&head->h, h, fields);
+	head->len = len;
 	head->bytes = (char *)&head->h + fields;
 	memcpy(head->bytes, bytes, h->head_len);
 	return head;
@@ -312,8 +345,10 @@ static bool response_missed(const struct stream *s)
 	       (s->state == STREAM_HEAD && (int64_t)(s->seen - (s->pos + s->head_len)) > 0);
 }
 
+/* kept: what the host gets of it, which may be less. */
 static void request_head(struct appmon *mon, struct conn *c, int dir, const struct http1_head *h,
-			 const char *bytes, const struct rec_seg *seg)
+			 const struct http1_head *kept, const char *bytes,
+			 const struct rec_seg *seg)
 {
 	struct stream *s = &c->stream[dir];
 	bool guessed = s->guessed;
@@ -322,6 +357,7 @@ static void request_head(struct appmon *mon, struct conn *c, int dir, const stru
 	enum http1_framing framing = http1_request_framing(h, &length);
 
 	c->request_dir = (uint8_t)(1 + dir);
+	s->over = 0;
 	if (!c->fresh && !c->ordinal && h->method == APPMON_METHOD_OTHER) {
 		/* Met in the middle of its method. */
 		request_missed(c);
@@ -347,7 +383,7 @@ static void request_head(struct appmon *mon, struct conn *c, int dir, const stru
 		unqueued(c);
 	} else {
 		ex->method = (uint8_t)h->method;
-		ex->request = head_keep(mon, h, bytes);
+		ex->request = head_keep(mon, kept, bytes, h->head_len);
 		if (!ex->request) {
 			/* Stays in the queue so that its response finds it. */
 			ex->bad = 1 + APPMON_DROP_MEMORY;
@@ -358,7 +394,7 @@ static void request_head(struct appmon *mon, struct conn *c, int dir, const stru
 		exchange_number(c, ex, dir);
 		ex->retrans = s->head_retrans;
 		ex->dup = s->head_dup;
-		ex->flags |= head_flags(h);
+		ex->flags |= head_flags(h) | head_flags(kept);
 		if (s->head_pipelined)
 			ex->flags |= APPMON_EVF_PIPELINED;
 		if (h->flags & HTTP1_CHUNKED)
@@ -401,7 +437,8 @@ static void resync_response(struct appmon *mon, struct conn *c, uint64_t pos)
 }
 
 static void response_head(struct appmon *mon, struct conn *c, int dir, const struct http1_head *h,
-			  const char *bytes, const struct rec_seg *seg)
+			  const struct http1_head *kept, const char *bytes,
+			  const struct rec_seg *seg)
 {
 	struct stream *s = &c->stream[dir];
 	struct exchange *ex = exchange_awaiting(c);
@@ -422,10 +459,18 @@ static void response_head(struct appmon *mon, struct conn *c, int dir, const str
 		return;
 	}
 	STAT_ADD(mon, target, responses, 1);
+	/* All requests before it are answered: this answers what there is of another, as 408. */
+	if (!ex && !c->unqueued && !c->refused && !c->broken && !req->guessed &&
+	    (int64_t)(s->pos - req->head_floor) >= 0 && req->state == STREAM_HEAD &&
+	    req->head_len) {
+		head_answered(mon, c, !dir);
+		ex = exchange_awaiting(c);
+	}
 	if (c->unqueued || (ex && (int64_t)(s->pos - ex->floor) < 0))
 		ex = NULL; /* to a request that is not in the queue */
 	c->unqueued = 0;
-	if (ex && c->pipelined && exchange_requesting(c) == ex && req->state == STREAM_OPEN) {
+	if (ex && c->pipelined && exchange_requesting(c) == ex && req->state == STREAM_OPEN &&
+	    !req->over) {
 		/* Requests may have passed unseen behind the upload that it answers. */
 		pairing_lost(mon, c);
 		ex = NULL;
@@ -461,7 +506,7 @@ static void response_head(struct appmon *mon, struct conn *c, int dir, const str
 		}
 		if (!ex->request_done)
 			ex->flags |= APPMON_EVF_EARLY_RESPONSE;
-		ex->response = head_keep(mon, h, bytes);
+		ex->response = head_keep(mon, kept, bytes, h->head_len);
 		if (!ex->response && !ex->bad)
 			ex->bad = 1 + APPMON_DROP_MEMORY;
 		if (dir == DIR_OUT)
@@ -471,7 +516,7 @@ static void response_head(struct appmon *mon, struct conn *c, int dir, const str
 		/* After a loss it may be taken for the answer to a request that came after it. */
 		ex->response_start_ns = later(s->head_ns, ex->request_start_ns);
 		ex->response_begun = 1;
-		ex->flags |= head_flags(h);
+		ex->flags |= head_flags(h) | head_flags(kept);
 		if (h->flags & HTTP1_CHUNKED)
 			ex->flags |= APPMON_EVF_CHUNKED_RESPONSE;
 		if (http1_persists(h) && (!ex->request || http1_persists(&ex->request->h)) &&
@@ -490,6 +535,38 @@ static void response_head(struct appmon *mon, struct conn *c, int dir, const str
 	body_begin(mon, c, dir, h, framing, length, seg->ts_ns);
 }
 
+/*
+ * The first answer on a connection is no status line, but what else could it be? Nothing was
+ * missed, one request is open, and these are the first bytes that its server says.
+ */
+static bool answers_oddly(struct conn *c)
+{
+	struct exchange *ex = exchange_awaiting(c);
+
+	return ex && c->ordinal == 1 && !ex->response_begun && !ex->floor &&
+	       !(ex->flags & APPMON_EVF_CONTINUED) && c->fresh && !c->gapped && !c->lost &&
+	       !c->pipelined && !c->broken;
+}
+
+/* HTTP/0.9 (RFC 1945 section 6), ICY: a body without a head, up to FIN or the next request. */
+static void odd_answer(struct appmon *mon, struct conn *c, int dir)
+{
+	struct stream *s = &c->stream[dir];
+	struct exchange *ex = exchange_awaiting(c);
+
+	s->state = STREAM_OPEN;
+	s->pos = ex->floor; /* empty lines in front of it, too */
+	s->missed = 0;
+	if (!ex->request_done)
+		ex->flags |= APPMON_EVF_EARLY_RESPONSE;
+	if (dir == DIR_OUT)
+		exchange_owner(mon, ex);
+	link_response(mon, c, ex);
+	ex->flags |= APPMON_EVF_NO_STATUS_LINE;
+	ex->response_start_ns = later(s->head_ns, ex->request_start_ns);
+	ex->response_begun = 1;
+}
+
 /* What begins here is not a head that can be read: go on with the next that is. */
 static void head_bad(struct appmon *mon, struct conn *c, int dir, enum http1_kind kind,
 		     uint32_t reason)
@@ -503,6 +580,10 @@ static void head_bad(struct appmon *mon, struct conn *c, int dir, enum http1_kin
 	if (!c->request_dir)
 		c->request_dir = (uint8_t)(1 + (kind == HTTP1_REQUEST ? dir : !dir));
 	if (dir != request_dir(c)) {
+		if (answers_oddly(c)) {
+			odd_answer(mon, c, dir);
+			return;
+		}
 		c->gapped = 1;
 		/* The rest of an unframed response, or no HTTP: nothing can be paired for sure. */
 		if (c->pipelined)
@@ -666,10 +747,9 @@ static void head_feed(struct appmon *mon, struct conn *c, int dir, const char *b
 		      bool final, const struct rec_seg *seg)
 {
 	struct stream *s = &c->stream[dir];
-	struct target *target = target_of(mon, &c->id);
-	uint32_t before = s->head_len, len = before + n;
+	uint32_t before = s->head_len, len = before + n, limit = capture_of(mon, c);
 	char *joined = NULL;
-	struct http1_head h;
+	struct http1_head h, cut, *kept = &h;
 	enum http1_kind kind;
 	int r;
 
@@ -683,25 +763,67 @@ static void head_feed(struct appmon *mon, struct conn *c, int dir, const char *b
 	}
 	if (joined)
 		bytes = joined;
-	final = final || (target && len >= target->capture);
+	final = final || len >= CAPTURE_MAX;
 	kind = kind_of(c, dir, bytes, len);
 	if (!before)
 		head_begin(mon, c, dir, kind, seg);
-	r = http1_parse_head(kind, bytes, len, before, final, &mon->keep, &h);
+	/* Of a few bytes it was not to be seen that they begin no head. */
+	r = http1_parse_head(kind, bytes, len, before < SHORT_START ? 0 : before, final, &mon->keep,
+			     &h);
 	if (r == HTTP1_PARTIAL && !final) {
 		s->head = joined ? joined : head_join(mon, c, dir, bytes, n);
 		s->head_len = s->head ? len : 0;
 		return;
 	}
 	s->head_len = 0;
+	if (r < 0 ? len > limit : h.head_len > limit) {
+		/* Where its body begins is known all the same, if it is well-formed. */
+		/* cppcheck-suppress uninitvar ; the next line writes it */
+		kept = r < 0 ? &h : &cut;
+		r = http1_parse_head(kind, bytes, limit, 0, true, &mon->keep, kept);
+	}
 	if (r < 0)
 		head_bad(mon, c, dir, kind,
 			 r == HTTP1_PARTIAL ? APPMON_DROP_TRUNCATED : APPMON_DROP_PARSE);
 	else if (kind == HTTP1_REQUEST)
-		request_head(mon, c, dir, &h, bytes, seg);
+		request_head(mon, c, dir, &h, kept, bytes, seg);
 	else
-		response_head(mon, c, dir, &h, bytes, seg);
+		response_head(mon, c, dir, &h, kept, bytes, seg);
 	pool_free(&mon->pool, joined);
+}
+
+/*
+ * n bytes at the begin of a connection. True: they belong to a PROXY protocol header, which passes
+ * as a body does.
+ */
+static bool proxy_feed(struct appmon *mon, struct conn *c, int dir, const char *bytes, uint32_t n,
+		       const struct rec_seg *seg)
+{
+	struct stream *s = &c->stream[dir];
+	char first[PROXY_BYTES];
+	uint32_t old = s->head_len < sizeof(first) ? s->head_len : sizeof(first), len = 0;
+	uint32_t more = n < sizeof(first) - old ? n : (uint32_t)sizeof(first) - old;
+
+	if (old)
+		memcpy(first, s->head, old);
+	memcpy(first + old, bytes, more);
+	switch (proxy_read(first, old + more, &len, &c->proxied)) {
+	case PROXY_FOUND:
+		head_forget(mon, s);
+		c->request_dir = (uint8_t)(1 + dir);
+		s->state = STREAM_BODY;
+		s->end = len;
+		return true;
+	case PROXY_PARTIAL:
+		/* It may turn out to be a request. */
+		if (!old)
+			head_begin(mon, c, dir, HTTP1_REQUEST, seg);
+		s->head = head_join(mon, c, dir, bytes, n);
+		s->head_len = s->head ? s->head_len + n : 0;
+		return true;
+	default:
+		return false;
+	}
 }
 
 /* The head here ends unseen, or was missed altogether. */
@@ -712,6 +834,12 @@ static void head_gap(struct appmon *mon, struct conn *c, int dir)
 
 	if (s->state != STREAM_HEAD)
 		return;
+	if (partial && s->head_len >= capture_of(mon, c)) {
+		head_close(mon, c, dir); /* no more of it is captured */
+		if (s->state != STREAM_HEAD)
+			return;
+		partial = false;
+	}
 	c->gapped = 1;
 	if (partial) {
 		struct exchange *ex;
@@ -942,6 +1070,8 @@ static bool ends_open(struct conn *c, int dir, uint64_t pos, const char *bytes, 
 
 	if (!(seg->flags & REC_START) || (int64_t)(pos - s->pos) <= 0)
 		return false;
+	if (s->over && http1_look(HTTP1_REQUEST, bytes, captured) != HTTP1_LOOK_YES)
+		return false;
 	if (seg->flags & (REC_FLIP | REC_BEGINS))
 		return true;
 	if (http1_look(kind_of(c, dir, bytes, captured), bytes, captured) != HTTP1_LOOK_YES)
@@ -994,6 +1124,8 @@ static bool begins_message(const struct conn *c, int dir, uint64_t pos, const ch
 	if (!(seg->flags & REC_START) || (int64_t)(pos - c->stream[dir].pos) < 0)
 		return false;
 	look = http1_look(kind_of(c, dir, bytes, captured), bytes, captured);
+	if (c->stream[dir].over)
+		return look == HTTP1_LOOK_YES;
 	if (seg->flags & (REC_FLIP | REC_BEGINS))
 		return look != HTTP1_LOOK_NO;
 	/* The first that is seen, behind lost records: perhaps the text of a body. */
@@ -1035,6 +1167,13 @@ static void http1_flow_data(struct appmon *mon, struct conn *c, int dir, uint64_
 			if ((int64_t)(have - due) <= 0) {
 				head_gap(mon, c, dir);
 				s->pos = end;
+				return;
+			}
+			if (!s->pos && c->fresh && !c->ordinal && c->request_dir != 1 + !dir &&
+			    proxy_feed(mon, c, dir, bytes + (due - pos), (uint32_t)(have - due),
+				       seg)) {
+				if (s->state == STREAM_BODY)
+					break;
 				return;
 			}
 			/* Empty lines, such as the CRLF that some clients send after a body, belong
@@ -1121,6 +1260,7 @@ static void stream_fin(struct appmon *mon, struct conn *c, int dir, const struct
 	}
 	if (!c->request_dir || dir != request_dir(c)) {
 		http1_flow_end(mon, c, APPMON_END_CLOSED, 0);
+		c->stream[!dir].over = 1;
 	} else {
 		struct exchange *ex = exchange_requesting(c);
 
@@ -1200,7 +1340,7 @@ static void http1_flow_turn(struct appmon *mon, struct conn *c, int dir, const s
 			request_missed(c);
 			return;
 		}
-		head_close(mon, c, dir);
+		head_answered(mon, c, dir);
 	}
 	/* The next request: without pipelining, and signs of it, the response before it is
 	 * complete. A chunked one whose framing was seen up to here is not: then this is

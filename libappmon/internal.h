@@ -369,7 +369,9 @@ struct stream {
 	uint8_t missed;	      /* SYNC, OPEN: messages have passed unseen */
 	uint8_t guessed;      /* HEAD: it may begin elsewhere */
 	uint8_t lines;	      /* request lines among what could not be placed */
-	uint8_t pad[6];
+	uint8_t over; /* the last request was answered before its head was whole, or no answer can
+			 come any more: only a whole request line begins another */
+	uint8_t pad[5];
 	/* When the other direction last began a message: */
 	uint64_t turn_pos;	/* seen */
 	uint64_t turn_ns;	/* seen_ns */
@@ -381,10 +383,19 @@ struct stream {
 /* A head as kept with its exchange: fields used only, then the bytes. */
 struct head {
 	char *bytes;	     /* and room for one more */
+	uint32_t len;	     /* on the wire: what is kept may be less */
 	struct http1_head h; /* last: truncated to field_count */
 };
 
 struct link;
+
+/* The client that a PROXY protocol header tells. */
+struct proxied {
+	uint8_t addr[16];
+	uint16_t port;
+	uint8_t family; /* 4 or 6; 0: none was told */
+	uint8_t pad;
+};
 
 struct exchange {
 	struct list_node link; /* in conn.exchanges, later in appmon.ready */
@@ -413,6 +424,7 @@ struct exchange {
 	int32_t replies;  /* confirmations to come; EXEC: beside one for each command */
 	uint32_t request_seq, response_seq; /* TCP's numbers of the first bytes; see below */
 	uint8_t numbered;		    /* which of them are known: NUMBERED_* */
+	struct proxied proxied;
 };
 
 /* Before there is a response its number is that of where it would begin: both ends say the same,
@@ -458,6 +470,9 @@ struct conn {
 	uint32_t first_seq; /* of a stray: TCP's number of the client's first byte */
 	uint32_t pad1;
 	struct resp_state resp;
+	struct proxied proxied;
+	uint32_t pad2;
+	uint64_t ordinal_base; /* exchanges of it may have been told before it was forgotten */
 };
 
 struct flows {
@@ -471,6 +486,7 @@ struct flows {
 	struct conn *current;	       /* whose record is looked at: not to be forgotten */
 	const struct rec_owner *owner; /* what that record says of the owner */
 	uint32_t awaiting;	       /* connections inside a response whose end is due */
+	uint64_t ordinal_max;	       /* of connections that were forgotten */
 };
 
 int flows_init(struct appmon *mon);
@@ -581,6 +597,17 @@ struct protocol {
 };
 
 extern const struct protocol protocol_http1, protocol_resp;
+
+/* ---- proxy.c: the PROXY protocol --------------------------------------------------------- */
+
+enum proxy_result { PROXY_ABSENT, PROXY_PARTIAL, PROXY_FOUND };
+
+/* Enough of a header to be read. */
+#define PROXY_BYTES 107
+
+/* Is there a header in front of the n > 0 bytes, and of how many bytes? Its end need not be there.
+ */
+enum proxy_result proxy_read(const char *b, uint32_t n, uint32_t *len, struct proxied *out);
 
 /* ---- link.c: what an exchange was made for -------------------------------------------------- */
 

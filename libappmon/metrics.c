@@ -483,7 +483,8 @@ static bool is_error(const struct appmon_metrics *m, const struct appmon_event *
 	if (verdict >= 0)
 		return verdict > 0;
 	if (ev->flags & APPMON_EVF_NO_RESPONSE ||
-	    (!ev->status && ev->protocol == APPMON_PROTO_HTTP1))
+	    (!ev->status && ev->protocol == APPMON_PROTO_HTTP1 &&
+	     !(ev->flags & APPMON_EVF_NO_STATUS_LINE)))
 		return errors & APPMON_ERROR_NO_RESPONSE;
 	if (ev->flags & APPMON_EVF_ERROR)
 		return !(errors & APPMON_ERROR_NEVER);

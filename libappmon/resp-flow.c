@@ -207,6 +207,8 @@ static bool is_inline(const char *bytes, uint32_t n)
 {
 	const char *lf = memchr(bytes, '\n', n), *space;
 
+	if (!lf && n && bytes[n - 1] == '\r')
+		lf = bytes + n - 1; /* it comes with the next segment */
 	if (!lf || !is_letter(bytes[0]))
 		return false;
 	n = (uint32_t)(lf - bytes);

@@ -460,6 +460,8 @@ const (
 	EventFlagMalformed EventFlags = 0x8000
 	// RESP: the reply is an error; reason has its text
 	EventFlagError EventFlags = 0x10000
+	// the answer has no status line (HTTP/0.9, ICY): status 0, all of it is body
+	EventFlagNoStatusLine EventFlags = 0x40000
 )
 
 // Has tells whether all of the given bits are set.
@@ -760,7 +762,9 @@ type Event struct {
 	// own, unique in the handle: the request met a listening socket, and its connection's own
 	// socket had not shown up when the event was made
 	ConnectionID uint64
-	// 1 for the first exchange seen on the connection
+	// 1 for the first exchange seen on the connection, then one more each; unique with
+	// connection_id: after the library had to forget the connection (limits, idle time) it goes on
+	// higher
 	Ordinal uint64
 
 	// CLOCK_MONOTONIC, nanoseconds, taken where bytes reach or leave the TCP stack; 0: not seen.

@@ -231,6 +231,8 @@ void json_event(FILE *out, const struct appmon_event *ev, uint64_t realtime_ns)
 	add_uint(object, "ordinal", ev->ordinal);
 	add_endpoint(object, "local", &ev->local);
 	add_endpoint(object, "remote", &ev->remote);
+	if (ev->client.family)
+		add_endpoint(object, "client", &ev->client);
 	add_known(object, "request_start_ns", ev->request_start_ns);
 	add_known(object, "request_end_ns", ev->request_end_ns);
 	add_known(object, "response_start_ns", ev->response_start_ns);

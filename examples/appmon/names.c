@@ -23,6 +23,7 @@ const struct bit_name flag_names[] = {
 	{APPMON_EVF_AMBIGUOUS, "ambiguous", "ambiguous framing"},
 	{APPMON_EVF_INFERRED_END, "inferred_end", "end inferred"},
 	{APPMON_EVF_MALFORMED, "malformed", "malformed head"},
+	{APPMON_EVF_NO_STATUS_LINE, "no_status_line", "answer without a status line"},
 	{0, NULL, NULL},
 };
 

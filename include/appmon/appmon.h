@@ -120,6 +120,8 @@ enum {
  * answered. */
 #define APPMON_EVF_MALFORMED UINT64_C(0x8000)
 #define APPMON_EVF_ERROR UINT64_C(0x10000)    /* RESP: the reply is an error; reason has its text */
+/* The answer has no status line (HTTP/0.9, ICY): status is 0, all of it is body. */
+#define APPMON_EVF_NO_STATUS_LINE UINT64_C(0x20000)
 
 /* appmon_trace.format: the header fields that carried the ids. */
 enum {
@@ -308,11 +310,14 @@ struct appmon_event {
 				  million: it stands for 1,000,000 / sampling_ppm exchanges */
 	uint64_t cgroup_id;    /* leaf cgroup of the socket: inode of its cgroup v2 directory */
 
-	uint64_t connection_id; /* socket cookie: unique per boot (SO_COOKIE, Linux 4.12). 2^62 and
-				   up: an id of the library's own, unique in the handle: the request
-				   met a listening socket, and its connection's own socket had not
-				   shown up when the event was made */
-	uint64_t ordinal;	/* 1 for the first exchange seen on the connection */
+	/* Socket cookie: unique per boot (SO_COOKIE, Linux 4.12). 2^62 and up: an id of the library's
+	 * own, unique in the handle: the request met a listening socket, and its connection's own
+	 * socket had not shown up when the event was made. */
+	uint64_t connection_id;
+	/* 1 for the first exchange seen on the connection, then one more each; unique with
+	 * connection_id: after the library had to forget the connection (limits, idle time) it goes
+	 * on higher. */
+	uint64_t ordinal;
 
 	/* CLOCK_MONOTONIC, nanoseconds, taken where bytes reach or leave the TCP
 	 * stack; 0: not seen. appmon_realtime_ns() converts to wall time. */
@@ -430,6 +435,15 @@ struct appmon_event {
 	 * connection in between has two connections: a proxy, SYNPROXY. 0: not known.
 	 */
 	uint64_t wire_id;
+
+	/*
+	 * The client that a PROXY protocol header, version 1 or 2, in front of the connection's
+	 * first request names (client.address and client.port): whoever connected to the proxy,
+	 * where remote, or for the proxy's own requests local, is the proxy. In every event of the
+	 * connection. family 0: there was no header, or it names none (UNKNOWN, LOCAL, a UNIX
+	 * socket).
+	 */
+	struct appmon_endpoint client;
 };
 
 /*

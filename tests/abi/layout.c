@@ -112,6 +112,7 @@ AT(appmon_event, reserved3, 572, 4);
 AT(appmon_event, link_connection_id, 576, 8);
 AT(appmon_event, link_ordinal, 584, 8);
 AT(appmon_event, wire_id, 592, 8);
+AT(appmon_event, client, 600, 24);
 AT_LEAST(appmon_event, 592);
 
 AT(appmon_opts, size, 0, 4);
@@ -365,6 +366,7 @@ IS(APPMON_EVF_AMBIGUOUS, 0x2000);
 IS(APPMON_EVF_INFERRED_END, 0x4000);
 IS(APPMON_EVF_MALFORMED, 0x8000);
 IS(APPMON_EVF_ERROR, 0x10000);
+IS(APPMON_EVF_NO_STATUS_LINE, 0x20000);
 IS(APPMON_OPEN_DROP_QUERY, 0x1);
 IS(APPMON_OPEN_IDENTITY, 0x2);
 IS(APPMON_OPEN_TRACE, 0x4);

@@ -774,7 +774,7 @@ END_TEST
 /* Byte by byte: until the line is whole it may be HTTP's. */
 START_TEST(first_in_pieces)
 {
-	static const char *const first[] = {"PING\r\n", "\r\nPING\n", "\r\n*1\r\n$4\r\nPING\r\n"};
+	static const char *const first[] = {"PING\r\n", "ping\r\n", "\r\nPING\n", "\r\n*1\r\n$4\r\nPING\r\n"};
 
 	for (size_t i = 0; i < sizeof(first) / sizeof(first[0]); i++) {
 		for (const char *c = first[i]; *c; c++)

@@ -106,7 +106,7 @@ static void fill_owner(struct __sk_buff *skb, const struct socket *sk, const str
 #pragma GCC diagnostic ignored "-Wint-to-pointer-cast"
 #pragma GCC diagnostic ignored "-Wparentheses"
 #pragma GCC diagnostic ignored "-Wunknown-pragmas"
-#define RESP_DEFAULT 1
+#define LOOK_RODATA static
 #define HOLD sim_holds
 #include "capture.bpf.c"
 #pragma GCC diagnostic pop
@@ -398,6 +398,7 @@ void sim_start(const struct sim_opts *opts)
 	memset(&counted, 0, sizeof(counted));
 	held_back = 0;
 	sim_budget(1, 1, SAMPLE_ALL);
+	resp = !opts->no_resp;
 	reader_waits = 0;
 	sim_now_ns = 1000000000;
 	sim_lose = 0;

@@ -15,6 +15,7 @@ enum { SIM_FIN = 1, SIM_RST = 4, SIM_PSH = 8 };
 struct sim_opts {
 	uint32_t target, slot, capture;
 	uint64_t cgroup_id;
+	bool no_resp; /* the programs do not look for RESP */
 };
 
 extern struct rec_owner sim_owner; /* what records of sent bytes say of the socket's owner */

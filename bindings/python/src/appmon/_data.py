@@ -239,6 +239,8 @@ class EventFlags(enum.IntFlag):
     MALFORMED = 0x8000
     #: RESP: the reply is an error; reason has its text
     ERROR = 0x10000
+    #: the answer has no status line (HTTP/0.9, ICY): status 0, all of it is body
+    NO_STATUS_LINE = 0x40000
 
 
 class TraceFlags(enum.IntFlag):
@@ -466,7 +468,9 @@ class Event(EventBase):
     #: library's own, unique in the handle: the request met a listening socket, and its
     #: connection's own socket had not shown up when the event was made
     connection_id: int
-    #: 1 for the first exchange seen on the connection
+    #: 1 for the first exchange seen on the connection, then one more each; unique with
+    #: connection_id: after the library had to forget the connection (limits, idle time) it
+    #: goes on higher
     ordinal: int
     # CLOCK_MONOTONIC, nanoseconds, taken where bytes reach or leave the TCP stack; 0: not
     # seen. appmon_realtime_ns() converts to wall time.

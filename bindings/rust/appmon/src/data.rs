@@ -244,6 +244,8 @@ bits! {
         MALFORMED = 0x8000, "malformed";
         /// RESP: the reply is an error; reason has its text
         ERROR = 0x10000, "error";
+        /// the answer has no status line (HTTP/0.9, ICY): status 0, all of it is body
+        NO_STATUS_LINE = 0x40000, "no_status_line";
     }
 }
 
@@ -514,7 +516,9 @@ impl<'a> Event<'a> {
         self.raw.connection_id
     }
 
-    /// 1 for the first exchange seen on the connection
+    /// 1 for the first exchange seen on the connection, then one more each; unique with
+    /// connection_id: after the library had to forget the connection (limits, idle time) it
+    /// goes on higher
     pub fn ordinal(&self) -> u64 {
         self.raw.ordinal
     }

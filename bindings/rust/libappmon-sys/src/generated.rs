@@ -191,6 +191,8 @@ pub const APPMON_EVF_INFERRED_END: u64 = 0x4000;
 pub const APPMON_EVF_MALFORMED: u64 = 0x8000;
 /// RESP: the reply is an error; reason has its text
 pub const APPMON_EVF_ERROR: u64 = 0x10000;
+/// the answer has no status line (HTTP/0.9, ICY): status 0, all of it is body
+pub const APPMON_EVF_NO_STATUS_LINE: u64 = 0x40000;
 
 /// the sender records the trace
 pub const APPMON_TRACE_SAMPLED: u32 = 0x1;
@@ -462,7 +464,9 @@ pub struct appmon_event {
     /// library's own, unique in the handle: the request met a listening socket, and its
     /// connection's own socket had not shown up when the event was made
     pub connection_id: u64,
-    /// 1 for the first exchange seen on the connection
+    /// 1 for the first exchange seen on the connection, then one more each; unique with
+    /// connection_id: after the library had to forget the connection (limits, idle time) it
+    /// goes on higher
     pub ordinal: u64,
     // CLOCK_MONOTONIC, nanoseconds, taken where bytes reach or leave the TCP
     // stack; 0: not seen. appmon_realtime_ns() converts to wall time.
