@@ -460,8 +460,8 @@ const (
 	EventFlagMalformed EventFlags = 0x8000
 	// RESP: the reply is an error; reason has its text
 	EventFlagError EventFlags = 0x10000
-	// the answer has no status line (HTTP/0.9, ICY): status 0, all of it is body
-	EventFlagNoStatusLine EventFlags = 0x40000
+	// The answer has no status line (HTTP/0.9, ICY): status is 0, all of it is body.
+	EventFlagNoStatusLine EventFlags = 0x20000
 )
 
 // Has tells whether all of the given bits are set.
@@ -758,13 +758,17 @@ type Event struct {
 	SamplingPpm uint32
 	// leaf cgroup of the socket: inode of its cgroup v2 directory
 	CgroupID uint64
-	// socket cookie: unique per boot (SO_COOKIE, Linux 4.12). 2^62 and up: an id of the library's
+
+	// Socket cookie: unique per boot (SO_COOKIE, Linux 4.12). 2^62 and up: an id of the library's
 	// own, unique in the handle: the request met a listening socket, and its connection's own
-	// socket had not shown up when the event was made
+	// socket had not shown up when the event was made.
+
 	ConnectionID uint64
+
 	// 1 for the first exchange seen on the connection, then one more each; unique with
 	// connection_id: after the library had to forget the connection (limits, idle time) it goes on
-	// higher
+	// higher.
+
 	Ordinal uint64
 
 	// CLOCK_MONOTONIC, nanoseconds, taken where bytes reach or leave the TCP stack; 0: not seen.
@@ -920,6 +924,13 @@ type Event struct {
 	// in between has two connections: a proxy, SYNPROXY. 0: not known.
 
 	WireID uint64
+
+	// The client that a PROXY protocol header, version 1 or 2, in front of the connection's first
+	// request names (client.address and client.port): whoever connected to the proxy, where
+	// remote, or for the proxy's own requests local, is the proxy. In every event of the
+	// connection. family 0: there was no header, or it names none (UNKNOWN, LOCAL, a UNIX socket).
+
+	Client netip.AddrPort
 	// names of the texts above that the capture limit cut off
 	Truncated []string
 }
@@ -992,6 +1003,7 @@ func copyEvent(ev *C.struct_appmon_event, users map[uint32]any) *Event {
 		LinkConnectionID:      uint64(ev.link_connection_id),
 		LinkOrdinal:           uint64(ev.link_ordinal),
 		WireID:                uint64(ev.wire_id),
+		Client:                endpoint(&ev.client),
 	}
 	if ev.comm.truncated != 0 {
 		e.Truncated = append(e.Truncated, "Comm")

@@ -119,6 +119,7 @@ func Lines() []string {
 	member("appmon_event.link_connection_id", unsafe.Offsetof(sEvent.link_connection_id), unsafe.Sizeof(sEvent.link_connection_id))
 	member("appmon_event.link_ordinal", unsafe.Offsetof(sEvent.link_ordinal), unsafe.Sizeof(sEvent.link_ordinal))
 	member("appmon_event.wire_id", unsafe.Offsetof(sEvent.wire_id), unsafe.Sizeof(sEvent.wire_id))
+	member("appmon_event.client", unsafe.Offsetof(sEvent.client), unsafe.Sizeof(sEvent.client))
 	var sOpts C.struct_appmon_opts
 	lines = append(lines, fmt.Sprintf("appmon_opts %d", unsafe.Sizeof(sOpts)))
 	member("appmon_opts.size", unsafe.Offsetof(sOpts.size), unsafe.Sizeof(sOpts.size))

@@ -133,6 +133,7 @@ class appmon_event(ctypes.Structure):
     link_connection_id: int
     link_ordinal: int
     wire_id: int
+    client: appmon_endpoint
     _fields_ = [
         ("size", ctypes.c_uint32),
         ("protocol", ctypes.c_uint32),
@@ -205,6 +206,7 @@ class appmon_event(ctypes.Structure):
         ("link_connection_id", ctypes.c_uint64),
         ("link_ordinal", ctypes.c_uint64),
         ("wire_id", ctypes.c_uint64),
+        ("client", appmon_endpoint),
     ]
 
 appmon_event_fn = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(appmon_event))

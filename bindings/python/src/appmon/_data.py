@@ -239,8 +239,8 @@ class EventFlags(enum.IntFlag):
     MALFORMED = 0x8000
     #: RESP: the reply is an error; reason has its text
     ERROR = 0x10000
-    #: the answer has no status line (HTTP/0.9, ICY): status 0, all of it is body
-    NO_STATUS_LINE = 0x40000
+    #: The answer has no status line (HTTP/0.9, ICY): status is 0, all of it is body.
+    NO_STATUS_LINE = 0x20000
 
 
 class TraceFlags(enum.IntFlag):
@@ -464,13 +464,13 @@ class Event(EventBase):
     sampling_ppm: int
     #: leaf cgroup of the socket: inode of its cgroup v2 directory
     cgroup_id: int
-    #: socket cookie: unique per boot (SO_COOKIE, Linux 4.12). 2^62 and up: an id of the
-    #: library's own, unique in the handle: the request met a listening socket, and its
-    #: connection's own socket had not shown up when the event was made
+    # Socket cookie: unique per boot (SO_COOKIE, Linux 4.12). 2^62 and up: an id of the
+    # library's own, unique in the handle: the request met a listening socket, and its
+    # connection's own socket had not shown up when the event was made.
     connection_id: int
-    #: 1 for the first exchange seen on the connection, then one more each; unique with
-    #: connection_id: after the library had to forget the connection (limits, idle time) it
-    #: goes on higher
+    # 1 for the first exchange seen on the connection, then one more each; unique with
+    # connection_id: after the library had to forget the connection (limits, idle time) it
+    # goes on higher.
     ordinal: int
     # CLOCK_MONOTONIC, nanoseconds, taken where bytes reach or leave the TCP stack; 0: not
     # seen. appmon_realtime_ns() converts to wall time.
@@ -609,11 +609,17 @@ class Event(EventBase):
     # What ends the connection in between has two connections: a proxy, SYNPROXY. 0: not
     # known.
     wire_id: int
+    # The client that a PROXY protocol header, version 1 or 2, in front of the connection's
+    # first request names (client.address and client.port): whoever connected to the proxy,
+    # where remote, or for the proxy's own requests local, is the proxy. In every event of
+    # the connection. family 0: there was no header, or it names none (UNKNOWN, LOCAL, a
+    # UNIX socket).
+    client: Endpoint
     #: names of the texts above that the capture limit cut off
     truncated: tuple[str, ...]
 
 
-_EVENT = struct.Struct("@IIQIIIIQQQQQQQQQQQQQQQqqIIIIIIIIIIPIIHHI16sHHI16sPIIPPPIIPIIPIIPIIPIIPIIIIIIIIQIIQIIQQQQQII16s8s8sPIIPIIIIQQQ")
+_EVENT = struct.Struct("@IIQIIIIQQQQQQQQQQQQQQQqqIIIIIIIIIIPIIHHI16sHHI16sPIIPPPIIPIIPIIPIIPIIPIIIIIIIIQIIQIIQQQQQII16s8s8sPIIPIIIIQQQHHI16s")
 _TEXTS = (
     "comm", "target_name", "method_name", "request_target", "path", "query", "authority",
     "reason", "trace_text", "request_id")
@@ -638,7 +644,8 @@ def event_from(address: int, users: dict[int, object]) -> Event:
         netns_inum, _, read_start_ns, read_end_ns, queue_ns, service_ns, connect_ns,
         trace_format, trace_flags, trace_trace_id, trace_span_id, trace_parent_span_id,
         trace_text_data, trace_text_len, trace_text_truncated, request_id_data, request_id_len,
-        request_id_truncated, link, _, link_connection_id, link_ordinal, wire_id
+        request_id_truncated, link, _, link_connection_id, link_ordinal, wire_id, client_family,
+        client_port, _, client_addr
     ) = _EVENT.unpack(ctypes.string_at(address, _EVENT.size))
     cut = (
         comm_truncated, target_name_truncated, method_name_truncated, request_target_truncated,
@@ -712,6 +719,7 @@ def event_from(address: int, users: dict[int, object]) -> Event:
         link_connection_id,
         link_ordinal,
         wire_id,
+        endpoint(client_family, client_port, client_addr),
         tuple(name for name, yes in zip(_TEXTS, cut) if yes) if any(cut) else (),
     )
 

@@ -244,8 +244,8 @@ bits! {
         MALFORMED = 0x8000, "malformed";
         /// RESP: the reply is an error; reason has its text
         ERROR = 0x10000, "error";
-        /// the answer has no status line (HTTP/0.9, ICY): status 0, all of it is body
-        NO_STATUS_LINE = 0x40000, "no_status_line";
+        /// The answer has no status line (HTTP/0.9, ICY): status is 0, all of it is body.
+        NO_STATUS_LINE = 0x20000, "no_status_line";
     }
 }
 
@@ -509,16 +509,19 @@ impl<'a> Event<'a> {
         self.raw.cgroup_id
     }
 
-    /// socket cookie: unique per boot (SO_COOKIE, Linux 4.12). 2^62 and up: an id of the
-    /// library's own, unique in the handle: the request met a listening socket, and its
-    /// connection's own socket had not shown up when the event was made
+    // Socket cookie: unique per boot (SO_COOKIE, Linux 4.12). 2^62 and up: an id of the
+    // library's
+    // own, unique in the handle: the request met a listening socket, and its connection's own
+    // socket had not shown up when the event was made.
+    /// `appmon_event.connection_id`
     pub fn connection_id(&self) -> u64 {
         self.raw.connection_id
     }
 
-    /// 1 for the first exchange seen on the connection, then one more each; unique with
-    /// connection_id: after the library had to forget the connection (limits, idle time) it
-    /// goes on higher
+    // 1 for the first exchange seen on the connection, then one more each; unique with
+    // connection_id: after the library had to forget the connection (limits, idle time) it goes
+    // on higher.
+    /// `appmon_event.ordinal`
     pub fn ordinal(&self) -> u64 {
         self.raw.ordinal
     }
@@ -830,6 +833,16 @@ impl<'a> Event<'a> {
     pub fn wire_id(&self) -> u64 {
         self.raw.wire_id
     }
+
+    // The client that a PROXY protocol header, version 1 or 2, in front of the connection's
+    // first request names (client.address and client.port): whoever connected to the proxy,
+    // where remote, or for the proxy's own requests local, is the proxy. In every event of the
+    // connection. family 0: there was no header, or it names none (UNKNOWN, LOCAL, a UNIX
+    // socket).
+    /// `appmon_event.client`
+    pub fn client(&self) -> Option<SocketAddr> {
+        address(&self.raw.client)
+    }
 }
 
 impl fmt::Debug for Event<'_> {
@@ -900,6 +913,7 @@ impl fmt::Debug for Event<'_> {
             .field("link_connection_id", &self.link_connection_id())
             .field("link_ordinal", &self.link_ordinal())
             .field("wire_id", &self.wire_id())
+            .field("client", &self.client())
             .finish()
     }
 }

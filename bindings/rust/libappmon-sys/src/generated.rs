@@ -191,8 +191,8 @@ pub const APPMON_EVF_INFERRED_END: u64 = 0x4000;
 pub const APPMON_EVF_MALFORMED: u64 = 0x8000;
 /// RESP: the reply is an error; reason has its text
 pub const APPMON_EVF_ERROR: u64 = 0x10000;
-/// the answer has no status line (HTTP/0.9, ICY): status 0, all of it is body
-pub const APPMON_EVF_NO_STATUS_LINE: u64 = 0x40000;
+/// The answer has no status line (HTTP/0.9, ICY): status is 0, all of it is body.
+pub const APPMON_EVF_NO_STATUS_LINE: u64 = 0x20000;
 
 /// the sender records the trace
 pub const APPMON_TRACE_SAMPLED: u32 = 0x1;
@@ -460,13 +460,14 @@ pub struct appmon_event {
     pub sampling_ppm: u32,
     /// leaf cgroup of the socket: inode of its cgroup v2 directory
     pub cgroup_id: u64,
-    /// socket cookie: unique per boot (SO_COOKIE, Linux 4.12). 2^62 and up: an id of the
-    /// library's own, unique in the handle: the request met a listening socket, and its
-    /// connection's own socket had not shown up when the event was made
+    // Socket cookie: unique per boot (SO_COOKIE, Linux 4.12). 2^62 and up: an id of the
+    // library's
+    // own, unique in the handle: the request met a listening socket, and its connection's own
+    // socket had not shown up when the event was made.
     pub connection_id: u64,
-    /// 1 for the first exchange seen on the connection, then one more each; unique with
-    /// connection_id: after the library had to forget the connection (limits, idle time) it
-    /// goes on higher
+    // 1 for the first exchange seen on the connection, then one more each; unique with
+    // connection_id: after the library had to forget the connection (limits, idle time) it goes
+    // on higher.
     pub ordinal: u64,
     // CLOCK_MONOTONIC, nanoseconds, taken where bytes reach or leave the TCP
     // stack; 0: not seen. appmon_realtime_ns() converts to wall time.
@@ -606,6 +607,12 @@ pub struct appmon_event {
     // so that two exchanges of one minute have the same by chance once in 2^64. What ends the
     // connection in between has two connections: a proxy, SYNPROXY. 0: not known.
     pub wire_id: u64,
+    // The client that a PROXY protocol header, version 1 or 2, in front of the connection's
+    // first request names (client.address and client.port): whoever connected to the proxy,
+    // where remote, or for the proxy's own requests local, is the proxy. In every event of the
+    // connection. family 0: there was no header, or it names none (UNKNOWN, LOCAL, a UNIX
+    // socket).
+    pub client: appmon_endpoint,
 }
 
 #[repr(C)]

@@ -116,6 +116,7 @@ fn layout_is_what_the_c_compiler_says() {
     member!(lines, "appmon_event.link_connection_id", appmon_event, link_connection_id);
     member!(lines, "appmon_event.link_ordinal", appmon_event, link_ordinal);
     member!(lines, "appmon_event.wire_id", appmon_event, wire_id);
+    member!(lines, "appmon_event.client", appmon_event, client);
     lines.push(format!("appmon_opts {}", size_of::<sys::appmon_opts>()));
     member!(lines, "appmon_opts.size", appmon_opts, size);
     member!(lines, "appmon_opts.flags", appmon_opts, flags);
