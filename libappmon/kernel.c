@@ -225,8 +225,7 @@ static int check_types(struct appmon *mon, struct types *ret)
 	if (id > 0) {
 		ret->storages = type_id(btf, "bpf_iter_bpf_sk_storage_map", BTF_KIND_FUNC);
 		ret->files = type_id(btf, "bpf_iter_task_file", BTF_KIND_FUNC);
-		ret->tracepoint =
-			type_id(btf, "btf_trace_tcp_rcv_space_adjust", BTF_KIND_TYPEDEF);
+		ret->tracepoint = type_id(btf, "btf_trace_tcp_rcv_space_adjust", BTF_KIND_TYPEDEF);
 		id = 1;
 	}
 	btf__free(btf);

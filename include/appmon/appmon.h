@@ -119,7 +119,7 @@ enum {
  * their control bytes. Without a method: not even the request line could be read, but it was
  * answered. */
 #define APPMON_EVF_MALFORMED UINT64_C(0x8000)
-#define APPMON_EVF_ERROR UINT64_C(0x10000)    /* RESP: the reply is an error; reason has its text */
+#define APPMON_EVF_ERROR UINT64_C(0x10000) /* RESP: the reply is an error; reason has its text */
 /* The answer has no status line (HTTP/0.9, ICY): status is 0, all of it is body. */
 #define APPMON_EVF_NO_STATUS_LINE UINT64_C(0x20000)
 
@@ -242,11 +242,11 @@ enum {
 #define APPMON_OPEN_KEEP_SECRETS UINT32_C(0x80)
 
 /* appmon_capabilities.supported: what this kernel gives. */
-#define APPMON_CAP_CAPTURE UINT64_C(0x1)  /* cgroup_skb with socket storage: the core */
-#define APPMON_CAP_SWEEP UINT64_C(0x2)	  /* iter/bpf_sk_storage_map, or iter/task_file where that */
-					  /* is refused: the end of a long body is reported at */
-					  /* once even if its signal was rate-limited */
-#define APPMON_CAP_IDENTITY UINT64_C(0x4) /* APPMON_OPEN_IDENTITY was asked for and works */
+#define APPMON_CAP_CAPTURE UINT64_C(0x1) /* cgroup_skb with socket storage: the core */
+#define APPMON_CAP_SWEEP UINT64_C(0x2)	 /* iter/bpf_sk_storage_map, or iter/task_file where that */
+					 /* is refused: the end of a long body is reported at */
+					 /* once even if its signal was rate-limited */
+#define APPMON_CAP_IDENTITY UINT64_C(0x4)   /* APPMON_OPEN_IDENTITY was asked for and works */
 #define APPMON_CAP_GOROUTINES UINT64_C(0x8) /* APPMON_OPEN_GOROUTINES was asked for and works */
 
 /* ---- Data ---------------------------------------------------------------- */

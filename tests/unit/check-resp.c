@@ -415,8 +415,8 @@ END_TEST
 START_TEST(resp3_kinds)
 {
 	static const char *const reply[] = {
-		"|1\r\n+key-popularity\r\n%2\r\n$1\r\na\r\n,0.1923\r\n$1\r\nb\r\n,0.0012\r\n"
-		"*2\r\n:2039123\r\n:9543892\r\n",
+		("|1\r\n+key-popularity\r\n%2\r\n$1\r\na\r\n,0.1923\r\n$1\r\nb\r\n,0.0012\r\n"
+		 "*2\r\n:2039123\r\n:9543892\r\n"),
 		"*3\r\n:1\r\n:2\r\n|1\r\n+ttl\r\n:3600\r\n:3\r\n",
 		"|1\r\n+a\r\n|1\r\n+b\r\n:1\r\n*1\r\n:1\r\n+OK\r\n",
 		"|0\r\n:1\r\n",
@@ -774,7 +774,8 @@ END_TEST
 /* Byte by byte: until the line is whole it may be HTTP's. */
 START_TEST(first_in_pieces)
 {
-	static const char *const first[] = {"PING\r\n", "ping\r\n", "\r\nPING\n", "\r\n*1\r\n$4\r\nPING\r\n"};
+	static const char *const first[] = {"PING\r\n", "ping\r\n", "\r\nPING\n",
+					    "\r\n*1\r\n$4\r\nPING\r\n"};
 
 	for (size_t i = 0; i < sizeof(first) / sizeof(first[0]); i++) {
 		for (const char *c = first[i]; *c; c++)

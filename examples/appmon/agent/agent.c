@@ -67,7 +67,7 @@ static struct exporter_opts exporter_opts(const struct config *config)
 				      .open_flags = config->no_query ? APPMON_OPEN_DROP_QUERY : 0,
 				      .redact = (const char *const *)config->redact,
 				      .redact_count = (uint32_t)config->redact_count,
-				      				      .idle_ms = (uint32_t)(idle_ns / NSEC_PER_MSEC),
+				      .idle_ms = (uint32_t)(idle_ns / NSEC_PER_MSEC),
 				      .bounds =
 					      config->buckets.count > 0 ? &config->buckets : NULL};
 }
