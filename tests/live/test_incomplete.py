@@ -19,7 +19,7 @@ def only_event(watching, end, flags, **fields):
     assert event["end"] == end
     assert set(event["flags"]) - {"keep_alive"} == flags
     for name, value in fields.items():
-        assert event.get(name) == value, name
+        assert event[name] == value, name
     watching.check_sums(delivered=1)
     return event
 

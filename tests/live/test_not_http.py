@@ -42,7 +42,7 @@ def test_malformed(cgroup, watch, play):
     """Begins like HTTP and is not: no event, and counted."""
     watching = watch(cgroup)
     client, served = play()
-    client.sock.sendall(b"GET /nowhere HTTP/one\r\n\r\n")
+    client.sock.sendall(b"GET it from somewhere else\r\n\r\n")
     served.recv(65536)
     served.sendall(b"HTTPS? no\r\n")
     client.sock.recv(65536)
