@@ -725,7 +725,7 @@ static void head_begin(struct appmon *mon, struct conn *c, int dir, enum http1_k
 	struct exchange *ex;
 
 	s->head_ns = seg->ts_ns;
-	s->head_floor = other->known ? stream_pos(other, seg->other_next) : 0;
+	s->head_floor = other_pos(other, seg);
 	s->head_retrans = c->retrans;
 	s->head_dup = c->dup;
 	if (kind == HTTP1_RESPONSE)

@@ -1870,6 +1870,35 @@ START_TEST(stray_from_the_middle)
 }
 END_TEST
 
+/* Wherever the server's sequence numbers begin, which the listening socket does not know. */
+START_TEST(stray_from_the_middle_any_number)
+{
+	static const uint32_t numbers[] = {0, 1, 0x7fffff00, 0x80000001, 0xc0000000, 0xffffff00};
+	const char *second = GET("/2") GET("/3");
+	uint64_t at = strlen(GET("/1"));
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		connection_at(false, numbers[i] + 77, numbers[i]);
+		next_pos[DIR_IN] = at;
+		met(second, 0);
+		next_pos[DIR_IN] = 0;
+		in(GET("/1"));
+		next_pos[DIR_IN] = at + strlen(second);
+		out(ANSWER(201, 0));
+		complete("/1", 201);
+		out(ANSWER(202, 0) ANSWER(203, 0));
+		complete("/2", 202);
+		complete("/3", 203);
+		in(GET("/4"));
+		out(ANSWER(204, 0));
+		complete("/4", 204);
+		flagged(0, APPMON_EVF_GAP | APPMON_EVF_PIPELINED);
+	}
+	counts(24, 24);
+	dropped(APPMON_DROP_ORPHAN, 0);
+}
+END_TEST
+
 /* With SYN cookies that cannot be seen; no answer goes to the wrong one. */
 START_TEST(stray_from_the_middle_unknown)
 {
@@ -2724,6 +2753,7 @@ int main(void)
 				      unasked_408,
 				      stray,
 				      stray_twice,
+				      stray_from_the_middle_any_number,
 				      stray_alone,
 				      stray_and_own,
 				      stray_answered_while_more_comes,
