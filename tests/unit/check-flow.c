@@ -1417,6 +1417,56 @@ START_TEST(attached_while_pipelining)
 }
 END_TEST
 
+/* The first method that is seen may be the end of one; other requests stand behind that one. */
+START_TEST(attached_before_odd_method)
+{
+	sim_detached = true;
+	numbered(DIR_IN, 1);
+	numbered(DIR_OUT, 1);
+	sim_detached = false;
+	in("Q");
+	in("QQ /2 HTTP/1.1\r\nContent-Length: 4\r\n\r\nbodyXXXX /3 HTTP/1.1\r\n\r\n");
+	in("PATCH /4 HTTP/1.1\r\n\r\n");
+	out("HTTP/1.1 402 X\r\nContent-Length: 0\r\n\r\n"
+	    "HTTP/1.1 403 X\r\nContent-Length: 0\r\n\r\n");
+	numbered(DIR_IN, 5);
+	numbered(DIR_OUT, 4);
+	numbered(DIR_OUT, 5);
+	paired();
+	/* After a silence all is well again. */
+	sim_now_ns += 31 * NSEC_PER_SEC;
+	numbered(DIR_IN, 6);
+	numbered(DIR_OUT, 6);
+	complete("/6", 406);
+	nothing();
+}
+END_TEST
+
+/* The begin of a head was lost; the text of its body looks like a request. */
+START_TEST(lost_before_text)
+{
+	sim_detached = true;
+	numbered(DIR_IN, 1);
+	numbered(DIR_OUT, 1);
+	numbered(DIR_IN, 2);
+	sim_detached = false;
+	numbered(DIR_OUT, 2);
+	complete("", 402);
+	sim_lose = 1;
+	in("PUT /");
+	in("3 HTTP/1.1\r\nContent-Le");
+	in("ngth: 41\r\n\r\n");
+	in("GET /9 HTTP/1.1\r\n\r\nHTTP/1.1 999 R99\r\n\r\n");
+	numbered(DIR_OUT, 3);
+	paired();
+	sim_now_ns += 31 * NSEC_PER_SEC;
+	numbered(DIR_IN, 4);
+	numbered(DIR_OUT, 4);
+	complete("/4", 404);
+	nothing();
+}
+END_TEST
+
 /* ---- the end of connections
  * ------------------------------------------------------------------------ */
 
@@ -2743,6 +2793,8 @@ int main(void)
 				      attached_inside_request,
 				      attached_idle_then_pipelined,
 				      attached_while_pipelining,
+				      attached_before_odd_method,
+				      lost_before_text,
 				      ends_in_each_phase,
 				      half_closed,
 				      closed_with_pipeline,
