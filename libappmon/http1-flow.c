@@ -640,15 +640,28 @@ static bool is_pipelined(struct conn *c, int dir)
 static void ignored(struct conn *c, int dir, const char *bytes, uint32_t n)
 {
 	struct stream *s = &c->stream[dir];
-	if (c->pipelined || !n || (c->request_dir && dir != request_dir(c)))
+
+	if (!n || (c->request_dir && dir != request_dir(c)))
 		return;
 	for (uint32_t i = 0; i + 5 <= n && s->lines < 2; i++)
 		s->lines += !memcmp(bytes + i, "TP/1.", 5) ||
 			    (!memcmp(bytes + i, "\r\n\r\n", 4) && bytes[i + 4] >= 'A');
-	if (s->lines < 2 && !is_pipelined(c, dir))
+	if (c->pipelined ? !s->lines : s->lines < 2 && !is_pipelined(c, dir))
 		return;
 	c->pipelined = 1;
 	request_missed(c);
+}
+
+/* len bytes that begin with a head which was not taken for a request: others may follow. */
+static void head_ignored(struct conn *c, int dir, const struct http1_head *h, const char *bytes,
+			 uint32_t len)
+{
+	uint64_t length = 0, end = h->head_len;
+
+	if (http1_request_framing(h, &length) == HTTP1_BODY_LENGTH)
+		end = length < len - end ? end + length : len;
+	c->stream[dir].lines = 1;
+	ignored(c, dir, bytes + end, len - (uint32_t)end);
 }
 
 /* What there is of a head and n bytes more, in memory of its own; takes stream.head over. */
@@ -725,7 +738,7 @@ static void head_begin(struct appmon *mon, struct conn *c, int dir, enum http1_k
 	struct exchange *ex;
 
 	s->head_ns = seg->ts_ns;
-	s->head_floor = other->known ? stream_pos(other, seg->other_next) : 0;
+	s->head_floor = other_pos(other, seg);
 	s->head_retrans = c->retrans;
 	s->head_dup = c->dup;
 	if (kind == HTTP1_RESPONSE)
@@ -782,13 +795,16 @@ static void head_feed(struct appmon *mon, struct conn *c, int dir, const char *b
 		kept = r < 0 ? &h : &cut;
 		r = http1_parse_head(kind, bytes, limit, 0, true, &mon->keep, kept);
 	}
-	if (r < 0)
+	if (r < 0) {
 		head_bad(mon, c, dir, kind,
 			 r == HTTP1_PARTIAL ? APPMON_DROP_TRUNCATED : APPMON_DROP_PARSE);
-	else if (kind == HTTP1_REQUEST)
+	} else if (kind == HTTP1_REQUEST) {
 		request_head(mon, c, dir, &h, kept, bytes, seg);
-	else
+		if (s->state == STREAM_SYNC)
+			head_ignored(c, dir, &h, bytes, len);
+	} else {
 		response_head(mon, c, dir, &h, kept, bytes, seg);
+	}
 	pool_free(&mon->pool, joined);
 }
 
@@ -1128,8 +1144,9 @@ static bool begins_message(const struct conn *c, int dir, uint64_t pos, const ch
 		return look == HTTP1_LOOK_YES;
 	if (seg->flags & (REC_FLIP | REC_BEGINS))
 		return look != HTTP1_LOOK_NO;
-	/* The first that is seen, behind lost records: perhaps the text of a body. */
-	if (!c->ordinal && seg->lost)
+	/* The first that is seen, behind lost records, or behind a request of which that much was
+	 * seen: perhaps the text of a body. */
+	if (seg->lost && (!c->ordinal || c->stream[dir].lines))
 		return false;
 	return c->pipelined && look == HTTP1_LOOK_YES;
 }

@@ -502,6 +502,14 @@ static inline uint64_t stream_pos(const struct stream *s, uint32_t seq)
 {
 	return s->base + (uint64_t)(int64_t)(int32_t)(seq - s->base_seq);
 }
+/* Where the other direction was when a segment came. Before there was a connection it had not said
+ * anything, and the segment does not have its numbers. */
+static inline uint64_t other_pos(const struct stream *other, const struct rec_seg *seg)
+{
+	return other->known && !(seg->flags & (REC_ALONE | REC_LISTENER))
+		       ? stream_pos(other, seg->other_next)
+		       : 0;
+}
 /* Every message of the connection has been seen, up to this segment. */
 static inline bool conn_accounted(const struct conn *c, const struct rec_seg *seg)
 {

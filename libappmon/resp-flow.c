@@ -630,7 +630,7 @@ static void value_begin(struct conn *c, int dir, const struct rec_seg *seg)
 	s->value.begun = 1;
 	s->value.left = 1;
 	s->head_ns = seg->ts_ns;
-	s->head_floor = other->known ? stream_pos(other, seg->other_next) : 0;
+	s->head_floor = other_pos(other, seg);
 }
 
 /* Is the value at hand one of those that are counted? Not in an aggregate without a count. */

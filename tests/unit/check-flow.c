@@ -1417,6 +1417,56 @@ START_TEST(attached_while_pipelining)
 }
 END_TEST
 
+/* The first method that is seen may be the end of one; other requests stand behind that one. */
+START_TEST(attached_before_odd_method)
+{
+	sim_detached = true;
+	numbered(DIR_IN, 1);
+	numbered(DIR_OUT, 1);
+	sim_detached = false;
+	in("Q");
+	in("QQ /2 HTTP/1.1\r\nContent-Length: 4\r\n\r\nbodyXXXX /3 HTTP/1.1\r\n\r\n");
+	in("PATCH /4 HTTP/1.1\r\n\r\n");
+	out("HTTP/1.1 402 X\r\nContent-Length: 0\r\n\r\n"
+	    "HTTP/1.1 403 X\r\nContent-Length: 0\r\n\r\n");
+	numbered(DIR_IN, 5);
+	numbered(DIR_OUT, 4);
+	numbered(DIR_OUT, 5);
+	paired();
+	/* After a silence all is well again. */
+	sim_now_ns += 31 * NSEC_PER_SEC;
+	numbered(DIR_IN, 6);
+	numbered(DIR_OUT, 6);
+	complete("/6", 406);
+	nothing();
+}
+END_TEST
+
+/* The begin of a head was lost; the text of its body looks like a request. */
+START_TEST(lost_before_text)
+{
+	sim_detached = true;
+	numbered(DIR_IN, 1);
+	numbered(DIR_OUT, 1);
+	numbered(DIR_IN, 2);
+	sim_detached = false;
+	numbered(DIR_OUT, 2);
+	complete("", 402);
+	sim_lose = 1;
+	in("PUT /");
+	in("3 HTTP/1.1\r\nContent-Le");
+	in("ngth: 41\r\n\r\n");
+	in("GET /9 HTTP/1.1\r\n\r\nHTTP/1.1 999 R99\r\n\r\n");
+	numbered(DIR_OUT, 3);
+	paired();
+	sim_now_ns += 31 * NSEC_PER_SEC;
+	numbered(DIR_IN, 4);
+	numbered(DIR_OUT, 4);
+	complete("/4", 404);
+	nothing();
+}
+END_TEST
+
 /* ---- the end of connections
  * ------------------------------------------------------------------------ */
 
@@ -1867,6 +1917,35 @@ START_TEST(stray_from_the_middle)
 	complete("/1", 200);
 	complete("/2", 200);
 	counts(2, 2);
+}
+END_TEST
+
+/* Wherever the server's sequence numbers begin, which the listening socket does not know. */
+START_TEST(stray_from_the_middle_any_number)
+{
+	static const uint32_t numbers[] = {0, 1, 0x7fffff00, 0x80000001, 0xc0000000, 0xffffff00};
+	const char *second = GET("/2") GET("/3");
+	uint64_t at = strlen(GET("/1"));
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		connection_at(false, numbers[i] + 77, numbers[i]);
+		next_pos[DIR_IN] = at;
+		met(second, 0);
+		next_pos[DIR_IN] = 0;
+		in(GET("/1"));
+		next_pos[DIR_IN] = at + strlen(second);
+		out(ANSWER(201, 0));
+		complete("/1", 201);
+		out(ANSWER(202, 0) ANSWER(203, 0));
+		complete("/2", 202);
+		complete("/3", 203);
+		in(GET("/4"));
+		out(ANSWER(204, 0));
+		complete("/4", 204);
+		flagged(0, APPMON_EVF_GAP | APPMON_EVF_PIPELINED);
+	}
+	counts(24, 24);
+	dropped(APPMON_DROP_ORPHAN, 0);
 }
 END_TEST
 
@@ -2714,6 +2793,8 @@ int main(void)
 				      attached_inside_request,
 				      attached_idle_then_pipelined,
 				      attached_while_pipelining,
+				      attached_before_odd_method,
+				      lost_before_text,
 				      ends_in_each_phase,
 				      half_closed,
 				      closed_with_pipeline,
@@ -2724,6 +2805,7 @@ int main(void)
 				      unasked_408,
 				      stray,
 				      stray_twice,
+				      stray_from_the_middle_any_number,
 				      stray_alone,
 				      stray_and_own,
 				      stray_answered_while_more_comes,
