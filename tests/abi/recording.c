@@ -5,7 +5,7 @@
 
 #include "records.h"
 
-#include "recording.h"
+#include "capture/recording.h"
 
 #define REQUEST "GET /old?q=1 HTTP/1.1\r\nHost: example.org\r\nUser-Agent: test\r\n\r\n"
 #define RESPONSE "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -82,7 +82,7 @@ def main():
     if newest > [int(part) for part in version.split(".")]:
         print(f"the map's newest node {newest} is newer than version {version}")
         good = False
-    text = open(os.path.join(os.path.dirname(map_path), "text.c"), encoding="utf-8").read()
+    text = open(os.path.join(os.path.dirname(map_path), "base", "text.c"), encoding="utf-8").read()
     sized = set(re.findall(r"RETURN_SIZE_IF_NAMED\((appmon_\w+)\);", text))
     structs = set()
     for path in header_paths:

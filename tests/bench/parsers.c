@@ -15,7 +15,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "http1.h"
+#include "protocol/http1/http1.h"
 #include "messages.h"
 #include "parsers.h"
 

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "messages.h"
-#include "pipeline.h"
+#include "fixture.h"
 #include "sim.h"
 
 #define RING_MIN ((size_t)8 << 20)
@@ -22,7 +22,7 @@
 #define CONNECTION_BYTES 6144
 #define CONNECTIONS_MAX 200000
 
-static struct pipeline p;
+static struct fixture p;
 static struct ring ring;
 static unsigned long *producer;
 static uint8_t *data;
@@ -170,7 +170,6 @@ static int on_event(void *ctx, const struct appmon_event *ev)
 __attribute__((noinline)) void pass(void);
 void pass(void)
 {
-	struct appmon *mon = &p.mon;
 	struct record rec;
 	size_t size = 0;
 	bool busy;
@@ -180,11 +179,11 @@ void pass(void)
 	while ((record = ring_peek(&ring, &size, &busy))) {
 		if (record_decode(record, size, &rec))
 			abort();
-		mon->stats.records++;
-		flow_record(mon, &rec);
+		p.pl.stats.records++;
+		flow_record(&p.flows, &rec);
 		ring_release(&ring);
-		while (event_next(mon))
-			mon->opts.event_fn(mon->opts.event_ctx, &mon->event);
+		while (event_next(&p.pl))
+			on_event(NULL, &p.pl.event);
 	}
 }
 
@@ -200,7 +199,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: replay [SECONDS|instructions [CONNECTIONS]]\n");
 		return 2;
 	}
-	pipeline_init(&p, &opts);
+	fixture_init(&p, &opts);
 	ring_create(connections);
 	record_traffic(connections);
 	if (instructions) {
@@ -209,7 +208,7 @@ int main(int argc, char **argv)
 		goto out;
 	}
 	pass(); /* warm: what is allocated once */
-	if (delivered != requests || p.mon.stats.outstanding || p.mon.flows.count) {
+	if (delivered != requests || p.pl.stats.outstanding || p.flows.count) {
 		fprintf(stderr, "%llu events of %llu requests\n", (unsigned long long)delivered,
 			(unsigned long long)requests);
 		return 1;
@@ -232,7 +231,7 @@ int main(int argc, char **argv)
 	       (double)requests * 1e9 / (double)best, (double)allocations / (double)delivered,
 	       (double)*producer / (double)requests, connections, (unsigned long long)checksum);
 out:
-	pipeline_free(&p);
+	fixture_free(&p);
 	sim_stop();
 	return 0;
 }

@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pipeline.h"
+#include "fixture.h"
 #include "sim.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -86,7 +86,7 @@ struct side {
 	uint8_t arrived[STREAM_MAX];
 };
 
-static struct pipeline p;
+static struct fixture p;
 static struct sim_socket *sk;
 static struct request requests[REQUESTS_MAX];
 static uint32_t first_seq[2];
@@ -381,12 +381,12 @@ static void pump(void)
 	while ((rec = sim_record(&size))) {
 		if (trace)
 			show_record(rec);
-		CHECK(pipeline_record(&p, rec, size));
+		CHECK(fixture_record(&p, rec, size));
 	}
-	while ((ev = pipeline_event(&p)))
+	while ((ev = fixture_event(&p)))
 		check_event(ev);
-	CHECK(pipeline_adds_up(&p));
-	CHECK(p.mon.pool.held <= p.mon.pool.limit);
+	CHECK(fixture_adds_up(&p));
+	CHECK(p.pl.pool.held <= p.pl.pool.limit);
 }
 
 /* ---- the network ------------------------------------------------------------------------ */
@@ -569,20 +569,20 @@ static void trouble(void)
 		break;
 	case 1: {
 		/* No memory for a moment. */
-		uint64_t limit = p.mon.pool.limit;
+		uint64_t limit = p.pl.pool.limit;
 
 		exact = false;
 		/* A connection whose first requests find no memory is met in the middle. */
-		unsure |= (depth > 1 || fast_open) && !p.mon.flows.count;
+		unsure |= (depth > 1 || fast_open) && !p.flows.count;
 		if (trace)
 			printf("no memory\n");
 		pump();
-		pool_destroy(&p.mon.pool);
-		p.mon.pool.limit = p.mon.pool.held;
+		pool_destroy(&p.pl.pool);
+		p.pl.pool.limit = p.pl.pool.held;
 		in_step();
 		out_step();
 		pump();
-		p.mon.pool.limit = limit;
+		p.pl.pool.limit = limit;
 		break;
 	}
 	default:
@@ -660,14 +660,14 @@ static void finish(void)
 	pump();
 	/* Seconds are enough, unless the record of the end was lost, too. */
 	sim_now_ns += exact ? 10 * NSEC_PER_SEC : 10000 * NSEC_PER_SEC;
-	flows_expire(&p.mon, sim_now_ns);
-	flows_expire(&p.mon, sim_now_ns + 10000 * NSEC_PER_SEC * !exact);
+	flows_expire(&p.flows, sim_now_ns);
+	flows_expire(&p.flows, sim_now_ns + 10000 * NSEC_PER_SEC * !exact);
 	pump();
-	CHECK(!p.mon.stats.outstanding);
-	CHECK(!p.mon.stats.connections_open);
+	CHECK(!p.pl.stats.outstanding);
+	CHECK(!p.pl.stats.connections_open);
 	if (exact && how < 3)
-		CHECK(reported == made && p.mon.stats.exchanges_seen == made &&
-		      p.mon.stats.delivered == made);
+		CHECK(reported == made && p.pl.stats.exchanges_seen == made &&
+		      p.pl.stats.delivered == made);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
@@ -697,7 +697,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	exact = true;
 	unsure = false;
 
-	pipeline_init(&p, &opts);
+	fixture_init(&p, &opts);
 	sim_start(&so);
 	in_seq = 0u - choose(5000);
 	out_seq = 0u - choose(5000);
@@ -728,7 +728,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	finish();
 	sim_forget(sk);
 	sim_stop();
-	pipeline_free(&p);
+	fixture_free(&p);
 	return 0;
 }
 

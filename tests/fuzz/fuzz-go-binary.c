@@ -3,7 +3,7 @@
  * libFuzzer target for go-binary.c: the input is an executable. With -DFUZZ_STANDALONE it has a
  * main() that runs the files named on the command line.
  */
-#include "go-binary.h"
+#include "probe/go-binary.h"
 
 #include <errno.h>
 #include <fcntl.h>

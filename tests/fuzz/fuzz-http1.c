@@ -6,7 +6,7 @@
  * compared with what it finds without (http1-portable.c). With -DFUZZ_STANDALONE it has a main()
  * that runs the files named on the command line.
  */
-#include "http1.h"
+#include "protocol/http1/http1.h"
 
 #include <appmon/appmon.h>
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pipeline.h"
+#include "fixture.h"
 #include "target.h"
 
 static uint64_t clock_ns;
@@ -46,24 +46,24 @@ static void check_event(const struct appmon_event *ev)
 	CHECK(!ev->link == !ev->link_ordinal && ev->link <= APPMON_LINK_STARTED);
 }
 
-static void check_pipeline(struct pipeline *p)
+static void check_pipeline(struct fixture *p)
 {
 	const struct appmon_event *ev;
 
-	while ((ev = pipeline_event(p)))
+	while ((ev = fixture_event(p)))
 		check_event(ev);
-	CHECK(pipeline_adds_up(p));
-	CHECK(p->mon.pool.held <= p->mon.pool.limit);
+	CHECK(fixture_adds_up(p));
+	CHECK(p->pl.pool.held <= p->pl.pool.limit);
 }
 
 /* Exactly as large as its content, so that AddressSanitizer sees any over-read. */
-static void feed(struct pipeline *p, const uint8_t *data, size_t len)
+static void feed(struct fixture *p, const uint8_t *data, size_t len)
 {
 	uint8_t *copy = malloc(len ? len : 1);
 
 	CHECK(copy);
 	memcpy(copy, data, len);
-	pipeline_record(p, copy, len);
+	fixture_record(p, copy, len);
 	free(copy);
 	check_pipeline(p);
 }
@@ -72,7 +72,7 @@ static void feed(struct pipeline *p, const uint8_t *data, size_t len)
  * A valid record of one of four connections. The first bytes choose what is unusual about it, the
  * rest is captured.
  */
-static void feed_shaped(struct pipeline *p, const uint8_t *data, size_t len)
+static void feed_shaped(struct fixture *p, const uint8_t *data, size_t len)
 {
 	uint8_t buf[sizeof(struct rec_data) + 1024] = {0};
 	struct rec_data *rec = (struct rec_data *)(void *)buf;
@@ -123,7 +123,7 @@ static void feed_shaped(struct pipeline *p, const uint8_t *data, size_t len)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	struct pipeline p;
+	struct fixture p;
 	struct appmon_opts opts = {
 		.memory_limit = 65536, .capture_bytes = 512, .exchange_timeout_ms = 5000};
 
@@ -134,7 +134,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	if (len && !(data[0] & 4))
 		opts.flags |= APPMON_OPEN_LINKS | APPMON_OPEN_GOROUTINES;
 	clock_ns = 1000000000;
-	pipeline_init(&p, &opts);
+	fixture_init(&p, &opts);
 	for (int i = 0; len > 2; i++) {
 		size_t n = data[0] | (size_t)(data[1] & 3) << 8;
 		bool expire = data[1] & 4;
@@ -148,19 +148,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		else
 			feed_shaped(&p, data, n);
 		if (expire) {
-			flows_expire(&p.mon, clock_ns);
+			flows_expire(&p.flows, clock_ns);
 			check_pipeline(&p);
 		}
 		data += n;
 		len -= n;
 	}
-	flows_drop_target(&p.mon, &p.target[1]);
-	p.mon.target[1] = NULL;
+	flows_drop_target(&p.flows, &p.target[1]);
+	p.pl.target[1] = NULL;
 	check_pipeline(&p);
-	flows_expire(&p.mon, UINT64_MAX);
+	flows_expire(&p.flows, UINT64_MAX);
 	check_pipeline(&p);
-	CHECK(!p.mon.stats.outstanding);
-	pipeline_free(&p);
+	CHECK(!p.pl.stats.outstanding);
+	fixture_free(&p);
 	return 0;
 }
 

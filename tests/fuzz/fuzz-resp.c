@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pipeline.h"
+#include "fixture.h"
 #include "sim.h"
 #include "target.h"
 
@@ -21,7 +21,7 @@
 static const uint8_t *input;
 static size_t input_left;
 
-static struct pipeline p;
+static struct fixture p;
 static struct sim_socket *sk;
 static char bytes[2][BYTES_MAX];
 static size_t made[2], sent[2];
@@ -182,10 +182,10 @@ static void pump(void)
 	size_t size;
 
 	while ((rec = sim_record(&size)))
-		CHECK(pipeline_record(&p, rec, size));
-	while ((ev = pipeline_event(&p)))
+		CHECK(fixture_record(&p, rec, size));
+	while ((ev = fixture_event(&p)))
 		check_event(ev);
-	CHECK(pipeline_adds_up(&p));
+	CHECK(fixture_adds_up(&p));
 }
 
 static void send_some(int dir)
@@ -214,7 +214,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	memset(sent, 0, sizeof(sent));
 	asked = answered = reported = 0;
 	exact = true;
-	pipeline_init(&p, &opts);
+	fixture_init(&p, &opts);
 	sim_start(&so);
 	sk = sim_connect(false, 0u - choose(3000), 0u - choose(3000));
 	depth = 1 + choose(2) * choose(8);
@@ -259,12 +259,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		CHECK(reported == answered);
 	sim_packet(sk, DIR_IN, sent[DIR_IN], NULL, 0, SIM_RST);
 	sim_now_ns += 10000 * NSEC_PER_SEC;
-	flows_expire(&p.mon, sim_now_ns);
+	flows_expire(&p.flows, sim_now_ns);
 	pump();
-	CHECK(!p.mon.stats.outstanding);
+	CHECK(!p.pl.stats.outstanding);
 	sim_forget(sk);
 	sim_stop();
-	pipeline_free(&p);
+	fixture_free(&p);
 	return 0;
 }
 

@@ -4,7 +4,7 @@
  * says which application's it is and how the request ended. With -DFUZZ_STANDALONE it has a main()
  * that runs the files named on the command line.
  */
-#include "route.h"
+#include "metrics/route.h"
 
 #include <appmon/metrics.h>
 

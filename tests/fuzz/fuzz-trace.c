@@ -3,7 +3,7 @@
  * libFuzzer target for trace.c and container.c: the input as the value of each field and as a
  * cgroup's path. What is accepted has to be what the specifications demand.
  */
-#include "trace.h"
+#include "exchange/trace.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -11,4 +11,4 @@
 #define http1_chunks_feed portable_chunks_feed
 #define http1_chunks_skip portable_chunks_skip
 
-#include "../../libappmon/http1.c"
+#include "../../libappmon/protocol/http1/http1.c"

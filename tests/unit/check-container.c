@@ -5,7 +5,8 @@
 #include <string.h>
 
 #include "guard.h"
-#include "internal.h"
+#include <appmon/appmon.h>
+
 #include "unit.h"
 
 #define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"

@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pipeline.h"
+#include "fixture.h"
 #include "sim.h"
 #include "unit.h"
 
-static struct pipeline p;
+static struct fixture p;
 static struct sim_socket *sk;
 static uint64_t next_pos[2];
 static const struct appmon_event *ev;
@@ -25,8 +25,8 @@ static void begin(const struct appmon_opts *opts)
 {
 	struct sim_opts so = {.target = 1, .slot = 0, .cgroup_id = 4242, .no_resp = true};
 
-	pipeline_init(&p, opts);
-	so.capture = p.mon.opts.capture_bytes;
+	fixture_init(&p, opts);
+	so.capture = p.target[0].capture;
 	sim_start(&so);
 }
 
@@ -45,11 +45,11 @@ static void setup(void)
 
 static void teardown(void)
 {
-	ck_assert(pipeline_adds_up(&p));
+	ck_assert(fixture_adds_up(&p));
 	sim_forget(sk);
 	sk = NULL;
 	sim_stop();
-	pipeline_free(&p);
+	fixture_free(&p);
 }
 
 static void pump(void)
@@ -58,10 +58,10 @@ static void pump(void)
 	size_t size;
 
 	while ((rec = sim_record(&size))) {
-		ck_assert(pipeline_record(&p, rec, size));
+		ck_assert(fixture_record(&p, rec, size));
 		records++;
 	}
-	ck_assert(pipeline_adds_up(&p));
+	ck_assert(fixture_adds_up(&p));
 }
 
 static void bytes(int dir, const void *data, size_t len, uint32_t flags)
@@ -97,12 +97,12 @@ static void close_both(void)
 
 static void nothing(void)
 {
-	ck_assert_ptr_null(pipeline_event(&p));
+	ck_assert_ptr_null(fixture_event(&p));
 }
 
 static void told(const char *method, const char *path, uint32_t status)
 {
-	ev = pipeline_event(&p);
+	ev = fixture_event(&p);
 	ck_assert_msg(ev, "no event for %s %s", method, path);
 	ck_assert_str_eq(ev->method_name.data, method);
 	ck_assert_str_eq(ev->path.data, path);
@@ -112,9 +112,9 @@ static void told(const char *method, const char *path, uint32_t status)
 /* Seen: delivered, and so many dropped. */
 static void counted(uint64_t delivered, uint64_t dropped)
 {
-	ck_assert_uint_eq(p.mon.stats.delivered, delivered);
-	ck_assert_uint_eq(p.mon.stats.exchanges_seen, delivered + dropped);
-	ck_assert_uint_eq(p.mon.stats.outstanding, 0);
+	ck_assert_uint_eq(p.pl.stats.delivered, delivered);
+	ck_assert_uint_eq(p.pl.stats.exchanges_seen, delivered + dropped);
+	ck_assert_uint_eq(p.pl.stats.outstanding, 0);
 }
 
 /* ---- methods ---------------------------------------------------------------------------- */
@@ -323,8 +323,8 @@ START_TEST(other_protocols)
 		for (size_t k = 0; k < sizeof(answers) / sizeof(answers[0]); k++)
 			other(others[i].bytes, others[i].len, others[i].silent, answers[k]);
 	nothing();
-	ck_assert_uint_eq(p.mon.stats.delivered, 0);
-	ck_assert_uint_eq(p.mon.stats.outstanding, 0);
+	ck_assert_uint_eq(p.pl.stats.delivered, 0);
+	ck_assert_uint_eq(p.pl.stats.outstanding, 0);
 }
 END_TEST
 
@@ -354,8 +354,8 @@ START_TEST(random_first_bytes)
 	}
 	nothing();
 	looked = records;
-	ck_assert_uint_eq(p.mon.stats.delivered, 0);
-	ck_assert_uint_eq(p.mon.stats.outstanding, 0);
+	ck_assert_uint_eq(p.pl.stats.delivered, 0);
+	ck_assert_uint_eq(p.pl.stats.outstanding, 0);
 	/* One in a hundred: of one or two bytes too little can be told. */
 	ck_assert_uint_lt(looked, 30000);
 }
@@ -549,7 +549,7 @@ START_TEST(proxy_not)
 	close_both();
 	nothing();
 	counted(2, 0);
-	ck_assert_uint_eq(p.mon.stats.connections_seen, 2);
+	ck_assert_uint_eq(p.pl.stats.connections_seen, 2);
 }
 END_TEST
 
@@ -590,7 +590,7 @@ START_TEST(odd_answers)
 	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
 		for (int active = 0; active < 2; active++) {
 			int ask = active ? DIR_OUT : DIR_IN;
-			uint64_t seen = p.mon.stats.connections_seen;
+			uint64_t seen = p.pl.stats.connections_seen;
 
 			connection(active);
 			say(ask, "GET /odd HTTP/1.0\r\n\r\n");
@@ -609,7 +609,7 @@ START_TEST(odd_answers)
 			sim_close(sk);
 			pump();
 			nothing();
-			ck_assert_uint_eq(p.mon.stats.connections_seen, seen + 1);
+			ck_assert_uint_eq(p.pl.stats.connections_seen, seen + 1);
 		}
 	}
 }
@@ -721,7 +721,7 @@ START_TEST(partial_pipelined)
 	for (size_t n = 1; n <= sizeof(part) - 1; n++) {
 		for (int how = 0; how < 8; how++) {
 			char both[200];
-			uint64_t seen = p.mon.stats.exchanges_seen;
+			uint64_t seen = p.pl.stats.exchanges_seen;
 
 			connection(false);
 			memcpy(both, GET("/whole"), strlen(GET("/whole")));
@@ -739,14 +739,14 @@ START_TEST(partial_pipelined)
 				in(k & 1 ? "X-a: b\r\n" : "COOKIE: b\r\n");
 			close_both();
 			told("GET", "/whole", 200);
-			ev = pipeline_event(&p);
+			ev = fixture_event(&p);
 			if (ev)
 				ck_assert_msg(ev->status == 408, "%zu bytes, %d: %u", n, how,
 					      ev->status);
 			nothing();
-			ck_assert_msg(p.mon.stats.exchanges_seen == seen + 2, "%zu bytes, %d: %d",
-				      n, how, (int)(p.mon.stats.exchanges_seen - seen));
-			ck_assert_uint_eq(p.mon.stats.outstanding, 0);
+			ck_assert_msg(p.pl.stats.exchanges_seen == seen + 2, "%zu bytes, %d: %d", n,
+				      how, (int)(p.pl.stats.exchanges_seen - seen));
+			ck_assert_uint_eq(p.pl.stats.outstanding, 0);
 		}
 	}
 }
@@ -766,7 +766,7 @@ START_TEST(slow_head)
 
 	for (size_t i = 0; i < sizeof(drips) / sizeof(drips[0]); i++) {
 		for (int how = 0; how < 8; how++) {
-			uint64_t seen = p.mon.stats.exchanges_seen;
+			uint64_t seen = p.pl.stats.exchanges_seen;
 
 			connection(false);
 			if (how & 1) {
@@ -789,9 +789,9 @@ START_TEST(slow_head)
 			bytes(DIR_IN, NULL, 0, SIM_RST);
 			told("GET", "/slow", 408);
 			nothing();
-			ck_assert_msg(p.mon.stats.exchanges_seen == seen + 1, "%s, %d: %d",
-				      drips[i], how, (int)(p.mon.stats.exchanges_seen - seen));
-			ck_assert_uint_eq(p.mon.stats.outstanding, 0);
+			ck_assert_msg(p.pl.stats.exchanges_seen == seen + 1, "%s, %d: %d", drips[i],
+				      how, (int)(p.pl.stats.exchanges_seen - seen));
+			ck_assert_uint_eq(p.pl.stats.outstanding, 0);
 		}
 	}
 }
@@ -816,7 +816,7 @@ START_TEST(ordinals_are_unique)
 			}
 			/* Not while one waits unseen. */
 			if (k == 3 && how & 2 && !sim_holds)
-				flows_expire(&p.mon, sim_now_ns + 7200 * NSEC_PER_SEC);
+				flows_expire(&p.flows, sim_now_ns + 7200 * NSEC_PER_SEC);
 		}
 		if (how & 4)
 			sim_close(sk);
@@ -845,7 +845,7 @@ START_TEST(ordinals_after_idle)
 		ck_assert_uint_gt(ev->ordinal, last);
 		last = ev->ordinal;
 		if (k % 3 == 2) {
-			flows_expire(&p.mon, sim_now_ns + 7200 * NSEC_PER_SEC);
+			flows_expire(&p.flows, sim_now_ns + 7200 * NSEC_PER_SEC);
 			sim_now_ns += 7200 * NSEC_PER_SEC;
 		}
 	}

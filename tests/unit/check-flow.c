@@ -7,11 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "pipeline.h"
+#include "fixture.h"
 #include "sim.h"
 #include "unit.h"
 
-static struct pipeline p;
+static struct fixture p;
 static struct sim_socket *sk;
 static uint64_t next_pos[2];
 static const struct appmon_event *ev;
@@ -24,18 +24,18 @@ static void start(const struct appmon_opts *opts)
 {
 	struct sim_opts so = {.target = 1, .slot = 0, .cgroup_id = 4242};
 
-	pipeline_init(&p, opts);
-	so.capture = p.mon.opts.capture_bytes;
+	fixture_init(&p, opts);
+	so.capture = p.target[0].capture;
 	sim_start(&so);
 }
 
 static void stop(void)
 {
-	ck_assert(pipeline_adds_up(&p));
+	ck_assert(fixture_adds_up(&p));
 	sim_forget(sk);
 	sk = NULL;
 	sim_stop();
-	pipeline_free(&p);
+	fixture_free(&p);
 }
 
 static void restart(struct appmon_opts opts)
@@ -74,8 +74,8 @@ static void pump(void)
 	size_t size;
 
 	while ((rec = sim_record(&size)))
-		ck_assert(pipeline_record(&p, rec, size));
-	ck_assert(pipeline_adds_up(&p));
+		ck_assert(fixture_record(&p, rec, size));
+	ck_assert(fixture_adds_up(&p));
 }
 
 /* Each packet comes a millisecond after the one before it. */
@@ -126,7 +126,7 @@ static void rst(int dir)
 
 static void nothing(void)
 {
-	ck_assert_ptr_null(pipeline_event(&p));
+	ck_assert_ptr_null(fixture_event(&p));
 }
 
 static bool is(struct appmon_str str, const char *text)
@@ -146,7 +146,7 @@ static bool is(struct appmon_str str, const char *text)
 
 static void event(void)
 {
-	ev = pipeline_event(&p);
+	ev = fixture_event(&p);
 	ck_assert_ptr_nonnull(ev);
 }
 
@@ -181,14 +181,14 @@ static void bodies(uint64_t request, uint64_t response)
 
 static void counts(uint64_t seen, uint64_t delivered)
 {
-	ck_assert_uint_eq(p.mon.stats.exchanges_seen, seen);
-	ck_assert_uint_eq(p.mon.stats.delivered, delivered);
+	ck_assert_uint_eq(p.pl.stats.exchanges_seen, seen);
+	ck_assert_uint_eq(p.pl.stats.delivered, delivered);
 }
 
 static void dropped(uint32_t reason, uint64_t n)
 {
-	ck_assert_msg(p.mon.stats.dropped[reason] == n, "dropped[%s] is %llu, not %llu",
-		      appmon_drop_name(reason), (unsigned long long)p.mon.stats.dropped[reason],
+	ck_assert_msg(p.pl.stats.dropped[reason] == n, "dropped[%s] is %llu, not %llu",
+		      appmon_drop_name(reason), (unsigned long long)p.pl.stats.dropped[reason],
 		      (unsigned long long)n);
 }
 
@@ -211,7 +211,7 @@ START_TEST(plain_exchange)
 
 	in(request);
 	nothing();
-	ck_assert_uint_eq(p.mon.stats.outstanding, 1);
+	ck_assert_uint_eq(p.pl.stats.outstanding, 1);
 	out(response);
 	complete("/a/b", 404);
 	ck_assert_uint_eq(ev->size, sizeof(*ev));
@@ -259,10 +259,10 @@ START_TEST(plain_exchange)
 	HEADER("content-type", 1, "text/plain");
 	nothing();
 	counts(1, 1);
-	ck_assert_uint_eq(p.mon.stats.requests, 1);
-	ck_assert_uint_eq(p.mon.stats.responses, 1);
-	ck_assert_uint_eq(p.mon.stats.connections_seen, 1);
-	ck_assert_uint_eq(p.mon.stats.connections_open, 1);
+	ck_assert_uint_eq(p.pl.stats.requests, 1);
+	ck_assert_uint_eq(p.pl.stats.responses, 1);
+	ck_assert_uint_eq(p.pl.stats.connections_seen, 1);
+	ck_assert_uint_eq(p.pl.stats.connections_open, 1);
 }
 END_TEST
 
@@ -293,7 +293,7 @@ START_TEST(keep_alive)
 		flagged(APPMON_EVF_KEEP_ALIVE, APPMON_EVF_PIPELINED | APPMON_EVF_GAP);
 	}
 	nothing();
-	ck_assert_uint_eq(p.mon.stats.connections_seen, 1);
+	ck_assert_uint_eq(p.pl.stats.connections_seen, 1);
 }
 END_TEST
 
@@ -443,7 +443,7 @@ START_TEST(pipelined_for_long)
 		}
 		nothing();
 		rst(DIR_IN);
-		while (pipeline_event(&p))
+		while (fixture_event(&p))
 			;
 	}
 }
@@ -463,7 +463,7 @@ START_TEST(pipelined_beyond_capture)
 	in(requests);
 	for (int i = 0; i < 100; i++)
 		out(ANSWER(200, 0));
-	while ((ev = pipeline_event(&p))) {
+	while ((ev = fixture_event(&p))) {
 		char path[32];
 
 		/* Whatever is reported is reported right. */
@@ -471,7 +471,7 @@ START_TEST(pipelined_beyond_capture)
 		if (ev->status)
 			IS(ev->path, path);
 	}
-	sum = p.mon.stats.delivered;
+	sum = p.pl.stats.delivered;
 	ck_assert_uint_gt(sum, 0);
 }
 END_TEST
@@ -851,7 +851,7 @@ START_TEST(body_until_close)
 	flagged(0, APPMON_EVF_KEEP_ALIVE | APPMON_EVF_INFERRED_END);
 	fin(DIR_IN);
 	nothing();
-	ck_assert_uint_eq(p.mon.stats.connections_open, 0);
+	ck_assert_uint_eq(p.pl.stats.connections_open, 0);
 }
 END_TEST
 
@@ -918,7 +918,7 @@ START_TEST(informational)
 	out(OK);
 	complete("/plain", 200);
 	flagged(0, APPMON_EVF_CONTINUED);
-	ck_assert_uint_eq(p.mon.stats.responses, 3);
+	ck_assert_uint_eq(p.pl.stats.responses, 3);
 }
 END_TEST
 
@@ -966,7 +966,7 @@ START_TEST(upgrade)
 	fin(DIR_OUT);
 	nothing();
 	counts(1, 1);
-	ck_assert_uint_eq(p.mon.stats.tunnel_bytes, 14 + strlen(GET("/no")) + strlen(OK));
+	ck_assert_uint_eq(p.pl.stats.tunnel_bytes, 14 + strlen(GET("/no")) + strlen(OK));
 }
 END_TEST
 
@@ -979,7 +979,7 @@ START_TEST(connect)
 	ck_assert_uint_eq(ev->method, APPMON_METHOD_CONNECT);
 	in("\x16\x03\x01");
 	out("\x16\x03\x03\x02");
-	ck_assert_uint_eq(p.mon.stats.tunnel_bytes, 7);
+	ck_assert_uint_eq(p.pl.stats.tunnel_bytes, 7);
 	/* Refused: an ordinary response with a body. */
 	server();
 	in("CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n");
@@ -1169,7 +1169,7 @@ END_TEST
 /* Whatever is lost: status and path that belong together carry the same number. */
 static void paired(void)
 {
-	while ((ev = pipeline_event(&p))) {
+	while ((ev = fixture_event(&p))) {
 		unsigned int n;
 
 		if (!ev->status || !ev->method)
@@ -1230,7 +1230,7 @@ START_TEST(request_partly_lost)
 			numbered(DIR_IN, 4);
 			numbered(DIR_OUT, 4);
 			paired();
-			ck_assert_uint_eq(p.mon.stats.outstanding, 0);
+			ck_assert_uint_eq(p.pl.stats.outstanding, 0);
 		}
 	}
 }
@@ -1262,7 +1262,7 @@ START_TEST(response_and_request_lost)
 	numbered(DIR_IN, 3);
 	numbered(DIR_OUT, 3);
 	paired();
-	ck_assert_uint_ge(p.mon.stats.delivered, 1);
+	ck_assert_uint_ge(p.pl.stats.delivered, 1);
 }
 END_TEST
 
@@ -1408,7 +1408,7 @@ START_TEST(attached_while_pipelining)
 	numbered(DIR_IN, 2);
 	numbered(DIR_OUT, 1);
 	numbered(DIR_OUT, 2);
-	while (pipeline_event(&p))
+	while (fixture_event(&p))
 		;
 	numbered(DIR_IN, 3);
 	numbered(DIR_OUT, 3);
@@ -1505,7 +1505,7 @@ static void end_in_phase(const struct phase *ph, int dir, bool reset, uint32_t e
 		pump();
 		/* What is still awaited after both have closed is awaited for seconds only. */
 		sim_now_ns += 10 * NSEC_PER_SEC;
-		flows_expire(&p.mon, sim_now_ns);
+		flows_expire(&p.flows, sim_now_ns);
 	}
 	if (ph->any) {
 		ended("/p", ph->status, ph->complete ? APPMON_END_COMPLETE : end);
@@ -1517,9 +1517,9 @@ static void end_in_phase(const struct phase *ph, int dir, bool reset, uint32_t e
 			bodies(0, 4);
 	}
 	nothing();
-	ck_assert_uint_eq(p.mon.stats.outstanding, 0);
-	ck_assert_uint_eq(p.mon.stats.connections_open, 0);
-	ck_assert_uint_eq(p.mon.flows.count, 0);
+	ck_assert_uint_eq(p.pl.stats.outstanding, 0);
+	ck_assert_uint_eq(p.pl.stats.connections_open, 0);
+	ck_assert_uint_eq(p.flows.count, 0);
 }
 
 START_TEST(ends_in_each_phase)
@@ -1549,7 +1549,7 @@ START_TEST(half_closed)
 	at(DIR_OUT, 0, ANSWER(200, 2) "ok", strlen(ANSWER(200, 2) "ok"), SIM_PSH | SIM_FIN);
 	complete("/one", 200);
 	nothing();
-	ck_assert_uint_eq(p.mon.stats.connections_open, 0);
+	ck_assert_uint_eq(p.pl.stats.connections_open, 0);
 }
 END_TEST
 
@@ -1571,9 +1571,9 @@ END_TEST
 START_TEST(exchange_timeout)
 {
 	in(GET("/silent"));
-	flows_expire(&p.mon, sim_now_ns + 299 * NSEC_PER_SEC);
+	flows_expire(&p.flows, sim_now_ns + 299 * NSEC_PER_SEC);
 	nothing();
-	flows_expire(&p.mon, sim_now_ns + 301 * NSEC_PER_SEC);
+	flows_expire(&p.flows, sim_now_ns + 301 * NSEC_PER_SEC);
 	ended("/silent", 0, APPMON_END_TIMEOUT);
 	nothing();
 	/* The answer comes after all: its request has been reported. */
@@ -1591,9 +1591,9 @@ START_TEST(exchange_timeout_short)
 	restart((struct appmon_opts){.exchange_timeout_ms = 100});
 	server();
 	in(GET("/silent"));
-	flows_expire(&p.mon, sim_now_ns + 99 * MS);
+	flows_expire(&p.flows, sim_now_ns + 99 * MS);
 	nothing();
-	flows_expire(&p.mon, sim_now_ns + 101 * MS);
+	flows_expire(&p.flows, sim_now_ns + 101 * MS);
 	ended("/silent", 0, APPMON_END_TIMEOUT);
 }
 END_TEST
@@ -1603,7 +1603,7 @@ START_TEST(exchange_timeout_never)
 	restart((struct appmon_opts){.exchange_timeout_ms = UINT32_MAX});
 	server();
 	in(GET("/silent"));
-	flows_expire(&p.mon, sim_now_ns + UINT64_C(100) * 24 * 3600 * NSEC_PER_SEC);
+	flows_expire(&p.flows, sim_now_ns + UINT64_C(100) * 24 * 3600 * NSEC_PER_SEC);
 	nothing();
 	sim_now_ns += UINT64_C(100) * 24 * 3600 * NSEC_PER_SEC;
 	out(OK);
@@ -1616,11 +1616,11 @@ START_TEST(idle_timeout)
 	in(GET("/1"));
 	out(OK);
 	complete("/1", 200);
-	flows_expire(&p.mon, sim_now_ns + 3599 * NSEC_PER_SEC);
-	ck_assert_uint_eq(p.mon.flows.count, 1);
-	flows_expire(&p.mon, sim_now_ns + 3601 * NSEC_PER_SEC);
-	ck_assert_uint_eq(p.mon.flows.count, 0);
-	ck_assert_uint_eq(p.mon.stats.connections_open, 0);
+	flows_expire(&p.flows, sim_now_ns + 3599 * NSEC_PER_SEC);
+	ck_assert_uint_eq(p.flows.count, 1);
+	flows_expire(&p.flows, sim_now_ns + 3601 * NSEC_PER_SEC);
+	ck_assert_uint_eq(p.flows.count, 0);
+	ck_assert_uint_eq(p.pl.stats.connections_open, 0);
 	/* It is found again. */
 	sim_now_ns += 3602 * NSEC_PER_SEC;
 	in(GET("/2"));
@@ -1631,7 +1631,7 @@ START_TEST(idle_timeout)
 	out(ANSWER(203, 0));
 	complete("/3", 203);
 	nothing();
-	ck_assert_uint_eq(p.mon.stats.connections_open, 1);
+	ck_assert_uint_eq(p.pl.stats.connections_open, 1);
 }
 END_TEST
 
@@ -1654,11 +1654,11 @@ START_TEST(not_http)
 		sim_close(sk);
 		pump();
 	}
-	flows_expire(&p.mon, sim_now_ns + 10 * NSEC_PER_SEC);
+	flows_expire(&p.flows, sim_now_ns + 10 * NSEC_PER_SEC);
 	nothing();
-	ck_assert_uint_eq(p.mon.stats.connections_open, 0);
-	ck_assert_uint_eq(p.mon.stats.outstanding, 0);
-	ck_assert_uint_eq(p.mon.stats.delivered, 0);
+	ck_assert_uint_eq(p.pl.stats.connections_open, 0);
+	ck_assert_uint_eq(p.pl.stats.outstanding, 0);
+	ck_assert_uint_eq(p.pl.stats.delivered, 0);
 }
 END_TEST
 
@@ -1674,10 +1674,10 @@ START_TEST(upper_case_protocol)
 	fin(DIR_IN);
 	sim_close(sk);
 	pump();
-	flows_expire(&p.mon, sim_now_ns + 10 * NSEC_PER_SEC);
+	flows_expire(&p.flows, sim_now_ns + 10 * NSEC_PER_SEC);
 	nothing();
-	ck_assert_uint_eq(p.mon.stats.outstanding, 0);
-	ck_assert_uint_eq(p.mon.stats.connections_open, 0);
+	ck_assert_uint_eq(p.pl.stats.outstanding, 0);
+	ck_assert_uint_eq(p.pl.stats.connections_open, 0);
 }
 END_TEST
 
@@ -1711,7 +1711,7 @@ START_TEST(stray)
 	in(GET("/next"));
 	out(OK);
 	complete("/next", 200);
-	flows_expire(&p.mon, sim_now_ns + 60 * NSEC_PER_SEC);
+	flows_expire(&p.flows, sim_now_ns + 60 * NSEC_PER_SEC);
 	nothing();
 	counts(2, 2);
 }
@@ -1725,7 +1725,7 @@ START_TEST(stray_twice)
 	next_pos[DIR_IN] = strlen(GET("/stray"));
 	out(OK);
 	complete("/stray", 200);
-	flows_expire(&p.mon, sim_now_ns + 60 * NSEC_PER_SEC);
+	flows_expire(&p.flows, sim_now_ns + 60 * NSEC_PER_SEC);
 	nothing();
 	counts(1, 1);
 }
@@ -1736,10 +1736,10 @@ START_TEST(stray_alone)
 	sim_listener_packet(sk, 0, GET("/stray"), (uint32_t)strlen(GET("/stray")));
 	pump();
 	counts(1, 0);
-	ck_assert_uint_eq(p.mon.stats.outstanding, 1);
-	flows_expire(&p.mon, sim_now_ns + 299 * NSEC_PER_SEC);
+	ck_assert_uint_eq(p.pl.stats.outstanding, 1);
+	flows_expire(&p.flows, sim_now_ns + 299 * NSEC_PER_SEC);
 	nothing();
-	flows_expire(&p.mon, sim_now_ns + 301 * NSEC_PER_SEC);
+	flows_expire(&p.flows, sim_now_ns + 301 * NSEC_PER_SEC);
 	ended("/stray", 0, APPMON_END_TIMEOUT);
 	ck_assert_uint_eq(ev->method, APPMON_METHOD_GET);
 	counts(1, 1);
@@ -1753,11 +1753,11 @@ START_TEST(stray_and_own)
 	next_pos[DIR_IN] = strlen(GET("/1"));
 	out(OK);
 	complete("/1", 200);
-	ck_assert_uint_eq(p.mon.flows.stray_count, 0);
+	ck_assert_uint_eq(p.flows.stray_count, 0);
 	in(GET("/2"));
 	out(OK);
 	complete("/2", 200);
-	flows_expire(&p.mon, sim_now_ns + 60 * NSEC_PER_SEC);
+	flows_expire(&p.flows, sim_now_ns + 60 * NSEC_PER_SEC);
 	nothing();
 	counts(2, 2);
 }
@@ -1786,7 +1786,7 @@ START_TEST(stray_answered_late)
 {
 	met(GET("/late"), 0);
 	sim_now_ns += 60 * NSEC_PER_SEC;
-	flows_expire(&p.mon, sim_now_ns);
+	flows_expire(&p.flows, sim_now_ns);
 	nothing();
 	out(OK);
 	complete("/late", 200);
@@ -1805,7 +1805,7 @@ START_TEST(stray_answered_after_timeout)
 	uint64_t id;
 
 	met(GET("/1"), 0);
-	flows_expire(&p.mon, sim_now_ns + 301 * NSEC_PER_SEC);
+	flows_expire(&p.flows, sim_now_ns + 301 * NSEC_PER_SEC);
 	ended("/1", 0, APPMON_END_TIMEOUT);
 	id = ev->connection_id;
 	out(OK);
@@ -1823,7 +1823,7 @@ START_TEST(stray_closed)
 		server();
 		met(GET("/given-up"), 0);
 		fin(i ? DIR_OUT : DIR_IN);
-		ck_assert_uint_eq(p.mon.flows.stray_count, 0);
+		ck_assert_uint_eq(p.flows.stray_count, 0);
 		if (!i)
 			nothing(); /* it may still be answered */
 		next_pos[DIR_IN] += !i;
@@ -1857,7 +1857,7 @@ START_TEST(stray_reset)
 	rst(DIR_IN);
 	ended("/by-peer", 0, APPMON_END_RESET_BY_PEER);
 	counts(2, 2);
-	ck_assert_uint_eq(p.mon.stats.connections_open, 0);
+	ck_assert_uint_eq(p.pl.stats.connections_open, 0);
 }
 END_TEST
 
@@ -1962,7 +1962,7 @@ START_TEST(stray_from_the_middle_unknown)
 	next_pos[DIR_IN] = at + strlen(GET("/2"));
 	out(ANSWER(201, 0) ANSWER(202, 0));
 	fin(DIR_OUT);
-	while ((ev = pipeline_event(&p)))
+	while ((ev = fixture_event(&p)))
 		ck_assert(ev->status == 0 || ev->status == (is(ev->path, "/1") ? 201 : 202));
 }
 END_TEST
@@ -1987,7 +1987,7 @@ START_TEST(stray_turned_away)
 	complete("/2", 200);
 	complete("/3", 200);
 	counts(3, 3);
-	ck_assert_uint_eq(p.mon.flows.stray_count, 0);
+	ck_assert_uint_eq(p.flows.stray_count, 0);
 }
 END_TEST
 
@@ -2035,17 +2035,17 @@ START_TEST(stray_detached)
 	met(GET("/1"), 0);
 	server();
 	met(GET("/2"), 0);
-	flows_drop_target(&p.mon, &p.target[0]);
+	flows_drop_target(&p.flows, &p.target[0]);
 	dropped(APPMON_DROP_DETACHED, 2);
 	counts(2, 0);
-	ck_assert_uint_eq(p.mon.flows.stray_count, 0);
+	ck_assert_uint_eq(p.flows.stray_count, 0);
 }
 END_TEST
 
 START_TEST(stray_of_another_protocol)
 {
 	met("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 0);
-	ck_assert_uint_eq(p.mon.flows.count, 0);
+	ck_assert_uint_eq(p.flows.count, 0);
 	out("\x16\x03\x03\x00\x7a\x02");
 	fin(DIR_OUT);
 	counts(0, 0);
@@ -2063,7 +2063,7 @@ START_TEST(strays_many)
 		met(GET("/many"), 0);
 	}
 	counts(N, 0);
-	ck_assert_uint_eq(p.mon.stats.outstanding, N);
+	ck_assert_uint_eq(p.pl.stats.outstanding, N);
 	out(OK);
 	complete("/many", 200);
 	restart((struct appmon_opts){.memory_limit = 4 << 20});
@@ -2072,10 +2072,10 @@ START_TEST(strays_many)
 		met(GET("/many"), 0);
 	}
 	counts(N, 0);
-	told = p.mon.stats.outstanding;
+	told = p.pl.stats.outstanding;
 	ck_assert_uint_ge(told, 1024);
 	dropped(APPMON_DROP_MEMORY, N - told);
-	flows_expire(&p.mon, sim_now_ns + 301 * NSEC_PER_SEC);
+	flows_expire(&p.flows, sim_now_ns + 301 * NSEC_PER_SEC);
 	for (uint64_t i = 0; i < told; i++)
 		ended("/many", 0, APPMON_END_TIMEOUT);
 	nothing();
@@ -2178,8 +2178,8 @@ START_TEST(target_detached)
 	out(OK);
 	in(GET("/2"));
 	/* As appmon_detach() does, with one event waiting. */
-	flows_drop_target(&p.mon, &p.target[0]);
-	p.mon.target[0] = NULL;
+	flows_drop_target(&p.flows, &p.target[0]);
+	p.pl.target[0] = NULL;
 	nothing();
 	counts(2, 0);
 	dropped(APPMON_DROP_DETACHED, 2);
@@ -2190,8 +2190,8 @@ START_TEST(target_detached)
 	out(OK);
 	counts(3, 0);
 	dropped(APPMON_DROP_DETACHED, 3);
-	ck_assert_uint_eq(p.mon.stats.connections_open, 0);
-	p.mon.target[0] = &p.target[0];
+	ck_assert_uint_eq(p.pl.stats.connections_open, 0);
+	p.pl.target[0] = &p.target[0];
 }
 END_TEST
 
@@ -2209,14 +2209,14 @@ START_TEST(memory_bound)
 		sim_packet(sockets[i], DIR_IN, 0, GET("/crowd"), (uint32_t)strlen(GET("/crowd")),
 			   SIM_PSH);
 		pump();
-		ck_assert_uint_le(p.mon.pool.held, 65536);
+		ck_assert_uint_le(p.pl.pool.held, 65536);
 	}
-	ck_assert_uint_gt(p.mon.stats.dropped[APPMON_DROP_MEMORY], 0);
-	ck_assert_uint_eq(p.mon.stats.exchanges_seen, 500);
+	ck_assert_uint_gt(p.pl.stats.dropped[APPMON_DROP_MEMORY], 0);
+	ck_assert_uint_eq(p.pl.stats.exchanges_seen, 500);
 	for (int i = 0; i < 500; i++) {
 		sim_packet(sockets[i], DIR_OUT, 0, OK, (uint32_t)strlen(OK), SIM_PSH);
 		pump();
-		while ((ev = pipeline_event(&p))) {
+		while ((ev = fixture_event(&p))) {
 			IS(ev->path, "/crowd");
 			ck_assert_uint_eq(ev->status, 200);
 		}
@@ -2226,8 +2226,8 @@ START_TEST(memory_bound)
 		sim_forget(sockets[i]);
 	}
 	/* Each request counts once. */
-	ck_assert_uint_eq(p.mon.stats.exchanges_seen, 500);
-	ck_assert_uint_eq(p.mon.stats.outstanding, 0);
+	ck_assert_uint_eq(p.pl.stats.exchanges_seen, 500);
+	ck_assert_uint_eq(p.pl.stats.outstanding, 0);
 	/* Once they are gone there is room for others, with larger heads, too. */
 	server();
 	long_request("GET /large HTTP/1.1", 3000, "User-Agent: x\r\n");
@@ -2252,14 +2252,14 @@ START_TEST(memory_arena_reclaims)
 	out(OK);
 	complete("/small", 200);
 	/* Free blocks that nothing asks for fill the pool. */
-	while (n < 1000 && (block[n] = pool_alloc(&p.mon.pool, 100)))
+	while (n < 1000 && (block[n] = pool_alloc(&p.pl.pool, 100)))
 		n++;
 	while (n)
-		pool_free(&p.mon.pool, block[--n]);
+		pool_free(&p.pl.pool, block[--n]);
 	long_request("GET /large HTTP/1.1", 3000, "User-Agent: x\r\n");
 	out(OK);
 	complete("/large", 200);
-	ck_assert_uint_le(p.mon.pool.held, 65536);
+	ck_assert_uint_le(p.pl.pool.held, 65536);
 }
 END_TEST
 
@@ -2273,15 +2273,15 @@ START_TEST(memory_and_pairing)
 			numbered(DIR_OUT, 50);
 			complete("/50", 450);
 			for (unsigned int i = 0; i < 4 + ahead; i++) {
-				uint64_t limit = p.mon.pool.limit;
+				uint64_t limit = p.pl.pool.limit;
 
 				if (i == lost) {
-					pool_destroy(&p.mon.pool);
-					p.mon.pool.limit = 0;
+					pool_destroy(&p.pl.pool);
+					p.pl.pool.limit = 0;
 				}
 				if (i < 4)
 					numbered(DIR_IN, i);
-				p.mon.pool.limit = limit;
+				p.pl.pool.limit = limit;
 				if (i >= ahead)
 					numbered(DIR_OUT, i - ahead);
 			}
@@ -2289,10 +2289,10 @@ START_TEST(memory_and_pairing)
 			fin(DIR_OUT);
 			fin(DIR_IN);
 			paired();
-			ck_assert_uint_eq(p.mon.stats.outstanding, 0);
+			ck_assert_uint_eq(p.pl.stats.outstanding, 0);
 		}
 	}
-	ck_assert_uint_eq(p.mon.stats.exchanges_seen, 16 * 5);
+	ck_assert_uint_eq(p.pl.stats.exchanges_seen, 16 * 5);
 }
 END_TEST
 
@@ -2397,10 +2397,9 @@ END_TEST
 
 START_TEST(secrets_by_the_host)
 {
-	char *names[] = {"ticket", "a b"};
+	static const char *const names[] = {"ticket", "a b"};
 
-	restart((struct appmon_opts){0});
-	p.mon.redact = (struct redact){.name = names, .count = 2};
+	restart((struct appmon_opts){.redact_names = names, .redact_name_count = 2});
 	server();
 	target_told("/p?Ticket=1&a%20b=2&c=3&sig=4",
 		    "/p?Ticket=REDACTED&a%20b=REDACTED&c=3&sig=REDACTED",
@@ -2451,7 +2450,7 @@ START_TEST(stream_heads)
 	ck_assert_uint_eq(ev->response_end_ns, 0);
 	ck_assert_uint_eq(ev->duration_ns, 0);
 	ck_assert_uint_gt(ev->response_start_ns, 0);
-	ck_assert_uint_eq(p.mon.stats.outstanding, 0);
+	ck_assert_uint_eq(p.pl.stats.outstanding, 0);
 	out("5\r\ndata\n\r\n");
 	out("0\r\n\r\n");
 	nothing();
@@ -2465,8 +2464,8 @@ START_TEST(stream_heads)
 	ck_assert_uint_eq(ev->response_body_bytes, 8);
 	rst(DIR_IN);
 	nothing();
-	ck_assert_uint_eq(p.mon.stats.exchanges_seen, 5);
-	ck_assert_uint_eq(p.mon.stats.delivered, 5);
+	ck_assert_uint_eq(p.pl.stats.exchanges_seen, 5);
+	ck_assert_uint_eq(p.pl.stats.delivered, 5);
 }
 END_TEST
 
@@ -2507,8 +2506,8 @@ END_TEST
 static void waits(void)
 {
 	nothing();
-	ck_assert_uint_eq(p.mon.stats.exchanges_seen, 0);
-	ck_assert_uint_eq(p.mon.stats.records, 0);
+	ck_assert_uint_eq(p.pl.stats.exchanges_seen, 0);
+	ck_assert_uint_eq(p.pl.stats.records, 0);
 }
 
 START_TEST(held_until_response)
@@ -2519,10 +2518,10 @@ START_TEST(held_until_response)
 	complete("/held", 201);
 	bodies(0, 2);
 	ck_assert_uint_eq(ev->wait_ns, MS);
-	ck_assert_uint_eq(p.mon.stats.records, 2);
+	ck_assert_uint_eq(p.pl.stats.records, 2);
 	/* Not with more to come, nor with what is not known. */
 	in("POST /body HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\n");
-	ck_assert_uint_eq(p.mon.stats.outstanding, 1);
+	ck_assert_uint_eq(p.pl.stats.outstanding, 1);
 	in("body");
 	out(OK);
 	complete("/body", 200);
@@ -2536,10 +2535,10 @@ START_TEST(held_until_sweep)
 	waits();
 	sim_sweep(sk);
 	pump();
-	ck_assert_uint_eq(p.mon.stats.outstanding, 1);
+	ck_assert_uint_eq(p.pl.stats.outstanding, 1);
 	sim_sweep(sk);
 	pump();
-	ck_assert_uint_eq(p.mon.stats.records, 1);
+	ck_assert_uint_eq(p.pl.stats.records, 1);
 	out(OK);
 	complete("/slow", 200);
 	ck_assert_uint_eq(ev->wait_ns, MS);
@@ -2562,7 +2561,7 @@ START_TEST(held_until_close)
 	waits();
 	sim_close(sk);
 	pump();
-	ck_assert_uint_eq(p.mon.stats.outstanding, 1);
+	ck_assert_uint_eq(p.pl.stats.outstanding, 1);
 	fin(DIR_OUT);
 	ended("/closed", 0, APPMON_END_CLOSED);
 	counts(1, 1);
@@ -2623,7 +2622,7 @@ START_TEST(held_and_pipelined)
 	complete("/2", 202);
 	complete("/3", 203);
 	in(GET("/4"));
-	ck_assert_uint_eq(p.mon.stats.outstanding, 1);
+	ck_assert_uint_eq(p.pl.stats.outstanding, 1);
 	out(ANSWER(204, 0));
 	complete("/4", 204);
 }
@@ -2653,23 +2652,23 @@ START_TEST(active)
 	uint64_t begin = 0;
 
 	shown = 0;
-	ck_assert_int_eq(events_active(&p.mon, show, &begin), 0);
+	ck_assert_int_eq(flows_active(&p.flows, show, &begin), 0);
 	ck_assert_uint_eq(shown, 0);
 	in(GET("/first?a=1"));
 	begin = 0;
-	ck_assert_int_eq(events_active(&p.mon, show, &begin), 0);
+	ck_assert_int_eq(flows_active(&p.flows, show, &begin), 0);
 	ck_assert_uint_eq(begin, sim_now_ns);
 	ck_assert_uint_eq(shown, 1);
 	ck_assert_str_eq(shown_path, "/first");
 	ck_assert_str_eq(shown_query, "a=1");
 	/* A look changes nothing, and is no delivery. */
-	ck_assert_uint_eq(p.mon.stats.outstanding, 1);
-	ck_assert_uint_eq(p.mon.stats.delivered, 0);
+	ck_assert_uint_eq(p.pl.stats.outstanding, 1);
+	ck_assert_uint_eq(p.pl.stats.delivered, 0);
 	shown = 0;
-	ck_assert_int_eq(events_active(&p.mon, show, &begin), 0);
+	ck_assert_int_eq(flows_active(&p.flows, show, &begin), 0);
 	ck_assert_str_eq(shown_query, "a=1");
 	out(OK);
-	ck_assert_int_eq(events_active(&p.mon, show, &begin), 0);
+	ck_assert_int_eq(flows_active(&p.flows, show, &begin), 0);
 	ck_assert_uint_eq(shown, 1); /* it is over */
 	complete("/first", 200);
 	IS(ev->request_target, "/first?a=1");
@@ -2678,7 +2677,7 @@ START_TEST(active)
 	/* The caller ends it. */
 	in(GET("/1") GET("/2") GET("/3") GET("/4"));
 	shown = 0;
-	ck_assert_int_eq(events_active(&p.mon, show, &begin), -EDOM);
+	ck_assert_int_eq(flows_active(&p.flows, show, &begin), -EDOM);
 	ck_assert_uint_eq(shown, 3);
 }
 END_TEST
@@ -2693,7 +2692,7 @@ START_TEST(active_without_query)
 	in(GET("/p?token=secret"));
 	shown = 0;
 	for (int i = 0; i < 2; i++) {
-		ck_assert_int_eq(events_active(&p.mon, show, &begin), 0);
+		ck_assert_int_eq(flows_active(&p.flows, show, &begin), 0);
 		ck_assert_str_eq(shown_path, "/p");
 		ck_assert_str_eq(shown_query, "");
 	}
@@ -2709,11 +2708,11 @@ START_TEST(active_without_memory)
 	uint64_t begin;
 
 	in(GET("/p"));
-	p.mon.pool.limit = 0;
+	p.pl.pool.limit = 0;
 	shown = 0;
-	ck_assert_int_eq(events_active(&p.mon, show, &begin), -ENOMEM);
+	ck_assert_int_eq(flows_active(&p.flows, show, &begin), -ENOMEM);
 	ck_assert_uint_eq(shown, 0);
-	p.mon.pool.limit = 64 << 20;
+	p.pl.pool.limit = 64 << 20;
 	out(OK);
 	complete("/p", 200);
 }
@@ -2728,7 +2727,7 @@ START_TEST(only_requests)
 	sim_detached = false;
 	out(ANSWER(200, 2) "ok");
 	nothing();
-	ck_assert_uint_eq(p.mon.stats.dropped[APPMON_DROP_ORPHAN], 1);
+	ck_assert_uint_eq(p.pl.stats.dropped[APPMON_DROP_ORPHAN], 1);
 	in(GET("/next"));
 	out(OK);
 	complete("/next", 200);

@@ -3,7 +3,7 @@
  * go_binary_read() on executables made by hand, as small as they can be. The layouts of struct g
  * are what the debug information of programs says that each version's compiler made.
  */
-#include "go-binary.h"
+#include "probe/go-binary.h"
 
 #include <elf.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* HTTP/1.x: heads, framing, targets and chunks by the text of RFC 9110 and RFC 9112. */
-#include "http1.h"
+#include "protocol/http1/http1.h"
 
 #include "guard.h"
 #include "unit.h"

@@ -8,13 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pipeline.h"
+#include "fixture.h"
 #include "sim.h"
 #include "unit.h"
 
 #define BYTES_MAX (8 << 20)
 
-static struct pipeline p;
+static struct fixture p;
 static struct sim_socket *sk;
 static uint64_t next_pos[2];
 static char *bytes[2];
@@ -28,7 +28,7 @@ static void setup(void)
 							     1U << APPMON_PROTO_RESP};
 	struct sim_opts so = {.target = 1, .capture = 4096};
 
-	pipeline_init(&p, &opts);
+	fixture_init(&p, &opts);
 	sim_start(&so);
 	sk = sim_connect(false, 0u - 100000, 0u - 3000000);
 	for (int dir = 0; dir < 2; dir++) {
@@ -40,12 +40,12 @@ static void setup(void)
 
 static void teardown(void)
 {
-	ck_assert(pipeline_adds_up(&p));
+	ck_assert(fixture_adds_up(&p));
 	free(bytes[0]);
 	free(bytes[1]);
 	sim_forget(sk);
 	sim_stop();
-	pipeline_free(&p);
+	fixture_free(&p);
 }
 
 static void add(int dir, const char *text)
@@ -80,15 +80,15 @@ static void send_all(int dir, size_t segment)
 		sim_packet(sk, dir, next_pos[dir], bytes[dir] + at, (uint32_t)n, SIM_PSH);
 		next_pos[dir] += n;
 		while ((rec = sim_record(&size)))
-			ck_assert(pipeline_record(&p, rec, size));
-		ck_assert(pipeline_adds_up(&p));
+			ck_assert(fixture_record(&p, rec, size));
+		ck_assert(fixture_adds_up(&p));
 	}
 	made[dir] = 0;
 }
 
 static void told(uint32_t protocol, const char *target, uint64_t body)
 {
-	const struct appmon_event *ev = pipeline_event(&p);
+	const struct appmon_event *ev = fixture_event(&p);
 
 	ck_assert_msg(ev, "%s is missing", target);
 	ck_assert_uint_eq(ev->protocol, protocol);
@@ -128,7 +128,7 @@ START_TEST(http_pipelines)
 		snprintf(text, sizeof(text), "/%u", i);
 		told(APPMON_PROTO_HTTP1, text, body);
 	}
-	ck_assert_ptr_null(pipeline_event(&p));
+	ck_assert_ptr_null(fixture_event(&p));
 }
 END_TEST
 
@@ -153,7 +153,7 @@ START_TEST(http_uploads)
 		snprintf(text, sizeof(text), "/%u", i);
 		told(APPMON_PROTO_HTTP1, text, 2);
 	}
-	ck_assert_ptr_null(pipeline_event(&p));
+	ck_assert_ptr_null(fixture_event(&p));
 }
 END_TEST
 
@@ -190,7 +190,7 @@ START_TEST(redis_pipelines)
 		snprintf(key, sizeof(key), "%u", i);
 		told(APPMON_PROTO_RESP, key, length);
 	}
-	ck_assert_ptr_null(pipeline_event(&p));
+	ck_assert_ptr_null(fixture_event(&p));
 }
 END_TEST
 
@@ -213,7 +213,7 @@ START_TEST(redis_lists)
 		send_all(DIR_OUT, segments[_i % 3]);
 		told(APPMON_PROTO_RESP, "l", length);
 	}
-	ck_assert_ptr_null(pipeline_event(&p));
+	ck_assert_ptr_null(fixture_event(&p));
 }
 END_TEST
 

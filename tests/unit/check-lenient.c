@@ -8,14 +8,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "pipeline.h"
+#include "fixture.h"
 #include "sim.h"
 #include "unit.h"
 
 #define MS UINT64_C(1000000)
 #define SECOND (1000 * MS)
 
-static struct pipeline p;
+static struct fixture p;
 static struct sim_socket *sk;
 static uint64_t next_pos[2];
 static int asks; /* the direction of the requests */
@@ -36,7 +36,7 @@ static void setup(void)
 {
 	struct sim_opts so = {.target = 1, .slot = 0, .cgroup_id = 4242, .capture = 4096};
 
-	pipeline_init(&p, &(struct appmon_opts){0});
+	fixture_init(&p, &(struct appmon_opts){0});
 	sim_start(&so);
 }
 
@@ -45,7 +45,7 @@ static void teardown(void)
 	sim_forget(sk);
 	sk = NULL;
 	sim_stop();
-	pipeline_free(&p);
+	fixture_free(&p);
 }
 
 static void connection(bool active)
@@ -65,8 +65,8 @@ static void packet(int dir, const char *data, size_t len, uint32_t flags)
 	sim_packet(sk, dir, next_pos[dir], data, (uint32_t)len, flags);
 	next_pos[dir] += len;
 	while ((rec = sim_record(&size)))
-		ck_assert(pipeline_record(&p, rec, size));
-	ck_assert_msg(pipeline_adds_up(&p), "%s: counters do not add up", what);
+		ck_assert(fixture_record(&p, rec, size));
+	ck_assert_msg(fixture_adds_up(&p), "%s: counters do not add up", what);
 }
 
 /* In two segments if cut is not 0. */
@@ -94,13 +94,13 @@ static bool is(struct appmon_str str, const char *text)
 
 static void event(void)
 {
-	ev = pipeline_event(&p);
+	ev = fixture_event(&p);
 	ck_assert_msg(ev != NULL, "%s: no event", what);
 }
 
 static void nothing(void)
 {
-	ck_assert_msg(!pipeline_event(&p), "%s: an event too many", what);
+	ck_assert_msg(!fixture_event(&p), "%s: an event too many", what);
 }
 
 static void told(const char *method, const char *path, uint32_t status)

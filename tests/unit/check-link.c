@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "pipeline.h"
+#include "fixture.h"
 #include "unit.h"
 
 #define MS UINT64_C(1000000)
@@ -17,7 +17,7 @@ struct end {
 	uint32_t next[2]; /* sequence numbers by direction */
 };
 
-static struct pipeline p;
+static struct fixture p;
 static uint64_t clock_ns, cookies;
 static const struct appmon_event *ev;
 /* What the programs say that is sent is for. */
@@ -25,7 +25,7 @@ static struct rec_cause sent_for;
 
 static void start(uint32_t flags)
 {
-	pipeline_init(&p, &(struct appmon_opts){.flags = flags});
+	fixture_init(&p, &(struct appmon_opts){.flags = flags});
 	clock_ns = 1000 * MS;
 	cookies = 0;
 	sent_for = (struct rec_cause){0};
@@ -38,8 +38,8 @@ static void setup(void)
 
 static void teardown(void)
 {
-	ck_assert(pipeline_adds_up(&p));
-	pipeline_free(&p);
+	ck_assert(fixture_adds_up(&p));
+	fixture_free(&p);
 }
 
 static struct end end_of(uint64_t cgroup_id)
@@ -82,7 +82,7 @@ static void segment(struct end *e, int dir, const char *text, uint32_t pid, uint
 	r->owner.task.start_ns = 7;
 	r->owner.cause = sent_for;
 	memcpy(r->bytes, text, len);
-	ck_assert(pipeline_record(&p, buf, r->hdr.size));
+	ck_assert(fixture_record(&p, buf, r->hdr.size));
 }
 
 #define MESSAGE (REC_FLIP | REC_START)
@@ -112,7 +112,7 @@ static void read_len(struct end *e, uint32_t len, uint32_t pid, uint32_t tid, bo
 	r.owner.task.pid = pid;
 	r.owner.task.tid = tid;
 	r.owner.task.start_ns = 7;
-	ck_assert(pipeline_record(&p, &r, sizeof(r)));
+	ck_assert(fixture_record(&p, &r, sizeof(r)));
 }
 
 #define GET "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -140,7 +140,7 @@ static struct end ask(const char *request, uint32_t pid, uint32_t tid)
 static void event_of(struct end *e, int dir)
 {
 	segment(e, dir, OK, 1, 1, MESSAGE);
-	while ((ev = pipeline_event(&p)) && ev->connection_id != e->id.cookie)
+	while ((ev = fixture_event(&p)) && ev->connection_id != e->id.cookie)
 		;
 	ck_assert_ptr_nonnull(ev);
 }
@@ -306,11 +306,11 @@ START_TEST(sole_of_a_share)
 {
 	struct end a, o;
 
-	p.mon.sampling.ppm = APPMON_SAMPLING_ALL - 1;
+	p.pl.sample.ppm = APPMON_SAMPLING_ALL - 1;
 	a = serve(GET, 10, 10, false);
 	o = ask(GET, 10, 10);
 	is_for_none(&o);
-	p.mon.sampling.ppm = APPMON_SAMPLING_ALL;
+	p.pl.sample.ppm = APPMON_SAMPLING_ALL;
 	o = ask(GET, 10, 10);
 	is_for(&o, &a, 1, APPMON_LINK_SOLE);
 }
@@ -341,7 +341,7 @@ START_TEST(worker_proven)
 		o = ask(GET, 10, 11);
 		segment(&a, DIR_OUT, OK, 10, 11, MESSAGE);
 	}
-	while (pipeline_event(&p))
+	while (fixture_event(&p))
 		;
 	a = serve(GET, 10, 11, false);
 	o = ask(GET, 10, 11);
@@ -370,7 +370,7 @@ START_TEST(worker_unproven)
 		a = serve(GET, 10, 11, false);
 		segment(&a, DIR_OUT, OK, 10, 11, MESSAGE);
 	}
-	while (pipeline_event(&p))
+	while (fixture_event(&p))
 		;
 	serve(GET, 10, 11, false);
 	o = ask(GET, 10, 11);
@@ -387,7 +387,7 @@ START_TEST(many_processes)
 		is_for(&o, &a, 1, APPMON_LINK_SOLE);
 		event_of(&a, DIR_OUT);
 	}
-	ck_assert_uint_le(p.mon.links.process_count, 1024);
+	ck_assert_uint_le(p.pl.causes.process_count, 1024);
 }
 END_TEST
 
@@ -547,7 +547,7 @@ START_TEST(peer)
 	ck_assert_uint_eq(ev->link, APPMON_LINK_NONE);
 	receive(&server, GET);
 	segment(&server, DIR_OUT, OK, 20, 20, MESSAGE);
-	ev = pipeline_event(&p);
+	ev = fixture_event(&p);
 	ck_assert_ptr_nonnull(ev);
 	ck_assert_uint_eq(ev->link, APPMON_LINK_PEER);
 	ck_assert_uint_eq(ev->link_connection_id, client.id.cookie);
@@ -582,7 +582,7 @@ START_TEST(not_asked_for)
 	o = ask(GET, 10, 11);
 	is_for_none(&o);
 	segment(&a, DIR_OUT, OK, 1, 1, MESSAGE);
-	while ((ev = pipeline_event(&p)) && ev->connection_id != a.id.cookie)
+	while ((ev = fixture_event(&p)) && ev->connection_id != a.id.cookie)
 		;
 	ck_assert_ptr_nonnull(ev);
 	ck_assert_uint_eq(ev->trace.format, APPMON_TRACE_W3C);
@@ -597,17 +597,17 @@ START_TEST(memory)
 	struct end a[64];
 
 	teardown();
-	pipeline_init(&p,
-		      &(struct appmon_opts){.flags = APPMON_OPEN_LINKS, .memory_limit = 64 << 10});
+	fixture_init(&p,
+		     &(struct appmon_opts){.flags = APPMON_OPEN_LINKS, .memory_limit = 64 << 10});
 	for (int i = 0; i < 64; i++)
 		a[i] = serve(GET, 10, 100 + (uint32_t)i, true);
-	ck_assert_uint_le(p.mon.pool.held, 64 << 10);
+	ck_assert_uint_le(p.pl.pool.held, 64 << 10);
 	for (int i = 0; i < 64; i++)
 		segment(&a[i], DIR_OUT, OK, 10, 100 + (uint32_t)i, MESSAGE);
-	while (pipeline_event(&p))
+	while (fixture_event(&p))
 		;
-	ck_assert_uint_gt(p.mon.stats.delivered, 0);
-	ck_assert_uint_eq(p.mon.stats.outstanding, 0);
+	ck_assert_uint_gt(p.pl.stats.delivered, 0);
+	ck_assert_uint_eq(p.pl.stats.outstanding, 0);
 }
 END_TEST
 

@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "host/host.h"
 #include "unit.h"
 
 static struct appmon mon;
@@ -20,15 +20,15 @@ static void setup(void)
 {
 	memset(&mon, 0, sizeof(mon));
 	mon.alive = &alive;
-	mon.pool.limit = 1 << 20;
+	mon.pl.pool.limit = 1 << 20;
 	lookups_init(&mon.lookups);
 }
 
 static void teardown(void)
 {
 	lookups_free(&mon);
-	pool_destroy(&mon.pool);
-	ck_assert_uint_eq(mon.pool.held, 0);
+	pool_destroy(&mon.pl.pool);
+	ck_assert_uint_eq(mon.pl.pool.held, 0);
 }
 
 /* Field 22 of /proc/PID/stat, as a CLOCK_BOOTTIME of that tick. */
@@ -175,11 +175,11 @@ START_TEST(bounded)
 	struct appmon_str path;
 	uint32_t count = 0;
 
-	mon.pool.limit = 0;
+	mon.pl.pool.limit = 0;
 	ck_assert_int_eq(appmon_find_cgroup(&mon, 1ULL << 61, &path), -ENOMEM);
 	ck_assert_int_eq(appmon_find_process(&mon, (uint32_t)getpid(), start_ns, &process),
 			 -ENOMEM);
-	mon.pool.limit = 1 << 20;
+	mon.pl.pool.limit = 1 << 20;
 	ck_assert_int_eq(appmon_find_process(&mon, (uint32_t)getpid(), start_ns, &process), 0);
 	for (uint64_t id = 1; id <= 1500; id++)
 		appmon_find_cgroup(&mon, (1ULL << 60) + id, &path);

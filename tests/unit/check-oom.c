@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "pipeline.h"
+#include "fixture.h"
 #include "sim.h"
 #include "unit.h"
 
@@ -56,7 +56,7 @@ char *__wrap_strdup(const char *s)
 
 /* ---- the script --------------------------------------------------------------------- */
 
-static struct pipeline p;
+static struct fixture p;
 static unsigned int events;
 
 static void check_event(const struct appmon_event *ev)
@@ -81,19 +81,19 @@ static void pump(void)
 
 	while ((rec = sim_record(&size))) {
 		armed = true;
-		good = pipeline_record(&p, rec, size);
+		good = fixture_record(&p, rec, size);
 		armed = false;
 		ck_assert(good);
 	}
 	for (;;) {
 		armed = true;
-		ev = pipeline_event(&p);
+		ev = fixture_event(&p);
 		armed = false;
 		if (!ev)
 			break;
 		check_event(ev);
 	}
-	ck_assert(pipeline_adds_up(&p));
+	ck_assert(fixture_adds_up(&p));
 }
 
 struct talk {
@@ -172,7 +172,7 @@ static void run_script(void)
 	sim_packet(talks[71].sk, DIR_OUT, 0, NULL, 0, SIM_FIN);
 	pump();
 	armed = true;
-	flows_expire(&p.mon, sim_now_ns + 400 * NSEC_PER_SEC);
+	flows_expire(&p.flows, sim_now_ns + 400 * NSEC_PER_SEC);
 	armed = false;
 	pump();
 	for (unsigned int i = 0; i < 80; i++)
@@ -188,12 +188,12 @@ static unsigned long run_once(unsigned long at, bool all_after)
 	count = 0;
 	fail_at = at;
 	for_ever = all_after;
-	pipeline_init(&p, &(struct appmon_opts){.flags = APPMON_OPEN_LINKS});
+	fixture_init(&p, &(struct appmon_opts){.flags = APPMON_OPEN_LINKS});
 	sim_start(&so);
 	run_script();
-	ck_assert_uint_eq(p.mon.stats.outstanding, 0);
+	ck_assert_uint_eq(p.pl.stats.outstanding, 0);
 	sim_stop();
-	pipeline_free(&p);
+	fixture_free(&p);
 	return count;
 }
 

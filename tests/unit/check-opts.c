@@ -6,7 +6,7 @@
 
 #include <appmon/metrics.h>
 
-#include "internal.h"
+#include "base/base.h"
 #include "unit.h"
 
 /* A caller's struct with room behind it. */

@@ -2,13 +2,13 @@
 /* What the records say of a socket's owner goes to the right exchange, and to no other. */
 #include <string.h>
 
-#include "pipeline.h"
+#include "fixture.h"
 #include "sim.h"
 #include "unit.h"
 
 #define MS UINT64_C(1000000)
 
-static struct pipeline p;
+static struct fixture p;
 static struct sim_socket *sk;
 static uint64_t next_pos[2];
 static const struct appmon_event *ev;
@@ -17,7 +17,7 @@ static void setup(void)
 {
 	struct sim_opts so = {.target = 1, .slot = 0, .cgroup_id = 4242, .capture = 4096};
 
-	pipeline_init(&p, &(struct appmon_opts){0});
+	fixture_init(&p, &(struct appmon_opts){0});
 	sim_start(&so);
 	memset(&sim_owner, 0, sizeof(sim_owner));
 	sk = sim_connect(false, 1000, 2000);
@@ -26,10 +26,10 @@ static void setup(void)
 
 static void teardown(void)
 {
-	ck_assert(pipeline_adds_up(&p));
+	ck_assert(fixture_adds_up(&p));
 	sim_forget(sk);
 	sim_stop();
-	pipeline_free(&p);
+	fixture_free(&p);
 }
 
 static void be_client(void)
@@ -48,7 +48,7 @@ static void packet(int dir, const char *text, uint32_t flags)
 	sim_packet(sk, dir, next_pos[dir], text, len, flags);
 	next_pos[dir] += len;
 	while ((rec = sim_record(&size)))
-		ck_assert(pipeline_record(&p, rec, size));
+		ck_assert(fixture_record(&p, rec, size));
 }
 
 static void in(const char *text)
@@ -99,7 +99,7 @@ static void sends(uint32_t tid)
 
 static void event(void)
 {
-	ev = pipeline_event(&p);
+	ev = fixture_event(&p);
 	ck_assert_ptr_nonnull(ev);
 }
 

@@ -2,7 +2,7 @@
 /* The pool: a bound that holds, memory that is used again. */
 #include <string.h>
 
-#include "internal.h"
+#include "base/base.h"
 #include "unit.h"
 
 static struct pool pool;

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "internal.h"
+#include "capture/capture.h"
 #include "guard.h"
 #include "unit.h"
 

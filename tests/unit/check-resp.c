@@ -6,11 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "pipeline.h"
+#include "fixture.h"
 #include "sim.h"
 #include "unit.h"
 
-static struct pipeline p;
+static struct fixture p;
 static struct sim_socket *sk;
 static uint64_t next_pos[2];
 static const struct appmon_event *ev;
@@ -21,7 +21,7 @@ static void setup(void)
 							     1U << APPMON_PROTO_RESP};
 	struct sim_opts so = {.target = 1, .capture = 4096};
 
-	pipeline_init(&p, &opts);
+	fixture_init(&p, &opts);
 	sim_start(&so);
 	sk = sim_connect(false, 1000, 2000);
 	next_pos[DIR_IN] = next_pos[DIR_OUT] = 0;
@@ -29,10 +29,10 @@ static void setup(void)
 
 static void teardown(void)
 {
-	ck_assert(pipeline_adds_up(&p));
+	ck_assert(fixture_adds_up(&p));
 	sim_forget(sk);
 	sim_stop();
-	pipeline_free(&p);
+	fixture_free(&p);
 }
 
 static void packet(int dir, const char *data, size_t len, uint32_t flags)
@@ -44,8 +44,8 @@ static void packet(int dir, const char *data, size_t len, uint32_t flags)
 	sim_packet(sk, dir, next_pos[dir], data, (uint32_t)len, flags);
 	next_pos[dir] += len;
 	while ((rec = sim_record(&size)))
-		ck_assert(pipeline_record(&p, rec, size));
-	ck_assert(pipeline_adds_up(&p));
+		ck_assert(fixture_record(&p, rec, size));
+	ck_assert(fixture_adds_up(&p));
 }
 
 static void send_bytes(int dir, const char *data, size_t len)
@@ -70,7 +70,7 @@ static bool is(struct appmon_str str, const char *text)
 
 static void event(const char *command, const char *argument, const char *error)
 {
-	ev = pipeline_event(&p);
+	ev = fixture_event(&p);
 	ck_assert_ptr_nonnull(ev);
 	ck_assert_uint_eq(ev->protocol, APPMON_PROTO_RESP);
 	ck_assert_uint_eq(ev->method, APPMON_METHOD_OTHER);
@@ -91,7 +91,7 @@ static void done(const char *command, const char *argument, const char *error)
 
 static void nothing(void)
 {
-	ck_assert_ptr_null(pipeline_event(&p));
+	ck_assert_ptr_null(fixture_event(&p));
 }
 
 START_TEST(one_by_one)
@@ -242,7 +242,7 @@ START_TEST(lost)
 	in("*2\r\n$3\r\nGET\r\n$1\r\nx\r\n");
 	out("$1\r\n2\r\n");
 	nothing();
-	ck_assert_uint_ge(p.mon.stats.dropped[APPMON_DROP_GAP], 1);
+	ck_assert_uint_ge(p.pl.stats.dropped[APPMON_DROP_GAP], 1);
 	sim_now_ns += 3 * NSEC_PER_SEC;
 	in("*2\r\n$3\r\nGET\r\n$1\r\nc\r\n");
 	out("$1\r\n3\r\n");
@@ -383,7 +383,7 @@ START_TEST(secret_in_pieces)
 	send_bytes(DIR_IN, command + 10, 4);
 	send_bytes(DIR_IN, command + 14, strlen(command) - 14);
 	out("+OK\r\n");
-	while ((ev = pipeline_event(&p)))
+	while ((ev = fixture_event(&p)))
 		ck_assert_ptr_null(strstr(ev->request_target.data, "hunter2"));
 }
 END_TEST
@@ -686,7 +686,7 @@ START_TEST(subscribe_in_multi)
 	   "3\r\nGET\r\n$1\r\nz\r\n");
 	out("+OK\r\n+QUEUED\r\n+OK\r\n+OK\r\n+QUEUED\r\n*1\r\n$-1\r\n-ERR z\r\n");
 	for (int i = 0; i < 6; i++)
-		ck_assert_ptr_nonnull(pipeline_event(&p));
+		ck_assert_ptr_nonnull(fixture_event(&p));
 	done("GET", "z", "ERR z");
 	nothing();
 }
@@ -781,7 +781,7 @@ START_TEST(first_in_pieces)
 		for (const char *c = first[i]; *c; c++)
 			send_bytes(DIR_IN, c, 1);
 		out("+PONG\r\n");
-		ev = pipeline_event(&p);
+		ev = fixture_event(&p);
 		ck_assert_msg(ev && !strcasecmp(ev->method_name.data, "ping"), "%zu", i);
 		ck_assert_uint_eq(ev->end, APPMON_END_COMPLETE);
 		ASK("GET", "a");
@@ -813,7 +813,7 @@ START_TEST(attached_before_reply)
 			sim_now_ns += 3 * NSEC_PER_SEC;
 			ASK("GET", "a");
 			out("-ERR a\r\n");
-			while (pipeline_event(&p))
+			while (fixture_event(&p))
 				;
 		}
 		ASK("GET", "b");
@@ -834,14 +834,14 @@ START_TEST(http_beside)
 	for (const char *c = first; *c; c++)
 		send_bytes(DIR_IN, c, 1);
 	out("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-	ev = pipeline_event(&p);
+	ev = fixture_event(&p);
 	ck_assert_ptr_nonnull(ev);
 	ck_assert_uint_eq(ev->status, 200);
 	for (int i = 0; i < 3; i++) {
 		in(i == 1 ? "GET /key HTTP/1.1\r\nHost: a\r\n\r\n"
 			  : "PUT /key HTTP/1.0\r\nContent-Length: 4\r\n\r\n*1\r\n");
 		out("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n+OK\r");
-		ev = pipeline_event(&p);
+		ev = fixture_event(&p);
 		ck_assert_ptr_nonnull(ev);
 		ck_assert_uint_eq(ev->protocol, APPMON_PROTO_HTTP1);
 		ck_assert_uint_eq(ev->status, 200);

@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "capture/capture.h"
 #include "unit.h"
 
 #define SIZE 4096

@@ -5,7 +5,7 @@
 
 #include <appmon/metrics.h>
 
-#include "route.h"
+#include "metrics/route.h"
 #include "unit.h"
 
 static void setup(void)

@@ -4,14 +4,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "pipeline.h"
+#include "fixture.h"
 #include "sim.h"
 #include "unit.h"
 
 #define CONNECTIONS 1000
 #define PPM (1000 * 1000)
 
-static struct pipeline p;
+static struct fixture p;
 static struct sim_socket *sk;
 static uint64_t pos[2];
 static uint32_t generation;
@@ -29,7 +29,7 @@ static void setup(void)
 {
 	struct sim_opts opts = {.target = 1, .slot = 0, .capture = 4096, .cgroup_id = 4711};
 
-	pipeline_init(&p, &(struct appmon_opts){0});
+	fixture_init(&p, &(struct appmon_opts){0});
 	sim_start(&opts);
 	generation = 1;
 	pos[0] = pos[1] = 0;
@@ -38,10 +38,10 @@ static void setup(void)
 
 static void teardown(void)
 {
-	ck_assert(pipeline_adds_up(&p));
+	ck_assert(fixture_adds_up(&p));
 	sim_forget(sk);
 	sim_stop();
-	pipeline_free(&p);
+	fixture_free(&p);
 }
 
 static void pump(void)
@@ -50,8 +50,8 @@ static void pump(void)
 	size_t size;
 
 	while ((record = sim_record(&size)))
-		ck_assert(pipeline_record(&p, record, size));
-	ck_assert(pipeline_adds_up(&p));
+		ck_assert(fixture_record(&p, record, size));
+	ck_assert(fixture_adds_up(&p));
 }
 
 static void say(int dir, const char *text)
@@ -81,31 +81,31 @@ static void answer(int status)
 /* What sampling.c does, in its order. */
 static void share(uint32_t ppm)
 {
-	p.mon.sampling.ppm = ppm;
-	p.mon.sampling.below = SAMPLE_ALL * ppm / APPMON_SAMPLING_ALL;
-	sim_budget(++generation, 1, p.mon.sampling.below);
+	p.pl.sample.ppm = ppm;
+	p.pl.sample.below = SAMPLE_ALL * ppm / APPMON_SAMPLING_ALL;
+	sim_budget(++generation, 1, p.pl.sample.below);
 	pump();
-	flows_drop_unsampled(&p.mon);
+	flows_drop_unsampled(&p.flows);
 }
 
 static void pause_capture(void)
 {
-	sim_budget(generation, 0, p.mon.sampling.below);
+	sim_budget(generation, 0, p.pl.sample.below);
 	pump();
-	p.mon.sampling.from = generation + 1;
-	flows_drop_unsampled(&p.mon);
+	p.pl.sample.from = generation + 1;
+	flows_drop_unsampled(&p.flows);
 }
 
 static void resume(void)
 {
 	generation++;
-	p.mon.sampling.from = generation;
-	sim_budget(generation, generation, p.mon.sampling.below);
+	p.pl.sample.from = generation;
+	sim_budget(generation, generation, p.pl.sample.below);
 }
 
 static const struct appmon_event *event(const char *path, uint32_t status)
 {
-	const struct appmon_event *ev = pipeline_event(&p);
+	const struct appmon_event *ev = fixture_event(&p);
 
 	ck_assert_ptr_nonnull(ev);
 	ck_assert_str_eq(ev->path.data, path);
@@ -115,7 +115,7 @@ static const struct appmon_event *event(const char *path, uint32_t status)
 
 static void no_event(void)
 {
-	ck_assert_ptr_null(pipeline_event(&p));
+	ck_assert_ptr_null(fixture_event(&p));
 }
 
 /* The paths of one exchange on each of many connections; true where it was reported. */
@@ -139,7 +139,7 @@ static void watched(bool seen[CONNECTIONS], uint32_t ppm)
 		answer(200);
 		ask("/again");
 		answer(201);
-		ev = pipeline_event(&p);
+		ev = fixture_event(&p);
 		if (!ev)
 			continue;
 		seen[i] = true;
@@ -195,13 +195,13 @@ static void watched_ends(uint64_t n, bool seen[2][2])
 			say(asks, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
 			say(!asks, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
 			seen[late][active] = false;
-			while (pipeline_event(&p))
+			while (fixture_event(&p))
 				seen[late][active] = true;
 			share(1);
 			say(asks, "GET /unseen HTTP/1.1\r\nHost: h\r\n\r\n");
 			say(!asks, "HTTP/1.1 204 N\r\n\r\n");
 			share(PPM / 2);
-			while (pipeline_event(&p))
+			while (fixture_event(&p))
 				; /* at this share, one of a million */
 		}
 	}
@@ -235,16 +235,16 @@ START_TEST(pause_inside)
 	pause_capture();
 	event("/before", 200);
 	no_event();
-	ck_assert_uint_eq(p.mon.stats.dropped[APPMON_DROP_SAMPLED], 1);
-	ck_assert_uint_eq(p.mon.stats.outstanding, 0);
-	ck_assert_uint_eq(p.mon.flows.count, 0);
+	ck_assert_uint_eq(p.pl.stats.dropped[APPMON_DROP_SAMPLED], 1);
+	ck_assert_uint_eq(p.pl.stats.outstanding, 0);
+	ck_assert_uint_eq(p.flows.count, 0);
 	answer(500);
 	ask("/unseen");
 	resume();
 	answer(404); /* to a request that nobody saw */
 	ask("/after");
 	answer(201);
-	for (const struct appmon_event *ev; (ev = pipeline_event(&p));) {
+	for (const struct appmon_event *ev; (ev = fixture_event(&p));) {
 		if (ev->flags & APPMON_EVF_MID_MESSAGE) {
 			ck_assert_uint_eq(ev->status, 404);
 			ck_assert_uint_eq(ev->path.len, 0);
@@ -257,7 +257,7 @@ START_TEST(pause_inside)
 	answer(202);
 	event("/more", 202);
 	no_event();
-	ck_assert_uint_eq(p.mon.stats.dropped[APPMON_DROP_SAMPLED], 1);
+	ck_assert_uint_eq(p.pl.stats.dropped[APPMON_DROP_SAMPLED], 1);
 }
 END_TEST
 
@@ -275,7 +275,7 @@ START_TEST(pause_between)
 	answer(201);
 	ck_assert_uint_eq(event("/two", 201)->response_body_bytes, 2);
 	no_event();
-	ck_assert_uint_eq(p.mon.stats.exchanges_seen, 2);
+	ck_assert_uint_eq(p.pl.stats.exchanges_seen, 2);
 }
 END_TEST
 
@@ -289,15 +289,15 @@ START_TEST(late_records)
 	event("/one", 200);
 	sim_packet(sk, DIR_IN, pos[DIR_IN], text, (uint32_t)strlen(text), SIM_PSH);
 	pos[DIR_IN] += strlen(text);
-	p.mon.sampling.from = ++generation; /* paused and resumed before the ring was read */
-	flows_drop_unsampled(&p.mon);
+	p.pl.sample.from = ++generation; /* paused and resumed before the ring was read */
+	flows_drop_unsampled(&p.flows);
 	sim_budget(generation, generation, SAMPLE_ALL);
 	pump();
-	ck_assert_uint_eq(p.mon.flows.count, 0);
+	ck_assert_uint_eq(p.flows.count, 0);
 	answer(500);
 	ask("/two");
 	answer(201);
-	for (const struct appmon_event *ev; (ev = pipeline_event(&p));)
+	for (const struct appmon_event *ev; (ev = fixture_event(&p));)
 		if (ev->path.len)
 			ck_assert(!strcmp(ev->path.data, "/two") && ev->status == 201);
 }
@@ -311,15 +311,15 @@ START_TEST(leaves_and_returns)
 	event("/one", 200);
 	ask("/left");
 	share(1);
-	ck_assert_uint_eq(p.mon.stats.dropped[APPMON_DROP_SAMPLED], 1);
-	ck_assert_uint_eq(p.mon.flows.count, 0);
+	ck_assert_uint_eq(p.pl.stats.dropped[APPMON_DROP_SAMPLED], 1);
+	ck_assert_uint_eq(p.flows.count, 0);
 	answer(500);
 	ask("/unseen");
 	share(PPM);
 	answer(404);
 	ask("/two");
 	answer(201);
-	for (const struct appmon_event *ev; (ev = pipeline_event(&p));)
+	for (const struct appmon_event *ev; (ev = fixture_event(&p));)
 		if (ev->path.len)
 			ck_assert(!strcmp(ev->path.data, "/two") && ev->status == 201);
 	ask("/three");

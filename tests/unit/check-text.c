@@ -7,7 +7,7 @@
 
 #include <appmon/metrics.h>
 
-#include "internal.h"
+#include "base/base.h"
 #include "unit.h"
 
 static void formats(const struct appmon_endpoint *ep, const char *expected)

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "guard.h"
-#include "trace.h"
+#include "exchange/trace.h"
 #include "unit.h"
 
 static struct appmon_trace t;

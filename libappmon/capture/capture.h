@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Where records come from: the programs in the kernel through their ring, the sweep over sockets, a
+ * recording. The host pulls; a source calls nobody.
+ */
+#ifndef APPMON_CAPTURE_H
+#define APPMON_CAPTURE_H
+
+#include "base/base.h"
+#include "capture/recording.h"
+#include "exchange/exchange.h"
+#include "probe/go-binary.h"
+#include "stream/stream.h"
+
+struct bpf_link;
+struct capture_bpf;
+struct recording;
+struct replay;
+
+/* ---- record.c ------------------------------------------------------------------------------- */
+
+/* The first of the records in data. 0, or -EPROTO: its size, version or kind is not what this build
+ * writes. */
+int record_decode(const void *data, size_t size, struct record *ret);
+
+/* ---- ring.c: the consumer side of the BPF ring buffer
+ * --------------------------------------------- */
+
+struct ring {
+	unsigned long *consumer_pos; /* one page, shared with the kernel */
+	unsigned long *producer_pos; /* one page, then the data mapped twice */
+	const uint8_t *data;
+	size_t size;
+	size_t page;
+	unsigned long pos; /* read so far; consumer_pos follows now and then */
+	unsigned long end; /* producer_pos when it was last looked at */
+};
+
+int ring_map(struct ring *ring, int map_fd, size_t size);
+void ring_unmap(struct ring *ring);
+/* The next record, or NULL. *busy: one is being written at this moment. */
+const void *ring_peek(struct ring *ring, size_t *size, bool *busy);
+/* Done with the record that ring_peek() returned. The kernel gets its memory back when nothing is
+ * left to read, or an eighth of the ring has been. */
+void ring_release(struct ring *ring);
+/* Positions of the kernel and of the reader: what lies between them has not been read. */
+unsigned long ring_produced(const struct ring *ring);
+unsigned long ring_consumed(const struct ring *ring);
+
+/* ---- programs.c: the programs and their maps ---------------------------------------------------
+ */
+
+struct capture {
+	struct log *log;
+	struct capture_bpf *skel;
+	struct bpf_link *sweep; /* NULL: this kernel has none */
+	struct bpf_link *reads;
+	struct ring ring;
+	struct slot_counters *per_cpu; /* room for one slot's, of every CPU */
+	int cpus;
+	uint64_t capabilities; /* APPMON_CAP_* */
+};
+
+/* opts: with defaults filled in. An error is in the log; capture_close() frees what there is. */
+int capture_open(struct capture *cap, const struct appmon_opts *opts, struct log *log);
+void capture_close(struct capture *cap);
+/* Readable when there is a record, after capture_wake(): the next one wakes us, once. */
+int capture_fd(const struct capture *cap);
+void capture_wake(struct capture *cap);
+/* Requests wait in their sockets for the response, as long as hold_ns. */
+void capture_hold(struct capture *cap, uint64_t hold_ns);
+/* Does one wait, as far as is known? forget: from now on. */
+bool capture_holds(struct capture *cap, bool forget);
+/* Has a progress record been held back for the rate limit since this was asked last? */
+bool capture_held_back(struct capture *cap);
+/* Who is watched: connections whose hash lies below. Those met from now on are of the generation.
+ */
+void capture_sample(struct capture *cap, uint64_t below, uint32_t generation);
+/* Connections of earlier generations are met again. 0: nothing is captured. */
+void capture_from(struct capture *cap, uint32_t generation);
+/* The programs for goroutines, by GO_*: with APPMON_CAP_GOROUTINES only. */
+void capture_go_programs(const struct capture *cap, int fd[GO_HOOKS]);
+/* Adds what the kernel counts for one slot. */
+void capture_counters(struct capture *cap, uint32_t slot, struct appmon_stats *stats);
+
+/* ---- kernel.c: what the kernel and the process must give ------------------------------------------- */
+
+/* What a kernel may lack. SWEEP_FILES: in place of SWEEP, where that is refused. */
+enum { WITH_SWEEP = 1, WITH_IDENTITY = 2, WITH_GOROUTINES = 4, WITH_SWEEP_FILES = 8 };
+
+/* Takes from *with what this kernel lacks; fails if what must be there is not. */
+int kernel_check(struct log *log, uint32_t ring_bytes, int *with);
+/* Says what an error of bpf(2) means, and returns it or -EOPNOTSUPP. */
+int kernel_refused(struct log *log, int err);
+
+/* ---- sweep.c: what the programs hold back, socket by socket
+ * ---------------------------------------- */
+
+struct sweep {
+	int fd;
+	size_t at, have;
+	char buf[8192]; /* a record that is cut is completed by the next read */
+};
+
+/* 0 or an error. */
+int sweep_open(struct sweep *sweep, const struct capture *cap);
+/* Reads the records of the next sockets. False: there are no more; the sweep is closed. */
+bool sweep_read(struct sweep *sweep);
+/* The next of them. False: there are no more. *ret_err: 0, or as record_decode(). */
+bool sweep_next(struct sweep *sweep, struct record *ret, int *ret_err);
+
+/* ---- attach.c: the programs on a cgroup
+ * ------------------------------------------------------------- */
+
+struct target *target_new(uint32_t id, uint32_t slot, char *name);
+/* detach: now, although a forked child may hold copies of the descriptors. Not so in that child,
+ * where the attachments are the parent's. */
+void target_free(struct target *t, bool detach);
+/* Puts the programs on the cgroup for a target. what: how an error names the cgroup. */
+int attach_programs(struct capture *cap, struct target *t, int cgroup_fd, const char *what);
+/* Takes them off; they return at once from now on. */
+void detach_programs(struct capture *cap, struct target *t);
+/* No socket is the target's any more: whoever meets one may take it over. */
+void attach_forget(struct capture *cap, const struct target *t);
+
+/* Its cgroup was removed, and has no socket any more. */
+bool target_was_removed(const struct target *t);
+
+/* ---- recording.c: records and what else decides about events, to a file
+ * ----------------------------- */
+
+/* NULL: no memory. fd is borrowed. */
+struct recording *recording_new(struct log *log, int fd);
+/* These do nothing for NULL, and after a write has failed, which they log. */
+void recording_record(struct recording *r, const struct record *rec);
+void recording_target(struct recording *r, const struct target *t);
+void recording_number(struct recording *r, uint32_t type, uint64_t number);
+void recording_flush(struct recording *r);
+/* Has all been written? */
+bool recording_works(const struct recording *r);
+void recording_free(struct recording *r);
+
+/* ---- replay.c: the same from a file
+ * ---------------------------------------------------------------- */
+
+/* fd is borrowed. An error is in the log. */
+int replay_open(struct replay **ret, int fd, struct log *log);
+void replay_free(struct replay *r);
+
+/* An entry: RECORDING_*, and what belongs to it. */
+struct replay_entry {
+	uint32_t type;
+	uint64_t number;
+	struct record record;
+	struct recording_target target;
+	const char *name; /* of the target, name_len bytes */
+	size_t name_len;
+};
+
+/* 1: an entry; 0: one that says nothing to this version, or a record that is not understood
+ * (*ret_bad); -ENODATA at the end; another error, in the log. */
+int replay_next(struct replay *r, struct replay_entry *ret, bool *ret_bad);
+
+#endif /* APPMON_CAPTURE_H */

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The BPF object: loading, what the programs are told, what they count. */
+#include <errno.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "capture/capture.h"
+
+#include "capture.skel.h"
+
+/* Pages that are not written cost nothing; a log that does not fit would hide the error. */
+#define VERIFIER_LOG_BYTES (16 << 20)
+/* Of it the host gets the end, where the reason stands. */
+#define VERIFIER_TAIL_BYTES 4000
+
+static bool have_capability(const struct __user_cap_data_struct data[2], unsigned int cap)
+{
+	return data[cap / 32].effective & (1U << (cap % 32));
+}
+
+/* Asked first: libbpf would print its own complaint to the host's stderr. */
+static int check_capabilities(struct capture *cap)
+{
+	struct __user_cap_header_struct hdr = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2] = {{0}};
+	bool bpf, perfmon, net_admin;
+
+	if (syscall(SYS_capget, &hdr, data))
+		return 0; /* let the kernel decide */
+	bpf = have_capability(data, CAP_SYS_ADMIN) || have_capability(data, CAP_BPF);
+	perfmon = have_capability(data, CAP_SYS_ADMIN) || have_capability(data, CAP_PERFMON);
+	net_admin = have_capability(data, CAP_NET_ADMIN);
+	if (bpf && perfmon && net_admin)
+		return 0;
+	return fail(cap->log, -EPERM,
+		    "missing:%s%s%s: run as root, or give the program what it needs: setcap "
+		    "cap_bpf,cap_perfmon,cap_net_admin=ep PROGRAM",
+		    bpf ? "" : " CAP_BPF (to load BPF programs)",
+		    perfmon ? "" : " CAP_PERFMON (to load BPF programs that read kernel memory)",
+		    net_admin ? "" : " CAP_NET_ADMIN (to attach them to cgroups)");
+}
+
+static int choose_goroutines(struct capture_bpf *skel, bool with)
+{
+	struct bpf_program *const programs[] = {
+		skel->progs.appmon_go_serve, skel->progs.appmon_go_start, skel->progs.appmon_go_ask,
+		skel->progs.appmon_go_write};
+	struct bpf_map *const maps[] = {skel->maps.goroutine_map, skel->maps.asked_map,
+					skel->maps.go_processes};
+	int err = 0;
+
+	skel->rodata->goroutines = with;
+	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]) && !err; i++)
+		err = bpf_program__set_autoload(programs[i], with);
+	for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]) && !err; i++)
+		err = bpf_map__set_autocreate(maps[i], with);
+	return err;
+}
+
+static int try_load(struct capture *cap, const struct appmon_opts *opts, char *verifier_log,
+		    int with)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, open_opts, .kernel_log_buf = verifier_log,
+		    .kernel_log_size = VERIFIER_LOG_BYTES);
+	int err;
+
+	cap->skel = capture_bpf__open_opts(&open_opts);
+	if (!cap->skel)
+		return -errno;
+	err = bpf_map__set_max_entries(cap->skel->maps.ring, opts->ring_bytes);
+	if (!err)
+		err = bpf_program__set_autoload(cap->skel->progs.appmon_sweep, with & WITH_SWEEP);
+	if (!err)
+		err = bpf_program__set_autoload(cap->skel->progs.appmon_sweep_files,
+						with & WITH_SWEEP_FILES);
+	if (!err)
+		err = bpf_program__set_autoload(cap->skel->progs.appmon_read, with & WITH_IDENTITY);
+	if (!err)
+		err = choose_goroutines(cap->skel, with & WITH_GOROUTINES);
+	cap->skel->rodata->identity = !!(with & WITH_IDENTITY);
+	cap->skel->rodata->resp = !!(opts->protocols & 1U << APPMON_PROTO_RESP);
+	cap->skel->rodata->links = !!(opts->flags & APPMON_OPEN_LINKS);
+	/* Who reads a request is told at once, behind the request. A connection that nobody has
+	 * accepted is no open file. */
+	cap->skel->rodata->hold = (with & WITH_SWEEP) && !cap->skel->rodata->links;
+	if (!err)
+		err = capture_bpf__load(cap->skel);
+	if (!err && (with & WITH_IDENTITY)) {
+		cap->reads = bpf_program__attach(cap->skel->progs.appmon_read);
+		if (!cap->reads)
+			err = -errno;
+	}
+	if (err) {
+		capture_bpf__destroy(cap->skel);
+		cap->skel = NULL;
+	}
+	return err;
+}
+
+static void attach_sweep(struct capture *cap, int with)
+{
+	union bpf_iter_link_info info = {0};
+	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
+
+	info.map.map_fd = (uint32_t)bpf_map__fd(cap->skel->maps.sockets);
+	cap->sweep = with & WITH_SWEEP
+			     ? bpf_program__attach_iter(cap->skel->progs.appmon_sweep, &opts)
+			     : bpf_program__attach_iter(cap->skel->progs.appmon_sweep_files, NULL);
+	if (cap->sweep)
+		cap->capabilities |= APPMON_CAP_SWEEP;
+}
+
+/* The host's log takes lines. */
+static void log_verifier(struct capture *cap, char *text)
+{
+	size_t n = strlen(text);
+	char *save = NULL;
+
+	if (n > VERIFIER_TAIL_BYTES)
+		text += n - VERIFIER_TAIL_BYTES;
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		log_line(cap->log, APPMON_LOG_ERROR, "verifier: %s", line);
+}
+
+int capture_open(struct capture *cap, const struct appmon_opts *opts, struct log *log)
+{
+	const bool identity = opts->flags & APPMON_OPEN_IDENTITY;
+#ifdef __x86_64__
+	const bool goroutines = opts->flags & APPMON_OPEN_GOROUTINES;
+#else
+	const bool goroutines = false; /* g is in a register there */
+#endif
+	int with = WITH_SWEEP | (identity ? WITH_IDENTITY : 0) | (goroutines ? WITH_GOROUTINES : 0);
+	char *verifier_log;
+	int err;
+
+	cap->log = log;
+	err = check_capabilities(cap);
+	if (!err)
+		err = kernel_check(log, opts->ring_bytes, &with);
+	if (err)
+		return err;
+	verifier_log = calloc(1, VERIFIER_LOG_BYTES);
+	if (!verifier_log) /* libbpf's own would be printed */
+		return fail(cap->log, -ENOMEM, "out of memory");
+	for (;; with &= with & WITH_GOROUTINES ? ~WITH_GOROUTINES
+			: with & WITH_IDENTITY ? ~WITH_IDENTITY
+					       : 0) {
+		err = try_load(cap, opts, verifier_log, with);
+		if (!err || !with || err == -ENOMEM || err == -EMFILE || err == -ENFILE)
+			break;
+	}
+	if (!err && (with & (WITH_SWEEP | WITH_SWEEP_FILES)))
+		attach_sweep(cap, with);
+	if (!err && (with & WITH_IDENTITY))
+		cap->capabilities |= APPMON_CAP_IDENTITY;
+	if (!err && (with & WITH_GOROUTINES)) {
+		cap->capabilities |= APPMON_CAP_GOROUTINES;
+	} else if (!err && (opts->flags & APPMON_OPEN_GOROUTINES)) {
+		log_line(cap->log, APPMON_LOG_WARN,
+			 "goroutines are not followed: this kernel or machine cannot");
+	}
+	if (err)
+		log_verifier(cap, verifier_log);
+	free(verifier_log);
+	if (err == -EPERM || err == -ENOMEM || err == -EMFILE || err == -ENFILE)
+		return kernel_refused(log, err);
+	if (err)
+		return fail(cap->log, -EOPNOTSUPP,
+			    "the kernel did not accept the BPF programs (%s): Linux 5.15 or later "
+			    "with CONFIG_CGROUP_BPF=y is needed; the log has the verifier's words",
+			    strerror(-err));
+	/* Now: counters that are read when memory is short must not be wrong. */
+	cap->cpus = libbpf_num_possible_cpus();
+	cap->per_cpu = cap->cpus > 0 ? calloc((size_t)cap->cpus, sizeof(*cap->per_cpu)) : NULL;
+	if (!cap->per_cpu)
+		return fail(cap->log, -ENOMEM, "out of memory");
+	err = ring_map(&cap->ring, bpf_map__fd(cap->skel->maps.ring), opts->ring_bytes);
+	if (err)
+		return fail(cap->log, err, "the ring buffer cannot be mapped: %s", strerror(-err));
+	cap->capabilities |= APPMON_CAP_CAPTURE;
+	return 0;
+}
+
+void capture_close(struct capture *cap)
+{
+	ring_unmap(&cap->ring);
+	if (cap->sweep)
+		bpf_link__destroy(cap->sweep);
+	if (cap->reads)
+		bpf_link__destroy(cap->reads);
+	if (cap->skel)
+		capture_bpf__destroy(cap->skel);
+	free(cap->per_cpu);
+	cap->sweep = cap->reads = NULL;
+	cap->skel = NULL;
+	cap->per_cpu = NULL;
+}
+
+int capture_fd(const struct capture *cap)
+{
+	return bpf_map__fd(cap->skel->maps.ring);
+}
+
+void capture_wake(struct capture *cap)
+{
+	cap->skel->bss->reader_waits = 1;
+}
+
+void capture_hold(struct capture *cap, uint64_t hold_ns)
+{
+	cap->skel->bss->hold_ns = hold_ns;
+}
+
+bool capture_holds(struct capture *cap, bool forget)
+{
+	bool holds = cap->sweep && cap->skel->bss->holding;
+
+	if (holds && forget)
+		cap->skel->bss->holding = 0;
+	return holds;
+}
+
+bool capture_held_back(struct capture *cap)
+{
+	bool held_back = cap->skel->bss->held_back;
+
+	if (held_back)
+		cap->skel->bss->held_back = 0;
+	return held_back;
+}
+
+void capture_sample(struct capture *cap, uint64_t below, uint32_t generation)
+{
+	cap->skel->bss->generation = generation;
+	cap->skel->bss->sample_below = below;
+}
+
+void capture_from(struct capture *cap, uint32_t generation)
+{
+	cap->skel->bss->capture_from = generation;
+}
+
+void capture_go_programs(const struct capture *cap, int fd[GO_HOOKS])
+{
+	fd[GO_SERVE] = bpf_program__fd(cap->skel->progs.appmon_go_serve);
+	fd[GO_START] = bpf_program__fd(cap->skel->progs.appmon_go_start);
+	fd[GO_ASK] = bpf_program__fd(cap->skel->progs.appmon_go_ask);
+	fd[GO_WRITE] = bpf_program__fd(cap->skel->progs.appmon_go_write);
+}
+
+void capture_counters(struct capture *cap, uint32_t slot, struct appmon_stats *stats)
+{
+	struct slot_counters *cpu = cap->per_cpu;
+
+	if (!cap->skel) /* a replay */
+		return;
+	if (bpf_map_lookup_elem(bpf_map__fd(cap->skel->maps.counters), &slot, cpu))
+		return;
+	for (int i = 0; i < cap->cpus; i++) {
+		stats->records_lost += cpu[i].records_lost;
+		stats->connections_skipped += cpu[i].skipped;
+		stats->dropped[APPMON_DROP_RING_FULL] += cpu[i].requests_lost;
+		stats->exchanges_seen += cpu[i].requests_lost;
+	}
+}

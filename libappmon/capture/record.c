@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Raw ring bytes to checked records. No length from the ring is trusted. */
+#include <errno.h>
+#include <string.h>
+
+#include "capture/capture.h"
+
+int record_decode(const void *data, size_t size, struct record *ret)
+{
+	const uint8_t *p = data;
+	struct rec_hdr hdr;
+	size_t fixed;
+
+	if (size < sizeof(hdr))
+		return -EPROTO;
+	memcpy(&hdr, p, sizeof(hdr));
+	if (hdr.version != REC_VERSION || hdr.size > size)
+		return -EPROTO;
+	if (hdr.kind != REC_DATA && hdr.kind != REC_PROGRESS)
+		return -EPROTO;
+	fixed = hdr.kind == REC_DATA ? sizeof(struct rec_data) : sizeof(struct rec_progress);
+	if (hdr.size < fixed)
+		return -EPROTO;
+	/* Both kinds begin alike. */
+	memcpy(&ret->conn, p + offsetof(struct rec_progress, conn), sizeof(ret->conn));
+	memcpy(&ret->seg, p + offsetof(struct rec_progress, seg), offsetof(struct rec_seg, tail));
+	ret->size = hdr.size;
+	ret->bytes = "";
+	ret->captured = 0;
+	if (hdr.kind == REC_DATA) {
+		memcpy(&ret->captured, p + offsetof(struct rec_data, captured),
+		       sizeof(ret->captured));
+		if (ret->captured > hdr.size - fixed || ret->captured > ret->seg.len)
+			return -EPROTO;
+		ret->bytes = (const char *)p + fixed;
+	}
+	/* The programs leave as they are the parts that say nothing. */
+	if (ret->seg.flags & REC_OWNER)
+		memcpy(&ret->owner, p + offsetof(struct rec_progress, owner), sizeof(ret->owner));
+	else
+		memset(&ret->owner, 0, sizeof(ret->owner));
+	if (ret->captured < ret->seg.len)
+		memcpy(ret->seg.tail, p + offsetof(struct rec_progress, seg.tail), TAIL_BYTES);
+	else
+		memset(ret->seg.tail, 0, TAIL_BYTES);
+	if ((ret->conn.family != 4 && ret->conn.family != 6) || ret->seg.len > INT32_MAX ||
+	    ret->owner.source > OWNER_CONNECTED)
+		return -EPROTO;
+	return 0;
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the pipeline is fed, written to a file. All that decides about events is in it: records as
+ * the kernel wrote them (captured bytes only), targets, and the times at which silence was looked
+ * for. The layout is in recording.h; replay.c reads it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "capture/capture.h"
+
+struct recording {
+	struct log *log;
+	int fd; /* -1: a write has failed */
+	size_t used;
+	char buf[64 * 1024];
+};
+
+void recording_flush(struct recording *r)
+{
+	size_t done = 0;
+
+	while (r && r->fd >= 0 && done < r->used) {
+		ssize_t n = write(r->fd, r->buf + done, r->used - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			fail(r->log, -errno, "the recording stops, it cannot be written: %s",
+			     strerror(errno));
+			r->fd = -1;
+			return;
+		}
+		done += (size_t)n;
+	}
+	if (r)
+		r->used = 0;
+}
+
+static void put(struct recording *r, const void *data, size_t size)
+{
+	const char *p = data;
+
+	while (size && r->fd >= 0) {
+		size_t n = sizeof(r->buf) - r->used;
+
+		n = n < size ? n : size;
+		memcpy(r->buf + r->used, p, n);
+		r->used += n;
+		p += n;
+		size -= n;
+		if (r->used == sizeof(r->buf))
+			recording_flush(r);
+	}
+}
+
+static void put_entry(struct recording *r, uint32_t type, const void *fixed, size_t fixed_size,
+		      const void *bytes, size_t size)
+{
+	struct recording_entry entry = {.type = type, .size = (uint32_t)(fixed_size + size)};
+
+	put(r, &entry, sizeof(entry));
+	put(r, fixed, fixed_size);
+	put(r, bytes, size);
+}
+
+void recording_record(struct recording *r, const struct record *rec)
+{
+	struct rec_data data;
+
+	if (!r)
+		return;
+	data = (struct rec_data){
+		.hdr = {.version = REC_VERSION,
+			.kind = REC_DATA,
+			.size = (uint32_t)(sizeof(data) + rec->captured)},
+		.conn = rec->conn,
+		.seg = rec->seg,
+		.owner = rec->owner,
+		.captured = rec->captured,
+	};
+	put_entry(r, RECORDING_RECORD, &data, sizeof(data), rec->bytes, rec->captured);
+}
+
+void recording_target(struct recording *r, const struct target *t)
+{
+	struct recording_target target = {
+		.id = t->id, .slot = t->slot, .cgroup_id = t->cgroup_id, .capture = t->capture};
+
+	if (r)
+		put_entry(r, RECORDING_TARGET, &target, sizeof(target), t->name, strlen(t->name));
+}
+
+void recording_number(struct recording *r, uint32_t type, uint64_t number)
+{
+	if (r)
+		put_entry(r, type, &number, sizeof(number), NULL, 0);
+}
+
+struct recording *recording_new(struct log *log, int fd)
+{
+	static const struct recording_header header = {
+		.magic = RECORDING_MAGIC,
+		.byte_order = RECORDING_BYTE_ORDER,
+		.version = RECORDING_VERSION,
+		.record_version = REC_VERSION,
+	};
+	struct recording *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return NULL;
+	r->log = log;
+	r->fd = fd;
+	put(r, &header, sizeof(header));
+	return r;
+}
+
+bool recording_works(const struct recording *r)
+{
+	return r->fd >= 0;
+}
+
+void recording_free(struct recording *r)
+{
+	recording_flush(r);
+	free(r);
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Exchanges: made when a request begins, queued on their connection until both halves are
+ * complete, then handed to the host in that order. Each one is counted once when it is made and
+ * once when it leaves: delivered, or dropped for a reason.
+ */
+#include "exchange/exchange.h"
+
+void exchange_release(struct pipeline *pl, struct exchange *ex)
+{
+	cause_close(ex);
+	pool_free(&pl->pool, ex->cause);
+	pool_free(&pl->pool, ex->request);
+	pool_free(&pl->pool, ex->response);
+	pool_free(&pl->pool, ex);
+}
+
+void exchange_drop(struct pipeline *pl, struct exchange *ex, uint32_t reason)
+{
+	struct target *target = target_of(pl, &ex->id);
+
+	list_remove(&ex->link);
+	if (!ex->told) {
+		STAT_ADD(pl, target, outstanding, UINT64_MAX);
+		STAT_ADD(pl, target, dropped[reason], 1);
+	}
+	exchange_release(pl, ex);
+}
+
+void exchange_refuse(struct pipeline *pl, struct conn *c, uint32_t reason)
+{
+	struct target *target = target_of(pl, &c->id);
+
+	STAT_ADD(pl, target, exchanges_seen, 1);
+	STAT_ADD(pl, target, dropped[reason], 1);
+}
+
+struct exchange *exchange_new(struct pipeline *pl, struct conn *c, uint32_t protocol)
+{
+	struct target *target = target_of(pl, &c->id);
+	struct exchange *ex = pool_zalloc_evicting(&pl->pool, sizeof(*ex));
+
+	c->ordinal++;
+	if (!c->http) {
+		c->http = 1;
+		STAT_ADD(pl, target, connections_seen, 1);
+		STAT_ADD(pl, target, connections_open, 1);
+	}
+	if (!ex) {
+		exchange_refuse(pl, c, APPMON_DROP_MEMORY);
+		return NULL;
+	}
+	ex->id = c->id;
+	ex->protocol = protocol;
+	ex->ordinal = c->ordinal_base + c->ordinal;
+	ex->proxied = c->proxied;
+	ex->sampling_ppm = pl->sample.ppm;
+	ex->retrans = c->retrans;
+	ex->dup = c->dup;
+	if (c->request_dir)
+		ex->role = c->request_dir == 1 + DIR_IN ? APPMON_ROLE_SERVER : APPMON_ROLE_CLIENT;
+	list_append(&c->exchanges, &ex->link);
+	STAT_ADD(pl, target, exchanges_seen, 1);
+	STAT_ADD(pl, target, outstanding, 1);
+	return ex;
+}
+
+void exchange_number(struct conn *c, struct exchange *ex, int dir)
+{
+	const struct stream *self = &c->stream[dir], *other = &c->stream[!dir];
+
+	ex->request_seq = stream_seq(self, self->pos);
+	ex->numbered = NUMBERED_REQUEST;
+	if (!other->known)
+		return;
+	ex->response_seq = stream_seq(other, ex->floor);
+	ex->numbered = NUMBERED_BOTH;
+}
+
+void exchange_number_response(struct conn *c, struct exchange *ex, int dir)
+{
+	ex->response_seq = stream_seq(&c->stream[dir], c->stream[dir].pos);
+	ex->numbered |= NUMBERED_RESPONSE;
+}
+
+static bool is_read(uint32_t source)
+{
+	return source == OWNER_READ || source == OWNER_READ_SHARED;
+}
+
+void exchange_owner(struct pipeline *pl, struct exchange *ex)
+{
+	const struct rec_owner *o = pl->owner;
+	struct rec_owner before;
+
+	if (!o || !o->source)
+		return;
+	before = ex->owner;
+	/* Who sends is known at the first byte; what a client reads is the answer. */
+	if (ex->role == APPMON_ROLE_CLIENT && (before.source || is_read(o->source)))
+		return;
+	ex->owner = *o;
+	if (!is_read(before.source))
+		return;
+	/* After an interim response: what was read before it belongs to the request, too. */
+	ex->owner.read_first_ns = before.read_first_ns;
+	if (!is_read(o->source)) {
+		ex->owner.task = before.task;
+		ex->owner.source = before.source;
+		ex->owner.read_last_ns = before.read_last_ns;
+	} else if (before.source == OWNER_READ_SHARED || before.task.tid != o->task.tid) {
+		ex->owner.source = OWNER_READ_SHARED;
+	}
+}
+
+void exchange_finish(struct pipeline *pl, struct conn *c, struct exchange *ex, uint32_t end,
+		     uint64_t flags)
+{
+	if (ex->told) {
+		list_remove(&ex->link);
+		exchange_release(pl, ex);
+		return;
+	}
+	if (!ex->request_start_ns && pl->flags & APPMON_OPEN_ONLY_REQUESTS) {
+		exchange_drop(pl, ex, APPMON_DROP_ORPHAN);
+		return;
+	}
+	ex->end = end;
+	ex->flags |= flags;
+	ex->srtt_us = c->srtt_us;
+	ex->retrans = c->retrans - ex->retrans;
+	ex->dup = c->dup - ex->dup;
+	if (!ex->response && !(ex->flags & APPMON_EVF_NO_STATUS_LINE))
+		ex->flags |= APPMON_EVF_NO_RESPONSE;
+	if (ex->bad && ex->bad != 1 + APPMON_DROP_MEMORY && ex->response) {
+		ex->flags |= APPMON_EVF_MALFORMED;
+	} else if (ex->bad) {
+		exchange_drop(pl, ex, ex->bad - 1u);
+		return;
+	}
+	cause_close(ex);
+	list_remove(&ex->link);
+	list_append(&pl->ready, &ex->link);
+}
+
+void exchange_tell(struct pipeline *pl, struct conn *c, struct exchange *ex)
+{
+	struct exchange *rest;
+
+	if (ex->told || ex->bad)
+		return;
+	rest = pool_alloc_evicting(&pl->pool, sizeof(*rest));
+	if (!rest)
+		return; /* it comes at its end, then */
+	*rest = *ex;
+	rest->request = rest->response = NULL;
+	rest->cause = NULL;
+	rest->told = 1;
+	list_append(&ex->link, &rest->link); /* in its place */
+	exchange_finish(pl, c, ex, APPMON_END_AT_HEAD, 0);
+}
+
+void exchanges_settle(struct pipeline *pl, struct conn *c)
+{
+	struct exchange *ex;
+
+	while ((ex = exchange_at(c, c->exchanges.next)) && ex->request_done && ex->response_done)
+		exchange_finish(pl, c, ex, APPMON_END_COMPLETE, 0);
+}

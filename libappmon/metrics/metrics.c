@@ -1,0 +1,737 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The aggregator: from an event to the series and the edge that count it. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "metrics/aggregate.h"
+#include "exchange/trace.h"
+
+#define DEFAULT_SERIES 8192
+#define DEFAULT_EDGES 1024
+#define DEFAULT_SEGMENTS 16384
+#define DEFAULT_CHILDREN 64
+#define DEFAULT_CONNECTIONS 8192
+#define DEFAULT_JOIN_MS 500
+#define DEFAULT_IDLE_MS 600000
+#define DEFAULT_MEMORY (UINT64_C(64) << 20)
+
+#define ALL_DIMENSIONS (APPMON_DIM_DEFAULT | APPMON_DIM_PID | APPMON_DIM_CLIENT | APPMON_DIM_NONE)
+#define ALL_FLAGS                                                                                  \
+	(APPMON_METRICS_RAW_ROUTES | APPMON_METRICS_NO_LEARNING | APPMON_METRICS_NO_JOIN |         \
+	 APPMON_METRICS_ACTIVE)
+#define ALL_ERRORS UINT32_C(0x8000003f)
+
+/* How often a full table is looked through for idle series. */
+#define ROOM_EVERY_NS NSEC_PER_SEC
+/* An exemplar is looked for again after this time. */
+#define EXEMPLAR_NS NSEC_PER_SEC
+
+/* ---- open ------------------------------------------------------------------- */
+
+static bool fill(uint32_t *value, uint32_t otherwise, uint32_t min, uint32_t max)
+{
+	if (!*value)
+		*value = otherwise;
+	return *value >= min && *value <= max;
+}
+
+static int take_opts(struct appmon_metrics_opts *o)
+{
+	if (!o->memory_limit)
+		o->memory_limit = DEFAULT_MEMORY;
+	if (!o->dimensions)
+		o->dimensions = APPMON_DIM_DEFAULT;
+	if (!o->server_errors)
+		o->server_errors = APPMON_ERROR_NO_RESPONSE | APPMON_ERROR_5XX;
+	if (!o->client_errors)
+		o->client_errors = APPMON_ERROR_NO_RESPONSE | APPMON_ERROR_4XX | APPMON_ERROR_5XX;
+	if (o->flags & ~ALL_FLAGS || o->dimensions & ~ALL_DIMENSIONS ||
+	    (o->server_errors | o->client_errors) & ~ALL_ERRORS ||
+	    !fill(&o->max_series, DEFAULT_SERIES, 16, 1000000) ||
+	    !fill(&o->max_edges, DEFAULT_EDGES, 16, 1000000) ||
+	    !fill(&o->max_segments, DEFAULT_SEGMENTS, 1, 4000000) ||
+	    !fill(&o->max_children, DEFAULT_CHILDREN, 1, 4000000) ||
+	    !fill(&o->max_connections, DEFAULT_CONNECTIONS, 64, 4000000) ||
+	    !fill(&o->join_ms, DEFAULT_JOIN_MS, 1, UINT32_MAX) ||
+	    !fill(&o->idle_ms, DEFAULT_IDLE_MS, 1, UINT32_MAX) || o->memory_limit < 1 << 20)
+		return -EINVAL;
+	return 0;
+}
+
+static int init_other(struct table *t, struct series **ret, const void *key, size_t len)
+{
+	*ret = table_get(t, key, len, UINT32_MAX, 0, false);
+	return *ret ? histogram_reserve_all(&(*ret)->figures.durations, t->pool) : -ENOMEM;
+}
+
+static int init_tables(struct appmon_metrics *m)
+{
+	struct series_key series = {.flags = APPMON_SERIES_OTHER};
+	struct edge_key edge = {.flags = APPMON_SERIES_OTHER};
+	/* No more than there are series, and far fewer where these have routes and statuses. */
+	uint32_t rows = m->opts.flags & APPMON_METRICS_ACTIVE ? m->opts.max_series / 4 : 0;
+	int err = table_init(&m->series, &m->pool, m->opts.max_series);
+
+	if (!err)
+		err = table_init(&m->edges, &m->pool, m->opts.max_edges);
+	for (uint16_t role = 0; role <= APPMON_ROLE_CLIENT && !err; role++) {
+		series.role = role;
+		err = init_other(&m->series, &m->other[role], &series, KEY_BYTES(&series, 3));
+	}
+	if (!err && rows)
+		err = table_init(&m->active, &m->pool, rows);
+	for (uint16_t role = 0; rows && role <= APPMON_ROLE_CLIENT && !err; role++) {
+		series.role = role;
+		m->other_active[role] =
+			table_get(&m->active, &series, KEY_BYTES(&series, 3), UINT32_MAX, 0, false);
+		if (!m->other_active[role])
+			err = -ENOMEM;
+	}
+	if (!err)
+		err = init_other(&m->edges, &m->other_edge, &edge, KEY_BYTES(&edge, 2));
+	return err;
+}
+
+static int init_join(struct appmon_metrics *m)
+{
+	uint32_t size = m->opts.max_connections / 4;
+	int err;
+
+	if (m->opts.flags & APPMON_METRICS_NO_JOIN)
+		return 0;
+	if (!pool_charge(&m->pool, connections_bytes(m->opts.max_connections)) ||
+	    !pool_charge(&m->pool, size * sizeof(*m->waiting)))
+		return -ENOMEM;
+	err = connections_init(&m->connections, m->opts.max_connections);
+	if (err)
+		return err;
+	m->waiting = calloc(size, sizeof(*m->waiting));
+	m->queue_size = size;
+	m->head_number = 1;
+	return m->waiting ? 0 : -ENOMEM;
+}
+
+static int init_routes(struct appmon_metrics *m)
+{
+	if (m->opts.flags & APPMON_METRICS_RAW_ROUTES)
+		return 0;
+	if (!pool_charge(&m->pool, sizeof(*m->routes)))
+		return -ENOMEM;
+	m->routes = calloc(1, sizeof(*m->routes));
+	if (!m->routes)
+		return -ENOMEM;
+	if (m->opts.flags & APPMON_METRICS_NO_LEARNING)
+		return 0;
+	if (!pool_charge(&m->pool, learner_bytes(m->opts.max_segments)))
+		return -ENOMEM;
+	return learner_init(&m->learner, m->opts.max_segments, m->opts.max_children);
+}
+
+int appmon_metrics_open(struct appmon_metrics **ret, const struct appmon_metrics_opts *user_opts)
+{
+	struct appmon_metrics *m;
+	int err;
+
+	if (!ret)
+		return -EINVAL;
+	m = calloc(1, sizeof(*m));
+	if (!m)
+		return -ENOMEM;
+	err = user_opts ? opts_read(&m->opts, sizeof(m->opts), user_opts) : 0;
+	if (!err)
+		err = take_opts(&m->opts);
+	m->pool.limit = m->opts.memory_limit;
+	m->origin = now_ns() ^ (uintptr_t)m << 16;
+	if (!err)
+		err = init_tables(m);
+	if (!err)
+		err = init_join(m);
+	if (!err)
+		err = init_routes(m);
+	if (err) {
+		appmon_metrics_close(m);
+		return err;
+	}
+	*ret = m;
+	return 0;
+}
+
+void appmon_metrics_close(struct appmon_metrics *m)
+{
+	if (!m)
+		return;
+	table_destroy(&m->series);
+	table_destroy(&m->edges);
+	table_destroy(&m->active);
+	learner_destroy(&m->learner);
+	free(m->routes);
+	free(m->connections);
+	free(m->waiting);
+	pool_destroy(&m->pool);
+	free(m);
+}
+
+/* ---- the figures --------------------------------------------------------------- */
+
+static bool parse_traceparent(const struct appmon_event *ev, struct exemplar *ret)
+{
+	const struct appmon_str *v = appmon_event_header(ev, "traceparent", 0);
+	struct appmon_trace t;
+
+	if (!v || !trace_parse_w3c((struct trace_value){v->data, v->len}, &t))
+		return false;
+	memcpy(ret->trace_id, t.trace_id, sizeof(ret->trace_id));
+	memcpy(ret->span_id, t.span_id, sizeof(ret->span_id));
+	return true;
+}
+
+static void offer_exemplar(struct exemplar *e, const struct sample *s)
+{
+	if (s->duration_ns <= e->longer_ns && s->end_ns < e->later_ns)
+		return;
+	e->longer_ns = s->duration_ns;
+	e->later_ns = s->end_ns + EXEMPLAR_NS;
+	if (s->event) {
+		if (!parse_traceparent(s->event, e))
+			return;
+	} else if (s->exemplar.end_ns) {
+		memcpy(e->trace_id, s->exemplar.trace_id, sizeof(e->trace_id));
+		memcpy(e->span_id, s->exemplar.span_id, sizeof(e->span_id));
+	} else {
+		return;
+	}
+	e->end_ns = s->end_ns;
+	e->duration_ns = s->duration_ns;
+}
+
+static void count(struct series *series, const struct sample *s)
+{
+	struct figures *f = &series->figures;
+
+	if (!f->requests)
+		f->first_ns = s->end_ns;
+	f->requests++;
+	f->errors += s->error;
+	f->request_bytes += s->request_bytes;
+	f->response_bytes += s->response_bytes;
+	f->request_sum += s->request_ns;
+	f->wait_count += s->wait_ns != 0;
+	f->wait_sum += s->wait_ns;
+	f->response_sum += s->response_ns;
+	f->service_count += s->read_ns != 0;
+	f->queue_sum += s->queue_ns;
+	f->service_sum += s->service_ns;
+	f->retransmits += s->retransmits;
+	if (s->end_ns > f->last_ns)
+		f->last_ns = s->end_ns;
+	if (s->duration_ns)
+		histogram_record(&f->durations, s->duration_ns, 1);
+	offer_exemplar(&series->exemplar, s);
+}
+
+/* ---- the series and the edge ------------------------------------------------------ */
+
+static void put_text(char *text, size_t *len, const char *s, size_t n)
+{
+	memcpy(text + *len, s, n);
+	text[*len + n] = '\0';
+	*len += n + 1;
+}
+
+/* Keys are compared as bytes: what is not known has none. */
+static struct appmon_endpoint endpoint(const struct sample *s, int side, bool port)
+{
+	struct appmon_endpoint ep = {.family = (uint16_t)s->tuple.family};
+
+	if (!ep.family)
+		return ep;
+	memcpy(ep.addr, s->tuple.addr[side], sizeof(ep.addr));
+	ep.port = port ? s->tuple.port[side] : 0;
+	return ep;
+}
+
+/* The series of a key, if it has room for this sample. */
+static struct series *series_with_room(struct table *t, const void *key, size_t len, uint32_t limit,
+				       uint64_t app, bool fair, const struct sample *s)
+{
+	struct series *series = table_get(t, key, len, limit, app, fair);
+
+	if (series && s->duration_ns &&
+	    !histogram_has_room(&series->figures.durations, s->duration_ns) &&
+	    histogram_reserve(&series->figures.durations, t->pool, s->duration_ns))
+		return NULL;
+	return series;
+}
+
+void metrics_expire(struct appmon_metrics *m, uint64_t now_ns)
+{
+	uint64_t idle_ns = m->opts.idle_ms * NSEC_PER_MSEC, requests;
+
+	if (m->opts.idle_ms == UINT32_MAX || now_ns < idle_ns)
+		return;
+	m->stats.expired_series += table_expire(&m->series, now_ns - idle_ns, &requests);
+	m->stats.expired_events += requests;
+	m->stats.expired_edges += table_expire(&m->edges, now_ns - idle_ns, &requests);
+	if (m->active.slot)
+		table_expire(&m->active, now_ns - idle_ns, &requests);
+}
+
+static uint64_t app_of(const struct series_key *key)
+{
+	return XXH3_64bits(key->text, key->app_len) | 1;
+}
+
+/* Whether idle series were looked for just now. */
+static bool make_room(struct appmon_metrics *m)
+{
+	if (m->clock_ns - m->room_ns < ROOM_EVERY_NS)
+		return false;
+	m->room_ns = m->clock_ns;
+	metrics_expire(m, m->clock_ns);
+	return true;
+}
+
+/* The series of a key; the idle make room for it. */
+static struct series *find_room(struct appmon_metrics *m, struct table *t, const void *key,
+				size_t len, uint32_t limit, const struct sample *s)
+{
+	uint64_t app = app_of(&s->key);
+	struct series *series = series_with_room(t, key, len, limit, app, true, s);
+
+	if (!series && make_room(m))
+		series = series_with_room(t, key, len, limit, app, true, s);
+	return series;
+}
+
+/* The last sixteenth of the table is for these. */
+static struct series *other_series(struct appmon_metrics *m, const struct sample *s)
+{
+	struct series_key key = {.flags = APPMON_SERIES_OTHER, .role = s->key.role};
+	struct series *series;
+	size_t len = 0;
+
+	put_text(key.text, &len, s->key.text, s->key.app_len);
+	put_text(key.text, &len, "", 0);
+	put_text(key.text, &len, "", 0);
+	key.app_len = s->key.app_len;
+	m->stats.other_events++;
+	series = series_with_room(&m->series, &key, KEY_BYTES(&key, len), m->opts.max_series,
+				  app_of(&key), false, s);
+	return series ? series : m->other[s->key.role];
+}
+
+/* Completes the sample's key: the peer comes last. */
+static struct series *series_of(struct appmon_metrics *m, struct sample *s, const struct end *peer)
+{
+	uint32_t limit = m->opts.max_series - m->opts.max_series / 16;
+	struct series_key *key = &s->key;
+	struct series *series;
+	size_t len = SAMPLE_TEXT(s);
+
+	if (!(m->opts.dimensions & APPMON_DIM_PEER))
+		peer = NULL;
+	key->peer_app_len = peer ? peer->app_len : 0;
+	put_text(key->text, &len, peer ? peer->app : "", key->peer_app_len);
+	if (m->opts.dimensions & APPMON_DIM_PEER && !peer && s->side == CLIENT)
+		key->peer = endpoint(s, SERVER, true);
+	else if (m->opts.dimensions & APPMON_DIM_CLIENT && !peer && s->side == SERVER)
+		key->peer = endpoint(s, CLIENT, false);
+	series = find_room(m, &m->series, key, KEY_BYTES(key, len), limit, s);
+	return series ? series : other_series(m, s);
+}
+
+static struct series *edge_of(struct appmon_metrics *m, const struct sample *s,
+			      const struct end *peer)
+{
+	struct edge_key key;
+	struct series *edge;
+	size_t len = 0;
+
+	memset(&key, 0, KEY_BYTES(&key, 0));
+	key.protocol = s->key.protocol;
+	if (s->side == CLIENT) {
+		key.client_app_len = s->key.app_len;
+		key.server_app_len = peer ? peer->app_len : 0;
+		put_text(key.text, &len, s->key.text, s->key.app_len);
+		put_text(key.text, &len, peer ? peer->app : "", key.server_app_len);
+		if (!peer)
+			key.server = endpoint(s, SERVER, true);
+	} else {
+		key.server_app_len = s->key.app_len;
+		put_text(key.text, &len, "", 0);
+		put_text(key.text, &len, s->key.text, s->key.app_len);
+		if (m->opts.dimensions & APPMON_DIM_CLIENT)
+			key.client = endpoint(s, CLIENT, false);
+	}
+	edge = find_room(m, &m->edges, &key, KEY_BYTES(&key, len), m->opts.max_edges, s);
+	if (!edge)
+		m->stats.other_exchanges++;
+	return edge ? edge : m->other_edge;
+}
+
+/* Where both ends are seen, the edge counts what the client saw. */
+static void count_edge(struct appmon_metrics *m, const struct sample *s, struct connection *c)
+{
+	struct end *mine = c ? &c->end[s->side] : NULL;
+	struct series *edge;
+
+	if (s->key.role == APPMON_ROLE_UNKNOWN || (c && c->joined && s->side == SERVER))
+		return;
+	/* Most of the time it is that of the connection's last event. */
+	if (mine && mine->edge && mine->edge_expiries == m->edges.expiries &&
+	    (!s->duration_ns ||
+	     histogram_has_room(&mine->edge->figures.durations, s->duration_ns))) {
+		count(mine->edge, s);
+		return;
+	}
+	edge = edge_of(m, s, c && c->joined ? &c->end[!s->side] : NULL);
+	count(edge, s);
+	if (mine && edge != m->other_edge) {
+		mine->edge = edge;
+		mine->edge_expiries = m->edges.expiries;
+	}
+}
+
+/* c: the connection if it is known. */
+static void count_sample(struct appmon_metrics *m, struct sample *s, struct connection *c)
+{
+	count(series_of(m, s, c && c->joined ? &c->end[!s->side] : NULL), s);
+	count_edge(m, s, c);
+}
+
+/* ---- waiting for the other end ------------------------------------------------------- */
+
+static void settle_one(struct appmon_metrics *m, struct sample *s, uint64_t now_ns, bool all)
+{
+	bool last = all ||
+		    (int64_t)(now_ns - s->since_ns) >= (int64_t)(m->opts.join_ms * NSEC_PER_MSEC);
+	struct connection *c;
+
+	if (s->counted)
+		return;
+	c = connection_find(m->connections, s);
+	if (c && !c->joined && !last && !c->end[s->side].alone)
+		return;
+	if (c && !c->joined)
+		c->end[s->side].alone = 1;
+	count_sample(m, s, c);
+	s->counted = 1;
+	m->stats.waiting--;
+}
+
+/* Takes out those at the head that are counted. */
+static void settle_head(struct appmon_metrics *m, uint64_t now_ns)
+{
+	while (m->queued) {
+		struct sample *s = &m->waiting[m->head];
+
+		settle_one(m, s, now_ns, false);
+		if (!s->counted)
+			return;
+		m->head = (m->head + 1) % m->queue_size;
+		m->head_number++;
+		m->queued--;
+	}
+}
+
+void metrics_settle(struct appmon_metrics *m, uint64_t now_ns, bool all)
+{
+	for (uint32_t i = 0; i < m->queued; i++)
+		settle_one(m, &m->waiting[(m->head + i) % m->queue_size], now_ns, all);
+	settle_head(m, now_ns);
+}
+
+/* The one with this number, if it is in the queue still. */
+static void settle_number(struct appmon_metrics *m, uint64_t number)
+{
+	uint64_t i = number - m->head_number;
+
+	if (number >= m->head_number && i < m->queued)
+		settle_one(m, &m->waiting[(m->head + i) % m->queue_size], m->clock_ns, false);
+}
+
+static void wait_for_peer(struct appmon_metrics *m, const struct sample *s, struct end *end)
+{
+	struct sample *w;
+
+	if (m->queued == m->queue_size) {
+		m->stats.unwaited++;
+		settle_one(m, &m->waiting[m->head], 0, true);
+		settle_head(m, m->clock_ns);
+	}
+	end->waiting = m->head_number + m->queued;
+	w = &m->waiting[(m->head + m->queued++) % m->queue_size];
+	memcpy(w, s, offsetof(struct sample, key) + KEY_BYTES(&s->key, SAMPLE_TEXT(s)));
+	w->event = NULL;
+	w->since_ns = m->clock_ns;
+	w->exemplar.end_ns = parse_traceparent(s->event, &w->exemplar);
+	m->stats.waiting++;
+}
+
+/* ---- from an event to a sample ---------------------------------------------------------- */
+
+static bool is_error(const struct appmon_metrics *m, const struct appmon_event *ev)
+{
+	uint32_t errors =
+		ev->role == APPMON_ROLE_CLIENT ? m->opts.client_errors : m->opts.server_errors;
+	int verdict = m->opts.error_fn ? m->opts.error_fn(m->opts.error_ctx, ev) : -1;
+
+	if (verdict >= 0)
+		return verdict > 0;
+	if (ev->flags & APPMON_EVF_NO_RESPONSE ||
+	    (!ev->status && ev->protocol == APPMON_PROTO_HTTP1 &&
+	     !(ev->flags & APPMON_EVF_NO_STATUS_LINE)))
+		return errors & APPMON_ERROR_NO_RESPONSE;
+	if (ev->flags & APPMON_EVF_ERROR)
+		return !(errors & APPMON_ERROR_NEVER);
+	return ev->status_class && ev->status_class <= 5 && errors >> ev->status_class & 1;
+}
+
+/* A request that went well says that there is something at its path. */
+static bool teaches(const struct appmon_event *ev)
+{
+	return ev->status_class && ev->status_class != 4;
+}
+
+static size_t route(struct appmon_metrics *m, const struct appmon_event *ev, uint64_t seed,
+		    char buf[ROUTE_MAX])
+{
+	struct learner *l = m->learner.place ? &m->learner : NULL;
+
+	if (m->opts.route_fn) {
+		int n = m->opts.route_fn(m->opts.route_ctx, ev, buf, ROUTE_MAX);
+
+		if (n >= 0)
+			return n < ROUTE_MAX ? (size_t)n : ROUTE_MAX;
+	}
+	if (m->opts.flags & APPMON_METRICS_RAW_ROUTES) {
+		size_t n = ev->path.len < ROUTE_MAX ? ev->path.len : ROUTE_MAX;
+
+		memcpy(buf, ev->path.data, n);
+		return n;
+	}
+	if (ev->path.truncated)
+		return route_of(l, seed, ev->path.data, ev->path.len, teaches(ev), true, buf,
+				ROUTE_MAX);
+	return route_cached(m->routes, l, seed, ev->path.data, ev->path.len, teaches(ev), buf);
+}
+
+/* A method that could not be read is one that is not known: outside both are "_OTHER". */
+static uint16_t method_of(const struct appmon_event *ev)
+{
+	return (uint16_t)(ev->method ? ev->method : APPMON_METHOD_OTHER);
+}
+
+static uint64_t instance_of(const struct appmon_metrics *m, const struct appmon_event *ev)
+{
+	return m->opts.instance_fn ? m->opts.instance_fn(m->opts.instance_ctx, ev) : ev->cgroup_id;
+}
+
+/* False: it is a response to a request that nobody saw. */
+static bool has_request(const struct appmon_event *ev)
+{
+	return ev->request_start_ns || ev->method;
+}
+
+/* What is known of an exchange from its begin. Returns the length of the text so far. */
+static size_t begin_key(struct appmon_metrics *m, const struct appmon_event *ev,
+			struct series_key *key)
+{
+	uint32_t by = m->opts.dimensions;
+	size_t app_len = ev->target_name.len < APP_MAX ? ev->target_name.len : APP_MAX;
+	size_t len = 0;
+
+	memset(key, 0, KEY_BYTES(key, 0));
+	key->role = (uint16_t)(ev->role <= APPMON_ROLE_CLIENT ? ev->role : APPMON_ROLE_UNKNOWN);
+	key->protocol = (uint16_t)ev->protocol;
+	if (by & APPMON_DIM_METHOD)
+		key->method = method_of(ev);
+	if (by & APPMON_DIM_INSTANCE)
+		key->cgroup_id = instance_of(m, ev);
+	put_text(key->text, &len, ev->target_name.data, app_len);
+	key->app_len = (uint16_t)app_len;
+	return len;
+}
+
+static void make_key(struct appmon_metrics *m, const struct appmon_event *ev,
+		     struct series_key *key)
+{
+	uint32_t by = m->opts.dimensions;
+	char *text = key->text;
+	size_t len = begin_key(m, ev, key), app_len = key->app_len;
+
+	key->status_class = (uint16_t)ev->status_class;
+	if (by & APPMON_DIM_STATUS)
+		key->status = (uint16_t)ev->status;
+	if (by & APPMON_DIM_PID)
+		key->pid = ev->pid;
+	if (by & APPMON_DIM_ROUTE)
+		key->route_len = (uint16_t)route(
+			m, ev, XXH3_64bits_withSeed(text, app_len, ev->role), text + len);
+	text[len + key->route_len] = '\0';
+}
+
+static void make_tuple(const struct appmon_event *ev, struct sample *s)
+{
+	const struct appmon_endpoint *ep[2] = {&ev->local, &ev->remote};
+
+	s->side = ev->role == APPMON_ROLE_CLIENT ? CLIENT : SERVER;
+	for (int i = 0; i < 2; i++) {
+		int side = s->side == CLIENT ? i : !i;
+
+		memcpy(s->tuple.addr[side], ep[i]->addr, sizeof(ep[i]->addr));
+		s->tuple.port[side] = ep[i]->port;
+	}
+	s->tuple.family = ev->local.family;
+	s->joinable = ev->local.family && ev->remote.family && ev->connection_id &&
+		      ev->role != APPMON_ROLE_UNKNOWN;
+}
+
+static uint64_t first_of(uint64_t a, uint64_t b)
+{
+	return a ? a : b;
+}
+
+static void make_sample(struct appmon_metrics *m, const struct appmon_event *ev, struct sample *s)
+{
+	s->start_ns = first_of(ev->request_start_ns, ev->response_start_ns);
+	s->end_ns = first_of(first_of(ev->response_end_ns, ev->response_start_ns),
+			     first_of(ev->request_end_ns, ev->request_start_ns));
+	s->duration_ns = ev->duration_ns;
+	s->request_ns = ev->request_ns;
+	s->wait_ns = ev->wait_ns;
+	s->response_ns = ev->response_ns;
+	s->read_ns = ev->read_start_ns;
+	s->queue_ns = ev->queue_ns;
+	s->service_ns = ev->service_ns;
+	s->request_bytes = ev->request_head_bytes + ev->request_body_bytes;
+	s->response_bytes = ev->response_head_bytes + ev->response_body_bytes;
+	s->retransmits = (uint64_t)ev->retransmits + ev->peer_retransmits;
+	s->connection_id = ev->connection_id;
+	s->wire_id = APPMON_HAS(ev, struct appmon_event, wire_id) ? ev->wire_id : 0;
+	s->error = is_error(m, ev);
+	s->counted = 0;
+	s->event = ev;
+	make_tuple(ev, s);
+	make_key(m, ev, &s->key);
+}
+
+int appmon_metrics_add(struct appmon_metrics *m, const struct appmon_event *ev)
+{
+	struct connection *c = NULL;
+	uint64_t waiting = 0;
+	struct sample s;
+
+	if (!m || !ev)
+		return -EINVAL;
+	m->stats.events++;
+	if (!has_request(ev)) {
+		m->stats.without_request++;
+		return 0;
+	}
+	make_sample(m, ev, &s);
+	if (s.end_ns > m->clock_ns)
+		m->clock_ns = s.end_ns;
+	if (m->connections && s.joinable) {
+		s.tuple_hash = XXH3_64bits(&s.tuple, sizeof(s.tuple)) | 1;
+		c = connection_event(m->connections, &s, &m->stats, &waiting);
+		if (waiting)
+			settle_number(m, waiting);
+		if (m->queued)
+			settle_head(m, m->clock_ns);
+	}
+	if (c && !c->joined && !c->end[s.side].alone)
+		wait_for_peer(m, &s, &c->end[s.side]);
+	else
+		count_sample(m, &s, c);
+	return 0;
+}
+
+/* ---- what is in progress -------------------------------------------------------------- */
+
+/* key is complete but for the ends of its empty texts. */
+static struct series *active_row(struct appmon_metrics *m, struct series_key *key)
+{
+	size_t len = key->app_len + 1u;
+	struct series *row;
+
+	put_text(key->text, &len, "", 0);
+	put_text(key->text, &len, "", 0);
+	row = table_get(&m->active, key, KEY_BYTES(key, len), m->opts.max_series / 4, app_of(key),
+			true);
+	return row ? row : m->other_active[key->role];
+}
+
+int appmon_metrics_active(struct appmon_metrics *m, const struct appmon_event *ev)
+{
+	struct series_key key;
+	struct series *row;
+	uint64_t begin;
+
+	if (!m || !ev || !m->active.slot)
+		return -EINVAL;
+	begin_key(m, ev, &key);
+	row = active_row(m, &key);
+	begin = first_of(ev->request_start_ns, ev->response_start_ns);
+	row->figures.requests++;
+	if (begin && (!row->figures.first_ns || begin < row->figures.first_ns))
+		row->figures.first_ns = begin;
+	return 0;
+}
+
+void metrics_find_active(struct appmon_metrics *m, uint64_t now_ns)
+{
+	for (uint32_t i = 0; i <= m->series.mask; i++) {
+		const struct series *s = m->series.slot[i].series;
+		struct series_key key;
+		struct series *row;
+
+		if (!s || !s->figures.requests)
+			continue;
+		memcpy(&key, s->key, offsetof(struct series_key, text));
+		if (key.flags & APPMON_SERIES_OTHER)
+			continue;
+		memcpy(key.text, ((const struct series_key *)s->key)->text, key.app_len + 1u);
+		memset(&key.peer, 0, sizeof(key.peer));
+		key.pid = 0;
+		key.status = key.status_class = key.route_len = key.peer_app_len = 0;
+		row = active_row(m, &key);
+		if (s->figures.last_ns > row->figures.last_ns)
+			row->figures.last_ns = s->figures.last_ns;
+	}
+	for (uint32_t i = 0; i <= m->active.mask; i++) {
+		struct series *row = m->active.slot[i].series;
+
+		if (row && row->figures.requests)
+			row->figures.last_ns = now_ns;
+	}
+}
+
+void metrics_clear_active(struct appmon_metrics *m)
+{
+	for (uint32_t i = 0; m->active.slot && i <= m->active.mask; i++) {
+		struct series *row = m->active.slot[i].series;
+
+		if (row)
+			row->figures.requests = row->figures.first_ns = 0;
+	}
+}
+
+int appmon_metrics_get_stats(struct appmon_metrics *m, struct appmon_metrics_stats *stats)
+{
+	struct appmon_metrics_stats now;
+
+	if (!m || !stats)
+		return -EINVAL;
+	now = m->stats;
+	now.series = m->series.count;
+	now.edges = m->edges.count;
+	now.refused_segments = m->learner.refused;
+	now.memory_bytes = m->pool.held;
+	now.memory_limit = m->pool.limit;
+	return opts_write(stats, &now, sizeof(now));
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a connection can speak. */
+#ifndef APPMON_PROTOCOL_H
+#define APPMON_PROTOCOL_H
+
+#include "exchange/exchange.h"
+
+/*
+ * What stream/ asks of a protocol: to find the messages in two streams of bytes, and to pair them
+ * into exchanges. A connection has one from its first message on. Optional where so marked.
+ */
+struct protocol {
+	uint32_t id; /* APPMON_PROTO_* */
+	bool counts; /* pairs by counting alone: whatever record is lost, `missed` is called */
+	/* Does a connection whose first message begins with these bytes speak it? NULL: what no
+	 * other protocol wants. */
+	bool (*detect)(const char *bytes, uint32_t n);
+	/* A message begins with these bytes: do they tell which direction is the requests'? */
+	void (*role)(struct conn *c, int dir, const char *bytes, uint32_t n);
+	/* In order: len bytes at pos have passed, the first captured of them are at bytes. */
+	void (*data)(struct pipeline *pl, struct conn *c, int dir, uint64_t pos, const char *bytes,
+		     uint32_t captured, uint32_t len, const struct rec_seg *seg);
+	/* stream.seen has grown, or a FIN was noted. */
+	void (*progress)(struct pipeline *pl, struct conn *c, int dir, const struct rec_seg *seg);
+	/* Optional. A message begins in the other direction: what is open here has ended. */
+	void (*turn)(struct pipeline *pl, struct conn *c, int dir, const struct rec_seg *seg);
+	/* Optional. APPMON_OPEN_STREAM_HEADS: is there a response that goes on behind its head? */
+	void (*stream)(struct pipeline *pl, struct conn *c);
+	/* Requests were missed that have no answer yet: which response answers which is lost. */
+	void (*missed)(struct pipeline *pl, struct conn *c);
+	/* Ends every exchange of the connection; flags are added to their events. */
+	void (*end)(struct pipeline *pl, struct conn *c, uint32_t end, uint64_t flags);
+};
+
+extern const struct protocol protocol_http1, protocol_resp;
+
+#endif /* APPMON_PROTOCOL_H */

@@ -1,0 +1,1093 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * RESP, the protocol of Redis and its kin (RESP2 and RESP3): values in both directions, and which
+ * reply answers which command. Replies come in the order of the commands.
+ *
+ * A value is a line, or a line that says how many bytes or how many values follow. The bytes are
+ * counted, not looked at, except for a command's name, its first argument and the first word of a
+ * reply. Of nested values one number is kept: how many are to come. Whoever misses a line
+ * does not know where the next value begins, nor how many commands wait for a reply: then
+ * everything outstanding ends, and the connection is taken up again after a silence. What comes
+ * until then counts as dropped, one for each time that the client speaks.
+ *
+ * One command has one reply, but for CLIENT REPLY, and for subscriptions: these are confirmed one
+ * by one, by arrays in RESP2 and by pushes in RESP3, among messages that answer nothing.
+ *
+ * Secrets: the arguments of AUTH and HELLO stay here, and of any command all but the first. Errors
+ * may repeat arguments: see told_of_error().
+ *
+ * This is the smaller protocol of two: begin with it to see what one needs.
+ */
+#include <string.h>
+
+#include "protocol/protocol.h"
+
+#define COMMAND_MAX 32
+#define ARGUMENT_MAX 256
+#define OPTION_MAX 8
+#define LINE_BYTES 256
+#define BULK_MAX (INT64_C(512) << 20) /* what Redis accepts */
+/* A connection that is silent for so long has nothing outstanding. */
+#define QUIET_NS (2 * NSEC_PER_SEC)
+
+/* Words of a command. The second's place is also that of an error's text, the first's that of the
+ * first word of a reply. */
+enum { NAME, ARGUMENT, OPTION, WORDS };
+
+/* What is kept of the value at hand; in stream.head. */
+struct text {
+	uint32_t line_len;
+	uint32_t line_cut; /* bytes of the line that found no room */
+	uint32_t word_len[WORDS];
+	char line[LINE_BYTES];
+	char word[WORDS][ARGUMENT_MAX];
+};
+
+static const uint32_t word_max[WORDS] = {COMMAND_MAX, ARGUMENT_MAX, OPTION_MAX};
+
+/* ---- commands that are not like others ----------------------------------------------- */
+
+enum command {
+	CMD_OTHER,
+	CMD_SUBSCRIBE, /* these are confirmed: see is_confirmed() */
+	CMD_PSUBSCRIBE,
+	CMD_SSUBSCRIBE,
+	CMD_UNSUBSCRIBE,
+	CMD_PUNSUBSCRIBE,
+	CMD_SUNSUBSCRIBE,
+	CMD_PING,
+	CMD_QUIT,
+	CMD_RESET,
+	CMD_MULTI,
+	CMD_EXEC,
+	CMD_DISCARD,
+	CMD_WATCH,
+	CMD_CLIENT,
+	CMD_MONITOR,
+	CMD_SYNC,
+	CMD_HELLO
+};
+
+enum { SECRET_ARGUMENT = 1, SECRET_ERROR = 2 };
+
+static const struct {
+	const char *name;
+	uint8_t command;
+	uint8_t secret;
+} commands[] = {
+	{"subscribe", CMD_SUBSCRIBE, 0},
+	{"psubscribe", CMD_PSUBSCRIBE, 0},
+	{"ssubscribe", CMD_SSUBSCRIBE, 0},
+	{"unsubscribe", CMD_UNSUBSCRIBE, 0},
+	{"punsubscribe", CMD_PUNSUBSCRIBE, 0},
+	{"sunsubscribe", CMD_SUNSUBSCRIBE, 0},
+	{"ping", CMD_PING, 0},
+	{"quit", CMD_QUIT, 0},
+	{"reset", CMD_RESET, 0},
+	{"multi", CMD_MULTI, 0},
+	{"exec", CMD_EXEC, 0},
+	{"discard", CMD_DISCARD, 0},
+	{"watch", CMD_WATCH, 0},
+	{"client", CMD_CLIENT, 0},
+	{"monitor", CMD_MONITOR, 0},
+	{"sync", CMD_SYNC, 0},
+	{"psync", CMD_SYNC, 0},
+	{"hello", CMD_HELLO, SECRET_ARGUMENT | SECRET_ERROR},
+	{"auth", CMD_OTHER, SECRET_ARGUMENT | SECRET_ERROR},
+	{"config", CMD_OTHER, SECRET_ERROR},
+	{"acl", CMD_OTHER, SECRET_ERROR},
+	{"migrate", CMD_OTHER, SECRET_ERROR},
+	{"sentinel", CMD_OTHER, SECRET_ERROR},
+	/* Last: for all others. */
+	{"", CMD_OTHER, 0},
+};
+
+static bool is_word(const char *word, uint32_t len, const char *text)
+{
+	return strlen(text) == len && !strncasecmp(word, text, len);
+}
+
+static size_t command_find(const char *name, uint32_t len)
+{
+	size_t i;
+
+	for (i = 0; commands[i].name[0]; i++)
+		if (is_word(name, len, commands[i].name))
+			break;
+	return i;
+}
+
+static bool is_confirmed(uint32_t command)
+{
+	return command >= CMD_SUBSCRIBE && command <= CMD_SUNSUBSCRIBE;
+}
+
+static bool ends_subscriptions(uint32_t command)
+{
+	return command >= CMD_UNSUBSCRIBE && command <= CMD_SUNSUBSCRIBE;
+}
+
+/* How many subscriptions a command without arguments ends: it is confirmed as often, or once. */
+static int32_t subscribed(const struct resp_state *r, uint32_t command)
+{
+	uint32_t n = command == CMD_UNSUBSCRIBE	   ? r->channels
+		     : command == CMD_PUNSUBSCRIBE ? r->patterns
+						   : r->shards;
+
+	return n ? (int32_t)n : 1;
+}
+
+/* Of a transaction: some of its commands are confirmed. For each kind, by the bits of ends(): one
+ * ends all subscriptions that there are then, and one ends some. */
+enum { CONFIRMS = 1, ENDS_ALL = 2, ENDS_SOME = 16 };
+
+static uint32_t ends(uint32_t command, bool all, uint32_t already)
+{
+	uint32_t kind;
+
+	if (!ends_subscriptions(command))
+		return 0;
+	kind = command - CMD_UNSUBSCRIBE;
+	if (all && (already & ENDS_ALL << kind))
+		all = false;
+	return (all ? ENDS_ALL : ENDS_SOME) << kind;
+}
+
+/* Then how often the first is confirmed is not known. */
+static bool ends_unclear(uint32_t confirms)
+{
+	return confirms / ENDS_ALL & confirms / ENDS_SOME & 7;
+}
+
+/* A confirmation says how many there are now: channels and patterns together, shards' apart. */
+static void subscriptions(struct resp_state *r, uint32_t command, uint32_t count)
+{
+	if (command == CMD_SSUBSCRIBE || command == CMD_SUNSUBSCRIBE)
+		r->shards = count;
+	else if (command == CMD_SUBSCRIBE || command == CMD_UNSUBSCRIBE)
+		r->channels = count > r->patterns ? count - r->patterns : 0;
+	else
+		r->patterns = count > r->channels ? count - r->channels : 0;
+}
+
+static struct text *text_of(struct pipeline *pl, struct stream *s)
+{
+	if (!s->head) {
+		s->head = pool_alloc_evicting(&pl->pool, sizeof(struct text));
+		if (s->head)
+			memset(s->head, 0, sizeof(struct text));
+	}
+	return (struct text *)(void *)s->head;
+}
+
+static bool is_request(const struct conn *c, int dir)
+{
+	return dir == c->request_dir - 1;
+}
+
+/* ---- detection -------------------------------------------------------------------- */
+
+/* A command is an array of bulk strings: "*2\r\n$3\r\nGET...". */
+static bool is_array(const char *bytes, uint32_t n)
+{
+	return n && bytes[0] == '*' &&
+	       (n == 1 || (bytes[1] >= '0' && bytes[1] <= '9') || bytes[1] == '-');
+}
+
+static bool is_letter(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/*
+ * A line of words, as people type it and proxies ask whether a server is alive: "PING\r\n". HTTP's
+ * request line ends with its version; what HTTP/0.9 sent without one begins with a path.
+ */
+static bool is_inline(const char *bytes, uint32_t n)
+{
+	const char *lf = memchr(bytes, '\n', n), *space;
+
+	if (!lf && n && bytes[n - 1] == '\r')
+		lf = bytes + n - 1; /* it comes with the next segment */
+	if (!lf || !is_letter(bytes[0]))
+		return false;
+	n = (uint32_t)(lf - bytes);
+	for (uint32_t i = 0; i < n; i++)
+		if (n - i >= 6 && (bytes[i] == ' ' || bytes[i] == '\t') &&
+		    !strncasecmp(bytes + i + 1, "HTTP/", 5))
+			return false;
+	space = memchr(bytes, ' ', n);
+	return !space || space + 1 == lf || space[1] != '/';
+}
+
+static bool resp_detect(const char *bytes, uint32_t n)
+{
+	while (n && (*bytes == '\r' || *bytes == '\n')) {
+		bytes++;
+		n--;
+	}
+	return is_array(bytes, n) || is_inline(bytes, n);
+}
+
+/* On a connection that was met in the middle an array can also be a reply. A command is a word. */
+static bool is_command(const char *bytes, uint32_t n)
+{
+	const char *end = bytes + n, *p = memchr(bytes, '\n', n), *name;
+
+	if (!p || p + 1 >= end || p[1] != '$')
+		return false;
+	name = memchr(p + 1, '\n', (size_t)(end - p) - 1);
+	for (p = name ? name + 1 : end; p < end && is_letter(*p); p++)
+		;
+	return name && p - name > 2 && p < end && strchr("\r._-|", *p);
+}
+
+static void resp_role(struct conn *c, int dir, const char *bytes, uint32_t n)
+{
+	if (resp_detect(bytes, n) && (c->fresh || is_command(bytes, n)))
+		c->request_dir = (uint8_t)(1 + dir);
+}
+
+/* ---- the connection as a whole -------------------------------------------------------- */
+
+static void value_reset(struct stream *s)
+{
+	struct text *t = (struct text *)(void *)s->head;
+
+	memset(&s->value, 0, sizeof(s->value));
+	s->pos = s->end;
+	if (t)
+		t->line_len = t->line_cut = t->word_len[NAME] = t->word_len[ARGUMENT] =
+			t->word_len[OPTION] = 0;
+}
+
+static void begin_at(struct stream *s, uint64_t pos)
+{
+	s->state = STREAM_HEAD;
+	s->end = pos;
+	value_reset(s);
+}
+
+static void resp_end(struct pipeline *pl, struct conn *c, uint32_t end, uint64_t flags)
+{
+	struct exchange *ex;
+
+	while ((ex = exchange_at(c, c->exchanges.next)))
+		exchange_finish(pl, c, ex, end, flags);
+	for (int dir = 0; dir < 2; dir++) {
+		struct stream *s = &c->stream[dir];
+
+		pool_free(&pl->pool, s->head);
+		s->head = NULL;
+		if (s->state != STREAM_TUNNEL)
+			s->state = STREAM_SYNC;
+	}
+}
+
+/* A line was missed, or what came is no RESP. */
+static void resp_lose(struct pipeline *pl, struct conn *c)
+{
+	resp_end(pl, c, APPMON_END_GAP, APPMON_EVF_GAP);
+	c->gapped = c->broken = 1;
+}
+
+/* Replicas get a stream of commands from now on, not replies. */
+static void resp_replicate(struct pipeline *pl, struct conn *c)
+{
+	resp_end(pl, c, APPMON_END_UPGRADED, APPMON_EVF_UPGRADED);
+	c->stream[DIR_IN].state = c->stream[DIR_OUT].state = STREAM_TUNNEL;
+}
+
+/* ---- whole values ----------------------------------------------------------------------- */
+
+/* n bytes as the text of an event, of which the first `name` are its command. */
+static struct head *keep_words(struct pipeline *pl, const char *first, uint32_t name,
+			       const char *second, uint32_t n)
+{
+	struct head *head = pool_alloc_evicting(&pl->pool, sizeof(*head) + name + n + 1);
+
+	if (!head)
+		return NULL;
+	memset(head, 0, sizeof(*head));
+	head->bytes = (char *)(head + 1);
+	memcpy(head->bytes, first, name);
+	memcpy(head->bytes + name, second, n);
+	head->h.head_len = name + n;
+	head->h.method = APPMON_METHOD_OTHER;
+	head->h.method_name.len = name;
+	head->h.target.off = name;
+	head->h.target.len = n;
+	return head;
+}
+
+/* What CLIENT REPLY and transactions do to the replies of this command, and of those behind it.
+ * Returns false if it has none. */
+static bool has_reply(struct resp_state *r, struct exchange *ex, const struct text *t,
+		      uint32_t words)
+{
+	bool silent = r->off || r->skip, confirmed = is_confirmed(ex->command);
+	bool queued = r->multi && (ex->command < CMD_QUIT || ex->command > CMD_WATCH);
+	bool reply = ex->command == CMD_CLIENT && words == 3 &&
+		     is_word(t->word[ARGUMENT], t->word_len[ARGUMENT], "reply");
+	bool on = reply && is_word(t->word[OPTION], t->word_len[OPTION], "on");
+	bool off = reply && is_word(t->word[OPTION], t->word_len[OPTION], "off");
+	bool skip = reply && is_word(t->word[OPTION], t->word_len[OPTION], "skip");
+
+	r->skip = 0;
+	if (confirmed)
+		ex->replies = (int32_t)words - 1;
+	if (queued) {
+		/* These come with EXEC's reply, or do not. SSUBSCRIBE is refused there. */
+		if (on)
+			r->exec_off = 0;
+		r->exec_off |= off;
+		r->exec_skip |= skip;
+		if (confirmed && ex->command != CMD_SSUBSCRIBE) {
+			r->confirms |= CONFIRMS | ends(ex->command, words == 1, r->confirms);
+			r->extra += words > 1 ? ex->replies - 1 : 0;
+		} else if (r->exec_off || skip) {
+			r->extra--;
+		}
+		return !silent;
+	}
+	switch (ex->command) {
+	case CMD_RESET:
+		silent &= !r->off;
+		r->off = 0;
+		r->multi = 0;
+		break;
+	case CMD_EXEC:
+		ex->replies = r->extra;
+		ex->confirms = r->confirms;
+		r->off |= r->exec_off;
+		r->skip = r->exec_skip;
+		r->multi = 0;
+		break;
+	case CMD_DISCARD:
+		r->multi = 0;
+		break;
+	case CMD_MULTI:
+		if (!r->multi) {
+			r->multi = 1;
+			r->extra = 0;
+			r->confirms = r->exec_off = r->exec_skip = 0;
+		}
+		break;
+	case CMD_CLIENT:
+		r->skip = skip && !r->off;
+		if (on || off)
+			r->off = off;
+		return reply ? on || (!off && !skip && !silent) : !silent;
+	default:
+		break;
+	}
+	return confirmed || !silent;
+}
+
+static void command_done(struct pipeline *pl, struct conn *c, int dir, const struct rec_seg *seg)
+{
+	struct stream *s = &c->stream[dir];
+	const struct text *t = (const struct text *)(const void *)s->head;
+	size_t known = command_find(t->word[NAME], t->word_len[NAME]);
+	bool hidden = s->value.hidden || (commands[known].secret & SECRET_ARGUMENT);
+	bool pipelined = exchange_awaiting(c);
+	struct exchange *ex;
+
+	ex = exchange_new(pl, c, APPMON_PROTO_RESP);
+	STAT_ADD(pl, target_of(pl, &c->id), requests, 1);
+	if (!ex) {
+		resp_lose(pl, c); /* its reply would go to another */
+		return;
+	}
+	ex->request = keep_words(pl, t->word[NAME], t->word_len[NAME], t->word[ARGUMENT],
+				 hidden ? 0 : t->word_len[ARGUMENT]);
+	if (!ex->request)
+		ex->bad = 1 + APPMON_DROP_MEMORY;
+	ex->request_start_ns = s->head_ns;
+	ex->request_end_ns = seg->ts_ns;
+	ex->request_body = s->end - s->pos;
+	ex->request_done = 1;
+	ex->floor = s->head_floor;
+	exchange_number(c, ex, dir);
+	ex->method = APPMON_METHOD_OTHER;
+	ex->command = commands[known].command;
+	ex->secret = s->value.hidden || (commands[known].secret & SECRET_ERROR);
+	if (pipelined)
+		ex->flags |= APPMON_EVF_PIPELINED;
+	if (dir == DIR_OUT)
+		exchange_owner(pl, ex);
+	if (!has_reply(&c->resp, ex, t, s->value.items)) {
+		/* That is how the client wants it, and no error. */
+		ex->response = keep_words(pl, "", 0, "", 0);
+		if (!ex->response)
+			ex->bad = 1 + APPMON_DROP_MEMORY;
+		ex->response_start_ns = ex->response_end_ns = seg->ts_ns;
+		ex->response_done = 1;
+		exchanges_settle(pl, c);
+	}
+}
+
+/* The server will say that this is no RESP, and close. */
+static void command_bad(struct pipeline *pl, struct conn *c, int dir, const struct rec_seg *seg)
+{
+	struct stream *s = &c->stream[dir];
+	struct exchange *ex = exchange_new(pl, c, APPMON_PROTO_RESP);
+
+	s->state = STREAM_SYNC;
+	c->broken = 1;
+	if (!ex) {
+		resp_lose(pl, c);
+		return;
+	}
+	STAT_ADD(pl, target_of(pl, &c->id), requests, 1);
+	ex->bad = 1 + APPMON_DROP_PARSE;
+	ex->request = keep_words(pl, "", 0, "", 0);
+	ex->request_start_ns = s->head_ns;
+	ex->request_end_ns = seg->ts_ns;
+	ex->request_body = s->end - s->pos;
+	ex->request_done = 1;
+	ex->floor = s->head_floor;
+	ex->secret = 1;
+	if (dir == DIR_OUT)
+		exchange_owner(pl, ex);
+}
+
+static const char *find(const char *text, uint32_t len, const char *what)
+{
+	return memmem(text, len, what, strlen(what));
+}
+
+/*
+ * How much of an error's text is told: it may repeat arguments. An unknown command's first one is
+ * told anyway ("ERR unknown command 'x', with args beginning with: 'a' 'b' "); of commands that can
+ * hold secrets nothing is that stands in quotes or behind a colon.
+ */
+static uint32_t told_of_error(const struct exchange *ex, const char *text, uint32_t len)
+{
+	static const char args[] = "with args beginning with: ";
+	const char *from = find(text, len, args), *end = text + len, *p;
+
+	if (ex->secret) {
+		for (p = text; p < end && !strchr("'`\":", *p); p++)
+			;
+		if (from && from < p)
+			p = from;
+		return (uint32_t)(p - text);
+	}
+	if (!from)
+		return len;
+	from += strlen(args);
+	if (from < end && (*from == '\'' || *from == '`'))
+		p = memchr(from + 1, *from, (size_t)(end - from) - 1);
+	else
+		p = memchr(from, ' ', (size_t)(end - from));
+	if (!p)
+		return len;
+	p++;
+	if (p < end && *p == ' ')
+		p++;
+	return (uint32_t)(p - text);
+}
+
+/* "+1339518083.107412 [0 127.0.0.1:60866] ..." */
+static bool is_monitored(const struct text *t)
+{
+	const char *p = t->word[NAME], *end = p + t->word_len[NAME];
+
+	while (p < end && ((*p >= '0' && *p <= '9') || *p == '.'))
+		p++;
+	return p > t->word[NAME] && end - p >= 2 && p[0] == ' ' && p[1] == '[';
+}
+
+/* A message to a subscriber, in RESP2: an array like any other. */
+static bool is_message(const struct conn *c, const struct exchange *ex, const struct stream *s)
+{
+	const struct text *t = (const struct text *)(const void *)s->head;
+	const struct resp_state *r = &c->resp;
+	bool subscriber = !r->resp3 && (r->channels || r->patterns || r->shards);
+
+	if (s->value.type != '*')
+		return false;
+	if (is_confirmed(s->value.nested) && s->value.items == 3 && s->value.counted)
+		return subscriber && !(ex && ex->command == CMD_EXEC);
+	/* These are not answered so. */
+	if (ex &&
+	    (is_confirmed(ex->command) || (ex->command >= CMD_PING && ex->command <= CMD_RESET)))
+		subscriber = true;
+	return subscriber &&
+	       (s->value.items == 4
+			? is_word(t->word[NAME], t->word_len[NAME], "pmessage")
+			: s->value.items == 3 &&
+				  (is_word(t->word[NAME], t->word_len[NAME], "message") ||
+				   is_word(t->word[NAME], t->word_len[NAME], "smessage")));
+}
+
+/* One of the confirmations that a command waits for. Returns true if it is the last. */
+static bool confirmed(struct conn *c, struct exchange *ex, const struct resp_value *v)
+{
+	bool all = !ex->replies;
+
+	if (all)
+		ex->replies = subscribed(&c->resp, ex->command);
+	subscriptions(&c->resp, v->nested, v->count);
+	return --ex->replies == 0;
+}
+
+/* What an answer tells of the connection. */
+static void reply_changes(struct conn *c, const struct exchange *ex, const struct resp_value *v,
+			  bool accepted)
+{
+	struct resp_state *r = &c->resp;
+
+	switch (ex->command) {
+	case CMD_HELLO:
+		if (!v->error)
+			r->resp3 = v->type == '%';
+		break;
+	case CMD_RESET:
+		if (v->type == '+') {
+			r->channels = r->patterns = r->shards = 0;
+			r->resp3 = r->monitor = 0;
+		}
+		break;
+	case CMD_MONITOR:
+		r->monitor |= accepted;
+		break;
+	default:
+		break;
+	}
+}
+
+static void reply_done(struct pipeline *pl, struct conn *c, int dir, const struct rec_seg *seg)
+{
+	struct stream *s = &c->stream[dir];
+	const struct text *t = (const struct text *)(const void *)s->head;
+	const struct resp_value *v = &s->value;
+	struct exchange *ex = exchange_awaiting(c);
+	bool confirms = v->counted && v->items == 3 && is_confirmed(v->nested) &&
+			(v->type == '>' || v->type == '*');
+	bool upgraded, accepted;
+	uint32_t len;
+
+	if (ex && (int64_t)(s->pos - ex->floor) < 0)
+		ex = NULL; /* it was under way when the command came */
+	confirms &= v->type == '>' || (ex && ex->command == v->nested) || is_message(c, ex, s);
+	if (confirms && !(ex && ex->command == v->nested))
+		subscriptions(&c->resp, v->nested, v->count);
+	else if (!confirms && (v->type == '>' || is_message(c, ex, s)))
+		return;
+	if (confirms && !(ex && ex->command == v->nested))
+		return; /* that the server ended it, say: it answers nothing */
+	if (c->resp.monitor && v->type == '+' && is_monitored(t))
+		return;
+	STAT_ADD(pl, target_of(pl, &c->id), responses, 1);
+	if (!ex) {
+		/* To a command from before the attach, or to none: CLIENT REPLY OFF was refused. */
+		if (v->error)
+			c->resp.off = 0;
+		if (c->fresh)
+			exchange_refuse(pl, c, c->gapped ? APPMON_DROP_GAP : APPMON_DROP_ORPHAN);
+		return;
+	}
+	if (!ex->response_begun) {
+		exchange_number_response(c, ex, dir);
+		ex->response_start_ns = s->head_ns;
+	}
+	ex->response_end_ns = seg->ts_ns;
+	ex->response_body += s->end - s->pos;
+	ex->response_begun = 1;
+	if (confirms && !confirmed(c, ex, v))
+		return;
+	len = v->error ? told_of_error(ex, t->word[ARGUMENT], t->word_len[ARGUMENT]) : 0;
+	ex->response = keep_words(pl, "", 0, t->word[ARGUMENT], len);
+	if (!ex->response && !ex->bad)
+		ex->bad = 1 + APPMON_DROP_MEMORY;
+	else if (ex->response)
+		ex->response->h.reason.len = len;
+	if (v->error)
+		ex->flags |= APPMON_EVF_ERROR;
+	ex->response_done = 1;
+	if (dir == DIR_OUT)
+		exchange_owner(pl, ex);
+	accepted = !v->error && !is_word(t->word[NAME], t->word_len[NAME], "queued");
+	reply_changes(c, ex, v, accepted);
+	if (ex->command == CMD_SYNC && accepted) {
+		resp_replicate(pl, c);
+		return;
+	}
+	/* Messages may come from now on. */
+	upgraded = (confirms && !ends_subscriptions(ex->command)) ||
+		   (ex->command == CMD_MONITOR && c->resp.monitor);
+	if (upgraded && ex == exchange_at(c, c->exchanges.next))
+		exchange_finish(pl, c, ex, APPMON_END_UPGRADED, APPMON_EVF_UPGRADED);
+	exchanges_settle(pl, c);
+}
+
+static void value_begin(struct conn *c, int dir, const struct rec_seg *seg)
+{
+	struct stream *s = &c->stream[dir], *other = &c->stream[!dir];
+
+	s->value.begun = 1;
+	s->value.left = 1;
+	s->head_ns = seg->ts_ns;
+	s->head_floor = other_pos(other, seg);
+}
+
+/* Is the value at hand one of those that are counted? Not in an aggregate without a count. */
+static bool is_counted(const struct resp_value *v)
+{
+	return !v->depth || v->left > v->streamed[v->depth - 1];
+}
+
+/* One value is complete, and with it perhaps those that it is part of. */
+static void value_done(struct pipeline *pl, struct conn *c, int dir, const struct rec_seg *seg)
+{
+	struct stream *s = &c->stream[dir];
+	struct resp_value *v = &s->value;
+
+	if (is_counted(v))
+		v->left--;
+	if (v->left || v->depth)
+		return;
+	if (is_request(c, dir))
+		command_done(pl, c, dir, seg);
+	else
+		reply_done(pl, c, dir, seg);
+	if (s->state == STREAM_HEAD)
+		value_reset(s);
+}
+
+/* ---- lines and bytes ------------------------------------------------------------------------ */
+
+static bool number(const char *line, uint32_t len, int64_t *ret)
+{
+	bool negative = len && line[0] == '-';
+	int64_t n = 0;
+
+	for (uint32_t i = negative; i < len; i++) {
+		if (line[i] < '0' || line[i] > '9' || n > BULK_MAX)
+			return false;
+		n = n * 10 + (line[i] - '0');
+	}
+	*ret = negative ? -n : n;
+	return len > negative;
+}
+
+static void word_add(struct text *t, uint32_t i, const char *bytes, uint64_t n)
+{
+	uint32_t room = word_max[i] - t->word_len[i];
+
+	if (n > room)
+		n = room;
+	memcpy(t->word[i] + t->word_len[i], bytes, n);
+	t->word_len[i] += (uint32_t)n;
+}
+
+static bool is_space(char c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+static int hex(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* A character behind a backslash, in double quotes. Returns how many were used. */
+static uint32_t escape(const char *p, uint32_t n, char *ret)
+{
+	static const char from[] = "nrtba", to[] = "\n\r\t\b\a";
+	const char *at = strchr(from, *p);
+
+	if (n >= 3 && *p == 'x' && hex(p[1]) >= 0 && hex(p[2]) >= 0) {
+		*ret = (char)(hex(p[1]) << 4 | hex(p[2]));
+		return 3;
+	}
+	*ret = at && *at ? to[at - from] : *p;
+	return 1;
+}
+
+/*
+ * A command as a line of words, as people type it. Words can be quoted, as Redis has it: so
+ * "\x41uth" is AUTH. False: a quote is open, or has more behind it.
+ */
+static bool inline_command(struct text *t, struct resp_value *v, const char *line, uint32_t len)
+{
+	uint32_t at = 0;
+
+	for (;;) {
+		char quote = 0;
+
+		while (at < len && is_space(line[at]))
+			at++;
+		if (at == len)
+			return true;
+		while (at < len && (quote || !is_space(line[at]))) {
+			char c = line[at++];
+
+			if (quote && c == quote) {
+				if (at < len && !is_space(line[at]))
+					return false;
+				quote = 0;
+				break;
+			}
+			if (!quote && (c == '"' || c == '\'')) {
+				quote = c;
+				continue;
+			}
+			if (c == '\\' && quote == '"' && at < len)
+				at += escape(line + at, len - at, &c);
+			else if (c == '\\' && quote == '\'' && at < len && line[at] == '\'')
+				c = line[at++];
+			if (v->items < WORDS)
+				word_add(t, v->items, &c, 1);
+		}
+		if (quote && !t->line_cut)
+			return false;
+		v->items++;
+	}
+}
+
+/* The first item of an aggregate: does it confirm a subscription? */
+static void first_done(struct conn *c, const struct text *t, struct resp_value *v)
+{
+	struct exchange *ex = exchange_awaiting(c);
+	uint32_t command = commands[command_find(t->word[NAME], t->word_len[NAME])].command;
+	uint32_t all;
+
+	v->first = FIRST_NO;
+	if (!is_confirmed(command))
+		return;
+	v->nested = (uint8_t)command;
+	if (!v->inner)
+		return;
+	/* Part of EXEC's reply, where a push takes the place of a value. */
+	if (v->inner == '>')
+		v->left--;
+	all = ends(command, true, 0);
+	if (ex && (ex->confirms & all)) {
+		v->left += (uint32_t)subscribed(&c->resp, command) - 1;
+		ex->confirms &= (uint8_t)~all;
+	}
+}
+
+/* n values begin, or with n < 0 none. */
+static void aggregate(struct conn *c, int dir, char type, int64_t n, bool top)
+{
+	struct stream *s = &c->stream[dir];
+	struct resp_value *v = &s->value;
+	struct text *t = (struct text *)(void *)s->head;
+	struct exchange *ex = is_request(c, dir) ? NULL : exchange_awaiting(c);
+	bool exec = ex && ex->command == CMD_EXEC;
+
+	if (top && !is_request(c, dir))
+		v->items = n < 0 ? 0 : (uint32_t)n;
+	if (top && exec && type == '*' && n >= 0)
+		n += ex->replies;
+	if (type == '%' || type == '|')
+		n *= 2;
+	/* An attribute is no value; nor is a push inside of one, but for first_done(). */
+	if (type != '|' && (type != '>' || top) && is_counted(v))
+		v->left--;
+	v->left += n > 0 ? (uint64_t)n : 0;
+	v->first = FIRST_NO;
+	if (is_request(c, dir) || n <= 0 || type == '|' || !(top || (exec && ex->confirms)))
+		return;
+	v->first = FIRST_NEXT;
+	v->inner = top ? 0 : (uint8_t)type;
+	v->nested = v->counted = 0;
+	t->word_len[NAME] = 0;
+}
+
+/* A line that is a value by itself. */
+static void scalar(struct conn *c, int dir, const char *line, uint32_t len, bool top)
+{
+	struct stream *s = &c->stream[dir];
+	struct resp_value *v = &s->value;
+	struct text *t = (struct text *)(void *)s->head;
+	int64_t n;
+
+	if (top && line[0] == '-') {
+		v->error = 1;
+		word_add(t, ARGUMENT, line + 1, len - 1);
+	} else if (line[0] == '+' && (top || v->first)) {
+		word_add(t, NAME, line + 1, len - 1);
+		if (v->first)
+			first_done(c, t, v);
+	} else if (line[0] == ':' && is_confirmed(v->nested) && number(line + 1, len - 1, &n)) {
+		v->counted = 1;
+		v->count = n < 0 || n > BULK_MAX ? 0 : (uint32_t)n;
+		if (v->inner) {
+			subscriptions(&c->resp, v->nested, v->count);
+			v->nested = CMD_OTHER;
+		}
+	}
+	v->first = FIRST_NO;
+}
+
+/* A line inside a value, or one that begins it. len bytes without the CRLF. False: this is not
+ * RESP. */
+static bool line_done(struct pipeline *pl, struct conn *c, int dir, const char *line, uint32_t len,
+		      const struct rec_seg *seg)
+{
+	struct stream *s = &c->stream[dir];
+	struct text *t = (struct text *)(void *)s->head;
+	struct resp_value *v = &s->value;
+	bool request = is_request(c, dir), top = !v->type && !v->depth && v->left == 1;
+	struct exchange *ex = request ? NULL : exchange_awaiting(c);
+	bool open = len == 2 && line[1] == '?' && !request; /* so long as nobody knows yet */
+	int64_t n = 0;
+
+	if (v->chunks) {
+		if (!len || line[0] != ';' || !number(line + 1, len - 1, &n) || n < 0 ||
+		    n > BULK_MAX)
+			return false;
+		v->bulk = n ? (uint64_t)n + 2 : 0;
+		v->chunks = n > 0;
+		if (!n)
+			value_done(pl, c, dir, seg);
+		return true;
+	}
+	if (top && request && !c->fresh && len && memchr("+-:$_,#(=!%~>|", line[0], 14)) {
+		c->request_dir = (uint8_t)(1 + !dir); /* these are replies */
+		return false;
+	}
+	if (top && request && (!len || line[0] != '*')) {
+		if (!inline_command(t, v, line, len))
+			return false;
+		/* How often it will be confirmed is not known. */
+		if (t->line_cut &&
+		    is_confirmed(commands[command_find(t->word[NAME], t->word_len[NAME])].command))
+			return false;
+		if (v->items)
+			value_done(pl, c, dir, seg);
+		else
+			value_reset(s); /* an empty line */
+		return true;
+	}
+	if (!len) {
+		if (top)
+			value_reset(s); /* masters send these while they prepare */
+		return top;
+	}
+	t->line_cut = 0;
+	if (top && line[0] != '|')
+		v->type = (uint8_t)line[0];
+	switch (line[0]) {
+	case '$': /* strings of so many bytes */
+	case '=':
+	case '!':
+		if (top && ex && ex->command == CMD_SYNC)
+			break; /* the stream begins */
+		v->chunks = open;
+		if (open || !number(line + 1, len - 1, &n) || n > BULK_MAX)
+			return open;
+		v->error |= top && line[0] == '!';
+		v->items += request;
+		v->first = v->first && n >= 0 ? FIRST_HERE : FIRST_NO;
+		if (n >= 0) {
+			v->bulk = (uint64_t)n + 2;
+			return true;
+		}
+		break; /* null */
+	case '>':      /* so many values: a message that answers nothing */
+	case '*':
+	case '~':
+	case '%': /* pairs of them */
+	case '|': /* likewise, about the value behind them */
+		if (open && line[0] != '|' && v->depth < RESP_STREAMED) {
+			v->streamed[v->depth++] = v->left;
+			return true;
+		}
+		if (!number(line + 1, len - 1, &n) || n > BULK_MAX)
+			return false;
+		if (request && top && n <= 0) {
+			value_reset(s); /* no command */
+			return true;
+		}
+		if (top && ex && ends_unclear(ex->confirms))
+			return false;
+		v->hidden |= request && !top;
+		aggregate(c, dir, line[0], n, top);
+		if (v->left || v->depth)
+			return true;
+		v->left = 1; /* it is empty, and the last */
+		break;
+	case '.': /* the end of those */
+		if (!v->depth || v->left != v->streamed[v->depth - 1])
+			return false;
+		v->depth--;
+		break;
+	case '-':
+	case '+':
+	case ':':
+	case '_':
+	case ',':
+	case '#':
+	case '(':
+		v->hidden |= request && !v->items;
+		v->items += request;
+		scalar(c, dir, line, len, top);
+		break;
+	default:
+		return false;
+	}
+	value_done(pl, c, dir, seg);
+	return true;
+}
+
+/* n bytes of a string pass, the first `captured` of them are at bytes. */
+static void string_bytes(struct pipeline *pl, struct conn *c, int dir, const char *bytes,
+			 uint64_t captured, uint64_t n, const struct rec_seg *seg)
+{
+	struct stream *s = &c->stream[dir];
+	struct text *t = (struct text *)(void *)s->head;
+	struct resp_value *v = &s->value;
+	uint64_t payload = v->bulk > 2 ? v->bulk - 2 : 0; /* without the CRLF */
+	uint32_t i = WORDS;
+
+	if (captured > payload)
+		captured = payload;
+	if (is_request(c, dir))
+		i = v->items - 1;
+	else if (v->first == FIRST_HERE)
+		i = NAME;
+	else if (v->error)
+		i = ARGUMENT;
+	if (i < WORDS && !v->chunks)
+		word_add(t, i, bytes, captured);
+	if (i == NAME && captured < n && captured < payload && t->word_len[NAME] < COMMAND_MAX)
+		v->hidden = 1;
+	v->bulk -= n;
+	s->end += n;
+	if (v->bulk || v->chunks)
+		return;
+	if (v->first == FIRST_HERE)
+		first_done(c, t, v);
+	value_done(pl, c, dir, seg);
+}
+
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Bytes up to `to` have passed uncaptured: only a string's may. */
+static bool pass(struct pipeline *pl, struct conn *c, int dir, uint64_t to,
+		 const struct rec_seg *seg)
+{
+	struct stream *s = &c->stream[dir];
+
+	while (s->state == STREAM_HEAD && s->end < to) {
+		if (!s->value.bulk)
+			return false;
+		string_bytes(pl, c, dir, "", 0, smaller(s->value.bulk, to - s->end), seg);
+	}
+	return true;
+}
+
+/* Is this a command that the connection can be taken up at again? */
+static bool resume(struct pipeline *pl, struct conn *c, int dir, uint64_t pos, const char *bytes,
+		   uint32_t captured, const struct rec_seg *seg)
+{
+	struct stream *other = &c->stream[!dir];
+	uint64_t last_ns = c->active_ns > seg->other_ts_ns ? c->active_ns : seg->other_ts_ns;
+
+	if (!is_request(c, dir) || !(seg->flags & REC_FLIP) || !is_array(bytes, captured))
+		return false;
+	if (c->broken && seg->ts_ns < last_ns + QUIET_NS) {
+		exchange_refuse(pl, c, APPMON_DROP_GAP);
+		return false;
+	}
+	c->broken = 0;
+	begin_at(&c->stream[dir], pos);
+	if (other->known && other->state != STREAM_TUNNEL)
+		begin_at(other, stream_pos(other, seg->other_next));
+	return true;
+}
+
+static void resp_data(struct pipeline *pl, struct conn *c, int dir, uint64_t pos, const char *bytes,
+		      uint32_t captured, uint32_t len, const struct rec_seg *seg)
+{
+	struct stream *s = &c->stream[dir];
+	uint64_t have = pos + captured, end = pos + len;
+
+	if (s->state == STREAM_SYNC && !resume(pl, c, dir, pos, bytes, captured, seg))
+		return;
+	if (s->state != STREAM_HEAD)
+		return;
+	if (!text_of(pl, s) || !pass(pl, c, dir, smaller(pos, end), seg)) {
+		resp_lose(pl, c);
+		return;
+	}
+	while (s->state == STREAM_HEAD && s->end < end) {
+		const char *at = bytes + (s->end - pos), *lf;
+		struct text *t = text_of(pl, s);
+		uint32_t n, room;
+
+		if (!t)
+			break;
+		if (s->value.bulk) {
+			uint64_t some = smaller(s->value.bulk, end - s->end);
+			uint64_t seen = s->end < have ? smaller(some, have - s->end) : 0;
+
+			string_bytes(pl, c, dir, seen ? at : "", seen, some, seg);
+			continue;
+		}
+		if (s->end >= have)
+			break; /* a line that was not captured */
+		if (!s->value.begun)
+			value_begin(c, dir, seg);
+		lf = memchr(at, '\n', have - s->end);
+		n = (uint32_t)(lf ? lf - at + 1 : (int64_t)(have - s->end));
+		room = LINE_BYTES - t->line_len;
+		memcpy(t->line + t->line_len, at, n < room ? n : room);
+		t->line_len += n < room ? n : room;
+		t->line_cut += n < room ? 0 : n - room;
+		s->end += n;
+		if (!lf)
+			continue;
+		n = t->line_len;
+		t->line_len = 0;
+		if (n && t->line[n - 1] == '\n')
+			n--;
+		if (n && t->line[n - 1] == '\r')
+			n--;
+		if (!line_done(pl, c, dir, t->line, n, seg)) {
+			if (is_request(c, dir) && conn_accounted(c, seg))
+				command_bad(pl, c, dir, seg);
+			else
+				resp_lose(pl, c);
+		}
+	}
+	if (s->state == STREAM_HEAD && (s->end < end || !s->head))
+		resp_lose(pl, c);
+}
+
+static void resp_progress(struct pipeline *pl, struct conn *c, int dir, const struct rec_seg *seg)
+{
+	struct stream *s = &c->stream[dir];
+
+	if (s->state == STREAM_HEAD && s->seen > s->end &&
+	    (!text_of(pl, s) || !pass(pl, c, dir, s->seen, seg)))
+		resp_lose(pl, c);
+	if (s->fin == FIN_NOTED && (int64_t)(s->seen - s->fin_pos) >= 0) {
+		s->fin = FIN_HANDLED;
+		if (!is_request(c, dir))
+			resp_end(pl, c, APPMON_END_CLOSED, 0);
+	}
+}
+
+const struct protocol protocol_resp = {
+	.id = APPMON_PROTO_RESP,
+	.counts = true,
+	.detect = resp_detect,
+	.role = resp_role,
+	.data = resp_data,
+	.progress = resp_progress,
+	.missed = resp_lose,
+	.end = resp_end,
+};
