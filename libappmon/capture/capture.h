@@ -23,8 +23,7 @@ struct replay;
  * writes. */
 int record_decode(const void *data, size_t size, struct record *ret);
 
-/* ---- ring.c: the consumer side of the BPF ring buffer
- * --------------------------------------------- */
+/* ---- ring.c: the consumer side of the BPF ring buffer ---------------------------------------- */
 
 struct ring {
 	unsigned long *consumer_pos; /* one page, shared with the kernel */
@@ -47,8 +46,7 @@ void ring_release(struct ring *ring);
 unsigned long ring_produced(const struct ring *ring);
 unsigned long ring_consumed(const struct ring *ring);
 
-/* ---- programs.c: the programs and their maps ---------------------------------------------------
- */
+/* ---- programs.c: the programs and their maps ------------------------------------------------- */
 
 struct capture {
 	struct log *log;
@@ -93,8 +91,7 @@ int kernel_check(struct log *log, uint32_t ring_bytes, int *with);
 /* Says what an error of bpf(2) means, and returns it or -EOPNOTSUPP. */
 int kernel_refused(struct log *log, int err);
 
-/* ---- sweep.c: what the programs hold back, socket by socket
- * ---------------------------------------- */
+/* ---- sweep.c: what the programs hold back, socket by socket ---------------------------------- */
 
 struct sweep {
 	int fd;
@@ -109,8 +106,7 @@ bool sweep_read(struct sweep *sweep);
 /* The next of them. False: there are no more. *ret_err: 0, or as record_decode(). */
 bool sweep_next(struct sweep *sweep, struct record *ret, int *ret_err);
 
-/* ---- attach.c: the programs on a cgroup
- * ------------------------------------------------------------- */
+/* ---- attach.c: the programs on a cgroup ------------------------------------------------------ */
 
 struct target *target_new(uint32_t id, uint32_t slot, char *name);
 /* detach: now, although a forked child may hold copies of the descriptors. Not so in that child,
@@ -126,8 +122,7 @@ void attach_forget(struct capture *cap, const struct target *t);
 /* Its cgroup was removed, and has no socket any more. */
 bool target_was_removed(const struct target *t);
 
-/* ---- recording.c: records and what else decides about events, to a file
- * ----------------------------- */
+/* ---- recording.c: records and what else decides about events, to a file ---------------------- */
 
 /* NULL: no memory. fd is borrowed. */
 struct recording *recording_new(struct log *log, int fd);
@@ -140,8 +135,7 @@ void recording_flush(struct recording *r);
 bool recording_works(const struct recording *r);
 void recording_free(struct recording *r);
 
-/* ---- replay.c: the same from a file
- * ---------------------------------------------------------------- */
+/* ---- replay.c: the same from a file ---------------------------------------------------------- */
 
 /* fd is borrowed. An error is in the log. */
 int replay_open(struct replay **ret, int fd, struct log *log);

@@ -490,8 +490,7 @@ void cause_response(struct pipeline *pl, struct conn *c, struct exchange *ex)
 		p->proofs++;
 }
 
-/* ---- evidence ----------------------------------------------------------------------------------
- */
+/* ---- evidence -------------------------------------------------------------------------------- */
 
 static void link_to(struct exchange *ex, const struct exchange *cause, uint32_t evidence)
 {

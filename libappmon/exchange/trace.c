@@ -358,8 +358,7 @@ bool trace_parse(const struct trace_value value[TRACE_FIELDS], struct appmon_tra
 	       (value[TRACE_FIELD_SW8].data && trace_parse_sw8(value[TRACE_FIELD_SW8], ret, id));
 }
 
-/* ---- Forwarded --------------------------------------------------------------------------------
- */
+/* ---- Forwarded ------------------------------------------------------------------------------- */
 
 static bool port_read(const char *s, size_t len, uint16_t *ret)
 {
@@ -445,8 +444,7 @@ bool trace_parse_forwarded(struct trace_value value, struct appmon_endpoint *ret
 	return found;
 }
 
-/* ---- A request's head
- * ------------------------------------------------------------------------------ */
+/* ---- A request's head ------------------------------------------------------------------------ */
 
 void trace_read(const uint8_t field[HTTP1_KEEP_MAX], const struct http1_head *h, const char *head,
 		struct trace *ret)

@@ -34,8 +34,7 @@ void lookups_free(struct appmon *mon);
 /* Keeps the path of a cgroup that is open, for when it is gone. */
 void lookup_see_cgroup(struct appmon *mon, uint64_t cgroup_id, int fd);
 
-/* ---- budget.c: which connections are watched ----------------------------------------------------
- */
+/* ---- budget.c: which connections are watched ------------------------------------------------- */
 
 struct budget {
 	uint32_t most_ppm;	     /* what the host asked for */
@@ -52,8 +51,7 @@ void budget_apply(struct appmon *mon, uint32_t ppm, uint32_t from);
 /* Keeps the events within the ceiling. */
 void budget_control(struct appmon *mon);
 
-/* ---- handle.c
- * ------------------------------------------------------------------------------------- */
+/* ---- handle.c -------------------------------------------------------------------------------- */
 
 struct appmon {
 	struct log log;
@@ -99,8 +97,7 @@ struct appmon {
 /* 0, or what every call answers: -EINVAL for NULL, -ECHILD after fork(). */
 int handle_check(struct appmon *mon);
 
-/* ---- loop.c: from the sources through the pipeline to the host
- * --------------------------------------- */
+/* ---- loop.c: from the sources through the pipeline to the host ------------------------------- */
 
 /* 0 or an error, with its text. */
 int loop_open(struct appmon *mon);
@@ -112,14 +109,12 @@ void loop_report_held(struct appmon *mon);
 /* From now on there is a target to look after. */
 void loop_look_after_targets(struct appmon *mon);
 
-/* ---- replay.c
- * ----------------------------------------------------------------------------------------- */
+/* ---- replay.c -------------------------------------------------------------------------------- */
 
 /* Feeds the pipeline one entry of the recording. False: there is no more, see replay_end. */
 bool replay_step(struct appmon *mon);
 
-/* ---- targets.c
- * ---------------------------------------------------------------------------------------- */
+/* ---- targets.c ------------------------------------------------------------------------------- */
 
 struct target *target_by_id(struct appmon *mon, uint32_t id);
 /* Detaches, with all that belongs to it. */

@@ -70,8 +70,7 @@ static size_t pico(const struct message *m)
 	return n < 0 ? 0 : (size_t)n;
 }
 
-/* ---- http_parser ------------------------------------------------------------------------------
- */
+/* ---- http_parser ----------------------------------------------------------------------------- */
 
 static struct span spans[256];
 static uint32_t span_count;
@@ -104,8 +103,7 @@ static size_t hp(const struct message *m)
 	return http_parser_execute(&parser, &settings, m->bytes, m->len);
 }
 
-/* ---- the run ------------------------------------------------------------------------------------
- */
+/* ---- the run --------------------------------------------------------------------------------- */
 
 static const struct {
 	const char *name;

@@ -361,8 +361,7 @@ START_TEST(random_first_bytes)
 }
 END_TEST
 
-/* ---- the PROXY protocol ------------------------------------------------------------------------
- */
+/* ---- the PROXY protocol ---------------------------------------------------------------------- */
 
 struct header {
 	char b[70000];
@@ -642,8 +641,7 @@ START_TEST(odd_answer_and_next)
 }
 END_TEST
 
-/* ---- heads longer than the capture ------------------------------------------------------------
- */
+/* ---- heads longer than the capture ----------------------------------------------------------- */
 
 static char stream[400000];
 static size_t stream_len;

@@ -696,8 +696,7 @@ START_TEST(malformed)
 }
 END_TEST
 
-/* ---- bodies: RFC 9112 section 6 -----------------------------------------------------------------
- */
+/* ---- bodies: RFC 9112 section 6 -------------------------------------------------------------- */
 
 START_TEST(body_by_length)
 {
@@ -948,8 +947,7 @@ START_TEST(early_response)
 }
 END_TEST
 
-/* ---- tunnels
- * ------------------------------------------------------------------------------------- */
+/* ---- tunnels --------------------------------------------------------------------------------- */
 
 START_TEST(upgrade)
 {
@@ -992,8 +990,7 @@ START_TEST(connect)
 }
 END_TEST
 
-/* ---- the network
- * --------------------------------------------------------------------------------- */
+/* ---- the network ----------------------------------------------------------------------------- */
 
 /* Two segments, the second one first, wherever the boundary lies; with a body and without. */
 static void request_out_of_order(const char *request, uint64_t body_len)
@@ -1163,8 +1160,7 @@ START_TEST(body_of_gigabytes)
 }
 END_TEST
 
-/* ---- lost records -------------------------------------------------------------------------------
- */
+/* ---- lost records ---------------------------------------------------------------------------- */
 
 /* Whatever is lost: status and path that belong together carry the same number. */
 static void paired(void)
@@ -1300,8 +1296,7 @@ START_TEST(never_paired_wrongly)
 }
 END_TEST
 
-/* ---- met in the middle
- * ---------------------------------------------------------------------------- */
+/* ---- met in the middle ----------------------------------------------------------------------- */
 
 START_TEST(attached_between)
 {
@@ -1467,8 +1462,7 @@ START_TEST(lost_before_text)
 }
 END_TEST
 
-/* ---- the end of connections
- * ------------------------------------------------------------------------ */
+/* ---- the end of connections ------------------------------------------------------------------ */
 
 /* What a request and its response look like when the connection ends after some of their bytes. */
 struct phase {
@@ -1565,8 +1559,7 @@ START_TEST(closed_with_pipeline)
 }
 END_TEST
 
-/* ---- time
- * --------------------------------------------------------------------------------------------- */
+/* ---- time ------------------------------------------------------------------------------------ */
 
 START_TEST(exchange_timeout)
 {
@@ -1635,8 +1628,7 @@ START_TEST(idle_timeout)
 }
 END_TEST
 
-/* ---- what is no HTTP
- * ------------------------------------------------------------------------------------- */
+/* ---- what is no HTTP ------------------------------------------------------------------------- */
 
 START_TEST(not_http)
 {
@@ -1695,8 +1687,7 @@ START_TEST(unasked_408)
 }
 END_TEST
 
-/* ---- listening sockets
- * ---------------------------------------------------------------------------------- */
+/* ---- listening sockets ----------------------------------------------------------------------- */
 
 START_TEST(stray)
 {
@@ -2082,8 +2073,7 @@ START_TEST(strays_many)
 }
 END_TEST
 
-/* ---- both directions at once
- * ------------------------------------------------------------------------------ */
+/* ---- both directions at once ----------------------------------------------------------------- */
 
 static unsigned int packets;
 
