@@ -132,6 +132,34 @@ START_TEST(http_pipelines)
 }
 END_TEST
 
+/* Heads that one record does not hold, from the first request of a connection on. */
+START_TEST(http_long_heads)
+{
+	static const int pads[] = {4200, 10000, 40000};
+	size_t segment = segments[_i % 3], body = 700000;
+	char text[50000];
+
+	for (int i = 0; i < 10; i++) {
+		snprintf(text, sizeof(text), "GET /%d HTTP/1.1\r\nHost: a\r\nX-Pad: %0*d\r\n\r\n",
+			 i, pads[_i / 3], 0);
+		add(DIR_IN, text);
+	}
+	send_all(DIR_IN, segment);
+	for (int i = 0; i < 10; i++) {
+		snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n",
+			 body);
+		add(DIR_OUT, text);
+		add_body(DIR_OUT, body);
+	}
+	send_all(DIR_OUT, segment);
+	for (int i = 0; i < 10; i++) {
+		snprintf(text, sizeof(text), "/%d", i);
+		told(APPMON_PROTO_HTTP1, text, body);
+	}
+	ck_assert_ptr_null(pipeline_event(&p));
+}
+END_TEST
+
 /* Bodies go up, in the same segments as requests. */
 START_TEST(http_uploads)
 {
@@ -227,6 +255,7 @@ int main(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, http_pipelines, 0, 15);
+	tcase_add_loop_test(tc, http_long_heads, 0, 9);
 	tcase_add_loop_test(tc, http_uploads, 0, 15);
 	tcase_add_loop_test(tc, redis_pipelines, 0, 15);
 	tcase_add_loop_test(tc, redis_lists, 0, 15);
