@@ -138,9 +138,9 @@ def test_pipelined_responses(size, cgroup, watch, play):
     count = 10
     watching = watch(cgroup, args=["--ring", "256M"])
     client, served = play()
-    client.sock.sendall(b"".join(b"GET /%d HTTP/1.1\r\nHost: a\r\nX-Pad: %s\r\n\r\n" % (i, b"p" * 3_000)
+    client.sock.sendall(b"".join(b"GET /%d HTTP/1.1\r\nHost: a\r\nX-Pad: %s\r\n\r\n" % (i, b"p" * 10_000)
                                  for i in range(count)))
-    left = count * (len(b"GET /0 HTTP/1.1\r\nHost: a\r\nX-Pad: \r\n\r\n") + 3_000)
+    left = count * (len(b"GET /0 HTTP/1.1\r\nHost: a\r\nX-Pad: \r\n\r\n") + 10_000)
     while left:
         left -= len(served.recv(left))
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size

@@ -156,7 +156,7 @@ START_TEST(http_long_heads)
 		snprintf(text, sizeof(text), "/%d", i);
 		told(APPMON_PROTO_HTTP1, text, body);
 	}
-	ck_assert_ptr_null(pipeline_event(&p));
+	ck_assert_ptr_null(fixture_event(&p));
 }
 END_TEST
 
