@@ -276,8 +276,9 @@ static __always_inline void look_for_pipelining(struct socket *sk, int request_d
 		request_dir == DIR_OUT ? sk->passed[DIR_IN].next : sk->passed[DIR_OUT].next;
 	bool due = true; /* also behind an interim response */
 
-	if (sk->answered && sk->reply_phase == FRAMING_UNKNOWN) {
-		widen(sk); /* perhaps: its head came in pieces, say */
+	if (sk->answered &&
+	    (sk->reply_phase == FRAMING_UNKNOWN || (sk->reply_phase == FRAMING_CHUNK && !last))) {
+		widen(sk); /* perhaps: its head came in pieces, say, or its end out of order */
 		return;
 	}
 	if (sk->answered && sk->reply_phase == FRAMING_HEAD)
@@ -377,8 +378,9 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 	} else if ((self->window != WINDOW_CLOSED || e->holes) && (__s32)e->len > 0 &&
 		   offset < limit) {
 		start = e->start = part == PART_UNKNOWN && e->seq == self->start;
-		/* With pipelining the rest of a head can follow an answer, but not the first one. */
-		e->look = start && self->window == WINDOW_NEW &&
+		/* With pipelining the rest of a head can follow an answer, but not the first one.
+		 * Behind a hole the rest of any can, whose begin is late. */
+		e->look = start && self->window == WINDOW_NEW && !e->holes &&
 					  (!sk->wide || (sk->fresh && !sk->confirmed))
 				  ? look_of(sk, e->dir)
 				  : LOOK_NO;

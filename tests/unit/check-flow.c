@@ -1437,6 +1437,36 @@ START_TEST(attached_before_odd_method)
 }
 END_TEST
 
+/* Met in the middle, and the end of a long answer comes early: the next request is no pipelining. */
+START_TEST(attached_and_end_early)
+{
+	uint64_t hole;
+
+	client();
+	sim_detached = true;
+	out(GET("/1"));
+	in(OK);
+	sim_detached = false;
+	out(GET("/2"));
+	in(CHUNKED "4e20\r\n");
+	body(DIR_IN, 20000);
+	in("\r\n3e8\r\n");
+	hole = next_pos[DIR_IN];
+	next_pos[DIR_IN] += 1000;
+	in("\r\n0\r\n");
+	in("\r\n");
+	next_pos[DIR_IN] = hole;
+	body(DIR_IN, 1000);
+	next_pos[DIR_IN] += 7;
+	out(GET("/3"));
+	in(ANSWER(203, 0));
+	complete("/2", 200);
+	complete("/3", 203);
+	flagged(0, APPMON_EVF_GAP | APPMON_EVF_PIPELINED);
+	nothing();
+}
+END_TEST
+
 /* The begin of a head was lost; the text of its body looks like a request. */
 START_TEST(lost_before_text)
 {
@@ -2784,6 +2814,7 @@ int main(void)
 				      attached_while_pipelining,
 				      attached_before_odd_method,
 				      lost_before_text,
+				      attached_and_end_early,
 				      ends_in_each_phase,
 				      half_closed,
 				      closed_with_pipeline,
