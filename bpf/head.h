@@ -293,7 +293,7 @@ static __always_inline int examine(struct __sk_buff *skb, struct socket *sk, str
 		request = sk->request_dir == 1 + e->dir;
 	else if (e->part)
 		request = e->request; /* as its first record */
-	else /* who speaks first asks */
+	else			      /* who speaks first asks */
 		request = look == LOOK_REQUEST || (look && sk->fresh && is_first(sk, e->dir));
 	if (e->start && !(look & (request ? LOOK_REQUEST : LOOK_RESPONSE)))
 		e->framed = 0;
