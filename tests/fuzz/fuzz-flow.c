@@ -188,8 +188,9 @@ static void put_odd(struct side *side, struct request *r)
 
 static void make_request(void)
 {
-	static const char *const methods[] = {"GET", "POST", "HEAD", "PUT", "OPTIONS"};
-	unsigned int method = choose(5), framing = method == 0 || method == 2 ? 0 : choose(3);
+	static const char *const methods[] = {"GET",	 "POST",  "HEAD",     "PUT",
+					      "OPTIONS", "PURGE", "PROPFIND", "QUERY"};
+	unsigned int method = choose(8), framing = method == 0 || method == 2 ? 0 : choose(3);
 	struct request *r = &requests[made];
 	size_t from = req.made, len = 0;
 	char line[128];
