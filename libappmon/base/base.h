@@ -15,7 +15,7 @@
 #define NSEC_PER_MSEC UINT64_C(1000000)
 #define NSEC_PER_SEC UINT64_C(1000000000)
 
-/* ---- pool.c: memory with a bound --------------------------------------------------------- */
+/* ---- pool.c: memory with a bound ------------------------------------------------------------- */
 
 #define POOL_CLASSES 69 /* 128 bytes to 16 MiB: pool.c */
 
@@ -59,7 +59,7 @@ int fail(struct log *log, int err, const char *fmt, ...) __attribute__((format(p
 int log_answer(struct log *log, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* ---- abi.c ------------------------------------------------------------------------------------ */
+/* ---- abi.c ----------------------------------------------------------------------------------- */
 
 /* Copies a caller's struct of any size; -EINVAL: too short to have a size; -E2BIG: an unknown
  * member is set. The part that the caller does not have is 0. */
@@ -67,14 +67,14 @@ int opts_read(void *dst, size_t known, const void *src);
 /* Writes what fits into the caller's struct and sets its size. -EINVAL: as above. */
 int opts_write(void *dst, const void *src, size_t known);
 
-/* ---- clock.c ---------------------------------------------------------------------------------- */
+/* ---- clock.c --------------------------------------------------------------------------------- */
 
 /* CLOCK_MONOTONIC, nanoseconds. */
 uint64_t now_ns(void);
 /* CLOCK_REALTIME - CLOCK_MONOTONIC at this moment. */
 uint64_t realtime_offset(void);
 
-/* ---- cgroup-directory.c, cgroup-mount.c ------------------------------------------------------------ */
+/* ---- cgroup-directory.c, cgroup-mount.c ------------------------------------------------------ */
 
 /* The directory of a cgroup id, in PATH_MAX bytes. */
 int cgroup_directory(const char *point, uint64_t id, char *path);

@@ -17,7 +17,7 @@ struct capture_bpf;
 struct recording;
 struct replay;
 
-/* ---- record.c ------------------------------------------------------------------------------- */
+/* ---- record.c -------------------------------------------------------------------------------- */
 
 /* The first of the records in data. 0, or -EPROTO: its size, version or kind is not what this build
  * writes. */
@@ -71,8 +71,7 @@ void capture_hold(struct capture *cap, uint64_t hold_ns);
 bool capture_holds(struct capture *cap, bool forget);
 /* Has a progress record been held back for the rate limit since this was asked last? */
 bool capture_held_back(struct capture *cap);
-/* Who is watched: connections whose hash lies below. Those met from now on are of the generation.
- */
+/* Watches the connections whose hash lies below. Those met from now on are of the generation. */
 void capture_sample(struct capture *cap, uint64_t below, uint32_t generation);
 /* Connections of earlier generations are met again. 0: nothing is captured. */
 void capture_from(struct capture *cap, uint32_t generation);
@@ -81,7 +80,7 @@ void capture_go_programs(const struct capture *cap, int fd[GO_HOOKS]);
 /* Adds what the kernel counts for one slot. */
 void capture_counters(struct capture *cap, uint32_t slot, struct appmon_stats *stats);
 
-/* ---- kernel.c: what the kernel and the process must give ------------------------------------------- */
+/* ---- kernel.c: what the kernel and the process must give ------------------------------------- */
 
 /* What a kernel may lack. SWEEP_FILES: in place of SWEEP, where that is refused. */
 enum { WITH_SWEEP = 1, WITH_IDENTITY = 2, WITH_GOROUTINES = 4, WITH_SWEEP_FILES = 8 };

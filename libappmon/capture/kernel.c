@@ -30,7 +30,7 @@
 
 static const char btf_path[] = "/sys/kernel/btf/vmlinux";
 
-/* ---- descriptors and memory of the process -------------------------------------------- */
+/* ---- descriptors and memory of the process --------------------------------------------------- */
 
 static int few_descriptors(struct log *log, int err)
 {
@@ -85,7 +85,7 @@ static int check_memory(struct log *log, size_t btf_size, uint32_t ring_bytes)
 	return 0;
 }
 
-/* ---- mounts, types ---------------------------------------------------------------------- */
+/* ---- mounts, types --------------------------------------------------------------------------- */
 
 static int check_mounts(struct log *log)
 {

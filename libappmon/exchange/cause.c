@@ -91,7 +91,7 @@ struct statement {
 	uint8_t pad[3];
 };
 
-/* ---- tables ---------------------------------------------------------------------- */
+/* ---- tables ---------------------------------------------------------------------------------- */
 
 static void statements_forget(struct pipeline *pl, struct process *p)
 {
@@ -186,7 +186,7 @@ static struct exchange *only(struct pipeline *pl, int kind, uint64_t hash, match
 	return count(pl, kind, hash, match, wanted, &ex) == 1 ? ex : NULL;
 }
 
-/* ---- keys ------------------------------------------------------------------------- */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 static uint64_t hash_of(struct pipeline *pl, int kind, const void *data, size_t size)
 {
@@ -321,7 +321,7 @@ static bool is_wire(const struct exchange *ex, const void *wanted)
 	return ex->request_seq == w->request_seq && ex->response_seq == w->response_seq;
 }
 
-/* ---- processes ----------------------------------------------------------------------- */
+/* ---- processes ------------------------------------------------------------------------------- */
 
 static struct process *process_find(struct pipeline *pl, uint32_t pid, uint64_t start_ns)
 {
@@ -337,8 +337,7 @@ static struct process *process_find(struct pipeline *pl, uint32_t pid, uint64_t 
 	return NULL;
 }
 
-/* NULL: no memory. The one that was not asked for for the longest time is forgotten for a new one.
- */
+/* NULL: no memory. A new one takes the place of the one that was not used for longest. */
 static struct process *process_get(struct pipeline *pl, uint32_t pid, uint64_t start_ns)
 {
 	struct causes *l = &pl->causes;
@@ -410,7 +409,7 @@ static struct statement *statement_get(struct pipeline *pl, struct process *p, u
 	return s;
 }
 
-/* ---- requests that are read and answered ------------------------------------------------- */
+/* ---- requests that are read and answered ----------------------------------------------------- */
 
 static uint64_t thread_hash(struct pipeline *pl, const struct thread *t)
 {
@@ -458,8 +457,7 @@ void cause_read(struct pipeline *pl, struct conn *c, const struct rec_owner *own
 		reader_set(pl, ex, &c->reader);
 }
 
-/* Others are pipelined behind it: which of them a thread serves that has read them cannot be told.
- */
+/* Others are pipelined behind it: a thread that has read them may serve any of them. */
 static void share_all(struct conn *c)
 {
 	for (struct list_node *n = c->exchanges.next; n != &c->exchanges; n = n->next) {

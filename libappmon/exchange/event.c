@@ -372,7 +372,7 @@ bool event_next(struct pipeline *pl)
 	return false;
 }
 
-/* ---- what is in progress ------------------------------------------------------------- */
+/* ---- what is in progress --------------------------------------------------------------------- */
 
 /* An event ends its strings where they lie: what is shown before its time gets its bytes back. */
 struct saved_head {

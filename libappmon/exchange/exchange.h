@@ -16,7 +16,7 @@ struct exchange;
 struct piece;
 struct protocol;
 
-/* ---- targets -------------------------------------------------------------------------------- */
+/* ---- targets --------------------------------------------------------------------------------- */
 
 /* Ingress, egress, release. */
 #define LINKS 3
@@ -34,7 +34,7 @@ struct target {
 	struct appmon_stats stats;
 };
 
-/* ---- the pipeline: what its stages share ------------------------------------------------------ */
+/* ---- the pipeline: what its stages share ----------------------------------------------------- */
 
 #define PROCESS_BUCKETS 64
 
@@ -113,7 +113,7 @@ static inline struct target *target_of(struct pipeline *pl, const struct rec_con
 	return t && t->id == conn->target ? t : NULL;
 }
 
-/* ---- connections: stream/ finds them and puts their bytes in order ----------------------------- */
+/* ---- connections: stream/ finds them and puts their bytes in order --------------------------- */
 
 /* A captured piece that came before its predecessor. */
 struct piece {
@@ -336,7 +336,7 @@ static inline uint32_t stream_seq(const struct stream *s, uint64_t pos)
 	return s->base_seq + (uint32_t)(pos - s->base);
 }
 
-/* ---- exchange.c: the queue of a connection ------------------------------------------------ */
+/* ---- exchange.c: the queue of a connection --------------------------------------------------- */
 
 /* protocol: APPMON_PROTO_*. Appended to the connection's queue; NULL: no memory, and counted as dropped for that. */
 struct exchange *exchange_new(struct pipeline *pl, struct conn *c, uint32_t protocol);
@@ -386,7 +386,7 @@ static inline struct exchange *exchange_awaiting(struct conn *c)
 	return ex;
 }
 
-/* ---- cause.c: what an exchange was made for ------------------------------------------------------ */
+/* ---- cause.c: what an exchange was made for -------------------------------------------------- */
 
 bool causes_init(struct pipeline *pl);
 void causes_destroy(struct pipeline *pl);
@@ -403,14 +403,14 @@ void cause_close(struct exchange *ex);
 void cause_rename(struct pipeline *pl, struct exchange *ex);
 void cause_report(const struct exchange *ex, struct appmon_event *ev);
 
-/* ---- redact.c: secrets in request-targets ------------------------------------------------------- */
+/* ---- redact.c: secrets in request-targets ---------------------------------------------------- */
 
 /* Writes a target without its secrets to out and returns the length; out NULL: the length only.
  * 0: it has none, and out is left alone. */
 size_t redact_target(const struct redact *r, const char *target, size_t len, uint32_t method,
 		     char *out);
 
-/* ---- event.c -------------------------------------------------------------------------------------- */
+/* ---- event.c --------------------------------------------------------------------------------- */
 
 /* Makes the oldest finished exchange pipeline.event. False: there is none. */
 bool event_next(struct pipeline *pl);

@@ -37,7 +37,7 @@ enum trace_field trace_field_of(const char *name)
 	return TRACE_FIELD_NONE;
 }
 
-/* ---- Hexadecimal ------------------------------------------------------------- */
+/* ---- Hexadecimal ----------------------------------------------------------------------------- */
 
 enum hex_case { HEX_LOWER, HEX_ANY };
 
@@ -52,8 +52,7 @@ static int hex_digit(char c, enum hex_case letters)
 	return -1;
 }
 
-/* len digits into size bytes, right-aligned, zeros before them. False: none, too many, or others.
- */
+/* len digits into size bytes, right-aligned behind zeros. False: no digit, too many, or others. */
 static bool hex_read(const char *s, size_t len, enum hex_case letters, uint8_t *out, size_t size)
 {
 	if (!len || len > 2 * size)
@@ -84,7 +83,7 @@ static bool has_ids(const struct appmon_trace *t)
 	       !is_zero(t->span_id, sizeof(t->span_id));
 }
 
-/* ---- W3C ----------------------------------------------------------------------- */
+/* ---- W3C ------------------------------------------------------------------------------------- */
 
 #define W3C_LEN 55 /* 2 + 1 + 32 + 1 + 16 + 1 + 2 */
 
@@ -111,7 +110,7 @@ bool trace_parse_w3c(struct trace_value value, struct appmon_trace *ret)
 	return true;
 }
 
-/* ---- Values with separators -------------------------------------------------------- */
+/* ---- Values with separators ------------------------------------------------------------------ */
 
 /* The part before the next separator, which is passed over too; what is left stays in *s. A value
  * without any is its only part; *more tells whether another follows. */
@@ -136,7 +135,7 @@ static bool is_text(struct trace_value v, const char *text)
 	return v.data && v.len == strlen(text) && !memcmp(v.data, text, v.len);
 }
 
-/* ---- B3 ------------------------------------------------------------------------------ */
+/* ---- B3 -------------------------------------------------------------------------------------- */
 
 static bool b3_trace_id(struct trace_value v, struct appmon_trace *t)
 {
@@ -202,7 +201,7 @@ bool trace_parse_b3_multi(const struct trace_value value[TRACE_FIELDS], struct a
 	return true;
 }
 
-/* ---- Jaeger ---------------------------------------------------------------------------- */
+/* ---- Jaeger ---------------------------------------------------------------------------------- */
 
 bool trace_parse_jaeger(struct trace_value value, struct appmon_trace *ret)
 {
@@ -231,7 +230,7 @@ bool trace_parse_jaeger(struct trace_value value, struct appmon_trace *ret)
 	return true;
 }
 
-/* ---- SkyWalking --------------------------------------------------------------------------- */
+/* ---- SkyWalking ------------------------------------------------------------------------------ */
 
 static int base64_digit(char c)
 {

@@ -33,8 +33,7 @@ void budget_apply(struct appmon *mon, uint32_t ppm, uint32_t from)
 	flows_drop_unsampled(&mon->flows);
 }
 
-/* After the programs know: what they wrote before that counts, what they write meanwhile does not.
- */
+/* After the programs know: what they wrote before counts, what they write meanwhile does not. */
 static void follow(struct appmon *mon, uint32_t ppm, uint32_t from)
 {
 	loop_catch_up(mon);

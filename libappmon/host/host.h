@@ -10,7 +10,7 @@
 #include "probe/probe.h"
 #include "stream/stream.h"
 
-/* ---- lookup.c: executables and cgroup paths, kept ------------------------------- */
+/* ---- lookup.c: executables and cgroup paths, kept -------------------------------------------- */
 
 /* An answer. */
 struct kept {
@@ -124,7 +124,7 @@ void targets_free(struct appmon *mon);
  * target to which anything could happen. */
 bool targets_look(struct appmon *mon);
 
-/* ---- unwatched.c -------------------------------------------------------------------------------------- */
+/* ---- unwatched.c ----------------------------------------------------------------------------- */
 
 /* Logs which processes of a cgroup listen on sockets of others. */
 void unwatched_tell(struct appmon *mon, int cgroup_fd, uint64_t cgroup_id);

@@ -91,7 +91,7 @@ static bool is_fresh(const struct kept *k, uint64_t now)
 	return k && now - k->checked_ns < FRESH_NS;
 }
 
-/* ---- processes ------------------------------------------------------------------- */
+/* ---- processes ------------------------------------------------------------------------------- */
 
 /* Is the process of this directory of /proc the one that started then? */
 static bool started_at(int dir_fd, uint64_t start_ns)
@@ -188,7 +188,7 @@ int appmon_find_process(struct appmon *mon, uint32_t pid, uint64_t start_ns,
 	return err ? fail(&mon->log, err, "appmon_process.size is not set") : 0;
 }
 
-/* ---- cgroups ----------------------------------------------------------------------- */
+/* ---- cgroups --------------------------------------------------------------------------------- */
 
 /* NULL: no memory. */
 static const struct kept *kept_cgroup(struct appmon *mon, uint64_t cgroup_id)

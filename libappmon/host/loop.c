@@ -97,7 +97,7 @@ void loop_close(struct appmon *mon)
 			close(fds[i]);
 }
 
-/* ---- the pipeline ---------------------------------------------------------------- */
+/* ---- the pipeline ---------------------------------------------------------------------------- */
 
 static void take(struct appmon *mon, struct record *rec)
 {
@@ -206,7 +206,7 @@ static int run(struct appmon *mon, uint32_t max)
 	}
 }
 
-/* ---- time --------------------------------------------------------------------------- */
+/* ---- time ------------------------------------------------------------------------------------ */
 
 /* What the sockets have not told yet. Returns how many records there were, or an error. */
 static int sweep_all(struct appmon *mon)
@@ -273,8 +273,7 @@ static void sweep(struct appmon *mon)
 		n = sweep_all(mon);
 	took = now_ns() - mon->now_ns;
 	mon->now_ns += took;
-	/* Less and less often while it finds nothing, and never more than a twentieth of the time.
-	 */
+	/* Less and less often while it finds nothing, and at most a twentieth of the time. */
 	if (n <= 0)
 		mon->sweep_every_ns *= 2;
 	if (mon->sweep_every_ns < 20 * took)
@@ -368,8 +367,7 @@ static void settle(struct appmon *mon, bool more)
 	} else if (mon->batching && mon->now_ns >= mon->batch_ns) {
 		mon->batching = false;
 		capture_wake(&mon->cap);
-		/* Against a record that came before the kernel could see that; epoll looks again.
-		 */
+		/* For a record that came before the kernel saw that: epoll looks again. */
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 		watch(mon, EPOLL_CTL_MOD, capture_fd(&mon->cap), EPOLLIN | EPOLLONESHOT);
 	}
@@ -413,7 +411,7 @@ static int wait_fd(struct appmon *mon, int timeout_ms)
 	return woken;
 }
 
-/* ---- calls ----------------------------------------------------------------------------- */
+/* ---- calls ----------------------------------------------------------------------------------- */
 
 int appmon_poll(struct appmon *mon, int timeout_ms, uint32_t max_events)
 {

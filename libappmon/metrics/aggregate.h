@@ -19,7 +19,7 @@
 
 #define APP_MAX 127
 
-/* ---- series.c: tables of figures by key ----------------------------------------- */
+/* ---- series.c: tables of figures by key ------------------------------------------------------ */
 
 /* What figures are about. Compared and hashed as bytes: no padding, what is absent is 0. The text
  * is app, route and peer_app one after the other, each with its '\0'. */
@@ -107,7 +107,7 @@ struct series *table_get(struct table *t, const void *key, size_t len, uint32_t 
 /* Takes out what had no event since. Returns how many series, and the requests they counted. */
 uint32_t table_expire(struct table *t, uint64_t since_ns, uint64_t *ret_requests);
 
-/* ---- join.c: connections and their two ends --------------------------------------- */
+/* ---- join.c: connections and their two ends -------------------------------------------------- */
 
 enum { CLIENT, SERVER };
 
@@ -175,7 +175,7 @@ struct connection *connection_event(struct connections *cs, const struct sample 
 /* The connection of an event that waited; NULL if that has been forgotten meanwhile. */
 struct connection *connection_find(struct connections *cs, const struct sample *s);
 
-/* ---- metrics.c ------------------------------------------------------------------- */
+/* ---- metrics.c ------------------------------------------------------------------------------- */
 
 struct appmon_metrics {
 	struct appmon_metrics_opts opts; /* with defaults filled in */

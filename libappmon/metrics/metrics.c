@@ -30,7 +30,7 @@
 /* An exemplar is looked for again after this time. */
 #define EXEMPLAR_NS NSEC_PER_SEC
 
-/* ---- open ------------------------------------------------------------------- */
+/* ---- open ------------------------------------------------------------------------------------ */
 
 static bool fill(uint32_t *value, uint32_t otherwise, uint32_t min, uint32_t max)
 {
@@ -175,7 +175,7 @@ void appmon_metrics_close(struct appmon_metrics *m)
 	free(m);
 }
 
-/* ---- the figures --------------------------------------------------------------- */
+/* ---- the figures ----------------------------------------------------------------------------- */
 
 static bool parse_traceparent(const struct appmon_event *ev, struct exemplar *ret)
 {
@@ -233,7 +233,7 @@ static void count(struct series *series, const struct sample *s)
 	offer_exemplar(&series->exemplar, s);
 }
 
-/* ---- the series and the edge ------------------------------------------------------ */
+/* ---- the series and the edge ----------------------------------------------------------------- */
 
 static void put_text(char *text, size_t *len, const char *s, size_t n)
 {
@@ -403,7 +403,7 @@ static void count_sample(struct appmon_metrics *m, struct sample *s, struct conn
 	count_edge(m, s, c);
 }
 
-/* ---- waiting for the other end ------------------------------------------------------- */
+/* ---- waiting for the other end --------------------------------------------------------------- */
 
 static void settle_one(struct appmon_metrics *m, struct sample *s, uint64_t now_ns, bool all)
 {
@@ -472,7 +472,7 @@ static void wait_for_peer(struct appmon_metrics *m, const struct sample *s, stru
 	m->stats.waiting++;
 }
 
-/* ---- from an event to a sample ---------------------------------------------------------- */
+/* ---- from an event to a sample --------------------------------------------------------------- */
 
 static bool is_error(const struct appmon_metrics *m, const struct appmon_event *ev)
 {
@@ -651,7 +651,7 @@ int appmon_metrics_add(struct appmon_metrics *m, const struct appmon_event *ev)
 	return 0;
 }
 
-/* ---- what is in progress -------------------------------------------------------------- */
+/* ---- what is in progress --------------------------------------------------------------------- */
 
 /* key is complete but for the ends of its empty texts. */
 static struct series *active_row(struct appmon_metrics *m, struct series_key *key)

@@ -20,7 +20,7 @@
 /* What version 1 says for "no limit": the greatest number of whole pages. */
 #define NO_LIMIT_V1 (UINT64_C(1) << 62)
 
-/* ---- files ----------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 static FILE *open_in(const char *dir, const char *name)
 {
@@ -66,7 +66,7 @@ static bool read_key(const char *dir, const char *name, const char *key, uint64_
 	return found;
 }
 
-/* ---- mounts ------------------------------------------------------------------------ */
+/* ---- mounts ---------------------------------------------------------------------------------- */
 
 static bool in_list(const char *list, const char *word)
 {
@@ -114,7 +114,7 @@ static bool find_mount(const char *controller, char point[PATH_MAX], unsigned *r
 	return found;
 }
 
-/* ---- the same cgroup in a version 1 hierarchy ----------------------------------------- */
+/* ---- the same cgroup in a version 1 hierarchy ------------------------------------------------ */
 
 static int by_pid(const void *a, const void *b)
 {
@@ -223,7 +223,7 @@ static bool find_v1(const struct cgroup *cg, const char *controller, char dir[PA
 	       same_pids(dir, cg->pids, cg->pid_count);
 }
 
-/* ---- one resource each ------------------------------------------------------------------ */
+/* ---- one resource each ----------------------------------------------------------------------- */
 
 static void read_cpu(const struct cgroup *cg, struct appmon_resources *r)
 {
@@ -363,7 +363,7 @@ static void read_io(const struct cgroup *cg, struct appmon_resources *r)
 	}
 }
 
-/* ---- the calls ------------------------------------------------------------------------ */
+/* ---- the calls ------------------------------------------------------------------------------- */
 
 int appmon_read_resources(const char *cgroup_path, struct appmon_resources *resources)
 {

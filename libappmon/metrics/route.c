@@ -44,7 +44,7 @@ static void put(struct writer *w, const char *s, size_t n)
 	w->len += n;
 }
 
-/* ---- by the look -------------------------------------------------------------- */
+/* ---- by the look ----------------------------------------------------------------------------- */
 
 enum {
 	DIGIT = 1,
@@ -205,7 +205,7 @@ static void put_segment(struct writer *w, const char *s, size_t n, int kinds)
 	}
 }
 
-/* ---- by what was learned --------------------------------------------------------- */
+/* ---- by what was learned --------------------------------------------------------------------- */
 
 /* Linear probing wants some room. */
 static uint32_t slots_for(uint32_t max_places)
@@ -305,7 +305,7 @@ static struct place *learn(struct learner *l, struct place *root, struct place *
 	return next->hash || add_place(l, root, next, hash) ? next : NULL;
 }
 
-/* ---- both ------------------------------------------------------------------------- */
+/* ---- both ------------------------------------------------------------------------------------ */
 
 /* The length of the segment, and what its bytes are. */
 static size_t segment_length(const char *s, const char *end, int *kinds)

@@ -20,7 +20,7 @@ struct appmon_snapshot {
 	struct list list[KINDS];
 };
 
-/* ---- taking one ------------------------------------------------------------------ */
+/* ---- taking one ------------------------------------------------------------------------------ */
 
 static size_t rounded(size_t bytes)
 {
@@ -139,7 +139,7 @@ void appmon_snapshot_free(struct appmon_snapshot *snapshot)
 	free(snapshot);
 }
 
-/* ---- reading it --------------------------------------------------------------------- */
+/* ---- reading it ------------------------------------------------------------------------------ */
 
 uint64_t appmon_snapshot_time(const struct appmon_snapshot *snapshot)
 {

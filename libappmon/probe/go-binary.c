@@ -83,7 +83,7 @@ static bool read_at(struct file *f, struct window *w, uint64_t at, void *to, siz
 	return true;
 }
 
-/* ---- sections ---------------------------------------------------------------------- */
+/* ---- sections -------------------------------------------------------------------------------- */
 
 struct sections {
 	Elf64_Shdr text, pclntab, buildinfo; /* sh_size 0: not there */
@@ -129,7 +129,7 @@ static bool find_sections(struct file *f, struct sections *ret)
 	return true;
 }
 
-/* ---- version ----------------------------------------------------------------------- */
+/* ---- version --------------------------------------------------------------------------------- */
 
 /* The format that Go writes since 1.18: the version as a string, its length in front. */
 static bool read_version(struct file *f, const Elf64_Shdr *buildinfo, struct go_binary *ret)
@@ -157,7 +157,7 @@ static bool read_version(struct file *f, const Elf64_Shdr *buildinfo, struct go_
 	return ret->goid != 0;
 }
 
-/* ---- functions --------------------------------------------------------------------- */
+/* ---- functions ------------------------------------------------------------------------------- */
 
 /* runtime.pcHeader since Go 1.18; offsets from its start. */
 struct pclntab {
@@ -236,7 +236,7 @@ static bool read_functions(struct file *f, const Elf64_Shdr *section, struct fun
 	return true;
 }
 
-/* ---- code -------------------------------------------------------------------------- */
+/* ---- code ------------------------------------------------------------------------------------ */
 
 /*
  * A uprobe on `push` or `call` costs one trap: the kernel does what they do. For most other

@@ -67,7 +67,7 @@ void go_free(struct go_programs *go)
 	go->executables = 0;
 }
 
-/* ---- executables ----------------------------------------------------------------- */
+/* ---- executables ----------------------------------------------------------------------------- */
 
 /* Returns a descriptor of what the process runs. */
 static int open_executable(uint32_t pid, struct file_id *ret)
@@ -253,7 +253,7 @@ static void see_process(struct go_programs *go, uint32_t pid)
 	close(fd);
 }
 
-/* ---- processes ------------------------------------------------------------------- */
+/* ---- processes ------------------------------------------------------------------------------- */
 
 void go_see_process(struct go_programs *go, const struct rec_task *task)
 {

@@ -45,7 +45,7 @@ struct text {
 
 static const uint32_t word_max[WORDS] = {COMMAND_MAX, ARGUMENT_MAX, OPTION_MAX};
 
-/* ---- commands that are not like others ----------------------------------------------- */
+/* ---- commands that are not like others ------------------------------------------------------- */
 
 enum command {
 	CMD_OTHER,
@@ -185,7 +185,7 @@ static bool is_request(const struct conn *c, int dir)
 	return dir == c->request_dir - 1;
 }
 
-/* ---- detection -------------------------------------------------------------------- */
+/* ---- detection ------------------------------------------------------------------------------- */
 
 /* A command is an array of bulk strings: "*2\r\n$3\r\nGET...". */
 static bool is_array(const char *bytes, uint32_t n)
@@ -248,7 +248,7 @@ static void resp_role(struct conn *c, int dir, const char *bytes, uint32_t n)
 		c->request_dir = (uint8_t)(1 + dir);
 }
 
-/* ---- the connection as a whole -------------------------------------------------------- */
+/* ---- the connection as a whole --------------------------------------------------------------- */
 
 static void value_reset(struct stream *s)
 {
@@ -298,7 +298,7 @@ static void resp_replicate(struct pipeline *pl, struct conn *c)
 	c->stream[DIR_IN].state = c->stream[DIR_OUT].state = STREAM_TUNNEL;
 }
 
-/* ---- whole values ----------------------------------------------------------------------- */
+/* ---- whole values ---------------------------------------------------------------------------- */
 
 /* n bytes as the text of an event, of which the first `name` are its command. */
 static struct head *keep_words(struct pipeline *pl, const char *first, uint32_t name,
@@ -657,7 +657,7 @@ static void value_done(struct pipeline *pl, struct conn *c, int dir, const struc
 		value_reset(s);
 }
 
-/* ---- lines and bytes ------------------------------------------------------------------------ */
+/* ---- lines and bytes ------------------------------------------------------------------------- */
 
 static bool number(const char *line, uint32_t len, int64_t *ret)
 {

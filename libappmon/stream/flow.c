@@ -29,7 +29,7 @@
 /* How long a closed connection waits for bytes that the network delivers late. */
 #define LINGER_NS (2 * NSEC_PER_SEC)
 
-/* ---- table ---------------------------------------------------------------- */
+/* ---- table ----------------------------------------------------------------------------------- */
 
 static uint32_t bucket_of(const struct flows *f, uint64_t key)
 {
@@ -211,7 +211,7 @@ void flows_destroy(struct flows *f)
 	f->buckets = 0;
 }
 
-/* ---- streams -------------------------------------------------------------------- */
+/* ---- streams --------------------------------------------------------------------------------- */
 
 static void stream_begin(const struct conn *c, struct stream *s, uint32_t seq)
 {
@@ -239,7 +239,7 @@ static void stream_saw(struct stream *s, uint32_t seq_end, uint64_t ts_ns)
 	s->base_seq = seq_end;
 }
 
-/* ---- order: what comes early waits for what is missing before it ------------------- */
+/* ---- order: what comes early waits for what is missing before it ----------------------------- */
 
 /* False: no memory, or too many. */
 static bool piece_keep(struct flows *f, struct stream *s, uint64_t pos, const char *bytes,
@@ -405,7 +405,7 @@ static void stream_segment(struct flows *f, struct conn *c, int dir, const char 
 	pieces_drain(f, c, dir, ANY);
 }
 
-/* ---- records ---------------------------------------------------------------------- */
+/* ---- records --------------------------------------------------------------------------------- */
 
 /* Orders the connection by activity, among those with or without exchanges. */
 static void conn_active(struct flows *f, struct conn *c, uint64_t ts_ns)
@@ -501,7 +501,7 @@ static void flow_part(struct flows *f, struct conn *c, const struct record *rec)
 	flow_segment(f, c, rec->bytes, rec->captured, &part, seg_end);
 }
 
-/* ---- strays: connections whose own socket has not shown up yet --------------------- */
+/* ---- strays: connections whose own socket has not shown up yet ------------------------------- */
 
 /*
  * What meets a listening socket is a connection from that moment, with its requests. It is known
@@ -713,7 +713,7 @@ void flow_record(struct flows *f, const struct record *rec)
 	f->pl->owner = NULL;
 }
 
-/* ---- age ------------------------------------------------------------------------------ */
+/* ---- age ------------------------------------------------------------------------------------- */
 
 static bool older(uint64_t then_ns, uint64_t now, uint64_t age_ns)
 {
@@ -781,7 +781,7 @@ void flows_drop_unsampled(struct flows *f)
 	drop_some(f, NULL, APPMON_DROP_SAMPLED);
 }
 
-/* ---- what is in progress -------------------------------------------------------------- */
+/* ---- what is in progress --------------------------------------------------------------------- */
 
 int flows_active(struct flows *f, appmon_event_fn fn, void *ctx)
 {

@@ -23,12 +23,11 @@ struct flows {
 	uint32_t count;
 	struct list_node busy, idle; /* connections with and without exchanges */
 	uint32_t stray_count;	     /* connections that are strays */
-	uint32_t pad;
-	uint64_t strays_met;  /* ever */
-	struct conn *current; /* whose record is looked at: not to be forgotten */
-	uint32_t awaiting;    /* connections inside a response whose end is due */
-	bool look_soon;	      /* there is one more of these */
-	uint64_t ordinal_max; /* of connections that were forgotten */
+	uint64_t strays_met;	     /* ever */
+	struct conn *current;	     /* whose record is looked at: not to be forgotten */
+	uint32_t awaiting;	     /* connections inside a response whose end is due */
+	bool look_soon;		     /* there is one more of these */
+	uint64_t ordinal_max;	     /* of connections that were forgotten */
 };
 
 int flows_init(struct flows *f, struct pipeline *pl, const struct appmon_opts *opts);

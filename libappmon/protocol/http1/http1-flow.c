@@ -33,7 +33,7 @@ static int request_dir(const struct conn *c)
 	return c->request_dir - 1;
 }
 
-/* ---- the connection as a whole ------------------------------------------------- */
+/* ---- the connection as a whole --------------------------------------------------------------- */
 
 /* How far a message got that will not be complete. */
 static void measure_partial(struct conn *c, struct exchange *ex)
@@ -139,7 +139,7 @@ static void http1_flow_end(struct pipeline *pl, struct conn *c, uint32_t end, ui
 	}
 }
 
-/* ---- ends of messages --------------------------------------------------------- */
+/* ---- ends of messages ------------------------------------------------------------------------ */
 
 static void next_head(struct stream *s, uint64_t pos)
 {
@@ -211,7 +211,7 @@ static void tunnel_begin(struct pipeline *pl, struct conn *c, struct exchange *e
 	}
 }
 
-/* ---- heads ------------------------------------------------------------------------ */
+/* ---- heads ----------------------------------------------------------------------------------- */
 
 /* Which response answers which request cannot be told any more on this connection. */
 static void pairing_lost(struct pipeline *pl, struct conn *c)
@@ -279,8 +279,7 @@ static void body_begin(struct pipeline *pl, struct conn *c, int dir, const struc
 	s->head_len = 0;
 	s->pos = begin;
 	if (h->truncated) {
-		/* The head goes on behind the captured bytes; where its body begins is not known.
-		 */
+		/* The head goes on behind what was captured: where its body begins is not known. */
 		s->state = STREAM_OPEN;
 		s->open_chunked = !!(h->flags & HTTP1_CHUNKED);
 		return;
@@ -883,7 +882,7 @@ static void http1_flow_missed(struct pipeline *pl, struct conn *c)
 	pairing_lost(pl, c);
 }
 
-/* ---- bodies ----------------------------------------------------------------------- */
+/* ---- bodies ---------------------------------------------------------------------------------- */
 
 /* Does a status line begin at `at`? Of one that the segment cuts as much must be there as makes it
  * one. */
@@ -1256,7 +1255,7 @@ static void http1_flow_data(struct pipeline *pl, struct conn *c, int dir, uint64
 	}
 }
 
-/* ---- what needs no captured bytes ----------------------------------------------------- */
+/* ---- what needs no captured bytes ------------------------------------------------------------ */
 
 /* The stream has ended at s->fin_pos. */
 static void stream_fin(struct pipeline *pl, struct conn *c, int dir, const struct rec_seg *seg)

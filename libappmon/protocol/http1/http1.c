@@ -8,7 +8,7 @@
 
 #include "protocol/http1/scan.h"
 
-/* ---- Character classes (RFC 5234 appendix B.1, RFC 9110 section 5.6.2) ---- */
+/* ---- Character classes (RFC 5234 appendix B.1, RFC 9110 section 5.6.2) ----------------------- */
 
 /* tchar: what methods and field names are made of. */
 static const bool tchar[256] = {
@@ -67,7 +67,7 @@ static inline char to_lower(char c)
 	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
 
-/* ---- Eight bytes at a time ------------------------------------------------- */
+/* ---- Eight bytes at a time ------------------------------------------------------------------- */
 
 #define ONES UINT64_C(0x0101010101010101)
 #define HIGH UINT64_C(0x8080808080808080)
@@ -153,7 +153,7 @@ static inline __attribute__((always_inline)) bool is_word(const char *s, size_t 
 	return len == strlen(lower) && same_name(s, lower, len);
 }
 
-/* ---- Kept field names ------------------------------------------------------ */
+/* ---- Kept field names ------------------------------------------------------------------------ */
 
 /* Of a set of letters, any case; other characters fall on one of the 32, too. */
 #define LETTER(c) (1u << ((c)&31))
@@ -201,7 +201,7 @@ bool http1_keep_add(struct http1_keep *keep, const char *name)
 	return true;
 }
 
-/* ---- Start line ------------------------------------------------------------ */
+/* ---- Start line ------------------------------------------------------------------------------ */
 
 static inline struct http1_span span(const char *base, const char *from, const char *to)
 {
@@ -521,7 +521,7 @@ static inline int parse_start_line(enum http1_kind kind, const char *base, const
 	return r;
 }
 
-/* ---- Fields ---------------------------------------------------------------- */
+/* ---- Fields ---------------------------------------------------------------------------------- */
 
 /* What the head says while it is read; judged once all of it is there. */
 struct framing {
@@ -881,7 +881,7 @@ static int parse_fields(const char *base, const char **pos, const char *end, boo
 	return 0;
 }
 
-/* ---- Head ------------------------------------------------------------------ */
+/* ---- Head ------------------------------------------------------------------------------------ */
 
 /* Whether the bytes from scanned on hold the end of an empty line. */
 static bool has_empty_line(const char *buf, size_t len, size_t scanned)
@@ -949,7 +949,7 @@ enum http1_look http1_look(enum http1_kind kind, const char *buf, size_t len)
 	}
 }
 
-/* ---- Body length and persistence (RFC 9112 sections 6.3 and 9.3) ----------- */
+/* ---- Body length and persistence (RFC 9112 sections 6.3 and 9.3) ----------------------------- */
 
 enum http1_framing http1_request_framing(const struct http1_head *head, uint64_t *length)
 {
@@ -989,7 +989,7 @@ bool http1_persists(const struct http1_head *head)
 	return head->version > 10 || !head->version || (head->flags & HTTP1_KEEP_ALIVE);
 }
 
-/* ---- Request target (RFC 9112 section 3.2) --------------------------------- */
+/* ---- Request target (RFC 9112 section 3.2) --------------------------------------------------- */
 
 /* Where "://" stands after a scheme (RFC 3986 section 3.1), or NULL. */
 static const char *scheme_end(const char *target, const char *end)
@@ -1047,7 +1047,7 @@ void http1_split_target(const char *target, size_t len, uint32_t method, struct 
 		*path = span(target, scheme + 1, scheme + 2);
 }
 
-/* ---- Chunked transfer coding (RFC 9112 section 7.1) ------------------------ */
+/* ---- Chunked transfer coding (RFC 9112 section 7.1) ------------------------------------------ */
 
 /* RFC 9112 section 3 recommends that lines of 8000 bytes work. */
 #define CHUNK_LINE_MAX 8192

@@ -10,8 +10,7 @@ enum proxy_result { PROXY_ABSENT, PROXY_PARTIAL, PROXY_FOUND };
 /* Enough of a header to be read. */
 #define PROXY_BYTES 107
 
-/* Is there a header in front of the n > 0 bytes, and of how many bytes? Its end need not be there.
- */
+/* Do the n > 0 bytes begin with a header, and how long is it? Its end need not be there. */
 enum proxy_result proxy_read(const char *b, uint32_t n, uint32_t *len, struct proxied *out);
 
 #endif /* APPMON_PROXY_H */
