@@ -41,9 +41,11 @@ def fresh_cgroup():
     if os.geteuid() or not mounts or not os.path.exists("/sys/kernel/btf/vmlinux"):
         return None
     try:
-        return tempfile.mkdtemp(prefix="appmon-skew-", dir=mounts[0][4])
+        name = tempfile.mkdtemp(prefix="appmon-skew-", dir=mounts[0][4])
     except OSError:
         return None
+    os.chmod(name, 0o755)  # as any cgroup: an agent that is not root looks into all of them
+    return name
 
 
 def main():

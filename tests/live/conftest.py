@@ -17,6 +17,10 @@ from wire import Connection
 
 # Ended from outside, clean up all the same: as after Ctrl-C.
 signal.signal(signal.SIGTERM, signal.default_int_handler)
+# A job in the background of a script, or below nohup, ignores these; what it starts would, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for ignored in signal.SIGQUIT, signal.SIGHUP:
+    signal.signal(ignored, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
