@@ -312,6 +312,19 @@ def test_capabilities(cgroup, agent, public_cli):
     monitor.stop()
 
 
+def test_unreadable(cgroup, agent, public_cli):
+    """A cgroup that an ordinary user may not read: it is named, and the others are watched."""
+    with Cgroup(cgroup, "private") as private, Cgroup(cgroup, "group") as group:
+        os.chmod(private.path, 0o700)
+        monitor = agent(LEAVES, cgroup, path=f"{os.path.dirname(public_cli)}/agent.yaml",
+                        program=public_cli, wrapper=as_user(["bpf", "perfmon", "net_admin"]))
+        monitor.wait_line(f"cannot watch {private.path}: Permission denied")
+        monitor.wait_line(watched(group, cgroup, "app-group"))
+        serve(group)
+        wait_for(lambda: requests(monitor) == {"app-group": 1})
+    monitor.stop()
+
+
 def unit_in(directory, change=lambda line: line):
     """Our unit, with each line changed."""
     if not shutil.which("systemd-analyze"):

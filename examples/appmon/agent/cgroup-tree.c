@@ -116,6 +116,10 @@ static int scan(struct cgroup_tree *tree, const char *path)
 	struct directory *known;
 	int ret = 0;
 
+	if (watch < 0 && errno == EACCES && strcmp(path, tree->top) != 0) {
+		warnx("cannot watch %s: %s", path, strerror(errno));
+		return 0;
+	}
 	if (watch < 0)
 		return errno == ENOENT || errno == ENODEV ? 0 : -errno;
 	known = find_watch(tree, watch);
