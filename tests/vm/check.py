@@ -72,6 +72,9 @@ def counts(directory, name, check):
     rc, out, err = (read(directory, name + suffix) for suffix in (".rc", ".out", ".err"))
     if not rc:
         return 0, 0, 1
+    if rc.strip() == "slow":
+        print(f"{name}: left out, opening a handle takes too long here")
+        return 0, 0, 0
     summary = re.search(r"Checks: (\d+), Failures: (\d+), Errors: (\d+)", out)
     if int(rc) == SKIPPED:
         return 0, 0, 1
