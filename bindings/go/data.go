@@ -635,8 +635,8 @@ const (
 	MetricsFlagNoLearning MetricsFlags = 0x2
 	// never look for the application behind a peer
 	MetricsFlagNoJoin MetricsFlags = 0x4
-	// snapshots have what is in progress: the host calls appmon_metrics_active() for it before
-	// each
+	// Snapshots have what is in progress: the host calls appmon_metrics_active() for it before
+	// each.
 	MetricsFlagActive MetricsFlags = 0x8
 )
 

@@ -56,11 +56,8 @@ struct appmon_histogram;
 #define APPMON_METRICS_RAW_ROUTES UINT32_C(0x1)	 /* the path is the route as it is */
 #define APPMON_METRICS_NO_LEARNING UINT32_C(0x2) /* routes by the look of a segment only */
 #define APPMON_METRICS_NO_JOIN UINT32_C(0x4)	 /* never look for the application behind a peer */
-#define APPMON_METRICS_ACTIVE                                                                      \
-	UINT32_C(                                                                                  \
-		0x8) /* snapshots have what is in progress: the host calls                        \
-		       */
-/* appmon_metrics_active() for it before each */
+/* Snapshots have what is in progress: the host calls appmon_metrics_active() for it before each. */
+#define APPMON_METRICS_ACTIVE UINT32_C(0x8)
 
 /* appmon_metrics_opts.server_errors, client_errors: what counts as an error. 0: the default. An
  * event with APPMON_EVF_ERROR is one, too, unless nothing is. */

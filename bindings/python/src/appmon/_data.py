@@ -368,8 +368,8 @@ class MetricsFlags(enum.IntFlag):
     NO_LEARNING = 0x2
     #: never look for the application behind a peer
     NO_JOIN = 0x4
-    #: snapshots have what is in progress: the host calls appmon_metrics_active() for it
-    #: before each
+    #: Snapshots have what is in progress: the host calls appmon_metrics_active() for it
+    #: before each.
     ACTIVE = 0x8
 
 

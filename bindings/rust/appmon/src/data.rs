@@ -381,8 +381,8 @@ bits! {
         NO_LEARNING = 0x2, "no_learning";
         /// never look for the application behind a peer
         NO_JOIN = 0x4, "no_join";
-        /// snapshots have what is in progress: the host calls appmon_metrics_active() for it
-        /// before each
+        /// Snapshots have what is in progress: the host calls appmon_metrics_active() for it
+        /// before each.
         ACTIVE = 0x8, "active";
     }
 }

@@ -280,8 +280,8 @@ pub const APPMON_METRICS_RAW_ROUTES: u32 = 0x1;
 pub const APPMON_METRICS_NO_LEARNING: u32 = 0x2;
 /// never look for the application behind a peer
 pub const APPMON_METRICS_NO_JOIN: u32 = 0x4;
-/// snapshots have what is in progress: the host calls appmon_metrics_active() for it before
-/// each
+/// Snapshots have what is in progress: the host calls appmon_metrics_active() for it before
+/// each.
 pub const APPMON_METRICS_ACTIVE: u32 = 0x8;
 
 /// no final response was seen
