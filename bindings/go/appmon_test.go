@@ -335,9 +335,9 @@ func TestAPanicOfTheLogFunctionComesOutOfTheCall(t *testing.T) {
 		}
 		panic(line)
 	}}, AttachOptions{})
-	attach := func() { m.Attach("/nonexistent", AttachOptions{}) }
+	attach := func() { m.Attach("/dev/null", AttachOptions{}) }
 	for i := 0; i < 100; i++ {
-		if value := fmt.Sprint(panics(attach)); !strings.Contains(value, "/nonexistent") {
+		if value := fmt.Sprint(panics(attach)); !strings.Contains(value, "/dev/null") {
 			t.Fatal(value)
 		}
 	}

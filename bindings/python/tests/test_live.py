@@ -294,8 +294,8 @@ def test_what_the_log_function_raises_comes_out_of_the_call(server, client):
     with appmon.Monitor(log=log) as monitor:
         monitor.attach(server.cgroup.path)
         for _ in range(100):
-            with pytest.raises(Boom, match="/nonexistent"):
-                monitor.attach("/nonexistent")
+            with pytest.raises(Boom, match="/dev/null"):
+                monitor.attach("/dev/null")
         client("GET", "/hello")  # nothing is broken
         assert take(monitor, 1)[0].path == "/hello"
     assert len(lines) == 100 and lines[0][0] is appmon.LogLevel.ERROR
@@ -306,7 +306,7 @@ def test_ctrl_c_in_the_log_function_is_not_lost(server):
         raise KeyboardInterrupt
 
     with appmon.Monitor(log=log) as monitor, pytest.raises(KeyboardInterrupt):
-        monitor.attach("/nonexistent")
+        monitor.attach("/dev/null")
 
 
 def test_the_log_function_cannot_use_the_monitor(server):
@@ -320,8 +320,8 @@ def test_the_log_function_cannot_use_the_monitor(server):
                 problems.append(str(problem))
 
     with appmon.Monitor(log=log) as monitor:
-        with pytest.raises(appmon.NotFound):
-            monitor.attach("/nonexistent")
+        with pytest.raises(appmon.NotADirectory):
+            monitor.attach("/dev/null")
     assert len(problems) == 3 and all("log function" in p for p in problems)
 
 
