@@ -423,9 +423,19 @@ static int parse_request_line(const char *base, const char **pos, const char *en
 	} else {
 		const char *word = last_word(target, text_end);
 
-		if (word == target || !odd_version(word, text_end, out))
-			return HTTP1_BAD_START;
-		if (is_preface(out, method))
+		/* A CR that ends the input may be one inside the line. */
+		bool open = *eol.end == '\r' && eol.end + 1 == end;
+
+		if (word == target || !odd_version(word, text_end, out)) {
+			if (!open)
+				return HTTP1_BAD_START;
+			if (!final)
+				return HTTP1_PARTIAL;
+			request_line_cut(base, target, eol.end, out);
+			*pos = end;
+			return 0;
+		}
+		if (is_preface(out, method) && (final || !open))
 			return HTTP1_BAD_VERSION;
 		text_end = word;
 	}
