@@ -353,6 +353,11 @@ static int check_bpf(struct log *log, uint32_t ring_bytes)
 			    "out of memory for a ring of %u bytes: a smaller ring_bytes, or a "
 			    "higher limit of this process's memory cgroup",
 			    ring_bytes);
+	if (err == -EPERM)
+		return fail(log, -EOPNOTSUPP,
+			    "the kernel did not accept a ring of %u bytes, which counts against "
+			    "RLIMIT_MEMLOCK before Linux 5.11: Linux 5.15 or later is needed",
+			    ring_bytes);
 	return err ? kernel_refused(log, err) : 0;
 }
 
