@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Runs the appmon CLI and collects the events that it prints as JSON."""
+import itertools
 import json
 import os
 import re
@@ -46,6 +47,21 @@ def replayed(recording, *args):
     return [Event(e) for e in map(json.loads, out.splitlines()) if "summary" not in e]
 
 
+COUNT = itertools.count()
+
+
+def referee(args):
+    """Options that keep a recording in $RECORDINGS, for tests/live/referee."""
+    directory = os.environ.get("RECORDINGS")
+    if not directory or "--record" in args:
+        return []
+    test = re.sub(r"[^\w.-]+", "_", os.environ.get("PYTEST_CURRENT_TEST", "").split("::", 1)[-1])
+    path = os.path.join(directory, f"{test[:150]}-{next(COUNT)}.rec")
+    with open(path + ".args", "w") as f:
+        json.dump(list(args), f)
+    return ["--record", path]
+
+
 class Watch:
     """`appmon watch --json` on some cgroups: watching from __init__ until stop().
 
@@ -57,7 +73,7 @@ class Watch:
             argv += ["--cgroup", cgroup.path]
         if output:
             argv += ["--output", str(output)]
-        self.process = subprocess.Popen(argv + list(args), stdout=subprocess.PIPE,
+        self.process = subprocess.Popen(argv + list(args) + referee(args), stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True, errors="replace")
         self._output = output
         self.summary = None
