@@ -289,6 +289,34 @@ static __always_inline void look_for_pipelining(struct socket *sk, int request_d
 		pipelines(sk);
 }
 
+/*
+ * Where requests are not followed there may be several: are there? A status line stands right
+ * behind an answer, and no request came between the two. Not static: verified once.
+ */
+__noinline int look_for_answers(struct __sk_buff *skb, struct socket *sk, struct emission *e,
+				__u32 turn)
+{
+	__u32 first = 0, left, n;
+	enum look look;
+
+	if (!sk || !e)
+		return 0;
+	left = e->s.seq + e->s.len - sk->reply_due;
+	if ((__s32)left <= 0 || (__s32)(sk->reply_due - turn) <= 0 ||
+	    (__s32)(sk->reply_due - e->s.seq) < 0)
+		return 0;
+	n = left < sizeof(first) ? 1 : sizeof(first);
+	if (bpf_skb_load_bytes(skb, e->s.payload + (sk->reply_due - e->s.seq), &first, n))
+		return 0;
+	look = look_at(first, n);
+	if (look != LOOK_RESPONSE && look != LOOK_EITHER)
+		return 0;
+	/* No suspicion: the reader sees for itself, unless it began before the attach. */
+	sk->wide = WIDE_ALWAYS;
+	sk->framing.phase = FRAMING_UNKNOWN;
+	return 0;
+}
+
 enum { PART_UNKNOWN, PART_BODY, PART_HEAD, PART_BEGIN };
 
 /* What of a request a segment is, from e->seq on. Not static: verified once. */
@@ -360,6 +388,9 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 		e->flags |= REC_BEGINS;
 		look_for_pipelining(sk, e->dir);
 	}
+	if (reply && sk->wide && sk->wide != WIDE_ALWAYS && sk->reply_phase == FRAMING_HEAD &&
+	    !sk->switched && !(e->flags & REC_FLIP))
+		look_for_answers(skb, sk, e, self->turn);
 	/* What comes early may be anything. */
 	limit = e->holes || (request && sk->chunked) ? CAPTURE_MAX : sk->capture;
 	if (sk->wide)

@@ -137,11 +137,13 @@ START_TEST(http_long_heads)
 {
 	static const int pads[] = {4200, 10000, 40000};
 	size_t segment = segments[_i % 3], body = 700000;
+	/* The programs do not follow a request with a bare LF in its head. */
+	const char *end = _i < 9 ? "\r\n" : "\n";
 	char text[50000];
 
 	for (int i = 0; i < 10; i++) {
-		snprintf(text, sizeof(text), "GET /%d HTTP/1.1\r\nHost: a\r\nX-Pad: %0*d\r\n\r\n",
-			 i, pads[_i / 3], 0);
+		snprintf(text, sizeof(text), "GET /%d HTTP/1.1\r\nHost: a%sX-Pad: %0*d\r\n\r\n", i,
+			 end, pads[_i / 3 % 3], 0);
 		add(DIR_IN, text);
 	}
 	send_all(DIR_IN, segment);
@@ -255,7 +257,7 @@ int main(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, http_pipelines, 0, 15);
-	tcase_add_loop_test(tc, http_long_heads, 0, 9);
+	tcase_add_loop_test(tc, http_long_heads, 0, 18);
 	tcase_add_loop_test(tc, http_uploads, 0, 15);
 	tcase_add_loop_test(tc, redis_pipelines, 0, 15);
 	tcase_add_loop_test(tc, redis_lists, 0, 15);
