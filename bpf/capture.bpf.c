@@ -290,8 +290,8 @@ static __always_inline void look_for_pipelining(struct socket *sk, int request_d
 }
 
 /*
- * Where requests are not followed there may be several: are there? A status line stands right
- * behind an answer, and no request came between the two. Not static: verified once.
+ * Requests that are not followed may be several. They were if a status line stands right behind a
+ * response, and no request came between the two. Not static: verified once.
  */
 __noinline int look_for_answers(struct __sk_buff *skb, struct socket *sk, struct emission *e,
 				__u32 turn)

@@ -735,6 +735,32 @@ START_TEST(head_cut_off)
 }
 END_TEST
 
+START_TEST(head_cut_in_the_status)
+{
+	static const char head[] = "HTTP/1.1 503 Busy\r\n";
+
+	for (size_t n = 1; n < sizeof("HTTP/1.1 503") - 1; n++) {
+		for (int active = 0; active < 2; active++) {
+			for (int reset = 0; reset < 2; reset++) {
+				snprintf(what, sizeof(what), "%zu bytes, %d", n, reset);
+				connection(active);
+				ask(GET("/0"));
+				answer(OK);
+				told("GET", "/0", 200);
+				ask(GET("/1"));
+				say(!asks, head, n, 0);
+				packet(!asks, NULL, 0, reset ? SIM_RST : SIM_FIN);
+				event();
+				ck_assert_msg(is(ev->path, "/1") && ev->status == 0, "%s: %u",
+					      what, ev->status);
+				ck_assert_msg(ev->end != APPMON_END_COMPLETE, "%s", what);
+				nothing();
+			}
+		}
+	}
+}
+END_TEST
+
 /* Where it is not known how many answers are due, it takes longer. */
 static void silence(bool unknown)
 {
@@ -817,6 +843,7 @@ int main(void)
 				      empty_lines,
 				      junk_behind_a_response,
 				      head_cut_off,
+				      head_cut_in_the_status,
 				      heals,
 				      NULL};
 	int failed = unit_run("lenient", tests, setup, teardown);
