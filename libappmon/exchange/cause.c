@@ -442,16 +442,11 @@ static void reader_set(struct pipeline *pl, struct exchange *ex, const struct re
 	key_set(pl, ex, KEY_PROCESS, process_hash(pl, r->pid));
 }
 
-void cause_read(struct pipeline *pl, struct conn *c, const struct rec_owner *owner,
-		const struct rec_seg *seg)
+void cause_read(struct pipeline *pl, struct conn *c, const struct reader *reader)
 {
 	struct exchange *ex = exchange_awaiting(c);
 
-	c->reader = (struct reader){.start_ns = owner->task.start_ns,
-				    .pid = owner->task.pid,
-				    .tid = owner->task.tid,
-				    .seq = seg->seq,
-				    .blocks = !!(seg->flags & REC_BLOCKING)};
+	c->reader = *reader;
 	if (ex && ex->cause && !ex->response_begun && ex->role == APPMON_ROLE_SERVER &&
 	    begins_at(ex, c->reader.seq))
 		reader_set(pl, ex, &c->reader);

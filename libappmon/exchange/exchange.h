@@ -115,13 +115,34 @@ static inline struct target *target_of(struct pipeline *pl, const struct rec_con
 
 /* ---- connections: stream/ finds them and puts their bytes in order --------------------------- */
 
-/* A captured piece that came before its predecessor. */
-struct piece {
-	struct piece *next;
-	uint64_t pos;
-	struct rec_seg seg;
-	uint32_t captured;
-	char bytes[];
+enum {
+	CHUNK_TURN = 1 << 0,	 /* has the first byte since the other direction had data */
+	CHUNK_STARTS = 1 << 1,	 /* begins like a message */
+	CHUNK_BEGINS = 1 << 2,	 /* a message begins with the first byte: counted, not guessed */
+	CHUNK_ENDS = 1 << 3,	 /* a message ends with the last byte: likewise */
+	CHUNK_FOLLOWED = 1 << 4, /* where messages of this direction end will be told so */
+	CHUNK_MORE = 1 << 5,	 /* the next chunk continues this one */
+	CHUNK_LOST = 1 << 6,	 /* records of the connection had been lost by then */
+};
+
+#define CHUNK_BEFORE 8 /* bytes */
+#define CHUNK_TAIL 64
+
+/*
+ * Bytes of one direction, as a protocol gets them: in order. What it points to is valid during the
+ * call.
+ */
+struct chunk {
+	uint64_t pos;	   /* of the first byte */
+	const char *bytes; /* the first `captured` of `len`; the others passed unseen */
+	uint32_t captured, len;
+	uint32_t flags;	      /* CHUNK_* */
+	uint32_t tail_len;    /* len, CHUNK_TAIL at most */
+	const char *tail;     /* the last tail_len bytes, captured or not */
+	const char *before;   /* CHUNK_BEFORE bytes that stood before the first; 0: not known */
+	uint64_t ts_ns;	      /* when it passed, CLOCK_MONOTONIC */
+	uint64_t other_ts_ns; /* when the other direction last had data; 0: never */
+	uint64_t other_pos;   /* how far the other direction was; 0: it had not begun */
 };
 
 enum stream_state {
@@ -196,7 +217,7 @@ struct stream {
 	uint64_t head_ns; /* first byte of the head */
 	char *head;	  /* head_len bytes of an incomplete head */
 	uint32_t head_len;
-	uint32_t lost; /* rec_seg.lost when this stream was last whole */
+	uint32_t lost; /* conn.lost when this stream was last whole */
 	union {
 		struct http1_chunks chunks;
 		struct resp_value value;
@@ -288,8 +309,8 @@ struct conn {
 	uint64_t active_ns;
 	uint64_t ordinal;
 	uint32_t srtt_us, retrans, dup;
-	uint32_t lost;	  /* rec_seg.lost of the last record */
-	uint32_t sample;  /* rec_seg.sample */
+	uint32_t lost;	  /* records of it that were lost, as the last one says */
+	uint32_t sample;  /* its place in the sample: see sample_hash() */
 	uint32_t refused; /* requests that are counted, but have no exchange to answer any more */
 	uint8_t request_dir; /* 1 + DIR_*; 0: unknown */
 	uint8_t fresh;
@@ -317,18 +338,10 @@ static inline uint64_t stream_pos(const struct stream *s, uint32_t seq)
 {
 	return s->base + (uint64_t)(int64_t)(int32_t)(seq - s->base_seq);
 }
-/* Where the other direction was when a segment came. Before there was a connection it had not said
- * anything, and the segment does not have its numbers. */
-static inline uint64_t other_pos(const struct stream *other, const struct rec_seg *seg)
+/* Every message of the connection has been seen, up to this chunk. */
+static inline bool conn_accounted(const struct conn *c, const struct chunk *chunk)
 {
-	return other->known && !(seg->flags & (REC_ALONE | REC_LISTENER))
-		       ? stream_pos(other, seg->other_next)
-		       : 0;
-}
-/* Every message of the connection has been seen, up to this segment. */
-static inline bool conn_accounted(const struct conn *c, const struct rec_seg *seg)
-{
-	return c->fresh && !c->gapped && !seg->lost;
+	return c->fresh && !c->gapped && !(chunk->flags & CHUNK_LOST);
 }
 /* TCP's number of the byte at a position. */
 static inline uint32_t stream_seq(const struct stream *s, uint64_t pos)
@@ -392,9 +405,8 @@ bool causes_init(struct pipeline *pl);
 void causes_destroy(struct pipeline *pl);
 /* A request's head is complete. */
 void cause_request(struct pipeline *pl, struct conn *c, struct exchange *ex, int dir);
-/* A record with REC_READ. */
-void cause_read(struct pipeline *pl, struct conn *c, const struct rec_owner *owner,
-		const struct rec_seg *seg);
+/* A thread has begun to read. */
+void cause_read(struct pipeline *pl, struct conn *c, const struct reader *reader);
 /* The final response begins. */
 void cause_response(struct pipeline *pl, struct conn *c, struct exchange *ex);
 /* The exchange is over: nothing is made for it any more. */

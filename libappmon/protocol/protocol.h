@@ -17,13 +17,13 @@ struct protocol {
 	bool (*detect)(const char *bytes, uint32_t n);
 	/* A message begins with these bytes: do they tell which direction is the requests'? */
 	void (*role)(struct conn *c, int dir, const char *bytes, uint32_t n);
-	/* In order: len bytes at pos have passed, the first captured of them are at bytes. */
-	void (*data)(struct pipeline *pl, struct conn *c, int dir, uint64_t pos, const char *bytes,
-		     uint32_t captured, uint32_t len, const struct rec_seg *seg);
-	/* stream.seen has grown, or a FIN was noted. */
-	void (*progress)(struct pipeline *pl, struct conn *c, int dir, const struct rec_seg *seg);
-	/* Optional. A message begins in the other direction: what is open here has ended. */
-	void (*turn)(struct pipeline *pl, struct conn *c, int dir, const struct rec_seg *seg);
+	/* The next bytes of a direction. */
+	void (*data)(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk);
+	/* stream.seen has grown, or a FIN was noted, at the latest at ts_ns. */
+	void (*progress)(struct pipeline *pl, struct conn *c, int dir, uint64_t ts_ns);
+	/* Optional. This chunk of the other direction begins a message: what is open in dir has
+	 * ended. */
+	void (*turn)(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk);
 	/* Optional. APPMON_OPEN_STREAM_HEADS: is there a response that goes on behind its head? */
 	void (*stream)(struct pipeline *pl, struct conn *c);
 	/* Requests were missed that have no answer yet: which response answers which is lost. */

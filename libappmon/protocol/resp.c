@@ -384,7 +384,7 @@ static bool has_reply(struct resp_state *r, struct exchange *ex, const struct te
 	return confirmed || !silent;
 }
 
-static void command_done(struct pipeline *pl, struct conn *c, int dir, const struct rec_seg *seg)
+static void command_done(struct pipeline *pl, struct conn *c, int dir, uint64_t ts_ns)
 {
 	struct stream *s = &c->stream[dir];
 	const struct text *t = (const struct text *)(const void *)s->head;
@@ -404,7 +404,7 @@ static void command_done(struct pipeline *pl, struct conn *c, int dir, const str
 	if (!ex->request)
 		ex->bad = 1 + APPMON_DROP_MEMORY;
 	ex->request_start_ns = s->head_ns;
-	ex->request_end_ns = seg->ts_ns;
+	ex->request_end_ns = ts_ns;
 	ex->request_body = s->end - s->pos;
 	ex->request_done = 1;
 	ex->floor = s->head_floor;
@@ -421,14 +421,14 @@ static void command_done(struct pipeline *pl, struct conn *c, int dir, const str
 		ex->response = keep_words(pl, "", 0, "", 0);
 		if (!ex->response)
 			ex->bad = 1 + APPMON_DROP_MEMORY;
-		ex->response_start_ns = ex->response_end_ns = seg->ts_ns;
+		ex->response_start_ns = ex->response_end_ns = ts_ns;
 		ex->response_done = 1;
 		exchanges_settle(pl, c);
 	}
 }
 
 /* The server will say that this is no RESP, and close. */
-static void command_bad(struct pipeline *pl, struct conn *c, int dir, const struct rec_seg *seg)
+static void command_bad(struct pipeline *pl, struct conn *c, int dir, uint64_t ts_ns)
 {
 	struct stream *s = &c->stream[dir];
 	struct exchange *ex = exchange_new(pl, c, APPMON_PROTO_RESP);
@@ -443,7 +443,7 @@ static void command_bad(struct pipeline *pl, struct conn *c, int dir, const stru
 	ex->bad = 1 + APPMON_DROP_PARSE;
 	ex->request = keep_words(pl, "", 0, "", 0);
 	ex->request_start_ns = s->head_ns;
-	ex->request_end_ns = seg->ts_ns;
+	ex->request_end_ns = ts_ns;
 	ex->request_body = s->end - s->pos;
 	ex->request_done = 1;
 	ex->floor = s->head_floor;
@@ -558,7 +558,7 @@ static void reply_changes(struct conn *c, const struct exchange *ex, const struc
 	}
 }
 
-static void reply_done(struct pipeline *pl, struct conn *c, int dir, const struct rec_seg *seg)
+static void reply_done(struct pipeline *pl, struct conn *c, int dir, uint64_t ts_ns)
 {
 	struct stream *s = &c->stream[dir];
 	const struct text *t = (const struct text *)(const void *)s->head;
@@ -593,7 +593,7 @@ static void reply_done(struct pipeline *pl, struct conn *c, int dir, const struc
 		exchange_number_response(c, ex, dir);
 		ex->response_start_ns = s->head_ns;
 	}
-	ex->response_end_ns = seg->ts_ns;
+	ex->response_end_ns = ts_ns;
 	ex->response_body += s->end - s->pos;
 	ex->response_begun = 1;
 	if (confirms && !confirmed(c, ex, v))
@@ -623,14 +623,14 @@ static void reply_done(struct pipeline *pl, struct conn *c, int dir, const struc
 	exchanges_settle(pl, c);
 }
 
-static void value_begin(struct conn *c, int dir, const struct rec_seg *seg)
+static void value_begin(struct conn *c, int dir, const struct chunk *chunk)
 {
-	struct stream *s = &c->stream[dir], *other = &c->stream[!dir];
+	struct stream *s = &c->stream[dir];
 
 	s->value.begun = 1;
 	s->value.left = 1;
-	s->head_ns = seg->ts_ns;
-	s->head_floor = other_pos(other, seg);
+	s->head_ns = chunk->ts_ns;
+	s->head_floor = chunk->other_pos;
 }
 
 /* Is the value at hand one of those that are counted? Not in an aggregate without a count. */
@@ -640,7 +640,7 @@ static bool is_counted(const struct resp_value *v)
 }
 
 /* One value is complete, and with it perhaps those that it is part of. */
-static void value_done(struct pipeline *pl, struct conn *c, int dir, const struct rec_seg *seg)
+static void value_done(struct pipeline *pl, struct conn *c, int dir, uint64_t ts_ns)
 {
 	struct stream *s = &c->stream[dir];
 	struct resp_value *v = &s->value;
@@ -650,9 +650,9 @@ static void value_done(struct pipeline *pl, struct conn *c, int dir, const struc
 	if (v->left || v->depth)
 		return;
 	if (is_request(c, dir))
-		command_done(pl, c, dir, seg);
+		command_done(pl, c, dir, ts_ns);
 	else
-		reply_done(pl, c, dir, seg);
+		reply_done(pl, c, dir, ts_ns);
 	if (s->state == STREAM_HEAD)
 		value_reset(s);
 }
@@ -831,7 +831,7 @@ static void scalar(struct conn *c, int dir, const char *line, uint32_t len, bool
 /* A line inside a value, or one that begins it. len bytes without the CRLF. False: this is not
  * RESP. */
 static bool line_done(struct pipeline *pl, struct conn *c, int dir, const char *line, uint32_t len,
-		      const struct rec_seg *seg)
+		      uint64_t ts_ns)
 {
 	struct stream *s = &c->stream[dir];
 	struct text *t = (struct text *)(void *)s->head;
@@ -848,7 +848,7 @@ static bool line_done(struct pipeline *pl, struct conn *c, int dir, const char *
 		v->bulk = n ? (uint64_t)n + 2 : 0;
 		v->chunks = n > 0;
 		if (!n)
-			value_done(pl, c, dir, seg);
+			value_done(pl, c, dir, ts_ns);
 		return true;
 	}
 	if (top && request && !c->fresh && len && memchr("+-:$_,#(=!%~>|", line[0], 14)) {
@@ -863,7 +863,7 @@ static bool line_done(struct pipeline *pl, struct conn *c, int dir, const char *
 		    is_confirmed(commands[command_find(t->word[NAME], t->word_len[NAME])].command))
 			return false;
 		if (v->items)
-			value_done(pl, c, dir, seg);
+			value_done(pl, c, dir, ts_ns);
 		else
 			value_reset(s); /* an empty line */
 		return true;
@@ -935,13 +935,13 @@ static bool line_done(struct pipeline *pl, struct conn *c, int dir, const char *
 	default:
 		return false;
 	}
-	value_done(pl, c, dir, seg);
+	value_done(pl, c, dir, ts_ns);
 	return true;
 }
 
 /* n bytes of a string pass, the first `captured` of them are at bytes. */
 static void string_bytes(struct pipeline *pl, struct conn *c, int dir, const char *bytes,
-			 uint64_t captured, uint64_t n, const struct rec_seg *seg)
+			 uint64_t captured, uint64_t n, uint64_t ts_ns)
 {
 	struct stream *s = &c->stream[dir];
 	struct text *t = (struct text *)(void *)s->head;
@@ -967,7 +967,7 @@ static void string_bytes(struct pipeline *pl, struct conn *c, int dir, const cha
 		return;
 	if (v->first == FIRST_HERE)
 		first_done(c, t, v);
-	value_done(pl, c, dir, seg);
+	value_done(pl, c, dir, ts_ns);
 }
 
 static uint64_t smaller(uint64_t a, uint64_t b)
@@ -976,50 +976,49 @@ static uint64_t smaller(uint64_t a, uint64_t b)
 }
 
 /* Bytes up to `to` have passed uncaptured: only a string's may. */
-static bool pass(struct pipeline *pl, struct conn *c, int dir, uint64_t to,
-		 const struct rec_seg *seg)
+static bool pass(struct pipeline *pl, struct conn *c, int dir, uint64_t to, uint64_t ts_ns)
 {
 	struct stream *s = &c->stream[dir];
 
 	while (s->state == STREAM_HEAD && s->end < to) {
 		if (!s->value.bulk)
 			return false;
-		string_bytes(pl, c, dir, "", 0, smaller(s->value.bulk, to - s->end), seg);
+		string_bytes(pl, c, dir, "", 0, smaller(s->value.bulk, to - s->end), ts_ns);
 	}
 	return true;
 }
 
 /* Is this a command that the connection can be taken up at again? */
-static bool resume(struct pipeline *pl, struct conn *c, int dir, uint64_t pos, const char *bytes,
-		   uint32_t captured, const struct rec_seg *seg)
+static bool resume(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk)
 {
 	struct stream *other = &c->stream[!dir];
-	uint64_t last_ns = c->active_ns > seg->other_ts_ns ? c->active_ns : seg->other_ts_ns;
+	uint64_t last_ns = c->active_ns > chunk->other_ts_ns ? c->active_ns : chunk->other_ts_ns;
 
-	if (!is_request(c, dir) || !(seg->flags & REC_FLIP) || !is_array(bytes, captured))
+	if (!is_request(c, dir) || !(chunk->flags & CHUNK_TURN) ||
+	    !is_array(chunk->bytes, chunk->captured))
 		return false;
-	if (c->broken && seg->ts_ns < last_ns + QUIET_NS) {
+	if (c->broken && chunk->ts_ns < last_ns + QUIET_NS) {
 		exchange_refuse(pl, c, APPMON_DROP_GAP);
 		return false;
 	}
 	c->broken = 0;
-	begin_at(&c->stream[dir], pos);
+	begin_at(&c->stream[dir], chunk->pos);
 	if (other->known && other->state != STREAM_TUNNEL)
-		begin_at(other, stream_pos(other, seg->other_next));
+		begin_at(other, chunk->other_pos);
 	return true;
 }
 
-static void resp_data(struct pipeline *pl, struct conn *c, int dir, uint64_t pos, const char *bytes,
-		      uint32_t captured, uint32_t len, const struct rec_seg *seg)
+static void resp_data(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk)
 {
 	struct stream *s = &c->stream[dir];
-	uint64_t have = pos + captured, end = pos + len;
+	const char *bytes = chunk->bytes;
+	uint64_t pos = chunk->pos, have = pos + chunk->captured, end = pos + chunk->len;
 
-	if (s->state == STREAM_SYNC && !resume(pl, c, dir, pos, bytes, captured, seg))
+	if (s->state == STREAM_SYNC && !resume(pl, c, dir, chunk))
 		return;
 	if (s->state != STREAM_HEAD)
 		return;
-	if (!text_of(pl, s) || !pass(pl, c, dir, smaller(pos, end), seg)) {
+	if (!text_of(pl, s) || !pass(pl, c, dir, smaller(pos, end), chunk->ts_ns)) {
 		resp_lose(pl, c);
 		return;
 	}
@@ -1034,13 +1033,13 @@ static void resp_data(struct pipeline *pl, struct conn *c, int dir, uint64_t pos
 			uint64_t some = smaller(s->value.bulk, end - s->end);
 			uint64_t seen = s->end < have ? smaller(some, have - s->end) : 0;
 
-			string_bytes(pl, c, dir, seen ? at : "", seen, some, seg);
+			string_bytes(pl, c, dir, seen ? at : "", seen, some, chunk->ts_ns);
 			continue;
 		}
 		if (s->end >= have)
 			break; /* a line that was not captured */
 		if (!s->value.begun)
-			value_begin(c, dir, seg);
+			value_begin(c, dir, chunk);
 		lf = memchr(at, '\n', have - s->end);
 		n = (uint32_t)(lf ? lf - at + 1 : (int64_t)(have - s->end));
 		room = LINE_BYTES - t->line_len;
@@ -1056,9 +1055,9 @@ static void resp_data(struct pipeline *pl, struct conn *c, int dir, uint64_t pos
 			n--;
 		if (n && t->line[n - 1] == '\r')
 			n--;
-		if (!line_done(pl, c, dir, t->line, n, seg)) {
-			if (is_request(c, dir) && conn_accounted(c, seg))
-				command_bad(pl, c, dir, seg);
+		if (!line_done(pl, c, dir, t->line, n, chunk->ts_ns)) {
+			if (is_request(c, dir) && conn_accounted(c, chunk))
+				command_bad(pl, c, dir, chunk->ts_ns);
 			else
 				resp_lose(pl, c);
 		}
@@ -1067,12 +1066,12 @@ static void resp_data(struct pipeline *pl, struct conn *c, int dir, uint64_t pos
 		resp_lose(pl, c);
 }
 
-static void resp_progress(struct pipeline *pl, struct conn *c, int dir, const struct rec_seg *seg)
+static void resp_progress(struct pipeline *pl, struct conn *c, int dir, uint64_t ts_ns)
 {
 	struct stream *s = &c->stream[dir];
 
 	if (s->state == STREAM_HEAD && s->seen > s->end &&
-	    (!text_of(pl, s) || !pass(pl, c, dir, s->seen, seg)))
+	    (!text_of(pl, s) || !pass(pl, c, dir, s->seen, ts_ns)))
 		resp_lose(pl, c);
 	if (s->fin == FIN_NOTED && (int64_t)(s->seen - s->fin_pos) >= 0) {
 		s->fin = FIN_HANDLED;

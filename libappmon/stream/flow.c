@@ -280,15 +280,15 @@ static void detect(struct flows *f, struct conn *c, const char *bytes, uint32_t 
 #define FIRST_LINE_BYTES 256
 
 /* The first message has not told yet what the connection speaks: with these bytes it may. */
-static void detect_again(struct flows *f, struct conn *c, int dir, uint64_t pos, const char *bytes,
-			 uint32_t n, const struct rec_seg *seg)
+static void detect_again(struct flows *f, struct conn *c, int dir, const struct chunk *chunk)
 {
 	struct stream *s = &c->stream[dir];
-	uint32_t len = s->head_len, more;
+	uint32_t len = s->head_len, n = chunk->captured, more;
 	uint64_t begin = s->pos,
-		 skip = begin + len - pos; /* the programs repeat a line that is cut */
+		 skip = begin + len - chunk->pos; /* the programs repeat a line that is cut */
 	char line[FIRST_LINE_BYTES], *head = s->head;
-	struct rec_seg first = *seg;
+	static const char unknown[CHUNK_BEFORE];
+	struct chunk first = *chunk;
 
 	if (len >= sizeof(line) || skip >= n)
 		return;
@@ -296,9 +296,9 @@ static void detect_again(struct flows *f, struct conn *c, int dir, uint64_t pos,
 						       : (uint32_t)sizeof(line) - len;
 	if (len)
 		memcpy(line, head, len);
-	memcpy(line + len, bytes + skip, more);
+	memcpy(line + len, chunk->bytes + skip, more);
 	s->head = NULL;
-	detect(f, c, line, len + more, seg->lost);
+	detect(f, c, line, len + more, chunk->flags & CHUNK_LOST);
 	if (c->protocol == &protocol_http1) {
 		s->head = head;
 		return;
@@ -306,9 +306,16 @@ static void detect_again(struct flows *f, struct conn *c, int dir, uint64_t pos,
 	c->protocol->role(c, dir, line, len + more);
 	s->head_len = 0;
 	s->end = begin;
-	first.ts_ns = s->head_ns;
-	if (len)
-		c->protocol->data(f->pl, c, dir, begin, head, len, len, &first);
+	if (len) {
+		first.pos = begin;
+		first.bytes = head;
+		first.captured = first.len = len;
+		first.tail_len = len < CHUNK_TAIL ? len : CHUNK_TAIL;
+		first.tail = head + len - first.tail_len;
+		first.before = unknown;
+		first.ts_ns = s->head_ns;
+		c->protocol->data(f->pl, c, dir, &first);
+	}
 	pool_free(&f->pl->pool, head);
 }
 
@@ -317,6 +324,7 @@ static void segment_apply(struct flows *f, struct conn *c, int dir, uint64_t pos
 			  uint32_t captured, const struct rec_seg *seg)
 {
 	struct stream *s = &c->stream[dir];
+	struct chunk chunk = chunk_of(c, dir, pos, bytes, captured, seg);
 
 	/* The kernel may have learned only later that nothing is missing before it. */
 	stream_saw(s, seg->seq + seg->len, seg->ts_ns);
@@ -327,11 +335,11 @@ static void segment_apply(struct flows *f, struct conn *c, int dir, uint64_t pos
 	} else if (c->protocol == &protocol_http1 && c->fresh && !c->ordinal && captured &&
 		   c->request_dir != 1 + !dir && s->state == STREAM_HEAD &&
 		   (f->pl->protocols & ~(1U << APPMON_PROTO_HTTP1))) {
-		detect_again(f, c, dir, pos, bytes, captured, seg);
+		detect_again(f, c, dir, &chunk);
 	}
 	if ((seg->flags & REC_START) && (seg->flags & REC_FLIP) &&
 	    (int64_t)(pos - (s->pos + s->head_len)) >= 0 && c->protocol->turn)
-		c->protocol->turn(f->pl, c, !dir, seg);
+		c->protocol->turn(f->pl, c, !dir, &chunk);
 	/* Another request stands before it in the stream and has not been answered. */
 	if (captured && (seg->lost != s->lost || !s->begun) &&
 	    (seg->flags & (REC_START | REC_FLIP | REC_OLD)) == REC_START &&
@@ -341,7 +349,7 @@ static void segment_apply(struct flows *f, struct conn *c, int dir, uint64_t pos
 		s->begun = 1;
 		s->lost = seg->lost;
 	}
-	c->protocol->data(f->pl, c, dir, pos, bytes, captured, seg->len, seg);
+	c->protocol->data(f->pl, c, dir, &chunk);
 }
 
 #define ANY ((uint64_t)INT64_MAX)
@@ -468,7 +476,7 @@ static void flow_segment(struct flows *f, struct conn *c, const char *bytes, uin
 	 * like requests; where messages are missing, signs are all there is. */
 	if (seg->flags & REC_WIDE)
 		c->wide = 1;
-	if (c->wide && !conn_accounted(c, seg))
+	if (c->wide && (!c->fresh || c->gapped || seg->lost))
 		c->pipelined = 1;
 	if ((c->pipelined || c->protocol->counts) && seg->lost != c->lost)
 		c->protocol->missed(f->pl, c);
@@ -477,13 +485,13 @@ static void flow_segment(struct flows *f, struct conn *c, const char *bytes, uin
 	if (other->known)
 		stream_saw(other, seg->other_whole, seg->other_ts_ns);
 	pieces_drain(f, c, !dir, ANY);
-	c->protocol->progress(f->pl, c, !dir, seg);
+	c->protocol->progress(f->pl, c, !dir, seg->ts_ns);
 	if ((seg->flags & REC_FIN) && self->fin != FIN_HANDLED) {
 		self->fin = FIN_NOTED;
 		self->fin_pos = stream_pos(self, seg_end);
 	}
 	stream_segment(f, c, dir, bytes, captured, seg);
-	c->protocol->progress(f->pl, c, dir, seg);
+	c->protocol->progress(f->pl, c, dir, seg->ts_ns);
 	if ((f->pl->flags & APPMON_OPEN_STREAM_HEADS) && !(seg->flags & REC_PART) &&
 	    c->protocol->stream)
 		c->protocol->stream(f->pl, c);
@@ -632,6 +640,17 @@ static bool begins_request(const struct record *rec)
 	       http1_look(HTTP1_REQUEST, rec->bytes, rec->captured) == HTTP1_LOOK_YES;
 }
 
+static void conn_read(struct flows *f, struct conn *c, const struct record *rec)
+{
+	struct reader reader = {.start_ns = rec->owner.task.start_ns,
+				.pid = rec->owner.task.pid,
+				.tid = rec->owner.task.tid,
+				.seq = rec->seg.seq,
+				.blocks = !!(rec->seg.flags & REC_BLOCKING)};
+
+	cause_read(f->pl, c, &reader);
+}
+
 void flow_record(struct flows *f, const struct record *rec)
 {
 	struct target *target = target_of(f->pl, &rec->conn);
@@ -658,7 +677,7 @@ void flow_record(struct flows *f, const struct record *rec)
 		c = stray_join(f, rec);
 	if (rec->seg.flags & REC_READ) {
 		if (c)
-			cause_read(f->pl, c, &rec->owner, &rec->seg);
+			conn_read(f, c, rec);
 		return;
 	}
 	if (!c) {

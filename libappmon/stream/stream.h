@@ -15,6 +15,15 @@ struct record {
 	uint32_t size; /* in the ring; another record may follow */
 };
 
+/* A captured piece that came before its predecessor. */
+struct piece {
+	struct piece *next;
+	uint64_t pos;
+	struct rec_seg seg;
+	uint32_t captured;
+	char bytes[];
+};
+
 struct flows {
 	struct pipeline *pl;
 	uint32_t exchange_timeout_ms, idle_timeout_ms; /* UINT32_MAX: never */
@@ -41,5 +50,11 @@ void flows_drop_target(struct flows *f, struct target *target);
 void flows_drop_unsampled(struct flows *f);
 /* Tells what is in progress; ends with what fn returned if that is not 0, or -ENOMEM. */
 int flows_active(struct flows *f, appmon_event_fn fn, void *ctx);
+
+/* ---- chunk.c --------------------------------------------------------------------------------- */
+
+/* What a protocol sees of a segment whose first byte is at pos. It points to bytes and to seg. */
+struct chunk chunk_of(const struct conn *c, int dir, uint64_t pos, const char *bytes,
+		      uint32_t captured, const struct rec_seg *seg);
 
 #endif /* APPMON_STREAM_H */

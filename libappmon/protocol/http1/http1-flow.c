@@ -19,7 +19,7 @@
 #include "protocol/protocol.h"
 
 static void head_feed(struct pipeline *pl, struct conn *c, int dir, const char *bytes, uint32_t n,
-		      bool final, const struct rec_seg *seg);
+		      bool final, const struct chunk *chunk);
 
 /* Begins of start lines that are looked at again with more. */
 #define SHORT_START 16
@@ -78,10 +78,10 @@ static uint32_t capture_of(struct pipeline *pl, const struct conn *c)
 static void head_close(struct pipeline *pl, struct conn *c, int dir)
 {
 	struct stream *s = &c->stream[dir];
-	struct rec_seg seg = {.ts_ns = s->head_ns, .other_next = c->stream[!dir].base_seq};
+	struct chunk chunk = {.ts_ns = s->head_ns, .other_pos = c->stream[!dir].seen};
 
 	if (s->state == STREAM_HEAD && s->head_len)
-		head_feed(pl, c, dir, "", 0, true, &seg);
+		head_feed(pl, c, dir, "", 0, true, &chunk);
 }
 
 /* What has come of a head after the last answer, and was to be more of what that answered. */
@@ -348,7 +348,7 @@ static bool response_missed(const struct stream *s)
 /* kept: what the host gets of it, which may be less. */
 static void request_head(struct pipeline *pl, struct conn *c, int dir, const struct http1_head *h,
 			 const struct http1_head *kept, const char *bytes,
-			 const struct rec_seg *seg)
+			 const struct chunk *chunk)
 {
 	struct stream *s = &c->stream[dir];
 	bool guessed = s->guessed;
@@ -374,7 +374,7 @@ static void request_head(struct pipeline *pl, struct conn *c, int dir, const str
 	if (c->broken) {
 		exchange_refuse(pl, c, APPMON_DROP_GAP);
 		c->refused++;
-		body_begin(pl, c, dir, h, framing, length, seg->ts_ns);
+		body_begin(pl, c, dir, h, framing, length, chunk->ts_ns);
 		return;
 	}
 	ex = exchange_new(pl, c, APPMON_PROTO_HTTP1);
@@ -389,7 +389,7 @@ static void request_head(struct pipeline *pl, struct conn *c, int dir, const str
 			ex->bad = 1 + APPMON_DROP_MEMORY;
 		}
 		ex->request_start_ns = s->head_ns;
-		ex->request_end_ns = seg->ts_ns;
+		ex->request_end_ns = chunk->ts_ns;
 		ex->floor = s->head_floor;
 		exchange_number(c, ex, dir);
 		ex->retrans = s->head_retrans;
@@ -403,7 +403,7 @@ static void request_head(struct pipeline *pl, struct conn *c, int dir, const str
 			exchange_owner(pl, ex);
 		cause_request(pl, c, ex, dir);
 	}
-	body_begin(pl, c, dir, h, framing, length, seg->ts_ns);
+	body_begin(pl, c, dir, h, framing, length, chunk->ts_ns);
 }
 
 /*
@@ -437,7 +437,7 @@ static void resync_response(struct pipeline *pl, struct conn *c, uint64_t pos)
 
 static void response_head(struct pipeline *pl, struct conn *c, int dir, const struct http1_head *h,
 			  const struct http1_head *kept, const char *bytes,
-			  const struct rec_seg *seg)
+			  const struct chunk *chunk)
 {
 	struct stream *s = &c->stream[dir];
 	struct exchange *ex = exchange_awaiting(c);
@@ -486,7 +486,7 @@ static void response_head(struct pipeline *pl, struct conn *c, int dir, const st
 		}
 	} else if (!ex && c->refused) {
 		c->refused--;
-	} else if (!ex && !seg->lost) {
+	} else if (!ex && !(chunk->flags & CHUNK_LOST)) {
 		/* Such as 408 on an idle connection; or its request passed uncaptured behind
 		 * another. One whose record was lost is counted by the programs. */
 		exchange_refuse(pl, c, c->gapped ? APPMON_DROP_GAP : APPMON_DROP_ORPHAN);
@@ -498,8 +498,8 @@ static void response_head(struct pipeline *pl, struct conn *c, int dir, const st
 		/* The end of an upload that was not counted is told by its answer. */
 		if (exchange_requesting(c) == ex && is_uncounted(req)) {
 			unproven(c, !dir);
-			message_end(pl, c, !dir, stream_pos(req, seg->other_next),
-				    seg->other_ts_ns ? seg->other_ts_ns : ex->request_end_ns,
+			message_end(pl, c, !dir, chunk->other_pos,
+				    chunk->other_ts_ns ? chunk->other_ts_ns : ex->request_end_ns,
 				    APPMON_EVF_INFERRED_END);
 			req->guessed = 1;
 		}
@@ -524,14 +524,14 @@ static void response_head(struct pipeline *pl, struct conn *c, int dir, const st
 	}
 	/* Was it a HEAD request? Then this has no body, whatever it says. */
 	s->assumed = framing != HTTP1_BODY_NONE && !(ex && ex->method);
-	if (s->assumed && c->pipelined && !conn_accounted(c, seg))
+	if (s->assumed && c->pipelined && !conn_accounted(c, chunk))
 		pairing_lost(pl, c);
 	if (framing == HTTP1_BODY_TUNNEL) {
 		s->head_len = 0;
 		tunnel_begin(pl, c, ex, s->pos + h->head_len);
 		return;
 	}
-	body_begin(pl, c, dir, h, framing, length, seg->ts_ns);
+	body_begin(pl, c, dir, h, framing, length, chunk->ts_ns);
 }
 
 /*
@@ -693,25 +693,25 @@ static char *head_join(struct pipeline *pl, struct conn *c, int dir, const char 
 
 /* It follows an answer, and a long silence. Where requests are without an answer as far as is
  * known, a much longer one: a slow server may still give it. */
-static bool is_quiet(const struct conn *c, const struct rec_seg *seg)
+static bool is_quiet(const struct conn *c, const struct chunk *chunk)
 {
-	uint64_t last_ns = later(c->active_ns, seg->other_ts_ns);
+	uint64_t last_ns = later(c->active_ns, chunk->other_ts_ns);
 	bool due = c->refused || (c->request_missed && c->pipelined);
 
-	return (seg->flags & REC_FLIP) && c->active_ns &&
-	       seg->ts_ns >= last_ns + (due ? QUIET_REFUSED_NS : QUIET_NS);
+	return (chunk->flags & CHUNK_TURN) && c->active_ns &&
+	       chunk->ts_ns >= last_ns + (due ? QUIET_REFUSED_NS : QUIET_NS);
 }
 
 /*
  * A request after a long silence: what was asked before has been answered, or nobody waits for it
  * any more. Pairing begins anew here.
  */
-static void heal(struct pipeline *pl, struct conn *c, int dir, const struct rec_seg *seg)
+static void heal(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk)
 {
 	struct stream *s = &c->stream[dir], *other = &c->stream[!dir];
 	struct exchange *ex;
 
-	if (!is_quiet(c, seg))
+	if (!is_quiet(c, chunk))
 		return;
 	/* Those would get the answers of others. */
 	while ((ex = exchange_at(c, c->exchanges.next))) {
@@ -731,19 +731,19 @@ static void heal(struct pipeline *pl, struct conn *c, int dir, const struct rec_
 }
 
 static void head_begin(struct pipeline *pl, struct conn *c, int dir, enum http1_kind kind,
-		       const struct rec_seg *seg)
+		       const struct chunk *chunk)
 {
-	struct stream *s = &c->stream[dir], *other = &c->stream[!dir];
+	struct stream *s = &c->stream[dir];
 	struct exchange *ex;
 
-	s->head_ns = seg->ts_ns;
-	s->head_floor = other_pos(other, seg);
+	s->head_ns = chunk->ts_ns;
+	s->head_floor = chunk->other_pos;
 	s->head_retrans = c->retrans;
 	s->head_dup = c->dup;
 	if (kind == HTTP1_RESPONSE)
 		return;
 	if (c->broken || list_empty(&c->exchanges))
-		heal(pl, c, dir, seg);
+		heal(pl, c, dir, chunk);
 	/* Without pipelining the answer that fitted no request was to the one that waits. */
 	while (c->answer_unmatched && !c->pipelined && (ex = exchange_awaiting(c)))
 		exchange_finish(pl, c, ex, APPMON_END_GAP, APPMON_EVF_GAP);
@@ -756,7 +756,7 @@ static void head_begin(struct pipeline *pl, struct conn *c, int dir, enum http1_
  * where they lie in the ring.
  */
 static void head_feed(struct pipeline *pl, struct conn *c, int dir, const char *bytes, uint32_t n,
-		      bool final, const struct rec_seg *seg)
+		      bool final, const struct chunk *chunk)
 {
 	struct stream *s = &c->stream[dir];
 	uint32_t before = s->head_len, len = before + n, limit = capture_of(pl, c);
@@ -778,7 +778,7 @@ static void head_feed(struct pipeline *pl, struct conn *c, int dir, const char *
 	final = final || len >= CAPTURE_MAX;
 	kind = kind_of(c, dir, bytes, len);
 	if (!before)
-		head_begin(pl, c, dir, kind, seg);
+		head_begin(pl, c, dir, kind, chunk);
 	/* Of a few bytes it was not to be seen that they begin no head. */
 	r = http1_parse_head(kind, bytes, len, before < SHORT_START ? 0 : before, final, &pl->keep,
 			     &h);
@@ -798,11 +798,11 @@ static void head_feed(struct pipeline *pl, struct conn *c, int dir, const char *
 		head_bad(pl, c, dir, kind,
 			 r == HTTP1_PARTIAL ? APPMON_DROP_TRUNCATED : APPMON_DROP_PARSE);
 	} else if (kind == HTTP1_REQUEST) {
-		request_head(pl, c, dir, &h, kept, bytes, seg);
+		request_head(pl, c, dir, &h, kept, bytes, chunk);
 		if (s->state == STREAM_SYNC)
 			head_ignored(c, dir, &h, bytes, len);
 	} else {
-		response_head(pl, c, dir, &h, kept, bytes, seg);
+		response_head(pl, c, dir, &h, kept, bytes, chunk);
 	}
 	pool_free(&pl->pool, joined);
 }
@@ -812,7 +812,7 @@ static void head_feed(struct pipeline *pl, struct conn *c, int dir, const char *
  * as a body does.
  */
 static bool proxy_feed(struct pipeline *pl, struct conn *c, int dir, const char *bytes, uint32_t n,
-		       const struct rec_seg *seg)
+		       const struct chunk *chunk)
 {
 	struct stream *s = &c->stream[dir];
 	char first[PROXY_BYTES];
@@ -832,7 +832,7 @@ static bool proxy_feed(struct pipeline *pl, struct conn *c, int dir, const char 
 	case PROXY_PARTIAL:
 		/* It may turn out to be a request. */
 		if (!old)
-			head_begin(pl, c, dir, HTTP1_REQUEST, seg);
+			head_begin(pl, c, dir, HTTP1_REQUEST, chunk);
 		s->head = head_join(pl, c, dir, bytes, n);
 		s->head_len = s->head ? s->head_len + n : 0;
 		return true;
@@ -904,8 +904,7 @@ static bool answer_begins(uint64_t at, uint64_t pos, const char *bytes, uint32_t
  * it, not all peers do) a status line behind that length is proof as well. Returns where it ended,
  * or 0.
  */
-static uint64_t response_ended(struct conn *c, int dir, uint64_t pos, const char *bytes,
-			       uint32_t captured, const struct rec_seg *seg)
+static uint64_t response_ended(struct conn *c, int dir, const struct chunk *chunk)
 {
 	const struct stream *s = &c->stream[dir];
 	struct exchange *ex = exchange_awaiting(c), *next;
@@ -918,15 +917,17 @@ static uint64_t response_ended(struct conn *c, int dir, uint64_t pos, const char
 		next = exchange_at(c, ex->link.next);
 	if (!next)
 		return 0;
-	if (s->state == STREAM_CLOSE && answer_begins(s->end, pos, bytes, captured))
+	if (s->state == STREAM_CLOSE &&
+	    answer_begins(s->end, chunk->pos, chunk->bytes, chunk->captured))
 		return s->end;
-	if (!(seg->flags & REC_START) || pos != next->floor || pos != s->turn_pos ||
-	    pos <= s->pos || !answer_begins(pos, pos, bytes, captured))
+	if (!(chunk->flags & CHUNK_STARTS) || chunk->pos != next->floor ||
+	    chunk->pos != s->turn_pos || chunk->pos <= s->pos ||
+	    !answer_begins(chunk->pos, chunk->pos, chunk->bytes, chunk->captured))
 		return 0;
 	if (s->state != STREAM_CLOSE && s->state != STREAM_HEAD &&
 	    (s->turn_pipelined || next->request_start_ns < s->turn_ns + QUIET_NS))
 		return 0;
-	return pos;
+	return chunk->pos;
 }
 
 /* The response ended at `at`, before the request behind it came. */
@@ -957,35 +958,33 @@ static void response_end(struct pipeline *pl, struct conn *c, int dir, uint64_t 
  * A request's body seems to go on, but its answer is complete, there was a long silence, and now a
  * request line follows: the client never sent the rest.
  */
-static bool request_ended(struct conn *c, int dir, uint64_t pos, const char *bytes,
-			  uint32_t captured, const struct rec_seg *seg)
+static bool request_ended(struct conn *c, int dir, const struct chunk *chunk)
 {
 	struct exchange *ex;
 
-	if (!c->request_dir || dir != request_dir(c) || !(seg->flags & REC_START) ||
-	    !is_quiet(c, seg) || pos <= c->stream[dir].pos)
+	if (!c->request_dir || dir != request_dir(c) || !(chunk->flags & CHUNK_STARTS) ||
+	    !is_quiet(c, chunk) || chunk->pos <= c->stream[dir].pos)
 		return false;
 	ex = exchange_requesting(c);
 	return (!ex || ex->response_done) &&
-	       http1_look(HTTP1_REQUEST, bytes, captured) == HTTP1_LOOK_YES;
+	       http1_look(HTTP1_REQUEST, chunk->bytes, chunk->captured) == HTTP1_LOOK_YES;
 }
 
 /* A body whose end is counted, and yet the next message begins. */
-static bool body_broken_off(struct pipeline *pl, struct conn *c, int dir, uint64_t pos,
-			    const char *bytes, uint32_t captured, const struct rec_seg *seg)
+static bool body_broken_off(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk)
 {
 	struct stream *s = &c->stream[dir];
 
-	if (!(seg->flags & REC_START) || !(seg->flags & REC_FLIP) ||
-	    (s->state == STREAM_BODY && pos >= s->end))
+	if (!(chunk->flags & CHUNK_STARTS) || !(chunk->flags & CHUNK_TURN) ||
+	    (s->state == STREAM_BODY && chunk->pos >= s->end))
 		return false;
-	if (response_ended(c, dir, pos, bytes, captured, seg)) {
-		response_end(pl, c, dir, pos);
+	if (response_ended(c, dir, chunk)) {
+		response_end(pl, c, dir, chunk->pos);
 		return true;
 	}
-	if (!request_ended(c, dir, pos, bytes, captured, seg))
+	if (!request_ended(c, dir, chunk))
 		return false;
-	message_end(pl, c, dir, pos, s->turn_ns ? s->turn_ns : s->seen_ns,
+	message_end(pl, c, dir, chunk->pos, s->turn_ns ? s->turn_ns : s->seen_ns,
 		    APPMON_EVF_INFERRED_END | APPMON_EVF_AMBIGUOUS);
 	return true;
 }
@@ -994,19 +993,14 @@ static bool body_broken_off(struct pipeline *pl, struct conn *c, int dir, uint64
  * Does the segment end with the last chunk and perhaps a trailer section (RFC 9112 section 7.1)?
  * Only its end is at hand: the empty line, and before it, after a line that says "0", fields.
  */
-static bool ends_with_last_chunk(const char *bytes, uint32_t captured, const struct rec_seg *seg)
+static bool ends_with_last_chunk(const struct chunk *chunk)
 {
-	char buf[sizeof(seg->before) + TAIL_BYTES];
-	size_t n = seg->len < TAIL_BYTES ? seg->len : TAIL_BYTES, before = 0;
-	const char *src =
-		captured == seg->len ? bytes + captured : (const char *)seg->tail + TAIL_BYTES;
-	const char *end, *p;
+	char buf[CHUNK_BEFORE + CHUNK_TAIL];
+	size_t before = chunk->tail_len < CHUNK_TAIL ? CHUNK_BEFORE : 0;
+	const char *end = buf + before + chunk->tail_len, *p;
 
-	if (n < TAIL_BYTES)
-		before = sizeof(seg->before);
-	memcpy(buf, seg->before, before);
-	memcpy(buf + before, src - n, n);
-	end = buf + before + n;
+	memcpy(buf, chunk->before, before);
+	memcpy(buf + before, chunk->tail, chunk->tail_len);
 	if (end - buf < 7 || memcmp(end - 4, "\r\n\r\n", 4))
 		return false;
 	for (p = end - 5; p >= buf + 2; p--)
@@ -1016,30 +1010,29 @@ static bool ends_with_last_chunk(const char *bytes, uint32_t captured, const str
 }
 
 /* True: the body ended and the stream is at a head again. */
-static bool chunked_data(struct pipeline *pl, struct conn *c, int dir, uint64_t pos,
-			 const char *bytes, uint32_t captured, uint32_t len,
-			 const struct rec_seg *seg)
+static bool chunked_data(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk)
 {
 	struct stream *s = &c->stream[dir];
-	uint64_t end = pos + len;
+	uint64_t end = chunk->pos + chunk->len;
 	size_t used = 0;
 	int r = HTTP1_CHUNKS_MORE;
 
 	if ((int64_t)(end - s->end) <= 0)
 		return false; /* seen before */
-	if ((int64_t)(pos - s->end) > 0) {
-		r = http1_chunks_skip(&s->chunks, pos - s->end);
-		s->end = pos;
+	if ((int64_t)(chunk->pos - s->end) > 0) {
+		r = http1_chunks_skip(&s->chunks, chunk->pos - s->end);
+		s->end = chunk->pos;
 	}
-	if (!r && s->end < pos + captured) {
-		size_t off = s->end - pos;
+	if (!r && s->end < chunk->pos + chunk->captured) {
+		size_t off = s->end - chunk->pos;
 
-		r = http1_chunks_feed(&s->chunks, bytes + off, captured - off, &used);
+		r = http1_chunks_feed(&s->chunks, chunk->bytes + off, chunk->captured - off, &used);
 		s->end += used;
 		if (r == HTTP1_CHUNKS_DONE) {
 			bool odd = s->chunks.odd;
 
-			message_end(pl, c, dir, s->end, seg->ts_ns, odd ? APPMON_EVF_AMBIGUOUS : 0);
+			message_end(pl, c, dir, s->end, chunk->ts_ns,
+				    odd ? APPMON_EVF_AMBIGUOUS : 0);
 			/* To the server it may have ended elsewhere. */
 			s->guessed = odd && dir == request_dir(c);
 			return true;
@@ -1076,19 +1069,19 @@ static void open_end(struct pipeline *pl, struct conn *c, int dir, uint64_t pos,
 }
 
 /* Does the next message begin here? Bodies hold lines that look like it. */
-static bool ends_open(struct conn *c, int dir, uint64_t pos, const char *bytes, uint32_t captured,
-		      const struct rec_seg *seg)
+static bool ends_open(struct conn *c, int dir, const struct chunk *chunk)
 {
 	struct stream *s = &c->stream[dir];
 	struct exchange *ex = exchange_awaiting(c);
 
-	if (!(seg->flags & REC_START) || (int64_t)(pos - s->pos) <= 0)
+	if (!(chunk->flags & CHUNK_STARTS) || (int64_t)(chunk->pos - s->pos) <= 0)
 		return false;
-	if (s->over && http1_look(HTTP1_REQUEST, bytes, captured) != HTTP1_LOOK_YES)
+	if (s->over && http1_look(HTTP1_REQUEST, chunk->bytes, chunk->captured) != HTTP1_LOOK_YES)
 		return false;
-	if (seg->flags & (REC_FLIP | REC_BEGINS))
+	if (chunk->flags & (CHUNK_TURN | CHUNK_BEGINS))
 		return true;
-	if (http1_look(kind_of(c, dir, bytes, captured), bytes, captured) != HTTP1_LOOK_YES)
+	if (http1_look(kind_of(c, dir, chunk->bytes, chunk->captured), chunk->bytes,
+		       chunk->captured) != HTTP1_LOOK_YES)
 		return false;
 	if (c->request_dir && dir == request_dir(c)) {
 		s->missed = 1;
@@ -1099,70 +1092,67 @@ static bool ends_open(struct conn *c, int dir, uint64_t pos, const char *bytes, 
 
 /* A request whose length cannot be read has others in it, perhaps: what answers which is not
  * certain behind it. */
-static void search_requests(struct stream *s, uint64_t pos, const char *bytes, uint32_t captured,
-			    uint32_t len)
+static void search_requests(struct stream *s, const struct chunk *chunk)
 {
-	uint32_t from = pos < s->pos ? (uint32_t)(s->pos - pos) : 0;
+	uint32_t from = chunk->pos < s->pos ? (uint32_t)(s->pos - chunk->pos) : 0;
 
-	s->missed |= captured < len;
-	for (uint32_t i = from; i + 5 <= captured && !s->missed; i++)
-		s->missed = !memcmp(bytes + i, "TP/1.", 5);
+	s->missed |= chunk->captured < chunk->len;
+	for (uint32_t i = from; i + 5 <= chunk->captured && !s->missed; i++)
+		s->missed = !memcmp(chunk->bytes + i, "TP/1.", 5);
 }
 
-static void open_data(struct pipeline *pl, struct conn *c, int dir, uint64_t pos, const char *bytes,
-		      uint32_t captured, const struct rec_seg *seg)
+static void open_data(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk)
 {
 	struct stream *s = &c->stream[dir];
 
 	if (s->unread && dir == request_dir(c))
-		search_requests(s, pos, bytes, captured, seg->len);
-	if (!s->open_chunked || (seg->flags & REC_PART))
+		search_requests(s, chunk);
+	if (!s->open_chunked || (chunk->flags & CHUNK_MORE))
 		return;
-	if (seg->flags & REC_ENDS) {
-		message_end(pl, c, dir, pos + seg->len, seg->ts_ns, 0);
+	if (chunk->flags & CHUNK_ENDS) {
+		message_end(pl, c, dir, chunk->pos + chunk->len, chunk->ts_ns, 0);
 		return;
 	}
-	if ((seg->flags & REC_FOLLOWED) || !ends_with_last_chunk(bytes, captured, seg))
+	if ((chunk->flags & CHUNK_FOLLOWED) || !ends_with_last_chunk(chunk))
 		return;
 	if (s->missed)
 		unproven(c, dir);
-	open_end(pl, c, dir, pos + seg->len, seg->ts_ns);
+	open_end(pl, c, dir, chunk->pos + chunk->len, chunk->ts_ns);
 }
 
 /* Can the stream go on here? */
-static bool begins_message(const struct conn *c, int dir, uint64_t pos, const char *bytes,
-			   uint32_t captured, const struct rec_seg *seg)
+static bool begins_message(const struct conn *c, int dir, const struct chunk *chunk)
 {
 	enum http1_look look;
 
-	if (!(seg->flags & REC_START) || (int64_t)(pos - c->stream[dir].pos) < 0)
+	if (!(chunk->flags & CHUNK_STARTS) || (int64_t)(chunk->pos - c->stream[dir].pos) < 0)
 		return false;
-	look = http1_look(kind_of(c, dir, bytes, captured), bytes, captured);
+	look = http1_look(kind_of(c, dir, chunk->bytes, chunk->captured), chunk->bytes,
+			  chunk->captured);
 	if (c->stream[dir].over)
 		return look == HTTP1_LOOK_YES;
-	if (seg->flags & (REC_FLIP | REC_BEGINS))
+	if (chunk->flags & (CHUNK_TURN | CHUNK_BEGINS))
 		return look != HTTP1_LOOK_NO;
 	/* The first that is seen, behind lost records, or behind a request of which that much was
 	 * seen: perhaps the text of a body. */
-	if (seg->lost && (!c->ordinal || c->stream[dir].lines))
+	if ((chunk->flags & CHUNK_LOST) && (!c->ordinal || c->stream[dir].lines))
 		return false;
 	return c->pipelined && look == HTTP1_LOOK_YES;
 }
 
-static void http1_flow_data(struct pipeline *pl, struct conn *c, int dir, uint64_t pos,
-			    const char *bytes, uint32_t captured, uint32_t len,
-			    const struct rec_seg *seg)
+static void http1_flow_data(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk)
 {
 	struct stream *s = &c->stream[dir];
-	uint64_t have = pos + captured, end = pos + len;
+	const char *bytes = chunk->bytes;
+	uint64_t pos = chunk->pos, have = pos + chunk->captured, end = pos + chunk->len;
 
 	for (;;) {
 		uint64_t due = s->pos + s->head_len;
 
 		switch (s->state) {
 		case STREAM_SYNC:
-			if (!begins_message(c, dir, pos, bytes, captured, seg)) {
-				ignored(c, dir, bytes, captured);
+			if (!begins_message(c, dir, chunk)) {
+				ignored(c, dir, bytes, chunk->captured);
 				return;
 			}
 			if (c->request_dir && dir != request_dir(c))
@@ -1186,7 +1176,7 @@ static void http1_flow_data(struct pipeline *pl, struct conn *c, int dir, uint64
 			}
 			if (!s->pos && c->fresh && !c->ordinal && c->request_dir != 1 + !dir &&
 			    proxy_feed(pl, c, dir, bytes + (due - pos), (uint32_t)(have - due),
-				       seg)) {
+				       chunk)) {
 				if (s->state == STREAM_BODY)
 					break;
 				return;
@@ -1198,40 +1188,38 @@ static void http1_flow_data(struct pipeline *pl, struct conn *c, int dir, uint64
 				s->pos++;
 				break;
 			}
-			if (s->head_len && due == pos && (seg->flags & REC_FLIP) &&
-			    response_ended(c, dir, pos, bytes, captured, seg)) {
+			if (s->head_len && due == pos && (chunk->flags & CHUNK_TURN) &&
+			    response_ended(c, dir, chunk)) {
 				response_end(pl, c, dir, pos);
 				break;
 			}
 			head_feed(pl, c, dir, bytes + (due - pos), (uint32_t)(have - due),
-				  have != end, seg);
+				  have != end, chunk);
 			if (s->state == STREAM_HEAD && s->head_len)
 				return; /* incomplete */
 			if (s->state == STREAM_SYNC)
 				return;
 			break;
 		case STREAM_BODY:
-			if (body_broken_off(pl, c, dir, pos, bytes, captured, seg))
+			if (body_broken_off(pl, c, dir, chunk))
 				break;
 			if ((int64_t)(s->seen - s->end) < 0 || (int64_t)(end - s->end) < 0)
 				return;
 			message_end(pl, c, dir, s->end, s->seen_ns, 0);
 			break;
 		case STREAM_CHUNKED:
-			if (body_broken_off(pl, c, dir, pos, bytes, captured, seg))
+			if (body_broken_off(pl, c, dir, chunk))
 				break;
-			if (!chunked_data(pl, c, dir, pos, bytes, captured, (uint32_t)(end - pos),
-					  seg) &&
-			    s->state != STREAM_OPEN)
+			if (!chunked_data(pl, c, dir, chunk) && s->state != STREAM_OPEN)
 				return;
 			break;
 		case STREAM_OPEN:
-			if (response_ended(c, dir, pos, bytes, captured, seg)) {
+			if (response_ended(c, dir, chunk)) {
 				response_end(pl, c, dir, pos);
 				break;
 			}
-			if (ends_open(c, dir, pos, bytes, captured, seg)) {
-				if (seg->flags & REC_BEGINS) {
+			if (ends_open(c, dir, chunk)) {
+				if (chunk->flags & CHUNK_BEGINS) {
 					message_end(pl, c, dir, pos, s->seen_ns, 0);
 					break;
 				}
@@ -1239,10 +1227,10 @@ static void http1_flow_data(struct pipeline *pl, struct conn *c, int dir, uint64
 				open_end(pl, c, dir, pos, s->seen_ns);
 				break;
 			}
-			open_data(pl, c, dir, pos, bytes, captured, seg);
+			open_data(pl, c, dir, chunk);
 			return;
 		case STREAM_CLOSE: {
-			uint64_t at = response_ended(c, dir, pos, bytes, captured, seg);
+			uint64_t at = response_ended(c, dir, chunk);
 
 			if (!at)
 				return;
@@ -1258,10 +1246,10 @@ static void http1_flow_data(struct pipeline *pl, struct conn *c, int dir, uint64
 /* ---- what needs no captured bytes ------------------------------------------------------------ */
 
 /* The stream has ended at s->fin_pos. */
-static void stream_fin(struct pipeline *pl, struct conn *c, int dir, const struct rec_seg *seg)
+static void stream_fin(struct pipeline *pl, struct conn *c, int dir, uint64_t now)
 {
 	struct stream *s = &c->stream[dir];
-	uint64_t ts_ns = s->seen_ns ? s->seen_ns : seg->ts_ns;
+	uint64_t ts_ns = s->seen_ns ? s->seen_ns : now;
 
 	switch (s->state) {
 	case STREAM_CLOSE:
@@ -1288,7 +1276,7 @@ static void stream_fin(struct pipeline *pl, struct conn *c, int dir, const struc
 }
 
 static __attribute__((noinline)) void stream_progress(struct pipeline *pl, struct conn *c, int dir,
-						      const struct rec_seg *seg)
+						      uint64_t ts_ns)
 {
 	struct stream *s = &c->stream[dir];
 
@@ -1304,18 +1292,17 @@ static __attribute__((noinline)) void stream_progress(struct pipeline *pl, struc
 	}
 	if (s->fin == FIN_NOTED && (int64_t)(s->seen - s->fin_pos) >= 0) {
 		s->fin = FIN_HANDLED;
-		stream_fin(pl, c, dir, seg);
+		stream_fin(pl, c, dir, ts_ns);
 	}
 }
 
-static void http1_flow_progress(struct pipeline *pl, struct conn *c, int dir,
-				const struct rec_seg *seg)
+static void http1_flow_progress(struct pipeline *pl, struct conn *c, int dir, uint64_t ts_ns)
 {
 	const struct stream *s = &c->stream[dir];
 
 	/* Between two messages, as mostly when this is called, there is nothing to do. */
 	if (s->state != STREAM_HEAD || s->seen != s->pos + s->head_len || s->fin == FIN_NOTED)
-		stream_progress(pl, c, dir, seg);
+		stream_progress(pl, c, dir, ts_ns);
 }
 
 static void http1_flow_stream(struct pipeline *pl, struct conn *c)
@@ -1340,7 +1327,7 @@ static void http1_flow_role(struct conn *c, int dir, const char *bytes, uint32_t
 		c->request_dir = (uint8_t)(1 + dir);
 }
 
-static void http1_flow_turn(struct pipeline *pl, struct conn *c, int dir, const struct rec_seg *seg)
+static void http1_flow_turn(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk)
 {
 	struct stream *s = &c->stream[dir];
 
@@ -1362,7 +1349,7 @@ static void http1_flow_turn(struct pipeline *pl, struct conn *c, int dir, const 
 	 * pipelining. */
 	if (!(is_uncounted(s) || s->assumed) || !c->request_dir || dir == request_dir(c))
 		return;
-	if (!(c->pipelined || c->wide) || (s->assumed && conn_accounted(c, seg)))
+	if (!(c->pipelined || c->wide) || (s->assumed && conn_accounted(c, chunk)))
 		message_end(pl, c, dir, s->seen, s->seen_ns, APPMON_EVF_INFERRED_END);
 	else if (s->assumed)
 		pairing_lost(pl, c);
