@@ -57,13 +57,17 @@ mod data;
 mod error;
 mod library;
 mod log;
+mod metrics;
 mod monitor;
 mod text;
 
 pub use data::*;
 pub use error::Error;
 pub use library::version;
-pub use monitor::{AttachOptions, Monitor, Process, Target, Waker};
+pub use metrics::{
+    cgroup_path, container_of, read_resources, route_of, Bucket, Histogram, Metrics, Snapshot,
+};
+pub use monitor::{AttachOptions, Monitor, Process, Target, Waker, SAMPLING_ALL};
 pub use text::{Header, Str};
 
 use libappmon_sys as sys;
@@ -82,6 +86,10 @@ unsafe impl Sync for Event<'_> {}
 impl<'a> Event<'a> {
     fn new(raw: &'a sys::appmon_event) -> Event<'a> {
         Event { raw }
+    }
+
+    fn raw(&self) -> *const sys::appmon_event {
+        self.raw
     }
 
     /// The first value of a header of the request, or of the response. Name in lower case.
