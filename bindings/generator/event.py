@@ -12,6 +12,9 @@ TYPE_NAMES = {"PROTO": "Protocol", "LOG": "LogLevel", "EVF+": "EventFlags", "CAP
               "TRACE": "TraceFormat", "DIM+": "Dimensions", "SNAPSHOT": "SnapshotKind",
               "RES+": "ResourceFlags"}
 
+# Constants that are plain numbers: a share of connections.
+NUMBERS = ("SAMPLING",)
+
 # What the calls of metrics.h, and the helpers, fill in for a host.
 RESULTS = ("appmon_series", "appmon_edge", "appmon_active", "appmon_figures", "appmon_exemplar",
            "appmon_metrics_stats", "appmon_resources", "appmon_container")
@@ -26,8 +29,13 @@ def word(group):
 
 
 def groups(api):
-    """Those that are types in the bindings: APPMON_SAMPLING_ALL is a number."""
-    return [g for g in api.groups if word(g) != "SAMPLING"]
+    """Those that are types in the bindings."""
+    return [g for g in api.groups if word(g) not in NUMBERS]
+
+
+def numbers(api):
+    """(group, constant) of those that are not."""
+    return [(g, c) for g in api.groups if word(g) in NUMBERS for c in g.constants]
 
 
 def type_name(group):

@@ -74,6 +74,14 @@ def _group(group):
     return "\n".join(out)
 
 
+def _numbers(api):
+    out = ["// Numbers that calls take.", "const ("]
+    for g, c in ev.numbers(api):
+        name = name_of(ev.word(g)) + name_of(c.name)
+        out += _comment(c.doc) + [f"\t{name} uint{g.bits} = {c.value}"]
+    return "\n".join(out + [")", ""])
+
+
 class _Field:
     """A member in Go: its name and type, how it is copied from C (ev) and lent to C."""
 
@@ -262,7 +270,7 @@ def _includes():
 def data(api):
     head = NOTE + f'package appmon\n\n/*\n{_includes()}*/\nimport "C"\n\n'
     head += 'import (\n\t"net/netip"\n\t"strconv"\n\t"time"\n\t"unsafe"\n)\n\n'
-    parts = [_group(g) for g in ev.groups(api)] + [_inner(api, s, lend=True) for s in ev.nested_in_event(api)]
+    parts = [_group(g) for g in ev.groups(api)] + [_numbers(api)] + [_inner(api, s, lend=True) for s in ev.nested_in_event(api)]
     parts += [_event(api), _stats(api), _options(api)]
     parts += [_inner(api, s) for s in ev.results(api)] + [_metrics_options(api), _structs(api)]
     return head + "\n".join(parts)

@@ -116,6 +116,13 @@ def _group(g):
     return "\n".join(out + ["    }", "}", ""])
 
 
+def _numbers(api):
+    out = ["impl Monitor {"]
+    for g, c in ev.numbers(api):
+        out += _doc(c.doc, "    ") + [f"    pub const {ev.word(g)}_{c.name}: u{g.bits} = {c.value};"]
+    return "\n".join(out + ["}", ""])
+
+
 def _value(api, struct, m, raw, lent=False):
     """Type and expression of a member; None: not for hosts. lent: raw is gone before what it points to."""
     t, c = m.type, f"{raw}.{_name(m.name)}"
@@ -238,8 +245,8 @@ def _more_options(api, struct, name, doc, extra=(), traits="Default"):
 def data(api):
     head = NOTE + "use crate::log::LogFunction;\nuse crate::metrics::Functions;\n" \
         "use crate::text::{address, array_text, headers, Header, Kept, Str};\n" \
-        "use crate::{Error, Event};\nuse libappmon_sys as sys;\nuse std::fmt;\nuse std::net::SocketAddr;\n\n"
-    parts = [_group(g) for g in ev.groups(api)] + [_inner(api, s) for s in ev.nested_in_event(api)]
+        "use crate::{Error, Event, Monitor};\nuse libappmon_sys as sys;\nuse std::fmt;\nuse std::net::SocketAddr;\n\n"
+    parts = [_group(g) for g in ev.groups(api)] + [_numbers(api)] + [_inner(api, s) for s in ev.nested_in_event(api)]
     parts += [_event(api), _stats(api), _options(api)] + [_inner(api, s, result=True) for s in ev.results(api)]
     parts.append(_more_options(api, api.struct("appmon_metrics_opts"), "MetricsOptions",
                                "How to open [`Metrics`](crate::Metrics).", ["functions: Functions"]))

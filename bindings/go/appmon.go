@@ -380,10 +380,7 @@ func (m *Monitor) Active() ([]*Event, error) {
 
 // ---- budget ----
 
-// SamplingAll are all connections.
-const SamplingAll uint32 = C.APPMON_SAMPLING_ALL
-
-// SetSampling watches a share of the connections, in parts per million of them, and fewer while they make
+// SetSampling watches a share of the connections, in parts per million of them (SamplingAll: all), and fewer while they make
 // more than eventsPerSecond events (0: no ceiling).
 func (m *Monitor) SetSampling(connectionsPPM uint32, eventsPerSecond uint64) error {
 	return m.call(func(h *C.struct_appmon) C.int {

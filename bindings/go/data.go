@@ -701,6 +701,12 @@ const (
 // Has tells whether all of the given bits are set.
 func (f TakeFlags) Has(bits TakeFlags) bool { return f&bits == bits }
 
+// Numbers that calls take.
+const (
+	// all connections
+	SamplingAll uint32 = 1000000
+)
+
 // Trace: the trace ids of a request, from the first of the fields at APPMON_TRACE_* that is
 // well formed.
 type Trace struct {

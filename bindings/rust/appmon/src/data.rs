@@ -4,7 +4,7 @@
 use crate::log::LogFunction;
 use crate::metrics::Functions;
 use crate::text::{address, array_text, headers, Header, Kept, Str};
-use crate::{Error, Event};
+use crate::{Error, Event, Monitor};
 use libappmon_sys as sys;
 use std::fmt;
 use std::net::SocketAddr;
@@ -425,6 +425,11 @@ bits! {
         /// Events that wait for their other end are counted as they are: at the end, or for a test.
         WAITING = 0x1, "waiting";
     }
+}
+
+impl Monitor {
+    /// all connections
+    pub const SAMPLING_ALL: u32 = 1000000;
 }
 
 /// The trace ids of a request, from the first of the fields at APPMON_TRACE_* that is well formed.

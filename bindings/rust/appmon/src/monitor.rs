@@ -48,9 +48,6 @@ impl Waker {
     }
 }
 
-/// [`Monitor::set_sampling`]: all connections.
-pub const SAMPLING_ALL: u32 = sys::APPMON_SAMPLING_ALL;
-
 /// A function that C calls for a while, and what it panicked with.
 struct Call<'f> {
     function: &'f mut dyn FnMut(Event<'_>),
@@ -304,7 +301,14 @@ impl Monitor {
     }
 
     /// Tells of each exchange that is in progress, in no order: what is missing of it, such as the status,
-    /// is still 0.
+    /// is still 0. An event ends when the function returns:
+    ///
+    /// ```compile_fail,E0521
+    /// # fn f(monitor: &mut appmon::Monitor) {
+    /// let mut kept = Vec::new();
+    /// monitor.each_active(|event| kept.push(event)).unwrap();
+    /// # }
+    /// ```
     pub fn each_active(&mut self, mut f: impl FnMut(Event<'_>)) -> Result<(), Error> {
         let mut call = Call { function: &mut f, panic: None };
         let ctx: *mut Call<'_> = &mut call;
@@ -315,7 +319,7 @@ impl Monitor {
         self.check(code).map(drop)
     }
 
-    /// Watches a share of the connections, in parts per million of them ([`SAMPLING_ALL`]: all), and fewer
+    /// Watches a share of the connections, in parts per million of them ([`Monitor::SAMPLING_ALL`]: all), and fewer
     /// while they make more than so many events per second (0: no ceiling).
     pub fn set_sampling(&mut self, connections_ppm: u32, events_per_second: u64) -> Result<(), Error> {
         let code = unsafe { sys::appmon_set_sampling(self.ptr(), connections_ppm, events_per_second) };

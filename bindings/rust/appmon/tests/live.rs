@@ -642,10 +642,25 @@ fn capture_is_paused_and_sampled() {
     monitor.resume().unwrap();
     server.client().ask("GET", "/hello?resumed", "").unwrap();
     let event = monitor.next_event(Some(10 * SECOND)).unwrap().unwrap();
-    assert!(event.query() == "resumed" && event.sampling_ppm() == appmon::SAMPLING_ALL);
+    assert!(event.query() == "resumed" && event.sampling_ppm() == Monitor::SAMPLING_ALL);
     monitor.set_sampling(1, 1000).unwrap();
     assert_eq!(monitor.stats().unwrap().sampling_ppm, 1);
     assert_eq!(monitor.set_sampling(0, 0).unwrap_err().kind(), ErrorKind::InvalidInput);
+}
+
+/// For the compiler to check.
+#[test]
+fn what_may_move_between_threads() {
+    fn send<T: Send>() {}
+    fn sync<T: Sync>() {}
+    send::<Monitor>();
+    send::<appmon::Metrics>();
+    send::<Snapshot>();
+    sync::<Snapshot>();
+    send::<Histogram>();
+    sync::<Histogram>();
+    send::<appmon::Event<'_>>();
+    sync::<appmon::Waker>();
 }
 
 #[test]
