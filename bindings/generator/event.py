@@ -12,6 +12,13 @@ TYPE_NAMES = {"PROTO": "Protocol", "LOG": "LogLevel", "EVF+": "EventFlags", "CAP
               "TRACE": "TraceFormat", "DIM+": "Dimensions", "SNAPSHOT": "SnapshotKind",
               "RES+": "ResourceFlags"}
 
+# Constants that are plain numbers: a share of connections.
+NUMBERS = ("SAMPLING",)
+
+# What the calls of metrics.h, and the helpers, fill in for a host.
+RESULTS = ("appmon_series", "appmon_edge", "appmon_active", "appmon_figures", "appmon_exemplar",
+           "appmon_metrics_stats", "appmon_resources", "appmon_container")
+
 
 def camel(name):
     return "".join(part.capitalize() for part in name.lower().split("_"))
@@ -19,6 +26,16 @@ def camel(name):
 
 def word(group):
     return group.prefix.split("_")[1]
+
+
+def groups(api):
+    """Those that are types in the bindings."""
+    return [g for g in api.groups if word(g) not in NUMBERS]
+
+
+def numbers(api):
+    """(group, constant) of those that are not."""
+    return [(g, c) for g in api.groups if word(g) in NUMBERS for c in g.constants]
 
 
 def type_name(group):
@@ -74,6 +91,19 @@ def nested(api, member):
 def nested_in_event(api):
     event = api.struct("appmon_event")
     return list({s.name: s for s in (nested(api, m) for m in event.members) if s}.values())
+
+
+def results(api):
+    return [api.struct(name) for name in RESULTS]
+
+
+def first_sentence(doc):
+    """A struct's comment up to its first full stop."""
+    return re.split(r"(?<=[.:])\s", " ".join(doc.split()), maxsplit=1)[0].rstrip(".:") + "."
+
+
+def is_text(member):
+    return member.type.base == "char" and not member.type.pointers and member.type.count > 0
 
 
 def is_bytes(member):

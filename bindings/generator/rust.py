@@ -29,7 +29,7 @@ def _doc(text, indent="", mark="///"):
     for line in text.splitlines():
         # Not Markdown: brackets and angles are what they are.
         line = line.strip().replace("[", "\\[").replace("]", "\\]").replace("<", "\\<")
-        out += textwrap.wrap(line, 96, initial_indent=f"{indent}{mark} ", subsequent_indent=f"{indent}{mark} ",
+        out += textwrap.wrap(line, 106, initial_indent=f"{indent}{mark} ", subsequent_indent=f"{indent}{mark} ",
                              break_long_words=False, break_on_hyphens=False) or [f"{indent}{mark}"]
     return out
 
@@ -116,14 +116,21 @@ def _group(g):
     return "\n".join(out + ["    }", "}", ""])
 
 
-def _value(api, struct, m, raw):
-    """Type and expression of a member; None: not for hosts."""
+def _numbers(api):
+    out = ["impl Monitor {"]
+    for g, c in ev.numbers(api):
+        out += _doc(c.doc, "    ") + [f"    pub const {ev.word(g)}_{c.name}: u{g.bits} = {c.value};"]
+    return "\n".join(out + ["}", ""])
+
+
+def _value(api, struct, m, raw, lent=False):
+    """Type and expression of a member; None: not for hosts. lent: raw is gone before what it points to."""
     t, c = m.type, f"{raw}.{_name(m.name)}"
     group = ev.group_of(api, m)
     if m.name == "target_user":
         return None
     if t.base == "appmon_str" and not t.pointers:
-        return "Str<'a>", f"Str::new(&{c})"
+        return "Str<'a>", f"Str::lent(&{c})" if lent else f"Str::new(&{c})"
     if t.base == "appmon_endpoint" and not t.pointers:
         return "Option<SocketAddr>", f"address(&{c})"
     if t.base == "appmon_header" and t.pointers:
@@ -134,19 +141,30 @@ def _value(api, struct, m, raw):
         return name, f"{name}::new(&{c})"
     if ev.is_bytes(m):
         return f"[u8; {t.count}]", c
+    if ev.is_text(m):
+        return "String", f"array_text(&{c})"
     if t.base not in ev.INTEGERS or t.pointers or t.count:
         raise ev.Unknown(struct, m)
     return (ev.type_name(group), f"{ev.type_name(group)}({c})") if group else (_integer(t.base), c)
 
 
-def _inner(api, struct):
+def _inner(api, struct, result=False):
+    """A struct that is copied; result: by the calls of metrics.h and the helpers. Texts in it are lent
+    by the snapshot that it comes from."""
     name = ev.camel(struct.name.removeprefix("appmon_"))
-    out = _doc(struct.doc) + ["#[derive(Clone, Copy, Debug, PartialEq, Eq)]", f"pub struct {name} {{"]
-    members = [(m, *_value(api, struct, m, "raw")) for m in ev.visible(struct)]
+    members = [(m, *_value(api, struct, m, "raw", lent=True)) for m in ev.visible(struct)]
+    life = "<'a>" if any("'a" in kind for _, kind, _ in members) else ""
+    traits = "Clone, Debug, PartialEq, Eq" if any(kind == "String" for _, kind, _ in members) else \
+        "Clone, Copy, Debug, PartialEq, Eq"
+    out = _doc(struct.doc) + [f"#[derive({traits})]"] + ["#[non_exhaustive]"] * result + [f"pub struct {name}{life} {{"]
     for m, kind, _ in members:
         out += _doc(m.doc, "    ") or [f"    /// `{struct.name}.{m.name}`"]
         out.append(f"    pub {_name(m.name)}: {kind},")
-    out += ["}", "", f"impl {name} {{", f"    fn new(raw: &sys::{struct.name}) -> {name} {{", f"        {name} {{"]
+    out += ["}", "", f"impl{life} {name}{life} {{"]
+    if life:
+        out.append("    /// The caller says that what raw points to lives for 'a.")
+    out += [f"    {'pub(crate) ' * result}{'unsafe ' * bool(life)}fn new(raw: &sys::{struct.name}) -> {name}{life} {{",
+            f"        {name} {{"]
     for m, _, value in members:
         out.append(f"            {_name(m.name)}: {value},")
     return "\n".join(out + ["        }", "    }", "}", ""])
@@ -184,38 +202,57 @@ def _stats(api):
     return "\n".join(out + ["        }", "    }", "}", ""])
 
 
-def _options(api):
-    struct = api.struct("appmon_opts")
+def _settings(api, struct, name):
+    """Fields, setters and what fills the struct in. name: of the type."""
     fields, setters, fills = [], [], []
     for m in ev.settable(struct):
-        group, name = ev.group_of(api, m), _name(m.name)
+        group, member = ev.group_of(api, m), _name(m.name)
         if ev.names_list(m):
             single = m.name[:-1]
-            fields.append(f"    pub(crate) {name}: Vec<String>,")
+            fields.append(f"    pub(crate) {member}: Vec<String>,")
             setters += ["    /// Adds to the list:"] + _doc(m.doc, "    ")
-            setters += [f"    pub fn {single}(mut self, name: &str) -> Options {{",
-                        f"        self.{name}.push(name.to_owned());", "        self", "    }", ""]
-            fills += [f"        raw.{name} = kept.strings(&self.{name})?;",
-                      f"        raw.{single}_count = self.{name}.len() as u32;"]
+            setters += [f"    pub fn {single}(mut self, name: &str) -> {name} {{",
+                        f"        self.{member}.push(name.to_owned());", "        self", "    }", ""]
+            fills += [f"        raw.{member} = kept.strings(&self.{member})?;",
+                      f"        raw.{single}_count = self.{member}.len() as u32;"]
             continue
         kind = ev.type_name(group) if group else _integer(m.type.base)
-        fields.append(f"    pub(crate) {name}: {kind},")
-        setters += _doc(m.doc, "    ") or [f"    /// `appmon_opts.{m.name}`"]
-        setters += [f"    pub fn {name}(mut self, value: {kind}) -> Options {{", f"        self.{name} = value;",
+        fields.append(f"    pub(crate) {member}: {kind},")
+        setters += _doc(m.doc, "    ") or [f"    /// `{struct.name}.{m.name}`"]
+        setters += [f"    pub fn {member}(mut self, value: {kind}) -> {name} {{", f"        self.{member} = value;",
                     "        self", "    }", ""]
-        fills.append(f"        raw.{name} = self.{name}{'.0' if group else ''};")
+        fills.append(f"        raw.{member} = self.{member}{'.0' if group else ''};")
+    return fields, setters, fills
+
+
+def _options(api):
+    fields, setters, fills = _settings(api, api.struct("appmon_opts"), "Options")
     out = ["/// How to open a [`Monitor`](crate::Monitor). What is not set has its default.",
            "#[derive(Default)]", "pub struct Options {"] + fields
     out += ["    pub(crate) log: Option<LogFunction>,", "}", "", "impl Options {"] + setters
     out += ["    pub(crate) fn fill(&self, raw: &mut sys::appmon_opts, kept: &mut Kept) -> Result<(), Error> {"]
-    return "\n".join(out + fills + ["        Ok(())", "    }", "}"]) + "\n"
+    return "\n".join(out + fills + ["        Ok(())", "    }", "}", ""])
+
+
+def _more_options(api, struct, name, doc, extra=(), traits="Default"):
+    fields, setters, fills = _settings(api, struct, name)
+    out = _doc(doc + " What is not set has its default.") + [f"#[derive({traits})]", f"pub struct {name} {{"] + fields
+    out += [f"    pub(crate) {line}," for line in extra] + ["}", "", f"impl {name} {{"] + setters
+    out += [f"    pub(crate) fn fill(&self, raw: &mut sys::{struct.name}) {{"]
+    return "\n".join(out + fills + ["    }", "}", ""])
 
 
 def data(api):
-    head = NOTE + "use crate::log::LogFunction;\nuse crate::text::{address, headers, Header, Kept, Str};\n" \
-        "use crate::{Error, Event};\nuse libappmon_sys as sys;\nuse std::fmt;\nuse std::net::SocketAddr;\n\n"
-    parts = [_group(g) for g in api.groups] + [_inner(api, s) for s in ev.nested_in_event(api)]
-    return head + "\n".join(parts + [_event(api), _stats(api), _options(api)])
+    head = NOTE + "use crate::log::LogFunction;\nuse crate::metrics::Functions;\n" \
+        "use crate::text::{address, array_text, headers, Header, Kept, Str};\n" \
+        "use crate::{Error, Event, Monitor};\nuse libappmon_sys as sys;\nuse std::fmt;\nuse std::net::SocketAddr;\n\n"
+    parts = [_group(g) for g in ev.groups(api)] + [_numbers(api)] + [_inner(api, s) for s in ev.nested_in_event(api)]
+    parts += [_event(api), _stats(api), _options(api)] + [_inner(api, s, result=True) for s in ev.results(api)]
+    parts.append(_more_options(api, api.struct("appmon_metrics_opts"), "MetricsOptions",
+                               "How to open [`Metrics`](crate::Metrics).", ["functions: Functions"]))
+    parts.append(_more_options(api, api.struct("appmon_snapshot_opts"), "SnapshotOptions",
+                               "How to take a [`Snapshot`](crate::Snapshot).", traits="Clone, Copy, Default"))
+    return head + "\n".join(parts).rstrip("\n") + "\n"
 
 
 def files(api):

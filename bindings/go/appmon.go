@@ -39,8 +39,8 @@ import (
 	"time"
 )
 
-// ErrClosed is what a Monitor says after Close.
-var ErrClosed = errors.New("appmon: the monitor is closed")
+// ErrClosed is what a Monitor, Metrics or a Snapshot says after Close.
+var ErrClosed = errors.New("appmon: used after Close")
 
 // Error is a failure of the library. It unwraps to its errno value: errors.Is(err, fs.ErrPermission)
 // and errors.Is(err, syscall.EEXIST) work.
@@ -353,6 +353,49 @@ func (m *Monitor) Events(ctx context.Context) func(yield func(*Event, error) boo
 			}
 		}
 	}
+}
+
+// goActive is called by C. The event is valid until it returns.
+//
+//export goActive
+func goActive(list C.uintptr_t, ev *C.struct_appmon_event) {
+	l := cgo.Handle(list).Value().(*activeList)
+	l.events = append(l.events, copyEvent(ev, l.users))
+}
+
+type activeList struct {
+	events []*Event
+	users  map[uint32]any
+}
+
+// Active returns what is known of the exchanges that are in progress, in no order: what is missing, such as
+// the status, is still zero.
+func (m *Monitor) Active() ([]*Event, error) {
+	list := &activeList{users: m.users}
+	ref := cgo.NewHandle(list)
+	defer ref.Delete()
+	err := m.call(func(h *C.struct_appmon) C.int { return C.glue_each_active(h, C.uintptr_t(ref)) })
+	return list.events, err
+}
+
+// ---- budget ----
+
+// SetSampling watches a share of the connections, in parts per million of them (SamplingAll: all), and fewer while they make
+// more than eventsPerSecond events (0: no ceiling).
+func (m *Monitor) SetSampling(connectionsPPM uint32, eventsPerSecond uint64) error {
+	return m.call(func(h *C.struct_appmon) C.int {
+		return C.appmon_set_sampling(h, C.uint32_t(connectionsPPM), C.uint64_t(eventsPerSecond))
+	})
+}
+
+// Pause turns all capture off without detaching. What is under way counts as DropSampled.
+func (m *Monitor) Pause() error {
+	return m.call(func(h *C.struct_appmon) C.int { return C.appmon_pause(h) })
+}
+
+// Resume turns it on again.
+func (m *Monitor) Resume() error {
+	return m.call(func(h *C.struct_appmon) C.int { return C.appmon_resume(h) })
 }
 
 // ---- recording, asking ----

@@ -448,6 +448,25 @@ func TestUnderPressure(t *testing.T) {
 	}
 }
 
+func TestNoGoroutineIsLeft(t *testing.T) {
+	s := serve(t)
+	before := runtime.NumGoroutine()
+	for i := 0; i < 3; i++ {
+		m, _ := watch(t, s, Options{Log: func(LogLevel, string) {}}, AttachOptions{})
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+		m.Next(ctx)
+		m.Events(ctx)(func(*Event, error) bool { return false })
+		must(t, m.Close())
+		cancel()
+	}
+	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before; {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
 func TestAMonitorThatIsForgottenIsClosed(t *testing.T) {
 	s := serve(t)
 	descriptors := func() int {

@@ -556,18 +556,6 @@ const (
 // Has tells whether all of the given bits are set.
 func (f Capabilities) Has(bits Capabilities) bool { return f&bits == bits }
 
-// SamplingFlags: appmon_set_sampling().
-type SamplingFlags uint32
-
-// Values of SamplingFlags.
-const (
-	// all connections
-	SamplingFlagAll SamplingFlags = 0xf4240
-)
-
-// Has tells whether all of the given bits are set.
-func (f SamplingFlags) Has(bits SamplingFlags) bool { return f&bits == bits }
-
 // SnapshotKind: What a snapshot has several of: series, where every event that has a request is
 // in exactly one; edges, where every exchange is in exactly one, as its client saw it if both
 // ends were seen (an event without a role has no edge); and, with APPMON_METRICS_ACTIVE, what
@@ -713,6 +701,12 @@ const (
 // Has tells whether all of the given bits are set.
 func (f TakeFlags) Has(bits TakeFlags) bool { return f&bits == bits }
 
+// Numbers that calls take.
+const (
+	// all connections
+	SamplingAll uint32 = 1000000
+)
+
 // Trace: the trace ids of a request, from the first of the fields at APPMON_TRACE_* that is
 // well formed.
 type Trace struct {
@@ -737,6 +731,14 @@ func copyTrace(ev *C.struct_appmon_trace) Trace {
 		SpanID:       *(*[8]byte)(unsafe.Pointer(&ev.span_id)),
 		ParentSpanID: *(*[8]byte)(unsafe.Pointer(&ev.parent_span_id)),
 	}
+}
+
+func (e *Trace) lend(c *C.struct_appmon_trace) {
+	c.format = C.uint32_t(e.Format)
+	c.flags = C.uint32_t(e.Flags)
+	*(*[16]byte)(unsafe.Pointer(&c.trace_id)) = e.TraceID
+	*(*[8]byte)(unsafe.Pointer(&c.span_id)) = e.SpanID
+	*(*[8]byte)(unsafe.Pointer(&c.parent_span_id)) = e.ParentSpanID
 }
 
 // Event is one exchange: a request and its response, or what was seen of them. All of it is
@@ -1038,6 +1040,77 @@ func copyEvent(ev *C.struct_appmon_event, users map[uint32]any) *Event {
 	return e
 }
 
+// lend makes a C event of it again, for as long as mem is kept.
+func (e *Event) lend(c *C.struct_appmon_event, mem *memory) {
+	c.size = C.sizeof_struct_appmon_event
+	c.protocol = C.uint32_t(e.Protocol)
+	c.flags = C.uint64_t(e.Flags)
+	c.role = C.uint32_t(e.Role)
+	c.end = C.uint32_t(e.End)
+	c.target_id = C.uint32_t(e.TargetID)
+	c.sampling_ppm = C.uint32_t(e.SamplingPpm)
+	c.cgroup_id = C.uint64_t(e.CgroupID)
+	c.connection_id = C.uint64_t(e.ConnectionID)
+	c.ordinal = C.uint64_t(e.Ordinal)
+	c.request_start_ns = C.uint64_t(e.RequestStart)
+	c.request_end_ns = C.uint64_t(e.RequestEnd)
+	c.response_start_ns = C.uint64_t(e.ResponseStart)
+	c.response_end_ns = C.uint64_t(e.ResponseEnd)
+	c.duration_ns = C.uint64_t(e.Duration)
+	c.request_ns = C.uint64_t(e.Request)
+	c.wait_ns = C.uint64_t(e.Wait)
+	c.response_ns = C.uint64_t(e.Response)
+	c.request_head_bytes = C.uint64_t(e.RequestHeadBytes)
+	c.request_body_bytes = C.uint64_t(e.RequestBodyBytes)
+	c.response_head_bytes = C.uint64_t(e.ResponseHeadBytes)
+	c.response_body_bytes = C.uint64_t(e.ResponseBodyBytes)
+	c.request_content_length = C.int64_t(e.RequestContentLength)
+	c.response_content_length = C.int64_t(e.ResponseContentLength)
+	c.method = C.uint32_t(e.Method)
+	c.request_http_version = C.uint32_t(e.RequestHTTPVersion)
+	c.response_http_version = C.uint32_t(e.ResponseHTTPVersion)
+	c.status = C.uint32_t(e.Status)
+	c.status_class = C.uint32_t(e.StatusClass)
+	c.srtt_us = C.uint32_t(e.SRTT / time.Microsecond)
+	c.retransmits = C.uint32_t(e.Retransmits)
+	c.peer_retransmits = C.uint32_t(e.PeerRetransmits)
+	c.pid = C.uint32_t(e.PID)
+	c.tid = C.uint32_t(e.TID)
+	c.comm = mem.text(e.Comm, e.cut("Comm"))
+	lendEndpoint(&c.local, e.Local)
+	lendEndpoint(&c.remote, e.Remote)
+	c.target_name = mem.text(e.TargetName, e.cut("TargetName"))
+	c.headers, c.header_count = mem.headers(e.Headers)
+	c.method_name = mem.text(e.MethodName, e.cut("MethodName"))
+	c.request_target = mem.text(e.RequestTarget, e.cut("RequestTarget"))
+	c.path = mem.text(e.Path, e.cut("Path"))
+	c.query = mem.text(e.Query, e.cut("Query"))
+	c.authority = mem.text(e.Authority, e.cut("Authority"))
+	c.reason = mem.text(e.Reason, e.cut("Reason"))
+	c.owner = C.uint32_t(e.Owner)
+	c.uid = C.uint32_t(e.UID)
+	c.inner_pid = C.uint32_t(e.InnerPID)
+	c.inner_tid = C.uint32_t(e.InnerTID)
+	c.process_start_ns = C.uint64_t(e.ProcessStartNS)
+	c.response_pid = C.uint32_t(e.ResponsePID)
+	c.response_tid = C.uint32_t(e.ResponseTID)
+	c.netns_cookie = C.uint64_t(e.NetnsCookie)
+	c.netns_inum = C.uint32_t(e.NetnsInum)
+	c.read_start_ns = C.uint64_t(e.ReadStart)
+	c.read_end_ns = C.uint64_t(e.ReadEnd)
+	c.queue_ns = C.uint64_t(e.Queue)
+	c.service_ns = C.uint64_t(e.Service)
+	c.connect_ns = C.uint64_t(e.Connect)
+	e.Trace.lend(&c.trace)
+	c.trace_text = mem.text(e.TraceText, e.cut("TraceText"))
+	c.request_id = mem.text(e.RequestID, e.cut("RequestID"))
+	c.link = C.uint32_t(e.Link)
+	c.link_connection_id = C.uint64_t(e.LinkConnectionID)
+	c.link_ordinal = C.uint64_t(e.LinkOrdinal)
+	c.wire_id = C.uint64_t(e.WireID)
+	lendEndpoint(&c.client, e.Client)
+}
+
 // Stats are counters since the monitor was opened, or since the attach.
 type Stats struct {
 	// APPMON_STATS_*: noticed by appmon_poll() and appmon_next(), within a second, and one more
@@ -1147,6 +1220,387 @@ func (o *Options) fill(c *C.struct_appmon_opts, mem *memory) {
 	c.request_id_header_count = C.uint32_t(len(o.RequestIDHeaders))
 	c.redact_names = mem.strings(o.RedactNames)
 	c.redact_name_count = C.uint32_t(len(o.RedactNames))
+}
+
+// Series: what a series is about.
+type Series struct {
+	// APPMON_SERIES_*
+	Flags SeriesFlags
+	// the same in every snapshot, never reused by the aggregator
+	ID uint64
+	// the instance; see appmon_cgroup_path(). With instance_fn: what it said
+	CgroupID uint64
+	PID      uint32
+	// APPMON_ROLE_*
+	Role Role
+	// APPMON_PROTO_* (network.protocol.name)
+	Protocol Protocol
+	// APPMON_METHOD_*; OTHER also where it could not be read
+	Method Method
+	// http.response.status_code; 0: none
+	Status uint32
+	// 0: no response
+	StatusClass uint32
+	// target_name of the events, at most 127 bytes of it
+	App string
+	// the application at the other end; "": peer says what is known of it
+	PeerApp string
+	// http.request.method; "_OTHER" for APPMON_METHOD_OTHER
+	MethodName string
+	// at most 255 bytes (http.route): visible ASCII, unless it is the host's or
+	// APPMON_METRICS_RAW_ROUTES
+	Route string
+	// family 0: unknown; port 0: of a client
+	Peer netip.AddrPort
+}
+
+func copySeries(ev *C.struct_appmon_series) Series {
+	return Series{
+		Flags:       SeriesFlags(ev.flags),
+		ID:          uint64(ev.id),
+		CgroupID:    uint64(ev.cgroup_id),
+		PID:         uint32(ev.pid),
+		Role:        Role(ev.role),
+		Protocol:    Protocol(ev.protocol),
+		Method:      Method(ev.method),
+		Status:      uint32(ev.status),
+		StatusClass: uint32(ev.status_class),
+		App:         text(&ev.app),
+		PeerApp:     text(&ev.peer_app),
+		MethodName:  text(&ev.method_name),
+		Route:       text(&ev.route),
+		Peer:        endpoint(&ev.peer),
+	}
+}
+
+// Edge: who calls whom.
+type Edge struct {
+	// APPMON_SERIES_*
+	Flags SeriesFlags
+	ID    uint64
+	// APPMON_PROTO_*
+	Protocol  Protocol
+	ClientApp string
+	ServerApp string
+	// family 0 if client_app is set; port 0
+	Client netip.AddrPort
+	// family 0 if server_app is set
+	Server netip.AddrPort
+}
+
+func copyEdge(ev *C.struct_appmon_edge) Edge {
+	return Edge{
+		Flags:     SeriesFlags(ev.flags),
+		ID:        uint64(ev.id),
+		Protocol:  Protocol(ev.protocol),
+		ClientApp: text(&ev.client_app),
+		ServerApp: text(&ev.server_app),
+		Client:    endpoint(&ev.client),
+		Server:    endpoint(&ev.server),
+	}
+}
+
+// Active: what one application's instance has in progress.
+type Active struct {
+	// APPMON_SERIES_*: OTHER is what found no room of its own
+	Flags SeriesFlags
+	// the instance, as in appmon_series
+	CgroupID uint64
+	// APPMON_ROLE_*
+	Role Role
+	// APPMON_PROTO_*
+	Protocol Protocol
+	// APPMON_METHOD_*; OTHER also while it is not known
+	Method Method
+	App    string
+	// as in appmon_series
+	MethodName string
+	// gauge (http.server.active_requests, http.client.active_requests)
+	Requests uint64
+	// CLOCK_MONOTONIC: when the oldest of them began; 0: there is none
+	Oldest Monotonic
+}
+
+func copyActive(ev *C.struct_appmon_active) Active {
+	return Active{
+		Flags:      SeriesFlags(ev.flags),
+		CgroupID:   uint64(ev.cgroup_id),
+		Role:       Role(ev.role),
+		Protocol:   Protocol(ev.protocol),
+		Method:     Method(ev.method),
+		App:        text(&ev.app),
+		MethodName: text(&ev.method_name),
+		Requests:   uint64(ev.requests),
+		Oldest:     Monotonic(ev.oldest_ns),
+	}
+}
+
+// Figures: sums over the events of a series or edge, since it began or between two snapshots.
+type Figures struct {
+	Requests uint64
+	Errors   uint64
+	// heads and bodies
+	RequestBytes  uint64
+	ResponseBytes uint64
+	// events that have a duration: those of the histogram
+	DurationCount uint64
+	// first byte of the request to last byte of the response
+	DurationSum time.Duration
+	// between snapshots: within the histogram's error
+	DurationMax time.Duration
+	// the request on its way
+	RequestSum time.Duration
+	WaitCount  uint64
+	// last byte of the request to first byte of the response
+	WaitSum time.Duration
+	// the response on its way
+	ResponseSum time.Duration
+	// events of servers that were seen to read (APPMON_OPEN_IDENTITY)
+	ServiceCount uint64
+	// of those: until the application read the request
+	QueueSum time.Duration
+	// of those: from there to the first byte of the response
+	ServiceSum time.Duration
+	// segments sent again by this host, and by the peer
+	Retransmits uint64
+	// CLOCK_MONOTONIC: when the first event ended; of the series, also between snapshots
+	First Monotonic
+	// when the last one did
+	Last Monotonic
+}
+
+func copyFigures(ev *C.struct_appmon_figures) Figures {
+	return Figures{
+		Requests:      uint64(ev.requests),
+		Errors:        uint64(ev.errors),
+		RequestBytes:  uint64(ev.request_bytes),
+		ResponseBytes: uint64(ev.response_bytes),
+		DurationCount: uint64(ev.duration_count),
+		DurationSum:   time.Duration(ev.duration_sum),
+		DurationMax:   time.Duration(ev.duration_max),
+		RequestSum:    time.Duration(ev.request_sum),
+		WaitCount:     uint64(ev.wait_count),
+		WaitSum:       time.Duration(ev.wait_sum),
+		ResponseSum:   time.Duration(ev.response_sum),
+		ServiceCount:  uint64(ev.service_count),
+		QueueSum:      time.Duration(ev.queue_sum),
+		ServiceSum:    time.Duration(ev.service_sum),
+		Retransmits:   uint64(ev.retransmits),
+		First:         Monotonic(ev.first_ns),
+		Last:          Monotonic(ev.last_ns),
+	}
+}
+
+// Exemplar: one event out of those of a series that carried a W3C traceparent.
+type Exemplar struct {
+	Duration time.Duration
+	// CLOCK_MONOTONIC
+	End     Monotonic
+	TraceID [16]byte
+	SpanID  [8]byte
+}
+
+func copyExemplar(ev *C.struct_appmon_exemplar) Exemplar {
+	return Exemplar{
+		Duration: time.Duration(ev.duration_ns),
+		End:      Monotonic(ev.end_ns),
+		TraceID:  *(*[16]byte)(unsafe.Pointer(&ev.trace_id)),
+		SpanID:   *(*[8]byte)(unsafe.Pointer(&ev.span_id)),
+	}
+}
+
+// MetricsStats: counters of the aggregator since appmon_metrics_open(), gauges where it says
+// so.
+type MetricsStats struct {
+	// added == counted in series + waiting + expired_events + without_request
+	Events uint64
+	// gauge: events that wait for their other end (join_ms)
+	Waiting uint64
+	// gauge
+	Series uint64
+	// gauge
+	Edges uint64
+	// events that went to a series with APPMON_SERIES_OTHER
+	OtherEvents uint64
+	// exchanges that went to the edge with APPMON_SERIES_OTHER
+	OtherExchanges uint64
+	// gone for want of events
+	ExpiredSeries uint64
+	ExpiredEdges  uint64
+	// that the expired series had counted
+	ExpiredEvents uint64
+	// of which both ends were seen
+	JoinedConnections uint64
+	// forgotten to make room: max_connections
+	EvictedConnections uint64
+	// events that could not wait long enough, for want of room
+	Unwaited uint64
+	// not learned: max_segments
+	RefusedSegments uint64
+	// gauge
+	MemoryBytes uint64
+	MemoryLimit uint64
+	// events of which only a response was seen: in no series or edge
+	WithoutRequest uint64
+}
+
+func copyMetricsStats(ev *C.struct_appmon_metrics_stats) MetricsStats {
+	return MetricsStats{
+		Events:             uint64(ev.events),
+		Waiting:            uint64(ev.waiting),
+		Series:             uint64(ev.series),
+		Edges:              uint64(ev.edges),
+		OtherEvents:        uint64(ev.other_events),
+		OtherExchanges:     uint64(ev.other_exchanges),
+		ExpiredSeries:      uint64(ev.expired_series),
+		ExpiredEdges:       uint64(ev.expired_edges),
+		ExpiredEvents:      uint64(ev.expired_events),
+		JoinedConnections:  uint64(ev.joined_connections),
+		EvictedConnections: uint64(ev.evicted_connections),
+		Unwaited:           uint64(ev.unwaited),
+		RefusedSegments:    uint64(ev.refused_segments),
+		MemoryBytes:        uint64(ev.memory_bytes),
+		MemoryLimit:        uint64(ev.memory_limit),
+		WithoutRequest:     uint64(ev.without_request),
+	}
+}
+
+// Resources: what a cgroup used since it was made, and has now.
+type Resources struct {
+	// APPMON_RES_*: what could be read
+	Valid ResourceFlags
+	// APPMON_RES_*: read from a version 1 hierarchy
+	FromV1 ResourceFlags
+	// CLOCK_MONOTONIC of the reading
+	Time             Monotonic
+	CPU              time.Duration
+	CPUUser          time.Duration
+	CPUSystem        time.Duration
+	Periods          uint64
+	ThrottledPeriods uint64
+	Throttled        time.Duration
+	// gauge
+	MemoryBytes uint64
+	// UINT64_MAX: none
+	MemoryLimit uint64
+	// gauge: processes and threads
+	Pids uint64
+	// UINT64_MAX: none
+	PidsLimit  uint64
+	ReadBytes  uint64
+	WriteBytes uint64
+	Reads      uint64
+	Writes     uint64
+}
+
+func copyResources(ev *C.struct_appmon_resources) Resources {
+	return Resources{
+		Valid:            ResourceFlags(ev.valid),
+		FromV1:           ResourceFlags(ev.from_v1),
+		Time:             Monotonic(ev.time_ns),
+		CPU:              time.Duration(ev.cpu_ns),
+		CPUUser:          time.Duration(ev.cpu_user_ns),
+		CPUSystem:        time.Duration(ev.cpu_system_ns),
+		Periods:          uint64(ev.periods),
+		ThrottledPeriods: uint64(ev.throttled_periods),
+		Throttled:        time.Duration(ev.throttled_ns),
+		MemoryBytes:      uint64(ev.memory_bytes),
+		MemoryLimit:      uint64(ev.memory_limit),
+		Pids:             uint64(ev.pids),
+		PidsLimit:        uint64(ev.pids_limit),
+		ReadBytes:        uint64(ev.read_bytes),
+		WriteBytes:       uint64(ev.write_bytes),
+		Reads:            uint64(ev.reads),
+		Writes:           uint64(ev.writes),
+	}
+}
+
+// Container: what the path of a cgroup says about the container in it.
+type Container struct {
+	// APPMON_RUNTIME_*
+	Runtime Runtime
+	// container id, 64 hexadecimal digits; "": the cgroup is the pod's own
+	ID string
+	// Kubernetes: metadata.uid with its dashes; "": no pod
+	PodUID string
+}
+
+func copyContainer(ev *C.struct_appmon_container) Container {
+	return Container{
+		Runtime: Runtime(ev.runtime),
+		ID:      C.GoString(&ev.id[0]),
+		PodUID:  C.GoString(&ev.pod_uid[0]),
+	}
+}
+
+// MetricsOptions say how to count. The zero value of each is the default.
+type MetricsOptions struct {
+	// APPMON_METRICS_*
+	Flags MetricsFlags
+	// APPMON_DIM_*; default APPMON_DIM_DEFAULT
+	Dimensions Dimensions
+	// hard limit, 16 to 1,000,000; default 8192. No application gets more than are left for
+	// others: half of them if it is alone
+	MaxSeries uint32
+	// the same for edges; default 1024
+	MaxEdges uint32
+	// path segments to learn routes from, up to 4,000,000, shared as max_series is; default 16384
+	MaxSegments uint32
+	// a segment is replaced by {param} once the same place of an application's paths held more
+	// than this many; default 64
+	MaxChildren uint32
+	// whose ends are remembered, for joining; 64 to 4,000,000; default 8192
+	MaxConnections uint32
+	// how long an exchange waits for its other end to show up, if that is not known of its
+	// connection yet; default 500
+	JoinMS uint32
+	// series and edges without an event for this long go; default 600,000; UINT32_MAX: never
+	IdleMS uint32
+	// bytes; default 64 MiB, at least 1 MiB. Where it is reached, series are refused as by
+	// max_series
+	MemoryLimit uint64
+	// APPMON_ERROR_*; default NO_RESPONSE and 5XX
+	ServerErrors ErrorFlags
+	// APPMON_ERROR_*; default the same and 4XX
+	ClientErrors ErrorFlags
+	// Route says what the route of an event is; not ok: as the library makes it. At most 255 bytes
+	// are kept. Called by Add, on its goroutine.
+	Route func(*Event) (route string, ok bool)
+	// IsError says whether an event counts as an error; not ok: as ServerErrors and ClientErrors
+	// say. Called by Add, on its goroutine.
+	IsError func(*Event) (isError, ok bool)
+	// Instance stands in place of an event's CgroupID: one number for all cgroups of a service,
+	// for example, so that its series go on when it is restarted. Called by Add, on its goroutine.
+	Instance func(*Event) uint64
+}
+
+func (o *MetricsOptions) fill(c *C.struct_appmon_metrics_opts) {
+	c.flags = C.uint32_t(o.Flags)
+	c.dimensions = C.uint32_t(o.Dimensions)
+	c.max_series = C.uint32_t(o.MaxSeries)
+	c.max_edges = C.uint32_t(o.MaxEdges)
+	c.max_segments = C.uint32_t(o.MaxSegments)
+	c.max_children = C.uint32_t(o.MaxChildren)
+	c.max_connections = C.uint32_t(o.MaxConnections)
+	c.join_ms = C.uint32_t(o.JoinMS)
+	c.idle_ms = C.uint32_t(o.IdleMS)
+	c.memory_limit = C.uint64_t(o.MemoryLimit)
+	c.server_errors = C.uint32_t(o.ServerErrors)
+	c.client_errors = C.uint32_t(o.ClientErrors)
+}
+
+// SnapshotOptions say how to take a snapshot. The zero value of each is the default.
+type SnapshotOptions struct {
+	// APPMON_TAKE_*
+	Flags TakeFlags
+	// CLOCK_MONOTONIC; default: the present. For a recording: of its last event, as the time
+	// matters for expiry and waiting
+	Now Monotonic
+}
+
+func (o *SnapshotOptions) fill(c *C.struct_appmon_snapshot_opts) {
+	c.flags = C.uint32_t(o.Flags)
+	c.now_ns = C.uint64_t(o.Now)
 }
 
 // structs are what the headers that this was compiled with know; grows: begins with size.

@@ -1,3 +1,3 @@
-module libappmon/bindings/go
+module github.com/libappmon/libappmon/bindings/go
 
 go 1.19

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"libappmon/bindings/go/internal/layout"
+	"github.com/libappmon/libappmon/bindings/go/internal/layout"
 )
 
 func TestLayoutIsWhatTheCCompilerSays(t *testing.T) {

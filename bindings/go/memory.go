@@ -4,7 +4,7 @@ package appmon
 
 /*
 #include <stdlib.h>
-#include <appmon/appmon.h>
+#include "glue.h"
 */
 import "C"
 
@@ -39,6 +39,16 @@ func (e *Event) find(name string, response bool) string {
 	return ""
 }
 
+// cut tells whether the capture limit cut a text off.
+func (e *Event) cut(name string) bool {
+	for _, truncated := range e.Truncated {
+		if truncated == name {
+			return true
+		}
+	}
+	return false
+}
+
 func text(s *C.struct_appmon_str) string {
 	return C.GoStringN(s.data, C.int(s.len))
 }
@@ -52,6 +62,21 @@ func endpoint(ep *C.struct_appmon_endpoint) netip.AddrPort {
 		return netip.AddrPortFrom(netip.AddrFrom16(addr), uint16(ep.port))
 	}
 	return netip.AddrPort{}
+}
+
+func lendEndpoint(c *C.struct_appmon_endpoint, ep netip.AddrPort) {
+	addr := (*[16]byte)(unsafe.Pointer(&c.addr))
+	switch {
+	case !ep.IsValid():
+		return
+	case ep.Addr().Is4():
+		c.family = 4
+		*(*[4]byte)(addr[:4]) = ep.Addr().As4()
+	default:
+		c.family = 6
+		*addr = ep.Addr().As16()
+	}
+	c.port = C.uint16_t(ep.Port())
 }
 
 func headers(first *C.struct_appmon_header, count C.uint32_t) []Header {
@@ -86,6 +111,29 @@ func (m *memory) string(s string) *C.char {
 	return p
 }
 
+// text lends bytes, any of them.
+func (m *memory) text(s string, truncated bool) C.struct_appmon_str {
+	data := &C.glue_empty[0]
+	if s != "" {
+		data = C.CString(s)
+		m.blocks = append(m.blocks, unsafe.Pointer(data))
+	}
+	return C.struct_appmon_str{data: data, len: C.uint32_t(len(s)), truncated: C.uint32_t(truth(truncated))}
+}
+
+func (m *memory) headers(list []Header) (*C.struct_appmon_header, C.uint32_t) {
+	if len(list) == 0 {
+		return nil, 0
+	}
+	first := (*C.struct_appmon_header)(m.alloc(uintptr(len(list)) * C.sizeof_struct_appmon_header))
+	for i, c := 0, unsafe.Slice(first, len(list)); i < len(list); i++ {
+		h := &list[i]
+		c[i].name, c[i].value = m.text(h.Name, false), m.text(h.Value, h.Truncated)
+		c[i].response = C.uint32_t(truth(h.Response))
+	}
+	return first, C.uint32_t(len(list))
+}
+
 func (m *memory) strings(list []string) **C.char {
 	if len(list) == 0 {
 		return nil
@@ -113,4 +161,13 @@ type version uint32
 
 func (v version) String() string {
 	return strconv.Itoa(int(v>>16)) + "." + strconv.Itoa(int(v>>8&0xff)) + "." + strconv.Itoa(int(v&0xff))
+}
+
+// lentAndCopied is what comes back of an event that C is lent: for a test, which cannot use cgo.
+func lentAndCopied(e *Event) *Event {
+	var mem memory
+	defer mem.free()
+	var c C.struct_appmon_event
+	e.lend(&c, &mem)
+	return copyEvent(&c, nil)
 }

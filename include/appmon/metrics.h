@@ -132,7 +132,7 @@ struct appmon_metrics_opts {
 	uint64_t memory_limit;	  /* bytes; default 64 MiB, at least 1 MiB. Where it is */
 				  /* reached, series are refused as by max_series */
 	uint32_t server_errors;	  /* APPMON_ERROR_*; default NO_RESPONSE and 5XX */
-	uint32_t client_errors;	  /* the same and 4XX */
+	uint32_t client_errors;	  /* APPMON_ERROR_*; default the same and 4XX */
 	appmon_route_fn route_fn; /* NULL: built in */
 	void *route_ctx;
 	appmon_error_fn error_fn; /* NULL: by server_errors and client_errors */
@@ -196,11 +196,11 @@ struct appmon_series {
  */
 struct appmon_active {
 	uint32_t size;
-	uint32_t flags;	    /* APPMON_SERIES_OTHER: what found no room of its own */
+	uint32_t flags;	    /* APPMON_SERIES_*: OTHER is what found no room of its own */
 	uint64_t cgroup_id; /* the instance, as in appmon_series */
 	uint32_t role;	    /* APPMON_ROLE_* */
-	uint32_t protocol;
-	uint32_t method; /* APPMON_METHOD_*; OTHER also while it is not known */
+	uint32_t protocol;  /* APPMON_PROTO_* */
+	uint32_t method;    /* APPMON_METHOD_*; OTHER also while it is not known */
 	uint32_t reserved;
 	struct appmon_str app;
 	struct appmon_str method_name; /* as in appmon_series */
@@ -214,7 +214,7 @@ struct appmon_edge {
 	uint32_t size;
 	uint32_t flags; /* APPMON_SERIES_* */
 	uint64_t id;
-	uint32_t protocol;
+	uint32_t protocol; /* APPMON_PROTO_* */
 	uint32_t reserved;
 	struct appmon_str client_app;
 	struct appmon_str server_app;

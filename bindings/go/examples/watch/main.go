@@ -10,7 +10,7 @@ import (
 	"os"
 	"os/signal"
 
-	appmon "libappmon/bindings/go"
+	appmon "github.com/libappmon/libappmon/bindings/go"
 )
 
 func watch(ctx context.Context, directory string) error {

@@ -2,8 +2,9 @@
 // Made by bindings/generate from the public headers: do not edit.
 
 use crate::log::LogFunction;
-use crate::text::{address, headers, Header, Kept, Str};
-use crate::{Error, Event};
+use crate::metrics::Functions;
+use crate::text::{address, array_text, headers, Header, Kept, Str};
+use crate::{Error, Event, Monitor};
 use libappmon_sys as sys;
 use std::fmt;
 use std::net::SocketAddr;
@@ -125,8 +126,8 @@ number! {
         READ = 1, "read";
         /// server: several threads read it; this is the last
         READ_SHARED = 2, "read_shared";
-        /// client: this thread sent the request. Server: this thread sent the response; who
-        /// read the request was not seen
+        /// client: this thread sent the request. Server: this thread sent the response; who read the
+        /// request was not seen
         SENT = 3, "sent";
         /// client: this thread connected; who sent the request was not seen
         CONNECTED = 4, "connected";
@@ -138,30 +139,29 @@ number! {
     Link: u32 {
         /// for none that is known
         NONE = 0, "none";
-        /// client: sent by the thread that had read that request, and no other, with blocking
-        /// reads, and had not answered it yet
+        /// client: sent by the thread that had read that request, and no other, with blocking reads, and
+        /// had not answered it yet
         THREAD = 1, "thread";
         /// server: the same bytes, seen where they were sent
         PEER = 2, "peer";
-        /// client: its Forwarded field (RFC 7239) names the address and port from which that
-        /// request came
+        /// client: its Forwarded field (RFC 7239) names the address and port from which that request came
         FORWARDED = 3, "forwarded";
         /// client: of the open requests only that one has its x-request-id, or other field of
         /// request_id_headers
         REQUEST_ID = 4, "request_id";
         /// client: of the open requests only that one has its trace id
         TRACE_ID = 5, "trace_id";
-        /// client: as THREAD, without blocking reads, of a process that has always served each
-        /// of overlapping requests by one thread
+        /// client: as THREAD, without blocking reads, of a process that has always served each of
+        /// overlapping requests by one thread
         WORKER = 6, "worker";
-        /// client: sent by the thread that had read that request, the only one that its process
-        /// had in progress; not while a share of the connections is watched
+        /// client: sent by the thread that had read that request, the only one that its process had in
+        /// progress; not while a share of the connections is watched
         SOLE = 7, "sole";
-        /// client: asked for by the goroutine in which net/http was serving that request, which
-        /// was not answered yet
+        /// client: asked for by the goroutine in which net/http was serving that request, which was not
+        /// answered yet
         GOROUTINE = 8, "goroutine";
-        /// client: by a goroutine that was started while that request was served, by the one
-        /// that served it or one so started, and that request was not answered yet
+        /// client: by a goroutine that was started while that request was served, by the one that served
+        /// it or one so started, and that request was not answered yet
         STARTED = 9, "started";
     }
 }
@@ -231,16 +231,16 @@ bits! {
         EARLY_RESPONSE = 0x800, "early_response";
         /// a 1xx response came before the final one
         CONTINUED = 0x1000, "continued";
-        /// Framing that has two readings (RFC 9112 section 11.2): Content-Length with
-        /// Transfer-Encoding, two lengths, one that is no number, a field that readers may
-        /// miss, chunk lines that are not as in section 7.1.
+        /// Framing that has two readings (RFC 9112 section 11.2): Content-Length with Transfer-Encoding,
+        /// two lengths, one that is no number, a field that readers may miss, chunk lines that are not as
+        /// in section 7.1.
         AMBIGUOUS = 0x2000, "ambiguous";
-        /// The end of a body was inferred, not counted: chunked beyond the captured bytes, or
-        /// delimited by what cannot be read.
+        /// The end of a body was inferred, not counted: chunked beyond the captured bytes, or delimited
+        /// by what cannot be read.
         INFERRED_END = 0x4000, "inferred_end";
-        /// A head is not as in RFC 9112: lines that are no fields were passed over, start lines
-        /// are told with their control bytes. Without a method: not even the request line could
-        /// be read, but it was answered.
+        /// A head is not as in RFC 9112: lines that are no fields were passed over, start lines are told
+        /// with their control bytes. Without a method: not even the request line could be read, but it
+        /// was answered.
         MALFORMED = 0x8000, "malformed";
         /// RESP: the reply is an error; reason has its text
         ERROR = 0x10000, "error";
@@ -264,9 +264,9 @@ bits! {
 bits! {
     /// appmon_stats.flags
     StatsFlags: u32 {
-        /// The target's cgroup was removed, and its last socket is gone: no request of it will
-        /// come any more. It stays attached until appmon_detach(). Of the handle: one of its
-        /// targets is such a one.
+        /// The target's cgroup was removed, and its last socket is gone: no request of it will come any
+        /// more. It stays attached until appmon_detach(). Of the handle: one of its targets is such a
+        /// one.
         REMOVED = 0x1, "removed";
     }
 }
@@ -276,35 +276,32 @@ bits! {
     OpenFlags: u32 {
         /// never keep the query part of a target, nor a fragment that a client sends behind it
         DROP_QUERY = 0x1, "drop_query";
-        /// who served or sent, and when it read: fills in appmon_event.owner and what depends
-        /// on it, where the kernel can (APPMON_CAP_IDENTITY)
+        /// who served or sent, and when it read: fills in appmon_event.owner and what depends on it,
+        /// where the kernel can (APPMON_CAP_IDENTITY)
         IDENTITY = 0x2, "identity";
-        /// A response without a declared length, such as an event stream, is told at its head
-        /// if it goes on behind it (APPMON_END_AT_HEAD): without the time of its end, and with
-        /// no second event for that.
+        /// A response without a declared length, such as an event stream, is told at its head if it goes
+        /// on behind it (APPMON_END_AT_HEAD): without the time of its end, and with no second event for
+        /// that.
         STREAM_HEADS = 0x8, "stream_heads";
-        /// Trace ids: keeps the fields that carry them, fills in appmon_event.trace,
-        /// trace_text, request_id.
+        /// Trace ids: keeps the fields that carry them, fills in appmon_event.trace, trace_text,
+        /// request_id.
         TRACE = 0x4, "trace";
-        /// What an exchange was made for: appmon_event.link. Implies APPMON_OPEN_IDENTITY and
-        /// _TRACE; without APPMON_CAP_IDENTITY there is evidence from header fields and from
-        /// the other end only.
+        /// What an exchange was made for: appmon_event.link. Implies APPMON_OPEN_IDENTITY and _TRACE;
+        /// without APPMON_CAP_IDENTITY there is evidence from header fields and from the other end only.
         LINKS = 0x10, "links";
-        /// Follows goroutines, for links of Go programs (1.21 to 1.26, x86-64): attaches
-        /// uprobes to their executables, those of processes that are in a cgroup at its attach,
-        /// and of others when their first event is due; at most 64, until appmon_close().
-        /// Whoever runs such an executable pays some 2 microseconds for each go statement and
-        /// each request that is served, and twice that for one that is sent. Implies
-        /// APPMON_OPEN_LINKS. Needs CAP_SYS_ADMIN (before Linux 6.16 CAP_PERFMON), and
-        /// CAP_SYS_PTRACE for other users' processes, as long as programs come. What cannot be
-        /// followed is logged (WARN), and has no links of that kind.
+        /// Follows goroutines, for links of Go programs (1.21 to 1.26, x86-64): attaches uprobes to their
+        /// executables, those of processes that are in a cgroup at its attach, and of others when their
+        /// first event is due; at most 64, until appmon_close(). Whoever runs such an executable pays
+        /// some 2 microseconds for each go statement and each request that is served, and twice that for
+        /// one that is sent. Implies APPMON_OPEN_LINKS. Needs CAP_SYS_ADMIN (before Linux 6.16
+        /// CAP_PERFMON), and CAP_SYS_PTRACE for other users' processes, as long as programs come. What
+        /// cannot be followed is logged (WARN), and has no links of that kind.
         GOROUTINES = 0x20, "goroutines";
-        /// Leaves out what has no request: a response to one that passed before the attach, or
-        /// was missed. It has no event, and counts as dropped\[APPMON_DROP_ORPHAN\].
+        /// Leaves out what has no request: a response to one that passed before the attach, or was
+        /// missed. It has no event, and counts as dropped\[APPMON_DROP_ORPHAN\].
         ONLY_REQUESTS = 0x40, "only_requests";
-        /// Targets as sent: with the secrets that are left out otherwise, see
-        /// appmon_opts.redact_names. For debugging; whoever reads the events can act as the
-        /// clients.
+        /// Targets as sent: with the secrets that are left out otherwise, see appmon_opts.redact_names.
+        /// For debugging; whoever reads the events can act as the clients.
         KEEP_SECRETS = 0x80, "keep_secrets";
     }
 }
@@ -314,8 +311,8 @@ bits! {
     Capabilities: u64 {
         /// cgroup_skb with socket storage: the core
         CAPTURE = 0x1, "capture";
-        /// iter/bpf_sk_storage_map, or iter/task_file where that is refused: the end of a long
-        /// body is reported at once even if its signal was rate-limited
+        /// iter/bpf_sk_storage_map, or iter/task_file where that is refused: the end of a long body is
+        /// reported at once even if its signal was rate-limited
         SWEEP = 0x2, "sweep";
         /// APPMON_OPEN_IDENTITY was asked for and works
         IDENTITY = 0x4, "identity";
@@ -324,19 +321,11 @@ bits! {
     }
 }
 
-bits! {
-    /// appmon_set_sampling()
-    SamplingFlags: u32 {
-        /// all connections
-        ALL = 0xf4240, "all";
-    }
-}
-
 number! {
-    /// What a snapshot has several of: series, where every event that has a request is in
-    /// exactly one; edges, where every exchange is in exactly one, as its client saw it if both
-    /// ends were seen (an event without a role has no edge); and, with APPMON_METRICS_ACTIVE,
-    /// what was in progress when it was taken
+    /// What a snapshot has several of: series, where every event that has a request is in exactly one;
+    /// edges, where every exchange is in exactly one, as its client saw it if both ends were seen (an
+    /// event without a role has no edge); and, with APPMON_METRICS_ACTIVE, what was in progress when it
+    /// was taken
     SnapshotKind: u32 {
         /// one for each combination of labels
         SERIES = 0, "series";
@@ -348,18 +337,16 @@ number! {
 }
 
 bits! {
-    /// appmon_metrics_opts.dimensions: what tells series apart beside application, role,
-    /// protocol and status class. 0 means APPMON_DIM_DEFAULT
+    /// appmon_metrics_opts.dimensions: what tells series apart beside application, role, protocol and
+    /// status class. 0 means APPMON_DIM_DEFAULT
     Dimensions: u32 {
         /// the leaf cgroup
         INSTANCE = 0x1, "instance";
         /// the process, where events name it
         PID = 0x2, "pid";
-        /// the other application where it is monitored too; of a server that is not, address
-        /// and port
+        /// the other application where it is monitored too; of a server that is not, address and port
         PEER = 0x4, "peer";
-        /// the address of clients that are not monitored; without it they are all one, in edges
-        /// too
+        /// the address of clients that are not monitored; without it they are all one, in edges too
         CLIENT = 0x8, "client";
         /// the method
         METHOD = 0x10, "method";
@@ -381,15 +368,14 @@ bits! {
         NO_LEARNING = 0x2, "no_learning";
         /// never look for the application behind a peer
         NO_JOIN = 0x4, "no_join";
-        /// Snapshots have what is in progress: the host calls appmon_metrics_active() for it
-        /// before each.
+        /// Snapshots have what is in progress: the host calls appmon_metrics_active() for it before each.
         ACTIVE = 0x8, "active";
     }
 }
 
 bits! {
-    /// appmon_metrics_opts.server_errors, client_errors: what counts as an error. 0: the
-    /// default. An event with APPMON_EVF_ERROR is one, too, unless nothing is
+    /// appmon_metrics_opts.server_errors, client_errors: what counts as an error. 0: the default. An
+    /// event with APPMON_EVF_ERROR is one, too, unless nothing is
     ErrorFlags: u32 {
         /// no final response was seen
         NO_RESPONSE = 0x1, "no_response";
@@ -411,8 +397,8 @@ bits! {
 bits! {
     /// appmon_series.flags
     SeriesFlags: u32 {
-        /// holds what found no room of its own. A series: app and role are set if all of it has
-        /// them, nothing else is; an edge: nothing is
+        /// holds what found no room of its own. A series: app and role are set if all of it has them,
+        /// nothing else is; an edge: nothing is
         OTHER = 0x1, "other";
     }
 }
@@ -436,14 +422,17 @@ bits! {
 bits! {
     /// appmon_snapshot_opts.flags
     TakeFlags: u32 {
-        /// Events that wait for their other end are counted as they are: at the end, or for a
-        /// test.
+        /// Events that wait for their other end are counted as they are: at the end, or for a test.
         WAITING = 0x1, "waiting";
     }
 }
 
-/// The trace ids of a request, from the first of the fields at APPMON_TRACE_* that is well
-/// formed.
+impl Monitor {
+    /// all connections
+    pub const SAMPLING_ALL: u32 = 1000000;
+}
+
+/// The trace ids of a request, from the first of the fields at APPMON_TRACE_* that is well formed.
 /// Shorter ids have zeros before them; an id that the format lacks is all zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trace {
@@ -453,8 +442,8 @@ pub struct Trace {
     pub flags: TraceFlags,
     /// sw8: 0 unless it is a UUID; see appmon_event.trace_text
     pub trace_id: [u8; 16],
-    /// of the sender: traceparent's parent-id, b3's span id; sw8: the number of the span in its
-    /// segment, big-endian
+    /// of the sender: traceparent's parent-id, b3's span id; sw8: the number of the span in its segment,
+    /// big-endian
     pub span_id: [u8; 8],
     /// of the sender's parent: b3, x-b3-*, uber-trace-id
     pub parent_span_id: [u8; 8],
@@ -498,8 +487,8 @@ impl<'a> Event<'a> {
         self.raw.target_id
     }
 
-    /// share of connections watched when the request began, parts per million: it stands for
-    /// 1,000,000 / sampling_ppm exchanges
+    /// share of connections watched when the request began, parts per million: it stands for 1,000,000 /
+    /// sampling_ppm exchanges
     pub fn sampling_ppm(&self) -> u32 {
         self.raw.sampling_ppm
     }
@@ -509,8 +498,7 @@ impl<'a> Event<'a> {
         self.raw.cgroup_id
     }
 
-    // Socket cookie: unique per boot (SO_COOKIE, Linux 4.12). 2^62 and up: an id of the
-    // library's
+    // Socket cookie: unique per boot (SO_COOKIE, Linux 4.12). 2^62 and up: an id of the library's
     // own, unique in the handle: the request met a listening socket, and its connection's own
     // socket had not shown up when the event was made.
     /// `appmon_event.connection_id`
@@ -605,8 +593,8 @@ impl<'a> Event<'a> {
         Method(self.raw.method)
     }
 
-    /// 10: HTTP/1.0, 11: HTTP/1.1 and any newer HTTP/1.x (RFC 9112 section 2.3); others, such
-    /// as 20, by way of 10 * major + minor, which counts up to 9; 0: unknown
+    /// 10: HTTP/1.0, 11: HTTP/1.1 and any newer HTTP/1.x (RFC 9112 section 2.3); others, such as 20, by
+    /// way of 10 * major + minor, which counts up to 9; 0: unknown
     pub fn request_http_version(&self) -> u32 {
         self.raw.request_http_version
     }
@@ -683,8 +671,7 @@ impl<'a> Event<'a> {
         Str::new(&self.raw.method_name)
     }
 
-    /// as sent (RFC 9112 section 3.2), but for secrets: see appmon_opts.redact_names; query per
-    /// options
+    /// as sent (RFC 9112 section 3.2), but for secrets: see appmon_opts.redact_names; query per options
     pub fn request_target(&self) -> Str<'a> {
         Str::new(&self.raw.request_target)
     }
@@ -699,8 +686,8 @@ impl<'a> Event<'a> {
         Str::new(&self.raw.query)
     }
 
-    /// of an absolute or CONNECT target, else Host; without user and password (server.address
-    /// and server.port)
+    /// of an absolute or CONNECT target, else Host; without user and password (server.address and
+    /// server.port)
     pub fn authority(&self) -> Str<'a> {
         Str::new(&self.raw.authority)
     }
@@ -733,8 +720,7 @@ impl<'a> Event<'a> {
         self.raw.inner_tid
     }
 
-    /// CLOCK_BOOTTIME: with pid it names a process for ever; field 22 of /proc/PID/stat has it
-    /// in ticks
+    /// CLOCK_BOOTTIME: with pid it names a process for ever; field 22 of /proc/PID/stat has it in ticks
     pub fn process_start_ns(&self) -> u64 {
         self.raw.process_start_ns
     }
@@ -922,8 +908,8 @@ impl fmt::Debug for Event<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// APPMON_STATS_*: noticed by appmon_poll() and appmon_next(), within a second, and one
-    /// more for each 64 targets; 0 in a replay
+    /// APPMON_STATS_*: noticed by appmon_poll() and appmon_next(), within a second, and one more for each
+    /// 64 targets; 0 in a replay
     pub flags: u32,
     /// bit n: the n-th 64-bit member below is supported here, dropped\[\] being one
     pub valid: u64,
@@ -1034,8 +1020,8 @@ impl Options {
         self
     }
 
-    /// silence after which a connection without an exchange is forgotten (it is found again);
-    /// default 3,600,000
+    /// silence after which a connection without an exchange is forgotten (it is found again); default
+    /// 3,600,000
     pub fn idle_timeout_ms(mut self, value: u32) -> Options {
         self.idle_timeout_ms = value;
         self
@@ -1048,9 +1034,9 @@ impl Options {
     }
 
     /// Adds to the list:
-    /// header_count names to keep beside the default ones: content-type, user-agent,
-    /// x-request-id, traceparent, tracestate, x-forwarded-for. Nothing else is ever kept:
-    /// authorization, cookie and set-cookie only when named here. At most 64.
+    /// header_count names to keep beside the default ones: content-type, user-agent, x-request-id,
+    /// traceparent, tracestate, x-forwarded-for. Nothing else is ever kept: authorization, cookie and
+    /// set-cookie only when named here. At most 64.
     pub fn header(mut self, name: &str) -> Options {
         self.headers.push(name.to_owned());
         self
@@ -1063,8 +1049,8 @@ impl Options {
     }
 
     /// Adds to the list:
-    /// names of fields that carry a request's id beside x-request-id; kept with
-    /// APPMON_OPEN_TRACE. At most 8.
+    /// names of fields that carry a request's id beside x-request-id; kept with APPMON_OPEN_TRACE. At
+    /// most 8.
     pub fn request_id_header(mut self, name: &str) -> Options {
         self.request_id_headers.push(name.to_owned());
         self
@@ -1092,5 +1078,515 @@ impl Options {
         raw.redact_names = kept.strings(&self.redact_names)?;
         raw.redact_name_count = self.redact_names.len() as u32;
         Ok(())
+    }
+}
+
+/// What a series is about. Strings are valid as long as the snapshot; those of a dimension that is
+/// off are "", its numbers 0. Names in parentheses are OpenTelemetry's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Series<'a> {
+    /// APPMON_SERIES_*
+    pub flags: SeriesFlags,
+    /// the same in every snapshot, never reused by the aggregator
+    pub id: u64,
+    /// the instance; see appmon_cgroup_path(). With instance_fn: what it said
+    pub cgroup_id: u64,
+    /// `appmon_series.pid`
+    pub pid: u32,
+    /// APPMON_ROLE_*
+    pub role: Role,
+    /// APPMON_PROTO_* (network.protocol.name)
+    pub protocol: Protocol,
+    /// APPMON_METHOD_*; OTHER also where it could not be read
+    pub method: Method,
+    /// http.response.status_code; 0: none
+    pub status: u32,
+    /// 0: no response
+    pub status_class: u32,
+    /// target_name of the events, at most 127 bytes of it
+    pub app: Str<'a>,
+    /// the application at the other end; "": peer says what is known of it
+    pub peer_app: Str<'a>,
+    /// http.request.method; "_OTHER" for APPMON_METHOD_OTHER
+    pub method_name: Str<'a>,
+    /// at most 255 bytes (http.route): visible ASCII, unless it is the host's or
+    /// APPMON_METRICS_RAW_ROUTES
+    pub route: Str<'a>,
+    /// family 0: unknown; port 0: of a client
+    pub peer: Option<SocketAddr>,
+}
+
+impl<'a> Series<'a> {
+    /// The caller says that what raw points to lives for 'a.
+    pub(crate) unsafe fn new(raw: &sys::appmon_series) -> Series<'a> {
+        Series {
+            flags: SeriesFlags(raw.flags),
+            id: raw.id,
+            cgroup_id: raw.cgroup_id,
+            pid: raw.pid,
+            role: Role(raw.role),
+            protocol: Protocol(raw.protocol),
+            method: Method(raw.method),
+            status: raw.status,
+            status_class: raw.status_class,
+            app: Str::lent(&raw.app),
+            peer_app: Str::lent(&raw.peer_app),
+            method_name: Str::lent(&raw.method_name),
+            route: Str::lent(&raw.route),
+            peer: address(&raw.peer),
+        }
+    }
+}
+
+/// Who calls whom. An end that is monitored has its application's name, else an address if that is
+/// known (of clients: asked for, APPMON_DIM_CLIENT).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Edge<'a> {
+    /// APPMON_SERIES_*
+    pub flags: SeriesFlags,
+    /// `appmon_edge.id`
+    pub id: u64,
+    /// APPMON_PROTO_*
+    pub protocol: Protocol,
+    /// `appmon_edge.client_app`
+    pub client_app: Str<'a>,
+    /// `appmon_edge.server_app`
+    pub server_app: Str<'a>,
+    /// family 0 if client_app is set; port 0
+    pub client: Option<SocketAddr>,
+    /// family 0 if server_app is set
+    pub server: Option<SocketAddr>,
+}
+
+impl<'a> Edge<'a> {
+    /// The caller says that what raw points to lives for 'a.
+    pub(crate) unsafe fn new(raw: &sys::appmon_edge) -> Edge<'a> {
+        Edge {
+            flags: SeriesFlags(raw.flags),
+            id: raw.id,
+            protocol: Protocol(raw.protocol),
+            client_app: Str::lent(&raw.client_app),
+            server_app: Str::lent(&raw.server_app),
+            client: address(&raw.client),
+            server: address(&raw.server),
+        }
+    }
+}
+
+/// What one application's instance has in progress: requests that have begun and have no event yet,
+/// by role and method. One row for each that has series, or had anything in progress within idle_ms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Active<'a> {
+    /// APPMON_SERIES_*: OTHER is what found no room of its own
+    pub flags: SeriesFlags,
+    /// the instance, as in appmon_series
+    pub cgroup_id: u64,
+    /// APPMON_ROLE_*
+    pub role: Role,
+    /// APPMON_PROTO_*
+    pub protocol: Protocol,
+    /// APPMON_METHOD_*; OTHER also while it is not known
+    pub method: Method,
+    /// `appmon_active.app`
+    pub app: Str<'a>,
+    /// as in appmon_series
+    pub method_name: Str<'a>,
+    /// gauge (http.server.active_requests, http.client.active_requests)
+    pub requests: u64,
+    /// CLOCK_MONOTONIC: when the oldest of them began; 0: there is none
+    pub oldest_ns: u64,
+}
+
+impl<'a> Active<'a> {
+    /// The caller says that what raw points to lives for 'a.
+    pub(crate) unsafe fn new(raw: &sys::appmon_active) -> Active<'a> {
+        Active {
+            flags: SeriesFlags(raw.flags),
+            cgroup_id: raw.cgroup_id,
+            role: Role(raw.role),
+            protocol: Protocol(raw.protocol),
+            method: Method(raw.method),
+            app: Str::lent(&raw.app),
+            method_name: Str::lent(&raw.method_name),
+            requests: raw.requests,
+            oldest_ns: raw.oldest_ns,
+        }
+    }
+}
+
+/// Sums over the events of a series or edge, since it began or between two snapshots. Times in
+/// nanoseconds; each _sum is over the events where that time is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Figures {
+    /// `appmon_figures.requests`
+    pub requests: u64,
+    /// `appmon_figures.errors`
+    pub errors: u64,
+    /// heads and bodies
+    pub request_bytes: u64,
+    /// `appmon_figures.response_bytes`
+    pub response_bytes: u64,
+    /// events that have a duration: those of the histogram
+    pub duration_count: u64,
+    /// first byte of the request to last byte of the response
+    pub duration_sum: u64,
+    /// between snapshots: within the histogram's error
+    pub duration_max: u64,
+    /// the request on its way
+    pub request_sum: u64,
+    /// `appmon_figures.wait_count`
+    pub wait_count: u64,
+    /// last byte of the request to first byte of the response
+    pub wait_sum: u64,
+    /// the response on its way
+    pub response_sum: u64,
+    /// events of servers that were seen to read (APPMON_OPEN_IDENTITY)
+    pub service_count: u64,
+    /// of those: until the application read the request
+    pub queue_sum: u64,
+    /// of those: from there to the first byte of the response
+    pub service_sum: u64,
+    /// segments sent again by this host, and by the peer
+    pub retransmits: u64,
+    /// CLOCK_MONOTONIC: when the first event ended; of the series, also between snapshots
+    pub first_ns: u64,
+    /// when the last one did
+    pub last_ns: u64,
+}
+
+impl Figures {
+    pub(crate) fn new(raw: &sys::appmon_figures) -> Figures {
+        Figures {
+            requests: raw.requests,
+            errors: raw.errors,
+            request_bytes: raw.request_bytes,
+            response_bytes: raw.response_bytes,
+            duration_count: raw.duration_count,
+            duration_sum: raw.duration_sum,
+            duration_max: raw.duration_max,
+            request_sum: raw.request_sum,
+            wait_count: raw.wait_count,
+            wait_sum: raw.wait_sum,
+            response_sum: raw.response_sum,
+            service_count: raw.service_count,
+            queue_sum: raw.queue_sum,
+            service_sum: raw.service_sum,
+            retransmits: raw.retransmits,
+            first_ns: raw.first_ns,
+            last_ns: raw.last_ns,
+        }
+    }
+}
+
+/// One event out of those of a series that carried a W3C traceparent: a recent or a slow one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Exemplar {
+    /// `appmon_exemplar.duration_ns`
+    pub duration_ns: u64,
+    /// CLOCK_MONOTONIC
+    pub end_ns: u64,
+    /// `appmon_exemplar.trace_id`
+    pub trace_id: [u8; 16],
+    /// `appmon_exemplar.span_id`
+    pub span_id: [u8; 8],
+}
+
+impl Exemplar {
+    pub(crate) fn new(raw: &sys::appmon_exemplar) -> Exemplar {
+        Exemplar {
+            duration_ns: raw.duration_ns,
+            end_ns: raw.end_ns,
+            trace_id: raw.trace_id,
+            span_id: raw.span_id,
+        }
+    }
+}
+
+/// Counters of the aggregator since appmon_metrics_open(), gauges where it says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MetricsStats {
+    /// added == counted in series + waiting + expired_events + without_request
+    pub events: u64,
+    /// gauge: events that wait for their other end (join_ms)
+    pub waiting: u64,
+    /// gauge
+    pub series: u64,
+    /// gauge
+    pub edges: u64,
+    /// events that went to a series with APPMON_SERIES_OTHER
+    pub other_events: u64,
+    /// exchanges that went to the edge with APPMON_SERIES_OTHER
+    pub other_exchanges: u64,
+    /// gone for want of events
+    pub expired_series: u64,
+    /// `appmon_metrics_stats.expired_edges`
+    pub expired_edges: u64,
+    /// that the expired series had counted
+    pub expired_events: u64,
+    /// of which both ends were seen
+    pub joined_connections: u64,
+    /// forgotten to make room: max_connections
+    pub evicted_connections: u64,
+    /// events that could not wait long enough, for want of room
+    pub unwaited: u64,
+    /// not learned: max_segments
+    pub refused_segments: u64,
+    /// gauge
+    pub memory_bytes: u64,
+    /// `appmon_metrics_stats.memory_limit`
+    pub memory_limit: u64,
+    /// events of which only a response was seen: in no series or edge
+    pub without_request: u64,
+}
+
+impl MetricsStats {
+    pub(crate) fn new(raw: &sys::appmon_metrics_stats) -> MetricsStats {
+        MetricsStats {
+            events: raw.events,
+            waiting: raw.waiting,
+            series: raw.series,
+            edges: raw.edges,
+            other_events: raw.other_events,
+            other_exchanges: raw.other_exchanges,
+            expired_series: raw.expired_series,
+            expired_edges: raw.expired_edges,
+            expired_events: raw.expired_events,
+            joined_connections: raw.joined_connections,
+            evicted_connections: raw.evicted_connections,
+            unwaited: raw.unwaited,
+            refused_segments: raw.refused_segments,
+            memory_bytes: raw.memory_bytes,
+            memory_limit: raw.memory_limit,
+            without_request: raw.without_request,
+        }
+    }
+}
+
+/// What a cgroup used since it was made, and has now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Resources {
+    /// APPMON_RES_*: what could be read
+    pub valid: ResourceFlags,
+    /// APPMON_RES_*: read from a version 1 hierarchy
+    pub from_v1: ResourceFlags,
+    /// CLOCK_MONOTONIC of the reading
+    pub time_ns: u64,
+    /// `appmon_resources.cpu_ns`
+    pub cpu_ns: u64,
+    /// `appmon_resources.cpu_user_ns`
+    pub cpu_user_ns: u64,
+    /// `appmon_resources.cpu_system_ns`
+    pub cpu_system_ns: u64,
+    /// `appmon_resources.periods`
+    pub periods: u64,
+    /// `appmon_resources.throttled_periods`
+    pub throttled_periods: u64,
+    /// `appmon_resources.throttled_ns`
+    pub throttled_ns: u64,
+    /// gauge
+    pub memory_bytes: u64,
+    /// UINT64_MAX: none
+    pub memory_limit: u64,
+    /// gauge: processes and threads
+    pub pids: u64,
+    /// UINT64_MAX: none
+    pub pids_limit: u64,
+    /// `appmon_resources.read_bytes`
+    pub read_bytes: u64,
+    /// `appmon_resources.write_bytes`
+    pub write_bytes: u64,
+    /// `appmon_resources.reads`
+    pub reads: u64,
+    /// `appmon_resources.writes`
+    pub writes: u64,
+}
+
+impl Resources {
+    pub(crate) fn new(raw: &sys::appmon_resources) -> Resources {
+        Resources {
+            valid: ResourceFlags(raw.valid),
+            from_v1: ResourceFlags(raw.from_v1),
+            time_ns: raw.time_ns,
+            cpu_ns: raw.cpu_ns,
+            cpu_user_ns: raw.cpu_user_ns,
+            cpu_system_ns: raw.cpu_system_ns,
+            periods: raw.periods,
+            throttled_periods: raw.throttled_periods,
+            throttled_ns: raw.throttled_ns,
+            memory_bytes: raw.memory_bytes,
+            memory_limit: raw.memory_limit,
+            pids: raw.pids,
+            pids_limit: raw.pids_limit,
+            read_bytes: raw.read_bytes,
+            write_bytes: raw.write_bytes,
+            reads: raw.reads,
+            writes: raw.writes,
+        }
+    }
+}
+
+/// What the path of a cgroup says about the container in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Container {
+    /// APPMON_RUNTIME_*
+    pub runtime: Runtime,
+    /// container id, 64 hexadecimal digits; "": the cgroup is the pod's own
+    pub id: String,
+    /// Kubernetes: metadata.uid with its dashes; "": no pod
+    pub pod_uid: String,
+}
+
+impl Container {
+    pub(crate) fn new(raw: &sys::appmon_container) -> Container {
+        Container {
+            runtime: Runtime(raw.runtime),
+            id: array_text(&raw.id),
+            pod_uid: array_text(&raw.pod_uid),
+        }
+    }
+}
+
+/// How to open \[`Metrics`\](crate::Metrics). What is not set has its default.
+#[derive(Default)]
+pub struct MetricsOptions {
+    pub(crate) flags: MetricsFlags,
+    pub(crate) dimensions: Dimensions,
+    pub(crate) max_series: u32,
+    pub(crate) max_edges: u32,
+    pub(crate) max_segments: u32,
+    pub(crate) max_children: u32,
+    pub(crate) max_connections: u32,
+    pub(crate) join_ms: u32,
+    pub(crate) idle_ms: u32,
+    pub(crate) memory_limit: u64,
+    pub(crate) server_errors: ErrorFlags,
+    pub(crate) client_errors: ErrorFlags,
+    pub(crate) functions: Functions,
+}
+
+impl MetricsOptions {
+    /// APPMON_METRICS_*
+    pub fn flags(mut self, value: MetricsFlags) -> MetricsOptions {
+        self.flags = value;
+        self
+    }
+
+    /// APPMON_DIM_*; default APPMON_DIM_DEFAULT
+    pub fn dimensions(mut self, value: Dimensions) -> MetricsOptions {
+        self.dimensions = value;
+        self
+    }
+
+    /// hard limit, 16 to 1,000,000; default 8192. No application gets more than are left for others: half
+    /// of them if it is alone
+    pub fn max_series(mut self, value: u32) -> MetricsOptions {
+        self.max_series = value;
+        self
+    }
+
+    /// the same for edges; default 1024
+    pub fn max_edges(mut self, value: u32) -> MetricsOptions {
+        self.max_edges = value;
+        self
+    }
+
+    /// path segments to learn routes from, up to 4,000,000, shared as max_series is; default 16384
+    pub fn max_segments(mut self, value: u32) -> MetricsOptions {
+        self.max_segments = value;
+        self
+    }
+
+    /// a segment is replaced by {param} once the same place of an application's paths held more than this
+    /// many; default 64
+    pub fn max_children(mut self, value: u32) -> MetricsOptions {
+        self.max_children = value;
+        self
+    }
+
+    /// whose ends are remembered, for joining; 64 to 4,000,000; default 8192
+    pub fn max_connections(mut self, value: u32) -> MetricsOptions {
+        self.max_connections = value;
+        self
+    }
+
+    /// how long an exchange waits for its other end to show up, if that is not known of its connection
+    /// yet; default 500
+    pub fn join_ms(mut self, value: u32) -> MetricsOptions {
+        self.join_ms = value;
+        self
+    }
+
+    /// series and edges without an event for this long go; default 600,000; UINT32_MAX: never
+    pub fn idle_ms(mut self, value: u32) -> MetricsOptions {
+        self.idle_ms = value;
+        self
+    }
+
+    /// bytes; default 64 MiB, at least 1 MiB. Where it is reached, series are refused as by max_series
+    pub fn memory_limit(mut self, value: u64) -> MetricsOptions {
+        self.memory_limit = value;
+        self
+    }
+
+    /// APPMON_ERROR_*; default NO_RESPONSE and 5XX
+    pub fn server_errors(mut self, value: ErrorFlags) -> MetricsOptions {
+        self.server_errors = value;
+        self
+    }
+
+    /// APPMON_ERROR_*; default the same and 4XX
+    pub fn client_errors(mut self, value: ErrorFlags) -> MetricsOptions {
+        self.client_errors = value;
+        self
+    }
+
+    pub(crate) fn fill(&self, raw: &mut sys::appmon_metrics_opts) {
+        raw.flags = self.flags.0;
+        raw.dimensions = self.dimensions.0;
+        raw.max_series = self.max_series;
+        raw.max_edges = self.max_edges;
+        raw.max_segments = self.max_segments;
+        raw.max_children = self.max_children;
+        raw.max_connections = self.max_connections;
+        raw.join_ms = self.join_ms;
+        raw.idle_ms = self.idle_ms;
+        raw.memory_limit = self.memory_limit;
+        raw.server_errors = self.server_errors.0;
+        raw.client_errors = self.client_errors.0;
+    }
+}
+
+/// How to take a \[`Snapshot`\](crate::Snapshot). What is not set has its default.
+#[derive(Clone, Copy, Default)]
+pub struct SnapshotOptions {
+    pub(crate) flags: TakeFlags,
+    pub(crate) now_ns: u64,
+}
+
+impl SnapshotOptions {
+    /// APPMON_TAKE_*
+    pub fn flags(mut self, value: TakeFlags) -> SnapshotOptions {
+        self.flags = value;
+        self
+    }
+
+    /// CLOCK_MONOTONIC; default: the present. For a recording: of its last event, as the time matters for
+    /// expiry and waiting
+    pub fn now_ns(mut self, value: u64) -> SnapshotOptions {
+        self.now_ns = value;
+        self
+    }
+
+    pub(crate) fn fill(&self, raw: &mut sys::appmon_snapshot_opts) {
+        raw.flags = self.flags.0;
+        raw.now_ns = self.now_ns;
     }
 }

@@ -18,8 +18,9 @@
 //! In an event loop, [`Monitor`] is [`AsFd`](std::os::unix::io::AsFd). With tokio:
 //!
 //! ```text
-//! // with_interest in older versions of tokio
-//! let mut monitor = AsyncFd::register_with_interest(monitor, Interest::READABLE)?;
+//! // In older versions of tokio: AsyncFd::with_interest(), which is not unsafe.
+//! // SAFETY: a monitor has one descriptor, open as long as it is.
+//! let mut monitor = unsafe { AsyncFd::register_with_interest(monitor, Interest::READABLE)? };
 //! loop {
 //!     let mut ready = monitor.readable_mut().await?;
 //!     match ready.get_inner_mut().try_next()? {
@@ -28,6 +29,8 @@
 //!     }
 //! }
 //! ```
+//!
+//! bindings/rust/examples/tokio in the repository makes a `Stream` of that.
 //!
 //! The compiler sees to it that no event is used after the monitor went on:
 //!
@@ -57,12 +60,16 @@ mod data;
 mod error;
 mod library;
 mod log;
+mod metrics;
 mod monitor;
 mod text;
 
 pub use data::*;
 pub use error::Error;
 pub use library::version;
+pub use metrics::{
+    cgroup_path, container_of, read_resources, route_of, Bucket, Histogram, Metrics, Snapshot,
+};
 pub use monitor::{AttachOptions, Monitor, Process, Target, Waker};
 pub use text::{Header, Str};
 
@@ -82,6 +89,10 @@ unsafe impl Sync for Event<'_> {}
 impl<'a> Event<'a> {
     fn new(raw: &'a sys::appmon_event) -> Event<'a> {
         Event { raw }
+    }
+
+    fn raw(&self) -> *const sys::appmon_event {
+        self.raw
     }
 
     /// The first value of a header of the request, or of the response. Name in lower case.

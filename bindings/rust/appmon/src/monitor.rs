@@ -6,11 +6,13 @@ use crate::log::{log_line, Log};
 use crate::text::{Kept, Str};
 use crate::{Capabilities, Event, LogLevel, Options, Stats};
 use libappmon_sys as sys;
+use std::any::Any;
 use std::ffi::OsStr;
 use std::mem::{size_of, zeroed};
 use std::os::raw::{c_char, c_int, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::io::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::ptr::{self, NonNull};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -43,6 +45,25 @@ impl Waker {
                 unsafe { sys::appmon_wakeup(handle.as_ptr()) };
             }
         });
+    }
+}
+
+/// A function that C calls for a while, and what it panicked with.
+struct Call<'f> {
+    function: &'f mut dyn FnMut(Event<'_>),
+    panic: Option<Box<dyn Any + Send>>,
+}
+
+/// ctx: a `Call`. Ends the call when the function panics.
+unsafe extern "C" fn active(ctx: *mut c_void, event: *const sys::appmon_event) -> c_int {
+    let call = &mut *ctx.cast::<Call<'_>>();
+    let event = Event::new(&*event);
+    match catch_unwind(AssertUnwindSafe(|| (call.function)(event))) {
+        Ok(()) => 0,
+        Err(panic) => {
+            call.panic = Some(panic);
+            1
+        }
     }
 }
 
@@ -177,7 +198,7 @@ impl Monitor {
         self.handle.as_ptr()
     }
 
-    fn resume(&self) {
+    fn rethrow(&self) {
         if let Some(log) = &self.log {
             log.resume();
         }
@@ -189,7 +210,7 @@ impl Monitor {
     }
 
     fn check(&self, code: c_int) -> Result<c_int, Error> {
-        self.resume();
+        self.rethrow();
         if code < 0 {
             return Err(self.error(code));
         }
@@ -244,7 +265,7 @@ impl Monitor {
 
     /// What it points to is valid until the next call that takes the monitor by `&mut`.
     fn pull(&mut self) -> Result<Option<NonNull<sys::appmon_event>>, Error> {
-        self.resume();
+        self.rethrow();
         let mut event = ptr::null();
         let code = unsafe { sys::appmon_next(self.ptr(), &mut event) };
         if code > 0 {
@@ -259,7 +280,7 @@ impl Monitor {
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<bool, Error> {
         let code = unsafe { sys::appmon_poll(self.ptr(), milliseconds(timeout), 0) };
         if code == -EINTR {
-            self.resume();
+            self.rethrow();
             return Ok(false);
         }
         Ok(self.check(code)? > 0)
@@ -277,6 +298,42 @@ impl Monitor {
     /// For other threads, to end the waits of this one.
     pub fn waker(&self) -> Waker {
         Waker(self.shared.clone())
+    }
+
+    /// Tells of each exchange that is in progress, in no order: what is missing of it, such as the status,
+    /// is still 0. An event ends when the function returns:
+    ///
+    /// ```compile_fail,E0521
+    /// # fn f(monitor: &mut appmon::Monitor) {
+    /// let mut kept = Vec::new();
+    /// monitor.each_active(|event| kept.push(event)).unwrap();
+    /// # }
+    /// ```
+    pub fn each_active(&mut self, mut f: impl FnMut(Event<'_>)) -> Result<(), Error> {
+        let mut call = Call { function: &mut f, panic: None };
+        let ctx: *mut Call<'_> = &mut call;
+        let code = unsafe { sys::appmon_each_active(self.ptr(), Some(active), ctx.cast()) };
+        if let Some(panic) = call.panic {
+            resume_unwind(panic);
+        }
+        self.check(code).map(drop)
+    }
+
+    /// Watches a share of the connections, in parts per million of them ([`Monitor::SAMPLING_ALL`]: all), and fewer
+    /// while they make more than so many events per second (0: no ceiling).
+    pub fn set_sampling(&mut self, connections_ppm: u32, events_per_second: u64) -> Result<(), Error> {
+        let code = unsafe { sys::appmon_set_sampling(self.ptr(), connections_ppm, events_per_second) };
+        self.check(code).map(drop)
+    }
+
+    /// Turns all capture off without detaching. What is under way counts as `Drop::SAMPLED`.
+    pub fn pause(&mut self) -> Result<(), Error> {
+        self.check(unsafe { sys::appmon_pause(self.ptr()) }).map(drop)
+    }
+
+    /// Turns it on again.
+    pub fn resume(&mut self) -> Result<(), Error> {
+        self.check(unsafe { sys::appmon_resume(self.ptr()) }).map(drop)
     }
 
     /// Writes what comes from the kernel to a file from now on. The recording holds the captured bytes of

@@ -26,7 +26,12 @@ impl<'a> Str<'a> {
         Str { bytes, truncated: raw.truncated != 0 }
     }
 
-    /// The bytes, for as long as the event is there.
+    /// The same where the struct is gone before the bytes: the caller says that these live for 'a.
+    pub(crate) unsafe fn lent(raw: &sys::appmon_str) -> Str<'a> {
+        Str { bytes: slice::from_raw_parts(raw.data.cast(), raw.len as usize), truncated: raw.truncated != 0 }
+    }
+
+    /// The bytes, for as long as the event or the snapshot is there.
     pub fn as_bytes(&self) -> &'a [u8] {
         self.bytes
     }
@@ -46,6 +51,12 @@ impl Deref for Str<'_> {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
+        self.bytes
+    }
+}
+
+impl AsRef<[u8]> for Str<'_> {
+    fn as_ref(&self) -> &[u8] {
         self.bytes
     }
 }
@@ -140,6 +151,12 @@ pub(crate) fn address(raw: &sys::appmon_endpoint) -> Option<SocketAddr> {
         _ => return None,
     };
     Some(SocketAddr::new(ip, raw.port))
+}
+
+/// What an array holds before its NUL.
+pub(crate) fn array_text(array: &[c_char]) -> String {
+    let bytes: Vec<u8> = array.iter().map(|c| *c as u8).take_while(|c| *c != 0).collect();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// What C is lent for one call.

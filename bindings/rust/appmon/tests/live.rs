@@ -2,8 +2,10 @@
 //! A server in a cgroup, watched: events against the server's own log and what the client asked.
 
 use appmon::{
-    AttachOptions, Capabilities, Error, EventFlags, Method, Monitor, OpenFlags, Options, Protocol, Role,
+    AttachOptions, Capabilities, Error, EventFlags, Histogram, Method, MetricsFlags, MetricsOptions, Monitor,
+    OpenFlags, Options, Protocol, Role, Snapshot, SnapshotKind, SnapshotOptions, TakeFlags,
 };
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::net::TcpStream;
@@ -435,6 +437,279 @@ fn under_pressure() {
     seen.sort();
     logged.sort();
     assert_eq!(seen, logged);
+}
+
+// ---- metrics -------------------------------------------------------------------------------------
+
+/// What is asked: the first once, the second twice and so on. Then the route that it has.
+const ROUTES: [(&str, &str); 5] = [
+    ("/hello", "/hello"),
+    ("/bytes/100", "/bytes/{id}"),
+    ("/bytes/2000?a=b", "/bytes/{id}"),
+    ("/status/404", "/status/{id}"),
+    ("/status/500", "/status/{id}"),
+];
+
+/// A recording of that, and what the server logged.
+fn recorded(server: &Server) -> (File, Vec<String>) {
+    let path = env::temp_dir().join(format!("appmon-rust-{}-{}", std::process::id(), server.port));
+    let mut file = File::options().read(true).write(true).create(true).truncate(true).open(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    let mut monitor = Options::new().open().unwrap();
+    monitor.record(file.try_clone().unwrap()).unwrap();
+    monitor.attach(&server.cgroup, AttachOptions::new().name("shop")).unwrap();
+    let mut client = server.client();
+    let mut count = 0;
+    for (i, (target, _)) in ROUTES.iter().enumerate() {
+        for _ in 0..=i {
+            client.ask("GET", target, "").unwrap();
+            count += 1;
+        }
+    }
+    for _ in 0..count {
+        monitor.next_event(Some(10 * SECOND)).unwrap().expect("an event");
+    }
+    drop(monitor);
+    file.seek(SeekFrom::Start(0)).unwrap();
+    (file, server.lines(count))
+}
+
+fn replay(file: File, mut f: impl FnMut(appmon::Event<'_>)) {
+    let mut monitor = Options::new().replay(file).unwrap();
+    loop {
+        match monitor.next_event(None) {
+            Ok(event) => event.map(&mut f).unwrap_or(()),
+            Err(error) if error.is_end_of_recording() => return,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+fn whole(at: u64) -> SnapshotOptions {
+    SnapshotOptions::new().flags(TakeFlags::WAITING).now_ns(at)
+}
+
+fn near(value: u64, exact: u64) -> bool {
+    value.abs_diff(exact) <= exact / 64 + 1
+}
+
+/// Requests and errors against the server's log; the times, of which it knows none, against the events.
+#[test]
+fn figures_are_the_servers_log() {
+    let server = match Server::start() {
+        Some(server) => server,
+        None => return,
+    };
+    let (file, lines) = recorded(&server);
+    let mut metrics = MetricsOptions::new().open().unwrap();
+    let mut early: Option<Snapshot> = None;
+    let (mut seen, mut last, mut bytes) = (0, 0, 0);
+    let mut times: BTreeMap<(String, u64), Vec<u64>> = BTreeMap::new();
+    replay(file, |event| {
+        metrics.add(&event).unwrap();
+        last = event.response_end_ns();
+        bytes += event.response_head_bytes() + event.response_body_bytes();
+        let key = (appmon::route_of(event.path()), event.status().into());
+        times.entry(key).or_default().push(event.duration_ns());
+        seen += 1;
+        if seen == 4 {
+            early = Some(metrics.snapshot(whole(last)).unwrap());
+        }
+    });
+    let now = metrics.snapshot(whole(last)).unwrap();
+    assert_eq!((metrics.stats().unwrap().events, now.time_ns()), (lines.len() as u64, last));
+    drop(metrics); // Snapshots stay.
+    let mut want = BTreeMap::new();
+    for line in &lines {
+        let route = ROUTES.iter().find(|(target, _)| *target == value(line, "target")).unwrap().1;
+        *want.entry((route.to_owned(), number(line, "status"))).or_insert(0u64) += 1;
+    }
+    let mut got = BTreeMap::new();
+    let (mut requests, mut late, mut all_bytes) = (0, 0, 0);
+    for (index, series) in now.series().enumerate() {
+        let figures = now.figures(SnapshotKind::SERIES, index, None).unwrap();
+        let key = (series.route.to_string(), u64::from(series.status));
+        assert!(series.app == "shop" && series.method_name == "GET" && series.cgroup_id == server.id);
+        assert_eq!((series.role, series.protocol), (Role::SERVER, Protocol::HTTP1));
+        assert_eq!(figures.errors, if key.1 == 500 { figures.requests } else { 0 });
+        let of = times.get_mut(&key).unwrap();
+        of.sort();
+        let mut histogram = Histogram::new().unwrap();
+        now.durations(SnapshotKind::SERIES, index, None, &mut histogram).unwrap();
+        assert_eq!((histogram.count(), figures.duration_count), (of.len() as u64, of.len() as u64));
+        assert_eq!((figures.duration_sum, figures.duration_max), (of.iter().sum(), of[of.len() - 1]));
+        assert!(near(histogram.quantile(0.5), of[(of.len() + 1) / 2 - 1]), "{histogram:?} {of:?}");
+        requests += figures.requests;
+        all_bytes += figures.response_bytes;
+        late += now.figures(SnapshotKind::SERIES, index, early.as_ref()).unwrap().requests;
+        got.insert(key, figures.requests);
+    }
+    assert_eq!(got, want);
+    assert_eq!((requests, late, all_bytes), (lines.len() as u64, lines.len() as u64 - 4, bytes));
+    let edges: Vec<_> = now.edges().collect();
+    assert!(edges.len() == 1 && edges[0].server_app == "shop" && edges[0].client_app.is_empty());
+    assert_eq!(now.figures(SnapshotKind::EDGES, 0, None).unwrap().requests, requests);
+    assert_eq!(now.exemplar(SnapshotKind::SERIES, 0).unwrap_err().raw_os_error(), 61);
+    for index in [99, usize::MAX] {
+        let error = now.figures(SnapshotKind::SERIES, index, None).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+    }
+    let backwards = early.unwrap().figures(SnapshotKind::SERIES, 0, Some(&now)).unwrap_err();
+    assert_eq!(backwards.kind(), ErrorKind::InvalidInput);
+}
+
+#[test]
+fn the_programs_own_functions_decide() {
+    let server = match Server::start() {
+        Some(server) => server,
+        None => return,
+    };
+    let (file, _) = recorded(&server);
+    let mut angry = true;
+    let mut metrics = MetricsOptions::new()
+        .route(move |event| {
+            if std::mem::take(&mut angry) {
+                std::panic::panic_any(event.path().to_string());
+            }
+            (event.path() != "/hello").then(|| format!("own {}", &event.path().to_string()[..3]))
+        })
+        .is_error(|event| (event.status() != 500).then(|| event.status() == 404))
+        .instance(|_| 7)
+        .open()
+        .unwrap();
+    let mut last = 0;
+    replay(file, |event| {
+        if last == 0 {
+            assert_eq!(panic_of(|| metrics.add(&event)), "/hello");
+        }
+        metrics.add(&event).unwrap();
+        last = event.response_end_ns();
+    });
+    // Also from another thread.
+    let now = thread::spawn(move || metrics.snapshot(whole(last)).unwrap()).join().unwrap();
+    let mut got = Vec::new();
+    for (index, series) in now.series().enumerate() {
+        let figures = now.figures(SnapshotKind::SERIES, index, None).unwrap();
+        assert_eq!(series.cgroup_id, 7);
+        got.push(format!("{} {}: {} {}", series.route, series.status, figures.requests, figures.errors));
+    }
+    got.sort();
+    assert_eq!(got, ["/hello 200: 1 0", "own /by 200: 5 0", "own /st 404: 4 4", "own /st 500: 5 5"]);
+}
+
+#[test]
+fn what_is_in_progress() {
+    let server = match Server::start() {
+        Some(server) => server,
+        None => return,
+    };
+    let mut monitor = server.watch(Options::new());
+    let mut metrics = MetricsOptions::new().flags(MetricsFlags::ACTIVE).open().unwrap();
+    thread::scope(|scope| {
+        let over = scope.spawn(|| server.client().ask("GET", "/slow/6000", ""));
+        let end = Instant::now() + 5 * SECOND;
+        let mut begins = Vec::new();
+        while begins.is_empty() && Instant::now() < end {
+            let _ = monitor.next_event(Some(Duration::from_millis(20))).unwrap();
+            monitor
+                .each_active(|event| {
+                    assert!(event.path() == "/slow/6000" && event.status() == 0, "{event:?}");
+                    metrics.add_active(&event).unwrap();
+                    begins.push(event.request_start_ns());
+                })
+                .unwrap();
+        }
+        let now = metrics.snapshot(SnapshotOptions::new()).unwrap();
+        let rows: Vec<_> = now.active().map(|row| (row.requests, row.oldest_ns)).collect();
+        assert_eq!(rows, [(1, begins[0])]);
+        assert!(panic_of(|| monitor.each_active(|_| panic!("{}", 5))).contains('5'));
+        over.join().unwrap().unwrap();
+    });
+    assert_eq!(monitor.next_event(Some(10 * SECOND)).unwrap().unwrap().status(), 200);
+    monitor.each_active(|event| panic!("{event:?}")).unwrap();
+}
+
+#[test]
+fn capture_is_paused_and_sampled() {
+    let server = match Server::start() {
+        Some(server) => server,
+        None => return,
+    };
+    let mut monitor = server.watch(Options::new());
+    monitor.pause().unwrap();
+    server.client().ask("GET", "/hello?paused", "").unwrap();
+    assert_eq!(monitor.stats().unwrap().sampling_ppm, 0);
+    monitor.resume().unwrap();
+    server.client().ask("GET", "/hello?resumed", "").unwrap();
+    let event = monitor.next_event(Some(10 * SECOND)).unwrap().unwrap();
+    assert!(event.query() == "resumed" && event.sampling_ppm() == Monitor::SAMPLING_ALL);
+    monitor.set_sampling(1, 1000).unwrap();
+    assert_eq!(monitor.stats().unwrap().sampling_ppm, 1);
+    assert_eq!(monitor.set_sampling(0, 0).unwrap_err().kind(), ErrorKind::InvalidInput);
+}
+
+/// For the compiler to check.
+#[test]
+fn what_may_move_between_threads() {
+    fn send<T: Send>() {}
+    fn sync<T: Sync>() {}
+    send::<Monitor>();
+    send::<appmon::Metrics>();
+    send::<Snapshot>();
+    sync::<Snapshot>();
+    send::<Histogram>();
+    sync::<Histogram>();
+    send::<appmon::Event<'_>>();
+    sync::<appmon::Waker>();
+}
+
+#[test]
+fn histograms_count() {
+    let mut histogram = Histogram::new().unwrap();
+    let mut other = Histogram::new().unwrap();
+    (1..=1000).for_each(|i| histogram.add(i, 2).unwrap());
+    other.add(5000, 1).unwrap();
+    histogram.merge(&other).unwrap();
+    assert_eq!((histogram.count(), histogram.sum(), histogram.max()), (2001, 1001 * 1000 + 5000, 5000));
+    assert!(histogram.count_at_most(31) == 62 && near(histogram.quantile(0.5), 500));
+    assert_eq!(histogram.buckets().map(|b| b.count).sum::<u64>(), 2001);
+    assert!(histogram.buckets().zip(histogram.buckets().skip(1)).all(|(a, b)| a.greatest < b.least));
+    histogram.clear();
+    assert_eq!((histogram.count(), histogram.buckets().count()), (0, 0));
+    assert_eq!(MetricsOptions::new().max_series(1).open().map(drop).unwrap_err().raw_os_error(), 22);
+}
+
+#[test]
+fn helpers() {
+    let id = "0123456789abcdef".repeat(4);
+    let container = appmon::container_of(format!("/system.slice/docker-{id}.scope")).unwrap();
+    assert_eq!(
+        (container.runtime, container.id, container.pod_uid),
+        (appmon::Runtime::DOCKER, id, String::new())
+    );
+    let missing = appmon::container_of("/system.slice/ssh.service").unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::NotFound);
+    for (path, route) in [("/orders/17", "/orders/{id}"), ("", "")] {
+        assert_eq!(appmon::route_of(path), route);
+    }
+    assert_eq!(appmon::route_of(b"/a\xff"), "/{param}");
+    assert_eq!(appmon::route_of("/1".repeat(10)), "/{id}".repeat(10));
+    let server = match Server::start() {
+        Some(server) => server,
+        None => return,
+    };
+    assert_eq!(appmon::cgroup_path(server.id).unwrap().to_str(), Some(&server.cgroup[..]));
+    assert_eq!(appmon::cgroup_path(1 << 60).unwrap_err().kind(), ErrorKind::NotFound);
+    let resources = appmon::read_resources(&server.cgroup).unwrap();
+    assert!(resources.cpu_ns > 0 && resources.time_ns > 0, "{resources:?}");
+    let pids = format!("{}/pids.current", server.cgroup);
+    if let (Ok(pids), false) =
+        (fs::read_to_string(pids), resources.from_v1.contains(appmon::ResourceFlags::PIDS))
+    {
+        assert_eq!(resources.pids.to_string(), pids.trim());
+    }
+    assert_eq!(appmon::read_resources("/nonexistent").unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(appmon::read_resources("/a\0").unwrap_err().kind(), ErrorKind::InvalidInput);
 }
 
 // ---- libraries that do not fit ---------------------------------------------------------------------

@@ -90,38 +90,36 @@ pub const APPMON_OWNER_UNKNOWN: u32 = 0;
 pub const APPMON_OWNER_READ: u32 = 1;
 /// server: several threads read it; this is the last
 pub const APPMON_OWNER_READ_SHARED: u32 = 2;
-/// client: this thread sent the request. Server: this thread sent the response; who read the
-/// request was not seen
+/// client: this thread sent the request. Server: this thread sent the response; who read the request was
+/// not seen
 pub const APPMON_OWNER_SENT: u32 = 3;
 /// client: this thread connected; who sent the request was not seen
 pub const APPMON_OWNER_CONNECTED: u32 = 4;
 
 /// for none that is known
 pub const APPMON_LINK_NONE: u32 = 0;
-/// client: sent by the thread that had read that request, and no other, with blocking reads,
-/// and had not answered it yet
+/// client: sent by the thread that had read that request, and no other, with blocking reads, and had not
+/// answered it yet
 pub const APPMON_LINK_THREAD: u32 = 1;
 /// server: the same bytes, seen where they were sent
 pub const APPMON_LINK_PEER: u32 = 2;
-/// client: its Forwarded field (RFC 7239) names the address and port from which that request
-/// came
+/// client: its Forwarded field (RFC 7239) names the address and port from which that request came
 pub const APPMON_LINK_FORWARDED: u32 = 3;
-/// client: of the open requests only that one has its x-request-id, or other field of
-/// request_id_headers
+/// client: of the open requests only that one has its x-request-id, or other field of request_id_headers
 pub const APPMON_LINK_REQUEST_ID: u32 = 4;
 /// client: of the open requests only that one has its trace id
 pub const APPMON_LINK_TRACE_ID: u32 = 5;
-/// client: as THREAD, without blocking reads, of a process that has always served each of
-/// overlapping requests by one thread
+/// client: as THREAD, without blocking reads, of a process that has always served each of overlapping
+/// requests by one thread
 pub const APPMON_LINK_WORKER: u32 = 6;
-/// client: sent by the thread that had read that request, the only one that its process had in
-/// progress; not while a share of the connections is watched
+/// client: sent by the thread that had read that request, the only one that its process had in progress;
+/// not while a share of the connections is watched
 pub const APPMON_LINK_SOLE: u32 = 7;
-/// client: asked for by the goroutine in which net/http was serving that request, which was not
-/// answered yet
+/// client: asked for by the goroutine in which net/http was serving that request, which was not answered
+/// yet
 pub const APPMON_LINK_GOROUTINE: u32 = 8;
-/// client: by a goroutine that was started while that request was served, by the one that
-/// served it or one so started, and that request was not answered yet
+/// client: by a goroutine that was started while that request was served, by the one that served it or
+/// one so started, and that request was not answered yet
 pub const APPMON_LINK_STARTED: u32 = 9;
 
 /// the host did not read fast enough
@@ -178,16 +176,15 @@ pub const APPMON_EVF_CHUNKED_RESPONSE: u64 = 0x400;
 pub const APPMON_EVF_EARLY_RESPONSE: u64 = 0x800;
 /// a 1xx response came before the final one
 pub const APPMON_EVF_CONTINUED: u64 = 0x1000;
-/// Framing that has two readings (RFC 9112 section 11.2): Content-Length with
-/// Transfer-Encoding, two lengths, one that is no number, a field that readers may miss, chunk
-/// lines that are not as in section 7.1.
+/// Framing that has two readings (RFC 9112 section 11.2): Content-Length with Transfer-Encoding, two
+/// lengths, one that is no number, a field that readers may miss, chunk lines that are not as in section
+/// 7.1.
 pub const APPMON_EVF_AMBIGUOUS: u64 = 0x2000;
-/// The end of a body was inferred, not counted: chunked beyond the captured bytes, or delimited
-/// by what cannot be read.
+/// The end of a body was inferred, not counted: chunked beyond the captured bytes, or delimited by what
+/// cannot be read.
 pub const APPMON_EVF_INFERRED_END: u64 = 0x4000;
-/// A head is not as in RFC 9112: lines that are no fields were passed over, start lines are
-/// told with their control bytes. Without a method: not even the request line could be read,
-/// but it was answered.
+/// A head is not as in RFC 9112: lines that are no fields were passed over, start lines are told with
+/// their control bytes. Without a method: not even the request line could be read, but it was answered.
 pub const APPMON_EVF_MALFORMED: u64 = 0x8000;
 /// RESP: the reply is an error; reason has its text
 pub const APPMON_EVF_ERROR: u64 = 0x10000;
@@ -201,46 +198,42 @@ pub const APPMON_TRACE_UNDECIDED: u32 = 0x2;
 /// b3, x-b3-*, uber-trace-id: it shall be kept
 pub const APPMON_TRACE_DEBUG: u32 = 0x4;
 
-/// The target's cgroup was removed, and its last socket is gone: no request of it will come any
-/// more. It stays attached until appmon_detach(). Of the handle: one of its targets is such a
-/// one.
+/// The target's cgroup was removed, and its last socket is gone: no request of it will come any more. It
+/// stays attached until appmon_detach(). Of the handle: one of its targets is such a one.
 pub const APPMON_STATS_REMOVED: u32 = 0x1;
 
 /// never keep the query part of a target, nor a fragment that a client sends behind it
 pub const APPMON_OPEN_DROP_QUERY: u32 = 0x1;
-/// who served or sent, and when it read: fills in appmon_event.owner and what depends on it,
-/// where the kernel can (APPMON_CAP_IDENTITY)
+/// who served or sent, and when it read: fills in appmon_event.owner and what depends on it, where the
+/// kernel can (APPMON_CAP_IDENTITY)
 pub const APPMON_OPEN_IDENTITY: u32 = 0x2;
-/// A response without a declared length, such as an event stream, is told at its head if it
-/// goes on behind it (APPMON_END_AT_HEAD): without the time of its end, and with no second
-/// event for that.
+/// A response without a declared length, such as an event stream, is told at its head if it goes on
+/// behind it (APPMON_END_AT_HEAD): without the time of its end, and with no second event for that.
 pub const APPMON_OPEN_STREAM_HEADS: u32 = 0x8;
-/// Trace ids: keeps the fields that carry them, fills in appmon_event.trace, trace_text,
-/// request_id.
+/// Trace ids: keeps the fields that carry them, fills in appmon_event.trace, trace_text, request_id.
 pub const APPMON_OPEN_TRACE: u32 = 0x4;
-/// What an exchange was made for: appmon_event.link. Implies APPMON_OPEN_IDENTITY and _TRACE;
-/// without APPMON_CAP_IDENTITY there is evidence from header fields and from the other end
-/// only.
+/// What an exchange was made for: appmon_event.link. Implies APPMON_OPEN_IDENTITY and _TRACE; without
+/// APPMON_CAP_IDENTITY there is evidence from header fields and from the other end only.
 pub const APPMON_OPEN_LINKS: u32 = 0x10;
-/// Follows goroutines, for links of Go programs (1.21 to 1.26, x86-64): attaches uprobes to
-/// their executables, those of processes that are in a cgroup at its attach, and of others when
-/// their first event is due; at most 64, until appmon_close(). Whoever runs such an executable
-/// pays some 2 microseconds for each go statement and each request that is served, and twice
-/// that for one that is sent. Implies APPMON_OPEN_LINKS. Needs CAP_SYS_ADMIN (before Linux 6.16
-/// CAP_PERFMON), and CAP_SYS_PTRACE for other users' processes, as long as programs come. What
-/// cannot be followed is logged (WARN), and has no links of that kind.
+/// Follows goroutines, for links of Go programs (1.21 to 1.26, x86-64): attaches uprobes to their
+/// executables, those of processes that are in a cgroup at its attach, and of others when their first
+/// event is due; at most 64, until appmon_close(). Whoever runs such an executable pays some 2
+/// microseconds for each go statement and each request that is served, and twice that for one that is
+/// sent. Implies APPMON_OPEN_LINKS. Needs CAP_SYS_ADMIN (before Linux 6.16 CAP_PERFMON), and
+/// CAP_SYS_PTRACE for other users' processes, as long as programs come. What cannot be followed is logged
+/// (WARN), and has no links of that kind.
 pub const APPMON_OPEN_GOROUTINES: u32 = 0x20;
-/// Leaves out what has no request: a response to one that passed before the attach, or was
-/// missed. It has no event, and counts as dropped\[APPMON_DROP_ORPHAN\].
+/// Leaves out what has no request: a response to one that passed before the attach, or was missed. It has
+/// no event, and counts as dropped\[APPMON_DROP_ORPHAN\].
 pub const APPMON_OPEN_ONLY_REQUESTS: u32 = 0x40;
-/// Targets as sent: with the secrets that are left out otherwise, see appmon_opts.redact_names.
-/// For debugging; whoever reads the events can act as the clients.
+/// Targets as sent: with the secrets that are left out otherwise, see appmon_opts.redact_names. For
+/// debugging; whoever reads the events can act as the clients.
 pub const APPMON_OPEN_KEEP_SECRETS: u32 = 0x80;
 
 /// cgroup_skb with socket storage: the core
 pub const APPMON_CAP_CAPTURE: u64 = 0x1;
-/// iter/bpf_sk_storage_map, or iter/task_file where that is refused: the end of a long body is
-/// reported at once even if its signal was rate-limited
+/// iter/bpf_sk_storage_map, or iter/task_file where that is refused: the end of a long body is reported
+/// at once even if its signal was rate-limited
 pub const APPMON_CAP_SWEEP: u64 = 0x2;
 /// APPMON_OPEN_IDENTITY was asked for and works
 pub const APPMON_CAP_IDENTITY: u64 = 0x4;
@@ -280,8 +273,7 @@ pub const APPMON_METRICS_RAW_ROUTES: u32 = 0x1;
 pub const APPMON_METRICS_NO_LEARNING: u32 = 0x2;
 /// never look for the application behind a peer
 pub const APPMON_METRICS_NO_JOIN: u32 = 0x4;
-/// Snapshots have what is in progress: the host calls appmon_metrics_active() for it before
-/// each.
+/// Snapshots have what is in progress: the host calls appmon_metrics_active() for it before each.
 pub const APPMON_METRICS_ACTIVE: u32 = 0x8;
 
 /// no final response was seen
@@ -299,8 +291,8 @@ pub const APPMON_ERROR_5XX: u32 = 0x20;
 /// nothing is an error
 pub const APPMON_ERROR_NEVER: u32 = 0x80000000;
 
-/// holds what found no room of its own. A series: app and role are set if all of it has them,
-/// nothing else is; an edge: nothing is
+/// holds what found no room of its own. A series: app and role are set if all of it has them, nothing
+/// else is; an edge: nothing is
 pub const APPMON_SERIES_OTHER: u32 = 0x1;
 
 /// cpu_ns, cpu_user_ns, cpu_system_ns
@@ -358,21 +350,17 @@ pub type appmon_event_fn =
 pub type appmon_log_fn =
     Option<unsafe extern "C" fn(ctx: *mut c_void, level: c_int, line: *const c_char)>;
 
-/// A route for an event, in place of the built-in normalising: at most size bytes into buf,
-/// which
-/// need no '\0'. Returns their number (more than size: cut off) or a negative value for the
-/// built-in
+/// A route for an event, in place of the built-in normalising: at most size bytes into buf, which
+/// need no '\0'. Returns their number (more than size: cut off) or a negative value for the built-in
 /// one. Must not use the aggregator.
 pub type appmon_route_fn =
     Option<unsafe extern "C" fn(ctx: *mut c_void, ev: *const appmon_event, buf: *mut c_char, size: usize) -> c_int>;
 
-/// Whether an event counts as an error: 0 or 1, negative: as server_errors and client_errors
-/// say.
+/// Whether an event counts as an error: 0 or 1, negative: as server_errors and client_errors say.
 pub type appmon_error_fn =
     Option<unsafe extern "C" fn(ctx: *mut c_void, ev: *const appmon_event) -> c_int>;
 
-/// The instance of an event in place of its cgroup_id: one number for all cgroups that were
-/// made one
+/// The instance of an event in place of its cgroup_id: one number for all cgroups that were made one
 /// after the other under a path, for instance, so that the series of a service go on when it is
 /// restarted. Must not use the aggregator.
 pub type appmon_instance_fn =
@@ -416,8 +404,7 @@ pub struct appmon_header {
     pub reserved: u32,
 }
 
-/// The trace ids of a request, from the first of the fields at APPMON_TRACE_* that is well
-/// formed.
+/// The trace ids of a request, from the first of the fields at APPMON_TRACE_* that is well formed.
 /// Shorter ids have zeros before them; an id that the format lacks is all zeros.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -428,8 +415,8 @@ pub struct appmon_trace {
     pub flags: u32,
     /// sw8: 0 unless it is a UUID; see appmon_event.trace_text
     pub trace_id: [u8; 16],
-    /// of the sender: traceparent's parent-id, b3's span id; sw8: the number of the span in its
-    /// segment, big-endian
+    /// of the sender: traceparent's parent-id, b3's span id; sw8: the number of the span in its segment,
+    /// big-endian
     pub span_id: [u8; 8],
     /// of the sender's parent: b3, x-b3-*, uber-trace-id
     pub parent_span_id: [u8; 8],
@@ -455,13 +442,12 @@ pub struct appmon_event {
     pub end: u32,
     /// as returned by appmon_attach_cgroup()
     pub target_id: u32,
-    /// share of connections watched when the request began, parts per million: it stands for
-    /// 1,000,000 / sampling_ppm exchanges
+    /// share of connections watched when the request began, parts per million: it stands for 1,000,000 /
+    /// sampling_ppm exchanges
     pub sampling_ppm: u32,
     /// leaf cgroup of the socket: inode of its cgroup v2 directory
     pub cgroup_id: u64,
-    // Socket cookie: unique per boot (SO_COOKIE, Linux 4.12). 2^62 and up: an id of the
-    // library's
+    // Socket cookie: unique per boot (SO_COOKIE, Linux 4.12). 2^62 and up: an id of the library's
     // own, unique in the handle: the request met a listening socket, and its connection's own
     // socket had not shown up when the event was made.
     pub connection_id: u64,
@@ -502,8 +488,8 @@ pub struct appmon_event {
     pub response_content_length: i64,
     /// APPMON_METHOD_*
     pub method: u32,
-    /// 10: HTTP/1.0, 11: HTTP/1.1 and any newer HTTP/1.x (RFC 9112 section 2.3); others, such
-    /// as 20, by way of 10 * major + minor, which counts up to 9; 0: unknown
+    /// 10: HTTP/1.0, 11: HTTP/1.1 and any newer HTTP/1.x (RFC 9112 section 2.3); others, such as 20, by
+    /// way of 10 * major + minor, which counts up to 9; 0: unknown
     pub request_http_version: u32,
     pub response_http_version: u32,
     /// http.response.status_code; 0: none
@@ -534,15 +520,14 @@ pub struct appmon_event {
     pub headers: *const appmon_header,
     /// as sent
     pub method_name: appmon_str,
-    /// as sent (RFC 9112 section 3.2), but for secrets: see appmon_opts.redact_names; query per
-    /// options
+    /// as sent (RFC 9112 section 3.2), but for secrets: see appmon_opts.redact_names; query per options
     pub request_target: appmon_str,
     /// path of it (url.path); "" for CONNECT
     pub path: appmon_str,
     /// after '?' (url.query); secrets as above
     pub query: appmon_str,
-    /// of an absolute or CONNECT target, else Host; without user and password (server.address
-    /// and server.port)
+    /// of an absolute or CONNECT target, else Host; without user and password (server.address and
+    /// server.port)
     pub authority: appmon_str,
     /// reason phrase of the status line
     pub reason: appmon_str,
@@ -559,8 +544,7 @@ pub struct appmon_event {
     pub inner_pid: u32,
     /// tid in that namespace
     pub inner_tid: u32,
-    /// CLOCK_BOOTTIME: with pid it names a process for ever; field 22 of /proc/PID/stat has it
-    /// in ticks
+    /// CLOCK_BOOTTIME: with pid it names a process for ever; field 22 of /proc/PID/stat has it in ticks
     pub process_start_ns: u64,
     /// server: the process that sent the response's first byte; 0: TCP sent it by itself
     pub response_pid: u32,
@@ -629,15 +613,15 @@ pub struct appmon_opts {
     pub capture_bytes: u32,
     /// silence that ends an exchange; default 300,000; UINT32_MAX: never
     pub exchange_timeout_ms: u32,
-    /// silence after which a connection without an exchange is forgotten (it is found again);
-    /// default 3,600,000
+    /// silence after which a connection without an exchange is forgotten (it is found again); default
+    /// 3,600,000
     pub idle_timeout_ms: u32,
     /// most verbose APPMON_LOG_* wanted; default WARN
     pub log_level: u32,
     pub header_count: u32,
-    /// header_count names to keep beside the default ones: content-type, user-agent,
-    /// x-request-id, traceparent, tracestate, x-forwarded-for. Nothing else is ever kept:
-    /// authorization, cookie and set-cookie only when named here. At most 64.
+    /// header_count names to keep beside the default ones: content-type, user-agent, x-request-id,
+    /// traceparent, tracestate, x-forwarded-for. Nothing else is ever kept: authorization, cookie and
+    /// set-cookie only when named here. At most 64.
     pub headers: *const *const c_char,
     /// NULL: pull mode, see appmon_next()
     pub event_fn: appmon_event_fn,
@@ -650,20 +634,19 @@ pub struct appmon_opts {
     pub error_text_size: u32,
     /// bit n: APPMON_PROTO_n; default HTTP/1 only. RESP costs more: its strings are copied
     pub protocols: u32,
-    /// names of fields that carry a request's id beside x-request-id; kept with
-    /// APPMON_OPEN_TRACE. At most 8.
+    /// names of fields that carry a request's id beside x-request-id; kept with APPMON_OPEN_TRACE. At
+    /// most 8.
     pub request_id_headers: *const *const c_char,
     pub request_id_header_count: u32,
     pub reserved: u32,
-    /// copied; where the host's cgroup v2 hierarchy is mounted, for appmon_find_cgroup();
-    /// default: the mount that shows most redact_name_count names of query parameters whose
-    /// values are secrets, beside the default ones: x-amz-signature, x-amz-credential,
-    /// x-amz-security-token, awsaccesskeyid, signature, x-goog-signature, x-goog-credential,
-    /// sig, access_token, refresh_token, id_token, client_secret, password, api_key, apikey.
-    /// Compared without regard to case, after percent-decoding (RFC 3986 section 2.1), and also
-    /// in a URL that is another parameter's value. Such a value is "REDACTED" in events, and so
-    /// are user and password of an absolute target (RFC 3986 section 3.2.1). Copied; at most
-    /// 64, of 1 to 127 characters.
+    /// copied; where the host's cgroup v2 hierarchy is mounted, for appmon_find_cgroup(); default: the
+    /// mount that shows most redact_name_count names of query parameters whose values are secrets, beside
+    /// the default ones: x-amz-signature, x-amz-credential, x-amz-security-token, awsaccesskeyid,
+    /// signature, x-goog-signature, x-goog-credential, sig, access_token, refresh_token, id_token,
+    /// client_secret, password, api_key, apikey. Compared without regard to case, after percent-decoding
+    /// (RFC 3986 section 2.1), and also in a URL that is another parameter's value. Such a value is
+    /// "REDACTED" in events, and so are user and password of an absolute target (RFC 3986 section 3.2.1).
+    /// Copied; at most 64, of 1 to 127 characters.
     pub cgroup_mount: *const c_char,
     pub redact_names: *const *const c_char,
     pub redact_name_count: u32,
@@ -685,16 +668,14 @@ pub struct appmon_attach_opts {
 /// Counters since appmon_open() (or since the attach), for the handle or one
 /// target. For each of them, after the events in flight are delivered:
 /// exchanges_seen == delivered + dropped\[0\] + ... + outstanding
-/// where "seen" counts requests (and responses without one) that reached the hook. A short
-/// request
-/// reaches the reader together with its response, or, if that takes long, within a second or
-/// two.
+/// where "seen" counts requests (and responses without one) that reached the hook. A short request
+/// reaches the reader together with its response, or, if that takes long, within a second or two.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct appmon_stats {
     pub size: u32,
-    /// APPMON_STATS_*: noticed by appmon_poll() and appmon_next(), within a second, and one
-    /// more for each 64 targets; 0 in a replay
+    /// APPMON_STATS_*: noticed by appmon_poll() and appmon_next(), within a second, and one more for each
+    /// 64 targets; 0 in a replay
     pub flags: u32,
     /// bit n: the n-th 64-bit member below is supported here, dropped\[\] being one
     pub valid: u64,
@@ -761,8 +742,8 @@ pub struct appmon_process {
     /// of the executable: st_ino and st_dev of stat(2)
     pub exe_inode: u64,
     pub exe_device: u64,
-    /// its path, as /proc/PID/exe has it: in the process's own mount namespace, " (deleted)"
-    /// behind it where that is so
+    /// its path, as /proc/PID/exe has it: in the process's own mount namespace, " (deleted)" behind it
+    /// where that is so
     pub exe: appmon_str,
 }
 
@@ -774,30 +755,28 @@ pub struct appmon_metrics_opts {
     pub flags: u32,
     /// APPMON_DIM_*; default APPMON_DIM_DEFAULT
     pub dimensions: u32,
-    /// hard limit, 16 to 1,000,000; default 8192. No application gets more than are left for
-    /// others: half of them if it is alone
+    /// hard limit, 16 to 1,000,000; default 8192. No application gets more than are left for others: half
+    /// of them if it is alone
     pub max_series: u32,
     /// the same for edges; default 1024
     pub max_edges: u32,
-    /// path segments to learn routes from, up to 4,000,000, shared as max_series is; default
-    /// 16384
+    /// path segments to learn routes from, up to 4,000,000, shared as max_series is; default 16384
     pub max_segments: u32,
-    /// a segment is replaced by {param} once the same place of an application's paths held more
-    /// than this many; default 64
+    /// a segment is replaced by {param} once the same place of an application's paths held more than this
+    /// many; default 64
     pub max_children: u32,
     /// whose ends are remembered, for joining; 64 to 4,000,000; default 8192
     pub max_connections: u32,
-    /// how long an exchange waits for its other end to show up, if that is not known of its
-    /// connection yet; default 500
+    /// how long an exchange waits for its other end to show up, if that is not known of its connection
+    /// yet; default 500
     pub join_ms: u32,
     /// series and edges without an event for this long go; default 600,000; UINT32_MAX: never
     pub idle_ms: u32,
-    /// bytes; default 64 MiB, at least 1 MiB. Where it is reached, series are refused as by
-    /// max_series
+    /// bytes; default 64 MiB, at least 1 MiB. Where it is reached, series are refused as by max_series
     pub memory_limit: u64,
     /// APPMON_ERROR_*; default NO_RESPONSE and 5XX
     pub server_errors: u32,
-    /// the same and 4XX
+    /// APPMON_ERROR_*; default the same and 4XX
     pub client_errors: u32,
     /// NULL: built in
     pub route_fn: appmon_route_fn,
@@ -848,8 +827,7 @@ pub struct appmon_metrics_stats {
     pub without_request: u64,
 }
 
-/// What a series is about. Strings are valid as long as the snapshot; those of a dimension that
-/// is
+/// What a series is about. Strings are valid as long as the snapshot; those of a dimension that is
 /// off are "", its numbers 0. Names in parentheses are OpenTelemetry's.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -885,20 +863,19 @@ pub struct appmon_series {
     pub peer: appmon_endpoint,
 }
 
-/// What one application's instance has in progress: requests that have begun and have no event
-/// yet,
-/// by role and method. One row for each that has series, or had anything in progress within
-/// idle_ms.
+/// What one application's instance has in progress: requests that have begun and have no event yet,
+/// by role and method. One row for each that has series, or had anything in progress within idle_ms.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct appmon_active {
     pub size: u32,
-    /// APPMON_SERIES_OTHER: what found no room of its own
+    /// APPMON_SERIES_*: OTHER is what found no room of its own
     pub flags: u32,
     /// the instance, as in appmon_series
     pub cgroup_id: u64,
     /// APPMON_ROLE_*
     pub role: u32,
+    /// APPMON_PROTO_*
     pub protocol: u32,
     /// APPMON_METHOD_*; OTHER also while it is not known
     pub method: u32,
@@ -912,8 +889,7 @@ pub struct appmon_active {
     pub oldest_ns: u64,
 }
 
-/// Who calls whom. An end that is monitored has its application's name, else an address if that
-/// is
+/// Who calls whom. An end that is monitored has its application's name, else an address if that is
 /// known (of clients: asked for, APPMON_DIM_CLIENT).
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -922,6 +898,7 @@ pub struct appmon_edge {
     /// APPMON_SERIES_*
     pub flags: u32,
     pub id: u64,
+    /// APPMON_PROTO_*
     pub protocol: u32,
     pub reserved: u32,
     pub client_app: appmon_str,
@@ -990,8 +967,8 @@ pub struct appmon_snapshot_opts {
     pub size: u32,
     /// APPMON_TAKE_*
     pub flags: u32,
-    /// CLOCK_MONOTONIC; default: the present. For a recording: of its last event, as the time
-    /// matters for expiry and waiting
+    /// CLOCK_MONOTONIC; default: the present. For a recording: of its last event, as the time matters for
+    /// expiry and waiting
     pub now_ns: u64,
 }
 
@@ -1096,19 +1073,13 @@ extern "C" {
     /// 0: none now (wait on appmon_fd() or appmon_poll()). Never blocks.
     /// -EINVAL if the handle has an event_fn.
     pub fn appmon_next(mon: *mut appmon, ret: *mut *const appmon_event) -> c_int;
-    /// Tells fn what is known of each exchange that is in progress, of all targets, in no
-    /// order: those
-    /// that appmon_stats.outstanding counts, without what is over and waits to be delivered.
-    /// The event
-    /// is the one to come, with what is missing still absent (no status, no response_end_ns);
-    /// flags and
-    /// end say little yet. A short request is known once its response begins, or, if that takes
-    /// long,
+    /// Tells fn what is known of each exchange that is in progress, of all targets, in no order: those
+    /// that appmon_stats.outstanding counts, without what is over and waits to be delivered. The event
+    /// is the one to come, with what is missing still absent (no status, no response_end_ns); flags and
+    /// end say little yet. A short request is known once its response begins, or, if that takes long,
     /// within a second or two.
-    /// fn is as in appmon_opts, but what it is told does not count as delivered;
-    /// appmon_detach()
-    /// returns -EBUSY to it; and a return value that is not 0 ends the call, which then returns
-    /// it. No
+    /// fn is as in appmon_opts, but what it is told does not count as delivered; appmon_detach()
+    /// returns -EBUSY to it; and a return value that is not 0 ends the call, which then returns it. No
     /// event of appmon_next() is valid any more.
     /// -EBUSY   from inside a callback
     /// -ENOMEM  memory_limit is reached
@@ -1118,51 +1089,35 @@ extern "C" {
     pub fn appmon_wakeup(mon: *mut appmon) -> c_int;
     /// Watches a share of the connections, connections_ppm parts per million of them, and
     /// fewer while they make more than events_per_second events (0: no ceiling). Which ones
-    /// the hash of TCP's initial sequence numbers decides: a connection is watched as a whole
-    /// or
+    /// the hash of TCP's initial sequence numbers decides: a connection is watched as a whole or
     /// not at all, both of its ends alike (by handles on other hosts, too, and across address
-    /// translation), and at a smaller share no others than at a larger one. (With data in its
-    /// SYN,
-    /// RFC 7413, a connection is drawn by its client's socket, apart from the other end.) The
-    /// share in
+    /// translation), and at a smaller share no others than at a larger one. (With data in its SYN,
+    /// RFC 7413, a connection is drawn by its client's socket, apart from the other end.) The share in
     /// force is in every event and in appmon_stats.sampling_ppm. What is not watched costs the
     /// application two look-ups a packet.
-    /// So edges between applications, and links to the other end (APPMON_LINK_PEER), are whole
-    /// at any
-    /// share. Links from what was sent to what was received are between two connections, of
-    /// which each
-    /// is drawn for itself: of those at the share p the share p has its cause, and a chain over
-    /// n
-    /// connections is whole with p to the power of n. Evidence from header fields knows only
-    /// requests
+    /// So edges between applications, and links to the other end (APPMON_LINK_PEER), are whole at any
+    /// share. Links from what was sent to what was received are between two connections, of which each
+    /// is drawn for itself: of those at the share p the share p has its cause, and a chain over n
+    /// connections is whole with p to the power of n. Evidence from header fields knows only requests
     /// that are watched; APPMON_LINK_SOLE is not given.
-    /// The ceiling is kept by appmon_poll() and appmon_next(), which look ten times a second,
-    /// on
-    /// average over a second; with fewer connections than it takes, the share swings. Exchanges
-    /// under
-    /// way on connections that leave the sample count as dropped\[APPMON_DROP_SAMPLED\];
-    /// connections that
-    /// come into it are met as those that are open at an attach. Applies to all targets, from
-    /// the call
+    /// The ceiling is kept by appmon_poll() and appmon_next(), which look ten times a second, on
+    /// average over a second; with fewer connections than it takes, the share swings. Exchanges under
+    /// way on connections that leave the sample count as dropped\[APPMON_DROP_SAMPLED\]; connections that
+    /// come into it are met as those that are open at an attach. Applies to all targets, from the call
     /// on; the default is (APPMON_SAMPLING_ALL, 0).
     /// -EINVAL      connections_ppm is 0 or above APPMON_SAMPLING_ALL
     /// -EOPNOTSUPP  the handle replays a recording
     pub fn appmon_set_sampling(mon: *mut appmon, connections_ppm: u32, events_per_second: u64) -> c_int;
-    /// Turns all capture off without detaching, and on again: one write to a map, after which
-    /// the
-    /// programs return at once. Events of what was complete before are still delivered;
-    /// exchanges under
-    /// way count as dropped\[APPMON_DROP_SAMPLED\]. Connections are met again as at an attach,
-    /// from
+    /// Turns all capture off without detaching, and on again: one write to a map, after which the
+    /// programs return at once. Events of what was complete before are still delivered; exchanges under
+    /// way count as dropped\[APPMON_DROP_SAMPLED\]. Connections are met again as at an attach, from
     /// their next request. Calling either twice has no effect.
     /// -EOPNOTSUPP  the handle replays a recording
     pub fn appmon_pause(mon: *mut appmon) -> c_int;
     pub fn appmon_resume(mon: *mut appmon) -> c_int;
     /// Writes what the pipeline is fed from now on (captured bytes of all headers among it) to
-    /// fd, until appmon_record(mon, -1) or appmon_close(). Replaying it gives the same events,
-    /// if the
-    /// recording began before the first attach. fd is the host's and stays open until then;
-    /// writes
+    /// fd, until appmon_record(mon, -1) or appmon_close(). Replaying it gives the same events, if the
+    /// recording began before the first attach. fd is the host's and stays open until then; writes
     /// block. A write that fails ends the recording and is logged.
     /// -ENOMEM; -EIO: the first write failed
     pub fn appmon_record(mon: *mut appmon, fd: c_int) -> c_int;
@@ -1179,28 +1134,20 @@ extern "C" {
     /// The last failure on this handle as one sentence that says what to do; "" if
     /// there was none. Never NULL, valid until the next call that fails.
     pub fn appmon_last_error(mon: *mut appmon) -> *const c_char;
-    /// The executable of an event's process, by its pid and process_start_ns. Answers are kept:
-    /// the
-    /// first one has to be asked for while the process lives, later ones not (1024 processes,
-    /// the last
-    /// asked for; at most a second old, for a process may run another program). ret->exe is
-    /// valid until
+    /// The executable of an event's process, by its pid and process_start_ns. Answers are kept: the
+    /// first one has to be asked for while the process lives, later ones not (1024 processes, the last
+    /// asked for; at most a second old, for a process may run another program). ret->exe is valid until
     /// the next appmon_find_*() or appmon_close().
     /// -ESRCH   it has ended before, or is a kernel thread; or this handle replays a recording
     /// -EACCES  another user's process, and CAP_SYS_PTRACE is missing
     /// -ENOMEM  memory_limit is reached
     pub fn appmon_find_process(mon: *mut appmon, pid: u32, start_ns: u64, ret: *mut appmon_process) -> c_int;
-    /// The path of a cgroup by an event's cgroup_id: "/system.slice/nginx.service". It begins
-    /// at the
-    /// top of the hierarchy if that is mounted anywhere, as a container can have the host's;
-    /// else at the
-    /// top of what is mounted (see appmon_opts.cgroup_mount). Kept as above, also after the
-    /// cgroup was
-    /// removed. Without CAP_DAC_READ_SEARCH all directories of the mount are looked through.
-    /// *ret_path
+    /// The path of a cgroup by an event's cgroup_id: "/system.slice/nginx.service". It begins at the
+    /// top of the hierarchy if that is mounted anywhere, as a container can have the host's; else at the
+    /// top of what is mounted (see appmon_opts.cgroup_mount). Kept as above, also after the cgroup was
+    /// removed. Without CAP_DAC_READ_SEARCH all directories of the mount are looked through. *ret_path
     /// is valid until the next appmon_find_*() or appmon_close().
-    /// -ENOENT  there is no such cgroup any more, or it is outside of what the mount shows; or
-    /// this
+    /// -ENOENT  there is no such cgroup any more, or it is outside of what the mount shows; or this
     /// handle replays a recording
     /// -ENOMEM  memory_limit is reached
     pub fn appmon_find_cgroup(mon: *mut appmon, cgroup_id: u64, ret_path: *mut appmon_str) -> c_int;
@@ -1215,11 +1162,9 @@ extern "C" {
     /// The first value of a header that ev holds; NULL if there is none. name in lower
     /// case; response: 0 or 1 as in appmon_header.
     pub fn appmon_event_header(ev: *const appmon_event, name: *const c_char, response: c_int) -> *const appmon_str;
-    /// The container that a cgroup holds, from the rules by which docker, containerd, cri-o,
-    /// podman and
+    /// The container that a cgroup holds, from the rules by which docker, containerd, cri-o, podman and
     /// the kubelet name them (systemd and cgroupfs drivers); nothing is looked up. path: of the
-    /// cgroup, absolute or relative to any parent. A cgroup inside a container counts as the
-    /// container;
+    /// cgroup, absolute or relative to any parent. A cgroup inside a container counts as the container;
     /// of nested ones the innermost.
     /// -ENOENT  neither a container nor a pod
     pub fn appmon_cgroup_container(path: *const c_char, ret: *mut appmon_container) -> c_int;
@@ -1239,8 +1184,7 @@ extern "C" {
     /// APPMON_VERSION_NUM, which the host was compiled with.
     pub fn appmon_version() -> u32;
     pub fn appmon_version_string() -> *const c_char;
-    /// sizeof of a public struct, by name ("appmon_event"), as the running library knows it; 0:
-    /// no
+    /// sizeof of a public struct, by name ("appmon_event"), as the running library knows it; 0: no
     /// such struct. For bindings that carry a copy of the layouts: a struct that begins with
     /// "size" may be larger here than there, each other one has to be equal.
     pub fn appmon_struct_size(name: *const c_char) -> u32;
@@ -1250,53 +1194,41 @@ extern "C" {
     pub fn appmon_metrics_open(ret: *mut *mut appmon_metrics, opts: *const appmon_metrics_opts) -> c_int;
     /// NULL is accepted. Snapshots stay.
     pub fn appmon_metrics_close(metrics: *mut appmon_metrics);
-    /// Counts one event; nothing of it is kept by reference. Never fails for want of room: what
-    /// does not
-    /// fit goes to a series with APPMON_SERIES_OTHER, and is counted. Allocates only for a new
-    /// series,
-    /// or for durations unlike any before. Figures are of the events that come: where a handle
-    /// leaves
+    /// Counts one event; nothing of it is kept by reference. Never fails for want of room: what does not
+    /// fit goes to a series with APPMON_SERIES_OTHER, and is counted. Allocates only for a new series,
+    /// or for durations unlike any before. Figures are of the events that come: where a handle leaves
     /// out connections, they are of the share that appmon_event.sampling_ppm tells.
     pub fn appmon_metrics_add(metrics: *mut appmon_metrics, ev: *const appmon_event) -> c_int;
-    /// Counts one exchange that is in progress, for the next snapshot only: what
-    /// appmon_each_active()
-    /// tells, of one handle or several, right before appmon_metrics_snapshot(). -EINVAL:
-    /// without
+    /// Counts one exchange that is in progress, for the next snapshot only: what appmon_each_active()
+    /// tells, of one handle or several, right before appmon_metrics_snapshot(). -EINVAL: without
     /// APPMON_METRICS_ACTIVE.
     pub fn appmon_metrics_active(metrics: *mut appmon_metrics, ev: *const appmon_event) -> c_int;
     pub fn appmon_metrics_get_stats(metrics: *mut appmon_metrics, stats: *mut appmon_metrics_stats) -> c_int;
-    /// Copies what the aggregator holds; idle series go first. opts may be NULL. The copy takes
-    /// as
+    /// Copies what the aggregator holds; idle series go first. opts may be NULL. The copy takes as
     /// much memory as the series themselves, on top of memory_limit. -ENOMEM; -E2BIG as above.
     pub fn appmon_metrics_snapshot(metrics: *mut appmon_metrics, opts: *const appmon_snapshot_opts, ret: *mut *mut appmon_snapshot) -> c_int;
     /// NULL is accepted.
     pub fn appmon_snapshot_free(snapshot: *mut appmon_snapshot);
     /// When it was taken (now_ns): the distance of two is what rates are divided by.
     pub fn appmon_snapshot_time(snapshot: *const appmon_snapshot) -> u64;
-    /// How many series, edges or rows of what is active (APPMON_SNAPSHOT_*) there are: indices
-    /// 0 up to
+    /// How many series, edges or rows of what is active (APPMON_SNAPSHOT_*) there are: indices 0 up to
     /// it, in the order in which they began. 0 for another kind.
     pub fn appmon_snapshot_count(snapshot: *const appmon_snapshot, kind: u32) -> u32;
     /// -ENOENT: no such index.
     pub fn appmon_snapshot_series(snapshot: *const appmon_snapshot, index: u32, series: *mut appmon_series) -> c_int;
     pub fn appmon_snapshot_edge(snapshot: *const appmon_snapshot, index: u32, edge: *mut appmon_edge) -> c_int;
     pub fn appmon_snapshot_active(snapshot: *const appmon_snapshot, index: u32, active: *mut appmon_active) -> c_int;
-    /// The figures of one series or edge: all of them (since NULL), or what came since an
-    /// earlier
-    /// snapshot of the same aggregator. One that the earlier snapshot does not have counts from
-    /// 0.
-    /// -ENOENT: no such index, or a kind that has no figures; -EINVAL: since is the later one,
-    /// or of
+    /// The figures of one series or edge: all of them (since NULL), or what came since an earlier
+    /// snapshot of the same aggregator. One that the earlier snapshot does not have counts from 0.
+    /// -ENOENT: no such index, or a kind that has no figures; -EINVAL: since is the later one, or of
     /// another aggregator.
     pub fn appmon_snapshot_figures(snapshot: *const appmon_snapshot, kind: u32, index: u32, since: *const appmon_snapshot, figures: *mut appmon_figures) -> c_int;
     /// Adds the durations (all, or since, as above) to a histogram of the host's.
     pub fn appmon_snapshot_durations(snapshot: *const appmon_snapshot, kind: u32, index: u32, since: *const appmon_snapshot, histogram: *mut appmon_histogram) -> c_int;
     /// -ENODATA: no event of it carried a traceparent.
     pub fn appmon_snapshot_exemplar(snapshot: *const appmon_snapshot, kind: u32, index: u32, exemplar: *mut appmon_exemplar) -> c_int;
-    /// Log-linear: each power of two is split into 32 buckets of equal width, values below 64
-    /// have one
-    /// each. Any 64-bit value fits; a quantile is within 1/64 (1.6 %) of the exact one. Merging
-    /// is
+    /// Log-linear: each power of two is split into 32 buckets of equal width, values below 64 have one
+    /// each. Any 64-bit value fits; a quantile is within 1/64 (1.6 %) of the exact one. Merging is
     /// exact: it gives the histogram that all the values would have given.
     pub fn appmon_histogram_new(ret: *mut *mut appmon_histogram) -> c_int;
     pub fn appmon_histogram_free(histogram: *mut appmon_histogram);
@@ -1307,38 +1239,27 @@ extern "C" {
     pub fn appmon_histogram_count(histogram: *const appmon_histogram) -> u64;
     pub fn appmon_histogram_sum(histogram: *const appmon_histogram) -> u64;
     pub fn appmon_histogram_max(histogram: *const appmon_histogram) -> u64;
-    /// The least recorded value that a share of q (0 to 1) of all do not exceed; 0 if there is
-    /// none.
+    /// The least recorded value that a share of q (0 to 1) of all do not exceed; 0 if there is none.
     pub fn appmon_histogram_quantile(histogram: *const appmon_histogram, q: f64) -> u64;
-    /// How many values are at most this one; exact for 2^n - 1 and below 64, else as a quantile
-    /// is.
+    /// How many values are at most this one; exact for 2^n - 1 and below 64, else as a quantile is.
     pub fn appmon_histogram_count_at_most(histogram: *const appmon_histogram, value: u64) -> u64;
-    /// Goes through the buckets that hold values, in rising order: 1 and the next one from
-    /// *cursor (0 at
+    /// Goes through the buckets that hold values, in rising order: 1 and the next one from *cursor (0 at
     /// first) with its least and greatest value and how many it has, or 0 at the end.
     pub fn appmon_histogram_next(histogram: *const appmon_histogram, cursor: *mut u32, ret_least: *mut u64, ret_greatest: *mut u64, ret_count: *mut u64) -> c_int;
-    /// The route of a path by the look of its segments, which is what the aggregator does
-    /// without
-    /// route_fn, before learning: numbers become {id}, and {uuid}, {hash}, {date} what looks
-    /// so, in a
-    /// part of a segment too ("order-17.json": "order-{id}.json"); {param} what is not visible
-    /// ASCII;
-    /// "*" the rest of a path that is too long. Writes at most size bytes, always
-    /// '\0'-terminated if
+    /// The route of a path by the look of its segments, which is what the aggregator does without
+    /// route_fn, before learning: numbers become {id}, and {uuid}, {hash}, {date} what looks so, in a
+    /// part of a segment too ("order-17.json": "order-{id}.json"); {param} what is not visible ASCII;
+    /// "*" the rest of a path that is too long. Writes at most size bytes, always '\0'-terminated if
     /// size > 0, and returns the length written.
     pub fn appmon_route(path: *const c_char, len: usize, buf: *mut c_char, size: usize) -> usize;
-    /// What a cgroup v2 directory and those below it use, as the kernel counts it. Where the
-    /// mount is
+    /// What a cgroup v2 directory and those below it use, as the kernel counts it. Where the mount is
     /// hybrid and a controller belongs to version 1, its files are read if the same cgroup
     /// exists there with the same processes. What cannot be read is not valid.
     /// -ENOENT, -ENOTDIR, -EACCES; -EINVAL: not a cgroup v2 directory.
     pub fn appmon_read_resources(cgroup_path: *const c_char, resources: *mut appmon_resources) -> c_int;
-    /// The directory of a cgroup id (appmon_event.cgroup_id, appmon_series.cgroup_id), for a
-    /// host that
-    /// has no handle at hand; see appmon_find_cgroup(). Returns the length written without the
-    /// '\0'.
-    /// -ENOENT: it is gone, outside of what is mounted, or there is no cgroup v2; -ENOSPC: buf
-    /// is too
+    /// The directory of a cgroup id (appmon_event.cgroup_id, appmon_series.cgroup_id), for a host that
+    /// has no handle at hand; see appmon_find_cgroup(). Returns the length written without the '\0'.
+    /// -ENOENT: it is gone, outside of what is mounted, or there is no cgroup v2; -ENOSPC: buf is too
     /// small.
     pub fn appmon_cgroup_path(cgroup_id: u64, buf: *mut c_char, size: usize) -> c_int;
 }
