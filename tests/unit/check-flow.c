@@ -156,7 +156,9 @@ static void ended(const char *path, uint32_t status, uint32_t end)
 	event();
 	IS(ev->path, path);
 	ck_assert_uint_eq(ev->status, status);
-	ck_assert_uint_eq(ev->status_class, status / 100);
+	ck_assert_int_eq(ev->status_number, status ? (int64_t)status : -1);
+	if (status)
+		ck_assert_int_eq(ev->outcome == APPMON_OUTCOME_OK, status < 400);
 	ck_assert_str_eq(appmon_end_name(ev->end), appmon_end_name(end));
 	ck_assert_int_eq(!(ev->flags & APPMON_EVF_NO_RESPONSE), !!status);
 }
@@ -245,11 +247,11 @@ START_TEST(plain_exchange)
 	ck_assert_uint_eq(ev->local.port, 80);
 	ck_assert_mem_eq(ev->local.addr, "\x0a\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0", 16);
 	ck_assert_mem_eq(ev->remote.addr, "\xc0\0\2\2\0\0\0\0\0\0\0\0\0\0\0\0", 16);
-	IS(ev->method_name, "GET");
+	IS(ev->operation, "GET");
 	IS(ev->request_target, "/a/b?x=1&y");
 	IS(ev->query, "x=1&y");
 	IS(ev->authority, "example.org:8080");
-	IS(ev->reason, "Not Found");
+	IS(ev->message, "Not Found");
 	IS(ev->target_name, "one");
 	IS(ev->comm, "");
 	/* Nothing but what is on the list. */
@@ -336,7 +338,7 @@ START_TEST(methods)
 		in(request);
 		out(OK);
 		complete("/m", 200);
-		IS(ev->method_name, names[i]);
+		IS(ev->operation, names[i]);
 		ck_assert_uint_eq(ev->method, values[i]);
 	}
 	in("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n");
