@@ -169,7 +169,7 @@ static size_t put_result(const struct human *human, const struct appmon_event *e
 	format_bytes(ev->response_bytes - ev->response_head_bytes, bytes);
 	fputc(' ', human->out);
 	set_color(human, outcome < sizeof(sgr) / sizeof(sgr[0]) ? sgr[outcome] : SGR_RED);
-	/* A word as a status cannot be longer than three columns, but its error has a note. */
+	/* The prefix of an error would not fit into the column. */
 	if (ev->status > 0)
 		width = (size_t)fprintf(human->out, "%03" PRIu32, ev->status);
 	else

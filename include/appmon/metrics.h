@@ -258,8 +258,8 @@ struct appmon_figures {
 	uint64_t service_sum; /* of those: from there to the first byte of the response */
 	uint64_t retransmits; /* segments sent again by this host, and by the peer */
 	uint64_t first_ns;    /* CLOCK_MONOTONIC: when the first event ended; of the series, also */
-			      /* between snapshots */
-	uint64_t last_ns;     /* when the last one did */
+	/* between snapshots */
+	uint64_t last_ns; /* when the last one did */
 };
 
 /* One event out of those of a series that carried a W3C traceparent: a recent or a slow one. */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Redis: its commands in order, against what it counts itself (INFO commandstats) and what a client
 that speaks the protocol by hand was answered."""
+import json
 import re
 import shutil
 import socket
@@ -111,6 +112,27 @@ def test_commands(redis, cgroup, watch):
         assert event["duration_ns"] > 0
     watching.stop()
     watching.check_sums(delivered=len(asked))
+
+
+KINDS = {"readonly": "read", "write": "write"}
+
+
+def test_operation_types(redis, cgroup, watch):
+    """The server's own table says which commands read and which write."""
+    client = subprocess.run(["redis-cli", "-p", str(redis.port), "--json", "COMMAND"], check=True,
+                            stdout=subprocess.PIPE)
+    table = {name: {KINDS[flag] for flag in flags if flag in KINDS}
+             for name, _, flags, *_ in json.loads(client.stdout)}
+    # A script may do anything that it is allowed to, and LOLWUT reads no key.
+    table = {name: kinds for name, kinds in table.items()
+             if kinds and not name.startswith(("eval", "fcall", "lolwut"))}
+    watching = watch(cgroup, args=RESP)
+    with redis.connect() as sock:
+        for name in table:
+            sock.sendall(command(name))  # without its arguments: it is refused, or harmless
+            sock.recv(65536)
+        events = watching.wait(len(table))
+    assert {e["operation"]: {e["operation_type"]} for e in events} == table
 
 
 @pytest.mark.parametrize("depth", [1, 20])

@@ -150,6 +150,16 @@ static void event(void)
 	ck_assert_ptr_nonnull(ev);
 }
 
+/* What becomes of a request that a server did not answer. */
+static const uint32_t unanswered[] = {
+	[APPMON_END_CLOSED] = APPMON_OUTCOME_NO_RESPONSE,
+	[APPMON_END_RESET_BY_PEER] = APPMON_OUTCOME_CANCELLED,
+	[APPMON_END_RESET_BY_US] = APPMON_OUTCOME_NO_RESPONSE,
+	[APPMON_END_TIMEOUT] = APPMON_OUTCOME_TIMEOUT,
+	[APPMON_END_GAP] = APPMON_OUTCOME_UNKNOWN,
+	[APPMON_END_UPGRADED] = APPMON_OUTCOME_UNKNOWN,
+};
+
 /* The next event, of that path and status, and how it ended. */
 static void ended(const char *path, uint32_t status, uint32_t end)
 {
@@ -159,6 +169,8 @@ static void ended(const char *path, uint32_t status, uint32_t end)
 	ck_assert_int_eq(ev->status_number, status ? (int64_t)status : -1);
 	if (status)
 		ck_assert_int_eq(ev->outcome == APPMON_OUTCOME_OK, status < 400);
+	else if (ev->role == APPMON_ROLE_SERVER)
+		ck_assert_uint_eq(ev->outcome, unanswered[end]);
 	ck_assert_str_eq(appmon_end_name(ev->end), appmon_end_name(end));
 	ck_assert_int_eq(!(ev->flags & APPMON_EVF_NO_RESPONSE), !!status);
 }
