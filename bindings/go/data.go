@@ -975,7 +975,7 @@ type Event struct {
 	// whoever else has the socket open. Numbers of the initial pid namespace, as /proc of the host
 	// has them. What was not seen is 0 or "".
 
-	// enum appmon_owner, APPMON_OWNER_*: how the members of this group are known
+	// enum appmon_owner, APPMON_OWNER_*: how this group is known
 	Owner Owner
 	// effective user, initial user namespace (process.user.id)
 	UID uint32

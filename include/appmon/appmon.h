@@ -376,8 +376,8 @@ struct appmon_event {
 	 */
 	uint32_t operation_type;  /* enum appmon_operation_type, APPMON_OP_* */
 	uint32_t outcome;	  /* enum appmon_outcome, APPMON_OUTCOME_*: error rates go by it */
-	struct appmon_str system; /* what speaks the protocol (db.system.name): RESP: "redis"; */
-				  /* HTTP: "" */
+	struct appmon_str system; /* what speaks the protocol (db.system.name): RESP: "redis";
+				   * HTTP: "" */
 	/* HTTP: the method as sent (http.request.method). RESP: the command's name as sent
 	 * (db.operation.name). "": no request was seen. */
 	struct appmon_str operation;
@@ -434,9 +434,8 @@ struct appmon_event {
 	uint32_t srtt_us; /* TCP's smoothed round-trip time at the end, microseconds; 0: unknown */
 	uint32_t retransmits;	   /* segments this host sent again during the exchange */
 	uint32_t peer_retransmits; /* segments that arrived again during the exchange */
-	uint32_t
-		netns_inum; /* network namespace of the socket, with APPMON_OPEN_IDENTITY: inode of */
-			    /* /proc/PID/ns/net; may be used again */
+	uint32_t netns_inum; /* network namespace of the socket, with APPMON_OPEN_IDENTITY: inode of
+			      * /proc/PID/ns/net; may be used again */
 	uint64_t netns_cookie; /* the same: unique per boot */
 	/*
 	 * The same in the events of both ends of a connection, whatever addresses and ports are
@@ -453,25 +452,24 @@ struct appmon_event {
 	 * and whoever else has the socket open. Numbers of the initial pid namespace, as /proc of
 	 * the host has them. What was not seen is 0 or "".
 	 */
-	uint32_t
-		owner; /* enum appmon_owner, APPMON_OWNER_*: how the members of this group are known */
+	uint32_t owner;	       /* enum appmon_owner, APPMON_OWNER_*: how this group is known */
 	uint32_t uid;	       /* effective user, initial user namespace (process.user.id) */
 	uint32_t pid;	       /* process.pid */
 	uint32_t tid;	       /* thread.id */
 	uint32_t inner_pid;    /* pid in the process's own pid namespace, as it sees itself */
 	uint32_t inner_tid;    /* tid in that namespace */
-	uint32_t response_pid; /* server: the process that sent the response's first byte; 0: TCP */
-			       /* sent it by itself */
+	uint32_t response_pid; /* server: the process that sent the response's first byte; 0: TCP
+				* sent it by itself */
 	uint32_t response_tid; /* server: the thread that sent it */
-	uint64_t process_start_ns; /* CLOCK_BOOTTIME: with pid it names a process for ever; field */
-				   /* 22 of /proc/PID/stat has it in ticks */
+	uint64_t process_start_ns; /* CLOCK_BOOTTIME: with pid it names a process for ever; field
+				    * 22 of /proc/PID/stat has it in ticks */
 	struct appmon_str comm;	   /* of the process, at that moment: /proc/PID/comm */
 
 	/* Trace ids of the request: APPMON_OPEN_TRACE. What is not well formed is in headers only. */
 	struct appmon_trace trace;
 	struct appmon_str trace_text; /* sw8: its trace id as text; "" for others */
-	struct appmon_str request_id; /* x-request-id, or another of request_id_headers: of those */
-				      /* the first in the head */
+	struct appmon_str request_id; /* x-request-id, or another of request_id_headers: of those
+				       * the first in the head */
 
 	/*
 	 * What the exchange was made for: APPMON_OPEN_LINKS. Client: the request that the sender
@@ -492,16 +490,16 @@ struct appmon_event {
 	uint32_t response_http_version;
 	uint32_t header_count;
 	const struct appmon_header *headers; /* header_count of them; NULL if 0 */
-	struct appmon_str request_target;    /* as sent (RFC 9112 section 3.2), but for secrets: */
-					     /* see appmon_opts.redact_names; query per options */
+	struct appmon_str request_target;    /* as sent (RFC 9112 section 3.2), but for secrets:
+					      * see appmon_opts.redact_names; query per options */
 	struct appmon_str path;		     /* path of it (url.path); "" for CONNECT */
 	struct appmon_str query;	     /* after '?' (url.query); secrets as above */
-	struct appmon_str authority;	     /* of an absolute or CONNECT target, else Host; */
-					     /* without user and password */
-					     /* (server.address and server.port) */
+	struct appmon_str authority;	     /* of an absolute or CONNECT target, else Host;
+					      * without user and password
+					      * (server.address and server.port) */
 	uint64_t request_head_bytes;
-	uint64_t request_body_bytes;	 /* as transferred, with chunk framing */
-					 /* (http.request.body.size) */
+	uint64_t request_body_bytes;	 /* as transferred, with chunk framing
+					  * (http.request.body.size) */
 	uint64_t response_head_bytes;	 /* of the final response */
 	uint64_t response_body_bytes;	 /* as transferred (http.response.body.size) */
 	int64_t request_content_length;	 /* declared; -1: none */
@@ -528,36 +526,36 @@ typedef void (*appmon_log_fn)(void *ctx, int level, const char *line);
 struct appmon_opts {
 	uint32_t size;
 	uint32_t flags;		/* APPMON_OPEN_* */
-	uint64_t memory_limit;	/* bytes of connection state in this process; default 64 MiB, */
-				/* at least 64 KiB */
+	uint64_t memory_limit;	/* bytes of connection state in this process; default 64 MiB,
+				 * at least 64 KiB */
 	uint32_t ring_bytes;	/* kernel ring: power of two, 4 KiB to 1 GiB; default 8 MiB */
 	uint32_t capture_bytes; /* most bytes of one message head, 128 to 65536; default 4096 */
-	uint32_t exchange_timeout_ms; /* silence that ends an exchange; default 300,000; */
-				      /* UINT32_MAX: never */
-	uint32_t idle_timeout_ms;     /* silence after which a connection without an exchange is */
-				      /* forgotten (it is found again); default 3,600,000 */
+	uint32_t exchange_timeout_ms; /* silence that ends an exchange; default 300,000;
+				       * UINT32_MAX: never */
+	uint32_t idle_timeout_ms;     /* silence after which a connection without an exchange is
+				       * forgotten (it is found again); default 3,600,000 */
 	uint32_t log_level;	      /* most verbose APPMON_LOG_* wanted; default WARN */
 	uint32_t header_count;
-	const char *const *headers; /* header_count names to keep beside the default ones: */
-				    /* content-type, user-agent, x-request-id, traceparent, */
-				    /* tracestate, x-forwarded-for. Nothing else is ever kept: */
-				    /* authorization, cookie and set-cookie only when named */
-				    /* here. At most 64. */
+	const char *const *headers; /* header_count names to keep beside the default ones:
+				     * content-type, user-agent, x-request-id, traceparent,
+				     * tracestate, x-forwarded-for. Nothing else is ever kept:
+				     * authorization, cookie and set-cookie only when named
+				     * here. At most 64. */
 	appmon_event_fn event_fn;   /* NULL: pull mode, see appmon_next() */
 	void *event_ctx;
 	appmon_log_fn log_fn; /* NULL: silent */
 	void *log_ctx;
 	char *error_text; /* NULL, or a buffer that gets the last error's text if open fails */
 	uint32_t error_text_size;
-	uint32_t protocols; /* bit n: APPMON_PROTO_n; default HTTP/1 only. RESP costs more: its */
-			    /* strings are copied */
-	const char *const *request_id_headers; /* names of fields that carry a request's id */
-					       /* beside x-request-id; kept with */
-					       /* APPMON_OPEN_TRACE. At most 8. */
+	uint32_t protocols; /* bit n: APPMON_PROTO_n; default HTTP/1 only. RESP costs more: its
+			     * strings are copied */
+	const char *const *request_id_headers; /* names of fields that carry a request's id
+						* beside x-request-id; kept with
+						* APPMON_OPEN_TRACE. At most 8. */
 	uint32_t request_id_header_count;
 	uint32_t reserved;
-	const char *cgroup_mount; /* copied; where the host's cgroup v2 hierarchy is mounted, for */
-				  /* appmon_find_cgroup(); default: the mount that shows most */
+	const char *cgroup_mount; /* copied; where the host's cgroup v2 hierarchy is mounted, for
+				   * appmon_find_cgroup(); default: the mount that shows most */
 	/* redact_name_count names of query parameters whose values are secrets, beside the default
 	 * ones: x-amz-signature, x-amz-credential, x-amz-security-token, awsaccesskeyid, signature,
 	 * x-goog-signature, x-goog-credential, sig, access_token, refresh_token, id_token,
@@ -586,8 +584,8 @@ struct appmon_attach_opts {
  */
 struct appmon_stats {
 	uint32_t size;
-	uint32_t flags; /* APPMON_STATS_*: noticed by appmon_poll() and appmon_next(), within a */
-			/* second, and one more for each 64 targets; 0 in a replay */
+	uint32_t flags; /* APPMON_STATS_*: noticed by appmon_poll() and appmon_next(), within a
+			 * second, and one more for each 64 targets; 0 in a replay */
 	uint64_t valid; /* bit n: the n-th 64-bit member below is supported here, dropped[] being
 			   one */
 	uint64_t exchanges_seen;
@@ -629,9 +627,11 @@ struct appmon_capabilities {
  * Needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON (root has them).
  *  -EPERM       a capability is missing, or bpf(2) is forbidden (seccomp, security module)
  *  -EOPNOTSUPP  a kernel feature is missing (BTF, bpf(2), Linux 5.15), or cgroup v2 is
- *  -EINVAL      a value in opts is out of range; -E2BIG: unknown members are set
+ *  -EINVAL      a value in opts is out of range
+ *  -E2BIG       unknown members are set
  *  -ENOMEM      out of memory, of this process, its memory cgroup or the kernel
- *  -EMFILE      fewer than 40 descriptors are left (RLIMIT_NOFILE); -ENFILE: of the system
+ *  -EMFILE      fewer than 40 descriptors are left (RLIMIT_NOFILE)
+ *  -ENFILE      the same, of the system
  * The handle is close-on-exec throughout.
  */
 APPMON_API int appmon_open(struct appmon **ret, const struct appmon_opts *opts);
@@ -651,7 +651,8 @@ APPMON_API int appmon_close(struct appmon *mon);
  * nested, an exchange goes to the innermost. Connections that are already open
  * are seen from their next packet. opts may be NULL. *ret_target (may be NULL) gets an id
  * that is never reused by this handle.
- *  -ENOENT  no such path; -ENOTDIR, -EINVAL: not a cgroup v2 directory
+ *  -ENOENT  no such path
+ *  -ENOTDIR, -EINVAL  not a cgroup v2 directory
  *  -EEXIST  already attached by this handle
  *  -EPERM   the cgroup does not allow it (a program attached without
  *           BPF_F_ALLOW_MULTI at or above it), or a capability is missing
@@ -763,7 +764,8 @@ APPMON_API int appmon_resume(struct appmon *mon);
  * fd, until appmon_record(mon, -1) or appmon_close(). Replaying it gives the same events, if the
  * recording began before the first attach. fd is the host's and stays open until then; writes
  * block. A write that fails ends the recording and is logged.
- *  -ENOMEM; -EIO: the first write failed
+ *  -ENOMEM  out of memory
+ *  -EIO     the first write failed
  */
 APPMON_API int appmon_record(struct appmon *mon, int fd);
 
@@ -798,8 +800,8 @@ struct appmon_process {
 	uint64_t start_ns;
 	uint64_t exe_inode; /* of the executable: st_ino and st_dev of stat(2) */
 	uint64_t exe_device;
-	struct appmon_str exe; /* its path, as /proc/PID/exe has it: in the process's own mount */
-			       /* namespace, " (deleted)" behind it where that is so */
+	struct appmon_str exe; /* its path, as /proc/PID/exe has it: in the process's own mount
+				* namespace, " (deleted)" behind it where that is so */
 };
 
 /*

@@ -125,23 +125,23 @@ typedef uint64_t (*appmon_instance_fn)(void *ctx, const struct appmon_event *ev)
 
 struct appmon_metrics_opts {
 	uint32_t size;
-	uint32_t flags;	       /* APPMON_METRICS_* */
-	uint32_t dimensions;   /* APPMON_DIM_*; default APPMON_DIM_DEFAULT */
-	uint32_t max_series;   /* hard limit, 16 to 1,000,000; default 8192. No application gets */
-			       /* more than are left for others: half of them if it is alone */
-	uint32_t max_edges;    /* the same for edges; default 1024 */
-	uint32_t max_segments; /* path segments to learn routes from, up to 4,000,000, shared as */
-			       /* max_series is; default 16384 */
-	uint32_t max_children; /* a segment is replaced by {param} once the same place of an */
-			       /* application's paths held more than this many; default 64 */
-	uint32_t max_connections; /* whose ends are remembered, for joining; 64 to 4,000,000; */
-				  /* default 8192 */
-	uint32_t join_ms; /* how long an exchange waits for its other end to show up, if that is */
-			  /* not known of its connection yet; default 500 */
-	uint32_t idle_ms; /* series and edges without an event for this long go; default 600,000; */
-			  /* UINT32_MAX: never */
-	uint64_t memory_limit;	  /* bytes; default 64 MiB, at least 1 MiB. Where it is */
-				  /* reached, series are refused as by max_series */
+	uint32_t flags;		  /* APPMON_METRICS_* */
+	uint32_t dimensions;	  /* APPMON_DIM_*; default APPMON_DIM_DEFAULT */
+	uint32_t max_series;	  /* hard limit, 16 to 1,000,000; default 8192. No application gets
+				   * more than are left for others: half of them if it is alone */
+	uint32_t max_edges;	  /* the same for edges; default 1024 */
+	uint32_t max_segments;	  /* path segments to learn routes from, up to 4,000,000, shared as
+				   * max_series is; default 16384 */
+	uint32_t max_children;	  /* a segment is replaced by {param} once the same place of an
+				   * application's paths held more than this many; default 64 */
+	uint32_t max_connections; /* whose ends are remembered, for joining; 64 to 4,000,000;
+				   * default 8192 */
+	uint32_t join_ms; /* how long an exchange waits for its other end to show up, if that is
+			   * not known of its connection yet; default 500 */
+	uint32_t idle_ms; /* series and edges without an event for this long go; default 600,000;
+			   * UINT32_MAX: never */
+	uint64_t memory_limit;	  /* bytes; default 64 MiB, at least 1 MiB. Where it is
+				   * reached, series are refused as by max_series */
 	uint32_t server_errors;	  /* APPMON_ERROR_*; default all but CLIENT */
 	uint32_t client_errors;	  /* the same; default all */
 	appmon_route_fn route_fn; /* NULL: built in */
@@ -156,8 +156,8 @@ struct appmon_metrics_opts {
 struct appmon_metrics_stats {
 	uint32_t size;
 	uint32_t reserved;
-	uint64_t events;	  /* added == counted in series + waiting + expired_events + */
-				  /* without_request */
+	uint64_t events;	  /* added == counted in series + waiting + expired_events +
+				   * without_request */
 	uint64_t waiting;	  /* gauge: events that wait for their other end (join_ms) */
 	uint64_t series;	  /* gauge */
 	uint64_t edges;		  /* gauge */
@@ -193,11 +193,11 @@ struct appmon_series {
 	uint32_t status;	       /* http.response.status_code; 0: none */
 	uint32_t outcome;	       /* enum appmon_outcome, APPMON_OUTCOME_* */
 	struct appmon_str app;	       /* target_name of the events, at most 127 bytes of it */
-	struct appmon_str peer_app;    /* the application at the other end; "": peer says what is */
-				       /* known of it */
+	struct appmon_str peer_app;    /* the application at the other end; "": peer says what is
+					* known of it */
 	struct appmon_str method_name; /* http.request.method; "_OTHER" for APPMON_METHOD_OTHER */
-	struct appmon_str route; /* at most 255 bytes (http.route): visible ASCII, unless it is */
-				 /* the host's or APPMON_METRICS_RAW_ROUTES */
+	struct appmon_str route; /* at most 255 bytes (http.route): visible ASCII, unless it is
+				  * the host's or APPMON_METRICS_RAW_ROUTES */
 	struct appmon_str status_text; /* as the events have it, at most 23 bytes */
 	struct appmon_endpoint peer;   /* family 0: unknown; port 0: of a client */
 };
@@ -275,8 +275,8 @@ struct appmon_exemplar {
 struct appmon_snapshot_opts {
 	uint32_t size;
 	uint32_t flags;	 /* APPMON_TAKE_* */
-	uint64_t now_ns; /* CLOCK_MONOTONIC; default: the present. For a recording: of its last */
-			 /* event, as the time matters for expiry and waiting */
+	uint64_t now_ns; /* CLOCK_MONOTONIC; default: the present. For a recording: of its last
+			  * event, as the time matters for expiry and waiting */
 };
 
 /* appmon_snapshot_opts.flags */
@@ -310,7 +310,8 @@ struct appmon_resources {
 
 /*
  * opts may be NULL.
- *  -EINVAL  a value is out of range; -E2BIG: unknown members are set
+ *  -EINVAL  a value is out of range
+ *  -E2BIG   unknown members are set
  *  -ENOMEM  out of memory, or memory_limit does not hold the tables themselves
  */
 APPMON_API int appmon_metrics_open(struct appmon_metrics **ret,
@@ -339,7 +340,9 @@ APPMON_API int appmon_metrics_get_stats(struct appmon_metrics *metrics,
 
 /*
  * Copies what the aggregator holds; idle series go first. opts may be NULL. The copy takes as
- * much memory as the series themselves, on top of memory_limit. -ENOMEM; -E2BIG as above.
+ * much memory as the series themselves, on top of memory_limit.
+ *  -ENOMEM  out of memory
+ *  -E2BIG   as above
  */
 APPMON_API int appmon_metrics_snapshot(struct appmon_metrics *metrics,
 				       const struct appmon_snapshot_opts *opts,
@@ -368,8 +371,8 @@ APPMON_API int appmon_snapshot_active(const struct appmon_snapshot *snapshot, ui
 /*
  * The figures of one series or edge: all of them (since NULL), or what came since an earlier
  * snapshot of the same aggregator. One that the earlier snapshot does not have counts from 0.
- * -ENOENT: no such index, or a kind that has no figures; -EINVAL: since is the later one, or of
- * another aggregator.
+ *  -ENOENT  no such index, or a kind that has no figures
+ *  -EINVAL  since is the later one, or of another aggregator
  */
 APPMON_API int appmon_snapshot_figures(const struct appmon_snapshot *snapshot, uint32_t kind,
 				       uint32_t index, const struct appmon_snapshot *since,
@@ -430,15 +433,16 @@ APPMON_API size_t appmon_route(const char *path, size_t len, char *buf, size_t s
  * What a cgroup v2 directory and those below it use, as the kernel counts it. Where the mount is
  * hybrid and a controller belongs to version 1, its files are read if the same cgroup
  * exists there with the same processes. What cannot be read is not valid.
- * -ENOENT, -ENOTDIR, -EACCES; -EINVAL: not a cgroup v2 directory.
+ *  -ENOENT, -ENOTDIR, -EACCES  the directory cannot be opened
+ *  -EINVAL  not a cgroup v2 directory
  */
 APPMON_API int appmon_read_resources(const char *cgroup_path, struct appmon_resources *resources);
 
 /*
  * The directory of a cgroup id (appmon_event.cgroup_id, appmon_series.cgroup_id), for a host that
  * has no handle at hand; see appmon_find_cgroup(). Returns the length written without the '\0'.
- * -ENOENT: it is gone, outside of what is mounted, or there is no cgroup v2; -ENOSPC: buf is too
- * small.
+ *  -ENOENT  it is gone, outside of what is mounted, or there is no cgroup v2
+ *  -ENOSPC  buf is too small
  */
 APPMON_API int appmon_cgroup_path(uint64_t cgroup_id, char *buf, size_t size);
 

@@ -606,7 +606,7 @@ class Event(EventBase):
     # Taken in the thread's own context, when it reads or sends: right whoever accepted or
     # connected, and whoever else has the socket open. Numbers of the initial pid namespace,
     # as /proc of the host has them. What was not seen is 0 or "".
-    #: enum appmon_owner, APPMON_OWNER_*: how the members of this group are known
+    #: enum appmon_owner, APPMON_OWNER_*: how this group is known
     owner: Owner
     #: effective user, initial user namespace (process.user.id)
     uid: int

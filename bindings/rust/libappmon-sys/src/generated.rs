@@ -594,7 +594,7 @@ pub struct appmon_event {
     // in the thread's own context, when it reads or sends: right whoever accepted or connected,
     // and whoever else has the socket open. Numbers of the initial pid namespace, as /proc of
     // the host has them. What was not seen is 0 or "".
-    /// enum appmon_owner, APPMON_OWNER_*: how the members of this group are known
+    /// enum appmon_owner, APPMON_OWNER_*: how this group is known
     pub owner: u32,
     /// effective user, initial user namespace (process.user.id)
     pub uid: u32,
@@ -1108,9 +1108,11 @@ extern "C" {
     /// Needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON (root has them).
     /// -EPERM       a capability is missing, or bpf(2) is forbidden (seccomp, security module)
     /// -EOPNOTSUPP  a kernel feature is missing (BTF, bpf(2), Linux 5.15), or cgroup v2 is
-    /// -EINVAL      a value in opts is out of range; -E2BIG: unknown members are set
+    /// -EINVAL      a value in opts is out of range
+    /// -E2BIG       unknown members are set
     /// -ENOMEM      out of memory, of this process, its memory cgroup or the kernel
-    /// -EMFILE      fewer than 40 descriptors are left (RLIMIT_NOFILE); -ENFILE: of the system
+    /// -EMFILE      fewer than 40 descriptors are left (RLIMIT_NOFILE)
+    /// -ENFILE      the same, of the system
     /// The handle is close-on-exec throughout.
     pub fn appmon_open(ret: *mut *mut appmon, opts: *const appmon_opts) -> c_int;
     /// Detaches everything and frees the handle; pending exchanges get no event.
@@ -1122,7 +1124,8 @@ extern "C" {
     /// nested, an exchange goes to the innermost. Connections that are already open
     /// are seen from their next packet. opts may be NULL. *ret_target (may be NULL) gets an id
     /// that is never reused by this handle.
-    /// -ENOENT  no such path; -ENOTDIR, -EINVAL: not a cgroup v2 directory
+    /// -ENOENT  no such path
+    /// -ENOTDIR, -EINVAL  not a cgroup v2 directory
     /// -EEXIST  already attached by this handle
     /// -EPERM   the cgroup does not allow it (a program attached without
     /// BPF_F_ALLOW_MULTI at or above it), or a capability is missing
@@ -1216,7 +1219,8 @@ extern "C" {
     /// recording began before the first attach. fd is the host's and stays open until then;
     /// writes
     /// block. A write that fails ends the recording and is logged.
-    /// -ENOMEM; -EIO: the first write failed
+    /// -ENOMEM  out of memory
+    /// -EIO     the first write failed
     pub fn appmon_record(mon: *mut appmon, fd: c_int) -> c_int;
     /// A handle that is fed from a recording in place of the kernel: needs no privileges and
     /// attaches nothing; targets come from the recording, target_user is NULL, counters that
@@ -1297,7 +1301,8 @@ extern "C" {
     /// "size" may be larger here than there, each other one has to be equal.
     pub fn appmon_struct_size(name: *const c_char) -> u32;
     /// opts may be NULL.
-    /// -EINVAL  a value is out of range; -E2BIG: unknown members are set
+    /// -EINVAL  a value is out of range
+    /// -E2BIG   unknown members are set
     /// -ENOMEM  out of memory, or memory_limit does not hold the tables themselves
     pub fn appmon_metrics_open(ret: *mut *mut appmon_metrics, opts: *const appmon_metrics_opts) -> c_int;
     /// NULL is accepted. Snapshots stay.
@@ -1319,7 +1324,9 @@ extern "C" {
     pub fn appmon_metrics_get_stats(metrics: *mut appmon_metrics, stats: *mut appmon_metrics_stats) -> c_int;
     /// Copies what the aggregator holds; idle series go first. opts may be NULL. The copy takes
     /// as
-    /// much memory as the series themselves, on top of memory_limit. -ENOMEM; -E2BIG as above.
+    /// much memory as the series themselves, on top of memory_limit.
+    /// -ENOMEM  out of memory
+    /// -E2BIG   as above
     pub fn appmon_metrics_snapshot(metrics: *mut appmon_metrics, opts: *const appmon_snapshot_opts, ret: *mut *mut appmon_snapshot) -> c_int;
     /// NULL is accepted.
     pub fn appmon_snapshot_free(snapshot: *mut appmon_snapshot);
@@ -1337,9 +1344,8 @@ extern "C" {
     /// earlier
     /// snapshot of the same aggregator. One that the earlier snapshot does not have counts from
     /// 0.
-    /// -ENOENT: no such index, or a kind that has no figures; -EINVAL: since is the later one,
-    /// or of
-    /// another aggregator.
+    /// -ENOENT  no such index, or a kind that has no figures
+    /// -EINVAL  since is the later one, or of another aggregator
     pub fn appmon_snapshot_figures(snapshot: *const appmon_snapshot, kind: u32, index: u32, since: *const appmon_snapshot, figures: *mut appmon_figures) -> c_int;
     /// Adds the durations (all, or since, as above) to a histogram of the host's.
     pub fn appmon_snapshot_durations(snapshot: *const appmon_snapshot, kind: u32, index: u32, since: *const appmon_snapshot, histogram: *mut appmon_histogram) -> c_int;
@@ -1383,14 +1389,14 @@ extern "C" {
     /// mount is
     /// hybrid and a controller belongs to version 1, its files are read if the same cgroup
     /// exists there with the same processes. What cannot be read is not valid.
-    /// -ENOENT, -ENOTDIR, -EACCES; -EINVAL: not a cgroup v2 directory.
+    /// -ENOENT, -ENOTDIR, -EACCES  the directory cannot be opened
+    /// -EINVAL  not a cgroup v2 directory
     pub fn appmon_read_resources(cgroup_path: *const c_char, resources: *mut appmon_resources) -> c_int;
     /// The directory of a cgroup id (appmon_event.cgroup_id, appmon_series.cgroup_id), for a
     /// host that
     /// has no handle at hand; see appmon_find_cgroup(). Returns the length written without the
     /// '\0'.
-    /// -ENOENT: it is gone, outside of what is mounted, or there is no cgroup v2; -ENOSPC: buf
-    /// is too
-    /// small.
+    /// -ENOENT  it is gone, outside of what is mounted, or there is no cgroup v2
+    /// -ENOSPC  buf is too small
     pub fn appmon_cgroup_path(cgroup_id: u64, buf: *mut c_char, size: usize) -> c_int;
 }
