@@ -20,9 +20,9 @@ static void on_signal(int signal)
 static int on_event(void *ctx, const struct appmon_event *ev)
 {
 	(void)ctx;
-	if (ev->method != APPMON_METHOD_UNKNOWN) /* else its request passed before the attach */
-		printf("%.*s %.*s %u %.3f ms\n", (int)ev->method_name.len, ev->method_name.data,
-		       (int)ev->path.len, ev->path.data, ev->status, (double)ev->duration_ns / 1e6);
+	if (ev->operation.len > 0) /* else its request passed before the attach */
+		printf("%s %s %s %.3f ms\n", ev->operation.data, ev->resource.data,
+		       ev->status_text.data, (double)ev->duration_ns / 1e6);
 	return 0;
 }
 

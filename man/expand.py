@@ -42,6 +42,11 @@ def continues(comment):
     return re.match(r"\s*[a-z]", comment) is not None
 
 
+def is_own(comment):
+    """Of a comment above a constant of an enum: it is about this one, not about those that follow."""
+    return not comment.rstrip().endswith(":") and not continues(comment)
+
+
 def declarators(code):
     """"uint32_t size, reserved" is two."""
     code = " ".join(code.split())
@@ -52,18 +57,20 @@ def declarators(code):
 
 
 def constants(header, prefix):
-    """(name, comment) of each; (None, comment) for one that stands before some. The comment of a
-    #define stands behind it or, if it is not indented, above it; above the first of them stands
-    what all are."""
+    """(name, comment) of each; (None, comment) for one that stands before some, and ends with a
+    colon. The comment of a constant stands behind it or above it; above the first #define stands what
+    all are."""
     start = re.compile(r"(?:#define\s+|^\s+|\{ |, )(" + prefix +
                        r"_[A-Z0-9_]+)\b(?=\s*=|\s*\\?\s*(?:U?INT|\())", re.M)
     result, first = [], True
     for match in start.finditer(header):
-        above = []
-        if match[0].startswith("#define"):
-            found = re.search(r"((?:^/\*(?:(?!\*/).)*\*/\n)+)\Z", header[:match.start()], re.S | re.M)
-            above = re.findall(r"^/\*(.*?)\*/", found[1], re.S | re.M)[first:] if found else []
-            first = False
+        above, define = [], match[0].startswith("#define")
+        found = re.search((r"((?:^" if define else r"((?:^\t") + r"/\*(?:(?!\*/).)*\*/\n)+)\Z",
+                          header[:match.start()], re.S | re.M)
+        if found:
+            above = re.findall(r"^\t?/\*(.*?)\*/", found[1], re.S | re.M)
+            above = above[first:] if define else [c for c in above[-1:] if is_own(c)]
+        first = first and not define
         # Up to the next constant, an empty line or the end of the enum.
         rest = re.split(r"#define|\n\n|^\};|^\s+APPMON_\w+\s*=|, APPMON_", header[match.end():],
                         maxsplit=1, flags=re.M)[0]
@@ -72,6 +79,8 @@ def constants(header, prefix):
             if rest[:comment.start()].endswith("\n") and not comment["indent"]:
                 break  # of the next #define
             heads = comment["indent"] and not continues(comment["text"])
+            if heads and is_own(comment["text"]):
+                break
             (before_next if heads else own).append(comment["text"])
         result.append((match[1], comment_text(above or own)))
         if before_next:

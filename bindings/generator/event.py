@@ -8,7 +8,7 @@ for _bits in (8, 16, 32, 64):
     INTEGERS[f"int{_bits}_t"] = (_bits // 8, True)
 
 # Constants by the word in their prefix, and for bits with "+": the name of their type in the bindings.
-TYPE_NAMES = {"PROTO": "Protocol", "LOG": "LogLevel", "EVF+": "EventFlags", "CAP+": "Capabilities",
+TYPE_NAMES = {"PROTO": "Protocol", "OP": "OperationType", "LOG": "LogLevel", "EVF+": "EventFlags", "CAP+": "Capabilities",
               "TRACE": "TraceFormat", "DIM+": "Dimensions", "SNAPSHOT": "SnapshotKind",
               "RES+": "ResourceFlags"}
 

@@ -194,7 +194,8 @@ def _enum(node, text):
     constants = []
     for inner in node["inner"]:
         start, end = _extent(inner)
-        constants.append((inner["name"], _value(inner), text.behind(start, end)))
+        above = " ".join(text.above(start).split())
+        constants.append((inner["name"], _value(inner), above or text.behind(start, end)))
     prefix = _prefix(constants[0][0])
     return Group(prefix, doc, 0, [Constant(name[len(prefix):], value, comment)
                                   for name, value, comment in constants])

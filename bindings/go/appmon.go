@@ -10,7 +10,7 @@
 //	...
 //	for event, err := range monitor.Events(ctx) { // Go 1.23; before that: monitor.Next(ctx)
 //		...
-//		fmt.Printf("%q %q %d %s\n", event.MethodName, event.Path, event.Status, event.Duration)
+//		fmt.Printf("%q %q %d %s\n", event.Operation, event.Path, event.Status, event.Duration)
 //	}
 //
 // To compile it takes cgo, pkg-config and libappmon with its headers; Go 1.19 or later. To run it takes

@@ -76,7 +76,7 @@ func TestEventsAreTheServersLog(t *testing.T) {
 			"role":       {e.Role, RoleServer},
 			"end":        {e.End, EndComplete},
 			"method":     {e.Method.String(), line.Method},
-			"name":       {e.MethodName, line.Method},
+			"name":       {e.Operation, line.Method},
 			"target":     {e.RequestTarget, line.Target},
 			"path":       {e.Path, path},
 			"query":      {e.Query, query},
@@ -433,7 +433,7 @@ func TestUnderPressure(t *testing.T) {
 	runtime.GC()
 	var seen, logged []string
 	for _, e := range events {
-		seen = append(seen, fmt.Sprint(e.RequestTarget, e.Remote.Port(), e.Status, e.MethodName, e.TargetUser == any(t)))
+		seen = append(seen, fmt.Sprint(e.RequestTarget, e.Remote.Port(), e.Status, e.Operation, e.TargetUser == any(t)))
 	}
 	for _, l := range s.lines(t, clients*each) {
 		logged = append(logged, fmt.Sprint(l.Target, l.Port, l.Status, l.Method, true))

@@ -172,6 +172,97 @@ func (v End) String() string {
 	return strconv.FormatUint(uint64(v), 10)
 }
 
+// Outcome: appmon_event.outcome: what became of the request, by the rule of its protocol.
+type Outcome uint32
+
+// Values of Outcome.
+const (
+	// Not known: the answer was missed (a gap), or has not come yet.
+	OutcomeUnknown Outcome = 0
+	// HTTP: a status below 400, or an answer without a status line. RESP: a reply that is no
+	// error, none where none was due, or one that sends the client elsewhere (MOVED, ASK).
+	OutcomeOk Outcome = 1
+	// HTTP: 400 to 499. RESP: other errors than the next.
+	OutcomeClientError Outcome = 2
+	// HTTP: 500 and above. RESP: the server cannot at present: LOADING, BUSY, OOM, MISCONF,
+	// MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS.
+	OutcomeServerError Outcome = 3
+	// no answer for exchange_timeout_ms
+	OutcomeTimeout Outcome = 4
+	// the client reset the connection before the answer
+	OutcomeCancelled Outcome = 5
+	// the connection ended otherwise before the answer
+	OutcomeNoResponse Outcome = 6
+)
+
+// String names the value; values of newer libraries show as numbers.
+func (v Outcome) String() string {
+	switch v {
+	case OutcomeUnknown:
+		return "unknown"
+	case OutcomeOk:
+		return "ok"
+	case OutcomeClientError:
+		return "client_error"
+	case OutcomeServerError:
+		return "server_error"
+	case OutcomeTimeout:
+		return "timeout"
+	case OutcomeCancelled:
+		return "cancelled"
+	case OutcomeNoResponse:
+		return "no_response"
+	}
+	return strconv.FormatUint(uint64(v), 10)
+}
+
+// OperationType: appmon_event.operation_type: what kind of operation it is. Expect values
+// unknown to you.
+type OperationType uint32
+
+// Values of OperationType.
+const (
+	// no request was seen
+	OperationTypeUnknown OperationType = 0
+	// none of those below, or not known to be one
+	OperationTypeOther OperationType = 1
+	// HTTP: safe methods (RFC 9110 section 9.2.1). RESP: reads keys
+	OperationTypeRead OperationType = 2
+	// HTTP: PUT, DELETE, PATCH. RESP: changes keys
+	OperationTypeWrite OperationType = 3
+	// HTTP: POST. RESP: runs a script or a function
+	OperationTypeCall OperationType = 4
+	// RESP: PUBLISH, SPUBLISH
+	OperationTypePublish OperationType = 5
+	// RESP: begins or ends a subscription
+	OperationTypeReceive OperationType = 6
+	// about the connection itself. HTTP: CONNECT. RESP: AUTH, SELECT ...
+	OperationTypeSession OperationType = 7
+)
+
+// String names the value; values of newer libraries show as numbers.
+func (v OperationType) String() string {
+	switch v {
+	case OperationTypeUnknown:
+		return "unknown"
+	case OperationTypeOther:
+		return "other"
+	case OperationTypeRead:
+		return "read"
+	case OperationTypeWrite:
+		return "write"
+	case OperationTypeCall:
+		return "call"
+	case OperationTypePublish:
+		return "publish"
+	case OperationTypeReceive:
+		return "receive"
+	case OperationTypeSession:
+		return "session"
+	}
+	return strconv.FormatUint(uint64(v), 10)
+}
+
 // TraceFormat: appmon_trace.format: the header fields that carried the ids.
 type TraceFormat uint32
 
@@ -255,10 +346,10 @@ const (
 	OwnerRead Owner = 1
 	// server: several threads read it; this is the last
 	OwnerReadShared Owner = 2
-	// client: this thread sent the request. Server: this thread sent the response; who read the
-	// request was not seen
+	// Client: this thread sent the request. Server: this thread sent the response; who read the
+	// request was not seen.
 	OwnerSent Owner = 3
-	// client: this thread connected; who sent the request was not seen
+	// Client: this thread connected; who sent the request was not seen.
 	OwnerConnected Owner = 4
 )
 
@@ -286,30 +377,31 @@ type Link uint32
 const (
 	// for none that is known
 	LinkNone Link = 0
-	// client: sent by the thread that had read that request, and no other, with blocking reads,
-	// and had not answered it yet
+	// Certain. Client: sent by the thread that had read that request, and no other, with blocking
+	// reads, and had not answered it yet.
 	LinkThread Link = 1
-	// server: the same bytes, seen where they were sent
+	// Certain. Server: the same bytes, seen where they were sent.
 	LinkPeer Link = 2
-	// client: its Forwarded field (RFC 7239) names the address and port from which that request
-	// came
+	// As certain as the header field that says so. Client: its Forwarded field (RFC 7239) names
+	// the address and port from which that request came.
 	LinkForwarded Link = 3
-	// client: of the open requests only that one has its x-request-id, or other field of
-	// request_id_headers
+	// As certain as the field. Client: of the open requests only that one has its x-request-id, or
+	// other field of request_id_headers.
 	LinkRequestID Link = 4
-	// client: of the open requests only that one has its trace id
+	// As certain as the field. Client: of the open requests only that one has its trace id.
 	LinkTraceID Link = 5
-	// client: as THREAD, without blocking reads, of a process that has always served each of
-	// overlapping requests by one thread
+	// Likely. Client: as THREAD, without blocking reads, of a process that has always served each
+	// of overlapping requests by one thread.
 	LinkWorker Link = 6
-	// client: sent by the thread that had read that request, the only one that its process had in
-	// progress; not while a share of the connections is watched
+	// Likely. Client: sent by the thread that had read that request, the only one that its process
+	// had in progress; not while a share of the connections is watched.
 	LinkSole Link = 7
-	// client: asked for by the goroutine in which net/http was serving that request, which was not
-	// answered yet
+	// Certain; of Go programs, with APPMON_OPEN_GOROUTINES. Client: asked for by the goroutine in
+	// which net/http was serving that request, which was not answered yet.
 	LinkGoroutine Link = 8
-	// client: by a goroutine that was started while that request was served, by the one that
-	// served it or one so started, and that request was not answered yet
+	// Likely; of Go programs, as above. Client: by a goroutine that was started while that request
+	// was served, by the one that served it or one so started, and that request was not answered
+	// yet.
 	LinkStarted Link = 9
 )
 
@@ -421,31 +513,31 @@ type EventFlags uint64
 
 // Values of EventFlags.
 const (
-	// no final response was seen
+	// No final response was seen.
 	EventFlagNoResponse EventFlags = 0x1
-	// an RST arrived
+	// An RST arrived.
 	EventFlagResetByPeer EventFlags = 0x2
-	// an RST was sent
+	// An RST was sent.
 	EventFlagResetByUS EventFlags = 0x4
-	// a head was longer than the capture limit, or cut off by the end: headers are missing
+	// A head was longer than the capture limit, or cut off by the end: headers are missing.
 	EventFlagTruncated EventFlags = 0x8
-	// the capture began inside the exchange
+	// The capture began inside the exchange.
 	EventFlagMidMessage EventFlags = 0x10
-	// bytes of this exchange were missed
+	// Bytes of this exchange were missed.
 	EventFlagGap EventFlags = 0x20
-	// the connection is a tunnel from here on
+	// The connection is a tunnel from here on.
 	EventFlagUpgraded EventFlags = 0x40
-	// both sides let the connection persist
+	// Both sides let the connection persist.
 	EventFlagKeepAlive EventFlags = 0x80
-	// sent before an earlier response was complete
+	// Sent before an earlier response was complete.
 	EventFlagPipelined EventFlags = 0x100
-	// the request's body came in chunks
+	// The request's body came in chunks.
 	EventFlagChunkedRequest EventFlags = 0x200
-	// the response's body came in chunks
+	// The response's body came in chunks.
 	EventFlagChunkedResponse EventFlags = 0x400
 	// The response began before the request ended.
 	EventFlagEarlyResponse EventFlags = 0x800
-	// a 1xx response came before the final one
+	// A 1xx response came before the final one.
 	EventFlagContinued EventFlags = 0x1000
 	// Framing that has two readings (RFC 9112 section 11.2): Content-Length with
 	// Transfer-Encoding, two lengths, one that is no number, a field that readers may miss, chunk
@@ -458,10 +550,8 @@ const (
 	// told with their control bytes. Without a method: not even the request line could be read,
 	// but it was answered.
 	EventFlagMalformed EventFlags = 0x8000
-	// RESP: the reply is an error; reason has its text
-	EventFlagError EventFlags = 0x10000
 	// The answer has no status line (HTTP/0.9, ICY): status is 0, all of it is body.
-	EventFlagNoStatusLine EventFlags = 0x20000
+	EventFlagNoStatusLine EventFlags = 0x10000
 )
 
 // Has tells whether all of the given bits are set.
@@ -502,18 +592,18 @@ type OpenFlags uint32
 
 // Values of OpenFlags.
 const (
-	// never keep the query part of a target, nor a fragment that a client sends behind it
+	// Never keep the query part of a target, nor a fragment that a client sends behind it.
 	OpenFlagDropQuery OpenFlags = 0x1
-	// who served or sent, and when it read: fills in appmon_event.owner and what depends on it,
-	// where the kernel can (APPMON_CAP_IDENTITY)
+	// Who served or sent, and when it read: fills in appmon_event.owner and what depends on it,
+	// where the kernel can (APPMON_CAP_IDENTITY).
 	OpenFlagIdentity OpenFlags = 0x2
+	// Trace ids: keeps the fields that carry them, fills in appmon_event.trace, trace_text,
+	// request_id.
+	OpenFlagTrace OpenFlags = 0x4
 	// A response without a declared length, such as an event stream, is told at its head if it
 	// goes on behind it (APPMON_END_AT_HEAD): without the time of its end, and with no second
 	// event for that.
 	OpenFlagStreamHeads OpenFlags = 0x8
-	// Trace ids: keeps the fields that carry them, fills in appmon_event.trace, trace_text,
-	// request_id.
-	OpenFlagTrace OpenFlags = 0x4
 	// What an exchange was made for: appmon_event.link. Implies APPMON_OPEN_IDENTITY and _TRACE;
 	// without APPMON_CAP_IDENTITY there is evidence from header fields and from the other end
 	// only.
@@ -542,14 +632,14 @@ type Capabilities uint64
 
 // Values of Capabilities.
 const (
-	// cgroup_skb with socket storage: the core
+	// cgroup_skb with socket storage: the core.
 	CapabilityCapture Capabilities = 0x1
 	// iter/bpf_sk_storage_map, or iter/task_file where that is refused: the end of a long body is
-	// reported at once even if its signal was rate-limited
+	// reported at once even if its signal was rate-limited.
 	CapabilitySweep Capabilities = 0x2
-	// APPMON_OPEN_IDENTITY was asked for and works
+	// APPMON_OPEN_IDENTITY was asked for and works.
 	CapabilityIdentity Capabilities = 0x4
-	// APPMON_OPEN_GOROUTINES was asked for and works
+	// APPMON_OPEN_GOROUTINES was asked for and works.
 	CapabilityGoroutines Capabilities = 0x8
 )
 
@@ -586,26 +676,26 @@ func (v SnapshotKind) String() string {
 }
 
 // Dimensions: appmon_metrics_opts.dimensions: what tells series apart beside application, role,
-// protocol and status class. 0 means APPMON_DIM_DEFAULT.
+// protocol and outcome. 0 means APPMON_DIM_DEFAULT.
 type Dimensions uint32
 
 // Values of Dimensions.
 const (
-	// the leaf cgroup
+	// The leaf cgroup.
 	DimensionInstance Dimensions = 0x1
-	// the process, where events name it
+	// The process, where events name it.
 	DimensionPID Dimensions = 0x2
-	// the other application where it is monitored too; of a server that is not, address and port
+	// The other application where it is monitored too; of a server that is not, address and port.
 	DimensionPeer Dimensions = 0x4
-	// the address of clients that are not monitored; without it they are all one, in edges too
+	// The address of clients that are not monitored; without it they are all one, in edges too.
 	DimensionClient Dimensions = 0x8
-	// the method
+	// The method.
 	DimensionMethod Dimensions = 0x10
-	// the path without ids and the like
+	// The path without ids and the like.
 	DimensionRoute Dimensions = 0x20
-	// the status code
+	// The status: status_text and the number of it.
 	DimensionStatus Dimensions = 0x40
-	// none of the above
+	// None of the above.
 	DimensionNone Dimensions = 0x80000000
 )
 
@@ -631,25 +721,23 @@ const (
 // Has tells whether all of the given bits are set.
 func (f MetricsFlags) Has(bits MetricsFlags) bool { return f&bits == bits }
 
-// ErrorFlags: appmon_metrics_opts.server_errors, client_errors: what counts as an error. 0: the
-// default. An event with APPMON_EVF_ERROR is one, too, unless nothing is.
+// ErrorFlags: appmon_metrics_opts.server_errors, client_errors: the outcomes that are errors,
+// bit n for enum appmon_outcome n. 0: the default.
 type ErrorFlags uint32
 
 // Values of ErrorFlags.
 const (
-	// no final response was seen
-	ErrorFlagNoResponse ErrorFlags = 0x1
-	// a status of 100 to 199
-	ErrorFlag1xx ErrorFlags = 0x2
-	// a status of 200 to 299
-	ErrorFlag2xx ErrorFlags = 0x4
-	// a status of 300 to 399
-	ErrorFlag3xx ErrorFlags = 0x8
-	// a status of 400 to 499
-	ErrorFlag4xx ErrorFlags = 0x10
-	// a status of 500 to 599
-	ErrorFlag5xx ErrorFlags = 0x20
-	// nothing is an error
+	// APPMON_OUTCOME_CLIENT_ERROR
+	ErrorFlagClient ErrorFlags = 0x4
+	// APPMON_OUTCOME_SERVER_ERROR
+	ErrorFlagServer ErrorFlags = 0x8
+	// APPMON_OUTCOME_TIMEOUT
+	ErrorFlagTimeout ErrorFlags = 0x10
+	// APPMON_OUTCOME_CANCELLED
+	ErrorFlagCancelled ErrorFlags = 0x20
+	// APPMON_OUTCOME_NO_RESPONSE
+	ErrorFlagNoResponse ErrorFlags = 0x40
+	// No outcome is an error.
 	ErrorFlagNever ErrorFlags = 0x80000000
 )
 
@@ -661,8 +749,8 @@ type SeriesFlags uint32
 
 // Values of SeriesFlags.
 const (
-	// holds what found no room of its own. A series: app and role are set if all of it has them,
-	// nothing else is; an edge: nothing is
+	// Holds what found no room of its own. A series: app and role are set if all of it has them,
+	// nothing else is; an edge: nothing is.
 	SeriesFlagOther SeriesFlags = 0x1
 )
 
@@ -710,15 +798,13 @@ const (
 // Trace: the trace ids of a request, from the first of the fields at APPMON_TRACE_* that is
 // well formed.
 type Trace struct {
-	// APPMON_TRACE_*
+	// enum appmon_trace_format, APPMON_TRACE_*
 	Format TraceFormat
 	// APPMON_TRACE_SAMPLED ...
 	Flags TraceFlags
 	// sw8: 0 unless it is a UUID; see appmon_event.trace_text
 	TraceID [16]byte
-	// of the sender: traceparent's parent-id, b3's span id; sw8: the number of the span in its
-	// segment, big-endian
-	SpanID [8]byte
+	SpanID  [8]byte
 	// of the sender's parent: b3, x-b3-*, uber-trace-id
 	ParentSpanID [8]byte
 }
@@ -745,19 +831,25 @@ func (e *Trace) lend(c *C.struct_appmon_trace) {
 // copied. Names in parentheses are OpenTelemetry's; text is bytes from the network: escape it
 // before a terminal sees it.
 type Event struct {
-	// APPMON_PROTO_* (network.protocol.name)
+	// enum appmon_protocol, APPMON_PROTO_* (network.protocol.name)
 	Protocol Protocol
 	// APPMON_EVF_*
 	Flags EventFlags
-	// APPMON_ROLE_*
+	// enum appmon_role, APPMON_ROLE_*
 	Role Role
-	// APPMON_END_*
+	// enum appmon_end, APPMON_END_*
 	End End
 	// as returned by appmon_attach_cgroup()
 	TargetID uint32
-	// share of connections watched when the request began, parts per million: it stands for
-	// 1,000,000 / sampling_ppm exchanges
+
+	// Share of connections watched when the request began, parts per million: it stands for
+	// 1,000,000 / sampling_ppm exchanges.
+
 	SamplingPpm uint32
+	// the name given at attach
+	TargetName string
+	// the pointer given at attach
+	TargetUser any
 	// leaf cgroup of the socket: inode of its cgroup v2 directory
 	CgroupID uint64
 
@@ -772,6 +864,44 @@ type Event struct {
 	// higher.
 
 	Ordinal uint64
+
+	// What was asked and what became of it, for any protocol alike. "" where it is not known, or
+	// where there is no such thing.
+
+	// enum appmon_operation_type, APPMON_OP_*
+	OperationType OperationType
+	// enum appmon_outcome, APPMON_OUTCOME_*: error rates go by it
+	Outcome Outcome
+	// what speaks the protocol (db.system.name): RESP: "redis"; HTTP: ""
+	System string
+
+	// HTTP: the method as sent (http.request.method). RESP: the command's name as sent
+	// (db.operation.name). "": no request was seen.
+
+	Operation string
+
+	// What the operation is about. HTTP: the path (url.path), of CONNECT the authority. RESP: the
+	// command's first argument, mostly a key; "" where it may be a secret (AUTH, HELLO).
+
+	Resource string
+
+	// HTTP: the status code as text (http.response.status_code). RESP: the prefix of an error
+	// (db.response.status_code), such as WRONGTYPE.
+
+	StatusText string
+
+	// The server's words for it. HTTP: the reason phrase of the status line. RESP: the text of an
+	// error, prefix and all, without the arguments that it may repeat.
+
+	Message string
+	// status_text as a number; -1: it is none, or was not seen
+	StatusNumber int64
+
+	// Bytes of the TCP stream: no headers of TCP or IP, each byte once. HTTP: of head and body.
+
+	RequestBytes uint64
+	// of the final response
+	ResponseBytes uint64
 
 	// CLOCK_MONOTONIC, nanoseconds, taken where bytes reach or leave the TCP stack; 0: not seen.
 	// appmon_realtime_ns() converts to wall time.
@@ -796,102 +926,16 @@ type Event struct {
 	// response_start to response_end
 	Response time.Duration
 
-	// Bytes of the TCP stream: no headers of TCP or IP, each byte once.
-
-	RequestHeadBytes uint64
-	// as transferred, with chunk framing (http.request.body.size)
-	RequestBodyBytes uint64
-	// of the final response
-	ResponseHeadBytes uint64
-	// as transferred (http.response.body.size)
-	ResponseBodyBytes uint64
-	// declared; -1: none
-	RequestContentLength int64
-	// declared; -1: none
-	ResponseContentLength int64
-	// APPMON_METHOD_*
-	Method Method
-	// 10: HTTP/1.0, 11: HTTP/1.1 and any newer HTTP/1.x (RFC 9112 section 2.3); others, such as
-	// 20, by way of 10 * major + minor, which counts up to 9; 0: unknown
-	RequestHTTPVersion  uint32
-	ResponseHTTPVersion uint32
-	// http.response.status_code; 0: none
-	Status uint32
-	// status / 100 (RFC 9110 section 15); 0: none
-	StatusClass uint32
-	// TCP's smoothed round-trip time at the end, microseconds; 0: unknown
-	SRTT time.Duration
-	// segments this host sent again during the exchange
-	Retransmits uint32
-	// segments that arrived again during the exchange
-	PeerRetransmits uint32
-
-	// Who served the request, or sent it: see owner, below. Numbers of the initial pid namespace,
-	// as /proc of the host has them. 0 and "": unknown, or not asked for.
-
-	// process.pid
-	PID uint32
-	// thread.id
-	TID uint32
-	// of the process, at that moment: /proc/PID/comm
-	Comm   string
-	Local  netip.AddrPort
-	Remote netip.AddrPort
-	// the name given at attach
-	TargetName string
-	// the pointer given at attach
-	TargetUser any
-	// header_count of them; NULL if 0
-	Headers []Header
-	// as sent
-	MethodName string
-	// as sent (RFC 9112 section 3.2), but for secrets: see appmon_opts.redact_names; query per
-	// options
-	RequestTarget string
-	// path of it (url.path); "" for CONNECT
-	Path string
-	// after '?' (url.query); secrets as above
-	Query string
-	// of an absolute or CONNECT target, else Host; without user and password (server.address and
-	// server.port)
-	Authority string
-	// reason phrase of the status line
-	Reason string
-
-	// Identity: APPMON_OPEN_IDENTITY, with APPMON_CAP_IDENTITY. Taken in the thread's own context,
-	// when it reads or sends: right whoever accepted or connected, and whoever else has the socket
-	// open. What was not seen is 0.
-
-	// APPMON_OWNER_*: how the members of this group are known
-	Owner Owner
-	// effective user, initial user namespace (process.user.id)
-	UID uint32
-	// pid in the process's own pid namespace, as it sees itself
-	InnerPID uint32
-	// tid in that namespace
-	InnerTID uint32
-	// CLOCK_BOOTTIME: with pid it names a process for ever; field 22 of /proc/PID/stat has it in
-	// ticks
-	ProcessStartNS uint64
-	// server: the process that sent the response's first byte; 0: TCP sent it by itself
-	ResponsePID uint32
-	// server: the thread that sent it
-	ResponseTID uint32
-	// network namespace of the socket: unique per boot
-	NetnsCookie uint64
-	// the same as the inode of /proc/PID/ns/net; may be used again
-	NetnsInum uint32
-
-	// Where the time went, on the server's side; CLOCK_MONOTONIC. With pipelining, and where the
-	// request's bytes were not seen to be read, these are 0. Then duration_ns is queue_ns +
-	// (read_end_ns - read_start_ns) + service_ns + response_ns.
+	// Where the time went, on the server's side: APPMON_OPEN_IDENTITY; CLOCK_MONOTONIC. With
+	// pipelining, and where the request's bytes were not seen to be read, these are 0. Then
+	// duration_ns is queue_ns + (read_end_ns - read_start_ns) + service_ns + response_ns.
 
 	// the application took the first bytes of the request from TCP
 	ReadStart Monotonic
-	// ... the last bytes that it took before it answered
+	// ... the last bytes that it took before it answered request_start to read_start: in the
+	// accept backlog, in the socket, waiting for a thread.
 	ReadEnd Monotonic
-	// request_start to read_start: in the accept backlog, in the socket, waiting for a thread
-	Queue time.Duration
+	Queue   time.Duration
 	// read_end to response_start: the application's own time
 	Service time.Duration
 
@@ -899,6 +943,61 @@ type Event struct {
 	// was seen to connect. Then request_ns, wait_ns and response_ns follow.
 
 	Connect time.Duration
+	Local   netip.AddrPort
+	Remote  netip.AddrPort
+
+	// The client that a PROXY protocol header, version 1 or 2, in front of the connection's first
+	// request names (client.address and client.port): whoever connected to the proxy, where
+	// remote, or for the proxy's own requests local, is the proxy. In every event of the
+	// connection. family 0: there was no header, or it names none (UNKNOWN, LOCAL, a UNIX socket).
+
+	Client netip.AddrPort
+	// TCP's smoothed round-trip time at the end, microseconds; 0: unknown
+	SRTT time.Duration
+	// segments this host sent again during the exchange
+	Retransmits uint32
+	// segments that arrived again during the exchange
+	PeerRetransmits uint32
+	// network namespace of the socket, with APPMON_OPEN_IDENTITY: inode of /proc/PID/ns/net; may
+	// be used again
+	NetnsInum uint32
+	// the same: unique per boot
+	NetnsCookie uint64
+
+	// The same in the events of both ends of a connection, whatever addresses and ports are
+	// translated between them: TCP's sequence numbers of the request's first byte (upper half) and
+	// of the response's, or of where it would have begun. Both begin at random (RFC 6528), so that
+	// two exchanges of one minute have the same by chance once in 2^64. What ends the connection
+	// in between has two connections: a proxy, SYNPROXY. 0: not known.
+
+	WireID uint64
+
+	// Who served the request, or sent it: APPMON_OPEN_IDENTITY, with APPMON_CAP_IDENTITY. Taken in
+	// the thread's own context, when it reads or sends: right whoever accepted or connected, and
+	// whoever else has the socket open. Numbers of the initial pid namespace, as /proc of the host
+	// has them. What was not seen is 0 or "".
+
+	// enum appmon_owner, APPMON_OWNER_*: how this group is known
+	Owner Owner
+	// effective user, initial user namespace (process.user.id)
+	UID uint32
+	// process.pid
+	PID uint32
+	// thread.id
+	TID uint32
+	// pid in the process's own pid namespace, as it sees itself
+	InnerPID uint32
+	// tid in that namespace
+	InnerTID uint32
+	// server: the process that sent the response's first byte; 0: TCP sent it by itself
+	ResponsePID uint32
+	// server: the thread that sent it
+	ResponseTID uint32
+	// CLOCK_BOOTTIME: with pid it names a process for ever; field 22 of /proc/PID/stat has it in
+	// ticks
+	ProcessStartNS uint64
+	// of the process, at that moment: /proc/PID/comm
+	Comm string
 
 	// Trace ids of the request: APPMON_OPEN_TRACE. What is not well formed is in headers only.
 
@@ -913,26 +1012,47 @@ type Event struct {
 	// the request begins, from what is open at that moment; that other exchange's event usually
 	// comes later, or never if it is dropped.
 
-	// APPMON_LINK_*; NONE: the next two are 0
-	Link Link
 	// connection_id and ordinal of that exchange
 	LinkConnectionID uint64
 	LinkOrdinal      uint64
+	// enum appmon_link, APPMON_LINK_*; NONE: those two are 0
+	Link Link
 
-	// The same in the events of both ends of a connection, whatever addresses and ports are
-	// translated between them: TCP's sequence numbers of the request's first byte (upper half) and
-	// of the response's, or of where it would have begun. Both begin at random (RFC 6528), so that
-	// two exchanges of one minute have the same by chance once in 2^64. What ends the connection
-	// in between has two connections: a proxy, SYNPROXY. 0: not known.
+	// HTTP's own; 0, NULL and "" in events of other protocols.
 
-	WireID uint64
+	// enum appmon_method, APPMON_METHOD_*
+	Method Method
+	// http.response.status_code; 0: none
+	Status uint32
 
-	// The client that a PROXY protocol header, version 1 or 2, in front of the connection's first
-	// request names (client.address and client.port): whoever connected to the proxy, where
-	// remote, or for the proxy's own requests local, is the proxy. In every event of the
-	// connection. family 0: there was no header, or it names none (UNKNOWN, LOCAL, a UNIX socket).
+	// 10: HTTP/1.0, 11: HTTP/1.1 and any newer HTTP/1.x (RFC 9112 section 2.3); others, such as
+	// 20, by way of 10 * major + minor, which counts up to 9; 0: unknown.
 
-	Client netip.AddrPort
+	RequestHTTPVersion  uint32
+	ResponseHTTPVersion uint32
+	// header_count of them; NULL if 0
+	Headers []Header
+	// as sent (RFC 9112 section 3.2), but for secrets: see appmon_opts.redact_names; query per
+	// options
+	RequestTarget string
+	// path of it (url.path); "" for CONNECT
+	Path string
+	// after '?' (url.query); secrets as above
+	Query string
+	// of an absolute or CONNECT target, else Host; without user and password (server.address and
+	// server.port)
+	Authority        string
+	RequestHeadBytes uint64
+	// as transferred, with chunk framing (http.request.body.size)
+	RequestBodyBytes uint64
+	// of the final response
+	ResponseHeadBytes uint64
+	// as transferred (http.response.body.size)
+	ResponseBodyBytes uint64
+	// declared; -1: none
+	RequestContentLength int64
+	// declared; -1: none
+	ResponseContentLength int64
 	// names of the texts above that the capture limit cut off
 	Truncated []string
 }
@@ -945,9 +1065,21 @@ func copyEvent(ev *C.struct_appmon_event, users map[uint32]any) *Event {
 		End:                   End(ev.end),
 		TargetID:              uint32(ev.target_id),
 		SamplingPpm:           uint32(ev.sampling_ppm),
+		TargetName:            text(&ev.target_name),
+		TargetUser:            users[uint32(ev.target_id)],
 		CgroupID:              uint64(ev.cgroup_id),
 		ConnectionID:          uint64(ev.connection_id),
 		Ordinal:               uint64(ev.ordinal),
+		OperationType:         OperationType(ev.operation_type),
+		Outcome:               Outcome(ev.outcome),
+		System:                text(&ev.system),
+		Operation:             text(&ev.operation),
+		Resource:              text(&ev.resource),
+		StatusText:            text(&ev.status_text),
+		Message:               text(&ev.message),
+		StatusNumber:          int64(ev.status_number),
+		RequestBytes:          uint64(ev.request_bytes),
+		ResponseBytes:         uint64(ev.response_bytes),
 		RequestStart:          Monotonic(ev.request_start_ns),
 		RequestEnd:            Monotonic(ev.request_end_ns),
 		ResponseStart:         Monotonic(ev.response_start_ns),
@@ -956,65 +1088,78 @@ func copyEvent(ev *C.struct_appmon_event, users map[uint32]any) *Event {
 		Request:               time.Duration(ev.request_ns),
 		Wait:                  time.Duration(ev.wait_ns),
 		Response:              time.Duration(ev.response_ns),
+		ReadStart:             Monotonic(ev.read_start_ns),
+		ReadEnd:               Monotonic(ev.read_end_ns),
+		Queue:                 time.Duration(ev.queue_ns),
+		Service:               time.Duration(ev.service_ns),
+		Connect:               time.Duration(ev.connect_ns),
+		Local:                 endpoint(&ev.local),
+		Remote:                endpoint(&ev.remote),
+		Client:                endpoint(&ev.client),
+		SRTT:                  time.Duration(ev.srtt_us) * time.Microsecond,
+		Retransmits:           uint32(ev.retransmits),
+		PeerRetransmits:       uint32(ev.peer_retransmits),
+		NetnsInum:             uint32(ev.netns_inum),
+		NetnsCookie:           uint64(ev.netns_cookie),
+		WireID:                uint64(ev.wire_id),
+		Owner:                 Owner(ev.owner),
+		UID:                   uint32(ev.uid),
+		PID:                   uint32(ev.pid),
+		TID:                   uint32(ev.tid),
+		InnerPID:              uint32(ev.inner_pid),
+		InnerTID:              uint32(ev.inner_tid),
+		ResponsePID:           uint32(ev.response_pid),
+		ResponseTID:           uint32(ev.response_tid),
+		ProcessStartNS:        uint64(ev.process_start_ns),
+		Comm:                  text(&ev.comm),
+		Trace:                 copyTrace(&ev.trace),
+		TraceText:             text(&ev.trace_text),
+		RequestID:             text(&ev.request_id),
+		LinkConnectionID:      uint64(ev.link_connection_id),
+		LinkOrdinal:           uint64(ev.link_ordinal),
+		Link:                  Link(ev.link),
+		Method:                Method(ev.method),
+		Status:                uint32(ev.status),
+		RequestHTTPVersion:    uint32(ev.request_http_version),
+		ResponseHTTPVersion:   uint32(ev.response_http_version),
+		Headers:               headers(ev.headers, ev.header_count),
+		RequestTarget:         text(&ev.request_target),
+		Path:                  text(&ev.path),
+		Query:                 text(&ev.query),
+		Authority:             text(&ev.authority),
 		RequestHeadBytes:      uint64(ev.request_head_bytes),
 		RequestBodyBytes:      uint64(ev.request_body_bytes),
 		ResponseHeadBytes:     uint64(ev.response_head_bytes),
 		ResponseBodyBytes:     uint64(ev.response_body_bytes),
 		RequestContentLength:  int64(ev.request_content_length),
 		ResponseContentLength: int64(ev.response_content_length),
-		Method:                Method(ev.method),
-		RequestHTTPVersion:    uint32(ev.request_http_version),
-		ResponseHTTPVersion:   uint32(ev.response_http_version),
-		Status:                uint32(ev.status),
-		StatusClass:           uint32(ev.status_class),
-		SRTT:                  time.Duration(ev.srtt_us) * time.Microsecond,
-		Retransmits:           uint32(ev.retransmits),
-		PeerRetransmits:       uint32(ev.peer_retransmits),
-		PID:                   uint32(ev.pid),
-		TID:                   uint32(ev.tid),
-		Comm:                  text(&ev.comm),
-		Local:                 endpoint(&ev.local),
-		Remote:                endpoint(&ev.remote),
-		TargetName:            text(&ev.target_name),
-		TargetUser:            users[uint32(ev.target_id)],
-		Headers:               headers(ev.headers, ev.header_count),
-		MethodName:            text(&ev.method_name),
-		RequestTarget:         text(&ev.request_target),
-		Path:                  text(&ev.path),
-		Query:                 text(&ev.query),
-		Authority:             text(&ev.authority),
-		Reason:                text(&ev.reason),
-		Owner:                 Owner(ev.owner),
-		UID:                   uint32(ev.uid),
-		InnerPID:              uint32(ev.inner_pid),
-		InnerTID:              uint32(ev.inner_tid),
-		ProcessStartNS:        uint64(ev.process_start_ns),
-		ResponsePID:           uint32(ev.response_pid),
-		ResponseTID:           uint32(ev.response_tid),
-		NetnsCookie:           uint64(ev.netns_cookie),
-		NetnsInum:             uint32(ev.netns_inum),
-		ReadStart:             Monotonic(ev.read_start_ns),
-		ReadEnd:               Monotonic(ev.read_end_ns),
-		Queue:                 time.Duration(ev.queue_ns),
-		Service:               time.Duration(ev.service_ns),
-		Connect:               time.Duration(ev.connect_ns),
-		Trace:                 copyTrace(&ev.trace),
-		TraceText:             text(&ev.trace_text),
-		RequestID:             text(&ev.request_id),
-		Link:                  Link(ev.link),
-		LinkConnectionID:      uint64(ev.link_connection_id),
-		LinkOrdinal:           uint64(ev.link_ordinal),
-		WireID:                uint64(ev.wire_id),
-		Client:                endpoint(&ev.client),
-	}
-	if ev.comm.truncated != 0 {
-		e.Truncated = append(e.Truncated, "Comm")
 	}
 	if ev.target_name.truncated != 0 {
 		e.Truncated = append(e.Truncated, "TargetName")
 	}
-	if ev.method_name.truncated != 0 {
-		e.Truncated = append(e.Truncated, "MethodName")
+	if ev.system.truncated != 0 {
+		e.Truncated = append(e.Truncated, "System")
+	}
+	if ev.operation.truncated != 0 {
+		e.Truncated = append(e.Truncated, "Operation")
+	}
+	if ev.resource.truncated != 0 {
+		e.Truncated = append(e.Truncated, "Resource")
+	}
+	if ev.status_text.truncated != 0 {
+		e.Truncated = append(e.Truncated, "StatusText")
+	}
+	if ev.message.truncated != 0 {
+		e.Truncated = append(e.Truncated, "Message")
+	}
+	if ev.comm.truncated != 0 {
+		e.Truncated = append(e.Truncated, "Comm")
+	}
+	if ev.trace_text.truncated != 0 {
+		e.Truncated = append(e.Truncated, "TraceText")
+	}
+	if ev.request_id.truncated != 0 {
+		e.Truncated = append(e.Truncated, "RequestID")
 	}
 	if ev.request_target.truncated != 0 {
 		e.Truncated = append(e.Truncated, "RequestTarget")
@@ -1028,15 +1173,6 @@ func copyEvent(ev *C.struct_appmon_event, users map[uint32]any) *Event {
 	if ev.authority.truncated != 0 {
 		e.Truncated = append(e.Truncated, "Authority")
 	}
-	if ev.reason.truncated != 0 {
-		e.Truncated = append(e.Truncated, "Reason")
-	}
-	if ev.trace_text.truncated != 0 {
-		e.Truncated = append(e.Truncated, "TraceText")
-	}
-	if ev.request_id.truncated != 0 {
-		e.Truncated = append(e.Truncated, "RequestID")
-	}
 	return e
 }
 
@@ -1049,9 +1185,20 @@ func (e *Event) lend(c *C.struct_appmon_event, mem *memory) {
 	c.end = C.uint32_t(e.End)
 	c.target_id = C.uint32_t(e.TargetID)
 	c.sampling_ppm = C.uint32_t(e.SamplingPpm)
+	c.target_name = mem.text(e.TargetName, e.cut("TargetName"))
 	c.cgroup_id = C.uint64_t(e.CgroupID)
 	c.connection_id = C.uint64_t(e.ConnectionID)
 	c.ordinal = C.uint64_t(e.Ordinal)
+	c.operation_type = C.uint32_t(e.OperationType)
+	c.outcome = C.uint32_t(e.Outcome)
+	c.system = mem.text(e.System, e.cut("System"))
+	c.operation = mem.text(e.Operation, e.cut("Operation"))
+	c.resource = mem.text(e.Resource, e.cut("Resource"))
+	c.status_text = mem.text(e.StatusText, e.cut("StatusText"))
+	c.message = mem.text(e.Message, e.cut("Message"))
+	c.status_number = C.int64_t(e.StatusNumber)
+	c.request_bytes = C.uint64_t(e.RequestBytes)
+	c.response_bytes = C.uint64_t(e.ResponseBytes)
 	c.request_start_ns = C.uint64_t(e.RequestStart)
 	c.request_end_ns = C.uint64_t(e.RequestEnd)
 	c.response_start_ns = C.uint64_t(e.ResponseStart)
@@ -1060,55 +1207,51 @@ func (e *Event) lend(c *C.struct_appmon_event, mem *memory) {
 	c.request_ns = C.uint64_t(e.Request)
 	c.wait_ns = C.uint64_t(e.Wait)
 	c.response_ns = C.uint64_t(e.Response)
+	c.read_start_ns = C.uint64_t(e.ReadStart)
+	c.read_end_ns = C.uint64_t(e.ReadEnd)
+	c.queue_ns = C.uint64_t(e.Queue)
+	c.service_ns = C.uint64_t(e.Service)
+	c.connect_ns = C.uint64_t(e.Connect)
+	lendEndpoint(&c.local, e.Local)
+	lendEndpoint(&c.remote, e.Remote)
+	lendEndpoint(&c.client, e.Client)
+	c.srtt_us = C.uint32_t(e.SRTT / time.Microsecond)
+	c.retransmits = C.uint32_t(e.Retransmits)
+	c.peer_retransmits = C.uint32_t(e.PeerRetransmits)
+	c.netns_inum = C.uint32_t(e.NetnsInum)
+	c.netns_cookie = C.uint64_t(e.NetnsCookie)
+	c.wire_id = C.uint64_t(e.WireID)
+	c.owner = C.uint32_t(e.Owner)
+	c.uid = C.uint32_t(e.UID)
+	c.pid = C.uint32_t(e.PID)
+	c.tid = C.uint32_t(e.TID)
+	c.inner_pid = C.uint32_t(e.InnerPID)
+	c.inner_tid = C.uint32_t(e.InnerTID)
+	c.response_pid = C.uint32_t(e.ResponsePID)
+	c.response_tid = C.uint32_t(e.ResponseTID)
+	c.process_start_ns = C.uint64_t(e.ProcessStartNS)
+	c.comm = mem.text(e.Comm, e.cut("Comm"))
+	e.Trace.lend(&c.trace)
+	c.trace_text = mem.text(e.TraceText, e.cut("TraceText"))
+	c.request_id = mem.text(e.RequestID, e.cut("RequestID"))
+	c.link_connection_id = C.uint64_t(e.LinkConnectionID)
+	c.link_ordinal = C.uint64_t(e.LinkOrdinal)
+	c.link = C.uint32_t(e.Link)
+	c.method = C.uint32_t(e.Method)
+	c.status = C.uint32_t(e.Status)
+	c.request_http_version = C.uint32_t(e.RequestHTTPVersion)
+	c.response_http_version = C.uint32_t(e.ResponseHTTPVersion)
+	c.headers, c.header_count = mem.headers(e.Headers)
+	c.request_target = mem.text(e.RequestTarget, e.cut("RequestTarget"))
+	c.path = mem.text(e.Path, e.cut("Path"))
+	c.query = mem.text(e.Query, e.cut("Query"))
+	c.authority = mem.text(e.Authority, e.cut("Authority"))
 	c.request_head_bytes = C.uint64_t(e.RequestHeadBytes)
 	c.request_body_bytes = C.uint64_t(e.RequestBodyBytes)
 	c.response_head_bytes = C.uint64_t(e.ResponseHeadBytes)
 	c.response_body_bytes = C.uint64_t(e.ResponseBodyBytes)
 	c.request_content_length = C.int64_t(e.RequestContentLength)
 	c.response_content_length = C.int64_t(e.ResponseContentLength)
-	c.method = C.uint32_t(e.Method)
-	c.request_http_version = C.uint32_t(e.RequestHTTPVersion)
-	c.response_http_version = C.uint32_t(e.ResponseHTTPVersion)
-	c.status = C.uint32_t(e.Status)
-	c.status_class = C.uint32_t(e.StatusClass)
-	c.srtt_us = C.uint32_t(e.SRTT / time.Microsecond)
-	c.retransmits = C.uint32_t(e.Retransmits)
-	c.peer_retransmits = C.uint32_t(e.PeerRetransmits)
-	c.pid = C.uint32_t(e.PID)
-	c.tid = C.uint32_t(e.TID)
-	c.comm = mem.text(e.Comm, e.cut("Comm"))
-	lendEndpoint(&c.local, e.Local)
-	lendEndpoint(&c.remote, e.Remote)
-	c.target_name = mem.text(e.TargetName, e.cut("TargetName"))
-	c.headers, c.header_count = mem.headers(e.Headers)
-	c.method_name = mem.text(e.MethodName, e.cut("MethodName"))
-	c.request_target = mem.text(e.RequestTarget, e.cut("RequestTarget"))
-	c.path = mem.text(e.Path, e.cut("Path"))
-	c.query = mem.text(e.Query, e.cut("Query"))
-	c.authority = mem.text(e.Authority, e.cut("Authority"))
-	c.reason = mem.text(e.Reason, e.cut("Reason"))
-	c.owner = C.uint32_t(e.Owner)
-	c.uid = C.uint32_t(e.UID)
-	c.inner_pid = C.uint32_t(e.InnerPID)
-	c.inner_tid = C.uint32_t(e.InnerTID)
-	c.process_start_ns = C.uint64_t(e.ProcessStartNS)
-	c.response_pid = C.uint32_t(e.ResponsePID)
-	c.response_tid = C.uint32_t(e.ResponseTID)
-	c.netns_cookie = C.uint64_t(e.NetnsCookie)
-	c.netns_inum = C.uint32_t(e.NetnsInum)
-	c.read_start_ns = C.uint64_t(e.ReadStart)
-	c.read_end_ns = C.uint64_t(e.ReadEnd)
-	c.queue_ns = C.uint64_t(e.Queue)
-	c.service_ns = C.uint64_t(e.Service)
-	c.connect_ns = C.uint64_t(e.Connect)
-	e.Trace.lend(&c.trace)
-	c.trace_text = mem.text(e.TraceText, e.cut("TraceText"))
-	c.request_id = mem.text(e.RequestID, e.cut("RequestID"))
-	c.link = C.uint32_t(e.Link)
-	c.link_connection_id = C.uint64_t(e.LinkConnectionID)
-	c.link_ordinal = C.uint64_t(e.LinkOrdinal)
-	c.wire_id = C.uint64_t(e.WireID)
-	lendEndpoint(&c.client, e.Client)
 }
 
 // Stats are counters since the monitor was opened, or since the attach.
@@ -1239,8 +1382,8 @@ type Series struct {
 	Method Method
 	// http.response.status_code; 0: none
 	Status uint32
-	// 0: no response
-	StatusClass uint32
+	// enum appmon_outcome, APPMON_OUTCOME_*
+	Outcome Outcome
 	// target_name of the events, at most 127 bytes of it
 	App string
 	// the application at the other end; "": peer says what is known of it
@@ -1250,26 +1393,29 @@ type Series struct {
 	// at most 255 bytes (http.route): visible ASCII, unless it is the host's or
 	// APPMON_METRICS_RAW_ROUTES
 	Route string
+	// as the events have it, at most 23 bytes
+	StatusText string
 	// family 0: unknown; port 0: of a client
 	Peer netip.AddrPort
 }
 
 func copySeries(ev *C.struct_appmon_series) Series {
 	return Series{
-		Flags:       SeriesFlags(ev.flags),
-		ID:          uint64(ev.id),
-		CgroupID:    uint64(ev.cgroup_id),
-		PID:         uint32(ev.pid),
-		Role:        Role(ev.role),
-		Protocol:    Protocol(ev.protocol),
-		Method:      Method(ev.method),
-		Status:      uint32(ev.status),
-		StatusClass: uint32(ev.status_class),
-		App:         text(&ev.app),
-		PeerApp:     text(&ev.peer_app),
-		MethodName:  text(&ev.method_name),
-		Route:       text(&ev.route),
-		Peer:        endpoint(&ev.peer),
+		Flags:      SeriesFlags(ev.flags),
+		ID:         uint64(ev.id),
+		CgroupID:   uint64(ev.cgroup_id),
+		PID:        uint32(ev.pid),
+		Role:       Role(ev.role),
+		Protocol:   Protocol(ev.protocol),
+		Method:     Method(ev.method),
+		Status:     uint32(ev.status),
+		Outcome:    Outcome(ev.outcome),
+		App:        text(&ev.app),
+		PeerApp:    text(&ev.peer_app),
+		MethodName: text(&ev.method_name),
+		Route:      text(&ev.route),
+		StatusText: text(&ev.status_text),
+		Peer:       endpoint(&ev.peer),
 	}
 }
 
@@ -1354,8 +1500,7 @@ type Figures struct {
 	// last byte of the request to first byte of the response
 	WaitSum time.Duration
 	// the response on its way
-	ResponseSum time.Duration
-	// events of servers that were seen to read (APPMON_OPEN_IDENTITY)
+	ResponseSum  time.Duration
 	ServiceCount uint64
 	// of those: until the application read the request
 	QueueSum time.Duration
@@ -1517,7 +1662,7 @@ func copyResources(ev *C.struct_appmon_resources) Resources {
 
 // Container: what the path of a cgroup says about the container in it.
 type Container struct {
-	// APPMON_RUNTIME_*
+	// enum appmon_runtime, APPMON_RUNTIME_*
 	Runtime Runtime
 	// container id, 64 hexadecimal digits; "": the cgroup is the pod's own
 	ID string
@@ -1559,9 +1704,9 @@ type MetricsOptions struct {
 	// bytes; default 64 MiB, at least 1 MiB. Where it is reached, series are refused as by
 	// max_series
 	MemoryLimit uint64
-	// APPMON_ERROR_*; default NO_RESPONSE and 5XX
+	// APPMON_ERROR_*; default all but CLIENT
 	ServerErrors ErrorFlags
-	// APPMON_ERROR_*; default the same and 4XX
+	// APPMON_ERROR_*; default all
 	ClientErrors ErrorFlags
 	// Route says what the route of an event is; not ok: as the library makes it. At most 255 bytes
 	// are kept. Called by Add, on its goroutine.

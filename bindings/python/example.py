@@ -25,7 +25,7 @@ async def watch(directory: str) -> None:
         telling = asyncio.create_task(tell(counts))
         async for event in monitor:
             counts[event.status] += 1
-            print(f"{event.remote} {ascii(event.method_name)} {ascii(event.path)} {event.status} "
+            print(f"{event.remote} {ascii(event.operation)} {ascii(event.path)} {event.status} "
                   f"{event.duration_ns / 1e6:.3f} ms", flush=True)
         telling.cancel()
         print(f"{sum(counts.values())} requests", dict(counts))

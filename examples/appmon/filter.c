@@ -71,5 +71,5 @@ bool filter_matches(const struct filter *filter, const struct appmon_event *ev)
 		return false;
 	if (filter->path && !has_prefix(&ev->path, filter->path))
 		return false;
-	return !filter->methods || in_list(filter->methods, &ev->method_name);
+	return !filter->methods || in_list(filter->methods, &ev->operation);
 }

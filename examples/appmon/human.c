@@ -148,25 +148,34 @@ static size_t put_remote(struct human *human, const struct appmon_event *ev)
 
 static size_t put_result(const struct human *human, const struct appmon_event *ev)
 {
-	static const char *const sgr[] = {SGR_RED,  SGR_CYAN,	SGR_GREEN,
-					  SGR_CYAN, SGR_YELLOW, SGR_RED};
-	const char *class_sgr = ev->status_class <= 5 ? sgr[ev->status_class] : SGR_RED;
-	const bool answered = ev->protocol == APPMON_PROTO_RESP &&
-			      !(ev->flags & (APPMON_EVF_NO_RESPONSE | APPMON_EVF_ERROR));
+	static const char *const sgr[] = {
+		[APPMON_OUTCOME_UNKNOWN] = SGR_CYAN,
+		[APPMON_OUTCOME_OK] = SGR_GREEN,
+		[APPMON_OUTCOME_CLIENT_ERROR] = SGR_YELLOW,
+	};
+	static const char *const words[] = {
+		[APPMON_OUTCOME_UNKNOWN] = "---",
+		[APPMON_OUTCOME_OK] = " OK",
+		[APPMON_OUTCOME_CLIENT_ERROR] = "ERR",
+		[APPMON_OUTCOME_SERVER_ERROR] = "ERR",
+	};
+	const uint32_t outcome = ev->outcome;
 	char duration[TEXT_UNIT_SIZE] = "-", bytes[TEXT_UNIT_SIZE];
 	size_t width;
 
 	if (ev->duration_ns > 0)
 		format_duration(ev->duration_ns, duration);
-	format_bytes(ev->response_body_bytes, bytes);
+	/* Of HTTP the body, as access logs have it. */
+	format_bytes(ev->response_bytes - ev->response_head_bytes, bytes);
 	fputc(' ', human->out);
-	set_color(human, answered ? SGR_GREEN : class_sgr);
+	set_color(human, outcome < sizeof(sgr) / sizeof(sgr[0]) ? sgr[outcome] : SGR_RED);
+	/* The prefix of an error would not fit into the column. */
 	if (ev->status > 0)
 		width = (size_t)fprintf(human->out, "%03" PRIu32, ev->status);
-	else if (answered || (ev->flags & APPMON_EVF_ERROR))
-		width = (size_t)fprintf(human->out, answered ? " OK" : "ERR");
 	else
-		width = (size_t)fprintf(human->out, "---");
+		width = (size_t)fprintf(human->out, "%s",
+					outcome < sizeof(words) / sizeof(words[0]) ? words[outcome]
+										   : "---");
 	set_color(human, SGR_RESET);
 	width += (size_t)fprintf(human->out, " %7s %7s ", duration, bytes);
 	return 1 + width;
@@ -193,7 +202,7 @@ static size_t put_target(FILE *out, const struct appmon_event *ev, size_t max_co
 		}
 	} else {
 		/* "CONNECT host:443" has no path. */
-		parts[count++] = &ev->request_target;
+		parts[count++] = ev->request_target.len > 0 ? &ev->request_target : &ev->resource;
 	}
 	for (size_t i = 0; i < count; i++) {
 		const char *data = parts[i]->data;
@@ -293,9 +302,9 @@ void human_event(struct human *human, const struct appmon_event *ev, uint64_t re
 	used += put_process(human, ev);
 	used += put_remote(human, ev);
 	used += put_result(human, ev);
-	used += put_escaped(out, ev->method_name.data, ev->method_name.len, SIZE_MAX);
+	used += put_escaped(out, ev->operation.data, ev->operation.len, SIZE_MAX);
 	/* No request line was seen, or it was none: there is no target then. */
-	fputc(ev->method_name.len > 0 ? ' ' : '?', out);
+	fputc(ev->operation.len > 0 ? ' ' : '?', out);
 	used++;
 	if (columns != SIZE_MAX) {
 		used += notes[0] != '\0' ? strlen(notes) + strlen(" []") : 0;
@@ -320,8 +329,8 @@ void human_summary(FILE *out, const struct summary *summary, const struct appmon
 	const struct histogram *durations = &summary->durations;
 	char p50[TEXT_UNIT_SIZE], p95[TEXT_UNIT_SIZE], p99[TEXT_UNIT_SIZE];
 
-	fprintf(out, "requests: %" PRIu64 ", errors: %" PRIu64 " (5xx or no response)\n",
-		summary->requests, summary->errors);
+	fprintf(out, "requests: %" PRIu64 ", errors: %" PRIu64 "\n", summary->requests,
+		summary->errors);
 	if (durations->total > 0)
 		fprintf(out, "duration: p50 %s, p95 %s, p99 %s\n",
 			format_duration(histogram_percentile(durations, 50), p50),

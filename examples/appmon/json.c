@@ -191,6 +191,32 @@ static void add_link(struct json_line *object, const struct appmon_event *ev)
 	end_object(object);
 }
 
+static void add_http(struct json_line *object, const struct appmon_event *ev)
+{
+	if (ev->method != APPMON_METHOD_UNKNOWN) {
+		add_str(object, "request_target", &ev->request_target);
+		add_str(object, "path", &ev->path);
+		add_str(object, "query", &ev->query);
+		add_str(object, "authority", &ev->authority);
+	}
+	add_known(object, "status", ev->status);
+	add_http_version(object, "request_http_version", ev->request_http_version);
+	add_http_version(object, "response_http_version", ev->response_http_version);
+	if (ev->method != APPMON_METHOD_UNKNOWN)
+		add_int(object, "request_content_length", ev->request_content_length);
+	if (ev->response_start_ns != 0)
+		add_int(object, "response_content_length", ev->response_content_length);
+	if (ev->request_start_ns != 0) {
+		add_uint(object, "request_head_bytes", ev->request_head_bytes);
+		add_uint(object, "request_body_bytes", ev->request_body_bytes);
+	}
+	if (ev->response_start_ns != 0) {
+		add_uint(object, "response_head_bytes", ev->response_head_bytes);
+		add_uint(object, "response_body_bytes", ev->response_body_bytes);
+	}
+	add_headers(object, ev);
+}
+
 /* Not as a number: readers keep 53 bits of those. */
 static void add_wire_id(struct json_line *object, uint64_t wire_id)
 {
@@ -210,18 +236,24 @@ void json_event(FILE *out, const struct appmon_event *ev, uint64_t realtime_ns)
 	add_time(object, "time", realtime_ns);
 	add_text(object, "protocol", protocol_name(ev->protocol));
 	add_text(object, "role", role_name(ev->role));
-	if (ev->method != APPMON_METHOD_UNKNOWN) {
-		add_str(object, "method", &ev->method_name);
-		add_str(object, "target", &ev->request_target);
-		add_str(object, "path", &ev->path);
-		add_str(object, "query", &ev->query);
-		add_str(object, "authority", &ev->authority);
+	if (ev->system.len > 0)
+		add_str(object, "system", &ev->system);
+	if (ev->operation.len > 0) {
+		add_str(object, "operation", &ev->operation);
+		add_text(object, "operation_type", operation_type_name(ev->operation_type));
+		add_str(object, "resource", &ev->resource);
 	}
-	add_known(object, "status", ev->status);
+	add_text(object, "outcome", outcome_name(ev->outcome));
+	if (ev->status_text.len > 0)
+		add_str(object, "status_text", &ev->status_text);
+	if (ev->status_number >= 0)
+		add_int(object, "status_number", ev->status_number);
 	if (ev->response_start_ns != 0)
-		add_str(object, "reason", &ev->reason);
-	add_http_version(object, "request_http_version", ev->request_http_version);
-	add_http_version(object, "response_http_version", ev->response_http_version);
+		add_str(object, "message", &ev->message);
+	if (ev->request_start_ns != 0)
+		add_uint(object, "request_bytes", ev->request_bytes);
+	if (ev->response_start_ns != 0)
+		add_uint(object, "response_bytes", ev->response_bytes);
 	add_text(object, "end", appmon_end_name(ev->end));
 	add_bits(object, "flags", flag_names, ev->flags);
 	add_str(object, "app", &ev->target_name);
@@ -245,18 +277,6 @@ void json_event(FILE *out, const struct appmon_event *ev, uint64_t realtime_ns)
 		add_uint(object, "wait_ns", ev->wait_ns);
 	if (ev->response_start_ns != 0 && ev->response_end_ns != 0)
 		add_uint(object, "response_ns", ev->response_ns);
-	if (ev->method != APPMON_METHOD_UNKNOWN)
-		add_int(object, "request_content_length", ev->request_content_length);
-	if (ev->response_start_ns != 0)
-		add_int(object, "response_content_length", ev->response_content_length);
-	if (ev->request_start_ns != 0) {
-		add_uint(object, "request_head_bytes", ev->request_head_bytes);
-		add_uint(object, "request_body_bytes", ev->request_body_bytes);
-	}
-	if (ev->response_start_ns != 0) {
-		add_uint(object, "response_head_bytes", ev->response_head_bytes);
-		add_uint(object, "response_body_bytes", ev->response_body_bytes);
-	}
 	add_known(object, "srtt_us", ev->srtt_us);
 	add_uint(object, "retransmits", ev->retransmits);
 	add_uint(object, "peer_retransmits", ev->peer_retransmits);
@@ -284,7 +304,8 @@ void json_event(FILE *out, const struct appmon_event *ev, uint64_t realtime_ns)
 	add_trace(object, ev);
 	add_link(object, ev);
 	add_wire_id(object, ev->wire_id);
-	add_headers(object, ev);
+	if (ev->protocol == APPMON_PROTO_HTTP1)
+		add_http(object, ev);
 	json_line_end(object);
 }
 

@@ -13,7 +13,6 @@ const struct bit_name flag_names[] = {
 	{APPMON_EVF_MID_MESSAGE, "mid_message", "seen from the middle"},
 	{APPMON_EVF_GAP, "gap", "gap"},
 	{APPMON_EVF_UPGRADED, "upgraded", "upgraded"},
-	{APPMON_EVF_ERROR, "error", "error"},
 	{APPMON_EVF_KEEP_ALIVE, "keep_alive", "keep-alive"},
 	{APPMON_EVF_PIPELINED, "pipelined", "pipelined"},
 	{APPMON_EVF_CHUNKED_REQUEST, "chunked_request", "chunked request"},
@@ -74,6 +73,29 @@ const char *owner_name(uint32_t owner)
 	default:
 		return "unknown";
 	}
+}
+
+const char *outcome_name(uint32_t outcome)
+{
+	static const char *const names[] = {"unknown", "ok",	    "client_error", "server_error",
+					    "timeout", "cancelled", "no_response"};
+
+	return outcome < sizeof(names) / sizeof(names[0]) ? names[outcome] : names[0];
+}
+
+const char *operation_type_name(uint32_t type)
+{
+	static const char *const names[] = {"unknown", "other",	  "read",    "write",
+					    "call",    "publish", "receive", "session"};
+
+	return type < sizeof(names) / sizeof(names[0]) ? names[type] : names[0];
+}
+
+bool outcome_is_error(uint32_t outcome, uint32_t role)
+{
+	if (outcome == APPMON_OUTCOME_CLIENT_ERROR)
+		return role == APPMON_ROLE_CLIENT;
+	return outcome > APPMON_OUTCOME_CLIENT_ERROR;
 }
 
 const char *protocol_name(uint32_t protocol)

@@ -3,6 +3,7 @@
 #ifndef APPMON_CLI_NAMES_H
 #define APPMON_CLI_NAMES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct bit_name {
@@ -22,6 +23,15 @@ const char *role_name(uint32_t role);
 
 /* "read", "sent" ... or "unknown" for APPMON_OWNER_*. */
 const char *owner_name(uint32_t owner);
+
+/* "ok", "client_error" ... for APPMON_OUTCOME_*; "read", "write" ... for APPMON_OP_*. Both "unknown"
+ * otherwise. */
+const char *outcome_name(uint32_t outcome);
+const char *operation_type_name(uint32_t type);
+
+/* What counts as an error where one end of a connection is looked at: APPMON_OUTCOME_* but OK, and of
+ * a server what is its client's mistake. As the aggregator has it by default. */
+bool outcome_is_error(uint32_t outcome, uint32_t role);
 
 /* "http1" or "unknown" for APPMON_PROTO_*. */
 const char *protocol_name(uint32_t protocol);

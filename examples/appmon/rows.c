@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "names.h"
+
 static bool is_other(const struct appmon_series *series)
 {
 	return series->flags & APPMON_SERIES_OTHER;
@@ -38,10 +40,9 @@ static char *label_of(const struct appmon_series *series, enum grouping by)
 				     series->peer.family ? address : "(not monitored)");
 		break;
 	case BY_STATUS:
-		if (series->status_class > 0)
-			n = asprintf(&label, "%u", series->status);
-		else
-			n = asprintf(&label, "no response");
+		n = asprintf(&label, "%s",
+			     series->status_text.len > 0 ? series->status_text.data
+							 : outcome_name(series->outcome));
 		break;
 	}
 	return n < 0 ? NULL : label;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "collect.h"
+#include "names.h"
 #include "text.h"
 
 /* How long a slow one keeps its place. */
@@ -15,11 +16,13 @@ static void fill(struct sample *s, const struct appmon_event *ev, uint64_t end_n
 {
 	*s = (struct sample){.end_ns = end_ns,
 			     .duration_ns = ev->duration_ns,
-			     .status = ev->status,
+			     .outcome = ev->outcome,
 			     .role = ev->role,
 			     .error = error};
 	snprintf(s->app, sizeof(s->app), "%s", ev->target_name.data);
-	snprintf(s->what, sizeof(s->what), "%s %s", ev->method_name.data, ev->request_target.data);
+	snprintf(s->status, sizeof(s->status), "%s", ev->status_text.data);
+	snprintf(s->what, sizeof(s->what), "%s %s", ev->operation.data,
+		 ev->request_target.len > 0 ? ev->request_target.data : ev->resource.data);
 	appmon_format_endpoint(&ev->remote, s->remote, sizeof(s->remote));
 }
 
@@ -56,8 +59,7 @@ static void add_slow(struct samples *samples, const struct appmon_event *ev, uin
 void samples_add(struct samples *samples, const struct appmon_event *ev)
 {
 	uint64_t end_ns = event_end_ns(ev);
-	bool error = ev->status_class == 5 || ev->flags & APPMON_EVF_NO_RESPONSE ||
-		     (ev->status_class == 4 && ev->role == APPMON_ROLE_CLIENT);
+	bool error = outcome_is_error(ev->outcome, ev->role);
 
 	if (error)
 		fill(&samples->error[samples->errors++ % SAMPLES_ERRORS], ev, end_ns, true);

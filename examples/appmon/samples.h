@@ -15,9 +15,9 @@
 struct sample {
 	uint64_t end_ns; /* CLOCK_MONOTONIC; 0: the place is free */
 	uint64_t duration_ns;
-	uint32_t status, role;
+	uint32_t outcome, role;
 	bool error;
-	char app[64], what[160]; /* cut off if longer */
+	char app[64], status[16], what[160]; /* cut off if longer */
 	char remote[56];
 };
 

@@ -12,6 +12,7 @@
 
 #include "clock.h"
 #include "json.h"
+#include "names.h"
 #include "signals.h"
 #include "text.h"
 
@@ -34,7 +35,7 @@ static int show_event(void *ctx, const struct appmon_event *ev)
 	if (!filter_matches(&options->filter, ev))
 		return 0;
 	session->summary.requests++;
-	if (ev->status_class == 5 || (ev->flags & APPMON_EVF_NO_RESPONSE))
+	if (outcome_is_error(ev->outcome, ev->role))
 		session->summary.errors++;
 	if (ev->duration_ns > 0)
 		histogram_add(&session->summary.durations, ev->duration_ns);

@@ -9,7 +9,7 @@
 
 struct summary {
 	uint64_t requests;
-	uint64_t errors; /* 5xx, or no response */
+	uint64_t errors; /* outcome_is_error() */
 	struct histogram durations;
 };
 

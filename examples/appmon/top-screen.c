@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "names.h"
 #include "text.h"
 #include "top.h"
 
@@ -308,10 +309,8 @@ static void draw_sample(const struct top *top, const struct sample *s)
 		format_duration(s->duration_ns, duration);
 	printw("%7s  ", ago);
 	attron(COLOR_PAIR(s->error ? PAIR_BAD : PAIR_WARN));
-	if (s->status > 0)
-		printw("%-6u", s->status);
-	else
-		printw("%-6s", "none");
+	/* It comes from a server: no byte of it may steer the terminal. */
+	put_name(s->status[0] != '\0' ? s->status : outcome_name(s->outcome), 6);
 	attroff(COLOR_PAIR(s->error ? PAIR_BAD : PAIR_WARN));
 	printw(" %8s ", duration);
 	if (!top->app) {

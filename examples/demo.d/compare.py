@@ -49,7 +49,7 @@ def read_seen(path, servers):
             if "continued" in event["flags"]:
                 sent += CONTINUE
             exchanges[event["app"]].append(Exchange(
-                int(event["remote"].rpartition(":")[2]), event.get("method"), event.get("target"),
+                int(event["remote"].rpartition(":")[2]), event.get("operation"), event.get("request_target"),
                 event.get("status", 0),
                 event.get("request_head_bytes", 0) + event.get("request_body_bytes", 0), sent,
                 agent))

@@ -52,21 +52,21 @@ struct appmon;
 /* ---- Constants. Values are ABI: never renumbered, never reused. ---------- */
 
 /* appmon_event.protocol. Expect values unknown to you. */
-enum {
+enum appmon_protocol {
 	APPMON_PROTO_UNKNOWN = 0, /* of no event so far */
 	APPMON_PROTO_HTTP1 = 1,	  /* HTTP/1.0 and HTTP/1.1, RFC 9112 */
 	APPMON_PROTO_RESP = 2	  /* Redis's, RESP2 and RESP3: only if asked for, see protocols */
 };
 
 /* appmon_event.role: what the monitored socket was in this exchange. */
-enum {
+enum appmon_role {
 	APPMON_ROLE_UNKNOWN = 0, /* which side sends the requests was not seen */
 	APPMON_ROLE_SERVER = 1,	 /* the request arrived on it */
 	APPMON_ROLE_CLIENT = 2	 /* the request was sent from it */
 };
 
 /* appmon_event.method: http.request.method (RFC 9110 section 9, RFC 5789). */
-enum {
+enum appmon_method {
 	APPMON_METHOD_UNKNOWN = 0, /* no request line was seen */
 	APPMON_METHOD_OTHER = 1,   /* a token not listed here: see method_name */
 	APPMON_METHOD_GET = 2,	   /* RFC 9110 section 9.3.1 */
@@ -81,7 +81,7 @@ enum {
 };
 
 /* appmon_event.end: why the exchange is over. */
-enum {
+enum appmon_end {
 	APPMON_END_COMPLETE = 0,      /* the last byte of the response was seen */
 	APPMON_END_CLOSED = 1,	      /* the connection closed (FIN) before that */
 	APPMON_END_RESET_BY_PEER = 2, /* an RST arrived before that */
@@ -92,22 +92,63 @@ enum {
 	APPMON_END_AT_HEAD = 7	      /* told at the response's head: APPMON_OPEN_STREAM_HEADS */
 };
 
+/* appmon_event.outcome: what became of the request, by the rule of its protocol. */
+enum appmon_outcome {
+	/* Not known: the answer was missed (a gap), or has not come yet. */
+	APPMON_OUTCOME_UNKNOWN = 0,
+	/* HTTP: a status below 400, or an answer without a status line. RESP: a reply that is no
+	 * error, none where none was due, or one that sends the client elsewhere (MOVED, ASK). */
+	APPMON_OUTCOME_OK = 1,
+	/* HTTP: 400 to 499. RESP: other errors than the next. */
+	APPMON_OUTCOME_CLIENT_ERROR = 2,
+	/* HTTP: 500 and above. RESP: the server cannot at present: LOADING, BUSY, OOM, MISCONF,
+	 * MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS. */
+	APPMON_OUTCOME_SERVER_ERROR = 3,
+	APPMON_OUTCOME_TIMEOUT = 4,    /* no answer for exchange_timeout_ms */
+	APPMON_OUTCOME_CANCELLED = 5,  /* the client reset the connection before the answer */
+	APPMON_OUTCOME_NO_RESPONSE = 6 /* the connection ended otherwise before the answer */
+};
+
+/* appmon_event.operation_type: what kind of operation it is. Expect values unknown to you. */
+enum appmon_operation_type {
+	APPMON_OP_UNKNOWN = 0, /* no request was seen */
+	APPMON_OP_OTHER = 1,   /* none of those below, or not known to be one */
+	APPMON_OP_READ = 2,    /* HTTP: safe methods (RFC 9110 section 9.2.1). RESP: reads keys */
+	APPMON_OP_WRITE = 3,   /* HTTP: PUT, DELETE, PATCH. RESP: changes keys */
+	APPMON_OP_CALL = 4,    /* HTTP: POST. RESP: runs a script or a function */
+	APPMON_OP_PUBLISH = 5, /* RESP: PUBLISH, SPUBLISH */
+	APPMON_OP_RECEIVE = 6, /* RESP: begins or ends a subscription */
+	APPMON_OP_SESSION =
+		7 /* about the connection itself. HTTP: CONNECT. RESP: AUTH, SELECT ... */
+};
+
 /* appmon_event.flags */
-#define APPMON_EVF_NO_RESPONSE UINT64_C(0x1)   /* no final response was seen */
-#define APPMON_EVF_RESET_BY_PEER UINT64_C(0x2) /* an RST arrived */
-#define APPMON_EVF_RESET_BY_US UINT64_C(0x4)   /* an RST was sent */
-#define APPMON_EVF_TRUNCATED UINT64_C(0x8)     /* a head was longer than the capture limit, or */
-					       /* cut off by the end: headers are missing */
-#define APPMON_EVF_MID_MESSAGE UINT64_C(0x10)  /* the capture began inside the exchange */
-#define APPMON_EVF_GAP UINT64_C(0x20)	       /* bytes of this exchange were missed */
-#define APPMON_EVF_UPGRADED UINT64_C(0x40)     /* the connection is a tunnel from here on */
-#define APPMON_EVF_KEEP_ALIVE UINT64_C(0x80)   /* both sides let the connection persist */
-#define APPMON_EVF_PIPELINED UINT64_C(0x100)   /* sent before an earlier response was complete */
-#define APPMON_EVF_CHUNKED_REQUEST UINT64_C(0x200)  /* the request's body came in chunks */
-#define APPMON_EVF_CHUNKED_RESPONSE UINT64_C(0x400) /* the response's body came in chunks */
+/* No final response was seen. */
+#define APPMON_EVF_NO_RESPONSE UINT64_C(0x1)
+/* An RST arrived. */
+#define APPMON_EVF_RESET_BY_PEER UINT64_C(0x2)
+/* An RST was sent. */
+#define APPMON_EVF_RESET_BY_US UINT64_C(0x4)
+/* A head was longer than the capture limit, or cut off by the end: headers are missing. */
+#define APPMON_EVF_TRUNCATED UINT64_C(0x8)
+/* The capture began inside the exchange. */
+#define APPMON_EVF_MID_MESSAGE UINT64_C(0x10)
+/* Bytes of this exchange were missed. */
+#define APPMON_EVF_GAP UINT64_C(0x20)
+/* The connection is a tunnel from here on. */
+#define APPMON_EVF_UPGRADED UINT64_C(0x40)
+/* Both sides let the connection persist. */
+#define APPMON_EVF_KEEP_ALIVE UINT64_C(0x80)
+/* Sent before an earlier response was complete. */
+#define APPMON_EVF_PIPELINED UINT64_C(0x100)
+/* The request's body came in chunks. */
+#define APPMON_EVF_CHUNKED_REQUEST UINT64_C(0x200)
+/* The response's body came in chunks. */
+#define APPMON_EVF_CHUNKED_RESPONSE UINT64_C(0x400)
 /* The response began before the request ended. */
 #define APPMON_EVF_EARLY_RESPONSE UINT64_C(0x800)
-#define APPMON_EVF_CONTINUED UINT64_C(0x1000) /* a 1xx response came before the final one */
+/* A 1xx response came before the final one. */
+#define APPMON_EVF_CONTINUED UINT64_C(0x1000)
 /* Framing that has two readings (RFC 9112 section 11.2): Content-Length with Transfer-Encoding, two
  * lengths, one that is no number, a field that readers may miss, chunk lines that are not as in
  * section 7.1. */
@@ -119,12 +160,11 @@ enum {
  * their control bytes. Without a method: not even the request line could be read, but it was
  * answered. */
 #define APPMON_EVF_MALFORMED UINT64_C(0x8000)
-#define APPMON_EVF_ERROR UINT64_C(0x10000) /* RESP: the reply is an error; reason has its text */
 /* The answer has no status line (HTTP/0.9, ICY): status is 0, all of it is body. */
-#define APPMON_EVF_NO_STATUS_LINE UINT64_C(0x20000)
+#define APPMON_EVF_NO_STATUS_LINE UINT64_C(0x10000)
 
 /* appmon_trace.format: the header fields that carried the ids. */
-enum {
+enum appmon_trace_format {
 	APPMON_TRACE_NONE = 0,	   /* none of the fields below is well formed */
 	APPMON_TRACE_W3C = 1,	   /* traceparent (W3C Trace Context) */
 	APPMON_TRACE_B3 = 2,	   /* b3 (Zipkin), the single field */
@@ -139,7 +179,7 @@ enum {
 #define APPMON_TRACE_DEBUG UINT32_C(0x4)     /* b3, x-b3-*, uber-trace-id: it shall be kept */
 
 /* appmon_container.runtime */
-enum {
+enum appmon_runtime {
 	APPMON_RUNTIME_UNKNOWN = 0,    /* the path names the container only */
 	APPMON_RUNTIME_DOCKER = 1,     /* docker-ID.scope, or ID in a directory docker */
 	APPMON_RUNTIME_CONTAINERD = 2, /* cri-containerd-ID, nerdctl-ID */
@@ -148,46 +188,50 @@ enum {
 };
 
 /* appmon_event.owner: how pid and tid are known. */
-enum {
+enum appmon_owner {
 	APPMON_OWNER_UNKNOWN = 0,     /* not at all: both are 0 */
 	APPMON_OWNER_READ = 1,	      /* server: this thread read the request */
 	APPMON_OWNER_READ_SHARED = 2, /* server: several threads read it; this is the last */
-	APPMON_OWNER_SENT = 3,	   /* client: this thread sent the request. Server: this thread */
-				   /* sent the response; who read the request was not seen */
-	APPMON_OWNER_CONNECTED = 4 /* client: this thread connected; who sent the request was */
-				   /* not seen */
+	/* Client: this thread sent the request. Server: this thread sent the response; who read the
+	 * request was not seen. */
+	APPMON_OWNER_SENT = 3,
+	/* Client: this thread connected; who sent the request was not seen. */
+	APPMON_OWNER_CONNECTED = 4
 };
 
 /* appmon_event.link: how the exchange that this one was made for is known. */
-enum {
+enum appmon_link {
 	APPMON_LINK_NONE = 0, /* for none that is known */
-	/* Certain: */
-	APPMON_LINK_THREAD = 1, /* client: sent by the thread that had read that request, and no */
-				/* other, with blocking reads, and had not answered it yet */
-	APPMON_LINK_PEER = 2,	/* server: the same bytes, seen where they were sent */
-	/* As certain as the header field that says so: */
-	APPMON_LINK_FORWARDED = 3,  /* client: its Forwarded field (RFC 7239) names the address */
-				    /* and port from which that request came */
-	APPMON_LINK_REQUEST_ID = 4, /* client: of the open requests only that one has its */
-				    /* x-request-id, or other field of request_id_headers */
-	APPMON_LINK_TRACE_ID = 5, /* client: of the open requests only that one has its trace id */
-	/* Likely: */
-	APPMON_LINK_WORKER = 6, /* client: as THREAD, without blocking reads, of a process that */
-				/* has always served each of overlapping requests by one thread */
-	APPMON_LINK_SOLE = 7,	/* client: sent by the thread that had read that request, */
-				/* the only one that its process had in progress; not while a */
-				/* share of the connections is watched */
-	/* Of Go programs, with APPMON_OPEN_GOROUTINES. Certain: */
-	APPMON_LINK_GOROUTINE = 8, /* client: asked for by the goroutine in which net/http was */
-				   /* serving that request, which was not answered yet */
-	/* Likely: */
-	APPMON_LINK_STARTED = 9 /* client: by a goroutine that was started while that request was */
-				/* served, by the one that served it or one so started, and that */
-				/* request was not answered yet */
+	/* Certain. Client: sent by the thread that had read that request, and no other, with blocking
+	 * reads, and had not answered it yet. */
+	APPMON_LINK_THREAD = 1,
+	/* Certain. Server: the same bytes, seen where they were sent. */
+	APPMON_LINK_PEER = 2,
+	/* As certain as the header field that says so. Client: its Forwarded field (RFC 7239) names
+	 * the address and port from which that request came. */
+	APPMON_LINK_FORWARDED = 3,
+	/* As certain as the field. Client: of the open requests only that one has its x-request-id,
+	 * or other field of request_id_headers. */
+	APPMON_LINK_REQUEST_ID = 4,
+	/* As certain as the field. Client: of the open requests only that one has its trace id. */
+	APPMON_LINK_TRACE_ID = 5,
+	/* Likely. Client: as THREAD, without blocking reads, of a process that has always served each
+	 * of overlapping requests by one thread. */
+	APPMON_LINK_WORKER = 6,
+	/* Likely. Client: sent by the thread that had read that request, the only one that its
+	 * process had in progress; not while a share of the connections is watched. */
+	APPMON_LINK_SOLE = 7,
+	/* Certain; of Go programs, with APPMON_OPEN_GOROUTINES. Client: asked for by the goroutine in
+	 * which net/http was serving that request, which was not answered yet. */
+	APPMON_LINK_GOROUTINE = 8,
+	/* Likely; of Go programs, as above. Client: by a goroutine that was started while that request
+	 * was served, by the one that served it or one so started, and that request was not answered
+	 * yet. */
+	APPMON_LINK_STARTED = 9
 };
 
 /* appmon_stats.dropped[]: why an exchange that was seen has no event. */
-enum {
+enum appmon_drop {
 	APPMON_DROP_RING_FULL = 0, /* the host did not read fast enough */
 	APPMON_DROP_MEMORY = 1,	   /* memory_limit reached */
 	APPMON_DROP_GAP = 2,	   /* a message could not be assembled: bytes missed */
@@ -205,7 +249,7 @@ enum {
 #define APPMON_STATS_REMOVED UINT32_C(0x1)
 
 /* appmon_log_fn level */
-enum {
+enum appmon_log_level {
 	APPMON_LOG_ERROR = 1, /* a failure, as appmon_last_error() has it; the verifier's words */
 	APPMON_LOG_WARN = 2,  /* something is missing from now on, and what to do about it */
 	APPMON_LOG_INFO = 3,  /* what was attached, and what becomes of it */
@@ -213,16 +257,16 @@ enum {
 };
 
 /* appmon_opts.flags */
-#define APPMON_OPEN_DROP_QUERY UINT32_C(0x1) /* never keep the query part of a target, nor a */
-					     /* fragment that a client sends behind it */
-#define APPMON_OPEN_IDENTITY UINT32_C(0x2)   /* who served or sent, and when it read: fills in */
-					     /* appmon_event.owner and what depends on it, where */
-					     /* the kernel can (APPMON_CAP_IDENTITY) */
+/* Never keep the query part of a target, nor a fragment that a client sends behind it. */
+#define APPMON_OPEN_DROP_QUERY UINT32_C(0x1)
+/* Who served or sent, and when it read: fills in appmon_event.owner and what depends on it, where
+ * the kernel can (APPMON_CAP_IDENTITY). */
+#define APPMON_OPEN_IDENTITY UINT32_C(0x2)
+/* Trace ids: keeps the fields that carry them, fills in appmon_event.trace, trace_text, request_id. */
+#define APPMON_OPEN_TRACE UINT32_C(0x4)
 /* A response without a declared length, such as an event stream, is told at its head if it goes on
  * behind it (APPMON_END_AT_HEAD): without the time of its end, and with no second event for that. */
 #define APPMON_OPEN_STREAM_HEADS UINT32_C(0x8)
-/* Trace ids: keeps the fields that carry them, fills in appmon_event.trace, trace_text, request_id. */
-#define APPMON_OPEN_TRACE UINT32_C(0x4)
 /* What an exchange was made for: appmon_event.link. Implies APPMON_OPEN_IDENTITY and _TRACE;
  * without APPMON_CAP_IDENTITY there is evidence from header fields and from the other end only. */
 #define APPMON_OPEN_LINKS UINT32_C(0x10)
@@ -242,12 +286,15 @@ enum {
 #define APPMON_OPEN_KEEP_SECRETS UINT32_C(0x80)
 
 /* appmon_capabilities.supported: what this kernel gives. */
-#define APPMON_CAP_CAPTURE UINT64_C(0x1) /* cgroup_skb with socket storage: the core */
-#define APPMON_CAP_SWEEP UINT64_C(0x2)	 /* iter/bpf_sk_storage_map, or iter/task_file where that */
-					 /* is refused: the end of a long body is reported at */
-					 /* once even if its signal was rate-limited */
-#define APPMON_CAP_IDENTITY UINT64_C(0x4)   /* APPMON_OPEN_IDENTITY was asked for and works */
-#define APPMON_CAP_GOROUTINES UINT64_C(0x8) /* APPMON_OPEN_GOROUTINES was asked for and works */
+/* cgroup_skb with socket storage: the core. */
+#define APPMON_CAP_CAPTURE UINT64_C(0x1)
+/* iter/bpf_sk_storage_map, or iter/task_file where that is refused: the end of a long body is
+ * reported at once even if its signal was rate-limited. */
+#define APPMON_CAP_SWEEP UINT64_C(0x2)
+/* APPMON_OPEN_IDENTITY was asked for and works. */
+#define APPMON_CAP_IDENTITY UINT64_C(0x4)
+/* APPMON_OPEN_GOROUTINES was asked for and works. */
+#define APPMON_CAP_GOROUTINES UINT64_C(0x8)
 
 /* ---- Data ---------------------------------------------------------------- */
 
@@ -283,11 +330,12 @@ struct appmon_header {
  * Shorter ids have zeros before them; an id that the format lacks is all zeros.
  */
 struct appmon_trace {
-	uint32_t format;      /* APPMON_TRACE_* */
+	uint32_t format;      /* enum appmon_trace_format, APPMON_TRACE_* */
 	uint32_t flags;	      /* APPMON_TRACE_SAMPLED ... */
 	uint8_t trace_id[16]; /* sw8: 0 unless it is a UUID; see appmon_event.trace_text */
-	uint8_t span_id[8];   /* of the sender: traceparent's parent-id, b3's span id; sw8: the */
-	/* number of the span in its segment, big-endian */
+	/* Of the sender: traceparent's parent-id, b3's span id; sw8: the number of the span in its
+	 * segment, big-endian. */
+	uint8_t span_id[8];
 	uint8_t parent_span_id[8]; /* of the sender's parent: b3, x-b3-*, uber-trace-id */
 };
 
@@ -300,15 +348,18 @@ struct appmon_trace {
  */
 struct appmon_event {
 	uint32_t size;	   /* bytes of this struct that the library filled */
-	uint32_t protocol; /* APPMON_PROTO_* (network.protocol.name) */
+	uint32_t protocol; /* enum appmon_protocol, APPMON_PROTO_* (network.protocol.name) */
 	uint64_t flags;	   /* APPMON_EVF_* */
-	uint32_t role;	   /* APPMON_ROLE_* */
-	uint32_t end;	   /* APPMON_END_* */
+	uint32_t role;	   /* enum appmon_role, APPMON_ROLE_* */
+	uint32_t end;	   /* enum appmon_end, APPMON_END_* */
 
-	uint32_t target_id;    /* as returned by appmon_attach_cgroup() */
-	uint32_t sampling_ppm; /* share of connections watched when the request began, parts per
-				  million: it stands for 1,000,000 / sampling_ppm exchanges */
-	uint64_t cgroup_id;    /* leaf cgroup of the socket: inode of its cgroup v2 directory */
+	uint32_t target_id; /* as returned by appmon_attach_cgroup() */
+	/* Share of connections watched when the request began, parts per million: it stands for
+	 * 1,000,000 / sampling_ppm exchanges. */
+	uint32_t sampling_ppm;
+	struct appmon_str target_name; /* the name given at attach */
+	void *target_user;	       /* the pointer given at attach */
+	uint64_t cgroup_id; /* leaf cgroup of the socket: inode of its cgroup v2 directory */
 
 	/* Socket cookie: unique per boot (SO_COOKIE, Linux 4.12). 2^62 and up: an id of the library's
 	 * own, unique in the handle: the request met a listening socket, and its connection's own
@@ -318,6 +369,31 @@ struct appmon_event {
 	 * connection_id: after the library had to forget the connection (limits, idle time) it goes
 	 * on higher. */
 	uint64_t ordinal;
+
+	/*
+	 * What was asked and what became of it, for any protocol alike. "" where it is not known,
+	 * or where there is no such thing.
+	 */
+	uint32_t operation_type;  /* enum appmon_operation_type, APPMON_OP_* */
+	uint32_t outcome;	  /* enum appmon_outcome, APPMON_OUTCOME_*: error rates go by it */
+	struct appmon_str system; /* what speaks the protocol (db.system.name): RESP: "redis";
+				   * HTTP: "" */
+	/* HTTP: the method as sent (http.request.method). RESP: the command's name as sent
+	 * (db.operation.name). "": no request was seen. */
+	struct appmon_str operation;
+	/* What the operation is about. HTTP: the path (url.path), of CONNECT the authority. RESP: the
+	 * command's first argument, mostly a key; "" where it may be a secret (AUTH, HELLO). */
+	struct appmon_str resource;
+	/* HTTP: the status code as text (http.response.status_code). RESP: the prefix of an error
+	 * (db.response.status_code), such as WRONGTYPE. */
+	struct appmon_str status_text;
+	/* The server's words for it. HTTP: the reason phrase of the status line. RESP: the text of an
+	 * error, prefix and all, without the arguments that it may repeat. */
+	struct appmon_str message;
+	int64_t status_number; /* status_text as a number; -1: it is none, or was not seen */
+	/* Bytes of the TCP stream: no headers of TCP or IP, each byte once. HTTP: of head and body. */
+	uint64_t request_bytes;
+	uint64_t response_bytes; /* of the final response */
 
 	/* CLOCK_MONOTONIC, nanoseconds, taken where bytes reach or leave the TCP
 	 * stack; 0: not seen. appmon_realtime_ns() converts to wall time. */
@@ -331,102 +407,36 @@ struct appmon_event {
 	uint64_t wait_ns;     /* request_end to response_start; 0 for an early response */
 	uint64_t response_ns; /* response_start to response_end */
 
-	/* Bytes of the TCP stream: no headers of TCP or IP, each byte once. */
-	uint64_t request_head_bytes;
-	uint64_t request_body_bytes;	 /* as transferred, with chunk framing */
-					 /* (http.request.body.size) */
-	uint64_t response_head_bytes;	 /* of the final response */
-	uint64_t response_body_bytes;	 /* as transferred (http.response.body.size) */
-	int64_t request_content_length;	 /* declared; -1: none */
-	int64_t response_content_length; /* declared; -1: none */
-
-	uint32_t method;	       /* APPMON_METHOD_* */
-	uint32_t request_http_version; /* 10: HTTP/1.0, 11: HTTP/1.1 and any newer HTTP/1.x (RFC */
-				       /* 9112 section 2.3); others, such as 20, by way of */
-				       /* 10 * major + minor, which counts up to 9; 0: unknown */
-	uint32_t response_http_version;
-	uint32_t status;       /* http.response.status_code; 0: none */
-	uint32_t status_class; /* status / 100 (RFC 9110 section 15); 0: none */
-
-	uint32_t srtt_us; /* TCP's smoothed round-trip time at the end, microseconds; 0: unknown */
-	uint32_t retransmits;	   /* segments this host sent again during the exchange */
-	uint32_t peer_retransmits; /* segments that arrived again during the exchange */
-
-	/* Who served the request, or sent it: see owner, below. Numbers of the initial pid
-	 * namespace, as /proc of the host has them. 0 and "": unknown, or not asked for. */
-	uint32_t pid;		/* process.pid */
-	uint32_t tid;		/* thread.id */
-	struct appmon_str comm; /* of the process, at that moment: /proc/PID/comm */
-
-	struct appmon_endpoint local;
-	struct appmon_endpoint remote;
-
-	struct appmon_str target_name; /* the name given at attach */
-	void *target_user;	       /* the pointer given at attach */
-
-	const struct appmon_header *headers; /* header_count of them; NULL if 0 */
-	struct appmon_str method_name;	     /* as sent */
-	struct appmon_str request_target;    /* as sent (RFC 9112 section 3.2), but for secrets: */
-					     /* see appmon_opts.redact_names; query per options */
-	struct appmon_str path;		     /* path of it (url.path); "" for CONNECT */
-	struct appmon_str query;	     /* after '?' (url.query); secrets as above */
-	struct appmon_str authority;	     /* of an absolute or CONNECT target, else Host; */
-					     /* without user and password */
-					     /* (server.address and server.port) */
-	struct appmon_str reason;	     /* reason phrase of the status line */
-	uint32_t header_count;
-	uint32_t reserved1;
-
 	/*
-	 * Identity: APPMON_OPEN_IDENTITY, with APPMON_CAP_IDENTITY. Taken in the thread's own
-	 * context, when it reads or sends: right whoever accepted or connected, and whoever else
-	 * has the socket open. What was not seen is 0.
-	 */
-	uint32_t owner;		   /* APPMON_OWNER_*: how the members of this group are known */
-	uint32_t uid;		   /* effective user, initial user namespace (process.user.id) */
-	uint32_t inner_pid;	   /* pid in the process's own pid namespace, as it sees itself */
-	uint32_t inner_tid;	   /* tid in that namespace */
-	uint64_t process_start_ns; /* CLOCK_BOOTTIME: with pid it names a process for ever; field */
-				   /* 22 of /proc/PID/stat has it in ticks */
-	uint32_t response_pid; /* server: the process that sent the response's first byte; 0: TCP */
-			       /* sent it by itself */
-	uint32_t response_tid; /* server: the thread that sent it */
-	uint64_t netns_cookie; /* network namespace of the socket: unique per boot */
-	uint32_t netns_inum;   /* the same as the inode of /proc/PID/ns/net; may be used again */
-	uint32_t reserved2;
-
-	/*
-	 * Where the time went, on the server's side; CLOCK_MONOTONIC. With pipelining, and where
-	 * the request's bytes were not seen to be read, these are 0. Then duration_ns is
-	 * queue_ns + (read_end_ns - read_start_ns) + service_ns + response_ns.
+	 * Where the time went, on the server's side: APPMON_OPEN_IDENTITY; CLOCK_MONOTONIC. With
+	 * pipelining, and where the request's bytes were not seen to be read, these are 0. Then
+	 * duration_ns is queue_ns + (read_end_ns - read_start_ns) + service_ns + response_ns.
 	 */
 	uint64_t read_start_ns; /* the application took the first bytes of the request from TCP */
 	uint64_t read_end_ns;	/* ... the last bytes that it took before it answered */
-	uint64_t queue_ns;	/* request_start to read_start: in the accept backlog, in the */
-				/* socket, waiting for a thread */
-	uint64_t service_ns;	/* read_end to response_start: the application's own time */
-
+	/* request_start to read_start: in the accept backlog, in the socket, waiting for a thread. */
+	uint64_t queue_ns;
+	uint64_t service_ns; /* read_end to response_start: the application's own time */
 	/* On the client's side: SYN sent to SYN-ACK received, in the first event of a connection
 	 * that was seen to connect. Then request_ns, wait_ns and response_ns follow. */
 	uint64_t connect_ns;
 
-	/* Trace ids of the request: APPMON_OPEN_TRACE. What is not well formed is in headers only. */
-	struct appmon_trace trace;
-	struct appmon_str trace_text; /* sw8: its trace id as text; "" for others */
-	struct appmon_str request_id; /* x-request-id, or another of request_id_headers: of those */
-				      /* the first in the head */
-
+	struct appmon_endpoint local;
+	struct appmon_endpoint remote;
 	/*
-	 * What the exchange was made for: APPMON_OPEN_LINKS. Client: the request that the sender
-	 * was serving. Server: the exchange that a monitored client sees of the same request.
-	 * Decided when the request begins, from what is open at that moment; that other exchange's
-	 * event usually comes later, or never if it is dropped.
+	 * The client that a PROXY protocol header, version 1 or 2, in front of the connection's
+	 * first request names (client.address and client.port): whoever connected to the proxy,
+	 * where remote, or for the proxy's own requests local, is the proxy. In every event of the
+	 * connection. family 0: there was no header, or it names none (UNKNOWN, LOCAL, a UNIX
+	 * socket).
 	 */
-	uint32_t link; /* APPMON_LINK_*; NONE: the next two are 0 */
-	uint32_t reserved3;
-	uint64_t link_connection_id; /* connection_id and ordinal of that exchange */
-	uint64_t link_ordinal;
-
+	struct appmon_endpoint client;
+	uint32_t srtt_us; /* TCP's smoothed round-trip time at the end, microseconds; 0: unknown */
+	uint32_t retransmits;	   /* segments this host sent again during the exchange */
+	uint32_t peer_retransmits; /* segments that arrived again during the exchange */
+	uint32_t netns_inum; /* network namespace of the socket, with APPMON_OPEN_IDENTITY: inode of
+			      * /proc/PID/ns/net; may be used again */
+	uint64_t netns_cookie; /* the same: unique per boot */
 	/*
 	 * The same in the events of both ends of a connection, whatever addresses and ports are
 	 * translated between them: TCP's sequence numbers of the request's first byte (upper half)
@@ -437,13 +447,63 @@ struct appmon_event {
 	uint64_t wire_id;
 
 	/*
-	 * The client that a PROXY protocol header, version 1 or 2, in front of the connection's
-	 * first request names (client.address and client.port): whoever connected to the proxy,
-	 * where remote, or for the proxy's own requests local, is the proxy. In every event of the
-	 * connection. family 0: there was no header, or it names none (UNKNOWN, LOCAL, a UNIX
-	 * socket).
+	 * Who served the request, or sent it: APPMON_OPEN_IDENTITY, with APPMON_CAP_IDENTITY. Taken
+	 * in the thread's own context, when it reads or sends: right whoever accepted or connected,
+	 * and whoever else has the socket open. Numbers of the initial pid namespace, as /proc of
+	 * the host has them. What was not seen is 0 or "".
 	 */
-	struct appmon_endpoint client;
+	uint32_t owner;	       /* enum appmon_owner, APPMON_OWNER_*: how this group is known */
+	uint32_t uid;	       /* effective user, initial user namespace (process.user.id) */
+	uint32_t pid;	       /* process.pid */
+	uint32_t tid;	       /* thread.id */
+	uint32_t inner_pid;    /* pid in the process's own pid namespace, as it sees itself */
+	uint32_t inner_tid;    /* tid in that namespace */
+	uint32_t response_pid; /* server: the process that sent the response's first byte; 0: TCP
+				* sent it by itself */
+	uint32_t response_tid; /* server: the thread that sent it */
+	uint64_t process_start_ns; /* CLOCK_BOOTTIME: with pid it names a process for ever; field
+				    * 22 of /proc/PID/stat has it in ticks */
+	struct appmon_str comm;	   /* of the process, at that moment: /proc/PID/comm */
+
+	/* Trace ids of the request: APPMON_OPEN_TRACE. What is not well formed is in headers only. */
+	struct appmon_trace trace;
+	struct appmon_str trace_text; /* sw8: its trace id as text; "" for others */
+	struct appmon_str request_id; /* x-request-id, or another of request_id_headers: of those
+				       * the first in the head */
+
+	/*
+	 * What the exchange was made for: APPMON_OPEN_LINKS. Client: the request that the sender
+	 * was serving. Server: the exchange that a monitored client sees of the same request.
+	 * Decided when the request begins, from what is open at that moment; that other exchange's
+	 * event usually comes later, or never if it is dropped.
+	 */
+	uint64_t link_connection_id; /* connection_id and ordinal of that exchange */
+	uint64_t link_ordinal;
+	uint32_t link; /* enum appmon_link, APPMON_LINK_*; NONE: those two are 0 */
+
+	/* HTTP's own; 0, NULL and "" in events of other protocols. */
+	uint32_t method; /* enum appmon_method, APPMON_METHOD_* */
+	uint32_t status; /* http.response.status_code; 0: none */
+	/* 10: HTTP/1.0, 11: HTTP/1.1 and any newer HTTP/1.x (RFC 9112 section 2.3); others, such as
+	 * 20, by way of 10 * major + minor, which counts up to 9; 0: unknown. */
+	uint32_t request_http_version;
+	uint32_t response_http_version;
+	uint32_t header_count;
+	const struct appmon_header *headers; /* header_count of them; NULL if 0 */
+	struct appmon_str request_target;    /* as sent (RFC 9112 section 3.2), but for secrets:
+					      * see appmon_opts.redact_names; query per options */
+	struct appmon_str path;		     /* path of it (url.path); "" for CONNECT */
+	struct appmon_str query;	     /* after '?' (url.query); secrets as above */
+	struct appmon_str authority;	     /* of an absolute or CONNECT target, else Host;
+					      * without user and password
+					      * (server.address and server.port) */
+	uint64_t request_head_bytes;
+	uint64_t request_body_bytes;	 /* as transferred, with chunk framing
+					  * (http.request.body.size) */
+	uint64_t response_head_bytes;	 /* of the final response */
+	uint64_t response_body_bytes;	 /* as transferred (http.response.body.size) */
+	int64_t request_content_length;	 /* declared; -1: none */
+	int64_t response_content_length; /* declared; -1: none */
 };
 
 /*
@@ -466,36 +526,36 @@ typedef void (*appmon_log_fn)(void *ctx, int level, const char *line);
 struct appmon_opts {
 	uint32_t size;
 	uint32_t flags;		/* APPMON_OPEN_* */
-	uint64_t memory_limit;	/* bytes of connection state in this process; default 64 MiB, */
-				/* at least 64 KiB */
+	uint64_t memory_limit;	/* bytes of connection state in this process; default 64 MiB,
+				 * at least 64 KiB */
 	uint32_t ring_bytes;	/* kernel ring: power of two, 4 KiB to 1 GiB; default 8 MiB */
 	uint32_t capture_bytes; /* most bytes of one message head, 128 to 65536; default 4096 */
-	uint32_t exchange_timeout_ms; /* silence that ends an exchange; default 300,000; */
-				      /* UINT32_MAX: never */
-	uint32_t idle_timeout_ms;     /* silence after which a connection without an exchange is */
-				      /* forgotten (it is found again); default 3,600,000 */
+	uint32_t exchange_timeout_ms; /* silence that ends an exchange; default 300,000;
+				       * UINT32_MAX: never */
+	uint32_t idle_timeout_ms;     /* silence after which a connection without an exchange is
+				       * forgotten (it is found again); default 3,600,000 */
 	uint32_t log_level;	      /* most verbose APPMON_LOG_* wanted; default WARN */
 	uint32_t header_count;
-	const char *const *headers; /* header_count names to keep beside the default ones: */
-				    /* content-type, user-agent, x-request-id, traceparent, */
-				    /* tracestate, x-forwarded-for. Nothing else is ever kept: */
-				    /* authorization, cookie and set-cookie only when named */
-				    /* here. At most 64. */
+	const char *const *headers; /* header_count names to keep beside the default ones:
+				     * content-type, user-agent, x-request-id, traceparent,
+				     * tracestate, x-forwarded-for. Nothing else is ever kept:
+				     * authorization, cookie and set-cookie only when named
+				     * here. At most 64. */
 	appmon_event_fn event_fn;   /* NULL: pull mode, see appmon_next() */
 	void *event_ctx;
 	appmon_log_fn log_fn; /* NULL: silent */
 	void *log_ctx;
 	char *error_text; /* NULL, or a buffer that gets the last error's text if open fails */
 	uint32_t error_text_size;
-	uint32_t protocols; /* bit n: APPMON_PROTO_n; default HTTP/1 only. RESP costs more: its */
-			    /* strings are copied */
-	const char *const *request_id_headers; /* names of fields that carry a request's id */
-					       /* beside x-request-id; kept with */
-					       /* APPMON_OPEN_TRACE. At most 8. */
+	uint32_t protocols; /* bit n: APPMON_PROTO_n; default HTTP/1 only. RESP costs more: its
+			     * strings are copied */
+	const char *const *request_id_headers; /* names of fields that carry a request's id
+						* beside x-request-id; kept with
+						* APPMON_OPEN_TRACE. At most 8. */
 	uint32_t request_id_header_count;
 	uint32_t reserved;
-	const char *cgroup_mount; /* copied; where the host's cgroup v2 hierarchy is mounted, for */
-				  /* appmon_find_cgroup(); default: the mount that shows most */
+	const char *cgroup_mount; /* copied; where the host's cgroup v2 hierarchy is mounted, for
+				   * appmon_find_cgroup(); default: the mount that shows most */
 	/* redact_name_count names of query parameters whose values are secrets, beside the default
 	 * ones: x-amz-signature, x-amz-credential, x-amz-security-token, awsaccesskeyid, signature,
 	 * x-goog-signature, x-goog-credential, sig, access_token, refresh_token, id_token,
@@ -524,8 +584,8 @@ struct appmon_attach_opts {
  */
 struct appmon_stats {
 	uint32_t size;
-	uint32_t flags; /* APPMON_STATS_*: noticed by appmon_poll() and appmon_next(), within a */
-			/* second, and one more for each 64 targets; 0 in a replay */
+	uint32_t flags; /* APPMON_STATS_*: noticed by appmon_poll() and appmon_next(), within a
+			 * second, and one more for each 64 targets; 0 in a replay */
 	uint64_t valid; /* bit n: the n-th 64-bit member below is supported here, dropped[] being
 			   one */
 	uint64_t exchanges_seen;
@@ -549,7 +609,7 @@ struct appmon_stats {
 /* What the path of a cgroup says about the container in it. */
 struct appmon_container {
 	uint32_t size;
-	uint32_t runtime; /* APPMON_RUNTIME_* */
+	uint32_t runtime; /* enum appmon_runtime, APPMON_RUNTIME_* */
 	char id[72];	  /* container id, 64 hexadecimal digits; "": the cgroup is the pod's own */
 	char pod_uid[40]; /* Kubernetes: metadata.uid with its dashes; "": no pod */
 };
@@ -567,9 +627,11 @@ struct appmon_capabilities {
  * Needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON (root has them).
  *  -EPERM       a capability is missing, or bpf(2) is forbidden (seccomp, security module)
  *  -EOPNOTSUPP  a kernel feature is missing (BTF, bpf(2), Linux 5.15), or cgroup v2 is
- *  -EINVAL      a value in opts is out of range; -E2BIG: unknown members are set
+ *  -EINVAL      a value in opts is out of range
+ *  -E2BIG       unknown members are set
  *  -ENOMEM      out of memory, of this process, its memory cgroup or the kernel
- *  -EMFILE      fewer than 40 descriptors are left (RLIMIT_NOFILE); -ENFILE: of the system
+ *  -EMFILE      fewer than 40 descriptors are left (RLIMIT_NOFILE)
+ *  -ENFILE      the same, of the system
  * The handle is close-on-exec throughout.
  */
 APPMON_API int appmon_open(struct appmon **ret, const struct appmon_opts *opts);
@@ -589,7 +651,8 @@ APPMON_API int appmon_close(struct appmon *mon);
  * nested, an exchange goes to the innermost. Connections that are already open
  * are seen from their next packet. opts may be NULL. *ret_target (may be NULL) gets an id
  * that is never reused by this handle.
- *  -ENOENT  no such path; -ENOTDIR, -EINVAL: not a cgroup v2 directory
+ *  -ENOENT  no such path
+ *  -ENOTDIR, -EINVAL  not a cgroup v2 directory
  *  -EEXIST  already attached by this handle
  *  -EPERM   the cgroup does not allow it (a program attached without
  *           BPF_F_ALLOW_MULTI at or above it), or a capability is missing
@@ -701,7 +764,8 @@ APPMON_API int appmon_resume(struct appmon *mon);
  * fd, until appmon_record(mon, -1) or appmon_close(). Replaying it gives the same events, if the
  * recording began before the first attach. fd is the host's and stays open until then; writes
  * block. A write that fails ends the recording and is logged.
- *  -ENOMEM; -EIO: the first write failed
+ *  -ENOMEM  out of memory
+ *  -EIO     the first write failed
  */
 APPMON_API int appmon_record(struct appmon *mon, int fd);
 
@@ -736,8 +800,8 @@ struct appmon_process {
 	uint64_t start_ns;
 	uint64_t exe_inode; /* of the executable: st_ino and st_dev of stat(2) */
 	uint64_t exe_device;
-	struct appmon_str exe; /* its path, as /proc/PID/exe has it: in the process's own mount */
-			       /* namespace, " (deleted)" behind it where that is so */
+	struct appmon_str exe; /* its path, as /proc/PID/exe has it: in the process's own mount
+				* namespace, " (deleted)" behind it where that is so */
 };
 
 /*

@@ -35,18 +35,24 @@ struct appmon_histogram;
 
 /*
  * appmon_metrics_opts.dimensions: what tells series apart beside application, role, protocol and
- * status class. 0 means APPMON_DIM_DEFAULT.
+ * outcome. 0 means APPMON_DIM_DEFAULT.
  */
-#define APPMON_DIM_INSTANCE UINT32_C(0x1)    /* the leaf cgroup */
-#define APPMON_DIM_PID UINT32_C(0x2)	     /* the process, where events name it */
-#define APPMON_DIM_PEER UINT32_C(0x4)	     /* the other application where it is monitored too; */
-					     /* of a server that is not, address and port */
-#define APPMON_DIM_CLIENT UINT32_C(0x8)	     /* the address of clients that are not monitored; */
-					     /* without it they are all one, in edges too */
-#define APPMON_DIM_METHOD UINT32_C(0x10)     /* the method */
-#define APPMON_DIM_ROUTE UINT32_C(0x20)	     /* the path without ids and the like */
-#define APPMON_DIM_STATUS UINT32_C(0x40)     /* the status code */
-#define APPMON_DIM_NONE UINT32_C(0x80000000) /* none of the above */
+/* The leaf cgroup. */
+#define APPMON_DIM_INSTANCE UINT32_C(0x1)
+/* The process, where events name it. */
+#define APPMON_DIM_PID UINT32_C(0x2)
+/* The other application where it is monitored too; of a server that is not, address and port. */
+#define APPMON_DIM_PEER UINT32_C(0x4)
+/* The address of clients that are not monitored; without it they are all one, in edges too. */
+#define APPMON_DIM_CLIENT UINT32_C(0x8)
+/* The method. */
+#define APPMON_DIM_METHOD UINT32_C(0x10)
+/* The path without ids and the like. */
+#define APPMON_DIM_ROUTE UINT32_C(0x20)
+/* The status: status_text and the number of it. */
+#define APPMON_DIM_STATUS UINT32_C(0x40)
+/* None of the above. */
+#define APPMON_DIM_NONE UINT32_C(0x80000000)
 /* What 0 means. */
 #define APPMON_DIM_DEFAULT                                                                         \
 	(APPMON_DIM_INSTANCE | APPMON_DIM_PEER | APPMON_DIM_METHOD | APPMON_DIM_ROUTE |            \
@@ -59,20 +65,25 @@ struct appmon_histogram;
 /* Snapshots have what is in progress: the host calls appmon_metrics_active() for it before each. */
 #define APPMON_METRICS_ACTIVE UINT32_C(0x8)
 
-/* appmon_metrics_opts.server_errors, client_errors: what counts as an error. 0: the default. An
- * event with APPMON_EVF_ERROR is one, too, unless nothing is. */
-#define APPMON_ERROR_NO_RESPONSE UINT32_C(0x1)	/* no final response was seen */
-#define APPMON_ERROR_1XX UINT32_C(0x2)		/* a status of 100 to 199 */
-#define APPMON_ERROR_2XX UINT32_C(0x4)		/* a status of 200 to 299 */
-#define APPMON_ERROR_3XX UINT32_C(0x8)		/* a status of 300 to 399 */
-#define APPMON_ERROR_4XX UINT32_C(0x10)		/* a status of 400 to 499 */
-#define APPMON_ERROR_5XX UINT32_C(0x20)		/* a status of 500 to 599 */
-#define APPMON_ERROR_NEVER UINT32_C(0x80000000) /* nothing is an error */
+/* appmon_metrics_opts.server_errors, client_errors: the outcomes that are errors, bit n for
+ * enum appmon_outcome n. 0: the default. */
+/* APPMON_OUTCOME_CLIENT_ERROR */
+#define APPMON_ERROR_CLIENT UINT32_C(0x4)
+/* APPMON_OUTCOME_SERVER_ERROR */
+#define APPMON_ERROR_SERVER UINT32_C(0x8)
+/* APPMON_OUTCOME_TIMEOUT */
+#define APPMON_ERROR_TIMEOUT UINT32_C(0x10)
+/* APPMON_OUTCOME_CANCELLED */
+#define APPMON_ERROR_CANCELLED UINT32_C(0x20)
+/* APPMON_OUTCOME_NO_RESPONSE */
+#define APPMON_ERROR_NO_RESPONSE UINT32_C(0x40)
+/* No outcome is an error. */
+#define APPMON_ERROR_NEVER UINT32_C(0x80000000)
 
 /* appmon_series.flags */
-#define APPMON_SERIES_OTHER UINT32_C(0x1) /* holds what found no room of its own. A series: */
-					  /* app and role are set if all of it has them, */
-					  /* nothing else is; an edge: nothing is */
+/* Holds what found no room of its own. A series: app and role are set if all of it has them,
+ * nothing else is; an edge: nothing is. */
+#define APPMON_SERIES_OTHER UINT32_C(0x1)
 
 /*
  * What a snapshot has several of: series, where every event that has a request is in exactly one;
@@ -80,7 +91,7 @@ struct appmon_histogram;
  * event without a role has no edge); and, with APPMON_METRICS_ACTIVE, what was in progress when it
  * was taken.
  */
-enum {
+enum appmon_snapshot_kind {
 	APPMON_SNAPSHOT_SERIES = 0, /* one for each combination of labels */
 	APPMON_SNAPSHOT_EDGES = 1,  /* one for each pair of who asked and who was asked */
 	APPMON_SNAPSHOT_ACTIVE = 2  /* one for each application with requests in progress */
@@ -114,25 +125,25 @@ typedef uint64_t (*appmon_instance_fn)(void *ctx, const struct appmon_event *ev)
 
 struct appmon_metrics_opts {
 	uint32_t size;
-	uint32_t flags;	       /* APPMON_METRICS_* */
-	uint32_t dimensions;   /* APPMON_DIM_*; default APPMON_DIM_DEFAULT */
-	uint32_t max_series;   /* hard limit, 16 to 1,000,000; default 8192. No application gets */
-			       /* more than are left for others: half of them if it is alone */
-	uint32_t max_edges;    /* the same for edges; default 1024 */
-	uint32_t max_segments; /* path segments to learn routes from, up to 4,000,000, shared as */
-			       /* max_series is; default 16384 */
-	uint32_t max_children; /* a segment is replaced by {param} once the same place of an */
-			       /* application's paths held more than this many; default 64 */
-	uint32_t max_connections; /* whose ends are remembered, for joining; 64 to 4,000,000; */
-				  /* default 8192 */
-	uint32_t join_ms; /* how long an exchange waits for its other end to show up, if that is */
-			  /* not known of its connection yet; default 500 */
-	uint32_t idle_ms; /* series and edges without an event for this long go; default 600,000; */
-			  /* UINT32_MAX: never */
-	uint64_t memory_limit;	  /* bytes; default 64 MiB, at least 1 MiB. Where it is */
-				  /* reached, series are refused as by max_series */
-	uint32_t server_errors;	  /* APPMON_ERROR_*; default NO_RESPONSE and 5XX */
-	uint32_t client_errors;	  /* APPMON_ERROR_*; default the same and 4XX */
+	uint32_t flags;		  /* APPMON_METRICS_* */
+	uint32_t dimensions;	  /* APPMON_DIM_*; default APPMON_DIM_DEFAULT */
+	uint32_t max_series;	  /* hard limit, 16 to 1,000,000; default 8192. No application gets
+				   * more than are left for others: half of them if it is alone */
+	uint32_t max_edges;	  /* the same for edges; default 1024 */
+	uint32_t max_segments;	  /* path segments to learn routes from, up to 4,000,000, shared as
+				   * max_series is; default 16384 */
+	uint32_t max_children;	  /* a segment is replaced by {param} once the same place of an
+				   * application's paths held more than this many; default 64 */
+	uint32_t max_connections; /* whose ends are remembered, for joining; 64 to 4,000,000;
+				   * default 8192 */
+	uint32_t join_ms; /* how long an exchange waits for its other end to show up, if that is
+			   * not known of its connection yet; default 500 */
+	uint32_t idle_ms; /* series and edges without an event for this long go; default 600,000;
+			   * UINT32_MAX: never */
+	uint64_t memory_limit;	  /* bytes; default 64 MiB, at least 1 MiB. Where it is
+				   * reached, series are refused as by max_series */
+	uint32_t server_errors;	  /* APPMON_ERROR_*; default all but CLIENT */
+	uint32_t client_errors;	  /* APPMON_ERROR_*; default all */
 	appmon_route_fn route_fn; /* NULL: built in */
 	void *route_ctx;
 	appmon_error_fn error_fn; /* NULL: by server_errors and client_errors */
@@ -145,8 +156,8 @@ struct appmon_metrics_opts {
 struct appmon_metrics_stats {
 	uint32_t size;
 	uint32_t reserved;
-	uint64_t events;	  /* added == counted in series + waiting + expired_events + */
-				  /* without_request */
+	uint64_t events;	  /* added == counted in series + waiting + expired_events +
+				   * without_request */
 	uint64_t waiting;	  /* gauge: events that wait for their other end (join_ms) */
 	uint64_t series;	  /* gauge */
 	uint64_t edges;		  /* gauge */
@@ -180,14 +191,15 @@ struct appmon_series {
 	uint32_t protocol;	       /* APPMON_PROTO_* (network.protocol.name) */
 	uint32_t method;	       /* APPMON_METHOD_*; OTHER also where it could not be read */
 	uint32_t status;	       /* http.response.status_code; 0: none */
-	uint32_t status_class;	       /* 0: no response */
+	uint32_t outcome;	       /* enum appmon_outcome, APPMON_OUTCOME_* */
 	struct appmon_str app;	       /* target_name of the events, at most 127 bytes of it */
-	struct appmon_str peer_app;    /* the application at the other end; "": peer says what is */
-				       /* known of it */
+	struct appmon_str peer_app;    /* the application at the other end; "": peer says what is
+					* known of it */
 	struct appmon_str method_name; /* http.request.method; "_OTHER" for APPMON_METHOD_OTHER */
-	struct appmon_str route; /* at most 255 bytes (http.route): visible ASCII, unless it is */
-				 /* the host's or APPMON_METRICS_RAW_ROUTES */
-	struct appmon_endpoint peer; /* family 0: unknown; port 0: of a client */
+	struct appmon_str route; /* at most 255 bytes (http.route): visible ASCII, unless it is
+				  * the host's or APPMON_METRICS_RAW_ROUTES */
+	struct appmon_str status_text; /* as the events have it, at most 23 bytes */
+	struct appmon_endpoint peer;   /* family 0: unknown; port 0: of a client */
 };
 
 /*
@@ -240,14 +252,14 @@ struct appmon_figures {
 	uint64_t wait_count;
 	uint64_t wait_sum;     /* last byte of the request to first byte of the response */
 	uint64_t response_sum; /* the response on its way */
-	uint64_t
-		service_count; /* events of servers that were seen to read (APPMON_OPEN_IDENTITY) */
-	uint64_t queue_sum;    /* of those: until the application read the request */
-	uint64_t service_sum;  /* of those: from there to the first byte of the response */
-	uint64_t retransmits;  /* segments sent again by this host, and by the peer */
-	uint64_t first_ns; /* CLOCK_MONOTONIC: when the first event ended; of the series, also */
-			   /* between snapshots */
-	uint64_t last_ns;  /* when the last one did */
+	/* Events of servers that were seen to read (APPMON_OPEN_IDENTITY). */
+	uint64_t service_count;
+	uint64_t queue_sum;   /* of those: until the application read the request */
+	uint64_t service_sum; /* of those: from there to the first byte of the response */
+	uint64_t retransmits; /* segments sent again by this host, and by the peer */
+	uint64_t first_ns;    /* CLOCK_MONOTONIC: when the first event ended; of the series, also */
+	/* between snapshots */
+	uint64_t last_ns; /* when the last one did */
 };
 
 /* One event out of those of a series that carried a W3C traceparent: a recent or a slow one. */
@@ -263,8 +275,8 @@ struct appmon_exemplar {
 struct appmon_snapshot_opts {
 	uint32_t size;
 	uint32_t flags;	 /* APPMON_TAKE_* */
-	uint64_t now_ns; /* CLOCK_MONOTONIC; default: the present. For a recording: of its last */
-			 /* event, as the time matters for expiry and waiting */
+	uint64_t now_ns; /* CLOCK_MONOTONIC; default: the present. For a recording: of its last
+			  * event, as the time matters for expiry and waiting */
 };
 
 /* appmon_snapshot_opts.flags */
@@ -298,7 +310,8 @@ struct appmon_resources {
 
 /*
  * opts may be NULL.
- *  -EINVAL  a value is out of range; -E2BIG: unknown members are set
+ *  -EINVAL  a value is out of range
+ *  -E2BIG   unknown members are set
  *  -ENOMEM  out of memory, or memory_limit does not hold the tables themselves
  */
 APPMON_API int appmon_metrics_open(struct appmon_metrics **ret,
@@ -327,7 +340,9 @@ APPMON_API int appmon_metrics_get_stats(struct appmon_metrics *metrics,
 
 /*
  * Copies what the aggregator holds; idle series go first. opts may be NULL. The copy takes as
- * much memory as the series themselves, on top of memory_limit. -ENOMEM; -E2BIG as above.
+ * much memory as the series themselves, on top of memory_limit.
+ *  -ENOMEM  out of memory
+ *  -E2BIG   as above
  */
 APPMON_API int appmon_metrics_snapshot(struct appmon_metrics *metrics,
 				       const struct appmon_snapshot_opts *opts,
@@ -356,8 +371,8 @@ APPMON_API int appmon_snapshot_active(const struct appmon_snapshot *snapshot, ui
 /*
  * The figures of one series or edge: all of them (since NULL), or what came since an earlier
  * snapshot of the same aggregator. One that the earlier snapshot does not have counts from 0.
- * -ENOENT: no such index, or a kind that has no figures; -EINVAL: since is the later one, or of
- * another aggregator.
+ *  -ENOENT  no such index, or a kind that has no figures
+ *  -EINVAL  since is the later one, or of another aggregator
  */
 APPMON_API int appmon_snapshot_figures(const struct appmon_snapshot *snapshot, uint32_t kind,
 				       uint32_t index, const struct appmon_snapshot *since,
@@ -418,15 +433,16 @@ APPMON_API size_t appmon_route(const char *path, size_t len, char *buf, size_t s
  * What a cgroup v2 directory and those below it use, as the kernel counts it. Where the mount is
  * hybrid and a controller belongs to version 1, its files are read if the same cgroup
  * exists there with the same processes. What cannot be read is not valid.
- * -ENOENT, -ENOTDIR, -EACCES; -EINVAL: not a cgroup v2 directory.
+ *  -ENOENT, -ENOTDIR, -EACCES  the directory cannot be opened
+ *  -EINVAL  not a cgroup v2 directory
  */
 APPMON_API int appmon_read_resources(const char *cgroup_path, struct appmon_resources *resources);
 
 /*
  * The directory of a cgroup id (appmon_event.cgroup_id, appmon_series.cgroup_id), for a host that
  * has no handle at hand; see appmon_find_cgroup(). Returns the length written without the '\0'.
- * -ENOENT: it is gone, outside of what is mounted, or there is no cgroup v2; -ENOSPC: buf is too
- * small.
+ *  -ENOENT  it is gone, outside of what is mounted, or there is no cgroup v2
+ *  -ENOSPC  buf is too small
  */
 APPMON_API int appmon_cgroup_path(uint64_t cgroup_id, char *buf, size_t size);
 

@@ -4,191 +4,65 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "exchange/exchange.h"
+#include "exchange/event.h"
+#include "protocol/protocol.h"
 
-/*
- * The strings of an event end with NUL. A part of a head mostly lies where it is kept: what follows
- * it is a blank or the end of the line, which nobody needs any more. So the exchange lives as long
- * as the event. What ends inside another string is copied, one string after the other.
- */
-static struct appmon_str put(char **at, const char *data, size_t len)
+struct appmon_str put_written(struct event_writer *w, size_t len)
 {
-	struct appmon_str str = {.data = *at, .len = (uint32_t)len};
+	struct appmon_str str = {.data = w->at, .len = (uint32_t)len};
 
-	memcpy(*at, data, len);
-	(*at)[len] = '\0';
-	*at += len + 1;
+	w->at[len] = '\0';
+	w->at += len + 1;
 	return str;
 }
 
-static struct appmon_str in_place(const struct head *head, struct http1_span span)
+struct appmon_str put_copy(struct event_writer *w, const char *data, size_t len)
 {
-	struct appmon_str str = {.data = "", .len = span.len};
-
-	str.truncated = head->h.truncated && span.off + span.len == head->h.head_len;
-	if (span.len) {
-		head->bytes[span.off + span.len] = '\0';
-		str.data = head->bytes + span.off;
-	}
-	return str;
+	memcpy(w->at, data, len);
+	return put_written(w, len);
 }
 
-/* A part of the request-target, which is a string itself: its end can be shared. */
-static struct appmon_str part(char **at, const struct appmon_str *target, struct http1_span span)
+struct appmon_str put_part(struct event_writer *w, const struct appmon_str *whole, size_t off,
+			   size_t len)
 {
-	if (span.off + span.len != target->len)
-		return put(at, target->data + span.off, span.len);
-	return (struct appmon_str){.data = target->data + span.off, .len = span.len};
+	if (off + len != whole->len)
+		return put_copy(w, whole->data + off, len);
+	return (struct appmon_str){.data = whole->data + off, .len = (uint32_t)len};
 }
 
-static void put_fields(struct pipeline *pl, const struct head *head, uint32_t response)
+struct appmon_str put_in_place(char *data, uint32_t len)
 {
-	if (!head)
-		return;
-	for (uint32_t i = 0; i < head->h.field_count; i++) {
-		const struct http1_field *f = &head->h.field[i];
-		struct appmon_header *out = &pl->headers[pl->event.header_count++];
-
-		/* The name lives as long as the handle. */
-		*out = (struct appmon_header){
-			.name = {.data = pl->keep.name[f->keep], .len = pl->keep.len[f->keep]},
-			.value = in_place(head, f->value),
-			.response = response,
-		};
-	}
+	if (!len)
+		return (struct appmon_str){.data = ""};
+	data[len] = '\0';
+	return (struct appmon_str){.data = data, .len = len};
 }
 
-/* Where the query begins, or the fragment that some clients send; len: neither is there. */
-static size_t before_query(const char *target, size_t len)
+void put_header(struct event_writer *w, uint32_t keep, struct appmon_str value, uint32_t response)
 {
-	size_t n = 0;
+	const struct http1_keep *kept = &w->pl->keep;
 
-	while (n < len && target[n] != '?' && target[n] != '#')
-		n++;
-	return n;
+	/* The name lives as long as the handle. */
+	w->pl->headers[w->ev->header_count++] = (struct appmon_header){
+		.name = {.data = kept->name[keep], .len = kept->len[keep]},
+		.value = value,
+		.response = response,
+	};
+	w->ev->headers = w->pl->headers;
 }
 
-/* A target without its secrets; 0: it has none, or the host wants them. */
-static size_t redacted_size(const struct pipeline *pl, const struct head *head)
+uint32_t outcome_unanswered(const struct exchange *ex)
 {
-	if (pl->flags & APPMON_OPEN_KEEP_SECRETS)
-		return 0;
-	return redact_target(&pl->redact, head->bytes + head->h.target.off, head->h.target.len,
-			     head->h.method, NULL);
-}
+	uint32_t by_client =
+		ex->role == APPMON_ROLE_CLIENT ? APPMON_END_RESET_BY_US : APPMON_END_RESET_BY_PEER;
 
-static struct appmon_str put_target(struct pipeline *pl, char **at, const struct head *head)
-{
-	struct http1_span span = head->h.target;
-	const char *bytes = head->bytes + span.off;
-	size_t len = redacted_size(pl, head);
-	struct appmon_str target;
-
-	if (len) {
-		target = (struct appmon_str){.data = *at, .len = (uint32_t)len};
-		redact_target(&pl->redact, bytes, span.len, head->h.method, *at);
-		if (pl->flags & APPMON_OPEN_DROP_QUERY)
-			target.len = (uint32_t)before_query(*at, len);
-		(*at)[target.len] = '\0';
-		*at += len + 1;
-	} else {
-		if (pl->flags & APPMON_OPEN_DROP_QUERY)
-			span.len = (uint32_t)before_query(bytes, span.len);
-		target = in_place(head, span);
-	}
-	target.truncated = head->h.target_truncated && span.len == head->h.target.len;
-	return target;
-}
-
-/* Without a user and password (RFC 9110 section 7.2 has none there, either). */
-static struct appmon_str put_host(const struct head *head)
-{
-	struct http1_span host = head->h.host;
-	const char *at = memrchr(head->bytes + host.off, '@', host.len);
-
-	if (at) {
-		uint32_t user = (uint32_t)(at + 1 - (head->bytes + host.off));
-
-		host.off += user;
-		host.len -= user;
-	}
-	return in_place(head, host);
-}
-
-static void put_request(struct pipeline *pl, char **at, const struct head *head)
-{
-	struct appmon_event *ev = &pl->event;
-	struct http1_span path, query, authority;
-	bool mark = memchr(head->bytes + head->h.target.off, '?', head->h.target.len);
-	uint32_t cut = head->h.target_truncated;
-
-	ev->method = head->h.method;
-	ev->method_name = in_place(head, head->h.method_name);
-	ev->request_target = put_target(pl, at, head);
-	http1_split_target(ev->request_target.data, ev->request_target.len, head->h.method, &path,
-			   &query, &authority);
-	ev->path = part(at, &ev->request_target, path);
-	ev->path.truncated = cut && !mark;
-	if (query.len) {
-		ev->query = part(at, &ev->request_target, query);
-		ev->query.truncated = cut && mark;
-	}
-	ev->authority = authority.len ? part(at, &ev->request_target, authority) : put_host(head);
-	ev->request_http_version = head->h.version;
-	ev->request_head_bytes = head->len;
-	ev->request_content_length = head->h.content_length;
-}
-
-static struct appmon_str put_span(char **at, const struct head *head, struct http1_span span)
-{
-	return put(at, head->bytes + span.off, span.len);
-}
-
-/* RESP has no heads: a command, its first argument, and the text of an error. */
-static void put_command(struct appmon_event *ev, char **at, const struct exchange *ex)
-{
-	if (ex->request) {
-		ev->method = APPMON_METHOD_OTHER;
-		ev->method_name = put_span(at, ex->request, ex->request->h.method_name);
-		ev->request_target = put_span(at, ex->request, ex->request->h.target);
-	}
-	if (ex->response)
-		ev->reason = put_span(at, ex->response, ex->response->h.reason);
-}
-
-static void put_trace(struct pipeline *pl, char **at, const struct head *head)
-{
-	struct appmon_event *ev = &pl->event;
-	struct trace t;
-	int len;
-
-	trace_read(pl->trace_fields, &head->h, head->bytes, &t);
-	ev->trace = t.ids;
-	if (t.request_id.len)
-		ev->request_id = put(at, t.request_id.data, t.request_id.len);
-	if (!t.text.len)
-		return;
-	len = trace_base64(t.text.data, t.text.len, *at);
-	(*at)[len] = '\0';
-	ev->trace_text = (struct appmon_str){.data = *at, .len = (uint32_t)len};
-	*at += len + 1;
-}
-
-static size_t space_for(const struct pipeline *pl, const struct exchange *ex,
-			const struct target *target)
-{
-	const struct head *heads[] = {ex->request, ex->response};
-	/* Up to 16 strings, each with its NUL. */
-	size_t size = 16 + strlen(target->name) + sizeof(ex->owner.task.comm);
-
-	/* Of RESP all, of a target the parts, of fields the request's and the trace's id. */
-	for (int i = 0; i < 2; i++)
-		if (heads[i])
-			size += (size_t)heads[i]->h.head_len + heads[i]->h.target.len;
-	/* The whole and its parts. */
-	if (ex->request && ex->protocol == APPMON_PROTO_HTTP1)
-		size += 2 * redacted_size(pl, ex->request);
-	return size;
+	/* It may come yet, or may have passed unseen. */
+	if (!(ex->flags & APPMON_EVF_NO_RESPONSE) || ex->end == APPMON_END_GAP)
+		return APPMON_OUTCOME_UNKNOWN;
+	if (ex->end == APPMON_END_TIMEOUT)
+		return APPMON_OUTCOME_TIMEOUT;
+	return ex->role != APPMON_ROLE_UNKNOWN && ex->end == by_client ? APPMON_OUTCOME_CANCELLED
+								       : APPMON_OUTCOME_NO_RESPONSE;
 }
 
 static bool arena_reserve(struct pipeline *pl, size_t size)
@@ -246,15 +120,16 @@ static void put_times(struct appmon_event *ev, const struct exchange *ex)
 	ev->response_ns = between(ev->response_start_ns, ev->response_end_ns);
 }
 
-static void put_owner(struct appmon_event *ev, char **at, const struct exchange *ex)
+static void put_owner(struct event_writer *w, const struct exchange *ex)
 {
 	const struct rec_owner *o = &ex->owner;
+	struct appmon_event *ev = w->ev;
 	const char *comm = (const char *)o->task.comm;
 
 	ev->owner = o->source;
 	ev->pid = o->task.pid;
 	ev->tid = o->task.tid;
-	ev->comm = put(at, comm, strnlen(comm, sizeof(o->task.comm)));
+	ev->comm = put_copy(w, comm, strnlen(comm, sizeof(o->task.comm)));
 	ev->uid = o->task.uid;
 	ev->inner_pid = o->task.inner_pid;
 	ev->inner_tid = o->task.inner_tid;
@@ -281,67 +156,58 @@ static void put_owner(struct appmon_event *ev, char **at, const struct exchange 
 static bool build(struct pipeline *pl, struct exchange *ex, struct target *target)
 {
 	static const struct appmon_str absent = {.data = ""};
+	const struct protocol *protocol = ex->protocol;
 	struct appmon_event *ev = &pl->event;
-	char *at;
+	struct event_writer w = {.pl = pl, .ev = ev};
 
-	if (!arena_reserve(pl, space_for(pl, ex, target)))
+	/* Two strings with their NULs, and the protocol's. */
+	if (!arena_reserve(pl, strlen(target->name) + 1 + sizeof(ex->owner.task.comm) + 1 +
+				       protocol->event_bytes(pl, ex)))
 		return false;
-	at = pl->arena.buf;
+	w.at = pl->arena.buf;
 	memset(ev, 0, sizeof(*ev));
 	ev->size = sizeof(*ev);
-	ev->protocol = ex->protocol;
+	ev->protocol = protocol->id;
 	ev->flags = ex->flags;
 	ev->role = ex->role;
 	ev->end = ex->end;
 	ev->target_id = target->id;
 	ev->sampling_ppm = ex->sampling_ppm;
+	ev->target_name = put_copy(&w, target->name, strlen(target->name));
 	ev->target_user = target->user;
 	ev->cgroup_id = ex->id.cgroup_id;
 	ev->connection_id = ex->id.cookie;
 	ev->ordinal = ex->ordinal;
+	ev->status_number = -1;
+	ev->request_bytes = ex->request_body;
+	ev->response_bytes = ex->response_body;
 	put_times(ev, ex);
-	put_owner(ev, &at, ex);
-	if (ex->numbered == NUMBERED_BOTH)
-		ev->wire_id = (uint64_t)ex->request_seq << 32 | ex->response_seq;
-	ev->request_body_bytes = ex->request_body;
-	ev->response_body_bytes = ex->response_body;
-	ev->request_content_length = ev->response_content_length = -1;
-	ev->srtt_us = ex->srtt_us;
-	ev->retransmits = ex->retrans;
-	ev->peer_retransmits = ex->dup;
 	endpoint(&ev->local, &ex->id, ex->id.local_port, ex->id.local_addr);
 	endpoint(&ev->remote, &ex->id, ex->id.remote_port, ex->id.remote_addr);
 	ev->client.family = ex->proxied.family;
 	ev->client.port = ex->proxied.port;
 	memcpy(ev->client.addr, ex->proxied.addr, sizeof(ev->client.addr));
+	ev->srtt_us = ex->srtt_us;
+	ev->retransmits = ex->retrans;
+	ev->peer_retransmits = ex->dup;
+	if (ex->numbered == NUMBERED_BOTH)
+		ev->wire_id = (uint64_t)ex->request_seq << 32 | ex->response_seq;
+	put_owner(&w, ex);
+	cause_report(ex, ev);
+	ev->request_content_length = ev->response_content_length = -1;
 	/* One by one: in a chain compilers read back what they have just written. */
-	ev->method_name = absent;
+	ev->system = absent;
+	ev->operation = absent;
+	ev->resource = absent;
+	ev->status_text = absent;
+	ev->message = absent;
+	ev->trace_text = absent;
+	ev->request_id = absent;
 	ev->request_target = absent;
 	ev->path = absent;
 	ev->query = absent;
 	ev->authority = absent;
-	ev->reason = absent;
-	ev->trace_text = absent;
-	ev->request_id = absent;
-	ev->target_name = put(&at, target->name, strlen(target->name));
-	cause_report(ex, ev);
-	if (ex->protocol == APPMON_PROTO_RESP)
-		put_command(ev, &at, ex);
-	else if (ex->request)
-		put_request(pl, &at, ex->request);
-	if (ex->request && (pl->flags & APPMON_OPEN_TRACE))
-		put_trace(pl, &at, ex->request);
-	if (ex->response && ex->protocol == APPMON_PROTO_HTTP1) {
-		ev->status = ex->response->h.status;
-		ev->status_class = ev->status / 100;
-		ev->reason = in_place(ex->response, ex->response->h.reason);
-		ev->response_http_version = ex->response->h.version;
-		ev->response_head_bytes = ex->response->len;
-		ev->response_content_length = ex->response->h.content_length;
-	}
-	put_fields(pl, ex->request, 0);
-	put_fields(pl, ex->response, 1);
-	ev->headers = ev->header_count ? pl->headers : NULL;
+	protocol->fill(&w, ex);
 	return true;
 }
 

@@ -35,7 +35,7 @@ void exchange_refuse(struct pipeline *pl, struct conn *c, uint32_t reason)
 	STAT_ADD(pl, target, dropped[reason], 1);
 }
 
-struct exchange *exchange_new(struct pipeline *pl, struct conn *c, uint32_t protocol)
+struct exchange *exchange_new(struct pipeline *pl, struct conn *c)
 {
 	struct target *target = target_of(pl, &c->id);
 	struct exchange *ex = pool_zalloc_evicting(&pl->pool, sizeof(*ex));
@@ -51,7 +51,7 @@ struct exchange *exchange_new(struct pipeline *pl, struct conn *c, uint32_t prot
 		return NULL;
 	}
 	ex->id = c->id;
-	ex->protocol = protocol;
+	ex->protocol = c->protocol;
 	ex->ordinal = c->ordinal_base + c->ordinal;
 	ex->proxied = c->proxied;
 	ex->sampling_ppm = pl->sample.ppm;

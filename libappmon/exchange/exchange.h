@@ -258,6 +258,7 @@ struct proxied {
 
 struct exchange {
 	struct list_node link; /* in conn.exchanges, later in pipeline.ready */
+	const struct protocol *protocol;
 	struct rec_conn id;
 	uint64_t ordinal;
 	uint64_t flags; /* APPMON_EVF_* */
@@ -268,7 +269,6 @@ struct exchange {
 	struct rec_owner owner;
 	struct head *request, *response;
 	struct cause *cause; /* NULL: links are not asked for */
-	uint32_t protocol;   /* APPMON_PROTO_* */
 	uint32_t role;
 	uint32_t end;			/* APPMON_END_* */
 	uint32_t sampling_ppm;		/* when the request began */
@@ -280,6 +280,7 @@ struct exchange {
 	uint8_t command;  /* resp-flow.c: CMD_* */
 	uint8_t confirms; /* EXEC: as in struct resp_state */
 	uint8_t secret;	  /* protocol/resp.c: an error could repeat what is not to be told */
+	uint8_t error;	  /* protocol/resp.c: the reply is one */
 	int32_t replies;  /* confirmations to come; EXEC: beside one for each command */
 	uint32_t request_seq, response_seq; /* TCP's numbers of the first bytes; see below */
 	uint8_t numbered;		    /* which of them are known: NUMBERED_* */
@@ -351,8 +352,8 @@ static inline uint32_t stream_seq(const struct stream *s, uint64_t pos)
 
 /* ---- exchange.c: the queue of a connection --------------------------------------------------- */
 
-/* protocol: APPMON_PROTO_*. Appended to the connection's queue; NULL: no memory, and counted as dropped for that. */
-struct exchange *exchange_new(struct pipeline *pl, struct conn *c, uint32_t protocol);
+/* Appended to the connection's queue; NULL: no memory, and counted as dropped for that. */
+struct exchange *exchange_new(struct pipeline *pl, struct conn *c);
 /* Counts one that is dropped before it was made. */
 void exchange_refuse(struct pipeline *pl, struct conn *c, uint32_t reason);
 /* Takes one out of its list and counts it as dropped. */

@@ -18,6 +18,7 @@
 #include "metrics/route.h"
 
 #define APP_MAX 127
+#define STATUS_TEXT_MAX 23
 
 /* ---- series.c: tables of figures by key ------------------------------------------------------ */
 
@@ -29,8 +30,9 @@ struct series_key {
 	uint32_t pid;
 	uint32_t flags; /* APPMON_SERIES_* */
 	uint16_t role, protocol, method, status;
-	uint16_t status_class;
+	uint16_t outcome;
 	uint16_t app_len, route_len, peer_app_len;
+	char status_text[STATUS_TEXT_MAX + 1];
 	char text[APP_MAX + ROUTE_MAX + APP_MAX + 3];
 };
 

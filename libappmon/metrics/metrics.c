@@ -23,7 +23,18 @@
 #define ALL_FLAGS                                                                                  \
 	(APPMON_METRICS_RAW_ROUTES | APPMON_METRICS_NO_LEARNING | APPMON_METRICS_NO_JOIN |         \
 	 APPMON_METRICS_ACTIVE)
-#define ALL_ERRORS UINT32_C(0x8000003f)
+#define SERVER_ERRORS                                                                              \
+	(APPMON_ERROR_SERVER | APPMON_ERROR_TIMEOUT | APPMON_ERROR_CANCELLED |                     \
+	 APPMON_ERROR_NO_RESPONSE)
+#define CLIENT_ERRORS (SERVER_ERRORS | APPMON_ERROR_CLIENT)
+#define ALL_ERRORS (CLIENT_ERRORS | APPMON_ERROR_NEVER)
+
+#define IS_ERROR(name) _Static_assert(APPMON_ERROR_##name == 1 << APPMON_OUTCOME_##name, #name)
+_Static_assert(APPMON_ERROR_CLIENT == 1 << APPMON_OUTCOME_CLIENT_ERROR, "client errors");
+_Static_assert(APPMON_ERROR_SERVER == 1 << APPMON_OUTCOME_SERVER_ERROR, "server errors");
+IS_ERROR(TIMEOUT);
+IS_ERROR(CANCELLED);
+IS_ERROR(NO_RESPONSE);
 
 /* How often a full table is looked through for idle series. */
 #define ROOM_EVERY_NS NSEC_PER_SEC
@@ -46,9 +57,9 @@ static int take_opts(struct appmon_metrics_opts *o)
 	if (!o->dimensions)
 		o->dimensions = APPMON_DIM_DEFAULT;
 	if (!o->server_errors)
-		o->server_errors = APPMON_ERROR_NO_RESPONSE | APPMON_ERROR_5XX;
+		o->server_errors = SERVER_ERRORS;
 	if (!o->client_errors)
-		o->client_errors = APPMON_ERROR_NO_RESPONSE | APPMON_ERROR_4XX | APPMON_ERROR_5XX;
+		o->client_errors = CLIENT_ERRORS;
 	if (o->flags & ~ALL_FLAGS || o->dimensions & ~ALL_DIMENSIONS ||
 	    (o->server_errors | o->client_errors) & ~ALL_ERRORS ||
 	    !fill(&o->max_series, DEFAULT_SERIES, 16, 1000000) ||
@@ -482,19 +493,13 @@ static bool is_error(const struct appmon_metrics *m, const struct appmon_event *
 
 	if (verdict >= 0)
 		return verdict > 0;
-	if (ev->flags & APPMON_EVF_NO_RESPONSE ||
-	    (!ev->status && ev->protocol == APPMON_PROTO_HTTP1 &&
-	     !(ev->flags & APPMON_EVF_NO_STATUS_LINE)))
-		return errors & APPMON_ERROR_NO_RESPONSE;
-	if (ev->flags & APPMON_EVF_ERROR)
-		return !(errors & APPMON_ERROR_NEVER);
-	return ev->status_class && ev->status_class <= 5 && errors >> ev->status_class & 1;
+	return ev->outcome < 31 && errors >> ev->outcome & 1;
 }
 
 /* A request that went well says that there is something at its path. */
 static bool teaches(const struct appmon_event *ev)
 {
-	return ev->status_class && ev->status_class != 4;
+	return ev->outcome == APPMON_OUTCOME_OK || ev->outcome == APPMON_OUTCOME_SERVER_ERROR;
 }
 
 static size_t route(struct appmon_metrics *m, const struct appmon_event *ev, uint64_t seed,
@@ -534,7 +539,7 @@ static uint64_t instance_of(const struct appmon_metrics *m, const struct appmon_
 /* False: it is a response to a request that nobody saw. */
 static bool has_request(const struct appmon_event *ev)
 {
-	return ev->request_start_ns || ev->method;
+	return ev->request_start_ns || ev->operation.len;
 }
 
 /* What is known of an exchange from its begin. Returns the length of the text so far. */
@@ -564,9 +569,14 @@ static void make_key(struct appmon_metrics *m, const struct appmon_event *ev,
 	char *text = key->text;
 	size_t len = begin_key(m, ev, key), app_len = key->app_len;
 
-	key->status_class = (uint16_t)ev->status_class;
-	if (by & APPMON_DIM_STATUS)
+	key->outcome = (uint16_t)ev->outcome;
+	if (by & APPMON_DIM_STATUS) {
+		size_t n = ev->status_text.len < STATUS_TEXT_MAX ? ev->status_text.len
+								 : STATUS_TEXT_MAX;
+
 		key->status = (uint16_t)ev->status;
+		memcpy(key->status_text, ev->status_text.data, n);
+	}
 	if (by & APPMON_DIM_PID)
 		key->pid = ev->pid;
 	if (by & APPMON_DIM_ROUTE)
@@ -608,8 +618,8 @@ static void make_sample(struct appmon_metrics *m, const struct appmon_event *ev,
 	s->read_ns = ev->read_start_ns;
 	s->queue_ns = ev->queue_ns;
 	s->service_ns = ev->service_ns;
-	s->request_bytes = ev->request_head_bytes + ev->request_body_bytes;
-	s->response_bytes = ev->response_head_bytes + ev->response_body_bytes;
+	s->request_bytes = ev->request_bytes;
+	s->response_bytes = ev->response_bytes;
 	s->retransmits = (uint64_t)ev->retransmits + ev->peer_retransmits;
 	s->connection_id = ev->connection_id;
 	s->wire_id = APPMON_HAS(ev, struct appmon_event, wire_id) ? ev->wire_id : 0;
@@ -698,7 +708,8 @@ void metrics_find_active(struct appmon_metrics *m, uint64_t now_ns)
 		memcpy(key.text, ((const struct series_key *)s->key)->text, key.app_len + 1u);
 		memset(&key.peer, 0, sizeof(key.peer));
 		key.pid = 0;
-		key.status = key.status_class = key.route_len = key.peer_app_len = 0;
+		key.status = key.outcome = key.route_len = key.peer_app_len = 0;
+		memset(key.status_text, 0, sizeof(key.status_text));
 		row = active_row(m, &key);
 		if (s->figures.last_ns > row->figures.last_ns)
 			row->figures.last_ns = s->figures.last_ns;

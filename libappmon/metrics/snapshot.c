@@ -191,11 +191,12 @@ int appmon_snapshot_series(const struct appmon_snapshot *snapshot, uint32_t inde
 	out.protocol = key->protocol;
 	out.method = key->method;
 	out.status = key->status;
-	out.status_class = key->status_class;
+	out.outcome = key->outcome;
 	out.app = text(key->text, 0, key->app_len);
 	out.route = text(key->text, key->app_len + 1u, key->route_len);
 	out.peer_app = text(key->text, key->app_len + key->route_len + 2u, key->peer_app_len);
 	method_name(key->method, &out.method_name);
+	out.status_text = text(key->status_text, 0, strlen(key->status_text));
 	out.peer = key->peer;
 	return opts_write(ret, &out, sizeof(out));
 }

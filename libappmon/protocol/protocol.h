@@ -3,6 +3,7 @@
 #ifndef APPMON_PROTOCOL_H
 #define APPMON_PROTOCOL_H
 
+#include "exchange/event.h"
 #include "exchange/exchange.h"
 
 /*
@@ -30,6 +31,11 @@ struct protocol {
 	void (*missed)(struct pipeline *pl, struct conn *c);
 	/* Ends every exchange of the connection; flags are added to their events. */
 	void (*end)(struct pipeline *pl, struct conn *c, uint32_t end, uint64_t flags);
+	/* How many bytes fill() may copy at most, with a NUL for each string. */
+	size_t (*event_bytes)(const struct pipeline *pl, const struct exchange *ex);
+	/* The protocol's part of an event: what was asked and what became of it, and its own members.
+	 * request_bytes and response_bytes have what the exchange counts as bodies. */
+	void (*fill)(struct event_writer *w, const struct exchange *ex);
 };
 
 extern const struct protocol protocol_http1, protocol_resp;

@@ -9,6 +9,6 @@ int header_complete(const struct appmon_event *ev);
 int header_complete(const struct appmon_event *ev)
 {
 	/* The macro's comparison is unsigned, its constants have their types everywhere. */
-	return APPMON_HAS(ev, struct appmon_event, reserved1) &&
+	return APPMON_HAS(ev, struct appmon_event, outcome) &&
 	       (ev->flags & APPMON_EVF_MALFORMED) != 0 && APPMON_PROTO_HTTP1 == 1;
 }

@@ -34,7 +34,7 @@ struct guarded_capabilities {
 static int on_event(void *ctx, const struct appmon_event *ev)
 {
 	++*(int *)ctx;
-	printf("%.*s %.*s %u %llu %s\n", (int)ev->method_name.len, ev->method_name.data,
+	printf("%.*s %.*s %u %llu %s\n", (int)ev->operation.len, ev->operation.data,
 	       (int)ev->path.len, ev->path.data, ev->status, (unsigned long long)ev->duration_ns,
 	       ev->target_name.data);
 #ifdef NEWER

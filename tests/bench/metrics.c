@@ -65,13 +65,13 @@ static void make(struct appmon_event *ev, uint32_t role, uint64_t i)
 	ev->duration_ns = ev->response_end_ns - ev->request_start_ns;
 	ev->request_ns = ev->response_ns = 500;
 	ev->wait_ns = ev->duration_ns - 1000;
-	ev->request_head_bytes = 400;
-	ev->response_head_bytes = 200;
-	ev->response_body_bytes = 3000;
+	ev->request_bytes = 400;
+	ev->response_bytes = 3200;
 	ev->method = i % 10 ? APPMON_METHOD_GET : APPMON_METHOD_POST;
-	ev->method_name = str(i % 10 ? "GET" : "POST");
+	ev->operation = str(i % 10 ? "GET" : "POST");
 	ev->status = i % 100 ? 200 : 503;
-	ev->status_class = ev->status / 100;
+	ev->status_text = str(i % 100 ? "200" : "503");
+	ev->outcome = i % 100 ? APPMON_OUTCOME_OK : APPMON_OUTCOME_SERVER_ERROR;
 	ev->local = sent ? client : server;
 	ev->remote = sent ? server : client;
 	ev->target_name = sent ? str("frontend") : str("inventory-service");

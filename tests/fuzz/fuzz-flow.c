@@ -318,7 +318,7 @@ static void check_event(const struct appmon_event *ev)
 
 	if (trace)
 		printf("    event %s -> %u %s, end %u, flags %llx\n", ev->request_target.data,
-		       ev->status, ev->reason.data, ev->end, (unsigned long long)ev->flags);
+		       ev->status, ev->message.data, ev->end, (unsigned long long)ev->flags);
 	CHECK(ev->request_start_ns <= ev->request_end_ns || !ev->request_end_ns);
 	CHECK(ev->response_start_ns <= ev->response_end_ns || !ev->response_end_ns);
 	CHECK(ev->request_start_ns <= ev->response_start_ns || !ev->response_start_ns);
@@ -334,10 +334,10 @@ static void check_event(const struct appmon_event *ev)
 	CHECK(!requests[n].seen);
 	requests[n].seen = true;
 	snprintf(reason, sizeof(reason), "R%u", n);
-	if (ev->status && ev->reason.truncated)
-		CHECK(!strncmp(ev->reason.data, reason, ev->reason.len));
+	if (ev->status && ev->message.truncated)
+		CHECK(!strncmp(ev->message.data, reason, ev->message.len));
 	else if (ev->status)
-		CHECK(!strcmp(ev->reason.data, reason));
+		CHECK(!strcmp(ev->message.data, reason));
 	if (exact)
 		check_exact(ev, n);
 	reported++;

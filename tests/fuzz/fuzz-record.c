@@ -22,10 +22,11 @@ static void check_str(const struct appmon_str *str)
 
 static void check_event(const struct appmon_event *ev)
 {
-	const struct appmon_str *strings[] = {
-		&ev->comm,	 &ev->target_name, &ev->method_name, &ev->request_target,
-		&ev->path,	 &ev->query,	   &ev->authority,   &ev->reason,
-		&ev->trace_text, &ev->request_id};
+	const struct appmon_str *strings[] = {&ev->comm,      &ev->target_name,	   &ev->system,
+					      &ev->operation, &ev->resource,	   &ev->status_text,
+					      &ev->message,   &ev->request_target, &ev->path,
+					      &ev->query,     &ev->authority,	   &ev->trace_text,
+					      &ev->request_id};
 
 	CHECK(ev->size == sizeof(*ev));
 	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
@@ -39,7 +40,9 @@ static void check_event(const struct appmon_event *ev)
 	CHECK(ev->end <= APPMON_END_AT_HEAD && ev->role <= APPMON_ROLE_CLIENT);
 	CHECK(ev->local.family == 4 || ev->local.family == 6);
 	CHECK(!ev->status == !!(ev->flags & APPMON_EVF_NO_RESPONSE));
-	CHECK(ev->status_class == ev->status / 100);
+	CHECK(ev->status_number == (ev->status ? (int64_t)ev->status : -1));
+	CHECK(ev->outcome <= APPMON_OUTCOME_NO_RESPONSE && ev->operation_type <= APPMON_OP_SESSION);
+	CHECK(ev->request_bytes == ev->request_head_bytes + ev->request_body_bytes);
 	CHECK(!ev->link == !ev->link_ordinal && ev->link <= APPMON_LINK_STARTED);
 }
 

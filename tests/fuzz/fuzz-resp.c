@@ -153,11 +153,11 @@ static void check_event(const struct appmon_event *ev)
 
 	CHECK(ev->protocol == APPMON_PROTO_RESP || wild);
 	CHECK(ev->response_end_ns <= sim_now_ns);
-	CHECK(!memmem(ev->request_target.data, ev->request_target.len, "hunter2", 7) || wild);
+	CHECK(!memmem(ev->resource.data, ev->resource.len, "hunter2", 7) || wild);
 	if (wild)
 		return;
-	if (strcmp(ev->method_name.data, "GET") != 0) {
-		CHECK(!strstr(ev->reason.data, "hunter2"));
+	if (strcmp(ev->operation.data, "GET") != 0) {
+		CHECK(!strstr(ev->message.data, "hunter2"));
 		CHECK(!exact || ev->end == APPMON_END_COMPLETE || ev->end == APPMON_END_UPGRADED ||
 		      sent[1] < made[1] || !sent[1] || ev->end == APPMON_END_RESET_BY_PEER);
 		return;
@@ -166,10 +166,10 @@ static void check_event(const struct appmon_event *ev)
 		CHECK(ev->end == APPMON_END_COMPLETE || answered < asked);
 	if (ev->end != APPMON_END_COMPLETE)
 		return;
-	CHECK(sscanf(ev->request_target.data, "k%u", &n) == 1 && n < asked);
+	CHECK(sscanf(ev->resource.data, "k%u", &n) == 1 && n < asked);
 	snprintf(text, sizeof(text), "R%u", n);
-	if (ev->flags & APPMON_EVF_ERROR)
-		CHECK(!strcmp(ev->reason.data, text));
+	if (ev->outcome != APPMON_OUTCOME_OK)
+		CHECK(!strcmp(ev->message.data, text));
 	if (exact)
 		CHECK(n == reported);
 	reported++;

@@ -13,8 +13,8 @@ def host(endpoint):
 def by_target(events):
     """Events by request-target, which the tests make unique."""
     events = list(events)
-    table = {e["target"]: e for e in events}
-    assert len(table) == len(events), sorted(e["target"] for e in events)
+    table = {e["request_target"]: e for e in events}
+    assert len(table) == len(events), sorted(e["request_target"] for e in events)
     return table
 
 
@@ -35,11 +35,11 @@ def check_wire(event, wire, cgroup, role="server"):
     assert event["protocol"] == "http1"
     assert event["role"] == role
     assert event["end"] == "complete"
-    assert event["method"] == wire["method"]
-    assert (event["target"], event["path"], event["query"]) == (wire["target"], path, query)
+    assert event["operation"] == wire["method"]
+    assert (event["request_target"], event["path"], event["query"]) == (wire["target"], path, query)
     assert event["authority"] == wire["authority"]
     assert event["status"] == wire["status"]
-    assert event["reason"] == wire["reason"]
+    assert event["message"] == wire["reason"]
     assert event["request_http_version"] == "1.1"
     assert event["response_http_version"] == wire["version"]
     assert event["headers"]["request"]["user-agent"] == ["wire"]
@@ -99,7 +99,7 @@ def check_client_owner(event, line):
 
 def check_logged(event, line):
     """The event of an exchange against the server's own log line for it."""
-    assert event["method"] == line["method"]
+    assert event["operation"] == line["method"]
     assert event["status"] == line["status"]
     assert port(event["remote" if event["role"] == "server" else "local"]) == line["port"]
     if "bytes_sent" in line:  # nginx counts the bytes of the stream
@@ -108,7 +108,7 @@ def check_logged(event, line):
         assert event["request_head_bytes"] + event["request_body_bytes"] == line["request_length"]
         return
     if "chunked_response" in event["flags"]:  # the others count content
-        assert event["response_body_bytes"] > line["sent"] or event["method"] == "HEAD"
+        assert event["response_body_bytes"] > line["sent"] or event["operation"] == "HEAD"
     else:
         assert event["response_body_bytes"] == line["sent"]
     if "chunked_request" in event["flags"]:

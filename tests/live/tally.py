@@ -32,11 +32,11 @@ class Tally:
         self.lost = sum(self.dropped.values())
         # Each a list, for the message of an assertion.
         self.wrong, self.strange, self.inexact, self.partial, self.excused = [], [], [], [], []
-        count = collections.Counter(e.get("target") for e in events)
+        count = collections.Counter(e.get("request_target") for e in events)
         self.twice = [target for target, n in count.items() if n > 1 and target in truth]
         self.missing = [target for target in truth if not count[target]]
         for event in events:
-            line = truth.get(event.get("target"))
+            line = truth.get(event.get("request_target"))
             if line:
                 self._compare(event, line)
             else:
@@ -45,7 +45,7 @@ class Tally:
     def _compare(self, event, line):
         ids = event["headers"].get("response", {}).get("x-request-id", [line.id])
         answered = "no_response" not in event["flags"]
-        if (ids != [line.id] or event["method"] != line.method
+        if (ids != [line.id] or event["operation"] != line.method
                 or answered and event["status"] != line.status):
             self.wrong.append((line, event))
             return

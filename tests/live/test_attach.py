@@ -168,7 +168,7 @@ def test_unwatched_neighbour(cgroup, start_server, watch):
             with Connection(("127.0.0.1", where.port)) as connection:
                 get(connection, target)
         watching.wait(1)
-        assert [e["target"] for e in watching.stop()] == ["/hello?ours"]
+        assert [e["request_target"] for e in watching.stop()] == ["/hello?ours"]
         watching.check_sums(delivered=1)
 
 
@@ -186,7 +186,7 @@ def test_attach_between_request_and_response(cgroup, watch, play):
     wire = client.receive(sent)
     watching.wait(2)
     first, second = watching.stop()
-    assert (first["status"], first["target"], first["method"]) == (203, "", "")
+    assert (first["status"], first["request_target"], first["operation"]) == (203, "", "")
     # What is unknown is left out.
     assert not {"method", "target", "path", "query", "request_start_ns", "duration_ns",
                 "request_head_bytes"} & set(first)
@@ -212,7 +212,7 @@ def test_only_requests(cgroup, watch, play):
             sent = client.send("GET", "/after")
             served.recv(4096)
     watching.wait(1)
-    assert [e["target"] for e in watching.stop()] == ["/after"]
+    assert [e["request_target"] for e in watching.stop()] == ["/after"]
     watching.check_sums()
     assert watching.stats["dropped"]["orphan"] == 1
 

@@ -66,7 +66,7 @@ def test_run(cgroup, tmp_path):
     _, err = process.communicate(timeout=20)
     *events, last = map(json.loads, output.read_text().splitlines())
     assert "appmon: watching 1 cgroup(s)" in err
-    assert [(e["target"], e["status"], e["end"], e["response_http_version"]) for e in events] == \
+    assert [(e["request_target"], e["status"], e["end"], e["response_http_version"]) for e in events] == \
         [("/file", 200, "complete", "1.0"), ("/missing", 404, "complete", "1.0")]
     assert events[0]["response_body_bytes"] == 1234
     assert events[0]["app"] == os.path.basename(sys.executable)
@@ -90,7 +90,7 @@ def test_run_client(tmp_path):
         assert process.wait(10) == 0
         connection.close()
     event, _ = map(json.loads, output.read_text().splitlines())
-    assert (event["role"], event["target"], event["status"]) == ("client", "/asked", 200)
+    assert (event["role"], event["request_target"], event["status"]) == ("client", "/asked", 200)
     assert event["headers"]["request"]["user-agent"][0].startswith("curl/")
 
 
@@ -112,7 +112,7 @@ def test_filters(cgroup, watch, served):
         served(target, status)
     served("/api/slow", 200, pause=0.15)
     watching["server"].wait(5)
-    seen = {name: [e["target"] for e in w.stop()] for name, w in watching.items()}
+    seen = {name: [e["request_target"] for e in w.stop()] for name, w in watching.items()}
     assert seen == {"status": ["/api/broken", "/other"], "list": ["/api/gone", "/api/broken"],
                     "slower": ["/api/slow"],
                     "path": ["/api/ok", "/api/gone", "/api/broken", "/api/slow"],
@@ -129,7 +129,7 @@ def test_count_ends_it(cgroup, watch, served):
     served("/1")
     served("/2")
     assert watching.process.wait(5) == 0
-    assert [e["target"] for e in watching.stop()] == ["/1", "/2"]
+    assert [e["request_target"] for e in watching.stop()] == ["/1", "/2"]
     assert watching.summary["requests"] == 2
 
 
@@ -137,7 +137,7 @@ def test_duration_ends_it(cgroup, watch, served):
     watching = watch(cgroup, args=["--duration", "1"])
     served("/1")
     assert watching.process.wait(5) == 0
-    assert [e["target"] for e in watching.stop()] == ["/1"]
+    assert [e["request_target"] for e in watching.stop()] == ["/1"]
 
 
 def test_interrupted_while_its_reader_is_slow(cgroup, served):
@@ -156,7 +156,7 @@ def test_interrupted_while_its_reader_is_slow(cgroup, served):
     out, err = process.communicate(timeout=10)
     assert process.returncode == 0, err
     *events, last = map(json.loads, out.splitlines())
-    assert [e["target"] for e in events] == targets
+    assert [e["request_target"] for e in events] == targets
     assert last["summary"]["requests"] == len(targets)
 
 
@@ -218,8 +218,8 @@ def test_json_is_ascii_and_valid(cgroup, watch, play):
     served.sendall(b"HTTP/1.1 204 \xfe\r\n\r\n")
     watching.wait(1)
     event, = watching.stop()
-    assert event["target"] == '/\ufffd"\\\u00e9'
-    assert event["reason"] == "\ufffd"
+    assert event["request_target"] == '/\ufffd"\\\u00e9'
+    assert event["message"] == "\ufffd"
 
 
 def test_options_of_privacy(cgroup, watch, play):
@@ -231,7 +231,7 @@ def test_options_of_privacy(cgroup, watch, play):
     watching.wait(1)
     event, = watching.stop()
     assert "secret" not in json.dumps(event)
-    assert (event["target"], event["query"]) == ("/a", "")
+    assert (event["request_target"], event["query"]) == ("/a", "")
     assert event["headers"] == {"request": {"x-wanted": ["yes"]},
                                 "response": {"x-wanted": ["also"]}}
 
@@ -285,7 +285,7 @@ def test_cgroup_of_a_pid(cgroup, watch, start_server):
         connection.exchange("GET", "/hello?pid")
     watching.wait(1)
     event, = watching.stop()
-    assert (event["target"], event["cgroup_id"]) == ("/hello?pid", cgroup.id)
+    assert (event["request_target"], event["cgroup_id"]) == ("/hello?pid", cgroup.id)
 
 
 def test_removed_cgroup_is_told(cgroup, watch):

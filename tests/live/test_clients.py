@@ -30,7 +30,7 @@ def test_client(name, address, cgroup, start_server, programs, tmp_path, watch):
         assert event["end"] == "complete"
         assert event["cgroup_id"] == cgroup.id
         check_logged(event, logged[line["target"]])
-        assert (event["method"], event["status"]) == (line["method"], line["status"])
+        assert (event["operation"], event["status"]) == (line["method"], line["status"])
         if "chunked_response" not in event["flags"]:
             assert event["response_body_bytes"] == line["body"]
         check_times(event)

@@ -33,7 +33,7 @@ def two_exchanges(connection, listener, sent):
 def check_two(watching, seen, cgroup):
     watching.wait(2)
     events = watching.stop()
-    assert [e["target"] for e in events] == ["/first", "/second"]
+    assert [e["request_target"] for e in events] == ["/first", "/second"]
     for event, wire in zip(events, seen):
         check_wire(event, wire, cgroup)
     assert [e["ordinal"] for e in events] == [1, 2]
@@ -111,7 +111,7 @@ def test_idle_connections_cost_no_events(cgroup, watch, play):
     served.sendall(OK)
     client.receive(sent)
     watching.wait(1)
-    assert [e["target"] for e in watching.stop()] == ["/only"]
+    assert [e["request_target"] for e in watching.stop()] == ["/only"]
     watching.check_sums(delivered=1)
     assert watching.stats["connections_seen"] == 1
 
@@ -162,8 +162,8 @@ def test_multipath_tcp_paths(cgroup, watch):
             sock.close()
         time.sleep(0.5)
         events = watching.stop()
-        assert all(e["status"] in (0, int(e["target"][1:])) for e in events if e["target"]), events
-        assert all(e["target"] for e in events if e["status"]), events
+        assert all(e["status"] in (0, int(e["request_target"][1:])) for e in events if e["request_target"]), events
+        assert all(e["request_target"] for e in events if e["status"]), events
         watching.check_sums()
         if len(events) < 100:
             assert watching.stats["connections_skipped"] > 0

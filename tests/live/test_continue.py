@@ -139,7 +139,7 @@ def test_chain_of_interim_responses(pause, cgroup, watch, play):
     served.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\n" + OK)
     client._take_until(b"ok")
     event = two(watching, follow(client, served), cgroup)
-    assert (event["status"], event["reason"]) == (200, "OK")
+    assert (event["status"], event["message"]) == (200, "OK")
     assert set(event["flags"]) == {"keep_alive", "continued"}
     assert event["request_body_bytes"] == len(BODY)
     assert (event["response_head_bytes"], event["response_body_bytes"]) == (len(OK) - 2, 2)
@@ -161,8 +161,8 @@ def test_100_for_a_pipelined_upload(cgroup, watch, play):
     watching.wait(2)
     one, upload = watching.stop()
     watching.check_sums(delivered=2)
-    assert (one["target"], one["status"], one["flags"]) == ("/first", 201, ["keep_alive"])
-    assert (upload["target"], upload["status"]) == ("/up", 202)
+    assert (one["request_target"], one["status"], one["flags"]) == ("/first", 201, ["keep_alive"])
+    assert (upload["request_target"], upload["status"]) == ("/up", 202)
     assert set(upload["flags"]) == {"keep_alive", "continued", "pipelined"}
     assert upload["request_body_bytes"] == len(BODY)
 

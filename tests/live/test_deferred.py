@@ -107,7 +107,7 @@ def test_ends(listener, cgroup, watch, ask):
     closed(events["/unaccepted-killed"], ["reset by us"])
     assert len({(e["connection_id"], e["ordinal"]) for e in events.values()}) == 8
     for target, event in events.items():
-        assert event["method"] == "GET"
+        assert event["operation"] == "GET"
         if not target.startswith("/unaccepted"):
             assert (event["owner"], event["pid"]) == ("read", os.getpid()), event
     watching.check_sums(delivered=8)
@@ -132,7 +132,7 @@ def test_late(listener, cgroup, watch, ask):
     served.sendall(OK)
     client.recv(1000)
     event, = watching.wait(1)
-    assert event["target"] == "/late" and event["status"] == 200 and event["end"] == "complete"
+    assert event["request_target"] == "/late" and event["status"] == 200 and event["end"] == "complete"
     assert before <= event["request_start_ns"] <= reading <= event["read_start_ns"] <= answering
     assert event["response_start_ns"] >= answering
     assert event["queue_ns"] == event["read_start_ns"] - event["request_start_ns"] >= 300_000_000
@@ -333,7 +333,7 @@ def test_apache(cgroup, watch, ask, tmp_path):
     assert set(events) == {"/slow", "/quick", "/given-up"}
     for target, event in events.items():
         pid, status, microseconds, _ = truth[target]
-        assert event["method"] == "GET" and event["owner"] == "read"
+        assert event["operation"] == "GET" and event["owner"] == "read"
         assert (event["pid"], event["comm"]) == (int(pid), "apache2")
         assert event["status"] == int(status) or target == "/given-up"
         if target != "/given-up":
@@ -417,6 +417,6 @@ def test_others(server, cgroup, watch, ask, tmp_path):
     watching.stop()
     process.send_signal(signal.SIGINT)
     process.wait(20)
-    assert sorted(e["target"] for e in events) == sorted(f"/?{i}" for i in range(20))
+    assert sorted(e["request_target"] for e in events) == sorted(f"/?{i}" for i in range(20))
     assert all(e["status"] == 200 and e["owner"] == "read" and e["service_ns"] for e in events)
     watching.check_sums(delivered=20)

@@ -106,9 +106,9 @@ def test_killed(cgroup, start_server, watch):
     again.check_sums(delivered=len(events))
     assert len(events) >= 200
     if "mid_message" in events[0]["flags"]:  # it was being answered when the capture began
-        assert not events.pop(0)["target"]
-    first = int(events[0]["target"].removeprefix("/id/"))
-    assert [e["target"] for e in events if e["end"] == "complete"] == \
+        assert not events.pop(0)["request_target"]
+    first = int(events[0]["request_target"].removeprefix("/id/"))
+    assert [e["request_target"] for e in events if e["end"] == "complete"] == \
         client.answered[first:first + len(events)]
 
 
@@ -117,7 +117,7 @@ def no_mispairing(events):
     for event in events:
         ids = event.get("headers", {}).get("response", {}).get("x-id")
         if ids:
-            assert ids == [event["target"]], event
+            assert ids == [event["request_target"]], event
 
 
 def test_stalled(cgroup, start_server, watch, wrk, tmp_path):
@@ -159,9 +159,9 @@ def test_stalled(cgroup, start_server, watch, wrk, tmp_path):
     assert logged <= stats["exchanges_seen"] <= logged + WRK_CONNECTIONS
     assert stats["outstanding"] == 0
     no_mispairing(events)
-    whole = [e["target"] for e in events if e["end"] == "complete"]
+    whole = [e["request_target"] for e in events if e["end"] == "complete"]
     assert len(whole) == len(set(whole))
-    odd = [e for e in events if "/id/before-" in e["target"] and e["end"] != "complete"]
+    odd = [e for e in events if "/id/before-" in e["request_target"] and e["end"] != "complete"]
     assert not odd, json.dumps(odd)
     assert {f"/id/before-{i}" for i in range(10)} <= set(whole)
     # Nothing is lost any more, in order, also on the connections from before.

@@ -91,17 +91,17 @@ def test_nginx_behind_haproxy(send, reuse, cgroup, watch, tmp_path):
         else:
             hops["nginx" if e["local"] == "127.0.0.1:%d" % ports["nginx"] else "front"].append(e)
     for hop, told in hops.items():
-        assert sorted(e["target"] for e in told) == sorted(asked), hop
+        assert sorted(e["request_target"] for e in told) == sorted(asked), hop
         for e in told:
-            assert (e["method"], e["status"]) == (asked[e["target"]][0], 200)
+            assert (e["operation"], e["status"]) == (asked[e["request_target"]][0], 200)
             assert not {"gap", "mid_message", "inferred_end", "pipelined"} & set(e["flags"])
             if hop == "front":
                 assert "client" not in e
-                assert e["remote"] == asked[e["target"]][1]
+                assert e["remote"] == asked[e["request_target"]][1]
             else:
-                assert e["client"] == truth[e["target"]][1]
+                assert e["client"] == truth[e["request_target"]][1]
                 if reuse == "never":
-                    assert truth[e["target"]][1] == asked[e["target"]][1]
+                    assert truth[e["request_target"]][1] == asked[e["request_target"]][1]
     watching.check_sums(delivered=3 * len(asked))
 
 
@@ -117,7 +117,7 @@ def test_method(method, cgroup, watch, play):
     client.sock.close()
     served.close()
     watching.wait(2)
-    told = [(e["method"], e["path"], e["status"]) for e in watching.stop()]
+    told = [(e["operation"], e["path"], e["status"]) for e in watching.stop()]
     assert told == [(method, "/1", 200), (method, "/2", 200)]
     watching.check_sums(delivered=2)
 

@@ -85,7 +85,7 @@ def test_pipelining(count, cgroup, watch, play):
     for i in range(count):
         served.sendall(b"HTTP/1.1 %d No\r\nContent-Length: %d\r\n\r\n%s" % (400 + i, i, b"x" * i))
     events = one(watching, count)
-    assert [e["target"] for e in events] == [f"/{i}" for i in range(count)]
+    assert [e["request_target"] for e in events] == [f"/{i}" for i in range(count)]
     for i, event in enumerate(events):
         assert event["end"] == "complete"
         assert event["status"] == 400 + i
@@ -104,7 +104,7 @@ def test_pipelined_responses_in_one_segment(cgroup, watch, play):
     served.sendall(b"".join(b"HTTP/1.1 %d OK\r\nContent-Length: 1\r\n\r\nx" % (200 + i)
                             for i in range(4)))
     events = one(watching, 4)
-    assert [(e["target"], e["status"]) for e in events] == [(f"/{i}", 200 + i) for i in range(4)]
+    assert [(e["request_target"], e["status"]) for e in events] == [(f"/{i}", 200 + i) for i in range(4)]
 
 
 @pytest.mark.parametrize("step", [100, 3])
@@ -125,7 +125,7 @@ def test_pipelined_head_in_parts(step, cgroup, watch, play):
     client._take_until(b"ok")
     following = answer(client, served, OK, target="/3")
     first, second, third = one(watching, 3)
-    assert [(e["target"], e["status"], e["end"]) for e in (first, second)] == \
+    assert [(e["request_target"], e["status"], e["end"]) for e in (first, second)] == \
         [("/1", 201, "complete"), ("/2", 202, "complete")]
     assert [e["request_head_bytes"] for e in (first, second)] == [28, 28]
     assert second["flags"] == ["keep_alive", "pipelined"]
@@ -146,7 +146,7 @@ def test_pipelined_behind_a_head_in_two_parts(cgroup, watch, play):
     for status in (202, 203):
         served.sendall(b"HTTP/1.1 %d OK\r\nContent-Length: 2\r\n\r\nok" % status)
     events = one(watching, 3)
-    assert [(e["target"], e["status"], e["end"]) for e in events] == \
+    assert [(e["request_target"], e["status"], e["end"]) for e in events] == \
         [(f"/{i}", i, "complete") for i in (201, 202, 203)]
 
 
@@ -164,7 +164,7 @@ def test_pipelined_after_chunks(cgroup, watch, play):
     served.sendall(OK.replace(b"200", b"202"))
     events = one(watching, 3)
     check_wire(events[0], first, cgroup)
-    assert [(e["target"], e["status"], e["end"]) for e in events] == \
+    assert [(e["request_target"], e["status"], e["end"]) for e in events] == \
         [(f"/{i}", i, "complete") for i in (200, 201, 202)]
 
 
@@ -200,7 +200,7 @@ def test_pipelined_behind_an_uncounted_body(end, together, cgroup, watch, play):
     assert watching.stats["exchanges_seen"] >= 4
     assert events[0]["status"] == 201
     for event in events:
-        assert event["status"] in (0, int(event["target"][1:]))
+        assert event["status"] in (0, int(event["request_target"][1:]))
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["together", "apart"])
@@ -211,7 +211,7 @@ def test_pairs_are_found_again(end, together, cgroup, watch, play):
     behind_an_uncounted_body(*play(), ENDS[end], together)
     time.sleep(0.3)
     last = watching.stop()[-1]
-    assert (last["target"], last["status"], last["end"]) == ("/206", 206, "complete")
+    assert (last["request_target"], last["status"], last["end"]) == ("/206", 206, "complete")
 
 
 def test_pipelining_nginx(cgroup, watch, start_server):
@@ -291,7 +291,7 @@ def test_early_response(cgroup, watch, play):
     served.recv(65536)
     following = answer(client, served, OK, target="/b")
     first, second = one(watching, 2)
-    assert (first["target"], first["status"], first["end"]) == ("/a", 413, "complete")
+    assert (first["request_target"], first["status"], first["end"]) == ("/a", 413, "complete")
     assert "early_response" in first["flags"]
     assert first["request_body_bytes"] == 9000
     assert first["response_body_bytes"] == 3
@@ -315,7 +315,7 @@ def test_upgrade(cgroup, watch, play):
     served.sendall(OK)
     client._take_until(b"ok")
     event, = one(watching)
-    assert (event["target"], event["status"], event["end"]) == ("/chat", 101, "upgraded")
+    assert (event["request_target"], event["status"], event["end"]) == ("/chat", 101, "upgraded")
     assert "upgraded" in event["flags"]
 
 
@@ -329,7 +329,7 @@ def test_connect(cgroup, watch, play):
     client.sock.sendall(b"\x16\x03\x01 some TLS")
     served.recv(4096)
     event, = one(watching)
-    assert (event["method"], event["target"]) == ("CONNECT", "example.org:443")
+    assert (event["operation"], event["request_target"]) == ("CONNECT", "example.org:443")
     assert (event["authority"], event["path"]) == ("example.org:443", "")
     assert (event["status"], event["end"]) == (200, "upgraded")
 
@@ -377,7 +377,7 @@ def test_bodies_that_look_like_heads(cgroup, watch, play):
     following = answer(client, served, OK, target="/c")
     first, second, third = one(watching, 3)
     check_wire(first, first_wire, cgroup)
-    assert second["target"] == "/b"
+    assert second["request_target"] == "/b"
     assert second["request_body_bytes"] == 20 * len(trap)
     check_wire(third, following, cgroup)
 

@@ -83,7 +83,7 @@ def test_head_beyond_the_capture_limit(cgroup, watch, play):
     wire = client.receive(sent)
     watching.wait(2)
     first, second = watching.stop()
-    assert (first["target"], first["status"]) == ("/long?a=b", 200)
+    assert (first["request_target"], first["status"]) == ("/long?a=b", 200)
     assert "truncated" in first["flags"]
     assert first["headers"]["request"] == {"x-request-id": ["early"]}
     check_wire(second, wire, cgroup)
@@ -104,7 +104,7 @@ def test_request_line_beyond_the_capture_limit(cgroup, watch, play):
     check_wire(last, wire, cgroup)
     if before:
         assert len(before) == 1 and "truncated" in before[0]["flags"]
-        assert before[0]["target"].startswith("/aaa")
+        assert before[0]["request_target"].startswith("/aaa")
     watching.check_sums()
     assert watching.stats["exchanges_seen"] == 2
 
@@ -125,7 +125,7 @@ def test_targets(method, target, path, query, authority, cgroup, watch, play):
     exchange_raw(client, served, f"{method} {target} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
     watching.wait(1)
     event, = watching.stop()
-    assert (event["method"], event["target"]) == (method, target)
+    assert (event["operation"], event["request_target"]) == (method, target)
     assert (event["path"], event["query"], event["authority"]) == (path, query, authority)
     assert event["end"] == "complete"
 

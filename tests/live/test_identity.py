@@ -237,7 +237,7 @@ def test_gunicorn(worker, cgroup, tmp_path, watch):
         check_proc(event)
         pid = event["pid"]
         assert str(pid) in children
-        body = says[event["target"]].partition("\n\n")[2]
+        body = says[event["request_target"]].partition("\n\n")[2]
         assert f"{pid} {event['response_tid'] or event['tid']}" in body
         if worker == "sync":
             assert event["tid"] == pid
@@ -368,7 +368,7 @@ def test_pipelined_all_the_time(cgroup, play, watch, tmp_path):
     settle(tmp_path / "events", count)
     events = watching.stop()
     assert len(events) == count, str(watching.stats)
-    unknown = [e["target"] for e in events if (e["owner"], e["pid"]) != ("read", os.getpid())
+    unknown = [e["request_target"] for e in events if (e["owner"], e["pid"]) != ("read", os.getpid())
                and (e["owner"], e["pid"]) != ("sent", os.getpid())]
     assert not unknown, (len(unknown), unknown[:5])
 
@@ -435,7 +435,7 @@ def test_client_threads(cgroup, peer, watch):
         thread.join()
         sock.recv(1000)
     events = watching.wait(5)
-    assert {e["target"]: (e["pid"], e["tid"]) for e in events} == says
+    assert {e["request_target"]: (e["pid"], e["tid"]) for e in events} == says
     assert all(e["owner"] == "sent" and e["role"] == "client" for e in events)
     assert 0 < events[0]["connect_ns"] < connected - before
     assert not any(e["connect_ns"] for e in events[1:])

@@ -124,7 +124,7 @@ def test_several_requests_wait_at_the_reset(cgroup, watch, play):
     reset(client.sock)
     watching.wait(3)
     events = watching.stop()
-    assert [e["target"] for e in events] == ["/0", "/1", "/2"]
+    assert [e["request_target"] for e in events] == ["/0", "/1", "/2"]
     assert {e["end"] for e in events} == {"reset by peer"}
     watching.check_sums(delivered=3)
 
@@ -136,7 +136,7 @@ def test_timeout(cgroup, watch, play):
     served.recv(4096)
     event, = watching.wait(1, timeout=10)
     assert event["end"] == "timeout"
-    assert event["target"] == "/never"
+    assert event["request_target"] == "/never"
     assert "no_response" in event["flags"]
     watching.stop()
     watching.check_sums(delivered=1)
@@ -153,7 +153,7 @@ def test_waiting_at_the_end_of_the_watch_is_outstanding(cgroup, watch, play):
     served.recv(4096)
     watching.wait(1)
     time.sleep(2.5)  # what waits for its response is told within a second or two
-    assert [e["target"] for e in watching.stop()] == ["/first"]
+    assert [e["request_target"] for e in watching.stop()] == ["/first"]
     watching.check_sums(delivered=1)
     assert watching.stats["outstanding"] == 1
     assert watching.stats["exchanges_seen"] == 2

@@ -155,7 +155,7 @@ def test_pipelined_responses(size, cgroup, watch, play):
     served.sendall(answer * count)
     reader.join()
     events = watching.wait(count)
-    assert [(e["target"], e["status"], e["response_body_bytes"]) for e in events] == \
+    assert [(e["request_target"], e["status"], e["response_body_bytes"]) for e in events] == \
         [(f"/{i}", 200, size) for i in range(count)]
     watching.stop()
     watching.check_sums(delivered=count)

@@ -46,7 +46,7 @@ def test_small_ring_under_load(cgroup, start_server, watch, wrk):
     whole = [e for e in events if e["end"] == "complete" and not e["flags"].count("gap")]
     assert whole
     for event in whole:
-        assert (event["target"], event["status"]) == ("/hello", 200)
+        assert (event["request_target"], event["status"]) == ("/hello", 200)
         assert event["response_body_bytes"] == 6
 
 
@@ -117,7 +117,7 @@ def test_json_keeps_up(cgroup, start_server, watch, wrk, tmp_path):
     server.stop()
     events = watching.stop()
     logged = {line["target"] for line in server.log.lines(counted)}
-    complete = {e["target"] for e in events if e["end"] == "complete"}
+    complete = {e["request_target"] for e in events if e["end"] == "complete"}
     # At its end wrk closes connections on which a request is under way.
     assert len(logged - complete) <= CONNECTIONS
     assert len(events) == watching.stats["exchanges_seen"]

@@ -32,7 +32,7 @@ def test_not_http(name, cgroup, watch, play):
     watching.wait(1)
     client.sock.close()
     served.close()
-    assert [e["target"] for e in watching.stop()] == ["/after"]
+    assert [e["request_target"] for e in watching.stop()] == ["/after"]
     watching.check_sums(delivered=1)
     assert watching.stats["connections_seen"] == 1
     assert watching.stats["connections_skipped"] == 1

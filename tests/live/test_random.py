@@ -98,8 +98,8 @@ def test_pipelined_pieces(name, seed, cgroup, start_server, watch):
     complete = [e for e in events if e["end"] == "complete"]
     assert len(complete) >= len(seen) / 2
     for event in complete:
-        wire = seen[event["target"]]
-        assert (event["method"], event["status"]) == (wire["method"], wire["status"])
+        wire = seen[event["request_target"]]
+        assert (event["operation"], event["status"]) == (wire["method"], wire["status"])
         assert event["request_head_bytes"] == wire["request_head"]
         assert event["response_head_bytes"] == wire["response_head"]
         if not set(event["flags"]) & {"inferred_end", "gap"}:

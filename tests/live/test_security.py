@@ -122,7 +122,7 @@ def test_root_gives_up_its_capabilities(cgroup, tmp_path, play):
     time.sleep(0.2)
     watching.stop()
     event, last = map(json.loads, events.read_text().splitlines())
-    assert event["target"] == "/a" and last["summary"]["stats"]["delivered"] == 1
+    assert event["request_target"] == "/a" and last["summary"]["stats"]["delivered"] == 1
 
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -232,10 +232,10 @@ def test_json_is_ascii(cgroup, play):
     lines = shown.splitlines()
     assert all(0x20 <= b < 0x7f for line in lines for b in line)
     *events, last = map(json.loads, lines)
-    assert [e["method"] for e in events] == ["GET"] * len(TRICKS)
+    assert [e["operation"] for e in events] == ["GET"] * len(TRICKS)
     for event, trick in zip(events, TRICKS.values()):
-        text = event["reason"][1:]
-        assert event["target"] == f"/p{text}?q{text}"
+        text = event["message"][1:]
+        assert event["request_target"] == f"/p{text}?q{text}"
         assert event["headers"]["request"]["user-agent"] == [f"u{text}"]
         assert event["headers"]["response"]["content-type"] == [f"t{text}"]
         assert text.encode() == trick or "\ufffd" in text
@@ -253,7 +253,7 @@ def test_control_bytes_are_malformed(args, cgroup, play):
     if args:
         for line, trick in zip(lines, CONTROLS.values()):
             event = json.loads(line)
-            assert event["target"].encode() == b"/p" + trick + b"?q" + trick
+            assert event["request_target"].encode() == b"/p" + trick + b"?q" + trick
             assert "malformed" in event["flags"]
             assert "user-agent" not in str(event["headers"])
 

@@ -103,7 +103,7 @@ def check_exchanges(watching, role, names):
     watching.wait(len(names))
     time.sleep(0.1)
     events = watching.stop()
-    assert [e["target"] for e in events] == [f"/{name}" for name in names]
+    assert [e["request_target"] for e in events] == [f"/{name}" for name in names]
     for event, name in zip(events, names):
         assert event["role"] == role
         assert event["headers"]["response"]["x-request-id"] == [name]
@@ -219,7 +219,7 @@ def test_chunked_order(kernel, order, side, cgroup, watch):
     time.sleep(0.1)
     events = watching.stop()
     arrived = "request_body_bytes" if kernel is Served else "response_body_bytes"
-    assert [(e["target"], e["end"], e["status"], e[arrived]) for e in events] == [
+    assert [(e["request_target"], e["end"], e["status"], e[arrived]) for e in events] == [
         (f"/{name}", "complete", 200, body) for name, body in
         zip(names, 2 * [len(BODY), len(CHUNKS)])]
     watching.check_sums(delivered=len(names))
@@ -297,7 +297,7 @@ def test_reset(phase, who, programs, cgroup, watch):
 
 
 def check_reset(watching, events, phase, by_us):
-    whole = [e for e in events if e["target"] == "/whole"]
+    whole = [e for e in events if e["request_target"] == "/whole"]
     assert len(whole) == 1 and whole[0]["end"] == "complete"
     others = [e for e in events if e not in whole]
     watching.check_sums()
@@ -312,7 +312,7 @@ def check_reset(watching, events, phase, by_us):
         assert not any(watching.stats["dropped"].values())
         end = "reset by us" if by_us else "reset by peer"
         assert event["end"] == ("complete" if phase == "complete" else end)
-        assert event["target"] == "/reset"
+        assert event["request_target"] == "/reset"
         seen = {"waiting": 0, "in-request-body": 0}.get(phase, 200)
         assert (event["status"] or 0) == seen
         sent, answered = PHASES[phase]

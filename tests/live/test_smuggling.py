@@ -83,9 +83,9 @@ def test_shape(name, cgroup, watch, play):
     for odd, *rest in (events[:3], events[3:]):
         status = 200 if odd is events[0] else 400
         assert (odd["status"], odd["end"]) == (status, "complete")
-        assert (odd["method"], odd["target"]) == ("POST", "/odd")
+        assert (odd["operation"], odd["request_target"]) == ("POST", "/odd")
         assert {"ambiguous", "malformed"} & set(odd["flags"]) == flags
-        assert [(e["target"], e["status"]) for e in rest] == [("/next", 200), ("/last", 200)]
+        assert [(e["request_target"], e["status"]) for e in rest] == [("/next", 200), ("/last", 200)]
         for event, wire in zip(rest, seen[status]):
             check_wire(event, wire, cgroup)
 
@@ -126,13 +126,13 @@ def test_other_reading(name, cgroup, watch, play):
     time.sleep(0.2)
     odd, *rest = watching.stop()
     watching.check_sums()
-    assert (odd["target"], odd["status"]) == ("/odd", 201)
+    assert (odd["request_target"], odd["status"]) == ("/odd", 201)
     assert "ambiguous" in odd["flags"]
     # Of what comes directly behind it no more can be asked than that answers are not mixed up.
     for event in rest:
-        if event["target"].startswith("/") and event["target"][1:].isdigit():
+        if event["request_target"].startswith("/") and event["request_target"][1:].isdigit():
             assert event["status"] in (0, 200)
-    table = {e["target"]: e for e in rest}
+    table = {e["request_target"]: e for e in rest}
     for wire in seen[1:]:
         check_wire(table[wire["target"]], wire, cgroup)
 
@@ -152,7 +152,7 @@ def test_answers(fields, body, flag, cgroup, watch, play):
     watching.wait(3)
     odd, *rest = watching.stop()
     watching.check_sums(delivered=3)
-    assert (odd["target"], odd["status"], odd["end"]) == (sent["target"], 200, "complete")
+    assert (odd["request_target"], odd["status"], odd["end"]) == (sent["target"], 200, "complete")
     assert flag in odd["flags"]
     assert odd["response_body_bytes"] == len(body)
     for event, wire in zip(rest, seen):

@@ -43,7 +43,7 @@ def test_split_at_every_byte(cgroup, watch, play):
     events = watching.stop()
     watching.check_sums(delivered=len(cuts))
     for i, event in zip(cuts, events):
-        assert (event["target"], event["status"], event["reason"]) == (f"/{i}?q", 201, "Made Here")
+        assert (event["request_target"], event["status"], event["message"]) == (f"/{i}?q", 201, "Made Here")
         assert event["end"] == "complete"
         # Cut right behind the head, the body is not captured: its end is inferred, and exact.
         assert set(event["flags"]) - {"inferred_end"} == {"keep_alive", "chunked_response"}, i
@@ -73,7 +73,7 @@ def test_pipelined_split_at_every_byte(cgroup, watch, play):
     events = watching.stop()
     watching.check_sums(delivered=2 * len(cuts))
     for first, second in zip(events[::2], events[1::2]):
-        assert [(e["method"], e["target"], e["status"], e["end"], e["response_body_bytes"])
+        assert [(e["operation"], e["request_target"], e["status"], e["end"], e["response_body_bytes"])
                 for e in (first, second)] == [("GET", "/1", 201, "complete", 3),
                                               ("HEAD", "/2", 202, "complete", 0)]
 
@@ -93,7 +93,7 @@ def test_many_in_one_segment(capture, cgroup, watch, play):
     watching.wait(130)
     events = watching.stop()
     watching.check_sums(delivered=130)
-    assert [(e["target"], e["status"], e["ordinal"]) for e in events] == \
+    assert [(e["request_target"], e["status"], e["ordinal"]) for e in events] == \
         [(f"/{i:03}", 200 + i, i + 1) for i in range(130)]
     assert all(e["end"] == "complete" for e in events)
 
@@ -124,7 +124,7 @@ def test_head_up_to_the_limit(size, cgroup, watch, play):
     watching.wait(2)
     first, second = watching.stop()
     watching.check_sums(delivered=2)
-    assert (first["target"], first["status"], first["end"]) == ("/long?a=b", 200, "complete")
+    assert (first["request_target"], first["status"], first["end"]) == ("/long?a=b", 200, "complete")
     assert first["flags"] == ["keep_alive"]
     assert (first["request_head_bytes"], first["response_head_bytes"]) == (size, size)
     assert (first["request_body_bytes"], first["response_body_bytes"]) == (0, 2)
@@ -157,7 +157,7 @@ def test_head_beyond_the_limit(limit, size, cgroup, watch, play):
     watching.wait(3)
     first, *rest = watching.stop()
     watching.check_sums(delivered=3)
-    assert (first["target"], first["status"], first["end"]) == ("/long?a=b", 200, "complete")
+    assert (first["request_target"], first["status"], first["end"]) == ("/long?a=b", 200, "complete")
     assert "truncated" in first["flags"]
     assert first["authority"] == "h"
     for side in first["headers"].values():  # one byte less, and the last field is still whole
@@ -198,7 +198,7 @@ def test_no_body_whatever_the_head_says(method, head, pipelined, cgroup, watch, 
     watching.wait(2)
     first, second = watching.stop()
     watching.check_sums(delivered=2)
-    assert (first["method"], first["target"], first["end"]) == (method, "/none", "complete")
+    assert (first["operation"], first["request_target"], first["end"]) == (method, "/none", "complete")
     assert (first["response_head_bytes"], first["response_body_bytes"]) == (len(head), 0)
-    assert (second["target"], second["status"], second["end"]) == ("/next", 200, "complete")
+    assert (second["request_target"], second["status"], second["end"]) == ("/next", 200, "complete")
     assert second["response_body_bytes"] == 2

@@ -64,7 +64,7 @@ def test_stream_heads(framing, cgroup, watch, play):
     served.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
                    + (b"Transfer-Encoding: chunked\r\n\r\n" if chunked else b"\r\n"))
     event, = watching.wait(1)
-    assert (event["target"], event["status"], event["end"]) == ("/events", 200, "at head")
+    assert (event["request_target"], event["status"], event["end"]) == ("/events", 200, "at head")
     assert event["response_start_ns"] > event["request_start_ns"]
     assert event["response_end_ns"] == event["duration_ns"] == 0
     for i in range(5):
@@ -235,7 +235,7 @@ def test_answer_after_the_timeout(cgroup, watch, play):
     client, served = play()
     sent = request(client, served, "/late")
     event, = watching.wait(1)
-    assert (event["target"], event["end"]) == ("/late", "timeout")
+    assert (event["request_target"], event["end"]) == ("/late", "timeout")
     served.sendall(b"HTTP/1.1 503 Late\r\nContent-Length: 2\r\n\r\nno")
     client.receive(sent)
     seen = []
@@ -246,7 +246,7 @@ def test_answer_after_the_timeout(cgroup, watch, play):
     time.sleep(0.3)
     _, *rest = watching.stop()
     watching.check_sums()
-    rest = [e for e in rest if e["target"]]  # the answer alone may be an event of its own
-    assert [(e["target"], e["status"]) for e in rest] == [("/next", 200), ("/last", 200)]
+    rest = [e for e in rest if e["request_target"]]  # the answer alone may be an event of its own
+    assert [(e["request_target"], e["status"]) for e in rest] == [("/next", 200), ("/last", 200)]
     for event, wire in zip(rest, seen):
         check_wire(event, wire, cgroup)

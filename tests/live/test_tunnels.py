@@ -88,7 +88,7 @@ def test_websocket(together, cgroup, watch, play):
     served.close()
     time.sleep(0.1)
     assert only(watching, sum(map(len, up + down))) == event
-    assert (event["target"], event["status"], event["end"]) == ("/chat", 101, "upgraded")
+    assert (event["request_target"], event["status"], event["end"]) == ("/chat", 101, "upgraded")
     assert "upgraded" in event["flags"]
     assert (event["request_head_bytes"], event["response_head_bytes"]) == (len(ask), len(switch))
     assert event["request_body_bytes"] == event["response_body_bytes"] == 0
@@ -126,7 +126,7 @@ def test_upgrade_that_is_ignored(cgroup, watch, play):
     watching.wait(2)
     first, second = watching.stop()
     watching.check_sums(delivered=2)
-    assert (first["target"], first["status"], first["end"]) == ("/chat", 200, "complete")
+    assert (first["request_target"], first["status"], first["end"]) == ("/chat", 200, "complete")
     assert "upgraded" not in first["flags"]
     check_wire(second, wire, cgroup)
     assert watching.stats["tunnel_bytes"] == 0
@@ -169,7 +169,7 @@ def test_connect(field, cgroup, watch, play):
     watching.wait(1)
     time.sleep(0.1)
     event = only(watching, len(hello) + 3 + 50 * len(OK))
-    assert (event["method"], event["target"], event["authority"], event["path"]) == \
+    assert (event["operation"], event["request_target"], event["authority"], event["path"]) == \
         ("CONNECT", "example.org:443", "example.org:443", "")
     assert (event["status"], event["end"]) == (200, "upgraded")
 
@@ -188,7 +188,7 @@ def test_client_that_does_not_wait_for_the_tunnel(cgroup, watch, play):
     time.sleep(0.1)
     event, = watching.stop()
     watching.check_sums()
-    assert (event["method"], event["status"], event["end"]) == ("CONNECT", 200, "upgraded")
+    assert (event["operation"], event["status"], event["end"]) == ("CONNECT", 200, "upgraded")
     assert event["request_head_bytes"] == len(ask)
 
 

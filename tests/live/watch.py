@@ -137,7 +137,7 @@ class Watch:
         with self._changed:
             if not self._changed.wait_for(lambda: len(self._events) >= count, timeout):
                 raise AssertionError(f"{len(self._events)} of {count} events after {timeout} s: "
-                                     + ", ".join(e.get("target", "?") for e in self._events))
+                                     + ", ".join(e.get("request_target", "?") for e in self._events))
             return list(self._events)
 
     def wait_stderr(self, text, timeout=5):

@@ -203,15 +203,18 @@ static void serve(unsigned count, const char *app, uint64_t cgroup_id, const cha
 		.response_end_ns = now,
 		.duration_ns = duration_ms * NSEC_PER_MSEC,
 		.method = APPMON_METHOD_GET,
-		.method_name = str("GET"),
+		.operation = str("GET"),
 		.status = status,
-		.status_class = status / 100,
+		.outcome = status < 400	  ? APPMON_OUTCOME_OK
+			   : status < 500 ? APPMON_OUTCOME_CLIENT_ERROR
+					  : APPMON_OUTCOME_SERVER_ERROR,
+		.status_text = str(""),
 		.path = str(path),
 		.request_target = str(path),
 		.target_name = str(app),
 		.query = str(""),
 		.authority = str(""),
-		.reason = str(""),
+		.message = str(""),
 		.comm = str(""),
 	};
 

@@ -104,7 +104,7 @@ static void told(const char *method, const char *path, uint32_t status)
 {
 	ev = fixture_event(&p);
 	ck_assert_msg(ev, "no event for %s %s", method, path);
-	ck_assert_str_eq(ev->method_name.data, method);
+	ck_assert_str_eq(ev->operation.data, method);
 	ck_assert_str_eq(ev->path.data, path);
 	ck_assert_uint_eq(ev->status, status);
 }

@@ -150,13 +150,27 @@ static void event(void)
 	ck_assert_ptr_nonnull(ev);
 }
 
+/* What becomes of a request that a server did not answer. */
+static const uint32_t unanswered[] = {
+	[APPMON_END_CLOSED] = APPMON_OUTCOME_NO_RESPONSE,
+	[APPMON_END_RESET_BY_PEER] = APPMON_OUTCOME_CANCELLED,
+	[APPMON_END_RESET_BY_US] = APPMON_OUTCOME_NO_RESPONSE,
+	[APPMON_END_TIMEOUT] = APPMON_OUTCOME_TIMEOUT,
+	[APPMON_END_GAP] = APPMON_OUTCOME_UNKNOWN,
+	[APPMON_END_UPGRADED] = APPMON_OUTCOME_UNKNOWN,
+};
+
 /* The next event, of that path and status, and how it ended. */
 static void ended(const char *path, uint32_t status, uint32_t end)
 {
 	event();
 	IS(ev->path, path);
 	ck_assert_uint_eq(ev->status, status);
-	ck_assert_uint_eq(ev->status_class, status / 100);
+	ck_assert_int_eq(ev->status_number, status ? (int64_t)status : -1);
+	if (status)
+		ck_assert_int_eq(ev->outcome == APPMON_OUTCOME_OK, status < 400);
+	else if (ev->role == APPMON_ROLE_SERVER)
+		ck_assert_uint_eq(ev->outcome, unanswered[end]);
 	ck_assert_str_eq(appmon_end_name(ev->end), appmon_end_name(end));
 	ck_assert_int_eq(!(ev->flags & APPMON_EVF_NO_RESPONSE), !!status);
 }
@@ -245,11 +259,11 @@ START_TEST(plain_exchange)
 	ck_assert_uint_eq(ev->local.port, 80);
 	ck_assert_mem_eq(ev->local.addr, "\x0a\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0", 16);
 	ck_assert_mem_eq(ev->remote.addr, "\xc0\0\2\2\0\0\0\0\0\0\0\0\0\0\0\0", 16);
-	IS(ev->method_name, "GET");
+	IS(ev->operation, "GET");
 	IS(ev->request_target, "/a/b?x=1&y");
 	IS(ev->query, "x=1&y");
 	IS(ev->authority, "example.org:8080");
-	IS(ev->reason, "Not Found");
+	IS(ev->message, "Not Found");
 	IS(ev->target_name, "one");
 	IS(ev->comm, "");
 	/* Nothing but what is on the list. */
@@ -336,7 +350,7 @@ START_TEST(methods)
 		in(request);
 		out(OK);
 		complete("/m", 200);
-		IS(ev->method_name, names[i]);
+		IS(ev->operation, names[i]);
 		ck_assert_uint_eq(ev->method, values[i]);
 	}
 	in("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n");

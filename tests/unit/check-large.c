@@ -92,9 +92,11 @@ static void told(uint32_t protocol, const char *target, uint64_t body)
 
 	ck_assert_msg(ev, "%s is missing", target);
 	ck_assert_uint_eq(ev->protocol, protocol);
-	ck_assert_str_eq(ev->request_target.data, target);
+	ck_assert_str_eq(ev->protocol == APPMON_PROTO_HTTP1 ? ev->request_target.data
+							    : ev->resource.data,
+			 target);
 	ck_assert_uint_eq(ev->end, APPMON_END_COMPLETE);
-	ck_assert_uint_eq(ev->response_body_bytes, body);
+	ck_assert_uint_eq(ev->response_bytes - ev->response_head_bytes, body);
 	if (protocol == APPMON_PROTO_HTTP1)
 		ck_assert_uint_eq(ev->status, 200);
 }

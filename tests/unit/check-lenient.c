@@ -106,8 +106,8 @@ static void nothing(void)
 static void told(const char *method, const char *path, uint32_t status)
 {
 	event();
-	ck_assert_msg(is(ev->method_name, method) && is(ev->path, path) && ev->status == status,
-		      "%s: %s %s -> %u", what, ev->method_name.data, ev->path.data, ev->status);
+	ck_assert_msg(is(ev->operation, method) && is(ev->path, path) && ev->status == status,
+		      "%s: %s %s -> %u", what, ev->operation.data, ev->path.data, ev->status);
 	ck_assert_msg(ev->end == APPMON_END_COMPLETE, "%s: %s ends %s", what, path,
 		      appmon_end_name(ev->end));
 	ck_assert_msg(!(ev->flags & (APPMON_EVF_GAP | APPMON_EVF_NO_RESPONSE |

@@ -73,12 +73,15 @@ static void event(const char *command, const char *argument, const char *error)
 	ev = fixture_event(&p);
 	ck_assert_ptr_nonnull(ev);
 	ck_assert_uint_eq(ev->protocol, APPMON_PROTO_RESP);
-	ck_assert_uint_eq(ev->method, APPMON_METHOD_OTHER);
-	ck_assert_msg(is(ev->method_name, command), "%s", ev->method_name.data);
-	ck_assert_msg(is(ev->request_target, argument), "%s", ev->request_target.data);
-	ck_assert_msg(is(ev->reason, error ? error : ""), "%s", ev->reason.data);
-	ck_assert_int_eq(!!(ev->flags & APPMON_EVF_ERROR), !!error);
-	ck_assert_uint_eq(ev->status, 0);
+	ck_assert(is(ev->system, "redis"));
+	ck_assert_msg(is(ev->operation, command), "%s", ev->operation.data);
+	ck_assert_msg(is(ev->resource, argument), "%s", ev->resource.data);
+	ck_assert_msg(is(ev->message, error ? error : ""), "%s", ev->message.data);
+	/* HTTP's own members are empty. */
+	ck_assert(is(ev->request_target, "") && is(ev->path, "") && is(ev->authority, ""));
+	ck_assert(!ev->method && !ev->status && !ev->request_body_bytes &&
+		  !ev->response_body_bytes);
+	ck_assert_int_eq(ev->status_number, -1);
 	ck_assert_uint_eq(ev->role, APPMON_ROLE_SERVER);
 }
 
@@ -87,6 +90,7 @@ static void done(const char *command, const char *argument, const char *error)
 	event(command, argument, error);
 	ck_assert_uint_eq(ev->end, APPMON_END_COMPLETE);
 	ck_assert_uint_gt(ev->duration_ns, 0);
+	ck_assert_int_eq(ev->outcome == APPMON_OUTCOME_OK, !error);
 }
 
 static void nothing(void)
@@ -99,8 +103,8 @@ START_TEST(one_by_one)
 	in("*2\r\n$4\r\nLLEN\r\n$6\r\nmylist\r\n");
 	out(":48293\r\n");
 	done("LLEN", "mylist", NULL);
-	ck_assert_uint_eq(ev->request_body_bytes, 26);
-	ck_assert_uint_eq(ev->response_body_bytes, 8);
+	ck_assert_uint_eq(ev->request_bytes, 26);
+	ck_assert_uint_eq(ev->response_bytes, 8);
 	ck_assert_uint_eq(ev->request_head_bytes + ev->response_head_bytes, 0);
 	in("*1\r\n$4\r\nPING\r\n");
 	out("+PONG\r\n");
@@ -156,7 +160,7 @@ START_TEST(reply_kinds)
 				send_bytes(DIR_OUT, c, 1);
 		}
 		done("GET", key, NULL);
-		ck_assert_uint_eq(ev->response_body_bytes, strlen(reply[i]));
+		ck_assert_uint_eq(ev->response_bytes, strlen(reply[i]));
 	}
 	in("*1\r\n$4\r\nFAIL\r\n");
 	out("!21\r\nSYNTAX invalid syntax\r\n");
@@ -197,7 +201,7 @@ START_TEST(large_strings)
 	in("\r\n");
 	out("+OK\r\n");
 	done("SET", "big", NULL);
-	ck_assert_uint_eq(ev->request_body_bytes, 32 + 3000002);
+	ck_assert_uint_eq(ev->request_bytes, 32 + 3000002);
 	in("*2\r\n$3\r\nGET\r\n$3\r\nbig\r\n");
 	out("$3000000\r\n");
 	for (int i = 0; i < 50; i++)
@@ -384,7 +388,67 @@ START_TEST(secret_in_pieces)
 	send_bytes(DIR_IN, command + 14, strlen(command) - 14);
 	out("+OK\r\n");
 	while ((ev = fixture_event(&p)))
-		ck_assert_ptr_null(strstr(ev->request_target.data, "hunter2"));
+		ck_assert_ptr_null(strstr(ev->resource.data, "hunter2"));
+}
+END_TEST
+
+/* ---- outcomes --------------------------------------------------------------------------- */
+
+/* The prefixes are those of Redis's own error statistics (INFO errorstats). */
+START_TEST(outcomes)
+{
+	static const struct {
+		const char *reply, *prefix;
+		uint32_t outcome;
+	} table[] = {
+		{"+OK", "", APPMON_OUTCOME_OK},
+		{"$-1", "", APPMON_OUTCOME_OK},
+		{"-ERR syntax error", "ERR", APPMON_OUTCOME_CLIENT_ERROR},
+		{"-WRONGTYPE Operation against a key", "WRONGTYPE", APPMON_OUTCOME_CLIENT_ERROR},
+		{"-NOAUTH Authentication required.", "NOAUTH", APPMON_OUTCOME_CLIENT_ERROR},
+		{"-LOADING Redis is loading the dataset in memory", "LOADING",
+		 APPMON_OUTCOME_SERVER_ERROR},
+		{"-OOM command not allowed", "OOM", APPMON_OUTCOME_SERVER_ERROR},
+		{"-CLUSTERDOWN", "CLUSTERDOWN", APPMON_OUTCOME_SERVER_ERROR},
+		{"-BUSYKEY Target key name already exists.", "BUSYKEY",
+		 APPMON_OUTCOME_CLIENT_ERROR},
+		{"-MOVED 3999 127.0.0.1:6381", "MOVED", APPMON_OUTCOME_OK},
+		{"-what a script says", "", APPMON_OUTCOME_CLIENT_ERROR},
+		{"-", "", APPMON_OUTCOME_CLIENT_ERROR},
+	};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		const char *reply = table[i].reply;
+		bool error = *reply == '-';
+
+		ASK("GET", "k");
+		out(reply);
+		out("\r\n");
+		event("GET", "k", error ? reply + 1 : NULL);
+		ck_assert_msg(is(ev->status_text, table[i].prefix), "%s", ev->status_text.data);
+		ck_assert_msg(ev->outcome == table[i].outcome, "%s: %u", reply, ev->outcome);
+	}
+}
+END_TEST
+
+/* The kinds are those of Redis's table of commands. */
+START_TEST(operation_types)
+{
+	static const struct {
+		const char *command;
+		uint32_t type;
+	} table[] = {{"get", APPMON_OP_READ},	       {"ZUNION", APPMON_OP_READ},
+		     {"Bitcount", APPMON_OP_READ},     {"APPEND", APPMON_OP_WRITE},
+		     {"zunionstore", APPMON_OP_WRITE}, {"eval", APPMON_OP_CALL},
+		     {"PUBLISH", APPMON_OP_PUBLISH},   {"SELECT", APPMON_OP_SESSION},
+		     {"INFO", APPMON_OP_OTHER},	       {"NOSUCH", APPMON_OP_OTHER}};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		ASK(table[i].command, "k");
+		out("+OK\r\n");
+		event(table[i].command, "k", NULL);
+		ck_assert_msg(ev->operation_type == table[i].type, "%s", table[i].command);
+	}
 }
 END_TEST
 
@@ -403,7 +467,7 @@ START_TEST(deep_replies)
 	for (size_t i = 0; i < at; i += 777)
 		send_bytes(DIR_OUT, reply + i, at - i < 777 ? at - i : 777);
 	done("COMMAND", "DOCS", NULL);
-	ck_assert_uint_eq(ev->response_body_bytes, at);
+	ck_assert_uint_eq(ev->response_bytes, at);
 	ASK("PING");
 	out("+PONG\r\n");
 	done("PING", "", NULL);
@@ -442,7 +506,7 @@ START_TEST(resp3_kinds)
 		ASK("GET", "a");
 		out(reply[i]);
 		done("GET", "a", NULL);
-		ck_assert_uint_eq(ev->response_body_bytes, strlen(reply[i]));
+		ck_assert_uint_eq(ev->response_bytes, strlen(reply[i]));
 		ASK("GET", "b");
 		for (const char *c = reply[i]; *c; c++)
 			send_bytes(DIR_OUT, c, 1);
@@ -461,7 +525,7 @@ START_TEST(no_commands)
 	in("\r\n*0\r\n*-1\r\n\r\n\n*2\r\n$3\r\nGET\r\n$1\r\na\r\n\r\n");
 	out("$1\r\n1\r\n");
 	done("GET", "a", NULL);
-	ck_assert_uint_eq(ev->request_body_bytes, 20);
+	ck_assert_uint_eq(ev->request_bytes, 20);
 	in("  \r\n");
 	in("*0\r\n");
 	ASK("GET", "b");
@@ -479,7 +543,7 @@ static void silent(const char *command, const char *argument)
 	event(command, argument, NULL);
 	ck_assert_uint_eq(ev->end, APPMON_END_COMPLETE);
 	ck_assert(!(ev->flags & APPMON_EVF_NO_RESPONSE));
-	ck_assert_uint_eq(ev->response_body_bytes, 0);
+	ck_assert_uint_eq(ev->response_bytes, 0);
 }
 
 START_TEST(client_reply)
@@ -701,7 +765,7 @@ START_TEST(monitor)
 	ASK("PING");
 	out("+1339518083.207412 [0 127.0.0.1:60866] \"ping\"\r\n+PONG\r\n");
 	done("PING", "", NULL);
-	ck_assert_uint_eq(ev->response_body_bytes, 7);
+	ck_assert_uint_eq(ev->response_bytes, 7);
 	ASK("RESET");
 	out("+RESET\r\n");
 	done("RESET", "", NULL);
@@ -782,7 +846,7 @@ START_TEST(first_in_pieces)
 			send_bytes(DIR_IN, c, 1);
 		out("+PONG\r\n");
 		ev = fixture_event(&p);
-		ck_assert_msg(ev && !strcasecmp(ev->method_name.data, "ping"), "%zu", i);
+		ck_assert_msg(ev && !strcasecmp(ev->operation.data, "ping"), "%zu", i);
 		ck_assert_uint_eq(ev->end, APPMON_END_COMPLETE);
 		ASK("GET", "a");
 		out("-ERR a\r\n");
@@ -863,6 +927,8 @@ int main(void)
 				      not_resp_by_the_line,
 				      closed,
 				      secrets,
+				      outcomes,
+				      operation_types,
 				      secret_in_pieces,
 				      deep_replies,
 				      resp3_kinds,

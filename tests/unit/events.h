@@ -3,6 +3,7 @@
 #ifndef APPMON_UNIT_EVENTS_H
 #define APPMON_UNIT_EVENTS_H
 
+#include <stdio.h>
 #include <string.h>
 
 #include <appmon/metrics.h>
@@ -24,6 +25,15 @@ static inline struct appmon_endpoint ipv4(uint8_t host, uint16_t port)
 static inline struct appmon_event event(const char *app, uint32_t role, const char *path,
 					uint32_t status, uint64_t start_ns, uint64_t duration_ns)
 {
+	/* By class of the status. */
+	static const uint32_t outcomes[] = {
+		APPMON_OUTCOME_NO_RESPONSE,  APPMON_OUTCOME_OK,
+		APPMON_OUTCOME_OK,	     APPMON_OUTCOME_OK,
+		APPMON_OUTCOME_CLIENT_ERROR, APPMON_OUTCOME_SERVER_ERROR};
+	static char texts[1000][4];
+
+	snprintf(texts[status], sizeof(texts[status]), "%.3u", status);
+
 	return (struct appmon_event){
 		.size = sizeof(struct appmon_event),
 		.protocol = APPMON_PROTO_HTTP1,
@@ -39,17 +49,21 @@ static inline struct appmon_event event(const char *app, uint32_t role, const ch
 		.request_ns = duration_ns / 4,
 		.wait_ns = status ? duration_ns / 2 - duration_ns / 4 : 0,
 		.response_ns = status ? duration_ns - duration_ns / 2 : 0,
+		.request_bytes = 110,
+		.response_bytes = status ? 3200 : 0,
 		.request_head_bytes = 100,
 		.request_body_bytes = 10,
 		.response_head_bytes = status ? 200 : 0,
 		.response_body_bytes = status ? 3000 : 0,
 		.method = APPMON_METHOD_GET,
 		.status = status,
-		.status_class = status / 100,
+		.status_number = status ? (int64_t)status : -1,
+		.status_text = str(status ? texts[status] : ""),
+		.outcome = outcomes[status / 100],
 		.local = role == APPMON_ROLE_CLIENT ? ipv4(1, 40000) : ipv4(2, 80),
 		.remote = role == APPMON_ROLE_CLIENT ? ipv4(2, 80) : ipv4(1, 40000),
 		.target_name = str(app),
-		.method_name = str("GET"),
+		.operation = str("GET"),
 		.path = str(path),
 		.query = str(""),
 	};

@@ -30,8 +30,8 @@ def check_end_to_end(out):
     # An event comes when its response has ended: on two connections in either order.
     for n, event in enumerate(sorted(events, key=lambda event: event["request_start_ns"]), 1):
         expected = {
-            "protocol": "http1", "role": "server", "method": "GET",
-            "target": f"/index.html?n={n}", "path": "/index.html", "query": f"n={n}",
+            "protocol": "http1", "role": "server", "operation": "GET", "outcome": "ok",
+            "request_target": f"/index.html?n={n}", "path": "/index.html", "query": f"n={n}",
             "authority": "127.0.0.1:8080", "status": 200, "end": "complete",
             "app": "web", "local": "127.0.0.1:8080",
             "request_body_bytes": 0, "response_body_bytes": len("it works\n"),

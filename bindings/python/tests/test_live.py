@@ -41,10 +41,12 @@ def test_events_are_the_servers_log(server, client):
         assert event.role is appmon.Role.SERVER
         assert event.end is appmon.End.COMPLETE
         assert event.method is appmon.Method[method]
-        assert event.method_name == line["method"] == method
+        assert event.operation == line["method"] == method
         assert event.request_target == line["target"] == path
         assert (event.path, event.query) == tuple(path.partition("?")[::2])
-        assert (event.status, event.status_class) == (line["status"], line["status"] // 100)
+        assert (event.status, event.status_number, event.status_text) == (line["status"], line["status"], str(line["status"]))
+        assert event.outcome is (appmon.Outcome.OK if line["status"] < 400 else appmon.Outcome.CLIENT_ERROR)
+        assert event.resource == event.path
         assert event.response_body_bytes == line["sent"]
         assert event.request_body_bytes == line["read"] == len(body or b"")
         assert event.request_content_length == (len(body) if body else -1)
@@ -129,7 +131,7 @@ def test_async_for(server, client):
             monitor.attach(server.cgroup.path)
             asking = asyncio.create_task(ask())
             async for event in monitor:
-                events.append((event.method_name, event.request_target))
+                events.append((event.operation, event.request_target))
                 if len(events) == len(PLAN):
                     monitor.wakeup()
             await asking
@@ -368,7 +370,7 @@ def test_events_outlive_everything_under_garbage_collection(server, load):
     logged = server.log.lines(2000)
     assert sorted((e.request_target, e.remote.port, e.status) for e in events) == \
         sorted((line["target"], line["port"], line["status"]) for line in logged)
-    assert all(e.authority == f"127.0.0.1:{server.port}" and e.method_name == "GET" for e in events)
+    assert all(e.authority == f"127.0.0.1:{server.port}" and e.operation == "GET" for e in events)
     assert stats.delivered == stats.exchanges_seen == 2000 and not any(stats.dropped.values())
 
 

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../names.h"
+
 static void add(struct attributes *attributes, const char *name, struct appmon_str value)
 {
 	if (value.len == 0)
@@ -42,14 +44,11 @@ const char *format_address(const struct appmon_endpoint *endpoint, char buf[ADDR
 	return buf;
 }
 
-const char *error_type(uint32_t role, uint32_t status, char buf[ERROR_TYPE_SIZE])
+const char *error_type(uint32_t role, uint32_t outcome, const struct appmon_str *status)
 {
-	if (status == 0)
-		return "no_response";
-	if (status < 400 || (status < 500 && role != APPMON_ROLE_CLIENT))
+	if (!outcome_is_error(outcome, role))
 		return "";
-	snprintf(buf, ERROR_TYPE_SIZE, "%u", status);
-	return buf;
+	return status->len > 0 ? status->data : outcome_name(outcome);
 }
 
 static void add_peer(struct attributes *attributes, const struct appmon_series *series)
@@ -70,7 +69,6 @@ static void add_peer(struct attributes *attributes, const struct appmon_series *
 void attributes_of_series(struct attributes *ret, const struct appmon_series *series)
 {
 	ret->count = 0;
-	ret->status[0] = '\0';
 	if (series->flags & APPMON_SERIES_OTHER) {
 		attributes_add(ret, "otel.metric.overflow", "true");
 		return;
@@ -80,11 +78,10 @@ void attributes_of_series(struct attributes *ret, const struct appmon_series *se
 		       series->method > APPMON_METHOD_OTHER ? appmon_method_name(series->method)
 							    : "_OTHER");
 	add(ret, "http.route", series->route);
-	if (series->status != 0) {
-		snprintf(ret->status, sizeof(ret->status), "%u", series->status);
-		attributes_add(ret, "http.response.status_code", ret->status);
-	}
-	attributes_add(ret, "error.type", error_type(series->role, series->status, ret->error));
+	add(ret, series->status != 0 ? "http.response.status_code" : "db.response.status_code",
+	    series->status_text);
+	attributes_add(ret, "error.type",
+		       error_type(series->role, series->outcome, &series->status_text));
 	add_peer(ret, series);
 }
 

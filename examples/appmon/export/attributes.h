@@ -15,7 +15,6 @@
 
 #define ATTRIBUTES_MAX 12
 #define ADDRESS_SIZE 64
-#define ERROR_TYPE_SIZE 12
 
 struct attribute {
 	const char *name; /* "http.request.method" */
@@ -27,7 +26,7 @@ struct attributes {
 	unsigned count;
 	struct attribute list[ATTRIBUTES_MAX];
 	/* Numbers and addresses as text. */
-	char instance[24], status[12], error[ERROR_TYPE_SIZE], address[ADDRESS_SIZE], port[8];
+	char instance[24], address[ADDRESS_SIZE], port[8];
 };
 
 /* service.name and service.instance.id: OpenTelemetry's resource. */
@@ -57,9 +56,9 @@ void attributes_add(struct attributes *attributes, const char *name, const char 
 const char *format_address(const struct appmon_endpoint *endpoint, char buf[ADDRESS_SIZE]);
 
 /*
- * error.type: the status where it says so for this role (a 4xx is the client's mistake),
- * "no_response", or "" where nothing failed.
+ * error.type: the status of an answer that is an error for this role (one may be the client's
+ * mistake), "timeout", "cancelled", "no_response", or "" where no error is known.
  */
-const char *error_type(uint32_t role, uint32_t status, char buf[ERROR_TYPE_SIZE]);
+const char *error_type(uint32_t role, uint32_t outcome, const struct appmon_str *status);
 
 #endif /* APPMON_EXPORT_ATTRIBUTES_H */

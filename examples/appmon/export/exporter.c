@@ -28,7 +28,7 @@ static int on_event(void *ctx, const struct appmon_event *ev)
 
 	appmon_metrics_add(exporter->metrics, ev);
 	/* A response without its request is no span. */
-	if (exporter->otlp && (ev->request_start_ns != 0 || ev->method != APPMON_METHOD_UNKNOWN))
+	if (exporter->otlp && (ev->request_start_ns != 0 || ev->operation.len > 0))
 		otlp_add_event(exporter->otlp, ev);
 	return 0;
 }

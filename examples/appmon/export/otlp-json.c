@@ -408,7 +408,7 @@ static void add_span_attributes(struct json_object *span, const struct appmon_ev
 	add_attribute(list, "http.request.method", "stringValue",
 		      json_object_new_string(known ? appmon_method_name(ev->method) : "_OTHER"));
 	if (!known)
-		add_str_attribute(list, "http.request.method_original", &ev->method_name);
+		add_str_attribute(list, "http.request.method_original", &ev->operation);
 	if (*route != '\0')
 		add_attribute(list, "http.route", "stringValue", json_object_new_string(route));
 	add_str_attribute(list, "url.path", &ev->path);
@@ -441,8 +441,7 @@ struct json_object *otlp_json_span(struct appmon *mon, const struct appmon_event
 {
 	struct json_object *span = json_object_new_object(), *status;
 	bool client = ev->role == APPMON_ROLE_CLIENT;
-	char error_text[ERROR_TYPE_SIZE];
-	const char *error = error_type(ev->role, ev->status, error_text);
+	const char *error = error_type(ev->role, ev->outcome, &ev->status_text);
 	char route[256], text[320];
 	struct appmon_str name = {.data = text};
 

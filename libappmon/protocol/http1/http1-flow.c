@@ -15,6 +15,7 @@
  */
 #include <string.h>
 
+#include "protocol/http1/http1-event.h"
 #include "protocol/http1/proxy.h"
 #include "protocol/protocol.h"
 
@@ -377,7 +378,7 @@ static void request_head(struct pipeline *pl, struct conn *c, int dir, const str
 		body_begin(pl, c, dir, h, framing, length, chunk->ts_ns);
 		return;
 	}
-	ex = exchange_new(pl, c, APPMON_PROTO_HTTP1);
+	ex = exchange_new(pl, c);
 	STAT_ADD(pl, target_of(pl, &c->id), requests, 1);
 	if (!ex) {
 		unqueued(c);
@@ -476,7 +477,7 @@ static void response_head(struct pipeline *pl, struct conn *c, int dir, const st
 	}
 	if (!ex && !c->ordinal && !c->fresh) {
 		/* The request passed before the attach. */
-		ex = exchange_new(pl, c, APPMON_PROTO_HTTP1);
+		ex = exchange_new(pl, c);
 		if (ex) {
 			ex->flags |= APPMON_EVF_MID_MESSAGE;
 			ex->request_done = 1;
@@ -596,7 +597,7 @@ static void head_bad(struct pipeline *pl, struct conn *c, int dir, enum http1_ki
 		return;
 	}
 	/* A placeholder keeps the queue aligned with the responses, a 400 most likely. */
-	ex = exchange_new(pl, c, APPMON_PROTO_HTTP1);
+	ex = exchange_new(pl, c);
 	if (!ex) {
 		unqueued(c);
 		return;
@@ -1364,4 +1365,6 @@ const struct protocol protocol_http1 = {
 	.stream = http1_flow_stream,
 	.missed = http1_flow_missed,
 	.end = http1_flow_end,
+	.event_bytes = http1_event_bytes,
+	.fill = http1_event_fill,
 };

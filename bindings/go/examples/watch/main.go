@@ -33,7 +33,7 @@ func watch(ctx context.Context, directory string) error {
 			return err
 		}
 		fmt.Printf("%s %s %q %q %d %s\n", monitor.Time(event.RequestStart).Format("15:04:05.000"),
-			event.Remote, event.MethodName, event.Path, event.Status, event.Duration)
+			event.Remote, event.Operation, event.Path, event.Status, event.Duration)
 	}
 }
 

@@ -4,7 +4,7 @@
     with appmon.Monitor() as monitor:
         monitor.attach("/sys/fs/cgroup/system.slice/nginx.service")
         for event in monitor:
-            print(event.method_name, event.path, event.status, event.duration_ns / 1e6, "ms")
+            print(event.operation, event.path, event.status, event.duration_ns / 1e6, "ms")
 
 Needs libappmon.so.0 (or its path in APPMON_LIBRARY), and for the kernel root or the capabilities
 that the first error names. Text is decoded as UTF-8, other bytes are shown as \\xNN; it comes from the

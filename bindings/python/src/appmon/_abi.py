@@ -69,9 +69,21 @@ class appmon_event(ctypes.Structure):
     end: int
     target_id: int
     sampling_ppm: int
+    target_name: appmon_str
+    target_user: Any
     cgroup_id: int
     connection_id: int
     ordinal: int
+    operation_type: int
+    outcome: int
+    system: appmon_str
+    operation: appmon_str
+    resource: appmon_str
+    status_text: appmon_str
+    message: appmon_str
+    status_number: int
+    request_bytes: int
+    response_bytes: int
     request_start_ns: int
     request_end_ns: int
     response_start_ns: int
@@ -80,60 +92,52 @@ class appmon_event(ctypes.Structure):
     request_ns: int
     wait_ns: int
     response_ns: int
+    read_start_ns: int
+    read_end_ns: int
+    queue_ns: int
+    service_ns: int
+    connect_ns: int
+    local: appmon_endpoint
+    remote: appmon_endpoint
+    client: appmon_endpoint
+    srtt_us: int
+    retransmits: int
+    peer_retransmits: int
+    netns_inum: int
+    netns_cookie: int
+    wire_id: int
+    owner: int
+    uid: int
+    pid: int
+    tid: int
+    inner_pid: int
+    inner_tid: int
+    response_pid: int
+    response_tid: int
+    process_start_ns: int
+    comm: appmon_str
+    trace: appmon_trace
+    trace_text: appmon_str
+    request_id: appmon_str
+    link_connection_id: int
+    link_ordinal: int
+    link: int
+    method: int
+    status: int
+    request_http_version: int
+    response_http_version: int
+    header_count: int
+    headers: Any
+    request_target: appmon_str
+    path: appmon_str
+    query: appmon_str
+    authority: appmon_str
     request_head_bytes: int
     request_body_bytes: int
     response_head_bytes: int
     response_body_bytes: int
     request_content_length: int
     response_content_length: int
-    method: int
-    request_http_version: int
-    response_http_version: int
-    status: int
-    status_class: int
-    srtt_us: int
-    retransmits: int
-    peer_retransmits: int
-    pid: int
-    tid: int
-    comm: appmon_str
-    local: appmon_endpoint
-    remote: appmon_endpoint
-    target_name: appmon_str
-    target_user: Any
-    headers: Any
-    method_name: appmon_str
-    request_target: appmon_str
-    path: appmon_str
-    query: appmon_str
-    authority: appmon_str
-    reason: appmon_str
-    header_count: int
-    reserved1: int
-    owner: int
-    uid: int
-    inner_pid: int
-    inner_tid: int
-    process_start_ns: int
-    response_pid: int
-    response_tid: int
-    netns_cookie: int
-    netns_inum: int
-    reserved2: int
-    read_start_ns: int
-    read_end_ns: int
-    queue_ns: int
-    service_ns: int
-    connect_ns: int
-    trace: appmon_trace
-    trace_text: appmon_str
-    request_id: appmon_str
-    link: int
-    reserved3: int
-    link_connection_id: int
-    link_ordinal: int
-    wire_id: int
-    client: appmon_endpoint
     _fields_ = [
         ("size", ctypes.c_uint32),
         ("protocol", ctypes.c_uint32),
@@ -142,9 +146,21 @@ class appmon_event(ctypes.Structure):
         ("end", ctypes.c_uint32),
         ("target_id", ctypes.c_uint32),
         ("sampling_ppm", ctypes.c_uint32),
+        ("target_name", appmon_str),
+        ("target_user", ctypes.c_void_p),
         ("cgroup_id", ctypes.c_uint64),
         ("connection_id", ctypes.c_uint64),
         ("ordinal", ctypes.c_uint64),
+        ("operation_type", ctypes.c_uint32),
+        ("outcome", ctypes.c_uint32),
+        ("system", appmon_str),
+        ("operation", appmon_str),
+        ("resource", appmon_str),
+        ("status_text", appmon_str),
+        ("message", appmon_str),
+        ("status_number", ctypes.c_int64),
+        ("request_bytes", ctypes.c_uint64),
+        ("response_bytes", ctypes.c_uint64),
         ("request_start_ns", ctypes.c_uint64),
         ("request_end_ns", ctypes.c_uint64),
         ("response_start_ns", ctypes.c_uint64),
@@ -153,60 +169,52 @@ class appmon_event(ctypes.Structure):
         ("request_ns", ctypes.c_uint64),
         ("wait_ns", ctypes.c_uint64),
         ("response_ns", ctypes.c_uint64),
+        ("read_start_ns", ctypes.c_uint64),
+        ("read_end_ns", ctypes.c_uint64),
+        ("queue_ns", ctypes.c_uint64),
+        ("service_ns", ctypes.c_uint64),
+        ("connect_ns", ctypes.c_uint64),
+        ("local", appmon_endpoint),
+        ("remote", appmon_endpoint),
+        ("client", appmon_endpoint),
+        ("srtt_us", ctypes.c_uint32),
+        ("retransmits", ctypes.c_uint32),
+        ("peer_retransmits", ctypes.c_uint32),
+        ("netns_inum", ctypes.c_uint32),
+        ("netns_cookie", ctypes.c_uint64),
+        ("wire_id", ctypes.c_uint64),
+        ("owner", ctypes.c_uint32),
+        ("uid", ctypes.c_uint32),
+        ("pid", ctypes.c_uint32),
+        ("tid", ctypes.c_uint32),
+        ("inner_pid", ctypes.c_uint32),
+        ("inner_tid", ctypes.c_uint32),
+        ("response_pid", ctypes.c_uint32),
+        ("response_tid", ctypes.c_uint32),
+        ("process_start_ns", ctypes.c_uint64),
+        ("comm", appmon_str),
+        ("trace", appmon_trace),
+        ("trace_text", appmon_str),
+        ("request_id", appmon_str),
+        ("link_connection_id", ctypes.c_uint64),
+        ("link_ordinal", ctypes.c_uint64),
+        ("link", ctypes.c_uint32),
+        ("method", ctypes.c_uint32),
+        ("status", ctypes.c_uint32),
+        ("request_http_version", ctypes.c_uint32),
+        ("response_http_version", ctypes.c_uint32),
+        ("header_count", ctypes.c_uint32),
+        ("headers", ctypes.POINTER(appmon_header)),
+        ("request_target", appmon_str),
+        ("path", appmon_str),
+        ("query", appmon_str),
+        ("authority", appmon_str),
         ("request_head_bytes", ctypes.c_uint64),
         ("request_body_bytes", ctypes.c_uint64),
         ("response_head_bytes", ctypes.c_uint64),
         ("response_body_bytes", ctypes.c_uint64),
         ("request_content_length", ctypes.c_int64),
         ("response_content_length", ctypes.c_int64),
-        ("method", ctypes.c_uint32),
-        ("request_http_version", ctypes.c_uint32),
-        ("response_http_version", ctypes.c_uint32),
-        ("status", ctypes.c_uint32),
-        ("status_class", ctypes.c_uint32),
-        ("srtt_us", ctypes.c_uint32),
-        ("retransmits", ctypes.c_uint32),
-        ("peer_retransmits", ctypes.c_uint32),
-        ("pid", ctypes.c_uint32),
-        ("tid", ctypes.c_uint32),
-        ("comm", appmon_str),
-        ("local", appmon_endpoint),
-        ("remote", appmon_endpoint),
-        ("target_name", appmon_str),
-        ("target_user", ctypes.c_void_p),
-        ("headers", ctypes.POINTER(appmon_header)),
-        ("method_name", appmon_str),
-        ("request_target", appmon_str),
-        ("path", appmon_str),
-        ("query", appmon_str),
-        ("authority", appmon_str),
-        ("reason", appmon_str),
-        ("header_count", ctypes.c_uint32),
-        ("reserved1", ctypes.c_uint32),
-        ("owner", ctypes.c_uint32),
-        ("uid", ctypes.c_uint32),
-        ("inner_pid", ctypes.c_uint32),
-        ("inner_tid", ctypes.c_uint32),
-        ("process_start_ns", ctypes.c_uint64),
-        ("response_pid", ctypes.c_uint32),
-        ("response_tid", ctypes.c_uint32),
-        ("netns_cookie", ctypes.c_uint64),
-        ("netns_inum", ctypes.c_uint32),
-        ("reserved2", ctypes.c_uint32),
-        ("read_start_ns", ctypes.c_uint64),
-        ("read_end_ns", ctypes.c_uint64),
-        ("queue_ns", ctypes.c_uint64),
-        ("service_ns", ctypes.c_uint64),
-        ("connect_ns", ctypes.c_uint64),
-        ("trace", appmon_trace),
-        ("trace_text", appmon_str),
-        ("request_id", appmon_str),
-        ("link", ctypes.c_uint32),
-        ("reserved3", ctypes.c_uint32),
-        ("link_connection_id", ctypes.c_uint64),
-        ("link_ordinal", ctypes.c_uint64),
-        ("wire_id", ctypes.c_uint64),
-        ("client", appmon_endpoint),
     ]
 
 appmon_event_fn = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(appmon_event))
@@ -464,11 +472,12 @@ class appmon_series(ctypes.Structure):
     protocol: int
     method: int
     status: int
-    status_class: int
+    outcome: int
     app: appmon_str
     peer_app: appmon_str
     method_name: appmon_str
     route: appmon_str
+    status_text: appmon_str
     peer: appmon_endpoint
     _fields_ = [
         ("size", ctypes.c_uint32),
@@ -480,11 +489,12 @@ class appmon_series(ctypes.Structure):
         ("protocol", ctypes.c_uint32),
         ("method", ctypes.c_uint32),
         ("status", ctypes.c_uint32),
-        ("status_class", ctypes.c_uint32),
+        ("outcome", ctypes.c_uint32),
         ("app", appmon_str),
         ("peer_app", appmon_str),
         ("method_name", appmon_str),
         ("route", appmon_str),
+        ("status_text", appmon_str),
         ("peer", appmon_endpoint),
     ]
 

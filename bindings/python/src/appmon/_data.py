@@ -83,6 +83,50 @@ class End(Number):
     AT_HEAD = 7
 
 
+class Outcome(Number):
+    """appmon_event.outcome: what became of the request, by the rule of its protocol."""
+
+    #: Not known: the answer was missed (a gap), or has not come yet.
+    UNKNOWN = 0
+    #: HTTP: a status below 400, or an answer without a status line. RESP: a reply that is
+    #: no error, none where none was due, or one that sends the client elsewhere (MOVED,
+    #: ASK).
+    OK = 1
+    #: HTTP: 400 to 499. RESP: other errors than the next.
+    CLIENT_ERROR = 2
+    #: HTTP: 500 and above. RESP: the server cannot at present: LOADING, BUSY, OOM, MISCONF,
+    #: MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS.
+    SERVER_ERROR = 3
+    #: no answer for exchange_timeout_ms
+    TIMEOUT = 4
+    #: the client reset the connection before the answer
+    CANCELLED = 5
+    #: the connection ended otherwise before the answer
+    NO_RESPONSE = 6
+
+
+class OperationType(Number):
+    """appmon_event.operation_type: what kind of operation it is. Expect values unknown to
+    you."""
+
+    #: no request was seen
+    UNKNOWN = 0
+    #: none of those below, or not known to be one
+    OTHER = 1
+    #: HTTP: safe methods (RFC 9110 section 9.2.1). RESP: reads keys
+    READ = 2
+    #: HTTP: PUT, DELETE, PATCH. RESP: changes keys
+    WRITE = 3
+    #: HTTP: POST. RESP: runs a script or a function
+    CALL = 4
+    #: RESP: PUBLISH, SPUBLISH
+    PUBLISH = 5
+    #: RESP: begins or ends a subscription
+    RECEIVE = 6
+    #: about the connection itself. HTTP: CONNECT. RESP: AUTH, SELECT ...
+    SESSION = 7
+
+
 class TraceFormat(Number):
     """appmon_trace.format: the header fields that carried the ids."""
 
@@ -124,10 +168,10 @@ class Owner(Number):
     READ = 1
     #: server: several threads read it; this is the last
     READ_SHARED = 2
-    #: client: this thread sent the request. Server: this thread sent the response; who read
-    #: the request was not seen
+    #: Client: this thread sent the request. Server: this thread sent the response; who read
+    #: the request was not seen.
     SENT = 3
-    #: client: this thread connected; who sent the request was not seen
+    #: Client: this thread connected; who sent the request was not seen.
     CONNECTED = 4
 
 
@@ -136,30 +180,31 @@ class Link(Number):
 
     #: for none that is known
     NONE = 0
-    #: client: sent by the thread that had read that request, and no other, with blocking
-    #: reads, and had not answered it yet
+    #: Certain. Client: sent by the thread that had read that request, and no other, with
+    #: blocking reads, and had not answered it yet.
     THREAD = 1
-    #: server: the same bytes, seen where they were sent
+    #: Certain. Server: the same bytes, seen where they were sent.
     PEER = 2
-    #: client: its Forwarded field (RFC 7239) names the address and port from which that
-    #: request came
+    #: As certain as the header field that says so. Client: its Forwarded field (RFC 7239)
+    #: names the address and port from which that request came.
     FORWARDED = 3
-    #: client: of the open requests only that one has its x-request-id, or other field of
-    #: request_id_headers
+    #: As certain as the field. Client: of the open requests only that one has its
+    #: x-request-id, or other field of request_id_headers.
     REQUEST_ID = 4
-    #: client: of the open requests only that one has its trace id
+    #: As certain as the field. Client: of the open requests only that one has its trace id.
     TRACE_ID = 5
-    #: client: as THREAD, without blocking reads, of a process that has always served each
-    #: of overlapping requests by one thread
+    #: Likely. Client: as THREAD, without blocking reads, of a process that has always
+    #: served each of overlapping requests by one thread.
     WORKER = 6
-    #: client: sent by the thread that had read that request, the only one that its process
-    #: had in progress; not while a share of the connections is watched
+    #: Likely. Client: sent by the thread that had read that request, the only one that its
+    #: process had in progress; not while a share of the connections is watched.
     SOLE = 7
-    #: client: asked for by the goroutine in which net/http was serving that request, which
-    #: was not answered yet
+    #: Certain; of Go programs, with APPMON_OPEN_GOROUTINES. Client: asked for by the
+    #: goroutine in which net/http was serving that request, which was not answered yet.
     GOROUTINE = 8
-    #: client: by a goroutine that was started while that request was served, by the one
-    #: that served it or one so started, and that request was not answered yet
+    #: Likely; of Go programs, as above. Client: by a goroutine that was started while that
+    #: request was served, by the one that served it or one so started, and that request was
+    #: not answered yet.
     STARTED = 9
 
 
@@ -200,31 +245,31 @@ class LogLevel(Number):
 class EventFlags(enum.IntFlag):
     """appmon_event.flags."""
 
-    #: no final response was seen
+    #: No final response was seen.
     NO_RESPONSE = 0x1
-    #: an RST arrived
+    #: An RST arrived.
     RESET_BY_PEER = 0x2
-    #: an RST was sent
+    #: An RST was sent.
     RESET_BY_US = 0x4
-    #: a head was longer than the capture limit, or cut off by the end: headers are missing
+    #: A head was longer than the capture limit, or cut off by the end: headers are missing.
     TRUNCATED = 0x8
-    #: the capture began inside the exchange
+    #: The capture began inside the exchange.
     MID_MESSAGE = 0x10
-    #: bytes of this exchange were missed
+    #: Bytes of this exchange were missed.
     GAP = 0x20
-    #: the connection is a tunnel from here on
+    #: The connection is a tunnel from here on.
     UPGRADED = 0x40
-    #: both sides let the connection persist
+    #: Both sides let the connection persist.
     KEEP_ALIVE = 0x80
-    #: sent before an earlier response was complete
+    #: Sent before an earlier response was complete.
     PIPELINED = 0x100
-    #: the request's body came in chunks
+    #: The request's body came in chunks.
     CHUNKED_REQUEST = 0x200
-    #: the response's body came in chunks
+    #: The response's body came in chunks.
     CHUNKED_RESPONSE = 0x400
     #: The response began before the request ended.
     EARLY_RESPONSE = 0x800
-    #: a 1xx response came before the final one
+    #: A 1xx response came before the final one.
     CONTINUED = 0x1000
     #: Framing that has two readings (RFC 9112 section 11.2): Content-Length with
     #: Transfer-Encoding, two lengths, one that is no number, a field that readers may miss,
@@ -237,10 +282,8 @@ class EventFlags(enum.IntFlag):
     #: are told with their control bytes. Without a method: not even the request line could
     #: be read, but it was answered.
     MALFORMED = 0x8000
-    #: RESP: the reply is an error; reason has its text
-    ERROR = 0x10000
     #: The answer has no status line (HTTP/0.9, ICY): status is 0, all of it is body.
-    NO_STATUS_LINE = 0x20000
+    NO_STATUS_LINE = 0x10000
 
 
 class TraceFlags(enum.IntFlag):
@@ -266,18 +309,18 @@ class StatsFlags(enum.IntFlag):
 class OpenFlags(enum.IntFlag):
     """appmon_opts.flags."""
 
-    #: never keep the query part of a target, nor a fragment that a client sends behind it
+    #: Never keep the query part of a target, nor a fragment that a client sends behind it.
     DROP_QUERY = 0x1
-    #: who served or sent, and when it read: fills in appmon_event.owner and what depends on
-    #: it, where the kernel can (APPMON_CAP_IDENTITY)
+    #: Who served or sent, and when it read: fills in appmon_event.owner and what depends on
+    #: it, where the kernel can (APPMON_CAP_IDENTITY).
     IDENTITY = 0x2
+    #: Trace ids: keeps the fields that carry them, fills in appmon_event.trace, trace_text,
+    #: request_id.
+    TRACE = 0x4
     #: A response without a declared length, such as an event stream, is told at its head if
     #: it goes on behind it (APPMON_END_AT_HEAD): without the time of its end, and with no
     #: second event for that.
     STREAM_HEADS = 0x8
-    #: Trace ids: keeps the fields that carry them, fills in appmon_event.trace, trace_text,
-    #: request_id.
-    TRACE = 0x4
     #: What an exchange was made for: appmon_event.link. Implies APPMON_OPEN_IDENTITY and
     #: _TRACE; without APPMON_CAP_IDENTITY there is evidence from header fields and from the
     #: other end only.
@@ -303,14 +346,14 @@ class OpenFlags(enum.IntFlag):
 class Capabilities(enum.IntFlag):
     """appmon_capabilities.supported: what this kernel gives."""
 
-    #: cgroup_skb with socket storage: the core
+    #: cgroup_skb with socket storage: the core.
     CAPTURE = 0x1
     #: iter/bpf_sk_storage_map, or iter/task_file where that is refused: the end of a long
-    #: body is reported at once even if its signal was rate-limited
+    #: body is reported at once even if its signal was rate-limited.
     SWEEP = 0x2
-    #: APPMON_OPEN_IDENTITY was asked for and works
+    #: APPMON_OPEN_IDENTITY was asked for and works.
     IDENTITY = 0x4
-    #: APPMON_OPEN_GOROUTINES was asked for and works
+    #: APPMON_OPEN_GOROUTINES was asked for and works.
     GOROUTINES = 0x8
 
 
@@ -337,25 +380,25 @@ class SnapshotKind(Number):
 
 class Dimensions(enum.IntFlag):
     """appmon_metrics_opts.dimensions: what tells series apart beside application, role,
-    protocol and status class. 0 means APPMON_DIM_DEFAULT."""
+    protocol and outcome. 0 means APPMON_DIM_DEFAULT."""
 
-    #: the leaf cgroup
+    #: The leaf cgroup.
     INSTANCE = 0x1
-    #: the process, where events name it
+    #: The process, where events name it.
     PID = 0x2
-    #: the other application where it is monitored too; of a server that is not, address and
-    #: port
+    #: The other application where it is monitored too; of a server that is not, address and
+    #: port.
     PEER = 0x4
-    #: the address of clients that are not monitored; without it they are all one, in edges
-    #: too
+    #: The address of clients that are not monitored; without it they are all one, in edges
+    #: too.
     CLIENT = 0x8
-    #: the method
+    #: The method.
     METHOD = 0x10
-    #: the path without ids and the like
+    #: The path without ids and the like.
     ROUTE = 0x20
-    #: the status code
+    #: The status: status_text and the number of it.
     STATUS = 0x40
-    #: none of the above
+    #: None of the above.
     NONE = 0x80000000
 
 
@@ -374,30 +417,28 @@ class MetricsFlags(enum.IntFlag):
 
 
 class ErrorFlags(enum.IntFlag):
-    """appmon_metrics_opts.server_errors, client_errors: what counts as an error. 0: the
-    default. An event with APPMON_EVF_ERROR is one, too, unless nothing is."""
+    """appmon_metrics_opts.server_errors, client_errors: the outcomes that are errors, bit n for
+    enum appmon_outcome n. 0: the default."""
 
-    #: no final response was seen
-    NO_RESPONSE = 0x1
-    #: a status of 100 to 199
-    _1XX = 0x2
-    #: a status of 200 to 299
-    _2XX = 0x4
-    #: a status of 300 to 399
-    _3XX = 0x8
-    #: a status of 400 to 499
-    _4XX = 0x10
-    #: a status of 500 to 599
-    _5XX = 0x20
-    #: nothing is an error
+    #: APPMON_OUTCOME_CLIENT_ERROR
+    CLIENT = 0x4
+    #: APPMON_OUTCOME_SERVER_ERROR
+    SERVER = 0x8
+    #: APPMON_OUTCOME_TIMEOUT
+    TIMEOUT = 0x10
+    #: APPMON_OUTCOME_CANCELLED
+    CANCELLED = 0x20
+    #: APPMON_OUTCOME_NO_RESPONSE
+    NO_RESPONSE = 0x40
+    #: No outcome is an error.
     NEVER = 0x80000000
 
 
 class SeriesFlags(enum.IntFlag):
     """appmon_series.flags."""
 
-    #: holds what found no room of its own. A series: app and role are set if all of it has
-    #: them, nothing else is; an edge: nothing is
+    #: Holds what found no room of its own. A series: app and role are set if all of it has
+    #: them, nothing else is; an edge: nothing is.
     OTHER = 0x1
 
 
@@ -429,14 +470,12 @@ class Trace:
     """The trace ids of a request, from the first of the fields at APPMON_TRACE_* that is well
     formed."""
 
-    #: APPMON_TRACE_*
+    #: enum appmon_trace_format, APPMON_TRACE_*
     format: TraceFormat
     #: APPMON_TRACE_SAMPLED ...
     flags: TraceFlags
     #: sw8: 0 unless it is a UUID; see appmon_event.trace_text
     trace_id: bytes
-    #: of the sender: traceparent's parent-id, b3's span id; sw8: the number of the span in
-    #: its segment, big-endian
     span_id: bytes
     #: of the sender's parent: b3, x-b3-*, uber-trace-id
     parent_span_id: bytes
@@ -449,19 +488,23 @@ class Event(EventBase):
     All of it is copied: an event may be kept for as long as it is needed. Names in
     parentheses are OpenTelemetry's."""
 
-    #: APPMON_PROTO_* (network.protocol.name)
+    #: enum appmon_protocol, APPMON_PROTO_* (network.protocol.name)
     protocol: Protocol
     #: APPMON_EVF_*
     flags: EventFlags
-    #: APPMON_ROLE_*
+    #: enum appmon_role, APPMON_ROLE_*
     role: Role
-    #: APPMON_END_*
+    #: enum appmon_end, APPMON_END_*
     end: End
     #: as returned by appmon_attach_cgroup()
     target_id: int
-    #: share of connections watched when the request began, parts per million: it stands for
-    #: 1,000,000 / sampling_ppm exchanges
+    # Share of connections watched when the request began, parts per million: it stands for
+    # 1,000,000 / sampling_ppm exchanges.
     sampling_ppm: int
+    #: the name given at attach
+    target_name: str
+    #: the pointer given at attach
+    target_user: object
     #: leaf cgroup of the socket: inode of its cgroup v2 directory
     cgroup_id: int
     # Socket cookie: unique per boot (SO_COOKIE, Linux 4.12). 2^62 and up: an id of the
@@ -472,6 +515,34 @@ class Event(EventBase):
     # connection_id: after the library had to forget the connection (limits, idle time) it
     # goes on higher.
     ordinal: int
+    # What was asked and what became of it, for any protocol alike. "" where it is not
+    # known, or where there is no such thing.
+    #: enum appmon_operation_type, APPMON_OP_*
+    operation_type: OperationType
+    #: enum appmon_outcome, APPMON_OUTCOME_*: error rates go by it
+    outcome: Outcome
+    #: what speaks the protocol (db.system.name): RESP: "redis"; HTTP: ""
+    system: str
+    # HTTP: the method as sent (http.request.method). RESP: the command's name as sent
+    # (db.operation.name). "": no request was seen.
+    operation: str
+    # What the operation is about. HTTP: the path (url.path), of CONNECT the authority.
+    # RESP: the command's first argument, mostly a key; "" where it may be a secret (AUTH,
+    # HELLO).
+    resource: str
+    # HTTP: the status code as text (http.response.status_code). RESP: the prefix of an
+    # error (db.response.status_code), such as WRONGTYPE.
+    status_text: str
+    # The server's words for it. HTTP: the reason phrase of the status line. RESP: the text
+    # of an error, prefix and all, without the arguments that it may repeat.
+    message: str
+    #: status_text as a number; -1: it is none, or was not seen
+    status_number: int
+    # Bytes of the TCP stream: no headers of TCP or IP, each byte once. HTTP: of head and
+    # body.
+    request_bytes: int
+    #: of the final response
+    response_bytes: int
     # CLOCK_MONOTONIC, nanoseconds, taken where bytes reach or leave the TCP stack; 0: not
     # seen. appmon_realtime_ns() converts to wall time.
     #: first byte of the request
@@ -491,101 +562,71 @@ class Event(EventBase):
     wait_ns: int
     #: response_start to response_end
     response_ns: int
-    # Bytes of the TCP stream: no headers of TCP or IP, each byte once.
-    request_head_bytes: int
-    #: as transferred, with chunk framing (http.request.body.size)
-    request_body_bytes: int
-    #: of the final response
-    response_head_bytes: int
-    #: as transferred (http.response.body.size)
-    response_body_bytes: int
-    #: declared; -1: none
-    request_content_length: int
-    #: declared; -1: none
-    response_content_length: int
-    #: APPMON_METHOD_*
-    method: Method
-    #: 10: HTTP/1.0, 11: HTTP/1.1 and any newer HTTP/1.x (RFC 9112 section 2.3); others,
-    #: such as 20, by way of 10 * major + minor, which counts up to 9; 0: unknown
-    request_http_version: int
-    response_http_version: int
-    #: http.response.status_code; 0: none
-    status: int
-    #: status / 100 (RFC 9110 section 15); 0: none
-    status_class: int
-    #: TCP's smoothed round-trip time at the end, microseconds; 0: unknown
-    srtt_us: int
-    #: segments this host sent again during the exchange
-    retransmits: int
-    #: segments that arrived again during the exchange
-    peer_retransmits: int
-    # Who served the request, or sent it: see owner, below. Numbers of the initial pid
-    # namespace, as /proc of the host has them. 0 and "": unknown, or not asked for.
-    #: process.pid
-    pid: int
-    #: thread.id
-    tid: int
-    #: of the process, at that moment: /proc/PID/comm
-    comm: str
-    local: Endpoint
-    remote: Endpoint
-    #: the name given at attach
-    target_name: str
-    #: the pointer given at attach
-    target_user: object
-    #: header_count of them; NULL if 0
-    headers: list[Header]
-    #: as sent
-    method_name: str
-    #: as sent (RFC 9112 section 3.2), but for secrets: see appmon_opts.redact_names; query
-    #: per options
-    request_target: str
-    #: path of it (url.path); "" for CONNECT
-    path: str
-    #: after '?' (url.query); secrets as above
-    query: str
-    #: of an absolute or CONNECT target, else Host; without user and password
-    #: (server.address and server.port)
-    authority: str
-    #: reason phrase of the status line
-    reason: str
-    # Identity: APPMON_OPEN_IDENTITY, with APPMON_CAP_IDENTITY. Taken in the thread's own
-    # context, when it reads or sends: right whoever accepted or connected, and whoever else
-    # has the socket open. What was not seen is 0.
-    #: APPMON_OWNER_*: how the members of this group are known
-    owner: Owner
-    #: effective user, initial user namespace (process.user.id)
-    uid: int
-    #: pid in the process's own pid namespace, as it sees itself
-    inner_pid: int
-    #: tid in that namespace
-    inner_tid: int
-    #: CLOCK_BOOTTIME: with pid it names a process for ever; field 22 of /proc/PID/stat has
-    #: it in ticks
-    process_start_ns: int
-    #: server: the process that sent the response's first byte; 0: TCP sent it by itself
-    response_pid: int
-    #: server: the thread that sent it
-    response_tid: int
-    #: network namespace of the socket: unique per boot
-    netns_cookie: int
-    #: the same as the inode of /proc/PID/ns/net; may be used again
-    netns_inum: int
-    # Where the time went, on the server's side; CLOCK_MONOTONIC. With pipelining, and where
-    # the request's bytes were not seen to be read, these are 0. Then duration_ns is
-    # queue_ns + (read_end_ns - read_start_ns) + service_ns + response_ns.
+    # Where the time went, on the server's side: APPMON_OPEN_IDENTITY; CLOCK_MONOTONIC. With
+    # pipelining, and where the request's bytes were not seen to be read, these are 0. Then
+    # duration_ns is queue_ns + (read_end_ns - read_start_ns) + service_ns + response_ns.
     #: the application took the first bytes of the request from TCP
     read_start_ns: int
-    #: ... the last bytes that it took before it answered
+    #: ... the last bytes that it took before it answered request_start to read_start: in
+    #: the accept backlog, in the socket, waiting for a thread.
     read_end_ns: int
-    #: request_start to read_start: in the accept backlog, in the socket, waiting for a
-    #: thread
     queue_ns: int
     #: read_end to response_start: the application's own time
     service_ns: int
     # On the client's side: SYN sent to SYN-ACK received, in the first event of a connection
     # that was seen to connect. Then request_ns, wait_ns and response_ns follow.
     connect_ns: int
+    local: Endpoint
+    remote: Endpoint
+    # The client that a PROXY protocol header, version 1 or 2, in front of the connection's
+    # first request names (client.address and client.port): whoever connected to the proxy,
+    # where remote, or for the proxy's own requests local, is the proxy. In every event of
+    # the connection. family 0: there was no header, or it names none (UNKNOWN, LOCAL, a
+    # UNIX socket).
+    client: Endpoint
+    #: TCP's smoothed round-trip time at the end, microseconds; 0: unknown
+    srtt_us: int
+    #: segments this host sent again during the exchange
+    retransmits: int
+    #: segments that arrived again during the exchange
+    peer_retransmits: int
+    #: network namespace of the socket, with APPMON_OPEN_IDENTITY: inode of
+    #: /proc/PID/ns/net; may be used again
+    netns_inum: int
+    #: the same: unique per boot
+    netns_cookie: int
+    # The same in the events of both ends of a connection, whatever addresses and ports are
+    # translated between them: TCP's sequence numbers of the request's first byte (upper
+    # half) and of the response's, or of where it would have begun. Both begin at random
+    # (RFC 6528), so that two exchanges of one minute have the same by chance once in 2^64.
+    # What ends the connection in between has two connections: a proxy, SYNPROXY. 0: not
+    # known.
+    wire_id: int
+    # Who served the request, or sent it: APPMON_OPEN_IDENTITY, with APPMON_CAP_IDENTITY.
+    # Taken in the thread's own context, when it reads or sends: right whoever accepted or
+    # connected, and whoever else has the socket open. Numbers of the initial pid namespace,
+    # as /proc of the host has them. What was not seen is 0 or "".
+    #: enum appmon_owner, APPMON_OWNER_*: how this group is known
+    owner: Owner
+    #: effective user, initial user namespace (process.user.id)
+    uid: int
+    #: process.pid
+    pid: int
+    #: thread.id
+    tid: int
+    #: pid in the process's own pid namespace, as it sees itself
+    inner_pid: int
+    #: tid in that namespace
+    inner_tid: int
+    #: server: the process that sent the response's first byte; 0: TCP sent it by itself
+    response_pid: int
+    #: server: the thread that sent it
+    response_tid: int
+    #: CLOCK_BOOTTIME: with pid it names a process for ever; field 22 of /proc/PID/stat has
+    #: it in ticks
+    process_start_ns: int
+    #: of the process, at that moment: /proc/PID/comm
+    comm: str
     # Trace ids of the request: APPMON_OPEN_TRACE. What is not well formed is in headers
     # only.
     trace: Trace
@@ -597,60 +638,82 @@ class Event(EventBase):
     # was serving. Server: the exchange that a monitored client sees of the same request.
     # Decided when the request begins, from what is open at that moment; that other
     # exchange's event usually comes later, or never if it is dropped.
-    #: APPMON_LINK_*; NONE: the next two are 0
-    link: Link
     #: connection_id and ordinal of that exchange
     link_connection_id: int
     link_ordinal: int
-    # The same in the events of both ends of a connection, whatever addresses and ports are
-    # translated between them: TCP's sequence numbers of the request's first byte (upper
-    # half) and of the response's, or of where it would have begun. Both begin at random
-    # (RFC 6528), so that two exchanges of one minute have the same by chance once in 2^64.
-    # What ends the connection in between has two connections: a proxy, SYNPROXY. 0: not
-    # known.
-    wire_id: int
-    # The client that a PROXY protocol header, version 1 or 2, in front of the connection's
-    # first request names (client.address and client.port): whoever connected to the proxy,
-    # where remote, or for the proxy's own requests local, is the proxy. In every event of
-    # the connection. family 0: there was no header, or it names none (UNKNOWN, LOCAL, a
-    # UNIX socket).
-    client: Endpoint
+    #: enum appmon_link, APPMON_LINK_*; NONE: those two are 0
+    link: Link
+    # HTTP's own; 0, NULL and "" in events of other protocols.
+    #: enum appmon_method, APPMON_METHOD_*
+    method: Method
+    #: http.response.status_code; 0: none
+    status: int
+    # 10: HTTP/1.0, 11: HTTP/1.1 and any newer HTTP/1.x (RFC 9112 section 2.3); others, such
+    # as 20, by way of 10 * major + minor, which counts up to 9; 0: unknown.
+    request_http_version: int
+    response_http_version: int
+    #: header_count of them; NULL if 0
+    headers: list[Header]
+    #: as sent (RFC 9112 section 3.2), but for secrets: see appmon_opts.redact_names; query
+    #: per options
+    request_target: str
+    #: path of it (url.path); "" for CONNECT
+    path: str
+    #: after '?' (url.query); secrets as above
+    query: str
+    #: of an absolute or CONNECT target, else Host; without user and password
+    #: (server.address and server.port)
+    authority: str
+    request_head_bytes: int
+    #: as transferred, with chunk framing (http.request.body.size)
+    request_body_bytes: int
+    #: of the final response
+    response_head_bytes: int
+    #: as transferred (http.response.body.size)
+    response_body_bytes: int
+    #: declared; -1: none
+    request_content_length: int
+    #: declared; -1: none
+    response_content_length: int
     #: names of the texts above that the capture limit cut off
     truncated: tuple[str, ...]
 
 
-_EVENT = struct.Struct("@IIQIIIIQQQQQQQQQQQQQQQqqIIIIIIIIIIPIIHHI16sHHI16sPIIPPPIIPIIPIIPIIPIIPIIIIIIIIQIIQIIQQQQQII16s8s8sPIIPIIIIQQQHHI16s")
+_EVENT = struct.Struct("@IIQIIIIPIIPQQQIIPIIPIIPIIPIIPIIqQQQQQQQQQQQQQQQHHI16sHHI16sHHI16sIIIIQQIIIIIIIIQPIIII16s8s8sPIIPIIQQIIIIIIPPIIPIIPIIPIIQQQQqq")
 _TEXTS = (
-    "comm", "target_name", "method_name", "request_target", "path", "query", "authority",
-    "reason", "trace_text", "request_id")
+    "target_name", "system", "operation", "resource", "status_text", "message", "comm",
+    "trace_text", "request_id", "request_target", "path", "query", "authority")
 
 
 def event_from(address: int, users: dict[int, object]) -> Event:
     """Copies the event that a pointer from the library shows."""
     (
-        _, protocol, flags, role, end, target_id, sampling_ppm, cgroup_id, connection_id,
-        ordinal, request_start_ns, request_end_ns, response_start_ns, response_end_ns,
-        duration_ns, request_ns, wait_ns, response_ns, request_head_bytes, request_body_bytes,
-        response_head_bytes, response_body_bytes, request_content_length,
-        response_content_length, method, request_http_version, response_http_version, status,
-        status_class, srtt_us, retransmits, peer_retransmits, pid, tid, comm_data, comm_len,
-        comm_truncated, local_family, local_port, _, local_addr, remote_family, remote_port, _,
-        remote_addr, target_name_data, target_name_len, target_name_truncated, _, headers,
-        method_name_data, method_name_len, method_name_truncated, request_target_data,
+        _, protocol, flags, role, end, target_id, sampling_ppm, target_name_data,
+        target_name_len, target_name_truncated, _, cgroup_id, connection_id, ordinal,
+        operation_type, outcome, system_data, system_len, system_truncated, operation_data,
+        operation_len, operation_truncated, resource_data, resource_len, resource_truncated,
+        status_text_data, status_text_len, status_text_truncated, message_data, message_len,
+        message_truncated, status_number, request_bytes, response_bytes, request_start_ns,
+        request_end_ns, response_start_ns, response_end_ns, duration_ns, request_ns, wait_ns,
+        response_ns, read_start_ns, read_end_ns, queue_ns, service_ns, connect_ns, local_family,
+        local_port, _, local_addr, remote_family, remote_port, _, remote_addr, client_family,
+        client_port, _, client_addr, srtt_us, retransmits, peer_retransmits, netns_inum,
+        netns_cookie, wire_id, owner, uid, pid, tid, inner_pid, inner_tid, response_pid,
+        response_tid, process_start_ns, comm_data, comm_len, comm_truncated, trace_format,
+        trace_flags, trace_trace_id, trace_span_id, trace_parent_span_id, trace_text_data,
+        trace_text_len, trace_text_truncated, request_id_data, request_id_len,
+        request_id_truncated, link_connection_id, link_ordinal, link, method, status,
+        request_http_version, response_http_version, header_count, headers, request_target_data,
         request_target_len, request_target_truncated, path_data, path_len, path_truncated,
         query_data, query_len, query_truncated, authority_data, authority_len,
-        authority_truncated, reason_data, reason_len, reason_truncated, header_count, _, owner,
-        uid, inner_pid, inner_tid, process_start_ns, response_pid, response_tid, netns_cookie,
-        netns_inum, _, read_start_ns, read_end_ns, queue_ns, service_ns, connect_ns,
-        trace_format, trace_flags, trace_trace_id, trace_span_id, trace_parent_span_id,
-        trace_text_data, trace_text_len, trace_text_truncated, request_id_data, request_id_len,
-        request_id_truncated, link, _, link_connection_id, link_ordinal, wire_id, client_family,
-        client_port, _, client_addr
+        authority_truncated, request_head_bytes, request_body_bytes, response_head_bytes,
+        response_body_bytes, request_content_length, response_content_length
     ) = _EVENT.unpack(ctypes.string_at(address, _EVENT.size))
     cut = (
-        comm_truncated, target_name_truncated, method_name_truncated, request_target_truncated,
-        path_truncated, query_truncated, authority_truncated, reason_truncated,
-        trace_text_truncated, request_id_truncated
+        target_name_truncated, system_truncated, operation_truncated, resource_truncated,
+        status_text_truncated, message_truncated, comm_truncated, trace_text_truncated,
+        request_id_truncated, request_target_truncated, path_truncated, query_truncated,
+        authority_truncated
     )
     return Event(
         Protocol(protocol),
@@ -659,9 +722,21 @@ def event_from(address: int, users: dict[int, object]) -> Event:
         End(end),
         target_id,
         sampling_ppm,
+        text(target_name_data, target_name_len),
+        users.get(target_id),
         cgroup_id,
         connection_id,
         ordinal,
+        OperationType(operation_type),
+        Outcome(outcome),
+        text(system_data, system_len),
+        text(operation_data, operation_len),
+        text(resource_data, resource_len),
+        text(status_text_data, status_text_len),
+        text(message_data, message_len),
+        status_number,
+        request_bytes,
+        response_bytes,
         request_start_ns,
         request_end_ns,
         response_start_ns,
@@ -670,56 +745,51 @@ def event_from(address: int, users: dict[int, object]) -> Event:
         request_ns,
         wait_ns,
         response_ns,
+        read_start_ns,
+        read_end_ns,
+        queue_ns,
+        service_ns,
+        connect_ns,
+        endpoint(local_family, local_port, local_addr),
+        endpoint(remote_family, remote_port, remote_addr),
+        endpoint(client_family, client_port, client_addr),
+        srtt_us,
+        retransmits,
+        peer_retransmits,
+        netns_inum,
+        netns_cookie,
+        wire_id,
+        Owner(owner),
+        uid,
+        pid,
+        tid,
+        inner_pid,
+        inner_tid,
+        response_pid,
+        response_tid,
+        process_start_ns,
+        text(comm_data, comm_len),
+        Trace(TraceFormat(trace_format), TraceFlags(trace_flags), trace_trace_id, trace_span_id, trace_parent_span_id),
+        text(trace_text_data, trace_text_len),
+        text(request_id_data, request_id_len),
+        link_connection_id,
+        link_ordinal,
+        Link(link),
+        Method(method),
+        status,
+        request_http_version,
+        response_http_version,
+        headers_from(headers, header_count),
+        text(request_target_data, request_target_len),
+        text(path_data, path_len),
+        text(query_data, query_len),
+        text(authority_data, authority_len),
         request_head_bytes,
         request_body_bytes,
         response_head_bytes,
         response_body_bytes,
         request_content_length,
         response_content_length,
-        Method(method),
-        request_http_version,
-        response_http_version,
-        status,
-        status_class,
-        srtt_us,
-        retransmits,
-        peer_retransmits,
-        pid,
-        tid,
-        text(comm_data, comm_len),
-        endpoint(local_family, local_port, local_addr),
-        endpoint(remote_family, remote_port, remote_addr),
-        text(target_name_data, target_name_len),
-        users.get(target_id),
-        headers_from(headers, header_count),
-        text(method_name_data, method_name_len),
-        text(request_target_data, request_target_len),
-        text(path_data, path_len),
-        text(query_data, query_len),
-        text(authority_data, authority_len),
-        text(reason_data, reason_len),
-        Owner(owner),
-        uid,
-        inner_pid,
-        inner_tid,
-        process_start_ns,
-        response_pid,
-        response_tid,
-        netns_cookie,
-        netns_inum,
-        read_start_ns,
-        read_end_ns,
-        queue_ns,
-        service_ns,
-        connect_ns,
-        Trace(TraceFormat(trace_format), TraceFlags(trace_flags), trace_trace_id, trace_span_id, trace_parent_span_id),
-        text(trace_text_data, trace_text_len),
-        text(request_id_data, request_id_len),
-        Link(link),
-        link_connection_id,
-        link_ordinal,
-        wire_id,
-        endpoint(client_family, client_port, client_addr),
         tuple(name for name, yes in zip(_TEXTS, cut) if yes) if any(cut) else (),
     )
 
@@ -820,7 +890,7 @@ class Options:
 
 
 __all__ = [
-    "Protocol", "Role", "Method", "End", "TraceFormat", "Runtime", "Owner", "Link", "Drop",
-    "LogLevel", "EventFlags", "TraceFlags", "StatsFlags", "OpenFlags", "Capabilities",
-    "SamplingFlags", "SnapshotKind", "Dimensions", "MetricsFlags", "ErrorFlags", "SeriesFlags",
-    "ResourceFlags", "TakeFlags", "Trace", "Event", "Options", "Stats"]
+    "Protocol", "Role", "Method", "End", "Outcome", "OperationType", "TraceFormat", "Runtime",
+    "Owner", "Link", "Drop", "LogLevel", "EventFlags", "TraceFlags", "StatsFlags", "OpenFlags",
+    "Capabilities", "SamplingFlags", "SnapshotKind", "Dimensions", "MetricsFlags", "ErrorFlags",
+    "SeriesFlags", "ResourceFlags", "TakeFlags", "Trace", "Event", "Options", "Stats"]

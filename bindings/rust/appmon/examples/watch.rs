@@ -12,7 +12,7 @@ fn watch(directory: &str, time: Duration) -> Result<(), appmon::Error> {
         if let Some(event) = monitor.next_event(Some(left))? {
             let from = event.remote().map_or("?".to_owned(), |address| address.to_string());
             let took = Duration::from_nanos(event.duration_ns());
-            println!("{from} {} {} {} {took:?}", event.method_name(), event.path(), event.status());
+            println!("{from} {} {} {} {took:?}", event.operation(), event.path(), event.status());
         }
     }
     let stats = monitor.stats()?;

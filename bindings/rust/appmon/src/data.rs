@@ -84,6 +84,50 @@ number! {
 }
 
 number! {
+    /// appmon_event.outcome: what became of the request, by the rule of its protocol
+    Outcome: u32 {
+        /// Not known: the answer was missed (a gap), or has not come yet.
+        UNKNOWN = 0, "unknown";
+        /// HTTP: a status below 400, or an answer without a status line. RESP: a reply that is no error,
+        /// none where none was due, or one that sends the client elsewhere (MOVED, ASK).
+        OK = 1, "ok";
+        /// HTTP: 400 to 499. RESP: other errors than the next.
+        CLIENT_ERROR = 2, "client_error";
+        /// HTTP: 500 and above. RESP: the server cannot at present: LOADING, BUSY, OOM, MISCONF,
+        /// MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS.
+        SERVER_ERROR = 3, "server_error";
+        /// no answer for exchange_timeout_ms
+        TIMEOUT = 4, "timeout";
+        /// the client reset the connection before the answer
+        CANCELLED = 5, "cancelled";
+        /// the connection ended otherwise before the answer
+        NO_RESPONSE = 6, "no_response";
+    }
+}
+
+number! {
+    /// appmon_event.operation_type: what kind of operation it is. Expect values unknown to you
+    OperationType: u32 {
+        /// no request was seen
+        UNKNOWN = 0, "unknown";
+        /// none of those below, or not known to be one
+        OTHER = 1, "other";
+        /// HTTP: safe methods (RFC 9110 section 9.2.1). RESP: reads keys
+        READ = 2, "read";
+        /// HTTP: PUT, DELETE, PATCH. RESP: changes keys
+        WRITE = 3, "write";
+        /// HTTP: POST. RESP: runs a script or a function
+        CALL = 4, "call";
+        /// RESP: PUBLISH, SPUBLISH
+        PUBLISH = 5, "publish";
+        /// RESP: begins or ends a subscription
+        RECEIVE = 6, "receive";
+        /// about the connection itself. HTTP: CONNECT. RESP: AUTH, SELECT ...
+        SESSION = 7, "session";
+    }
+}
+
+number! {
     /// appmon_trace.format: the header fields that carried the ids
     TraceFormat: u32 {
         /// none of the fields below is well formed
@@ -126,10 +170,10 @@ number! {
         READ = 1, "read";
         /// server: several threads read it; this is the last
         READ_SHARED = 2, "read_shared";
-        /// client: this thread sent the request. Server: this thread sent the response; who read the
-        /// request was not seen
+        /// Client: this thread sent the request. Server: this thread sent the response; who read the
+        /// request was not seen.
         SENT = 3, "sent";
-        /// client: this thread connected; who sent the request was not seen
+        /// Client: this thread connected; who sent the request was not seen.
         CONNECTED = 4, "connected";
     }
 }
@@ -139,29 +183,31 @@ number! {
     Link: u32 {
         /// for none that is known
         NONE = 0, "none";
-        /// client: sent by the thread that had read that request, and no other, with blocking reads, and
-        /// had not answered it yet
+        /// Certain. Client: sent by the thread that had read that request, and no other, with blocking
+        /// reads, and had not answered it yet.
         THREAD = 1, "thread";
-        /// server: the same bytes, seen where they were sent
+        /// Certain. Server: the same bytes, seen where they were sent.
         PEER = 2, "peer";
-        /// client: its Forwarded field (RFC 7239) names the address and port from which that request came
+        /// As certain as the header field that says so. Client: its Forwarded field (RFC 7239) names the
+        /// address and port from which that request came.
         FORWARDED = 3, "forwarded";
-        /// client: of the open requests only that one has its x-request-id, or other field of
-        /// request_id_headers
+        /// As certain as the field. Client: of the open requests only that one has its x-request-id, or
+        /// other field of request_id_headers.
         REQUEST_ID = 4, "request_id";
-        /// client: of the open requests only that one has its trace id
+        /// As certain as the field. Client: of the open requests only that one has its trace id.
         TRACE_ID = 5, "trace_id";
-        /// client: as THREAD, without blocking reads, of a process that has always served each of
-        /// overlapping requests by one thread
+        /// Likely. Client: as THREAD, without blocking reads, of a process that has always served each of
+        /// overlapping requests by one thread.
         WORKER = 6, "worker";
-        /// client: sent by the thread that had read that request, the only one that its process had in
-        /// progress; not while a share of the connections is watched
+        /// Likely. Client: sent by the thread that had read that request, the only one that its process
+        /// had in progress; not while a share of the connections is watched.
         SOLE = 7, "sole";
-        /// client: asked for by the goroutine in which net/http was serving that request, which was not
-        /// answered yet
+        /// Certain; of Go programs, with APPMON_OPEN_GOROUTINES. Client: asked for by the goroutine in
+        /// which net/http was serving that request, which was not answered yet.
         GOROUTINE = 8, "goroutine";
-        /// client: by a goroutine that was started while that request was served, by the one that served
-        /// it or one so started, and that request was not answered yet
+        /// Likely; of Go programs, as above. Client: by a goroutine that was started while that request
+        /// was served, by the one that served it or one so started, and that request was not answered
+        /// yet.
         STARTED = 9, "started";
     }
 }
@@ -205,31 +251,31 @@ number! {
 bits! {
     /// appmon_event.flags
     EventFlags: u64 {
-        /// no final response was seen
+        /// No final response was seen.
         NO_RESPONSE = 0x1, "no_response";
-        /// an RST arrived
+        /// An RST arrived.
         RESET_BY_PEER = 0x2, "reset_by_peer";
-        /// an RST was sent
+        /// An RST was sent.
         RESET_BY_US = 0x4, "reset_by_us";
-        /// a head was longer than the capture limit, or cut off by the end: headers are missing
+        /// A head was longer than the capture limit, or cut off by the end: headers are missing.
         TRUNCATED = 0x8, "truncated";
-        /// the capture began inside the exchange
+        /// The capture began inside the exchange.
         MID_MESSAGE = 0x10, "mid_message";
-        /// bytes of this exchange were missed
+        /// Bytes of this exchange were missed.
         GAP = 0x20, "gap";
-        /// the connection is a tunnel from here on
+        /// The connection is a tunnel from here on.
         UPGRADED = 0x40, "upgraded";
-        /// both sides let the connection persist
+        /// Both sides let the connection persist.
         KEEP_ALIVE = 0x80, "keep_alive";
-        /// sent before an earlier response was complete
+        /// Sent before an earlier response was complete.
         PIPELINED = 0x100, "pipelined";
-        /// the request's body came in chunks
+        /// The request's body came in chunks.
         CHUNKED_REQUEST = 0x200, "chunked_request";
-        /// the response's body came in chunks
+        /// The response's body came in chunks.
         CHUNKED_RESPONSE = 0x400, "chunked_response";
         /// The response began before the request ended.
         EARLY_RESPONSE = 0x800, "early_response";
-        /// a 1xx response came before the final one
+        /// A 1xx response came before the final one.
         CONTINUED = 0x1000, "continued";
         /// Framing that has two readings (RFC 9112 section 11.2): Content-Length with Transfer-Encoding,
         /// two lengths, one that is no number, a field that readers may miss, chunk lines that are not as
@@ -242,10 +288,8 @@ bits! {
         /// with their control bytes. Without a method: not even the request line could be read, but it
         /// was answered.
         MALFORMED = 0x8000, "malformed";
-        /// RESP: the reply is an error; reason has its text
-        ERROR = 0x10000, "error";
         /// The answer has no status line (HTTP/0.9, ICY): status is 0, all of it is body.
-        NO_STATUS_LINE = 0x20000, "no_status_line";
+        NO_STATUS_LINE = 0x10000, "no_status_line";
     }
 }
 
@@ -274,18 +318,18 @@ bits! {
 bits! {
     /// appmon_opts.flags
     OpenFlags: u32 {
-        /// never keep the query part of a target, nor a fragment that a client sends behind it
+        /// Never keep the query part of a target, nor a fragment that a client sends behind it.
         DROP_QUERY = 0x1, "drop_query";
-        /// who served or sent, and when it read: fills in appmon_event.owner and what depends on it,
-        /// where the kernel can (APPMON_CAP_IDENTITY)
+        /// Who served or sent, and when it read: fills in appmon_event.owner and what depends on it,
+        /// where the kernel can (APPMON_CAP_IDENTITY).
         IDENTITY = 0x2, "identity";
+        /// Trace ids: keeps the fields that carry them, fills in appmon_event.trace, trace_text,
+        /// request_id.
+        TRACE = 0x4, "trace";
         /// A response without a declared length, such as an event stream, is told at its head if it goes
         /// on behind it (APPMON_END_AT_HEAD): without the time of its end, and with no second event for
         /// that.
         STREAM_HEADS = 0x8, "stream_heads";
-        /// Trace ids: keeps the fields that carry them, fills in appmon_event.trace, trace_text,
-        /// request_id.
-        TRACE = 0x4, "trace";
         /// What an exchange was made for: appmon_event.link. Implies APPMON_OPEN_IDENTITY and _TRACE;
         /// without APPMON_CAP_IDENTITY there is evidence from header fields and from the other end only.
         LINKS = 0x10, "links";
@@ -309,14 +353,14 @@ bits! {
 bits! {
     /// appmon_capabilities.supported: what this kernel gives
     Capabilities: u64 {
-        /// cgroup_skb with socket storage: the core
+        /// cgroup_skb with socket storage: the core.
         CAPTURE = 0x1, "capture";
         /// iter/bpf_sk_storage_map, or iter/task_file where that is refused: the end of a long body is
-        /// reported at once even if its signal was rate-limited
+        /// reported at once even if its signal was rate-limited.
         SWEEP = 0x2, "sweep";
-        /// APPMON_OPEN_IDENTITY was asked for and works
+        /// APPMON_OPEN_IDENTITY was asked for and works.
         IDENTITY = 0x4, "identity";
-        /// APPMON_OPEN_GOROUTINES was asked for and works
+        /// APPMON_OPEN_GOROUTINES was asked for and works.
         GOROUTINES = 0x8, "goroutines";
     }
 }
@@ -338,23 +382,23 @@ number! {
 
 bits! {
     /// appmon_metrics_opts.dimensions: what tells series apart beside application, role, protocol and
-    /// status class. 0 means APPMON_DIM_DEFAULT
+    /// outcome. 0 means APPMON_DIM_DEFAULT
     Dimensions: u32 {
-        /// the leaf cgroup
+        /// The leaf cgroup.
         INSTANCE = 0x1, "instance";
-        /// the process, where events name it
+        /// The process, where events name it.
         PID = 0x2, "pid";
-        /// the other application where it is monitored too; of a server that is not, address and port
+        /// The other application where it is monitored too; of a server that is not, address and port.
         PEER = 0x4, "peer";
-        /// the address of clients that are not monitored; without it they are all one, in edges too
+        /// The address of clients that are not monitored; without it they are all one, in edges too.
         CLIENT = 0x8, "client";
-        /// the method
+        /// The method.
         METHOD = 0x10, "method";
-        /// the path without ids and the like
+        /// The path without ids and the like.
         ROUTE = 0x20, "route";
-        /// the status code
+        /// The status: status_text and the number of it.
         STATUS = 0x40, "status";
-        /// none of the above
+        /// None of the above.
         NONE = 0x80000000, "none";
     }
 }
@@ -374,22 +418,20 @@ bits! {
 }
 
 bits! {
-    /// appmon_metrics_opts.server_errors, client_errors: what counts as an error. 0: the default. An
-    /// event with APPMON_EVF_ERROR is one, too, unless nothing is
+    /// appmon_metrics_opts.server_errors, client_errors: the outcomes that are errors, bit n for enum
+    /// appmon_outcome n. 0: the default
     ErrorFlags: u32 {
-        /// no final response was seen
-        NO_RESPONSE = 0x1, "no_response";
-        /// a status of 100 to 199
-        _1XX = 0x2, "1xx";
-        /// a status of 200 to 299
-        _2XX = 0x4, "2xx";
-        /// a status of 300 to 399
-        _3XX = 0x8, "3xx";
-        /// a status of 400 to 499
-        _4XX = 0x10, "4xx";
-        /// a status of 500 to 599
-        _5XX = 0x20, "5xx";
-        /// nothing is an error
+        /// APPMON_OUTCOME_CLIENT_ERROR
+        CLIENT = 0x4, "client";
+        /// APPMON_OUTCOME_SERVER_ERROR
+        SERVER = 0x8, "server";
+        /// APPMON_OUTCOME_TIMEOUT
+        TIMEOUT = 0x10, "timeout";
+        /// APPMON_OUTCOME_CANCELLED
+        CANCELLED = 0x20, "cancelled";
+        /// APPMON_OUTCOME_NO_RESPONSE
+        NO_RESPONSE = 0x40, "no_response";
+        /// No outcome is an error.
         NEVER = 0x80000000, "never";
     }
 }
@@ -397,8 +439,8 @@ bits! {
 bits! {
     /// appmon_series.flags
     SeriesFlags: u32 {
-        /// holds what found no room of its own. A series: app and role are set if all of it has them,
-        /// nothing else is; an edge: nothing is
+        /// Holds what found no room of its own. A series: app and role are set if all of it has them,
+        /// nothing else is; an edge: nothing is.
         OTHER = 0x1, "other";
     }
 }
@@ -436,14 +478,13 @@ impl Monitor {
 /// Shorter ids have zeros before them; an id that the format lacks is all zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trace {
-    /// APPMON_TRACE_*
+    /// enum appmon_trace_format, APPMON_TRACE_*
     pub format: TraceFormat,
     /// APPMON_TRACE_SAMPLED ...
     pub flags: TraceFlags,
     /// sw8: 0 unless it is a UUID; see appmon_event.trace_text
     pub trace_id: [u8; 16],
-    /// of the sender: traceparent's parent-id, b3's span id; sw8: the number of the span in its segment,
-    /// big-endian
+    /// `appmon_trace.span_id`
     pub span_id: [u8; 8],
     /// of the sender's parent: b3, x-b3-*, uber-trace-id
     pub parent_span_id: [u8; 8],
@@ -462,7 +503,7 @@ impl Trace {
 }
 
 impl<'a> Event<'a> {
-    /// APPMON_PROTO_* (network.protocol.name)
+    /// enum appmon_protocol, APPMON_PROTO_* (network.protocol.name)
     pub fn protocol(&self) -> Protocol {
         Protocol(self.raw.protocol)
     }
@@ -472,12 +513,12 @@ impl<'a> Event<'a> {
         EventFlags(self.raw.flags)
     }
 
-    /// APPMON_ROLE_*
+    /// enum appmon_role, APPMON_ROLE_*
     pub fn role(&self) -> Role {
         Role(self.raw.role)
     }
 
-    /// APPMON_END_*
+    /// enum appmon_end, APPMON_END_*
     pub fn end(&self) -> End {
         End(self.raw.end)
     }
@@ -487,10 +528,16 @@ impl<'a> Event<'a> {
         self.raw.target_id
     }
 
-    /// share of connections watched when the request began, parts per million: it stands for 1,000,000 /
-    /// sampling_ppm exchanges
+    // Share of connections watched when the request began, parts per million: it stands for
+    // 1,000,000 / sampling_ppm exchanges.
+    /// `appmon_event.sampling_ppm`
     pub fn sampling_ppm(&self) -> u32 {
         self.raw.sampling_ppm
+    }
+
+    /// the name given at attach
+    pub fn target_name(&self) -> Str<'a> {
+        Str::new(&self.raw.target_name)
     }
 
     /// leaf cgroup of the socket: inode of its cgroup v2 directory
@@ -512,6 +559,67 @@ impl<'a> Event<'a> {
     /// `appmon_event.ordinal`
     pub fn ordinal(&self) -> u64 {
         self.raw.ordinal
+    }
+
+    // What was asked and what became of it, for any protocol alike. "" where it is not known,
+    // or where there is no such thing.
+    /// enum appmon_operation_type, APPMON_OP_*
+    pub fn operation_type(&self) -> OperationType {
+        OperationType(self.raw.operation_type)
+    }
+
+    /// enum appmon_outcome, APPMON_OUTCOME_*: error rates go by it
+    pub fn outcome(&self) -> Outcome {
+        Outcome(self.raw.outcome)
+    }
+
+    /// what speaks the protocol (db.system.name): RESP: "redis"; HTTP: ""
+    pub fn system(&self) -> Str<'a> {
+        Str::new(&self.raw.system)
+    }
+
+    // HTTP: the method as sent (http.request.method). RESP: the command's name as sent
+    // (db.operation.name). "": no request was seen.
+    /// `appmon_event.operation`
+    pub fn operation(&self) -> Str<'a> {
+        Str::new(&self.raw.operation)
+    }
+
+    // What the operation is about. HTTP: the path (url.path), of CONNECT the authority. RESP: the
+    // command's first argument, mostly a key; "" where it may be a secret (AUTH, HELLO).
+    /// `appmon_event.resource`
+    pub fn resource(&self) -> Str<'a> {
+        Str::new(&self.raw.resource)
+    }
+
+    // HTTP: the status code as text (http.response.status_code). RESP: the prefix of an error
+    // (db.response.status_code), such as WRONGTYPE.
+    /// `appmon_event.status_text`
+    pub fn status_text(&self) -> Str<'a> {
+        Str::new(&self.raw.status_text)
+    }
+
+    // The server's words for it. HTTP: the reason phrase of the status line. RESP: the text of an
+    // error, prefix and all, without the arguments that it may repeat.
+    /// `appmon_event.message`
+    pub fn message(&self) -> Str<'a> {
+        Str::new(&self.raw.message)
+    }
+
+    /// status_text as a number; -1: it is none, or was not seen
+    pub fn status_number(&self) -> i64 {
+        self.raw.status_number
+    }
+
+    // Bytes of the TCP stream: no headers of TCP or IP, each byte once. HTTP: of head and body.
+    /// `appmon_event.request_bytes`
+    pub fn request_bytes(&self) -> u64 {
+        self.raw.request_bytes
+    }
+
+    /// of the final response
+    pub fn response_bytes(&self) -> u64 {
+        self.raw.response_bytes
     }
 
     // CLOCK_MONOTONIC, nanoseconds, taken where bytes reach or leave the TCP
@@ -557,7 +665,231 @@ impl<'a> Event<'a> {
         self.raw.response_ns
     }
 
-    // Bytes of the TCP stream: no headers of TCP or IP, each byte once.
+    // Where the time went, on the server's side: APPMON_OPEN_IDENTITY; CLOCK_MONOTONIC. With
+    // pipelining, and where the request's bytes were not seen to be read, these are 0. Then
+    // duration_ns is queue_ns + (read_end_ns - read_start_ns) + service_ns + response_ns.
+    /// the application took the first bytes of the request from TCP
+    pub fn read_start_ns(&self) -> u64 {
+        self.raw.read_start_ns
+    }
+
+    /// ... the last bytes that it took before it answered request_start to read_start: in the accept
+    /// backlog, in the socket, waiting for a thread.
+    pub fn read_end_ns(&self) -> u64 {
+        self.raw.read_end_ns
+    }
+
+    /// `appmon_event.queue_ns`
+    pub fn queue_ns(&self) -> u64 {
+        self.raw.queue_ns
+    }
+
+    /// read_end to response_start: the application's own time
+    pub fn service_ns(&self) -> u64 {
+        self.raw.service_ns
+    }
+
+    // On the client's side: SYN sent to SYN-ACK received, in the first event of a connection
+    // that was seen to connect. Then request_ns, wait_ns and response_ns follow.
+    /// `appmon_event.connect_ns`
+    pub fn connect_ns(&self) -> u64 {
+        self.raw.connect_ns
+    }
+
+    /// `appmon_event.local`
+    pub fn local(&self) -> Option<SocketAddr> {
+        address(&self.raw.local)
+    }
+
+    /// `appmon_event.remote`
+    pub fn remote(&self) -> Option<SocketAddr> {
+        address(&self.raw.remote)
+    }
+
+    // The client that a PROXY protocol header, version 1 or 2, in front of the connection's
+    // first request names (client.address and client.port): whoever connected to the proxy,
+    // where remote, or for the proxy's own requests local, is the proxy. In every event of the
+    // connection. family 0: there was no header, or it names none (UNKNOWN, LOCAL, a UNIX
+    // socket).
+    /// `appmon_event.client`
+    pub fn client(&self) -> Option<SocketAddr> {
+        address(&self.raw.client)
+    }
+
+    /// TCP's smoothed round-trip time at the end, microseconds; 0: unknown
+    pub fn srtt_us(&self) -> u32 {
+        self.raw.srtt_us
+    }
+
+    /// segments this host sent again during the exchange
+    pub fn retransmits(&self) -> u32 {
+        self.raw.retransmits
+    }
+
+    /// segments that arrived again during the exchange
+    pub fn peer_retransmits(&self) -> u32 {
+        self.raw.peer_retransmits
+    }
+
+    /// network namespace of the socket, with APPMON_OPEN_IDENTITY: inode of /proc/PID/ns/net; may be used
+    /// again
+    pub fn netns_inum(&self) -> u32 {
+        self.raw.netns_inum
+    }
+
+    /// the same: unique per boot
+    pub fn netns_cookie(&self) -> u64 {
+        self.raw.netns_cookie
+    }
+
+    // The same in the events of both ends of a connection, whatever addresses and ports are
+    // translated between them: TCP's sequence numbers of the request's first byte (upper half)
+    // and of the response's, or of where it would have begun. Both begin at random (RFC 6528),
+    // so that two exchanges of one minute have the same by chance once in 2^64. What ends the
+    // connection in between has two connections: a proxy, SYNPROXY. 0: not known.
+    /// `appmon_event.wire_id`
+    pub fn wire_id(&self) -> u64 {
+        self.raw.wire_id
+    }
+
+    // Who served the request, or sent it: APPMON_OPEN_IDENTITY, with APPMON_CAP_IDENTITY. Taken
+    // in the thread's own context, when it reads or sends: right whoever accepted or connected,
+    // and whoever else has the socket open. Numbers of the initial pid namespace, as /proc of
+    // the host has them. What was not seen is 0 or "".
+    /// enum appmon_owner, APPMON_OWNER_*: how this group is known
+    pub fn owner(&self) -> Owner {
+        Owner(self.raw.owner)
+    }
+
+    /// effective user, initial user namespace (process.user.id)
+    pub fn uid(&self) -> u32 {
+        self.raw.uid
+    }
+
+    /// process.pid
+    pub fn pid(&self) -> u32 {
+        self.raw.pid
+    }
+
+    /// thread.id
+    pub fn tid(&self) -> u32 {
+        self.raw.tid
+    }
+
+    /// pid in the process's own pid namespace, as it sees itself
+    pub fn inner_pid(&self) -> u32 {
+        self.raw.inner_pid
+    }
+
+    /// tid in that namespace
+    pub fn inner_tid(&self) -> u32 {
+        self.raw.inner_tid
+    }
+
+    /// server: the process that sent the response's first byte; 0: TCP sent it by itself
+    pub fn response_pid(&self) -> u32 {
+        self.raw.response_pid
+    }
+
+    /// server: the thread that sent it
+    pub fn response_tid(&self) -> u32 {
+        self.raw.response_tid
+    }
+
+    /// CLOCK_BOOTTIME: with pid it names a process for ever; field 22 of /proc/PID/stat has it in ticks
+    pub fn process_start_ns(&self) -> u64 {
+        self.raw.process_start_ns
+    }
+
+    /// of the process, at that moment: /proc/PID/comm
+    pub fn comm(&self) -> Str<'a> {
+        Str::new(&self.raw.comm)
+    }
+
+    // Trace ids of the request: APPMON_OPEN_TRACE. What is not well formed is in headers only.
+    /// `appmon_event.trace`
+    pub fn trace(&self) -> Trace {
+        Trace::new(&self.raw.trace)
+    }
+
+    /// sw8: its trace id as text; "" for others
+    pub fn trace_text(&self) -> Str<'a> {
+        Str::new(&self.raw.trace_text)
+    }
+
+    /// x-request-id, or another of request_id_headers: of those the first in the head
+    pub fn request_id(&self) -> Str<'a> {
+        Str::new(&self.raw.request_id)
+    }
+
+    // What the exchange was made for: APPMON_OPEN_LINKS. Client: the request that the sender
+    // was serving. Server: the exchange that a monitored client sees of the same request.
+    // Decided when the request begins, from what is open at that moment; that other exchange's
+    // event usually comes later, or never if it is dropped.
+    /// connection_id and ordinal of that exchange
+    pub fn link_connection_id(&self) -> u64 {
+        self.raw.link_connection_id
+    }
+
+    /// `appmon_event.link_ordinal`
+    pub fn link_ordinal(&self) -> u64 {
+        self.raw.link_ordinal
+    }
+
+    /// enum appmon_link, APPMON_LINK_*; NONE: those two are 0
+    pub fn link(&self) -> Link {
+        Link(self.raw.link)
+    }
+
+    // HTTP's own; 0, NULL and "" in events of other protocols.
+    /// enum appmon_method, APPMON_METHOD_*
+    pub fn method(&self) -> Method {
+        Method(self.raw.method)
+    }
+
+    /// http.response.status_code; 0: none
+    pub fn status(&self) -> u32 {
+        self.raw.status
+    }
+
+    // 10: HTTP/1.0, 11: HTTP/1.1 and any newer HTTP/1.x (RFC 9112 section 2.3); others, such as
+    // 20, by way of 10 * major + minor, which counts up to 9; 0: unknown.
+    /// `appmon_event.request_http_version`
+    pub fn request_http_version(&self) -> u32 {
+        self.raw.request_http_version
+    }
+
+    /// `appmon_event.response_http_version`
+    pub fn response_http_version(&self) -> u32 {
+        self.raw.response_http_version
+    }
+
+    /// header_count of them; NULL if 0
+    pub fn headers(&self) -> &'a [Header] {
+        headers(self.raw.headers, self.raw.header_count)
+    }
+
+    /// as sent (RFC 9112 section 3.2), but for secrets: see appmon_opts.redact_names; query per options
+    pub fn request_target(&self) -> Str<'a> {
+        Str::new(&self.raw.request_target)
+    }
+
+    /// path of it (url.path); "" for CONNECT
+    pub fn path(&self) -> Str<'a> {
+        Str::new(&self.raw.path)
+    }
+
+    /// after '?' (url.query); secrets as above
+    pub fn query(&self) -> Str<'a> {
+        Str::new(&self.raw.query)
+    }
+
+    /// of an absolute or CONNECT target, else Host; without user and password (server.address and
+    /// server.port)
+    pub fn authority(&self) -> Str<'a> {
+        Str::new(&self.raw.authority)
+    }
+
     /// `appmon_event.request_head_bytes`
     pub fn request_head_bytes(&self) -> u64 {
         self.raw.request_head_bytes
@@ -587,248 +919,6 @@ impl<'a> Event<'a> {
     pub fn response_content_length(&self) -> i64 {
         self.raw.response_content_length
     }
-
-    /// APPMON_METHOD_*
-    pub fn method(&self) -> Method {
-        Method(self.raw.method)
-    }
-
-    /// 10: HTTP/1.0, 11: HTTP/1.1 and any newer HTTP/1.x (RFC 9112 section 2.3); others, such as 20, by
-    /// way of 10 * major + minor, which counts up to 9; 0: unknown
-    pub fn request_http_version(&self) -> u32 {
-        self.raw.request_http_version
-    }
-
-    /// `appmon_event.response_http_version`
-    pub fn response_http_version(&self) -> u32 {
-        self.raw.response_http_version
-    }
-
-    /// http.response.status_code; 0: none
-    pub fn status(&self) -> u32 {
-        self.raw.status
-    }
-
-    /// status / 100 (RFC 9110 section 15); 0: none
-    pub fn status_class(&self) -> u32 {
-        self.raw.status_class
-    }
-
-    /// TCP's smoothed round-trip time at the end, microseconds; 0: unknown
-    pub fn srtt_us(&self) -> u32 {
-        self.raw.srtt_us
-    }
-
-    /// segments this host sent again during the exchange
-    pub fn retransmits(&self) -> u32 {
-        self.raw.retransmits
-    }
-
-    /// segments that arrived again during the exchange
-    pub fn peer_retransmits(&self) -> u32 {
-        self.raw.peer_retransmits
-    }
-
-    // Who served the request, or sent it: see owner, below. Numbers of the initial pid
-    // namespace, as /proc of the host has them. 0 and "": unknown, or not asked for.
-    /// process.pid
-    pub fn pid(&self) -> u32 {
-        self.raw.pid
-    }
-
-    /// thread.id
-    pub fn tid(&self) -> u32 {
-        self.raw.tid
-    }
-
-    /// of the process, at that moment: /proc/PID/comm
-    pub fn comm(&self) -> Str<'a> {
-        Str::new(&self.raw.comm)
-    }
-
-    /// `appmon_event.local`
-    pub fn local(&self) -> Option<SocketAddr> {
-        address(&self.raw.local)
-    }
-
-    /// `appmon_event.remote`
-    pub fn remote(&self) -> Option<SocketAddr> {
-        address(&self.raw.remote)
-    }
-
-    /// the name given at attach
-    pub fn target_name(&self) -> Str<'a> {
-        Str::new(&self.raw.target_name)
-    }
-
-    /// header_count of them; NULL if 0
-    pub fn headers(&self) -> &'a [Header] {
-        headers(self.raw.headers, self.raw.header_count)
-    }
-
-    /// as sent
-    pub fn method_name(&self) -> Str<'a> {
-        Str::new(&self.raw.method_name)
-    }
-
-    /// as sent (RFC 9112 section 3.2), but for secrets: see appmon_opts.redact_names; query per options
-    pub fn request_target(&self) -> Str<'a> {
-        Str::new(&self.raw.request_target)
-    }
-
-    /// path of it (url.path); "" for CONNECT
-    pub fn path(&self) -> Str<'a> {
-        Str::new(&self.raw.path)
-    }
-
-    /// after '?' (url.query); secrets as above
-    pub fn query(&self) -> Str<'a> {
-        Str::new(&self.raw.query)
-    }
-
-    /// of an absolute or CONNECT target, else Host; without user and password (server.address and
-    /// server.port)
-    pub fn authority(&self) -> Str<'a> {
-        Str::new(&self.raw.authority)
-    }
-
-    /// reason phrase of the status line
-    pub fn reason(&self) -> Str<'a> {
-        Str::new(&self.raw.reason)
-    }
-
-    // Identity: APPMON_OPEN_IDENTITY, with APPMON_CAP_IDENTITY. Taken in the thread's own
-    // context, when it reads or sends: right whoever accepted or connected, and whoever else
-    // has the socket open. What was not seen is 0.
-    /// APPMON_OWNER_*: how the members of this group are known
-    pub fn owner(&self) -> Owner {
-        Owner(self.raw.owner)
-    }
-
-    /// effective user, initial user namespace (process.user.id)
-    pub fn uid(&self) -> u32 {
-        self.raw.uid
-    }
-
-    /// pid in the process's own pid namespace, as it sees itself
-    pub fn inner_pid(&self) -> u32 {
-        self.raw.inner_pid
-    }
-
-    /// tid in that namespace
-    pub fn inner_tid(&self) -> u32 {
-        self.raw.inner_tid
-    }
-
-    /// CLOCK_BOOTTIME: with pid it names a process for ever; field 22 of /proc/PID/stat has it in ticks
-    pub fn process_start_ns(&self) -> u64 {
-        self.raw.process_start_ns
-    }
-
-    /// server: the process that sent the response's first byte; 0: TCP sent it by itself
-    pub fn response_pid(&self) -> u32 {
-        self.raw.response_pid
-    }
-
-    /// server: the thread that sent it
-    pub fn response_tid(&self) -> u32 {
-        self.raw.response_tid
-    }
-
-    /// network namespace of the socket: unique per boot
-    pub fn netns_cookie(&self) -> u64 {
-        self.raw.netns_cookie
-    }
-
-    /// the same as the inode of /proc/PID/ns/net; may be used again
-    pub fn netns_inum(&self) -> u32 {
-        self.raw.netns_inum
-    }
-
-    // Where the time went, on the server's side; CLOCK_MONOTONIC. With pipelining, and where
-    // the request's bytes were not seen to be read, these are 0. Then duration_ns is
-    // queue_ns + (read_end_ns - read_start_ns) + service_ns + response_ns.
-    /// the application took the first bytes of the request from TCP
-    pub fn read_start_ns(&self) -> u64 {
-        self.raw.read_start_ns
-    }
-
-    /// ... the last bytes that it took before it answered
-    pub fn read_end_ns(&self) -> u64 {
-        self.raw.read_end_ns
-    }
-
-    /// request_start to read_start: in the accept backlog, in the socket, waiting for a thread
-    pub fn queue_ns(&self) -> u64 {
-        self.raw.queue_ns
-    }
-
-    /// read_end to response_start: the application's own time
-    pub fn service_ns(&self) -> u64 {
-        self.raw.service_ns
-    }
-
-    // On the client's side: SYN sent to SYN-ACK received, in the first event of a connection
-    // that was seen to connect. Then request_ns, wait_ns and response_ns follow.
-    /// `appmon_event.connect_ns`
-    pub fn connect_ns(&self) -> u64 {
-        self.raw.connect_ns
-    }
-
-    // Trace ids of the request: APPMON_OPEN_TRACE. What is not well formed is in headers only.
-    /// `appmon_event.trace`
-    pub fn trace(&self) -> Trace {
-        Trace::new(&self.raw.trace)
-    }
-
-    /// sw8: its trace id as text; "" for others
-    pub fn trace_text(&self) -> Str<'a> {
-        Str::new(&self.raw.trace_text)
-    }
-
-    /// x-request-id, or another of request_id_headers: of those the first in the head
-    pub fn request_id(&self) -> Str<'a> {
-        Str::new(&self.raw.request_id)
-    }
-
-    // What the exchange was made for: APPMON_OPEN_LINKS. Client: the request that the sender
-    // was serving. Server: the exchange that a monitored client sees of the same request.
-    // Decided when the request begins, from what is open at that moment; that other exchange's
-    // event usually comes later, or never if it is dropped.
-    /// APPMON_LINK_*; NONE: the next two are 0
-    pub fn link(&self) -> Link {
-        Link(self.raw.link)
-    }
-
-    /// connection_id and ordinal of that exchange
-    pub fn link_connection_id(&self) -> u64 {
-        self.raw.link_connection_id
-    }
-
-    /// `appmon_event.link_ordinal`
-    pub fn link_ordinal(&self) -> u64 {
-        self.raw.link_ordinal
-    }
-
-    // The same in the events of both ends of a connection, whatever addresses and ports are
-    // translated between them: TCP's sequence numbers of the request's first byte (upper half)
-    // and of the response's, or of where it would have begun. Both begin at random (RFC 6528),
-    // so that two exchanges of one minute have the same by chance once in 2^64. What ends the
-    // connection in between has two connections: a proxy, SYNPROXY. 0: not known.
-    /// `appmon_event.wire_id`
-    pub fn wire_id(&self) -> u64 {
-        self.raw.wire_id
-    }
-
-    // The client that a PROXY protocol header, version 1 or 2, in front of the connection's
-    // first request names (client.address and client.port): whoever connected to the proxy,
-    // where remote, or for the proxy's own requests local, is the proxy. In every event of the
-    // connection. family 0: there was no header, or it names none (UNKNOWN, LOCAL, a UNIX
-    // socket).
-    /// `appmon_event.client`
-    pub fn client(&self) -> Option<SocketAddr> {
-        address(&self.raw.client)
-    }
 }
 
 impl fmt::Debug for Event<'_> {
@@ -840,9 +930,20 @@ impl fmt::Debug for Event<'_> {
             .field("end", &self.end())
             .field("target_id", &self.target_id())
             .field("sampling_ppm", &self.sampling_ppm())
+            .field("target_name", &self.target_name())
             .field("cgroup_id", &self.cgroup_id())
             .field("connection_id", &self.connection_id())
             .field("ordinal", &self.ordinal())
+            .field("operation_type", &self.operation_type())
+            .field("outcome", &self.outcome())
+            .field("system", &self.system())
+            .field("operation", &self.operation())
+            .field("resource", &self.resource())
+            .field("status_text", &self.status_text())
+            .field("message", &self.message())
+            .field("status_number", &self.status_number())
+            .field("request_bytes", &self.request_bytes())
+            .field("response_bytes", &self.response_bytes())
             .field("request_start_ns", &self.request_start_ns())
             .field("request_end_ns", &self.request_end_ns())
             .field("response_start_ns", &self.response_start_ns())
@@ -851,55 +952,51 @@ impl fmt::Debug for Event<'_> {
             .field("request_ns", &self.request_ns())
             .field("wait_ns", &self.wait_ns())
             .field("response_ns", &self.response_ns())
+            .field("read_start_ns", &self.read_start_ns())
+            .field("read_end_ns", &self.read_end_ns())
+            .field("queue_ns", &self.queue_ns())
+            .field("service_ns", &self.service_ns())
+            .field("connect_ns", &self.connect_ns())
+            .field("local", &self.local())
+            .field("remote", &self.remote())
+            .field("client", &self.client())
+            .field("srtt_us", &self.srtt_us())
+            .field("retransmits", &self.retransmits())
+            .field("peer_retransmits", &self.peer_retransmits())
+            .field("netns_inum", &self.netns_inum())
+            .field("netns_cookie", &self.netns_cookie())
+            .field("wire_id", &self.wire_id())
+            .field("owner", &self.owner())
+            .field("uid", &self.uid())
+            .field("pid", &self.pid())
+            .field("tid", &self.tid())
+            .field("inner_pid", &self.inner_pid())
+            .field("inner_tid", &self.inner_tid())
+            .field("response_pid", &self.response_pid())
+            .field("response_tid", &self.response_tid())
+            .field("process_start_ns", &self.process_start_ns())
+            .field("comm", &self.comm())
+            .field("trace", &self.trace())
+            .field("trace_text", &self.trace_text())
+            .field("request_id", &self.request_id())
+            .field("link_connection_id", &self.link_connection_id())
+            .field("link_ordinal", &self.link_ordinal())
+            .field("link", &self.link())
+            .field("method", &self.method())
+            .field("status", &self.status())
+            .field("request_http_version", &self.request_http_version())
+            .field("response_http_version", &self.response_http_version())
+            .field("headers", &self.headers())
+            .field("request_target", &self.request_target())
+            .field("path", &self.path())
+            .field("query", &self.query())
+            .field("authority", &self.authority())
             .field("request_head_bytes", &self.request_head_bytes())
             .field("request_body_bytes", &self.request_body_bytes())
             .field("response_head_bytes", &self.response_head_bytes())
             .field("response_body_bytes", &self.response_body_bytes())
             .field("request_content_length", &self.request_content_length())
             .field("response_content_length", &self.response_content_length())
-            .field("method", &self.method())
-            .field("request_http_version", &self.request_http_version())
-            .field("response_http_version", &self.response_http_version())
-            .field("status", &self.status())
-            .field("status_class", &self.status_class())
-            .field("srtt_us", &self.srtt_us())
-            .field("retransmits", &self.retransmits())
-            .field("peer_retransmits", &self.peer_retransmits())
-            .field("pid", &self.pid())
-            .field("tid", &self.tid())
-            .field("comm", &self.comm())
-            .field("local", &self.local())
-            .field("remote", &self.remote())
-            .field("target_name", &self.target_name())
-            .field("headers", &self.headers())
-            .field("method_name", &self.method_name())
-            .field("request_target", &self.request_target())
-            .field("path", &self.path())
-            .field("query", &self.query())
-            .field("authority", &self.authority())
-            .field("reason", &self.reason())
-            .field("owner", &self.owner())
-            .field("uid", &self.uid())
-            .field("inner_pid", &self.inner_pid())
-            .field("inner_tid", &self.inner_tid())
-            .field("process_start_ns", &self.process_start_ns())
-            .field("response_pid", &self.response_pid())
-            .field("response_tid", &self.response_tid())
-            .field("netns_cookie", &self.netns_cookie())
-            .field("netns_inum", &self.netns_inum())
-            .field("read_start_ns", &self.read_start_ns())
-            .field("read_end_ns", &self.read_end_ns())
-            .field("queue_ns", &self.queue_ns())
-            .field("service_ns", &self.service_ns())
-            .field("connect_ns", &self.connect_ns())
-            .field("trace", &self.trace())
-            .field("trace_text", &self.trace_text())
-            .field("request_id", &self.request_id())
-            .field("link", &self.link())
-            .field("link_connection_id", &self.link_connection_id())
-            .field("link_ordinal", &self.link_ordinal())
-            .field("wire_id", &self.wire_id())
-            .field("client", &self.client())
             .finish()
     }
 }
@@ -1102,8 +1199,8 @@ pub struct Series<'a> {
     pub method: Method,
     /// http.response.status_code; 0: none
     pub status: u32,
-    /// 0: no response
-    pub status_class: u32,
+    /// enum appmon_outcome, APPMON_OUTCOME_*
+    pub outcome: Outcome,
     /// target_name of the events, at most 127 bytes of it
     pub app: Str<'a>,
     /// the application at the other end; "": peer says what is known of it
@@ -1113,6 +1210,8 @@ pub struct Series<'a> {
     /// at most 255 bytes (http.route): visible ASCII, unless it is the host's or
     /// APPMON_METRICS_RAW_ROUTES
     pub route: Str<'a>,
+    /// as the events have it, at most 23 bytes
+    pub status_text: Str<'a>,
     /// family 0: unknown; port 0: of a client
     pub peer: Option<SocketAddr>,
 }
@@ -1129,11 +1228,12 @@ impl<'a> Series<'a> {
             protocol: Protocol(raw.protocol),
             method: Method(raw.method),
             status: raw.status,
-            status_class: raw.status_class,
+            outcome: Outcome(raw.outcome),
             app: Str::lent(&raw.app),
             peer_app: Str::lent(&raw.peer_app),
             method_name: Str::lent(&raw.method_name),
             route: Str::lent(&raw.route),
+            status_text: Str::lent(&raw.status_text),
             peer: address(&raw.peer),
         }
     }
@@ -1244,7 +1344,7 @@ pub struct Figures {
     pub wait_sum: u64,
     /// the response on its way
     pub response_sum: u64,
-    /// events of servers that were seen to read (APPMON_OPEN_IDENTITY)
+    /// `appmon_figures.service_count`
     pub service_count: u64,
     /// of those: until the application read the request
     pub queue_sum: u64,
@@ -1436,7 +1536,7 @@ impl Resources {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Container {
-    /// APPMON_RUNTIME_*
+    /// enum appmon_runtime, APPMON_RUNTIME_*
     pub runtime: Runtime,
     /// container id, 64 hexadecimal digits; "": the cgroup is the pod's own
     pub id: String,
@@ -1536,13 +1636,13 @@ impl MetricsOptions {
         self
     }
 
-    /// APPMON_ERROR_*; default NO_RESPONSE and 5XX
+    /// APPMON_ERROR_*; default all but CLIENT
     pub fn server_errors(mut self, value: ErrorFlags) -> MetricsOptions {
         self.server_errors = value;
         self
     }
 
-    /// APPMON_ERROR_*; default the same and 4XX
+    /// APPMON_ERROR_*; default all
     pub fn client_errors(mut self, value: ErrorFlags) -> MetricsOptions {
         self.client_errors = value;
         self

@@ -6,7 +6,7 @@
 //! let mut monitor = appmon::Options::new().header("x-request-id").open()?;
 //! monitor.attach("/sys/fs/cgroup/system.slice/nginx.service", appmon::AttachOptions::new())?;
 //! while let Some(event) = monitor.next_event(None)? {
-//!     println!("{} {} {}", event.method_name(), event.path(), event.status());
+//!     println!("{} {} {}", event.operation(), event.path(), event.status());
 //! }
 //! # Ok(())
 //! # }

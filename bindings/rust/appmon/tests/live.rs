@@ -163,7 +163,7 @@ fn events_are_the_servers_log() {
         assert_eq!((event.protocol(), event.role()), (Protocol::HTTP1, Role::SERVER));
         assert_eq!(event.end(), appmon::End::COMPLETE);
         assert_eq!(event.method().name(), Some(*method));
-        assert_eq!(event.method_name(), value(line, "method"));
+        assert_eq!(event.operation(), value(line, "method"));
         assert_eq!(event.request_target(), value(line, "target"));
         assert!(event.path() == path && event.query() == query && event.authority() == "h");
         assert_eq!(u64::from(event.status()), number(line, "status"));

@@ -60,6 +60,40 @@ pub const APPMON_END_UPGRADED: u32 = 6;
 /// told at the response's head: APPMON_OPEN_STREAM_HEADS
 pub const APPMON_END_AT_HEAD: u32 = 7;
 
+/// Not known: the answer was missed (a gap), or has not come yet.
+pub const APPMON_OUTCOME_UNKNOWN: u32 = 0;
+/// HTTP: a status below 400, or an answer without a status line. RESP: a reply that is no error, none
+/// where none was due, or one that sends the client elsewhere (MOVED, ASK).
+pub const APPMON_OUTCOME_OK: u32 = 1;
+/// HTTP: 400 to 499. RESP: other errors than the next.
+pub const APPMON_OUTCOME_CLIENT_ERROR: u32 = 2;
+/// HTTP: 500 and above. RESP: the server cannot at present: LOADING, BUSY, OOM, MISCONF, MASTERDOWN,
+/// CLUSTERDOWN, TRYAGAIN, NOREPLICAS.
+pub const APPMON_OUTCOME_SERVER_ERROR: u32 = 3;
+/// no answer for exchange_timeout_ms
+pub const APPMON_OUTCOME_TIMEOUT: u32 = 4;
+/// the client reset the connection before the answer
+pub const APPMON_OUTCOME_CANCELLED: u32 = 5;
+/// the connection ended otherwise before the answer
+pub const APPMON_OUTCOME_NO_RESPONSE: u32 = 6;
+
+/// no request was seen
+pub const APPMON_OP_UNKNOWN: u32 = 0;
+/// none of those below, or not known to be one
+pub const APPMON_OP_OTHER: u32 = 1;
+/// HTTP: safe methods (RFC 9110 section 9.2.1). RESP: reads keys
+pub const APPMON_OP_READ: u32 = 2;
+/// HTTP: PUT, DELETE, PATCH. RESP: changes keys
+pub const APPMON_OP_WRITE: u32 = 3;
+/// HTTP: POST. RESP: runs a script or a function
+pub const APPMON_OP_CALL: u32 = 4;
+/// RESP: PUBLISH, SPUBLISH
+pub const APPMON_OP_PUBLISH: u32 = 5;
+/// RESP: begins or ends a subscription
+pub const APPMON_OP_RECEIVE: u32 = 6;
+/// about the connection itself. HTTP: CONNECT. RESP: AUTH, SELECT ...
+pub const APPMON_OP_SESSION: u32 = 7;
+
 /// none of the fields below is well formed
 pub const APPMON_TRACE_NONE: u32 = 0;
 /// traceparent (W3C Trace Context)
@@ -90,36 +124,38 @@ pub const APPMON_OWNER_UNKNOWN: u32 = 0;
 pub const APPMON_OWNER_READ: u32 = 1;
 /// server: several threads read it; this is the last
 pub const APPMON_OWNER_READ_SHARED: u32 = 2;
-/// client: this thread sent the request. Server: this thread sent the response; who read the request was
-/// not seen
+/// Client: this thread sent the request. Server: this thread sent the response; who read the request was
+/// not seen.
 pub const APPMON_OWNER_SENT: u32 = 3;
-/// client: this thread connected; who sent the request was not seen
+/// Client: this thread connected; who sent the request was not seen.
 pub const APPMON_OWNER_CONNECTED: u32 = 4;
 
 /// for none that is known
 pub const APPMON_LINK_NONE: u32 = 0;
-/// client: sent by the thread that had read that request, and no other, with blocking reads, and had not
-/// answered it yet
+/// Certain. Client: sent by the thread that had read that request, and no other, with blocking reads, and
+/// had not answered it yet.
 pub const APPMON_LINK_THREAD: u32 = 1;
-/// server: the same bytes, seen where they were sent
+/// Certain. Server: the same bytes, seen where they were sent.
 pub const APPMON_LINK_PEER: u32 = 2;
-/// client: its Forwarded field (RFC 7239) names the address and port from which that request came
+/// As certain as the header field that says so. Client: its Forwarded field (RFC 7239) names the address
+/// and port from which that request came.
 pub const APPMON_LINK_FORWARDED: u32 = 3;
-/// client: of the open requests only that one has its x-request-id, or other field of request_id_headers
+/// As certain as the field. Client: of the open requests only that one has its x-request-id, or other
+/// field of request_id_headers.
 pub const APPMON_LINK_REQUEST_ID: u32 = 4;
-/// client: of the open requests only that one has its trace id
+/// As certain as the field. Client: of the open requests only that one has its trace id.
 pub const APPMON_LINK_TRACE_ID: u32 = 5;
-/// client: as THREAD, without blocking reads, of a process that has always served each of overlapping
-/// requests by one thread
+/// Likely. Client: as THREAD, without blocking reads, of a process that has always served each of
+/// overlapping requests by one thread.
 pub const APPMON_LINK_WORKER: u32 = 6;
-/// client: sent by the thread that had read that request, the only one that its process had in progress;
-/// not while a share of the connections is watched
+/// Likely. Client: sent by the thread that had read that request, the only one that its process had in
+/// progress; not while a share of the connections is watched.
 pub const APPMON_LINK_SOLE: u32 = 7;
-/// client: asked for by the goroutine in which net/http was serving that request, which was not answered
-/// yet
+/// Certain; of Go programs, with APPMON_OPEN_GOROUTINES. Client: asked for by the goroutine in which
+/// net/http was serving that request, which was not answered yet.
 pub const APPMON_LINK_GOROUTINE: u32 = 8;
-/// client: by a goroutine that was started while that request was served, by the one that served it or
-/// one so started, and that request was not answered yet
+/// Likely; of Go programs, as above. Client: by a goroutine that was started while that request was
+/// served, by the one that served it or one so started, and that request was not answered yet.
 pub const APPMON_LINK_STARTED: u32 = 9;
 
 /// the host did not read fast enough
@@ -150,31 +186,31 @@ pub const APPMON_LOG_INFO: u32 = 3;
 /// for those who look for a fault
 pub const APPMON_LOG_DEBUG: u32 = 4;
 
-/// no final response was seen
+/// No final response was seen.
 pub const APPMON_EVF_NO_RESPONSE: u64 = 0x1;
-/// an RST arrived
+/// An RST arrived.
 pub const APPMON_EVF_RESET_BY_PEER: u64 = 0x2;
-/// an RST was sent
+/// An RST was sent.
 pub const APPMON_EVF_RESET_BY_US: u64 = 0x4;
-/// a head was longer than the capture limit, or cut off by the end: headers are missing
+/// A head was longer than the capture limit, or cut off by the end: headers are missing.
 pub const APPMON_EVF_TRUNCATED: u64 = 0x8;
-/// the capture began inside the exchange
+/// The capture began inside the exchange.
 pub const APPMON_EVF_MID_MESSAGE: u64 = 0x10;
-/// bytes of this exchange were missed
+/// Bytes of this exchange were missed.
 pub const APPMON_EVF_GAP: u64 = 0x20;
-/// the connection is a tunnel from here on
+/// The connection is a tunnel from here on.
 pub const APPMON_EVF_UPGRADED: u64 = 0x40;
-/// both sides let the connection persist
+/// Both sides let the connection persist.
 pub const APPMON_EVF_KEEP_ALIVE: u64 = 0x80;
-/// sent before an earlier response was complete
+/// Sent before an earlier response was complete.
 pub const APPMON_EVF_PIPELINED: u64 = 0x100;
-/// the request's body came in chunks
+/// The request's body came in chunks.
 pub const APPMON_EVF_CHUNKED_REQUEST: u64 = 0x200;
-/// the response's body came in chunks
+/// The response's body came in chunks.
 pub const APPMON_EVF_CHUNKED_RESPONSE: u64 = 0x400;
 /// The response began before the request ended.
 pub const APPMON_EVF_EARLY_RESPONSE: u64 = 0x800;
-/// a 1xx response came before the final one
+/// A 1xx response came before the final one.
 pub const APPMON_EVF_CONTINUED: u64 = 0x1000;
 /// Framing that has two readings (RFC 9112 section 11.2): Content-Length with Transfer-Encoding, two
 /// lengths, one that is no number, a field that readers may miss, chunk lines that are not as in section
@@ -186,10 +222,8 @@ pub const APPMON_EVF_INFERRED_END: u64 = 0x4000;
 /// A head is not as in RFC 9112: lines that are no fields were passed over, start lines are told with
 /// their control bytes. Without a method: not even the request line could be read, but it was answered.
 pub const APPMON_EVF_MALFORMED: u64 = 0x8000;
-/// RESP: the reply is an error; reason has its text
-pub const APPMON_EVF_ERROR: u64 = 0x10000;
 /// The answer has no status line (HTTP/0.9, ICY): status is 0, all of it is body.
-pub const APPMON_EVF_NO_STATUS_LINE: u64 = 0x20000;
+pub const APPMON_EVF_NO_STATUS_LINE: u64 = 0x10000;
 
 /// the sender records the trace
 pub const APPMON_TRACE_SAMPLED: u32 = 0x1;
@@ -202,16 +236,16 @@ pub const APPMON_TRACE_DEBUG: u32 = 0x4;
 /// stays attached until appmon_detach(). Of the handle: one of its targets is such a one.
 pub const APPMON_STATS_REMOVED: u32 = 0x1;
 
-/// never keep the query part of a target, nor a fragment that a client sends behind it
+/// Never keep the query part of a target, nor a fragment that a client sends behind it.
 pub const APPMON_OPEN_DROP_QUERY: u32 = 0x1;
-/// who served or sent, and when it read: fills in appmon_event.owner and what depends on it, where the
-/// kernel can (APPMON_CAP_IDENTITY)
+/// Who served or sent, and when it read: fills in appmon_event.owner and what depends on it, where the
+/// kernel can (APPMON_CAP_IDENTITY).
 pub const APPMON_OPEN_IDENTITY: u32 = 0x2;
+/// Trace ids: keeps the fields that carry them, fills in appmon_event.trace, trace_text, request_id.
+pub const APPMON_OPEN_TRACE: u32 = 0x4;
 /// A response without a declared length, such as an event stream, is told at its head if it goes on
 /// behind it (APPMON_END_AT_HEAD): without the time of its end, and with no second event for that.
 pub const APPMON_OPEN_STREAM_HEADS: u32 = 0x8;
-/// Trace ids: keeps the fields that carry them, fills in appmon_event.trace, trace_text, request_id.
-pub const APPMON_OPEN_TRACE: u32 = 0x4;
 /// What an exchange was made for: appmon_event.link. Implies APPMON_OPEN_IDENTITY and _TRACE; without
 /// APPMON_CAP_IDENTITY there is evidence from header fields and from the other end only.
 pub const APPMON_OPEN_LINKS: u32 = 0x10;
@@ -230,14 +264,14 @@ pub const APPMON_OPEN_ONLY_REQUESTS: u32 = 0x40;
 /// debugging; whoever reads the events can act as the clients.
 pub const APPMON_OPEN_KEEP_SECRETS: u32 = 0x80;
 
-/// cgroup_skb with socket storage: the core
+/// cgroup_skb with socket storage: the core.
 pub const APPMON_CAP_CAPTURE: u64 = 0x1;
 /// iter/bpf_sk_storage_map, or iter/task_file where that is refused: the end of a long body is reported
-/// at once even if its signal was rate-limited
+/// at once even if its signal was rate-limited.
 pub const APPMON_CAP_SWEEP: u64 = 0x2;
-/// APPMON_OPEN_IDENTITY was asked for and works
+/// APPMON_OPEN_IDENTITY was asked for and works.
 pub const APPMON_CAP_IDENTITY: u64 = 0x4;
-/// APPMON_OPEN_GOROUTINES was asked for and works
+/// APPMON_OPEN_GOROUTINES was asked for and works.
 pub const APPMON_CAP_GOROUTINES: u64 = 0x8;
 
 /// all connections
@@ -250,21 +284,21 @@ pub const APPMON_SNAPSHOT_EDGES: u32 = 1;
 /// one for each application with requests in progress
 pub const APPMON_SNAPSHOT_ACTIVE: u32 = 2;
 
-/// the leaf cgroup
+/// The leaf cgroup.
 pub const APPMON_DIM_INSTANCE: u32 = 0x1;
-/// the process, where events name it
+/// The process, where events name it.
 pub const APPMON_DIM_PID: u32 = 0x2;
-/// the other application where it is monitored too; of a server that is not, address and port
+/// The other application where it is monitored too; of a server that is not, address and port.
 pub const APPMON_DIM_PEER: u32 = 0x4;
-/// the address of clients that are not monitored; without it they are all one, in edges too
+/// The address of clients that are not monitored; without it they are all one, in edges too.
 pub const APPMON_DIM_CLIENT: u32 = 0x8;
-/// the method
+/// The method.
 pub const APPMON_DIM_METHOD: u32 = 0x10;
-/// the path without ids and the like
+/// The path without ids and the like.
 pub const APPMON_DIM_ROUTE: u32 = 0x20;
-/// the status code
+/// The status: status_text and the number of it.
 pub const APPMON_DIM_STATUS: u32 = 0x40;
-/// none of the above
+/// None of the above.
 pub const APPMON_DIM_NONE: u32 = 0x80000000;
 
 /// the path is the route as it is
@@ -276,23 +310,21 @@ pub const APPMON_METRICS_NO_JOIN: u32 = 0x4;
 /// Snapshots have what is in progress: the host calls appmon_metrics_active() for it before each.
 pub const APPMON_METRICS_ACTIVE: u32 = 0x8;
 
-/// no final response was seen
-pub const APPMON_ERROR_NO_RESPONSE: u32 = 0x1;
-/// a status of 100 to 199
-pub const APPMON_ERROR_1XX: u32 = 0x2;
-/// a status of 200 to 299
-pub const APPMON_ERROR_2XX: u32 = 0x4;
-/// a status of 300 to 399
-pub const APPMON_ERROR_3XX: u32 = 0x8;
-/// a status of 400 to 499
-pub const APPMON_ERROR_4XX: u32 = 0x10;
-/// a status of 500 to 599
-pub const APPMON_ERROR_5XX: u32 = 0x20;
-/// nothing is an error
+/// APPMON_OUTCOME_CLIENT_ERROR
+pub const APPMON_ERROR_CLIENT: u32 = 0x4;
+/// APPMON_OUTCOME_SERVER_ERROR
+pub const APPMON_ERROR_SERVER: u32 = 0x8;
+/// APPMON_OUTCOME_TIMEOUT
+pub const APPMON_ERROR_TIMEOUT: u32 = 0x10;
+/// APPMON_OUTCOME_CANCELLED
+pub const APPMON_ERROR_CANCELLED: u32 = 0x20;
+/// APPMON_OUTCOME_NO_RESPONSE
+pub const APPMON_ERROR_NO_RESPONSE: u32 = 0x40;
+/// No outcome is an error.
 pub const APPMON_ERROR_NEVER: u32 = 0x80000000;
 
-/// holds what found no room of its own. A series: app and role are set if all of it has them, nothing
-/// else is; an edge: nothing is
+/// Holds what found no room of its own. A series: app and role are set if all of it has them, nothing
+/// else is; an edge: nothing is.
 pub const APPMON_SERIES_OTHER: u32 = 0x1;
 
 /// cpu_ns, cpu_user_ns, cpu_system_ns
@@ -409,14 +441,14 @@ pub struct appmon_header {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct appmon_trace {
-    /// APPMON_TRACE_*
+    /// enum appmon_trace_format, APPMON_TRACE_*
     pub format: u32,
     /// APPMON_TRACE_SAMPLED ...
     pub flags: u32,
     /// sw8: 0 unless it is a UUID; see appmon_event.trace_text
     pub trace_id: [u8; 16],
-    /// of the sender: traceparent's parent-id, b3's span id; sw8: the number of the span in its segment,
-    /// big-endian
+    // Of the sender: traceparent's parent-id, b3's span id; sw8: the number of the span in its
+    // segment, big-endian.
     pub span_id: [u8; 8],
     /// of the sender's parent: b3, x-b3-*, uber-trace-id
     pub parent_span_id: [u8; 8],
@@ -432,19 +464,23 @@ pub struct appmon_trace {
 pub struct appmon_event {
     /// bytes of this struct that the library filled
     pub size: u32,
-    /// APPMON_PROTO_* (network.protocol.name)
+    /// enum appmon_protocol, APPMON_PROTO_* (network.protocol.name)
     pub protocol: u32,
     /// APPMON_EVF_*
     pub flags: u64,
-    /// APPMON_ROLE_*
+    /// enum appmon_role, APPMON_ROLE_*
     pub role: u32,
-    /// APPMON_END_*
+    /// enum appmon_end, APPMON_END_*
     pub end: u32,
     /// as returned by appmon_attach_cgroup()
     pub target_id: u32,
-    /// share of connections watched when the request began, parts per million: it stands for 1,000,000 /
-    /// sampling_ppm exchanges
+    // Share of connections watched when the request began, parts per million: it stands for
+    // 1,000,000 / sampling_ppm exchanges.
     pub sampling_ppm: u32,
+    /// the name given at attach
+    pub target_name: appmon_str,
+    /// the pointer given at attach
+    pub target_user: *mut c_void,
     /// leaf cgroup of the socket: inode of its cgroup v2 directory
     pub cgroup_id: u64,
     // Socket cookie: unique per boot (SO_COOKIE, Linux 4.12). 2^62 and up: an id of the library's
@@ -455,6 +491,32 @@ pub struct appmon_event {
     // connection_id: after the library had to forget the connection (limits, idle time) it goes
     // on higher.
     pub ordinal: u64,
+    // What was asked and what became of it, for any protocol alike. "" where it is not known,
+    // or where there is no such thing.
+    /// enum appmon_operation_type, APPMON_OP_*
+    pub operation_type: u32,
+    /// enum appmon_outcome, APPMON_OUTCOME_*: error rates go by it
+    pub outcome: u32,
+    /// what speaks the protocol (db.system.name): RESP: "redis"; HTTP: ""
+    pub system: appmon_str,
+    // HTTP: the method as sent (http.request.method). RESP: the command's name as sent
+    // (db.operation.name). "": no request was seen.
+    pub operation: appmon_str,
+    // What the operation is about. HTTP: the path (url.path), of CONNECT the authority. RESP: the
+    // command's first argument, mostly a key; "" where it may be a secret (AUTH, HELLO).
+    pub resource: appmon_str,
+    // HTTP: the status code as text (http.response.status_code). RESP: the prefix of an error
+    // (db.response.status_code), such as WRONGTYPE.
+    pub status_text: appmon_str,
+    // The server's words for it. HTTP: the reason phrase of the status line. RESP: the text of an
+    // error, prefix and all, without the arguments that it may repeat.
+    pub message: appmon_str,
+    /// status_text as a number; -1: it is none, or was not seen
+    pub status_number: i64,
+    // Bytes of the TCP stream: no headers of TCP or IP, each byte once. HTTP: of head and body.
+    pub request_bytes: u64,
+    /// of the final response
+    pub response_bytes: u64,
     // CLOCK_MONOTONIC, nanoseconds, taken where bytes reach or leave the TCP
     // stack; 0: not seen. appmon_realtime_ns() converts to wall time.
     /// first byte of the request
@@ -474,7 +536,105 @@ pub struct appmon_event {
     pub wait_ns: u64,
     /// response_start to response_end
     pub response_ns: u64,
-    // Bytes of the TCP stream: no headers of TCP or IP, each byte once.
+    // Where the time went, on the server's side: APPMON_OPEN_IDENTITY; CLOCK_MONOTONIC. With
+    // pipelining, and where the request's bytes were not seen to be read, these are 0. Then
+    // duration_ns is queue_ns + (read_end_ns - read_start_ns) + service_ns + response_ns.
+    /// the application took the first bytes of the request from TCP
+    pub read_start_ns: u64,
+    /// ... the last bytes that it took before it answered request_start to read_start: in the accept
+    /// backlog, in the socket, waiting for a thread.
+    pub read_end_ns: u64,
+    pub queue_ns: u64,
+    /// read_end to response_start: the application's own time
+    pub service_ns: u64,
+    // On the client's side: SYN sent to SYN-ACK received, in the first event of a connection
+    // that was seen to connect. Then request_ns, wait_ns and response_ns follow.
+    pub connect_ns: u64,
+    pub local: appmon_endpoint,
+    pub remote: appmon_endpoint,
+    // The client that a PROXY protocol header, version 1 or 2, in front of the connection's
+    // first request names (client.address and client.port): whoever connected to the proxy,
+    // where remote, or for the proxy's own requests local, is the proxy. In every event of the
+    // connection. family 0: there was no header, or it names none (UNKNOWN, LOCAL, a UNIX
+    // socket).
+    pub client: appmon_endpoint,
+    /// TCP's smoothed round-trip time at the end, microseconds; 0: unknown
+    pub srtt_us: u32,
+    /// segments this host sent again during the exchange
+    pub retransmits: u32,
+    /// segments that arrived again during the exchange
+    pub peer_retransmits: u32,
+    /// network namespace of the socket, with APPMON_OPEN_IDENTITY: inode of /proc/PID/ns/net; may be used
+    /// again
+    pub netns_inum: u32,
+    /// the same: unique per boot
+    pub netns_cookie: u64,
+    // The same in the events of both ends of a connection, whatever addresses and ports are
+    // translated between them: TCP's sequence numbers of the request's first byte (upper half)
+    // and of the response's, or of where it would have begun. Both begin at random (RFC 6528),
+    // so that two exchanges of one minute have the same by chance once in 2^64. What ends the
+    // connection in between has two connections: a proxy, SYNPROXY. 0: not known.
+    pub wire_id: u64,
+    // Who served the request, or sent it: APPMON_OPEN_IDENTITY, with APPMON_CAP_IDENTITY. Taken
+    // in the thread's own context, when it reads or sends: right whoever accepted or connected,
+    // and whoever else has the socket open. Numbers of the initial pid namespace, as /proc of
+    // the host has them. What was not seen is 0 or "".
+    /// enum appmon_owner, APPMON_OWNER_*: how this group is known
+    pub owner: u32,
+    /// effective user, initial user namespace (process.user.id)
+    pub uid: u32,
+    /// process.pid
+    pub pid: u32,
+    /// thread.id
+    pub tid: u32,
+    /// pid in the process's own pid namespace, as it sees itself
+    pub inner_pid: u32,
+    /// tid in that namespace
+    pub inner_tid: u32,
+    /// server: the process that sent the response's first byte; 0: TCP sent it by itself
+    pub response_pid: u32,
+    /// server: the thread that sent it
+    pub response_tid: u32,
+    /// CLOCK_BOOTTIME: with pid it names a process for ever; field 22 of /proc/PID/stat has it in ticks
+    pub process_start_ns: u64,
+    /// of the process, at that moment: /proc/PID/comm
+    pub comm: appmon_str,
+    // Trace ids of the request: APPMON_OPEN_TRACE. What is not well formed is in headers only.
+    pub trace: appmon_trace,
+    /// sw8: its trace id as text; "" for others
+    pub trace_text: appmon_str,
+    /// x-request-id, or another of request_id_headers: of those the first in the head
+    pub request_id: appmon_str,
+    // What the exchange was made for: APPMON_OPEN_LINKS. Client: the request that the sender
+    // was serving. Server: the exchange that a monitored client sees of the same request.
+    // Decided when the request begins, from what is open at that moment; that other exchange's
+    // event usually comes later, or never if it is dropped.
+    /// connection_id and ordinal of that exchange
+    pub link_connection_id: u64,
+    pub link_ordinal: u64,
+    /// enum appmon_link, APPMON_LINK_*; NONE: those two are 0
+    pub link: u32,
+    // HTTP's own; 0, NULL and "" in events of other protocols.
+    /// enum appmon_method, APPMON_METHOD_*
+    pub method: u32,
+    /// http.response.status_code; 0: none
+    pub status: u32,
+    // 10: HTTP/1.0, 11: HTTP/1.1 and any newer HTTP/1.x (RFC 9112 section 2.3); others, such as
+    // 20, by way of 10 * major + minor, which counts up to 9; 0: unknown.
+    pub request_http_version: u32,
+    pub response_http_version: u32,
+    pub header_count: u32,
+    /// header_count of them; NULL if 0
+    pub headers: *const appmon_header,
+    /// as sent (RFC 9112 section 3.2), but for secrets: see appmon_opts.redact_names; query per options
+    pub request_target: appmon_str,
+    /// path of it (url.path); "" for CONNECT
+    pub path: appmon_str,
+    /// after '?' (url.query); secrets as above
+    pub query: appmon_str,
+    /// of an absolute or CONNECT target, else Host; without user and password (server.address and
+    /// server.port)
+    pub authority: appmon_str,
     pub request_head_bytes: u64,
     /// as transferred, with chunk framing (http.request.body.size)
     pub request_body_bytes: u64,
@@ -486,117 +646,6 @@ pub struct appmon_event {
     pub request_content_length: i64,
     /// declared; -1: none
     pub response_content_length: i64,
-    /// APPMON_METHOD_*
-    pub method: u32,
-    /// 10: HTTP/1.0, 11: HTTP/1.1 and any newer HTTP/1.x (RFC 9112 section 2.3); others, such as 20, by
-    /// way of 10 * major + minor, which counts up to 9; 0: unknown
-    pub request_http_version: u32,
-    pub response_http_version: u32,
-    /// http.response.status_code; 0: none
-    pub status: u32,
-    /// status / 100 (RFC 9110 section 15); 0: none
-    pub status_class: u32,
-    /// TCP's smoothed round-trip time at the end, microseconds; 0: unknown
-    pub srtt_us: u32,
-    /// segments this host sent again during the exchange
-    pub retransmits: u32,
-    /// segments that arrived again during the exchange
-    pub peer_retransmits: u32,
-    // Who served the request, or sent it: see owner, below. Numbers of the initial pid
-    // namespace, as /proc of the host has them. 0 and "": unknown, or not asked for.
-    /// process.pid
-    pub pid: u32,
-    /// thread.id
-    pub tid: u32,
-    /// of the process, at that moment: /proc/PID/comm
-    pub comm: appmon_str,
-    pub local: appmon_endpoint,
-    pub remote: appmon_endpoint,
-    /// the name given at attach
-    pub target_name: appmon_str,
-    /// the pointer given at attach
-    pub target_user: *mut c_void,
-    /// header_count of them; NULL if 0
-    pub headers: *const appmon_header,
-    /// as sent
-    pub method_name: appmon_str,
-    /// as sent (RFC 9112 section 3.2), but for secrets: see appmon_opts.redact_names; query per options
-    pub request_target: appmon_str,
-    /// path of it (url.path); "" for CONNECT
-    pub path: appmon_str,
-    /// after '?' (url.query); secrets as above
-    pub query: appmon_str,
-    /// of an absolute or CONNECT target, else Host; without user and password (server.address and
-    /// server.port)
-    pub authority: appmon_str,
-    /// reason phrase of the status line
-    pub reason: appmon_str,
-    pub header_count: u32,
-    pub reserved1: u32,
-    // Identity: APPMON_OPEN_IDENTITY, with APPMON_CAP_IDENTITY. Taken in the thread's own
-    // context, when it reads or sends: right whoever accepted or connected, and whoever else
-    // has the socket open. What was not seen is 0.
-    /// APPMON_OWNER_*: how the members of this group are known
-    pub owner: u32,
-    /// effective user, initial user namespace (process.user.id)
-    pub uid: u32,
-    /// pid in the process's own pid namespace, as it sees itself
-    pub inner_pid: u32,
-    /// tid in that namespace
-    pub inner_tid: u32,
-    /// CLOCK_BOOTTIME: with pid it names a process for ever; field 22 of /proc/PID/stat has it in ticks
-    pub process_start_ns: u64,
-    /// server: the process that sent the response's first byte; 0: TCP sent it by itself
-    pub response_pid: u32,
-    /// server: the thread that sent it
-    pub response_tid: u32,
-    /// network namespace of the socket: unique per boot
-    pub netns_cookie: u64,
-    /// the same as the inode of /proc/PID/ns/net; may be used again
-    pub netns_inum: u32,
-    pub reserved2: u32,
-    // Where the time went, on the server's side; CLOCK_MONOTONIC. With pipelining, and where
-    // the request's bytes were not seen to be read, these are 0. Then duration_ns is
-    // queue_ns + (read_end_ns - read_start_ns) + service_ns + response_ns.
-    /// the application took the first bytes of the request from TCP
-    pub read_start_ns: u64,
-    /// ... the last bytes that it took before it answered
-    pub read_end_ns: u64,
-    /// request_start to read_start: in the accept backlog, in the socket, waiting for a thread
-    pub queue_ns: u64,
-    /// read_end to response_start: the application's own time
-    pub service_ns: u64,
-    // On the client's side: SYN sent to SYN-ACK received, in the first event of a connection
-    // that was seen to connect. Then request_ns, wait_ns and response_ns follow.
-    pub connect_ns: u64,
-    // Trace ids of the request: APPMON_OPEN_TRACE. What is not well formed is in headers only.
-    pub trace: appmon_trace,
-    /// sw8: its trace id as text; "" for others
-    pub trace_text: appmon_str,
-    /// x-request-id, or another of request_id_headers: of those the first in the head
-    pub request_id: appmon_str,
-    // What the exchange was made for: APPMON_OPEN_LINKS. Client: the request that the sender
-    // was serving. Server: the exchange that a monitored client sees of the same request.
-    // Decided when the request begins, from what is open at that moment; that other exchange's
-    // event usually comes later, or never if it is dropped.
-    /// APPMON_LINK_*; NONE: the next two are 0
-    pub link: u32,
-    pub reserved3: u32,
-    /// connection_id and ordinal of that exchange
-    pub link_connection_id: u64,
-    pub link_ordinal: u64,
-    // The same in the events of both ends of a connection, whatever addresses and ports are
-    // translated between them: TCP's sequence numbers of the request's first byte (upper half)
-    // and of the response's, or of where it would have begun. Both begin at random (RFC 6528),
-    // so that two exchanges of one minute have the same by chance once in 2^64. What ends the
-    // connection in between has two connections: a proxy, SYNPROXY. 0: not known.
-    pub wire_id: u64,
-    // The client that a PROXY protocol header, version 1 or 2, in front of the connection's
-    // first request names (client.address and client.port): whoever connected to the proxy,
-    // where remote, or for the proxy's own requests local, is the proxy. In every event of the
-    // connection. family 0: there was no header, or it names none (UNKNOWN, LOCAL, a UNIX
-    // socket).
-    pub client: appmon_endpoint,
 }
 
 #[repr(C)]
@@ -716,7 +765,7 @@ pub struct appmon_stats {
 #[derive(Clone, Copy)]
 pub struct appmon_container {
     pub size: u32,
-    /// APPMON_RUNTIME_*
+    /// enum appmon_runtime, APPMON_RUNTIME_*
     pub runtime: u32,
     /// container id, 64 hexadecimal digits; "": the cgroup is the pod's own
     pub id: [c_char; 72],
@@ -774,9 +823,9 @@ pub struct appmon_metrics_opts {
     pub idle_ms: u32,
     /// bytes; default 64 MiB, at least 1 MiB. Where it is reached, series are refused as by max_series
     pub memory_limit: u64,
-    /// APPMON_ERROR_*; default NO_RESPONSE and 5XX
+    /// APPMON_ERROR_*; default all but CLIENT
     pub server_errors: u32,
-    /// APPMON_ERROR_*; default the same and 4XX
+    /// APPMON_ERROR_*; default all
     pub client_errors: u32,
     /// NULL: built in
     pub route_fn: appmon_route_fn,
@@ -848,8 +897,8 @@ pub struct appmon_series {
     pub method: u32,
     /// http.response.status_code; 0: none
     pub status: u32,
-    /// 0: no response
-    pub status_class: u32,
+    /// enum appmon_outcome, APPMON_OUTCOME_*
+    pub outcome: u32,
     /// target_name of the events, at most 127 bytes of it
     pub app: appmon_str,
     /// the application at the other end; "": peer says what is known of it
@@ -859,6 +908,8 @@ pub struct appmon_series {
     /// at most 255 bytes (http.route): visible ASCII, unless it is the host's or
     /// APPMON_METRICS_RAW_ROUTES
     pub route: appmon_str,
+    /// as the events have it, at most 23 bytes
+    pub status_text: appmon_str,
     /// family 0: unknown; port 0: of a client
     pub peer: appmon_endpoint,
 }
@@ -934,7 +985,7 @@ pub struct appmon_figures {
     pub wait_sum: u64,
     /// the response on its way
     pub response_sum: u64,
-    /// events of servers that were seen to read (APPMON_OPEN_IDENTITY)
+    // Events of servers that were seen to read (APPMON_OPEN_IDENTITY).
     pub service_count: u64,
     /// of those: until the application read the request
     pub queue_sum: u64,
@@ -1033,9 +1084,11 @@ extern "C" {
     /// Needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON (root has them).
     /// -EPERM       a capability is missing, or bpf(2) is forbidden (seccomp, security module)
     /// -EOPNOTSUPP  a kernel feature is missing (BTF, bpf(2), Linux 5.15), or cgroup v2 is
-    /// -EINVAL      a value in opts is out of range; -E2BIG: unknown members are set
+    /// -EINVAL      a value in opts is out of range
+    /// -E2BIG       unknown members are set
     /// -ENOMEM      out of memory, of this process, its memory cgroup or the kernel
-    /// -EMFILE      fewer than 40 descriptors are left (RLIMIT_NOFILE); -ENFILE: of the system
+    /// -EMFILE      fewer than 40 descriptors are left (RLIMIT_NOFILE)
+    /// -ENFILE      the same, of the system
     /// The handle is close-on-exec throughout.
     pub fn appmon_open(ret: *mut *mut appmon, opts: *const appmon_opts) -> c_int;
     /// Detaches everything and frees the handle; pending exchanges get no event.
@@ -1047,7 +1100,8 @@ extern "C" {
     /// nested, an exchange goes to the innermost. Connections that are already open
     /// are seen from their next packet. opts may be NULL. *ret_target (may be NULL) gets an id
     /// that is never reused by this handle.
-    /// -ENOENT  no such path; -ENOTDIR, -EINVAL: not a cgroup v2 directory
+    /// -ENOENT  no such path
+    /// -ENOTDIR, -EINVAL  not a cgroup v2 directory
     /// -EEXIST  already attached by this handle
     /// -EPERM   the cgroup does not allow it (a program attached without
     /// BPF_F_ALLOW_MULTI at or above it), or a capability is missing
@@ -1119,7 +1173,8 @@ extern "C" {
     /// fd, until appmon_record(mon, -1) or appmon_close(). Replaying it gives the same events, if the
     /// recording began before the first attach. fd is the host's and stays open until then; writes
     /// block. A write that fails ends the recording and is logged.
-    /// -ENOMEM; -EIO: the first write failed
+    /// -ENOMEM  out of memory
+    /// -EIO     the first write failed
     pub fn appmon_record(mon: *mut appmon, fd: c_int) -> c_int;
     /// A handle that is fed from a recording in place of the kernel: needs no privileges and
     /// attaches nothing; targets come from the recording, target_user is NULL, counters that
@@ -1189,7 +1244,8 @@ extern "C" {
     /// "size" may be larger here than there, each other one has to be equal.
     pub fn appmon_struct_size(name: *const c_char) -> u32;
     /// opts may be NULL.
-    /// -EINVAL  a value is out of range; -E2BIG: unknown members are set
+    /// -EINVAL  a value is out of range
+    /// -E2BIG   unknown members are set
     /// -ENOMEM  out of memory, or memory_limit does not hold the tables themselves
     pub fn appmon_metrics_open(ret: *mut *mut appmon_metrics, opts: *const appmon_metrics_opts) -> c_int;
     /// NULL is accepted. Snapshots stay.
@@ -1205,7 +1261,9 @@ extern "C" {
     pub fn appmon_metrics_active(metrics: *mut appmon_metrics, ev: *const appmon_event) -> c_int;
     pub fn appmon_metrics_get_stats(metrics: *mut appmon_metrics, stats: *mut appmon_metrics_stats) -> c_int;
     /// Copies what the aggregator holds; idle series go first. opts may be NULL. The copy takes as
-    /// much memory as the series themselves, on top of memory_limit. -ENOMEM; -E2BIG as above.
+    /// much memory as the series themselves, on top of memory_limit.
+    /// -ENOMEM  out of memory
+    /// -E2BIG   as above
     pub fn appmon_metrics_snapshot(metrics: *mut appmon_metrics, opts: *const appmon_snapshot_opts, ret: *mut *mut appmon_snapshot) -> c_int;
     /// NULL is accepted.
     pub fn appmon_snapshot_free(snapshot: *mut appmon_snapshot);
@@ -1220,8 +1278,8 @@ extern "C" {
     pub fn appmon_snapshot_active(snapshot: *const appmon_snapshot, index: u32, active: *mut appmon_active) -> c_int;
     /// The figures of one series or edge: all of them (since NULL), or what came since an earlier
     /// snapshot of the same aggregator. One that the earlier snapshot does not have counts from 0.
-    /// -ENOENT: no such index, or a kind that has no figures; -EINVAL: since is the later one, or of
-    /// another aggregator.
+    /// -ENOENT  no such index, or a kind that has no figures
+    /// -EINVAL  since is the later one, or of another aggregator
     pub fn appmon_snapshot_figures(snapshot: *const appmon_snapshot, kind: u32, index: u32, since: *const appmon_snapshot, figures: *mut appmon_figures) -> c_int;
     /// Adds the durations (all, or since, as above) to a histogram of the host's.
     pub fn appmon_snapshot_durations(snapshot: *const appmon_snapshot, kind: u32, index: u32, since: *const appmon_snapshot, histogram: *mut appmon_histogram) -> c_int;
@@ -1255,11 +1313,12 @@ extern "C" {
     /// What a cgroup v2 directory and those below it use, as the kernel counts it. Where the mount is
     /// hybrid and a controller belongs to version 1, its files are read if the same cgroup
     /// exists there with the same processes. What cannot be read is not valid.
-    /// -ENOENT, -ENOTDIR, -EACCES; -EINVAL: not a cgroup v2 directory.
+    /// -ENOENT, -ENOTDIR, -EACCES  the directory cannot be opened
+    /// -EINVAL  not a cgroup v2 directory
     pub fn appmon_read_resources(cgroup_path: *const c_char, resources: *mut appmon_resources) -> c_int;
     /// The directory of a cgroup id (appmon_event.cgroup_id, appmon_series.cgroup_id), for a host that
     /// has no handle at hand; see appmon_find_cgroup(). Returns the length written without the '\0'.
-    /// -ENOENT: it is gone, outside of what is mounted, or there is no cgroup v2; -ENOSPC: buf is too
-    /// small.
+    /// -ENOENT  it is gone, outside of what is mounted, or there is no cgroup v2
+    /// -ENOSPC  buf is too small
     pub fn appmon_cgroup_path(cgroup_id: u64, buf: *mut c_char, size: usize) -> c_int;
 }
