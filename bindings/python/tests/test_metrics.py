@@ -3,6 +3,7 @@
 import collections
 import gc
 import os
+import signal
 import subprocess
 import sys
 
@@ -106,3 +107,22 @@ def test_import_needs_no_library():
                           env={**os.environ, "APPMON_LIBRARY": "/nonexistent", "PYTHONPATH": str(PYTHON / "src")},
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.stdout.startswith("imported\n") and "LibraryError: libappmon is not installed" in done.stdout
+
+
+def test_the_example_counts_each_request(server, client):
+    with subprocess.Popen([sys.executable, "-u", str(PYTHON / "example.py"), server.cgroup.path, "0.5"],
+                          env={**os.environ, "PYTHONPATH": str(PYTHON / "src")},
+                          stdout=subprocess.PIPE, text=True) as example:
+        assert example.stdout.readline() == "watching\n"
+        for path in PLAN:
+            client("GET", path)
+        counts, lines = collections.Counter(), []
+        while sum(counts.values()) < len(PLAN):
+            lines.append(example.stdout.readline())
+            assert lines[-1], lines[:-1]
+            _, _, status, number, *_ = lines[-1].split()
+            counts[int(status)] += int(number)
+        example.send_signal(signal.SIGINT)
+        assert example.wait(10) == 0
+    assert counts == collections.Counter(line["status"] for line in server.log.lines(len(PLAN)))
+    print("".join(lines))
