@@ -3,7 +3,8 @@
 import textwrap
 
 from . import event as ev
-NOTE = '# SPDX-License-Identifier: BSD-2-Clause\n"""{}\n\nMade by bindings/generate from the public headers: do not edit."""\n'
+NOTE = ('# SPDX-License-Identifier: BSD-2-Clause\n"""{}\n\nMade by bindings/generate from the public headers: do not edit."""\n'
+        "from __future__ import annotations\n")
 
 
 SIMPLE = {"int": "c_int", "size_t": "c_size_t", "double": "c_double", "char": "c_char"}
@@ -183,7 +184,7 @@ def _class(struct):
 
 
 def _inner(api, struct):
-    lines = ["@dataclasses.dataclass(slots=True)", f"class {_class(struct)}:",
+    lines = ["@dataclass", f"class {_class(struct)}:",
              textwrap.fill(f'"""{struct.doc.splitlines()[0]}"""', 96, initial_indent="    ",
                            subsequent_indent="    "), ""]
     for m in ev.visible(struct):
@@ -195,7 +196,7 @@ def _inner(api, struct):
 
 def _event(api):
     copy = _Copy(api, api.struct("appmon_event"))
-    lines = ["@dataclasses.dataclass(slots=True)", "class Event(EventBase):",
+    lines = ["@dataclass", "class Event(EventBase):",
              '    """One exchange: a request and its response, or what was seen of them.',
              "", "    All of it is copied: an event may be kept for as long as it is needed. Names in",
              '    parentheses are OpenTelemetry\'s."""', ""]
@@ -218,16 +219,23 @@ def _event(api):
 
 
 def _numbers(api, struct, name, doc, skip=()):
-    """A dataclass of a struct of numbers, and how it is read from one."""
-    lines = ["@dataclasses.dataclass(slots=True)", f"class {name}:", f'    """{doc}"""', ""]
+    """A dataclass of a struct without lists, and how it is read from one."""
+    lines = ["@dataclass", f"class {name}:", f'    """{doc}"""', ""]
     arguments = []
     for m in ev.visible(struct):
         if m.name in skip:
             continue
-        if m.type.base not in ev.INTEGERS or m.type.pointers:
-            raise ev.Unknown(struct, m)
         group = ev.group_of(api, m)
-        if m.type.count and group:
+        if m.type.base == "appmon_str" and not m.type.pointers:
+            annotation, expression = "str", f"text(c.{m.name}.data, c.{m.name}.len)"
+        elif m.type.base == "appmon_endpoint" and not m.type.pointers:
+            annotation = "Endpoint"
+            expression = f"endpoint(c.{m.name}.family, c.{m.name}.port, bytes(c.{m.name}.addr))"
+        elif m.type.base not in ev.INTEGERS or m.type.pointers:
+            raise ev.Unknown(struct, m)
+        elif ev.is_bytes(m):
+            annotation, expression = "bytes", f"bytes(c.{m.name})"
+        elif m.type.count and group:
             kind = ev.type_name(group)
             annotation = f"dict[{kind}, int]"
             expression = f"{{{kind}(i): n for i, n in enumerate(c.{m.name}) if n or i < len({kind})}}"
@@ -245,10 +253,8 @@ def _numbers(api, struct, name, doc, skip=()):
     return "\n".join(lines)
 
 
-def _options(api):
-    struct = api.struct("appmon_opts")
-    lines = ["@dataclasses.dataclass(slots=True, kw_only=True)", "class Options:",
-             '    """How to open a monitor. 0, or nothing: the default."""', ""]
+def _options(api, struct, name, doc):
+    lines = ["@dataclass", f"class {name}:", f'    """{doc}"""', ""]
     for m in ev.settable(struct):
         group = ev.group_of(api, m)
         if ev.names_list(m):
@@ -262,19 +268,39 @@ def _options(api):
     return "\n".join(lines) + "\n"
 
 
+# The structs that the calls of metrics.h fill.
+METRICS = {
+    "appmon_metrics_stats": "Counters of the aggregator since it was opened.",
+    "appmon_series": "What a series is about.",
+    "appmon_active": "What one instance of an application has in progress.",
+    "appmon_edge": "Who calls whom.",
+    "appmon_figures": "Sums over the events of a series or edge. Times in nanoseconds.",
+    "appmon_exemplar": "One event of a series that carried a W3C traceparent.",
+    "appmon_resources": "What a cgroup used since it was made, and has now.",
+}
+
+
 def data(api):
     out = [NOTE.format("What a host gets and gives: enumerations and dataclasses."),
-           "import ctypes\nimport dataclasses\nimport enum\nimport struct\n"
+           "import ctypes\nimport enum\nimport struct\n"
            "from collections.abc import Sequence\n\nfrom . import _abi\n"
-           "from ._memory import Endpoint, EventBase, Header, Number, endpoint, headers_from, text\n\n"]
+           "from ._memory import Endpoint, EventBase, Header, Number, dataclass, endpoint, \\\n"
+           "    headers_from, text\n\n"]
     out += [_group(g) for g in api.groups]
     out += [_inner(api, s) for s in ev.nested_in_event(api)]
     out.append(_event(api))
     out.append(_numbers(api, api.struct("appmon_stats"), "Stats",
                         "Counters since the monitor was opened, or since the attach."))
-    out.append(_options(api))
+    out.append(_options(api, api.struct("appmon_opts"), "Options",
+                        "How to open a monitor, each by its name. 0, or nothing: the default."))
+    out.append("")
+    out.append(_options(api, api.struct("appmon_metrics_opts"), "MetricsOptions",
+                        "How to open an aggregator, each by its name. 0: the default."))
+    out.append("")
+    out += [_numbers(api, api.struct(name), _class(api.struct(name)), doc) for name, doc in METRICS.items()]
     exported = [ev.type_name(g) for g in api.groups] + [_class(s) for s in ev.nested_in_event(api)]
-    exported += ["Event", "Options", "Stats"]
+    exported += ["Event", "MetricsOptions", "Options", "Stats"]
+    exported += [_class(api.struct(name)) for name in METRICS]
     out.append("\n__all__ = [\n" + _names([f'"{n}"' for n in exported], "    ") + "]\n")
     return "\n".join(out)
 

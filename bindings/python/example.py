@@ -1,39 +1,60 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Requests of a cgroup in an asyncio program: example.py CGROUP-DIRECTORY
+"""The p99 of each route of a cgroup, in an asyncio program: example.py CGROUP-DIRECTORY [SECONDS]
 
-Prints each request, and every ten seconds how many there were by status."""
+Every SECONDS (5) prints what came since the last time; ends with Ctrl-C."""
+from __future__ import annotations
+
 import asyncio
-import collections
 import signal
 import sys
 
 import appmon
 
 
-async def tell(counts: collections.Counter[int]) -> None:
-    while True:
-        await asyncio.sleep(10)
-        print(dict(counts))
+def tell(now: appmon.Snapshot, before: appmon.Snapshot | None) -> None:
+    for index, series in enumerate(now.series()):
+        figures = now.figures(index, before)
+        if not figures.requests:
+            continue
+        with now.durations(index, before) as durations:
+            print(f"{ascii(series.method_name)} {ascii(series.route)} {series.status} "
+                  f"{figures.requests} requests, p99 {durations.quantile(0.99) / 1e6:.3f} ms", flush=True)
 
 
-async def watch(directory: str) -> None:
-    counts: collections.Counter[int] = collections.Counter()
-    with appmon.Monitor() as monitor:
+async def tell_often(metrics: appmon.Metrics, seconds: float) -> None:
+    before = None
+    try:
+        while True:
+            await asyncio.sleep(seconds)
+            now = metrics.snapshot()
+            tell(now, before)
+            if before:
+                before.close()
+            before = now
+    finally:
+        with metrics.snapshot(appmon.TakeFlags.WAITING) as last:
+            tell(last, before)
+        if before:
+            before.close()
+
+
+async def watch(directory: str, seconds: float) -> None:
+    with appmon.Metrics() as metrics, appmon.Monitor() as monitor:
+        monitor.feed(metrics)
         monitor.attach(directory)
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, monitor.wakeup)
-        telling = asyncio.create_task(tell(counts))
-        async for event in monitor:
-            counts[event.status] += 1
-            print(f"{event.remote} {ascii(event.operation)} {ascii(event.path)} {event.status} "
-                  f"{event.duration_ns / 1e6:.3f} ms", flush=True)
+        telling = asyncio.create_task(tell_often(metrics, seconds))
+        print("watching", flush=True)
+        async for _ in monitor:
+            pass  # the aggregator has counted it
         telling.cancel()
-        print(f"{sum(counts.values())} requests", dict(counts))
+        await asyncio.gather(telling, return_exceptions=True)
 
 
-try:
-    asyncio.run(watch(sys.argv[1]))
-except IndexError:
+if len(sys.argv) < 2:
     sys.exit(__doc__)
+try:
+    asyncio.run(watch(sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else 5))
 except appmon.Error as problem:
     sys.exit(str(problem.strerror))

@@ -2,6 +2,7 @@
 """The C interface for ctypes.
 
 Made by bindings/generate from the public headers: do not edit."""
+from __future__ import annotations
 
 import ctypes
 from typing import Any

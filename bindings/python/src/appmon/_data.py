@@ -2,15 +2,16 @@
 """What a host gets and gives: enumerations and dataclasses.
 
 Made by bindings/generate from the public headers: do not edit."""
+from __future__ import annotations
 
 import ctypes
-import dataclasses
 import enum
 import struct
 from collections.abc import Sequence
 
 from . import _abi
-from ._memory import Endpoint, EventBase, Header, Number, endpoint, headers_from, text
+from ._memory import Endpoint, EventBase, Header, Number, dataclass, endpoint, \
+    headers_from, text
 
 
 class Protocol(Number):
@@ -465,7 +466,7 @@ class TakeFlags(enum.IntFlag):
     WAITING = 0x1
 
 
-@dataclasses.dataclass(slots=True)
+@dataclass
 class Trace:
     """The trace ids of a request, from the first of the fields at APPMON_TRACE_* that is well
     formed."""
@@ -481,7 +482,7 @@ class Trace:
     parent_span_id: bytes
 
 
-@dataclasses.dataclass(slots=True)
+@dataclass
 class Event(EventBase):
     """One exchange: a request and its response, or what was seen of them.
 
@@ -794,7 +795,7 @@ def event_from(address: int, users: dict[int, object]) -> Event:
     )
 
 
-@dataclasses.dataclass(slots=True)
+@dataclass
 class Stats:
     """Counters since the monitor was opened, or since the attach."""
 
@@ -858,9 +859,9 @@ class Stats:
         )
 
 
-@dataclasses.dataclass(slots=True, kw_only=True)
+@dataclass
 class Options:
-    """How to open a monitor. 0, or nothing: the default."""
+    """How to open a monitor, each by its name. 0, or nothing: the default."""
 
     #: APPMON_OPEN_*
     flags: OpenFlags = OpenFlags(0)
@@ -889,8 +890,355 @@ class Options:
     redact_names: Sequence[str] = ()
 
 
+@dataclass
+class MetricsOptions:
+    """How to open an aggregator, each by its name. 0: the default."""
+
+    #: APPMON_METRICS_*
+    flags: MetricsFlags = MetricsFlags(0)
+    #: APPMON_DIM_*; default APPMON_DIM_DEFAULT
+    dimensions: Dimensions = Dimensions(0)
+    #: hard limit, 16 to 1,000,000; default 8192. No application gets more than are left for
+    #: others: half of them if it is alone
+    max_series: int = 0
+    #: the same for edges; default 1024
+    max_edges: int = 0
+    #: path segments to learn routes from, up to 4,000,000, shared as max_series is; default
+    #: 16384
+    max_segments: int = 0
+    #: a segment is replaced by {param} once the same place of an application's paths held
+    #: more than this many; default 64
+    max_children: int = 0
+    #: whose ends are remembered, for joining; 64 to 4,000,000; default 8192
+    max_connections: int = 0
+    #: how long an exchange waits for its other end to show up, if that is not known of its
+    #: connection yet; default 500
+    join_ms: int = 0
+    #: series and edges without an event for this long go; default 600,000; UINT32_MAX:
+    #: never
+    idle_ms: int = 0
+    #: bytes; default 64 MiB, at least 1 MiB. Where it is reached, series are refused as by
+    #: max_series
+    memory_limit: int = 0
+    #: APPMON_ERROR_*; default all but CLIENT
+    server_errors: ErrorFlags = ErrorFlags(0)
+    #: APPMON_ERROR_*; default all
+    client_errors: ErrorFlags = ErrorFlags(0)
+
+
+@dataclass
+class MetricsStats:
+    """Counters of the aggregator since it was opened."""
+
+    #: added == counted in series + waiting + expired_events + without_request
+    events: int
+    #: gauge: events that wait for their other end (join_ms)
+    waiting: int
+    #: gauge
+    series: int
+    #: gauge
+    edges: int
+    #: events that went to a series with APPMON_SERIES_OTHER
+    other_events: int
+    #: exchanges that went to the edge with APPMON_SERIES_OTHER
+    other_exchanges: int
+    #: gone for want of events
+    expired_series: int
+    expired_edges: int
+    #: that the expired series had counted
+    expired_events: int
+    #: of which both ends were seen
+    joined_connections: int
+    #: forgotten to make room: max_connections
+    evicted_connections: int
+    #: events that could not wait long enough, for want of room
+    unwaited: int
+    #: not learned: max_segments
+    refused_segments: int
+    #: gauge
+    memory_bytes: int
+    memory_limit: int
+    #: events of which only a response was seen: in no series or edge
+    without_request: int
+
+    @classmethod
+    def _from(cls, c: _abi.appmon_metrics_stats) -> "MetricsStats":
+        return cls(
+            events=c.events,
+            waiting=c.waiting,
+            series=c.series,
+            edges=c.edges,
+            other_events=c.other_events,
+            other_exchanges=c.other_exchanges,
+            expired_series=c.expired_series,
+            expired_edges=c.expired_edges,
+            expired_events=c.expired_events,
+            joined_connections=c.joined_connections,
+            evicted_connections=c.evicted_connections,
+            unwaited=c.unwaited,
+            refused_segments=c.refused_segments,
+            memory_bytes=c.memory_bytes,
+            memory_limit=c.memory_limit,
+            without_request=c.without_request,
+        )
+
+
+@dataclass
+class Series:
+    """What a series is about."""
+
+    #: APPMON_SERIES_*
+    flags: SeriesFlags
+    #: the same in every snapshot, never reused by the aggregator
+    id: int
+    #: the instance; see appmon_cgroup_path(). With instance_fn: what it said
+    cgroup_id: int
+    pid: int
+    #: APPMON_ROLE_*
+    role: Role
+    #: APPMON_PROTO_* (network.protocol.name)
+    protocol: Protocol
+    #: APPMON_METHOD_*; OTHER also where it could not be read
+    method: Method
+    #: http.response.status_code; 0: none
+    status: int
+    #: enum appmon_outcome, APPMON_OUTCOME_*
+    outcome: Outcome
+    #: target_name of the events, at most 127 bytes of it
+    app: str
+    #: the application at the other end; "": peer says what is known of it
+    peer_app: str
+    #: http.request.method; "_OTHER" for APPMON_METHOD_OTHER
+    method_name: str
+    #: at most 255 bytes (http.route): visible ASCII, unless it is the host's or
+    #: APPMON_METRICS_RAW_ROUTES
+    route: str
+    #: as the events have it, at most 23 bytes
+    status_text: str
+    #: family 0: unknown; port 0: of a client
+    peer: Endpoint
+
+    @classmethod
+    def _from(cls, c: _abi.appmon_series) -> "Series":
+        return cls(
+            flags=SeriesFlags(c.flags),
+            id=c.id,
+            cgroup_id=c.cgroup_id,
+            pid=c.pid,
+            role=Role(c.role),
+            protocol=Protocol(c.protocol),
+            method=Method(c.method),
+            status=c.status,
+            outcome=Outcome(c.outcome),
+            app=text(c.app.data, c.app.len),
+            peer_app=text(c.peer_app.data, c.peer_app.len),
+            method_name=text(c.method_name.data, c.method_name.len),
+            route=text(c.route.data, c.route.len),
+            status_text=text(c.status_text.data, c.status_text.len),
+            peer=endpoint(c.peer.family, c.peer.port, bytes(c.peer.addr)),
+        )
+
+
+@dataclass
+class Active:
+    """What one instance of an application has in progress."""
+
+    #: APPMON_SERIES_*: OTHER is what found no room of its own
+    flags: SeriesFlags
+    #: the instance, as in appmon_series
+    cgroup_id: int
+    #: APPMON_ROLE_*
+    role: Role
+    #: APPMON_PROTO_*
+    protocol: Protocol
+    #: APPMON_METHOD_*; OTHER also while it is not known
+    method: Method
+    app: str
+    #: as in appmon_series
+    method_name: str
+    #: gauge (http.server.active_requests, http.client.active_requests)
+    requests: int
+    #: CLOCK_MONOTONIC: when the oldest of them began; 0: there is none
+    oldest_ns: int
+
+    @classmethod
+    def _from(cls, c: _abi.appmon_active) -> "Active":
+        return cls(
+            flags=SeriesFlags(c.flags),
+            cgroup_id=c.cgroup_id,
+            role=Role(c.role),
+            protocol=Protocol(c.protocol),
+            method=Method(c.method),
+            app=text(c.app.data, c.app.len),
+            method_name=text(c.method_name.data, c.method_name.len),
+            requests=c.requests,
+            oldest_ns=c.oldest_ns,
+        )
+
+
+@dataclass
+class Edge:
+    """Who calls whom."""
+
+    #: APPMON_SERIES_*
+    flags: SeriesFlags
+    id: int
+    #: APPMON_PROTO_*
+    protocol: Protocol
+    client_app: str
+    server_app: str
+    #: family 0 if client_app is set; port 0
+    client: Endpoint
+    #: family 0 if server_app is set
+    server: Endpoint
+
+    @classmethod
+    def _from(cls, c: _abi.appmon_edge) -> "Edge":
+        return cls(
+            flags=SeriesFlags(c.flags),
+            id=c.id,
+            protocol=Protocol(c.protocol),
+            client_app=text(c.client_app.data, c.client_app.len),
+            server_app=text(c.server_app.data, c.server_app.len),
+            client=endpoint(c.client.family, c.client.port, bytes(c.client.addr)),
+            server=endpoint(c.server.family, c.server.port, bytes(c.server.addr)),
+        )
+
+
+@dataclass
+class Figures:
+    """Sums over the events of a series or edge. Times in nanoseconds."""
+
+    requests: int
+    errors: int
+    #: heads and bodies
+    request_bytes: int
+    response_bytes: int
+    #: events that have a duration: those of the histogram
+    duration_count: int
+    #: first byte of the request to last byte of the response
+    duration_sum: int
+    #: between snapshots: within the histogram's error
+    duration_max: int
+    #: the request on its way
+    request_sum: int
+    wait_count: int
+    #: last byte of the request to first byte of the response
+    wait_sum: int
+    #: the response on its way
+    response_sum: int
+    # Events of servers that were seen to read (APPMON_OPEN_IDENTITY).
+    service_count: int
+    #: of those: until the application read the request
+    queue_sum: int
+    #: of those: from there to the first byte of the response
+    service_sum: int
+    #: segments sent again by this host, and by the peer
+    retransmits: int
+    #: CLOCK_MONOTONIC: when the first event ended; of the series, also between snapshots
+    first_ns: int
+    #: when the last one did
+    last_ns: int
+
+    @classmethod
+    def _from(cls, c: _abi.appmon_figures) -> "Figures":
+        return cls(
+            requests=c.requests,
+            errors=c.errors,
+            request_bytes=c.request_bytes,
+            response_bytes=c.response_bytes,
+            duration_count=c.duration_count,
+            duration_sum=c.duration_sum,
+            duration_max=c.duration_max,
+            request_sum=c.request_sum,
+            wait_count=c.wait_count,
+            wait_sum=c.wait_sum,
+            response_sum=c.response_sum,
+            service_count=c.service_count,
+            queue_sum=c.queue_sum,
+            service_sum=c.service_sum,
+            retransmits=c.retransmits,
+            first_ns=c.first_ns,
+            last_ns=c.last_ns,
+        )
+
+
+@dataclass
+class Exemplar:
+    """One event of a series that carried a W3C traceparent."""
+
+    duration_ns: int
+    #: CLOCK_MONOTONIC
+    end_ns: int
+    trace_id: bytes
+    span_id: bytes
+
+    @classmethod
+    def _from(cls, c: _abi.appmon_exemplar) -> "Exemplar":
+        return cls(
+            duration_ns=c.duration_ns,
+            end_ns=c.end_ns,
+            trace_id=bytes(c.trace_id),
+            span_id=bytes(c.span_id),
+        )
+
+
+@dataclass
+class Resources:
+    """What a cgroup used since it was made, and has now."""
+
+    #: APPMON_RES_*: what could be read
+    valid: ResourceFlags
+    #: APPMON_RES_*: read from a version 1 hierarchy
+    from_v1: ResourceFlags
+    #: CLOCK_MONOTONIC of the reading
+    time_ns: int
+    cpu_ns: int
+    cpu_user_ns: int
+    cpu_system_ns: int
+    periods: int
+    throttled_periods: int
+    throttled_ns: int
+    #: gauge
+    memory_bytes: int
+    #: UINT64_MAX: none
+    memory_limit: int
+    #: gauge: processes and threads
+    pids: int
+    #: UINT64_MAX: none
+    pids_limit: int
+    read_bytes: int
+    write_bytes: int
+    reads: int
+    writes: int
+
+    @classmethod
+    def _from(cls, c: _abi.appmon_resources) -> "Resources":
+        return cls(
+            valid=ResourceFlags(c.valid),
+            from_v1=ResourceFlags(c.from_v1),
+            time_ns=c.time_ns,
+            cpu_ns=c.cpu_ns,
+            cpu_user_ns=c.cpu_user_ns,
+            cpu_system_ns=c.cpu_system_ns,
+            periods=c.periods,
+            throttled_periods=c.throttled_periods,
+            throttled_ns=c.throttled_ns,
+            memory_bytes=c.memory_bytes,
+            memory_limit=c.memory_limit,
+            pids=c.pids,
+            pids_limit=c.pids_limit,
+            read_bytes=c.read_bytes,
+            write_bytes=c.write_bytes,
+            reads=c.reads,
+            writes=c.writes,
+        )
+
+
+
 __all__ = [
     "Protocol", "Role", "Method", "End", "Outcome", "OperationType", "TraceFormat", "Runtime",
     "Owner", "Link", "Drop", "LogLevel", "EventFlags", "TraceFlags", "StatsFlags", "OpenFlags",
     "Capabilities", "SamplingFlags", "SnapshotKind", "Dimensions", "MetricsFlags", "ErrorFlags",
-    "SeriesFlags", "ResourceFlags", "TakeFlags", "Trace", "Event", "Options", "Stats"]
+    "SeriesFlags", "ResourceFlags", "TakeFlags", "Trace", "Event", "MetricsOptions", "Options",
+    "Stats", "MetricsStats", "Series", "Active", "Edge", "Figures", "Exemplar", "Resources"]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A negative errno value of the library as an exception with the library's own words."""
+from __future__ import annotations
 
 import errno
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Finds the shared library and makes sure that it is the one that this package was made for."""
+from __future__ import annotations
 
 import ctypes
 import os
+import threading
 from typing import Any
 
 from . import _abi
@@ -54,7 +56,23 @@ def load() -> Any:
     return library
 
 
-lib = load()
+class _Library:
+    """Loaded by the first use of a function: the package can be imported where no library is."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loaded: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = load()
+        function = getattr(self._loaded, name)
+        setattr(self, name, function)
+        return function
+
+
+lib: Any = _Library()
 
 
 def version() -> tuple[int, int, int]:

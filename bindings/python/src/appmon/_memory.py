@@ -1,11 +1,21 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """From the library's memory, which it will use again, to Python objects of their own."""
+from __future__ import annotations
 
 import ctypes
+import dataclasses
 import enum
 import socket
 import struct
-from typing import NamedTuple
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass as dataclass
+else:
+    def dataclass(kind: type) -> Any:
+        """With slots, where this Python has them."""
+        return dataclasses.dataclass(kind, **({"slots": True} if sys.version_info >= (3, 10) else {}))
 
 
 class Number(enum.IntEnum):

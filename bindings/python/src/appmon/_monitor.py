@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The monitor. Pull mode underneath: the one function that C calls is the log function."""
+from __future__ import annotations
 
 import asyncio
 import ctypes
@@ -14,13 +15,17 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _abi
 from ._data import Capabilities, Event, LogLevel, Options, Stats, event_from
 from ._errors import Error, error
 from ._library import lib
 from ._memory import text
+from ._metrics import Metrics
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 LogFunction = Callable[[LogLevel, str], object]
 
@@ -125,6 +130,7 @@ class Monitor:
         self._handle: ctypes.c_void_p | None = handle
         self._finalize = weakref.finalize(self, _close, handle, callback)
         self._users: dict[int, object] = {}
+        self._metrics: tuple[Metrics, ...] = ()
         self._place = ctypes.POINTER(_abi.appmon_event)()
         self._address = ctypes.c_void_p.from_buffer(self._place)
         self._lock = threading.RLock()  # held during each call
@@ -191,6 +197,8 @@ class Monitor:
             self._raise_logged()
             code = lib.appmon_next(handle, ctypes.byref(self._place))
             if code > 0:
+                for metrics in self._metrics:
+                    metrics._add(self._place)
                 return event_from(self._address.value or 0, self._users)
             self._raise_logged()
             if code:
@@ -337,6 +345,42 @@ class Monitor:
             self._awaiting = None
             if not self.closed:
                 loop.remove_reader(self._fd)
+
+    def feed(self, metrics: Metrics) -> None:
+        """From here on each event that this monitor hands out is counted there, too. Several
+        monitors may feed one aggregator."""
+        with self._use():
+            self._metrics += (metrics,)
+
+    def feed_active(self, metrics: Metrics) -> None:
+        """Counts what is in progress, for the next snapshot only: call it right before that.
+        The aggregator needs MetricsFlags.ACTIVE."""
+        problems: list[BaseException] = []
+
+        def count(_: int | None, event: Any) -> None:
+            try:
+                metrics._add_active(event)
+            except BaseException as problem:  # nothing may be raised through C
+                problems.append(problem)
+
+        self._call("appmon_each_active", _abi.appmon_event_fn(count), None)
+        if problems:
+            raise problems[0]
+
+    # ---- budget -----------------------------------------------------------------------------------
+
+    def set_sampling(self, connections_ppm: int, events_per_second: int = 0) -> None:
+        """Watches a share of the connections, in parts per million, and fewer while they make more
+        events than that (0: no ceiling)."""
+        self._call("appmon_set_sampling", connections_ppm, events_per_second)
+
+    def pause(self) -> None:
+        """Turns all capture off without detaching."""
+        self._call("appmon_pause")
+
+    def resume(self) -> None:
+        """Turns capture on again."""
+        self._call("appmon_resume")
 
     # ---- recording, asking ----------------------------------------------------------------------
 
