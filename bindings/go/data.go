@@ -340,6 +340,44 @@ func (v Link) String() string {
 	return strconv.FormatUint(uint64(v), 10)
 }
 
+// Outcome: appmon_filter.outcomes: how an exchange went. Bit n of the mask is APPMON_OUTCOME_n.
+type Outcome uint32
+
+// Values of Outcome.
+const (
+	// its response was not seen, or says not how it went
+	OutcomeUnknown Outcome = 0
+	// answered, without an error
+	OutcomeOk Outcome = 1
+	// HTTP: status 400 to 499
+	OutcomeClientError Outcome = 2
+	// HTTP: status 500 and up; RESP: the reply is an error
+	OutcomeServerError Outcome = 3
+	// no response within exchange_timeout_ms
+	OutcomeTimeout Outcome = 4
+	// the connection ended before a response began
+	OutcomeCancelled Outcome = 5
+)
+
+// String names the value; values of newer libraries show as numbers.
+func (v Outcome) String() string {
+	switch v {
+	case OutcomeUnknown:
+		return "unknown"
+	case OutcomeOk:
+		return "ok"
+	case OutcomeClientError:
+		return "client_error"
+	case OutcomeServerError:
+		return "server_error"
+	case OutcomeTimeout:
+		return "timeout"
+	case OutcomeCancelled:
+		return "cancelled"
+	}
+	return strconv.FormatUint(uint64(v), 10)
+}
+
 // Drop: appmon_stats.dropped[]: why an exchange that was seen has no event.
 type Drop uint32
 
@@ -492,6 +530,9 @@ const (
 	// more. It stays attached until appmon_detach(). Of the handle: one of its targets is such a
 	// one.
 	StatsFlagRemoved StatsFlags = 0x1
+	// Of the handle: appmon_record() was asked for, and the recording has ended by itself, at
+	// record_max_bytes or with a write that failed.
+	StatsFlagRecordEnded StatsFlags = 0x2
 )
 
 // Has tells whether all of the given bits are set.
@@ -1075,6 +1116,8 @@ type Stats struct {
 	MemoryLimit uint64
 	// gauge: share of connections watched; 0: paused
 	SamplingPpm uint64
+	// complete, but left out by appmon_set_filter()
+	Filtered uint64
 }
 
 func copyStats(c *C.struct_appmon_stats) Stats {
@@ -1097,6 +1140,7 @@ func copyStats(c *C.struct_appmon_stats) Stats {
 		MemoryBytes:        uint64(c.memory_bytes),
 		MemoryLimit:        uint64(c.memory_limit),
 		SamplingPpm:        uint64(c.sampling_ppm),
+		Filtered:           uint64(c.filtered),
 	}
 }
 
@@ -1127,6 +1171,8 @@ type Options struct {
 	// At most 8.
 	RequestIDHeaders []string
 	RedactNames      []string
+	// most bytes of a recording: appmon_record(); default: any
+	RecordMaxBytes uint64
 	// Log gets the library's log, one line at a time, while a call is made. It must not use the
 	// monitor. When it panics, the call that made the line does, once C has returned.
 	Log func(level LogLevel, line string)
@@ -1147,6 +1193,7 @@ func (o *Options) fill(c *C.struct_appmon_opts, mem *memory) {
 	c.request_id_header_count = C.uint32_t(len(o.RequestIDHeaders))
 	c.redact_names = mem.strings(o.RedactNames)
 	c.redact_name_count = C.uint32_t(len(o.RedactNames))
+	c.record_max_bytes = C.uint64_t(o.RecordMaxBytes)
 }
 
 // structs are what the headers that this was compiled with know; grows: begins with size.
@@ -1159,6 +1206,8 @@ var structs = []structInfo{
 	{"appmon_opts", C.sizeof_struct_appmon_opts, true},
 	{"appmon_attach_opts", C.sizeof_struct_appmon_attach_opts, true},
 	{"appmon_stats", C.sizeof_struct_appmon_stats, true},
+	{"appmon_filter", C.sizeof_struct_appmon_filter, true},
+	{"appmon_target", C.sizeof_struct_appmon_target, true},
 	{"appmon_container", C.sizeof_struct_appmon_container, true},
 	{"appmon_capabilities", C.sizeof_struct_appmon_capabilities, true},
 	{"appmon_process", C.sizeof_struct_appmon_process, true},

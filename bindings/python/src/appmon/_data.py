@@ -163,6 +163,23 @@ class Link(Number):
     STARTED = 9
 
 
+class Outcome(Number):
+    """appmon_filter.outcomes: how an exchange went. Bit n of the mask is APPMON_OUTCOME_n."""
+
+    #: its response was not seen, or says not how it went
+    UNKNOWN = 0
+    #: answered, without an error
+    OK = 1
+    #: HTTP: status 400 to 499
+    CLIENT_ERROR = 2
+    #: HTTP: status 500 and up; RESP: the reply is an error
+    SERVER_ERROR = 3
+    #: no response within exchange_timeout_ms
+    TIMEOUT = 4
+    #: the connection ended before a response began
+    CANCELLED = 5
+
+
 class Drop(Number):
     """appmon_stats.dropped[]: why an exchange that was seen has no event."""
 
@@ -261,6 +278,9 @@ class StatsFlags(enum.IntFlag):
     #: come any more. It stays attached until appmon_detach(). Of the handle: one of its
     #: targets is such a one.
     REMOVED = 0x1
+    #: Of the handle: appmon_record() was asked for, and the recording has ended by itself,
+    #: at record_max_bytes or with a write that failed.
+    RECORD_ENDED = 0x2
 
 
 class OpenFlags(enum.IntFlag):
@@ -763,6 +783,8 @@ class Stats:
     memory_limit: int
     #: gauge: share of connections watched; 0: paused
     sampling_ppm: int
+    #: complete, but left out by appmon_set_filter()
+    filtered: int
 
     @classmethod
     def _from(cls, c: _abi.appmon_stats) -> "Stats":
@@ -785,6 +807,7 @@ class Stats:
             memory_bytes=c.memory_bytes,
             memory_limit=c.memory_limit,
             sampling_ppm=c.sampling_ppm,
+            filtered=c.filtered,
         )
 
 
@@ -817,10 +840,12 @@ class Options:
     #: APPMON_OPEN_TRACE. At most 8.
     request_id_headers: Sequence[str] = ()
     redact_names: Sequence[str] = ()
+    #: most bytes of a recording: appmon_record(); default: any
+    record_max_bytes: int = 0
 
 
 __all__ = [
-    "Protocol", "Role", "Method", "End", "TraceFormat", "Runtime", "Owner", "Link", "Drop",
-    "LogLevel", "EventFlags", "TraceFlags", "StatsFlags", "OpenFlags", "Capabilities",
+    "Protocol", "Role", "Method", "End", "TraceFormat", "Runtime", "Owner", "Link", "Outcome",
+    "Drop", "LogLevel", "EventFlags", "TraceFlags", "StatsFlags", "OpenFlags", "Capabilities",
     "SamplingFlags", "SnapshotKind", "Dimensions", "MetricsFlags", "ErrorFlags", "SeriesFlags",
     "ResourceFlags", "TakeFlags", "Trace", "Event", "Options", "Stats"]
