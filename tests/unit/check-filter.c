@@ -171,9 +171,23 @@ START_TEST(refused)
 }
 END_TEST
 
+/* What appmon_next_batch() cannot copy: it was not delivered after all, and counts once. */
+START_TEST(lost)
+{
+	all_kinds();
+	ck_assert_ptr_nonnull(fixture_event(&p));
+	event_lose(&p.pl);
+	ck_assert_uint_eq(p.pl.stats.delivered, 0);
+	ck_assert_uint_eq(p.pl.stats.dropped[APPMON_DROP_MEMORY], 1);
+	ck_assert_uint_eq(p.target[0].stats.dropped[APPMON_DROP_MEMORY], 1);
+	ck_assert(fixture_adds_up(&p));
+	ck_assert_str_eq(fixture_event(&p)->path.data, "/api/slow");
+}
+END_TEST
+
 int main(void)
 {
-	const TTest *const tests[] = {each_member, without_duration, outcomes, refused, NULL};
+	const TTest *const tests[] = {each_member, without_duration, outcomes, refused, lost, NULL};
 
 	return unit_run("filter", tests, setup, teardown);
 }
