@@ -52,11 +52,8 @@ int main(int argc, char **argv)
 {
 	unsigned long count = 0;
 	char error[256] = "";
-	struct appmon_opts opts = {.size = sizeof(opts),
-				   .event_fn = on_event,
-				   .event_ctx = &count,
-				   .error_text = error,
-				   .error_text_size = sizeof(error)};
+	APPMON_OPTS(appmon_opts, opts, .event_fn = on_event, .event_ctx = &count,
+		    .error_text = error, .error_text_size = sizeof(error));
 	struct appmon *mon;
 	int ret;
 

@@ -29,10 +29,8 @@ static int on_event(void *ctx, const struct appmon_event *ev)
 int main(int argc, char **argv)
 {
 	char error[256] = "";
-	struct appmon_opts opts = {.size = sizeof(opts),
-				   .event_fn = on_event,
-				   .error_text = error,
-				   .error_text_size = sizeof(error)};
+	APPMON_OPTS(appmon_opts, opts, .event_fn = on_event, .error_text = error,
+		    .error_text_size = sizeof(error));
 	int ret;
 
 	if (argc != 2) {

@@ -582,6 +582,9 @@ const (
 	// more. It stays attached until appmon_detach(). Of the handle: one of its targets is such a
 	// one.
 	StatsFlagRemoved StatsFlags = 0x1
+	// Of the handle: appmon_record() was asked for, and the recording has ended by itself, at
+	// record_max_bytes or with a write that failed.
+	StatsFlagRecordEnded StatsFlags = 0x2
 )
 
 // Has tells whether all of the given bits are set.
@@ -1291,6 +1294,8 @@ type Stats struct {
 	MemoryLimit uint64
 	// gauge: share of connections watched; 0: paused
 	SamplingPpm uint64
+	// complete, but left out by appmon_set_filter()
+	Filtered uint64
 }
 
 func copyStats(c *C.struct_appmon_stats) Stats {
@@ -1313,6 +1318,7 @@ func copyStats(c *C.struct_appmon_stats) Stats {
 		MemoryBytes:        uint64(c.memory_bytes),
 		MemoryLimit:        uint64(c.memory_limit),
 		SamplingPpm:        uint64(c.sampling_ppm),
+		Filtered:           uint64(c.filtered),
 	}
 }
 
@@ -1343,6 +1349,8 @@ type Options struct {
 	// At most 8.
 	RequestIDHeaders []string
 	RedactNames      []string
+	// most bytes of a recording: appmon_record(); default: any
+	RecordMaxBytes uint64
 	// Log gets the library's log, one line at a time, while a call is made. It must not use the
 	// monitor. When it panics, the call that made the line does, once C has returned.
 	Log func(level LogLevel, line string)
@@ -1363,6 +1371,7 @@ func (o *Options) fill(c *C.struct_appmon_opts, mem *memory) {
 	c.request_id_header_count = C.uint32_t(len(o.RequestIDHeaders))
 	c.redact_names = mem.strings(o.RedactNames)
 	c.redact_name_count = C.uint32_t(len(o.RedactNames))
+	c.record_max_bytes = C.uint64_t(o.RecordMaxBytes)
 }
 
 // Series: what a series is about.
@@ -1758,6 +1767,8 @@ var structs = []structInfo{
 	{"appmon_opts", C.sizeof_struct_appmon_opts, true},
 	{"appmon_attach_opts", C.sizeof_struct_appmon_attach_opts, true},
 	{"appmon_stats", C.sizeof_struct_appmon_stats, true},
+	{"appmon_filter", C.sizeof_struct_appmon_filter, true},
+	{"appmon_target", C.sizeof_struct_appmon_target, true},
 	{"appmon_container", C.sizeof_struct_appmon_container, true},
 	{"appmon_capabilities", C.sizeof_struct_appmon_capabilities, true},
 	{"appmon_process", C.sizeof_struct_appmon_process, true},

@@ -33,7 +33,8 @@ enum {
 	KEY_MEMORY,
 	KEY_TIMEOUT,
 	KEY_IDLE,
-	KEY_RECORD
+	KEY_RECORD,
+	KEY_RECORD_MAX
 };
 
 static const struct argp_option argp_options[] = {
@@ -93,6 +94,8 @@ static const struct argp_option argp_options[] = {
 	 "Keep what the kernel says in FILE, for appmon replay and bug reports (it holds the "
 	 "captured heads whole, credentials too)",
 	 0},
+	{"record-max", KEY_RECORD_MAX, "BYTES", 0,
+	 "End the recording before FILE would have more (default: no bound)", 0},
 	{"memory", KEY_MEMORY, "BYTES", 0,
 	 "Most memory for the state of connections, from 64K (default 64M)", 0},
 	{"timeout", KEY_TIMEOUT, "SECS", 0,
@@ -248,6 +251,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_MEMORY:
 		if (parse_size(arg, UINT64_MAX, &options->memory_limit) < 0)
 			argp_error(state, "--memory: '%s' is no size such as 64K or 8M", arg);
+		break;
+	case KEY_RECORD_MAX:
+		if (parse_size(arg, UINT64_MAX, &options->record_max) < 0 || !options->record_max)
+			argp_error(state, "--record-max: '%s' is no size such as 64K or 8M", arg);
 		break;
 	case KEY_RECORD:
 		options->record = arg;

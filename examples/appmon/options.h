@@ -22,10 +22,11 @@ struct options {
 	bool quiet;
 	bool no_identity;
 	enum color color;
-	const char *output; /* NULL: stdout */
-	const char *record; /* NULL: no recording is made */
-	const char *replay; /* NULL: the kernel is the source */
-	uint64_t count;	    /* 0: no end */
+	const char *output;  /* NULL: stdout */
+	const char *record;  /* NULL: no recording is made */
+	uint64_t record_max; /* 0: no bound */
+	const char *replay;  /* NULL: the kernel is the source */
+	uint64_t count;	     /* 0: no end */
 	uint64_t duration_ns;
 
 	uint64_t memory_limit;

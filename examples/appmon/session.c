@@ -113,6 +113,7 @@ static int open_monitor(struct session *session)
 		.flags = options->flags | (options->no_identity ? 0 : APPMON_OPEN_IDENTITY),
 		.protocols = options->protocols,
 		.memory_limit = options->memory_limit,
+		.record_max_bytes = options->record_max,
 		.ring_bytes = options->ring_bytes,
 		.capture_bytes = options->capture_bytes,
 		.exchange_timeout_ms = options->exchange_timeout_ms,

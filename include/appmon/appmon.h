@@ -42,6 +42,20 @@
 /* True if the producer of *p (an older library, or an older host) knew member m. */
 #define APPMON_HAS(p, type, m) ((p)->size >= offsetof(type, m) + sizeof((p)->m))
 
+/*
+ * Declares an options struct that is zero but for its size and the members named:
+ *     APPMON_OPTS(appmon_opts, opts, .event_fn = on_event, .memory_limit = 1 << 20);
+ * C++ declares it with APPMON_OPTS(appmon_opts, opts); and sets its members afterwards.
+ */
+#ifdef __cplusplus
+#define APPMON_OPTS(type, name)                                                                    \
+	struct type name = {};                                                                     \
+	name.size = sizeof(struct type)
+#else
+#define APPMON_OPTS(type, ...) APPMON_OPTS_(type, __VA_ARGS__, )
+#define APPMON_OPTS_(type, name, ...) struct type name = {.size = sizeof(struct type), __VA_ARGS__}
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -247,6 +261,10 @@ enum appmon_drop {
 /* The target's cgroup was removed, and its last socket is gone: no request of it will come any
  * more. It stays attached until appmon_detach(). Of the handle: one of its targets is such a one. */
 #define APPMON_STATS_REMOVED UINT32_C(0x1)
+
+/* Of the handle: appmon_record() was asked for, and the recording has ended by itself, at
+ * record_max_bytes or with a write that failed. */
+#define APPMON_STATS_RECORD_ENDED UINT32_C(0x2)
 
 /* appmon_log_fn level */
 enum appmon_log_level {
@@ -566,6 +584,7 @@ struct appmon_opts {
 	const char *const *redact_names;
 	uint32_t redact_name_count;
 	uint32_t reserved1;
+	uint64_t record_max_bytes; /* most bytes of a recording: appmon_record(); default: any */
 };
 
 struct appmon_attach_opts {
@@ -578,7 +597,7 @@ struct appmon_attach_opts {
 /*
  * Counters since appmon_open() (or since the attach), for the handle or one
  * target. For each of them, after the events in flight are delivered:
- *     exchanges_seen == delivered + dropped[0] + ... + outstanding
+ *     exchanges_seen == delivered + filtered + dropped[0] + ... + outstanding
  * where "seen" counts requests (and responses without one) that reached the hook. A short request
  * reaches the reader together with its response, or, if that takes long, within a second or two.
  */
@@ -604,6 +623,31 @@ struct appmon_stats {
 	uint64_t memory_bytes; /* gauge: connection state held; handle only */
 	uint64_t memory_limit; /* handle only */
 	uint64_t sampling_ppm; /* gauge: share of connections watched; 0: paused */
+	uint64_t filtered;     /* complete, but left out by appmon_set_filter() */
+};
+
+/* Which events the host wants: those that pass every member. 0 and NULL: whatever it is. */
+struct appmon_filter {
+	uint32_t size;
+	uint32_t roles;	   /* bit n: APPMON_ROLE_n passes */
+	uint32_t outcomes; /* bit n: APPMON_OUTCOME_n passes */
+	uint32_t reserved;
+	uint64_t min_duration_ns; /* least duration_ns; events without a duration pass: they */
+				  /* have no end yet, or it was not seen */
+	const char *path_prefix;  /* the path begins with it, byte for byte; copied */
+};
+
+/* One cgroup that is attached. */
+struct appmon_target {
+	uint32_t size;
+	uint32_t id;		/* as returned by appmon_attach_cgroup() */
+	uint64_t cgroup_id;	/* inode of its directory */
+	struct appmon_str name; /* as in events: target_name */
+	struct appmon_str path; /* of its directory at the attach, as this process saw it; "": */
+				/* not known, as in a replay */
+	void *user;		/* the pointer given at attach */
+	uint32_t capture_bytes; /* in force for it */
+	uint32_t flags;		/* APPMON_STATS_REMOVED or 0 */
 };
 
 /* What the path of a cgroup says about the container in it. */
@@ -633,6 +677,9 @@ struct appmon_capabilities {
  *  -EMFILE      fewer than 40 descriptors are left (RLIMIT_NOFILE)
  *  -ENFILE      the same, of the system
  * The handle is close-on-exec throughout.
+ *   The call blocks while the kernel verifies the programs: a good half second, and up to a minute
+ * under emulation. A host whose loop must not wait calls it on a thread of its own and hands the
+ * handle over: a handle belongs to no thread. opts and what it points to has to live that long.
  */
 APPMON_API int appmon_open(struct appmon **ret, const struct appmon_opts *opts);
 
@@ -672,6 +719,15 @@ APPMON_API int appmon_attach_cgroup_fd(struct appmon *mon, int cgroup_fd,
  */
 APPMON_API int appmon_detach(struct appmon *mon, uint32_t target);
 
+/*
+ * The target with the least id above after: with after 0 the first, then each by the id of the one
+ * before, which may be detached meanwhile. 1: *ret has it, 0: there are no more. Its strings are
+ * valid until appmon_detach() of it, or appmon_close(). Its counters: appmon_get_stats(). Allowed
+ * inside callbacks.
+ *  -EINVAL  ret is NULL, or its size is not set
+ */
+APPMON_API int appmon_next_target(struct appmon *mon, uint32_t after, struct appmon_target *ret);
+
 /* ---- Receiving ------------------------------------------------------------ */
 
 /*
@@ -696,6 +752,24 @@ APPMON_API int appmon_poll(struct appmon *mon, int timeout_ms, uint32_t max_even
  * -EINVAL if the handle has an event_fn.
  */
 APPMON_API int appmon_next(struct appmon *mon, const struct appmon_event **ret);
+
+/*
+ * Pull mode, many at a time, for languages where every call is dear: stores up to max events in
+ * ret[] and returns how many; 0: none now. They are copies, which stay valid until each is
+ * given to appmon_event_free(), whatever else is called, appmon_close() among it.
+ *  -ENOMEM  there is no memory for the first; it counts as dropped[APPMON_DROP_MEMORY]
+ *  else as appmon_next(); an error behind the first event is returned by the next call
+ */
+APPMON_API int appmon_next_batch(struct appmon *mon, struct appmon_event **ret, uint32_t max);
+
+/*
+ * From the next event on the handle delivers only what passes filter; NULL: everything again. What
+ * does not pass counts as appmon_stats.filtered. appmon_each_active() is not filtered. May be
+ * called at any time, inside callbacks, too; filter is copied.
+ *  -EINVAL  bits in roles or outcomes that no constant has; -E2BIG: unknown members are set
+ *  -ENOMEM  out of memory; the filter before stays
+ */
+APPMON_API int appmon_set_filter(struct appmon *mon, const struct appmon_filter *filter);
 
 /*
  * Tells fn what is known of each exchange that is in progress, of all targets, in no order: those
@@ -764,8 +838,12 @@ APPMON_API int appmon_resume(struct appmon *mon);
  * fd, until appmon_record(mon, -1) or appmon_close(). Replaying it gives the same events, if the
  * recording began before the first attach. fd is the host's and stays open until then; writes
  * block. A write that fails ends the recording and is logged.
+ *   With appmon_opts.record_max_bytes the recording ends before it would exceed that, with its last
+ * whole entry; what is there can be replayed. That is logged (WARN). appmon_stats.flags has
+ * APPMON_STATS_RECORD_ENDED from then on, after a write that failed, too, until appmon_record() is
+ * called again.
  *  -ENOMEM  out of memory
- *  -EIO     the first write failed
+ *  -EIO     the first write failed, or record_max_bytes has no room for the list of targets
  */
 APPMON_API int appmon_record(struct appmon *mon, int fd);
 
@@ -846,6 +924,19 @@ APPMON_API uint64_t appmon_realtime_ns(struct appmon *mon, uint64_t monotonic_ns
  * case; response: 0 or 1 as in appmon_header. */
 APPMON_API const struct appmon_str *appmon_event_header(const struct appmon_event *ev,
 							const char *name, int response);
+
+/*
+ * A copy of an event, with all that it points to but target_user, in one block: the host keeps it
+ * as long as it likes, on any thread, and gives it to appmon_event_free(), also after
+ * appmon_close(). ev may be any handle's, or a host's own.
+ *  -EINVAL  ev or ret is NULL, or ev->size is not set
+ *  -ENOMEM  out of memory
+ */
+APPMON_API int appmon_event_copy(const struct appmon_event *ev, struct appmon_event **ret);
+
+/* Frees a copy, of appmon_event_copy() or appmon_next_batch(), and no other event. NULL is
+ * accepted. */
+APPMON_API void appmon_event_free(struct appmon_event *copy);
 
 /*
  * The container that a cgroup holds, from the rules by which docker, containerd, cri-o, podman and

@@ -145,6 +145,8 @@ uint32_t appmon_struct_size(const char *name)
 	RETURN_SIZE_IF_NAMED(appmon_opts);
 	RETURN_SIZE_IF_NAMED(appmon_attach_opts);
 	RETURN_SIZE_IF_NAMED(appmon_stats);
+	RETURN_SIZE_IF_NAMED(appmon_filter);
+	RETURN_SIZE_IF_NAMED(appmon_target);
 	RETURN_SIZE_IF_NAMED(appmon_capabilities);
 	RETURN_SIZE_IF_NAMED(appmon_process);
 	RETURN_SIZE_IF_NAMED(appmon_trace);

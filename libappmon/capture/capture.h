@@ -123,9 +123,9 @@ bool target_was_removed(const struct target *t);
 
 /* ---- recording.c: records and what else decides about events, to a file ---------------------- */
 
-/* NULL: no memory. fd is borrowed. */
-struct recording *recording_new(struct log *log, int fd);
-/* These do nothing for NULL, and after a write has failed, which they log. */
+/* NULL: no memory. fd is borrowed. max_bytes 0: no bound. */
+struct recording *recording_new(struct log *log, int fd, uint64_t max_bytes);
+/* These do nothing for NULL, and after a write has failed or the bound was met, which they log. */
 void recording_record(struct recording *r, const struct record *rec);
 void recording_target(struct recording *r, const struct target *t);
 void recording_number(struct recording *r, uint32_t type, uint64_t number);

@@ -13,7 +13,8 @@
 
 struct recording {
 	struct log *log;
-	int fd; /* -1: a write has failed */
+	int fd;	       /* -1: it has ended */
+	uint64_t left; /* bytes up to the bound */
 	size_t used;
 	char buf[64 * 1024];
 };
@@ -60,7 +61,16 @@ static void put_entry(struct recording *r, uint32_t type, const void *fixed, siz
 		      const void *bytes, size_t size)
 {
 	struct recording_entry entry = {.type = type, .size = (uint32_t)(fixed_size + size)};
+	size_t whole = sizeof(entry) + entry.size;
 
+	if (r->fd >= 0 && whole > r->left) {
+		recording_flush(r);
+		if (r->fd >= 0)
+			log_line(r->log, APPMON_LOG_WARN,
+				 "the recording ends here: record_max_bytes is reached");
+		r->fd = -1;
+	}
+	r->left -= r->fd >= 0 ? whole : 0;
 	put(r, &entry, sizeof(entry));
 	put(r, fixed, fixed_size);
 	put(r, bytes, size);
@@ -99,7 +109,7 @@ void recording_number(struct recording *r, uint32_t type, uint64_t number)
 		put_entry(r, type, &number, sizeof(number), NULL, 0);
 }
 
-struct recording *recording_new(struct log *log, int fd)
+struct recording *recording_new(struct log *log, int fd, uint64_t max_bytes)
 {
 	static const struct recording_header header = {
 		.magic = RECORDING_MAGIC,
@@ -113,6 +123,12 @@ struct recording *recording_new(struct log *log, int fd)
 		return NULL;
 	r->log = log;
 	r->fd = fd;
+	r->left = max_bytes ? max_bytes : UINT64_MAX;
+	if (r->left < sizeof(header)) {
+		r->fd = -1;
+		return r;
+	}
+	r->left -= sizeof(header);
 	put(r, &header, sizeof(header));
 	return r;
 }

@@ -230,12 +230,25 @@ bool event_next(struct pipeline *pl)
 			continue;
 		}
 		list_remove(&ex->link);
-		pl->shown = ex;
 		STAT_ADD(pl, target, outstanding, UINT64_MAX);
-		STAT_ADD(pl, target, delivered, 1);
-		return true;
+		pl->shown = ex;
+		if (filter_passes(&pl->filter, &pl->event)) {
+			STAT_ADD(pl, target, delivered, 1);
+			return true;
+		}
+		STAT_ADD(pl, target, filtered, 1);
+		event_forget(pl);
 	}
 	return false;
+}
+
+void event_lose(struct pipeline *pl)
+{
+	struct target *target = target_of(pl, &pl->shown->id);
+
+	STAT_ADD(pl, target, delivered, UINT64_MAX);
+	STAT_ADD(pl, target, dropped[APPMON_DROP_MEMORY], 1);
+	event_forget(pl);
 }
 
 /* ---- what is in progress --------------------------------------------------------------------- */

@@ -61,6 +61,14 @@ struct arena {
 
 #define REDACT_NAME_MAX 127
 
+/* What the host asked for by appmon_set_filter(); 0 and NULL: whatever it is. */
+struct filter {
+	uint32_t roles, outcomes; /* bit n: the n-th constant */
+	uint64_t min_duration_ns;
+	char *path_prefix;
+	size_t path_prefix_len;
+};
+
 struct redact {
 	char **name; /* query parameters that the host has added, lower case */
 	uint32_t count;
@@ -83,6 +91,7 @@ struct pipeline {
 	struct http1_keep keep;
 	uint8_t trace_fields[HTTP1_KEEP_MAX]; /* enum trace_field of each kept name */
 	struct redact redact;
+	struct filter filter;
 
 	struct appmon_event event;
 	struct exchange *shown; /* the one that event is about */
@@ -423,12 +432,20 @@ void cause_report(const struct exchange *ex, struct appmon_event *ev);
 size_t redact_target(const struct redact *r, const char *target, size_t len, uint32_t method,
 		     char *out);
 
+/* ---- filter.c --------------------------------------------------------------------------------- */
+
+/* user may be NULL. On failure the filter stays as it is. */
+int filter_set(struct filter *f, const struct appmon_filter *user, struct log *log);
+bool filter_passes(const struct filter *f, const struct appmon_event *ev);
+
 /* ---- event.c --------------------------------------------------------------------------------- */
 
-/* Makes the oldest finished exchange pipeline.event. False: there is none. */
+/* Makes the oldest finished exchange that passes the filter pipeline.event. False: there is none. */
 bool event_next(struct pipeline *pl);
 /* Before the handle goes. */
 void event_forget(struct pipeline *pl);
+/* The host did not get pipeline.event after all: memory has ended. */
+void event_lose(struct pipeline *pl);
 /* Calls fn with the event of an exchange that is open. Returns what fn returned, or -ENOMEM. */
 int event_show(struct pipeline *pl, struct exchange *ex, appmon_event_fn fn, void *ctx);
 

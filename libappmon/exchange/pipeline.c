@@ -134,5 +134,6 @@ void pipeline_close(struct pipeline *pl)
 	for (uint32_t i = 0; i < pl->redact.count; i++)
 		free(pl->redact.name[i]);
 	free(pl->redact.name);
+	free(pl->filter.path_prefix);
 	free(pl->arena.buf);
 }

@@ -454,6 +454,7 @@ int appmon_poll(struct appmon *mon, int timeout_ms, uint32_t max_events)
 int appmon_next(struct appmon *mon, const struct appmon_event **ret)
 {
 	int err = handle_check(mon);
+	bool found;
 
 	if (err)
 		return err;
@@ -474,7 +475,10 @@ int appmon_next(struct appmon *mon, const struct appmon_event **ret)
 		run(mon, 1);
 		settle(mon, !list_empty(&mon->pl.ready));
 	}
-	if (!event_next(&mon->pl)) {
+	/* What the filter leaves out is passed over: as much as one poll takes. */
+	while (!(found = event_next(&mon->pl)) && mon->consumed < RECORDS_PER_POLL && run(mon, 1))
+		;
+	if (!found) {
 		settle(mon, mon->replay);
 		return mon->replay ? mon->replay_end : 0;
 	}
@@ -482,6 +486,40 @@ int appmon_next(struct appmon *mon, const struct appmon_event **ret)
 		settle(mon, true);
 	*ret = &mon->pl.event;
 	return 1;
+}
+
+int appmon_next_batch(struct appmon *mon, struct appmon_event **ret, uint32_t max)
+{
+	int err = handle_check(mon);
+	uint32_t n = 0;
+
+	if (err)
+		return err;
+	if (!ret)
+		return fail(&mon->log, -EINVAL, "appmon_next_batch() needs a place for the events");
+	if (max > INT32_MAX)
+		max = INT32_MAX;
+	for (; n < max; n++) {
+		const struct appmon_event *ev;
+
+		err = appmon_next(mon, &ev);
+		if (err <= 0)
+			break;
+		err = appmon_event_copy(ev, &ret[n]);
+		if (err) {
+			event_lose(&mon->pl);
+			fail(&mon->log, err, "out of memory");
+			break;
+		}
+	}
+	return n ? (int)n : err;
+}
+
+int appmon_set_filter(struct appmon *mon, const struct appmon_filter *filter)
+{
+	int err = handle_check(mon);
+
+	return err ? err : filter_set(&mon->pl.filter, filter, &mon->log);
 }
 
 int appmon_each_active(struct appmon *mon, appmon_event_fn fn, void *ctx)

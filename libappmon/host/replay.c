@@ -15,7 +15,7 @@ int appmon_record(struct appmon *mon, int fd)
 	mon->recording = NULL;
 	if (fd < 0)
 		return 0;
-	mon->recording = recording_new(&mon->log, fd);
+	mon->recording = recording_new(&mon->log, fd, mon->opts.record_max_bytes);
 	if (!mon->recording)
 		return fail(&mon->log, -ENOMEM, "out of memory");
 	recording_number(mon->recording, RECORDING_CLOCK, mon->realtime_offset_ns);
@@ -27,7 +27,8 @@ int appmon_record(struct appmon *mon, int fd)
 	recording_flush(mon->recording);
 	return recording_works(mon->recording)
 		       ? 0
-		       : fail(&mon->log, -EIO, "the recording cannot be written");
+		       : fail(&mon->log, -EIO,
+			      "the recording cannot be written, or record_max_bytes is too small");
 }
 
 static int play_target(struct appmon *mon, const struct replay_entry *entry)

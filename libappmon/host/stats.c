@@ -17,7 +17,7 @@
 int appmon_get_stats(struct appmon *mon, uint32_t target, struct appmon_stats *stats)
 {
 	const uint64_t handle_only = STAT_BIT(memory_bytes) | STAT_BIT(memory_limit);
-	const uint64_t all = 2 * STAT_BIT(sampling_ppm) - 1;
+	const uint64_t all = 2 * STAT_BIT(filtered) - 1;
 	int err = handle_check(mon);
 	struct appmon_stats s;
 	struct target *t;
@@ -40,6 +40,8 @@ int appmon_get_stats(struct appmon *mon, uint32_t target, struct appmon_stats *s
 		s.valid = all;
 		s.memory_bytes = mon->pl.pool.held;
 		s.memory_limit = mon->pl.pool.limit;
+		if (mon->recording && !recording_works(mon->recording))
+			s.flags |= APPMON_STATS_RECORD_ENDED;
 		for (uint32_t slot = 0; slot < SLOTS; slot++) {
 			if (!mon->pl.target[slot])
 				continue;

@@ -256,6 +256,42 @@ int appmon_detach(struct appmon *mon, uint32_t target)
 	return 0;
 }
 
+static struct appmon_str str_of(const char *text)
+{
+	return text ? (struct appmon_str){.data = text, .len = (uint32_t)strlen(text)}
+		    : (struct appmon_str){.data = ""};
+}
+
+int appmon_next_target(struct appmon *mon, uint32_t after, struct appmon_target *ret)
+{
+	int err = handle_check(mon);
+	struct appmon_target out = {0};
+	struct target *next = NULL;
+
+	if (err)
+		return err;
+	if (!ret)
+		return fail(&mon->log, -EINVAL,
+			    "appmon_next_target() needs a place for the target");
+	for (uint32_t slot = 0; slot < SLOTS; slot++) {
+		struct target *t = mon->pl.target[slot];
+
+		if (t && t->id > after && (!next || t->id < next->id))
+			next = t;
+	}
+	if (!next)
+		return 0;
+	out.id = next->id;
+	out.cgroup_id = next->cgroup_id;
+	out.name = str_of(next->name);
+	out.path = str_of(next->directory);
+	out.user = next->user;
+	out.capture_bytes = next->capture;
+	out.flags = next->removed ? APPMON_STATS_REMOVED : 0;
+	err = opts_write(ret, &out, sizeof(out));
+	return err ? fail(&mon->log, err, "appmon_target.size is not set") : 1;
+}
+
 void targets_free(struct appmon *mon)
 {
 	bool parent = mon->alive && *mon->alive;

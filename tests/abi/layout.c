@@ -141,6 +141,7 @@ AT(appmon_opts, request_id_header_count, 104, 4);
 AT(appmon_opts, reserved, 108, 4);
 AT(appmon_opts, redact_names, 120, 8);
 AT(appmon_opts, redact_name_count, 128, 4);
+AT(appmon_opts, record_max_bytes, 136, 8);
 AT_LEAST(appmon_opts, 112);
 
 AT(appmon_attach_opts, size, 0, 4);
@@ -168,7 +169,26 @@ AT(appmon_stats, records_bad, 232, 8);
 AT(appmon_stats, memory_bytes, 240, 8);
 AT(appmon_stats, memory_limit, 248, 8);
 AT(appmon_stats, sampling_ppm, 256, 8);
+AT(appmon_stats, filtered, 264, 8);
 AT_LEAST(appmon_stats, 256);
+
+AT(appmon_filter, size, 0, 4);
+AT(appmon_filter, roles, 4, 4);
+AT(appmon_filter, outcomes, 8, 4);
+AT(appmon_filter, reserved, 12, 4);
+AT(appmon_filter, min_duration_ns, 16, 8);
+AT(appmon_filter, path_prefix, 24, 8);
+AT_LEAST(appmon_filter, 32);
+
+AT(appmon_target, size, 0, 4);
+AT(appmon_target, id, 4, 4);
+AT(appmon_target, cgroup_id, 8, 8);
+AT(appmon_target, name, 16, 16);
+AT(appmon_target, path, 32, 16);
+AT(appmon_target, user, 48, 8);
+AT(appmon_target, capture_bytes, 56, 4);
+AT(appmon_target, flags, 60, 4);
+AT_LEAST(appmon_target, 64);
 
 AT(appmon_container, size, 0, 4);
 AT(appmon_container, runtime, 4, 4);
@@ -311,6 +331,7 @@ AT(appmon_resources, reads, 128, 8);
 AT(appmon_resources, writes, 136, 8);
 AT_LEAST(appmon_resources, 144);
 
+IS(APPMON_STATS_RECORD_ENDED, 0x2);
 IS(APPMON_PROTO_UNKNOWN, 0);
 IS(APPMON_PROTO_HTTP1, 1);
 IS(APPMON_PROTO_RESP, 2);

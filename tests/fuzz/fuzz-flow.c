@@ -384,8 +384,18 @@ static void pump(void)
 			show_record(rec);
 		CHECK(fixture_record(&p, rec, size));
 	}
-	while ((ev = fixture_event(&p)))
-		check_event(ev);
+	while ((ev = fixture_event(&p))) {
+		struct appmon_event *copy;
+
+		/* A copy says the same as the event, without it. */
+		if (appmon_event_copy(ev, &copy))
+			abort();
+		event_forget(&p.pl);
+		memset(&p.pl.event, 0x5a, sizeof(p.pl.event));
+		memset(p.pl.arena.buf, 0x5a, p.pl.arena.size);
+		check_event(copy);
+		appmon_event_free(copy);
+	}
 	CHECK(fixture_adds_up(&p));
 	CHECK(p.pl.pool.held <= p.pl.pool.limit);
 }

@@ -14,13 +14,14 @@
 
 static const size_t in_sizes[] = {sizeof(struct appmon_opts), sizeof(struct appmon_attach_opts),
 				  sizeof(struct appmon_metrics_opts),
-				  sizeof(struct appmon_snapshot_opts)};
+				  sizeof(struct appmon_snapshot_opts),
+				  sizeof(struct appmon_filter)};
 static const size_t out_sizes[] = {
-	sizeof(struct appmon_stats),	sizeof(struct appmon_capabilities),
-	sizeof(struct appmon_process),	sizeof(struct appmon_metrics_stats),
-	sizeof(struct appmon_series),	sizeof(struct appmon_edge),
-	sizeof(struct appmon_figures),	sizeof(struct appmon_exemplar),
-	sizeof(struct appmon_resources)};
+	sizeof(struct appmon_target),	     sizeof(struct appmon_stats),
+	sizeof(struct appmon_capabilities),  sizeof(struct appmon_process),
+	sizeof(struct appmon_metrics_stats), sizeof(struct appmon_series),
+	sizeof(struct appmon_edge),	     sizeof(struct appmon_figures),
+	sizeof(struct appmon_exemplar),	     sizeof(struct appmon_resources)};
 #define COUNT(sizes) (sizeof(sizes) / sizeof((sizes)[0]))
 
 static void fill(uint8_t *buf, size_t n, uint32_t size, uint8_t value)

@@ -52,7 +52,7 @@ const struct appmon_event *fixture_event(struct fixture *p)
 
 static bool adds_up(const struct appmon_stats *s)
 {
-	uint64_t sum = s->delivered + s->outstanding;
+	uint64_t sum = s->delivered + s->filtered + s->outstanding;
 
 	for (int i = 0; i < APPMON_DROP_MAX; i++)
 		sum += s->dropped[i];

@@ -150,6 +150,7 @@ func Lines() []string {
 	member("appmon_opts.redact_names", unsafe.Offsetof(sOpts.redact_names), unsafe.Sizeof(sOpts.redact_names))
 	member("appmon_opts.redact_name_count", unsafe.Offsetof(sOpts.redact_name_count), unsafe.Sizeof(sOpts.redact_name_count))
 	member("appmon_opts.reserved1", unsafe.Offsetof(sOpts.reserved1), unsafe.Sizeof(sOpts.reserved1))
+	member("appmon_opts.record_max_bytes", unsafe.Offsetof(sOpts.record_max_bytes), unsafe.Sizeof(sOpts.record_max_bytes))
 	var sAttach_opts C.struct_appmon_attach_opts
 	lines = append(lines, fmt.Sprintf("appmon_attach_opts %d", unsafe.Sizeof(sAttach_opts)))
 	member("appmon_attach_opts.size", unsafe.Offsetof(sAttach_opts.size), unsafe.Sizeof(sAttach_opts.size))
@@ -177,6 +178,25 @@ func Lines() []string {
 	member("appmon_stats.memory_bytes", unsafe.Offsetof(sStats.memory_bytes), unsafe.Sizeof(sStats.memory_bytes))
 	member("appmon_stats.memory_limit", unsafe.Offsetof(sStats.memory_limit), unsafe.Sizeof(sStats.memory_limit))
 	member("appmon_stats.sampling_ppm", unsafe.Offsetof(sStats.sampling_ppm), unsafe.Sizeof(sStats.sampling_ppm))
+	member("appmon_stats.filtered", unsafe.Offsetof(sStats.filtered), unsafe.Sizeof(sStats.filtered))
+	var sFilter C.struct_appmon_filter
+	lines = append(lines, fmt.Sprintf("appmon_filter %d", unsafe.Sizeof(sFilter)))
+	member("appmon_filter.size", unsafe.Offsetof(sFilter.size), unsafe.Sizeof(sFilter.size))
+	member("appmon_filter.roles", unsafe.Offsetof(sFilter.roles), unsafe.Sizeof(sFilter.roles))
+	member("appmon_filter.outcomes", unsafe.Offsetof(sFilter.outcomes), unsafe.Sizeof(sFilter.outcomes))
+	member("appmon_filter.reserved", unsafe.Offsetof(sFilter.reserved), unsafe.Sizeof(sFilter.reserved))
+	member("appmon_filter.min_duration_ns", unsafe.Offsetof(sFilter.min_duration_ns), unsafe.Sizeof(sFilter.min_duration_ns))
+	member("appmon_filter.path_prefix", unsafe.Offsetof(sFilter.path_prefix), unsafe.Sizeof(sFilter.path_prefix))
+	var sTarget C.struct_appmon_target
+	lines = append(lines, fmt.Sprintf("appmon_target %d", unsafe.Sizeof(sTarget)))
+	member("appmon_target.size", unsafe.Offsetof(sTarget.size), unsafe.Sizeof(sTarget.size))
+	member("appmon_target.id", unsafe.Offsetof(sTarget.id), unsafe.Sizeof(sTarget.id))
+	member("appmon_target.cgroup_id", unsafe.Offsetof(sTarget.cgroup_id), unsafe.Sizeof(sTarget.cgroup_id))
+	member("appmon_target.name", unsafe.Offsetof(sTarget.name), unsafe.Sizeof(sTarget.name))
+	member("appmon_target.path", unsafe.Offsetof(sTarget.path), unsafe.Sizeof(sTarget.path))
+	member("appmon_target.user", unsafe.Offsetof(sTarget.user), unsafe.Sizeof(sTarget.user))
+	member("appmon_target.capture_bytes", unsafe.Offsetof(sTarget.capture_bytes), unsafe.Sizeof(sTarget.capture_bytes))
+	member("appmon_target.flags", unsafe.Offsetof(sTarget.flags), unsafe.Sizeof(sTarget.flags))
 	var sContainer C.struct_appmon_container
 	lines = append(lines, fmt.Sprintf("appmon_container %d", unsafe.Sizeof(sContainer)))
 	member("appmon_container.size", unsafe.Offsetof(sContainer.size), unsafe.Sizeof(sContainer.size))

@@ -248,6 +248,7 @@ class appmon_opts(ctypes.Structure):
     redact_names: Any
     redact_name_count: int
     reserved1: int
+    record_max_bytes: int
     _fields_ = [
         ("size", ctypes.c_uint32),
         ("flags", ctypes.c_uint32),
@@ -273,6 +274,7 @@ class appmon_opts(ctypes.Structure):
         ("redact_names", ctypes.POINTER(ctypes.c_char_p)),
         ("redact_name_count", ctypes.c_uint32),
         ("reserved1", ctypes.c_uint32),
+        ("record_max_bytes", ctypes.c_uint64),
     ]
 
 
@@ -309,6 +311,7 @@ class appmon_stats(ctypes.Structure):
     memory_bytes: int
     memory_limit: int
     sampling_ppm: int
+    filtered: int
     _fields_ = [
         ("size", ctypes.c_uint32),
         ("flags", ctypes.c_uint32),
@@ -329,6 +332,45 @@ class appmon_stats(ctypes.Structure):
         ("memory_bytes", ctypes.c_uint64),
         ("memory_limit", ctypes.c_uint64),
         ("sampling_ppm", ctypes.c_uint64),
+        ("filtered", ctypes.c_uint64),
+    ]
+
+
+class appmon_filter(ctypes.Structure):
+    size: int
+    roles: int
+    outcomes: int
+    reserved: int
+    min_duration_ns: int
+    path_prefix: Any
+    _fields_ = [
+        ("size", ctypes.c_uint32),
+        ("roles", ctypes.c_uint32),
+        ("outcomes", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+        ("min_duration_ns", ctypes.c_uint64),
+        ("path_prefix", ctypes.c_char_p),
+    ]
+
+
+class appmon_target(ctypes.Structure):
+    size: int
+    id: int
+    cgroup_id: int
+    name: appmon_str
+    path: appmon_str
+    user: Any
+    capture_bytes: int
+    flags: int
+    _fields_ = [
+        ("size", ctypes.c_uint32),
+        ("id", ctypes.c_uint32),
+        ("cgroup_id", ctypes.c_uint64),
+        ("name", appmon_str),
+        ("path", appmon_str),
+        ("user", ctypes.c_void_p),
+        ("capture_bytes", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
     ]
 
 
@@ -674,6 +716,8 @@ STRUCTS: dict[type[ctypes.Structure], bool] = {
     appmon_opts: True,
     appmon_attach_opts: True,
     appmon_stats: True,
+    appmon_filter: True,
+    appmon_target: True,
     appmon_container: True,
     appmon_capabilities: True,
     appmon_process: True,
@@ -697,9 +741,14 @@ FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "appmon_attach_cgroup_fd": (ctypes.c_int, (
         ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(appmon_attach_opts), ctypes.POINTER(ctypes.c_uint32))),
     "appmon_detach": (ctypes.c_int, (ctypes.c_void_p, ctypes.c_uint32)),
+    "appmon_next_target": (ctypes.c_int, (
+        ctypes.c_void_p, ctypes.c_uint32, ctypes.POINTER(appmon_target))),
     "appmon_fd": (ctypes.c_int, (ctypes.c_void_p,)),
     "appmon_poll": (ctypes.c_int, (ctypes.c_void_p, ctypes.c_int, ctypes.c_uint32)),
     "appmon_next": (ctypes.c_int, (ctypes.c_void_p, ctypes.POINTER(ctypes.POINTER(appmon_event)))),
+    "appmon_next_batch": (ctypes.c_int, (
+        ctypes.c_void_p, ctypes.POINTER(ctypes.POINTER(appmon_event)), ctypes.c_uint32)),
+    "appmon_set_filter": (ctypes.c_int, (ctypes.c_void_p, ctypes.POINTER(appmon_filter))),
     "appmon_each_active": (ctypes.c_int, (ctypes.c_void_p, appmon_event_fn, ctypes.c_void_p)),
     "appmon_wakeup": (ctypes.c_int, (ctypes.c_void_p,)),
     "appmon_set_sampling": (ctypes.c_int, (ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint64)),
@@ -723,6 +772,9 @@ FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "appmon_realtime_ns": (ctypes.c_uint64, (ctypes.c_void_p, ctypes.c_uint64)),
     "appmon_event_header": (ctypes.POINTER(appmon_str), (
         ctypes.POINTER(appmon_event), ctypes.c_char_p, ctypes.c_int)),
+    "appmon_event_copy": (ctypes.c_int, (
+        ctypes.POINTER(appmon_event), ctypes.POINTER(ctypes.POINTER(appmon_event)))),
+    "appmon_event_free": (None, (ctypes.POINTER(appmon_event),)),
     "appmon_cgroup_container": (ctypes.c_int, (ctypes.c_char_p, ctypes.POINTER(appmon_container))),
     "appmon_runtime_name": (ctypes.c_char_p, (ctypes.c_uint32,)),
     "appmon_method_name": (ctypes.c_char_p, (ctypes.c_uint32,)),

@@ -305,6 +305,9 @@ class StatsFlags(enum.IntFlag):
     #: come any more. It stays attached until appmon_detach(). Of the handle: one of its
     #: targets is such a one.
     REMOVED = 0x1
+    #: Of the handle: appmon_record() was asked for, and the recording has ended by itself,
+    #: at record_max_bytes or with a write that failed.
+    RECORD_ENDED = 0x2
 
 
 class OpenFlags(enum.IntFlag):
@@ -834,6 +837,8 @@ class Stats:
     memory_limit: int
     #: gauge: share of connections watched; 0: paused
     sampling_ppm: int
+    #: complete, but left out by appmon_set_filter()
+    filtered: int
 
     @classmethod
     def _from(cls, c: _abi.appmon_stats) -> "Stats":
@@ -856,6 +861,7 @@ class Stats:
             memory_bytes=c.memory_bytes,
             memory_limit=c.memory_limit,
             sampling_ppm=c.sampling_ppm,
+            filtered=c.filtered,
         )
 
 
@@ -888,6 +894,8 @@ class Options:
     #: APPMON_OPEN_TRACE. At most 8.
     request_id_headers: Sequence[str] = ()
     redact_names: Sequence[str] = ()
+    #: most bytes of a recording: appmon_record(); default: any
+    record_max_bytes: int = 0
 
 
 @dataclass

@@ -312,6 +312,9 @@ bits! {
         /// more. It stays attached until appmon_detach(). Of the handle: one of its targets is such a
         /// one.
         REMOVED = 0x1, "removed";
+        /// Of the handle: appmon_record() was asked for, and the recording has ended by itself, at
+        /// record_max_bytes or with a write that failed.
+        RECORD_ENDED = 0x2, "record_ended";
     }
 }
 
@@ -1042,6 +1045,8 @@ pub struct Stats {
     pub memory_limit: u64,
     /// gauge: share of connections watched; 0: paused
     pub sampling_ppm: u64,
+    /// complete, but left out by appmon_set_filter()
+    pub filtered: u64,
 }
 
 impl Stats {
@@ -1065,6 +1070,7 @@ impl Stats {
             memory_bytes: raw.memory_bytes,
             memory_limit: raw.memory_limit,
             sampling_ppm: raw.sampling_ppm,
+            filtered: raw.filtered,
         }
     }
 }
@@ -1083,6 +1089,7 @@ pub struct Options {
     pub(crate) protocols: u32,
     pub(crate) request_id_headers: Vec<String>,
     pub(crate) redact_names: Vec<String>,
+    pub(crate) record_max_bytes: u64,
     pub(crate) log: Option<LogFunction>,
 }
 
@@ -1159,6 +1166,12 @@ impl Options {
         self
     }
 
+    /// most bytes of a recording: appmon_record(); default: any
+    pub fn record_max_bytes(mut self, value: u64) -> Options {
+        self.record_max_bytes = value;
+        self
+    }
+
     pub(crate) fn fill(&self, raw: &mut sys::appmon_opts, kept: &mut Kept) -> Result<(), Error> {
         raw.flags = self.flags.0;
         raw.memory_limit = self.memory_limit;
@@ -1174,6 +1187,7 @@ impl Options {
         raw.request_id_header_count = self.request_id_headers.len() as u32;
         raw.redact_names = kept.strings(&self.redact_names)?;
         raw.redact_name_count = self.redact_names.len() as u32;
+        raw.record_max_bytes = self.record_max_bytes;
         Ok(())
     }
 }

@@ -235,6 +235,9 @@ pub const APPMON_TRACE_DEBUG: u32 = 0x4;
 /// The target's cgroup was removed, and its last socket is gone: no request of it will come any more. It
 /// stays attached until appmon_detach(). Of the handle: one of its targets is such a one.
 pub const APPMON_STATS_REMOVED: u32 = 0x1;
+/// Of the handle: appmon_record() was asked for, and the recording has ended by itself, at
+/// record_max_bytes or with a write that failed.
+pub const APPMON_STATS_RECORD_ENDED: u32 = 0x2;
 
 /// Never keep the query part of a target, nor a fragment that a client sends behind it.
 pub const APPMON_OPEN_DROP_QUERY: u32 = 0x1;
@@ -700,6 +703,8 @@ pub struct appmon_opts {
     pub redact_names: *const *const c_char,
     pub redact_name_count: u32,
     pub reserved1: u32,
+    /// most bytes of a recording: appmon_record(); default: any
+    pub record_max_bytes: u64,
 }
 
 #[repr(C)]
@@ -716,7 +721,7 @@ pub struct appmon_attach_opts {
 
 /// Counters since appmon_open() (or since the attach), for the handle or one
 /// target. For each of them, after the events in flight are delivered:
-/// exchanges_seen == delivered + dropped\[0\] + ... + outstanding
+/// exchanges_seen == delivered + filtered + dropped\[0\] + ... + outstanding
 /// where "seen" counts requests (and responses without one) that reached the hook. A short request
 /// reaches the reader together with its response, or, if that takes long, within a second or two.
 #[repr(C)]
@@ -758,6 +763,45 @@ pub struct appmon_stats {
     pub memory_limit: u64,
     /// gauge: share of connections watched; 0: paused
     pub sampling_ppm: u64,
+    /// complete, but left out by appmon_set_filter()
+    pub filtered: u64,
+}
+
+/// Which events the host wants: those that pass every member. 0 and NULL: whatever it is.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_filter {
+    pub size: u32,
+    /// bit n: APPMON_ROLE_n passes
+    pub roles: u32,
+    /// bit n: APPMON_OUTCOME_n passes
+    pub outcomes: u32,
+    pub reserved: u32,
+    /// least duration_ns; events without a duration pass: they have no end yet, or it was not seen
+    pub min_duration_ns: u64,
+    /// the path begins with it, byte for byte; copied
+    pub path_prefix: *const c_char,
+}
+
+/// One cgroup that is attached.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_target {
+    pub size: u32,
+    /// as returned by appmon_attach_cgroup()
+    pub id: u32,
+    /// inode of its directory
+    pub cgroup_id: u64,
+    /// as in events: target_name
+    pub name: appmon_str,
+    /// of its directory at the attach, as this process saw it; "": not known, as in a replay
+    pub path: appmon_str,
+    /// the pointer given at attach
+    pub user: *mut c_void,
+    /// in force for it
+    pub capture_bytes: u32,
+    /// APPMON_STATS_REMOVED or 0
+    pub flags: u32,
 }
 
 /// What the path of a cgroup says about the container in it.
@@ -1056,7 +1100,7 @@ pub struct appmon_resources {
 }
 
 /// Name, size, and whether it begins with `size`, so that a newer library's may be larger.
-pub const STRUCTS: [(&str, usize, bool); 20] = [
+pub const STRUCTS: [(&str, usize, bool); 22] = [
     ("appmon_str", std::mem::size_of::<appmon_str>(), false),
     ("appmon_endpoint", std::mem::size_of::<appmon_endpoint>(), false),
     ("appmon_header", std::mem::size_of::<appmon_header>(), false),
@@ -1065,6 +1109,8 @@ pub const STRUCTS: [(&str, usize, bool); 20] = [
     ("appmon_opts", std::mem::size_of::<appmon_opts>(), true),
     ("appmon_attach_opts", std::mem::size_of::<appmon_attach_opts>(), true),
     ("appmon_stats", std::mem::size_of::<appmon_stats>(), true),
+    ("appmon_filter", std::mem::size_of::<appmon_filter>(), true),
+    ("appmon_target", std::mem::size_of::<appmon_target>(), true),
     ("appmon_container", std::mem::size_of::<appmon_container>(), true),
     ("appmon_capabilities", std::mem::size_of::<appmon_capabilities>(), true),
     ("appmon_process", std::mem::size_of::<appmon_process>(), true),
@@ -1090,6 +1136,9 @@ extern "C" {
     /// -EMFILE      fewer than 40 descriptors are left (RLIMIT_NOFILE)
     /// -ENFILE      the same, of the system
     /// The handle is close-on-exec throughout.
+    /// The call blocks while the kernel verifies the programs: a good half second, and up to a minute
+    /// under emulation. A host whose loop must not wait calls it on a thread of its own and hands the
+    /// handle over: a handle belongs to no thread. opts and what it points to has to live that long.
     pub fn appmon_open(ret: *mut *mut appmon, opts: *const appmon_opts) -> c_int;
     /// Detaches everything and frees the handle; pending exchanges get no event.
     /// NULL is accepted. -EBUSY from inside a callback: nothing is closed then.
@@ -1113,6 +1162,12 @@ extern "C" {
     /// pointer may be freed; exchanges in flight count as APPMON_DROP_DETACHED.
     /// -ENOENT: no such target. Works for a cgroup that has been removed meanwhile.
     pub fn appmon_detach(mon: *mut appmon, target: u32) -> c_int;
+    /// The target with the least id above after: with after 0 the first, then each by the id of the one
+    /// before, which may be detached meanwhile. 1: *ret has it, 0: there are no more. Its strings are
+    /// valid until appmon_detach() of it, or appmon_close(). Its counters: appmon_get_stats(). Allowed
+    /// inside callbacks.
+    /// -EINVAL  ret is NULL, or its size is not set
+    pub fn appmon_next_target(mon: *mut appmon, after: u32, ret: *mut appmon_target) -> c_int;
     /// One level-triggered descriptor for the host's event loop: readable (EPOLLIN)
     /// when appmon_poll(mon, 0, n) or appmon_next() has work, timers included. Owned by the
     /// handle: do not read, close or modify it.
@@ -1127,6 +1182,18 @@ extern "C" {
     /// 0: none now (wait on appmon_fd() or appmon_poll()). Never blocks.
     /// -EINVAL if the handle has an event_fn.
     pub fn appmon_next(mon: *mut appmon, ret: *mut *const appmon_event) -> c_int;
+    /// Pull mode, many at a time, for languages where every call is dear: stores up to max events in
+    /// ret\[\] and returns how many; 0: none now. They are copies, which stay valid until each is
+    /// given to appmon_event_free(), whatever else is called, appmon_close() among it.
+    /// -ENOMEM  there is no memory for the first; it counts as dropped\[APPMON_DROP_MEMORY\]
+    /// else as appmon_next(); an error behind the first event is returned by the next call
+    pub fn appmon_next_batch(mon: *mut appmon, ret: *mut *mut appmon_event, max: u32) -> c_int;
+    /// From the next event on the handle delivers only what passes filter; NULL: everything again. What
+    /// does not pass counts as appmon_stats.filtered. appmon_each_active() is not filtered. May be
+    /// called at any time, inside callbacks, too; filter is copied.
+    /// -EINVAL  bits in roles or outcomes that no constant has; -E2BIG: unknown members are set
+    /// -ENOMEM  out of memory; the filter before stays
+    pub fn appmon_set_filter(mon: *mut appmon, filter: *const appmon_filter) -> c_int;
     /// Tells fn what is known of each exchange that is in progress, of all targets, in no order: those
     /// that appmon_stats.outstanding counts, without what is over and waits to be delivered. The event
     /// is the one to come, with what is missing still absent (no status, no response_end_ns); flags and
@@ -1173,8 +1240,12 @@ extern "C" {
     /// fd, until appmon_record(mon, -1) or appmon_close(). Replaying it gives the same events, if the
     /// recording began before the first attach. fd is the host's and stays open until then; writes
     /// block. A write that fails ends the recording and is logged.
+    /// With appmon_opts.record_max_bytes the recording ends before it would exceed that, with its last
+    /// whole entry; what is there can be replayed. That is logged (WARN). appmon_stats.flags has
+    /// APPMON_STATS_RECORD_ENDED from then on, after a write that failed, too, until appmon_record() is
+    /// called again.
     /// -ENOMEM  out of memory
-    /// -EIO     the first write failed
+    /// -EIO     the first write failed, or record_max_bytes has no room for the list of targets
     pub fn appmon_record(mon: *mut appmon, fd: c_int) -> c_int;
     /// A handle that is fed from a recording in place of the kernel: needs no privileges and
     /// attaches nothing; targets come from the recording, target_user is NULL, counters that
@@ -1217,6 +1288,15 @@ extern "C" {
     /// The first value of a header that ev holds; NULL if there is none. name in lower
     /// case; response: 0 or 1 as in appmon_header.
     pub fn appmon_event_header(ev: *const appmon_event, name: *const c_char, response: c_int) -> *const appmon_str;
+    /// A copy of an event, with all that it points to but target_user, in one block: the host keeps it
+    /// as long as it likes, on any thread, and gives it to appmon_event_free(), also after
+    /// appmon_close(). ev may be any handle's, or a host's own.
+    /// -EINVAL  ev or ret is NULL, or ev->size is not set
+    /// -ENOMEM  out of memory
+    pub fn appmon_event_copy(ev: *const appmon_event, ret: *mut *mut appmon_event) -> c_int;
+    /// Frees a copy, of appmon_event_copy() or appmon_next_batch(), and no other event. NULL is
+    /// accepted.
+    pub fn appmon_event_free(copy: *mut appmon_event);
     /// The container that a cgroup holds, from the rules by which docker, containerd, cri-o, podman and
     /// the kubelet name them (systemd and cgroupfs drivers); nothing is looked up. path: of the
     /// cgroup, absolute or relative to any parent. A cgroup inside a container counts as the container;
