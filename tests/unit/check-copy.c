@@ -96,7 +96,8 @@ START_TEST(every_pointer)
 		const char *stop = strpbrk(at + 1, ";/\n");
 		const char *star = memchr(at, '*', (size_t)(stop - at));
 
-		if (*stop != ';' || at[1] != '\t' || !star || !strncmp(at + 2, " *", 2))
+		/* A line of a comment begins with a star. */
+		if (*stop != ';' || at[1] != '\t' || !star || star == at + strspn(at, "\n\t "))
 			continue;
 		headers += !strncmp(star, "*headers;", 9);
 		user += !strncmp(star, "*target_user;", 13);
