@@ -75,7 +75,7 @@ type Method uint32
 const (
 	// no request line was seen
 	MethodUnknown Method = 0
-	// a token not listed here: see method_name
+	// a token not listed here: see operation
 	MethodOther Method = 1
 	// RFC 9110 section 9.3.1
 	MethodGet Method = 2

@@ -82,7 +82,7 @@ enum appmon_role {
 /* appmon_event.method: http.request.method (RFC 9110 section 9, RFC 5789). */
 enum appmon_method {
 	APPMON_METHOD_UNKNOWN = 0, /* no request line was seen */
-	APPMON_METHOD_OTHER = 1,   /* a token not listed here: see method_name */
+	APPMON_METHOD_OTHER = 1,   /* a token not listed here: see operation */
 	APPMON_METHOD_GET = 2,	   /* RFC 9110 section 9.3.1 */
 	APPMON_METHOD_HEAD = 3,	   /* RFC 9110 section 9.3.2 */
 	APPMON_METHOD_POST = 4,	   /* RFC 9110 section 9.3.3 */

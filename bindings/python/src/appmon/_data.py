@@ -41,7 +41,7 @@ class Method(Number):
 
     #: no request line was seen
     UNKNOWN = 0
-    #: a token not listed here: see method_name
+    #: a token not listed here: see operation
     OTHER = 1
     #: RFC 9110 section 9.3.1
     GET = 2

@@ -38,7 +38,7 @@ number! {
     Method: u32 {
         /// no request line was seen
         UNKNOWN = 0, "UNKNOWN";
-        /// a token not listed here: see method_name
+        /// a token not listed here: see operation
         OTHER = 1, "OTHER";
         /// RFC 9110 section 9.3.1
         GET = 2, "GET";

@@ -22,7 +22,7 @@ pub const APPMON_ROLE_CLIENT: u32 = 2;
 
 /// no request line was seen
 pub const APPMON_METHOD_UNKNOWN: u32 = 0;
-/// a token not listed here: see method_name
+/// a token not listed here: see operation
 pub const APPMON_METHOD_OTHER: u32 = 1;
 /// RFC 9110 section 9.3.1
 pub const APPMON_METHOD_GET: u32 = 2;
