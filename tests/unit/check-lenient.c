@@ -751,8 +751,8 @@ START_TEST(head_cut_in_the_status)
 				say(!asks, head, n, 0);
 				packet(!asks, NULL, 0, reset ? SIM_RST : SIM_FIN);
 				event();
-				ck_assert_msg(is(ev->path, "/1") && ev->status == 0, "%s: %u",
-					      what, ev->status);
+				ck_assert_msg(is(ev->path, "/1") && ev->status == 0, "%s: %u", what,
+					      ev->status);
 				ck_assert_msg(ev->end != APPMON_END_COMPLETE, "%s", what);
 				nothing();
 			}

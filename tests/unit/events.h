@@ -59,7 +59,7 @@ static inline struct appmon_event event(const char *app, uint32_t role, const ch
 		.status = status,
 		.status_number = status ? (int64_t)status : -1,
 		.status_text = str(status ? texts[status] : ""),
-		.outcome = outcomes[status / 100],
+		.outcome = outcomes[status < 600 ? status / 100 : 5],
 		.local = role == APPMON_ROLE_CLIENT ? ipv4(1, 40000) : ipv4(2, 80),
 		.remote = role == APPMON_ROLE_CLIENT ? ipv4(2, 80) : ipv4(1, 40000),
 		.target_name = str(app),
