@@ -19,6 +19,8 @@ for path in sys.argv[1:]:
             names.add(function[1])
         elif line.startswith("extern"):
             names.update(re.findall(r"(\w+)(?:\[[^]]*\])?\s*[,;]", line))
+    # protocols.def
+    names.update(re.findall(r"^PROTOCOL\(.*?(\w+)\)", text, flags=re.M))
 for name in sorted(names):
     # Two underscores: appmon_histogram_clear() is a public function, and histogram_clear() one that
     # it calls.

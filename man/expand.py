@@ -153,11 +153,13 @@ def expand(page, top, headers):
         if kind == "CONSTANTS":
             return constant_list(header, argument)
         if kind == "INCLUDE":
-            return (page.parent / argument).read_text()
+            return parts((page.parent / argument).read_text())
         return code(pathlib.Path(top) / argument)
 
-    return re.sub(r'^\.\\" (MEMBERS|CONSTANTS|INCLUDE|CODE) (\S+)\n', one, page.read_text(),
-                  flags=re.M)
+    def parts(text):
+        return re.sub(r'^\.\\" (MEMBERS|CONSTANTS|INCLUDE|CODE) (\S+)\n', one, text, flags=re.M)
+
+    return parts(page.read_text())
 
 
 if __name__ == "__main__":

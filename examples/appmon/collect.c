@@ -49,6 +49,7 @@ static int open_monitor(struct collect *collect, const char *replay)
 		.size = sizeof(opts),
 		.event_fn = take_event,
 		.event_ctx = collect,
+		.protocols = collect->protocols,
 		.error_text = text,
 		.error_text_size = sizeof(text),
 	};

@@ -16,6 +16,7 @@ struct collect {
 	/* Gets every event too, unless NULL. */
 	void (*event_fn)(void *ctx, const struct appmon_event *ev);
 	void *event_ctx;
+	uint32_t protocols;	    /* as in appmon_opts; 0: the library's default */
 	uint64_t first_ns, last_ns; /* when the first event ended, and the latest */
 	uint64_t events;
 	int replay_fd; /* -1: the kernel is the source */

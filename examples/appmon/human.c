@@ -340,6 +340,8 @@ void human_summary(FILE *out, const struct summary *summary, const struct appmon
 		stats->connections_seen, stats->connections_skipped);
 	if (stats->outstanding > 0)
 		fprintf(out, "; requests in progress: %" PRIu64, stats->outstanding);
+	if (stats->filtered > 0)
+		fprintf(out, "; left out: %" PRIu64, stats->filtered);
 	fputc('\n', out);
 	for (uint32_t i = 0; i < APPMON_DROP_MAX; i++) {
 		if (stats->dropped[i] > 0)

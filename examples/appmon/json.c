@@ -317,6 +317,7 @@ static void add_stats(struct json_line *object, const struct appmon_stats *stats
 	add_uint(object, "exchanges_seen", stats->exchanges_seen);
 	add_uint(object, "delivered", stats->delivered);
 	add_uint(object, "outstanding", stats->outstanding);
+	add_uint(object, "filtered", stats->filtered);
 	begin_object(object, "dropped");
 	for (uint32_t i = 0; i < APPMON_DROP_MAX; i++) {
 		const char *name = appmon_drop_name(i);

@@ -100,12 +100,7 @@ bool outcome_is_error(uint32_t outcome, uint32_t role)
 
 const char *protocol_name(uint32_t protocol)
 {
-	switch (protocol) {
-	case APPMON_PROTO_HTTP1:
-		return "http1";
-	case APPMON_PROTO_RESP:
-		return "resp";
-	default:
-		return "unknown";
-	}
+	const char *name = appmon_protocol_name(protocol);
+
+	return name ? name : "unknown";
 }

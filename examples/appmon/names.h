@@ -33,7 +33,7 @@ const char *operation_type_name(uint32_t type);
  * a server what is its client's mistake. As the aggregator has it by default. */
 bool outcome_is_error(uint32_t outcome, uint32_t role);
 
-/* "http1" or "unknown" for APPMON_PROTO_*. */
+/* As appmon_protocol_name() has it, or "unknown". */
 const char *protocol_name(uint32_t protocol);
 
 #endif /* APPMON_CLI_NAMES_H */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "text.h"
+#include "protocols.h"
 
 /* Keys without a short option. */
 enum {
@@ -27,7 +28,6 @@ enum {
 	KEY_REQUEST_ID,
 	KEY_STREAM_HEADS,
 	KEY_ONLY_REQUESTS,
-	KEY_RESP,
 	KEY_CAPTURE,
 	KEY_RING,
 	KEY_MEMORY,
@@ -85,7 +85,6 @@ static const struct argp_option argp_options[] = {
 	 "Show a response without a declared length, such as an event stream, when it begins", 0},
 	{"only-requests", KEY_ONLY_REQUESTS, NULL, 0,
 	 "Leave out responses whose request was not seen", 0},
-	{"resp", KEY_RESP, NULL, 0, "Watch RESP, Redis's protocol, beside HTTP", 0},
 	{"capture", KEY_CAPTURE, "BYTES", 0,
 	 "Most bytes of a message's head to capture, 128 to 64K (default 4K)", 0},
 	{"ring", KEY_RING, "BYTES", 0,
@@ -151,6 +150,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	struct options *options = state->input;
 
 	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &options->protocols;
+		break;
 	case KEY_STATUS:
 		if (filter_add_status(&options->filter, arg) < 0)
 			argp_error(state, "--status: '%s' is not like 5xx, 404 or 4xx,none", arg);
@@ -239,9 +241,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_STREAM_HEADS:
 		options->flags |= APPMON_OPEN_STREAM_HEADS;
 		break;
-	case KEY_RESP:
-		options->protocols = 1U << APPMON_PROTO_HTTP1 | 1U << APPMON_PROTO_RESP;
-		break;
 	case KEY_CAPTURE:
 		options->capture_bytes = size_or_error(state, "capture", arg);
 		break;
@@ -271,4 +270,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	return 0;
 }
 
-const struct argp options_argp = {.options = argp_options, .parser = parse};
+static const struct argp_child children[] = {{.argp = &protocols_argp}, {0}};
+
+const struct argp options_argp = {.options = argp_options, .parser = parse, .children = children};

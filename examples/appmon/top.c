@@ -14,6 +14,7 @@
 #include "signals.h"
 #include "text.h"
 #include "top.h"
+#include "protocols.h"
 
 /* A key, alone and not the begin of a function key's bytes. */
 #define KEY_ESC 27
@@ -23,6 +24,7 @@ enum { KEY_INTERVAL = 0x100 };
 
 struct arguments {
 	struct targets targets;
+	uint32_t protocols; /* 0: the library's default */
 	uint64_t interval_ns;
 };
 
@@ -39,6 +41,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = &args->targets;
+		state->child_inputs[1] = &args->protocols;
 		args->interval_ns = NSEC_PER_SEC;
 		break;
 	case KEY_INTERVAL:
@@ -52,7 +55,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	return 0;
 }
 
-static const struct argp_child children[] = {{.argp = &targets_argp}, {0}};
+static const struct argp_child children[] = {
+	{.argp = &targets_argp}, {.argp = &protocols_argp}, {0}};
 
 static const struct argp argp = {
 	.options = argp_options,
@@ -482,6 +486,7 @@ static int run(struct top *top, const struct arguments *args)
 
 	top->collect.event_fn = take_sample;
 	top->collect.event_ctx = top;
+	top->collect.protocols = args->protocols;
 	ret = collect_open(&top->collect, &args->targets, NULL);
 	if (ret < 0)
 		return ret;

@@ -11,6 +11,7 @@
 #include "graph-output.h"
 #include "signals.h"
 #include "text.h"
+#include "protocols.h"
 
 #define DEFAULT_DURATION_NS (10 * NSEC_PER_SEC)
 
@@ -24,6 +25,7 @@ static const struct {
 
 struct arguments {
 	struct targets targets;
+	uint32_t protocols; /* 0: the library's default */
 	uint64_t duration_ns;
 	size_t format;
 	const char *html;   /* NULL: no page */
@@ -51,6 +53,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = &args->targets;
+		state->child_inputs[1] = &args->protocols;
 		args->duration_ns = DEFAULT_DURATION_NS;
 		break;
 	case KEY_DURATION:
@@ -77,7 +80,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	return 0;
 }
 
-static const struct argp_child children[] = {{.argp = &targets_argp}, {0}};
+static const struct argp_child children[] = {
+	{.argp = &targets_argp}, {.argp = &protocols_argp}, {0}};
 
 static const struct argp argp = {
 	.options = argp_options,
@@ -182,7 +186,7 @@ static int show(struct collect *collect, const struct arguments *args, uint64_t 
 
 static int run(const struct arguments *args)
 {
-	struct collect collect = {0};
+	struct collect collect = {.protocols = args->protocols};
 	uint64_t begin_ns;
 	int ret;
 

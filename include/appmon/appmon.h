@@ -565,8 +565,10 @@ struct appmon_opts {
 	void *log_ctx;
 	char *error_text; /* NULL, or a buffer that gets the last error's text if open fails */
 	uint32_t error_text_size;
-	uint32_t protocols; /* bit n: APPMON_PROTO_n; default HTTP/1 only. RESP costs more: its
-			     * strings are copied */
+	uint32_t protocols; /* bit n: APPMON_PROTO_n, see appmon_protocol_by_name(); default
+			     * HTTP/1 only. RESP costs more: its strings are copied. HTTP/1 is
+			     * followed in any case; without its bit its exchanges have no event
+			     * and count as filtered */
 	const char *const *request_id_headers; /* names of fields that carry a request's id
 						* beside x-request-id; kept with
 						* APPMON_OPEN_TRACE. At most 8. */
@@ -946,6 +948,14 @@ APPMON_API void appmon_event_free(struct appmon_event *copy);
  *  -ENOENT  neither a container nor a pod
  */
 APPMON_API int appmon_cgroup_container(const char *path, struct appmon_container *ret);
+
+/* "http1", "resp" for APPMON_PROTO_*; NULL for 0 and for values that this library does not know. The
+ * protocols are numbered from 1 without gaps: a host that counts up until NULL has met them all. */
+APPMON_API const char *appmon_protocol_name(uint32_t protocol);
+
+/* The APPMON_PROTO_* of a name as above, in lower case; APPMON_PROTO_UNKNOWN if this library has no
+ * protocol of that name, and for NULL. */
+APPMON_API uint32_t appmon_protocol_by_name(const char *name);
 
 /* "docker", "containerd" ... for APPMON_RUNTIME_*; "unknown" otherwise. */
 APPMON_API const char *appmon_runtime_name(uint32_t runtime);

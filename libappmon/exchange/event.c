@@ -218,6 +218,12 @@ void event_forget(struct pipeline *pl)
 	pl->shown = NULL;
 }
 
+/* HTTP/1 is followed in any case: before its first message a connection may speak it. */
+static bool asked_for(const struct pipeline *pl, const struct protocol *protocol)
+{
+	return pl->protocols & 1U << protocol->id;
+}
+
 bool event_next(struct pipeline *pl)
 {
 	event_forget(pl);
@@ -232,7 +238,7 @@ bool event_next(struct pipeline *pl)
 		list_remove(&ex->link);
 		STAT_ADD(pl, target, outstanding, UINT64_MAX);
 		pl->shown = ex;
-		if (filter_passes(&pl->filter, &pl->event)) {
+		if (asked_for(pl, ex->protocol) && filter_passes(&pl->filter, &pl->event)) {
 			STAT_ADD(pl, target, delivered, 1);
 			return true;
 		}
@@ -283,7 +289,7 @@ int event_show(struct pipeline *pl, struct exchange *ex, appmon_event_fn fn, voi
 	struct saved_head request = {0}, response = {0};
 	int ret = -ENOMEM;
 
-	if (!target)
+	if (!target || !asked_for(pl, ex->protocol))
 		return 0;
 	if (head_save(pl, ex->request, &request) && head_save(pl, ex->response, &response) &&
 	    build(pl, ex, target))

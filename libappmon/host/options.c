@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "host/options.h"
+#include "protocol/protocol.h"
 #include "records.h"
 
 #define HEADERS_MAX 64
@@ -37,7 +38,7 @@ int options_take(struct appmon_opts *o, const struct appmon_opts *user, struct l
 			 APPMON_OPEN_STREAM_HEADS | APPMON_OPEN_LINKS | APPMON_OPEN_GOROUTINES |
 			 APPMON_OPEN_ONLY_REQUESTS | APPMON_OPEN_KEEP_SECRETS))
 		return fail(log, -EINVAL, "unknown bits in appmon_opts.flags: 0x%x", o->flags);
-	if (o->protocols & ~(1U << APPMON_PROTO_HTTP1 | 1U << APPMON_PROTO_RESP))
+	if (o->protocols & ~(uint32_t)PROTOCOLS_KNOWN)
 		return fail(log, -EINVAL, "unknown bits in appmon_opts.protocols: 0x%x",
 			    o->protocols);
 	if (o->flags & APPMON_OPEN_GOROUTINES)

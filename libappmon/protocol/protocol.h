@@ -38,6 +38,20 @@ struct protocol {
 	void (*fill)(struct event_writer *w, const struct exchange *ex);
 };
 
-extern const struct protocol protocol_http1, protocol_resp;
+#define PROTOCOL(id_, name_, protocol_) extern const struct protocol protocol_;
+#include "protocol/protocols.def"
+
+/* Bit n: APPMON_PROTO_n, all that there are. */
+enum {
+#define PROTOCOL(id_, name_, protocol_) PROTOCOL_BIT_##id_ = 1 << APPMON_PROTO_##id_,
+#include "protocol/protocols.def"
+	PROTOCOLS_KNOWN = 0
+#define PROTOCOL(id_, name_, protocol_) | PROTOCOL_BIT_##id_
+#include "protocol/protocols.def"
+};
+
+/* The first of `protocols` (bits as above) that knows these first bytes of a connection as its own,
+ * or NULL. */
+const struct protocol *protocol_detect(uint32_t protocols, const char *bytes, uint32_t n);
 
 #endif /* APPMON_PROTOCOL_H */

@@ -267,11 +267,10 @@ static bool piece_keep(struct flows *f, struct stream *s, uint64_t pos, const ch
 /* The first message tells what a connection speaks; HTTP/1 unless another protocol knows it. */
 static void detect(struct flows *f, struct conn *c, const char *bytes, uint32_t n, bool lost)
 {
-	static const struct protocol *const others[] = {&protocol_resp};
+	const struct protocol *protocol = protocol_detect(f->pl->protocols, bytes, n);
 
-	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-		if ((f->pl->protocols & 1U << others[i]->id) && others[i]->detect(bytes, n))
-			c->protocol = others[i];
+	if (protocol)
+		c->protocol = protocol;
 	if (lost && c->protocol->counts)
 		c->protocol->missed(f->pl, c);
 }

@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Redis: its commands in order, against what it counts itself (INFO commandstats) and what a client
 that speaks the protocol by hand was answered."""
+import http.client
 import json
 import re
 import shutil
 import socket
 import subprocess
+import sys
 import time
 
 import pytest
 
-RESP = ["--resp"]
+from programs import free_port
+from watch import cli
+
+RESP = ["--protocols", "http1,resp"]
 
 
 class Redis:
@@ -112,6 +117,41 @@ def test_commands(redis, cgroup, watch):
         assert event["duration_ns"] > 0
     watching.stop()
     watching.check_sums(delivered=len(asked))
+
+
+def test_resp_alone(redis, cgroup, watch):
+    """--protocols resp: requests of HTTP have no events, and are counted as left out."""
+    port = free_port("127.0.0.1")
+    server = cgroup.spawn([sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"],
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 20
+    while socket.socket().connect_ex(("127.0.0.1", port)):
+        assert time.monotonic() < deadline and server.poll() is None
+        time.sleep(0.05)
+    watching = watch(cgroup, args=["--protocols", "resp"])
+    for _ in range(3):
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        connection.request("GET", "/")
+        connection.getresponse().read()
+        connection.close()
+        with redis.connect() as sock:
+            sock.sendall(command("PING"))
+            assert read(sock, 7) == b"+PONG\r\n"
+    watching.wait(3)
+    events = watching.stop()
+    server.terminate()
+    server.wait()
+    assert [event["operation"] for event in events] == ["PING"] * 3
+    watching.check_sums(delivered=3)
+    assert watching.stats["filtered"] == 3
+
+
+@pytest.mark.parametrize("subcommand", ["watch", "run", "replay", "top", "topology", "export"])
+def test_unknown_protocol(subcommand):
+    done = subprocess.run([cli(), subcommand, "--protocols", "http1,mysql"], text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert done.returncode == 2
+    assert "--protocols: 'mysql' is not among http1, resp" in done.stderr
 
 
 KINDS = {"readonly": "read", "write": "write"}

@@ -172,7 +172,8 @@ class Watch:
     def check_sums(self, delivered=None):
         """Every exchange that was seen is accounted for, and if a number is given none is lost."""
         s = self.stats
-        assert s["exchanges_seen"] == s["delivered"] + sum(s["dropped"].values()) + s["outstanding"]
+        assert s["exchanges_seen"] == (s["delivered"] + s["filtered"] + sum(s["dropped"].values())
+                                       + s["outstanding"])
         assert s["records_bad"] == 0
         if delivered is not None:
             assert not any(s["dropped"].values()), s["dropped"]

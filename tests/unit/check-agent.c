@@ -298,6 +298,7 @@ START_TEST(mistakes)
 		{APPS "otlp:\n  endpoint: ftp://x\n", 5, "ftp://x"},
 		{APPS "otlp:\n  endpoint: http://x\n  spans: 101%\n", 6, "101%"},
 		{APPS "evaluate: soon\n", 4, "soon"},
+		{APPS "protocols: [http1, mysql]\n", 4, "not among http1, resp"},
 		{APPS "notify: [mail]\n", 4, "mail"},
 		{APPS "notify:\n  - file: a\n    webhook: http://b\n", 5, "one of"},
 		{APPS "notify:\n  - webhook: b\n", 5, "'b'"},

@@ -65,6 +65,7 @@ static struct exporter_opts exporter_opts(const struct config *config)
 				      .otlp_spans = config->otlp.spans,
 				      .otlp_headers = config->otlp.headers,
 				      .open_flags = config->no_query ? APPMON_OPEN_DROP_QUERY : 0,
+				      .protocols = config->protocols,
 				      .redact = (const char *const *)config->redact,
 				      .redact_count = (uint32_t)config->redact_count,
 				      .idle_ms = (uint32_t)(idle_ns / NSEC_PER_MSEC),

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../protocols.h"
 #include "../text.h"
 #include "yaml-file.h"
 
@@ -412,6 +413,23 @@ static int check(struct yaml_file *file, const yaml_node_t *root, const struct c
 	return 0;
 }
 
+static int read_protocol(struct yaml_file *file, const yaml_node_t *item, void *to)
+{
+	const char *name = yaml_file_text(file, item);
+
+	if (!name)
+		return -EINVAL;
+	if (protocols_add(to, name, strlen(name)) < 0)
+		return yaml_file_fail(file, item, "protocols: '%s' is not among %s", name,
+				      protocols_known());
+	return 0;
+}
+
+static int read_protocols(struct yaml_file *file, const yaml_node_t *value, void *to)
+{
+	return yaml_file_list(file, value, read_protocol, to);
+}
+
 int config_read(struct config *ret_config, const char *path)
 {
 	static const struct yaml_key keys[] = {
@@ -419,6 +437,7 @@ int config_read(struct config *ret_config, const char *path)
 		{"otlp", read_otlp, offsetof(struct config, otlp)},
 		{"no_query", read_flag, offsetof(struct config, no_query)},
 		{"redact", read_redact, 0},
+		{"protocols", read_protocols, offsetof(struct config, protocols)},
 		{"applications", read_applications, offsetof(struct config, applications)},
 		{"evaluate", yaml_read_duration, offsetof(struct config, evaluate_ns)},
 		{"buckets", read_buckets, offsetof(struct config, buckets)},

@@ -6,6 +6,7 @@
 #include "../commands.h"
 #include "../options.h"
 #include "../privileges.h"
+#include "../protocols.h"
 #include "../signals.h"
 #include "../targets.h"
 #include "../text.h"
@@ -90,6 +91,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = &args->targets;
+		state->child_inputs[1] = &args->exporter.protocols;
 		break;
 	case KEY_LISTEN:
 		opts->listen = strcmp(arg, "none") == 0 ? NULL : arg;
@@ -137,7 +139,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	return 0;
 }
 
-static const struct argp_child children[] = {{.argp = &targets_argp}, {0}};
+static const struct argp_child children[] = {
+	{.argp = &targets_argp}, {.argp = &protocols_argp}, {0}};
 
 static const struct argp argp = {
 	.options = argp_options,

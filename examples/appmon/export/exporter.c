@@ -100,6 +100,7 @@ static int open_monitor(struct exporter *exporter, const struct exporter_opts *f
 	struct appmon_opts opts = {
 		.size = sizeof(opts),
 		.flags = from->open_flags,
+		.protocols = from->protocols,
 		.redact_names = from->redact,
 		.redact_name_count = from->redact_count,
 		.event_fn = on_event,
@@ -206,6 +207,10 @@ int exporter_reconfigure(struct exporter *exporter, const struct exporter_opts *
 	struct otlp *otlp;
 	int ret = 0;
 
+	if (opts->protocols != exporter->opts.protocols) {
+		warnx("what protocols are watched cannot change while it runs: start it again");
+		return -EINVAL;
+	}
 	if (!same_redaction(opts, &exporter->opts)) {
 		warnx("what is kept of queries cannot change while it runs: start it again");
 		return -EINVAL;

@@ -26,9 +26,10 @@ struct exporter_opts {
 	uint32_t idle_ms;		       /* of series; 0: the default */
 	const struct durations_bounds *bounds; /* of histograms; NULL: the default */
 	struct otlp_headers otlp_headers;
-	/* APPMON_OPEN_*, and names of query parameters whose values are secrets: of the monitor,
-	 * which stays the same. */
+	/* APPMON_OPEN_*, protocols as in appmon_opts, and names of query parameters whose values
+	 * are secrets: of the monitor, which stays the same. */
 	uint32_t open_flags;
+	uint32_t protocols;
 	const char *const *redact;
 	uint32_t redact_count;
 };

@@ -289,6 +289,8 @@ static void put_self(const struct writer *writer)
 		put_number(writer, "appmon_exchanges_outstanding", FAMILY_GAUGE, NULL,
 			   "Exchanges in progress: seen, and neither delivered nor dropped yet.",
 			   stats.outstanding);
+		put_number(writer, "appmon_exchanges_filtered", FAMILY_COUNTER, NULL,
+			   "Exchanges of protocols that were not asked for.", stats.filtered);
 		put_number(writer, "appmon_connections_open", FAMILY_GAUGE, NULL,
 			   "Connections that are followed.", stats.connections_open);
 	}

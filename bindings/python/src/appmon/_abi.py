@@ -776,6 +776,8 @@ FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
         ctypes.POINTER(appmon_event), ctypes.POINTER(ctypes.POINTER(appmon_event)))),
     "appmon_event_free": (None, (ctypes.POINTER(appmon_event),)),
     "appmon_cgroup_container": (ctypes.c_int, (ctypes.c_char_p, ctypes.POINTER(appmon_container))),
+    "appmon_protocol_name": (ctypes.c_char_p, (ctypes.c_uint32,)),
+    "appmon_protocol_by_name": (ctypes.c_uint32, (ctypes.c_char_p,)),
     "appmon_runtime_name": (ctypes.c_char_p, (ctypes.c_uint32,)),
     "appmon_method_name": (ctypes.c_char_p, (ctypes.c_uint32,)),
     "appmon_end_name": (ctypes.c_char_p, (ctypes.c_uint32,)),

@@ -888,7 +888,9 @@ class Options:
     #: x-request-id, traceparent, tracestate, x-forwarded-for. Nothing else is ever kept:
     #: authorization, cookie and set-cookie only when named here. At most 64.
     headers: Sequence[str] = ()
-    #: bit n: APPMON_PROTO_n; default HTTP/1 only. RESP costs more: its strings are copied
+    #: bit n: APPMON_PROTO_n, see appmon_protocol_by_name(); default HTTP/1 only. RESP costs
+    #: more: its strings are copied. HTTP/1 is followed in any case; without its bit its
+    #: exchanges have no event and count as filtered
     protocols: int = 0
     #: names of fields that carry a request's id beside x-request-id; kept with
     #: APPMON_OPEN_TRACE. At most 8.

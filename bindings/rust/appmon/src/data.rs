@@ -1146,7 +1146,9 @@ impl Options {
         self
     }
 
-    /// bit n: APPMON_PROTO_n; default HTTP/1 only. RESP costs more: its strings are copied
+    /// bit n: APPMON_PROTO_n, see appmon_protocol_by_name(); default HTTP/1 only. RESP costs more: its
+    /// strings are copied. HTTP/1 is followed in any case; without its bit its exchanges have no event
+    /// and count as filtered
     pub fn protocols(mut self, value: u32) -> Options {
         self.protocols = value;
         self

@@ -684,7 +684,9 @@ pub struct appmon_opts {
     /// NULL, or a buffer that gets the last error's text if open fails
     pub error_text: *mut c_char,
     pub error_text_size: u32,
-    /// bit n: APPMON_PROTO_n; default HTTP/1 only. RESP costs more: its strings are copied
+    /// bit n: APPMON_PROTO_n, see appmon_protocol_by_name(); default HTTP/1 only. RESP costs more: its
+    /// strings are copied. HTTP/1 is followed in any case; without its bit its exchanges have no event
+    /// and count as filtered
     pub protocols: u32,
     /// names of fields that carry a request's id beside x-request-id; kept with APPMON_OPEN_TRACE. At
     /// most 8.
@@ -1303,6 +1305,12 @@ extern "C" {
     /// of nested ones the innermost.
     /// -ENOENT  neither a container nor a pod
     pub fn appmon_cgroup_container(path: *const c_char, ret: *mut appmon_container) -> c_int;
+    /// "http1", "resp" for APPMON_PROTO_*; NULL for 0 and for values that this library does not know. The
+    /// protocols are numbered from 1 without gaps: a host that counts up until NULL has met them all.
+    pub fn appmon_protocol_name(protocol: u32) -> *const c_char;
+    /// The APPMON_PROTO_* of a name as above, in lower case; APPMON_PROTO_UNKNOWN if this library has no
+    /// protocol of that name, and for NULL.
+    pub fn appmon_protocol_by_name(name: *const c_char) -> u32;
     /// "docker", "containerd" ... for APPMON_RUNTIME_*; "unknown" otherwise.
     pub fn appmon_runtime_name(runtime: u32) -> *const c_char;
     /// "GET" for APPMON_METHOD_GET ...; "" for values without a name.
