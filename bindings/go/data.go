@@ -1294,7 +1294,7 @@ type Stats struct {
 	MemoryLimit uint64
 	// gauge: share of connections watched; 0: paused
 	SamplingPpm uint64
-	// complete, but left out by appmon_set_filter()
+	// complete, but left out by appmon_set_filter(), or of a protocol that was not asked for
 	Filtered uint64
 }
 

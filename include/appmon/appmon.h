@@ -625,7 +625,8 @@ struct appmon_stats {
 	uint64_t memory_bytes; /* gauge: connection state held; handle only */
 	uint64_t memory_limit; /* handle only */
 	uint64_t sampling_ppm; /* gauge: share of connections watched; 0: paused */
-	uint64_t filtered;     /* complete, but left out by appmon_set_filter() */
+	uint64_t filtered;     /* complete, but left out by appmon_set_filter(), or of a protocol
+				* that was not asked for */
 };
 
 /* Which events the host wants: those that pass every member. 0 and NULL: whatever it is. */

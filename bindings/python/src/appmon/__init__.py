@@ -17,12 +17,13 @@ from ._errors import (AlreadyAttached, Error, Interrupted, NoSuchProcess, NotADi
                       PermissionDenied, WrongProcess)
 from ._library import LibraryError, version
 from ._memory import Endpoint, Header
-from ._metrics import (Bucket, Histogram, Metrics, Snapshot, cgroup_path, read_resources,
-                       route)
-from ._monitor import EndOfRecording, Monitor, Process, Target
+from ._metrics import (Bucket, Container, Histogram, Metrics, Snapshot, cgroup_container, cgroup_path,
+                       read_resources, route)
+from ._monitor import EndOfRecording, Monitor, Process, Target, TargetInfo
 
 __all__ = ["AlreadyAttached", "EndOfRecording", "Endpoint", "Error", "Header", "Interrupted",
            "LibraryError", "Monitor", "NoSuchProcess", "NotADirectory", "NotFound", "PermissionDenied", "Process",
-           "Target", "WrongProcess", "version"]
-__all__ += ["Bucket", "Histogram", "Metrics", "Snapshot", "cgroup_path", "read_resources", "route"]
+           "Target", "TargetInfo", "WrongProcess", "version"]
+__all__ += ["Bucket", "Container", "Histogram", "Metrics", "Snapshot", "cgroup_container", "cgroup_path",
+            "read_resources", "route"]
 __all__ += _data.__all__

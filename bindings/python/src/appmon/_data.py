@@ -837,7 +837,8 @@ class Stats:
     memory_limit: int
     #: gauge: share of connections watched; 0: paused
     sampling_ppm: int
-    #: complete, but left out by appmon_set_filter()
+    #: complete, but left out by appmon_set_filter(), or of a protocol that was not asked
+    #: for
     filtered: int
 
     @classmethod

@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _abi
-from ._data import (Active, Edge, Exemplar, Figures, MetricsOptions, MetricsStats, Resources, Series,
-                    SnapshotKind, TakeFlags)
+from ._data import (Active, Edge, Exemplar, Figures, MetricsOptions, MetricsStats, Resources, Runtime,
+                    Series, SnapshotKind, TakeFlags)
 from ._errors import error
 from ._library import lib
 
@@ -258,3 +258,21 @@ def cgroup_path(cgroup_id: int) -> str:
     buffer = ctypes.create_string_buffer(4096)
     length = _check(lib.appmon_cgroup_path(cgroup_id, buffer, len(buffer)))
     return os.fsdecode(buffer.raw[:length])
+
+
+class Container(NamedTuple):
+    """What the path of a cgroup says about the container in it."""
+
+    runtime: Runtime
+    id: str  # 64 hexadecimal digits; "": the cgroup is the pod's own
+    pod_uid: str  # Kubernetes: metadata.uid; "": no pod
+
+
+def cgroup_container(path: str) -> Container | None:
+    """The container of a cgroup; None: its path names none."""
+    c = _abi.appmon_container(size=ctypes.sizeof(_abi.appmon_container))
+    code = lib.appmon_cgroup_container(os.fsencode(path), ctypes.byref(c))
+    if code == -errno.ENOENT:
+        return None
+    _check(code)
+    return Container(Runtime(c.runtime), c.id.decode(), c.pod_uid.decode())

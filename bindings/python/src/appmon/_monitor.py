@@ -12,13 +12,14 @@ import select
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _abi
-from ._data import Capabilities, Event, LogLevel, Options, Stats, event_from
+from ._data import (Capabilities, Event, LogLevel, Options, Outcome, Role, Stats, StatsFlags,
+                    event_from)
 from ._errors import Error, error
 from ._library import lib
 from ._memory import text
@@ -62,6 +63,18 @@ class Target:
     def stats(self) -> Stats:
         """Counters since the attach."""
         return self._monitor.stats(self)
+
+
+class TargetInfo(NamedTuple):
+    """One of the cgroups that a monitor watches."""
+
+    id: int
+    name: str  # as in events: target_name
+    path: str  # of its directory at the attach; "": not known, as in a replay
+    cgroup_id: int  # inode of the directory
+    capture_bytes: int
+    removed: bool  # the cgroup is gone, and so is its last socket
+    user: object
 
 
 class Process(NamedTuple):
@@ -275,6 +288,19 @@ class Monitor:
             self._call("appmon_detach", target.id)
             self._users.pop(target.id, None)
 
+    def targets(self) -> Iterator[TargetInfo]:
+        """The cgroups that are watched, in the order of their ids. Attach and detach meanwhile as
+        you like. stats() takes a target's id, too."""
+        c = _abi.appmon_target(size=ctypes.sizeof(_abi.appmon_target))
+        while True:
+            with self._lock:
+                if not self._call("appmon_next_target", c.id, ctypes.byref(c)):
+                    return
+                info = TargetInfo(c.id, text(c.name.data, c.name.len), text(c.path.data, c.path.len),
+                                  c.cgroup_id, c.capture_bytes, bool(c.flags & StatsFlags.REMOVED),
+                                  self._users.get(c.id))
+            yield info
+
     # ---- receiving ----------------------------------------------------------------------------
 
     def fileno(self) -> int:
@@ -367,6 +393,18 @@ class Monitor:
         if problems:
             raise problems[0]
 
+    def set_filter(self, *, roles: Iterable[Role] = (), outcomes: Iterable[Outcome] = (),
+                   min_duration_ns: int = 0, path_prefix: str = "") -> None:
+        """From here on only events that pass all of it; what is left out counts as Stats.filtered.
+        What is not given lets everything pass."""
+        c = _abi.appmon_filter(size=ctypes.sizeof(_abi.appmon_filter), min_duration_ns=min_duration_ns,
+                               path_prefix=_bytes(path_prefix) if path_prefix else None)
+        for role in roles:
+            c.roles |= 1 << role
+        for outcome in outcomes:
+            c.outcomes |= 1 << outcome
+        self._call("appmon_set_filter", ctypes.byref(c))
+
     # ---- budget -----------------------------------------------------------------------------------
 
     def set_sampling(self, connections_ppm: int, events_per_second: int = 0) -> None:
@@ -389,7 +427,7 @@ class Monitor:
         The recording holds the captured bytes of all heads."""
         self._call("appmon_record", fd)
 
-    def stats(self, target: Target | None = None) -> Stats:
+    def stats(self, target: Target | TargetInfo | None = None) -> Stats:
         """Counters of the monitor, or of one target."""
         c = _abi.appmon_stats(size=ctypes.sizeof(_abi.appmon_stats))
         self._call("appmon_get_stats", target.id if target else 0, ctypes.byref(c))

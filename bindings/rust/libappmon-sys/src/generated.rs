@@ -765,7 +765,7 @@ pub struct appmon_stats {
     pub memory_limit: u64,
     /// gauge: share of connections watched; 0: paused
     pub sampling_ppm: u64,
-    /// complete, but left out by appmon_set_filter()
+    /// complete, but left out by appmon_set_filter(), or of a protocol that was not asked for
     pub filtered: u64,
 }
 

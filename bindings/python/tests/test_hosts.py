@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What hosts choose: which events, and what they ask of targets and paths."""
+import ast
+import os
+import pathlib
+
+import pytest
+
+import appmon
+from conftest import take
+
+SOURCES = pathlib.Path(appmon.__file__).parent
+
+
+def test_filter(monitor, client):
+    monitor.set_filter(outcomes=[appmon.Outcome.SERVER_ERROR], path_prefix="/status/")
+    for path in ("/hello", "/status/200", "/status/503", "/status/404"):
+        client("GET", path)
+    event, = take(monitor, 1)
+    assert (event.path, event.status) == ("/status/503", 503)
+    client("GET", "/hello")
+    assert monitor.next_event(0.2) is None
+    stats = monitor.stats()
+    assert (stats.exchanges_seen, stats.delivered, stats.filtered) == (5, 1, 4)
+    monitor.set_filter(roles=[appmon.Role.SERVER])
+    client("GET", "/hello")
+    assert take(monitor, 1)[0].path == "/hello"
+    with pytest.raises(appmon.Error):
+        monitor.set_filter(outcomes=[31])
+
+
+def test_targets(server, client):
+    with appmon.Monitor() as monitor:
+        assert list(monitor.targets()) == []
+        target = monitor.attach(server.cgroup.path, name="shop", user="mine", capture_bytes=8192)
+        client("GET", "/hello")
+        take(monitor, 1)
+        info, = monitor.targets()
+        assert (info.id, info.name, info.user) == (target.id, "shop", "mine")
+        assert (info.path, info.capture_bytes, info.removed) == (str(server.cgroup.path), 8192, False)
+        assert info.cgroup_id == os.stat(server.cgroup.path).st_ino
+        assert monitor.stats(info).delivered == 1
+        target.detach()
+        assert list(monitor.targets()) == []
+
+
+def test_container():
+    name = "a1" * 32
+    found = appmon.cgroup_container(f"/system.slice/docker-{name}.scope")
+    assert found == appmon.Container(appmon.Runtime.DOCKER, name, "")
+    assert appmon.cgroup_container("/system.slice/nginx.service") is None
+
+
+@pytest.mark.parametrize("path", sorted(SOURCES.glob("*.py")), ids=lambda path: path.name)
+def test_sources_are_python_3_9(path):
+    ast.parse(path.read_text(), feature_version=(3, 9))
