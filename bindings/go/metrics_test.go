@@ -130,7 +130,7 @@ func TestFiguresAreTheServersLog(t *testing.T) {
 			errs = f.Requests
 		}
 		if e.App != "shop" || e.Role != RoleServer || e.Protocol != ProtocolHTTP1 || e.Method != MethodGet ||
-			e.MethodName != "GET" || e.CgroupID != s.ID || int(e.StatusClass) != key.status/100 || f.Errors != errs {
+			e.MethodName != "GET" || e.CgroupID != s.ID || e.Outcome != outcomeOf(key.status) || f.Errors != errs {
 			t.Errorf("%+v %+v", e, f)
 		}
 		sort.Ints(times[key])
@@ -388,7 +388,7 @@ func TestAfterCloseAnErrorSaysSo(t *testing.T) {
 		t.Error(err)
 	}
 	full, none := metrics(t, MetricsOptions{Dimensions: DimensionDefault}), metrics(t, MetricsOptions{})
-	event := &Event{Path: "/x", Method: MethodGet, Status: 200, StatusClass: 2, Role: RoleServer, RequestStart: 1, CgroupID: 5}
+	event := &Event{Path: "/x", Method: MethodGet, Status: 200, Outcome: OutcomeOk, Role: RoleServer, RequestStart: 1, CgroupID: 5}
 	var got [2]string
 	for i, m := range []*Metrics{full, none} {
 		must(t, m.Add(event))
@@ -437,5 +437,16 @@ func TestHelpers(t *testing.T) {
 		if _, err := ReadResources(path); !errors.Is(err, want) {
 			t.Error(path, err)
 		}
+	}
+}
+
+func outcomeOf(status int) Outcome {
+	switch {
+	case status >= 500:
+		return OutcomeServerError
+	case status >= 400:
+		return OutcomeClientError
+	default:
+		return OutcomeOk
 	}
 }

@@ -20,9 +20,10 @@ func TestAScrapeHasWhatWasAdded(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer metrics.Close()
+	outcomes := map[uint32]appmon.Outcome{200: appmon.OutcomeOk, 500: appmon.OutcomeServerError}
 	for i, status := range []uint32{200, 200, 500} {
 		event := &appmon.Event{TargetName: "shop", Role: appmon.RoleServer, Protocol: appmon.ProtocolHTTP1,
-			Method: appmon.MethodGet, MethodName: "GET", Path: "/orders/17", Status: status, StatusClass: status / 100,
+			Method: appmon.MethodGet, Operation: "GET", Path: "/orders/17", Status: status, Outcome: outcomes[status],
 			RequestStart: 1, ResponseEnd: 2, Duration: time.Duration(i+1) * 20 * time.Millisecond}
 		if err := metrics.Add(event); err != nil {
 			t.Fatal(err)

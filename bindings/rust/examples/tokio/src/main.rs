@@ -47,7 +47,7 @@ impl<T, F: FnMut(Event<'_>) -> T + Unpin> Stream for Events<F> {
 }
 
 fn line(event: Event<'_>) -> String {
-    format!("{} {} {}", event.method_name(), event.request_target(), event.status())
+    format!("{} {} {}", event.operation(), event.request_target(), event.status())
 }
 
 async fn watch(directory: &str, count: usize) -> Result<(), Box<dyn std::error::Error>> {
