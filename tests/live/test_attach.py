@@ -188,9 +188,9 @@ def test_attach_between_request_and_response(cgroup, watch, play):
     first, second = watching.stop()
     assert (first["status"], first["request_target"], first["operation"]) == (203, "", "")
     # What is unknown is left out.
-    assert not {"method", "target", "path", "query", "request_start_ns", "duration_ns",
+    assert not {"operation", "request_target", "path", "query", "request_start_ns", "duration_ns",
                 "request_head_bytes"} & set(first)
-    assert {"method", "target", "path", "query", "request_start_ns", "duration_ns",
+    assert {"operation", "request_target", "path", "query", "request_start_ns", "duration_ns",
             "request_head_bytes"} < set(second)
     assert "mid_message" in first["flags"]
     assert (first["role"], first["end"]) == ("server", "complete")

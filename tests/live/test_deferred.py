@@ -377,7 +377,7 @@ def test_unicorn(cgroup, watch, ask, tmp_path):
         assert event["pid"] == int(re.search(rb"X-Pid: (\d+)", answer)[1])
         assert event["service_ns"] >= 200_000_000
     closed(events["/killed"], ["closed", "reset by us"])
-    assert events["/killed"]["method"] == "GET" and events["/killed"]["pid"] == killed
+    assert events["/killed"]["operation"] == "GET" and events["/killed"]["pid"] == killed
     assert events["/second"]["pid"] != killed
     watching.check_sums(delivered=3)
 

@@ -5,13 +5,9 @@ import pathlib
 import re
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
-
-
-PYTHON = pathlib.Path(__file__).parents[2] / "bindings" / "python"
 
 
 @pytest.fixture
@@ -19,16 +15,11 @@ def sample(cgroup, watch, request):
     """sample(name): the running sample, or a skip if it was not built."""
     def start(name):
         build = pathlib.Path(os.environ["APPMON_BUILD"]).resolve()
-        program, environment = [build / "examples" / name], {}
-        if name == "asyncio":
-            program = [sys.executable, PYTHON / "example.py"]
-            environment = {"PYTHONPATH": str(PYTHON / "src"), "PYTHONDONTWRITEBYTECODE": "1",
-                           "APPMON_LIBRARY": str(build / "libappmon" / "libappmon.so.0")}
-        if not program[-1].exists():
+        program = build / "examples" / name
+        if not program.exists():
             pytest.skip(f"{name} was not built: its library is missing")
-        process = subprocess.Popen([*program, cgroup.path], stdout=subprocess.PIPE,
-                                   stderr=subprocess.STDOUT, text=True,
-                                   env=os.environ | environment)
+        process = subprocess.Popen([program, cgroup.path], stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT, text=True)
         request.addfinalizer(process.kill)
         return process
     if "APPMON_BUILD" not in os.environ:
@@ -54,8 +45,6 @@ SAID = {
     "minimal": (r"GET /sample (\d+) \d+\.\d{3} ms\n", ""),
     "epoll": (r"(\d+) in \d+\.\d{3} ms\n", "3 requests\n"),
     "libuv": (r"(\d+) in \d+\.\d{3} ms\n", "3 requests\n"),
-    "asyncio": (r"127\.0\.0\.1:\d+ 'GET' '/sample' (\d+) \d+\.\d{3} ms\n",
-                "3 requests {200: 1, 404: 1, 503: 1}\n"),
 }
 
 

@@ -30,7 +30,7 @@ def test_server_closes_without_an_answer(cgroup, watch, play):
     sent = client.send("GET", "/a")
     served.recv(4096)
     served.close()
-    event = only_event(watching, "closed", {"no_response"}, target="/a",
+    event = only_event(watching, "closed", {"no_response"}, request_target="/a",
                        request_head_bytes=sent["request_head"], response_head_bytes=0)
     assert not event.get("status")
     assert event["response_start_ns"] == event["response_end_ns"] == event["duration_ns"] == 0
@@ -44,7 +44,7 @@ def test_client_closes_while_it_waits(cgroup, watch, play):
     client.sock.close()
     assert served.recv(1) == b""
     served.close()
-    only_event(watching, "closed", {"no_response"}, target="/a")
+    only_event(watching, "closed", {"no_response"}, request_target="/a")
 
 
 def test_client_resets_while_it_waits(cgroup, watch, play):
@@ -53,7 +53,7 @@ def test_client_resets_while_it_waits(cgroup, watch, play):
     client.send("GET", "/a")
     served.recv(4096)
     reset(client.sock)
-    only_event(watching, "reset by peer", {"no_response", "reset_by_peer"}, target="/a")
+    only_event(watching, "reset by peer", {"no_response", "reset_by_peer"}, request_target="/a")
 
 
 def test_server_resets_without_an_answer(cgroup, watch, play):
@@ -62,7 +62,7 @@ def test_server_resets_without_an_answer(cgroup, watch, play):
     client.send("GET", "/a")
     served.recv(4096)
     reset(served)
-    only_event(watching, "reset by us", {"no_response", "reset_by_us"}, target="/a")
+    only_event(watching, "reset by us", {"no_response", "reset_by_us"}, request_target="/a")
 
 
 def test_server_closes_in_the_middle_of_a_body(cgroup, watch, play):
@@ -72,7 +72,7 @@ def test_server_closes_in_the_middle_of_a_body(cgroup, watch, play):
     served.recv(4096)
     served.sendall(HALF)
     served.close()
-    only_event(watching, "closed", set(), target="/a", status=200, response_content_length=1000,
+    only_event(watching, "closed", set(), request_target="/a", status=200, response_content_length=1000,
                response_body_bytes=500)
 
 
@@ -85,7 +85,7 @@ def test_server_resets_in_the_middle_of_a_body(cgroup, watch, play):
     while len(client._buffer) < len(HALF):
         client._more()
     reset(served)
-    only_event(watching, "reset by us", {"reset_by_us"}, target="/a", status=200,
+    only_event(watching, "reset by us", {"reset_by_us"}, request_target="/a", status=200,
                response_body_bytes=500)
 
 
@@ -98,7 +98,7 @@ def test_client_resets_in_the_middle_of_a_body(cgroup, watch, play):
     while len(client._buffer) < len(HALF):
         client._more()
     reset(client.sock)
-    only_event(watching, "reset by peer", {"reset_by_peer"}, target="/a", status=200,
+    only_event(watching, "reset by peer", {"reset_by_peer"}, request_target="/a", status=200,
                response_body_bytes=500)
 
 
@@ -111,7 +111,7 @@ def test_client_closes_in_the_middle_of_an_upload(cgroup, watch, play):
     while served.recv(4096):
         pass
     served.close()
-    only_event(watching, "closed", {"no_response"}, target="/a", request_content_length=1000,
+    only_event(watching, "closed", {"no_response"}, request_target="/a", request_content_length=1000,
                request_body_bytes=400)
 
 

@@ -77,7 +77,7 @@ def test_stream_heads(framing, cgroup, watch, play):
         sent = request(client, served, "/next")
         served.sendall(OK)
         client.receive(sent)
-        assert watching.wait(2)[1]["target"] == "/next"
+        assert watching.wait(2)[1]["request_target"] == "/next"
     else:
         served.close()
         client.receive(sent)

@@ -23,7 +23,8 @@ def as_user(capabilities):
 class Event(dict):
     """A line about an exchange. What is left out as unknown reads as the library has it: "" or 0,
     and -1 for a length."""
-    TEXTS = {"method", "target", "path", "query", "authority", "reason", "comm"}
+    TEXTS = {"system", "operation", "resource", "status_text", "message", "request_target", "path",
+             "query", "authority", "comm"}
 
     def __missing__(self, key):
         if key in self.TEXTS:
