@@ -230,15 +230,16 @@ bool event_next(struct pipeline *pl)
 	while (!list_empty(&pl->ready)) {
 		struct exchange *ex = list_entry(pl->ready.next, struct exchange, link);
 		struct target *target = target_of(pl, &ex->id);
+		bool asked = asked_for(pl, ex->protocol);
 
-		if (!target || !build(pl, ex, target)) {
+		if (!target || (asked && !build(pl, ex, target))) {
 			exchange_drop(pl, ex, target ? APPMON_DROP_MEMORY : APPMON_DROP_DETACHED);
 			continue;
 		}
 		list_remove(&ex->link);
 		STAT_ADD(pl, target, outstanding, UINT64_MAX);
 		pl->shown = ex;
-		if (asked_for(pl, ex->protocol) && filter_passes(&pl->filter, &pl->event)) {
+		if (asked && filter_passes(&pl->filter, &pl->event)) {
 			STAT_ADD(pl, target, delivered, 1);
 			return true;
 		}
