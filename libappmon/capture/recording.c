@@ -63,14 +63,15 @@ static void put_entry(struct recording *r, uint32_t type, const void *fixed, siz
 	struct recording_entry entry = {.type = type, .size = (uint32_t)(fixed_size + size)};
 	size_t whole = sizeof(entry) + entry.size;
 
-	if (r->fd >= 0 && whole > r->left) {
+	if (whole > r->left) {
 		recording_flush(r);
 		if (r->fd >= 0)
 			log_line(r->log, APPMON_LOG_WARN,
 				 "the recording ends here: record_max_bytes is reached");
 		r->fd = -1;
+		return;
 	}
-	r->left -= r->fd >= 0 ? whole : 0;
+	r->left -= whole;
 	put(r, &entry, sizeof(entry));
 	put(r, fixed, fixed_size);
 	put(r, bytes, size);

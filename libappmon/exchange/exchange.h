@@ -348,10 +348,10 @@ static inline uint64_t stream_pos(const struct stream *s, uint32_t seq)
 {
 	return s->base + (uint64_t)(int64_t)(int32_t)(seq - s->base_seq);
 }
-/* Every message of the connection has been seen, up to this chunk. */
-static inline bool conn_accounted(const struct conn *c, const struct chunk *chunk)
+/* Every message of the connection has been seen. lost: had records of it been lost by then? */
+static inline bool conn_accounted(const struct conn *c, bool lost)
 {
-	return c->fresh && !c->gapped && !(chunk->flags & CHUNK_LOST);
+	return c->fresh && !c->gapped && !lost;
 }
 /* TCP's number of the byte at a position. */
 static inline uint32_t stream_seq(const struct stream *s, uint64_t pos)

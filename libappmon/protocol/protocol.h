@@ -43,10 +43,8 @@ struct protocol {
 
 /* Bit n: APPMON_PROTO_n, all that there are. */
 enum {
-#define PROTOCOL(id_, name_, protocol_) PROTOCOL_BIT_##id_ = 1 << APPMON_PROTO_##id_,
-#include "protocol/protocols.def"
 	PROTOCOLS_KNOWN = 0
-#define PROTOCOL(id_, name_, protocol_) | PROTOCOL_BIT_##id_
+#define PROTOCOL(id_, name_, protocol_) | 1 << APPMON_PROTO_##id_
 #include "protocol/protocols.def"
 };
 

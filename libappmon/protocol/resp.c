@@ -1056,7 +1056,7 @@ static void resp_data(struct pipeline *pl, struct conn *c, int dir, const struct
 		if (n && t->line[n - 1] == '\r')
 			n--;
 		if (!line_done(pl, c, dir, t->line, n, chunk->ts_ns)) {
-			if (is_request(c, dir) && conn_accounted(c, chunk))
+			if (is_request(c, dir) && conn_accounted(c, chunk->flags & CHUNK_LOST))
 				command_bad(pl, c, dir, chunk->ts_ns);
 			else
 				resp_lose(pl, c);

@@ -475,7 +475,7 @@ static void flow_segment(struct flows *f, struct conn *c, const char *bytes, uin
 	 * like requests; where messages are missing, signs are all there is. */
 	if (seg->flags & REC_WIDE)
 		c->wide = 1;
-	if (c->wide && (!c->fresh || c->gapped || seg->lost))
+	if (c->wide && !conn_accounted(c, seg->lost))
 		c->pipelined = 1;
 	if ((c->pipelined || c->protocol->counts) && seg->lost != c->lost)
 		c->protocol->missed(f->pl, c);

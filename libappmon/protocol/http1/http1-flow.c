@@ -525,7 +525,7 @@ static void response_head(struct pipeline *pl, struct conn *c, int dir, const st
 	}
 	/* Was it a HEAD request? Then this has no body, whatever it says. */
 	s->assumed = framing != HTTP1_BODY_NONE && !(ex && ex->method);
-	if (s->assumed && c->pipelined && !conn_accounted(c, chunk))
+	if (s->assumed && c->pipelined && !conn_accounted(c, chunk->flags & CHUNK_LOST))
 		pairing_lost(pl, c);
 	if (framing == HTTP1_BODY_TUNNEL) {
 		s->head_len = 0;
@@ -1350,7 +1350,8 @@ static void http1_flow_turn(struct pipeline *pl, struct conn *c, int dir, const 
 	 * pipelining. */
 	if (!(is_uncounted(s) || s->assumed) || !c->request_dir || dir == request_dir(c))
 		return;
-	if (!(c->pipelined || c->wide) || (s->assumed && conn_accounted(c, chunk)))
+	if (!(c->pipelined || c->wide) ||
+	    (s->assumed && conn_accounted(c, chunk->flags & CHUNK_LOST)))
 		message_end(pl, c, dir, s->seen, s->seen_ns, APPMON_EVF_INFERRED_END);
 	else if (s->assumed)
 		pairing_lost(pl, c);
