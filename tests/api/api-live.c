@@ -1484,12 +1484,6 @@ END_TEST
 
 /* ---- main ------------------------------------------------------------------------------ */
 
-static int skip(const char *why)
-{
-	fprintf(stderr, "skipped: %s\n", why);
-	return 77;
-}
-
 static void places_make(void)
 {
 	struct place root;

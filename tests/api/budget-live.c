@@ -223,12 +223,6 @@ START_TEST(wrong_arguments)
 }
 END_TEST
 
-static int skip(const char *why)
-{
-	printf("skipped: %s\n", why);
-	return 77;
-}
-
 int main(void)
 {
 	const TTest *const tests[] = {share,   both_ends,	pause_and_resume,

@@ -2,7 +2,6 @@
 /* What embedders ask for beside events. Needs root; exits 77 where it cannot run. */
 #include <appmon/appmon.h>
 
-#include <check.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "traffic.h"
+#include "../unit/unit.h"
 
 #define PATIENCE_MS 5000
 #define REQUESTS 20
@@ -221,30 +221,20 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("embed");
-	TCase *tcase = tcase_create("live");
+	const TTest *const tests[] = {handed_over, filtered, targets, record_bound, NULL};
+	char text[512] = "";
+	APPMON_OPTS(appmon_opts, opts, .error_text = text, .error_text_size = sizeof(text));
 	struct appmon *mon = NULL;
-	SRunner *runner;
-	int failed, r;
+	int r;
 
-	if (geteuid() || !cgroup2_mount(mount_point))
-		return 77;
-	r = appmon_open(&mon, NULL);
+	if (geteuid())
+		return skip("not root");
+	if (!cgroup2_mount(mount_point))
+		return skip("cgroup v2 is not mounted");
+	r = appmon_open(&mon, &opts);
 	if (r == -EPERM || r == -EOPNOTSUPP)
-		return 77;
+		return skip(text);
 	appmon_close(mon);
 	signal(SIGPIPE, SIG_IGN);
-	tcase_set_timeout(tcase, 120);
-	tcase_add_unchecked_fixture(tcase, places_make, places_remove);
-	tcase_add_test(tcase, handed_over);
-	tcase_add_test(tcase, filtered);
-	tcase_add_test(tcase, targets);
-	tcase_add_test(tcase, record_bound);
-	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_set_fork_status(runner, CK_NOFORK);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run("embed", tests, places_make, places_remove);
 }

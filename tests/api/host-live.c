@@ -613,12 +613,6 @@ END_TEST
 
 /* ---- main ---------------------------------------------------------------------------------- */
 
-static int skip(const char *why)
-{
-	fprintf(stderr, "skipped: %s\n", why);
-	return 77;
-}
-
 /* In a child: libbpf keeps what it found out about the kernel. */
 static bool kernel_can(void)
 {

@@ -390,12 +390,6 @@ static void places_remove(void)
 	rmdir(base);
 }
 
-static int skip(const char *why)
-{
-	fprintf(stderr, "skipped: %s\n", why);
-	return 77;
-}
-
 /* Not here: libbpf is to find out about the kernel in each run anew. */
 static bool kernel_can(void)
 {

@@ -8,6 +8,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* The exit status of a test that this machine cannot run; says why. */
+int skip(const char *why);
+
 /* Where cgroup v2 is mounted; false: nowhere. */
 bool cgroup2_mount(char path[PATH_MAX]);
 
