@@ -35,6 +35,8 @@ void *pool_alloc_evicting(struct pool *pool, size_t size);
 /* And cleared. */
 void *pool_zalloc_evicting(struct pool *pool, size_t size);
 void pool_free(struct pool *pool, void *ptr);
+/* Bytes that a block has room for: what was asked for, or some more. */
+size_t pool_size(const void *ptr);
 /* Counts memory that is got elsewhere; false if it does not fit. */
 bool pool_charge(struct pool *pool, size_t bytes);
 void pool_destroy(struct pool *pool);

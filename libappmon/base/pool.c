@@ -117,6 +117,13 @@ void pool_free(struct pool *pool, void *ptr)
 	pool->free[b->size_class] = b;
 }
 
+size_t pool_size(const void *ptr)
+{
+	const struct block *b = (const struct block *)ptr - 1;
+
+	return class_bytes((unsigned int)b->size_class) - sizeof(*b);
+}
+
 void pool_destroy(struct pool *pool)
 {
 	reclaim(pool);

@@ -648,12 +648,11 @@ static void link_received(struct pipeline *pl, struct conn *c, struct exchange *
 		key_set(pl, ex, KEY_TRACE_ID, trace_hash(pl, t));
 }
 
-void cause_request(struct pipeline *pl, struct conn *c, struct exchange *ex, int dir)
+void cause_request(struct pipeline *pl, struct conn *c, struct exchange *ex, int dir,
+		   struct trace_fields *fields)
 {
 	struct cause *link;
 
-	if (!pl->causes.bucket || !ex->request)
-		return;
 	link = pool_alloc_evicting(&pl->pool, sizeof(*link));
 	if (!link)
 		return; /* the exchange is reported without a link */
@@ -663,7 +662,7 @@ void cause_request(struct pipeline *pl, struct conn *c, struct exchange *ex, int
 		link->key[kind].ex = ex;
 	}
 	ex->cause = link;
-	trace_read(pl->trace_fields, &ex->request->h, ex->request->bytes, &link->trace);
+	trace_read(fields, &link->trace);
 	if (dir == DIR_OUT)
 		link_sent(pl, ex);
 	else

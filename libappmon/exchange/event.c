@@ -40,7 +40,7 @@ struct appmon_str put_in_place(char *data, uint32_t len)
 
 void put_header(struct event_writer *w, uint32_t keep, struct appmon_str value, uint32_t response)
 {
-	const struct http1_keep *kept = &w->pl->keep;
+	const struct field_names *kept = &w->pl->keep;
 
 	/* The name lives as long as the handle. */
 	w->pl->headers[w->ev->header_count++] = (struct appmon_header){
@@ -261,43 +261,37 @@ void event_lose(struct pipeline *pl)
 /* ---- what is in progress --------------------------------------------------------------------- */
 
 /* An event ends its strings where they lie: what is shown before its time gets its bytes back. */
-struct saved_head {
-	char *bytes;
-};
-
-static bool head_save(struct pipeline *pl, const struct head *head, struct saved_head *saved)
+static bool message_save(struct pipeline *pl, const void *message, void **copy)
 {
-	saved->bytes = NULL;
-	if (!head || !head->h.head_len)
-		return true;
-	saved->bytes = pool_alloc(&pl->pool, head->h.head_len);
-	if (saved->bytes)
-		memcpy(saved->bytes, head->bytes, head->h.head_len);
-	return saved->bytes;
+	size_t size = message ? pool_size(message) : 0;
+
+	*copy = size ? pool_alloc(&pl->pool, size) : NULL;
+	if (*copy)
+		memcpy(*copy, message, size);
+	return !size || *copy;
 }
 
-static void head_restore(struct pipeline *pl, const struct head *head, struct saved_head *saved)
+static void message_restore(struct pipeline *pl, void *message, void *copy)
 {
-	if (!saved->bytes)
-		return;
-	memcpy(head->bytes, saved->bytes, head->h.head_len);
-	pool_free(&pl->pool, saved->bytes);
+	if (copy)
+		memcpy(message, copy, pool_size(message));
+	pool_free(&pl->pool, copy);
 }
 
 int event_show(struct pipeline *pl, struct exchange *ex, appmon_event_fn fn, void *ctx)
 {
 	struct target *target = target_of(pl, &ex->id);
-	struct saved_head request = {0}, response = {0};
+	void *request = NULL, *response = NULL;
 	int ret = -ENOMEM;
 
 	if (!target || !asked_for(pl, ex->protocol))
 		return 0;
-	if (head_save(pl, ex->request, &request) && head_save(pl, ex->response, &response) &&
+	if (message_save(pl, ex->request, &request) && message_save(pl, ex->response, &response) &&
 	    build(pl, ex, target))
 		ret = fn(ctx, &pl->event);
 	else
 		fail(pl->log, ret, "memory_limit is reached");
-	head_restore(pl, ex->request, &request);
-	head_restore(pl, ex->response, &response);
+	message_restore(pl, ex->request, request);
+	message_restore(pl, ex->response, response);
 	return ret;
 }

@@ -41,8 +41,8 @@ struct exchange *exchange_new(struct pipeline *pl, struct conn *c)
 	struct exchange *ex = pool_zalloc_evicting(&pl->pool, sizeof(*ex));
 
 	c->ordinal++;
-	if (!c->http) {
-		c->http = 1;
+	if (!c->counted) {
+		c->counted = 1;
 		STAT_ADD(pl, target, connections_seen, 1);
 		STAT_ADD(pl, target, connections_open, 1);
 	}
@@ -63,24 +63,6 @@ struct exchange *exchange_new(struct pipeline *pl, struct conn *c)
 	STAT_ADD(pl, target, exchanges_seen, 1);
 	STAT_ADD(pl, target, outstanding, 1);
 	return ex;
-}
-
-void exchange_number(struct conn *c, struct exchange *ex, int dir)
-{
-	const struct stream *self = &c->stream[dir], *other = &c->stream[!dir];
-
-	ex->request_seq = stream_seq(self, self->pos);
-	ex->numbered = NUMBERED_REQUEST;
-	if (!other->known)
-		return;
-	ex->response_seq = stream_seq(other, ex->floor);
-	ex->numbered = NUMBERED_BOTH;
-}
-
-void exchange_number_response(struct conn *c, struct exchange *ex, int dir)
-{
-	ex->response_seq = stream_seq(&c->stream[dir], c->stream[dir].pos);
-	ex->numbered |= NUMBERED_RESPONSE;
 }
 
 static bool is_read(uint32_t source)
@@ -111,6 +93,37 @@ void exchange_owner(struct pipeline *pl, struct exchange *ex)
 	} else if (before.source == OWNER_READ_SHARED || before.task.tid != o->task.tid) {
 		ex->owner.source = OWNER_READ_SHARED;
 	}
+}
+
+void exchange_request(struct pipeline *pl, struct conn *c, struct exchange *ex, int dir,
+		      const struct start *start)
+{
+	const struct stream *other = &c->stream[!dir];
+
+	ex->request_start_ns = start->ts_ns;
+	ex->floor = start->other_pos;
+	ex->request_seq = stream_seq(&c->stream[dir], start->pos);
+	ex->numbered = NUMBERED_REQUEST;
+	if (other->known) {
+		ex->response_seq = stream_seq(other, ex->floor);
+		ex->numbered = NUMBERED_BOTH;
+	}
+	if (dir == DIR_OUT)
+		exchange_owner(pl, ex);
+}
+
+void exchange_response(struct pipeline *pl, struct conn *c, struct exchange *ex, int dir,
+		       const struct start *start)
+{
+	if (dir == DIR_OUT)
+		exchange_owner(pl, ex);
+	cause_response(pl, c, ex);
+	ex->response_seq = stream_seq(&c->stream[dir], start->pos);
+	ex->numbered |= NUMBERED_RESPONSE;
+	/* After a loss it may be taken for the answer to a request that came after it. */
+	ex->response_start_ns =
+		start->ts_ns > ex->request_start_ns ? start->ts_ns : ex->request_start_ns;
+	ex->response_begun = 1;
 }
 
 void exchange_finish(struct pipeline *pl, struct conn *c, struct exchange *ex, uint32_t end,

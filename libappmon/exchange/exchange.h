@@ -7,8 +7,8 @@
 #define APPMON_EXCHANGE_H
 
 #include "base/base.h"
+#include "exchange/field-names.h"
 #include "exchange/trace.h"
-#include "protocol/http1/http1.h"
 #include "records.h"
 
 struct cause;
@@ -88,8 +88,8 @@ struct pipeline {
 
 	char **names; /* kept header names, lower case */
 	uint32_t name_count;
-	struct http1_keep keep;
-	uint8_t trace_fields[HTTP1_KEEP_MAX]; /* enum trace_field of each kept name */
+	struct field_names keep;
+	uint8_t trace_fields[FIELD_NAMES_MAX]; /* enum trace_field of each kept name */
 	struct redact redact;
 	struct filter filter;
 
@@ -154,107 +154,29 @@ struct chunk {
 	uint64_t other_pos;   /* how far the other direction was; 0: it had not begun */
 };
 
-enum stream_state {
-	STREAM_SYNC, /* position unknown: wait for something that begins like a message */
-	STREAM_HEAD, /* a head is due at pos, or head_len bytes of it are here */
-	STREAM_BODY, /* body up to end */
-	STREAM_CHUNKED,
-	STREAM_OPEN,   /* body whose end cannot be counted: see protocol/http1/ */
-	STREAM_CLOSE,  /* body up to FIN */
-	STREAM_TUNNEL, /* no HTTP any more */
-};
-
 enum { FIN_NONE, FIN_NOTED, FIN_HANDLED };
-
-#define RESP_STREAMED 6
-
-enum { FIRST_NO, FIRST_NEXT, FIRST_HERE };
-
-/* protocol/resp.c: a value of which not all has come. */
-struct resp_value {
-	uint64_t bulk;			  /* bytes of a string that are to come, with its CRLF */
-	uint64_t left;			  /* values that are to come, at all levels together */
-	uint64_t streamed[RESP_STREAMED]; /* left when such an aggregate without a count began */
-	uint32_t items; /* of an aggregate: how many it says; of a command: its words so far */
-	uint32_t count; /* counted: of a confirmation, the subscriptions that there are */
-	uint8_t depth;	/* streamed aggregates that are open */
-	uint8_t begun;
-	uint8_t type; /* the first byte of the value, not of an attribute before it; 0: to come */
-	uint8_t error;
-	uint8_t first;	 /* FIRST_*: is the first item of an aggregate next? Its text is kept */
-	uint8_t inner;	 /* 0: that aggregate is the value; else its type: it is part of it */
-	uint8_t counted; /* a number stood in it */
-	uint8_t chunks;	 /* a string without a length: pieces of it come */
-	uint8_t hidden;	 /* a command's name is not all here: its argument may be a secret */
-	uint8_t nested;	 /* resp-flow.c: CMD_* of the subscription that it confirms */
-	uint8_t pad[6];
-};
-
-/* resp-flow.c: what a connection's commands have set up. */
-struct resp_state {
-	/* Subscriptions, as the server counts them: */
-	uint32_t channels, patterns, shards;
-	/* The transaction that is being queued: */
-	int32_t extra; /* replies that EXEC's array has beside one for each command */
-	uint8_t multi;
-	uint8_t confirms; /* some of its commands are confirmed, not answered: resp-flow.c's bits */
-	uint8_t exec_off, exec_skip; /* CLIENT REPLY in it */
-	uint8_t off;		     /* CLIENT REPLY OFF */
-	uint8_t skip;		     /* CLIENT REPLY SKIP: the next command has no reply */
-	uint8_t resp3;		     /* messages are pushes */
-	uint8_t monitor;	     /* every command of the server is told */
-};
 
 /* One direction of a connection, in positions: 64-bit, 0 is the first byte described. */
 struct stream {
 	uint64_t base; /* position that base_seq stands for */
 	uint32_t base_seq;
-	uint8_t known;	  /* base is valid */
-	uint8_t fin;	  /* FIN_* */
-	uint16_t state;	  /* enum stream_state */
-	uint64_t seen;	  /* all bytes below this have passed */
-	uint64_t seen_ns; /* when seen last grew */
-	uint64_t pos; /* HEAD: of its first byte; TUNNEL: counted up to here; else: body begin */
-	uint64_t end; /* BODY: where it ends; CHUNKED: next byte of the framing to look at;
-			 CLOSE: where a length that is overridden ends */
-	uint64_t fin_pos; /* fin: where the stream ends */
-	/* When the first byte of the head came: */
-	uint64_t head_floor; /* how far the other direction was */
-	uint32_t head_retrans, head_dup;
-	uint8_t head_pipelined; /* an earlier answer was due */
-	uint8_t pad0[7];
-	uint64_t head_ns; /* first byte of the head */
-	char *head;	  /* head_len bytes of an incomplete head */
-	uint32_t head_len;
-	uint32_t lost; /* conn.lost when this stream was last whole */
-	union {
-		struct http1_chunks chunks;
-		struct resp_value value;
-	};
+	uint8_t known; /* base is valid */
+	uint8_t fin;   /* FIN_* */
+	uint8_t begun; /* data has come */
+	uint8_t pad;
+	uint64_t seen;	      /* all bytes below this have passed */
+	uint64_t seen_ns;     /* when seen last grew */
+	uint64_t fin_pos;     /* fin: where the stream ends */
 	struct piece *pieces; /* that came early, by pos */
 	uint32_t piece_count;
-	uint8_t begun;	      /* data has come */
-	uint8_t open_chunked; /* OPEN: a last chunk would end it */
-	uint8_t assumed;      /* the body of a response to an unknown request: perhaps none */
-	uint8_t missed;	      /* SYNC, OPEN: messages have passed unseen */
-	uint8_t guessed;      /* HEAD: it may begin elsewhere */
-	uint8_t lines;	      /* request lines among what could not be placed */
-	uint8_t over; /* the last request was answered before its head was whole, or no answer can
-			 come any more: only a whole request line begins another */
-	uint8_t pad[5];
-	/* When the other direction last began a message: */
-	uint64_t turn_pos;	/* seen */
-	uint64_t turn_ns;	/* seen_ns */
-	uint8_t turn_pipelined; /* conn.pipelined */
-	uint8_t unread;		/* OPEN, CLOSE: not all readers see the same end of the body */
-	uint8_t pad1[6];
+	uint32_t lost; /* conn.lost when this stream was last whole */
 };
 
-/* A head as kept with its exchange: fields used only, then the bytes. */
-struct head {
-	char *bytes;	     /* and room for one more */
-	uint32_t len;	     /* on the wire: what is kept may be less */
-	struct http1_head h; /* last: truncated to field_count */
+/* Where a message begins. */
+struct start {
+	uint64_t pos;	    /* of its first byte */
+	uint64_t other_pos; /* how far the other direction was by then */
+	uint64_t ts_ns;	    /* when that byte passed */
 };
 
 /* The client that a PROXY protocol header tells. */
@@ -276,23 +198,20 @@ struct exchange {
 	uint64_t request_start_ns, request_end_ns, response_start_ns, response_end_ns;
 	uint64_t request_body, response_body; /* bytes */
 	struct rec_owner owner;
-	struct head *request, *response;
+	/* What its protocol keeps of the two messages, from the pool. NULL: they are not here. */
+	void *request, *response;
 	struct cause *cause; /* NULL: links are not asked for */
+	/* What its protocol has to know of it, beside the messages; zeroed. */
+	_Alignas(8) unsigned char own[16];
 	uint32_t role;
 	uint32_t end;			/* APPMON_END_* */
 	uint32_t sampling_ppm;		/* when the request began */
 	uint32_t srtt_us, retrans, dup; /* of the connection: at the start, then differences */
 	uint8_t request_done, response_begun, response_done;
 	uint8_t bad;	  /* 1 + APPMON_DROP_* if the request could not be read or kept */
-	uint8_t method;	  /* APPMON_METHOD_*, also of a request that could not be kept */
 	uint8_t told;	  /* the host has had its event: this only waits for the end */
-	uint8_t command;  /* resp-flow.c: CMD_* */
-	uint8_t confirms; /* EXEC: as in struct resp_state */
-	uint8_t secret;	  /* protocol/resp.c: an error could repeat what is not to be told */
-	uint8_t error;	  /* protocol/resp.c: the reply is one */
-	int32_t replies;  /* confirmations to come; EXEC: beside one for each command */
-	uint32_t request_seq, response_seq; /* TCP's numbers of the first bytes; see below */
-	uint8_t numbered;		    /* which of them are known: NUMBERED_* */
+	uint8_t numbered; /* which of these are known: NUMBERED_*; see below */
+	uint32_t request_seq, response_seq; /* TCP's numbers of the first bytes */
 	struct proxied proxied;
 };
 
@@ -311,6 +230,7 @@ struct reader {
 struct conn {
 	struct conn *hash_next;
 	const struct protocol *protocol;
+	void *state;		    /* the protocol's, of protocol.conn_size bytes */
 	struct list_node link;	    /* in flows.busy or flows.idle, least recently active first */
 	struct list_node exchanges; /* oldest first */
 	struct rec_conn id;
@@ -319,28 +239,19 @@ struct conn {
 	uint64_t active_ns;
 	uint64_t ordinal;
 	uint32_t srtt_us, retrans, dup;
-	uint32_t lost;	  /* records of it that were lost, as the last one says */
-	uint32_t sample;  /* its place in the sample: see sample_hash() */
-	uint32_t refused; /* requests that are counted, but have no exchange to answer any more */
+	uint32_t lost;	     /* records of it that were lost, as the last one says */
+	uint32_t sample;     /* its place in the sample: see sample_hash() */
 	uint8_t request_dir; /* 1 + DIR_*; 0: unknown */
-	uint8_t fresh;
-	uint8_t pipelined; /* ever */
-	uint8_t broken;	   /* requests were missed while pipelining: nothing can be paired */
-	uint8_t http;	   /* counted as a connection */
-	uint8_t unqueued; /* a request without an exchange, for lack of memory, awaits its answer */
-	uint8_t request_missed;	  /* request bytes were missed since the last request */
-	uint8_t answer_unmatched; /* since then a response came that belongs to none known */
-	uint8_t gapped;		  /* messages were missed: orphans are no surprise */
-	uint8_t awaits_end;	  /* counted in flows.awaiting */
-	uint8_t wide;		  /* the programs saw signs of pipelining */
+	uint8_t fresh;	     /* known from its first byte on */
+	uint8_t counted;     /* as a connection */
+	uint8_t gapped;	     /* messages were missed: orphans are no surprise */
+	uint8_t awaits_end;  /* counted in flows.awaiting */
+	uint8_t wide;	     /* the programs saw signs of pipelining */
 	uint8_t stray; /* known by what met its listening socket: its own has not shown up yet */
-	uint8_t pad[4];
+	uint8_t pad;
 	uint64_t key;	    /* what it is found by: its cookie; of a stray, a hash of its peers */
 	uint32_t first_seq; /* of a stray: TCP's number of the client's first byte */
-	uint32_t pad1;
-	struct resp_state resp;
 	struct proxied proxied;
-	uint32_t pad2;
 	uint64_t ordinal_base; /* exchanges of it may have been told before it was forgotten */
 };
 
@@ -352,6 +263,14 @@ static inline uint64_t stream_pos(const struct stream *s, uint32_t seq)
 static inline bool conn_accounted(const struct conn *c, bool lost)
 {
 	return c->fresh && !c->gapped && !lost;
+}
+/* The other side speaks, and for so long neither has: a shorter silence proves nothing. */
+#define QUIET_NS (2 * NSEC_PER_SEC)
+static inline bool conn_was_quiet(const struct conn *c, const struct chunk *chunk, uint64_t ns)
+{
+	uint64_t last_ns = c->active_ns > chunk->other_ts_ns ? c->active_ns : chunk->other_ts_ns;
+
+	return (chunk->flags & CHUNK_TURN) && chunk->ts_ns >= last_ns + ns;
 }
 /* TCP's number of the byte at a position. */
 static inline uint32_t stream_seq(const struct stream *s, uint64_t pos)
@@ -374,10 +293,12 @@ void exchange_finish(struct pipeline *pl, struct conn *c, struct exchange *ex, u
 void exchange_tell(struct pipeline *pl, struct conn *c, struct exchange *ex);
 /* Finishes those at the front that are complete. */
 void exchanges_settle(struct pipeline *pl, struct conn *c);
-/* Where the request begins on the connection, and by ex->floor where its response would. */
-void exchange_number(struct conn *c, struct exchange *ex, int dir);
-/* Where its response begins. */
-void exchange_number_response(struct conn *c, struct exchange *ex, int dir);
+/* Its request begins. Its response cannot begin below start.other_pos: that had been sent before. */
+void exchange_request(struct pipeline *pl, struct conn *c, struct exchange *ex, int dir,
+		      const struct start *start);
+/* Its final response begins. */
+void exchange_response(struct pipeline *pl, struct conn *c, struct exchange *ex, int dir,
+		       const struct start *start);
 /* Keeps what the record at hand says of the socket's owner: at the head of a client's request, of a
  * server's response, and at the end of the connection. */
 void exchange_owner(struct pipeline *pl, struct exchange *ex);
@@ -409,12 +330,21 @@ static inline struct exchange *exchange_awaiting(struct conn *c)
 	return ex;
 }
 
+/* The same, if what begins at pos can be its response: it was not under way before the request. */
+static inline struct exchange *exchange_answered(struct conn *c, uint64_t pos)
+{
+	struct exchange *ex = exchange_awaiting(c);
+
+	return ex && (int64_t)(pos - ex->floor) >= 0 ? ex : NULL;
+}
+
 /* ---- cause.c: what an exchange was made for -------------------------------------------------- */
 
 bool causes_init(struct pipeline *pl);
 void causes_destroy(struct pipeline *pl);
-/* A request's head is complete. */
-void cause_request(struct pipeline *pl, struct conn *c, struct exchange *ex, int dir);
+/* A request is known, with what its fields say of its origin. Only if pipeline.causes has buckets. */
+void cause_request(struct pipeline *pl, struct conn *c, struct exchange *ex, int dir,
+		   struct trace_fields *fields);
 /* A thread has begun to read. */
 void cause_read(struct pipeline *pl, struct conn *c, const struct reader *reader);
 /* The final response begins. */
@@ -424,13 +354,6 @@ void cause_close(struct exchange *ex);
 /* The exchange's connection has another id now. */
 void cause_rename(struct pipeline *pl, struct exchange *ex);
 void cause_report(const struct exchange *ex, struct appmon_event *ev);
-
-/* ---- redact.c: secrets in request-targets ---------------------------------------------------- */
-
-/* Writes a target without its secrets to out and returns the length; out NULL: the length only.
- * 0: it has none, and out is left alone. */
-size_t redact_target(const struct redact *r, const char *target, size_t len, uint32_t method,
-		     char *out);
 
 /* ---- filter.c --------------------------------------------------------------------------------- */
 

@@ -28,7 +28,7 @@ static int keep_header(struct pipeline *pl, const char *name)
 		return fail(pl->log, name ? -ENOMEM : -EINVAL,
 			    name ? "out of memory" : "a header name is NULL");
 	pl->names[pl->name_count++] = copy;
-	if (!http1_keep_add(&pl->keep, copy))
+	if (!field_names_add(&pl->keep, copy))
 		return fail(pl->log, -EINVAL, "\"%s\" is not a header name (RFC 9110 section 5.1)",
 			    name);
 	return 0;
@@ -59,8 +59,8 @@ static int keep_headers(struct pipeline *pl, const struct appmon_opts *opts)
 	const size_t defaults = sizeof(default_headers) / sizeof(default_headers[0]);
 	int err = 0;
 
-	pl->names = calloc(HTTP1_KEEP_MAX, sizeof(*pl->names));
-	pl->headers = calloc(2 * HTTP1_FIELDS_MAX, sizeof(*pl->headers));
+	pl->names = calloc(FIELD_NAMES_MAX, sizeof(*pl->names));
+	pl->headers = calloc(2 * FIELDS_MAX, sizeof(*pl->headers));
 	if (!pl->names || !pl->headers)
 		return fail(pl->log, -ENOMEM, "out of memory");
 	for (size_t i = 0; i < defaults && !err; i++)

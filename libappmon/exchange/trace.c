@@ -443,27 +443,21 @@ bool trace_parse_forwarded(struct trace_value value, struct appmon_endpoint *ret
 	return found;
 }
 
-/* ---- A request's head ------------------------------------------------------------------------ */
+/* ---- A request's fields ---------------------------------------------------------------------- */
 
-void trace_read(const uint8_t field[HTTP1_KEEP_MAX], const struct http1_head *h, const char *head,
-		struct trace *ret)
+void trace_add(struct trace_fields *fields, enum trace_field field, struct trace_value value)
 {
-	struct trace_value value[TRACE_FIELDS] = {{0}};
-	uint32_t count[TRACE_FIELDS] = {0};
+	if (!fields->count[field]++ || field == TRACE_FIELD_FORWARDED)
+		fields->value[field] = value;
+}
+
+void trace_read(struct trace_fields *fields, struct trace *ret)
+{
+	struct trace_value *value = fields->value;
 
 	memset(ret, 0, sizeof(*ret));
-	for (uint32_t i = 0; i < h->field_count; i++) {
-		struct http1_span v = h->field[i].value;
-		uint8_t kind = field[h->field[i].keep];
-
-		/* Cut off by the capture limit: not what was sent. */
-		if (!kind || (h->truncated && v.off + v.len == h->head_len))
-			continue;
-		if (!count[kind]++ || kind == TRACE_FIELD_FORWARDED)
-			value[kind] = (struct trace_value){head + v.off, v.len};
-	}
 	/* Trace Context section 3.2: more than one is as good as none. */
-	if (count[TRACE_FIELD_TRACEPARENT] > 1)
+	if (fields->count[TRACE_FIELD_TRACEPARENT] > 1)
 		value[TRACE_FIELD_TRACEPARENT].data = NULL;
 	if (trace_parse(value, &ret->ids, &ret->text))
 		memcpy(ret->key, ret->ids.trace_id, sizeof(ret->key));

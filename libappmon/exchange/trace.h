@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Trace ids in header fields. Pure functions over caller's memory, like http1.h: each takes one
+ * Trace ids in header fields. Pure functions over caller's memory, like http1.h's: each takes one
  * field's value and returns false, with *ret untouched, if it is not well formed.
  */
 #ifndef APPMON_TRACE_H
@@ -11,8 +11,6 @@
 #include <stdint.h>
 
 #include <appmon/appmon.h>
-
-#include "protocol/http1/http1.h"
 
 /* Fields that say where a request belongs. */
 enum trace_field {
@@ -67,7 +65,16 @@ int trace_base64(const char *s, size_t len, char *out);
  */
 bool trace_parse_forwarded(struct trace_value value, struct appmon_endpoint *ret);
 
-/* What the kept fields of a request say, as parts of its head. */
+/* The fields of a request that say where it belongs. Zero-initialise. */
+struct trace_fields {
+	struct trace_value value[TRACE_FIELDS];
+	uint32_t count[TRACE_FIELDS];
+};
+
+/* The next field of the request, in their order. */
+void trace_add(struct trace_fields *fields, enum trace_field field, struct trace_value value);
+
+/* What they say, as parts of their values. */
 struct trace {
 	struct appmon_trace ids; /* format APPMON_TRACE_NONE: none */
 	uint8_t key[16];	 /* of the trace: its id, or made of the id's text; 0: none */
@@ -76,8 +83,6 @@ struct trace {
 	struct appmon_endpoint forwarded; /* family 0: none */
 };
 
-/* field: enum trace_field of each kept name. */
-void trace_read(const uint8_t field[HTTP1_KEEP_MAX], const struct http1_head *h, const char *head,
-		struct trace *ret);
+void trace_read(struct trace_fields *fields, struct trace *ret);
 
 #endif /* APPMON_TRACE_H */

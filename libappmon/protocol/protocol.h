@@ -6,27 +6,47 @@
 #include "exchange/event.h"
 #include "exchange/exchange.h"
 
+/* What has come of a connection's first message, too little to tell what it speaks. */
+struct first {
+	struct start start;
+	const char *bytes;
+	uint32_t len;
+};
+
 /*
  * What stream/ asks of a protocol: to find the messages in two streams of bytes, and to pair them
  * into exchanges. A connection has one from its first message on. Optional where so marked.
  */
 struct protocol {
-	uint32_t id; /* APPMON_PROTO_* */
-	bool counts; /* pairs by counting alone: whatever record is lost, `missed` is called */
+	uint32_t id;	    /* APPMON_PROTO_* */
+	uint32_t conn_size; /* bytes of conn.state, zeroed */
 	/* Does a connection whose first message begins with these bytes speak it? NULL: what no
 	 * other protocol wants. */
 	bool (*detect)(const char *bytes, uint32_t n);
+	/* Does a request begin with these bytes, wherever on a connection? */
+	bool (*asks)(const char *bytes, uint32_t n);
+	/* conn.state is new. pos: by direction, where the first bytes come that this protocol gets
+	 * to see, if the connection is fresh. */
+	void (*begin)(struct conn *c, const uint64_t pos[2]);
+	/* Frees what conn.state refers to; the exchanges are gone. */
+	void (*release)(struct pipeline *pl, struct conn *c);
+	/* Optional: the connection can still turn out to speak another protocol. False: the
+	 * direction is in the middle of something. */
+	bool (*first)(const struct conn *c, int dir, struct first *ret);
 	/* A message begins with these bytes: do they tell which direction is the requests'? */
 	void (*role)(struct conn *c, int dir, const char *bytes, uint32_t n);
 	/* The next bytes of a direction. */
 	void (*data)(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk);
 	/* stream.seen has grown, or a FIN was noted, at the latest at ts_ns. */
 	void (*progress)(struct pipeline *pl, struct conn *c, int dir, uint64_t ts_ns);
-	/* Optional. This chunk of the other direction begins a message: what is open in dir has
-	 * ended. */
+	/* Optional. This chunk of the other direction begins a message, or seems to: what is open in
+	 * dir has ended. */
 	void (*turn)(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk);
 	/* Optional. APPMON_OPEN_STREAM_HEADS: is there a response that goes on behind its head? */
 	void (*stream)(struct pipeline *pl, struct conn *c);
+	/* Before the bytes of a record: others of the connection were lost since the last one (lost),
+	 * or the programs have seen signs of pipelining (conn.wide). */
+	void (*doubt)(struct pipeline *pl, struct conn *c, bool lost);
 	/* Requests were missed that have no answer yet: which response answers which is lost. */
 	void (*missed)(struct pipeline *pl, struct conn *c);
 	/* Ends every exchange of the connection; flags are added to their events. */
@@ -48,7 +68,14 @@ enum {
 #include "protocol/protocols.def"
 };
 
-/* The first of `protocols` (bits as above) that knows these first bytes of a connection as its own,
+/* What connections are taken to speak until their first message tells. */
+#define PROTOCOL_FIRST protocol_http1
+
+/* Room for the state of any protocol. */
+uint32_t protocol_state_size(void);
+/* Does a request of one of `protocols` (bits as above) begin with these bytes? */
+bool protocol_asks(uint32_t protocols, const char *bytes, uint32_t n);
+/* The first of `protocols` that knows these first bytes of a connection as its own,
  * or NULL. */
 const struct protocol *protocol_detect(uint32_t protocols, const char *bytes, uint32_t n);
 

@@ -25,6 +25,24 @@ const struct protocol *protocol_detect(uint32_t protocols, const char *bytes, ui
 	return NULL;
 }
 
+uint32_t protocol_state_size(void)
+{
+	uint32_t size = 0;
+
+	for (uint32_t id = 1; id < COUNT; id++)
+		if (known[id].protocol->conn_size > size)
+			size = known[id].protocol->conn_size;
+	return size;
+}
+
+bool protocol_asks(uint32_t protocols, const char *bytes, uint32_t n)
+{
+	for (uint32_t id = 1; id < COUNT; id++)
+		if ((protocols & 1U << id) && known[id].protocol->asks(bytes, n))
+			return true;
+	return false;
+}
+
 const char *appmon_protocol_name(uint32_t protocol)
 {
 	return protocol < COUNT ? known[protocol].name : NULL;

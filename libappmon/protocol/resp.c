@@ -28,20 +28,94 @@
 #define OPTION_MAX 8
 #define LINE_BYTES 256
 #define BULK_MAX (INT64_C(512) << 20) /* what Redis accepts */
-/* A connection that is silent for so long has nothing outstanding. */
-#define QUIET_NS (2 * NSEC_PER_SEC)
 
 /* Words of a command. The second's place is also that of an error's text, the first's that of the
  * first word of a reply. */
 enum { NAME, ARGUMENT, OPTION, WORDS };
 
-/* What is kept of the value at hand; in stream.head. */
+/* What is kept of the value at hand. */
 struct text {
 	uint32_t line_len;
 	uint32_t line_cut; /* bytes of the line that found no room */
 	uint32_t word_len[WORDS];
 	char line[LINE_BYTES];
 	char word[WORDS][ARGUMENT_MAX];
+};
+
+#define STREAMED_MAX 6
+
+enum { FIRST_NO, FIRST_NEXT, FIRST_HERE };
+
+/* A value of which not all has come. */
+struct value {
+	uint64_t bulk;			 /* bytes of a string that are to come, with its CRLF */
+	uint64_t left;			 /* values that are to come, at all levels together */
+	uint64_t streamed[STREAMED_MAX]; /* left when such an aggregate without a count began */
+	uint32_t items; /* of an aggregate: how many it says; of a command: its words so far */
+	uint32_t count; /* counted: of a confirmation, the subscriptions that there are */
+	uint8_t depth;	/* streamed aggregates that are open */
+	uint8_t begun;
+	uint8_t type; /* the first byte of the value, not of an attribute before it; 0: to come */
+	uint8_t error;
+	uint8_t first;	 /* FIRST_*: is the first item of an aggregate next? Its text is kept */
+	uint8_t inner;	 /* 0: that aggregate is the value; else its type: it is part of it */
+	uint8_t counted; /* a number stood in it */
+	uint8_t chunks;	 /* a string without a length: pieces of it come */
+	uint8_t hidden;	 /* a command's name is not all here: its argument may be a secret */
+	uint8_t nested;	 /* CMD_* of the subscription that it confirms */
+};
+
+enum phase {
+	PHASE_SYNC, /* position unknown: wait for a command */
+	PHASE_VALUES,
+	PHASE_TUNNEL, /* replication: no commands and replies any more */
+};
+
+/* One direction. */
+struct side {
+	const struct stream *in;
+	struct start start; /* of the value at hand */
+	uint64_t end;	    /* up to here all is taken */
+	enum phase phase;
+	struct value value;
+	struct text *text;
+};
+
+/* What a connection's commands have set up. */
+struct setup {
+	/* Subscriptions, as the server counts them: */
+	uint32_t channels, patterns, shards;
+	/* The transaction that is being queued: */
+	int32_t extra; /* replies that EXEC's array has beside one for each command */
+	uint8_t multi;
+	uint8_t confirms; /* some of its commands are confirmed, not answered: CONFIRMS ... */
+	uint8_t exec_off, exec_skip; /* CLIENT REPLY in it */
+	uint8_t off;		     /* CLIENT REPLY OFF */
+	uint8_t skip;		     /* CLIENT REPLY SKIP: the next command has no reply */
+	uint8_t resp3;		     /* messages are pushes */
+	uint8_t monitor;	     /* every command of the server is told */
+};
+
+/* conn.state */
+struct resp {
+	struct side side[2]; /* by DIR_* */
+	struct setup setup;
+	bool broken; /* which reply answers which command is lost until a silence */
+};
+
+/* exchange.own */
+struct pending {
+	int32_t replies;  /* confirmations to come; EXEC: beside one for each command */
+	uint8_t command;  /* CMD_* */
+	uint8_t confirms; /* EXEC: as in struct setup */
+	uint8_t secret;	  /* an error could repeat what is not to be told */
+	uint8_t error;	  /* the reply is one */
+};
+
+/* exchange.request: a command's name and its first argument; exchange.response: an error's text. */
+struct kept {
+	uint32_t len[2];
+	char bytes[];
 };
 
 static const uint32_t word_max[WORDS] = {COMMAND_MAX, ARGUMENT_MAX, OPTION_MAX};
@@ -129,7 +203,7 @@ static bool ends_subscriptions(uint32_t command)
 }
 
 /* How many subscriptions a command without arguments ends: it is confirmed as often, or once. */
-static int32_t subscribed(const struct resp_state *r, uint32_t command)
+static int32_t subscribed(const struct setup *r, uint32_t command)
 {
 	uint32_t n = command == CMD_UNSUBSCRIBE	   ? r->channels
 		     : command == CMD_PUNSUBSCRIBE ? r->patterns
@@ -161,7 +235,7 @@ static bool ends_unclear(uint32_t confirms)
 }
 
 /* A confirmation says how many there are now: channels and patterns together, shards' apart. */
-static void subscriptions(struct resp_state *r, uint32_t command, uint32_t count)
+static void subscriptions(struct setup *r, uint32_t command, uint32_t count)
 {
 	if (command == CMD_SSUBSCRIBE || command == CMD_SUNSUBSCRIBE)
 		r->shards = count;
@@ -171,14 +245,27 @@ static void subscriptions(struct resp_state *r, uint32_t command, uint32_t count
 		r->patterns = count > r->channels ? count - r->channels : 0;
 }
 
-static struct text *text_of(struct pipeline *pl, struct stream *s)
+static struct resp *resp_of(const struct conn *c)
 {
-	if (!s->head) {
-		s->head = pool_alloc_evicting(&pl->pool, sizeof(struct text));
-		if (s->head)
-			memset(s->head, 0, sizeof(struct text));
-	}
-	return (struct text *)(void *)s->head;
+	return c->state;
+}
+
+static struct side *side_of(const struct conn *c, int dir)
+{
+	return &resp_of(c)->side[dir];
+}
+
+static struct pending *pending(const struct exchange *ex)
+{
+	_Static_assert(sizeof(struct pending) <= sizeof(ex->own), "an exchange has no more room");
+	return (struct pending *)(void *)(uintptr_t)ex->own;
+}
+
+static struct text *text_of(struct pipeline *pl, struct side *s)
+{
+	if (!s->text)
+		s->text = pool_zalloc_evicting(&pl->pool, sizeof(struct text));
+	return s->text;
 }
 
 static bool is_request(const struct conn *c, int dir)
@@ -251,22 +338,39 @@ static void resp_role(struct conn *c, int dir, const char *bytes, uint32_t n)
 
 /* ---- the connection as a whole --------------------------------------------------------------- */
 
-static void value_reset(struct stream *s)
+static void value_reset(struct side *s)
 {
-	struct text *t = (struct text *)(void *)s->head;
+	struct text *t = s->text;
 
 	memset(&s->value, 0, sizeof(s->value));
-	s->pos = s->end;
+	s->start.pos = s->end;
 	if (t)
 		t->line_len = t->line_cut = t->word_len[NAME] = t->word_len[ARGUMENT] =
 			t->word_len[OPTION] = 0;
 }
 
-static void begin_at(struct stream *s, uint64_t pos)
+static void begin_at(struct side *s, uint64_t pos)
 {
-	s->state = STREAM_HEAD;
+	s->phase = PHASE_VALUES;
 	s->end = pos;
 	value_reset(s);
+}
+
+static void resp_begin(struct conn *c, const uint64_t pos[2])
+{
+	for (int dir = 0; dir < 2; dir++) {
+		struct side *s = side_of(c, dir);
+
+		s->in = &c->stream[dir];
+		if (c->fresh)
+			begin_at(s, pos[dir]);
+	}
+}
+
+static void resp_release(struct pipeline *pl, struct conn *c)
+{
+	pool_free(&pl->pool, side_of(c, DIR_IN)->text);
+	pool_free(&pl->pool, side_of(c, DIR_OUT)->text);
 }
 
 static void resp_end(struct pipeline *pl, struct conn *c, uint32_t end, uint64_t flags)
@@ -276,12 +380,12 @@ static void resp_end(struct pipeline *pl, struct conn *c, uint32_t end, uint64_t
 	while ((ex = exchange_at(c, c->exchanges.next)))
 		exchange_finish(pl, c, ex, end, flags);
 	for (int dir = 0; dir < 2; dir++) {
-		struct stream *s = &c->stream[dir];
+		struct side *s = side_of(c, dir);
 
-		pool_free(&pl->pool, s->head);
-		s->head = NULL;
-		if (s->state != STREAM_TUNNEL)
-			s->state = STREAM_SYNC;
+		pool_free(&pl->pool, s->text);
+		s->text = NULL;
+		if (s->phase != PHASE_TUNNEL)
+			s->phase = PHASE_SYNC;
 	}
 }
 
@@ -289,46 +393,49 @@ static void resp_end(struct pipeline *pl, struct conn *c, uint32_t end, uint64_t
 static void resp_lose(struct pipeline *pl, struct conn *c)
 {
 	resp_end(pl, c, APPMON_END_GAP, APPMON_EVF_GAP);
-	c->gapped = c->broken = 1;
+	c->gapped = 1;
+	resp_of(c)->broken = true;
+}
+
+/* Replies are paired by counting: any record that is lost may have held some. */
+static void resp_doubt(struct pipeline *pl, struct conn *c, bool lost)
+{
+	if (lost)
+		resp_lose(pl, c);
 }
 
 /* Replicas get a stream of commands from now on, not replies. */
 static void resp_replicate(struct pipeline *pl, struct conn *c)
 {
 	resp_end(pl, c, APPMON_END_UPGRADED, APPMON_EVF_UPGRADED);
-	c->stream[DIR_IN].state = c->stream[DIR_OUT].state = STREAM_TUNNEL;
+	side_of(c, DIR_IN)->phase = side_of(c, DIR_OUT)->phase = PHASE_TUNNEL;
 }
 
 /* ---- whole values ---------------------------------------------------------------------------- */
 
-/* n bytes as the text of an event, of which the first `name` are its command. */
-static struct head *keep_words(struct pipeline *pl, const char *first, uint32_t name,
-			       const char *second, uint32_t n)
+/* NULL: no memory. */
+static struct kept *keep(struct pipeline *pl, const char *first, uint32_t first_len,
+			 const char *second, uint32_t second_len)
 {
-	struct head *head = pool_alloc_evicting(&pl->pool, sizeof(*head) + name + n + 1);
+	struct kept *kept = pool_alloc_evicting(&pl->pool, sizeof(*kept) + first_len + second_len);
 
-	if (!head)
+	if (!kept)
 		return NULL;
-	memset(head, 0, sizeof(*head));
-	head->bytes = (char *)(head + 1);
-	memcpy(head->bytes, first, name);
-	memcpy(head->bytes + name, second, n);
-	head->h.head_len = name + n;
-	head->h.method = APPMON_METHOD_OTHER;
-	head->h.method_name.len = name;
-	head->h.target.off = name;
-	head->h.target.len = n;
-	return head;
+	kept->len[0] = first_len;
+	kept->len[1] = second_len;
+	memcpy(kept->bytes, first, first_len);
+	memcpy(kept->bytes + first_len, second, second_len);
+	return kept;
 }
 
 /* What CLIENT REPLY and transactions do to the replies of this command, and of those behind it.
  * Returns false if it has none. */
-static bool has_reply(struct resp_state *r, struct exchange *ex, const struct text *t,
-		      uint32_t words)
+static bool has_reply(struct setup *r, struct exchange *ex, const struct text *t, uint32_t words)
 {
-	bool silent = r->off || r->skip, confirmed = is_confirmed(ex->command);
-	bool queued = r->multi && (ex->command < CMD_QUIT || ex->command > CMD_WATCH);
-	bool reply = ex->command == CMD_CLIENT && words == 3 &&
+	bool silent = r->off || r->skip, confirmed = is_confirmed(pending(ex)->command);
+	bool queued =
+		r->multi && (pending(ex)->command < CMD_QUIT || pending(ex)->command > CMD_WATCH);
+	bool reply = pending(ex)->command == CMD_CLIENT && words == 3 &&
 		     is_word(t->word[ARGUMENT], t->word_len[ARGUMENT], "reply");
 	bool on = reply && is_word(t->word[OPTION], t->word_len[OPTION], "on");
 	bool off = reply && is_word(t->word[OPTION], t->word_len[OPTION], "off");
@@ -336,30 +443,31 @@ static bool has_reply(struct resp_state *r, struct exchange *ex, const struct te
 
 	r->skip = 0;
 	if (confirmed)
-		ex->replies = (int32_t)words - 1;
+		pending(ex)->replies = (int32_t)words - 1;
 	if (queued) {
 		/* These come with EXEC's reply, or do not. SSUBSCRIBE is refused there. */
 		if (on)
 			r->exec_off = 0;
 		r->exec_off |= off;
 		r->exec_skip |= skip;
-		if (confirmed && ex->command != CMD_SSUBSCRIBE) {
-			r->confirms |= CONFIRMS | ends(ex->command, words == 1, r->confirms);
-			r->extra += words > 1 ? ex->replies - 1 : 0;
+		if (confirmed && pending(ex)->command != CMD_SSUBSCRIBE) {
+			r->confirms |=
+				CONFIRMS | ends(pending(ex)->command, words == 1, r->confirms);
+			r->extra += words > 1 ? pending(ex)->replies - 1 : 0;
 		} else if (r->exec_off || skip) {
 			r->extra--;
 		}
 		return !silent;
 	}
-	switch (ex->command) {
+	switch (pending(ex)->command) {
 	case CMD_RESET:
 		silent &= !r->off;
 		r->off = 0;
 		r->multi = 0;
 		break;
 	case CMD_EXEC:
-		ex->replies = r->extra;
-		ex->confirms = r->confirms;
+		pending(ex)->replies = r->extra;
+		pending(ex)->confirms = r->confirms;
 		r->off |= r->exec_off;
 		r->skip = r->exec_skip;
 		r->multi = 0;
@@ -387,8 +495,8 @@ static bool has_reply(struct resp_state *r, struct exchange *ex, const struct te
 
 static void command_done(struct pipeline *pl, struct conn *c, int dir, uint64_t ts_ns)
 {
-	struct stream *s = &c->stream[dir];
-	const struct text *t = (const struct text *)(const void *)s->head;
+	struct side *s = side_of(c, dir);
+	const struct text *t = s->text;
 	size_t known = command_find(t->word[NAME], t->word_len[NAME]);
 	bool hidden = s->value.hidden || (commands[known].secret & SECRET_ARGUMENT);
 	bool pipelined = exchange_awaiting(c);
@@ -400,26 +508,21 @@ static void command_done(struct pipeline *pl, struct conn *c, int dir, uint64_t 
 		resp_lose(pl, c); /* its reply would go to another */
 		return;
 	}
-	ex->request = keep_words(pl, t->word[NAME], t->word_len[NAME], t->word[ARGUMENT],
-				 hidden ? 0 : t->word_len[ARGUMENT]);
+	ex->request = keep(pl, t->word[NAME], t->word_len[NAME], t->word[ARGUMENT],
+			   hidden ? 0 : t->word_len[ARGUMENT]);
 	if (!ex->request)
 		ex->bad = 1 + APPMON_DROP_MEMORY;
-	ex->request_start_ns = s->head_ns;
+	exchange_request(pl, c, ex, dir, &s->start);
 	ex->request_end_ns = ts_ns;
-	ex->request_body = s->end - s->pos;
+	ex->request_body = s->end - s->start.pos;
 	ex->request_done = 1;
-	ex->floor = s->head_floor;
-	exchange_number(c, ex, dir);
-	ex->method = APPMON_METHOD_OTHER;
-	ex->command = commands[known].command;
-	ex->secret = s->value.hidden || (commands[known].secret & SECRET_ERROR);
+	pending(ex)->command = commands[known].command;
+	pending(ex)->secret = s->value.hidden || (commands[known].secret & SECRET_ERROR);
 	if (pipelined)
 		ex->flags |= APPMON_EVF_PIPELINED;
-	if (dir == DIR_OUT)
-		exchange_owner(pl, ex);
-	if (!has_reply(&c->resp, ex, t, s->value.items)) {
+	if (!has_reply(&resp_of(c)->setup, ex, t, s->value.items)) {
 		/* That is how the client wants it, and no error. */
-		ex->response = keep_words(pl, "", 0, "", 0);
+		ex->response = keep(pl, "", 0, "", 0);
 		if (!ex->response)
 			ex->bad = 1 + APPMON_DROP_MEMORY;
 		ex->response_start_ns = ex->response_end_ns = ts_ns;
@@ -431,26 +534,23 @@ static void command_done(struct pipeline *pl, struct conn *c, int dir, uint64_t 
 /* The server will say that this is no RESP, and close. */
 static void command_bad(struct pipeline *pl, struct conn *c, int dir, uint64_t ts_ns)
 {
-	struct stream *s = &c->stream[dir];
+	struct side *s = side_of(c, dir);
 	struct exchange *ex = exchange_new(pl, c);
 
-	s->state = STREAM_SYNC;
-	c->broken = 1;
+	s->phase = PHASE_SYNC;
+	resp_of(c)->broken = true;
 	if (!ex) {
 		resp_lose(pl, c);
 		return;
 	}
 	STAT_ADD(pl, target_of(pl, &c->id), requests, 1);
 	ex->bad = 1 + APPMON_DROP_PARSE;
-	ex->request = keep_words(pl, "", 0, "", 0);
-	ex->request_start_ns = s->head_ns;
+	ex->request = keep(pl, "", 0, "", 0);
+	exchange_request(pl, c, ex, dir, &s->start);
 	ex->request_end_ns = ts_ns;
-	ex->request_body = s->end - s->pos;
+	ex->request_body = s->end - s->start.pos;
 	ex->request_done = 1;
-	ex->floor = s->head_floor;
-	ex->secret = 1;
-	if (dir == DIR_OUT)
-		exchange_owner(pl, ex);
+	pending(ex)->secret = 1;
 }
 
 static const char *find(const char *text, uint32_t len, const char *what)
@@ -468,7 +568,7 @@ static uint32_t told_of_error(const struct exchange *ex, const char *text, uint3
 	static const char args[] = "with args beginning with: ";
 	const char *from = find(text, len, args), *end = text + len, *p;
 
-	if (ex->secret) {
+	if (pending(ex)->secret) {
 		for (p = text; p < end && !strchr("'`\":", *p); p++)
 			;
 		if (from && from < p)
@@ -501,19 +601,19 @@ static bool is_monitored(const struct text *t)
 }
 
 /* A message to a subscriber, in RESP2: an array like any other. */
-static bool is_message(const struct conn *c, const struct exchange *ex, const struct stream *s)
+static bool is_message(const struct conn *c, const struct exchange *ex, const struct side *s)
 {
-	const struct text *t = (const struct text *)(const void *)s->head;
-	const struct resp_state *r = &c->resp;
+	const struct text *t = s->text;
+	const struct setup *r = &resp_of(c)->setup;
 	bool subscriber = !r->resp3 && (r->channels || r->patterns || r->shards);
 
 	if (s->value.type != '*')
 		return false;
 	if (is_confirmed(s->value.nested) && s->value.items == 3 && s->value.counted)
-		return subscriber && !(ex && ex->command == CMD_EXEC);
+		return subscriber && !(ex && pending(ex)->command == CMD_EXEC);
 	/* These are not answered so. */
-	if (ex &&
-	    (is_confirmed(ex->command) || (ex->command >= CMD_PING && ex->command <= CMD_RESET)))
+	if (ex && (is_confirmed(pending(ex)->command) ||
+		   (pending(ex)->command >= CMD_PING && pending(ex)->command <= CMD_RESET)))
 		subscriber = true;
 	return subscriber &&
 	       (s->value.items == 4
@@ -524,23 +624,23 @@ static bool is_message(const struct conn *c, const struct exchange *ex, const st
 }
 
 /* One of the confirmations that a command waits for. Returns true if it is the last. */
-static bool confirmed(struct conn *c, struct exchange *ex, const struct resp_value *v)
+static bool confirmed(struct conn *c, struct exchange *ex, const struct value *v)
 {
-	bool all = !ex->replies;
+	bool all = !pending(ex)->replies;
 
 	if (all)
-		ex->replies = subscribed(&c->resp, ex->command);
-	subscriptions(&c->resp, v->nested, v->count);
-	return --ex->replies == 0;
+		pending(ex)->replies = subscribed(&resp_of(c)->setup, pending(ex)->command);
+	subscriptions(&resp_of(c)->setup, v->nested, v->count);
+	return --pending(ex)->replies == 0;
 }
 
 /* What an answer tells of the connection. */
-static void reply_changes(struct conn *c, const struct exchange *ex, const struct resp_value *v,
+static void reply_changes(struct conn *c, const struct exchange *ex, const struct value *v,
 			  bool accepted)
 {
-	struct resp_state *r = &c->resp;
+	struct setup *r = &resp_of(c)->setup;
 
-	switch (ex->command) {
+	switch (pending(ex)->command) {
 	case CMD_HELLO:
 		if (!v->error)
 			r->resp3 = v->type == '%';
@@ -561,63 +661,55 @@ static void reply_changes(struct conn *c, const struct exchange *ex, const struc
 
 static void reply_done(struct pipeline *pl, struct conn *c, int dir, uint64_t ts_ns)
 {
-	struct stream *s = &c->stream[dir];
-	const struct text *t = (const struct text *)(const void *)s->head;
-	const struct resp_value *v = &s->value;
-	struct exchange *ex = exchange_awaiting(c);
+	struct side *s = side_of(c, dir);
+	const struct text *t = s->text;
+	const struct value *v = &s->value;
+	struct exchange *ex = exchange_answered(c, s->start.pos);
 	bool confirms = v->counted && v->items == 3 && is_confirmed(v->nested) &&
 			(v->type == '>' || v->type == '*');
 	bool upgraded, accepted;
 	uint32_t len;
 
-	if (ex && (int64_t)(s->pos - ex->floor) < 0)
-		ex = NULL; /* it was under way when the command came */
-	confirms &= v->type == '>' || (ex && ex->command == v->nested) || is_message(c, ex, s);
-	if (confirms && !(ex && ex->command == v->nested))
-		subscriptions(&c->resp, v->nested, v->count);
+	confirms &=
+		v->type == '>' || (ex && pending(ex)->command == v->nested) || is_message(c, ex, s);
+	if (confirms && !(ex && pending(ex)->command == v->nested))
+		subscriptions(&resp_of(c)->setup, v->nested, v->count);
 	else if (!confirms && (v->type == '>' || is_message(c, ex, s)))
 		return;
-	if (confirms && !(ex && ex->command == v->nested))
+	if (confirms && !(ex && pending(ex)->command == v->nested))
 		return; /* that the server ended it, say: it answers nothing */
-	if (c->resp.monitor && v->type == '+' && is_monitored(t))
+	if (resp_of(c)->setup.monitor && v->type == '+' && is_monitored(t))
 		return;
 	STAT_ADD(pl, target_of(pl, &c->id), responses, 1);
 	if (!ex) {
 		/* To a command from before the attach, or to none: CLIENT REPLY OFF was refused. */
 		if (v->error)
-			c->resp.off = 0;
+			resp_of(c)->setup.off = 0;
 		if (c->fresh)
 			exchange_refuse(pl, c, c->gapped ? APPMON_DROP_GAP : APPMON_DROP_ORPHAN);
 		return;
 	}
-	if (!ex->response_begun) {
-		exchange_number_response(c, ex, dir);
-		ex->response_start_ns = s->head_ns;
-	}
+	if (!ex->response_begun)
+		exchange_response(pl, c, ex, dir, &s->start);
 	ex->response_end_ns = ts_ns;
-	ex->response_body += s->end - s->pos;
-	ex->response_begun = 1;
+	ex->response_body += s->end - s->start.pos;
 	if (confirms && !confirmed(c, ex, v))
 		return;
 	len = v->error ? told_of_error(ex, t->word[ARGUMENT], t->word_len[ARGUMENT]) : 0;
-	ex->response = keep_words(pl, "", 0, t->word[ARGUMENT], len);
+	ex->response = keep(pl, "", 0, t->word[ARGUMENT], len);
 	if (!ex->response && !ex->bad)
 		ex->bad = 1 + APPMON_DROP_MEMORY;
-	else if (ex->response)
-		ex->response->h.reason.len = len;
-	ex->error = v->error;
+	pending(ex)->error = v->error;
 	ex->response_done = 1;
-	if (dir == DIR_OUT)
-		exchange_owner(pl, ex);
 	accepted = !v->error && !is_word(t->word[NAME], t->word_len[NAME], "queued");
 	reply_changes(c, ex, v, accepted);
-	if (ex->command == CMD_SYNC && accepted) {
+	if (pending(ex)->command == CMD_SYNC && accepted) {
 		resp_replicate(pl, c);
 		return;
 	}
 	/* Messages may come from now on. */
-	upgraded = (confirms && !ends_subscriptions(ex->command)) ||
-		   (ex->command == CMD_MONITOR && c->resp.monitor);
+	upgraded = (confirms && !ends_subscriptions(pending(ex)->command)) ||
+		   (pending(ex)->command == CMD_MONITOR && resp_of(c)->setup.monitor);
 	if (upgraded && ex == exchange_at(c, c->exchanges.next))
 		exchange_finish(pl, c, ex, APPMON_END_UPGRADED, APPMON_EVF_UPGRADED);
 	exchanges_settle(pl, c);
@@ -625,16 +717,16 @@ static void reply_done(struct pipeline *pl, struct conn *c, int dir, uint64_t ts
 
 static void value_begin(struct conn *c, int dir, const struct chunk *chunk)
 {
-	struct stream *s = &c->stream[dir];
+	struct side *s = side_of(c, dir);
 
 	s->value.begun = 1;
 	s->value.left = 1;
-	s->head_ns = chunk->ts_ns;
-	s->head_floor = chunk->other_pos;
+	s->start.ts_ns = chunk->ts_ns;
+	s->start.other_pos = chunk->other_pos;
 }
 
 /* Is the value at hand one of those that are counted? Not in an aggregate without a count. */
-static bool is_counted(const struct resp_value *v)
+static bool is_counted(const struct value *v)
 {
 	return !v->depth || v->left > v->streamed[v->depth - 1];
 }
@@ -642,8 +734,8 @@ static bool is_counted(const struct resp_value *v)
 /* One value is complete, and with it perhaps those that it is part of. */
 static void value_done(struct pipeline *pl, struct conn *c, int dir, uint64_t ts_ns)
 {
-	struct stream *s = &c->stream[dir];
-	struct resp_value *v = &s->value;
+	struct side *s = side_of(c, dir);
+	struct value *v = &s->value;
 
 	if (is_counted(v))
 		v->left--;
@@ -653,7 +745,7 @@ static void value_done(struct pipeline *pl, struct conn *c, int dir, uint64_t ts
 		command_done(pl, c, dir, ts_ns);
 	else
 		reply_done(pl, c, dir, ts_ns);
-	if (s->state == STREAM_HEAD)
+	if (s->phase == PHASE_VALUES)
 		value_reset(s);
 }
 
@@ -714,7 +806,7 @@ static uint32_t escape(const char *p, uint32_t n, char *ret)
  * A command as a line of words, as people type it. Words can be quoted, as Redis has it: so
  * "\x41uth" is AUTH. False: a quote is open, or has more behind it.
  */
-static bool inline_command(struct text *t, struct resp_value *v, const char *line, uint32_t len)
+static bool inline_command(struct text *t, struct value *v, const char *line, uint32_t len)
 {
 	uint32_t at = 0;
 
@@ -752,7 +844,7 @@ static bool inline_command(struct text *t, struct resp_value *v, const char *lin
 }
 
 /* The first item of an aggregate: does it confirm a subscription? */
-static void first_done(struct conn *c, const struct text *t, struct resp_value *v)
+static void first_done(struct conn *c, const struct text *t, struct value *v)
 {
 	struct exchange *ex = exchange_awaiting(c);
 	uint32_t command = commands[command_find(t->word[NAME], t->word_len[NAME])].command;
@@ -768,25 +860,25 @@ static void first_done(struct conn *c, const struct text *t, struct resp_value *
 	if (v->inner == '>')
 		v->left--;
 	all = ends(command, true, 0);
-	if (ex && (ex->confirms & all)) {
-		v->left += (uint32_t)subscribed(&c->resp, command) - 1;
-		ex->confirms &= (uint8_t)~all;
+	if (ex && (pending(ex)->confirms & all)) {
+		v->left += (uint32_t)subscribed(&resp_of(c)->setup, command) - 1;
+		pending(ex)->confirms &= (uint8_t)~all;
 	}
 }
 
 /* n values begin, or with n < 0 none. */
 static void aggregate(struct conn *c, int dir, char type, int64_t n, bool top)
 {
-	struct stream *s = &c->stream[dir];
-	struct resp_value *v = &s->value;
-	struct text *t = (struct text *)(void *)s->head;
+	struct side *s = side_of(c, dir);
+	struct value *v = &s->value;
+	struct text *t = s->text;
 	struct exchange *ex = is_request(c, dir) ? NULL : exchange_awaiting(c);
-	bool exec = ex && ex->command == CMD_EXEC;
+	bool exec = ex && pending(ex)->command == CMD_EXEC;
 
 	if (top && !is_request(c, dir))
 		v->items = n < 0 ? 0 : (uint32_t)n;
 	if (top && exec && type == '*' && n >= 0)
-		n += ex->replies;
+		n += pending(ex)->replies;
 	if (type == '%' || type == '|')
 		n *= 2;
 	/* An attribute is no value; nor is a push inside of one, but for first_done(). */
@@ -794,7 +886,8 @@ static void aggregate(struct conn *c, int dir, char type, int64_t n, bool top)
 		v->left--;
 	v->left += n > 0 ? (uint64_t)n : 0;
 	v->first = FIRST_NO;
-	if (is_request(c, dir) || n <= 0 || type == '|' || !(top || (exec && ex->confirms)))
+	if (is_request(c, dir) || n <= 0 || type == '|' ||
+	    !(top || (exec && pending(ex)->confirms)))
 		return;
 	v->first = FIRST_NEXT;
 	v->inner = top ? 0 : (uint8_t)type;
@@ -805,9 +898,9 @@ static void aggregate(struct conn *c, int dir, char type, int64_t n, bool top)
 /* A line that is a value by itself. */
 static void scalar(struct conn *c, int dir, const char *line, uint32_t len, bool top)
 {
-	struct stream *s = &c->stream[dir];
-	struct resp_value *v = &s->value;
-	struct text *t = (struct text *)(void *)s->head;
+	struct side *s = side_of(c, dir);
+	struct value *v = &s->value;
+	struct text *t = s->text;
 	int64_t n;
 
 	if (top && line[0] == '-') {
@@ -821,7 +914,7 @@ static void scalar(struct conn *c, int dir, const char *line, uint32_t len, bool
 		v->counted = 1;
 		v->count = n < 0 || n > BULK_MAX ? 0 : (uint32_t)n;
 		if (v->inner) {
-			subscriptions(&c->resp, v->nested, v->count);
+			subscriptions(&resp_of(c)->setup, v->nested, v->count);
 			v->nested = CMD_OTHER;
 		}
 	}
@@ -833,9 +926,9 @@ static void scalar(struct conn *c, int dir, const char *line, uint32_t len, bool
 static bool line_done(struct pipeline *pl, struct conn *c, int dir, const char *line, uint32_t len,
 		      uint64_t ts_ns)
 {
-	struct stream *s = &c->stream[dir];
-	struct text *t = (struct text *)(void *)s->head;
-	struct resp_value *v = &s->value;
+	struct side *s = side_of(c, dir);
+	struct text *t = s->text;
+	struct value *v = &s->value;
 	bool request = is_request(c, dir), top = !v->type && !v->depth && v->left == 1;
 	struct exchange *ex = request ? NULL : exchange_awaiting(c);
 	bool open = len == 2 && line[1] == '?' && !request; /* so long as nobody knows yet */
@@ -880,7 +973,7 @@ static bool line_done(struct pipeline *pl, struct conn *c, int dir, const char *
 	case '$': /* strings of so many bytes */
 	case '=':
 	case '!':
-		if (top && ex && ex->command == CMD_SYNC)
+		if (top && ex && pending(ex)->command == CMD_SYNC)
 			break; /* the stream begins */
 		v->chunks = open;
 		if (open || !number(line + 1, len - 1, &n) || n > BULK_MAX)
@@ -898,7 +991,7 @@ static bool line_done(struct pipeline *pl, struct conn *c, int dir, const char *
 	case '~':
 	case '%': /* pairs of them */
 	case '|': /* likewise, about the value behind them */
-		if (open && line[0] != '|' && v->depth < RESP_STREAMED) {
+		if (open && line[0] != '|' && v->depth < STREAMED_MAX) {
 			v->streamed[v->depth++] = v->left;
 			return true;
 		}
@@ -908,7 +1001,7 @@ static bool line_done(struct pipeline *pl, struct conn *c, int dir, const char *
 			value_reset(s); /* no command */
 			return true;
 		}
-		if (top && ex && ends_unclear(ex->confirms))
+		if (top && ex && ends_unclear(pending(ex)->confirms))
 			return false;
 		v->hidden |= request && !top;
 		aggregate(c, dir, line[0], n, top);
@@ -943,9 +1036,9 @@ static bool line_done(struct pipeline *pl, struct conn *c, int dir, const char *
 static void string_bytes(struct pipeline *pl, struct conn *c, int dir, const char *bytes,
 			 uint64_t captured, uint64_t n, uint64_t ts_ns)
 {
-	struct stream *s = &c->stream[dir];
-	struct text *t = (struct text *)(void *)s->head;
-	struct resp_value *v = &s->value;
+	struct side *s = side_of(c, dir);
+	struct text *t = s->text;
+	struct value *v = &s->value;
 	uint64_t payload = v->bulk > 2 ? v->bulk - 2 : 0; /* without the CRLF */
 	uint32_t i = WORDS;
 
@@ -978,9 +1071,9 @@ static uint64_t smaller(uint64_t a, uint64_t b)
 /* Bytes up to `to` have passed uncaptured: only a string's may. */
 static bool pass(struct pipeline *pl, struct conn *c, int dir, uint64_t to, uint64_t ts_ns)
 {
-	struct stream *s = &c->stream[dir];
+	struct side *s = side_of(c, dir);
 
-	while (s->state == STREAM_HEAD && s->end < to) {
+	while (s->phase == PHASE_VALUES && s->end < to) {
 		if (!s->value.bulk)
 			return false;
 		string_bytes(pl, c, dir, "", 0, smaller(s->value.bulk, to - s->end), ts_ns);
@@ -991,38 +1084,37 @@ static bool pass(struct pipeline *pl, struct conn *c, int dir, uint64_t to, uint
 /* Is this a command that the connection can be taken up at again? */
 static bool resume(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk)
 {
-	struct stream *other = &c->stream[!dir];
-	uint64_t last_ns = c->active_ns > chunk->other_ts_ns ? c->active_ns : chunk->other_ts_ns;
+	struct side *other = side_of(c, !dir);
 
 	if (!is_request(c, dir) || !(chunk->flags & CHUNK_TURN) ||
 	    !is_array(chunk->bytes, chunk->captured))
 		return false;
-	if (c->broken && chunk->ts_ns < last_ns + QUIET_NS) {
+	if (resp_of(c)->broken && !conn_was_quiet(c, chunk, QUIET_NS)) {
 		exchange_refuse(pl, c, APPMON_DROP_GAP);
 		return false;
 	}
-	c->broken = 0;
-	begin_at(&c->stream[dir], chunk->pos);
-	if (other->known && other->state != STREAM_TUNNEL)
+	resp_of(c)->broken = false;
+	begin_at(side_of(c, dir), chunk->pos);
+	if (other->in->known && other->phase != PHASE_TUNNEL)
 		begin_at(other, chunk->other_pos);
 	return true;
 }
 
 static void resp_data(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk)
 {
-	struct stream *s = &c->stream[dir];
+	struct side *s = side_of(c, dir);
 	const char *bytes = chunk->bytes;
 	uint64_t pos = chunk->pos, have = pos + chunk->captured, end = pos + chunk->len;
 
-	if (s->state == STREAM_SYNC && !resume(pl, c, dir, chunk))
+	if (s->phase == PHASE_SYNC && !resume(pl, c, dir, chunk))
 		return;
-	if (s->state != STREAM_HEAD)
+	if (s->phase != PHASE_VALUES)
 		return;
 	if (!text_of(pl, s) || !pass(pl, c, dir, smaller(pos, end), chunk->ts_ns)) {
 		resp_lose(pl, c);
 		return;
 	}
-	while (s->state == STREAM_HEAD && s->end < end) {
+	while (s->phase == PHASE_VALUES && s->end < end) {
 		const char *at = bytes + (s->end - pos), *lf;
 		struct text *t = text_of(pl, s);
 		uint32_t n, room;
@@ -1062,19 +1154,19 @@ static void resp_data(struct pipeline *pl, struct conn *c, int dir, const struct
 				resp_lose(pl, c);
 		}
 	}
-	if (s->state == STREAM_HEAD && (s->end < end || !s->head))
+	if (s->phase == PHASE_VALUES && (s->end < end || !s->text))
 		resp_lose(pl, c);
 }
 
 static void resp_progress(struct pipeline *pl, struct conn *c, int dir, uint64_t ts_ns)
 {
-	struct stream *s = &c->stream[dir];
+	struct side *s = side_of(c, dir);
 
-	if (s->state == STREAM_HEAD && s->seen > s->end &&
-	    (!text_of(pl, s) || !pass(pl, c, dir, s->seen, ts_ns)))
+	if (s->phase == PHASE_VALUES && s->in->seen > s->end &&
+	    (!text_of(pl, s) || !pass(pl, c, dir, s->in->seen, ts_ns)))
 		resp_lose(pl, c);
-	if (s->fin == FIN_NOTED && (int64_t)(s->seen - s->fin_pos) >= 0) {
-		s->fin = FIN_HANDLED;
+	if (s->in->fin == FIN_NOTED && (int64_t)(s->in->seen - s->in->fin_pos) >= 0) {
+		c->stream[dir].fin = FIN_HANDLED;
 		if (!is_request(c, dir))
 			resp_end(pl, c, APPMON_END_CLOSED, 0);
 	}
@@ -1179,41 +1271,45 @@ static uint32_t error_outcome(const char *prefix)
 /* All is copied: there is no blank between the words that are kept. */
 static size_t resp_event_bytes(const struct pipeline *pl, const struct exchange *ex)
 {
+	const struct kept *request = ex->request, *response = ex->response;
+
 	(void)pl;
 	/* An error's text and its prefix. Four strings. */
-	return (ex->request ? ex->request->h.head_len : 0) +
-	       (ex->response ? 2 * (size_t)ex->response->h.head_len : 0) + 4;
+	return (request ? request->len[0] + request->len[1] : 0) +
+	       (response ? 2 * (size_t)response->len[1] : 0) + 4;
 }
 
 static void resp_fill(struct event_writer *w, const struct exchange *ex)
 {
+	const struct kept *request = ex->request, *response = ex->response;
 	struct appmon_event *ev = w->ev;
 
 	ev->system = (struct appmon_str){.data = "redis", .len = 5};
-	if (ex->request) {
-		const struct http1_head *h = &ex->request->h;
-
-		ev->operation =
-			put_copy(w, ex->request->bytes + h->method_name.off, h->method_name.len);
-		ev->resource = put_copy(w, ex->request->bytes + h->target.off, h->target.len);
+	if (request) {
+		ev->operation = put_copy(w, request->bytes, request->len[0]);
+		ev->resource = put_copy(w, request->bytes + request->len[0], request->len[1]);
 		ev->operation_type = operation_type(ev->operation.data);
 	}
-	if (!ex->response) {
+	if (!response) {
 		ev->outcome = outcome_unanswered(ex);
 		return;
 	}
-	ev->message = put_copy(w, ex->response->bytes, ex->response->h.reason.len);
+	ev->message = put_copy(w, response->bytes, response->len[1]);
 	ev->status_text = put_copy(w, ev->message.data, error_prefix(&ev->message));
-	ev->outcome = ex->error ? error_outcome(ev->status_text.data) : APPMON_OUTCOME_OK;
+	ev->outcome = pending(ex)->error ? error_outcome(ev->status_text.data) : APPMON_OUTCOME_OK;
 }
 
 const struct protocol protocol_resp = {
 	.id = APPMON_PROTO_RESP,
-	.counts = true,
+	.conn_size = sizeof(struct resp),
 	.detect = resp_detect,
+	.asks = is_command,
+	.begin = resp_begin,
+	.release = resp_release,
 	.role = resp_role,
 	.data = resp_data,
 	.progress = resp_progress,
+	.doubt = resp_doubt,
 	.missed = resp_lose,
 	.end = resp_end,
 	.event_bytes = resp_event_bytes,

@@ -2,7 +2,7 @@
 /*
  * Connections: from the records of all sockets to two ordered byte streams each. Here sequence
  * numbers become 64-bit positions, records that come early wait for their predecessors, and
- * connections are made, aged and forgotten. What the bytes mean is http1-flow.c's.
+ * connections are made, aged and forgotten. What the bytes mean is protocol/'s.
  *
  * Order. Each record says how far its stream and the other one are whole (rec_seg.whole): the
  * programs know it from the segments, TCP from what it has received. The programs say so only of
@@ -111,7 +111,7 @@ static void conn_free(struct flows *f, struct conn *c)
 		f->ordinal_max = c->ordinal_base + c->ordinal;
 	if (c->awaits_end)
 		f->awaiting--;
-	if (c->http) {
+	if (c->counted) {
 		struct target *target = target_of(f->pl, &c->id);
 
 		f->pl->stats.connections_open--;
@@ -119,10 +119,9 @@ static void conn_free(struct flows *f, struct conn *c)
 			target->stats.connections_open--;
 	}
 	list_remove(&c->link);
-	for (int dir = 0; dir < 2; dir++) {
+	c->protocol->release(f->pl, c);
+	for (int dir = 0; dir < 2; dir++)
 		pieces_free(f, &c->stream[dir]);
-		pool_free(&f->pl->pool, c->stream[dir].head);
-	}
 	pool_free(&f->pl->pool, c);
 }
 
@@ -158,22 +157,30 @@ int flows_init(struct flows *f, struct pipeline *pl, const struct appmon_opts *o
 	return 0;
 }
 
+static void conn_speaks(struct conn *c, const struct protocol *protocol, const uint64_t pos[2])
+{
+	memset(c->state, 0, protocol->conn_size);
+	c->protocol = protocol;
+	protocol->begin(c, pos);
+}
+
 static struct conn *conn_new(struct flows *f, const struct rec_conn *id, uint64_t key,
 			     const struct rec_seg *seg)
 {
-	struct conn *c = pool_zalloc_evicting(&f->pl->pool, sizeof(*c));
+	/* One block: that the protocol changes must not fail. */
+	struct conn *c = pool_alloc_evicting(&f->pl->pool, sizeof(*c) + protocol_state_size());
 
 	if (!c)
 		return NULL;
+	memset(c, 0, sizeof(*c));
+	c->state = c + 1;
 	if (f->count >= f->buckets)
 		grow(f);
-	c->protocol = &protocol_http1;
 	c->id = *id;
 	c->key = key;
 	c->fresh = !!(seg->flags & REC_FRESH);
-	/* Followed from its first byte, and yet there were others: they are counted already. */
+	/* Followed from its first byte, and yet there were others. */
 	c->gapped = c->fresh && seg->other_ts_ns;
-	c->refused = c->gapped;
 	c->sample = seg->sample;
 	/* It may have been known, and forgotten: its ordinals stay unique. */
 	if (!c->fresh || c->gapped)
@@ -181,6 +188,7 @@ static struct conn *conn_new(struct flows *f, const struct rec_conn *id, uint64_
 	c->retrans = seg->retrans;
 	c->dup = seg->dup;
 	list_init(&c->exchanges);
+	conn_speaks(c, &PROTOCOL_FIRST, (uint64_t[2]){0});
 	list_append(&f->idle, &c->link);
 	bucket_add(f, c);
 	f->count++;
@@ -213,11 +221,10 @@ void flows_destroy(struct flows *f)
 
 /* ---- streams --------------------------------------------------------------------------------- */
 
-static void stream_begin(const struct conn *c, struct stream *s, uint32_t seq)
+static void stream_begin(struct stream *s, uint32_t seq)
 {
 	s->known = 1;
 	s->base_seq = seq;
-	s->state = c->fresh ? STREAM_HEAD : STREAM_SYNC;
 }
 
 /* All bytes below seq_end have passed. */
@@ -264,58 +271,72 @@ static bool piece_keep(struct flows *f, struct stream *s, uint64_t pos, const ch
 	return true;
 }
 
-/* The first message tells what a connection speaks; HTTP/1 unless another protocol knows it. */
-static void detect(struct flows *f, struct conn *c, const char *bytes, uint32_t n, bool lost)
-{
-	const struct protocol *protocol = protocol_detect(f->pl->protocols, bytes, n);
+/* As much of a first message that comes in pieces as is looked at. */
+#define FIRST_BYTES 256
 
-	if (protocol)
-		c->protocol = protocol;
-	if (lost && c->protocol->counts)
-		c->protocol->missed(f->pl, c);
+/* The first message of a connection tells what it speaks: this chunk begins it, or continues what
+ * there is of it. */
+static void detect(struct flows *f, struct conn *c, int dir, const struct chunk *chunk,
+		   const struct first *first)
+{
+	uint64_t skip = first->start.pos + first->len - chunk->pos; /* a cut line is repeated */
+	uint32_t len = first->len, n;
+	const char *bytes;
+	static const char unknown[CHUNK_BEFORE];
+	const struct protocol *protocol;
+	struct chunk before = *chunk;
+	char joined[FIRST_BYTES];
+	uint64_t pos[2] = {0};
+
+	if (len >= sizeof(joined) || skip >= chunk->captured)
+		return;
+	bytes = chunk->bytes + skip;
+	n = chunk->captured - (uint32_t)skip;
+	if (len) {
+		if (n > sizeof(joined) - len)
+			n = (uint32_t)sizeof(joined) - len;
+		memcpy(joined, first->bytes, len);
+		memcpy(joined + len, bytes, n);
+		bytes = joined;
+		n += len;
+	}
+	protocol = protocol_detect(f->pl->protocols, bytes, n);
+	if (!protocol)
+		return;
+	pos[dir] = first->start.pos;
+	before.ts_ns = first->start.ts_ns;
+	c->protocol->release(f->pl, c);
+	conn_speaks(c, protocol, pos);
+	if (chunk->flags & CHUNK_LOST)
+		protocol->doubt(f->pl, c, true);
+	protocol->role(c, dir, bytes, n);
+	if (!len)
+		return;
+	before.pos = first->start.pos;
+	before.bytes = joined;
+	before.captured = before.len = len;
+	before.tail_len = len < CHUNK_TAIL ? len : CHUNK_TAIL;
+	before.tail = joined + len - before.tail_len;
+	before.before = unknown;
+	protocol->data(f->pl, c, dir, &before);
 }
 
-/* As much of a first line that comes in pieces as is looked at. */
-#define FIRST_LINE_BYTES 256
-
-/* The first message has not told yet what the connection speaks: with these bytes it may. */
-static void detect_again(struct flows *f, struct conn *c, int dir, const struct chunk *chunk)
+/* Nothing of the connection has been understood, and there may be another protocol to try. */
+static void detect_first(struct flows *f, struct conn *c, int dir, const struct chunk *chunk)
 {
-	struct stream *s = &c->stream[dir];
-	uint32_t len = s->head_len, n = chunk->captured, more;
-	uint64_t begin = s->pos,
-		 skip = begin + len - chunk->pos; /* the programs repeat a line that is cut */
-	char line[FIRST_LINE_BYTES], *head = s->head;
-	static const char unknown[CHUNK_BEFORE];
-	struct chunk first = *chunk;
+	struct first here = {0}, there = {0};
+	bool begun = c->protocol->first(c, dir, &here);
 
-	if (len >= sizeof(line) || skip >= n)
-		return;
-	more = n - (uint32_t)skip < sizeof(line) - len ? n - (uint32_t)skip
-						       : (uint32_t)sizeof(line) - len;
-	if (len)
-		memcpy(line, head, len);
-	memcpy(line + len, chunk->bytes + skip, more);
-	s->head = NULL;
-	detect(f, c, line, len + more, chunk->flags & CHUNK_LOST);
-	if (c->protocol == &protocol_http1) {
-		s->head = head;
+	c->protocol->first(c, !dir, &there);
+	if (!c->request_dir && (chunk->flags & CHUNK_STARTS)) {
+		/* What it begins stands alone, wherever on the connection. */
+		if (here.len || there.len)
+			return;
+		here.start.pos = chunk->pos;
+	} else if (!c->fresh || !begun || c->request_dir == 1 + !dir) {
 		return;
 	}
-	c->protocol->role(c, dir, line, len + more);
-	s->head_len = 0;
-	s->end = begin;
-	if (len) {
-		first.pos = begin;
-		first.bytes = head;
-		first.captured = first.len = len;
-		first.tail_len = len < CHUNK_TAIL ? len : CHUNK_TAIL;
-		first.tail = head + len - first.tail_len;
-		first.before = unknown;
-		first.ts_ns = s->head_ns;
-		c->protocol->data(f->pl, c, dir, &first);
-	}
-	pool_free(&f->pl->pool, head);
+	detect(f, c, dir, chunk, &here);
 }
 
 /* A segment in its turn, captured or not. */
@@ -327,17 +348,12 @@ static void segment_apply(struct flows *f, struct conn *c, int dir, uint64_t pos
 
 	/* The kernel may have learned only later that nothing is missing before it. */
 	stream_saw(s, seg->seq + seg->len, seg->ts_ns);
-	if (!c->request_dir && captured && (seg->flags & REC_START)) {
-		if (!c->ordinal && !s->head && !c->stream[!dir].head)
-			detect(f, c, bytes, captured, seg->lost);
+	if (captured && !c->ordinal && c->protocol->first &&
+	    (f->pl->protocols & ~(1U << c->protocol->id)))
+		detect_first(f, c, dir, &chunk);
+	if (captured && !c->request_dir && (seg->flags & REC_START))
 		c->protocol->role(c, dir, bytes, captured);
-	} else if (c->protocol == &protocol_http1 && c->fresh && !c->ordinal && captured &&
-		   c->request_dir != 1 + !dir && s->state == STREAM_HEAD &&
-		   (f->pl->protocols & ~(1U << APPMON_PROTO_HTTP1))) {
-		detect_again(f, c, dir, &chunk);
-	}
-	if ((seg->flags & REC_START) && (seg->flags & REC_FLIP) &&
-	    (int64_t)(pos - (s->pos + s->head_len)) >= 0 && c->protocol->turn)
+	if ((seg->flags & REC_START) && (seg->flags & REC_FLIP) && c->protocol->turn)
 		c->protocol->turn(f->pl, c, !dir, &chunk);
 	/* Another request stands before it in the stream and has not been answered. */
 	if (captured && (seg->lost != s->lost || !s->begun) &&
@@ -440,9 +456,9 @@ static void conn_follow(struct conn *c, const struct rec_seg *seg)
 	struct stream *other = &c->stream[!(seg->flags & REC_OUT)];
 
 	if (!self->known)
-		stream_begin(c, self, seg->start);
+		stream_begin(self, seg->start);
 	if (!other->known && !(seg->flags & (REC_ALONE | REC_LISTENER)))
-		stream_begin(c, other, seg->other_next);
+		stream_begin(other, seg->other_next);
 	if (seg->srtt_us)
 		c->srtt_us = seg->srtt_us;
 	if (seg->retrans > c->retrans)
@@ -471,14 +487,10 @@ static void flow_segment(struct flows *f, struct conn *c, const char *bytes, uin
 	struct stream *self = &c->stream[dir], *other = &c->stream[!dir];
 
 	conn_follow(c, seg);
-	/* The programs see signs of pipelining where there may be none, such as a body that looks
-	 * like requests; where messages are missing, signs are all there is. */
 	if (seg->flags & REC_WIDE)
 		c->wide = 1;
-	if (c->wide && !conn_accounted(c, seg->lost))
-		c->pipelined = 1;
-	if ((c->pipelined || c->protocol->counts) && seg->lost != c->lost)
-		c->protocol->missed(f->pl, c);
+	if (c->wide || seg->lost != c->lost)
+		c->protocol->doubt(f->pl, c, seg->lost != c->lost);
 	c->lost = seg->lost;
 	/* First what had happened before this segment. */
 	if (other->known)
@@ -618,7 +630,7 @@ static void conn_moves(struct flows *f, struct conn *c, struct target *to)
 {
 	struct target *from = target_of(f->pl, &c->id);
 
-	if (!c->http)
+	if (!c->counted)
 		return;
 	if (from)
 		from->stats.connections_open--;
@@ -633,10 +645,10 @@ static bool is_watched(const struct flows *f, const struct rec_conn *conn, uint3
 	       (listener || sample < f->pl->sample.below);
 }
 
-static bool begins_request(const struct record *rec)
+static bool begins_request(const struct flows *f, const struct record *rec)
 {
 	return (rec->seg.flags & REC_START) &&
-	       http1_look(HTTP1_REQUEST, rec->bytes, rec->captured) == HTTP1_LOOK_YES;
+	       protocol_asks(f->pl->protocols, rec->bytes, rec->captured);
 }
 
 static void conn_read(struct flows *f, struct conn *c, const struct record *rec)
@@ -657,7 +669,7 @@ void flow_record(struct flows *f, const struct record *rec)
 	struct conn *c;
 
 	if (!target) {
-		if (begins_request(rec)) {
+		if (begins_request(f, rec)) {
 			f->pl->stats.exchanges_seen++;
 			f->pl->stats.dropped[APPMON_DROP_DETACHED]++;
 		}
@@ -683,12 +695,12 @@ void flow_record(struct flows *f, const struct record *rec)
 		/* Nothing to learn from the end of a connection that is not known, nor from what
 		 * its application will not read. */
 		if (!rec->captured || ((rec->seg.flags & (REC_CLOSED | REC_OUT)) == REC_CLOSED &&
-				       !begins_request(rec)))
+				       !begins_request(f, rec)))
 			return;
 		c = listener ? stray_new(f, rec)
 			     : conn_new(f, &rec->conn, rec->conn.cookie, &rec->seg);
 		if (!c) {
-			if (begins_request(rec)) {
+			if (begins_request(f, rec)) {
 				STAT_ADD(f->pl, target, exchanges_seen, 1);
 				STAT_ADD(f->pl, target, dropped[APPMON_DROP_MEMORY], 1);
 			}

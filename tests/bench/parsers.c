@@ -30,9 +30,9 @@ static const struct message messages[] = {
 
 /* ---- ours ------------------------------------------------------------------------------ */
 
-static struct http1_keep keep;
+static struct field_names keep;
 
-static size_t ours(const struct message *m, const struct http1_keep *names)
+static size_t ours(const struct message *m, const struct field_names *names)
 {
 	struct http1_head head;
 	int n = http1_parse_head(m->response ? HTTP1_RESPONSE : HTTP1_REQUEST, m->bytes, m->len, 0,
@@ -147,7 +147,7 @@ int main(int argc, char **argv)
 	int rounds = argc > 1 ? atoi(argv[1]) : 50;
 
 	for (size_t i = 0; i < COUNT(kept); i++)
-		http1_keep_add(&keep, kept[i]);
+		field_names_add(&keep, kept[i]);
 	if (argc == 4) {
 		measure((size_t)atoi(argv[1]) % COUNT(parsers),
 			&messages[(size_t)atoi(argv[2]) % COUNT(messages)],

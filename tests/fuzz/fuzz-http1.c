@@ -18,7 +18,7 @@
 
 /* http1-portable.c */
 int portable_parse_head(enum http1_kind kind, const char *buf, size_t len, size_t scanned,
-			bool final, const struct http1_keep *keep, struct http1_head *out);
+			bool final, const struct field_names *keep, struct http1_head *out);
 enum http1_look portable_look(enum http1_kind kind, const char *buf, size_t len);
 
 static const char *const kept[] = {"host",   "content-type",	  "user-agent", "x-request-id",
@@ -39,12 +39,12 @@ static void check_span(struct http1_span span, size_t len)
 	CHECK(span.off <= len && span.len <= len - span.off);
 }
 
-static void check_head(const struct http1_head *head, const struct http1_keep *keep, size_t len)
+static void check_head(const struct http1_head *head, const struct field_names *keep, size_t len)
 {
 	uint32_t i;
 
 	CHECK(head->head_len && head->head_len <= len);
-	CHECK(head->field_count <= HTTP1_FIELDS_MAX);
+	CHECK(head->field_count <= FIELDS_MAX);
 	CHECK(head->content_length >= -1);
 	check_span(head->method_name, head->head_len);
 	check_span(head->target, head->head_len);
@@ -78,7 +78,7 @@ static void check_same(const struct http1_head *a, const struct http1_head *b)
 
 /* With and without vector instructions. */
 static void check_portable(enum http1_kind kind, const char *buf, size_t len, bool final,
-			   const struct http1_keep *keep, int r, const struct http1_head *head)
+			   const struct field_names *keep, int r, const struct http1_head *head)
 {
 	struct http1_head portable;
 
@@ -96,7 +96,7 @@ static size_t next_prefix(size_t at, size_t len)
 }
 
 static void check_prefix(enum http1_kind kind, const char *data, size_t len, size_t *scanned,
-			 const struct http1_keep *keep, int whole,
+			 const struct field_names *keep, int whole,
 			 const struct http1_head *whole_head, enum http1_look whole_look)
 {
 	struct http1_head head;
@@ -146,7 +146,7 @@ static void check_prefix(enum http1_kind kind, const char *data, size_t len, siz
 }
 
 static void fuzz_head(enum http1_kind kind, const char *data, size_t len,
-		      const struct http1_keep *keep)
+		      const struct field_names *keep)
 {
 	struct http1_head head;
 	char *buf = exact(data, len);
@@ -241,11 +241,11 @@ static void fuzz_chunks(const char *data, size_t len)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	struct http1_keep keep = {0};
+	struct field_names keep = {0};
 	size_t i;
 
 	for (i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
-		CHECK(http1_keep_add(&keep, kept[i]));
+		CHECK(field_names_add(&keep, kept[i]));
 	fuzz_head(HTTP1_REQUEST, (const char *)data, len, &keep);
 	fuzz_head(HTTP1_RESPONSE, (const char *)data, len, &keep);
 	fuzz_target((const char *)data, len);

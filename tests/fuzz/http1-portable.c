@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The parser as machines without SSE2 get it, under names of its own: fuzz-http1.c compares. */
 #define SCAN_PORTABLE
-#define http1_keep_add portable_keep_add
 #define http1_parse_head portable_parse_head
 #define http1_request_framing portable_request_framing
 #define http1_response_framing portable_response_framing

@@ -17,7 +17,7 @@
 static const char *const kept[] = {"host",	   "user-agent",	"cookie", "content-type",
 				   "x-request-id", "transfer-encoding", "x^~|`_!"};
 
-static struct http1_keep keep;
+static struct field_names keep;
 static struct guard guard;
 
 static void setup(void)
@@ -26,7 +26,7 @@ static void setup(void)
 
 	memset(&keep, 0, sizeof(keep));
 	for (i = 0; i < ARRAY_SIZE(kept); i++)
-		ck_assert(http1_keep_add(&keep, kept[i]));
+		ck_assert(field_names_add(&keep, kept[i]));
 	guard_init(&guard, 1 << 17);
 }
 
@@ -453,16 +453,16 @@ START_TEST(many_fields)
 	size_t len = (size_t)sprintf(text, "GET / HTTP/1.1\r\n");
 	uint32_t i;
 
-	for (i = 0; i < HTTP1_FIELDS_MAX; i++)
+	for (i = 0; i < FIELDS_MAX; i++)
 		len += (size_t)sprintf(text + len, "Cookie: %u\r\nX-%u: y\r\n", i, i);
 	strcpy(text + len, "\r\n");
 	ck_assert_int_eq(request(text, &head), len + 2);
-	ck_assert_uint_eq(head.field_count, HTTP1_FIELDS_MAX);
+	ck_assert_uint_eq(head.field_count, FIELDS_MAX);
 	ck_assert_uint_eq(head.flags, 0);
 
 	strcpy(text + len, "Cookie: more\r\nContent-Length: 3\r\n\r\n");
 	ck_assert_int_gt(request(text, &head), 0);
-	ck_assert_uint_eq(head.field_count, HTTP1_FIELDS_MAX);
+	ck_assert_uint_eq(head.field_count, FIELDS_MAX);
 	ck_assert_uint_eq(head.flags, HTTP1_FIELDS_LOST);
 	ck_assert_int_eq(head.content_length, 3);
 }
@@ -483,11 +483,11 @@ END_TEST
 START_TEST(letters)
 {
 	static const char text[] = "GET / HTTP/1.1\r\nZAM: 1\r\nZAMZAMAZ: 2\r\nzam: 3\r\n\r\n";
-	static struct http1_keep two;
+	static struct field_names two;
 	struct http1_head head;
 
 	memset(&two, 0, sizeof(two));
-	ck_assert(http1_keep_add(&two, "zam") && http1_keep_add(&two, "zamzamaz"));
+	ck_assert(field_names_add(&two, "zam") && field_names_add(&two, "zamzamaz"));
 	ck_assert_int_gt(http1_parse_head(HTTP1_REQUEST, text, strlen(text), 0, false, &two, &head),
 			 0);
 	ck_assert_uint_eq(head.field_count, 3);
@@ -496,33 +496,33 @@ END_TEST
 
 START_TEST(keep_names)
 {
-	static struct http1_keep many;
-	static char names[HTTP1_KEEP_MAX + 1][8];
+	static struct field_names many;
+	static char names[FIELD_NAMES_MAX + 1][8];
 	char name[260];
 	uint32_t i;
 
 	memset(&many, 0, sizeof(many));
-	ck_assert(!http1_keep_add(&many, ""));
-	ck_assert(!http1_keep_add(&many, "a b"));
-	ck_assert(!http1_keep_add(&many, "a:"));
-	ck_assert(!http1_keep_add(&many, "\xc3\xa4"));
+	ck_assert(!field_names_add(&many, ""));
+	ck_assert(!field_names_add(&many, "a b"));
+	ck_assert(!field_names_add(&many, "a:"));
+	ck_assert(!field_names_add(&many, "\xc3\xa4"));
 	memset(name, 'n', sizeof(name));
 	name[256] = '\0';
-	ck_assert(!http1_keep_add(&many, name));
+	ck_assert(!field_names_add(&many, name));
 	ck_assert_uint_eq(many.count, 0);
 	name[255] = '\0';
-	ck_assert(http1_keep_add(&many, name));
-	ck_assert(http1_keep_add(&many, name));
+	ck_assert(field_names_add(&many, name));
+	ck_assert(field_names_add(&many, name));
 	ck_assert_uint_eq(many.count, 1);
 
-	for (i = 1; i <= HTTP1_KEEP_MAX; i++) {
+	for (i = 1; i <= FIELD_NAMES_MAX; i++) {
 		sprintf(names[i], "x%u", i);
-		ck_assert(http1_keep_add(&many, names[i]) == (i < HTTP1_KEEP_MAX));
+		ck_assert(field_names_add(&many, names[i]) == (i < FIELD_NAMES_MAX));
 	}
-	ck_assert(http1_keep_add(&many, names[1]));
+	ck_assert(field_names_add(&many, names[1]));
 
 	/* All of them are found, those that share a bucket too. */
-	for (i = 0; i < HTTP1_KEEP_MAX; i++) {
+	for (i = 0; i < FIELD_NAMES_MAX; i++) {
 		struct http1_head head;
 		char text[400];
 

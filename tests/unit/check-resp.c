@@ -835,6 +835,29 @@ START_TEST(blank_line_first)
 }
 END_TEST
 
+START_TEST(blank_line_apart)
+{
+	in("\r\n");
+	in("*2\r\n$3\r\nGET\r\n$1\r\nk\r\n");
+	out("$-1\r\n");
+	done("GET", "k", NULL);
+	nothing();
+}
+END_TEST
+
+/* Its command is counted, its reply is not. */
+START_TEST(target_detached)
+{
+	p.pl.target[0] = NULL;
+	ASK("GET", "a");
+	out("$-1\r\n");
+	nothing();
+	ck_assert_uint_eq(p.pl.stats.dropped[APPMON_DROP_DETACHED], 1);
+	ck_assert_uint_eq(p.pl.stats.exchanges_seen, 1);
+	p.pl.target[0] = &p.target[0];
+}
+END_TEST
+
 /* Byte by byte: until the line is whole it may be HTTP's. */
 START_TEST(first_in_pieces)
 {
@@ -943,6 +966,8 @@ int main(void)
 				      inline_first_small,
 				      inline_first_secret,
 				      blank_line_first,
+				      blank_line_apart,
+				      target_detached,
 				      first_in_pieces,
 				      attached_before_reply,
 				      http_beside,

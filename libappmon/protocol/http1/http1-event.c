@@ -120,12 +120,29 @@ static void put_request(struct event_writer *w, const struct head *head)
 	ev->request_content_length = head->h.content_length;
 }
 
+void http1_trace_fields(const struct pipeline *pl, const struct head *head,
+			struct trace_fields *fields)
+{
+	memset(fields, 0, sizeof(*fields));
+	for (uint32_t i = 0; i < head->h.field_count; i++) {
+		struct http1_span v = head->h.field[i].value;
+		enum trace_field field = pl->trace_fields[head->h.field[i].keep];
+
+		/* Cut off by the capture limit: not what was sent. */
+		if (!field || (head->h.truncated && v.off + v.len == head->h.head_len))
+			continue;
+		trace_add(fields, field, (struct trace_value){head->bytes + v.off, v.len});
+	}
+}
+
 static void put_trace(struct event_writer *w, const struct head *head)
 {
 	struct appmon_event *ev = w->ev;
+	struct trace_fields fields;
 	struct trace t;
 
-	trace_read(w->pl->trace_fields, &head->h, head->bytes, &t);
+	http1_trace_fields(w->pl, head, &fields);
+	trace_read(&fields, &t);
 	ev->trace = t.ids;
 	if (t.request_id.len)
 		ev->request_id = put_copy(w, t.request_id.data, t.request_id.len);
@@ -174,13 +191,14 @@ static void put_fields(struct event_writer *w, const struct head *head, uint32_t
 
 size_t http1_event_bytes(const struct pipeline *pl, const struct exchange *ex)
 {
+	const struct head *request = ex->request;
 	size_t bytes = 16; /* NULs of up to eight strings, and the status */
 
-	if (ex->request)
+	if (request)
 		/* Of a target the parts; of fields the request's and the trace's id; of what is
 		 * redacted the whole and its parts. */
-		bytes += (size_t)ex->request->h.head_len + ex->request->h.target.len +
-			 2 * redacted_size(pl, ex->request);
+		bytes += (size_t)request->h.head_len + request->h.target.len +
+			 2 * redacted_size(pl, request);
 	return bytes;
 }
 

@@ -8,16 +8,15 @@
  * server had sent before the request arrived (exchange.floor). Where that does not decide
  * either, nothing is paired.
  *
- * STREAM_OPEN is a message whose end cannot be counted: its head was longer than the capture
+ * PHASE_OPEN is a message whose end cannot be counted: its head was longer than the capture
  * limit, or a chunk header lay outside the captured bytes, or what delimits it cannot be read. It
  * ends with the last chunk at the end of a segment, with the next message of this direction, with
  * the answer of the other one, or with FIN.
  */
 #include <string.h>
 
-#include "protocol/http1/http1-event.h"
+#include "protocol/http1/http1-flow.h"
 #include "protocol/http1/proxy.h"
-#include "protocol/protocol.h"
 
 static void head_feed(struct pipeline *pl, struct conn *c, int dir, const char *bytes, uint32_t n,
 		      bool final, const struct chunk *chunk);
@@ -25,8 +24,7 @@ static void head_feed(struct pipeline *pl, struct conn *c, int dir, const char *
 /* Begins of start lines that are looked at again with more. */
 #define SHORT_START 16
 
-/* A connection that is silent for so long has nothing outstanding. */
-#define QUIET_NS (2 * NSEC_PER_SEC)
+/* Where a slow server may still owe an answer, only a much longer silence tells that it does not. */
 #define QUIET_REFUSED_NS (30 * NSEC_PER_SEC)
 
 static int request_dir(const struct conn *c)
@@ -39,28 +37,28 @@ static int request_dir(const struct conn *c)
 /* How far a message got that will not be complete. */
 static void measure_partial(struct conn *c, struct exchange *ex)
 {
-	struct stream *s;
+	struct http1_side *s;
 
 	if (!c->request_dir)
 		return;
-	s = &c->stream[request_dir(c)];
-	if (ex == exchange_requesting(c) && ex->request && s->state != STREAM_HEAD) {
-		ex->request_body = s->seen > s->pos ? s->seen - s->pos : 0;
+	s = http1_side(c, request_dir(c));
+	if (ex == exchange_requesting(c) && ex->request && s->phase != PHASE_HEAD) {
+		ex->request_body = s->in->seen > s->pos ? s->in->seen - s->pos : 0;
 		ex->request_end_ns = 0;
 	}
-	s = &c->stream[!request_dir(c)];
-	if (ex == exchange_awaiting(c) && ex->response_begun && s->state != STREAM_HEAD)
-		ex->response_body = s->seen > s->pos ? s->seen - s->pos : 0;
+	s = http1_side(c, !request_dir(c));
+	if (ex == exchange_awaiting(c) && ex->response_begun && s->phase != PHASE_HEAD)
+		ex->response_body = s->in->seen > s->pos ? s->in->seen - s->pos : 0;
 }
 
 /* Go on with the next head that can be found. */
-static void stream_lose(struct stream *s)
+static void stream_lose(struct http1_side *s)
 {
-	s->state = STREAM_SYNC;
+	s->phase = PHASE_SYNC;
 	s->missed = 1;
 }
 
-static void head_forget(struct pipeline *pl, struct stream *s)
+static void head_forget(struct pipeline *pl, struct http1_side *s)
 {
 	pool_free(&pl->pool, s->head);
 	s->head = NULL;
@@ -78,27 +76,27 @@ static uint32_t capture_of(struct pipeline *pl, const struct conn *c)
 /* No more of a head that has begun will come: make do with what is here. */
 static void head_close(struct pipeline *pl, struct conn *c, int dir)
 {
-	struct stream *s = &c->stream[dir];
+	struct http1_side *s = http1_side(c, dir);
 	struct chunk chunk = {.ts_ns = s->head_ns, .other_pos = c->stream[!dir].seen};
 
-	if (s->state == STREAM_HEAD && s->head_len)
+	if (s->phase == PHASE_HEAD && s->head_len)
 		head_feed(pl, c, dir, "", 0, true, &chunk);
 }
 
 /* What has come of a head after the last answer, and was to be more of what that answered. */
 static bool is_rest(struct conn *c, int dir)
 {
-	const struct stream *s = &c->stream[dir];
+	const struct http1_side *s = http1_side(c, dir);
 
-	return s->over && s->state == STREAM_HEAD && s->head_len &&
+	return s->over && s->phase == PHASE_HEAD && s->head_len &&
 	       http1_look(HTTP1_REQUEST, s->head, s->head_len) != HTTP1_LOOK_YES;
 }
 
 /* An answer to what there is of a request's head: the rest of it may still come. */
 static void head_answered(struct pipeline *pl, struct conn *c, int dir)
 {
-	struct stream *s = &c->stream[dir];
-	bool partial = s->state == STREAM_HEAD && s->head_len;
+	struct http1_side *s = http1_side(c, dir);
+	bool partial = s->phase == PHASE_HEAD && s->head_len;
 
 	head_close(pl, c, dir);
 	s->over = partial;
@@ -107,20 +105,20 @@ static void head_answered(struct pipeline *pl, struct conn *c, int dir)
 static void http1_flow_end(struct pipeline *pl, struct conn *c, uint32_t end, uint64_t flags)
 {
 	struct exchange *ex;
-	struct stream *reply;
+	struct http1_side *reply;
 
 	/* The connection may end inside its first head. */
 	for (int dir = 0; dir < 2 && !c->request_dir; dir++) {
-		struct stream *s = &c->stream[dir];
+		struct http1_side *s = http1_side(c, dir);
 
-		if (s->state == STREAM_HEAD && s->head_len &&
+		if (s->phase == PHASE_HEAD && s->head_len &&
 		    http1_look(HTTP1_REQUEST, s->head, s->head_len) != HTTP1_LOOK_NO)
 			c->request_dir = (uint8_t)(1 + dir);
 	}
 	if (c->request_dir && !is_rest(c, request_dir(c)))
 		head_close(pl, c, request_dir(c));
 	/* Of a response that has begun the status counts, unless it is not certain whose it is. */
-	reply = c->request_dir && end != APPMON_END_GAP ? &c->stream[!request_dir(c)] : NULL;
+	reply = c->request_dir && end != APPMON_END_GAP ? http1_side(c, !request_dir(c)) : NULL;
 	if (reply && reply->head_len >= sizeof("HTTP/1.1 200") - 1)
 		head_close(pl, c, !request_dir(c));
 	while ((ex = exchange_at(c, c->exchanges.next))) {
@@ -131,10 +129,10 @@ static void http1_flow_end(struct pipeline *pl, struct conn *c, uint32_t end, ui
 		exchange_finish(pl, c, ex, ex->response_done ? APPMON_END_COMPLETE : end, flags);
 	}
 	for (int dir = 0; dir < 2; dir++) {
-		struct stream *s = &c->stream[dir];
+		struct http1_side *s = http1_side(c, dir);
 
 		head_forget(pl, s);
-		if (s->state == STREAM_TUNNEL)
+		if (s->phase == PHASE_TUNNEL)
 			continue;
 		stream_lose(s);
 	}
@@ -142,9 +140,9 @@ static void http1_flow_end(struct pipeline *pl, struct conn *c, uint32_t end, ui
 
 /* ---- ends of messages ------------------------------------------------------------------------ */
 
-static void next_head(struct stream *s, uint64_t pos)
+static void next_head(struct http1_side *s, uint64_t pos)
 {
-	s->state = STREAM_HEAD;
+	s->phase = PHASE_HEAD;
 	s->pos = pos;
 	s->head_len = 0;
 	s->open_chunked = s->assumed = s->missed = s->guessed = s->lines = s->unread = 0;
@@ -159,7 +157,7 @@ static uint64_t later(uint64_t a, uint64_t b)
 static void message_end(struct pipeline *pl, struct conn *c, int dir, uint64_t pos, uint64_t ts_ns,
 			uint64_t flags)
 {
-	struct stream *s = &c->stream[dir];
+	struct http1_side *s = http1_side(c, dir);
 	struct exchange *ex;
 
 	if (dir == request_dir(c)) {
@@ -185,20 +183,20 @@ static void message_end(struct pipeline *pl, struct conn *c, int dir, uint64_t p
 }
 
 /* From stream.pos on bytes are the tunnel's. */
-static void tunnel_count(struct pipeline *pl, struct conn *c, struct stream *s)
+static void tunnel_count(struct pipeline *pl, struct conn *c, struct http1_side *s)
 {
-	if (s->seen <= s->pos)
+	if (s->in->seen <= s->pos)
 		return;
-	STAT_ADD(pl, target_of(pl, &c->id), tunnel_bytes, s->seen - s->pos);
-	s->pos = s->seen;
+	STAT_ADD(pl, target_of(pl, &c->id), tunnel_bytes, s->in->seen - s->pos);
+	s->pos = s->in->seen;
 }
 
 static void tunnel_begin(struct pipeline *pl, struct conn *c, struct exchange *ex, uint64_t pos)
 {
-	c->stream[!request_dir(c)].pos = pos;
+	http1_side(c, !request_dir(c))->pos = pos;
 	for (int dir = 0; dir < 2; dir++) {
-		c->stream[dir].state = STREAM_TUNNEL;
-		tunnel_count(pl, c, &c->stream[dir]);
+		http1_side(c, dir)->phase = PHASE_TUNNEL;
+		tunnel_count(pl, c, http1_side(c, dir));
 	}
 	if (!ex)
 		return;
@@ -218,26 +216,42 @@ static void tunnel_begin(struct pipeline *pl, struct conn *c, struct exchange *e
 static void pairing_lost(struct pipeline *pl, struct conn *c)
 {
 	for (struct list_node *n = c->exchanges.next; n != &c->exchanges; n = n->next)
-		c->refused += !exchange_at(c, n)->response_begun;
+		http1_of(c)->refused += !exchange_at(c, n)->response_begun;
 	http1_flow_end(pl, c, APPMON_END_GAP, APPMON_EVF_GAP);
-	c->broken = 1;
+	http1_of(c)->broken = 1;
+}
+
+static void http1_flow_missed(struct pipeline *pl, struct conn *c)
+{
+	http1_of(c)->pipelined = 1;
+	pairing_lost(pl, c);
+}
+
+static void http1_flow_doubt(struct pipeline *pl, struct conn *c, bool lost)
+{
+	/* The programs see signs of pipelining where there may be none, such as a body that looks
+	 * like requests; where messages are missing, signs are all there is. */
+	if (c->wide && !conn_accounted(c, lost || c->lost))
+		http1_of(c)->pipelined = 1;
+	if (lost && http1_of(c)->pipelined)
+		http1_flow_missed(pl, c);
 }
 
 /* Bytes of requests passed unseen: with pipelining, of how many cannot be told. */
 static void request_missed(struct conn *c)
 {
-	c->request_missed = 1;
+	http1_of(c)->request_missed = 1;
 }
 
 /* A request was counted and dropped: its answer must not go to another one. */
 static void unqueued(struct conn *c)
 {
 	c->gapped = 1;
-	c->refused++;
+	http1_of(c)->refused++;
 	if (exchange_awaiting(c))
-		c->broken = 1;
+		http1_of(c)->broken = 1;
 	else
-		c->unqueued = 1;
+		http1_of(c)->unqueued = 1;
 }
 
 /* h: what is kept of a head of len bytes. */
@@ -274,14 +288,14 @@ static uint64_t head_flags(const struct http1_head *h)
 static void body_begin(struct pipeline *pl, struct conn *c, int dir, const struct http1_head *h,
 		       enum http1_framing framing, uint64_t length, uint64_t ts_ns)
 {
-	struct stream *s = &c->stream[dir];
+	struct http1_side *s = http1_side(c, dir);
 	uint64_t begin = s->pos + h->head_len;
 
 	s->head_len = 0;
 	s->pos = begin;
 	if (h->truncated) {
 		/* The head goes on behind what was captured: where its body begins is not known. */
-		s->state = STREAM_OPEN;
+		s->phase = PHASE_OPEN;
 		s->open_chunked = !!(h->flags & HTTP1_CHUNKED);
 		return;
 	}
@@ -290,24 +304,24 @@ static void body_begin(struct pipeline *pl, struct conn *c, int dir, const struc
 		message_end(pl, c, dir, begin, ts_ns, 0);
 		break;
 	case HTTP1_BODY_LENGTH:
-		s->state = STREAM_BODY;
+		s->phase = PHASE_BODY;
 		s->end = begin + length;
 		break;
 	case HTTP1_BODY_CHUNKED:
-		s->state = STREAM_CHUNKED;
+		s->phase = PHASE_CHUNKS;
 		s->end = begin; /* next byte of the framing to look at */
 		memset(&s->chunks, 0, sizeof(s->chunks));
 		break;
 	case HTTP1_BODY_CLOSE:
 		/* A request cannot end so: what delimits it is not understood (RFC 9112
 		 * section 6.3). */
-		s->state = dir == request_dir(c) ? STREAM_OPEN : STREAM_CLOSE;
+		s->phase = dir == request_dir(c) ? PHASE_OPEN : PHASE_CLOSE;
 		s->unread = 1;
 		/* To some the length still counts. */
 		s->end = h->content_length < 0 ? UINT64_MAX : begin + (uint64_t)h->content_length;
 		break;
 	case HTTP1_BODY_UNREAD:
-		s->state = STREAM_OPEN;
+		s->phase = PHASE_OPEN;
 		s->unread = 1;
 		break;
 	case HTTP1_BODY_TUNNEL:
@@ -316,10 +330,10 @@ static void body_begin(struct pipeline *pl, struct conn *c, int dir, const struc
 }
 
 /* Inside a body of which bytes have passed that were not looked at: its end may be among them. */
-static bool is_uncounted(const struct stream *s)
+static bool is_uncounted(const struct http1_side *s)
 {
-	return s->state == STREAM_OPEN ||
-	       (s->state == STREAM_CHUNKED && (int64_t)(s->seen - s->end) > 0);
+	return s->phase == PHASE_OPEN ||
+	       (s->phase == PHASE_CHUNKS && (int64_t)(s->in->seen - s->end) > 0);
 }
 
 /*
@@ -328,22 +342,22 @@ static bool is_uncounted(const struct stream *s)
  */
 static void unproven(struct conn *c, int dir)
 {
-	const struct stream *s = &c->stream[dir];
+	const struct http1_side *s = http1_side(c, dir);
 
 	/* A head that is longer than the capture is no reason to doubt the client, nor is framing
 	 * that cannot be read where all of it was seen. */
 	if (dir != request_dir(c) ||
-	    (s->state == STREAM_OPEN && (!s->open_chunked || s->unread) && !s->missed))
+	    (s->phase == PHASE_OPEN && (!s->open_chunked || s->unread) && !s->missed))
 		return;
-	c->pipelined = 1;
-	c->request_missed = 1;
+	http1_of(c)->pipelined = 1;
+	http1_of(c)->request_missed = 1;
 }
 
 /* Response bytes have passed where a head is due that has not come: its record was lost. */
-static bool response_missed(const struct stream *s)
+static bool response_missed(const struct http1_side *s)
 {
 	return s->missed ||
-	       (s->state == STREAM_HEAD && (int64_t)(s->seen - (s->pos + s->head_len)) > 0);
+	       (s->phase == PHASE_HEAD && (int64_t)(s->in->seen - (s->pos + s->head_len)) > 0);
 }
 
 /* kept: what the host gets of it, which may be less. */
@@ -351,7 +365,8 @@ static void request_head(struct pipeline *pl, struct conn *c, int dir, const str
 			 const struct http1_head *kept, const char *bytes,
 			 const struct chunk *chunk)
 {
-	struct stream *s = &c->stream[dir];
+	struct http1_side *s = http1_side(c, dir);
+	struct start start = {s->pos, s->head_floor, s->head_ns};
 	bool guessed = s->guessed;
 	struct exchange *ex;
 	uint64_t length = 0;
@@ -366,15 +381,16 @@ static void request_head(struct pipeline *pl, struct conn *c, int dir, const str
 		return;
 	}
 	/* A missed request that has not been answered by now would get the answer to this one. */
-	if (((c->unqueued || guessed) && s->head_pipelined) ||
-	    (guessed && c->stream[!dir].head_len) || /* which answers one that was missed */
-	    ((c->unqueued || c->request_missed) && c->pipelined) ||
-	    (c->request_missed && !c->answer_unmatched && !response_missed(&c->stream[!dir])))
-		c->broken = 1; /* those before it have their answers for sure */
-	c->unqueued = c->request_missed = c->answer_unmatched = 0;
-	if (c->broken) {
+	if (((http1_of(c)->unqueued || guessed) && s->head_pipelined) ||
+	    (guessed && http1_side(c, !dir)->head_len) || /* which answers one that was missed */
+	    ((http1_of(c)->unqueued || http1_of(c)->request_missed) && http1_of(c)->pipelined) ||
+	    (http1_of(c)->request_missed && !http1_of(c)->answer_unmatched &&
+	     !response_missed(http1_side(c, !dir))))
+		http1_of(c)->broken = 1; /* those before it have their answers for sure */
+	http1_of(c)->unqueued = http1_of(c)->request_missed = http1_of(c)->answer_unmatched = 0;
+	if (http1_of(c)->broken) {
 		exchange_refuse(pl, c, APPMON_DROP_GAP);
-		c->refused++;
+		http1_of(c)->refused++;
 		body_begin(pl, c, dir, h, framing, length, chunk->ts_ns);
 		return;
 	}
@@ -383,16 +399,14 @@ static void request_head(struct pipeline *pl, struct conn *c, int dir, const str
 	if (!ex) {
 		unqueued(c);
 	} else {
-		ex->method = (uint8_t)h->method;
+		http1_own(ex)->method = (uint8_t)h->method;
 		ex->request = head_keep(pl, kept, bytes, h->head_len);
 		if (!ex->request) {
 			/* Stays in the queue so that its response finds it. */
 			ex->bad = 1 + APPMON_DROP_MEMORY;
 		}
-		ex->request_start_ns = s->head_ns;
+		exchange_request(pl, c, ex, dir, &start);
 		ex->request_end_ns = chunk->ts_ns;
-		ex->floor = s->head_floor;
-		exchange_number(c, ex, dir);
 		ex->retrans = s->head_retrans;
 		ex->dup = s->head_dup;
 		ex->flags |= head_flags(h) | head_flags(kept);
@@ -400,9 +414,12 @@ static void request_head(struct pipeline *pl, struct conn *c, int dir, const str
 			ex->flags |= APPMON_EVF_PIPELINED;
 		if (h->flags & HTTP1_CHUNKED)
 			ex->flags |= APPMON_EVF_CHUNKED_REQUEST;
-		if (dir == DIR_OUT)
-			exchange_owner(pl, ex);
-		cause_request(pl, c, ex, dir);
+		if (pl->causes.bucket && ex->request) {
+			struct trace_fields fields;
+
+			http1_trace_fields(pl, ex->request, &fields);
+			cause_request(pl, c, ex, dir, &fields);
+		}
 	}
 	body_begin(pl, c, dir, h, framing, length, chunk->ts_ns);
 }
@@ -421,7 +438,7 @@ static void resync_response(struct pipeline *pl, struct conn *c, uint64_t pos)
 	if (ex && pos == ex->floor)
 		return; /* met in the middle, and nothing is missing between the two */
 	c->gapped = 1;
-	if (c->pipelined || c->broken) {
+	if (http1_of(c)->pipelined || http1_of(c)->broken) {
 		pairing_lost(pl, c);
 		return;
 	}
@@ -433,17 +450,18 @@ static void resync_response(struct pipeline *pl, struct conn *c, uint64_t pos)
 	}
 	/* If this is no response but more of the one before, the last one's is still to come. */
 	if (lost && !ex)
-		c->unqueued = 1;
+		http1_of(c)->unqueued = 1;
 }
 
 static void response_head(struct pipeline *pl, struct conn *c, int dir, const struct http1_head *h,
 			  const struct http1_head *kept, const char *bytes,
 			  const struct chunk *chunk)
 {
-	struct stream *s = &c->stream[dir];
+	struct http1_side *s = http1_side(c, dir);
 	struct exchange *ex = exchange_awaiting(c);
-	struct stream *req = &c->stream[!dir];
+	struct http1_side *req = http1_side(c, !dir);
 	struct target *target = target_of(pl, &c->id);
+	struct start start = {s->pos, s->head_floor, s->head_ns};
 	enum http1_framing framing;
 	uint64_t length = 0;
 
@@ -460,17 +478,17 @@ static void response_head(struct pipeline *pl, struct conn *c, int dir, const st
 	}
 	STAT_ADD(pl, target, responses, 1);
 	/* All requests before it are answered: this answers what there is of another, as 408. */
-	if (!ex && !c->unqueued && !c->refused && !c->broken && !req->guessed &&
-	    (int64_t)(s->pos - req->head_floor) >= 0 && req->state == STREAM_HEAD &&
+	if (!ex && !http1_of(c)->unqueued && !http1_of(c)->refused && !http1_of(c)->broken &&
+	    !req->guessed && (int64_t)(s->pos - req->head_floor) >= 0 && req->phase == PHASE_HEAD &&
 	    req->head_len) {
 		head_answered(pl, c, !dir);
 		ex = exchange_awaiting(c);
 	}
-	if (c->unqueued || (ex && (int64_t)(s->pos - ex->floor) < 0))
+	if (http1_of(c)->unqueued || (ex && (int64_t)(s->pos - ex->floor) < 0))
 		ex = NULL; /* to a request that is not in the queue */
-	c->unqueued = 0;
-	if (ex && c->pipelined && exchange_requesting(c) == ex && req->state == STREAM_OPEN &&
-	    !req->over) {
+	http1_of(c)->unqueued = 0;
+	if (ex && http1_of(c)->pipelined && exchange_requesting(c) == ex &&
+	    req->phase == PHASE_OPEN && !req->over) {
 		/* Requests may have passed unseen behind the upload that it answers. */
 		pairing_lost(pl, c);
 		ex = NULL;
@@ -485,16 +503,17 @@ static void response_head(struct pipeline *pl, struct conn *c, int dir, const st
 			list_remove(&ex->link);
 			list_prepend(&c->exchanges, &ex->link);
 		}
-	} else if (!ex && c->refused) {
-		c->refused--;
+	} else if (!ex && http1_of(c)->refused) {
+		http1_of(c)->refused--;
 	} else if (!ex && !(chunk->flags & CHUNK_LOST)) {
 		/* Such as 408 on an idle connection; or its request passed uncaptured behind
 		 * another. One whose record was lost is counted by the programs. */
 		exchange_refuse(pl, c, c->gapped ? APPMON_DROP_GAP : APPMON_DROP_ORPHAN);
 	}
 	if (!ex)
-		c->answer_unmatched = 1;
-	framing = http1_response_framing(h, ex ? ex->method : APPMON_METHOD_UNKNOWN, &length);
+		http1_of(c)->answer_unmatched = 1;
+	framing = http1_response_framing(h, ex ? http1_own(ex)->method : APPMON_METHOD_UNKNOWN,
+					 &length);
 	if (ex) {
 		/* The end of an upload that was not counted is told by its answer. */
 		if (exchange_requesting(c) == ex && is_uncounted(req)) {
@@ -509,23 +528,18 @@ static void response_head(struct pipeline *pl, struct conn *c, int dir, const st
 		ex->response = head_keep(pl, kept, bytes, h->head_len);
 		if (!ex->response && !ex->bad)
 			ex->bad = 1 + APPMON_DROP_MEMORY;
-		if (dir == DIR_OUT)
-			exchange_owner(pl, ex);
-		cause_response(pl, c, ex);
-		exchange_number_response(c, ex, dir);
-		/* After a loss it may be taken for the answer to a request that came after it. */
-		ex->response_start_ns = later(s->head_ns, ex->request_start_ns);
-		ex->response_begun = 1;
+		exchange_response(pl, c, ex, dir, &start);
 		ex->flags |= head_flags(h) | head_flags(kept);
 		if (h->flags & HTTP1_CHUNKED)
 			ex->flags |= APPMON_EVF_CHUNKED_RESPONSE;
-		if (http1_persists(h) && (!ex->request || http1_persists(&ex->request->h)) &&
+		if (http1_persists(h) &&
+		    (!ex->request || http1_persists(&((struct head *)ex->request)->h)) &&
 		    framing != HTTP1_BODY_CLOSE)
 			ex->flags |= APPMON_EVF_KEEP_ALIVE;
 	}
 	/* Was it a HEAD request? Then this has no body, whatever it says. */
-	s->assumed = framing != HTTP1_BODY_NONE && !(ex && ex->method);
-	if (s->assumed && c->pipelined && !conn_accounted(c, chunk->flags & CHUNK_LOST))
+	s->assumed = framing != HTTP1_BODY_NONE && !(ex && http1_own(ex)->method);
+	if (s->assumed && http1_of(c)->pipelined && !conn_accounted(c, chunk->flags & CHUNK_LOST))
 		pairing_lost(pl, c);
 	if (framing == HTTP1_BODY_TUNNEL) {
 		s->head_len = 0;
@@ -545,33 +559,29 @@ static bool answers_oddly(struct conn *c)
 
 	return ex && c->ordinal == 1 && !ex->response_begun && !ex->floor &&
 	       !(ex->flags & APPMON_EVF_CONTINUED) && c->fresh && !c->gapped && !c->lost &&
-	       !c->pipelined && !c->broken;
+	       !http1_of(c)->pipelined && !http1_of(c)->broken;
 }
 
 /* HTTP/0.9 (RFC 1945 section 6), ICY: a body without a head, up to FIN or the next request. */
 static void odd_answer(struct pipeline *pl, struct conn *c, int dir)
 {
-	struct stream *s = &c->stream[dir];
+	struct http1_side *s = http1_side(c, dir);
 	struct exchange *ex = exchange_awaiting(c);
 
-	s->state = STREAM_OPEN;
+	s->phase = PHASE_OPEN;
 	s->pos = ex->floor; /* empty lines in front of it, too */
 	s->missed = 0;
 	if (!ex->request_done)
 		ex->flags |= APPMON_EVF_EARLY_RESPONSE;
-	if (dir == DIR_OUT)
-		exchange_owner(pl, ex);
-	cause_response(pl, c, ex);
+	exchange_response(pl, c, ex, dir, &(struct start){s->pos, s->head_floor, s->head_ns});
 	ex->flags |= APPMON_EVF_NO_STATUS_LINE;
-	ex->response_start_ns = later(s->head_ns, ex->request_start_ns);
-	ex->response_begun = 1;
 }
 
 /* What begins here is not a head that can be read: go on with the next that is. */
 static void head_bad(struct pipeline *pl, struct conn *c, int dir, enum http1_kind kind,
 		     uint32_t reason)
 {
-	struct stream *s = &c->stream[dir];
+	struct http1_side *s = http1_side(c, dir);
 	bool guessed = s->guessed;
 	struct exchange *ex;
 
@@ -586,11 +596,11 @@ static void head_bad(struct pipeline *pl, struct conn *c, int dir, enum http1_ki
 		}
 		c->gapped = 1;
 		/* The rest of an unframed response, or no HTTP: nothing can be paired for sure. */
-		if (c->pipelined)
+		if (http1_of(c)->pipelined)
 			pairing_lost(pl, c);
 		return;
 	}
-	if (c->broken)
+	if (http1_of(c)->broken)
 		return;
 	if (guessed) {
 		request_missed(c);
@@ -603,9 +613,8 @@ static void head_bad(struct pipeline *pl, struct conn *c, int dir, enum http1_ki
 		return;
 	}
 	ex->bad = (uint8_t)(1 + reason);
-	ex->request_start_ns = ex->request_end_ns = s->head_ns;
-	ex->floor = s->head_floor;
-	exchange_number(c, ex, dir);
+	exchange_request(pl, c, ex, dir, &(struct start){s->pos, s->head_floor, s->head_ns});
+	ex->request_end_ns = s->head_ns;
 	ex->request_done = 1;
 }
 
@@ -629,8 +638,8 @@ static bool unanswered(struct conn *c, int dir)
 /* Does a request that comes now, or part of it, come before the answer to an earlier one? */
 static bool is_pipelined(struct conn *c, int dir)
 {
-	return (exchange_awaiting(c) || c->unqueued) &&
-	       (!response_missed(&c->stream[!dir]) || unanswered(c, dir));
+	return (exchange_awaiting(c) || http1_of(c)->unqueued) &&
+	       (!response_missed(http1_side(c, !dir)) || unanswered(c, dir));
 }
 
 /*
@@ -639,16 +648,16 @@ static bool is_pipelined(struct conn *c, int dir)
  */
 static void ignored(struct conn *c, int dir, const char *bytes, uint32_t n)
 {
-	struct stream *s = &c->stream[dir];
+	struct http1_side *s = http1_side(c, dir);
 
 	if (!n || (c->request_dir && dir != request_dir(c)))
 		return;
 	for (uint32_t i = 0; i + 5 <= n && s->lines < 2; i++)
 		s->lines += !memcmp(bytes + i, "TP/1.", 5) ||
 			    (!memcmp(bytes + i, "\r\n\r\n", 4) && bytes[i + 4] >= 'A');
-	if (c->pipelined ? !s->lines : s->lines < 2 && !is_pipelined(c, dir))
+	if (http1_of(c)->pipelined ? !s->lines : s->lines < 2 && !is_pipelined(c, dir))
 		return;
-	c->pipelined = 1;
+	http1_of(c)->pipelined = 1;
 	request_missed(c);
 }
 
@@ -660,14 +669,14 @@ static void head_ignored(struct conn *c, int dir, const struct http1_head *h, co
 
 	if (http1_request_framing(h, &length) == HTTP1_BODY_LENGTH)
 		end = length < len - end ? end + length : len;
-	c->stream[dir].lines = 1;
+	http1_side(c, dir)->lines = 1;
 	ignored(c, dir, bytes + end, len - (uint32_t)end);
 }
 
 /* What there is of a head and n bytes more, in memory of its own; takes stream.head over. */
 static char *head_join(struct pipeline *pl, struct conn *c, int dir, const char *bytes, uint32_t n)
 {
-	struct stream *s = &c->stream[dir];
+	struct http1_side *s = http1_side(c, dir);
 	char *joined = pool_alloc_evicting(&pl->pool, s->head_len + n);
 
 	if (joined) {
@@ -685,22 +694,19 @@ static char *head_join(struct pipeline *pl, struct conn *c, int dir, const char 
 	c->gapped = 1;
 	if (!c->request_dir || dir == request_dir(c)) {
 		exchange_refuse(pl, c, APPMON_DROP_MEMORY);
-		c->refused++;
+		http1_of(c)->refused++;
 		request_missed(c);
 		ignored(c, dir, bytes, n);
 	}
 	return NULL;
 }
 
-/* It follows an answer, and a long silence. Where requests are without an answer as far as is
- * known, a much longer one: a slow server may still give it. */
+/* It follows an answer, and a long silence. */
 static bool is_quiet(const struct conn *c, const struct chunk *chunk)
 {
-	uint64_t last_ns = later(c->active_ns, chunk->other_ts_ns);
-	bool due = c->refused || (c->request_missed && c->pipelined);
+	bool due = http1_of(c)->refused || (http1_of(c)->request_missed && http1_of(c)->pipelined);
 
-	return (chunk->flags & CHUNK_TURN) && c->active_ns &&
-	       chunk->ts_ns >= last_ns + (due ? QUIET_REFUSED_NS : QUIET_NS);
+	return c->active_ns && conn_was_quiet(c, chunk, due ? QUIET_REFUSED_NS : QUIET_NS);
 }
 
 /*
@@ -709,7 +715,7 @@ static bool is_quiet(const struct conn *c, const struct chunk *chunk)
  */
 static void heal(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk)
 {
-	struct stream *s = &c->stream[dir], *other = &c->stream[!dir];
+	struct http1_side *s = http1_side(c, dir), *other = http1_side(c, !dir);
 	struct exchange *ex;
 
 	if (!is_quiet(c, chunk))
@@ -722,10 +728,11 @@ static void heal(struct pipeline *pl, struct conn *c, int dir, const struct chun
 		exchange_finish(pl, c, ex, done ? APPMON_END_COMPLETE : APPMON_END_GAP,
 				done ? 0 : APPMON_EVF_GAP);
 	}
-	c->broken = c->pipelined = c->wide = c->unqueued = c->request_missed = 0;
-	c->answer_unmatched = s->guessed = 0;
-	c->refused = 0;
-	if (other->state == STREAM_TUNNEL)
+	http1_of(c)->broken = http1_of(c)->pipelined = c->wide = http1_of(c)->unqueued =
+		http1_of(c)->request_missed = 0;
+	http1_of(c)->answer_unmatched = s->guessed = 0;
+	http1_of(c)->refused = 0;
+	if (other->phase == PHASE_TUNNEL)
 		return;
 	head_forget(pl, other);
 	next_head(other, s->head_floor);
@@ -734,7 +741,7 @@ static void heal(struct pipeline *pl, struct conn *c, int dir, const struct chun
 static void head_begin(struct pipeline *pl, struct conn *c, int dir, enum http1_kind kind,
 		       const struct chunk *chunk)
 {
-	struct stream *s = &c->stream[dir];
+	struct http1_side *s = http1_side(c, dir);
 	struct exchange *ex;
 
 	s->head_ns = chunk->ts_ns;
@@ -743,13 +750,14 @@ static void head_begin(struct pipeline *pl, struct conn *c, int dir, enum http1_
 	s->head_dup = c->dup;
 	if (kind == HTTP1_RESPONSE)
 		return;
-	if (c->broken || list_empty(&c->exchanges))
+	if (http1_of(c)->broken || list_empty(&c->exchanges))
 		heal(pl, c, dir, chunk);
 	/* Without pipelining the answer that fitted no request was to the one that waits. */
-	while (c->answer_unmatched && !c->pipelined && (ex = exchange_awaiting(c)))
+	while (http1_of(c)->answer_unmatched && !http1_of(c)->pipelined &&
+	       (ex = exchange_awaiting(c)))
 		exchange_finish(pl, c, ex, APPMON_END_GAP, APPMON_EVF_GAP);
 	s->head_pipelined = is_pipelined(c, dir);
-	c->pipelined |= s->head_pipelined;
+	http1_of(c)->pipelined |= s->head_pipelined;
 }
 
 /*
@@ -759,7 +767,7 @@ static void head_begin(struct pipeline *pl, struct conn *c, int dir, enum http1_
 static void head_feed(struct pipeline *pl, struct conn *c, int dir, const char *bytes, uint32_t n,
 		      bool final, const struct chunk *chunk)
 {
-	struct stream *s = &c->stream[dir];
+	struct http1_side *s = http1_side(c, dir);
 	uint32_t before = s->head_len, len = before + n, limit = capture_of(pl, c);
 	char *joined = NULL;
 	struct http1_head h, cut, *kept = &h;
@@ -800,7 +808,7 @@ static void head_feed(struct pipeline *pl, struct conn *c, int dir, const char *
 			 r == HTTP1_PARTIAL ? APPMON_DROP_TRUNCATED : APPMON_DROP_PARSE);
 	} else if (kind == HTTP1_REQUEST) {
 		request_head(pl, c, dir, &h, kept, bytes, chunk);
-		if (s->state == STREAM_SYNC)
+		if (s->phase == PHASE_SYNC)
 			head_ignored(c, dir, &h, bytes, len);
 	} else {
 		response_head(pl, c, dir, &h, kept, bytes, chunk);
@@ -815,7 +823,7 @@ static void head_feed(struct pipeline *pl, struct conn *c, int dir, const char *
 static bool proxy_feed(struct pipeline *pl, struct conn *c, int dir, const char *bytes, uint32_t n,
 		       const struct chunk *chunk)
 {
-	struct stream *s = &c->stream[dir];
+	struct http1_side *s = http1_side(c, dir);
 	char first[PROXY_BYTES];
 	uint32_t old = s->head_len < sizeof(first) ? s->head_len : sizeof(first), len = 0;
 	uint32_t more = n < sizeof(first) - old ? n : (uint32_t)sizeof(first) - old;
@@ -827,7 +835,7 @@ static bool proxy_feed(struct pipeline *pl, struct conn *c, int dir, const char 
 	case PROXY_FOUND:
 		head_forget(pl, s);
 		c->request_dir = (uint8_t)(1 + dir);
-		s->state = STREAM_BODY;
+		s->phase = PHASE_BODY;
 		s->end = len;
 		return true;
 	case PROXY_PARTIAL:
@@ -845,14 +853,14 @@ static bool proxy_feed(struct pipeline *pl, struct conn *c, int dir, const char 
 /* The head here ends unseen, or was missed altogether. */
 static void head_gap(struct pipeline *pl, struct conn *c, int dir)
 {
-	struct stream *s = &c->stream[dir];
+	struct http1_side *s = http1_side(c, dir);
 	bool partial = s->head_len > 0;
 
-	if (s->state != STREAM_HEAD)
+	if (s->phase != PHASE_HEAD)
 		return;
 	if (partial && s->head_len >= capture_of(pl, c)) {
 		head_close(pl, c, dir); /* no more of it is captured */
-		if (s->state != STREAM_HEAD)
+		if (s->phase != PHASE_HEAD)
 			return;
 		partial = false;
 	}
@@ -866,21 +874,15 @@ static void head_gap(struct pipeline *pl, struct conn *c, int dir)
 		if (ex)
 			ex->flags |= APPMON_EVF_GAP;
 	}
-	if (s->state == STREAM_HEAD)
+	if (s->phase == PHASE_HEAD)
 		stream_lose(s);
 	else if (c->request_dir && dir == request_dir(c))
 		s->missed = 1;
 	/* Part of one request, or with pipelining more. */
-	if ((!c->request_dir || dir == request_dir(c)) && (!partial || c->pipelined)) {
-		c->pipelined |= is_pipelined(c, dir);
+	if ((!c->request_dir || dir == request_dir(c)) && (!partial || http1_of(c)->pipelined)) {
+		http1_of(c)->pipelined |= is_pipelined(c, dir);
 		request_missed(c);
 	}
-}
-
-static void http1_flow_missed(struct pipeline *pl, struct conn *c)
-{
-	c->pipelined = 1;
-	pairing_lost(pl, c);
 }
 
 /* ---- bodies ---------------------------------------------------------------------------------- */
@@ -907,25 +909,25 @@ static bool answer_begins(uint64_t at, uint64_t pos, const char *bytes, uint32_t
  */
 static uint64_t response_ended(struct conn *c, int dir, const struct chunk *chunk)
 {
-	const struct stream *s = &c->stream[dir];
+	const struct http1_side *s = http1_side(c, dir);
 	struct exchange *ex = exchange_awaiting(c), *next;
 
 	if (!c->request_dir || dir == request_dir(c) || !ex)
 		return 0;
-	if (s->state == STREAM_HEAD && s->pos < ex->floor)
+	if (s->phase == PHASE_HEAD && s->pos < ex->floor)
 		next = ex; /* what came is no answer to it: that begins here */
 	else
 		next = exchange_at(c, ex->link.next);
 	if (!next)
 		return 0;
-	if (s->state == STREAM_CLOSE &&
+	if (s->phase == PHASE_CLOSE &&
 	    answer_begins(s->end, chunk->pos, chunk->bytes, chunk->captured))
 		return s->end;
 	if (!(chunk->flags & CHUNK_STARTS) || chunk->pos != next->floor ||
 	    chunk->pos != s->turn_pos || chunk->pos <= s->pos ||
 	    !answer_begins(chunk->pos, chunk->pos, chunk->bytes, chunk->captured))
 		return 0;
-	if (s->state != STREAM_CLOSE && s->state != STREAM_HEAD &&
+	if (s->phase != PHASE_CLOSE && s->phase != PHASE_HEAD &&
 	    (s->turn_pipelined || next->request_start_ns < s->turn_ns + QUIET_NS))
 		return 0;
 	return chunk->pos;
@@ -934,25 +936,25 @@ static uint64_t response_ended(struct conn *c, int dir, const struct chunk *chun
 /* The response ended at `at`, before the request behind it came. */
 static void response_end(struct pipeline *pl, struct conn *c, int dir, uint64_t at)
 {
-	struct stream *s = &c->stream[dir];
-	uint64_t ts_ns = s->turn_ns ? s->turn_ns : s->seen_ns;
+	struct http1_side *s = http1_side(c, dir);
+	uint64_t ts_ns = s->turn_ns ? s->turn_ns : s->in->seen_ns;
 	struct exchange *last = exchange_at(c, c->exchanges.prev);
 
 	/* The request behind it was sent after its end. */
 	if (last && last->floor == at && last->link.prev != &c->exchanges &&
 	    last->link.prev == &exchange_awaiting(c)->link) {
 		last->flags &= ~APPMON_EVF_PIPELINED;
-		c->pipelined = s->turn_pipelined;
+		http1_of(c)->pipelined = s->turn_pipelined;
 	}
-	if (s->state == STREAM_HEAD)
+	if (s->phase == PHASE_HEAD)
 		head_close(pl, c, dir); /* perhaps no head at all */
 	head_forget(pl, s);
-	if (s->state == STREAM_HEAD || s->state == STREAM_SYNC || s->state == STREAM_TUNNEL)
+	if (s->phase == PHASE_HEAD || s->phase == PHASE_SYNC || s->phase == PHASE_TUNNEL)
 		s->pos = at;
 	else
 		message_end(pl, c, dir, at, ts_ns,
 			    APPMON_EVF_INFERRED_END |
-				    (s->state == STREAM_CLOSE ? 0 : APPMON_EVF_AMBIGUOUS));
+				    (s->phase == PHASE_CLOSE ? 0 : APPMON_EVF_AMBIGUOUS));
 }
 
 /*
@@ -964,7 +966,7 @@ static bool request_ended(struct conn *c, int dir, const struct chunk *chunk)
 	struct exchange *ex;
 
 	if (!c->request_dir || dir != request_dir(c) || !(chunk->flags & CHUNK_STARTS) ||
-	    !is_quiet(c, chunk) || chunk->pos <= c->stream[dir].pos)
+	    !is_quiet(c, chunk) || chunk->pos <= http1_side(c, dir)->pos)
 		return false;
 	ex = exchange_requesting(c);
 	return (!ex || ex->response_done) &&
@@ -974,10 +976,10 @@ static bool request_ended(struct conn *c, int dir, const struct chunk *chunk)
 /* A body whose end is counted, and yet the next message begins. */
 static bool body_broken_off(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk)
 {
-	struct stream *s = &c->stream[dir];
+	struct http1_side *s = http1_side(c, dir);
 
 	if (!(chunk->flags & CHUNK_STARTS) || !(chunk->flags & CHUNK_TURN) ||
-	    (s->state == STREAM_BODY && chunk->pos >= s->end))
+	    (s->phase == PHASE_BODY && chunk->pos >= s->end))
 		return false;
 	if (response_ended(c, dir, chunk)) {
 		response_end(pl, c, dir, chunk->pos);
@@ -985,7 +987,7 @@ static bool body_broken_off(struct pipeline *pl, struct conn *c, int dir, const 
 	}
 	if (!request_ended(c, dir, chunk))
 		return false;
-	message_end(pl, c, dir, chunk->pos, s->turn_ns ? s->turn_ns : s->seen_ns,
+	message_end(pl, c, dir, chunk->pos, s->turn_ns ? s->turn_ns : s->in->seen_ns,
 		    APPMON_EVF_INFERRED_END | APPMON_EVF_AMBIGUOUS);
 	return true;
 }
@@ -1013,7 +1015,7 @@ static bool ends_with_last_chunk(const struct chunk *chunk)
 /* True: the body ended and the stream is at a head again. */
 static bool chunked_data(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk)
 {
-	struct stream *s = &c->stream[dir];
+	struct http1_side *s = http1_side(c, dir);
 	uint64_t end = chunk->pos + chunk->len;
 	size_t used = 0;
 	int r = HTTP1_CHUNKS_MORE;
@@ -1046,7 +1048,7 @@ static bool chunked_data(struct pipeline *pl, struct conn *c, int dir, const str
 	}
 	if (!r)
 		return false;
-	s->state = STREAM_OPEN;
+	s->phase = PHASE_OPEN;
 	s->open_chunked = 1;
 	return false;
 }
@@ -1059,20 +1061,20 @@ static bool chunked_data(struct pipeline *pl, struct conn *c, int dir, const str
 static void open_end(struct pipeline *pl, struct conn *c, int dir, uint64_t pos, uint64_t ts_ns)
 {
 	struct exchange *last = exchange_at(c, c->exchanges.prev);
-	bool ambiguous =
-		dir == request_dir(c) ? c->pipelined : last && last != exchange_awaiting(c);
+	bool ambiguous = dir == request_dir(c) ? http1_of(c)->pipelined
+					       : last && last != exchange_awaiting(c);
 
 	message_end(pl, c, dir, pos, ts_ns,
 		    APPMON_EVF_INFERRED_END | (ambiguous ? APPMON_EVF_GAP : 0));
 	if (ambiguous)
 		pairing_lost(pl, c);
-	c->stream[dir].guessed = 1;
+	http1_side(c, dir)->guessed = 1;
 }
 
 /* Does the next message begin here? Bodies hold lines that look like it. */
 static bool ends_open(struct conn *c, int dir, const struct chunk *chunk)
 {
-	struct stream *s = &c->stream[dir];
+	struct http1_side *s = http1_side(c, dir);
 	struct exchange *ex = exchange_awaiting(c);
 
 	if (!(chunk->flags & CHUNK_STARTS) || (int64_t)(chunk->pos - s->pos) <= 0)
@@ -1086,14 +1088,14 @@ static bool ends_open(struct conn *c, int dir, const struct chunk *chunk)
 		return false;
 	if (c->request_dir && dir == request_dir(c)) {
 		s->missed = 1;
-		return c->pipelined;
+		return http1_of(c)->pipelined;
 	}
 	return ex && exchange_at(c, ex->link.next); /* another answer is due */
 }
 
 /* A request whose length cannot be read has others in it, perhaps: what answers which is not
  * certain behind it. */
-static void search_requests(struct stream *s, const struct chunk *chunk)
+static void search_requests(struct http1_side *s, const struct chunk *chunk)
 {
 	uint32_t from = chunk->pos < s->pos ? (uint32_t)(s->pos - chunk->pos) : 0;
 
@@ -1104,7 +1106,7 @@ static void search_requests(struct stream *s, const struct chunk *chunk)
 
 static void open_data(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk)
 {
-	struct stream *s = &c->stream[dir];
+	struct http1_side *s = http1_side(c, dir);
 
 	if (s->unread && dir == request_dir(c))
 		search_requests(s, chunk);
@@ -1126,32 +1128,32 @@ static bool begins_message(const struct conn *c, int dir, const struct chunk *ch
 {
 	enum http1_look look;
 
-	if (!(chunk->flags & CHUNK_STARTS) || (int64_t)(chunk->pos - c->stream[dir].pos) < 0)
+	if (!(chunk->flags & CHUNK_STARTS) || (int64_t)(chunk->pos - http1_side(c, dir)->pos) < 0)
 		return false;
 	look = http1_look(kind_of(c, dir, chunk->bytes, chunk->captured), chunk->bytes,
 			  chunk->captured);
-	if (c->stream[dir].over)
+	if (http1_side(c, dir)->over)
 		return look == HTTP1_LOOK_YES;
 	if (chunk->flags & (CHUNK_TURN | CHUNK_BEGINS))
 		return look != HTTP1_LOOK_NO;
 	/* The first that is seen, behind lost records, or behind a request of which that much was
 	 * seen: perhaps the text of a body. */
-	if ((chunk->flags & CHUNK_LOST) && (!c->ordinal || c->stream[dir].lines))
+	if ((chunk->flags & CHUNK_LOST) && (!c->ordinal || http1_side(c, dir)->lines))
 		return false;
-	return c->pipelined && look == HTTP1_LOOK_YES;
+	return http1_of(c)->pipelined && look == HTTP1_LOOK_YES;
 }
 
 static void http1_flow_data(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk)
 {
-	struct stream *s = &c->stream[dir];
+	struct http1_side *s = http1_side(c, dir);
 	const char *bytes = chunk->bytes;
 	uint64_t pos = chunk->pos, have = pos + chunk->captured, end = pos + chunk->len;
 
 	for (;;) {
 		uint64_t due = s->pos + s->head_len;
 
-		switch (s->state) {
-		case STREAM_SYNC:
+		switch (s->phase) {
+		case PHASE_SYNC:
 			if (!begins_message(c, dir, chunk)) {
 				ignored(c, dir, bytes, chunk->captured);
 				return;
@@ -1161,7 +1163,7 @@ static void http1_flow_data(struct pipeline *pl, struct conn *c, int dir, const 
 			next_head(s, pos);
 			s->guessed = 1;
 			break;
-		case STREAM_HEAD:
+		case PHASE_HEAD:
 			if ((int64_t)(end - due) <= 0)
 				return;
 			if ((int64_t)(due - pos) < 0) {
@@ -1178,7 +1180,7 @@ static void http1_flow_data(struct pipeline *pl, struct conn *c, int dir, const 
 			if (!s->pos && c->fresh && !c->ordinal && c->request_dir != 1 + !dir &&
 			    proxy_feed(pl, c, dir, bytes + (due - pos), (uint32_t)(have - due),
 				       chunk)) {
-				if (s->state == STREAM_BODY)
+				if (s->phase == PHASE_BODY)
 					break;
 				return;
 			}
@@ -1196,41 +1198,41 @@ static void http1_flow_data(struct pipeline *pl, struct conn *c, int dir, const 
 			}
 			head_feed(pl, c, dir, bytes + (due - pos), (uint32_t)(have - due),
 				  have != end, chunk);
-			if (s->state == STREAM_HEAD && s->head_len)
+			if (s->phase == PHASE_HEAD && s->head_len)
 				return; /* incomplete */
-			if (s->state == STREAM_SYNC)
+			if (s->phase == PHASE_SYNC)
 				return;
 			break;
-		case STREAM_BODY:
+		case PHASE_BODY:
 			if (body_broken_off(pl, c, dir, chunk))
 				break;
-			if ((int64_t)(s->seen - s->end) < 0 || (int64_t)(end - s->end) < 0)
+			if ((int64_t)(s->in->seen - s->end) < 0 || (int64_t)(end - s->end) < 0)
 				return;
-			message_end(pl, c, dir, s->end, s->seen_ns, 0);
+			message_end(pl, c, dir, s->end, s->in->seen_ns, 0);
 			break;
-		case STREAM_CHUNKED:
+		case PHASE_CHUNKS:
 			if (body_broken_off(pl, c, dir, chunk))
 				break;
-			if (!chunked_data(pl, c, dir, chunk) && s->state != STREAM_OPEN)
+			if (!chunked_data(pl, c, dir, chunk) && s->phase != PHASE_OPEN)
 				return;
 			break;
-		case STREAM_OPEN:
+		case PHASE_OPEN:
 			if (response_ended(c, dir, chunk)) {
 				response_end(pl, c, dir, pos);
 				break;
 			}
 			if (ends_open(c, dir, chunk)) {
 				if (chunk->flags & CHUNK_BEGINS) {
-					message_end(pl, c, dir, pos, s->seen_ns, 0);
+					message_end(pl, c, dir, pos, s->in->seen_ns, 0);
 					break;
 				}
 				unproven(c, dir);
-				open_end(pl, c, dir, pos, s->seen_ns);
+				open_end(pl, c, dir, pos, s->in->seen_ns);
 				break;
 			}
 			open_data(pl, c, dir, chunk);
 			return;
-		case STREAM_CLOSE: {
+		case PHASE_CLOSE: {
 			uint64_t at = response_ended(c, dir, chunk);
 
 			if (!at)
@@ -1246,25 +1248,25 @@ static void http1_flow_data(struct pipeline *pl, struct conn *c, int dir, const 
 
 /* ---- what needs no captured bytes ------------------------------------------------------------ */
 
-/* The stream has ended at s->fin_pos. */
+/* The stream has ended at s->in->fin_pos. */
 static void stream_fin(struct pipeline *pl, struct conn *c, int dir, uint64_t now)
 {
-	struct stream *s = &c->stream[dir];
-	uint64_t ts_ns = s->seen_ns ? s->seen_ns : now;
+	struct http1_side *s = http1_side(c, dir);
+	uint64_t ts_ns = s->in->seen_ns ? s->in->seen_ns : now;
 
-	switch (s->state) {
-	case STREAM_CLOSE:
-		message_end(pl, c, dir, s->fin_pos, ts_ns, 0);
+	switch (s->phase) {
+	case PHASE_CLOSE:
+		message_end(pl, c, dir, s->in->fin_pos, ts_ns, 0);
 		break;
-	case STREAM_OPEN:
-		message_end(pl, c, dir, s->fin_pos, ts_ns, APPMON_EVF_INFERRED_END);
+	case PHASE_OPEN:
+		message_end(pl, c, dir, s->in->fin_pos, ts_ns, APPMON_EVF_INFERRED_END);
 		break;
 	default:
 		break;
 	}
 	if (!c->request_dir || dir != request_dir(c)) {
 		http1_flow_end(pl, c, APPMON_END_CLOSED, 0);
-		c->stream[!dir].over = 1;
+		http1_side(c, !dir)->over = 1;
 	} else {
 		struct exchange *ex = exchange_requesting(c);
 
@@ -1279,42 +1281,43 @@ static void stream_fin(struct pipeline *pl, struct conn *c, int dir, uint64_t no
 static __attribute__((noinline)) void stream_progress(struct pipeline *pl, struct conn *c, int dir,
 						      uint64_t ts_ns)
 {
-	struct stream *s = &c->stream[dir];
+	struct http1_side *s = http1_side(c, dir);
 
-	if (s->state == STREAM_BODY && (int64_t)(s->seen - s->end) >= 0)
-		message_end(pl, c, dir, s->end, s->seen_ns, 0);
-	else if (s->state == STREAM_TUNNEL)
+	if (s->phase == PHASE_BODY && (int64_t)(s->in->seen - s->end) >= 0)
+		message_end(pl, c, dir, s->end, s->in->seen_ns, 0);
+	else if (s->phase == PHASE_TUNNEL)
 		tunnel_count(pl, c, s);
-	if (s->state == STREAM_HEAD &&
-	    (int64_t)(s->seen - (s->pos + s->head_len)) > (s->head_len ? 0 : 2)) {
+	if (s->phase == PHASE_HEAD &&
+	    (int64_t)(s->in->seen - (s->pos + s->head_len)) > (s->head_len ? 0 : 2)) {
 		/* More has passed than was captured. Two bytes may be an empty line. */
 		head_gap(pl, c, dir);
-		s->pos = s->seen;
+		s->pos = s->in->seen;
 	}
-	if (s->fin == FIN_NOTED && (int64_t)(s->seen - s->fin_pos) >= 0) {
-		s->fin = FIN_HANDLED;
+	if (s->in->fin == FIN_NOTED && (int64_t)(s->in->seen - s->in->fin_pos) >= 0) {
+		c->stream[dir].fin = FIN_HANDLED;
 		stream_fin(pl, c, dir, ts_ns);
 	}
 }
 
 static void http1_flow_progress(struct pipeline *pl, struct conn *c, int dir, uint64_t ts_ns)
 {
-	const struct stream *s = &c->stream[dir];
+	const struct http1_side *s = http1_side(c, dir);
 
 	/* Between two messages, as mostly when this is called, there is nothing to do. */
-	if (s->state != STREAM_HEAD || s->seen != s->pos + s->head_len || s->fin == FIN_NOTED)
+	if (s->phase != PHASE_HEAD || s->in->seen != s->pos + s->head_len ||
+	    s->in->fin == FIN_NOTED)
 		stream_progress(pl, c, dir, ts_ns);
 }
 
 static void http1_flow_stream(struct pipeline *pl, struct conn *c)
 {
 	struct exchange *ex = exchange_awaiting(c);
-	struct stream *s;
+	struct http1_side *s;
 
 	if (!ex || !ex->response_begun)
 		return;
-	s = &c->stream[!request_dir(c)];
-	if (s->state != STREAM_CHUNKED && s->state != STREAM_OPEN && s->state != STREAM_CLOSE)
+	s = http1_side(c, !request_dir(c));
+	if (s->phase != PHASE_CHUNKS && s->phase != PHASE_OPEN && s->phase != PHASE_CLOSE)
 		return;
 	measure_partial(c, ex);
 	exchange_tell(pl, c, ex);
@@ -1330,16 +1333,19 @@ static void http1_flow_role(struct conn *c, int dir, const char *bytes, uint32_t
 
 static void http1_flow_turn(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk)
 {
-	struct stream *s = &c->stream[dir];
+	struct http1_side *s = http1_side(c, dir), *other = http1_side(c, !dir);
 
-	s->turn_pos = s->seen;
-	s->turn_ns = s->seen_ns;
-	s->turn_pipelined = c->pipelined;
+	/* It is the rest of a head, or seen before. */
+	if ((int64_t)(chunk->pos - (other->pos + other->head_len)) < 0)
+		return;
+	s->turn_pos = s->in->seen;
+	s->turn_ns = s->in->seen_ns;
+	s->turn_pipelined = http1_of(c)->pipelined;
 	/* An answer to what came of a head, such as 408. */
 	if (c->request_dir && dir == request_dir(c) && !exchange_awaiting(c)) {
-		if (s->state == STREAM_HEAD && s->head_len && s->guessed) {
+		if (s->phase == PHASE_HEAD && s->head_len && s->guessed) {
 			/* It was none, or not the one that is answered. */
-			c->pipelined = 1;
+			http1_of(c)->pipelined = 1;
 			request_missed(c);
 			return;
 		}
@@ -1350,20 +1356,60 @@ static void http1_flow_turn(struct pipeline *pl, struct conn *c, int dir, const 
 	 * pipelining. */
 	if (!(is_uncounted(s) || s->assumed) || !c->request_dir || dir == request_dir(c))
 		return;
-	if (!(c->pipelined || c->wide) ||
+	if (!(http1_of(c)->pipelined || c->wide) ||
 	    (s->assumed && conn_accounted(c, chunk->flags & CHUNK_LOST)))
-		message_end(pl, c, dir, s->seen, s->seen_ns, APPMON_EVF_INFERRED_END);
+		message_end(pl, c, dir, s->in->seen, s->in->seen_ns, APPMON_EVF_INFERRED_END);
 	else if (s->assumed)
 		pairing_lost(pl, c);
 }
 
+static bool http1_asks(const char *bytes, uint32_t n)
+{
+	return http1_look(HTTP1_REQUEST, bytes, n) == HTTP1_LOOK_YES;
+}
+
+static void http1_begin(struct conn *c, const uint64_t pos[2])
+{
+	/* Followed from its first byte, and yet there were others: they are counted already. */
+	http1_of(c)->refused = c->gapped;
+	for (int dir = 0; dir < 2; dir++) {
+		struct http1_side *s = http1_side(c, dir);
+
+		s->in = &c->stream[dir];
+		s->phase = c->fresh ? PHASE_HEAD : PHASE_SYNC;
+		s->pos = pos[dir];
+	}
+}
+
+static void http1_release(struct pipeline *pl, struct conn *c)
+{
+	head_forget(pl, http1_side(c, DIR_IN));
+	head_forget(pl, http1_side(c, DIR_OUT));
+}
+
+static bool http1_first(const struct conn *c, int dir, struct first *ret)
+{
+	const struct http1_side *s = http1_side(c, dir);
+
+	ret->start = (struct start){s->pos, s->head_floor, s->head_ns};
+	ret->bytes = s->head;
+	ret->len = s->head_len;
+	return s->phase == PHASE_HEAD;
+}
+
 const struct protocol protocol_http1 = {
 	.id = APPMON_PROTO_HTTP1,
+	.conn_size = sizeof(struct http1),
+	.asks = http1_asks,
+	.begin = http1_begin,
+	.release = http1_release,
+	.first = http1_first,
 	.role = http1_flow_role,
 	.data = http1_flow_data,
 	.progress = http1_flow_progress,
 	.turn = http1_flow_turn,
 	.stream = http1_flow_stream,
+	.doubt = http1_flow_doubt,
 	.missed = http1_flow_missed,
 	.end = http1_flow_end,
 	.event_bytes = http1_event_bytes,

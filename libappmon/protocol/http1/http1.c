@@ -155,50 +155,15 @@ static inline __attribute__((always_inline)) bool is_word(const char *s, size_t 
 
 /* ---- Kept field names ------------------------------------------------------------------------ */
 
-/* Of a set of letters, any case; other characters fall on one of the 32, too. */
-#define LETTER(c) (1u << ((c)&31))
-
-/* Any case of the first letter gives the same. */
-static inline unsigned int keep_bucket(char first, size_t len)
-{
-	return ((unsigned char)first + (unsigned int)len * 5) % 32;
-}
-
 /* Index + 1 of the name, 0 if it is not kept. */
-static inline __attribute__((always_inline)) uint32_t keep_find(const struct http1_keep *keep,
+static inline __attribute__((always_inline)) uint32_t keep_find(const struct field_names *keep,
 								const char *name, size_t len)
 {
-	uint32_t i = keep->bucket[keep_bucket(*name, len)];
+	uint32_t i = keep->bucket[field_names_bucket(*name, len)];
 
 	while (i && (keep->len[i - 1] != len || !same_name(name, keep->name[i - 1], len)))
 		i = keep->next[i - 1];
 	return i;
-}
-
-bool http1_keep_add(struct http1_keep *keep, const char *name)
-{
-	size_t len = strlen(name);
-	unsigned int bucket;
-	size_t i;
-
-	if (!len || len > UINT8_MAX)
-		return false;
-	for (i = 0; i < len; i++) {
-		if (!is_tchar(name[i]))
-			return false;
-	}
-	if (keep_find(keep, name, len))
-		return true;
-	if (keep->count == HTTP1_KEEP_MAX)
-		return false;
-	bucket = keep_bucket(*name, len);
-	i = keep->count++;
-	keep->name[i] = name;
-	keep->len[i] = (uint8_t)len;
-	keep->next[i] = keep->bucket[bucket];
-	keep->bucket[bucket] = (uint8_t)(i + 1);
-	keep->letters[len % 32] |= LETTER(*name);
-	return true;
 }
 
 /* ---- Start line ------------------------------------------------------------------------------ */
@@ -708,14 +673,14 @@ static __attribute__((noinline)) void known_field(const char *base, struct line 
 	}
 }
 
-static __attribute__((noinline)) void keep_field(const struct http1_keep *keep, const char *base,
+static __attribute__((noinline)) void keep_field(const struct field_names *keep, const char *base,
 						 struct line l, struct http1_head *out)
 {
 	uint32_t i = keep_find(keep, l.name, (size_t)(l.name_end - l.name));
 
 	if (!i)
 		return;
-	if (out->field_count == HTTP1_FIELDS_MAX) {
+	if (out->field_count == FIELDS_MAX) {
 		out->flags |= HTTP1_FIELDS_LOST;
 		return;
 	}
@@ -843,7 +808,7 @@ static inline bool is_empty_line(const char *p, const char *end)
 
 /* Reads the field lines and the empty line after them. */
 static int parse_fields(const char *base, const char **pos, const char *end, bool final,
-			const struct http1_keep *keep, struct framing *fr, struct http1_head *out)
+			const struct field_names *keep, struct framing *fr, struct http1_head *out)
 {
 	const char *p = *pos;
 	int r;
@@ -910,9 +875,9 @@ static bool has_empty_line(const char *buf, size_t len, size_t scanned)
 }
 
 int http1_parse_head(enum http1_kind kind, const char *buf, size_t len, size_t scanned, bool final,
-		     const struct http1_keep *keep, struct http1_head *out)
+		     const struct field_names *keep, struct http1_head *out)
 {
-	static const struct http1_keep none;
+	static const struct field_names none;
 	struct framing fr = {0};
 	const char *p;
 	int r;

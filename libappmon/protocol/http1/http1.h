@@ -10,33 +10,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "exchange/field-names.h"
+
 /* A part of the head, as an offset from its first byte: survives a copy of the head. */
 struct http1_span {
 	uint32_t off;
 	uint32_t len;
 };
 
-/* The field names that the host wants kept. Built once per handle, read-only after. */
-#define HTTP1_KEEP_MAX 96
-struct http1_keep {
-	const char *name[HTTP1_KEEP_MAX]; /* lower case, borrowed */
-	uint8_t len[HTTP1_KEEP_MAX];
-	uint8_t next[HTTP1_KEEP_MAX]; /* chain in a bucket: index + 1, 0 ends it */
-	uint8_t bucket[32];
-	uint32_t letters[32]; /* that names begin with, by the length of the name */
-	uint32_t count;
-};
-
-/* Adds a name that is already lower case and outlives keep. False: full, not a token, or over 255
- * bytes; adding a name twice is accepted and has no effect. */
-bool http1_keep_add(struct http1_keep *keep, const char *name);
-
 struct http1_field {
 	struct http1_span value;
-	uint32_t keep; /* index into struct http1_keep */
+	uint32_t keep; /* index into struct field_names */
 };
-
-#define HTTP1_FIELDS_MAX 32
 
 enum http1_kind { HTTP1_REQUEST, HTTP1_RESPONSE };
 
@@ -54,7 +39,7 @@ enum {
 				       twice; either field with a blank before its colon,
 				       folded, or beside a bare LF; or in a line that cannot be
 				       read */
-	HTTP1_FIELDS_LOST = 1 << 7, /* more kept fields than HTTP1_FIELDS_MAX */
+	HTTP1_FIELDS_LOST = 1 << 7, /* more kept fields than FIELDS_MAX */
 	HTTP1_MALFORMED = 1 << 8,   /* a line was passed over, or there is a control byte in the
 				       start line, or a version that is none */
 	HTTP1_UNREAD = 1 << 9,	    /* Content-Length is no number, or beyond int64; or it, or
@@ -78,7 +63,7 @@ struct http1_head {
 	struct http1_span host; /* value of the first Host field */
 	bool target_truncated;	/* the input ended inside the request-target */
 	bool truncated;		/* parsed with final = true and the empty line was not there */
-	struct http1_field field[HTTP1_FIELDS_MAX]; /* last: a copy keeps field_count of them */
+	struct http1_field field[FIELDS_MAX]; /* last: a copy keeps field_count of them */
 };
 
 /* Results of http1_parse_head() below zero. */
@@ -109,7 +94,7 @@ enum {
  * a blank and continues no other, is passed over, and the head is HTTP1_MALFORMED.
  */
 int http1_parse_head(enum http1_kind kind, const char *buf, size_t len, size_t scanned, bool final,
-		     const struct http1_keep *keep, struct http1_head *out);
+		     const struct field_names *keep, struct http1_head *out);
 
 /* How the body that follows a head is delimited (RFC 9112 section 6.3). */
 enum http1_framing {

@@ -10,7 +10,7 @@
  */
 #include <string.h>
 
-#include "exchange/exchange.h"
+#include "protocol/http1/http1-event.h"
 
 #define MASK "REDACTED"
 
