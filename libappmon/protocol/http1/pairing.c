@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Which response answers which request, and what of that is still known after a loss: see struct
+ * pairing.
+ */
+#include <string.h>
+
+#include "protocol/http1/http1-conn.h"
+
+/* Where a slow server may still owe an answer, only a much longer silence tells that it does not. */
+#define QUIET_REFUSED_NS (30 * NSEC_PER_SEC)
+
+/* ---- what happens to the doubts -------------------------------------------------------------- */
+
+/* Bytes of requests passed unseen: with pipelining, of how many cannot be told. */
+void pairing_missed(struct conn *c)
+{
+	pairing_of(c)->doubts |= DOUBT_MISSED;
+}
+
+/* There are signs of requests among what was missed. */
+void pairing_suspect(struct conn *c)
+{
+	pairing_of(c)->pipelined = 1;
+	pairing_missed(c);
+}
+
+/* A request was counted and dropped: its answer must not go to another one. */
+void pairing_unqueued(struct conn *c)
+{
+	c->gapped = 1;
+	pairing_of(c)->refused++;
+	pairing_of(c)->doubts |= exchange_awaiting(c) ? DOUBT_LOST : DOUBT_UNQUEUED;
+}
+
+/* Which response answers which request cannot be told any more on this connection. */
+void pairing_lost(struct pipeline *pl, struct conn *c)
+{
+	for (struct list_node *n = c->exchanges.next; n != &c->exchanges; n = n->next)
+		pairing_of(c)->refused += !exchange_at(c, n)->response_begun;
+	messages_end(pl, c, APPMON_END_GAP, APPMON_EVF_GAP);
+	pairing_of(c)->doubts |= DOUBT_LOST;
+}
+
+void pairing_requests_missed(struct pipeline *pl, struct conn *c)
+{
+	pairing_of(c)->pipelined = 1;
+	pairing_lost(pl, c);
+}
+
+void pairing_doubt(struct pipeline *pl, struct conn *c, bool lost)
+{
+	/* The programs see signs of pipelining where there may be none, such as a body that looks
+	 * like requests; where messages are missing, signs are all there is. */
+	if (c->wide && !conn_accounted(c, lost || c->lost))
+		pairing_of(c)->pipelined = 1;
+	if (lost && pairing_of(c)->pipelined)
+		pairing_requests_missed(pl, c);
+}
+
+/* ---- signs ----------------------------------------------------------------------------------- */
+
+/* No byte of a response since the last request: that has no answer yet. */
+static bool unanswered(struct conn *c, int dir)
+{
+	struct exchange *last = exchange_at(c, c->exchanges.prev);
+
+	return last && last->request_done && !last->response_begun &&
+	       last->asked == c->stream[!dir].seen;
+}
+
+/* Response bytes have passed where a head is due that has not come: its record was lost. */
+bool pairing_response_missed(const struct http1_side *s)
+{
+	return s->missed ||
+	       (s->phase == PHASE_HEAD && (int64_t)(s->in->seen - (s->pos + s->head_len)) > 0);
+}
+
+/* Does a request that comes now, or part of it, come before the answer to an earlier one? */
+bool pairing_is_pipelined(struct conn *c, int dir)
+{
+	return (exchange_awaiting(c) || pairing_of(c)->doubts & DOUBT_UNQUEUED) &&
+	       (!pairing_response_missed(http1_side(c, !dir)) || unanswered(c, dir));
+}
+
+/*
+ * Bytes of requests that cannot be placed. Two traces of request lines since the last head that
+ * was understood, or bytes that come before the last request's answer, are pipelining.
+ */
+void pairing_ignored(struct conn *c, int dir, const char *bytes, uint32_t n)
+{
+	struct http1_side *s = http1_side(c, dir);
+
+	if (!n || (c->request_dir && dir != request_dir(c)))
+		return;
+	for (uint32_t i = 0; i + 5 <= n && s->lines < 2; i++)
+		s->lines += !memcmp(bytes + i, "TP/1.", 5) ||
+			    (!memcmp(bytes + i, "\r\n\r\n", 4) && bytes[i + 4] >= 'A');
+	if (pairing_of(c)->pipelined ? !s->lines : s->lines < 2 && !pairing_is_pipelined(c, dir))
+		return;
+	pairing_suspect(c);
+}
+
+/* ---- requests -------------------------------------------------------------------------------- */
+
+/* It follows an answer, and a long silence. */
+bool pairing_is_quiet(const struct conn *c, const struct chunk *chunk)
+{
+	const struct pairing *p = pairing_of(c);
+	bool due = p->refused || ((p->doubts & DOUBT_MISSED) && p->pipelined);
+
+	return c->active_ns && conn_was_quiet(c, chunk, due ? QUIET_REFUSED_NS : QUIET_NS);
+}
+
+/*
+ * A request after a long silence: what was asked before has been answered, or nobody waits for it
+ * any more. Pairing begins anew here.
+ */
+static void heal(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk)
+{
+	struct http1_side *s = http1_side(c, dir), *other = http1_side(c, !dir);
+	struct exchange *ex;
+
+	if (!pairing_is_quiet(c, chunk))
+		return;
+	/* Those would get the answers of others. */
+	while ((ex = exchange_at(c, c->exchanges.next))) {
+		bool done = ex->response_done;
+
+		measure_partial(c, ex);
+		exchange_finish(pl, c, ex, done ? APPMON_END_COMPLETE : APPMON_END_GAP,
+				done ? 0 : APPMON_EVF_GAP);
+	}
+	*pairing_of(c) = (struct pairing){0};
+	c->wide = 0;
+	s->guessed = 0;
+	if (other->phase == PHASE_TUNNEL)
+		return;
+	head_forget(pl, other);
+	message_next(other, s->head_floor);
+}
+
+/* A request begins with this chunk. */
+void pairing_begin(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk)
+{
+	struct http1_side *s = http1_side(c, dir);
+	struct exchange *ex;
+
+	if ((pairing_of(c)->doubts & DOUBT_LOST) || list_empty(&c->exchanges))
+		heal(pl, c, dir, chunk);
+	/* Without pipelining the answer that fitted no request was to the one that waits. */
+	while ((pairing_of(c)->doubts & DOUBT_UNMATCHED) && !pairing_of(c)->pipelined &&
+	       (ex = exchange_awaiting(c)))
+		exchange_finish(pl, c, ex, APPMON_END_GAP, APPMON_EVF_GAP);
+	s->head_pipelined = pairing_is_pipelined(c, dir);
+	pairing_of(c)->pipelined |= s->head_pipelined;
+}
+
+/* The next request settles the doubts. Those before it have their answers for sure. */
+bool pairing_request(struct conn *c, int dir)
+{
+	const struct http1_side *s = http1_side(c, dir), *other = http1_side(c, !dir);
+	struct pairing *p = pairing_of(c);
+	bool unqueued = p->doubts & DOUBT_UNQUEUED, missed = p->doubts & DOUBT_MISSED;
+
+	/* A missed request that has not been answered by now would get the answer to this one. */
+	if (((unqueued || s->guessed) && s->head_pipelined) ||
+	    (s->guessed && other->head_len) || /* which answers one that was missed */
+	    ((unqueued || missed) && p->pipelined) ||
+	    (missed && !(p->doubts & DOUBT_UNMATCHED) && !pairing_response_missed(other)))
+		p->doubts = DOUBT_LOST;
+	p->doubts &= DOUBT_LOST;
+	return !p->doubts;
+}
+
+/* ---- responses ------------------------------------------------------------------------------- */
+
+/*
+ * A response begins at pos after response bytes were missed. Without pipelining all earlier
+ * responses were complete when a request came, so that its own begins exactly at its floor: that
+ * exchange is meant, and the others, whose floor lies below, have lost theirs. Anything less than
+ * that is no proof: the request that is meant may have been missed as well.
+ */
+void pairing_resync(struct pipeline *pl, struct conn *c, uint64_t pos)
+{
+	struct exchange *ex = exchange_awaiting(c);
+	bool lost = false;
+
+	if (ex && pos == ex->floor)
+		return; /* met in the middle, and nothing is missing between the two */
+	c->gapped = 1;
+	if (pairing_of(c)->pipelined || pairing_is_lost(c)) {
+		pairing_lost(pl, c);
+		return;
+	}
+	while ((ex = exchange_at(c, c->exchanges.next)) &&
+	       (ex->response_done || (int64_t)(pos - ex->floor) > 0)) {
+		lost |= !ex->response_done;
+		exchange_finish(pl, c, ex, ex->response_done ? APPMON_END_COMPLETE : APPMON_END_GAP,
+				ex->response_done ? 0 : APPMON_EVF_GAP);
+	}
+	/* If this is no response but more of the one before, the last one's is still to come. */
+	if (lost && !ex)
+		pairing_of(c)->doubts |= DOUBT_UNQUEUED;
+}
+
+/* The request that the final response answers whose head has come; NULL: none that is known. */
+struct exchange *pairing_response(struct pipeline *pl, struct conn *c, int dir,
+				  const struct chunk *chunk)
+{
+	struct http1_side *s = http1_side(c, dir), *req = http1_side(c, !dir);
+	struct exchange *ex = exchange_awaiting(c);
+	struct pairing *p = pairing_of(c);
+
+	/* All requests before it are answered: this answers what there is of another, as 408. */
+	if (!ex && !(p->doubts & (DOUBT_UNQUEUED | DOUBT_LOST)) && !p->refused && !req->guessed &&
+	    (int64_t)(s->pos - req->head_floor) >= 0 && req->phase == PHASE_HEAD && req->head_len)
+		head_answered(pl, c, !dir);
+	/* To a request that is not in the queue? */
+	ex = p->doubts & DOUBT_UNQUEUED ? NULL : exchange_answered(c, s->pos);
+	p->doubts &= (uint8_t)~DOUBT_UNQUEUED;
+	if (ex && p->pipelined && exchange_requesting(c) == ex && req->phase == PHASE_OPEN &&
+	    !req->over) {
+		/* Requests may have passed unseen behind the upload that it answers. */
+		pairing_lost(pl, c);
+		ex = NULL;
+	}
+	if (!ex && !c->ordinal && !c->fresh) {
+		/* The request passed before the attach. */
+		ex = exchange_new(pl, c);
+		if (ex) {
+			ex->flags |= APPMON_EVF_MID_MESSAGE;
+			ex->request_done = 1;
+			/* In front of requests that came since. */
+			list_remove(&ex->link);
+			list_prepend(&c->exchanges, &ex->link);
+		}
+	} else if (!ex && p->refused) {
+		p->refused--;
+	} else if (!ex && !(chunk->flags & CHUNK_LOST)) {
+		/* Such as 408 on an idle connection; or its request passed uncaptured behind
+		 * another. One whose record was lost is counted by the programs. */
+		exchange_refuse(pl, c, c->gapped ? APPMON_DROP_GAP : APPMON_DROP_ORPHAN);
+	}
+	if (!ex)
+		p->doubts |= DOUBT_UNMATCHED;
+	return ex;
+}
