@@ -202,9 +202,13 @@ static bool ends_with_last_chunk(const struct chunk *chunk)
 	memcpy(buf + before, chunk->tail, chunk->tail_len);
 	if (end - buf < 7 || memcmp(end - 4, "\r\n\r\n", 4))
 		return false;
-	for (p = end - 5; p >= buf + 2; p--)
-		if (!memcmp(p - 2, "\r\n0\r\n", 5))
-			return p == end - 5 || memchr(p + 3, ':', (size_t)(end - p - 3));
+	for (p = end - 5; p >= buf + 2; p--) {
+		if (memcmp(p - 2, "\r\n0\r\n", 5))
+			continue;
+		/* Behind an empty line the next message begins, with fields of its own. */
+		return p == end - 5 || (!memmem(p + 1, (size_t)(end - p) - 2, "\r\n\r\n", 4) &&
+					memchr(p + 3, ':', (size_t)(end - p - 3)));
+	}
 	return false;
 }
 
