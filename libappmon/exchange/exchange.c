@@ -20,6 +20,7 @@ void exchange_drop(struct pipeline *pl, struct exchange *ex, uint32_t reason)
 	struct target *target = target_of(pl, &ex->id);
 
 	list_remove(&ex->link);
+	list_remove(&ex->id_node);
 	if (!ex->told) {
 		STAT_ADD(pl, target, outstanding, UINT64_MAX);
 		STAT_ADD(pl, target, dropped[reason], 1);
@@ -50,6 +51,7 @@ struct exchange *exchange_new(struct pipeline *pl, struct conn *c)
 		exchange_refuse(pl, c, APPMON_DROP_MEMORY);
 		return NULL;
 	}
+	list_init(&ex->id_node);
 	ex->id = c->id;
 	ex->protocol = c->protocol;
 	ex->ordinal = c->ordinal_base + c->ordinal;
@@ -129,6 +131,7 @@ void exchange_response(struct pipeline *pl, struct conn *c, struct exchange *ex,
 void exchange_finish(struct pipeline *pl, struct conn *c, struct exchange *ex, uint32_t end,
 		     uint64_t flags)
 {
+	list_remove(&ex->id_node);
 	if (ex->told) {
 		list_remove(&ex->link);
 		exchange_release(pl, ex);
@@ -170,6 +173,7 @@ void exchange_tell(struct pipeline *pl, struct conn *c, struct exchange *ex)
 	rest->cause = NULL;
 	rest->told = 1;
 	list_append(&ex->link, &rest->link); /* in its place */
+	list_append(&ex->id_node, &rest->id_node);
 	exchange_finish(pl, c, ex, APPMON_END_AT_HEAD, 0);
 }
 

@@ -188,7 +188,9 @@ struct proxied {
 };
 
 struct exchange {
-	struct list_node link; /* in conn.exchanges, later in pipeline.ready */
+	struct list_node link;	  /* in conn.exchanges, later in pipeline.ready */
+	struct list_node id_node; /* in a bucket of conn.ids */
+	uint64_t message_id;	  /* what both its messages carry: see exchange_identify() */
 	const struct protocol *protocol;
 	struct rec_conn id;
 	uint64_t ordinal;
@@ -227,12 +229,19 @@ struct reader {
 	uint32_t blocks; /* it waits in reading */
 };
 
+/* The exchanges of a connection whose messages carry ids, once they are many. */
+struct ids {
+	struct list_node *bucket;
+	uint32_t buckets; /* power of two; 0: they are few */
+};
+
 struct conn {
 	struct conn *hash_next;
 	const struct protocol *protocol;
 	void *state;		    /* the protocol's, of protocol.conn_size bytes */
 	struct list_node link;	    /* in flows.busy or flows.idle, least recently active first */
 	struct list_node exchanges; /* oldest first */
+	struct ids ids;
 	struct rec_conn id;
 	struct stream stream[2]; /* by DIR_* */
 	struct reader reader;	 /* since the last response */
@@ -337,6 +346,18 @@ static inline struct exchange *exchange_answered(struct conn *c, uint64_t pos)
 
 	return ex && (int64_t)(pos - ex->floor) >= 0 ? ex : NULL;
 }
+
+/* ---- by-id.c: answered in any order ---------------------------------------------------------- */
+
+/*
+ * Both its messages carry this id: an HTTP/2 stream, a correlation id. Such an exchange is
+ * finished when it is complete, in whatever order. Ids are used again once their exchange is over.
+ */
+void exchange_identify(struct pipeline *pl, struct conn *c, struct exchange *ex, uint64_t id);
+/* The oldest with this id whose response is not complete, or NULL. */
+struct exchange *exchange_by_id(struct conn *c, uint64_t id);
+/* The connection goes. */
+void ids_free(struct pipeline *pl, struct conn *c);
 
 /* ---- cause.c: what an exchange was made for -------------------------------------------------- */
 

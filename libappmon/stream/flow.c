@@ -120,6 +120,7 @@ static void conn_free(struct flows *f, struct conn *c)
 	}
 	list_remove(&c->link);
 	c->protocol->release(f->pl, c);
+	ids_free(f->pl, c);
 	for (int dir = 0; dir < 2; dir++)
 		pieces_free(f, &c->stream[dir]);
 	pool_free(&f->pl->pool, c);
