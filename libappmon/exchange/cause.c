@@ -614,7 +614,8 @@ static void link_sent(struct pipeline *pl, struct exchange *ex)
 		link_to(ex, read, APPMON_LINK_SOLE);
 	}
 	w = stream_of(&ex->id, true, ex->request_seq);
-	key_set(pl, ex, KEY_STREAM, hash_of(pl, KEY_STREAM, &w, sizeof(w)));
+	if (ex->numbered)
+		key_set(pl, ex, KEY_STREAM, hash_of(pl, KEY_STREAM, &w, sizeof(w)));
 	if (ex->numbered == NUMBERED_BOTH)
 		key_set(pl, ex, KEY_WIRE, hash_of(pl, KEY_WIRE, &wire, sizeof(wire)));
 }
@@ -626,9 +627,10 @@ static void link_received(struct pipeline *pl, struct conn *c, struct exchange *
 	struct wanted_wire wire = {ex->request_seq, ex->response_seq};
 	struct wanted_remote remote = remote_of(&ex->id);
 	const struct trace *t = &ex->cause->trace;
-	struct exchange *cause;
+	struct exchange *cause = NULL;
 
-	cause = only(pl, KEY_STREAM, hash_of(pl, KEY_STREAM, &w, sizeof(w)), is_stream, &w);
+	if (ex->numbered)
+		cause = only(pl, KEY_STREAM, hash_of(pl, KEY_STREAM, &w, sizeof(w)), is_stream, &w);
 	if (!cause && ex->numbered == NUMBERED_BOTH)
 		cause = only(pl, KEY_WIRE, hash_of(pl, KEY_WIRE, &wire, sizeof(wire)), is_wire,
 			     &wire);

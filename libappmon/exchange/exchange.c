@@ -40,10 +40,11 @@ struct exchange *exchange_new(struct pipeline *pl, struct conn *c)
 {
 	struct target *target = target_of(pl, &c->id);
 	struct exchange *ex = pool_zalloc_evicting(&pl->pool, sizeof(*ex));
+	struct conn *socket = c->below ? c->below : c;
 
 	c->ordinal++;
-	if (!c->counted) {
-		c->counted = 1;
+	if (!socket->counted) {
+		socket->counted = 1;
 		STAT_ADD(pl, target, connections_seen, 1);
 		STAT_ADD(pl, target, connections_open, 1);
 	}
@@ -104,14 +105,16 @@ void exchange_request(struct pipeline *pl, struct conn *c, struct exchange *ex, 
 
 	ex->request_start_ns = start->ts_ns;
 	ex->floor = start->other_pos;
+	if (dir == DIR_OUT)
+		exchange_owner(pl, ex);
+	if (c->below)
+		return; /* plaintext has no numbers of TCP's */
 	ex->request_seq = stream_seq(&c->stream[dir], start->pos);
 	ex->numbered = NUMBERED_REQUEST;
 	if (other->known) {
 		ex->response_seq = stream_seq(other, ex->floor);
 		ex->numbered = NUMBERED_BOTH;
 	}
-	if (dir == DIR_OUT)
-		exchange_owner(pl, ex);
 }
 
 void exchange_response(struct pipeline *pl, struct conn *c, struct exchange *ex, int dir,
@@ -120,8 +123,10 @@ void exchange_response(struct pipeline *pl, struct conn *c, struct exchange *ex,
 	if (dir == DIR_OUT)
 		exchange_owner(pl, ex);
 	cause_response(pl, c, ex);
-	ex->response_seq = stream_seq(&c->stream[dir], start->pos);
-	ex->numbered |= NUMBERED_RESPONSE;
+	if (!c->below) {
+		ex->response_seq = stream_seq(&c->stream[dir], start->pos);
+		ex->numbered |= NUMBERED_RESPONSE;
+	}
 	/* After a loss it may be taken for the answer to a request that came after it. */
 	ex->response_start_ns =
 		start->ts_ns > ex->request_start_ns ? start->ts_ns : ex->request_start_ns;

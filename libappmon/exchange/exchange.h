@@ -160,10 +160,10 @@ enum { FIN_NONE, FIN_NOTED, FIN_HANDLED };
 struct stream {
 	uint64_t base; /* position that base_seq stands for */
 	uint32_t base_seq;
-	uint8_t known; /* base is valid */
-	uint8_t fin;   /* FIN_* */
-	uint8_t begun; /* data has come */
-	uint8_t pad;
+	uint8_t known;	      /* base is valid */
+	uint8_t fin;	      /* FIN_* */
+	uint8_t begun;	      /* data has come */
+	uint8_t turned;	      /* of plaintext: the other direction had the last word */
 	uint64_t seen;	      /* all bytes below this have passed */
 	uint64_t seen_ns;     /* when seen last grew */
 	uint64_t fin_pos;     /* fin: where the stream ends */
@@ -238,8 +238,10 @@ struct ids {
 struct conn {
 	struct conn *hash_next;
 	const struct protocol *protocol;
-	void *state;		    /* the protocol's, of protocol.conn_size bytes */
-	struct list_node link;	    /* in flows.busy or flows.idle, least recently active first */
+	void *state;	       /* the protocol's, of protocol.conn_size bytes */
+	struct conn *above;    /* the plaintext in what the socket carries; NULL: none is known */
+	struct conn *below;    /* of plaintext: the socket's own bytes */
+	struct list_node link; /* in flows.busy or flows.idle, least recently active first */
 	struct list_node exchanges; /* oldest first */
 	struct ids ids;
 	struct rec_conn id;

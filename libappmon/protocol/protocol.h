@@ -13,6 +13,8 @@ struct first {
 	uint32_t len;
 };
 
+enum message { MESSAGE_NONE, MESSAGE_REQUEST, MESSAGE_RESPONSE };
+
 /*
  * What stream/ asks of a protocol: to find the messages in two streams of bytes, and to pair them
  * into exchanges. A connection has one from its first message on. Optional where so marked.
@@ -23,11 +25,11 @@ struct protocol {
 	/* Does a connection whose first message begins with these bytes speak it? NULL: what no
 	 * other protocol wants. */
 	bool (*detect)(const char *bytes, uint32_t n);
-	/* Does a request begin with these bytes, wherever on a connection? */
-	bool (*asks)(const char *bytes, uint32_t n);
+	/* Does a message begin with these bytes, wherever on a connection? */
+	enum message (*begins)(const char *bytes, uint32_t n);
 	/* conn.state is new. pos: by direction, where the first bytes come that this protocol gets
 	 * to see, if the connection is fresh. */
-	void (*begin)(struct conn *c, const uint64_t pos[2]);
+	void (*init)(struct conn *c, const uint64_t pos[2]);
 	/* Frees what conn.state refers to; the exchanges are gone. */
 	void (*release)(struct pipeline *pl, struct conn *c);
 	/* Optional: the connection can still turn out to speak another protocol. False: the
@@ -73,8 +75,8 @@ enum {
 
 /* Room for the state of any protocol. */
 uint32_t protocol_state_size(void);
-/* Does a request of one of `protocols` (bits as above) begin with these bytes? */
-bool protocol_asks(uint32_t protocols, const char *bytes, uint32_t n);
+/* Does a message of one of `protocols` (bits as above) begin with these bytes? */
+enum message protocol_begins(uint32_t protocols, const char *bytes, uint32_t n);
 /* The first of `protocols` that knows these first bytes of a connection as its own,
  * or NULL. */
 const struct protocol *protocol_detect(uint32_t protocols, const char *bytes, uint32_t n);

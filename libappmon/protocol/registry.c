@@ -35,12 +35,14 @@ uint32_t protocol_state_size(void)
 	return size;
 }
 
-bool protocol_asks(uint32_t protocols, const char *bytes, uint32_t n)
+enum message protocol_begins(uint32_t protocols, const char *bytes, uint32_t n)
 {
-	for (uint32_t id = 1; id < COUNT; id++)
-		if ((protocols & 1U << id) && known[id].protocol->asks(bytes, n))
-			return true;
-	return false;
+	enum message message = MESSAGE_NONE;
+
+	for (uint32_t id = 1; id < COUNT && message == MESSAGE_NONE; id++)
+		if (protocols & 1U << id)
+			message = known[id].protocol->begins(bytes, n);
+	return message;
 }
 
 const char *appmon_protocol_name(uint32_t protocol)

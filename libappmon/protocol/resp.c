@@ -330,6 +330,13 @@ static bool is_command(const char *bytes, uint32_t n)
 	return name && p - name > 2 && p < end && strchr("\r._-|", *p);
 }
 
+static enum message resp_begins(const char *bytes, uint32_t n)
+{
+	if (is_command(bytes, n))
+		return MESSAGE_REQUEST;
+	return n && memchr("+-:$_,#(=!*%~>|", bytes[0], 15) ? MESSAGE_RESPONSE : MESSAGE_NONE;
+}
+
 static void resp_role(struct conn *c, int dir, const char *bytes, uint32_t n)
 {
 	if (resp_detect(bytes, n) && (c->fresh || is_command(bytes, n)))
@@ -356,7 +363,7 @@ static void begin_at(struct side *s, uint64_t pos)
 	value_reset(s);
 }
 
-static void resp_begin(struct conn *c, const uint64_t pos[2])
+static void resp_init(struct conn *c, const uint64_t pos[2])
 {
 	for (int dir = 0; dir < 2; dir++) {
 		struct side *s = side_of(c, dir);
@@ -1303,8 +1310,8 @@ const struct protocol protocol_resp = {
 	.id = APPMON_PROTO_RESP,
 	.conn_size = sizeof(struct resp),
 	.detect = resp_detect,
-	.asks = is_command,
-	.begin = resp_begin,
+	.begins = resp_begins,
+	.init = resp_init,
 	.release = resp_release,
 	.role = resp_role,
 	.data = resp_data,

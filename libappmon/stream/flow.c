@@ -63,7 +63,7 @@ static void grow(struct flows *f)
 	pool_free(&f->pl->pool, bucket);
 }
 
-static struct conn *conn_find(struct flows *f, uint64_t cookie)
+struct conn *conn_find(struct flows *f, uint64_t cookie)
 {
 	struct conn *c = f->bucket[bucket_of(f, cookie)];
 
@@ -100,6 +100,15 @@ static void pieces_free(struct flows *f, struct stream *s)
 	s->piece_count = 0;
 }
 
+static void conn_release(struct flows *f, struct conn *c)
+{
+	c->protocol->release(f->pl, c);
+	ids_free(f->pl, c);
+	for (int dir = 0; dir < 2; dir++)
+		pieces_free(f, &c->stream[dir]);
+	pool_free(&f->pl->pool, c);
+}
+
 /* The exchanges must be gone. */
 static void conn_free(struct flows *f, struct conn *c)
 {
@@ -119,11 +128,9 @@ static void conn_free(struct flows *f, struct conn *c)
 			target->stats.connections_open--;
 	}
 	list_remove(&c->link);
-	c->protocol->release(f->pl, c);
-	ids_free(f->pl, c);
-	for (int dir = 0; dir < 2; dir++)
-		pieces_free(f, &c->stream[dir]);
-	pool_free(&f->pl->pool, c);
+	if (c->above)
+		conn_release(f, c->above);
+	conn_release(f, c);
 }
 
 /* The least recently active is forgotten first, and met again by its next request. */
@@ -158,15 +165,14 @@ int flows_init(struct flows *f, struct pipeline *pl, const struct appmon_opts *o
 	return 0;
 }
 
-static void conn_speaks(struct conn *c, const struct protocol *protocol, const uint64_t pos[2])
+void conn_speaks(struct conn *c, const struct protocol *protocol, const uint64_t pos[2])
 {
 	memset(c->state, 0, protocol->conn_size);
 	c->protocol = protocol;
-	protocol->begin(c, pos);
+	protocol->init(c, pos);
 }
 
-static struct conn *conn_new(struct flows *f, const struct rec_conn *id, uint64_t key,
-			     const struct rec_seg *seg)
+struct conn *conn_alloc(struct flows *f)
 {
 	/* One block: that the protocol changes must not fail. */
 	struct conn *c = pool_alloc_evicting(&f->pl->pool, sizeof(*c) + protocol_state_size());
@@ -175,6 +181,17 @@ static struct conn *conn_new(struct flows *f, const struct rec_conn *id, uint64_
 		return NULL;
 	memset(c, 0, sizeof(*c));
 	c->state = c + 1;
+	list_init(&c->exchanges);
+	return c;
+}
+
+static struct conn *conn_new(struct flows *f, const struct rec_conn *id, uint64_t key,
+			     const struct rec_seg *seg)
+{
+	struct conn *c = conn_alloc(f);
+
+	if (!c)
+		return NULL;
 	if (f->count >= f->buckets)
 		grow(f);
 	c->id = *id;
@@ -188,7 +205,6 @@ static struct conn *conn_new(struct flows *f, const struct rec_conn *id, uint64_
 		c->ordinal_base = f->ordinal_max;
 	c->retrans = seg->retrans;
 	c->dup = seg->dup;
-	list_init(&c->exchanges);
 	conn_speaks(c, &PROTOCOL_FIRST, (uint64_t[2]){0});
 	list_append(&f->idle, &c->link);
 	bucket_add(f, c);
@@ -199,9 +215,22 @@ static struct conn *conn_new(struct flows *f, const struct rec_conn *id, uint64_
 /* With its exchanges. */
 static void conn_drop(struct flows *f, struct conn *c, uint32_t reason)
 {
-	while (!list_empty(&c->exchanges))
-		exchange_drop(f->pl, list_entry(c->exchanges.next, struct exchange, link), reason);
+	for (struct conn *layer = c; layer; layer = layer->above)
+		while (!list_empty(&layer->exchanges))
+			exchange_drop(f->pl, exchange_at(layer, layer->exchanges.next), reason);
 	conn_free(f, c);
+}
+
+/* Ends every exchange of the connection. */
+static void conn_end(struct flows *f, struct conn *c, uint32_t end, uint64_t flags)
+{
+	for (struct conn *layer = c; layer; layer = layer->above)
+		layer->protocol->end(f->pl, layer, end, flags);
+}
+
+static bool has_exchanges(const struct conn *c)
+{
+	return !list_empty(&c->exchanges) || (c->above && !list_empty(&c->above->exchanges));
 }
 
 void flows_destroy(struct flows *f)
@@ -323,11 +352,14 @@ static void detect(struct flows *f, struct conn *c, int dir, const struct chunk 
 }
 
 /* Nothing of the connection has been understood, and there may be another protocol to try. */
-static void detect_first(struct flows *f, struct conn *c, int dir, const struct chunk *chunk)
+void detect_first(struct flows *f, struct conn *c, int dir, const struct chunk *chunk)
 {
 	struct first here = {0}, there = {0};
-	bool begun = c->protocol->first(c, dir, &here);
+	bool begun;
 
+	if (!(f->pl->protocols & ~(1U << c->protocol->id)))
+		return;
+	begun = c->protocol->first(c, dir, &here);
 	c->protocol->first(c, !dir, &there);
 	if (!c->request_dir && (chunk->flags & CHUNK_STARTS)) {
 		/* What it begins stands alone, wherever on the connection. */
@@ -349,8 +381,7 @@ static void segment_apply(struct flows *f, struct conn *c, int dir, uint64_t pos
 
 	/* The kernel may have learned only later that nothing is missing before it. */
 	stream_saw(s, seg->seq + seg->len, seg->ts_ns);
-	if (captured && !c->ordinal && c->protocol->first &&
-	    (f->pl->protocols & ~(1U << c->protocol->id)))
+	if (captured && !c->ordinal && c->protocol->first)
 		detect_first(f, c, dir, &chunk);
 	if (captured && !c->request_dir && (seg->flags & REC_START))
 		c->protocol->role(c, dir, bytes, captured);
@@ -432,14 +463,14 @@ static void stream_segment(struct flows *f, struct conn *c, int dir, const char 
 /* ---- records --------------------------------------------------------------------------------- */
 
 /* Orders the connection by activity, among those with or without exchanges. */
-static void conn_active(struct flows *f, struct conn *c, uint64_t ts_ns)
+void conn_active(struct flows *f, struct conn *c, uint64_t ts_ns)
 {
 	struct exchange *first;
 	bool awaits = false;
 
 	c->active_ns = ts_ns;
 	list_remove(&c->link);
-	list_append(list_empty(&c->exchanges) ? &f->idle : &f->busy, &c->link);
+	list_append(has_exchanges(c) ? &f->busy : &f->idle, &c->link);
 	if (!list_empty(&c->exchanges)) {
 		first = list_entry(c->exchanges.next, struct exchange, link);
 		awaits = first->response_begun && !first->response_done;
@@ -475,7 +506,7 @@ static void conn_follow(struct conn *c, const struct rec_seg *seg)
  */
 static bool conn_over(const struct conn *c)
 {
-	return c->stream[DIR_OUT].fin == FIN_HANDLED && list_empty(&c->exchanges) &&
+	return c->stream[DIR_OUT].fin == FIN_HANDLED && !has_exchanges(c) &&
 	       !c->stream[DIR_IN].pieces && !c->stream[DIR_OUT].pieces &&
 	       (c->request_dir != 1 + DIR_IN || c->stream[DIR_IN].fin == FIN_HANDLED);
 }
@@ -565,7 +596,7 @@ static struct conn *stray_find(struct flows *f, const struct rec_conn *conn)
 /* The end of a connection was missed. */
 static void conn_lose(struct flows *f, struct conn *c)
 {
-	c->protocol->end(f->pl, c, APPMON_END_GAP, APPMON_EVF_GAP);
+	conn_end(f, c, APPMON_END_GAP, APPMON_EVF_GAP);
 	conn_free(f, c);
 }
 
@@ -622,7 +653,7 @@ static struct conn *stray_join(struct flows *f, const struct record *rec)
 	}
 	/* An answer has passed whose record was lost. */
 	if (!out && rec->seg.other_ts_ns)
-		c->protocol->end(f->pl, c, APPMON_END_GAP, APPMON_EVF_GAP);
+		conn_end(f, c, APPMON_END_GAP, APPMON_EVF_GAP);
 	return c;
 }
 
@@ -649,7 +680,7 @@ static bool is_watched(const struct flows *f, const struct rec_conn *conn, uint3
 static bool begins_request(const struct flows *f, const struct record *rec)
 {
 	return (rec->seg.flags & REC_START) &&
-	       protocol_asks(f->pl->protocols, rec->bytes, rec->captured);
+	       protocol_begins(f->pl->protocols, rec->bytes, rec->captured) == MESSAGE_REQUEST;
 }
 
 static void conn_read(struct flows *f, struct conn *c, const struct record *rec)
@@ -726,15 +757,14 @@ void flow_record(struct flows *f, const struct record *rec)
 
 		pieces_flush(f, c, DIR_IN);
 		pieces_flush(f, c, DIR_OUT);
-		c->protocol->end(f->pl, c,
-				 by_us ? APPMON_END_RESET_BY_US : APPMON_END_RESET_BY_PEER,
-				 by_us ? APPMON_EVF_RESET_BY_US : APPMON_EVF_RESET_BY_PEER);
+		conn_end(f, c, by_us ? APPMON_END_RESET_BY_US : APPMON_END_RESET_BY_PEER,
+			 by_us ? APPMON_EVF_RESET_BY_US : APPMON_EVF_RESET_BY_PEER);
 		conn_free(f, c);
 	} else if (rec->seg.flags & REC_NOT_HTTP) {
 		conn_drop(f, c, APPMON_DROP_PARSE);
 	} else if (rec->seg.flags & REC_CLOSED && c->stream[DIR_OUT].fin) {
 		/* Whatever answer is still due, nobody will read it. */
-		c->protocol->end(f->pl, c, APPMON_END_CLOSED, 0);
+		conn_end(f, c, APPMON_END_CLOSED, 0);
 		conn_free(f, c);
 	} else if (conn_over(c)) {
 		conn_free(f, c);
@@ -769,11 +799,11 @@ void flows_expire(struct flows *f, uint64_t now)
 		} else if (closed && older(c->active_ns, now, LINGER_NS)) {
 			pieces_flush(f, c, DIR_IN);
 			pieces_flush(f, c, DIR_OUT);
-			c->protocol->end(f->pl, c, APPMON_END_CLOSED, 0);
+			conn_end(f, c, APPMON_END_CLOSED, 0);
 			conn_free(f, c);
 		} else if (f->exchange_timeout_ms != UINT32_MAX &&
 			   older(c->active_ns, now, busy_ns)) {
-			c->protocol->end(f->pl, c, APPMON_END_TIMEOUT, 0);
+			conn_end(f, c, APPMON_END_TIMEOUT, 0);
 			conn_active(f, c, now);
 		}
 	}
@@ -814,23 +844,29 @@ void flows_drop_unsampled(struct flows *f)
 
 /* ---- what is in progress --------------------------------------------------------------------- */
 
+static int layer_active(struct flows *f, struct conn *layer, appmon_event_fn fn, void *ctx)
+{
+	struct exchange *ex;
+	int err = 0;
+
+	for (struct list_node *n = layer->exchanges.next; !err && (ex = exchange_at(layer, n));
+	     n = n->next)
+		if (!ex->told)
+			err = event_show(f->pl, ex, fn, ctx);
+	return err;
+}
+
 int flows_active(struct flows *f, appmon_event_fn fn, void *ctx)
 {
 	int err = 0;
 
 	event_forget(f->pl);
 	/* Those that have an exchange. */
-	for (struct list_node *n = f->busy.next; n != &f->busy; n = n->next) {
+	for (struct list_node *n = f->busy.next; n != &f->busy && !err; n = n->next) {
 		struct conn *c = list_entry(n, struct conn, link);
-		struct exchange *ex;
 
-		for (struct list_node *x = c->exchanges.next; (ex = exchange_at(c, x));
-		     x = x->next) {
-			if (!ex->told)
-				err = event_show(f->pl, ex, fn, ctx);
-			if (err)
-				return err;
-		}
+		for (struct conn *layer = c; layer && !err; layer = layer->above)
+			err = layer_active(f, layer, fn, ctx);
 	}
-	return 0;
+	return err;
 }

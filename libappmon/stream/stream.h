@@ -51,6 +51,36 @@ void flows_drop_unsampled(struct flows *f);
 /* Tells what is in progress; ends with what fn returned if that is not 0, or -ENOMEM. */
 int flows_active(struct flows *f, appmon_event_fn fn, void *ctx);
 
+/* ---- flow.c: a connection, for layer.c ------------------------------------------------------- */
+
+struct conn *conn_find(struct flows *f, uint64_t cookie);
+/* Zeroed, with room for any protocol's state; NULL: no memory. */
+struct conn *conn_alloc(struct flows *f);
+/* What it knows of another protocol must be released. */
+void conn_speaks(struct conn *c, const struct protocol *protocol, const uint64_t pos[2]);
+/* Nothing of the connection has been understood: this chunk may tell which protocol it speaks. */
+void detect_first(struct flows *f, struct conn *c, int dir, const struct chunk *chunk);
+/* Orders the connection by activity. */
+void conn_active(struct flows *f, struct conn *c, uint64_t ts_ns);
+
+/* ---- layer.c: plaintext above a socket's bytes ----------------------------------------------- */
+
+/* Bytes of one direction of the plaintext that a socket carries. They come in order, without gaps
+ * but for what is not captured. */
+struct plain {
+	uint64_t cookie; /* of the socket */
+	int dir;	 /* DIR_* */
+	bool fresh;	 /* of the first that comes: it is the first byte of the plaintext */
+	bool ends;	 /* none follows in this direction */
+	const char *bytes;
+	uint32_t captured, len;
+	uint64_t ts_ns;
+	const struct rec_owner *owner; /* NULL: not known */
+};
+
+/* False: the socket is not known, or there is no memory; then the plaintext is not followed. */
+bool layer_plain(struct flows *f, const struct plain *plain);
+
 /* ---- chunk.c --------------------------------------------------------------------------------- */
 
 /* What a protocol sees of a segment whose first byte is at pos. It points to bytes and to seg. */

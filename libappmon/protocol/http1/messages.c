@@ -336,12 +336,20 @@ static void http1_stream(struct pipeline *pl, struct conn *c)
 	exchange_tell(pl, c, ex);
 }
 
-static void http1_role(struct conn *c, int dir, const char *bytes, uint32_t n)
+static enum message http1_begins(const char *bytes, uint32_t n)
 {
 	if (http1_look(HTTP1_RESPONSE, bytes, n) == HTTP1_LOOK_YES)
-		c->request_dir = (uint8_t)(1 + !dir);
-	else if (http1_look(HTTP1_REQUEST, bytes, n) == HTTP1_LOOK_YES)
-		c->request_dir = (uint8_t)(1 + dir);
+		return MESSAGE_RESPONSE;
+	return http1_look(HTTP1_REQUEST, bytes, n) == HTTP1_LOOK_YES ? MESSAGE_REQUEST
+								     : MESSAGE_NONE;
+}
+
+static void http1_role(struct conn *c, int dir, const char *bytes, uint32_t n)
+{
+	enum message message = http1_begins(bytes, n);
+
+	if (message != MESSAGE_NONE)
+		c->request_dir = (uint8_t)(1 + (message == MESSAGE_REQUEST ? dir : !dir));
 }
 
 static void http1_turn(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk)
@@ -377,12 +385,7 @@ static void http1_turn(struct pipeline *pl, struct conn *c, int dir, const struc
 
 /* ---- the connection -------------------------------------------------------------------------- */
 
-static bool http1_asks(const char *bytes, uint32_t n)
-{
-	return http1_look(HTTP1_REQUEST, bytes, n) == HTTP1_LOOK_YES;
-}
-
-static void http1_begin(struct conn *c, const uint64_t pos[2])
+static void http1_init(struct conn *c, const uint64_t pos[2])
 {
 	/* Followed from its first byte, and yet there were others: they are counted already. */
 	pairing_of(c)->refused = c->gapped;
@@ -459,8 +462,8 @@ void messages_end(struct pipeline *pl, struct conn *c, uint32_t end, uint64_t fl
 const struct protocol protocol_http1 = {
 	.id = APPMON_PROTO_HTTP1,
 	.conn_size = sizeof(struct http1),
-	.asks = http1_asks,
-	.begin = http1_begin,
+	.begins = http1_begins,
+	.init = http1_init,
 	.release = http1_release,
 	.first = http1_first,
 	.role = http1_role,
