@@ -194,14 +194,15 @@ def _stats(api):
     for m in ev.visible(struct):
         rows += _comment(m.doc)
         name, base, group = name_of(m.name), _integer(m.type.base), ev.group_of(api, m)
+        kind = ev.type_name(group) if group else base
         if m.type.base not in ev.INTEGERS or m.type.pointers:
             raise ev.Unknown(struct, m)
         if m.type.count and group:
             rows.append((name, f"[{m.type.count}]{base}"))
             copies.append((f"{name}:", f"*(*[{m.type.count}]{base})(unsafe.Pointer(&c.{m.name})),"))
         else:
-            rows.append((name, base))
-            copies.append((f"{name}:", f"{base}(c.{_c(m.name)}),"))
+            rows.append((name, kind))
+            copies.append((f"{name}:", f"{kind}(c.{_c(m.name)}),"))
     out = ["// Stats are counters since the monitor was opened, or since the attach.", "type Stats struct {"]
     out += aligned(rows) + ["}", "", "func copyStats(c *C.struct_appmon_stats) Stats {", "\treturn Stats{"]
     out += [row.replace("\t", "\t\t", 1) for row in aligned(copies)] + ["\t}", "}", ""]

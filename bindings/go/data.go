@@ -1282,7 +1282,7 @@ func (e *Event) lend(to *block) *C.struct_appmon_event {
 type Stats struct {
 	// APPMON_STATS_*: noticed by appmon_poll() and appmon_next(), within a second, and one more
 	// for each 64 targets; 0 in a replay
-	Flags uint32
+	Flags StatsFlags
 	// bit n: the n-th 64-bit member below is supported here, dropped[] being one
 	Valid         uint64
 	ExchangesSeen uint64
@@ -1321,7 +1321,7 @@ type Stats struct {
 
 func copyStats(c *C.struct_appmon_stats) Stats {
 	return Stats{
-		Flags:              uint32(c.flags),
+		Flags:              StatsFlags(c.flags),
 		Valid:              uint64(c.valid),
 		ExchangesSeen:      uint64(c.exchanges_seen),
 		Delivered:          uint64(c.delivered),
