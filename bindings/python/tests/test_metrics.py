@@ -89,7 +89,9 @@ def test_the_programs_own_functions_decide(server, recording):
     def route(event):
         asked.append(event.path)
         assert metrics.stats().events == len(asked) - 1  # the aggregator may be used
-        return None if event.path == "/hello" else "ö" * 500 if event.path == "/bytes/1000" else "own " + event.path[:3]
+        if event.path == "/bytes/1000":
+            return "ö" * 500
+        return None if event.path == "/hello" else "own " + event.path[:3]
 
     with appmon.Metrics(route=route, is_error=lambda event: None if event.status == 500 else event.status == 404,
                         instance=lambda event: 2**64 - 7) as metrics, replayed(recording) as monitor:
@@ -275,7 +277,7 @@ ALL = 1_000_000  # parts
 
 
 def test_a_sample_is_of_whole_connections(server, monitor, load):
-    """Which of them the initial sequence numbers decide: that it is all or none of 60 has a chance of 1 in 2 to the 59."""
+    """Initial sequence numbers decide which: all or none of 60 has a chance of 1 in 2 to the 59."""
     connections, each = 60, 5
     monitor.set_sampling(ALL // 2)
     assert monitor.stats().sampling_ppm == ALL // 2

@@ -205,7 +205,8 @@ class _Answers:
 
 
 def _callbacks(said: list[_Answers]) -> tuple[Any, Any, Any]:
-    """What C calls. said: one, which is replaced."""
+    """What C calls. said: one, which is replaced. They are short: ctypes can only report what a signal
+    handler raises at the moment one begins."""
 
     def route(_: int | None, event: Any, place: int, size: int) -> int:
         words = said[0].route
