@@ -221,9 +221,15 @@ func lentAndCopied(e *Event) *Event {
 	var to block
 	defer to.free()
 	to.reserve(e.lentSize())
-	copied := copyEvent(e.lend(&to), nil)
+	for i, used := 0, unsafe.Slice((*byte)(to.base), to.size); i < len(used); i++ {
+		used[i] = 'x' // as if by the event before
+	}
+	c := e.lend(&to)
 	if to.used != e.lentSize() {
 		panic("lend does not take the room that lentSize says")
 	}
-	return copied
+	if C.GoString(c.path.data) != e.Path {
+		panic("the NUL behind a text is missing")
+	}
+	return copyEvent(c, nil)
 }

@@ -550,7 +550,7 @@ fn a_filter_says_what_comes() {
     monitor.set_filter(Filter::new().path_prefix(b"/hello")).unwrap();
     for bad in [
         Filter::new().role(Role(31)),
-        Filter::new().role(Role(40)),
+        Filter::new().role(Role(33)),
         Filter::new().outcome(Outcome(u32::MAX)),
         Filter::new().path_prefix("/\0"),
     ] {
