@@ -92,7 +92,7 @@ class _Field:
         group = ev.group_of(api, m)
         if t.base == "appmon_str" and not t.pointers:
             self.type, self.copy, self.text = "string", f"text(&{c})", True
-            self.lend = f'c.{_c(m.name)} = mem.text(e.{self.name}, e.cut("{self.name}"))'
+            self.lend = f'c.{_c(m.name)} = to.text(e.{self.name}, e.cut("{self.name}"))'
         elif t.base == "appmon_endpoint" and not t.pointers:
             self.type, self.copy = "netip.AddrPort", f"endpoint(&{c})"
             self.lend = f"lendEndpoint(&c.{_c(m.name)}, e.{self.name})"
@@ -100,7 +100,7 @@ class _Field:
             self.type, self.copy, self.lend = "any", "users[uint32(ev.target_id)]", None
         elif t.base == "appmon_header" and t.pointers:
             self.type, self.copy = "[]Header", f"headers({c}, ev.{m.name[:-1]}_count)"
-            self.lend = f"c.{m.name}, c.{m.name[:-1]}_count = mem.headers(e.{self.name})"
+            self.lend = f"c.{m.name}, c.{m.name[:-1]}_count = to.headers(e.{self.name})"
         elif ev.nested(api, m):
             self.type = _struct(ev.nested(api, m))
             self.copy = f"copy{self.type}(&{c})"
@@ -178,10 +178,14 @@ def _event(api):
         if f.text:
             out += [f"\tif ev.{_c(m.name)}.truncated != 0 {{",
                     f'\t\te.Truncated = append(e.Truncated, "{f.name}")', "\t}"]
-    out += ["\treturn e", "}", "", "// lend makes a C event of it again, for as long as mem is kept.",
-            "func (e *Event) lend(c *C.struct_appmon_event, mem *memory) {",
-            "\tc.size = C.sizeof_struct_appmon_event"]
-    return "\n".join(out + ["\t" + f.lend for _, f in fields if f.lend] + ["}", ""])
+    out += ["\treturn e", "}", "", "// lentSize is the room that lend takes.", "func (e *Event) lentSize() uintptr {",
+            "\tsize := roomOf(C.sizeof_struct_appmon_event) + roomOfHeaders(e.Headers)"]
+    out += [f"\tsize += roomOfText(e.{f.name})" for _, f in fields if f.text]
+    out += ["\treturn size", "}", "", "// lend makes a C event of it again.",
+            "func (e *Event) lend(to *block) *C.struct_appmon_event {",
+            "\tc := (*C.struct_appmon_event)(to.alloc(C.sizeof_struct_appmon_event))",
+            "\t*c = C.struct_appmon_event{size: C.sizeof_struct_appmon_event}"]
+    return "\n".join(out + ["\t" + f.lend for _, f in fields if f.lend] + ["\treturn c", "}", ""])
 
 
 def _stats(api):
@@ -190,14 +194,15 @@ def _stats(api):
     for m in ev.visible(struct):
         rows += _comment(m.doc)
         name, base, group = name_of(m.name), _integer(m.type.base), ev.group_of(api, m)
+        kind = ev.type_name(group) if group else base
         if m.type.base not in ev.INTEGERS or m.type.pointers:
             raise ev.Unknown(struct, m)
         if m.type.count and group:
             rows.append((name, f"[{m.type.count}]{base}"))
             copies.append((f"{name}:", f"*(*[{m.type.count}]{base})(unsafe.Pointer(&c.{m.name})),"))
         else:
-            rows.append((name, base))
-            copies.append((f"{name}:", f"{base}(c.{_c(m.name)}),"))
+            rows.append((name, kind))
+            copies.append((f"{name}:", f"{kind}(c.{_c(m.name)}),"))
     out = ["// Stats are counters since the monitor was opened, or since the attach.", "type Stats struct {"]
     out += aligned(rows) + ["}", "", "func copyStats(c *C.struct_appmon_stats) Stats {", "\treturn Stats{"]
     out += [row.replace("\t", "\t\t", 1) for row in aligned(copies)] + ["\t}", "}", ""]

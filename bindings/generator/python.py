@@ -44,6 +44,13 @@ def _annotation(m):
     return t.base if t.base.startswith("appmon_") and not t.pointers and t.base[-3:] != "_fn" else "Any"
 
 
+def _callback(f, known):
+    # A place to write to: ctypes would hand bytes to the function.
+    place = [p.type.base == "char" and p.type.pointers and not p.type.const for p in f.parameters]
+    parameters = ", ".join("ctypes.c_void_p" if w else _ctype(p.type, known) for w, p in zip(place, f.parameters))
+    return _ctype(f.result, known), parameters
+
+
 def _signature(f, known):
     parameters = ", ".join(_ctype(p.type, known) for p in f.parameters)
     return _ctype(f.result, known), parameters
@@ -57,7 +64,7 @@ def abi(api):
     for s in api.structs:
         for c in [c for c in waiting if any(m.type.base == c.name for m in s.members)]:
             waiting.remove(c)
-            result, parameters = _signature(c, known)
+            result, parameters = _callback(c, known)
             out.append(f"{c.name} = ctypes.CFUNCTYPE({result}, {parameters})\n")
         lines = [f"\nclass {s.name}(ctypes.Structure):"]
         lines += [f"    {m.name}: {_annotation(m)}" for m in s.members]

@@ -192,13 +192,17 @@ def _stats(api):
     struct = api.struct("appmon_stats")
     out = ["/// Counters since the monitor was opened, or since the attach.",
            "#[derive(Clone, Copy, Debug, PartialEq, Eq)]", "#[non_exhaustive]", "pub struct Stats {"]
+    values = []
     for m in ev.visible(struct):
         if m.type.base not in ev.INTEGERS or m.type.pointers:
             raise ev.Unknown(struct, m)
+        name, group = _name(m.name), ev.group_of(api, m)
+        typed = group and not m.type.count
         out += _doc(m.doc, "    ") or [f"    /// `appmon_stats.{m.name}`"]
-        out.append(f"    pub {_name(m.name)}: {_type(m.type)},")
+        out.append(f"    pub {name}: {ev.type_name(group) if typed else _type(m.type)},")
+        values.append(f"            {name}: {ev.type_name(group)}(raw.{name})," if typed else f"            {name}: raw.{name},")
     out += ["}", "", "impl Stats {", "    pub(crate) fn new(raw: &sys::appmon_stats) -> Stats {", "        Stats {"]
-    out += [f"            {_name(m.name)}: raw.{_name(m.name)}," for m in ev.visible(struct)]
+    out += values
     return "\n".join(out + ["        }", "    }", "}", ""])
 
 

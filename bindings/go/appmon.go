@@ -18,6 +18,9 @@
 //
 // All methods may be called from any goroutine. One that waits for events holds no thread: the library's
 // descriptor is in the runtime's poller.
+//
+// What they return is the program's: an Event, or a TargetInfo, refers to no memory of C's. It may be kept for
+// as long as is needed, also after Close, and handed to other goroutines.
 package appmon
 
 /*
@@ -37,7 +40,11 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unsafe"
 )
+
+// maxBatch bounds the memory of the copies that C makes for NextBatch.
+const maxBatch = 128
 
 // ErrClosed is what a Monitor, Metrics or a Snapshot says after Close.
 var ErrClosed = errors.New("appmon: used after Close")
@@ -70,6 +77,7 @@ type Monitor struct {
 	mu     sync.Mutex // held during each call
 	handle *C.struct_appmon
 	event  *C.struct_appmon_event
+	batch  block // what appmon_next_batch() stores
 	users  map[uint32]any
 	log    *logger
 	logRef cgo.Handle
@@ -157,6 +165,7 @@ func (m *Monitor) Close() error {
 	}
 	C.appmon_close(m.handle)
 	m.handle = nil
+	m.batch.free()
 	m.forgetLog()
 	runtime.SetFinalizer(m, nil)
 	return nil
@@ -253,55 +262,118 @@ func (t *Target) Detach() error {
 // Stats are the target's counters.
 func (t *Target) Stats() (Stats, error) { return t.monitor.stats(t.ID) }
 
+// TargetInfo is one of the cgroups that a monitor watches. Stats and Detach are those of its Target.
+type TargetInfo struct {
+	Target
+	Name         string // as in events: TargetName
+	Path         string // of its directory at the attach; "": not known, as in a replay
+	CgroupID     uint64 // inode of the directory
+	CaptureBytes uint32 // in force for it
+	Removed      bool   // the cgroup is gone, and so is its last socket
+	User         any    // as given to Attach
+}
+
+// Targets returns the cgroups that are watched, in the order of their ids.
+func (m *Monitor) Targets() (list []TargetInfo, err error) {
+	err = m.call(func(h *C.struct_appmon) C.int {
+		c := C.struct_appmon_target{size: C.sizeof_struct_appmon_target}
+		for {
+			code := C.appmon_next_target(h, c.id, &c)
+			if code <= 0 {
+				return code
+			}
+			id := uint32(c.id)
+			list = append(list, TargetInfo{Target{id, m}, text(&c.name), text(&c.path), uint64(c.cgroup_id),
+				uint32(c.capture_bytes), StatsFlags(c.flags).Has(StatsFlagRemoved), m.users[id]})
+		}
+	})
+	return list, err
+}
+
 // ---- receiving ----
 
-// pull returns the next event, or nil if there is none now.
-func (m *Monitor) pull() (*Event, error) {
+// pull stores the events that are there, at most as many as there is room for, and says how many.
+func (m *Monitor) pull(events []*Event) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.handle == nil {
-		return nil, ErrClosed
+		return 0, ErrClosed
 	}
-	code := C.appmon_next(m.handle, &m.event)
-	if code > 0 { // a panic of the log function waits: the event would be lost
-		return copyEvent(m.event, m.users), nil
+	code := m.take(events)
+	if code > 0 { // a panic of the log function waits: the events would be lost
+		return int(code), nil
 	}
 	m.log.rethrow()
 	switch {
 	case code == 0:
-		return nil, nil
+		return 0, nil
 	case code == -C.int(syscall.ENODATA):
-		return nil, io.EOF
+		return 0, io.EOF
 	}
-	return nil, newError(code, C.GoString(C.appmon_last_error(m.handle)))
+	return 0, newError(code, C.GoString(C.appmon_last_error(m.handle)))
+}
+
+// take asks C: for one event, which it lends, or for copies of several, which two calls get and free.
+func (m *Monitor) take(events []*Event) C.int {
+	if len(events) == 1 {
+		code := C.appmon_next(m.handle, &m.event)
+		if code > 0 {
+			events[0] = copyEvent(m.event, m.users)
+		}
+		return code
+	}
+	size := uintptr(len(events)) * unsafe.Sizeof(m.event)
+	m.batch.reserve(size)
+	first := (**C.struct_appmon_event)(m.batch.alloc(size))
+	code := C.appmon_next_batch(m.handle, first, C.uint32_t(len(events)))
+	if code > 0 {
+		for i, ev := range unsafe.Slice(first, code) {
+			events[i] = copyEvent(ev, m.users)
+		}
+		C.glue_free_events(first, code)
+	}
+	return code
 }
 
 // Next waits for an event. It returns ctx.Err() when the context ends, ErrClosed after Close and io.EOF
 // at the end of a recording.
 func (m *Monitor) Next(ctx context.Context) (*Event, error) {
-	for {
+	var one [1]*Event
+	_, err := m.NextBatch(ctx, one[:])
+	return one[0], err
+}
+
+// NextBatch waits for an event, stores it and those behind it that are there already, at most len(events) and
+// no more than 128, and returns how many they are: 0 only with an error, which is as Next's, or without room.
+// It calls C twice for all of them.
+func (m *Monitor) NextBatch(ctx context.Context, events []*Event) (int, error) {
+	if len(events) > maxBatch {
+		events = events[:maxBatch]
+	}
+	for len(events) > 0 {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return 0, err
 		}
-		event, err := m.pull()
-		if event != nil || err != nil {
-			return event, err
+		n, err := m.pull(events)
+		if n > 0 || err != nil {
+			return n, err
 		}
 		if m.replay { // the file is always readable
 			continue
 		}
-		if event, err = m.wait(ctx); event != nil || err != nil {
-			return event, err
+		if n, err = m.wait(ctx, events); n > 0 || err != nil {
+			return n, err
 		}
 	}
+	return 0, nil
 }
 
-// wait parks the goroutine until there is an event. nil and nil: the context ended, or is about to.
-func (m *Monitor) wait(ctx context.Context) (event *Event, err error) {
+// wait parks the goroutine until there is an event. 0 and nil: the context ended, or is about to.
+func (m *Monitor) wait(ctx context.Context, events []*Event) (n int, err error) {
 	select {
 	case m.turn <- struct{}{}:
 	case <-ctx.Done():
-		return nil, nil
+		return 0, nil
 	}
 	defer func() { <-m.turn }()
 	if ctx.Done() != nil {
@@ -311,16 +383,16 @@ func (m *Monitor) wait(ctx context.Context) (event *Event, err error) {
 	// again after each.
 	var failed error
 	err = m.conn.Read(func(uintptr) bool {
-		event, failed = m.pull()
-		return event != nil || failed != nil
+		n, failed = m.pull(events)
+		return n > 0 || failed != nil
 	})
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil, nil
+		return 0, nil
 	}
 	if err != nil {
-		return nil, ErrClosed
+		return 0, ErrClosed
 	}
-	return event, failed
+	return n, failed
 }
 
 // interruptBy makes the end of the context the end of the wait. The caller calls what it returns.
@@ -378,6 +450,50 @@ func (m *Monitor) Active() ([]*Event, error) {
 	return list.events, err
 }
 
+// Filter says which events a monitor delivers: those that pass every member. The zero value of each lets all
+// of them pass.
+type Filter struct {
+	Roles       []Role
+	Outcomes    []Outcome
+	MinDuration time.Duration // events without a duration pass: they have no end yet, or it was not seen
+	PathPrefix  string        // of Event.Path, byte for byte
+}
+
+// bitOf is a value's bit in a mask of C's, which has 32. The library refuses the last for what it does not know.
+func bitOf(value uint32) C.uint32_t {
+	if value > 31 {
+		value = 31
+	}
+	return 1 << value
+}
+
+// SetFilter delivers only what passes, from the next event on; Filter{}: everything again. What does not
+// pass counts as Stats.Filtered. Active is not filtered.
+func (m *Monitor) SetFilter(filter Filter) error {
+	var mem memory
+	defer mem.free()
+	if filter.MinDuration < 0 {
+		return &Error{syscall.EINVAL, "MinDuration is negative"}
+	}
+	c := C.struct_appmon_filter{
+		size:            C.sizeof_struct_appmon_filter,
+		min_duration_ns: C.uint64_t(filter.MinDuration),
+	}
+	for _, role := range filter.Roles {
+		c.roles |= bitOf(uint32(role))
+	}
+	for _, outcome := range filter.Outcomes {
+		c.outcomes |= bitOf(uint32(outcome))
+	}
+	if filter.PathPrefix != "" {
+		c.path_prefix = mem.string(filter.PathPrefix)
+	}
+	if mem.err != nil {
+		return mem.err
+	}
+	return m.call(func(h *C.struct_appmon) C.int { return C.appmon_set_filter(h, &c) })
+}
+
 // ---- budget ----
 
 // SetSampling watches a share of the connections, in parts per million of them (SamplingAll: all), and fewer while they make
@@ -401,7 +517,8 @@ func (m *Monitor) Resume() error {
 // ---- recording, asking ----
 
 // Record writes what comes from the kernel to a file from now on, until Record(nil) or Close; the file has
-// to stay open until then. The recording holds the captured bytes of all heads.
+// to stay open until then. The recording holds the captured bytes of all heads. It also ends before it would
+// exceed Options.RecordMaxBytes, or with a write that fails: Stats.Flags has StatsFlagRecordEnded then.
 func (m *Monitor) Record(file *os.File) error {
 	fd := C.int(-1)
 	if file != nil {

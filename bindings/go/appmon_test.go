@@ -267,6 +267,283 @@ func TestARecordingGivesTheSameEvents(t *testing.T) {
 	}
 }
 
+// Each of them is looked at by another goroutine after the monitor and its memory are gone.
+func TestEventsAreKeptInBatches(t *testing.T) {
+	const clients, each, most = 4, 100, 16
+	s := serve(t)
+	type mark struct{ int }
+	m, _ := watch(t, s, Options{Headers: []string{"X-Tenant"}}, AttachOptions{Name: "shop", User: mark{1}})
+	if n, err := m.NextBatch(context.Background(), nil); n != 0 || err != nil {
+		t.Error(n, err)
+	}
+	var wg sync.WaitGroup
+	for i := 0; i < clients; i++ {
+		wg.Add(1)
+		go func(i int) {
+			defer wg.Done()
+			c := s.client()
+			for n := 0; n < each; n++ {
+				if err := c.ask("GET", fmt.Sprintf("/hello?%d-%d", i, n), ""); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		}(i)
+	}
+	wg.Wait()
+	kept, seen := make(chan *Event, clients*each), make(chan []string)
+	closed := make(chan struct{})
+	go func() {
+		<-closed
+		var texts []string
+		for e := range kept {
+			texts = append(texts, fmt.Sprint(e.RequestTarget, e.Header("x-tenant"), e.Remote.Port(), e.Status, e.TargetUser))
+		}
+		seen <- texts
+	}()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	events := make([]*Event, most)
+	batches := 0
+	for count := 0; count < clients*each; batches++ {
+		n, err := m.NextBatch(ctx, events)
+		if n < 1 || n > most || err != nil {
+			t.Fatalf("%d after %d events: %v", n, count, err)
+		}
+		for _, e := range events[:n] {
+			kept <- e
+		}
+		count += n
+	}
+	if batches >= clients*each { // they were all there
+		t.Errorf("%d batches", batches)
+	}
+	short, end := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer end()
+	if n, err := m.NextBatch(short, events); n != 0 || err != context.DeadlineExceeded {
+		t.Error(n, err)
+	}
+	stats, err := m.Stats()
+	must(t, err)
+	must(t, m.Close())
+	if n, err := m.NextBatch(context.Background(), events); n != 0 || err != ErrClosed {
+		t.Error(n, err)
+	}
+	runtime.GC()
+	close(kept)
+	close(closed)
+	var logged []string
+	for _, l := range s.lines(t, clients*each) {
+		logged = append(logged, fmt.Sprint(l.Target, "t"+l.Target, l.Port, l.Status, mark{1}))
+	}
+	told := <-seen
+	sort.Strings(told)
+	sort.Strings(logged)
+	if !reflect.DeepEqual(told, logged) || stats.Delivered != clients*each {
+		t.Errorf("%d events, %d lines in the log; %+v", len(told), len(logged), stats)
+	}
+}
+
+func TestABatchIsWhatNextGives(t *testing.T) {
+	s := serve(t)
+	file, lines := recorded(t, s)
+	var single []*Event
+	replay(t, file, func(e *Event) { single = append(single, e) })
+	_, err := file.Seek(0, io.SeekStart)
+	must(t, err)
+	m, err := Replay(file, Options{})
+	must(t, err)
+	defer m.Close()
+	batch := make([]*Event, 2*maxBatch)
+	n, err := m.NextBatch(context.Background(), batch)
+	if n != len(lines) || err != nil || !reflect.DeepEqual(batch[:n], single) {
+		t.Errorf("%d of %d: %v", n, len(lines), err)
+	}
+	if n, err := m.NextBatch(context.Background(), batch); n != 0 || err != io.EOF {
+		t.Error(n, err)
+	}
+}
+
+func TestFilter(t *testing.T) {
+	s := serve(t)
+	m, _ := watch(t, s, Options{}, AttachOptions{})
+	c := s.client()
+	targets := []string{"/hello", "/status/404", "/status/503", "/slow/300"}
+	passed := uint64(0)
+	for name, f := range map[string]struct {
+		filter Filter
+		passes func(l line) bool
+	}{
+		"outcome":   {Filter{Outcomes: []Outcome{OutcomeServerError, OutcomeClientError}}, func(l line) bool { return l.Status >= 400 }},
+		"path":      {Filter{PathPrefix: "/status/5"}, func(l line) bool { return strings.HasPrefix(l.Target, "/status/5") }},
+		"both":      {Filter{PathPrefix: "/s", Outcomes: []Outcome{OutcomeOk}}, func(l line) bool { return l.Target == "/slow/300" }},
+		"duration":  {Filter{MinDuration: 250 * time.Millisecond, PathPrefix: "/slow"}, func(l line) bool { return l.Target == "/slow/300" }},
+		"too short": {Filter{MinDuration: time.Hour}, func(line) bool { return false }},
+		"server":    {Filter{Roles: []Role{RoleServer}}, func(line) bool { return true }},
+		"client":    {Filter{Roles: []Role{RoleClient}}, func(line) bool { return false }},
+		"all":       {Filter{}, func(line) bool { return true }},
+	} {
+		must(t, m.SetFilter(f.filter))
+		before := len(s.lines(t, 0))
+		for _, target := range targets {
+			must(t, c.ask("GET", target, ""))
+		}
+		var want, got []string
+		for _, l := range s.lines(t, before+len(targets))[before:] {
+			if f.passes(l) {
+				want = append(want, l.Target)
+			}
+		}
+		for _, e := range take(t, m, len(want)) {
+			got = append(got, e.RequestTarget)
+		}
+		passed += uint64(len(want))
+		counted(t, m, uint64(before+len(targets)))
+		stats, err := m.Stats()
+		must(t, err)
+		if !reflect.DeepEqual(got, want) || stats.Delivered != passed || stats.Filtered != uint64(before+len(targets))-passed {
+			t.Errorf("%s: %v, not %v; %+v", name, got, want, stats)
+		}
+	}
+	must(t, m.SetFilter(Filter{PathPrefix: "/hello"}))
+	for _, filter := range []Filter{{Roles: []Role{31}}, {Roles: []Role{40}}, {Outcomes: []Outcome{1 << 31}},
+		{MinDuration: -1}, {PathPrefix: "/\x00"}} {
+		if err := m.SetFilter(filter); !errors.Is(err, syscall.EINVAL) {
+			t.Error(filter, err)
+		}
+	}
+	must(t, c.ask("GET", "/status/404", "")) // the filter before stays
+	must(t, c.ask("GET", "/hello", ""))
+	if e := take(t, m, 1)[0]; e.Path != "/hello" {
+		t.Error(e.Path)
+	}
+}
+
+// counted returns once all of so many exchanges are either delivered or left out.
+func counted(t *testing.T, m *Monitor, exchanges uint64) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Millisecond)
+		if e, err := m.Next(ctx); err != context.DeadlineExceeded {
+			t.Fatal(e, err)
+		}
+		cancel()
+		stats, err := m.Stats()
+		must(t, err)
+		if stats.Delivered+stats.Filtered == exchanges {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%+v", stats)
+		}
+	}
+}
+
+func TestTargets(t *testing.T) {
+	s := serve(t)
+	other := filepath.Join(s.Cgroup, "other")
+	must(t, os.Mkdir(other, 0o755))
+	defer os.Remove(other)
+	m, err := Open(Options{CaptureBytes: 4096})
+	must(t, err)
+	defer m.Close()
+	if list, err := m.Targets(); len(list) != 0 || err != nil {
+		t.Error(list, err)
+	}
+	first, err := m.Attach(s.Cgroup, AttachOptions{Name: "shop", User: "mine", CaptureBytes: 8192})
+	must(t, err)
+	second, err := m.Attach(other, AttachOptions{})
+	must(t, err)
+	must(t, s.client().ask("GET", "/hello", ""))
+	take(t, m, 1)
+	list, err := m.Targets()
+	must(t, err)
+	below, err := os.Stat(other)
+	must(t, err)
+	want := []TargetInfo{
+		{*first, "shop", s.Cgroup, s.ID, 8192, false, "mine"},
+		{*second, "other", other, below.Sys().(*syscall.Stat_t).Ino, 4096, false, nil},
+	}
+	if !reflect.DeepEqual(list, want) {
+		t.Fatalf("%+v is not %+v", list, want)
+	}
+	for i, delivered := range []uint64{1, 0} {
+		if stats, err := list[i].Stats(); err != nil || stats.Delivered != delivered {
+			t.Error(list[i].Name, stats, err)
+		}
+	}
+	must(t, os.Remove(other))
+	for deadline := time.Now().Add(10 * time.Second); !list[1].Removed; {
+		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+		m.Next(ctx)
+		cancel()
+		list, err = m.Targets()
+		must(t, err)
+		if time.Now().After(deadline) {
+			t.Fatalf("%+v", list)
+		}
+	}
+	must(t, list[0].Detach())
+	if list, err = m.Targets(); len(list) != 1 || list[0].ID != second.ID || err != nil {
+		t.Errorf("%+v %v", list, err)
+	}
+	must(t, m.Close())
+	if _, err := m.Targets(); err != ErrClosed {
+		t.Error(err)
+	}
+	if err := m.SetFilter(Filter{}); err != ErrClosed {
+		t.Error(err)
+	}
+}
+
+func TestARecordingEndsAtItsMostBytes(t *testing.T) {
+	const most, count = 4096, 100
+	s := serve(t)
+	file, err := os.Create(filepath.Join(t.TempDir(), "recording"))
+	must(t, err)
+	defer file.Close()
+	var warnings []string
+	m, err := Open(Options{RecordMaxBytes: most, LogLevel: LogLevelWarn, Log: func(level LogLevel, line string) {
+		if level == LogLevelWarn {
+			warnings = append(warnings, line)
+		}
+	}})
+	must(t, err)
+	defer m.Close()
+	must(t, m.Record(file))
+	_, err = m.Attach(s.Cgroup, AttachOptions{Name: "shop"})
+	must(t, err)
+	if stats, err := m.Stats(); err != nil || stats.Flags != 0 {
+		t.Error(stats.Flags, err)
+	}
+	c := s.client()
+	for i := 0; i < count; i++ {
+		must(t, c.ask("GET", fmt.Sprintf("/hello?%d", i), ""))
+	}
+	live := take(t, m, count)
+	stats, err := m.Stats()
+	must(t, err)
+	info, err := file.Stat()
+	must(t, err)
+	if info.Size() > most || info.Size() < most/2 || stats.Flags != StatsFlagRecordEnded || len(warnings) != 1 {
+		t.Errorf("%d bytes, %v, %q", info.Size(), stats.Flags, warnings)
+	}
+	var again []string
+	replay(t, file, func(e *Event) { again = append(again, e.RequestTarget) })
+	if len(again) == 0 || len(again) >= count {
+		t.Fatal(again)
+	}
+	for i, target := range again {
+		if target != live[i].RequestTarget {
+			t.Error(i, target, live[i].RequestTarget)
+		}
+	}
+	must(t, m.Record(nil))
+	if stats, err := m.Stats(); err != nil || stats.Flags != 0 {
+		t.Error(stats.Flags, err)
+	}
+}
+
 func TestErrors(t *testing.T) {
 	for words, options := range map[string]Options{
 		"ring_bytes is 5, it must be 4096 to": {RingBytes: 5},

@@ -1179,26 +1179,46 @@ func copyEvent(ev *C.struct_appmon_event, users map[uint32]any) *Event {
 	return e
 }
 
-// lend makes a C event of it again, for as long as mem is kept.
-func (e *Event) lend(c *C.struct_appmon_event, mem *memory) {
-	c.size = C.sizeof_struct_appmon_event
+// lentSize is the room that lend takes.
+func (e *Event) lentSize() uintptr {
+	size := roomOf(C.sizeof_struct_appmon_event) + roomOfHeaders(e.Headers)
+	size += roomOfText(e.TargetName)
+	size += roomOfText(e.System)
+	size += roomOfText(e.Operation)
+	size += roomOfText(e.Resource)
+	size += roomOfText(e.StatusText)
+	size += roomOfText(e.Message)
+	size += roomOfText(e.Comm)
+	size += roomOfText(e.TraceText)
+	size += roomOfText(e.RequestID)
+	size += roomOfText(e.RequestTarget)
+	size += roomOfText(e.Path)
+	size += roomOfText(e.Query)
+	size += roomOfText(e.Authority)
+	return size
+}
+
+// lend makes a C event of it again.
+func (e *Event) lend(to *block) *C.struct_appmon_event {
+	c := (*C.struct_appmon_event)(to.alloc(C.sizeof_struct_appmon_event))
+	*c = C.struct_appmon_event{size: C.sizeof_struct_appmon_event}
 	c.protocol = C.uint32_t(e.Protocol)
 	c.flags = C.uint64_t(e.Flags)
 	c.role = C.uint32_t(e.Role)
 	c.end = C.uint32_t(e.End)
 	c.target_id = C.uint32_t(e.TargetID)
 	c.sampling_ppm = C.uint32_t(e.SamplingPpm)
-	c.target_name = mem.text(e.TargetName, e.cut("TargetName"))
+	c.target_name = to.text(e.TargetName, e.cut("TargetName"))
 	c.cgroup_id = C.uint64_t(e.CgroupID)
 	c.connection_id = C.uint64_t(e.ConnectionID)
 	c.ordinal = C.uint64_t(e.Ordinal)
 	c.operation_type = C.uint32_t(e.OperationType)
 	c.outcome = C.uint32_t(e.Outcome)
-	c.system = mem.text(e.System, e.cut("System"))
-	c.operation = mem.text(e.Operation, e.cut("Operation"))
-	c.resource = mem.text(e.Resource, e.cut("Resource"))
-	c.status_text = mem.text(e.StatusText, e.cut("StatusText"))
-	c.message = mem.text(e.Message, e.cut("Message"))
+	c.system = to.text(e.System, e.cut("System"))
+	c.operation = to.text(e.Operation, e.cut("Operation"))
+	c.resource = to.text(e.Resource, e.cut("Resource"))
+	c.status_text = to.text(e.StatusText, e.cut("StatusText"))
+	c.message = to.text(e.Message, e.cut("Message"))
 	c.status_number = C.int64_t(e.StatusNumber)
 	c.request_bytes = C.uint64_t(e.RequestBytes)
 	c.response_bytes = C.uint64_t(e.ResponseBytes)
@@ -1233,10 +1253,10 @@ func (e *Event) lend(c *C.struct_appmon_event, mem *memory) {
 	c.response_pid = C.uint32_t(e.ResponsePID)
 	c.response_tid = C.uint32_t(e.ResponseTID)
 	c.process_start_ns = C.uint64_t(e.ProcessStartNS)
-	c.comm = mem.text(e.Comm, e.cut("Comm"))
+	c.comm = to.text(e.Comm, e.cut("Comm"))
 	e.Trace.lend(&c.trace)
-	c.trace_text = mem.text(e.TraceText, e.cut("TraceText"))
-	c.request_id = mem.text(e.RequestID, e.cut("RequestID"))
+	c.trace_text = to.text(e.TraceText, e.cut("TraceText"))
+	c.request_id = to.text(e.RequestID, e.cut("RequestID"))
 	c.link_connection_id = C.uint64_t(e.LinkConnectionID)
 	c.link_ordinal = C.uint64_t(e.LinkOrdinal)
 	c.link = C.uint32_t(e.Link)
@@ -1244,24 +1264,25 @@ func (e *Event) lend(c *C.struct_appmon_event, mem *memory) {
 	c.status = C.uint32_t(e.Status)
 	c.request_http_version = C.uint32_t(e.RequestHTTPVersion)
 	c.response_http_version = C.uint32_t(e.ResponseHTTPVersion)
-	c.headers, c.header_count = mem.headers(e.Headers)
-	c.request_target = mem.text(e.RequestTarget, e.cut("RequestTarget"))
-	c.path = mem.text(e.Path, e.cut("Path"))
-	c.query = mem.text(e.Query, e.cut("Query"))
-	c.authority = mem.text(e.Authority, e.cut("Authority"))
+	c.headers, c.header_count = to.headers(e.Headers)
+	c.request_target = to.text(e.RequestTarget, e.cut("RequestTarget"))
+	c.path = to.text(e.Path, e.cut("Path"))
+	c.query = to.text(e.Query, e.cut("Query"))
+	c.authority = to.text(e.Authority, e.cut("Authority"))
 	c.request_head_bytes = C.uint64_t(e.RequestHeadBytes)
 	c.request_body_bytes = C.uint64_t(e.RequestBodyBytes)
 	c.response_head_bytes = C.uint64_t(e.ResponseHeadBytes)
 	c.response_body_bytes = C.uint64_t(e.ResponseBodyBytes)
 	c.request_content_length = C.int64_t(e.RequestContentLength)
 	c.response_content_length = C.int64_t(e.ResponseContentLength)
+	return c
 }
 
 // Stats are counters since the monitor was opened, or since the attach.
 type Stats struct {
 	// APPMON_STATS_*: noticed by appmon_poll() and appmon_next(), within a second, and one more
 	// for each 64 targets; 0 in a replay
-	Flags uint32
+	Flags StatsFlags
 	// bit n: the n-th 64-bit member below is supported here, dropped[] being one
 	Valid         uint64
 	ExchangesSeen uint64
@@ -1300,7 +1321,7 @@ type Stats struct {
 
 func copyStats(c *C.struct_appmon_stats) Stats {
 	return Stats{
-		Flags:              uint32(c.flags),
+		Flags:              StatsFlags(c.flags),
 		Valid:              uint64(c.valid),
 		ExchangesSeen:      uint64(c.exchanges_seen),
 		Delivered:          uint64(c.delivered),

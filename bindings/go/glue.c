@@ -31,6 +31,12 @@ int glue_each_active(struct appmon *mon, uintptr_t list)
 	return appmon_each_active(mon, active, (void *)list);
 }
 
+void glue_free_events(struct appmon_event **events, int count)
+{
+	for (int i = 0; i < count; i++)
+		appmon_event_free(events[i]);
+}
+
 static int route(void *ctx, const struct appmon_event *ev, char *buf, size_t size)
 {
 	const struct glue_answers *a = ctx;

@@ -12,6 +12,9 @@ int glue_open(struct appmon **ret, int fd, struct appmon_opts *opts, uintptr_t l
 /* appmon_each_active(); list: a cgo.Handle for goActive(). */
 int glue_each_active(struct appmon *mon, uintptr_t list);
 
+/* Gives count events of appmon_next_batch() to appmon_event_free(). */
+void glue_free_events(struct appmon_event **events, int count);
+
 /*
  * What the functions of struct appmon_metrics_opts answer for the event that is added next: the
  * program's own functions have been asked before, so that C never calls Go, which may panic.

@@ -111,29 +111,6 @@ func (m *memory) string(s string) *C.char {
 	return p
 }
 
-// text lends bytes, any of them.
-func (m *memory) text(s string, truncated bool) C.struct_appmon_str {
-	data := &C.glue_empty[0]
-	if s != "" {
-		data = C.CString(s)
-		m.blocks = append(m.blocks, unsafe.Pointer(data))
-	}
-	return C.struct_appmon_str{data: data, len: C.uint32_t(len(s)), truncated: C.uint32_t(truth(truncated))}
-}
-
-func (m *memory) headers(list []Header) (*C.struct_appmon_header, C.uint32_t) {
-	if len(list) == 0 {
-		return nil, 0
-	}
-	first := (*C.struct_appmon_header)(m.alloc(uintptr(len(list)) * C.sizeof_struct_appmon_header))
-	for i, c := 0, unsafe.Slice(first, len(list)); i < len(list); i++ {
-		h := &list[i]
-		c[i].name, c[i].value = m.text(h.Name, false), m.text(h.Value, h.Truncated)
-		c[i].response = C.uint32_t(truth(h.Response))
-	}
-	return first, C.uint32_t(len(list))
-}
-
 func (m *memory) strings(list []string) **C.char {
 	if len(list) == 0 {
 		return nil
@@ -151,6 +128,82 @@ func (m *memory) free() {
 	}
 }
 
+// block is C memory that is used again each time: reserve empties it and makes room for all that follows.
+// The zero value is an empty one; free gives it back.
+type block struct {
+	base       unsafe.Pointer
+	size, used uintptr
+}
+
+func (b *block) reserve(size uintptr) {
+	if size > b.size {
+		C.free(b.base)
+		b.size = (size + 4095) &^ 4095
+		b.base = C.malloc(C.size_t(b.size))
+	}
+	b.used = 0
+}
+
+func (b *block) free() {
+	C.free(b.base)
+	*b = block{}
+}
+
+// roomOf is what so many bytes take: all in a block is aligned as C's pointers are.
+func roomOf(size uintptr) uintptr { return (size + 7) &^ 7 }
+
+func roomOfText(s string) uintptr {
+	if s == "" {
+		return 0
+	}
+	return roomOf(uintptr(len(s)) + 1)
+}
+
+func roomOfHeaders(list []Header) uintptr {
+	size := roomOf(uintptr(len(list)) * C.sizeof_struct_appmon_header)
+	for i := range list {
+		size += roomOfText(list[i].Name) + roomOfText(list[i].Value)
+	}
+	return size
+}
+
+func (b *block) alloc(size uintptr) unsafe.Pointer {
+	size = roomOf(size)
+	if size > b.size-b.used { // another goroutine changed the event meanwhile
+		panic("appmon: an event was changed while it was added")
+	}
+	p := unsafe.Add(b.base, b.used)
+	b.used += size
+	return p
+}
+
+// text lends bytes, any of them. C reads a NUL behind them.
+func (b *block) text(s string, truncated bool) C.struct_appmon_str {
+	data := &C.glue_empty[0]
+	if s != "" {
+		data = (*C.char)(b.alloc(uintptr(len(s)) + 1))
+		to := unsafe.Slice((*byte)(unsafe.Pointer(data)), len(s)+1)
+		to[copy(to, s)] = 0
+	}
+	return C.struct_appmon_str{data: data, len: C.uint32_t(len(s)), truncated: C.uint32_t(truth(truncated))}
+}
+
+func (b *block) headers(list []Header) (*C.struct_appmon_header, C.uint32_t) {
+	if len(list) == 0 {
+		return nil, 0
+	}
+	first := (*C.struct_appmon_header)(b.alloc(uintptr(len(list)) * C.sizeof_struct_appmon_header))
+	for i, c := 0, unsafe.Slice(first, len(list)); i < len(list); i++ {
+		h := &list[i]
+		c[i] = C.struct_appmon_header{
+			name:     b.text(h.Name, false),
+			value:    b.text(h.Value, h.Truncated),
+			response: C.uint32_t(truth(h.Response)),
+		}
+	}
+	return first, C.uint32_t(len(list))
+}
+
 type structInfo struct {
 	name  string
 	size  uintptr
@@ -165,9 +218,18 @@ func (v version) String() string {
 
 // lentAndCopied is what comes back of an event that C is lent: for a test, which cannot use cgo.
 func lentAndCopied(e *Event) *Event {
-	var mem memory
-	defer mem.free()
-	var c C.struct_appmon_event
-	e.lend(&c, &mem)
-	return copyEvent(&c, nil)
+	var to block
+	defer to.free()
+	to.reserve(e.lentSize())
+	for i, used := 0, unsafe.Slice((*byte)(to.base), to.size); i < len(used); i++ {
+		used[i] = 'x' // as if by the event before
+	}
+	c := e.lend(&to)
+	if to.used != e.lentSize() {
+		panic("lend does not take the room that lentSize says")
+	}
+	if C.GoString(c.path.data) != e.Path {
+		panic("the NUL behind a text is missing")
+	}
+	return copyEvent(c, nil)
 }

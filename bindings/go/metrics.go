@@ -28,6 +28,7 @@ type Metrics struct {
 	handle  *C.struct_appmon_metrics
 	options MetricsOptions
 	answers *C.struct_glue_answers
+	lent    block // the event that is added
 }
 
 // OpenMetrics makes an empty one.
@@ -66,6 +67,7 @@ func (m *Metrics) Close() error {
 	C.appmon_metrics_close(m.handle)
 	C.free(unsafe.Pointer(m.answers))
 	m.handle, m.answers = nil, nil
+	m.lent.free()
 	runtime.SetFinalizer(m, nil)
 	return nil
 }
@@ -95,14 +97,10 @@ func (m *Metrics) AddActive(event *Event) error {
 
 // add asks the program's functions first, outside of C and of the lock.
 func (m *Metrics) add(event *Event, f func(*C.struct_appmon_event) C.int) error {
-	var mem memory
-	defer mem.free()
 	answers := C.struct_glue_answers{error: -1}
+	route, hasRoute := "", false
 	if m.options.Route != nil {
-		if route, ok := m.options.Route(event); ok {
-			text := mem.text(route, false)
-			answers.route, answers.route_len = text.data, C.size_t(text.len)
-		}
+		route, hasRoute = m.options.Route(event)
 	}
 	if m.options.IsError != nil {
 		if isError, ok := m.options.IsError(event); ok {
@@ -112,11 +110,15 @@ func (m *Metrics) add(event *Event, f func(*C.struct_appmon_event) C.int) error 
 	if m.options.Instance != nil {
 		answers.instance = C.uint64_t(m.options.Instance(event))
 	}
-	var ev C.struct_appmon_event
-	event.lend(&ev, &mem)
 	return m.call(func() C.int {
+		m.lent.reserve(event.lentSize() + roomOfText(route))
+		ev := event.lend(&m.lent)
+		if hasRoute {
+			text := m.lent.text(route, false)
+			answers.route, answers.route_len = text.data, C.size_t(text.len)
+		}
 		*m.answers = answers
-		return f(&ev)
+		return f(ev)
 	})
 }
 
@@ -369,13 +371,13 @@ func (h *Histogram) Buckets() (list []Bucket) {
 
 // Route returns the route of a path by the look of its segments: "/orders/{id}" for "/orders/17".
 func Route(path string) string {
-	var mem memory
-	defer mem.free()
-	p := mem.text(path, false)
+	var lent block
+	defer lent.free()
 	// A placeholder is at most four times as long as what it stands for.
-	size := 4*C.size_t(p.len) + 64
-	buf := (*C.char)(mem.alloc(uintptr(size)))
-	n := C.appmon_route(p.data, C.size_t(p.len), buf, size)
+	size := 4*uintptr(len(path)) + 64
+	lent.reserve(roomOfText(path) + roomOf(size))
+	p, buf := lent.text(path, false), (*C.char)(lent.alloc(size))
+	n := C.appmon_route(p.data, C.size_t(p.len), buf, C.size_t(size))
 	return C.GoStringN(buf, C.int(n))
 }
 

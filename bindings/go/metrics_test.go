@@ -14,6 +14,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -262,6 +263,81 @@ func TestALentEventIsTheSame(t *testing.T) {
 			t.Errorf("%+v\n%+v", e, again)
 		}
 	})
+}
+
+// And the figures of one event after the other are still each one's own.
+func TestAddUsesItsMemoryAgain(t *testing.T) {
+	m := metrics(t, MetricsOptions{Flags: MetricsFlagRawRoutes})
+	long := &Event{Path: "/" + strings.Repeat("long", 50), Method: MethodGet, Status: 200, Role: RoleServer, RequestStart: 1,
+		TargetName: "shop", Headers: []Header{{"x", strings.Repeat("y", 20000), false, false}}}
+	short := &Event{Path: "/", Method: MethodGet, Status: 404, Role: RoleServer, RequestStart: 1}
+	must(t, m.Add(long)) // makes the room
+	added := uint64(0)
+	for _, e := range []*Event{long, short, &Event{Role: RoleServer, RequestStart: 1, Method: MethodPut}} {
+		allocations := testing.AllocsPerRun(100, func() {
+			if err := m.Add(e); err != nil {
+				t.Error(err)
+			}
+			added++
+		})
+		t.Logf("%v allocations for a path of %d bytes", allocations, len(e.Path))
+		if allocations > 1 { // Go 1.19 makes one to call C with a pointer to what only C knows
+			t.Errorf("%v allocations", allocations)
+		}
+	}
+	now := snapshot(t, m, 2)
+	series, err := now.Series()
+	must(t, err)
+	got := map[string]uint64{}
+	for i, e := range series {
+		f, err := now.Figures(SnapshotKindSeries, i, nil)
+		must(t, err)
+		got[e.App+e.MethodName+e.Route] += f.Requests
+	}
+	each := added / 3
+	want := map[string]uint64{"shopGET" + long.Path: each + 1, "GET/": each, "PUT": each}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%v is not %v", got, want)
+	}
+}
+
+func TestSeveralGoroutinesAdd(t *testing.T) {
+	const each = 200
+	m := metrics(t, MetricsOptions{Route: func(e *Event) (string, bool) { return "own " + e.Path, true }})
+	var wg sync.WaitGroup
+	paths := []string{"/a", "/" + strings.Repeat("b", 100), "/" + strings.Repeat("c", 5000)}
+	for _, path := range paths {
+		wg.Add(1)
+		go func(e *Event) {
+			defer wg.Done()
+			for i := 0; i < each; i++ {
+				if err := m.Add(e); err != nil {
+					t.Error(err)
+				}
+			}
+		}(&Event{Path: path, Method: MethodGet, Role: RoleServer, RequestStart: 1})
+	}
+	wg.Wait()
+	now := snapshot(t, m, 2)
+	series, err := now.Series()
+	must(t, err)
+	got := map[string]uint64{}
+	for i, e := range series {
+		f, err := now.Figures(SnapshotKindSeries, i, nil)
+		must(t, err)
+		got[e.Route] = f.Requests
+	}
+	want := map[string]uint64{}
+	for _, path := range paths {
+		route := "own " + path
+		if len(route) > 255 {
+			route = route[:255]
+		}
+		want[route] = each
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%v is not %v", got, want)
+	}
 }
 
 func TestWhatIsInProgress(t *testing.T) {

@@ -25,8 +25,9 @@ def test_filter(monitor, client):
     monitor.set_filter(roles=[appmon.Role.SERVER])
     client("GET", "/hello")
     assert take(monitor, 1)[0].path == "/hello"
-    with pytest.raises(appmon.Error):
-        monitor.set_filter(outcomes=[31])
+    for bad in ({"outcomes": [31]}, {"roles": [31]}, {"roles": [40]}, {"outcomes": [appmon.Outcome(1 << 31)]}):
+        with pytest.raises(appmon.Error):
+            monitor.set_filter(**bad)
 
 
 def test_targets(server, client):
@@ -42,6 +43,29 @@ def test_targets(server, client):
         assert monitor.stats(info).delivered == 1
         target.detach()
         assert list(monitor.targets()) == []
+
+
+def test_a_recording_ends_at_its_most_bytes(server, client, tmp_path):
+    most, count, warnings = 4096, 100, []
+    options = appmon.Options(record_max_bytes=most, log_level=appmon.LogLevel.WARN)
+    with open(tmp_path / "recording", "w+b") as file:
+        with appmon.Monitor(options, log=lambda level, line: warnings.append(level)) as monitor:
+            monitor.record(file.fileno())
+            monitor.attach(server.cgroup.path)
+            assert not monitor.stats().flags
+            for number in range(count):
+                client("GET", f"/hello?{number}")
+            take(monitor, count)
+            assert monitor.stats().flags == appmon.StatsFlags.RECORD_ENDED
+            assert warnings == [appmon.LogLevel.WARN]
+            monitor.record(-1)
+            assert not monitor.stats().flags
+        assert most / 2 < os.fstat(file.fileno()).st_size <= most
+        file.seek(0)
+        with appmon.Monitor.replay(file.fileno()) as replay:
+            again = [event.request_target for event in replay]
+    logged = [line["target"] for line in server.log.lines(count)]
+    assert 0 < len(again) < count and again == logged[:len(again)]
 
 
 def test_container():

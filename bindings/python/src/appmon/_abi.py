@@ -414,7 +414,7 @@ class appmon_process(ctypes.Structure):
         ("exe", appmon_str),
     ]
 
-appmon_route_fn = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(appmon_event), ctypes.c_char_p, ctypes.c_size_t)
+appmon_route_fn = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(appmon_event), ctypes.c_void_p, ctypes.c_size_t)
 
 appmon_error_fn = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(appmon_event))
 

@@ -8,12 +8,12 @@ import errno
 import os
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _abi
-from ._data import (Active, Edge, Exemplar, Figures, MetricsOptions, MetricsStats, Resources, Runtime,
+from ._data import (Active, Edge, Event, Exemplar, Figures, MetricsOptions, MetricsStats, Resources, Runtime,
                     Series, SnapshotKind, TakeFlags)
 from ._errors import error
 from ._library import lib
@@ -196,27 +196,91 @@ class Snapshot(_Owner):
             return None if code == -errno.ENODATA or _check(code) else Exemplar._from(c)
 
 
+class _Answers:
+    """What the program's functions said of the event that is added next. They are asked before C is
+    called, so that none of them runs inside it."""
+
+    def __init__(self, route: bytes | None = None, error: int = -1, instance: int = 0) -> None:
+        self.route, self.error, self.instance = route, error, instance
+
+
+def _callbacks(said: list[_Answers]) -> tuple[Any, Any, Any]:
+    """What C calls. said: one, which is replaced. They are short: ctypes can only report what a signal
+    handler raises at the moment one begins."""
+
+    def route(_: int | None, event: Any, place: int, size: int) -> int:
+        words = said[0].route
+        if words is None:
+            return -1
+        ctypes.memmove(place, words, min(len(words), size))
+        return len(words)
+
+    return (_abi.appmon_route_fn(route), _abi.appmon_error_fn(lambda *_: said[0].error),
+            _abi.appmon_instance_fn(lambda *_: said[0].instance))
+
+
 class Metrics(_Owner):
-    """The aggregator: Monitor.feed() gives it events. Threads may share it."""
+    """The aggregator: Monitor.feed() gives it events. Threads may share it.
+
+    route says what the route of an event is, None: as the library makes it; at most 255 bytes are kept.
+    is_error says whether an event counts as an error, None: as server_errors and client_errors say.
+    instance stands in place of an event's cgroup_id: one number for all cgroups of a service, for example,
+    so that its series go on when it is restarted.
+
+    They are called once for each event, by the thread that takes it from the monitor, which they must not
+    use. When one raises, the event is handed out, but not counted here, and the next call of the monitor
+    raises that; feed_active() does so itself.
+    """
 
     _what = "aggregator"
 
-    def __init__(self, options: MetricsOptions | None = None) -> None:
+    def __init__(self, options: MetricsOptions | None = None, *,
+                 route: Callable[[Event], str | None] | None = None,
+                 is_error: Callable[[Event], bool | None] | None = None,
+                 instance: Callable[[Event], int] | None = None) -> None:
         opts = _abi.appmon_metrics_opts(size=ctypes.sizeof(_abi.appmon_metrics_opts))
         for field in dataclasses.fields(MetricsOptions):
             setattr(opts, field.name, getattr(options, field.name) if options else 0)
+        self._route, self._is_error, self._instance = route, is_error, instance
+        self._said = [_Answers()]
+        self._callbacks = _callbacks(self._said)
+        for name, function, callback in zip(("route_fn", "error_fn", "instance_fn"),
+                                            (route, is_error, instance), self._callbacks):
+            if function:
+                setattr(opts, name, callback)
         handle = ctypes.c_void_p()
         _check(lib.appmon_metrics_open(ctypes.byref(handle), ctypes.byref(opts)))
         super().__init__(handle, lib.appmon_metrics_close)
 
-    def _add(self, event: Any) -> None:
-        with self._lock:
-            if self._handle is not None:  # one that is closed counts no more
-                _check(lib.appmon_metrics_add(self._handle, event))
+    def _ask(self, event: Event) -> _Answers:
+        answers = _Answers()
+        route = self._route(event) if self._route else None
+        if route is not None:
+            answers.route = route.encode("utf-8", "surrogateescape")
+        is_error = self._is_error(event) if self._is_error else None
+        if is_error is not None:
+            answers.error = 1 if is_error else 0
+        if self._instance:
+            answers.instance = self._instance(event)
+            if not 0 <= answers.instance < 1 << 64:  # ctypes would cut it off
+                raise OverflowError("an instance has 64 bits")
+        return answers
 
-    def _add_active(self, event: Any) -> None:
+    def _add(self, place: Any, event: Event) -> None:
+        """place: of the event in C."""
+        if self._handle is None:  # one that is closed counts no more
+            return
+        answers = self._ask(event)
         with self._lock:
-            _check(lib.appmon_metrics_active(self._get(), event))
+            if self._handle is not None:
+                self._said[0] = answers
+                _check(lib.appmon_metrics_add(self._handle, place))
+
+    def _add_active(self, place: Any, event: Event) -> None:
+        answers = self._ask(event)
+        with self._lock:
+            self._said[0] = answers
+            _check(lib.appmon_metrics_active(self._get(), place))
 
     def stats(self) -> MetricsStats:
         c = _abi.appmon_metrics_stats(size=ctypes.sizeof(_abi.appmon_metrics_stats))

@@ -172,8 +172,9 @@ class Monitor:
         """The handle, for this thread alone."""
         with self._lock:
             if self._busy:
-                raise RuntimeError("a monitor cannot be used by its own log function or by a signal "
-                                   "handler that interrupts it, except for wakeup()")
+                raise RuntimeError("a monitor cannot be used by its own log function, by a function of "
+                                   "metrics that it feeds or by a signal handler that interrupts it, except "
+                                   "for wakeup()")
             if self._handle is None or self._closing:
                 raise _Closed("the monitor is closed")
             self._busy = True
@@ -210,9 +211,13 @@ class Monitor:
             self._raise_logged()
             code = lib.appmon_next(handle, ctypes.byref(self._place))
             if code > 0:
+                event = event_from(self._address.value or 0, self._users)
                 for metrics in self._metrics:
-                    metrics._add(self._place)
-                return event_from(self._address.value or 0, self._users)
+                    try:
+                        metrics._add(self._place, event)
+                    except BaseException as problem:  # the event would be lost
+                        self._raised.append(problem)
+                return event
             self._raise_logged()
             if code:
                 raise self._error(handle, code)
@@ -251,8 +256,8 @@ class Monitor:
             if self._handle is None or self._closing:
                 return
             if self._inside():
-                raise RuntimeError("a monitor cannot be closed by its own log function or by a signal "
-                                   "handler that interrupts it")
+                raise RuntimeError("a monitor cannot be closed by its own log function, by a function of "
+                                   "metrics that it feeds or by a signal handler that interrupts it")
             self._closing = True
             lib.appmon_wakeup(self._handle)
         with self._waiting, self._lock:
@@ -374,7 +379,7 @@ class Monitor:
 
     def feed(self, metrics: Metrics) -> None:
         """From here on each event that this monitor hands out is counted there, too. Several
-        monitors may feed one aggregator."""
+        monitors may feed one aggregator. What fails there, the next call of the monitor raises."""
         with self._use():
             self._metrics += (metrics,)
 
@@ -383,11 +388,12 @@ class Monitor:
         The aggregator needs MetricsFlags.ACTIVE."""
         problems: list[BaseException] = []
 
-        def count(_: int | None, event: Any) -> None:
+        def count(_: int | None, place: Any) -> int:
             try:
-                metrics._add_active(event)
+                metrics._add_active(place, event_from(ctypes.addressof(place.contents), self._users))
             except BaseException as problem:  # nothing may be raised through C
                 problems.append(problem)
+            return 0
 
         self._call("appmon_each_active", _abi.appmon_event_fn(count), None)
         if problems:
@@ -400,9 +406,9 @@ class Monitor:
         c = _abi.appmon_filter(size=ctypes.sizeof(_abi.appmon_filter), min_duration_ns=min_duration_ns,
                                path_prefix=_bytes(path_prefix) if path_prefix else None)
         for role in roles:
-            c.roles |= 1 << role
+            c.roles |= _bit(role)
         for outcome in outcomes:
-            c.outcomes |= 1 << outcome
+            c.outcomes |= _bit(outcome)
         self._call("appmon_set_filter", ctypes.byref(c))
 
     # ---- budget -----------------------------------------------------------------------------------
@@ -424,7 +430,8 @@ class Monitor:
 
     def record(self, fd: int) -> None:
         """Writes what comes from the kernel to an open file from now on, until record(-1) or close().
-        The recording holds the captured bytes of all heads."""
+        The recording holds the captured bytes of all heads. It also ends before it would exceed
+        Options.record_max_bytes, or with a write that fails: Stats.flags has RECORD_ENDED then."""
         self._call("appmon_record", fd)
 
     def stats(self, target: Target | TargetInfo | None = None) -> Stats:
@@ -475,6 +482,11 @@ def _bytes(words: str | os.PathLike[str]) -> bytes:
     if b"\0" in encoded:  # C would not see what is behind it
         raise ValueError(f"a null byte is inside {words!r}")
     return encoded
+
+
+def _bit(value: int) -> int:
+    """In a mask of C's, which has 32. The library refuses the last for what it does not know."""
+    return 1 << min(value, 31)
 
 
 def _c_options(options: Options) -> Any:

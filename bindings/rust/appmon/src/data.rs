@@ -1010,7 +1010,7 @@ impl fmt::Debug for Event<'_> {
 pub struct Stats {
     /// APPMON_STATS_*: noticed by appmon_poll() and appmon_next(), within a second, and one more for each
     /// 64 targets; 0 in a replay
-    pub flags: u32,
+    pub flags: StatsFlags,
     /// bit n: the n-th 64-bit member below is supported here, dropped\[\] being one
     pub valid: u64,
     /// `appmon_stats.exchanges_seen`
@@ -1052,7 +1052,7 @@ pub struct Stats {
 impl Stats {
     pub(crate) fn new(raw: &sys::appmon_stats) -> Stats {
         Stats {
-            flags: raw.flags,
+            flags: StatsFlags(raw.flags),
             valid: raw.valid,
             exchanges_seen: raw.exchanges_seen,
             delivered: raw.delivered,

@@ -12,8 +12,9 @@
 //! # }
 //! ```
 //!
-//! An [`Event`] borrows from the monitor: copy what is to be kept. It takes libappmon with its `.pc` file
-//! to compile, and root or the capabilities that the first error names to run.
+//! An [`Event`] borrows from the monitor: [`Event::keep`] makes a copy that may stay, and move to other
+//! threads. It takes libappmon with its `.pc` file to compile, and root or the capabilities that the first
+//! error names to run.
 //!
 //! In an event loop, [`Monitor`] is [`AsFd`](std::os::unix::io::AsFd). With tokio:
 //!
@@ -62,6 +63,7 @@ mod library;
 mod log;
 mod metrics;
 mod monitor;
+mod owned;
 mod text;
 
 pub use data::*;
@@ -70,7 +72,8 @@ pub use library::version;
 pub use metrics::{
     cgroup_path, container_of, read_resources, route_of, Bucket, Histogram, Metrics, Snapshot,
 };
-pub use monitor::{AttachOptions, Monitor, Process, Target, Waker};
+pub use monitor::{AttachOptions, Filter, Monitor, Process, Target, TargetInfo, Waker};
+pub use owned::OwnedEvent;
 pub use text::{Header, Str};
 
 use libappmon_sys as sys;

@@ -4,10 +4,10 @@ use crate::error::{c_text, Error, EINTR, ENODATA};
 use crate::library;
 use crate::log::{log_line, Log};
 use crate::text::{Kept, Str};
-use crate::{Capabilities, Event, LogLevel, Options, Stats};
+use crate::{Capabilities, Event, LogLevel, Options, Outcome, Role, Stats, StatsFlags};
 use libappmon_sys as sys;
 use std::any::Any;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::mem::{size_of, zeroed};
 use std::os::raw::{c_char, c_int, c_void};
 use std::os::unix::ffi::OsStrExt;
@@ -78,6 +78,24 @@ impl Target {
     }
 }
 
+/// One of the cgroups that a monitor watches. Its counters: [`Monitor::target_stats`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TargetInfo {
+    /// As [`Monitor::attach`] gave it.
+    pub target: Target,
+    /// As in [`Event::target_name`].
+    pub name: OsString,
+    /// Of its directory at the attach; empty: not known, as in a replay.
+    pub path: PathBuf,
+    /// Inode of the directory.
+    pub cgroup_id: u64,
+    /// In force for it.
+    pub capture_bytes: u32,
+    /// The cgroup is gone, and so is its last socket.
+    pub removed: bool,
+}
+
 /// A process that lived when it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -116,6 +134,51 @@ impl<'a> AttachOptions<'a> {
     /// As in [`Options`], for this target.
     pub fn capture_bytes(mut self, bytes: u32) -> AttachOptions<'a> {
         self.capture_bytes = bytes;
+        self
+    }
+}
+
+/// Which events a monitor delivers: those that pass all of it. What is not set lets every event pass.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter<'a> {
+    roles: u32,
+    outcomes: u32,
+    min_duration: Duration,
+    path_prefix: &'a [u8],
+}
+
+/// A value's bit in a mask of C's, which has 32. The library refuses the last for what it does not know.
+fn bit(value: u32) -> u32 {
+    1 << value.min(31)
+}
+
+impl<'a> Filter<'a> {
+    /// All events pass.
+    pub fn new() -> Filter<'a> {
+        Filter::default()
+    }
+
+    /// Adds one that passes.
+    pub fn role(mut self, role: Role) -> Filter<'a> {
+        self.roles |= bit(role.0);
+        self
+    }
+
+    /// Adds one that passes.
+    pub fn outcome(mut self, outcome: Outcome) -> Filter<'a> {
+        self.outcomes |= bit(outcome.0);
+        self
+    }
+
+    /// The least that passes. Events without a duration pass: they have no end yet, or it was not seen.
+    pub fn min_duration(mut self, duration: Duration) -> Filter<'a> {
+        self.min_duration = duration;
+        self
+    }
+
+    /// The path begins with it, byte for byte.
+    pub fn path_prefix(mut self, prefix: &'a (impl AsRef<[u8]> + ?Sized)) -> Filter<'a> {
+        self.path_prefix = prefix.as_ref();
         self
     }
 }
@@ -258,6 +321,39 @@ impl Monitor {
         Ok(())
     }
 
+    /// The cgroups that are watched, in the order of their ids.
+    pub fn targets(&self) -> Result<Vec<TargetInfo>, Error> {
+        let mut list = Vec::new();
+        let mut raw: sys::appmon_target = unsafe { zeroed() };
+        raw.size = size_of::<sys::appmon_target>() as u32;
+        while self.check(unsafe { sys::appmon_next_target(self.ptr(), raw.id, &mut raw) })? > 0 {
+            list.push(TargetInfo {
+                target: Target(raw.id),
+                name: path(&raw.name).into(),
+                path: path(&raw.path),
+                cgroup_id: raw.cgroup_id,
+                capture_bytes: raw.capture_bytes,
+                removed: StatsFlags(raw.flags).contains(StatsFlags::REMOVED),
+            });
+        }
+        Ok(list)
+    }
+
+    /// Delivers only what passes, from the next event on; `Filter::new()`: everything again. What does not
+    /// pass counts as [`Stats::filtered`]. [`Monitor::each_active`] is not filtered.
+    pub fn set_filter(&mut self, filter: Filter<'_>) -> Result<(), Error> {
+        let mut kept = Kept::default();
+        let mut raw: sys::appmon_filter = unsafe { zeroed() };
+        raw.size = size_of::<sys::appmon_filter>() as u32;
+        raw.roles = filter.roles;
+        raw.outcomes = filter.outcomes;
+        raw.min_duration_ns = u64::try_from(filter.min_duration.as_nanos()).unwrap_or(u64::MAX);
+        if !filter.path_prefix.is_empty() {
+            raw.path_prefix = kept.string(filter.path_prefix)?;
+        }
+        self.check(unsafe { sys::appmon_set_filter(self.ptr(), &raw) }).map(drop)
+    }
+
     /// The next event, if there is one now.
     pub fn try_next(&mut self) -> Result<Option<Event<'_>>, Error> {
         Ok(self.pull()?.map(|raw| Event::new(unsafe { raw.as_ref() })))
@@ -301,7 +397,7 @@ impl Monitor {
     }
 
     /// Tells of each exchange that is in progress, in no order: what is missing of it, such as the status,
-    /// is still 0. An event ends when the function returns:
+    /// is still 0. An event ends when the function returns, if it is not [kept](Event::keep):
     ///
     /// ```compile_fail,E0521
     /// # fn f(monitor: &mut appmon::Monitor) {
@@ -337,7 +433,8 @@ impl Monitor {
     }
 
     /// Writes what comes from the kernel to a file from now on. The recording holds the captured bytes of
-    /// all heads.
+    /// all heads. It also ends before it would exceed [`Options::record_max_bytes`], or with a write that
+    /// fails: [`Stats::flags`] has [`StatsFlags::RECORD_ENDED`] then.
     pub fn record(&mut self, file: impl Into<OwnedFd>) -> Result<(), Error> {
         let file = file.into();
         self.check(unsafe { sys::appmon_record(self.ptr(), file.as_raw_fd()) })?;

@@ -2,18 +2,20 @@
 //! A server in a cgroup, watched: events against the server's own log and what the client asked.
 
 use appmon::{
-    AttachOptions, Capabilities, Error, EventFlags, Histogram, Method, MetricsFlags, MetricsOptions, Monitor,
-    OpenFlags, Options, Protocol, Role, Snapshot, SnapshotKind, SnapshotOptions, TakeFlags,
+    AttachOptions, Capabilities, Error, EventFlags, Filter, Histogram, LogLevel, Method, MetricsFlags,
+    MetricsOptions, Monitor, OpenFlags, Options, Outcome, OwnedEvent, Protocol, Role, Snapshot, SnapshotKind,
+    SnapshotOptions, StatsFlags, TakeFlags,
 };
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::net::TcpStream;
 use std::os::raw::{c_int, c_short, c_ulong};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::io::{AsFd, AsRawFd};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{mpsc, Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 use std::{env, fs, io, thread};
 
@@ -439,6 +441,221 @@ fn under_pressure() {
     assert_eq!(seen, logged);
 }
 
+/// Another thread looks at them after the monitor and its memory are gone, and frees them.
+#[test]
+fn events_are_kept() {
+    const COUNT: usize = 200;
+    let server = match Server::start() {
+        Some(server) => server,
+        None => return,
+    };
+    let mut monitor = server.watch(Options::new().header("x-tenant"));
+    let mut client = server.client();
+    for i in 0..COUNT {
+        client.ask("GET", &format!("/hello?{i}"), "").unwrap();
+    }
+    let (to_other, kept) = mpsc::channel::<OwnedEvent>();
+    let (start, started) = mpsc::channel::<()>();
+    let other = thread::spawn(move || {
+        started.recv().unwrap();
+        let mut lines = Vec::new();
+        for owned in kept {
+            let event = owned.event();
+            let words = format!("{owned:?}");
+            assert!(words == format!("{event:?}") && words.contains("/hello"), "{words}");
+            lines.push((
+                event.request_target().to_string(),
+                event.header("x-tenant", false).unwrap().to_string(),
+                u64::from(event.remote().unwrap().port()),
+                u64::from(event.status()),
+            ));
+        }
+        lines
+    });
+    for _ in 0..COUNT {
+        let event = monitor.next_event(Some(10 * SECOND)).unwrap().expect("an event");
+        let owned = event.keep().unwrap();
+        assert_eq!(format!("{event:?}"), format!("{owned:?}"));
+        to_other.send(owned.event().keep().unwrap()).unwrap(); // a copy's copy
+    }
+    drop((monitor, to_other));
+    start.send(()).unwrap();
+    let logged: Vec<_> = server
+        .lines(COUNT)
+        .iter()
+        .map(|line| {
+            let target = value(line, "target");
+            (target.to_owned(), format!("t{target}"), number(line, "port"), number(line, "status"))
+        })
+        .collect();
+    assert_eq!(other.join().unwrap(), logged);
+}
+
+/// Waits until all of so many exchanges are either delivered or left out.
+fn counted(monitor: &mut Monitor, exchanges: usize) {
+    let end = Instant::now() + 10 * SECOND;
+    loop {
+        let stats = monitor.stats().unwrap();
+        if stats.delivered + stats.filtered == exchanges as u64 {
+            return;
+        }
+        assert!(Instant::now() < end, "{stats:?}");
+        assert!(monitor.next_event(Some(Duration::from_millis(5))).unwrap().is_none());
+    }
+}
+
+#[test]
+fn a_filter_says_what_comes() {
+    type Passes = fn(target: &str, status: u64) -> bool;
+    let server = match Server::start() {
+        Some(server) => server,
+        None => return,
+    };
+    let mut monitor = server.watch(Options::new());
+    let mut client = server.client();
+    let targets = ["/hello", "/status/404", "/status/503", "/slow/300"];
+    let filters: [(Filter<'_>, Passes); 8] = [
+        (Filter::new().outcome(Outcome::SERVER_ERROR).outcome(Outcome::CLIENT_ERROR), |_, status| {
+            status >= 400
+        }),
+        (Filter::new().path_prefix("/status/5"), |target, _| target.starts_with("/status/5")),
+        (Filter::new().path_prefix("/s").outcome(Outcome::OK), |target, _| target == "/slow/300"),
+        (Filter::new().path_prefix("/slow").min_duration(SECOND / 4), |target, _| target == "/slow/300"),
+        (Filter::new().min_duration(Duration::MAX), |_, _| false),
+        (Filter::new().role(Role::SERVER), |_, _| true),
+        (Filter::new().role(Role::CLIENT), |_, _| false),
+        (Filter::new(), |_, _| true),
+    ];
+    let (mut asked, mut passed) = (0, 0);
+    for (filter, passes) in filters {
+        monitor.set_filter(filter).unwrap();
+        for target in targets {
+            client.ask("GET", target, "").unwrap();
+        }
+        let lines = server.lines(asked + targets.len());
+        let logged = lines[asked..].iter().map(|line| (value(line, "target"), number(line, "status")));
+        for (target, status) in logged.filter(|(target, status)| passes(target, *status)) {
+            let event = monitor.next_event(Some(10 * SECOND)).unwrap().expect("an event");
+            assert!(
+                event.request_target() == target && u64::from(event.status()) == status,
+                "{filter:?} {event:?}"
+            );
+            passed += 1;
+        }
+        asked += targets.len();
+        counted(&mut monitor, asked);
+        let stats = monitor.stats().unwrap();
+        assert_eq!((stats.delivered, stats.filtered), (passed, asked as u64 - passed), "{filter:?}");
+    }
+    monitor.set_filter(Filter::new().path_prefix(b"/hello")).unwrap();
+    for bad in [
+        Filter::new().role(Role(31)),
+        Filter::new().role(Role(33)),
+        Filter::new().outcome(Outcome(u32::MAX)),
+        Filter::new().path_prefix("/\0"),
+    ] {
+        assert_eq!(monitor.set_filter(bad).unwrap_err().kind(), ErrorKind::InvalidInput, "{bad:?}");
+    }
+    // The filter before stays.
+    client.ask("GET", "/status/404", "").unwrap();
+    client.ask("GET", "/hello", "").unwrap();
+    assert!(monitor.next_event(Some(10 * SECOND)).unwrap().unwrap().path() == "/hello");
+}
+
+#[test]
+fn targets_are_listed() {
+    let server = match Server::start() {
+        Some(server) => server,
+        None => return,
+    };
+    let other = format!("{}/other", server.cgroup);
+    fs::create_dir(&other).unwrap();
+    let inode = fs::metadata(&other).unwrap().ino();
+    let mut monitor = Options::new().capture_bytes(4096).open().unwrap();
+    assert_eq!(monitor.targets().unwrap(), []);
+    let shop = AttachOptions::new().name("shop").capture_bytes(8192);
+    let first = monitor.attach(&server.cgroup, shop).unwrap();
+    let second = monitor.attach(&other, AttachOptions::new()).unwrap();
+    server.client().ask("GET", "/hello", "").unwrap();
+    assert!(monitor.next_event(Some(10 * SECOND)).unwrap().is_some());
+    let list = monitor.targets().unwrap();
+    let told: Vec<_> = list
+        .iter()
+        .map(|t| {
+            (
+                t.target,
+                t.name.to_str().unwrap(),
+                t.path.to_str().unwrap(),
+                t.cgroup_id,
+                t.capture_bytes,
+                t.removed,
+            )
+        })
+        .collect();
+    let want = [
+        (first, "shop", &server.cgroup[..], server.id, 8192, false),
+        (second, "other", &other[..], inode, 4096, false),
+    ];
+    assert_eq!(told, want);
+    let delivered: Vec<_> = list.iter().map(|t| monitor.target_stats(t.target).unwrap().delivered).collect();
+    assert_eq!(delivered, [1, 0]);
+    fs::remove_dir(&other).unwrap();
+    let end = Instant::now() + 10 * SECOND;
+    while !monitor.targets().unwrap()[1].removed {
+        assert!(Instant::now() < end);
+        assert!(monitor.next_event(Some(Duration::from_millis(50))).unwrap().is_none());
+    }
+    for info in monitor.targets().unwrap() {
+        monitor.detach(info.target).unwrap();
+    }
+    assert_eq!(monitor.targets().unwrap(), []);
+}
+
+#[test]
+fn a_recording_ends_at_its_most_bytes() {
+    const MOST: u64 = 4096;
+    const COUNT: usize = 100;
+    let server = match Server::start() {
+        Some(server) => server,
+        None => return,
+    };
+    let path = env::temp_dir().join(format!("appmon-rust-most-{}", std::process::id()));
+    let mut file = File::options().read(true).write(true).create(true).truncate(true).open(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    let warnings = Arc::new(Mutex::new(0));
+    let count = warnings.clone();
+    let mut monitor = Options::new()
+        .record_max_bytes(MOST)
+        .log_level(LogLevel::WARN)
+        .log(move |level, _| *count.lock().unwrap() += u32::from(level == LogLevel::WARN))
+        .open()
+        .unwrap();
+    monitor.record(file.try_clone().unwrap()).unwrap();
+    monitor.attach(&server.cgroup, AttachOptions::new()).unwrap();
+    assert_eq!(monitor.stats().unwrap().flags, StatsFlags(0));
+    let mut client = server.client();
+    for i in 0..COUNT {
+        client.ask("GET", &format!("/hello?{i}"), "").unwrap();
+    }
+    for _ in 0..COUNT {
+        monitor.next_event(Some(10 * SECOND)).unwrap().expect("an event");
+    }
+    assert!(monitor.stats().unwrap().flags.contains(StatsFlags::RECORD_ENDED));
+    assert_eq!(*warnings.lock().unwrap(), 1);
+    let size = file.metadata().unwrap().len();
+    assert!((MOST / 2..=MOST).contains(&size), "{size}");
+    file.seek(SeekFrom::Start(0)).unwrap();
+    let mut again = Vec::new();
+    replay(file, |event| again.push(event.request_target().to_string()));
+    assert!(!again.is_empty() && again.len() < COUNT, "{again:?}");
+    let lines = server.lines(COUNT);
+    for (target, line) in again.iter().zip(&lines) {
+        assert_eq!(target, value(line, "target"));
+    }
+    monitor.stop_recording().unwrap();
+    assert_eq!(monitor.stats().unwrap().flags, StatsFlags(0));
+}
+
 // ---- metrics -------------------------------------------------------------------------------------
 
 /// What is asked: the first once, the second twice and so on. Then the route that it has.
@@ -615,10 +832,11 @@ fn what_is_in_progress() {
                 .each_active(|event| {
                     assert!(event.path() == "/slow/6000" && event.status() == 0, "{event:?}");
                     metrics.add_active(&event).unwrap();
-                    begins.push(event.request_start_ns());
+                    begins.push(event.keep().unwrap());
                 })
                 .unwrap();
         }
+        let begins: Vec<_> = begins.iter().map(|kept| kept.event().request_start_ns()).collect();
         let now = metrics.snapshot(SnapshotOptions::new()).unwrap();
         let rows: Vec<_> = now.active().map(|row| (row.requests, row.oldest_ns)).collect();
         assert_eq!(rows, [(1, begins[0])]);
@@ -660,6 +878,9 @@ fn what_may_move_between_threads() {
     send::<Histogram>();
     sync::<Histogram>();
     send::<appmon::Event<'_>>();
+    sync::<appmon::Event<'_>>();
+    send::<OwnedEvent>();
+    sync::<OwnedEvent>();
     sync::<appmon::Waker>();
 }
 

@@ -11,8 +11,8 @@ use tokio::io::unix::AsyncFd;
 use tokio::io::Interest;
 use tokio_stream::{Stream, StreamExt};
 
-/// A stream of what a function makes of each event. An event itself ends with the next one, so that it cannot
-/// be an item.
+/// A stream of what a function makes of each event, `Event::keep` for instance. An event itself ends with the
+/// next one, so that it cannot be an item.
 struct Events<F> {
     monitor: AsyncFd<Monitor>,
     make: F,
