@@ -108,8 +108,9 @@ struct socket {
 	__u8 switched;	  /* another protocol follows: behind 101, or to a Redis replica */
 	__u8 proper;	  /* not confirmed: a line that ends like a request's has been seen */
 	__u8 pad;
-	__u32 sample; /* sample_hash(): stays the same */
-	__u8 pad4[20];
+	__u32 sample;	 /* sample_hash(): stays the same */
+	__u32 protocols; /* asked_protocols() */
+	__u8 pad4[16];
 
 	/* By direction, written by its own program, and after the record of a segment is in the
 	 * ring: who reads that bytes have passed finds their record before his own. */
@@ -305,12 +306,35 @@ static __always_inline __u32 attachment_depth(struct __sk_buff *skb, struct targ
 	return conf->depth;
 }
 
+/*
+ * What is looked for on a connection: as its target asks, but where a port is said to be HTTP/1's
+ * there is nothing else. Where the ports of both ends say different things, neither counts, as in
+ * the reader's detection. Not static: verified once.
+ */
+__noinline int asked_protocols(struct target_conf *conf, __u32 local_port, __u32 remote_port)
+{
+	__u32 local = 0, remote = 0;
+
+	if (!conf)
+		return 0;
+	for (__u32 i = 0; i < HINTS_MAX; i++) {
+		if (i >= conf->hint_count)
+			break;
+		if (conf->hint[i].port == local_port)
+			local = 1U << (conf->hint[i].protocol & 31);
+		if (conf->hint[i].port == remote_port)
+			remote = 1U << (conf->hint[i].protocol & 31);
+	}
+	return (local | remote) == ASKED_HTTP1 ? ASKED_HTTP1 : conf->protocols;
+}
+
 static __always_inline void adopt(struct __sk_buff *skb, struct socket *sk,
 				  struct target_conf *conf)
 {
 	sk->conn.target = conf->target;
 	sk->conn.slot = conf->slot;
 	sk->capture = conf->capture;
+	sk->protocols = asked_protocols(conf, sk->conn.local_port, sk->conn.remote_port);
 	sk->depth = attachment_depth(skb, conf);
 }
 
@@ -337,6 +361,14 @@ static __always_inline bool owns(struct __sk_buff *skb, struct socket *sk, struc
 		return false;
 	adopt(skb, sk, conf);
 	return true;
+}
+
+/* Given up for an attachment that does not ask for as much as this one, which is further inside. */
+static __always_inline bool asks_for_more(struct __sk_buff *skb, const struct socket *sk,
+					  struct target_conf *conf)
+{
+	return sk->speaks == SPEAKS_OTHER && (conf->protocols & ~sk->protocols) &&
+	       sk->depth < attachment_depth(skb, conf);
 }
 
 static __always_inline void fill_conn(struct __sk_buff *skb, struct rec_conn *conn,

@@ -104,7 +104,6 @@ int pipeline_open(struct pipeline *pl, const struct appmon_opts *opts, struct lo
 
 	pl->log = log;
 	pl->flags = opts->flags;
-	pl->protocols = opts->protocols;
 	pl->pool.limit = opts->memory_limit;
 	pl->sample = (struct sample){.ppm = APPMON_SAMPLING_ALL, .below = SAMPLE_ALL};
 	list_init(&pl->ready);

@@ -245,7 +245,9 @@ static bool is_command(const char *bytes, uint32_t n)
 
 static void resp_role(struct conn *c, int dir, const char *bytes, uint32_t n)
 {
-	if (resp_detect(bytes, n) && (c->fresh || is_command(bytes, n)))
+	if (c->serves)
+		c->request_dir = c->serves;
+	else if (resp_detect(bytes, n) && (c->fresh || is_command(bytes, n)))
 		c->request_dir = (uint8_t)(1 + dir);
 }
 

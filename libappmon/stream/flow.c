@@ -267,7 +267,8 @@ static bool piece_keep(struct flows *f, struct stream *s, uint64_t pos, const ch
 /* The first message tells what a connection speaks; HTTP/1 unless another protocol knows it. */
 static void detect(struct flows *f, struct conn *c, const char *bytes, uint32_t n, bool lost)
 {
-	const struct protocol *protocol = protocol_detect(f->pl->protocols, bytes, n);
+	const struct target *target = target_of(f->pl, &c->id);
+	const struct protocol *protocol = protocol_detect(target, c, bytes, n);
 
 	if (protocol)
 		c->protocol = protocol;
@@ -333,7 +334,7 @@ static void segment_apply(struct flows *f, struct conn *c, int dir, uint64_t pos
 		c->protocol->role(c, dir, bytes, captured);
 	} else if (c->protocol == &protocol_http1 && c->fresh && !c->ordinal && captured &&
 		   c->request_dir != 1 + !dir && s->state == STREAM_HEAD &&
-		   (f->pl->protocols & ~(1U << APPMON_PROTO_HTTP1))) {
+		   (target_of(f->pl, &c->id)->protocols & ~(1U << APPMON_PROTO_HTTP1))) {
 		detect_again(f, c, dir, &chunk);
 	}
 	if ((seg->flags & REC_START) && (seg->flags & REC_FLIP) &&

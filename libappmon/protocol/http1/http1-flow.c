@@ -1324,7 +1324,8 @@ static void http1_flow_role(struct conn *c, int dir, const char *bytes, uint32_t
 {
 	if (http1_look(HTTP1_RESPONSE, bytes, n) == HTTP1_LOOK_YES)
 		c->request_dir = (uint8_t)(1 + !dir);
-	else if (http1_look(HTTP1_REQUEST, bytes, n) == HTTP1_LOOK_YES)
+	else if (http1_look(HTTP1_REQUEST, bytes, n) == HTTP1_LOOK_YES &&
+		 (!c->serves || c->serves == 1 + dir)) /* a body can look like a request */
 		c->request_dir = (uint8_t)(1 + dir);
 }
 
