@@ -184,6 +184,14 @@ type AttachOptions struct {
 	Name         string // comes back in each event; default: the last part of the path
 	User         any    // comes back in each event
 	CaptureBytes uint32 // as in Options, for this target
+	Protocols    uint32 // as in Options, for this target; 0: the monitor's
+	Ports        []PortHint
+}
+
+// PortHint says what is spoken where a server listens.
+type PortHint struct {
+	Port     uint16
+	Protocol Protocol
 }
 
 // Target is a cgroup that is watched.
@@ -218,6 +226,9 @@ func (m *Monitor) attach(options AttachOptions, mem *memory,
 	opts := C.struct_appmon_attach_opts{
 		size:          C.sizeof_struct_appmon_attach_opts,
 		capture_bytes: C.uint32_t(options.CaptureBytes),
+		protocols:     C.uint32_t(options.Protocols),
+		port_count:    C.uint32_t(len(options.Ports)),
+		ports:         mem.ports(options.Ports),
 	}
 	if options.Name != "" {
 		opts.name = mem.string(options.Name)

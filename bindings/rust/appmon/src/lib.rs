@@ -70,7 +70,7 @@ pub use library::version;
 pub use metrics::{
     cgroup_path, container_of, read_resources, route_of, Bucket, Histogram, Metrics, Snapshot,
 };
-pub use monitor::{AttachOptions, Monitor, Process, Target, Waker};
+pub use monitor::{AttachOptions, Monitor, PortHint, Process, Target, Waker};
 pub use text::{Header, Str};
 
 use libappmon_sys as sys;

@@ -4,7 +4,7 @@ use crate::error::{c_text, Error, EINTR, ENODATA};
 use crate::library;
 use crate::log::{log_line, Log};
 use crate::text::{Kept, Str};
-use crate::{Capabilities, Event, LogLevel, Options, Stats};
+use crate::{Capabilities, Event, LogLevel, Options, Protocol, Stats};
 use libappmon_sys as sys;
 use std::any::Any;
 use std::ffi::OsStr;
@@ -99,6 +99,17 @@ pub struct Process {
 pub struct AttachOptions<'a> {
     name: Option<&'a str>,
     capture_bytes: u32,
+    protocols: u32,
+    ports: &'a [PortHint],
+}
+
+/// What is spoken where a server listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortHint {
+    /// From 1 on.
+    pub port: u16,
+    /// One that the target is watched for.
+    pub protocol: Protocol,
 }
 
 impl<'a> AttachOptions<'a> {
@@ -116,6 +127,18 @@ impl<'a> AttachOptions<'a> {
     /// As in [`Options`], for this target.
     pub fn capture_bytes(mut self, bytes: u32) -> AttachOptions<'a> {
         self.capture_bytes = bytes;
+        self
+    }
+
+    /// As in [`Options`], for this target; 0: the monitor's.
+    pub fn protocols(mut self, protocols: u32) -> AttachOptions<'a> {
+        self.protocols = protocols;
+        self
+    }
+
+    /// What is spoken at ports.
+    pub fn ports(mut self, ports: &'a [PortHint]) -> AttachOptions<'a> {
+        self.ports = ports;
         self
     }
 }
@@ -243,6 +266,14 @@ impl Monitor {
         let mut opts: sys::appmon_attach_opts = unsafe { zeroed() };
         opts.size = size_of::<sys::appmon_attach_opts>() as u32;
         opts.capture_bytes = options.capture_bytes;
+        opts.protocols = options.protocols;
+        let ports: Vec<_> = options
+            .ports
+            .iter()
+            .map(|hint| sys::appmon_port_hint { port: hint.port.into(), protocol: hint.protocol.0 })
+            .collect();
+        opts.ports = ports.as_ptr();
+        opts.port_count = ports.len() as u32;
         if let Some(name) = options.name {
             opts.name = kept.string(name)?;
         }

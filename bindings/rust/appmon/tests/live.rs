@@ -3,7 +3,7 @@
 
 use appmon::{
     AttachOptions, Capabilities, Error, EventFlags, Histogram, Method, MetricsFlags, MetricsOptions, Monitor,
-    OpenFlags, Options, Protocol, Role, Snapshot, SnapshotKind, SnapshotOptions, TakeFlags,
+    OpenFlags, Options, PortHint, Protocol, Role, Snapshot, SnapshotKind, SnapshotOptions, TakeFlags,
 };
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -336,6 +336,25 @@ fn errors_have_the_librarys_words() {
     assert_eq!(again.kind(), ErrorKind::AlreadyExists);
     monitor.detach(target).unwrap();
     assert_eq!(monitor.detach(target).unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn protocols_of_a_target() {
+    let server = match Server::start() {
+        Some(server) => server,
+        None => return,
+    };
+    let (http1, resp) = (1 << Protocol::HTTP1.0, 1 << Protocol::RESP.0);
+    let mut monitor = Options::new().protocols(http1 | resp).open().unwrap();
+    let hint = |port, protocol| PortHint { port, protocol };
+    let ports = [hint(6379, Protocol::RESP), hint(80, Protocol::HTTP1)];
+    let options = AttachOptions::new().protocols(resp);
+    let wrong = monitor.attach(&server.cgroup, options.ports(&ports)).unwrap_err();
+    assert!(wrong.to_string().contains("80 is http1"), "{}", wrong);
+    let target = monitor.attach(&server.cgroup, options.ports(&ports[..1])).unwrap();
+    ask_all(&server);
+    assert!(monitor.next_event(Some(SECOND)).unwrap().is_none());
+    assert_eq!(monitor.target_stats(target).unwrap().filtered, PLAN.len() as u64);
 }
 
 /// What f panics with.
