@@ -533,7 +533,8 @@ static __always_inline void observe_listener(struct __sk_buff *skb, struct emiss
 	e->proxy = PROXY_PASSED; /* the reader knows one, too */
 	e->ts_ns = bpf_ktime_get_ns();
 	fill_conn(skb, &sk->conn, s, DIR_IN, bpf_get_socket_cookie(skb));
-	sk->protocols = asked_protocols(conf, sk->conn.local_port, sk->conn.remote_port);
+	sk->protocols =
+		asked_protocols(conf, hint_of(conf, sk->conn.local_port, sk->conn.remote_port));
 	if (!s->len) {
 		emit_progress(skb, sk, e);
 		return;
@@ -633,7 +634,7 @@ static __noinline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss
 	struct rec_conn conn = {};
 	struct storage *storage;
 	struct socket *sk;
-	__u32 depth, start, other_start, retrans, met_in, sample, protocols;
+	__u32 depth, start, other_start, retrans, met_in, sample, hint;
 	bool silent, fresh, heir;
 
 	storage = storage_made(&sockets, ss);
@@ -650,7 +651,7 @@ static __noinline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss
 	met_in = conn.generation;
 	conn.generation = 0;
 	depth = attachment_depth(skb, conf);
-	protocols = asked_protocols(conf, conn.local_port, conn.remote_port);
+	hint = hint_of(conf, conn.local_port, conn.remote_port);
 	retrans = tp ? tp->total_retrans : 0;
 	/* Not the segment's own number: an earlier one may be late. */
 	start = s->seq;
@@ -680,6 +681,8 @@ static __noinline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss
 	sk->fresh = fresh;
 	self->start = start;
 	other->start = other_start;
+	if (!fresh) /* else who speaks first asks */
+		sk->request_dir = hinted_dir(&conn, hint);
 	/* A server that has not said anything: there is a first request, which its listening socket
 	 * met or which began before the attach. */
 	if (silent && !fresh) {
@@ -697,7 +700,7 @@ static __noinline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss
 	self->seen_other = other_start - 1;
 	other->seen_other = start - 1;
 	sk->capture = conf->capture;
-	sk->protocols = protocols;
+	sk->protocols = asked_protocols(conf, hint);
 	sk->depth = depth;
 	sk->conn = conn;
 	/* Last: it says that the rest is there. */

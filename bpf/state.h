@@ -24,6 +24,9 @@ struct extent {
 
 enum { HOLE_NONE, HOLE_ONE, HOLE_MANY };
 
+/* hint_of(): the protocol's number, and whose port it is said of. */
+enum { HINT_PROTOCOL = 31, HINT_LOCAL = 32, HINT_REMOTE = 64 };
+
 /* What only the program of one direction works with. */
 struct direction {
 	__u64 progress_ts_ns; /* of the last record */
@@ -109,7 +112,7 @@ struct socket {
 	__u8 proper;	  /* not confirmed: a line that ends like a request's has been seen */
 	__u8 pad;
 	__u32 sample;	 /* sample_hash(): stays the same */
-	__u32 protocols; /* asked_protocols() */
+	__u32 protocols; /* that are looked for: asked_protocols() */
 	__u8 pad4[16];
 
 	/* By direction, written by its own program, and after the record of a segment is in the
@@ -307,11 +310,10 @@ static __always_inline __u32 attachment_depth(struct __sk_buff *skb, struct targ
 }
 
 /*
- * What is looked for on a connection: as its target asks, but where a port is said to be HTTP/1's
- * there is nothing else. Where the ports of both ends say different things, neither counts, as in
- * the reader's detection. Not static: verified once.
+ * What the host says of a connection's ports: a protocol, and the end or ends that it is said of;
+ * 0: nothing, or different things of both, as in the reader's detection. Not static: verified once.
  */
-__noinline int asked_protocols(struct target_conf *conf, __u32 local_port, __u32 remote_port)
+__noinline int hint_of(struct target_conf *conf, __u32 local_port, __u32 remote_port)
 {
 	__u32 local = 0, remote = 0;
 
@@ -321,11 +323,30 @@ __noinline int asked_protocols(struct target_conf *conf, __u32 local_port, __u32
 		if (i >= conf->hint_count)
 			break;
 		if (conf->hint[i].port == local_port)
-			local = 1U << (conf->hint[i].protocol & 31);
+			local = conf->hint[i].protocol;
 		if (conf->hint[i].port == remote_port)
-			remote = 1U << (conf->hint[i].protocol & 31);
+			remote = conf->hint[i].protocol;
 	}
-	return (local | remote) == ASKED_HTTP1 ? ASKED_HTTP1 : conf->protocols;
+	if (local && remote && local != remote)
+		return 0;
+	return (local ? local | HINT_LOCAL : 0) | (remote ? remote | HINT_REMOTE : 0);
+}
+
+/* What is looked for: as the target asks, but where HTTP/1 is spoken nothing else. */
+static __always_inline __u32 asked_protocols(const struct target_conf *conf, __u32 hint)
+{
+	return 1U << (hint & HINT_PROTOCOL) == ASKED_HTTP1 ? ASKED_HTTP1 : conf->protocols;
+}
+
+/* 1 + DIR_* of the requests, as a hint tells; 0: it does not. A client's own port can be a hinted
+ * one by chance: it is the higher of the two, as a rule. */
+static __always_inline __u8 hinted_dir(const struct rec_conn *conn, __u32 hint)
+{
+	if ((hint & HINT_LOCAL) && conn->local_port < conn->remote_port)
+		return 1 + DIR_IN;
+	if ((hint & HINT_REMOTE) && conn->remote_port < conn->local_port)
+		return 1 + DIR_OUT;
+	return 0;
 }
 
 static __always_inline void adopt(struct __sk_buff *skb, struct socket *sk,
@@ -334,7 +355,8 @@ static __always_inline void adopt(struct __sk_buff *skb, struct socket *sk,
 	sk->conn.target = conf->target;
 	sk->conn.slot = conf->slot;
 	sk->capture = conf->capture;
-	sk->protocols = asked_protocols(conf, sk->conn.local_port, sk->conn.remote_port);
+	sk->protocols =
+		asked_protocols(conf, hint_of(conf, sk->conn.local_port, sk->conn.remote_port));
 	sk->depth = attachment_depth(skb, conf);
 }
 

@@ -342,6 +342,27 @@ START_TEST(hint_of_http)
 }
 END_TEST
 
+/* The same, but it looks like a request: also where the target asks for nothing but HTTP/1. */
+START_TEST(hint_knows_a_body)
+{
+	target(HTTP1);
+	hint(SERVER_PORT, APPMON_PROTO_HTTP1);
+	unseen(DIR_IN, GET);
+	unseen(DIR_OUT, "HTTP/1.1 200 OK\r\nContent-Length: 37\r\n\r\n");
+	out("GET /body/page HTTP/1.1\r\nHost: a\r\n\r\n");
+	for (int i = 0; i < 3; i++) {
+		const struct appmon_event *ev;
+
+		in(GET);
+		out(PAGE);
+		ev = event(APPMON_PROTO_HTTP1, "GET");
+		ck_assert_uint_eq(ev->role, APPMON_ROLE_SERVER);
+		ck_assert_str_eq(ev->path.data, "/page");
+	}
+	nothing();
+}
+END_TEST
+
 /* A hint is no proof: what does not begin like its protocol is looked at as ever. */
 START_TEST(wrong_hint)
 {
@@ -439,21 +460,11 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {http_alone,
-				      resp_alone,
-				      nested_asks_for_more,
-				      nested_asks_for_less,
-				      listener,
-				      hint_takes_up,
-				      hint_of_remote_port,
-				      hint_knows_a_reply,
-				      hint_of_http,
-				      wrong_hint,
-				      hint_of_client_port,
-				      hints_disagree,
-				      http_hint_of_redis,
-				      hint_of_outer,
-				      NULL};
+	const TTest *const tests[] = {
+		http_alone,	resp_alone,	    nested_asks_for_more, nested_asks_for_less,
+		listener,	hint_takes_up,	    hint_of_remote_port,  hint_knows_a_reply,
+		hint_of_http,	hint_knows_a_body,  wrong_hint,		  hint_of_client_port,
+		hints_disagree, http_hint_of_redis, hint_of_outer,	  NULL};
 
 	return unit_run("protocols", tests, setup, teardown);
 }
