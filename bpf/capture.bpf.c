@@ -21,28 +21,29 @@ char _license[] SEC("license") = "Dual BSD/GPL";
  * ignored. */
 #define OTHER_FLIPS_MAX 8
 
-static __always_inline enum look peek(struct __sk_buff *skb, const struct segment *s)
+static __always_inline enum look peek(struct __sk_buff *skb, const struct socket *sk,
+				      const struct segment *s)
 {
 	__u32 first = 0, n = s->len < sizeof(first) ? 1 : sizeof(first);
 	enum look look;
 
 	bpf_skb_load_bytes(skb, s->payload, &first, n);
-	look = look_at(first, n);
+	look = look_asked(sk, look_at(first, n), LOOK_BYTE(first, 1));
 	if (look & LOOK_RESP)
 		return look & LOOK_REQUEST ? LOOK_REQUEST : LOOK_RESPONSE;
 	return look;
 }
 
 /* Inside a message: a body of upper-case text is no reason to copy it. */
-static __always_inline bool peek_strict(struct __sk_buff *skb, const struct segment *s,
-					enum look wanted)
+static __always_inline bool peek_strict(struct __sk_buff *skb, const struct socket *sk,
+					const struct segment *s, enum look wanted)
 {
 	__u8 b[8] __attribute__((aligned(4)));
 	enum look look;
 
 	if (s->len < sizeof(b)) {
 		/* Too short to tell: a letter will do, the end of a chunk will not. */
-		look = peek(skb, s);
+		look = peek(skb, sk, s);
 		return look != LOOK_BLANK && (look & wanted);
 	}
 	if (bpf_skb_load_bytes(skb, s->payload, b, sizeof(b)))
@@ -254,11 +255,11 @@ static __always_inline void window_full(struct __sk_buff *skb, struct socket *sk
 	enum look wanted = look_of(sk, e->dir), look;
 
 	if (start)
-		look = peek(skb, &e->s) & wanted;
+		look = peek(skb, sk, &e->s) & wanted;
 	else if (e->s.len < 8) /* part of a head, most likely */
 		look = LOOK_NO;
 	else
-		look = peek_strict(skb, &e->s, wanted) ? wanted : LOOK_NO;
+		look = peek_strict(skb, sk, &e->s, wanted) ? wanted : LOOK_NO;
 	if (look)
 		message_began(sk, e->dir, look);
 	if (look == LOOK_REQUEST && !(e->flags & REC_FLIP))
@@ -420,7 +421,7 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 			sk->framing.phase = FRAMING_UNKNOWN; /* longer than the capture */
 		if (part == PART_UNKNOWN &&
 		    (sk->speaks == SPEAKS_HTTP || !sk->fresh || e->holes || passed->holes))
-			start = peek_strict(skb, &e->s, look_of(sk, e->dir));
+			start = peek_strict(skb, sk, &e->s, look_of(sk, e->dir));
 		if (!start) {
 			e->seq = e->s.seq;
 			e->len = e->s.len;
@@ -532,6 +533,8 @@ static __always_inline void observe_listener(struct __sk_buff *skb, struct emiss
 	e->proxy = PROXY_PASSED; /* the reader knows one, too */
 	e->ts_ns = bpf_ktime_get_ns();
 	fill_conn(skb, &sk->conn, s, DIR_IN, bpf_get_socket_cookie(skb));
+	sk->protocols =
+		asked_protocols(conf, hint_of(conf, sk->conn.local_port, sk->conn.remote_port));
 	if (!s->len) {
 		emit_progress(skb, sk, e);
 		return;
@@ -545,11 +548,11 @@ static __always_inline void observe_listener(struct __sk_buff *skb, struct emiss
 	if (ret == EMIT_NO_HEAD)
 		return;
 	if (ret == EMIT_FULL)
-		count_lost(sk, peek(skb, s) == LOOK_REQUEST);
+		count_lost(sk, peek(skb, sk, s) == LOOK_REQUEST);
 	if (!l)
 		l = storage_made(&listeners, ss);
 	if (l)
-		mark_listener(skb, l, conf);
+		mark_listener(skb, l, conf, sk->protocols);
 }
 
 /*
@@ -631,7 +634,7 @@ static __noinline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss
 	struct rec_conn conn = {};
 	struct storage *storage;
 	struct socket *sk;
-	__u32 depth, start, other_start, retrans, met_in, sample;
+	__u32 depth, start, other_start, retrans, met_in, sample, hint;
 	bool silent, fresh, heir;
 
 	storage = storage_made(&sockets, ss);
@@ -648,6 +651,7 @@ static __noinline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss
 	met_in = conn.generation;
 	conn.generation = 0;
 	depth = attachment_depth(skb, conf);
+	hint = hint_of(conf, conn.local_port, conn.remote_port);
 	retrans = tp ? tp->total_retrans : 0;
 	/* Not the segment's own number: an earlier one may be late. */
 	start = s->seq;
@@ -677,6 +681,8 @@ static __noinline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss
 	sk->fresh = fresh;
 	self->start = start;
 	other->start = other_start;
+	if (!fresh) /* else who speaks first asks */
+		sk->request_dir = hinted_dir(&conn, hint);
 	/* A server that has not said anything: there is a first request, which its listening socket
 	 * met or which began before the attach. */
 	if (silent && !fresh) {
@@ -694,6 +700,7 @@ static __noinline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss
 	self->seen_other = other_start - 1;
 	other->seen_other = start - 1;
 	sk->capture = conf->capture;
+	sk->protocols = asked_protocols(conf, hint);
 	sk->depth = depth;
 	sk->conn = conn;
 	/* Last: it says that the rest is there. */
@@ -777,6 +784,7 @@ static __noinline struct socket *meet_in_read(struct sock *ksk)
 	sk->dir_in.window = WINDOW_HEAD;
 	inherit(sk, first);
 	sk->capture = l->capture;
+	sk->protocols = l->protocols;
 	sk->depth = l->depth;
 	sk->conn = conn;
 	/* Last: it says that the rest is there. */
@@ -895,7 +903,7 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 			sk->conn.generation = 0; /* met again when it is */
 		return;
 	}
-	if (!sk || !is_current(sk) || orphaned(sk, conf)) {
+	if (!sk || !is_current(sk) || orphaned(sk, conf) || asks_for_more(skb, sk, conf)) {
 		if (!e.s.len && !is_heir(skb))
 			return;
 		if (ss->state == BPF_TCP_LISTEN) {

@@ -189,6 +189,16 @@ __noinline int frame_head(struct __sk_buff *skb, struct socket *sk, struct emiss
 	return EMIT_OPEN;
 }
 
+/* What the bytes look like, without what the target does not ask for. second: the second byte; 0 if
+ * there is none. */
+static __always_inline __u32 look_asked(const struct socket *sk, __u32 look, __u8 second)
+{
+	if (((look & LOOK_RESP) || (look == LOOK_BLANK && second == '*')) &&
+	    !(sk->protocols & ASKED_RESP))
+		return LOOK_NO;
+	return look;
+}
+
 /* What four bytes do not tell. */
 static __always_inline __u32 look_further(const struct socket *sk, const struct emission *e,
 					  const __u8 *b, __u32 n, __u32 look)
@@ -258,7 +268,7 @@ static __always_inline int examine(struct __sk_buff *skb, struct socket *sk, str
 	bool request;
 
 	if (!e->part && !e->carry) {
-		__u32 seen = look_at(*(const __u32 *)b, n);
+		__u32 seen = look_asked(sk, look_at(*(const __u32 *)b, n), n > 1 ? b[1] : 0);
 
 		if ((seen & LOOK_RESP) &&
 		    !(seen == LOOK_INLINE &&

@@ -22,6 +22,8 @@ struct listener {
 	__u32 slot;
 	__u32 capture;
 	__u32 depth; /* of the attachment: as in struct socket */
+	__u32 protocols;
+	__u32 pad;
 };
 
 /* The kernel copies it to each connection that the listening socket makes. */
@@ -49,13 +51,14 @@ static __always_inline bool owns_listener(struct __sk_buff *skb, const struct li
 }
 
 static __always_inline void mark_listener(struct __sk_buff *skb, struct listener *l,
-					  struct target_conf *conf)
+					  struct target_conf *conf, __u32 protocols)
 {
 	if (l->target == conf->target)
 		return;
 	l->cgroup_id = bpf_skb_cgroup_id(skb);
 	l->slot = conf->slot;
 	l->capture = conf->capture;
+	l->protocols = protocols;
 	l->depth = attachment_depth(skb, conf);
 	l->target = conf->target;
 }

@@ -29,7 +29,8 @@ enum look {
 	LOOK_INLINE = 13 /* a command that people type; only the first of a connection is told so */
 };
 
-/* Set before the programs are loaded: RESP is looked for, too. The tests set it at any time. */
+/* Set before the programs are loaded: RESP is looked for, too, for targets that ask for it. The
+ * tests set it at any time. */
 #ifndef LOOK_RODATA
 #define LOOK_RODATA const volatile
 #endif

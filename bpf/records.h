@@ -175,6 +175,14 @@ static inline __u64 sample_key(__u32 ahead)
 	return ahead < other ? ahead : other;
 }
 
+/* What the host says of a server's port. */
+struct target_hint {
+	__u16 port;
+	__u16 protocol; /* APPMON_PROTO_* */
+};
+
+#define HINTS_MAX 64
+
 /* One attachment: value of the cgroup storage, written by the library after the link exists. */
 struct target_conf {
 	__u64 cgroup_id; /* of the attached directory */
@@ -182,7 +190,14 @@ struct target_conf {
 	__u32 slot;	 /* index into live and counters */
 	__u32 capture;	 /* bytes, see CAPTURE_MAX */
 	__u32 depth;	 /* 1 + ancestor level of cgroup_id; worked out by the programs */
+	__u32 protocols; /* ASKED_* */
+	__u32 hint_count;
+	struct target_hint hint[HINTS_MAX];
 };
+
+/* Bit n: APPMON_PROTO_n. HTTP/1 is followed in any case. */
+#define ASKED_HTTP1 (1U << 1)
+#define ASKED_RESP (1U << 2)
 
 #define SLOTS 1024
 

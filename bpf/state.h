@@ -24,6 +24,9 @@ struct extent {
 
 enum { HOLE_NONE, HOLE_ONE, HOLE_MANY };
 
+/* hint_of(): the protocol's number, and whose port it is said of. */
+enum { HINT_PROTOCOL = 31, HINT_LOCAL = 32, HINT_REMOTE = 64 };
+
 /* What only the program of one direction works with. */
 struct direction {
 	__u64 progress_ts_ns; /* of the last record */
@@ -108,8 +111,9 @@ struct socket {
 	__u8 switched;	  /* another protocol follows: behind 101, or to a Redis replica */
 	__u8 proper;	  /* not confirmed: a line that ends like a request's has been seen */
 	__u8 pad;
-	__u32 sample; /* sample_hash(): stays the same */
-	__u8 pad4[20];
+	__u32 sample;	 /* sample_hash(): stays the same */
+	__u32 protocols; /* that are looked for: asked_protocols() */
+	__u8 pad4[16];
 
 	/* By direction, written by its own program, and after the record of a segment is in the
 	 * ring: who reads that bytes have passed finds their record before his own. */
@@ -305,12 +309,54 @@ static __always_inline __u32 attachment_depth(struct __sk_buff *skb, struct targ
 	return conf->depth;
 }
 
+/*
+ * What the host says of a connection's ports: a protocol, and the end or ends that it is said of;
+ * 0: nothing, or different things of both, as in the reader's detection. Not static: verified once.
+ */
+__noinline int hint_of(struct target_conf *conf, __u32 local_port, __u32 remote_port)
+{
+	__u32 local = 0, remote = 0;
+
+	if (!conf)
+		return 0;
+	for (__u32 i = 0; i < HINTS_MAX; i++) {
+		if (i >= conf->hint_count)
+			break;
+		if (conf->hint[i].port == local_port)
+			local = conf->hint[i].protocol;
+		if (conf->hint[i].port == remote_port)
+			remote = conf->hint[i].protocol;
+	}
+	if (local && remote && local != remote)
+		return 0;
+	return (local ? local | HINT_LOCAL : 0) | (remote ? remote | HINT_REMOTE : 0);
+}
+
+/* What is looked for: as the target asks, but where HTTP/1 is spoken nothing else. */
+static __always_inline __u32 asked_protocols(const struct target_conf *conf, __u32 hint)
+{
+	return 1U << (hint & HINT_PROTOCOL) == ASKED_HTTP1 ? ASKED_HTTP1 : conf->protocols;
+}
+
+/* 1 + DIR_* of the requests, as a hint tells; 0: it does not. A client's own port can be a hinted
+ * one by chance: it is the higher of the two, as a rule. */
+static __always_inline __u8 hinted_dir(const struct rec_conn *conn, __u32 hint)
+{
+	if ((hint & HINT_LOCAL) && conn->local_port < conn->remote_port)
+		return 1 + DIR_IN;
+	if ((hint & HINT_REMOTE) && conn->remote_port < conn->local_port)
+		return 1 + DIR_OUT;
+	return 0;
+}
+
 static __always_inline void adopt(struct __sk_buff *skb, struct socket *sk,
 				  struct target_conf *conf)
 {
 	sk->conn.target = conf->target;
 	sk->conn.slot = conf->slot;
 	sk->capture = conf->capture;
+	sk->protocols =
+		asked_protocols(conf, hint_of(conf, sk->conn.local_port, sk->conn.remote_port));
 	sk->depth = attachment_depth(skb, conf);
 }
 
@@ -337,6 +383,14 @@ static __always_inline bool owns(struct __sk_buff *skb, struct socket *sk, struc
 		return false;
 	adopt(skb, sk, conf);
 	return true;
+}
+
+/* Given up for an attachment that does not ask for as much as this one, which is further inside. */
+static __always_inline bool asks_for_more(struct __sk_buff *skb, const struct socket *sk,
+					  struct target_conf *conf)
+{
+	return sk->speaks == SPEAKS_OTHER && (conf->protocols & ~sk->protocols) &&
+	       sk->depth < attachment_depth(skb, conf);
 }
 
 static __always_inline void fill_conn(struct __sk_buff *skb, struct rec_conn *conn,

@@ -193,6 +193,14 @@ type AttachOptions struct {
 	Name         string // comes back in each event; default: the last part of the path
 	User         any    // comes back in each event
 	CaptureBytes uint32 // as in Options, for this target
+	Protocols    uint32 // as in Options, for this target; 0: the monitor's
+	Ports        []PortHint
+}
+
+// PortHint says what is spoken where a server listens.
+type PortHint struct {
+	Port     uint16
+	Protocol Protocol
 }
 
 // Target is a cgroup that is watched.
@@ -227,6 +235,9 @@ func (m *Monitor) attach(options AttachOptions, mem *memory,
 	opts := C.struct_appmon_attach_opts{
 		size:          C.sizeof_struct_appmon_attach_opts,
 		capture_bytes: C.uint32_t(options.CaptureBytes),
+		protocols:     C.uint32_t(options.Protocols),
+		port_count:    C.uint32_t(len(options.Ports)),
+		ports:         mem.ports(options.Ports),
 	}
 	if options.Name != "" {
 		opts.name = mem.string(options.Name)
@@ -269,6 +280,7 @@ type TargetInfo struct {
 	Path         string // of its directory at the attach; "": not known, as in a replay
 	CgroupID     uint64 // inode of the directory
 	CaptureBytes uint32 // in force for it
+	Protocols    uint32 // in force for it: bit n is Protocol n
 	Removed      bool   // the cgroup is gone, and so is its last socket
 	User         any    // as given to Attach
 }
@@ -284,7 +296,7 @@ func (m *Monitor) Targets() (list []TargetInfo, err error) {
 			}
 			id := uint32(c.id)
 			list = append(list, TargetInfo{Target{id, m}, text(&c.name), text(&c.path), uint64(c.cgroup_id),
-				uint32(c.capture_bytes), StatsFlags(c.flags).Has(StatsFlagRemoved), m.users[id]})
+				uint32(c.capture_bytes), uint32(c.protocols), StatsFlags(c.flags).Has(StatsFlagRemoved), m.users[id]})
 		}
 	})
 	return list, err

@@ -154,6 +154,36 @@ func TestBytesAreKeptAsTheyAre(t *testing.T) {
 	}
 }
 
+func TestProtocolsOfATarget(t *testing.T) {
+	s := serve(t)
+	http1, resp := uint32(1)<<ProtocolHTTP1, uint32(1)<<ProtocolResp
+	ports := []PortHint{{6379, ProtocolResp}, {6380, ProtocolResp}}
+	m, target := watch(t, s, Options{Protocols: http1 | resp}, AttachOptions{Protocols: resp, Ports: ports})
+	s.client().ask("GET", "/hello", "")
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+		e, err := m.Next(ctx)
+		cancel()
+		if e != nil || err != context.DeadlineExceeded {
+			t.Fatal(e, err)
+		}
+		stats, err := target.Stats()
+		if err != nil || time.Now().After(deadline) {
+			t.Fatal(stats, err)
+		}
+		if stats.Filtered == 1 {
+			break
+		}
+	}
+	if err := target.Detach(); err != nil {
+		t.Error(err)
+	}
+	ports[1] = PortHint{80, ProtocolHTTP1}
+	if _, err := m.Attach(s.Cgroup, AttachOptions{Protocols: resp, Ports: ports}); !errors.Is(err, syscall.EINVAL) {
+		t.Error(err)
+	}
+}
+
 func TestTheContextEndsTheWait(t *testing.T) {
 	s := serve(t)
 	m, _ := watch(t, s, Options{}, AttachOptions{})
@@ -461,8 +491,8 @@ func TestTargets(t *testing.T) {
 	below, err := os.Stat(other)
 	must(t, err)
 	want := []TargetInfo{
-		{*first, "shop", s.Cgroup, s.ID, 8192, false, "mine"},
-		{*second, "other", other, below.Sys().(*syscall.Stat_t).Ino, 4096, false, nil},
+		{*first, "shop", s.Cgroup, s.ID, 8192, 1 << ProtocolHTTP1, false, "mine"},
+		{*second, "other", other, below.Sys().(*syscall.Stat_t).Ino, 4096, 1 << ProtocolHTTP1, false, nil},
 	}
 	if !reflect.DeepEqual(list, want) {
 		t.Fatalf("%+v is not %+v", list, want)

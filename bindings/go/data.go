@@ -1315,7 +1315,8 @@ type Stats struct {
 	MemoryLimit uint64
 	// gauge: share of connections watched; 0: paused
 	SamplingPpm uint64
-	// complete, but left out by appmon_set_filter(), or of a protocol that was not asked for
+	// complete, but left out by appmon_set_filter(), or of a protocol that was not asked for, by
+	// the handle or for the target
 	Filtered uint64
 }
 
@@ -1788,6 +1789,7 @@ var structs = []structInfo{
 	{"appmon_trace", C.sizeof_struct_appmon_trace, false},
 	{"appmon_event", C.sizeof_struct_appmon_event, true},
 	{"appmon_opts", C.sizeof_struct_appmon_opts, true},
+	{"appmon_port_hint", C.sizeof_struct_appmon_port_hint, false},
 	{"appmon_attach_opts", C.sizeof_struct_appmon_attach_opts, true},
 	{"appmon_stats", C.sizeof_struct_appmon_stats, true},
 	{"appmon_filter", C.sizeof_struct_appmon_filter, true},

@@ -111,6 +111,17 @@ func (m *memory) string(s string) *C.char {
 	return p
 }
 
+func (m *memory) ports(list []PortHint) *C.struct_appmon_port_hint {
+	if len(list) == 0 {
+		return nil
+	}
+	first := (*C.struct_appmon_port_hint)(m.alloc(uintptr(len(list)) * C.sizeof_struct_appmon_port_hint))
+	for i, c := 0, unsafe.Slice(first, len(list)); i < len(list); i++ {
+		c[i].port, c[i].protocol = C.uint32_t(list[i].Port), C.uint32_t(list[i].Protocol)
+	}
+	return first
+}
+
 func (m *memory) strings(list []string) **C.char {
 	if len(list) == 0 {
 		return nil

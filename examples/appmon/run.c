@@ -25,6 +25,7 @@
 
 struct arguments {
 	struct options options;
+	struct ports ports;
 	char **command;
 	const char *name;
 };
@@ -48,6 +49,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = &args->options;
+		state->child_inputs[1] = &args->ports;
 		break;
 	case 'n':
 		args->name = arg;
@@ -67,7 +69,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	return 0;
 }
 
-static const struct argp_child children[] = {{.argp = &options_argp}, {0}};
+static const struct argp_child children[] = {{.argp = &options_argp}, {.argp = &ports_argp}, {0}};
 
 static const struct argp argp = {
 	.options = argp_options,
@@ -244,7 +246,7 @@ static int run_in(struct session *session, const char *cgroup, const struct argu
 
 	if (!name)
 		name = slash && slash[1] != '\0' ? slash + 1 : args->command[0];
-	ret = session_attach(session, cgroup, name);
+	ret = session_attach(session, cgroup, name, &args->ports);
 	if (ret < 0)
 		return ret;
 	status = start(&command, cgroup, args->command);

@@ -180,9 +180,13 @@ int session_open(struct session *session, const struct options *options)
 	return 0;
 }
 
-int session_attach(struct session *session, const char *cgroup, const char *name)
+int session_attach(struct session *session, const char *cgroup, const char *name,
+		   const struct ports *ports)
 {
-	struct appmon_attach_opts opts = {.size = sizeof(opts), .name = name};
+	struct appmon_attach_opts opts = {.size = sizeof(opts),
+					  .name = name,
+					  .ports = ports->list,
+					  .port_count = ports->count};
 	int ret;
 
 	ret = appmon_attach_cgroup(session->mon, cgroup, &opts, NULL);

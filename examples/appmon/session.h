@@ -15,6 +15,7 @@
 
 #include "human.h"
 #include "options.h"
+#include "protocols.h"
 #include "summary.h"
 
 struct session {
@@ -37,7 +38,8 @@ struct session {
 int session_open(struct session *session, const struct options *options);
 
 /* name may be NULL. */
-int session_attach(struct session *session, const char *cgroup, const char *name);
+int session_attach(struct session *session, const char *cgroup, const char *name,
+		   const struct ports *ports);
 
 /* Tells the user (and scripts that wait for it) that everything from now on is seen. */
 void session_announce(struct session *session);

@@ -44,6 +44,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	struct targets *targets = state->input;
 
 	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &targets->ports;
+		break;
 	case KEY_CGROUP:
 	case 'p':
 	case KEY_UNIT:
@@ -67,11 +70,16 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	return 0;
 }
 
-const struct argp targets_argp = {.options = argp_options, .parser = parse};
+static const struct argp_child children[] = {{.argp = &ports_argp}, {0}};
+
+const struct argp targets_argp = {.options = argp_options, .parser = parse, .children = children};
 
 static int attach(const struct targets *targets, const struct target *target, struct appmon *mon)
 {
-	struct appmon_attach_opts opts = {.size = sizeof(opts), .name = target->name};
+	struct appmon_attach_opts opts = {.size = sizeof(opts),
+					  .name = target->name,
+					  .ports = targets->ports.list,
+					  .port_count = targets->ports.count};
 	const char *cgroup = target->value;
 	char *found = NULL;
 	int ret = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The options that say what is watched: --cgroup, --pid, --unit, each with a --name. */
+/* The options that say what is watched: --cgroup, --pid, --unit, each with a --name, and --port. */
 #ifndef APPMON_CLI_TARGETS_H
 #define APPMON_CLI_TARGETS_H
 
@@ -8,6 +8,8 @@
 #include <stddef.h>
 
 #include <appmon/appmon.h>
+
+#include "protocols.h"
 
 struct target {
 	int key; /* the option that named it */
@@ -18,7 +20,8 @@ struct target {
 struct targets {
 	struct target *list;
 	size_t count;
-	bool optional; /* there need not be any */
+	struct ports ports; /* of each of them */
+	bool optional;	    /* there need not be any */
 	/* Called for each cgroup that is attached. NULL: not. */
 	void (*attached)(void *ctx, const char *cgroup);
 	void *ctx;

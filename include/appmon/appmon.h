@@ -589,11 +589,31 @@ struct appmon_opts {
 	uint64_t record_max_bytes; /* most bytes of a recording: appmon_record(); default: any */
 };
 
+/* What is spoken where a server listens: see ports of struct appmon_attach_opts. */
+struct appmon_port_hint {
+	uint32_t port;	   /* 1 to 65535 */
+	uint32_t protocol; /* APPMON_PROTO_*, one that the target is watched for */
+};
+
 struct appmon_attach_opts {
 	uint32_t size;
 	uint32_t capture_bytes; /* as in appmon_opts, for this target; 0: the handle's */
-	const char *name; /* copied; comes back as target_name; default: the path's last part */
-	void *user;	  /* comes back as target_user */
+	const char *name;   /* copied; comes back as target_name; default: the path's last part */
+	void *user;	    /* comes back as target_user */
+	uint32_t protocols; /* as in appmon_opts, for this target; 0: the handle's. -EINVAL for what
+			     * the handle does not have. What the target does not ask for is left
+			     * out as the handle leaves it out: RESP is skipped, exchanges of HTTP/1
+			     * count as filtered. Of a connection that was followed already for a
+			     * target around this one they count as filtered, too */
+	uint32_t port_count;
+	/* port_count hints, at most 64, each port once; copied. A hint is for connections whose
+	 * local or remote port it names; two that differ do not count. That protocol is asked first
+	 * whether it knows a connection's first bytes. HTTP/1, which has none of its own, is not
+	 * asked: there is nothing else at such a port, and what does not look like it is skipped.
+	 * Of a connection that was open before the attach a hint of the lower port says, too, which
+	 * side serves: so a command of RESP is known by less of it, and a reply, or a body of
+	 * HTTP/1, is not taken for a request. */
+	const struct appmon_port_hint *ports;
 };
 
 /*
@@ -626,7 +646,7 @@ struct appmon_stats {
 	uint64_t memory_limit; /* handle only */
 	uint64_t sampling_ppm; /* gauge: share of connections watched; 0: paused */
 	uint64_t filtered;     /* complete, but left out by appmon_set_filter(), or of a protocol
-				* that was not asked for */
+				* that was not asked for, by the handle or for the target */
 };
 
 /* Which events the host wants: those that pass every member. 0 and NULL: whatever it is. */
@@ -651,6 +671,8 @@ struct appmon_target {
 	void *user;		/* the pointer given at attach */
 	uint32_t capture_bytes; /* in force for it */
 	uint32_t flags;		/* APPMON_STATS_REMOVED or 0 */
+	uint32_t protocols;	/* in force for it: bit n: APPMON_PROTO_n */
+	uint32_t reserved;
 };
 
 /* What the path of a cgroup says about the container in it. */

@@ -143,6 +143,7 @@ uint32_t appmon_struct_size(const char *name)
 	RETURN_SIZE_IF_NAMED(appmon_header);
 	RETURN_SIZE_IF_NAMED(appmon_event);
 	RETURN_SIZE_IF_NAMED(appmon_opts);
+	RETURN_SIZE_IF_NAMED(appmon_port_hint);
 	RETURN_SIZE_IF_NAMED(appmon_attach_opts);
 	RETURN_SIZE_IF_NAMED(appmon_stats);
 	RETURN_SIZE_IF_NAMED(appmon_filter);

@@ -25,6 +25,7 @@ void target_free(struct target *t, bool detach)
 		close(t->link_fd[i]);
 	}
 	free(t->directory);
+	free(t->ports);
 	free(t->name);
 	free(t);
 }
@@ -53,7 +54,13 @@ static int arm(struct capture *cap, const struct target *t, uint32_t id)
 		.target = id,
 		.slot = t->slot,
 		.capture = t->capture,
+		.protocols = t->protocols,
+		.hint_count = t->port_count,
 	};
+
+	for (uint32_t i = 0; i < t->port_count; i++)
+		conf.hint[i] = (struct target_hint){.port = (__u16)t->ports[i].port,
+						    .protocol = (__u16)t->ports[i].protocol};
 
 	if (bpf_map_update_elem(bpf_map__fd(cap->skel->maps.targets), &t->cgroup_id, &conf,
 				BPF_EXIST))

@@ -85,7 +85,9 @@ static int try_load(struct capture *cap, const struct appmon_opts *opts, char *v
 	if (!err)
 		err = choose_goroutines(cap->skel, with & WITH_GOROUTINES);
 	cap->skel->rodata->identity = !!(with & WITH_IDENTITY);
-	cap->skel->rodata->resp = !!(opts->protocols & 1U << APPMON_PROTO_RESP);
+	_Static_assert(ASKED_HTTP1 == 1U << APPMON_PROTO_HTTP1, "");
+	_Static_assert(ASKED_RESP == 1U << APPMON_PROTO_RESP, "");
+	cap->skel->rodata->resp = !!(opts->protocols & ASKED_RESP);
 	cap->skel->rodata->links = !!(opts->flags & APPMON_OPEN_LINKS);
 	/* Who reads a request is told at once, behind the request. A connection that nobody has
 	 * accepted is no open file. */

@@ -97,11 +97,19 @@ void recording_record(struct recording *r, const struct record *rec)
 
 void recording_target(struct recording *r, const struct target *t)
 {
-	struct recording_target target = {
-		.id = t->id, .slot = t->slot, .cgroup_id = t->cgroup_id, .capture = t->capture};
+	struct recording_target target = {.id = t->id,
+					  .slot = t->slot,
+					  .cgroup_id = t->cgroup_id,
+					  .capture = t->capture,
+					  .protocols = t->protocols};
 
-	if (r)
-		put_entry(r, RECORDING_TARGET, &target, sizeof(target), t->name, strlen(t->name));
+	if (!r)
+		return;
+	put_entry(r, RECORDING_TARGET, &target, sizeof(target), t->name, strlen(t->name));
+	for (uint32_t i = 0; i < t->port_count; i++)
+		recording_number(r, RECORDING_PORT,
+				 (uint64_t)t->slot << 48 | (uint64_t)t->ports[i].port << 32 |
+					 t->ports[i].protocol);
 }
 
 void recording_number(struct recording *r, uint32_t type, uint64_t number)

@@ -26,7 +26,8 @@ enum {
 	RECORDING_DETACH = 3,	/* uint64_t: target id */
 	RECORDING_EXPIRE = 4,	/* uint64_t: CLOCK_MONOTONIC at which silence was looked for */
 	RECORDING_SAMPLING = 6, /* uint64_t: generation << 32 | share: see sampling.c */
-	RECORDING_CLOCK = 5	/* uint64_t: CLOCK_REALTIME - CLOCK_MONOTONIC, ns, from here on */
+	RECORDING_CLOCK = 5,	/* uint64_t: CLOCK_REALTIME - CLOCK_MONOTONIC, ns, from here on */
+	RECORDING_PORT = 7 /* uint64_t, behind its target: slot << 48 | port << 32 | protocol */
 };
 
 struct recording_entry {
@@ -39,7 +40,7 @@ struct recording_target {
 	uint32_t slot;
 	uint64_t cgroup_id;
 	uint32_t capture;
-	uint32_t reserved;
+	uint32_t protocols; /* 0: not told, by an earlier version */
 };
 
 #endif /* APPMON_RECORDING_H */

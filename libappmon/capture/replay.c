@@ -97,6 +97,7 @@ int replay_next(struct replay *r, struct replay_entry *ret, bool *ret_bad)
 	case RECORDING_EXPIRE:
 	case RECORDING_SAMPLING:
 	case RECORDING_DETACH:
+	case RECORDING_PORT:
 		return take_number(r, data, entry.size, ret);
 	default:
 		return 0; /* of a later minor version */

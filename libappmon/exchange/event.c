@@ -219,9 +219,9 @@ void event_forget(struct pipeline *pl)
 }
 
 /* HTTP/1 is followed in any case: before its first message a connection may speak it. */
-static bool asked_for(const struct pipeline *pl, const struct protocol *protocol)
+static bool asked_for(const struct target *target, const struct protocol *protocol)
 {
-	return pl->protocols & 1U << protocol->id;
+	return target->protocols & 1U << protocol->id;
 }
 
 bool event_next(struct pipeline *pl)
@@ -230,7 +230,7 @@ bool event_next(struct pipeline *pl)
 	while (!list_empty(&pl->ready)) {
 		struct exchange *ex = list_entry(pl->ready.next, struct exchange, link);
 		struct target *target = target_of(pl, &ex->id);
-		bool asked = asked_for(pl, ex->protocol);
+		bool asked = target && asked_for(target, ex->protocol);
 
 		if (!target || (asked && !build(pl, ex, target))) {
 			exchange_drop(pl, ex, target ? APPMON_DROP_MEMORY : APPMON_DROP_DETACHED);
@@ -284,7 +284,7 @@ int event_show(struct pipeline *pl, struct exchange *ex, appmon_event_fn fn, voi
 	void *request = NULL, *response = NULL;
 	int ret = -ENOMEM;
 
-	if (!target || !asked_for(pl, ex->protocol))
+	if (!target || !asked_for(target, ex->protocol))
 		return 0;
 	if (message_save(pl, ex->request, &request) && message_save(pl, ex->response, &response) &&
 	    build(pl, ex, target))

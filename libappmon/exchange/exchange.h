@@ -25,6 +25,9 @@ struct target {
 	uint32_t id;
 	uint32_t slot;
 	uint32_t capture;
+	uint32_t protocols; /* bit n: APPMON_PROTO_n */
+	uint32_t port_count;
+	struct appmon_port_hint *ports;
 	uint64_t cgroup_id;
 	char *name;
 	void *user;
@@ -78,7 +81,7 @@ struct pipeline {
 	struct log *log;
 	struct pool pool;
 	uint32_t flags;	    /* APPMON_OPEN_* */
-	uint32_t protocols; /* bit n: APPMON_PROTO_n */
+	uint32_t protocols; /* bit n: APPMON_PROTO_n, those of any target */
 	struct sample sample;
 	struct target *target[SLOTS];
 	struct appmon_stats stats;
@@ -258,9 +261,9 @@ struct conn {
 	uint8_t gapped;	     /* messages were missed: orphans are no surprise */
 	uint8_t awaits_end;  /* counted in flows.awaiting */
 	uint8_t wide;	     /* the programs saw signs of pipelining */
-	uint8_t stray; /* known by what met its listening socket: its own has not shown up yet */
-	uint8_t pad;
-	uint64_t key;	    /* what it is found by: its cookie; of a stray, a hash of its peers */
+	uint8_t stray;	/* known by what met its listening socket: its own has not shown up yet */
+	uint8_t serves; /* as request_dir, if a hint says so of a connection met in the middle */
+	uint64_t key;	/* what it is found by: its cookie; of a stray, a hash of its peers */
 	uint32_t first_seq; /* of a stray: TCP's number of the client's first byte */
 	struct proxied proxied;
 	uint64_t ordinal_base; /* exchanges of it may have been told before it was forgotten */

@@ -73,3 +73,57 @@ int options_take(struct appmon_opts *o, const struct appmon_opts *user, struct l
 			   o->redact_name_count);
 	return err;
 }
+
+/* The least of some protocols, by name. */
+static const char *first_name(uint32_t protocols)
+{
+	return appmon_protocol_name((uint32_t)__builtin_ctz(protocols));
+}
+
+static int check_hint(const struct appmon_attach_opts *o, uint32_t i, struct log *log)
+{
+	uint32_t port = o->ports[i].port, protocol = o->ports[i].protocol;
+	int err = range(log, "a port in ports", port, 1, UINT16_MAX);
+
+	if (err)
+		return err;
+	if (!appmon_protocol_name(protocol))
+		return fail(log, -EINVAL, "ports: the protocol of %u is %u, which is none", port,
+			    protocol);
+	if (!(o->protocols & 1U << protocol))
+		return fail(log, -EINVAL,
+			    "ports: the protocol of %u is %s, for which the target is not watched",
+			    port, appmon_protocol_name(protocol));
+	for (uint32_t k = 0; k < i; k++)
+		if (o->ports[k].port == port)
+			return fail(log, -EINVAL, "ports: %u stands twice", port);
+	return 0;
+}
+
+int attach_options_take(struct appmon_attach_opts *o, const struct appmon_attach_opts *user,
+			const struct appmon_opts *handle, struct log *log)
+{
+	int err = user ? opts_read(o, sizeof(*o), user) : 0;
+
+	if (err)
+		return fail(log, err, "appmon_attach_opts.size is %u, this library knows %zu bytes",
+			    user->size, sizeof(*o));
+	o->capture_bytes = o->capture_bytes ? o->capture_bytes : handle->capture_bytes;
+	o->protocols = o->protocols ? o->protocols : handle->protocols;
+	if (o->protocols & ~(uint32_t)PROTOCOLS_KNOWN)
+		return fail(log, -EINVAL, "unknown bits in appmon_attach_opts.protocols: 0x%x",
+			    o->protocols);
+	if (o->protocols & ~handle->protocols)
+		return fail(log, -EINVAL,
+			    "appmon_attach_opts.protocols has %s, which appmon_opts.protocols has "
+			    "not: the handle does not look for it",
+			    first_name(o->protocols & ~handle->protocols));
+	err = range(log, "capture_bytes", o->capture_bytes, 128, CAPTURE_MAX);
+	if (!err)
+		err = range(log, "port_count", o->port_count, 0, HINTS_MAX);
+	if (!err && o->port_count && !o->ports)
+		err = fail(log, -EINVAL, "port_count is %u but ports is NULL", o->port_count);
+	for (uint32_t i = 0; i < o->port_count && !err; i++)
+		err = check_hint(o, i, log);
+	return err;
+}

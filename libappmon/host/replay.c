@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Recordings: made of what the loop takes, and played in its place. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "host/host.h"
@@ -43,7 +44,27 @@ static int play_target(struct appmon *mon, const struct replay_entry *entry)
 		return fail(&mon->log, -ENOMEM, "out of memory");
 	t->cgroup_id = in->cgroup_id;
 	t->capture = in->capture;
+	t->protocols = in->protocols ? in->protocols & mon->opts.protocols : mon->opts.protocols;
 	mon->pl.target[in->slot] = t;
+	return 0;
+}
+
+static int play_port(struct appmon *mon, uint64_t number)
+{
+	uint32_t slot = (uint32_t)(number >> 48), protocol = (uint32_t)number;
+	struct target *t = slot < SLOTS ? mon->pl.target[slot] : NULL;
+	struct appmon_port_hint *ports;
+
+	if (!t || t->port_count == HINTS_MAX || !appmon_protocol_name(protocol))
+		return fail(&mon->log, -EPROTO, "the recording is damaged: a port has no place");
+	if (!(t->protocols & 1U << protocol))
+		return 0; /* this handle does not ask for it */
+	ports = reallocarray(t->ports, t->port_count + 1, sizeof(*ports));
+	if (!ports)
+		return fail(&mon->log, -ENOMEM, "out of memory");
+	t->ports = ports;
+	ports[t->port_count++] = (struct appmon_port_hint){
+		.port = (uint32_t)(number >> 32) & UINT16_MAX, .protocol = protocol};
 	return 0;
 }
 
@@ -67,6 +88,8 @@ static int play(struct appmon *mon, struct replay_entry *entry)
 		return 0;
 	case RECORDING_TARGET:
 		return play_target(mon, entry);
+	case RECORDING_PORT:
+		return play_port(mon, entry->number);
 	case RECORDING_DETACH:
 		return play_detach(mon, entry->number);
 	case RECORDING_CLOCK:

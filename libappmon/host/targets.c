@@ -75,6 +75,21 @@ static char *default_name(const char *directory)
 	return strdup(slash && slash[1] ? slash + 1 : directory);
 }
 
+/* False: no memory. */
+static bool keep_ports(struct target *t, const struct appmon_attach_opts *opts)
+{
+	size_t size = opts->port_count * sizeof(*t->ports);
+
+	if (!size)
+		return true;
+	t->ports = malloc(size);
+	if (!t->ports)
+		return false;
+	memcpy(t->ports, opts->ports, size);
+	t->port_count = opts->port_count;
+	return true;
+}
+
 static int attach(struct appmon *mon, int fd, const char *path,
 		  const struct appmon_attach_opts *user_opts, uint32_t *ret_target)
 {
@@ -84,18 +99,13 @@ static int attach(struct appmon *mon, int fd, const char *path,
 	uint64_t cgroup_id = 0;
 	uint32_t slot = 0;
 	char *directory;
-	int err = user_opts ? opts_read(&opts, sizeof(opts), user_opts) : 0;
+	int err;
 
 	if (mon->replay)
 		return replays(mon);
-	if (err)
-		return fail(&mon->log, err,
-			    "appmon_attach_opts.size is %u, this library knows %zu bytes",
-			    user_opts->size, sizeof(opts));
-	if (opts.capture_bytes && (opts.capture_bytes < 128 || opts.capture_bytes > CAPTURE_MAX))
-		return fail(&mon->log, -EINVAL, "capture_bytes is %u, it must be 128 to %d",
-			    opts.capture_bytes, CAPTURE_MAX);
-	err = check_cgroup(mon, fd, what, &cgroup_id);
+	err = attach_options_take(&opts, user_opts, &mon->opts, &mon->log);
+	if (!err)
+		err = check_cgroup(mon, fd, what, &cgroup_id);
 	if (err)
 		return err;
 	while (slot < SLOTS && mon->pl.target[slot])
@@ -106,13 +116,15 @@ static int attach(struct appmon *mon, int fd, const char *path,
 	directory = directory_of(fd, path);
 	t = target_new(mon->next_target_id + 1, slot,
 		       opts.name ? strdup(opts.name) : default_name(directory));
-	if (!t) {
+	if (!t || !keep_ports(t, &opts)) {
 		free(directory);
+		target_free(t, true);
 		return fail(&mon->log, -ENOMEM, "out of memory");
 	}
 	t->directory = directory;
 	t->cgroup_id = cgroup_id;
-	t->capture = opts.capture_bytes ? opts.capture_bytes : mon->opts.capture_bytes;
+	t->capture = opts.capture_bytes;
+	t->protocols = opts.protocols;
 	t->user = opts.user;
 	err = attach_programs(&mon->cap, t, fd, what);
 	if (err) {
@@ -287,6 +299,7 @@ int appmon_next_target(struct appmon *mon, uint32_t after, struct appmon_target 
 	out.path = str_of(next->directory);
 	out.user = next->user;
 	out.capture_bytes = next->capture;
+	out.protocols = next->protocols;
 	out.flags = next->removed ? APPMON_STATS_REMOVED : 0;
 	err = opts_write(ret, &out, sizeof(out));
 	return err ? fail(&mon->log, err, "appmon_target.size is not set") : 1;

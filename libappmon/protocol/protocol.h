@@ -77,8 +77,12 @@ enum {
 uint32_t protocol_state_size(void);
 /* Does a message of one of `protocols` (bits as above) begin with these bytes? */
 enum message protocol_begins(uint32_t protocols, const char *bytes, uint32_t n);
-/* The first of `protocols` that knows these first bytes of a connection as its own,
- * or NULL. */
-const struct protocol *protocol_detect(uint32_t protocols, const char *bytes, uint32_t n);
+/*
+ * The first of those that the target asks for which knows these first bytes of a connection as its
+ * own, or NULL. If the host says what the server's port speaks, that is asked before the others,
+ * and tells c->serves.
+ */
+const struct protocol *protocol_detect(const struct target *target, struct conn *c,
+				       const char *bytes, uint32_t n);
 
 #endif /* APPMON_PROTOCOL_H */

@@ -14,12 +14,46 @@ static const struct {
 
 #define COUNT (sizeof(known) / sizeof(known[0]))
 
-const struct protocol *protocol_detect(uint32_t protocols, const char *bytes, uint32_t n)
+/* The protocol of a port; NULL: the host says nothing of it. */
+static const struct protocol *hint_of(const struct target *target, uint16_t port)
 {
+	for (uint32_t i = 0; i < target->port_count; i++)
+		if (target->ports[i].port == port)
+			return known[target->ports[i].protocol].protocol;
+	return NULL;
+}
+
+/* Either end can be the server: its port is the one that a hint names. A client's own port can be a
+ * hinted one by chance; it is the higher of the two, as a rule. */
+static const struct protocol *detect_hinted(const struct target *target, struct conn *c,
+					    const char *bytes, uint32_t n)
+{
+	const struct protocol *local = hint_of(target, c->id.local_port);
+	const struct protocol *remote = hint_of(target, c->id.remote_port);
+	const struct protocol *hint = local ? local : remote;
+
+	if (!hint || (local && remote && local != remote) ||
+	    (hint->detect && !hint->detect(bytes, n)))
+		return NULL;
+	if (!c->fresh && local && c->id.local_port < c->id.remote_port)
+		c->serves = 1 + DIR_IN;
+	if (!c->fresh && remote && c->id.remote_port < c->id.local_port)
+		c->serves = 1 + DIR_OUT;
+	return hint;
+}
+
+const struct protocol *protocol_detect(const struct target *target, struct conn *c,
+				       const char *bytes, uint32_t n)
+{
+	const struct protocol *hinted = detect_hinted(target, c, bytes, n);
+
+	if (hinted)
+		return hinted;
 	for (uint32_t id = 1; id < COUNT; id++) {
 		const struct protocol *protocol = known[id].protocol;
 
-		if ((protocols & 1U << id) && protocol->detect && protocol->detect(bytes, n))
+		if ((target->protocols & 1U << id) && protocol->detect &&
+		    protocol->detect(bytes, n))
 			return protocol;
 	}
 	return NULL;

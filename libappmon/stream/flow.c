@@ -330,8 +330,8 @@ static void detect(struct flows *f, struct conn *c, int dir, const struct chunk 
 		bytes = joined;
 		n += len;
 	}
-	protocol = protocol_detect(f->pl->protocols, bytes, n);
-	if (!protocol)
+	protocol = protocol_detect(target_of(f->pl, &c->id), c, bytes, n);
+	if (!protocol || protocol == c->protocol)
 		return;
 	pos[dir] = first->start.pos;
 	before.ts_ns = first->start.ts_ns;
@@ -354,10 +354,11 @@ static void detect(struct flows *f, struct conn *c, int dir, const struct chunk 
 /* Nothing of the connection has been understood, and there may be another protocol to try. */
 void detect_first(struct flows *f, struct conn *c, int dir, const struct chunk *chunk)
 {
+	const struct target *target = target_of(f->pl, &c->id);
 	struct first here = {0}, there = {0};
 	bool begun;
 
-	if (!(f->pl->protocols & ~(1U << c->protocol->id)))
+	if (!(target->protocols & ~(1U << c->protocol->id)) && !target->port_count)
 		return;
 	begun = c->protocol->first(c, dir, &here);
 	c->protocol->first(c, !dir, &there);

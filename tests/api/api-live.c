@@ -1102,6 +1102,73 @@ START_TEST(wrong_structs)
 }
 END_TEST
 
+/* What the text of the error names. */
+static void ports_fail(struct appmon *mon, uint32_t protocols, const struct appmon_port_hint *ports,
+		       uint32_t count, const char *text)
+{
+	struct appmon_attach_opts opts = {
+		.size = sizeof(opts), .protocols = protocols, .ports = ports, .port_count = count};
+
+	attach_fails(mon, a.path, &opts, -EINVAL);
+	ck_assert_msg(strstr(appmon_last_error(mon), text), "%s", appmon_last_error(mon));
+}
+
+/* Protocols of a target, and of its ports: what is refused, and what is in force. */
+START_TEST(protocols)
+{
+	static const uint32_t http1 = 1U << APPMON_PROTO_HTTP1, resp = 1U << APPMON_PROTO_RESP;
+	struct appmon_opts both = {.protocols = http1 | resp};
+	struct appmon_port_hint ports[65] = {{0}};
+	struct appmon_attach_opts opts = {.size = sizeof(opts), .protocols = http1 | resp};
+	struct appmon_target info = {.size = sizeof(info)};
+	struct seen seen;
+
+	open_push(&seen);
+	attach_fails(seen.mon, a.path, &opts, -EINVAL);
+	ck_assert_ptr_nonnull(strstr(appmon_last_error(seen.mon), "resp"));
+	ports[0] = (struct appmon_port_hint){6379, APPMON_PROTO_RESP};
+	ports_fail(seen.mon, 0, ports, 1, "6379 is resp");
+	attach(seen.mon, &a, 1);
+	ck_assert_int_eq(appmon_next_target(seen.mon, 0, &info), 1);
+	ck_assert_uint_eq(info.protocols, http1);
+	done(seen.mon);
+
+	memset(&seen, 0, sizeof(seen));
+	seen.mon = open_with(&both);
+	ports_fail(seen.mon, 1U << 31 | http1, NULL, 0, "0x80000002");
+	ports_fail(seen.mon, 1, NULL, 0, "0x1");
+	ports_fail(seen.mon, 0, NULL, 1, "NULL");
+	ports_fail(seen.mon, http1, ports, 1, "6379 is resp");
+	ports[1] = (struct appmon_port_hint){6379, APPMON_PROTO_HTTP1};
+	ports_fail(seen.mon, 0, ports, 2, "6379 stands twice");
+	for (uint32_t protocol = 0; protocol < 70; protocol++) {
+		ports[1] = (struct appmon_port_hint){80, protocol};
+		if (!appmon_protocol_name(protocol))
+			ports_fail(seen.mon, 0, ports, 2, "80 is");
+	}
+	ports[1] = (struct appmon_port_hint){0, APPMON_PROTO_HTTP1};
+	ports_fail(seen.mon, 0, ports, 2, "1 to 65535");
+	ports[1] = (struct appmon_port_hint){65536, APPMON_PROTO_HTTP1};
+	ports_fail(seen.mon, 0, ports, 2, "1 to 65535");
+	for (uint32_t i = 0; i < 65; i++)
+		ports[i] = (struct appmon_port_hint){i + 1, APPMON_PROTO_HTTP1};
+	ports_fail(seen.mon, 0, ports, 65, "port_count");
+
+	opts.ports = ports;
+	opts.port_count = 64;
+	opts.protocols = http1;
+	ck_assert_int_eq(appmon_attach_cgroup(seen.mon, a.path, &opts, NULL), 0);
+	memset(ports, 0xff, sizeof(ports)); /* copied */
+	ck_assert_int_eq(appmon_attach_cgroup(seen.mon, b.path, NULL, NULL), 0);
+	info.size = sizeof(info);
+	ck_assert_int_eq(appmon_next_target(seen.mon, 0, &info), 1);
+	ck_assert_uint_eq(info.protocols, http1);
+	ck_assert_int_eq(appmon_next_target(seen.mon, info.id, &info), 1);
+	ck_assert_uint_eq(info.protocols, http1 | resp);
+	done(seen.mon);
+}
+END_TEST
+
 /* At the ends of every range. */
 START_TEST(limits)
 {
@@ -1535,6 +1602,7 @@ static int run_all(void)
 				      after_fork,
 				      wrong_paths,
 				      wrong_structs,
+				      protocols,
 				      limits,
 				      ring_full,
 				      loss_is_told,

@@ -199,7 +199,9 @@ static int watch(struct run *run, int recording)
 				   .header_count = 2,
 				   .error_text = text,
 				   .error_text_size = sizeof(text)};
-	struct appmon_attach_opts named = {.size = sizeof(named), .name = "bee"};
+	static const struct appmon_port_hint port = {80, APPMON_PROTO_HTTP1};
+	struct appmon_attach_opts named = {
+		.size = sizeof(named), .name = "bee", .ports = &port, .port_count = 1};
 	struct appmon *const poison = (struct appmon *)0x5a5a;
 	uint32_t ta = 0, tb = 0;
 	uint64_t seen = 0;

@@ -10,6 +10,7 @@ import pytest
 
 from cgroups import Cgroup
 from exporting import Monitor, Receiver, attributes, wait_for
+from test_resp import Redis, command, read
 from watch import as_user, cli
 from wire import Connection
 
@@ -216,6 +217,80 @@ def test_reload(cgroup, agent):
     serve(group)
     wait_for(lambda: requests(monitor) == {"app-group": 3, "new-group": 1})
     monitor.stop()
+
+
+ASKED = """
+listen: 127.0.0.1:0
+applications:
+  - cgroup: "@CGROUP@/cache"
+    name: cache
+    protocols: [resp]
+    ports: {@PORT@: resp}
+  - cgroup: "@CGROUP@/web"
+    name: web
+  - cgroup: "@CGROUP@/web/session"
+    name: session
+    protocols: [http1, resp]
+"""
+
+
+def ask_redis(server, count):
+    with server.connect() as sock:
+        for _ in range(count):
+            sock.sendall(command("PING"))
+            assert read(sock, 7) == b"+PONG\r\n"
+
+
+def test_protocols(cgroup, agent, tmp_path):
+    """Each application is watched for what it asks for: Redis alone, HTTP alone, and in a cgroup
+    inside of that both. The servers' own counts say what passed."""
+    if not shutil.which("redis-server"):
+        pytest.skip("redis-server is not installed")
+    cache, web = cgroup.child("cache"), cgroup.child("web")
+    session = web.child("session")
+    servers = []
+    try:
+        for group in (cache, web, session):
+            directory = tmp_path / group.name
+            directory.mkdir()
+            servers.append(Redis(group, directory))
+        text = ASKED.replace("@PORT@", str(servers[0].port))
+        monitor = agent(text.replace("/web/session", "/web/none"), cgroup)
+        for group, count in ((cache, 3), (web, 4)):
+            serve(group, count=count)
+        for server, count in zip(servers, (5, 6, 7)):
+            ask_redis(server, count)
+        wait_for(lambda: requests(monitor) == {"web": 4, "cache": 5})
+        # The inner one is attached: it gets a connection that the outer one has given up, too.
+        with servers[2].connect() as old:
+            for _ in range(3):
+                old.sendall(command("PING"))
+                assert read(old, 7) == b"+PONG\r\n"
+            monitor.write(text)
+            monitor.hang_up()
+            monitor.wait_line("is in force")
+            for _ in range(2):
+                old.sendall(command("PING"))
+                assert read(old, 7) == b"+PONG\r\n"
+        serve(session, count=2)
+        serve(cache)
+        serve(web, count=3)
+        for server, count in zip(servers, (1, 2, 3)):
+            ask_redis(server, count)
+        wait_for(lambda: requests(monitor) == {"web": 4 + 3, "cache": 5 + 1, "session": 2 + 2 + 3})
+        # Other protocols, of the same two: the application is attached anew.
+        monitor.write(text.replace("name: web\n", "name: web\n    protocols: [resp]\n"))
+        monitor.hang_up()
+        monitor.wait_line(watched(web, cgroup, "web"), count=2)
+        serve(web)
+        ask_redis(servers[1], 2)
+        wait_for(lambda: requests(monitor) == {"web": 4 + 3 + 2, "cache": 5 + 1,
+                                               "session": 2 + 2 + 3})
+        monitor.stop()
+        assert [server.counts()["ping"] for server in servers] == [5 + 1, 6 + 2 + 2, 7 + 3 + 2 + 3]
+    finally:
+        for server in servers:
+            server.stop()
 
 
 def test_wrong_configuration(tmp_path):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A recording gives the same events again, without the kernel and without privileges."""
 import json
+import struct
 import subprocess
 
 from watch import cli
@@ -59,4 +60,10 @@ def test_damaged_recordings(cgroup, watch, play, tmp_path):
         assert done.returncode == (0 if size >= 24 else 1), done.stderr
     cut.write_bytes(whole[:24] + b"\xff" * 64)
     assert replay(str(cut)).returncode == 1
+    # What is said of ports: slot, port and protocol, behind the slot's target.
+    port = struct.Struct("=IIQ")
+    for entries, right in (([1], True), ([1] * 64, True), ([1] * 65, False), ([99], False),
+                           ([1 << 48 | 1], False), ([0xffff << 48 | 1], False)):
+        cut.write_bytes(whole + b"".join(port.pack(7, 8, 80 << 32 | entry) for entry in entries))
+        assert (replay(str(cut)).returncode == 0) == right
     assert b"no recording" in replay("/etc/passwd").stderr

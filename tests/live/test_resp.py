@@ -13,15 +13,15 @@ import time
 import pytest
 
 from programs import free_port
-from watch import cli
+from watch import cli, replayed
 
 RESP = ["--protocols", "http1,resp"]
 
 
 class Redis:
-    def __init__(self, cgroup, directory):
+    def __init__(self, cgroup, directory, port=0):
         with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
+            probe.bind(("127.0.0.1", port))
             self.port = probe.getsockname()[1]
         self.process = cgroup.spawn(
             ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
@@ -152,6 +152,60 @@ def test_unknown_protocol(subcommand):
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert done.returncode == 2
     assert "--protocols: 'mysql' is not among http1, resp" in done.stderr
+
+
+@pytest.mark.parametrize("subcommand", ["watch", "run", "top", "topology", "export"])
+@pytest.mark.parametrize("port", ["80", "80=mysql", "0=resp", "65536=resp", "http=http1"])
+def test_wrong_port(subcommand, port):
+    done = subprocess.run([cli(), subcommand, "--port", port], text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE)
+    assert done.returncode == 2
+    assert f"--port: '{port}'" in done.stderr
+
+
+@pytest.fixture
+def redis_below(cgroup, tmp_path):
+    """One whose port is lower than those of its clients."""
+    if not shutil.which("redis-server"):
+        pytest.skip("redis-server is not installed")
+    for port in range(6380, 6480):
+        try:
+            server = Redis(cgroup, tmp_path, port)
+            break
+        except OSError:
+            pass
+    yield server
+    server.stop()
+
+
+def test_port(redis_below, cgroup, watch, tmp_path):
+    """Attached while a reply is due that looks like a command, and to a connection whose client
+    writes a command's parts one by one. With a hint either is taken up at once; the recording has
+    the hint, too."""
+    redis, recording = redis_below, tmp_path / "recording"
+    with redis.connect() as blocked, redis.connect() as parts, redis.connect() as other:
+        parts.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        parts.sendall(command("PING"))
+        assert read(parts, 7) == b"+PONG\r\n"
+        blocked.sendall(command("BLPOP", "list", 0))
+        watching = watch(cgroup, args=[*RESP, "--port", f"{redis.port}=resp", "--record",
+                                       str(recording)])
+        other.sendall(command("RPUSH", "list", "value"))
+        assert read(other, 4) == b":1\r\n"
+        popped = command("list", "value")
+        assert read(blocked, len(popped)) == popped
+        blocked.sendall(command("GET", "list"))
+        assert read(blocked, 5) == b"$-1\r\n"
+        for piece in (b"*2\r\n", b"$3\r\nGET\r\n", b"$1\r\nk\r\n"):
+            parts.sendall(piece)
+            time.sleep(0.05)
+        assert read(parts, 5) == b"$-1\r\n"
+        watching.wait(3)
+        events = watching.stop()
+    assert sorted(seen(events)) == [("GET", "k"), ("GET", "list"), ("RPUSH", "list")]
+    assert {event["role"] for event in events} == {"server"}
+    watching.check_sums(delivered=3)
+    assert replayed(recording, *RESP) == events
 
 
 KINDS = {"readonly": "read", "write": "write"}

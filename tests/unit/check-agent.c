@@ -67,7 +67,7 @@ static const char *name_of(const char *template, const char *cgroup)
 	char path[512];
 
 	snprintf(path, sizeof(path), TOP "%s", cgroup);
-	return applications_name(&one, TOP, path, name);
+	return applications_match(&one, TOP, path, name) ? name : NULL;
 }
 
 START_TEST(names)
@@ -118,12 +118,14 @@ START_TEST(first_rule_wins)
 	struct applications all = {.rules = rules, .count = 3};
 	char name[APPLICATION_NAME_SIZE];
 
-	ck_assert_ptr_null(applications_name(&all, TOP, TOP "/system.slice/ssh.service", name));
-	ck_assert_str_eq(applications_name(&all, TOP, TOP "/system.slice/web.service", name),
-			 "web");
+	ck_assert_ptr_null(applications_match(&all, TOP, TOP "/system.slice/ssh.service", name));
+	ck_assert_ptr_eq(applications_match(&all, TOP, TOP "/system.slice/web.service", name),
+			 &rules[1]);
+	ck_assert_str_eq(name, "web");
 	/* No unit: the rule does not match, the next one does. */
-	ck_assert_str_eq(applications_name(&all, TOP, TOP "/system.slice/x", name), "rest");
-	ck_assert_str_eq(applications_name(&all, TOP, TOP, name), "rest");
+	ck_assert_ptr_eq(applications_match(&all, TOP, TOP "/system.slice/x", name), &rules[2]);
+	ck_assert_str_eq(name, "rest");
+	ck_assert_ptr_eq(applications_match(&all, TOP, TOP, name), &rules[2]);
 }
 END_TEST
 
@@ -270,6 +272,39 @@ START_TEST(whole)
 }
 END_TEST
 
+/* An application asks for what it says, else for what all do; the monitor for all of it. */
+START_TEST(protocols)
+{
+	const uint32_t http1 = 1U << APPMON_PROTO_HTTP1, resp = 1U << APPMON_PROTO_RESP;
+	struct config config;
+	struct application_rule *rules;
+
+	ck_assert_int_eq(read_text(&config, APPS), 0);
+	ck_assert_uint_eq(config.protocols, http1);
+	ck_assert_uint_eq(config.applications.rules[0].protocols, http1);
+	ck_assert_uint_eq(config.applications.rules[0].ports.count, 0);
+	config_free(&config);
+	ck_assert_int_eq(read_text(&config, APPS "  - cgroup: /b\n"
+						 "    name: b\n"
+						 "    protocols: [resp]\n"
+						 "    ports: {6380: resp, 6379: resp}\n"),
+			 0);
+	rules = config.applications.rules;
+	ck_assert_uint_eq(config.protocols, http1 | resp);
+	ck_assert_uint_eq(rules[0].protocols, http1);
+	ck_assert_uint_eq(rules[1].protocols, resp);
+	ck_assert_uint_eq(rules[1].ports.count, 2);
+	ck_assert_uint_eq(rules[1].ports.list[0].port, 6380);
+	ck_assert_uint_eq(rules[1].ports.list[0].protocol, APPMON_PROTO_RESP);
+	config_free(&config);
+	ck_assert_int_eq(read_text(&config, APPS "    ports: {80: http1, 6379: resp}\n"
+						 "protocols: [http1, resp]\n"),
+			 0);
+	ck_assert_uint_eq(config.applications.rules[0].protocols, http1 | resp);
+	config_free(&config);
+}
+END_TEST
+
 START_TEST(mistakes)
 {
 	static const struct {
@@ -299,6 +334,16 @@ START_TEST(mistakes)
 		{APPS "otlp:\n  endpoint: http://x\n  spans: 101%\n", 6, "101%"},
 		{APPS "evaluate: soon\n", 4, "soon"},
 		{APPS "protocols: [http1, mysql]\n", 4, "not among http1, resp"},
+		{APPS "    protocols: [mysql]\n", 4, "not among http1, resp"},
+		{APPS "    ports: [80]\n", 4, "mapping"},
+		{APPS "    ports: {80: mysql}\n", 4, "not among http1, resp"},
+		{APPS "    ports: {0: http1}\n", 4, "1 to 65535"},
+		{APPS "    ports: {65536: http1}\n", 4, "1 to 65535"},
+		{APPS "    ports: {http: http1}\n", 4, "1 to 65535"},
+		{APPS "    ports: {80: http1, 080: http1}\n", 4, "given twice"},
+		{APPS "    ports: {80: resp}\n", 1, "80 is resp"},
+		{APPS "  - cgroup: /b\n    ignore: true\n    ports: {80: http1}\n", 4,
+		 "neither protocols: nor ports:"},
 		{APPS "notify: [mail]\n", 4, "mail"},
 		{APPS "notify:\n  - file: a\n    webhook: http://b\n", 5, "one of"},
 		{APPS "notify:\n  - webhook: b\n", 5, "'b'"},
@@ -331,8 +376,9 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {globs,	    names, long_names_are_cut, first_rule_wins,
-				      traceparents, whole, mistakes,	       NULL};
+	const TTest *const tests[] = {globs,	       names,	     long_names_are_cut,
+				      first_rule_wins, traceparents, whole,
+				      protocols,       mistakes,     NULL};
 
 	return unit_run("agent", tests, make_file, remove_file);
 }

@@ -20,6 +20,7 @@ void fixture_init(struct fixture *p, const struct appmon_opts *opts)
 		t->id = slot + 1;
 		t->slot = slot;
 		t->capture = all.capture_bytes;
+		t->protocols = all.protocols;
 		t->name = slot ? "two" : "one";
 		p->pl.target[slot] = t;
 	}

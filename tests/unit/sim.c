@@ -152,9 +152,12 @@ uint32_t sim_meanwhile_after;
 bool sim_detached;
 bool sim_syn_cookies;
 
-static struct target_conf conf;
-static __u32 live_id;
-static struct slot_counters counted;
+#define ATTACHED_MAX 2
+
+static struct target_conf attached[ATTACHED_MAX]; /* outermost first */
+static uint32_t attached_count, running;
+static __u32 live_id[ATTACHED_MAX]; /* by slot, as the counters */
+static struct slot_counters counted[ATTACHED_MAX];
 static uint8_t *packet; /* NEST_MAX, below 4 GiB: struct __sk_buff has 32-bit pointers */
 static uint32_t nested;
 static struct sim_rec *first, **last = &first;
@@ -178,20 +181,23 @@ static void helper(void)
 void *bpf_map_lookup_elem(void *map, const void *key)
 {
 	static struct socket embryo_of_cpu;
+	__u32 slot = *(const __u32 *)key;
 
 	helper();
 	if (map == &embryo)
 		return &embryo_of_cpu;
-	if (*(const __u32 *)key != conf.slot)
+	if (slot >= ATTACHED_MAX)
 		return NULL;
-	return map == &live ? (void *)&live_id : map == &counters ? (void *)&counted : NULL;
+	return map == &live	  ? (void *)&live_id[slot]
+	       : map == &counters ? (void *)&counted[slot]
+				  : NULL;
 }
 
 void *bpf_get_local_storage(void *map, __u64 flags)
 {
 	(void)map;
 	(void)flags;
-	return &conf;
+	return &attached[running];
 }
 
 void *bpf_sk_storage_get(void *map, void *sk, void *value, __u64 flags)
@@ -284,13 +290,15 @@ long bpf_skb_load_bytes(const void *ctx, __u32 offset, void *to, __u32 len)
 __u64 bpf_skb_cgroup_id(struct __sk_buff *skb)
 {
 	(void)skb;
-	return conf.cgroup_id;
+	return attached[attached_count - 1].cgroup_id;
 }
 
 __u64 bpf_skb_ancestor_cgroup_id(struct __sk_buff *skb, int level)
 {
 	(void)skb;
-	return level == 0 ? 1 : level == 1 ? conf.cgroup_id : 0;
+	if (level == 0)
+		return 1;
+	return (uint32_t)level <= attached_count ? attached[level - 1].cgroup_id : 0;
 }
 
 __u64 bpf_get_socket_cookie(void *ctx)
@@ -388,14 +396,38 @@ void sim_budget(uint32_t now, uint32_t from, uint64_t below)
 	sample_below = below;
 }
 
+void sim_nest(const struct sim_opts *opts)
+{
+	struct target_conf *conf = &attached[attached_count++];
+
+	if (attached_count > ATTACHED_MAX || opts->slot >= ATTACHED_MAX)
+		abort();
+	memset(conf, 0, sizeof(*conf));
+	conf->target = live_id[opts->slot] = opts->target;
+	conf->slot = opts->slot;
+	conf->capture = opts->capture;
+	conf->cgroup_id = opts->cgroup_id;
+	conf->protocols = opts->protocols ? opts->protocols : UINT32_MAX;
+}
+
+void sim_hint(uint16_t port, uint16_t protocol)
+{
+	struct target_conf *conf = &attached[attached_count - 1];
+
+	conf->hint[conf->hint_count++] = (struct target_hint){.port = port, .protocol = protocol};
+}
+
+uint64_t sim_skipped(uint32_t slot)
+{
+	return counted[slot].skipped;
+}
+
 void sim_start(const struct sim_opts *opts)
 {
-	memset(&conf, 0, sizeof(conf));
-	conf.target = live_id = opts->target;
-	conf.slot = opts->slot;
-	conf.capture = opts->capture;
-	conf.cgroup_id = opts->cgroup_id;
-	memset(&counted, 0, sizeof(counted));
+	attached_count = 0;
+	memset(live_id, 0, sizeof(live_id));
+	memset(counted, 0, sizeof(counted));
+	sim_nest(opts);
 	held_back = 0;
 	sim_budget(1, 1, SAMPLE_ALL);
 	resp = !opts->no_resp;
@@ -488,7 +520,7 @@ static void run_program(struct sim_socket *owner, struct sim_socket *sk, int dir
 {
 	struct __sk_buff skb = {0};
 	uint8_t *to = packet + nested * PACKET_MAX;
-	uint32_t headers = put_headers(to, sk, dir, pos, flags);
+	uint32_t headers = put_headers(to, sk, dir, pos, flags), interrupted = running;
 
 	if (headers + len > PACKET_MAX)
 		abort();
@@ -503,10 +535,14 @@ static void run_program(struct sim_socket *owner, struct sim_socket *sk, int dir
 		return;
 	if (++nested > NEST_MAX)
 		abort();
-	if (dir == DIR_OUT)
-		appmon_egress(&skb);
-	else
-		appmon_ingress(&skb);
+	for (uint32_t i = attached_count; i--;) {
+		running = i;
+		if (dir == DIR_OUT)
+			appmon_egress(&skb);
+		else
+			appmon_ingress(&skb);
+	}
+	running = interrupted;
 	if (!--nested)
 		sim_meanwhile = NULL;
 }

@@ -13,9 +13,10 @@
 enum { SIM_FIN = 1, SIM_RST = 4, SIM_PSH = 8 };
 
 struct sim_opts {
-	uint32_t target, slot, capture;
+	uint32_t target, slot /* 0 or 1 */, capture;
 	uint64_t cgroup_id;
-	bool no_resp; /* the programs do not look for RESP */
+	bool no_resp;	    /* the programs do not look for RESP */
+	uint32_t protocols; /* of the target; 0: all */
 };
 
 extern struct rec_owner sim_owner; /* what records of sent bytes say of the socket's owner */
@@ -36,6 +37,12 @@ extern bool sim_detached;
 extern bool sim_syn_cookies;
 
 void sim_start(const struct sim_opts *opts);
+/* Another attachment, further inside: the programs run for it first. */
+void sim_nest(const struct sim_opts *opts);
+/* What the host says of a port, APPMON_PROTO_*, for the target that was attached last. */
+void sim_hint(uint16_t port, uint16_t protocol);
+/* Connections of the target in this slot that the programs have given up. */
+uint64_t sim_skipped(uint32_t slot);
 void sim_stop(void);
 
 struct sim_socket;

@@ -68,6 +68,27 @@ def test_a_recording_ends_at_its_most_bytes(server, client, tmp_path):
     assert 0 < len(again) < count and again == logged[:len(again)]
 
 
+def test_protocols(server, client):
+    http1, resp = 1 << appmon.Protocol.HTTP1, 1 << appmon.Protocol.RESP
+    options = appmon.Options(protocols=http1 | resp)
+    with appmon.Monitor(options) as monitor:
+        for wrong in ({"protocols": 1 << 31}, {"ports": {0: appmon.Protocol.HTTP1}},
+                      {"ports": {80: 99}}, {"protocols": resp, "ports": {80: appmon.Protocol.HTTP1}}):
+            with pytest.raises(appmon.Error):
+                monitor.attach(server.cgroup.path, **wrong)
+        target = monitor.attach(server.cgroup.path, protocols=resp,
+                                ports={6379: appmon.Protocol.RESP, 6380: appmon.Protocol.RESP})
+        assert next(monitor.targets()).protocols == resp
+        client("GET", "/hello")
+        assert monitor.next_event(0.5) is None
+        assert target.stats().filtered == 1
+        target.detach()
+        monitor.attach(server.cgroup.path)
+        assert next(monitor.targets()).protocols == http1 | resp
+        client("GET", "/hello")
+        assert take(monitor, 1)[0].path == "/hello"
+
+
 def test_container():
     name = "a1" * 32
     found = appmon.cgroup_container(f"/system.slice/docker-{name}.scope")

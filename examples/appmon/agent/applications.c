@@ -175,8 +175,9 @@ static bool rule_matches(const struct application_rule *rule, const char *path, 
 	return true;
 }
 
-const char *applications_name(const struct applications *applications, const char *top,
-			      const char *path, char name[APPLICATION_NAME_SIZE])
+const struct application_rule *applications_match(const struct applications *applications,
+						  const char *top, const char *path,
+						  char name[APPLICATION_NAME_SIZE])
 {
 	const char *cgroup = path + strlen(top);
 
@@ -188,7 +189,7 @@ const char *applications_name(const struct applications *applications, const cha
 		if (!rule->name)
 			return NULL;
 		if (make_name(rule->name, path, cgroup, name))
-			return name;
+			return rule;
 	}
 	return NULL;
 }

@@ -5,6 +5,9 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+#include "../protocols.h"
 
 /* A label of a cgroup is an extended attribute of its directory: user.KEY, see xattr(7). */
 struct label_match {
@@ -20,7 +23,9 @@ struct application_rule {
 	char *cgroup; /* path_glob_matches(), from the top of the hierarchy; NULL: any */
 	struct label_match *labels;
 	size_t label_count;
-	char *name; /* NULL: not watched */
+	char *name;	    /* NULL: not watched */
+	uint32_t protocols; /* as in appmon_attach_opts */
+	struct ports ports;
 };
 
 struct applications {
@@ -35,11 +40,12 @@ bool application_name_is_valid(const char *name);
 #define APPLICATION_NAME_SIZE 256
 
 /*
- * The name that the first rule that matches gives to a cgroup, or NULL if it is not to be
+ * The first rule that matches a cgroup, and the name that it gives; NULL if the cgroup is not to be
  * watched. top: where the hierarchy is mounted; path: the cgroup, which begins with top.
  */
-const char *applications_name(const struct applications *applications, const char *top,
-			      const char *path, char name[APPLICATION_NAME_SIZE]);
+const struct application_rule *applications_match(const struct applications *applications,
+						  const char *top, const char *path,
+						  char name[APPLICATION_NAME_SIZE]);
 
 void applications_free(struct applications *applications);
 

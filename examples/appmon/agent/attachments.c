@@ -23,6 +23,8 @@ struct attachment {
 	bool told;	 /* gone: that it is no longer watched */
 	char *path;
 	char *name;
+	uint32_t protocols;
+	struct ports ports;
 };
 
 /* What an administrator reads in the journal. */
@@ -111,7 +113,8 @@ static void detach(struct attachments *attachments, struct attachment *attachmen
 	forget(attachments, attachment);
 }
 
-static struct attachment *add(struct attachments *attachments, const char *path, const char *name)
+static struct attachment *add(struct attachments *attachments, const char *path, const char *name,
+			      const struct application_rule *rule)
 {
 	struct attachment *grown =
 		reallocarray(attachments->list, attachments->count + 1, sizeof(*attachments->list));
@@ -120,17 +123,25 @@ static struct attachment *add(struct attachments *attachments, const char *path,
 		return NULL;
 	attachments->list = grown;
 	grown += attachments->count++;
-	*grown = (struct attachment){.path = strdup(path), .name = strdup(name)};
+	*grown = (struct attachment){.path = strdup(path),
+				     .name = strdup(name),
+				     .protocols = rule->protocols,
+				     .ports = rule->ports};
 	if (grown->path && grown->name)
 		return grown;
 	forget(attachments, grown);
 	return NULL;
 }
 
-static void attach(struct attachments *attachments, const char *path, const char *name)
+static void attach(struct attachments *attachments, const char *path, const char *name,
+		   const struct application_rule *rule)
 {
-	struct appmon_attach_opts opts = {.size = sizeof(opts), .name = name};
-	struct attachment *attachment = add(attachments, path, name);
+	struct appmon_attach_opts opts = {.size = sizeof(opts),
+					  .name = name,
+					  .protocols = rule->protocols,
+					  .ports = rule->ports.list,
+					  .port_count = rule->ports.count};
+	struct attachment *attachment = add(attachments, path, name, rule);
 	struct stat st = {0};
 	int ret;
 
@@ -160,16 +171,18 @@ static void attach(struct attachments *attachments, const char *path, const char
 void attachments_update(struct attachments *attachments, const char *path)
 {
 	struct attachment *attachment = find(attachments, path);
-	char buf[APPLICATION_NAME_SIZE];
-	const char *name;
+	const struct application_rule *rule;
+	char name[APPLICATION_NAME_SIZE];
 
-	name = applications_name(attachments->applications, attachments->top, path, buf);
-	if (attachment && name && strcmp(attachment->name, name) == 0)
+	rule = applications_match(attachments->applications, attachments->top, path, name);
+	if (attachment && rule && strcmp(attachment->name, name) == 0 &&
+	    attachment->protocols == rule->protocols &&
+	    memcmp(&attachment->ports, &rule->ports, sizeof(rule->ports)) == 0)
 		return;
 	if (attachment)
 		detach(attachments, attachment);
-	if (name)
-		attach(attachments, path, name);
+	if (rule)
+		attach(attachments, path, name, rule);
 }
 
 void attachments_remove(struct attachments *attachments, const char *path)

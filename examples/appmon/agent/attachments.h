@@ -23,7 +23,7 @@ struct attachments {
 	size_t gone_count;
 };
 
-/* A cgroup is there, or its labels or the rules have changed: attaches, renames or detaches. */
+/* A cgroup is there, or its labels or the rules have changed: attaches, attaches anew or detaches. */
 void attachments_update(struct attachments *attachments, const char *path);
 
 /* It is gone: detached a little later, see attachments_reap(). */

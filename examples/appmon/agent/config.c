@@ -80,6 +80,39 @@ static int read_flag(struct yaml_file *file, const yaml_node_t *value, void *to)
 	return 0;
 }
 
+static int read_protocol(struct yaml_file *file, const yaml_node_t *item, void *to)
+{
+	const char *name = yaml_file_text(file, item);
+
+	if (!name)
+		return -EINVAL;
+	if (protocols_add(to, name, strlen(name)) < 0)
+		return yaml_file_fail(file, item, "protocols: '%s' is not among %s", name,
+				      protocols_known());
+	return 0;
+}
+
+static int read_protocols(struct yaml_file *file, const yaml_node_t *value, void *to)
+{
+	return yaml_file_list(file, value, read_protocol, to);
+}
+
+static int read_port(struct yaml_file *file, const char *port, const yaml_node_t *value, void *to)
+{
+	const char *protocol = yaml_file_text(file, value), *wrong;
+
+	if (!protocol)
+		return -EINVAL;
+	wrong = ports_add(to, port, protocol);
+	return wrong ? yaml_file_fail(file, value, "ports: '%s: %s': %s", port, protocol, wrong)
+		     : 0;
+}
+
+static int read_ports(struct yaml_file *file, const yaml_node_t *value, void *to)
+{
+	return yaml_file_pairs(file, value, read_port, to);
+}
+
 static int read_application(struct yaml_file *file, const yaml_node_t *item, void *to)
 {
 	struct parsed {
@@ -91,6 +124,8 @@ static int read_application(struct yaml_file *file, const yaml_node_t *item, voi
 		{"label", read_labels, offsetof(struct parsed, rule)},
 		{"name", read_name, offsetof(struct parsed, rule.name)},
 		{"ignore", read_flag, offsetof(struct parsed, ignored)},
+		{"protocols", read_protocols, offsetof(struct parsed, rule.protocols)},
+		{"ports", read_ports, offsetof(struct parsed, rule.ports)},
 		{0},
 	};
 	struct applications *applications = to;
@@ -107,6 +142,9 @@ static int read_application(struct yaml_file *file, const yaml_node_t *item, voi
 	if (!rule->cgroup && rule->label_count == 0)
 		return yaml_file_fail(file, item,
 				      "an application needs cgroup: or label: to be found by");
+	if (parsed.ignored && (rule->protocols || rule->ports.count > 0))
+		return yaml_file_fail(file, item,
+				      "what is ignored has neither protocols: nor ports:");
 	if (!rule->name == !parsed.ignored)
 		return yaml_file_fail(file, item,
 				      "an application needs either name: or ignore: true");
@@ -397,6 +435,32 @@ static int read_otlp(struct yaml_file *file, const yaml_node_t *value, void *to)
 	return ret;
 }
 
+/* What a rule leaves open is as for all; the monitor looks for what any of them asks for. */
+static int fill_protocols(struct yaml_file *file, const yaml_node_t *root, struct config *config)
+{
+	uint32_t all = config->protocols ? config->protocols : 1U << APPMON_PROTO_HTTP1;
+
+	config->protocols = all;
+	for (size_t i = 0; i < config->applications.count; i++) {
+		struct application_rule *rule = &config->applications.rules[i];
+
+		rule->protocols = rule->protocols ? rule->protocols : all;
+		config->protocols |= rule->protocols;
+		for (uint32_t k = 0; k < rule->ports.count; k++) {
+			const struct appmon_port_hint *hint = &rule->ports.list[k];
+
+			if (!(rule->protocols & 1U << hint->protocol))
+				return yaml_file_fail(
+					file, root,
+					"application %s: ports: %u is %s, which is not watched: "
+					"see protocols:",
+					rule->name ? rule->name : rule->cgroup, hint->port,
+					appmon_protocol_name(hint->protocol));
+		}
+	}
+	return 0;
+}
+
 static int check(struct yaml_file *file, const yaml_node_t *root, const struct config *config)
 {
 	if (config->applications.count == 0)
@@ -411,23 +475,6 @@ static int check(struct yaml_file *file, const yaml_node_t *root, const struct c
 					      config->alerts[i].name, MAX_WINDOW_PIECES);
 	}
 	return 0;
-}
-
-static int read_protocol(struct yaml_file *file, const yaml_node_t *item, void *to)
-{
-	const char *name = yaml_file_text(file, item);
-
-	if (!name)
-		return -EINVAL;
-	if (protocols_add(to, name, strlen(name)) < 0)
-		return yaml_file_fail(file, item, "protocols: '%s' is not among %s", name,
-				      protocols_known());
-	return 0;
-}
-
-static int read_protocols(struct yaml_file *file, const yaml_node_t *value, void *to)
-{
-	return yaml_file_list(file, value, read_protocol, to);
 }
 
 int config_read(struct config *ret_config, const char *path)
@@ -457,6 +504,8 @@ int config_read(struct config *ret_config, const char *path)
 	root = yaml_file_root(&file);
 	if (root) {
 		ret = yaml_file_map(&file, root, keys, &config);
+		if (ret == 0)
+			ret = fill_protocols(&file, root, &config);
 		if (ret == 0)
 			ret = check(&file, root, &config);
 	} else {

@@ -30,7 +30,7 @@ struct config {
 	char *listen; /* ADDRESS:PORT of /metrics; NULL: not served */
 	struct otlp_config otlp;
 	bool no_query;
-	uint32_t protocols; /* as in appmon_opts; 0: the library's default */
+	uint32_t protocols; /* as in appmon_opts: all that any application asks for */
 	char **redact;
 	size_t redact_count;
 	struct applications applications;

@@ -348,6 +348,9 @@ static void http1_role(struct conn *c, int dir, const char *bytes, uint32_t n)
 {
 	enum message message = http1_begins(bytes, n);
 
+	/* A body can look like a request. */
+	if (message == MESSAGE_REQUEST && c->serves && c->serves != 1 + dir)
+		return;
 	if (message != MESSAGE_NONE)
 		c->request_dir = (uint8_t)(1 + (message == MESSAGE_REQUEST ? dir : !dir));
 }

@@ -86,7 +86,9 @@ static enum message resp_begins(const char *bytes, uint32_t n)
 
 static void resp_role(struct conn *c, int dir, const char *bytes, uint32_t n)
 {
-	if (resp_detect(bytes, n) && (c->fresh || is_command(bytes, n)))
+	if (c->serves)
+		c->request_dir = c->serves;
+	else if (resp_detect(bytes, n) && (c->fresh || is_command(bytes, n)))
 		c->request_dir = (uint8_t)(1 + dir);
 }
 

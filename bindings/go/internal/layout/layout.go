@@ -151,12 +151,19 @@ func Lines() []string {
 	member("appmon_opts.redact_name_count", unsafe.Offsetof(sOpts.redact_name_count), unsafe.Sizeof(sOpts.redact_name_count))
 	member("appmon_opts.reserved1", unsafe.Offsetof(sOpts.reserved1), unsafe.Sizeof(sOpts.reserved1))
 	member("appmon_opts.record_max_bytes", unsafe.Offsetof(sOpts.record_max_bytes), unsafe.Sizeof(sOpts.record_max_bytes))
+	var sPort_hint C.struct_appmon_port_hint
+	lines = append(lines, fmt.Sprintf("appmon_port_hint %d", unsafe.Sizeof(sPort_hint)))
+	member("appmon_port_hint.port", unsafe.Offsetof(sPort_hint.port), unsafe.Sizeof(sPort_hint.port))
+	member("appmon_port_hint.protocol", unsafe.Offsetof(sPort_hint.protocol), unsafe.Sizeof(sPort_hint.protocol))
 	var sAttach_opts C.struct_appmon_attach_opts
 	lines = append(lines, fmt.Sprintf("appmon_attach_opts %d", unsafe.Sizeof(sAttach_opts)))
 	member("appmon_attach_opts.size", unsafe.Offsetof(sAttach_opts.size), unsafe.Sizeof(sAttach_opts.size))
 	member("appmon_attach_opts.capture_bytes", unsafe.Offsetof(sAttach_opts.capture_bytes), unsafe.Sizeof(sAttach_opts.capture_bytes))
 	member("appmon_attach_opts.name", unsafe.Offsetof(sAttach_opts.name), unsafe.Sizeof(sAttach_opts.name))
 	member("appmon_attach_opts.user", unsafe.Offsetof(sAttach_opts.user), unsafe.Sizeof(sAttach_opts.user))
+	member("appmon_attach_opts.protocols", unsafe.Offsetof(sAttach_opts.protocols), unsafe.Sizeof(sAttach_opts.protocols))
+	member("appmon_attach_opts.port_count", unsafe.Offsetof(sAttach_opts.port_count), unsafe.Sizeof(sAttach_opts.port_count))
+	member("appmon_attach_opts.ports", unsafe.Offsetof(sAttach_opts.ports), unsafe.Sizeof(sAttach_opts.ports))
 	var sStats C.struct_appmon_stats
 	lines = append(lines, fmt.Sprintf("appmon_stats %d", unsafe.Sizeof(sStats)))
 	member("appmon_stats.size", unsafe.Offsetof(sStats.size), unsafe.Sizeof(sStats.size))
@@ -197,6 +204,8 @@ func Lines() []string {
 	member("appmon_target.user", unsafe.Offsetof(sTarget.user), unsafe.Sizeof(sTarget.user))
 	member("appmon_target.capture_bytes", unsafe.Offsetof(sTarget.capture_bytes), unsafe.Sizeof(sTarget.capture_bytes))
 	member("appmon_target.flags", unsafe.Offsetof(sTarget.flags), unsafe.Sizeof(sTarget.flags))
+	member("appmon_target.protocols", unsafe.Offsetof(sTarget.protocols), unsafe.Sizeof(sTarget.protocols))
+	member("appmon_target.reserved", unsafe.Offsetof(sTarget.reserved), unsafe.Sizeof(sTarget.reserved))
 	var sContainer C.struct_appmon_container
 	lines = append(lines, fmt.Sprintf("appmon_container %d", unsafe.Sizeof(sContainer)))
 	member("appmon_container.size", unsafe.Offsetof(sContainer.size), unsafe.Sizeof(sContainer.size))

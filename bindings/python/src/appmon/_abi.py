@@ -278,16 +278,31 @@ class appmon_opts(ctypes.Structure):
     ]
 
 
+class appmon_port_hint(ctypes.Structure):
+    port: int
+    protocol: int
+    _fields_ = [
+        ("port", ctypes.c_uint32),
+        ("protocol", ctypes.c_uint32),
+    ]
+
+
 class appmon_attach_opts(ctypes.Structure):
     size: int
     capture_bytes: int
     name: Any
     user: Any
+    protocols: int
+    port_count: int
+    ports: Any
     _fields_ = [
         ("size", ctypes.c_uint32),
         ("capture_bytes", ctypes.c_uint32),
         ("name", ctypes.c_char_p),
         ("user", ctypes.c_void_p),
+        ("protocols", ctypes.c_uint32),
+        ("port_count", ctypes.c_uint32),
+        ("ports", ctypes.POINTER(appmon_port_hint)),
     ]
 
 
@@ -362,6 +377,8 @@ class appmon_target(ctypes.Structure):
     user: Any
     capture_bytes: int
     flags: int
+    protocols: int
+    reserved: int
     _fields_ = [
         ("size", ctypes.c_uint32),
         ("id", ctypes.c_uint32),
@@ -371,6 +388,8 @@ class appmon_target(ctypes.Structure):
         ("user", ctypes.c_void_p),
         ("capture_bytes", ctypes.c_uint32),
         ("flags", ctypes.c_uint32),
+        ("protocols", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
     ]
 
 
@@ -714,6 +733,7 @@ STRUCTS: dict[type[ctypes.Structure], bool] = {
     appmon_trace: False,
     appmon_event: True,
     appmon_opts: True,
+    appmon_port_hint: False,
     appmon_attach_opts: True,
     appmon_stats: True,
     appmon_filter: True,

@@ -838,7 +838,7 @@ class Stats:
     #: gauge: share of connections watched; 0: paused
     sampling_ppm: int
     #: complete, but left out by appmon_set_filter(), or of a protocol that was not asked
-    #: for
+    #: for, by the handle or for the target
     filtered: int
 
     @classmethod

@@ -12,7 +12,7 @@ import select
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -75,6 +75,7 @@ class TargetInfo(NamedTuple):
     capture_bytes: int
     removed: bool  # the cgroup is gone, and so is its last socket
     user: object
+    protocols: int  # in force: bit n is Protocol n
 
 
 class Process(NamedTuple):
@@ -273,12 +274,17 @@ class Monitor:
     # ---- targets ----------------------------------------------------------------------------
 
     def attach(self, cgroup: str | os.PathLike[str] | int, *, name: str | None = None,
-               user: object = None, capture_bytes: int = 0) -> Target:
+               user: object = None, capture_bytes: int = 0, protocols: int = 0,
+               ports: Mapping[int, int] | None = None) -> Target:
         """Watches the sockets of a cgroup v2 directory and of all below it. cgroup: its path, or an
-        open descriptor of it. name and user come back in each event."""
+        open descriptor of it. name and user come back in each event. protocols: as in Options, for
+        this target. ports: the Protocol that is spoken where a server listens, by port."""
+        pairs = [_abi.appmon_port_hint(port, protocol) for port, protocol in (ports or {}).items()]
+        hints = (_abi.appmon_port_hint * len(pairs))(*pairs)
         opts = _abi.appmon_attach_opts(size=ctypes.sizeof(_abi.appmon_attach_opts),
                                        capture_bytes=capture_bytes,
-                                       name=_bytes(name) if name is not None else None)
+                                       name=_bytes(name) if name is not None else None,
+                                       protocols=protocols, port_count=len(hints), ports=hints)
         target = ctypes.c_uint32()
         where: Any = cgroup if isinstance(cgroup, int) else _bytes(cgroup)
         function = "appmon_attach_cgroup_fd" if isinstance(cgroup, int) else "appmon_attach_cgroup"
@@ -303,7 +309,7 @@ class Monitor:
                     return
                 info = TargetInfo(c.id, text(c.name.data, c.name.len), text(c.path.data, c.path.len),
                                   c.cgroup_id, c.capture_bytes, bool(c.flags & StatsFlags.REMOVED),
-                                  self._users.get(c.id))
+                                  self._users.get(c.id), c.protocols)
             yield info
 
     # ---- receiving ----------------------------------------------------------------------------

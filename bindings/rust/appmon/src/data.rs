@@ -1045,7 +1045,8 @@ pub struct Stats {
     pub memory_limit: u64,
     /// gauge: share of connections watched; 0: paused
     pub sampling_ppm: u64,
-    /// complete, but left out by appmon_set_filter(), or of a protocol that was not asked for
+    /// complete, but left out by appmon_set_filter(), or of a protocol that was not asked for, by the
+    /// handle or for the target
     pub filtered: u64,
 }
 

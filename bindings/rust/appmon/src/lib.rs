@@ -72,7 +72,7 @@ pub use library::version;
 pub use metrics::{
     cgroup_path, container_of, read_resources, route_of, Bucket, Histogram, Metrics, Snapshot,
 };
-pub use monitor::{AttachOptions, Filter, Monitor, Process, Target, TargetInfo, Waker};
+pub use monitor::{AttachOptions, Filter, Monitor, PortHint, Process, Target, TargetInfo, Waker};
 pub use owned::OwnedEvent;
 pub use text::{Header, Str};
 

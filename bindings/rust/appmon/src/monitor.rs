@@ -4,7 +4,7 @@ use crate::error::{c_text, Error, EINTR, ENODATA};
 use crate::library;
 use crate::log::{log_line, Log};
 use crate::text::{Kept, Str};
-use crate::{Capabilities, Event, LogLevel, Options, Outcome, Role, Stats, StatsFlags};
+use crate::{Capabilities, Event, LogLevel, Options, Outcome, Protocol, Role, Stats, StatsFlags};
 use libappmon_sys as sys;
 use std::any::Any;
 use std::ffi::{OsStr, OsString};
@@ -92,6 +92,8 @@ pub struct TargetInfo {
     pub cgroup_id: u64,
     /// In force for it.
     pub capture_bytes: u32,
+    /// In force for it: bit n is the protocol of this number.
+    pub protocols: u32,
     /// The cgroup is gone, and so is its last socket.
     pub removed: bool,
 }
@@ -117,6 +119,17 @@ pub struct Process {
 pub struct AttachOptions<'a> {
     name: Option<&'a str>,
     capture_bytes: u32,
+    protocols: u32,
+    ports: &'a [PortHint],
+}
+
+/// What is spoken where a server listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortHint {
+    /// From 1 on.
+    pub port: u16,
+    /// One that the target is watched for.
+    pub protocol: Protocol,
 }
 
 impl<'a> AttachOptions<'a> {
@@ -134,6 +147,18 @@ impl<'a> AttachOptions<'a> {
     /// As in [`Options`], for this target.
     pub fn capture_bytes(mut self, bytes: u32) -> AttachOptions<'a> {
         self.capture_bytes = bytes;
+        self
+    }
+
+    /// As in [`Options`], for this target; 0: the monitor's.
+    pub fn protocols(mut self, protocols: u32) -> AttachOptions<'a> {
+        self.protocols = protocols;
+        self
+    }
+
+    /// What is spoken at ports.
+    pub fn ports(mut self, ports: &'a [PortHint]) -> AttachOptions<'a> {
+        self.ports = ports;
         self
     }
 }
@@ -306,6 +331,14 @@ impl Monitor {
         let mut opts: sys::appmon_attach_opts = unsafe { zeroed() };
         opts.size = size_of::<sys::appmon_attach_opts>() as u32;
         opts.capture_bytes = options.capture_bytes;
+        opts.protocols = options.protocols;
+        let ports: Vec<_> = options
+            .ports
+            .iter()
+            .map(|hint| sys::appmon_port_hint { port: hint.port.into(), protocol: hint.protocol.0 })
+            .collect();
+        opts.ports = ports.as_ptr();
+        opts.port_count = ports.len() as u32;
         if let Some(name) = options.name {
             opts.name = kept.string(name)?;
         }
@@ -333,6 +366,7 @@ impl Monitor {
                 path: path(&raw.path),
                 cgroup_id: raw.cgroup_id,
                 capture_bytes: raw.capture_bytes,
+                protocols: raw.protocols,
                 removed: StatsFlags(raw.flags).contains(StatsFlags::REMOVED),
             });
         }

@@ -3,8 +3,8 @@
 
 use appmon::{
     AttachOptions, Capabilities, Error, EventFlags, Filter, Histogram, LogLevel, Method, MetricsFlags,
-    MetricsOptions, Monitor, OpenFlags, Options, Outcome, OwnedEvent, Protocol, Role, Snapshot, SnapshotKind,
-    SnapshotOptions, StatsFlags, TakeFlags,
+    MetricsOptions, Monitor, OpenFlags, Options, Outcome, OwnedEvent, PortHint, Protocol, Role, Snapshot,
+    SnapshotKind, SnapshotOptions, StatsFlags, TakeFlags,
 };
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -340,6 +340,25 @@ fn errors_have_the_librarys_words() {
     assert_eq!(monitor.detach(target).unwrap_err().kind(), ErrorKind::NotFound);
 }
 
+#[test]
+fn protocols_of_a_target() {
+    let server = match Server::start() {
+        Some(server) => server,
+        None => return,
+    };
+    let (http1, resp) = (1 << Protocol::HTTP1.0, 1 << Protocol::RESP.0);
+    let mut monitor = Options::new().protocols(http1 | resp).open().unwrap();
+    let hint = |port, protocol| PortHint { port, protocol };
+    let ports = [hint(6379, Protocol::RESP), hint(80, Protocol::HTTP1)];
+    let options = AttachOptions::new().protocols(resp);
+    let wrong = monitor.attach(&server.cgroup, options.ports(&ports)).unwrap_err();
+    assert!(wrong.to_string().contains("80 is http1"), "{}", wrong);
+    let target = monitor.attach(&server.cgroup, options.ports(&ports[..1])).unwrap();
+    ask_all(&server);
+    assert!(monitor.next_event(Some(SECOND)).unwrap().is_none());
+    assert_eq!(monitor.target_stats(target).unwrap().filtered, PLAN.len() as u64);
+}
+
 /// What f panics with.
 fn panic_of<T>(f: impl FnOnce() -> T) -> String {
     let panic = catch_unwind(AssertUnwindSafe(f)).map(drop).expect_err("a panic");
@@ -588,13 +607,15 @@ fn targets_are_listed() {
                 t.path.to_str().unwrap(),
                 t.cgroup_id,
                 t.capture_bytes,
+                t.protocols,
                 t.removed,
             )
         })
         .collect();
+    let http1 = 1 << Protocol::HTTP1.0;
     let want = [
-        (first, "shop", &server.cgroup[..], server.id, 8192, false),
-        (second, "other", &other[..], inode, 4096, false),
+        (first, "shop", &server.cgroup[..], server.id, 8192, http1, false),
+        (second, "other", &other[..], inode, 4096, http1, false),
     ];
     assert_eq!(told, want);
     let delivered: Vec<_> = list.iter().map(|t| monitor.target_stats(t.target).unwrap().delivered).collect();

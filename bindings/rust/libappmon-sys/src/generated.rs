@@ -709,6 +709,16 @@ pub struct appmon_opts {
     pub record_max_bytes: u64,
 }
 
+/// What is spoken where a server listens: see ports of struct appmon_attach_opts.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct appmon_port_hint {
+    /// 1 to 65535
+    pub port: u32,
+    /// APPMON_PROTO_*, one that the target is watched for
+    pub protocol: u32,
+}
+
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct appmon_attach_opts {
@@ -719,6 +729,20 @@ pub struct appmon_attach_opts {
     pub name: *const c_char,
     /// comes back as target_user
     pub user: *mut c_void,
+    /// as in appmon_opts, for this target; 0: the handle's. -EINVAL for what the handle does not have.
+    /// What the target does not ask for is left out as the handle leaves it out: RESP is skipped,
+    /// exchanges of HTTP/1 count as filtered. Of a connection that was followed already for a target
+    /// around this one they count as filtered, too
+    pub protocols: u32,
+    pub port_count: u32,
+    // port_count hints, at most 64, each port once; copied. A hint is for connections whose
+    // local or remote port it names; two that differ do not count. That protocol is asked first
+    // whether it knows a connection's first bytes. HTTP/1, which has none of its own, is not
+    // asked: there is nothing else at such a port, and what does not look like it is skipped.
+    // Of a connection that was open before the attach a hint of the lower port says, too, which
+    // side serves: so a command of RESP is known by less of it, and a reply, or a body of
+    // HTTP/1, is not taken for a request.
+    pub ports: *const appmon_port_hint,
 }
 
 /// Counters since appmon_open() (or since the attach), for the handle or one
@@ -765,7 +789,8 @@ pub struct appmon_stats {
     pub memory_limit: u64,
     /// gauge: share of connections watched; 0: paused
     pub sampling_ppm: u64,
-    /// complete, but left out by appmon_set_filter(), or of a protocol that was not asked for
+    /// complete, but left out by appmon_set_filter(), or of a protocol that was not asked for, by the
+    /// handle or for the target
     pub filtered: u64,
 }
 
@@ -804,6 +829,9 @@ pub struct appmon_target {
     pub capture_bytes: u32,
     /// APPMON_STATS_REMOVED or 0
     pub flags: u32,
+    /// in force for it: bit n: APPMON_PROTO_n
+    pub protocols: u32,
+    pub reserved: u32,
 }
 
 /// What the path of a cgroup says about the container in it.
@@ -1102,13 +1130,14 @@ pub struct appmon_resources {
 }
 
 /// Name, size, and whether it begins with `size`, so that a newer library's may be larger.
-pub const STRUCTS: [(&str, usize, bool); 22] = [
+pub const STRUCTS: [(&str, usize, bool); 23] = [
     ("appmon_str", std::mem::size_of::<appmon_str>(), false),
     ("appmon_endpoint", std::mem::size_of::<appmon_endpoint>(), false),
     ("appmon_header", std::mem::size_of::<appmon_header>(), false),
     ("appmon_trace", std::mem::size_of::<appmon_trace>(), false),
     ("appmon_event", std::mem::size_of::<appmon_event>(), true),
     ("appmon_opts", std::mem::size_of::<appmon_opts>(), true),
+    ("appmon_port_hint", std::mem::size_of::<appmon_port_hint>(), false),
     ("appmon_attach_opts", std::mem::size_of::<appmon_attach_opts>(), true),
     ("appmon_stats", std::mem::size_of::<appmon_stats>(), true),
     ("appmon_filter", std::mem::size_of::<appmon_filter>(), true),

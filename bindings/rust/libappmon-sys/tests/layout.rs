@@ -147,11 +147,17 @@ fn layout_is_what_the_c_compiler_says() {
     member!(lines, "appmon_opts.redact_name_count", appmon_opts, redact_name_count);
     member!(lines, "appmon_opts.reserved1", appmon_opts, reserved1);
     member!(lines, "appmon_opts.record_max_bytes", appmon_opts, record_max_bytes);
+    lines.push(format!("appmon_port_hint {}", size_of::<sys::appmon_port_hint>()));
+    member!(lines, "appmon_port_hint.port", appmon_port_hint, port);
+    member!(lines, "appmon_port_hint.protocol", appmon_port_hint, protocol);
     lines.push(format!("appmon_attach_opts {}", size_of::<sys::appmon_attach_opts>()));
     member!(lines, "appmon_attach_opts.size", appmon_attach_opts, size);
     member!(lines, "appmon_attach_opts.capture_bytes", appmon_attach_opts, capture_bytes);
     member!(lines, "appmon_attach_opts.name", appmon_attach_opts, name);
     member!(lines, "appmon_attach_opts.user", appmon_attach_opts, user);
+    member!(lines, "appmon_attach_opts.protocols", appmon_attach_opts, protocols);
+    member!(lines, "appmon_attach_opts.port_count", appmon_attach_opts, port_count);
+    member!(lines, "appmon_attach_opts.ports", appmon_attach_opts, ports);
     lines.push(format!("appmon_stats {}", size_of::<sys::appmon_stats>()));
     member!(lines, "appmon_stats.size", appmon_stats, size);
     member!(lines, "appmon_stats.flags", appmon_stats, flags);
@@ -189,6 +195,8 @@ fn layout_is_what_the_c_compiler_says() {
     member!(lines, "appmon_target.user", appmon_target, user);
     member!(lines, "appmon_target.capture_bytes", appmon_target, capture_bytes);
     member!(lines, "appmon_target.flags", appmon_target, flags);
+    member!(lines, "appmon_target.protocols", appmon_target, protocols);
+    member!(lines, "appmon_target.reserved", appmon_target, reserved);
     lines.push(format!("appmon_container {}", size_of::<sys::appmon_container>()));
     member!(lines, "appmon_container.size", appmon_container, size);
     member!(lines, "appmon_container.runtime", appmon_container, runtime);
