@@ -51,17 +51,70 @@ void flows_drop_unsampled(struct flows *f);
 /* Tells what is in progress; ends with what fn returned if that is not 0, or -ENOMEM. */
 int flows_active(struct flows *f, appmon_event_fn fn, void *ctx);
 
-/* ---- flow.c: a connection, for layer.c ------------------------------------------------------- */
+/* ---- connections.c --------------------------------------------------------------------------- */
 
 struct conn *conn_find(struct flows *f, uint64_t cookie);
 /* Zeroed, with room for any protocol's state; NULL: no memory. */
 struct conn *conn_alloc(struct flows *f);
+/* Found by key from now on. seg: its first. */
+struct conn *conn_new(struct flows *f, const struct rec_conn *id, uint64_t key,
+		      const struct rec_seg *seg);
+uint32_t bucket_of(const struct flows *f, uint64_t key);
+void bucket_add(struct flows *f, struct conn *c);
+void bucket_remove(struct flows *f, struct conn *c);
 /* What it knows of another protocol must be released. */
 void conn_speaks(struct conn *c, const struct protocol *protocol, const uint64_t pos[2]);
-/* Nothing of the connection has been understood: this chunk may tell which protocol it speaks. */
-void detect_first(struct flows *f, struct conn *c, int dir, const struct chunk *chunk);
-/* Orders the connection by activity. */
+/* Orders the connection by activity, among those with or without exchanges. */
 void conn_active(struct flows *f, struct conn *c, uint64_t ts_ns);
+/* Our side has closed, and no more is due. */
+bool conn_over(const struct conn *c);
+/* With nested targets the owner can change. */
+void conn_moves(struct flows *f, struct conn *c, struct target *to);
+/* Data that meets a listening socket (listener) does not tell the connection's place in the
+ * sample. */
+bool conn_is_watched(const struct flows *f, const struct rec_conn *conn, uint32_t sample,
+		     bool listener);
+/* Ends every exchange of the connection. */
+void conn_end(struct flows *f, struct conn *c, uint32_t end, uint64_t flags);
+/* With its exchanges. */
+void conn_drop(struct flows *f, struct conn *c, uint32_t reason);
+/* The exchanges must be gone. */
+void conn_free(struct flows *f, struct conn *c);
+
+/* ---- detect.c -------------------------------------------------------------------------------- */
+
+/* The connection has not been understood: this chunk may tell which protocol it speaks. */
+void detect_first(struct flows *f, struct conn *c, int dir, const struct chunk *chunk);
+
+/* ---- order.c --------------------------------------------------------------------------------- */
+
+#define ANY ((uint64_t)INT64_MAX)
+
+void stream_begin(struct stream *s, uint32_t seq);
+/* All bytes below seq_end have passed. */
+void stream_saw(struct stream *s, uint32_t seq_end, uint64_t ts_ns);
+/* A segment as it comes. */
+void stream_segment(struct flows *f, struct conn *c, int dir, const char *bytes, uint32_t captured,
+		    const struct rec_seg *seg);
+/* Hands over the pieces before which all has passed, those below `until` only. */
+void pieces_take(struct flows *f, struct conn *c, int dir, uint64_t until);
+/* The same: mostly there are none. */
+static inline void pieces_drain(struct flows *f, struct conn *c, int dir, uint64_t until)
+{
+	if (c->stream[dir].pieces)
+		pieces_take(f, c, dir, until);
+}
+/* What is missing will not come: go on with what is here. */
+void pieces_flush(struct flows *f, struct conn *c, int dir);
+void pieces_free(struct flows *f, struct stream *s);
+
+/* ---- strays.c -------------------------------------------------------------------------------- */
+
+/* The connection of a record that met a listening socket, if it is known. */
+struct conn *stray_meet(struct flows *f, const struct record *rec);
+struct conn *stray_new(struct flows *f, const struct record *rec);
+/* The first record of a connection's own socket: is it a stray's? */
+struct conn *stray_join(struct flows *f, const struct record *rec);
 
 /* ---- layer.c: plaintext above a socket's bytes ----------------------------------------------- */
 
