@@ -712,13 +712,11 @@ type MetricsFlags uint32
 const (
 	// the path is the route as it is
 	MetricsFlagRawRoutes MetricsFlags = 0x1
-	// routes by the look of a segment only
-	MetricsFlagNoLearning MetricsFlags = 0x2
 	// never look for the application behind a peer
-	MetricsFlagNoJoin MetricsFlags = 0x4
+	MetricsFlagNoJoin MetricsFlags = 0x2
 	// Snapshots have what is in progress: the host calls appmon_metrics_active() for it before
 	// each.
-	MetricsFlagActive MetricsFlags = 0x8
+	MetricsFlagActive MetricsFlags = 0x4
 )
 
 // Has tells whether all of the given bits are set.
@@ -1570,7 +1568,7 @@ func copyExemplar(ev *C.struct_appmon_exemplar) Exemplar {
 type MetricsStats struct {
 	// added == counted in series + waiting + expired_events + without_request
 	Events uint64
-	// gauge: events that wait for their other end (join_ms)
+	// gauge: events that wait for their other end, 500 ms at most
 	Waiting uint64
 	// gauge
 	Series uint64
@@ -1587,11 +1585,11 @@ type MetricsStats struct {
 	ExpiredEvents uint64
 	// of which both ends were seen
 	JoinedConnections uint64
-	// forgotten to make room: max_connections
+	// forgotten to make room
 	EvictedConnections uint64
 	// events that could not wait long enough, for want of room
 	Unwaited uint64
-	// not learned: max_segments
+	// not learned, for want of room
 	RefusedSegments uint64
 	// gauge
 	MemoryBytes uint64
@@ -1698,27 +1696,16 @@ type MetricsOptions struct {
 	// hard limit, 16 to 1,000,000; default 8192. No application gets more than are left for
 	// others: half of them if it is alone
 	MaxSeries uint32
-	// the same for edges; default 1024
-	MaxEdges uint32
-	// path segments to learn routes from, up to 4,000,000, shared as max_series is; default 16384
-	MaxSegments uint32
-	// a segment is replaced by {param} once the same place of an application's paths held more
-	// than this many; default 64
-	MaxChildren uint32
-	// whose ends are remembered, for joining; 64 to 4,000,000; default 8192
-	MaxConnections uint32
-	// how long an exchange waits for its other end to show up, if that is not known of its
-	// connection yet; default 500
-	JoinMS uint32
 	// series and edges without an event for this long go; default 600,000; UINT32_MAX: never
 	IdleMS uint32
-	// bytes; default 64 MiB, at least 1 MiB. Where it is reached, series are refused as by
-	// max_series
-	MemoryLimit uint64
 	// APPMON_ERROR_*; default all but CLIENT
 	ServerErrors ErrorFlags
 	// APPMON_ERROR_*; default all
 	ClientErrors ErrorFlags
+	// bytes; default 64 MiB, at least 1 MiB. Where it is reached, series are refused as by
+	// max_series. The other tables go by it, too: up to 1 GiB, each MiB gives 16 edges, 256 path
+	// segments to learn routes from and 128 connections whose ends are remembered
+	MemoryLimit uint64
 	// Route says what the route of an event is; not ok: as the library makes it. At most 255 bytes
 	// are kept. Called by Add, on its goroutine.
 	Route func(*Event) (route string, ok bool)
@@ -1734,15 +1721,10 @@ func (o *MetricsOptions) fill(c *C.struct_appmon_metrics_opts) {
 	c.flags = C.uint32_t(o.Flags)
 	c.dimensions = C.uint32_t(o.Dimensions)
 	c.max_series = C.uint32_t(o.MaxSeries)
-	c.max_edges = C.uint32_t(o.MaxEdges)
-	c.max_segments = C.uint32_t(o.MaxSegments)
-	c.max_children = C.uint32_t(o.MaxChildren)
-	c.max_connections = C.uint32_t(o.MaxConnections)
-	c.join_ms = C.uint32_t(o.JoinMS)
 	c.idle_ms = C.uint32_t(o.IdleMS)
-	c.memory_limit = C.uint64_t(o.MemoryLimit)
 	c.server_errors = C.uint32_t(o.ServerErrors)
 	c.client_errors = C.uint32_t(o.ClientErrors)
+	c.memory_limit = C.uint64_t(o.MemoryLimit)
 }
 
 // SnapshotOptions say how to take a snapshot. The zero value of each is the default.

@@ -59,11 +59,10 @@ struct appmon_histogram;
 	 APPMON_DIM_STATUS)
 
 /* appmon_metrics_opts.flags */
-#define APPMON_METRICS_RAW_ROUTES UINT32_C(0x1)	 /* the path is the route as it is */
-#define APPMON_METRICS_NO_LEARNING UINT32_C(0x2) /* routes by the look of a segment only */
-#define APPMON_METRICS_NO_JOIN UINT32_C(0x4)	 /* never look for the application behind a peer */
+#define APPMON_METRICS_RAW_ROUTES UINT32_C(0x1) /* the path is the route as it is */
+#define APPMON_METRICS_NO_JOIN UINT32_C(0x2)	/* never look for the application behind a peer */
 /* Snapshots have what is in progress: the host calls appmon_metrics_active() for it before each. */
-#define APPMON_METRICS_ACTIVE UINT32_C(0x8)
+#define APPMON_METRICS_ACTIVE UINT32_C(0x4)
 
 /* appmon_metrics_opts.server_errors, client_errors: the outcomes that are errors, bit n for
  * enum appmon_outcome n. 0: the default. */
@@ -125,25 +124,19 @@ typedef uint64_t (*appmon_instance_fn)(void *ctx, const struct appmon_event *ev)
 
 struct appmon_metrics_opts {
 	uint32_t size;
-	uint32_t flags;		  /* APPMON_METRICS_* */
-	uint32_t dimensions;	  /* APPMON_DIM_*; default APPMON_DIM_DEFAULT */
-	uint32_t max_series;	  /* hard limit, 16 to 1,000,000; default 8192. No application gets
-				   * more than are left for others: half of them if it is alone */
-	uint32_t max_edges;	  /* the same for edges; default 1024 */
-	uint32_t max_segments;	  /* path segments to learn routes from, up to 4,000,000, shared as
-				   * max_series is; default 16384 */
-	uint32_t max_children;	  /* a segment is replaced by {param} once the same place of an
-				   * application's paths held more than this many; default 64 */
-	uint32_t max_connections; /* whose ends are remembered, for joining; 64 to 4,000,000;
-				   * default 8192 */
-	uint32_t join_ms; /* how long an exchange waits for its other end to show up, if that is
-			   * not known of its connection yet; default 500 */
-	uint32_t idle_ms; /* series and edges without an event for this long go; default 600,000;
-			   * UINT32_MAX: never */
-	uint64_t memory_limit;	  /* bytes; default 64 MiB, at least 1 MiB. Where it is
-				   * reached, series are refused as by max_series */
-	uint32_t server_errors;	  /* APPMON_ERROR_*; default all but CLIENT */
-	uint32_t client_errors;	  /* APPMON_ERROR_*; default all */
+	uint32_t flags;		/* APPMON_METRICS_* */
+	uint32_t dimensions;	/* APPMON_DIM_*; default APPMON_DIM_DEFAULT */
+	uint32_t max_series;	/* hard limit, 16 to 1,000,000; default 8192. No application gets
+				 * more than are left for others: half of them if it is alone */
+	uint32_t idle_ms;	/* series and edges without an event for this long go; default
+				 * 600,000; UINT32_MAX: never */
+	uint32_t server_errors; /* APPMON_ERROR_*; default all but CLIENT */
+	uint32_t client_errors; /* APPMON_ERROR_*; default all */
+	uint32_t reserved;
+	uint64_t memory_limit;	  /* bytes; default 64 MiB, at least 1 MiB. Where it is reached,
+				* series are refused as by max_series. The other tables go by it,
+				* too: up to 1 GiB, each MiB gives 16 edges, 256 path segments to
+				* learn routes from and 128 connections whose ends are remembered */
 	appmon_route_fn route_fn; /* NULL: built in */
 	void *route_ctx;
 	appmon_error_fn error_fn; /* NULL: by server_errors and client_errors */
@@ -158,7 +151,7 @@ struct appmon_metrics_stats {
 	uint32_t reserved;
 	uint64_t events;	  /* added == counted in series + waiting + expired_events +
 				   * without_request */
-	uint64_t waiting;	  /* gauge: events that wait for their other end (join_ms) */
+	uint64_t waiting;	  /* gauge: events that wait for their other end, 500 ms at most */
 	uint64_t series;	  /* gauge */
 	uint64_t edges;		  /* gauge */
 	uint64_t other_events;	  /* events that went to a series with APPMON_SERIES_OTHER */
@@ -167,9 +160,9 @@ struct appmon_metrics_stats {
 	uint64_t expired_edges;
 	uint64_t expired_events;      /* that the expired series had counted */
 	uint64_t joined_connections;  /* of which both ends were seen */
-	uint64_t evicted_connections; /* forgotten to make room: max_connections */
+	uint64_t evicted_connections; /* forgotten to make room */
 	uint64_t unwaited;	      /* events that could not wait long enough, for want of room */
-	uint64_t refused_segments;    /* not learned: max_segments */
+	uint64_t refused_segments;    /* not learned, for want of room */
 	uint64_t memory_bytes;	      /* gauge */
 	uint64_t memory_limit;
 	uint64_t without_request; /* events of which only a response was seen: in no series or edge

@@ -190,6 +190,7 @@ struct appmon_metrics {
 	/* Always there; by role. */
 	struct series *other[APPMON_ROLE_CLIENT + 1], *other_active[APPMON_ROLE_CLIENT + 1];
 	struct series *other_edge;
+	uint32_t max_edges;
 	struct learner learner;
 	struct route_cache *routes;
 	struct connections *connections; /* NULL: nothing is joined */

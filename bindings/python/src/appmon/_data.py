@@ -411,13 +411,11 @@ class MetricsFlags(enum.IntFlag):
 
     #: the path is the route as it is
     RAW_ROUTES = 0x1
-    #: routes by the look of a segment only
-    NO_LEARNING = 0x2
     #: never look for the application behind a peer
-    NO_JOIN = 0x4
+    NO_JOIN = 0x2
     #: Snapshots have what is in progress: the host calls appmon_metrics_active() for it
     #: before each.
-    ACTIVE = 0x8
+    ACTIVE = 0x4
 
 
 class ErrorFlags(enum.IntFlag):
@@ -912,29 +910,17 @@ class MetricsOptions:
     #: hard limit, 16 to 1,000,000; default 8192. No application gets more than are left for
     #: others: half of them if it is alone
     max_series: int = 0
-    #: the same for edges; default 1024
-    max_edges: int = 0
-    #: path segments to learn routes from, up to 4,000,000, shared as max_series is; default
-    #: 16384
-    max_segments: int = 0
-    #: a segment is replaced by {param} once the same place of an application's paths held
-    #: more than this many; default 64
-    max_children: int = 0
-    #: whose ends are remembered, for joining; 64 to 4,000,000; default 8192
-    max_connections: int = 0
-    #: how long an exchange waits for its other end to show up, if that is not known of its
-    #: connection yet; default 500
-    join_ms: int = 0
     #: series and edges without an event for this long go; default 600,000; UINT32_MAX:
     #: never
     idle_ms: int = 0
-    #: bytes; default 64 MiB, at least 1 MiB. Where it is reached, series are refused as by
-    #: max_series
-    memory_limit: int = 0
     #: APPMON_ERROR_*; default all but CLIENT
     server_errors: ErrorFlags = ErrorFlags(0)
     #: APPMON_ERROR_*; default all
     client_errors: ErrorFlags = ErrorFlags(0)
+    #: bytes; default 64 MiB, at least 1 MiB. Where it is reached, series are refused as by
+    #: max_series. The other tables go by it, too: up to 1 GiB, each MiB gives 16 edges, 256
+    #: path segments to learn routes from and 128 connections whose ends are remembered
+    memory_limit: int = 0
 
 
 @dataclass
@@ -943,7 +929,7 @@ class MetricsStats:
 
     #: added == counted in series + waiting + expired_events + without_request
     events: int
-    #: gauge: events that wait for their other end (join_ms)
+    #: gauge: events that wait for their other end, 500 ms at most
     waiting: int
     #: gauge
     series: int
@@ -960,11 +946,11 @@ class MetricsStats:
     expired_events: int
     #: of which both ends were seen
     joined_connections: int
-    #: forgotten to make room: max_connections
+    #: forgotten to make room
     evicted_connections: int
     #: events that could not wait long enough, for want of room
     unwaited: int
-    #: not learned: max_segments
+    #: not learned, for want of room
     refused_segments: int
     #: gauge
     memory_bytes: int

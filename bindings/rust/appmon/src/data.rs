@@ -411,12 +411,10 @@ bits! {
     MetricsFlags: u32 {
         /// the path is the route as it is
         RAW_ROUTES = 0x1, "raw_routes";
-        /// routes by the look of a segment only
-        NO_LEARNING = 0x2, "no_learning";
         /// never look for the application behind a peer
-        NO_JOIN = 0x4, "no_join";
+        NO_JOIN = 0x2, "no_join";
         /// Snapshots have what is in progress: the host calls appmon_metrics_active() for it before each.
-        ACTIVE = 0x8, "active";
+        ACTIVE = 0x4, "active";
     }
 }
 
@@ -1429,7 +1427,7 @@ impl Exemplar {
 pub struct MetricsStats {
     /// added == counted in series + waiting + expired_events + without_request
     pub events: u64,
-    /// gauge: events that wait for their other end (join_ms)
+    /// gauge: events that wait for their other end, 500 ms at most
     pub waiting: u64,
     /// gauge
     pub series: u64,
@@ -1447,11 +1445,11 @@ pub struct MetricsStats {
     pub expired_events: u64,
     /// of which both ends were seen
     pub joined_connections: u64,
-    /// forgotten to make room: max_connections
+    /// forgotten to make room
     pub evicted_connections: u64,
     /// events that could not wait long enough, for want of room
     pub unwaited: u64,
-    /// not learned: max_segments
+    /// not learned, for want of room
     pub refused_segments: u64,
     /// gauge
     pub memory_bytes: u64,
@@ -1576,15 +1574,10 @@ pub struct MetricsOptions {
     pub(crate) flags: MetricsFlags,
     pub(crate) dimensions: Dimensions,
     pub(crate) max_series: u32,
-    pub(crate) max_edges: u32,
-    pub(crate) max_segments: u32,
-    pub(crate) max_children: u32,
-    pub(crate) max_connections: u32,
-    pub(crate) join_ms: u32,
     pub(crate) idle_ms: u32,
-    pub(crate) memory_limit: u64,
     pub(crate) server_errors: ErrorFlags,
     pub(crate) client_errors: ErrorFlags,
+    pub(crate) memory_limit: u64,
     pub(crate) functions: Functions,
 }
 
@@ -1608,47 +1601,9 @@ impl MetricsOptions {
         self
     }
 
-    /// the same for edges; default 1024
-    pub fn max_edges(mut self, value: u32) -> MetricsOptions {
-        self.max_edges = value;
-        self
-    }
-
-    /// path segments to learn routes from, up to 4,000,000, shared as max_series is; default 16384
-    pub fn max_segments(mut self, value: u32) -> MetricsOptions {
-        self.max_segments = value;
-        self
-    }
-
-    /// a segment is replaced by {param} once the same place of an application's paths held more than this
-    /// many; default 64
-    pub fn max_children(mut self, value: u32) -> MetricsOptions {
-        self.max_children = value;
-        self
-    }
-
-    /// whose ends are remembered, for joining; 64 to 4,000,000; default 8192
-    pub fn max_connections(mut self, value: u32) -> MetricsOptions {
-        self.max_connections = value;
-        self
-    }
-
-    /// how long an exchange waits for its other end to show up, if that is not known of its connection
-    /// yet; default 500
-    pub fn join_ms(mut self, value: u32) -> MetricsOptions {
-        self.join_ms = value;
-        self
-    }
-
     /// series and edges without an event for this long go; default 600,000; UINT32_MAX: never
     pub fn idle_ms(mut self, value: u32) -> MetricsOptions {
         self.idle_ms = value;
-        self
-    }
-
-    /// bytes; default 64 MiB, at least 1 MiB. Where it is reached, series are refused as by max_series
-    pub fn memory_limit(mut self, value: u64) -> MetricsOptions {
-        self.memory_limit = value;
         self
     }
 
@@ -1664,19 +1619,22 @@ impl MetricsOptions {
         self
     }
 
+    /// bytes; default 64 MiB, at least 1 MiB. Where it is reached, series are refused as by max_series.
+    /// The other tables go by it, too: up to 1 GiB, each MiB gives 16 edges, 256 path segments to learn
+    /// routes from and 128 connections whose ends are remembered
+    pub fn memory_limit(mut self, value: u64) -> MetricsOptions {
+        self.memory_limit = value;
+        self
+    }
+
     pub(crate) fn fill(&self, raw: &mut sys::appmon_metrics_opts) {
         raw.flags = self.flags.0;
         raw.dimensions = self.dimensions.0;
         raw.max_series = self.max_series;
-        raw.max_edges = self.max_edges;
-        raw.max_segments = self.max_segments;
-        raw.max_children = self.max_children;
-        raw.max_connections = self.max_connections;
-        raw.join_ms = self.join_ms;
         raw.idle_ms = self.idle_ms;
-        raw.memory_limit = self.memory_limit;
         raw.server_errors = self.server_errors.0;
         raw.client_errors = self.client_errors.0;
+        raw.memory_limit = self.memory_limit;
     }
 }
 

@@ -306,12 +306,10 @@ pub const APPMON_DIM_NONE: u32 = 0x80000000;
 
 /// the path is the route as it is
 pub const APPMON_METRICS_RAW_ROUTES: u32 = 0x1;
-/// routes by the look of a segment only
-pub const APPMON_METRICS_NO_LEARNING: u32 = 0x2;
 /// never look for the application behind a peer
-pub const APPMON_METRICS_NO_JOIN: u32 = 0x4;
+pub const APPMON_METRICS_NO_JOIN: u32 = 0x2;
 /// Snapshots have what is in progress: the host calls appmon_metrics_active() for it before each.
-pub const APPMON_METRICS_ACTIVE: u32 = 0x8;
+pub const APPMON_METRICS_ACTIVE: u32 = 0x4;
 
 /// APPMON_OUTCOME_CLIENT_ERROR
 pub const APPMON_ERROR_CLIENT: u32 = 0x4;
@@ -853,26 +851,17 @@ pub struct appmon_metrics_opts {
     /// hard limit, 16 to 1,000,000; default 8192. No application gets more than are left for others: half
     /// of them if it is alone
     pub max_series: u32,
-    /// the same for edges; default 1024
-    pub max_edges: u32,
-    /// path segments to learn routes from, up to 4,000,000, shared as max_series is; default 16384
-    pub max_segments: u32,
-    /// a segment is replaced by {param} once the same place of an application's paths held more than this
-    /// many; default 64
-    pub max_children: u32,
-    /// whose ends are remembered, for joining; 64 to 4,000,000; default 8192
-    pub max_connections: u32,
-    /// how long an exchange waits for its other end to show up, if that is not known of its connection
-    /// yet; default 500
-    pub join_ms: u32,
     /// series and edges without an event for this long go; default 600,000; UINT32_MAX: never
     pub idle_ms: u32,
-    /// bytes; default 64 MiB, at least 1 MiB. Where it is reached, series are refused as by max_series
-    pub memory_limit: u64,
     /// APPMON_ERROR_*; default all but CLIENT
     pub server_errors: u32,
     /// APPMON_ERROR_*; default all
     pub client_errors: u32,
+    pub reserved: u32,
+    /// bytes; default 64 MiB, at least 1 MiB. Where it is reached, series are refused as by max_series.
+    /// The other tables go by it, too: up to 1 GiB, each MiB gives 16 edges, 256 path segments to learn
+    /// routes from and 128 connections whose ends are remembered
+    pub memory_limit: u64,
     /// NULL: built in
     pub route_fn: appmon_route_fn,
     pub route_ctx: *mut c_void,
@@ -892,7 +881,7 @@ pub struct appmon_metrics_stats {
     pub reserved: u32,
     /// added == counted in series + waiting + expired_events + without_request
     pub events: u64,
-    /// gauge: events that wait for their other end (join_ms)
+    /// gauge: events that wait for their other end, 500 ms at most
     pub waiting: u64,
     /// gauge
     pub series: u64,
@@ -909,11 +898,11 @@ pub struct appmon_metrics_stats {
     pub expired_events: u64,
     /// of which both ends were seen
     pub joined_connections: u64,
-    /// forgotten to make room: max_connections
+    /// forgotten to make room
     pub evicted_connections: u64,
     /// events that could not wait long enough, for want of room
     pub unwaited: u64,
-    /// not learned: max_segments
+    /// not learned, for want of room
     pub refused_segments: u64,
     /// gauge
     pub memory_bytes: u64,
