@@ -27,6 +27,7 @@ struct session {
 	bool done; /* --count is reached */
 	bool removal_told;
 	unsigned targets;
+	uint64_t latest_ns;   /* when the latest event began */
 	uint64_t look_ns;     /* when to ask whether a cgroup was removed */
 	uint64_t deadline_ns; /* CLOCK_MONOTONIC; 0: none */
 	struct human human;
