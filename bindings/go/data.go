@@ -139,13 +139,13 @@ const (
 	EndResetByPeer End = 2
 	// an RST was sent before that
 	EndResetByUS End = 3
-	// nothing for exchange_timeout_ms
+	// silence for exchange_timeout_ms
 	EndTimeout End = 4
-	// bytes were missed: the rest cannot be told
+	// bytes were missed: the rest is unknown
 	EndGap End = 5
 	// became a tunnel (101, or 2xx to CONNECT)
 	EndUpgraded End = 6
-	// told at the response's head: APPMON_OPEN_STREAM_HEADS
+	// reported at its head: APPMON_OPEN_STREAM_HEADS
 	EndAtHead End = 7
 )
 
@@ -546,9 +546,9 @@ const (
 	// The end of a body was inferred, not counted: chunked beyond the captured bytes, or delimited
 	// by what cannot be read.
 	EventFlagInferredEnd EventFlags = 0x4000
-	// A head is not as in RFC 9112: lines that are no fields were passed over, start lines are
-	// told with their control bytes. Without a method: not even the request line could be read,
-	// but it was answered.
+	// A head is not as in RFC 9112: lines that are no fields were passed over, start lines keep
+	// their control bytes. Without a method: not even the request line could be read, but it was
+	// answered.
 	EventFlagMalformed EventFlags = 0x8000
 	// The answer has no status line (HTTP/0.9, ICY): status is 0, all of it is body.
 	EventFlagNoStatusLine EventFlags = 0x10000
@@ -603,9 +603,8 @@ const (
 	// Trace ids: keeps the fields that carry them, fills in appmon_event.trace, trace_text,
 	// request_id.
 	OpenFlagTrace OpenFlags = 0x4
-	// A response without a declared length, such as an event stream, is told at its head if it
-	// goes on behind it (APPMON_END_AT_HEAD): without the time of its end, and with no second
-	// event for that.
+	// A response without a declared length, such as an event stream, is reported at its head if it
+	// goes on behind it (APPMON_END_AT_HEAD): without its end, and with no second event for that.
 	OpenFlagStreamHeads OpenFlags = 0x8
 	// What an exchange was made for: appmon_event.link. Implies APPMON_OPEN_IDENTITY and _TRACE;
 	// without APPMON_CAP_IDENTITY there is evidence from header fields and from the other end
@@ -750,8 +749,8 @@ type SeriesFlags uint32
 
 // Values of SeriesFlags.
 const (
-	// Holds what found no room of its own. A series: app and role are set if all of it has them,
-	// nothing else is; an edge: nothing is.
+	// Holds what found no room of its own. A series has app and role, if all of it has the same,
+	// and no other member; an edge has no member.
 	SeriesFlagOther SeriesFlags = 0x1
 )
 
@@ -1272,7 +1271,7 @@ type Stats struct {
 	ConnectionsSeen uint64
 	// gauge
 	ConnectionsOpen uint64
-	// found not to speak HTTP and ignored since
+	// found not to be HTTP and ignored since
 	ConnectionsSkipped uint64
 	// request heads parsed
 	Requests uint64
@@ -1380,7 +1379,7 @@ type Series struct {
 	Flags SeriesFlags
 	// the same in every snapshot, never reused by the aggregator
 	ID uint64
-	// the instance; see appmon_cgroup_path(). With instance_fn: what it said
+	// the instance; see appmon_cgroup_path(). With instance_fn: what it returned
 	CgroupID uint64
 	PID      uint32
 	// APPMON_ROLE_*

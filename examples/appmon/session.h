@@ -45,7 +45,7 @@ void session_announce(struct session *session);
 
 /*
  * Waits for events (or a signal) and shows them. Returns 1 when the session is over:
- * --count or --duration is reached, or nobody reads the output any more.
+ * --count or --duration is reached, or the reader of the output is gone.
  */
 int session_step(struct session *session);
 

@@ -2,8 +2,8 @@
 /*
  * libappmon: from events to figures. An aggregator that a host may feed with its events: requests,
  * errors and latency by application, instance, peer, method, route and status; which application
- * calls which; what each of them uses of the machine. Nothing here touches a monitor (struct
- * appmon): events of several handles, or of a recording, can go into one aggregator.
+ * calls which; what each of them uses of the machine. An aggregator knows no monitor (struct
+ * appmon): events of several handles, or of a recording, can go into one.
  *
  *	appmon_metrics_open(&metrics, NULL);
  *	... in the event callback:	appmon_metrics_add(metrics, ev);
@@ -12,8 +12,8 @@
  *					appmon_snapshot_free(earlier); earlier = now;
  *
  * Errors, structs and constants follow appmon.h. One thread at a time may use an aggregator;
- * snapshots and histograms are independent of it, and a snapshot that nobody frees meanwhile
- * may be read by several threads. No call blocks, none keeps a descriptor.
+ * snapshots and histograms are independent of it, and several threads may read one snapshot as long
+ * as it is not freed. No call blocks or keeps a descriptor.
  */
 #ifndef APPMON_METRICS_H
 #define APPMON_METRICS_H
@@ -80,8 +80,8 @@ struct appmon_histogram;
 #define APPMON_ERROR_NEVER UINT32_C(0x80000000)
 
 /* appmon_series.flags */
-/* Holds what found no room of its own. A series: app and role are set if all of it has them,
- * nothing else is; an edge: nothing is. */
+/* Holds what found no room of its own. A series has app and role, if all of it has the same, and no
+ * other member; an edge has no member. */
 #define APPMON_SERIES_OTHER UINT32_C(0x1)
 
 /*
@@ -178,7 +178,7 @@ struct appmon_series {
 	uint32_t flags;	    /* APPMON_SERIES_* */
 	uint64_t id;	    /* the same in every snapshot, never reused by the aggregator */
 	uint64_t cgroup_id; /* the instance; see appmon_cgroup_path(). With instance_fn: what it
-			       said */
+			       returned */
 	uint32_t pid;
 	uint32_t role;		       /* APPMON_ROLE_* */
 	uint32_t protocol;	       /* APPMON_PROTO_* (network.protocol.name) */
@@ -314,17 +314,17 @@ APPMON_API int appmon_metrics_open(struct appmon_metrics **ret,
 APPMON_API void appmon_metrics_close(struct appmon_metrics *metrics);
 
 /*
- * Counts one event; nothing of it is kept by reference. Never fails for want of room: what does not
- * fit goes to a series with APPMON_SERIES_OTHER, and is counted. Allocates only for a new series,
+ * Counts one event, and keeps no reference to it. Never fails for want of room: what does not fit
+ * goes to a series with APPMON_SERIES_OTHER, and is counted. Allocates only for a new series,
  * or for durations unlike any before. Figures are of the events that come: where a handle leaves
- * out connections, they are of the share that appmon_event.sampling_ppm tells.
+ * out connections, they are of the share in appmon_event.sampling_ppm.
  */
 APPMON_API int appmon_metrics_add(struct appmon_metrics *metrics, const struct appmon_event *ev);
 
 /*
- * Counts one exchange that is in progress, for the next snapshot only: what appmon_each_active()
- * tells, of one handle or several, right before appmon_metrics_snapshot(). -EINVAL: without
- * APPMON_METRICS_ACTIVE.
+ * Counts one exchange that is in progress, for the next snapshot only: an event of
+ * appmon_each_active(), of one handle or several, right before appmon_metrics_snapshot().
+ * -EINVAL: without APPMON_METRICS_ACTIVE.
  */
 APPMON_API int appmon_metrics_active(struct appmon_metrics *metrics, const struct appmon_event *ev);
 

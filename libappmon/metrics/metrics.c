@@ -507,7 +507,7 @@ static bool is_error(const struct appmon_metrics *m, const struct appmon_event *
 	return ev->outcome < 31 && errors >> ev->outcome & 1;
 }
 
-/* A request that went well says that there is something at its path. */
+/* A request that went well shows that its path exists. */
 static bool teaches(const struct appmon_event *ev)
 {
 	return ev->outcome == APPMON_OUTCOME_OK || ev->outcome == APPMON_OUTCOME_SERVER_ERROR;
@@ -547,7 +547,7 @@ static uint64_t instance_of(const struct appmon_metrics *m, const struct appmon_
 	return m->opts.instance_fn ? m->opts.instance_fn(m->opts.instance_ctx, ev) : ev->cgroup_id;
 }
 
-/* False: it is a response to a request that nobody saw. */
+/* False: it is a response whose request was not seen. */
 static bool has_request(const struct appmon_event *ev)
 {
 	return ev->request_start_ns || ev->operation.len;

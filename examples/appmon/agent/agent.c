@@ -21,7 +21,7 @@
 #include "config.h"
 #include "notify.h"
 
-/* Series stay as long as nobody can ask for them any more, and not shorter than this. */
+/* Series stay as long as a rule can ask for them, and not shorter than this. */
 #define MIN_IDLE_NS (600 * NSEC_PER_SEC)
 
 struct agent {
@@ -288,7 +288,7 @@ int command_agent(int argc, char **argv)
 		printf("%s is right\n", args.config);
 		return EXIT_SUCCESS;
 	}
-	/* It starts nothing that could bring privileges. */
+	/* It starts no program that could bring privileges. */
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	ret = open_agent(&agent);
 	if (ret == 0)

@@ -74,13 +74,13 @@ class End(Number):
     RESET_BY_PEER = 2
     #: an RST was sent before that
     RESET_BY_US = 3
-    #: nothing for exchange_timeout_ms
+    #: silence for exchange_timeout_ms
     TIMEOUT = 4
-    #: bytes were missed: the rest cannot be told
+    #: bytes were missed: the rest is unknown
     GAP = 5
     #: became a tunnel (101, or 2xx to CONNECT)
     UPGRADED = 6
-    #: told at the response's head: APPMON_OPEN_STREAM_HEADS
+    #: reported at its head: APPMON_OPEN_STREAM_HEADS
     AT_HEAD = 7
 
 
@@ -280,8 +280,8 @@ class EventFlags(enum.IntFlag):
     #: delimited by what cannot be read.
     INFERRED_END = 0x4000
     #: A head is not as in RFC 9112: lines that are no fields were passed over, start lines
-    #: are told with their control bytes. Without a method: not even the request line could
-    #: be read, but it was answered.
+    #: keep their control bytes. Without a method: not even the request line could be read,
+    #: but it was answered.
     MALFORMED = 0x8000
     #: The answer has no status line (HTTP/0.9, ICY): status is 0, all of it is body.
     NO_STATUS_LINE = 0x10000
@@ -321,8 +321,8 @@ class OpenFlags(enum.IntFlag):
     #: Trace ids: keeps the fields that carry them, fills in appmon_event.trace, trace_text,
     #: request_id.
     TRACE = 0x4
-    #: A response without a declared length, such as an event stream, is told at its head if
-    #: it goes on behind it (APPMON_END_AT_HEAD): without the time of its end, and with no
+    #: A response without a declared length, such as an event stream, is reported at its
+    #: head if it goes on behind it (APPMON_END_AT_HEAD): without its end, and with no
     #: second event for that.
     STREAM_HEADS = 0x8
     #: What an exchange was made for: appmon_event.link. Implies APPMON_OPEN_IDENTITY and
@@ -439,8 +439,8 @@ class ErrorFlags(enum.IntFlag):
 class SeriesFlags(enum.IntFlag):
     """appmon_series.flags."""
 
-    #: Holds what found no room of its own. A series: app and role are set if all of it has
-    #: them, nothing else is; an edge: nothing is.
+    #: Holds what found no room of its own. A series has app and role, if all of it has the
+    #: same, and no other member; an edge has no member.
     OTHER = 0x1
 
 
@@ -815,7 +815,7 @@ class Stats:
     connections_seen: int
     #: gauge
     connections_open: int
-    #: found not to speak HTTP and ignored since
+    #: found not to be HTTP and ignored since
     connections_skipped: int
     #: request heads parsed
     requests: int
@@ -988,7 +988,7 @@ class Series:
     flags: SeriesFlags
     #: the same in every snapshot, never reused by the aggregator
     id: int
-    #: the instance; see appmon_cgroup_path(). With instance_fn: what it said
+    #: the instance; see appmon_cgroup_path(). With instance_fn: what it returned
     cgroup_id: int
     pid: int
     #: APPMON_ROLE_*

@@ -72,13 +72,13 @@ number! {
         RESET_BY_PEER = 2, "reset_by_peer";
         /// an RST was sent before that
         RESET_BY_US = 3, "reset_by_us";
-        /// nothing for exchange_timeout_ms
+        /// silence for exchange_timeout_ms
         TIMEOUT = 4, "timeout";
-        /// bytes were missed: the rest cannot be told
+        /// bytes were missed: the rest is unknown
         GAP = 5, "gap";
         /// became a tunnel (101, or 2xx to CONNECT)
         UPGRADED = 6, "upgraded";
-        /// told at the response's head: APPMON_OPEN_STREAM_HEADS
+        /// reported at its head: APPMON_OPEN_STREAM_HEADS
         AT_HEAD = 7, "at_head";
     }
 }
@@ -284,9 +284,9 @@ bits! {
         /// The end of a body was inferred, not counted: chunked beyond the captured bytes, or delimited
         /// by what cannot be read.
         INFERRED_END = 0x4000, "inferred_end";
-        /// A head is not as in RFC 9112: lines that are no fields were passed over, start lines are told
-        /// with their control bytes. Without a method: not even the request line could be read, but it
-        /// was answered.
+        /// A head is not as in RFC 9112: lines that are no fields were passed over, start lines keep
+        /// their control bytes. Without a method: not even the request line could be read, but it was
+        /// answered.
         MALFORMED = 0x8000, "malformed";
         /// The answer has no status line (HTTP/0.9, ICY): status is 0, all of it is body.
         NO_STATUS_LINE = 0x10000, "no_status_line";
@@ -329,9 +329,8 @@ bits! {
         /// Trace ids: keeps the fields that carry them, fills in appmon_event.trace, trace_text,
         /// request_id.
         TRACE = 0x4, "trace";
-        /// A response without a declared length, such as an event stream, is told at its head if it goes
-        /// on behind it (APPMON_END_AT_HEAD): without the time of its end, and with no second event for
-        /// that.
+        /// A response without a declared length, such as an event stream, is reported at its head if it
+        /// goes on behind it (APPMON_END_AT_HEAD): without its end, and with no second event for that.
         STREAM_HEADS = 0x8, "stream_heads";
         /// What an exchange was made for: appmon_event.link. Implies APPMON_OPEN_IDENTITY and _TRACE;
         /// without APPMON_CAP_IDENTITY there is evidence from header fields and from the other end only.
@@ -440,8 +439,8 @@ bits! {
 bits! {
     /// appmon_series.flags
     SeriesFlags: u32 {
-        /// Holds what found no room of its own. A series: app and role are set if all of it has them,
-        /// nothing else is; an edge: nothing is.
+        /// Holds what found no room of its own. A series has app and role, if all of it has the same, and
+        /// no other member; an edge has no member.
         OTHER = 0x1, "other";
     }
 }
@@ -1023,7 +1022,7 @@ pub struct Stats {
     pub connections_seen: u64,
     /// gauge
     pub connections_open: u64,
-    /// found not to speak HTTP and ignored since
+    /// found not to be HTTP and ignored since
     pub connections_skipped: u64,
     /// request heads parsed
     pub requests: u64,
@@ -1201,7 +1200,7 @@ pub struct Series<'a> {
     pub flags: SeriesFlags,
     /// the same in every snapshot, never reused by the aggregator
     pub id: u64,
-    /// the instance; see appmon_cgroup_path(). With instance_fn: what it said
+    /// the instance; see appmon_cgroup_path(). With instance_fn: what it returned
     pub cgroup_id: u64,
     /// `appmon_series.pid`
     pub pid: u32,
