@@ -41,7 +41,7 @@ static __always_inline bool peek_strict(struct __sk_buff *skb, const struct segm
 	enum look look;
 
 	if (s->len < sizeof(b)) {
-		/* Too short to decide: a letter will do, the end of a chunk will not. */
+		/* Too short to tell: a letter will do, the end of a chunk will not. */
 		look = peek(skb, s);
 		return look != LOOK_BLANK && (look & wanted);
 	}
@@ -677,7 +677,7 @@ static __noinline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss
 	sk->fresh = fresh;
 	self->start = start;
 	other->start = other_start;
-	/* A server that has not sent anything: there is a first request, which its listening socket
+	/* A server that has not said anything: there is a first request, which its listening socket
 	 * met or which began before the attach. */
 	if (silent && !fresh) {
 		sk->wide = WIDE_UNSURE;

@@ -189,7 +189,7 @@ __noinline int frame_head(struct __sk_buff *skb, struct socket *sk, struct emiss
 	return EMIT_OPEN;
 }
 
-/* Cases that four bytes do not decide. */
+/* What four bytes do not tell. */
 static __always_inline __u32 look_further(const struct socket *sk, const struct emission *e,
 					  const __u8 *b, __u32 n, __u32 look)
 {

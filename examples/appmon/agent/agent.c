@@ -21,7 +21,7 @@
 #include "config.h"
 #include "notify.h"
 
-/* Series stay as long as a rule can ask for them, and not shorter than this. */
+/* Series stay as long as nobody can ask for them any more, and not shorter than this. */
 #define MIN_IDLE_NS (600 * NSEC_PER_SEC)
 
 struct agent {
