@@ -4,7 +4,7 @@
  * through packet.h, state.h, look.h, framing.h, head.h and emit.h in that order and always passes.
  *
  * What is captured: the first bytes ("window") of each message, a message being what follows when
- * a direction first speaks after the other one, or a segment that begins like a message. Anything
+ * a direction first sends after the other one, or a segment that begins like a message. Anything
  * else is described by sequence numbers only. The reader knows from the heads where bodies
  * end, so that a needless capture costs time but never a wrong result.
  */
@@ -82,7 +82,7 @@ static __always_inline void message_began(struct socket *sk, int dir, enum look 
 		sk->speaks = SPEAKS_HTTP;
 	if (sk->other_flips)
 		sk->other_flips = 0;
-	/* Who speaks first asks. */
+	/* The end that sends first is the client. */
 	if (!sk->request_dir && sk->fresh && is_first(sk, dir))
 		sk->request_dir = 1 + dir;
 	if (!sk->request_dir) {
@@ -165,7 +165,7 @@ static __always_inline void pass_proxy_header(struct __sk_buff *skb, struct sock
 	sk->framing.left = 0;
 }
 
-/* A record of TLS (RFC 8446 section 5.1), such as the alert that tells a client of its mistake. */
+/* A record of TLS (RFC 8446 section 5.1), such as the alert that a client gets for its mistake. */
 static __always_inline bool is_tls(struct __sk_buff *skb, const struct segment *s)
 {
 	__u8 b[2] = {};
@@ -187,12 +187,12 @@ static __always_inline void message_is_other(struct __sk_buff *skb, struct socke
 		}
 		return;
 	}
-	/* A request alone proves nothing: many protocols begin with an upper-case word. So does a
+	/* A request alone is no proof: many protocols begin with an upper-case word. So does a
 	 * PROXY header, behind which TLS may begin. */
 	if (sk->speaks == SPEAKS_HTTP && sk->request_dir == 1 + e->dir &&
 	    (sk->proper || !sk->answered))
 		return;
-	/* Its line says more: the answer may be of HTTP/0.9, or of a relative such as ICY. */
+	/* Its line is better proof: the answer may be of HTTP/0.9, or of a relative such as ICY. */
 	if (sk->proper && sk->request_dir == 1 + !e->dir && sk->other_flips < OTHER_FLIPS_MAX &&
 	    !is_tls(skb, &e->s)) {
 		sk->other_flips++;
@@ -233,8 +233,8 @@ static __always_inline void progress(struct __sk_buff *skb, struct socket *sk,
 	}
 	if (!(e->s.flags & TCP_PSH) && !e->filled)
 		return;
-	/* The end of a request is told by the record of its response, but for a chunked one:
-	 * what comes behind it could not be told from it. An empty line: perhaps the last chunk,
+	/* The record of a response implies the end of its request, but for a chunked one: the
+	 * reader could not separate what comes behind it. An empty line: perhaps the last chunk,
 	 * with or without trailers (RFC 9112 section 7.1). */
 	blank = e->ends || e->s.len < 4 || ends_with_blank(skb);
 	if (sk->request_dir == 1 + e->dir && !sk->answered && !e->filled && !blank)
@@ -269,7 +269,7 @@ static __always_inline void window_full(struct __sk_buff *skb, struct socket *sk
 	count_lost(sk, look == LOOK_REQUEST);
 }
 
-/* Another request begins: has the server more to say to those before? */
+/* Another request begins: does the server owe more to those before? */
 static __always_inline void look_for_pipelining(struct socket *sk, int request_dir)
 {
 	const __u64 last = DIRECTION(sk, !request_dir)->last;
@@ -279,7 +279,7 @@ static __always_inline void look_for_pipelining(struct socket *sk, int request_d
 
 	if (sk->answered &&
 	    (sk->reply_phase == FRAMING_UNKNOWN || (sk->reply_phase == FRAMING_CHUNK && !last))) {
-		widen(sk); /* perhaps: its head came in pieces, say, or its end out of order */
+		widen(sk); /* perhaps: its head came in pieces, or its end out of order */
 		return;
 	}
 	if (sk->answered && sk->reply_phase == FRAMING_HEAD)
@@ -493,10 +493,10 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 	if (start && look)
 		message_began(sk, e->dir, look);
 	if (!sk->request_dir)
-		widen(sk); /* what requests are, and where they end, the reader may tell */
+		widen(sk); /* the reader may know what is a request, and where it ends */
 	self->window = ret == EMIT_ENDED && !sk->wide && !e->holes ? WINDOW_CLOSED : WINDOW_HEAD;
 	if (e->request && sk->framing.phase == FRAMING_IN_HEAD && sk->framing.due != end)
-		frame_lost(sk); /* even longer: where it ends nobody looks for */
+		frame_lost(sk); /* even longer: its end is not looked for */
 	if (e->s.flags & TCP_FIN)
 		self->fin = 1;
 	return true;
@@ -557,8 +557,8 @@ static __always_inline void observe_listener(struct __sk_buff *skb, struct emiss
 
 /*
  * A connection of MPTCP has a socket for each path (RFC 8684). As long as there is one, its stream
- * is the application's. When another has data, nobody here knows which path carries what: then
- * neither is followed. Not inlined: its stack is of use to the rest.
+ * is the application's. When another has data, the programs cannot know which path carries what:
+ * then neither is followed. Not inlined: its stack is of use to the rest.
  */
 static __noinline int is_path_of_several(struct __sk_buff *skb)
 {
@@ -703,7 +703,7 @@ static __noinline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss
 	sk->protocols = asked_protocols(conf, hint);
 	sk->depth = depth;
 	sk->conn = conn;
-	/* Last: it says that the rest is there. */
+	/* Last: it marks the rest as complete. */
 	__sync_lock_test_and_set(&sk->conn.generation, met_in);
 met:
 	bpf_spin_unlock(&storage->lock);
@@ -787,7 +787,7 @@ static __noinline struct socket *meet_in_read(struct sock *ksk)
 	sk->protocols = l->protocols;
 	sk->depth = l->depth;
 	sk->conn = conn;
-	/* Last: it says that the rest is there. */
+	/* Last: it marks the rest as complete. */
 	__sync_lock_test_and_set(&sk->conn.generation, met_in);
 met:
 	bpf_spin_unlock(&storage->lock);
@@ -849,7 +849,7 @@ static __always_inline void keep_last(struct __sk_buff *skb, struct direction *s
 	}
 }
 
-/* The reader learns of all that is in the ring; what more there is the sweep will tell. */
+/* The reader learns of all that is in the ring; the sweep reports the rest. */
 static __always_inline void publish(struct socket *sk, struct direction *self,
 				    const struct emission *e, __u32 end, const int dir)
 {
@@ -988,7 +988,7 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 	e.holes = x.holes || end != x.next;
 	if (!capture(skb, sk, self, &e, dir))
 		progress(skb, sk, self, &e);
-	/* Of a message whose end is known by count nobody asks. */
+	/* A message whose end is counted needs no last bytes. */
 	if (sk->request_dir == 1 + dir ? e.len : sk->wide || sk->reply_phase != FRAMING_HEAD)
 		keep_last(skb, self, &e, sk->passed[dir].next);
 	else
@@ -1032,9 +1032,9 @@ int appmon_read(__u64 *ctx)
 }
 
 /*
- * The application closes the socket. What TCP sends after this (FIN, RST) says so. If
- * the FIN is out already, or if the socket closes without a word, nothing would: the kernel
- * replaces a closed socket by a time-wait one, which the programs above do not see.
+ * The application closes the socket. TCP reports this by what it sends (FIN, RST), but
+ * not if the FIN is out already, or if the socket closes silently: the kernel replaces a
+ * closed socket by a time-wait one, which the programs above do not see.
  */
 SEC("cgroup/sock_release")
 int appmon_release(struct bpf_sock *ctx)
@@ -1062,8 +1062,8 @@ int appmon_release(struct bpf_sock *ctx)
 }
 
 /*
- * Read by the library when it waits for the end of a body whose last progress was held back by
- * the rate limit and nothing has followed.
+ * The library reads this when it waits for the end of a body whose last progress was held back by
+ * the rate limit, if no packet has followed.
  */
 static __always_inline int sweep_socket(struct seq_file *seq, struct socket *sk, struct sock *ksk)
 {
@@ -1078,7 +1078,7 @@ static __always_inline int sweep_socket(struct seq_file *seq, struct socket *sk,
 		flush_held(sk);
 	if (sk->held_state) {
 		holding = 1;
-		return 0; /* how far the stream is, its record will say */
+		return 0; /* its record will have how far the stream is */
 	}
 	for (int dir = 0; dir < 2; dir++) {
 		struct direction *self = DIRECTION(sk, dir);

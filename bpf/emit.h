@@ -78,7 +78,7 @@ static __always_inline void reach_by_tcp(struct bpf_tcp_sock *tp, struct socket 
 		return;
 	rcv_nxt = READ_ONCE(tp->rcv_nxt);
 	if ((__s32)(rcv_nxt - x->next) > sk->dir_in.fin) {
-		widen(sk); /* the listening socket met it, say: there may be requests in it */
+		widen(sk); /* perhaps the listening socket met it: there may be requests in it */
 		x->next = x->whole = rcv_nxt;
 		x->holes = HOLE_NONE;
 	} else {
@@ -99,7 +99,7 @@ static __always_inline void take_snapshot(struct __sk_buff *skb, struct socket *
 	struct bpf_sock *ss = skb->sk;
 	struct extent x;
 
-	/* In this order: publish() writes them in the same. A time says that there was data. */
+	/* In this order: publish() writes them in the same. A time implies that there was data. */
 	now->other_ts_ns = dir == DIR_OUT ? sk->ts_ns[DIR_IN] : sk->ts_ns[DIR_OUT];
 	keep_order();
 	x = dir == DIR_OUT ? sk->passed[DIR_IN] : sk->passed[DIR_OUT];
@@ -203,8 +203,8 @@ static __always_inline void count_lost(struct socket *sk, bool request)
 #define SMALL_SIZE (sizeof(struct rec_data) + SMALL_BYTES)
 
 /*
- * Set before the programs are loaded. It needs the sweep, so that who waits for long is told to the
- * reader in time.
+ * Set before the programs are loaded. It needs the sweep, which reports a request that waits for
+ * long.
  */
 #ifdef HOLD /* the tests try both */
 #define hold HOLD
@@ -263,9 +263,9 @@ static __always_inline void fill_held(const struct socket *sk, struct rec_data *
 
 /*
  * One program at a time has a request that is held. A response takes it along; so the request's
- * record is in the ring when that of the response gets its place. Another record of the request's
- * own direction can only be a surprise, such as pipelining: it says that the stream has not come
- * as far yet (take_snapshot()), as if the segment were late; and late it will come.
+ * record is in the ring when that of the response gets its place. If the request's direction
+ * sends again first (pipelining), that record reports the stream as whole only up to the waiting
+ * request (take_snapshot()). The reader then treats the request as a late segment.
  */
 static __always_inline bool take_held(struct socket *sk)
 {
@@ -301,7 +301,7 @@ static __always_inline bool is_small_request(const struct socket *sk, const stru
 	       !(e->s.flags & (TCP_SYN | TCP_FIN | TCP_RST)) && !sk->held_state &&
 	       (sk->request_dir ? sk->request_dir == 1 + e->dir
 				: sk->fresh && is_first(sk, e->dir)) &&
-	       (e->dir == DIR_IN || !identity); /* what is sent is told with its sender */
+	       (e->dir == DIR_IN || !identity); /* one that is sent needs its sender at once */
 }
 
 /* Not static: verified once. */
@@ -582,7 +582,7 @@ __noinline int emit_progress(struct __sk_buff *skb, struct socket *sk, struct em
 	return 0;
 }
 
-/* A progress record without a packet: where the directions are that `passed` tells of. */
+/* A progress record without a packet: how far the directions are, by `passed`. */
 static __always_inline void fill_state(struct rec_progress *r, const struct socket *sk,
 				       const int dir, const struct extent passed[2], __u32 flags)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * 4. Where a message ends (RFC 9112 section 6): its head is scanned for the fields that say so, and
+ * 4. Where a message ends (RFC 9112 section 6): the fields of its head that frame it are found, and
  * chunks are followed from one size line to the next. So the programs know where the next
  * request begins, wherever in a segment that is, without looking at bodies. Only what is plain is
  * followed: anything odd is FRAMING_UNKNOWN, and then the reader gets all bytes and decides.
@@ -32,7 +32,7 @@
 
 /* ---- heads ----------------------------------------------------------------------- */
 
-/* What a head says about the body. ODD: readers may differ about it (RFC 9112 section 11.2). */
+/* How a head frames the body. ODD: readers may differ about it (RFC 9112 section 11.2). */
 enum { HEAD_LENGTH = 1, HEAD_CHUNKED = 2, HEAD_ODD = 4 };
 
 struct scan {
@@ -241,7 +241,7 @@ static __always_inline void scan_head(const __u8 *b, __u32 n, const __u32 bytes,
 
 /* ---- bodies ----------------------------------------------------------------------- */
 
-/* Sequence numbers tell before from after within 2 GiB: longer bodies are passed in steps. */
+/* Sequence numbers have an order within 2 GiB: longer bodies are passed in steps. */
 #define FRAMING_STEP (1U << 30)
 
 static __always_inline void framing_pass(struct framing *f, __u64 bytes)

@@ -206,8 +206,8 @@ int appmon_go_serve(struct registers *regs)
 
 	if (!g || (!g->read.cookie && g->request == regs->di))
 		return 0;
-	/* With pipelining it may have read nothing for this one, or more behind one whose answer it
-	 * has written and TCP has not sent yet: then it is not known which it is. */
+	/* With pipelining it may have read no byte of this one, or bytes behind one whose answer
+	 * it has written and TCP has not sent yet: then the request is not known. */
 	g->serves = g->read;
 	if (g->read.cookie == g->served.cookie && g->read.seq == g->served.seq)
 		g->serves = no_goroutine.serves;
@@ -251,7 +251,7 @@ int appmon_go_ask(struct registers *regs)
 
 	if (g)
 		asked.cause = g->serves;
-	/* Also if it is for nothing: who writes it has to know. */
+	/* Also without a request that it is for: the goroutine that writes it looks here. */
 	before = bpf_map_lookup_elem(&asked_map, &where);
 	if (before)
 		*before = asked;
@@ -272,8 +272,8 @@ int appmon_go_write(struct registers *regs)
 	struct goroutine *g;
 
 	if (!asked || asked->request != regs->ax) {
-		/* Twice, as above; or nobody was seen to ask: that can be one who writes for
-		 * itself, but not who was started for what may be another one's request. */
+		/* Either the probe fired twice, or no roundTrip was seen. The goroutine may write
+		 * for itself, but not if it was started on behalf of some request. */
 		g = bpf_map_lookup_elem(&goroutine_map, &key);
 		if (g && (g->cookie || g->request != regs->ax))
 			g->writes = cause;

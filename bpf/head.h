@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* 5. What captured bytes are: does a message begin with them, and what does its head say? */
+/* 5. What captured bytes are: does a message begin with them, and what is in its head? */
 #ifndef APPMON_HEAD_H
 #define APPMON_HEAD_H
 
@@ -35,7 +35,7 @@ struct emission {
 	__u8 look;     /* in: required look of the first bytes, LOOK_NO: any; out: what they are */
 	__u8 start;    /* a message may begin here */
 	__u8 part;     /* number among the records that one segment takes */
-	__u8 reported; /* a record says how far the direction is */
+	__u8 reported; /* a record has how far the direction is */
 	__u8 filled;   /* bytes that had come early are whole now */
 	__u8 holes;    /* bytes are missing, or there are some behind it */
 	__u8 framed;   /* a head, or more of it: to be scanned */
@@ -53,7 +53,7 @@ struct emission {
  * is captured now, and more of the segment later. PASSED: it is not to be looked for. */
 enum { PROXY_NONE, PROXY_SEEN, PROXY_HEADER, PROXY_PASSED };
 
-/* What became of it. OTHER: nothing yet. ENDED: a response's head, and what follows need not be
+/* What became of it. OTHER: not decided. ENDED: a response's head, and what follows need not be
  * captured. */
 enum { EMIT_OTHER = -2, EMIT_FULL = -1, EMIT_NO_HEAD = 0, EMIT_OPEN = 1, EMIT_ENDED = 2 };
 
@@ -227,7 +227,7 @@ static __always_inline __u32 examine_resp(struct socket *sk, struct emission *e,
 		look &= sk->request_dir ? look_of(sk, e->dir) : LOOK_REQUEST;
 	if (look) {
 		sk->confirmed = CONFIRMED_RESP;
-		sk->wide = WIDE_ALWAYS; /* where its values end the reader tells */
+		sk->wide = WIDE_ALWAYS; /* only the reader knows where its values end */
 		e->framed = 0;
 	}
 	if (look_at_fullresync(b, n))
@@ -293,7 +293,7 @@ static __always_inline int examine(struct __sk_buff *skb, struct socket *sk, str
 		/* After an interim response the final one need not follow a request. */
 		if (look == LOOK_RESPONSE && sk->reply_phase == FRAMING_IN_HEAD)
 			e->framed = 1;
-		/* Which of the two a few letters do not tell. */
+		/* A few letters do not decide which of the two. */
 		e->look = look && n < 4 ? LOOK_EITHER : look;
 	}
 	/* If its answer is no status line: was it a request? */
@@ -303,7 +303,7 @@ static __always_inline int examine(struct __sk_buff *skb, struct socket *sk, str
 		request = sk->request_dir == 1 + e->dir;
 	else if (e->part)
 		request = e->request; /* as its first record */
-	else			      /* who speaks first asks */
+	else			      /* the end that sends first is the client */
 		request = look == LOOK_REQUEST || (look && sk->fresh && is_first(sk, e->dir));
 	if (e->start && !(look & (request ? LOOK_REQUEST : LOOK_RESPONSE)))
 		e->framed = 0;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * Whose a connection is: the thread that reads from it or sends on it, and when it read. Only what
- * runs in that thread's own context tells: recvmsg() and its kin end up in tcp_rcv_space_adjust(),
+ * Whose a connection is: the thread that reads from it or sends on it, and when it read. Only hooks
+ * in that thread's own context show it: recvmsg() and its kin end up in tcp_rcv_space_adjust(),
  * which has a tracepoint; connect() and sendmsg() in the egress program, as long as it is not a
- * softirq that sends. Nothing is derived from who created, accepted or merely holds the socket.
+ * softirq that sends. Who created, accepted or merely holds the socket does not count.
  */
 #ifndef APPMON_IDENTITY_H
 #define APPMON_IDENTITY_H

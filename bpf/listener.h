@@ -2,9 +2,9 @@
 /*
  * Data that meets a listening socket. It can arrive with the ACK that completes the handshake
  * (TCP_DEFER_ACCEPT, a lost first ACK, SYN cookies) or in the SYN (Fast Open, RFC 7413); the
- * connection's own socket is made only then. So its first request is told to the reader by its
- * addresses, and the connection's socket gets a mark with which it is born: by that its
- * first reader, its FIN and its reset are told, although it has had no data of its own.
+ * connection's own socket is made only then. So its first request is reported by its
+ * addresses, and the connection's socket is born with a mark: by that its first reader,
+ * its FIN and its reset are reported, although it has had no data of its own.
  */
 #ifndef APPMON_LISTENER_H
 #define APPMON_LISTENER_H
@@ -82,7 +82,7 @@ static __noinline int is_heir(struct __sk_buff *skb)
 
 /*
  * Where the stream begins of which a listening socket meets a segment. With SYN cookies the kernel
- * has nothing that says it: then the segment is taken for the first one.
+ * does not know it: then the segment is taken for the first one.
  */
 static __noinline __u32 stream_start(struct __sk_buff *skb, const struct segment *s)
 {

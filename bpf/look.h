@@ -26,7 +26,7 @@ enum look {
 	LOOK_COMMAND = 9, /* a request in RESP: an array of strings */
 	LOOK_REPLY = 10,
 	LOOK_ARRAY = 11, /* either of them */
-	LOOK_INLINE = 13 /* a command that people type; only the first of a connection is told so */
+	LOOK_INLINE = 13 /* a command that people type; recognised as the first of a connection */
 };
 
 /* Set before the programs are loaded: RESP is looked for, too, for targets that ask for it. The
@@ -48,8 +48,7 @@ static __always_inline bool is_letter(__u8 c)
 
 #define REPLY(c) (1ULL << ((c) - '!'))
 
-/* Commands that are typed in capitals ("PING\r\n") look like HTTP: their reply tells what they are.
- */
+/* Commands that are typed in capitals ("PING\r\n") look like HTTP until their reply comes. */
 static __always_inline enum look look_at_resp(const __u8 *b, __u32 n)
 {
 	const __u64 replies = REPLY('+') | REPLY('-') | REPLY(':') | REPLY('$') | REPLY('_') |

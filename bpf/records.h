@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * What the BPF programs and the library say to each other: ring records, the configuration
- * of an attachment, kernel counters. Private to one build, never installed; the version is
+ * The protocol of the BPF programs and the library: ring records, the configuration of an
+ * attachment, kernel counters. Private to one build, never installed; the version is
  * checked all the same. No implicit padding: compiled with -Wpadded on both sides.
  */
 #ifndef APPMON_RECORDS_H
@@ -13,7 +13,7 @@
 
 enum rec_kind {
 	REC_DATA = 1,	 /* captured bytes of one direction */
-	REC_PROGRESS = 2 /* a direction moved on; nothing captured */
+	REC_PROGRESS = 2 /* a direction moved on; no bytes */
 };
 
 /* Directions, seen from the monitored socket. */
@@ -24,7 +24,7 @@ enum rec_flag {
 	REC_FLIP = 1 << 1,  /* has the first byte since the other direction had data */
 	REC_START = 1 << 2, /* begins like a request or status line */
 	REC_FRESH = 1 << 3, /* the connection has been followed from its first byte */
-	REC_ALONE = 1 << 4, /* sent with SYN: nothing is known of the other direction yet */
+	REC_ALONE = 1 << 4, /* sent with SYN: the other direction is not known yet */
 	REC_OLD = 1 << 5,   /* (partly) bytes that lie below the highest seen so far */
 	REC_PSH = 1 << 6,
 	REC_FIN = 1 << 7,
@@ -33,12 +33,12 @@ enum rec_flag {
 		1 << 9,	     /* met the listening socket: the connection's own does not exist yet */
 	REC_PART = 1 << 10,  /* more captured bytes of the same segment follow */
 	REC_SWEPT = 1 << 11, /* from the sweep, not from the ring: out of order with it */
-	REC_NOT_HTTP = 1 << 12, /* given up: nothing more of this connection will come */
+	REC_NOT_HTTP = 1 << 12, /* given up: the last record of this connection */
 	REC_CLOSED = 1 << 13,	/* the application has closed the socket: it reads no more */
 	REC_WIDE = 1 << 14,	/* there are signs of pipelining */
 	REC_BEGINS = 1 << 15,	/* a message begins with the first byte: counted, not guessed */
 	REC_ENDS = 1 << 16,	/* a message ends with the segment: likewise */
-	REC_FOLLOWED = 1 << 17, /* where messages of this direction end will be told so */
+	REC_FOLLOWED = 1 << 17, /* REC_ENDS will mark where messages of this direction end */
 	REC_READ = 1 << 18, /* progress: the owner's thread has begun to read the message at seq */
 	REC_BLOCKING = 1 << 19, /* ... and waits in reading if there is nothing to read */
 	REC_OWNER = 1 << 20	/* the record's owner is filled in */
@@ -85,8 +85,8 @@ struct rec_seg {
 	__u32 dup;	       /* segments that arrived again so far */
 	__u32 sample;	       /* the connection's place in the sample: see sample_hash() */
 	__u8 before[8];	       /* the bytes before the segment; 0: not known */
-	__u8 tail[TAIL_BYTES]; /* the segment's last bytes if they are not captured, else anything;
-				  of those before the payload, none of the reader's business */
+	__u8 tail[TAIL_BYTES]; /* the segment's last bytes if they are not captured, else undefined;
+				  if it is shorter, the leading bytes are undefined */
 };
 
 /* A thread, by the numbers of the initial namespaces. */
@@ -104,7 +104,7 @@ struct rec_task {
 /* How the thread in a rec_owner is known; the values are APPMON_OWNER_*. */
 enum { OWNER_UNKNOWN, OWNER_READ, OWNER_READ_SHARED, OWNER_SENT, OWNER_CONNECTED };
 
-/* The request that one was made for, as the goroutines tell: goroutine.h. */
+/* The request that one was made for, by goroutines: goroutine.h. */
 struct rec_cause {
 	__u64 cookie;	  /* of the connection on which it came; 0: not known */
 	__u64 started_at; /* 0: sent by the goroutine that serves it; else the address of the go
@@ -165,7 +165,7 @@ static inline __u32 sample_hash(__u64 key)
  * What both ends hash alike, whatever addresses are translated between them: the distance of their
  * initial sequence numbers. ahead: the peer's first byte has this number more than the first one
  * that TCP has counted as acknowledged. That is the first byte where the connection was accepted,
- * and the SYN before it where it was made, which the socket does not tell: so one end has d where
+ * and the SYN before it where it was made. The socket does not know which: so one end has d where
  * the other has 1 - d.
  */
 static inline __u64 sample_key(__u32 ahead)
@@ -201,7 +201,7 @@ struct target_conf {
 
 #define SLOTS 1024
 
-/* Per CPU and slot. Cold: nothing is counted on the path of a healthy exchange. */
+/* Per CPU and slot. Cold: a healthy exchange changes none of them. */
 struct slot_counters {
 	__u64 records_lost;
 	__u64 requests_lost; /* of these, records that began a request */

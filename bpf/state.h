@@ -12,8 +12,8 @@
 
 /*
  * Which bytes have passed. What arrives above next leaves a hole, which the peer fills when it
- * sends again. The lowest one is followed here; where there are several TCP itself says how far the
- * stream is whole, a packet later.
+ * sends again. The lowest one is followed here; where there are several, TCP itself knows how far
+ * the stream is whole, a packet later.
  */
 struct extent {
 	__u32 next;	/* sequence number after the highest byte */
@@ -36,7 +36,7 @@ struct direction {
 	__u32 seen_other;     /* the other direction's next at that time */
 	__u8 window;	      /* WINDOW_* */
 	__u8 burst;	      /* progress records left before the rate limit */
-	__u8 pending;	      /* the reader has not been told all */
+	__u8 pending;	      /* the reader lacks a progress record */
 	__u8 fin;
 };
 
@@ -44,7 +44,7 @@ enum { WINDOW_CLOSED, WINDOW_NEW, WINDOW_HEAD };
 
 enum { SPEAKS_UNKNOWN, SPEAKS_HTTP, SPEAKS_OTHER };
 
-/* A status line has been seen, or a value in RESP: SPEAKS_HTTP is said of either. */
+/* A status line has been seen, or a value in RESP: SPEAKS_HTTP stands for either. */
 enum { CONFIRMED_NO, CONFIRMED_HTTP, CONFIRMED_RESP };
 
 /*
@@ -52,7 +52,7 @@ enum { CONFIRMED_NO, CONFIRMED_HTTP, CONFIRMED_RESP };
  * begins at due. IN_HEAD: it has begun, and goes on at due. CHUNK: a chunk-size line stands at due.
  */
 struct framing {
-	__u64 left; /* bytes of a body beyond due; IN_HEAD: the length that its head has told */
+	__u64 left; /* bytes of a body beyond due; IN_HEAD: the Content-Length so far */
 	__u32 due;  /* sequence number */
 	__u8 phase; /* FRAMING_* */
 	__u8 found; /* IN_HEAD: HEAD_* so far */
@@ -85,11 +85,11 @@ enum { HELD_NONE, HELD_FULL, HELD_TAKEN };
 
 /*
  * The directions are worked on by different CPUs, as a rule, at the same time: ingress runs before
- * the socket lock is taken, beside egress or in the middle of it. (Two ingress runs can race where
- * a CPU puts its softirq off: one then looks like a segment that came early, which the reader puts
- * right, but not if it overtakes an answer that takes a waiting request along.) A cache line that
- * changes hands costs as much as all else that is done for a packet. So there is one with what each
- * direction tells the other; the others are seldom written, or of one direction. (The value of a
+ * the socket lock is taken, beside egress or in the middle of it. (Two ingress runs can race if a
+ * softirq is deferred to ksoftirqd. The later segment then looks early. The reader reorders it,
+ * except when it passes a response that carried a waiting request.) A cache line that changes hands
+ * costs as much as all else that is done for a packet. So one line has what each direction
+ * publishes for the other; the others are seldom written, or of one direction. (The value of a
  * socket storage begins 8 bytes into a cache line of 64.)
  */
 struct socket {
@@ -140,8 +140,7 @@ struct socket {
 
 #define DIRECTION(sk, dir) ((dir) == DIR_OUT ? &(sk)->dir_out : &(sk)->dir_in)
 
-/* There may be requests that nobody has looked at: for so many more. There is pipelining: always.
- */
+/* Requests may have passed unseen: for so many more. There is pipelining: always. */
 #define WIDE_UNSURE 8
 #define WIDE_ALWAYS 255
 
@@ -162,7 +161,7 @@ static __always_inline void suspect(struct socket *sk)
 
 /*
  * The budget, written by the library: who is watched. generation is that of connections met from
- * now on; those of generations before capture_from are met again. 0: nothing is captured.
+ * now on; those of generations before capture_from are met again. 0: the programs capture nothing.
  */
 volatile __u32 generation, capture_from;
 volatile __u64 sample_below;
@@ -222,7 +221,7 @@ struct {
 	__type(value, struct target_conf);
 } targets SEC(".maps");
 
-/* Slot -> target id that uses it now: tells whether a socket's owner is still attached. */
+/* Slot -> target id that uses it now: shows whether a socket's owner is still attached. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, SLOTS);

@@ -139,13 +139,13 @@ const (
 	EndResetByPeer End = 2
 	// an RST was sent before that
 	EndResetByUS End = 3
-	// nothing for exchange_timeout_ms
+	// silence for exchange_timeout_ms
 	EndTimeout End = 4
-	// bytes were missed: the rest cannot be told
+	// bytes were missed: the rest is unknown
 	EndGap End = 5
 	// became a tunnel (101, or 2xx to CONNECT)
 	EndUpgraded End = 6
-	// told at the response's head: APPMON_OPEN_STREAM_HEADS
+	// reported at its head: APPMON_OPEN_STREAM_HEADS
 	EndAtHead End = 7
 )
 
@@ -546,9 +546,9 @@ const (
 	// The end of a body was inferred, not counted: chunked beyond the captured bytes, or delimited
 	// by what cannot be read.
 	EventFlagInferredEnd EventFlags = 0x4000
-	// A head is not as in RFC 9112: lines that are no fields were passed over, start lines are
-	// told with their control bytes. Without a method: not even the request line could be read,
-	// but it was answered.
+	// A head is not as in RFC 9112: lines that are no fields were passed over, start lines keep
+	// their control bytes. Without a method: not even the request line could be read, but it was
+	// answered.
 	EventFlagMalformed EventFlags = 0x8000
 	// The answer has no status line (HTTP/0.9, ICY): status is 0, all of it is body.
 	EventFlagNoStatusLine EventFlags = 0x10000
@@ -603,9 +603,8 @@ const (
 	// Trace ids: keeps the fields that carry them, fills in appmon_event.trace, trace_text,
 	// request_id.
 	OpenFlagTrace OpenFlags = 0x4
-	// A response without a declared length, such as an event stream, is told at its head if it
-	// goes on behind it (APPMON_END_AT_HEAD): without the time of its end, and with no second
-	// event for that.
+	// A response without a declared length, such as an event stream, is reported at its head if it
+	// goes on behind it (APPMON_END_AT_HEAD): without its end, and with no second event for that.
 	OpenFlagStreamHeads OpenFlags = 0x8
 	// What an exchange was made for: appmon_event.link. Implies APPMON_OPEN_IDENTITY and _TRACE;
 	// without APPMON_CAP_IDENTITY there is evidence from header fields and from the other end
@@ -712,13 +711,11 @@ type MetricsFlags uint32
 const (
 	// the path is the route as it is
 	MetricsFlagRawRoutes MetricsFlags = 0x1
-	// routes by the look of a segment only
-	MetricsFlagNoLearning MetricsFlags = 0x2
 	// never look for the application behind a peer
-	MetricsFlagNoJoin MetricsFlags = 0x4
+	MetricsFlagNoJoin MetricsFlags = 0x2
 	// Snapshots have what is in progress: the host calls appmon_metrics_active() for it before
 	// each.
-	MetricsFlagActive MetricsFlags = 0x8
+	MetricsFlagActive MetricsFlags = 0x4
 )
 
 // Has tells whether all of the given bits are set.
@@ -752,8 +749,8 @@ type SeriesFlags uint32
 
 // Values of SeriesFlags.
 const (
-	// Holds what found no room of its own. A series: app and role are set if all of it has them,
-	// nothing else is; an edge: nothing is.
+	// Holds what found no room of its own. A series has app and role, if all of it has the same,
+	// and no other member; an edge has no member.
 	SeriesFlagOther SeriesFlags = 0x1
 )
 
@@ -1295,7 +1292,7 @@ type Stats struct {
 	ConnectionsSeen uint64
 	// gauge
 	ConnectionsOpen uint64
-	// found not to speak HTTP and ignored since
+	// found not to be HTTP and ignored since
 	ConnectionsSkipped uint64
 	// request heads parsed
 	Requests uint64
@@ -1404,7 +1401,7 @@ type Series struct {
 	Flags SeriesFlags
 	// the same in every snapshot, never reused by the aggregator
 	ID uint64
-	// the instance; see appmon_cgroup_path(). With instance_fn: what it said
+	// the instance; see appmon_cgroup_path(). With instance_fn: what it returned
 	CgroupID uint64
 	PID      uint32
 	// APPMON_ROLE_*
@@ -1592,7 +1589,7 @@ func copyExemplar(ev *C.struct_appmon_exemplar) Exemplar {
 type MetricsStats struct {
 	// added == counted in series + waiting + expired_events + without_request
 	Events uint64
-	// gauge: events that wait for their other end (join_ms)
+	// gauge: events that wait for their other end, 500 ms at most
 	Waiting uint64
 	// gauge
 	Series uint64
@@ -1609,11 +1606,11 @@ type MetricsStats struct {
 	ExpiredEvents uint64
 	// of which both ends were seen
 	JoinedConnections uint64
-	// forgotten to make room: max_connections
+	// forgotten to make room
 	EvictedConnections uint64
 	// events that could not wait long enough, for want of room
 	Unwaited uint64
-	// not learned: max_segments
+	// not learned, for want of room
 	RefusedSegments uint64
 	// gauge
 	MemoryBytes uint64
@@ -1720,27 +1717,16 @@ type MetricsOptions struct {
 	// hard limit, 16 to 1,000,000; default 8192. No application gets more than are left for
 	// others: half of them if it is alone
 	MaxSeries uint32
-	// the same for edges; default 1024
-	MaxEdges uint32
-	// path segments to learn routes from, up to 4,000,000, shared as max_series is; default 16384
-	MaxSegments uint32
-	// a segment is replaced by {param} once the same place of an application's paths held more
-	// than this many; default 64
-	MaxChildren uint32
-	// whose ends are remembered, for joining; 64 to 4,000,000; default 8192
-	MaxConnections uint32
-	// how long an exchange waits for its other end to show up, if that is not known of its
-	// connection yet; default 500
-	JoinMS uint32
 	// series and edges without an event for this long go; default 600,000; UINT32_MAX: never
 	IdleMS uint32
-	// bytes; default 64 MiB, at least 1 MiB. Where it is reached, series are refused as by
-	// max_series
-	MemoryLimit uint64
 	// APPMON_ERROR_*; default all but CLIENT
 	ServerErrors ErrorFlags
 	// APPMON_ERROR_*; default all
 	ClientErrors ErrorFlags
+	// bytes; default 64 MiB, at least 1 MiB. Where it is reached, series are refused as by
+	// max_series. The other tables go by it, too: up to 1 GiB, each MiB gives 16 edges, 256 path
+	// segments to learn routes from and 128 connections whose ends are remembered
+	MemoryLimit uint64
 	// Route says what the route of an event is; not ok: as the library makes it. At most 255 bytes
 	// are kept. Called by Add, on its goroutine.
 	Route func(*Event) (route string, ok bool)
@@ -1756,15 +1742,10 @@ func (o *MetricsOptions) fill(c *C.struct_appmon_metrics_opts) {
 	c.flags = C.uint32_t(o.Flags)
 	c.dimensions = C.uint32_t(o.Dimensions)
 	c.max_series = C.uint32_t(o.MaxSeries)
-	c.max_edges = C.uint32_t(o.MaxEdges)
-	c.max_segments = C.uint32_t(o.MaxSegments)
-	c.max_children = C.uint32_t(o.MaxChildren)
-	c.max_connections = C.uint32_t(o.MaxConnections)
-	c.join_ms = C.uint32_t(o.JoinMS)
 	c.idle_ms = C.uint32_t(o.IdleMS)
-	c.memory_limit = C.uint64_t(o.MemoryLimit)
 	c.server_errors = C.uint32_t(o.ServerErrors)
 	c.client_errors = C.uint32_t(o.ClientErrors)
+	c.memory_limit = C.uint64_t(o.MemoryLimit)
 }
 
 // SnapshotOptions say how to take a snapshot. The zero value of each is the default.

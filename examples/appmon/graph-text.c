@@ -52,7 +52,7 @@ static void put_call(struct tree *tree, const struct arrow *arrow, bool last)
 	if (shown && server->out > 0)
 		fputs("  (see above)", tree->out);
 	fputc('\n', tree->out);
-	/* Deeper than a screen is wide: nobody reads that. */
+	/* Deeper than a screen is wide. */
 	if (shown || len + strlen(stem) >= sizeof(tree->prefix))
 		return;
 	strcpy(tree->prefix + len, stem);

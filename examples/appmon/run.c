@@ -194,7 +194,7 @@ static bool wait_until_empty(const char *cgroup)
 	return true;
 }
 
-/* Nothing outlives us in the cgroup that we made. */
+/* No process outlives us in the cgroup that we made. */
 static void clean_up(const char *cgroup)
 {
 	int ret;

@@ -20,8 +20,9 @@
 #define BATCH_EVENTS 256
 /* How often to look whether a pipe still has a reader while nothing is written. */
 #define READER_CHECK_MS 500
-/* A busy server goes on while its last events are read: an end to it. */
-#define DRAIN_MS 500
+/* A busy server goes on while its last events are read: those that begin later are not waited for.
+ * By their time, not by that of the reader: it may wait long for a CPU. */
+#define DRAIN_NS (500 * NSEC_PER_MSEC)
 #define DRAIN_IDLE_MS 50
 
 /* stdio's own buffer holds two events as JSON. This is what a pipe holds by default. */
@@ -31,7 +32,9 @@ static int show_event(void *ctx, const struct appmon_event *ev)
 {
 	struct session *session = ctx;
 	const struct options *options = session->options;
+	uint64_t began_ns = ev->request_start_ns ? ev->request_start_ns : ev->response_start_ns;
 
+	session->latest_ns = began_ns;
 	if (!filter_matches(&options->filter, ev))
 		return 0;
 	session->summary.requests++;
@@ -40,9 +43,6 @@ static int show_event(void *ctx, const struct appmon_event *ev)
 	if (ev->duration_ns > 0)
 		histogram_add(&session->summary.durations, ev->duration_ns);
 	if (!options->quiet) {
-		uint64_t began_ns =
-			ev->request_start_ns ? ev->request_start_ns : ev->response_start_ns;
-
 		began_ns = appmon_realtime_ns(session->mon, began_ns);
 		if (options->json)
 			json_event(session->out, ev, began_ns);
@@ -295,11 +295,11 @@ int session_step(struct session *session)
 
 int session_drain(struct session *session)
 {
-	uint64_t end = now_ns() + DRAIN_MS * NSEC_PER_MSEC;
+	uint64_t end_ns = now_ns() + DRAIN_NS;
 	int idle = 0, ret;
 
 	/* Records may become visible a moment after the bytes have passed. */
-	while (!session->done && !session->reader_gone && idle < 3 && now_ns() < end) {
+	while (!session->done && !session->reader_gone && idle < 3 && session->latest_ns < end_ns) {
 		ret = poll_once(session, idle > 0 ? DRAIN_IDLE_MS : 0);
 		if (ret < 0)
 			return ret;

@@ -28,6 +28,7 @@ struct session {
 	bool done; /* --count is reached */
 	bool removal_told;
 	unsigned targets;
+	uint64_t latest_ns;   /* when the latest event began */
 	uint64_t look_ns;     /* when to ask whether a cgroup was removed */
 	uint64_t deadline_ns; /* CLOCK_MONOTONIC; 0: none */
 	struct human human;
@@ -46,7 +47,7 @@ void session_announce(struct session *session);
 
 /*
  * Waits for events (or a signal) and shows them. Returns 1 when the session is over:
- * --count or --duration is reached, or nobody reads the output any more.
+ * --count or --duration is reached, or the reader of the output is gone.
  */
 int session_step(struct session *session);
 

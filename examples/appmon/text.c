@@ -133,15 +133,6 @@ size_t put_escaped(FILE *out, const char *s, size_t len, size_t max_columns)
 	return columns;
 }
 
-/* Three significant digits, or more where the unit is the largest one. */
-static const char *format_unit(double value, const char *unit, char *buf)
-{
-	int decimals = value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
-
-	snprintf(buf, TEXT_UNIT_SIZE, "%.*f%s", decimals, value, unit);
-	return buf;
-}
-
 bool format_hex(const uint8_t *bytes, size_t size, char *buf)
 {
 	bool any = false;
@@ -153,45 +144,59 @@ bool format_hex(const uint8_t *bytes, size_t size, char *buf)
 	return any;
 }
 
+/* Three significant digits, or more where the unit is the largest one. Each unit is 1000 times the
+ * one before it; a value of the first is whole. */
+static const char *format_scaled(uint64_t value, const char *const units[4], char *buf)
+{
+	double scaled = (double)value;
+	int unit = 0, decimals;
+
+	for (; unit < 3 && scaled >= 999.5; unit++)
+		scaled /= 1000;
+	decimals = unit == 0 || scaled >= 99.95 ? 0 : scaled < 9.995 ? 2 : 1;
+	snprintf(buf, TEXT_UNIT_SIZE, "%.*f%s", decimals, scaled, units[unit]);
+	return buf;
+}
+
 const char *format_duration(uint64_t ns, char *buf)
 {
-	double value = (double)ns;
-
-	if (ns < 1000) {
-		snprintf(buf, TEXT_UNIT_SIZE, "%uns", (unsigned)ns);
-		return buf;
-	}
-	if (value < 999.5e3)
-		return format_unit(value / 1e3, "us", buf);
-	if (value < 999.5e6)
-		return format_unit(value / 1e6, "ms", buf);
-	return format_unit(value / 1e9, "s", buf);
+	return format_scaled(ns, (const char *const[]){"ns", "us", "ms", "s"}, buf);
 }
 
 const char *format_bytes(uint64_t bytes, char *buf)
 {
-	double value = (double)bytes;
+	return format_scaled(bytes, (const char *const[]){"B", "kB", "MB", "GB"}, buf);
+}
 
-	if (bytes < 1000) {
-		snprintf(buf, TEXT_UNIT_SIZE, "%uB", (unsigned)bytes);
-		return buf;
-	}
-	if (value < 999.5e3)
-		return format_unit(value / 1e3, "kB", buf);
-	if (value < 999.5e6)
-		return format_unit(value / 1e6, "MB", buf);
-	return format_unit(value / 1e9, "GB", buf);
+/* The number at the beginning, and what follows it; NULL: there is no number. strtod() and strtoull()
+ * would take blanks and signs, too. */
+static const char *parse_decimal(const char *text, double *ret)
+{
+	char *end;
+
+	if (!isdigit((unsigned char)*text) && *text != '.')
+		return NULL;
+	*ret = strtod(text, &end);
+	return end == text ? NULL : end;
+}
+
+static const char *parse_whole(const char *text, uint64_t *ret)
+{
+	char *end;
+
+	if (!isdigit((unsigned char)*text))
+		return NULL;
+	errno = 0;
+	*ret = strtoull(text, &end, 10);
+	return errno ? NULL : end;
 }
 
 int parse_duration(const char *text, uint64_t default_unit_ns, uint64_t *ret_ns)
 {
 	double unit, value;
-	char *end;
+	const char *end = parse_decimal(text, &value);
 
-	if (!isdigit((unsigned char)*text) && *text != '.')
-		return -EINVAL;
-	value = strtod(text, &end);
-	if (end == text)
+	if (!end)
 		return -EINVAL;
 	if (strcmp(end, "ns") == 0)
 		unit = 1;
@@ -221,13 +226,9 @@ int parse_size(const char *text, uint64_t max, uint64_t *ret_bytes)
 {
 	unsigned shift = 0;
 	uint64_t value;
-	char *end;
+	const char *end = parse_whole(text, &value);
 
-	if (!isdigit((unsigned char)*text))
-		return -EINVAL;
-	errno = 0;
-	value = strtoull(text, &end, 10);
-	if (errno != 0)
+	if (!end)
 		return -EINVAL;
 	if (*end == 'K' || *end == 'k')
 		shift = 10;
@@ -246,13 +247,9 @@ int parse_size(const char *text, uint64_t max, uint64_t *ret_bytes)
 int parse_count(const char *text, uint64_t max, uint64_t *ret_count)
 {
 	uint64_t value;
-	char *end;
+	const char *end = parse_whole(text, &value);
 
-	if (!isdigit((unsigned char)*text))
-		return -EINVAL;
-	errno = 0;
-	value = strtoull(text, &end, 10);
-	if (errno != 0 || *end != '\0' || value == 0 || value > max)
+	if (!end || *end != '\0' || value == 0 || value > max)
 		return -EINVAL;
 	*ret_count = value;
 	return 0;
@@ -261,12 +258,9 @@ int parse_count(const char *text, uint64_t max, uint64_t *ret_count)
 int parse_share(const char *text, double *ret)
 {
 	double share;
-	char *end;
+	const char *end = parse_decimal(text, &share);
 
-	if (!isdigit((unsigned char)*text) && *text != '.')
-		return -EINVAL;
-	share = strtod(text, &end);
-	if (end == text)
+	if (!end)
 		return -EINVAL;
 	if (*end == '%') {
 		share /= 100;

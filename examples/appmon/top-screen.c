@@ -129,7 +129,16 @@ static void draw_summary(const struct top *top)
 	attron(A_BOLD);
 	mvprintw(0, 0, "appmon top");
 	attroff(A_BOLD);
-	printw("  %s  %c  ", clock, activity_sign(top));
+	printw("  %s  ", clock);
+	/* In front of what may not fit into the line. */
+	if (top->paused) {
+		attron(A_REVERSE);
+		printw(" PAUSED ");
+		attroff(A_REVERSE);
+	} else {
+		addch((chtype)activity_sign(top));
+	}
+	printw("  ");
 	put_window(top);
 	printw(": %.1f req/s, ", rate);
 	if (top->total_errors > 0)
@@ -141,11 +150,6 @@ static void draw_summary(const struct top *top)
 	if (top->total_active > 0) {
 		format_duration(oldest_age(top, top->oldest_ns), age);
 		printw(", %" PRIu64 " open for %s", top->total_active, age);
-	}
-	if (top->paused) {
-		attron(A_REVERSE);
-		printw(" PAUSED ");
-		attroff(A_REVERSE);
 	}
 }
 

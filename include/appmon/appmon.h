@@ -14,8 +14,8 @@
  * libbpf   Its print function belongs to the whole process, so the library leaves it
  *          alone, and asks the kernel beforehand for whatever can be asked. If a kernel
  *          still refuses a program (its verifier, or memory that ends meanwhile), libbpf
- *          writes lines to stderr, beside what log_fn and error_text are told. A host that
- *          wants none of them calls once, before appmon_open():
+ *          writes lines to stderr, beside those that log_fn and error_text get. A host that
+ *          does not want them calls once, before appmon_open():
  *              libbpf_set_print(NULL);
  * fork()   In a child every call on an inherited handle returns -ECHILD, except
  *          appmon_close(), which frees the child's copy and leaves the parent's
@@ -100,10 +100,10 @@ enum appmon_end {
 	APPMON_END_CLOSED = 1,	      /* the connection closed (FIN) before that */
 	APPMON_END_RESET_BY_PEER = 2, /* an RST arrived before that */
 	APPMON_END_RESET_BY_US = 3,   /* an RST was sent before that */
-	APPMON_END_TIMEOUT = 4,	      /* nothing for exchange_timeout_ms */
-	APPMON_END_GAP = 5,	      /* bytes were missed: the rest cannot be told */
+	APPMON_END_TIMEOUT = 4,	      /* silence for exchange_timeout_ms */
+	APPMON_END_GAP = 5,	      /* bytes were missed: the rest is unknown */
 	APPMON_END_UPGRADED = 6,      /* became a tunnel (101, or 2xx to CONNECT) */
-	APPMON_END_AT_HEAD = 7	      /* told at the response's head: APPMON_OPEN_STREAM_HEADS */
+	APPMON_END_AT_HEAD = 7	      /* reported at its head: APPMON_OPEN_STREAM_HEADS */
 };
 
 /* appmon_event.outcome: what became of the request, by the rule of its protocol. */
@@ -170,8 +170,8 @@ enum appmon_operation_type {
 /* The end of a body was inferred, not counted: chunked beyond the captured bytes, or delimited by
  * what cannot be read. */
 #define APPMON_EVF_INFERRED_END UINT64_C(0x4000)
-/* A head is not as in RFC 9112: lines that are no fields were passed over, start lines are told with
- * their control bytes. Without a method: not even the request line could be read, but it was
+/* A head is not as in RFC 9112: lines that are no fields were passed over, start lines keep their
+ * control bytes. Without a method: not even the request line could be read, but it was
  * answered. */
 #define APPMON_EVF_MALFORMED UINT64_C(0x8000)
 /* The answer has no status line (HTTP/0.9, ICY): status is 0, all of it is body. */
@@ -282,8 +282,8 @@ enum appmon_log_level {
 #define APPMON_OPEN_IDENTITY UINT32_C(0x2)
 /* Trace ids: keeps the fields that carry them, fills in appmon_event.trace, trace_text, request_id. */
 #define APPMON_OPEN_TRACE UINT32_C(0x4)
-/* A response without a declared length, such as an event stream, is told at its head if it goes on
- * behind it (APPMON_END_AT_HEAD): without the time of its end, and with no second event for that. */
+/* A response without a declared length, such as an event stream, is reported at its head if it
+ * goes on behind it (APPMON_END_AT_HEAD): without its end, and with no second event for that. */
 #define APPMON_OPEN_STREAM_HEADS UINT32_C(0x8)
 /* What an exchange was made for: appmon_event.link. Implies APPMON_OPEN_IDENTITY and _TRACE;
  * without APPMON_CAP_IDENTITY there is evidence from header fields and from the other end only. */
@@ -635,7 +635,7 @@ struct appmon_stats {
 	uint64_t dropped[APPMON_DROP_MAX]; /* by APPMON_DROP_* */
 	uint64_t connections_seen;	   /* HTTP connections */
 	uint64_t connections_open;	   /* gauge */
-	uint64_t connections_skipped;	   /* found not to speak HTTP and ignored since */
+	uint64_t connections_skipped;	   /* found not to be HTTP and ignored since */
 	uint64_t requests;		   /* request heads parsed */
 	uint64_t responses;		   /* final response heads parsed */
 	uint64_t tunnel_bytes;		   /* both directions, of connections that were upgraded */
@@ -797,12 +797,12 @@ APPMON_API int appmon_next_batch(struct appmon *mon, struct appmon_event **ret, 
 APPMON_API int appmon_set_filter(struct appmon *mon, const struct appmon_filter *filter);
 
 /*
- * Tells fn what is known of each exchange that is in progress, of all targets, in no order: those
- * that appmon_stats.outstanding counts, without what is over and waits to be delivered. The event
- * is the one to come, with what is missing still absent (no status, no response_end_ns); flags and
- * end say little yet. A short request is known once its response begins, or, if that takes long,
+ * Calls fn for each exchange that is in progress, of all targets, in no order: those that
+ * appmon_stats.outstanding counts, without those that are over and wait to be delivered. The event
+ * is the one to come, as far as it is known (no status, no response_end_ns); flags and end are not
+ * final. A short request is known once its response begins, or, if that takes long,
  * within a second or two.
- *   fn is as in appmon_opts, but what it is told does not count as delivered; appmon_detach()
+ *   fn is as in appmon_opts, but its events do not count as delivered; appmon_detach()
  * returns -EBUSY to it; and a return value that is not 0 ends the call, which then returns it. No
  * event of appmon_next() is valid any more.
  *  -EBUSY   from inside a callback

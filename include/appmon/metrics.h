@@ -2,8 +2,8 @@
 /*
  * libappmon: from events to figures. An aggregator that a host may feed with its events: requests,
  * errors and latency by application, instance, peer, method, route and status; which application
- * calls which; what each of them uses of the machine. Nothing here touches a monitor (struct
- * appmon): events of several handles, or of a recording, can go into one aggregator.
+ * calls which; what each of them uses of the machine. An aggregator knows no monitor (struct
+ * appmon): events of several handles, or of a recording, can go into one.
  *
  *	appmon_metrics_open(&metrics, NULL);
  *	... in the event callback:	appmon_metrics_add(metrics, ev);
@@ -12,8 +12,8 @@
  *					appmon_snapshot_free(earlier); earlier = now;
  *
  * Errors, structs and constants follow appmon.h. One thread at a time may use an aggregator;
- * snapshots and histograms are independent of it, and a snapshot that nobody frees meanwhile
- * may be read by several threads. No call blocks, none keeps a descriptor.
+ * snapshots and histograms are independent of it, and several threads may read one snapshot as long
+ * as it is not freed. No call blocks or keeps a descriptor.
  */
 #ifndef APPMON_METRICS_H
 #define APPMON_METRICS_H
@@ -59,11 +59,10 @@ struct appmon_histogram;
 	 APPMON_DIM_STATUS)
 
 /* appmon_metrics_opts.flags */
-#define APPMON_METRICS_RAW_ROUTES UINT32_C(0x1)	 /* the path is the route as it is */
-#define APPMON_METRICS_NO_LEARNING UINT32_C(0x2) /* routes by the look of a segment only */
-#define APPMON_METRICS_NO_JOIN UINT32_C(0x4)	 /* never look for the application behind a peer */
+#define APPMON_METRICS_RAW_ROUTES UINT32_C(0x1) /* the path is the route as it is */
+#define APPMON_METRICS_NO_JOIN UINT32_C(0x2)	/* never look for the application behind a peer */
 /* Snapshots have what is in progress: the host calls appmon_metrics_active() for it before each. */
-#define APPMON_METRICS_ACTIVE UINT32_C(0x8)
+#define APPMON_METRICS_ACTIVE UINT32_C(0x4)
 
 /* appmon_metrics_opts.server_errors, client_errors: the outcomes that are errors, bit n for
  * enum appmon_outcome n. 0: the default. */
@@ -81,8 +80,8 @@ struct appmon_histogram;
 #define APPMON_ERROR_NEVER UINT32_C(0x80000000)
 
 /* appmon_series.flags */
-/* Holds what found no room of its own. A series: app and role are set if all of it has them,
- * nothing else is; an edge: nothing is. */
+/* Holds what found no room of its own. A series has app and role, if all of it has the same, and no
+ * other member; an edge has no member. */
 #define APPMON_SERIES_OTHER UINT32_C(0x1)
 
 /*
@@ -125,25 +124,19 @@ typedef uint64_t (*appmon_instance_fn)(void *ctx, const struct appmon_event *ev)
 
 struct appmon_metrics_opts {
 	uint32_t size;
-	uint32_t flags;		  /* APPMON_METRICS_* */
-	uint32_t dimensions;	  /* APPMON_DIM_*; default APPMON_DIM_DEFAULT */
-	uint32_t max_series;	  /* hard limit, 16 to 1,000,000; default 8192. No application gets
-				   * more than are left for others: half of them if it is alone */
-	uint32_t max_edges;	  /* the same for edges; default 1024 */
-	uint32_t max_segments;	  /* path segments to learn routes from, up to 4,000,000, shared as
-				   * max_series is; default 16384 */
-	uint32_t max_children;	  /* a segment is replaced by {param} once the same place of an
-				   * application's paths held more than this many; default 64 */
-	uint32_t max_connections; /* whose ends are remembered, for joining; 64 to 4,000,000;
-				   * default 8192 */
-	uint32_t join_ms; /* how long an exchange waits for its other end to show up, if that is
-			   * not known of its connection yet; default 500 */
-	uint32_t idle_ms; /* series and edges without an event for this long go; default 600,000;
-			   * UINT32_MAX: never */
-	uint64_t memory_limit;	  /* bytes; default 64 MiB, at least 1 MiB. Where it is
-				   * reached, series are refused as by max_series */
-	uint32_t server_errors;	  /* APPMON_ERROR_*; default all but CLIENT */
-	uint32_t client_errors;	  /* APPMON_ERROR_*; default all */
+	uint32_t flags;		/* APPMON_METRICS_* */
+	uint32_t dimensions;	/* APPMON_DIM_*; default APPMON_DIM_DEFAULT */
+	uint32_t max_series;	/* hard limit, 16 to 1,000,000; default 8192. No application gets
+				 * more than are left for others: half of them if it is alone */
+	uint32_t idle_ms;	/* series and edges without an event for this long go; default
+				 * 600,000; UINT32_MAX: never */
+	uint32_t server_errors; /* APPMON_ERROR_*; default all but CLIENT */
+	uint32_t client_errors; /* APPMON_ERROR_*; default all */
+	uint32_t reserved;
+	uint64_t memory_limit;	  /* bytes; default 64 MiB, at least 1 MiB. Where it is reached,
+				   * series are refused as by max_series. The other tables go by it,
+				   * too: up to 1 GiB, each MiB gives 16 edges, 256 path segments to
+				   * learn routes from and 128 connections whose ends are remembered */
 	appmon_route_fn route_fn; /* NULL: built in */
 	void *route_ctx;
 	appmon_error_fn error_fn; /* NULL: by server_errors and client_errors */
@@ -158,7 +151,7 @@ struct appmon_metrics_stats {
 	uint32_t reserved;
 	uint64_t events;	  /* added == counted in series + waiting + expired_events +
 				   * without_request */
-	uint64_t waiting;	  /* gauge: events that wait for their other end (join_ms) */
+	uint64_t waiting;	  /* gauge: events that wait for their other end, 500 ms at most */
 	uint64_t series;	  /* gauge */
 	uint64_t edges;		  /* gauge */
 	uint64_t other_events;	  /* events that went to a series with APPMON_SERIES_OTHER */
@@ -167,9 +160,9 @@ struct appmon_metrics_stats {
 	uint64_t expired_edges;
 	uint64_t expired_events;      /* that the expired series had counted */
 	uint64_t joined_connections;  /* of which both ends were seen */
-	uint64_t evicted_connections; /* forgotten to make room: max_connections */
+	uint64_t evicted_connections; /* forgotten to make room */
 	uint64_t unwaited;	      /* events that could not wait long enough, for want of room */
-	uint64_t refused_segments;    /* not learned: max_segments */
+	uint64_t refused_segments;    /* not learned, for want of room */
 	uint64_t memory_bytes;	      /* gauge */
 	uint64_t memory_limit;
 	uint64_t without_request; /* events of which only a response was seen: in no series or edge
@@ -185,7 +178,7 @@ struct appmon_series {
 	uint32_t flags;	    /* APPMON_SERIES_* */
 	uint64_t id;	    /* the same in every snapshot, never reused by the aggregator */
 	uint64_t cgroup_id; /* the instance; see appmon_cgroup_path(). With instance_fn: what it
-			       said */
+			       returned */
 	uint32_t pid;
 	uint32_t role;		       /* APPMON_ROLE_* */
 	uint32_t protocol;	       /* APPMON_PROTO_* (network.protocol.name) */
@@ -321,17 +314,17 @@ APPMON_API int appmon_metrics_open(struct appmon_metrics **ret,
 APPMON_API void appmon_metrics_close(struct appmon_metrics *metrics);
 
 /*
- * Counts one event; nothing of it is kept by reference. Never fails for want of room: what does not
- * fit goes to a series with APPMON_SERIES_OTHER, and is counted. Allocates only for a new series,
+ * Counts one event, and keeps no reference to it. Never fails for want of room: what does not fit
+ * goes to a series with APPMON_SERIES_OTHER, and is counted. Allocates only for a new series,
  * or for durations unlike any before. Figures are of the events that come: where a handle leaves
- * out connections, they are of the share that appmon_event.sampling_ppm tells.
+ * out connections, they are of the share in appmon_event.sampling_ppm.
  */
 APPMON_API int appmon_metrics_add(struct appmon_metrics *metrics, const struct appmon_event *ev);
 
 /*
- * Counts one exchange that is in progress, for the next snapshot only: what appmon_each_active()
- * tells, of one handle or several, right before appmon_metrics_snapshot(). -EINVAL: without
- * APPMON_METRICS_ACTIVE.
+ * Counts one exchange that is in progress, for the next snapshot only: an event of
+ * appmon_each_active(), of one handle or several, right before appmon_metrics_snapshot().
+ * -EINVAL: without APPMON_METRICS_ACTIVE.
  */
 APPMON_API int appmon_metrics_active(struct appmon_metrics *metrics, const struct appmon_event *ev);
 

@@ -46,7 +46,7 @@ struct target *target_new(uint32_t id, uint32_t slot, char *name)
 	return t;
 }
 
-/* Tells the programs on a cgroup which target they run for; target 0: none, they return at once. */
+/* Sets the target that the programs on a cgroup run for; with target 0 they return at once. */
 static int arm(struct capture *cap, const struct target *t, uint32_t id)
 {
 	struct target_conf conf = {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Where records come from: the programs in the kernel through their ring, the sweep over sockets, a
- * recording. The host pulls; a source calls nobody.
+ * recording. The host pulls; a source calls no other part.
  */
 #ifndef APPMON_CAPTURE_H
 #define APPMON_CAPTURE_H
@@ -73,7 +73,7 @@ bool capture_holds(struct capture *cap, bool forget);
 bool capture_held_back(struct capture *cap);
 /* Watches the connections whose hash lies below. Those met from now on are of the generation. */
 void capture_sample(struct capture *cap, uint64_t below, uint32_t generation);
-/* Connections of earlier generations are met again. 0: nothing is captured. */
+/* Connections of earlier generations are met again. 0: the programs capture nothing. */
 void capture_from(struct capture *cap, uint32_t generation);
 /* The programs for goroutines, by GO_*: with APPMON_CAP_GOROUTINES only. */
 void capture_go_programs(const struct capture *cap, int fd[GO_HOOKS]);
@@ -150,7 +150,7 @@ struct replay_entry {
 	size_t name_len;
 };
 
-/* 1: an entry; 0: one that says nothing to this version, or a record that is not understood
+/* 1: an entry; 0: one that this version does not know, or a record that is not understood
  * (*ret_bad); -ENODATA at the end; another error, in the log. */
 int replay_next(struct replay *r, struct replay_entry *ret, bool *ret_bad);
 

@@ -146,7 +146,7 @@ static size_t type_tail(const struct btf_type *t)
 	}
 }
 
-/* libbpf says aloud what is wrong with types that are cut off. */
+/* libbpf would print its complaint about types that are cut off. */
 static bool types_are_whole(const char *data, size_t size)
 {
 	const struct btf_header *h = (const void *)data;

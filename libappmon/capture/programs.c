@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The BPF object: loading, what the programs are told, what they count. */
+/* The BPF object: loading, its configuration, its counters. */
 #include <errno.h>
 #include <linux/capability.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@
 
 #include "capture.skel.h"
 
-/* Pages that are not written cost nothing; a log that does not fit would hide the error. */
+/* Only pages that are written cost memory; a log that does not fit would hide the error. */
 #define VERIFIER_LOG_BYTES (16 << 20)
 /* Of it the host gets the end, where the reason stands. */
 #define VERIFIER_TAIL_BYTES 4000

@@ -34,7 +34,7 @@ int record_decode(const void *data, size_t size, struct record *ret)
 			return -EPROTO;
 		ret->bytes = (const char *)p + fixed;
 	}
-	/* The programs leave as they are the parts that say nothing. */
+	/* The programs do not clear the parts that their flags leave out. */
 	if (ret->seg.flags & REC_OWNER)
 		memcpy(&ret->owner, p + offsetof(struct rec_progress, owner), sizeof(ret->owner));
 	else

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Asks every watched socket what its programs have not told: an iterator over their storages. */
+/* Reads from every watched socket what its programs have not reported: an iterator over their
+ * storages. */
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>

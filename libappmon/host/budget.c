@@ -63,7 +63,7 @@ void budget_control(struct appmon *mon)
 	s->looked_ns = mon->now_ns;
 	s->look_ns = mon->now_ns + CONTROL_EVERY_NS;
 	if (took > 10 * CONTROL_EVERY_NS)
-		return; /* the first look, or nobody polled */
+		return; /* the first look, or the host has not polled */
 	/* The share at which as many would have been made as may be. */
 	want = made ? mon->pl.sample.ppm * (s->ceiling * took / (double)NSEC_PER_SEC) / made
 		    : s->most_ppm;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which container a cgroup is, told from its path alone. Runtimes name their cgroups by rule:
+ * Which container a cgroup is, by its path alone. Runtimes name their cgroups by rule:
  *
  *   systemd driver    .../PREFIX-ID.scope[/...]
  *   cgroupfs driver   .../ID, .../PREFIX-ID, /docker/ID

@@ -59,7 +59,7 @@ static int keep_cgroup_mount(struct appmon *mon)
 	if (fs.f_type != CGROUP2_SUPER_MAGIC)
 		return fail(&mon->log, -EINVAL, "cgroup_mount %s is not in a cgroup v2 hierarchy",
 			    path);
-	/* What the kernel says of a directory below has no symbolic links. */
+	/* The kernel reports the path of a directory below without symbolic links. */
 	mon->cgroup_mount = realpath(path, NULL);
 	return mon->cgroup_mount ? 0 : fail(&mon->log, -ENOMEM, "out of memory");
 }

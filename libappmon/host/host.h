@@ -104,7 +104,7 @@ int loop_open(struct appmon *mon);
 void loop_close(struct appmon *mon);
 /* Takes from the ring all that is in it at the moment. False: one record is not finished. */
 bool loop_catch_up(struct appmon *mon);
-/* Takes from the sockets the requests that wait there: nobody will come for them. */
+/* Takes from the sockets the requests that wait there: no later call will. */
 void loop_report_held(struct appmon *mon);
 /* From now on there is a target to look after. */
 void loop_look_after_targets(struct appmon *mon);

@@ -4,7 +4,7 @@
  *
  * When to look into the ring: a wakeup from the kernel is dear for the application that causes
  * it, so there is at most one per quiet spell. After it the library looks by timer
- * (BATCH_NS) until a look finds nothing; only then it asks to be woken again. Ring, timer and
+ * (BATCH_NS) until a look finds no record; only then it asks to be woken again. Ring, timer and
  * wakeups are in one epoll set, whose descriptor is what the host waits on.
  */
 #include <errno.h>
@@ -114,7 +114,7 @@ static void take(struct appmon *mon, struct record *rec)
 	flow_record(&mon->flows, rec);
 }
 
-/* False: the ring has nothing at the moment. */
+/* False: the ring has no record at the moment. */
 static bool consume_one(struct appmon *mon)
 {
 	struct record rec;
@@ -208,7 +208,7 @@ static int run(struct appmon *mon, uint32_t max)
 
 /* ---- time ------------------------------------------------------------------------------------ */
 
-/* What the sockets have not told yet. Returns how many records there were, or an error. */
+/* Takes the records that wait in the sockets. Returns how many there were, or an error. */
 static int sweep_all(struct appmon *mon)
 {
 	struct sweep sweep;
@@ -218,7 +218,7 @@ static int sweep_all(struct appmon *mon)
 	if (err)
 		return err;
 	while (sweep_read(&sweep)) {
-		/* What they say has passed has its records in the ring by now: those first. */
+		/* The ring has the records of all bytes that the sweep reports: those first. */
 		bool ready = loop_catch_up(mon);
 
 		for (; sweep_next(&sweep, &rec, &err); n++) {
@@ -241,7 +241,7 @@ void loop_report_held(struct appmon *mon)
 	capture_hold(&mon->cap, expire_every_ns(mon));
 }
 
-/* Requests that have waited for long are told without their response. */
+/* Reports requests that have waited for long, without their response. */
 static void sweep_held(struct appmon *mon)
 {
 	uint64_t every = expire_every_ns(mon), took;
@@ -273,7 +273,7 @@ static void sweep(struct appmon *mon)
 		n = sweep_all(mon);
 	took = now_ns() - mon->now_ns;
 	mon->now_ns += took;
-	/* Less and less often while it finds nothing, and at most a twentieth of the time. */
+	/* Less and less often while it finds no request, and at most a twentieth of the time. */
 	if (n <= 0)
 		mon->sweep_every_ns *= 2;
 	if (mon->sweep_every_ns < 20 * took)

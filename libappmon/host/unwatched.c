@@ -2,8 +2,8 @@
 /*
  * A socket belongs to the cgroup in which it was made. A process can listen on one that was made in
  * another cgroup (socket activation, a parent that was moved since): its connections pass the
- * programs of that cgroup. At an attach the log says so of the processes that are there; of those
- * in cgroups below, and in other network namespaces, the kernel is not asked.
+ * programs of that cgroup. An attach logs the processes that do so. It does not ask for those
+ * in cgroups below or in other network namespaces.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -56,7 +56,7 @@ static void add_listener(struct foreigners *f, const struct nlmsghdr *h)
 		};
 }
 
-/* Asks for the listening sockets of one family. The kernel says their cgroups since Linux 5.9. */
+/* Asks for the listening sockets of one family. Linux reports their cgroups since 5.9. */
 static void ask_listeners(struct foreigners *f, int netlink, uint8_t family)
 {
 	struct {

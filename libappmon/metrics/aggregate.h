@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The aggregator and what its parts say to each other. The way of an event:
+ * The aggregator and what its parts call of each other. The way of an event:
  *
  *   metrics.c   a sample of what counts  ->  route.c  its route
  *   join.c      which application is at the other end: known, none, or to be waited for
@@ -101,8 +101,8 @@ int table_init(struct table *t, struct pool *pool, uint32_t max);
 void table_destroy(struct table *t);
 /*
  * The series of a key; made if there are fewer than limit, as one of an application's (a hash of
- * its name; 0: of none). fair: and if that has fewer than could still be made, so that nobody takes
- * all the room. NULL: there is none.
+ * its name; 0: of none). fair: and if that has fewer than could still be made, so that none
+ * takes all the room. NULL: there is none.
  */
 struct series *table_get(struct table *t, const void *key, size_t len, uint32_t limit, uint64_t app,
 			 bool fair);
@@ -190,6 +190,7 @@ struct appmon_metrics {
 	/* Always there; by role. */
 	struct series *other[APPMON_ROLE_CLIENT + 1], *other_active[APPMON_ROLE_CLIENT + 1];
 	struct series *other_edge;
+	uint32_t max_edges;
 	struct learner learner;
 	struct route_cache *routes;
 	struct connections *connections; /* NULL: nothing is joined */
@@ -205,7 +206,7 @@ struct appmon_metrics {
 
 /* A row for each application, instance, role and method that has series. */
 void metrics_find_active(struct appmon_metrics *m, uint64_t now_ns);
-/* Nothing is in progress until the host says so again. */
+/* Forgets what is in progress, until the host counts it again. */
 void metrics_clear_active(struct appmon_metrics *m);
 /* Counts the waiting events that need not wait any longer, or all of them. */
 void metrics_settle(struct appmon_metrics *m, uint64_t now_ns, bool all);

@@ -2,7 +2,7 @@
 /*
  * Connections of which both ends may be monitored: what the two sockets have in common is the pair
  * of addresses and ports, if these are not translated on the way, and the numbers that TCP gives to
- * the bytes. The pair says little by itself, as ports are used again and network namespaces have
+ * the bytes. The pair alone proves little, as ports are used again and network namespaces have
  * the same addresses; so ends are joined where both have seen the same exchange at the same time,
  * by its wire_id. Two exchanges that have the same by chance: of n that wait for their other end,
  * one in 2^64 / n; with 10,000 events a second and as many that wait that is one in 5,000 years.

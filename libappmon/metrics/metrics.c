@@ -11,18 +11,11 @@
 #include "exchange/trace.h"
 
 #define DEFAULT_SERIES 8192
-#define DEFAULT_EDGES 1024
-#define DEFAULT_SEGMENTS 16384
-#define DEFAULT_CHILDREN 64
-#define DEFAULT_CONNECTIONS 8192
-#define DEFAULT_JOIN_MS 500
 #define DEFAULT_IDLE_MS 600000
 #define DEFAULT_MEMORY (UINT64_C(64) << 20)
 
 #define ALL_DIMENSIONS (APPMON_DIM_DEFAULT | APPMON_DIM_PID | APPMON_DIM_CLIENT | APPMON_DIM_NONE)
-#define ALL_FLAGS                                                                                  \
-	(APPMON_METRICS_RAW_ROUTES | APPMON_METRICS_NO_LEARNING | APPMON_METRICS_NO_JOIN |         \
-	 APPMON_METRICS_ACTIVE)
+#define ALL_FLAGS (APPMON_METRICS_RAW_ROUTES | APPMON_METRICS_NO_JOIN | APPMON_METRICS_ACTIVE)
 #define SERVER_ERRORS                                                                              \
 	(APPMON_ERROR_SERVER | APPMON_ERROR_TIMEOUT | APPMON_ERROR_CANCELLED |                     \
 	 APPMON_ERROR_NO_RESPONSE)
@@ -35,6 +28,22 @@ _Static_assert(APPMON_ERROR_SERVER == 1 << APPMON_OUTCOME_SERVER_ERROR, "server 
 IS_ERROR(TIMEOUT);
 IS_ERROR(CANCELLED);
 IS_ERROR(NO_RESPONSE);
+
+/*
+ * How much of the memory limit comes to one row of the tables that are allocated whole. They take
+ * a tenth of it, at most a sixth, as some round up to a power of two. The default limit gives 1024
+ * edges, 16384 segments and 8192 connections. A limit that means "any" gives what 1 GiB does.
+ */
+#define BYTES_PER_EDGE (64 << 10)
+#define BYTES_PER_SEGMENT (4 << 10)
+#define BYTES_PER_CONNECTION (8 << 10)
+#define TABLES_LIMIT (UINT64_C(1) << 30)
+
+/* Fixed words of an API have fewer siblings than this; what has more is a parameter. */
+#define CHILDREN_MAX 64
+/* How long an event waits for the one of its other end. The two end a round trip apart; the rest is
+ * for hosts that poll seldom or have several handles. */
+#define JOIN_NS (500 * NSEC_PER_MSEC)
 
 /* How often a full table is looked through for idle series. */
 #define ROOM_EVERY_NS NSEC_PER_SEC
@@ -63,14 +72,16 @@ static int take_opts(struct appmon_metrics_opts *o)
 	if (o->flags & ~ALL_FLAGS || o->dimensions & ~ALL_DIMENSIONS ||
 	    (o->server_errors | o->client_errors) & ~ALL_ERRORS ||
 	    !fill(&o->max_series, DEFAULT_SERIES, 16, 1000000) ||
-	    !fill(&o->max_edges, DEFAULT_EDGES, 16, 1000000) ||
-	    !fill(&o->max_segments, DEFAULT_SEGMENTS, 1, 4000000) ||
-	    !fill(&o->max_children, DEFAULT_CHILDREN, 1, 4000000) ||
-	    !fill(&o->max_connections, DEFAULT_CONNECTIONS, 64, 4000000) ||
-	    !fill(&o->join_ms, DEFAULT_JOIN_MS, 1, UINT32_MAX) ||
 	    !fill(&o->idle_ms, DEFAULT_IDLE_MS, 1, UINT32_MAX) || o->memory_limit < 1 << 20)
 		return -EINVAL;
 	return 0;
+}
+
+static uint32_t rows_for(const struct appmon_metrics *m, uint32_t bytes_per_row)
+{
+	uint64_t limit = m->opts.memory_limit;
+
+	return (uint32_t)((limit < TABLES_LIMIT ? limit : TABLES_LIMIT) / bytes_per_row);
 }
 
 static int init_other(struct table *t, struct series **ret, const void *key, size_t len)
@@ -87,8 +98,9 @@ static int init_tables(struct appmon_metrics *m)
 	uint32_t rows = m->opts.flags & APPMON_METRICS_ACTIVE ? m->opts.max_series / 4 : 0;
 	int err = table_init(&m->series, &m->pool, m->opts.max_series);
 
+	m->max_edges = rows_for(m, BYTES_PER_EDGE);
 	if (!err)
-		err = table_init(&m->edges, &m->pool, m->opts.max_edges);
+		err = table_init(&m->edges, &m->pool, m->max_edges);
 	for (uint16_t role = 0; role <= APPMON_ROLE_CLIENT && !err; role++) {
 		series.role = role;
 		err = init_other(&m->series, &m->other[role], &series, KEY_BYTES(&series, 3));
@@ -109,15 +121,15 @@ static int init_tables(struct appmon_metrics *m)
 
 static int init_join(struct appmon_metrics *m)
 {
-	uint32_t size = m->opts.max_connections / 4;
+	uint32_t connections = rows_for(m, BYTES_PER_CONNECTION), size = connections / 4;
 	int err;
 
 	if (m->opts.flags & APPMON_METRICS_NO_JOIN)
 		return 0;
-	if (!pool_charge(&m->pool, connections_bytes(m->opts.max_connections)) ||
+	if (!pool_charge(&m->pool, connections_bytes(connections)) ||
 	    !pool_charge(&m->pool, size * sizeof(*m->waiting)))
 		return -ENOMEM;
-	err = connections_init(&m->connections, m->opts.max_connections);
+	err = connections_init(&m->connections, connections);
 	if (err)
 		return err;
 	m->waiting = calloc(size, sizeof(*m->waiting));
@@ -128,6 +140,8 @@ static int init_join(struct appmon_metrics *m)
 
 static int init_routes(struct appmon_metrics *m)
 {
+	uint32_t segments = rows_for(m, BYTES_PER_SEGMENT);
+
 	if (m->opts.flags & APPMON_METRICS_RAW_ROUTES)
 		return 0;
 	if (!pool_charge(&m->pool, sizeof(*m->routes)))
@@ -135,11 +149,9 @@ static int init_routes(struct appmon_metrics *m)
 	m->routes = calloc(1, sizeof(*m->routes));
 	if (!m->routes)
 		return -ENOMEM;
-	if (m->opts.flags & APPMON_METRICS_NO_LEARNING)
-		return 0;
-	if (!pool_charge(&m->pool, learner_bytes(m->opts.max_segments)))
+	if (!pool_charge(&m->pool, learner_bytes(segments)))
 		return -ENOMEM;
-	return learner_init(&m->learner, m->opts.max_segments, m->opts.max_children);
+	return learner_init(&m->learner, segments, CHILDREN_MAX);
 }
 
 int appmon_metrics_open(struct appmon_metrics **ret, const struct appmon_metrics_opts *user_opts)
@@ -378,7 +390,7 @@ static struct series *edge_of(struct appmon_metrics *m, const struct sample *s,
 		if (m->opts.dimensions & APPMON_DIM_CLIENT)
 			key.client = endpoint(s, CLIENT, false);
 	}
-	edge = find_room(m, &m->edges, &key, KEY_BYTES(&key, len), m->opts.max_edges, s);
+	edge = find_room(m, &m->edges, &key, KEY_BYTES(&key, len), m->max_edges, s);
 	if (!edge)
 		m->stats.other_exchanges++;
 	return edge ? edge : m->other_edge;
@@ -418,8 +430,7 @@ static void count_sample(struct appmon_metrics *m, struct sample *s, struct conn
 
 static void settle_one(struct appmon_metrics *m, struct sample *s, uint64_t now_ns, bool all)
 {
-	bool last = all ||
-		    (int64_t)(now_ns - s->since_ns) >= (int64_t)(m->opts.join_ms * NSEC_PER_MSEC);
+	bool last = all || (int64_t)(now_ns - s->since_ns) >= (int64_t)JOIN_NS;
 	struct connection *c;
 
 	if (s->counted)
@@ -496,7 +507,7 @@ static bool is_error(const struct appmon_metrics *m, const struct appmon_event *
 	return ev->outcome < 31 && errors >> ev->outcome & 1;
 }
 
-/* A request that went well says that there is something at its path. */
+/* A request that went well shows that its path exists. */
 static bool teaches(const struct appmon_event *ev)
 {
 	return ev->outcome == APPMON_OUTCOME_OK || ev->outcome == APPMON_OUTCOME_SERVER_ERROR;
@@ -536,7 +547,7 @@ static uint64_t instance_of(const struct appmon_metrics *m, const struct appmon_
 	return m->opts.instance_fn ? m->opts.instance_fn(m->opts.instance_ctx, ev) : ev->cgroup_id;
 }
 
-/* False: it is a response to a request that nobody saw. */
+/* False: it is a response whose request was not seen. */
 static bool has_request(const struct appmon_event *ev)
 {
 	return ev->request_start_ns || ev->operation.len;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What a cgroup uses, from its files. On a hybrid system the controllers belong to version 1
- * hierarchies; there a cgroup of the same processes is looked for, at the same path or where one of
- * the processes says that it is.
+ * hierarchies; there the one of the same processes is used, at the same path or where
+ * /proc/PID/cgroup of one of them has it.
  */
 #include <errno.h>
 #include <limits.h>
@@ -17,7 +17,7 @@
 #include "metrics/aggregate.h"
 
 #define NSEC_PER_USEC UINT64_C(1000)
-/* What version 1 says for "no limit": the greatest number of whole pages. */
+/* "No limit" in version 1: the greatest number of whole pages. */
 #define NO_LIMIT_V1 (UINT64_C(1) << 62)
 
 /* ---- files ----------------------------------------------------------------------------------- */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Routes: a path with its parameters replaced, so that there are few. First by the look of each
- * segment: numbers, UUIDs, dates, hashes. Then, with a learner, by what it was told: where one
+ * segment: numbers, UUIDs, dates, hashes. Then, with a learner, by the paths so far: where one
  * place of an application's paths has held many different segments, these are parameters too.
- * Requests that failed teach next to nothing: a scanner asks for anything.
+ * Requests that failed hardly count: a scanner asks for anything.
  */
 #include "metrics/route.h"
 
@@ -320,8 +320,8 @@ static size_t segment_length(const char *s, const char *end, int *kinds)
 }
 
 /*
- * Nothing of what was written from here on is kept, nor a segment that ends here without its slash:
- * "/ab*" would be another one.
+ * Drops what was written from here on, and a segment that ends here without its slash: "/ab*" would
+ * be another one.
  */
 static size_t rest(struct writer *w, size_t from, size_t size)
 {

@@ -32,8 +32,8 @@ size_t learner_bytes(uint32_t max_places);
 
 /*
  * Writes the route of a path, at most size bytes, and returns its length. l may be NULL: no
- * learning. seed tells applications apart; teaches: the request went well, so that there is
- * something at this path; cut: the path's end is missing.
+ * learning. seed tells applications apart; teaches: the request went well, so that its path
+ * exists; cut: the path's end is missing.
  */
 size_t route_of(struct learner *l, uint64_t seed, const char *path, size_t len, bool teaches,
 		bool cut, char *buf, size_t size);

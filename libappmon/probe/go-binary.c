@@ -2,8 +2,8 @@
 /*
  * Functions are found in .gopclntab, which a stripped program has, too: the runtime needs it. It
  * gives their places relative to the start of Go's own code; that start is where one known function
- * is found to call another. Nothing is held in memory but the pages at hand, and what is read
- * is bounded, whatever the file says.
+ * is found to call another. The reader holds the pages at hand only, and reads a bounded number of
+ * them, whatever is in the file.
  */
 #include "probe/go-binary.h"
 
@@ -305,7 +305,7 @@ static bool find_places(struct file *f, const Elf64_Shdr *text, const struct fun
 	uint8_t code[CODE_MAX];
 	uint32_t at = 0, n;
 
-	/* Where Go's code begins the call tells: at most one place has it right. */
+	/* The call shows where Go's code begins: it is right for at most one place. */
 	for (begin = 0; begin < FOREIGN_MAX; begin += 16) {
 		n = read_code(f, text, begin + closure->at, closure->size, code);
 		if (!n)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a Go executable says of itself: its version, and where the functions are that matter. */
+/* Reads from a Go executable its version, and where the functions are that matter. */
 #ifndef APPMON_GO_BINARY_H
 #define APPMON_GO_BINARY_H
 

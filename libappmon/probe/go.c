@@ -280,7 +280,7 @@ static void see_directory(struct go_programs *go, const char *directory)
 	f = fopen(name, "re");
 	if (!f)
 		return;
-	/* Of a threaded cgroup nothing can be read: its processes are in the one above. */
+	/* A threaded cgroup gives no list: its processes are in the one above. */
 	while (fscanf(f, "%u", &pid) == 1)
 		if (pid) /* 0: outside of this pid namespace */
 			see_process(go, pid);

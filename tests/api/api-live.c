@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "traffic.h"
+#include "../unit/unit.h"
 
 /* Longer than anything here takes; nothing is concluded from how long it was. */
 #define PATIENCE_MS 5000
@@ -1612,47 +1613,25 @@ static int run_all(void)
 				      capabilities,
 				      capabilities_dropped,
 				      missing_kernel_features};
-	Suite *suite = suite_create("api");
 	TCase *tcase = tcase_create("live");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_unchecked_fixture(tcase, places_make, places_remove);
 	tcase_add_checked_fixture(tcase, NULL, teardown);
 	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
 		tcase_add_test(tcase, tests[i]);
-	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_set_fork_status(runner, CK_NOFORK);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run_case("api", tcase);
 }
 
 int main(int argc, char **argv)
 {
-	struct appmon *mon;
-	char text[512] = "";
-	struct appmon_opts opts = {
-		.size = sizeof(opts), .error_text = text, .error_text_size = sizeof(text)};
-	int r;
-
 	(void)argc;
 	/* malloc's cache per thread would count as memory in use. */
 	if (!getenv("GLIBC_TUNABLES")) {
 		setenv("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0", 1);
 		execv("/proc/self/exe", argv);
 	}
-	if (geteuid())
-		return skip("not root");
-	if (!cgroup2_mount(mount_point))
-		return skip("cgroup v2 is not mounted");
-	r = appmon_open(&mon, &opts);
-	if (r == -EPERM || r == -EOPNOTSUPP)
-		return skip(text);
-	if (!r)
-		appmon_close(mon);
+	if (!can_run(mount_point))
+		return SKIPPED;
 	signal(SIGPIPE, SIG_IGN);
 	return run_all();
 }

@@ -227,20 +227,9 @@ int main(void)
 {
 	const TTest *const tests[] = {share,   both_ends,	pause_and_resume,
 				      ceiling, wrong_arguments, NULL};
-	char text[512] = "";
-	struct appmon_opts opts = {
-		.size = sizeof(opts), .error_text = text, .error_text_size = sizeof(text)};
-	int r;
 
-	if (geteuid())
-		return skip("not root");
-	if (!cgroup2_mount(mount_point))
-		return skip("cgroup v2 is not mounted");
-	r = appmon_open(&mon, &opts);
-	if (r == -EPERM || r == -EOPNOTSUPP)
-		return skip(text);
-	if (!r)
-		appmon_close(mon);
+	if (!can_run(mount_point))
+		return SKIPPED;
 	signal(SIGPIPE, SIG_IGN);
 	return unit_run("budget", tests, setup, teardown);
 }

@@ -222,19 +222,9 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {handed_over, filtered, targets, record_bound, NULL};
-	char text[512] = "";
-	APPMON_OPTS(appmon_opts, opts, .error_text = text, .error_text_size = sizeof(text));
-	struct appmon *mon = NULL;
-	int r;
 
-	if (geteuid())
-		return skip("not root");
-	if (!cgroup2_mount(mount_point))
-		return skip("cgroup v2 is not mounted");
-	r = appmon_open(&mon, &opts);
-	if (r == -EPERM || r == -EOPNOTSUPP)
-		return skip(text);
-	appmon_close(mon);
+	if (!can_run(mount_point))
+		return SKIPPED;
 	signal(SIGPIPE, SIG_IGN);
 	return unit_run("embed", tests, places_make, places_remove);
 }

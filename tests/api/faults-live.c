@@ -26,6 +26,7 @@
 #include <bpf/bpf.h>
 
 #include "flood.h"
+#include "../unit/unit.h"
 
 #define PATIENCE_MS 20000
 /* After the last event: more than the library's batching of 2 ms. */
@@ -1004,35 +1005,15 @@ int main(void)
 	const TTest *const tests[] = {callback_churns,	 child_lives_on,   child_closes,
 				      cgroup_made_again, many_connections, many_targets,
 				      memory_bound};
-	struct appmon *mon;
-	char text[512] = "";
-	struct appmon_opts opts = {
-		.size = sizeof(opts), .error_text = text, .error_text_size = sizeof(text)};
-	Suite *suite = suite_create("faults");
 	TCase *tcase = tcase_create("live");
-	SRunner *runner;
-	int r;
 
-	if (geteuid())
-		return skip("not root");
-	if (!cgroup2_mount(mount_point))
-		return skip("cgroup v2 is not mounted");
-	r = appmon_open(&mon, &opts);
-	if (r == -EPERM || r == -EOPNOTSUPP)
-		return skip(text);
-	if (!r)
-		appmon_close(mon);
+	if (!can_run(mount_point))
+		return SKIPPED;
 	signal(SIGPIPE, SIG_IGN);
 	tcase_add_unchecked_fixture(tcase, places_make, places_remove);
 	tcase_add_checked_fixture(tcase, NULL, teardown);
 	tcase_add_loop_test(tcase, ring_full, 0, sizeof(ring_cases) / sizeof(ring_cases[0]));
 	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
 		tcase_add_test(tcase, tests[i]);
-	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_set_fork_status(runner, CK_NOFORK);
-	srunner_run_all(runner, CK_ENV);
-	r = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return r ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run_case("faults", tcase);
 }

@@ -31,6 +31,7 @@
 #include <unistd.h>
 
 #include "traffic.h"
+#include "../unit/unit.h"
 
 #define BTF "/sys/kernel/btf/vmlinux"
 #define ALL_FLAGS (APPMON_OPEN_LINKS | APPMON_OPEN_GOROUTINES)
@@ -613,32 +614,12 @@ END_TEST
 
 /* ---- main ---------------------------------------------------------------------------------- */
 
-/* In a child: libbpf keeps what it found out about the kernel. */
-static bool kernel_can(void)
-{
-	int status = 1;
-	pid_t pid = fork();
-
-	if (!pid)
-		_exit(open_once(&(const struct process){0}, (char[512]){""}) < 0);
-	waitpid(pid, &status, 0);
-	return !status;
-}
-
 int main(void)
 {
-	Suite *suite = suite_create("host");
 	TCase *tcase = tcase_create("live");
-	SRunner *runner;
-	int failed;
 
-	if (geteuid())
-		return skip("not root");
-	if (!cgroup2_mount(mount_point))
-		return skip("cgroup v2 is not mounted");
-	if (!kernel_can())
-		return skip("the kernel does not take the programs");
-	tcase_set_timeout(tcase, 0);
+	if (!can_run(mount_point))
+		return SKIPPED;
 	tcase_add_test(tcase, descriptors);
 	tcase_add_test(tcase, descriptors_of_all);
 	tcase_add_loop_test(tcase, btf, 0, BTF_CASES);
@@ -651,11 +632,5 @@ int main(void)
 	tcase_add_test(tcase, closed_streams);
 	tcase_add_test(tcase, many_times);
 	tcase_add_loop_test(tcase, cgroup_namespace, 0, NAMESPACE_CASES);
-	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_set_fork_status(runner, CK_NOFORK);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run_case("host", tcase);
 }

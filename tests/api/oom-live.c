@@ -27,6 +27,9 @@
 #include <bpf/libbpf.h>
 
 #include "traffic.h"
+#include "../unit/unit.h"
+
+static char mount_point[PATH_MAX];
 
 /* ---- allocations that fail ------------------------------------------------------ */
 
@@ -371,11 +374,9 @@ END_TEST
 
 static void places_make(void)
 {
-	char mount_point[PATH_MAX];
 	struct place root;
 	char name[32];
 
-	ck_assert(cgroup2_mount(mount_point));
 	snprintf(name, sizeof(name), "appmon-oom-%d", (int)getpid());
 	place_make(&root, mount_point, name);
 	memcpy(base, root.path, sizeof(base));
@@ -392,26 +393,9 @@ static void places_remove(void)
 	rmdir(base);
 }
 
-/* Not here: libbpf is to find out about the kernel in each run anew. */
-static bool kernel_can(void)
-{
-	struct appmon *mon;
-	int status = 1;
-	pid_t pid = fork();
-
-	if (!pid)
-		_exit(appmon_open(&mon, NULL) < 0);
-	waitpid(pid, &status, 0);
-	return !status;
-}
-
 int main(int argc, char **argv)
 {
-	Suite *suite = suite_create("oom");
 	TCase *tcase = tcase_create("live");
-	char mount_point[PATH_MAX];
-	SRunner *runner;
-	int failed;
 
 	(void)argc;
 	/* malloc's cache per thread would count as memory in use. */
@@ -420,24 +404,15 @@ int main(int argc, char **argv)
 		execv("/proc/self/exe", argv);
 	}
 #ifdef __SANITIZE_ADDRESS__
-	return skip("the sanitizer has a malloc() of its own");
+	fputs("skipped: the sanitizer has a malloc() of its own\n", stderr);
+	return SKIPPED;
 #endif
 	libbpf_set_print(NULL); /* it complains a lot */
-	if (geteuid())
-		return skip("not root");
-	if (!cgroup2_mount(mount_point))
-		return skip("cgroup v2 is not mounted");
-	if (!kernel_can())
-		return skip("the kernel does not take the programs");
+	if (!can_run(mount_point))
+		return SKIPPED;
 	signal(SIGPIPE, SIG_IGN);
 	tcase_add_unchecked_fixture(tcase, places_make, places_remove);
 	tcase_add_test(tcase, each_allocation_fails);
 	tcase_add_test(tcase, memory_runs_out);
-	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_set_fork_status(runner, CK_NOFORK);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run_case("oom", tcase);
 }

@@ -18,13 +18,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* ---- cgroups ---------------------------------------------------------------- */
+#include <appmon/appmon.h>
 
-int skip(const char *why)
-{
-	fprintf(stderr, "skipped: %s\n", why);
-	return 77;
-}
+/* ---- what a test needs ------------------------------------------------------- */
 
 bool cgroup2_mount(char path[PATH_MAX])
 {
@@ -39,6 +35,44 @@ bool cgroup2_mount(char path[PATH_MAX])
 		fclose(f);
 	return found;
 }
+
+static bool is_refused(void)
+{
+	char text[512] = "";
+	APPMON_OPTS(appmon_opts, opts, .error_text = text, .error_text_size = sizeof(text));
+	struct appmon *mon = NULL;
+	int r = appmon_open(&mon, &opts);
+
+	if (r != -EPERM && r != -EOPNOTSUPP)
+		return false;
+	fprintf(stderr, "skipped: %s\n", text);
+	return true;
+}
+
+/* In a child: libbpf keeps what it found out about the kernel, and a test may count that. */
+static bool kernel_refuses(void)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(is_refused());
+	waitpid(pid, &status, 0);
+	return WIFEXITED(status) && WEXITSTATUS(status);
+}
+
+bool can_run(char mount_point[PATH_MAX])
+{
+	const char *why = geteuid()			? "not root"
+			  : !cgroup2_mount(mount_point) ? "cgroup v2 is not mounted"
+							: NULL;
+
+	if (why)
+		fprintf(stderr, "skipped: %s\n", why);
+	return !why && !kernel_refuses();
+}
+
+/* ---- cgroups ---------------------------------------------------------------- */
 
 void place_make(struct place *place, const char *parent, const char *name)
 {

@@ -8,11 +8,14 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* The exit status of a test that this machine cannot run; says why. */
-int skip(const char *why);
+/* The exit status of a test that this machine cannot run. */
+#define SKIPPED 77
 
 /* Where cgroup v2 is mounted; false: nowhere. */
 bool cgroup2_mount(char path[PATH_MAX]);
+
+/* Whether this machine can run the test, and where cgroup v2 is mounted. Else writes why not. */
+bool can_run(char mount_point[PATH_MAX]);
 
 struct place {
 	char path[PATH_MAX];

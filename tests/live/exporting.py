@@ -111,12 +111,12 @@ def samples(text):
 
 
 class Receiver:
-    """An HTTP server that keeps the JSON which is sent to it, by path. It answers with the next of
-    `statuses`, then with 200. `requests` has all that came, with time and header fields."""
+    """An HTTP server that keeps the JSON which is sent to it, by path. It answers each path with the
+    next of its `statuses`, then with 200. `requests` has all that came, with time and header fields."""
 
     def __init__(self, port=0):
         self.received = collections.defaultdict(list)
-        self.statuses = []
+        self.statuses = {}
         self.types = set()
         self.retry_after = None
         self.requests = []  # (path, time, fields)
@@ -129,7 +129,8 @@ class Receiver:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 receiver.types.add(self.headers["Content-Type"])
                 receiver.requests.append((self.path, time.monotonic(), self.headers))
-                status = receiver.statuses.pop(0) if receiver.statuses else 200
+                statuses = receiver.statuses.get(self.path)
+                status = statuses.pop(0) if statuses else 200
                 if status == 200:
                     receiver.received[self.path].append(json.loads(body))
                 self.send_response(status)

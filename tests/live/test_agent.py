@@ -341,7 +341,7 @@ def test_alert(cgroup, agent, request, tmp_path):
     does not take the first one at once."""
     receiver = Receiver()
     request.addfinalizer(receiver.close)
-    receiver.statuses = [500, 503]
+    receiver.statuses = {"/alerts": [500, 503]}
     told = tmp_path / "alerts.json"
     shop, other = cgroup.child("shop"), cgroup.child("other")
     monitor = agent(ALERTS.replace("@FILE@", str(told)).replace("@URL@", receiver.url), cgroup)

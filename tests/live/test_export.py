@@ -437,7 +437,7 @@ def test_span_methods(cgroup, start_server, export, receiver):
 def test_otlp_is_tried_again(cgroup, start_server, export, receiver, status):
     """Spans are not lost while a receiver is busy; it says when it wants them."""
     server = start_server("node", cgroup)
-    receiver.statuses = [status, status]
+    receiver.statuses = {"/v1/metrics": [status], "/v1/traces": [status]}
     receiver.retry_after = "2"
     monitor = export(cgroup, "--otlp", receiver.url, "--interval", "300ms", "--spans", "100%")
     exchange_all(server, [("GET", "/hello")] * 3)
@@ -454,7 +454,7 @@ def test_otlp_is_tried_again(cgroup, start_server, export, receiver, status):
 def test_otlp_is_not_tried_again(cgroup, start_server, export, receiver, status):
     """What the receiver does not want it does not get twice."""
     server = start_server("node", cgroup)
-    receiver.statuses = [status] * 2
+    receiver.statuses = {"/v1/metrics": [status], "/v1/traces": [status]}
     monitor = export(cgroup, "--otlp", receiver.url, "--interval", "300ms", "--spans", "100%")
     exchange_all(server, [("GET", "/hello")])
     monitor.wait_line(f"/v1/traces: it answered {status}; these spans are lost")

@@ -4,6 +4,8 @@ import socket
 import struct
 import time
 
+import pytest
+
 HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + b"x" * 500
 
 
@@ -13,93 +15,44 @@ def reset(sock):
     sock.close()
 
 
-def only_event(watching, end, flags, **fields):
-    watching.wait(1)
-    event, = watching.stop()
-    assert event["end"] == end
-    assert set(event["flags"]) - {"keep_alive"} == flags
-    for name, value in fields.items():
-        assert event[name] == value, name
-    watching.check_sums(delivered=1)
-    return event
-
-
-def test_server_closes_without_an_answer(cgroup, watch, play):
+@pytest.mark.parametrize("answer", [b"", HALF], ids=["no answer", "half a body"])
+@pytest.mark.parametrize("leaves, how, end, flags", [
+    ("server", "close", "closed", set()),
+    ("client", "close", "closed", set()),
+    ("server", "reset", "reset by us", {"reset_by_us"}),
+    ("client", "reset", "reset by peer", {"reset_by_peer"}),
+])
+def test_one_end_leaves(leaves, how, end, flags, answer, cgroup, watch, play):
     watching = watch(cgroup)
     client, served = play()
     sent = client.send("GET", "/a")
     served.recv(4096)
-    served.close()
-    event = only_event(watching, "closed", {"no_response"}, request_target="/a",
-                       request_head_bytes=sent["request_head"], response_head_bytes=0)
-    assert not event.get("status")
-    assert event["response_start_ns"] == event["response_end_ns"] == event["duration_ns"] == 0
-
-
-def test_client_closes_while_it_waits(cgroup, watch, play):
-    watching = watch(cgroup)
-    client, served = play()
-    client.send("GET", "/a")
-    served.recv(4096)
-    client.sock.close()
-    assert served.recv(1) == b""
-    served.close()
-    only_event(watching, "closed", {"no_response"}, request_target="/a")
-
-
-def test_client_resets_while_it_waits(cgroup, watch, play):
-    watching = watch(cgroup)
-    client, served = play()
-    client.send("GET", "/a")
-    served.recv(4096)
-    reset(client.sock)
-    only_event(watching, "reset by peer", {"no_response", "reset_by_peer"}, request_target="/a")
-
-
-def test_server_resets_without_an_answer(cgroup, watch, play):
-    watching = watch(cgroup)
-    client, served = play()
-    client.send("GET", "/a")
-    served.recv(4096)
-    reset(served)
-    only_event(watching, "reset by us", {"no_response", "reset_by_us"}, request_target="/a")
-
-
-def test_server_closes_in_the_middle_of_a_body(cgroup, watch, play):
-    watching = watch(cgroup)
-    client, served = play()
-    client.send("GET", "/a")
-    served.recv(4096)
-    served.sendall(HALF)
-    served.close()
-    only_event(watching, "closed", set(), request_target="/a", status=200, response_content_length=1000,
-               response_body_bytes=500)
-
-
-def test_server_resets_in_the_middle_of_a_body(cgroup, watch, play):
-    watching = watch(cgroup)
-    client, served = play()
-    client.send("GET", "/a")
-    served.recv(4096)
-    served.sendall(HALF)
-    while len(client._buffer) < len(HALF):
+    served.sendall(answer)
+    while len(client._buffer) < len(answer):
         client._more()
-    reset(served)
-    only_event(watching, "reset by us", {"reset_by_us"}, request_target="/a", status=200,
-               response_body_bytes=500)
-
-
-def test_client_resets_in_the_middle_of_a_body(cgroup, watch, play):
-    watching = watch(cgroup)
-    client, served = play()
-    client.send("GET", "/a")
-    served.recv(4096)
-    served.sendall(HALF)
-    while len(client._buffer) < len(HALF):
-        client._more()
-    reset(client.sock)
-    only_event(watching, "reset by peer", {"reset_by_peer"}, request_target="/a", status=200,
-               response_body_bytes=500)
+    leaving = served if leaves == "server" else client.sock
+    if how == "reset":
+        reset(leaving)
+    else:
+        leaving.close()
+    if (leaves, how) == ("client", "close"):  # it may still read: the exchange ends with both
+        assert served.recv(1) == b""
+        served.close()
+    watching.wait(1)
+    event, = watching.stop()
+    assert event["end"] == end
+    assert event["request_target"] == "/a"
+    assert event["request_head_bytes"] == sent["request_head"]
+    if answer:
+        assert set(event["flags"]) - {"keep_alive"} == flags
+        assert event["status"] == 200
+        assert (event["response_content_length"], event["response_body_bytes"]) == (1000, 500)
+    else:
+        assert set(event["flags"]) - {"keep_alive"} == flags | {"no_response"}
+        assert not event.get("status")
+        assert event["response_head_bytes"] == 0
+        assert event["response_start_ns"] == event["response_end_ns"] == event["duration_ns"] == 0
+    watching.check_sums(delivered=1)
 
 
 def test_client_closes_in_the_middle_of_an_upload(cgroup, watch, play):
@@ -111,8 +64,12 @@ def test_client_closes_in_the_middle_of_an_upload(cgroup, watch, play):
     while served.recv(4096):
         pass
     served.close()
-    only_event(watching, "closed", {"no_response"}, request_target="/a", request_content_length=1000,
-               request_body_bytes=400)
+    watching.wait(1)
+    event, = watching.stop()
+    assert event["end"] == "closed"
+    assert set(event["flags"]) - {"keep_alive"} == {"no_response"}
+    assert (event["request_content_length"], event["request_body_bytes"]) == (1000, 400)
+    watching.check_sums(delivered=1)
 
 
 def test_several_requests_wait_at_the_reset(cgroup, watch, play):

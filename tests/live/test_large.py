@@ -46,48 +46,34 @@ def test_sendfile(cgroup, start_server, watch):
     watching.check_sums(delivered=1)
 
 
-@pytest.mark.parametrize("name", ["node", "python-asyncio", "go", "java", "rust", "uring"])
-def test_download(name, cgroup, start_server, watch):
-    server = start_server(name, cgroup)
+def check_large_and_next(server, cgroup, watch, *request):
+    """A large exchange, then a small one on its connection: both whole, the large one's event first."""
     watching = watch(cgroup)
     with Connection(("127.0.0.1", server.port)) as client:
-        wire = client.exchange("GET", f"/bytes/{SIZE}")
+        wire = client.exchange(*request)
         event = soon(watching)
         check_wire(event, wire, cgroup)
         following = client.exchange("GET", "/hello?next")
     watching.wait(2)
     check_wire(watching.stop()[1], following, cgroup)
     watching.check_sums(delivered=2)
+
+
+@pytest.mark.parametrize("name", ["node", "python-asyncio", "go", "java", "rust", "uring"])
+def test_download(name, cgroup, start_server, watch):
+    check_large_and_next(start_server(name, cgroup), cgroup, watch, "GET", f"/bytes/{SIZE}")
 
 
 @pytest.mark.parametrize("name", ["nginx", "python-asyncio", "go"])
 def test_chunked_download(name, cgroup, start_server, watch):
     """The end lies beyond the captured bytes: it is inferred, and still exact."""
-    server = start_server(name, cgroup)
-    watching = watch(cgroup)
-    with Connection(("127.0.0.1", server.port)) as client:
-        wire = client.exchange("GET", f"/chunked/{SIZE}")
-        event = soon(watching)
-        check_wire(event, wire, cgroup)
-        following = client.exchange("GET", "/hello?next")
-    watching.wait(2)
-    check_wire(watching.stop()[1], following, cgroup)
-    watching.check_sums(delivered=2)
+    check_large_and_next(start_server(name, cgroup), cgroup, watch, "GET", f"/chunked/{SIZE}")
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 @pytest.mark.parametrize("name", ["nginx", "go"])
 def test_upload(name, framing, cgroup, start_server, watch):
-    server = start_server(name, cgroup)
-    watching = watch(cgroup)
-    with Connection(("127.0.0.1", server.port)) as client:
-        wire = client.exchange("PUT", "/echo", SIZE, framing)
-        event = soon(watching)
-        check_wire(event, wire, cgroup)
-        following = client.exchange("GET", "/hello?next")
-    watching.wait(2)
-    check_wire(watching.stop()[1], following, cgroup)
-    watching.check_sums(delivered=2)
+    check_large_and_next(start_server(name, cgroup), cgroup, watch, "PUT", "/echo", SIZE, framing)
 
 
 def test_zerocopy(cgroup, watch, play):

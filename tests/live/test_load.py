@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """wrk against nginx: what is reported equals what nginx logged."""
 import os
+import resource
+import signal
 import subprocess
+import time
 
 import pytest
 
 from compare import by_target, check_logged, check_times
+from exporting import wait_for
 from programs import WRK_CONNECTIONS as CONNECTIONS
 from soak import soak
+from wire import Connection
 
 
 @pytest.mark.parametrize("fields", [[], ["-H", "Connection: close"]], ids=["keep-alive", "close"])
@@ -32,22 +37,53 @@ def test_as_fast_as_it_goes(fields, cgroup, start_server, watch, wrk):
         assert stats["connections_seen"] == CONNECTIONS
 
 
+def is_whole(event):
+    return event["end"] == "complete" and "gap" not in event["flags"]
+
+
 def test_small_ring_under_load(cgroup, start_server, watch, wrk):
-    """A ring that is far too small loses records; the sums hold, and nothing wrong comes out."""
+    """A ring that is far too small loses records; the sums hold, and nothing wrong comes out. With
+    the load over, events are whole again."""
     server = start_server("nginx", cgroup, log_buffer="buffer=1m")
     watching = watch(cgroup, args=["--ring", "16K"])
     wrk(server, 2)
+
+    def whole_again():
+        with Connection(("127.0.0.1", server.port)) as client:
+            client.exchange("GET", "/bytes/100")
+        return any(e["request_target"] == "/bytes/100" and is_whole(e) for e in watching.wait(0))
+
+    wait_for(whole_again)
     server.stop()
     with open(server.log.path) as f:
         logged = sum(1 for _ in f)
     events = watching.stop()
     watching.check_sums()
     assert logged <= watching.stats["exchanges_seen"] <= logged + CONNECTIONS
-    whole = [e for e in events if e["end"] == "complete" and not e["flags"].count("gap")]
-    assert whole
-    for event in whole:
-        assert (event["request_target"], event["status"]) == ("/hello", 200)
-        assert event["response_body_bytes"] == 6
+    for event in filter(is_whole, events):
+        assert (event["request_target"], event["status"], event["response_body_bytes"]) in (
+            ("/hello", 200, 6), ("/bytes/100", 200, 100))
+
+
+def test_late_reader(cgroup, watch, play, tmp_path):
+    """A watch that is ended reads all that the ring holds, also if it gets no CPU for a while."""
+    count = 20_000
+    watching = watch(cgroup, args=["--ring", "64M"], output=tmp_path / "events")
+    client, served = play()
+    watching.process.send_signal(signal.SIGSTOP)
+    for i in range(count):
+        client.sock.sendall(b"GET /%d HTTP/1.1\r\n\r\n" % i)
+        served.recv(4096)
+        served.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+        client.sock.recv(4096)
+    watching.process.send_signal(signal.SIGINT)
+    watching.process.send_signal(signal.SIGCONT)
+    time.sleep(0.01)
+    watching.process.send_signal(signal.SIGSTOP)  # while it reads
+    time.sleep(1)
+    watching.process.send_signal(signal.SIGCONT)
+    assert len(watching.stop()) == count
+    watching.check_sums(delivered=count)
 
 
 def test_every_request_under_load(cgroup, start_server, watch, wrk, tmp_path):
@@ -91,12 +127,21 @@ def test_soak(cgroup, start_server, watch, wrk, tmp_path):
     assert result["rss_kib"][1] < result["rss_kib"][0] + 4096
 
 
+def cpu_of_children(end):
+    """What end() returns, and the CPU seconds of the processes that it ended, with their children."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    ret = end()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return ret, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
 def test_json_keeps_up(cgroup, start_server, watch, wrk, tmp_path):
-    """All requests as JSON, though no CPU is free and others come first: the default ring loses no
-    record. An event may take no more CPU time than such a process gets."""
+    """All requests as JSON, though no CPU is free and others come first. The ring holds all that
+    wrk can send, so that none is lost however late the reader gets a CPU. What an event costs is
+    compared with what nginx needs for its request, as both have the same machine."""
     script = tmp_path / "pace.lua"
     script.write_text("""
-        -- Some 15,000 requests a second on wrk's connections.
+        -- At most 1000 requests a second on each of wrk's connections.
         function delay() return 1 end
         local n = 0
         function request()
@@ -105,8 +150,11 @@ def test_json_keeps_up(cgroup, start_server, watch, wrk, tmp_path):
         end
         """)
     server = start_server("nginx", cgroup, log_buffer="buffer=1m")
-    watching = watch(cgroup, output=tmp_path / "events")
+    watching = watch(cgroup, args=["--ring", "256M"], output=tmp_path / "events")
     os.setpriority(os.PRIO_PROCESS, watching.process.pid, 10)
+    # What it took to load the programs is no cost of events.
+    with open(f"/proc/{watching.process.pid}/schedstat") as f:
+        to_load = int(f.read().split()[0]) / 1e9
     busy = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(os.cpu_count())]
     try:
         counted = wrk(server, 4, "-s", str(script))
@@ -114,11 +162,13 @@ def test_json_keeps_up(cgroup, start_server, watch, wrk, tmp_path):
         for process in busy:
             process.kill()
             process.wait()
-    server.stop()
-    events = watching.stop()
+    _, for_requests = cpu_of_children(server.stop)
+    events, for_events = cpu_of_children(watching.stop)
+    for_events -= to_load
     logged = {line["target"] for line in server.log.lines(counted)}
     complete = {e["request_target"] for e in events if e["end"] == "complete"}
     # At its end wrk closes connections on which a request is under way.
     assert len(logged - complete) <= CONNECTIONS
     assert len(events) == watching.stats["exchanges_seen"]
     watching.check_sums(delivered=len(events))
+    assert for_events < for_requests

@@ -17,6 +17,21 @@ def request(client, served, target):
     return sent
 
 
+def exchange(client, served, target):
+    sent = request(client, served, target)
+    served.sendall(OK)
+    return client.receive(sent)
+
+
+def only_event(watching, wire, cgroup):
+    """The event of the one exchange that the watch saw, which came while it was running."""
+    event, = watching.wait(1)
+    check_wire(event, wire, cgroup)
+    watching.stop()
+    watching.check_sums(delivered=1)
+    return event
+
+
 def none_yet(watching, seconds=0.15):
     time.sleep(seconds)
     assert watching.wait(0) == []
@@ -44,14 +59,11 @@ def test_server_sent_events(framing, cgroup, watch, play):
     if not chunked:
         served.close()
     wire = client.receive(sent)
-    event, = watching.wait(1)
     if not chunked:
         wire["keep"] = False
-    check_wire(event, wire, cgroup)
+    event = only_event(watching, wire, cgroup)
     assert event["headers"]["response"]["content-type"] == ["text/event-stream"]
     assert event["response_ns"] >= 350_000_000
-    watching.stop()
-    watching.check_sums(delivered=1)
 
 
 @pytest.mark.parametrize("framing", ["chunked", "until close"])
@@ -74,9 +86,7 @@ def test_stream_heads(framing, cgroup, watch, play):
     if chunked:
         served.sendall(b"0\r\n\r\n")
         client.receive(sent)
-        sent = request(client, served, "/next")
-        served.sendall(OK)
-        client.receive(sent)
+        exchange(client, served, "/next")
         assert watching.wait(2)[1]["request_target"] == "/next"
     else:
         served.close()
@@ -97,11 +107,7 @@ def test_stream_longer_than_the_capture(cgroup, watch, play):
         time.sleep(0.002)
     none_yet(watching)
     served.sendall(b"0\r\n\r\n")
-    wire = client.receive(sent)
-    event, = watching.wait(1)
-    check_wire(event, wire, cgroup)
-    watching.stop()
-    watching.check_sums(delivered=1)
+    only_event(watching, client.receive(sent), cgroup)
 
 
 def test_client_leaves_a_stream(cgroup, watch, play):
@@ -151,10 +157,7 @@ def test_response_until_close_in_one_segment(cgroup, watch, play):
     wire = client.receive(sent)
     assert wire["response_body"] == len(OK)
     wire["keep"] = False
-    event, = watching.wait(1)
-    check_wire(event, wire, cgroup)
-    watching.stop()
-    watching.check_sums(delivered=1)
+    only_event(watching, wire, cgroup)
 
 
 def test_idle_between_exchanges(cgroup, watch, play):
@@ -163,9 +166,7 @@ def test_idle_between_exchanges(cgroup, watch, play):
     client, served = play()
     seen = []
     for i in range(3):
-        sent = request(client, served, f"/{i}")
-        served.sendall(OK)
-        seen.append(client.receive(sent))
+        seen.append(exchange(client, served, f"/{i}"))
         time.sleep(0.3)
     events = watching.stop()
     assert [e["ordinal"] for e in events] == [1, 2, 3]
@@ -181,9 +182,7 @@ def test_idle_timeout(cgroup, watch, play):
     client, served = play()
     seen = []
     for i in range(3):
-        sent = request(client, served, f"/{i}")
-        served.sendall(OK)
-        seen.append(client.receive(sent))
+        seen.append(exchange(client, served, f"/{i}"))
         # Looked after once a second.
         time.sleep(1.6 if i == 1 else 0.02)
     watching.wait(3)
@@ -201,9 +200,7 @@ def test_idle_connections_are_forgotten(cgroup, watch, play):
     watching = watch(cgroup, args=["--idle", "200ms"])
     ends = [play() for _ in range(50)]
     for i, (client, served) in enumerate(ends):
-        sent = request(client, served, f"/{i}")
-        served.sendall(OK)
-        client.receive(sent)
+        exchange(client, served, f"/{i}")
     watching.wait(50)
     time.sleep(1.6)
     watching.stop()
@@ -221,12 +218,8 @@ def test_exchange_timeout_counts_silence_only(cgroup, watch, play):
     for _ in range(12):
         time.sleep(0.1)
         served.sendall(b"x")
-    wire = client.receive(sent)
-    event, = watching.wait(1)
-    check_wire(event, wire, cgroup)
+    event = only_event(watching, client.receive(sent), cgroup)
     assert event["response_ns"] >= 1_200_000_000
-    watching.stop()
-    watching.check_sums(delivered=1)
 
 
 def test_answer_after_the_timeout(cgroup, watch, play):
@@ -238,11 +231,7 @@ def test_answer_after_the_timeout(cgroup, watch, play):
     assert (event["request_target"], event["end"]) == ("/late", "timeout")
     served.sendall(b"HTTP/1.1 503 Late\r\nContent-Length: 2\r\n\r\nno")
     client.receive(sent)
-    seen = []
-    for target in ("/next", "/last"):
-        sent = request(client, served, target)
-        served.sendall(OK)
-        seen.append(client.receive(sent))
+    seen = [exchange(client, served, target) for target in ("/next", "/last")]
     time.sleep(0.3)
     _, *rest = watching.stop()
     watching.check_sums()

@@ -206,6 +206,9 @@ def test_pause(top, traffic):
     while traffic[0] < before + 20:
         time.sleep(0.05)
     assert rows(top.screen()) == paused
+    top.resize(40, 24)
+    top.until("PAUSED")
+    top.resize(80, 24)
     top.keys("Space")
     deadline = time.monotonic() + 10
     while rows(top.screen()) == paused:

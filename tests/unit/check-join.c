@@ -12,7 +12,8 @@ static struct appmon_snapshot *s;
 
 static void setup(void)
 {
-	struct appmon_metrics_opts opts = {.size = sizeof(opts), .max_connections = 256};
+	/* 256 connections, of which 64 may wait. */
+	struct appmon_metrics_opts opts = {.size = sizeof(opts), .memory_limit = 2 << 20};
 
 	ck_assert_int_eq(appmon_metrics_open(&m, &opts), 0);
 	s = NULL;

@@ -4,39 +4,11 @@
  * leaks, and every event is counted somewhere.
  */
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "events.h"
-
-/* ---- -Wl,--wrap ---------------------------------------------------------------- */
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-
-static bool armed, for_ever;
-static unsigned long count, fail_at;
-
-static bool fails(void)
-{
-	if (!armed)
-		return false;
-	count++;
-	return count == fail_at || (for_ever && count > fail_at);
-}
-
-void *__wrap_malloc(size_t size)
-{
-	return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return fails() ? NULL : __real_calloc(n, size);
-}
+#include "failing-alloc.h"
 
 /* ---- the script -------------------------------------------------------------------- */
 

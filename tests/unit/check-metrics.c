@@ -307,17 +307,16 @@ START_TEST(routes)
 	assert_route(longest, most);
 	appmon_metrics_close(m);
 
-	OPEN(.max_children = 2);
-	assert_route("/u/ann", "/u/ann");
-	assert_route("/u/bob", "/u/bob");
-	assert_route("/u/eve", "/u/{param}");
-	assert_route(longest, "/*");
-	appmon_metrics_close(m);
+	OPEN(0);
+	for (int i = 0; i < 64; i++) {
+		char path[8];
 
-	OPEN(.max_children = 2, .flags = APPMON_METRICS_NO_LEARNING);
-	assert_route("/u/ann", "/u/ann");
-	assert_route("/u/bob", "/u/bob");
-	assert_route("/u/eve", "/u/eve");
+		snprintf(path, sizeof(path), "/u/n%d", i);
+		assert_route(path, path);
+	}
+	assert_route("/u/eve", "/u/{param}");
+	assert_route("/u/n0", "/u/{param}");
+	assert_route(longest, "/*");
 }
 END_TEST
 
@@ -328,7 +327,7 @@ START_TEST(bounded)
 	struct appmon_snapshot *s;
 	struct appmon_metrics_stats st;
 
-	OPEN(.max_series = 64, .memory_limit = 1 << 20, .max_segments = 1000);
+	OPEN(.max_series = 64, .memory_limit = 1 << 20);
 	for (int i = 0; i < 100000; i++) {
 		char path[32];
 
@@ -370,7 +369,7 @@ START_TEST(bounded_applications)
 	struct appmon_metrics_stats st;
 	uint64_t other = 0;
 
-	OPEN(.max_series = 32, .max_edges = 16);
+	OPEN(.max_series = 32, .memory_limit = 1 << 20);
 	for (int i = 0; i < 1000; i++) {
 		char app[16];
 
@@ -398,8 +397,7 @@ START_TEST(memory_bound)
 	struct appmon_snapshot *s;
 	struct appmon_metrics_stats st;
 
-	OPEN(.max_series = 5000, .memory_limit = 1 << 20, .max_segments = 10, .max_edges = 16,
-	     .flags = APPMON_METRICS_RAW_ROUTES);
+	OPEN(.max_series = 5000, .memory_limit = 1 << 20, .flags = APPMON_METRICS_RAW_ROUTES);
 	for (int i = 0; i < 20000; i++) {
 		char path[32];
 
@@ -414,6 +412,24 @@ START_TEST(memory_bound)
 	s = snap(m, 2 * SEC, 0);
 	ck_assert_uint_eq(total(s, APPMON_SNAPSHOT_SERIES), 20000);
 	appmon_snapshot_free(s);
+}
+END_TEST
+
+/* The tables leave most of any limit to series, and of one that means "any" take little. */
+START_TEST(tables_fit)
+{
+	static const uint64_t limits[] = {1 << 20, (1 << 20) + 1, 17 << 20, 64 << 20, UINT64_MAX};
+
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		struct appmon_metrics_opts opts = {
+			.size = sizeof(opts), .memory_limit = limits[i], .max_series = 16};
+
+		ck_assert_int_eq(appmon_metrics_open(&m, &opts), 0);
+		ck_assert_uint_le(stats(m).memory_bytes, limits[i] / 4);
+		ck_assert_uint_le(stats(m).memory_bytes, 128 << 20);
+		appmon_metrics_close(m);
+	}
+	m = NULL;
 }
 END_TEST
 
@@ -584,7 +600,7 @@ START_TEST(random_operations)
 	uint64_t now = 1000 * SEC, events = 0, requests = 0;
 	struct appmon_metrics_stats st;
 
-	OPEN(.dimensions = APPMON_DIM_ROUTE, .idle_ms = 3000, .max_children = 1000);
+	OPEN(.dimensions = APPMON_DIM_ROUTE, .idle_ms = 3000);
 	for (int step = 0; step < 400; step++) {
 		struct kept *k = &kept[next_random(KEPT)];
 
@@ -679,8 +695,7 @@ START_TEST(refusals)
 		{.size = sizeof(*out_of_range), .flags = 0x80},
 		{.size = sizeof(*out_of_range), .dimensions = 0x100},
 		{.size = sizeof(*out_of_range), .max_series = 15},
-		{.size = sizeof(*out_of_range), .max_edges = 1000001},
-		{.size = sizeof(*out_of_range), .max_connections = 63},
+		{.size = sizeof(*out_of_range), .max_series = 1000001},
 		{.size = sizeof(*out_of_range), .memory_limit = (1 << 20) - 1},
 		{.size = sizeof(*out_of_range), .server_errors = 0x80},
 		{.size = 3},
@@ -1034,6 +1049,7 @@ int main(void)
 				      bounded,
 				      bounded_applications,
 				      memory_bound,
+				      tables_fit,
 				      expiry,
 				      random_operations,
 				      exemplars,

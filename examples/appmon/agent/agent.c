@@ -288,7 +288,7 @@ int command_agent(int argc, char **argv)
 		printf("%s is right\n", args.config);
 		return EXIT_SUCCESS;
 	}
-	/* It starts nothing that could bring privileges. */
+	/* It starts no program that could bring privileges. */
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	ret = open_agent(&agent);
 	if (ret == 0)

@@ -445,15 +445,11 @@ class appmon_metrics_opts(ctypes.Structure):
     flags: int
     dimensions: int
     max_series: int
-    max_edges: int
-    max_segments: int
-    max_children: int
-    max_connections: int
-    join_ms: int
     idle_ms: int
-    memory_limit: int
     server_errors: int
     client_errors: int
+    reserved: int
+    memory_limit: int
     route_fn: Any
     route_ctx: Any
     error_fn: Any
@@ -465,15 +461,11 @@ class appmon_metrics_opts(ctypes.Structure):
         ("flags", ctypes.c_uint32),
         ("dimensions", ctypes.c_uint32),
         ("max_series", ctypes.c_uint32),
-        ("max_edges", ctypes.c_uint32),
-        ("max_segments", ctypes.c_uint32),
-        ("max_children", ctypes.c_uint32),
-        ("max_connections", ctypes.c_uint32),
-        ("join_ms", ctypes.c_uint32),
         ("idle_ms", ctypes.c_uint32),
-        ("memory_limit", ctypes.c_uint64),
         ("server_errors", ctypes.c_uint32),
         ("client_errors", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+        ("memory_limit", ctypes.c_uint64),
         ("route_fn", appmon_route_fn),
         ("route_ctx", ctypes.c_void_p),
         ("error_fn", appmon_error_fn),

@@ -74,13 +74,13 @@ class End(Number):
     RESET_BY_PEER = 2
     #: an RST was sent before that
     RESET_BY_US = 3
-    #: nothing for exchange_timeout_ms
+    #: silence for exchange_timeout_ms
     TIMEOUT = 4
-    #: bytes were missed: the rest cannot be told
+    #: bytes were missed: the rest is unknown
     GAP = 5
     #: became a tunnel (101, or 2xx to CONNECT)
     UPGRADED = 6
-    #: told at the response's head: APPMON_OPEN_STREAM_HEADS
+    #: reported at its head: APPMON_OPEN_STREAM_HEADS
     AT_HEAD = 7
 
 
@@ -280,8 +280,8 @@ class EventFlags(enum.IntFlag):
     #: delimited by what cannot be read.
     INFERRED_END = 0x4000
     #: A head is not as in RFC 9112: lines that are no fields were passed over, start lines
-    #: are told with their control bytes. Without a method: not even the request line could
-    #: be read, but it was answered.
+    #: keep their control bytes. Without a method: not even the request line could be read,
+    #: but it was answered.
     MALFORMED = 0x8000
     #: The answer has no status line (HTTP/0.9, ICY): status is 0, all of it is body.
     NO_STATUS_LINE = 0x10000
@@ -321,8 +321,8 @@ class OpenFlags(enum.IntFlag):
     #: Trace ids: keeps the fields that carry them, fills in appmon_event.trace, trace_text,
     #: request_id.
     TRACE = 0x4
-    #: A response without a declared length, such as an event stream, is told at its head if
-    #: it goes on behind it (APPMON_END_AT_HEAD): without the time of its end, and with no
+    #: A response without a declared length, such as an event stream, is reported at its
+    #: head if it goes on behind it (APPMON_END_AT_HEAD): without its end, and with no
     #: second event for that.
     STREAM_HEADS = 0x8
     #: What an exchange was made for: appmon_event.link. Implies APPMON_OPEN_IDENTITY and
@@ -411,13 +411,11 @@ class MetricsFlags(enum.IntFlag):
 
     #: the path is the route as it is
     RAW_ROUTES = 0x1
-    #: routes by the look of a segment only
-    NO_LEARNING = 0x2
     #: never look for the application behind a peer
-    NO_JOIN = 0x4
+    NO_JOIN = 0x2
     #: Snapshots have what is in progress: the host calls appmon_metrics_active() for it
     #: before each.
-    ACTIVE = 0x8
+    ACTIVE = 0x4
 
 
 class ErrorFlags(enum.IntFlag):
@@ -441,8 +439,8 @@ class ErrorFlags(enum.IntFlag):
 class SeriesFlags(enum.IntFlag):
     """appmon_series.flags."""
 
-    #: Holds what found no room of its own. A series: app and role are set if all of it has
-    #: them, nothing else is; an edge: nothing is.
+    #: Holds what found no room of its own. A series has app and role, if all of it has the
+    #: same, and no other member; an edge has no member.
     OTHER = 0x1
 
 
@@ -817,7 +815,7 @@ class Stats:
     connections_seen: int
     #: gauge
     connections_open: int
-    #: found not to speak HTTP and ignored since
+    #: found not to be HTTP and ignored since
     connections_skipped: int
     #: request heads parsed
     requests: int
@@ -912,29 +910,17 @@ class MetricsOptions:
     #: hard limit, 16 to 1,000,000; default 8192. No application gets more than are left for
     #: others: half of them if it is alone
     max_series: int = 0
-    #: the same for edges; default 1024
-    max_edges: int = 0
-    #: path segments to learn routes from, up to 4,000,000, shared as max_series is; default
-    #: 16384
-    max_segments: int = 0
-    #: a segment is replaced by {param} once the same place of an application's paths held
-    #: more than this many; default 64
-    max_children: int = 0
-    #: whose ends are remembered, for joining; 64 to 4,000,000; default 8192
-    max_connections: int = 0
-    #: how long an exchange waits for its other end to show up, if that is not known of its
-    #: connection yet; default 500
-    join_ms: int = 0
     #: series and edges without an event for this long go; default 600,000; UINT32_MAX:
     #: never
     idle_ms: int = 0
-    #: bytes; default 64 MiB, at least 1 MiB. Where it is reached, series are refused as by
-    #: max_series
-    memory_limit: int = 0
     #: APPMON_ERROR_*; default all but CLIENT
     server_errors: ErrorFlags = ErrorFlags(0)
     #: APPMON_ERROR_*; default all
     client_errors: ErrorFlags = ErrorFlags(0)
+    #: bytes; default 64 MiB, at least 1 MiB. Where it is reached, series are refused as by
+    #: max_series. The other tables go by it, too: up to 1 GiB, each MiB gives 16 edges, 256
+    #: path segments to learn routes from and 128 connections whose ends are remembered
+    memory_limit: int = 0
 
 
 @dataclass
@@ -943,7 +929,7 @@ class MetricsStats:
 
     #: added == counted in series + waiting + expired_events + without_request
     events: int
-    #: gauge: events that wait for their other end (join_ms)
+    #: gauge: events that wait for their other end, 500 ms at most
     waiting: int
     #: gauge
     series: int
@@ -960,11 +946,11 @@ class MetricsStats:
     expired_events: int
     #: of which both ends were seen
     joined_connections: int
-    #: forgotten to make room: max_connections
+    #: forgotten to make room
     evicted_connections: int
     #: events that could not wait long enough, for want of room
     unwaited: int
-    #: not learned: max_segments
+    #: not learned, for want of room
     refused_segments: int
     #: gauge
     memory_bytes: int
@@ -1002,7 +988,7 @@ class Series:
     flags: SeriesFlags
     #: the same in every snapshot, never reused by the aggregator
     id: int
-    #: the instance; see appmon_cgroup_path(). With instance_fn: what it said
+    #: the instance; see appmon_cgroup_path(). With instance_fn: what it returned
     cgroup_id: int
     pid: int
     #: APPMON_ROLE_*

@@ -72,13 +72,13 @@ number! {
         RESET_BY_PEER = 2, "reset_by_peer";
         /// an RST was sent before that
         RESET_BY_US = 3, "reset_by_us";
-        /// nothing for exchange_timeout_ms
+        /// silence for exchange_timeout_ms
         TIMEOUT = 4, "timeout";
-        /// bytes were missed: the rest cannot be told
+        /// bytes were missed: the rest is unknown
         GAP = 5, "gap";
         /// became a tunnel (101, or 2xx to CONNECT)
         UPGRADED = 6, "upgraded";
-        /// told at the response's head: APPMON_OPEN_STREAM_HEADS
+        /// reported at its head: APPMON_OPEN_STREAM_HEADS
         AT_HEAD = 7, "at_head";
     }
 }
@@ -284,9 +284,9 @@ bits! {
         /// The end of a body was inferred, not counted: chunked beyond the captured bytes, or delimited
         /// by what cannot be read.
         INFERRED_END = 0x4000, "inferred_end";
-        /// A head is not as in RFC 9112: lines that are no fields were passed over, start lines are told
-        /// with their control bytes. Without a method: not even the request line could be read, but it
-        /// was answered.
+        /// A head is not as in RFC 9112: lines that are no fields were passed over, start lines keep
+        /// their control bytes. Without a method: not even the request line could be read, but it was
+        /// answered.
         MALFORMED = 0x8000, "malformed";
         /// The answer has no status line (HTTP/0.9, ICY): status is 0, all of it is body.
         NO_STATUS_LINE = 0x10000, "no_status_line";
@@ -329,9 +329,8 @@ bits! {
         /// Trace ids: keeps the fields that carry them, fills in appmon_event.trace, trace_text,
         /// request_id.
         TRACE = 0x4, "trace";
-        /// A response without a declared length, such as an event stream, is told at its head if it goes
-        /// on behind it (APPMON_END_AT_HEAD): without the time of its end, and with no second event for
-        /// that.
+        /// A response without a declared length, such as an event stream, is reported at its head if it
+        /// goes on behind it (APPMON_END_AT_HEAD): without its end, and with no second event for that.
         STREAM_HEADS = 0x8, "stream_heads";
         /// What an exchange was made for: appmon_event.link. Implies APPMON_OPEN_IDENTITY and _TRACE;
         /// without APPMON_CAP_IDENTITY there is evidence from header fields and from the other end only.
@@ -411,12 +410,10 @@ bits! {
     MetricsFlags: u32 {
         /// the path is the route as it is
         RAW_ROUTES = 0x1, "raw_routes";
-        /// routes by the look of a segment only
-        NO_LEARNING = 0x2, "no_learning";
         /// never look for the application behind a peer
-        NO_JOIN = 0x4, "no_join";
+        NO_JOIN = 0x2, "no_join";
         /// Snapshots have what is in progress: the host calls appmon_metrics_active() for it before each.
-        ACTIVE = 0x8, "active";
+        ACTIVE = 0x4, "active";
     }
 }
 
@@ -442,8 +439,8 @@ bits! {
 bits! {
     /// appmon_series.flags
     SeriesFlags: u32 {
-        /// Holds what found no room of its own. A series: app and role are set if all of it has them,
-        /// nothing else is; an edge: nothing is.
+        /// Holds what found no room of its own. A series has app and role, if all of it has the same, and
+        /// no other member; an edge has no member.
         OTHER = 0x1, "other";
     }
 }
@@ -1025,7 +1022,7 @@ pub struct Stats {
     pub connections_seen: u64,
     /// gauge
     pub connections_open: u64,
-    /// found not to speak HTTP and ignored since
+    /// found not to be HTTP and ignored since
     pub connections_skipped: u64,
     /// request heads parsed
     pub requests: u64,
@@ -1204,7 +1201,7 @@ pub struct Series<'a> {
     pub flags: SeriesFlags,
     /// the same in every snapshot, never reused by the aggregator
     pub id: u64,
-    /// the instance; see appmon_cgroup_path(). With instance_fn: what it said
+    /// the instance; see appmon_cgroup_path(). With instance_fn: what it returned
     pub cgroup_id: u64,
     /// `appmon_series.pid`
     pub pid: u32,
@@ -1430,7 +1427,7 @@ impl Exemplar {
 pub struct MetricsStats {
     /// added == counted in series + waiting + expired_events + without_request
     pub events: u64,
-    /// gauge: events that wait for their other end (join_ms)
+    /// gauge: events that wait for their other end, 500 ms at most
     pub waiting: u64,
     /// gauge
     pub series: u64,
@@ -1448,11 +1445,11 @@ pub struct MetricsStats {
     pub expired_events: u64,
     /// of which both ends were seen
     pub joined_connections: u64,
-    /// forgotten to make room: max_connections
+    /// forgotten to make room
     pub evicted_connections: u64,
     /// events that could not wait long enough, for want of room
     pub unwaited: u64,
-    /// not learned: max_segments
+    /// not learned, for want of room
     pub refused_segments: u64,
     /// gauge
     pub memory_bytes: u64,
@@ -1577,15 +1574,10 @@ pub struct MetricsOptions {
     pub(crate) flags: MetricsFlags,
     pub(crate) dimensions: Dimensions,
     pub(crate) max_series: u32,
-    pub(crate) max_edges: u32,
-    pub(crate) max_segments: u32,
-    pub(crate) max_children: u32,
-    pub(crate) max_connections: u32,
-    pub(crate) join_ms: u32,
     pub(crate) idle_ms: u32,
-    pub(crate) memory_limit: u64,
     pub(crate) server_errors: ErrorFlags,
     pub(crate) client_errors: ErrorFlags,
+    pub(crate) memory_limit: u64,
     pub(crate) functions: Functions,
 }
 
@@ -1609,47 +1601,9 @@ impl MetricsOptions {
         self
     }
 
-    /// the same for edges; default 1024
-    pub fn max_edges(mut self, value: u32) -> MetricsOptions {
-        self.max_edges = value;
-        self
-    }
-
-    /// path segments to learn routes from, up to 4,000,000, shared as max_series is; default 16384
-    pub fn max_segments(mut self, value: u32) -> MetricsOptions {
-        self.max_segments = value;
-        self
-    }
-
-    /// a segment is replaced by {param} once the same place of an application's paths held more than this
-    /// many; default 64
-    pub fn max_children(mut self, value: u32) -> MetricsOptions {
-        self.max_children = value;
-        self
-    }
-
-    /// whose ends are remembered, for joining; 64 to 4,000,000; default 8192
-    pub fn max_connections(mut self, value: u32) -> MetricsOptions {
-        self.max_connections = value;
-        self
-    }
-
-    /// how long an exchange waits for its other end to show up, if that is not known of its connection
-    /// yet; default 500
-    pub fn join_ms(mut self, value: u32) -> MetricsOptions {
-        self.join_ms = value;
-        self
-    }
-
     /// series and edges without an event for this long go; default 600,000; UINT32_MAX: never
     pub fn idle_ms(mut self, value: u32) -> MetricsOptions {
         self.idle_ms = value;
-        self
-    }
-
-    /// bytes; default 64 MiB, at least 1 MiB. Where it is reached, series are refused as by max_series
-    pub fn memory_limit(mut self, value: u64) -> MetricsOptions {
-        self.memory_limit = value;
         self
     }
 
@@ -1665,19 +1619,22 @@ impl MetricsOptions {
         self
     }
 
+    /// bytes; default 64 MiB, at least 1 MiB. Where it is reached, series are refused as by max_series.
+    /// The other tables go by it, too: up to 1 GiB, each MiB gives 16 edges, 256 path segments to learn
+    /// routes from and 128 connections whose ends are remembered
+    pub fn memory_limit(mut self, value: u64) -> MetricsOptions {
+        self.memory_limit = value;
+        self
+    }
+
     pub(crate) fn fill(&self, raw: &mut sys::appmon_metrics_opts) {
         raw.flags = self.flags.0;
         raw.dimensions = self.dimensions.0;
         raw.max_series = self.max_series;
-        raw.max_edges = self.max_edges;
-        raw.max_segments = self.max_segments;
-        raw.max_children = self.max_children;
-        raw.max_connections = self.max_connections;
-        raw.join_ms = self.join_ms;
         raw.idle_ms = self.idle_ms;
-        raw.memory_limit = self.memory_limit;
         raw.server_errors = self.server_errors.0;
         raw.client_errors = self.client_errors.0;
+        raw.memory_limit = self.memory_limit;
     }
 }
 

@@ -51,13 +51,13 @@ pub const APPMON_END_CLOSED: u32 = 1;
 pub const APPMON_END_RESET_BY_PEER: u32 = 2;
 /// an RST was sent before that
 pub const APPMON_END_RESET_BY_US: u32 = 3;
-/// nothing for exchange_timeout_ms
+/// silence for exchange_timeout_ms
 pub const APPMON_END_TIMEOUT: u32 = 4;
-/// bytes were missed: the rest cannot be told
+/// bytes were missed: the rest is unknown
 pub const APPMON_END_GAP: u32 = 5;
 /// became a tunnel (101, or 2xx to CONNECT)
 pub const APPMON_END_UPGRADED: u32 = 6;
-/// told at the response's head: APPMON_OPEN_STREAM_HEADS
+/// reported at its head: APPMON_OPEN_STREAM_HEADS
 pub const APPMON_END_AT_HEAD: u32 = 7;
 
 /// Not known: the answer was missed (a gap), or has not come yet.
@@ -219,8 +219,8 @@ pub const APPMON_EVF_AMBIGUOUS: u64 = 0x2000;
 /// The end of a body was inferred, not counted: chunked beyond the captured bytes, or delimited by what
 /// cannot be read.
 pub const APPMON_EVF_INFERRED_END: u64 = 0x4000;
-/// A head is not as in RFC 9112: lines that are no fields were passed over, start lines are told with
-/// their control bytes. Without a method: not even the request line could be read, but it was answered.
+/// A head is not as in RFC 9112: lines that are no fields were passed over, start lines keep their
+/// control bytes. Without a method: not even the request line could be read, but it was answered.
 pub const APPMON_EVF_MALFORMED: u64 = 0x8000;
 /// The answer has no status line (HTTP/0.9, ICY): status is 0, all of it is body.
 pub const APPMON_EVF_NO_STATUS_LINE: u64 = 0x10000;
@@ -246,8 +246,8 @@ pub const APPMON_OPEN_DROP_QUERY: u32 = 0x1;
 pub const APPMON_OPEN_IDENTITY: u32 = 0x2;
 /// Trace ids: keeps the fields that carry them, fills in appmon_event.trace, trace_text, request_id.
 pub const APPMON_OPEN_TRACE: u32 = 0x4;
-/// A response without a declared length, such as an event stream, is told at its head if it goes on
-/// behind it (APPMON_END_AT_HEAD): without the time of its end, and with no second event for that.
+/// A response without a declared length, such as an event stream, is reported at its head if it goes on
+/// behind it (APPMON_END_AT_HEAD): without its end, and with no second event for that.
 pub const APPMON_OPEN_STREAM_HEADS: u32 = 0x8;
 /// What an exchange was made for: appmon_event.link. Implies APPMON_OPEN_IDENTITY and _TRACE; without
 /// APPMON_CAP_IDENTITY there is evidence from header fields and from the other end only.
@@ -306,12 +306,10 @@ pub const APPMON_DIM_NONE: u32 = 0x80000000;
 
 /// the path is the route as it is
 pub const APPMON_METRICS_RAW_ROUTES: u32 = 0x1;
-/// routes by the look of a segment only
-pub const APPMON_METRICS_NO_LEARNING: u32 = 0x2;
 /// never look for the application behind a peer
-pub const APPMON_METRICS_NO_JOIN: u32 = 0x4;
+pub const APPMON_METRICS_NO_JOIN: u32 = 0x2;
 /// Snapshots have what is in progress: the host calls appmon_metrics_active() for it before each.
-pub const APPMON_METRICS_ACTIVE: u32 = 0x8;
+pub const APPMON_METRICS_ACTIVE: u32 = 0x4;
 
 /// APPMON_OUTCOME_CLIENT_ERROR
 pub const APPMON_ERROR_CLIENT: u32 = 0x4;
@@ -326,8 +324,8 @@ pub const APPMON_ERROR_NO_RESPONSE: u32 = 0x40;
 /// No outcome is an error.
 pub const APPMON_ERROR_NEVER: u32 = 0x80000000;
 
-/// Holds what found no room of its own. A series: app and role are set if all of it has them, nothing
-/// else is; an edge: nothing is.
+/// Holds what found no room of its own. A series has app and role, if all of it has the same, and no
+/// other member; an edge has no member.
 pub const APPMON_SERIES_OTHER: u32 = 0x1;
 
 /// cpu_ns, cpu_user_ns, cpu_system_ns
@@ -769,7 +767,7 @@ pub struct appmon_stats {
     pub connections_seen: u64,
     /// gauge
     pub connections_open: u64,
-    /// found not to speak HTTP and ignored since
+    /// found not to be HTTP and ignored since
     pub connections_skipped: u64,
     /// request heads parsed
     pub requests: u64,
@@ -881,26 +879,17 @@ pub struct appmon_metrics_opts {
     /// hard limit, 16 to 1,000,000; default 8192. No application gets more than are left for others: half
     /// of them if it is alone
     pub max_series: u32,
-    /// the same for edges; default 1024
-    pub max_edges: u32,
-    /// path segments to learn routes from, up to 4,000,000, shared as max_series is; default 16384
-    pub max_segments: u32,
-    /// a segment is replaced by {param} once the same place of an application's paths held more than this
-    /// many; default 64
-    pub max_children: u32,
-    /// whose ends are remembered, for joining; 64 to 4,000,000; default 8192
-    pub max_connections: u32,
-    /// how long an exchange waits for its other end to show up, if that is not known of its connection
-    /// yet; default 500
-    pub join_ms: u32,
     /// series and edges without an event for this long go; default 600,000; UINT32_MAX: never
     pub idle_ms: u32,
-    /// bytes; default 64 MiB, at least 1 MiB. Where it is reached, series are refused as by max_series
-    pub memory_limit: u64,
     /// APPMON_ERROR_*; default all but CLIENT
     pub server_errors: u32,
     /// APPMON_ERROR_*; default all
     pub client_errors: u32,
+    pub reserved: u32,
+    /// bytes; default 64 MiB, at least 1 MiB. Where it is reached, series are refused as by max_series.
+    /// The other tables go by it, too: up to 1 GiB, each MiB gives 16 edges, 256 path segments to learn
+    /// routes from and 128 connections whose ends are remembered
+    pub memory_limit: u64,
     /// NULL: built in
     pub route_fn: appmon_route_fn,
     pub route_ctx: *mut c_void,
@@ -920,7 +909,7 @@ pub struct appmon_metrics_stats {
     pub reserved: u32,
     /// added == counted in series + waiting + expired_events + without_request
     pub events: u64,
-    /// gauge: events that wait for their other end (join_ms)
+    /// gauge: events that wait for their other end, 500 ms at most
     pub waiting: u64,
     /// gauge
     pub series: u64,
@@ -937,11 +926,11 @@ pub struct appmon_metrics_stats {
     pub expired_events: u64,
     /// of which both ends were seen
     pub joined_connections: u64,
-    /// forgotten to make room: max_connections
+    /// forgotten to make room
     pub evicted_connections: u64,
     /// events that could not wait long enough, for want of room
     pub unwaited: u64,
-    /// not learned: max_segments
+    /// not learned, for want of room
     pub refused_segments: u64,
     /// gauge
     pub memory_bytes: u64,
@@ -960,7 +949,7 @@ pub struct appmon_series {
     pub flags: u32,
     /// the same in every snapshot, never reused by the aggregator
     pub id: u64,
-    /// the instance; see appmon_cgroup_path(). With instance_fn: what it said
+    /// the instance; see appmon_cgroup_path(). With instance_fn: what it returned
     pub cgroup_id: u64,
     pub pid: u32,
     /// APPMON_ROLE_*
@@ -1225,12 +1214,12 @@ extern "C" {
     /// -EINVAL  bits in roles or outcomes that no constant has; -E2BIG: unknown members are set
     /// -ENOMEM  out of memory; the filter before stays
     pub fn appmon_set_filter(mon: *mut appmon, filter: *const appmon_filter) -> c_int;
-    /// Tells fn what is known of each exchange that is in progress, of all targets, in no order: those
-    /// that appmon_stats.outstanding counts, without what is over and waits to be delivered. The event
-    /// is the one to come, with what is missing still absent (no status, no response_end_ns); flags and
-    /// end say little yet. A short request is known once its response begins, or, if that takes long,
+    /// Calls fn for each exchange that is in progress, of all targets, in no order: those that
+    /// appmon_stats.outstanding counts, without those that are over and wait to be delivered. The event
+    /// is the one to come, as far as it is known (no status, no response_end_ns); flags and end are not
+    /// final. A short request is known once its response begins, or, if that takes long,
     /// within a second or two.
-    /// fn is as in appmon_opts, but what it is told does not count as delivered; appmon_detach()
+    /// fn is as in appmon_opts, but its events do not count as delivered; appmon_detach()
     /// returns -EBUSY to it; and a return value that is not 0 ends the call, which then returns it. No
     /// event of appmon_next() is valid any more.
     /// -EBUSY   from inside a callback
@@ -1367,14 +1356,14 @@ extern "C" {
     pub fn appmon_metrics_open(ret: *mut *mut appmon_metrics, opts: *const appmon_metrics_opts) -> c_int;
     /// NULL is accepted. Snapshots stay.
     pub fn appmon_metrics_close(metrics: *mut appmon_metrics);
-    /// Counts one event; nothing of it is kept by reference. Never fails for want of room: what does not
-    /// fit goes to a series with APPMON_SERIES_OTHER, and is counted. Allocates only for a new series,
+    /// Counts one event, and keeps no reference to it. Never fails for want of room: what does not fit
+    /// goes to a series with APPMON_SERIES_OTHER, and is counted. Allocates only for a new series,
     /// or for durations unlike any before. Figures are of the events that come: where a handle leaves
-    /// out connections, they are of the share that appmon_event.sampling_ppm tells.
+    /// out connections, they are of the share in appmon_event.sampling_ppm.
     pub fn appmon_metrics_add(metrics: *mut appmon_metrics, ev: *const appmon_event) -> c_int;
-    /// Counts one exchange that is in progress, for the next snapshot only: what appmon_each_active()
-    /// tells, of one handle or several, right before appmon_metrics_snapshot(). -EINVAL: without
-    /// APPMON_METRICS_ACTIVE.
+    /// Counts one exchange that is in progress, for the next snapshot only: an event of
+    /// appmon_each_active(), of one handle or several, right before appmon_metrics_snapshot().
+    /// -EINVAL: without APPMON_METRICS_ACTIVE.
     pub fn appmon_metrics_active(metrics: *mut appmon_metrics, ev: *const appmon_event) -> c_int;
     pub fn appmon_metrics_get_stats(metrics: *mut appmon_metrics, stats: *mut appmon_metrics_stats) -> c_int;
     /// Copies what the aggregator holds; idle series go first. opts may be NULL. The copy takes as

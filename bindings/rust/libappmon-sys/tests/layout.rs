@@ -218,15 +218,11 @@ fn layout_is_what_the_c_compiler_says() {
     member!(lines, "appmon_metrics_opts.flags", appmon_metrics_opts, flags);
     member!(lines, "appmon_metrics_opts.dimensions", appmon_metrics_opts, dimensions);
     member!(lines, "appmon_metrics_opts.max_series", appmon_metrics_opts, max_series);
-    member!(lines, "appmon_metrics_opts.max_edges", appmon_metrics_opts, max_edges);
-    member!(lines, "appmon_metrics_opts.max_segments", appmon_metrics_opts, max_segments);
-    member!(lines, "appmon_metrics_opts.max_children", appmon_metrics_opts, max_children);
-    member!(lines, "appmon_metrics_opts.max_connections", appmon_metrics_opts, max_connections);
-    member!(lines, "appmon_metrics_opts.join_ms", appmon_metrics_opts, join_ms);
     member!(lines, "appmon_metrics_opts.idle_ms", appmon_metrics_opts, idle_ms);
-    member!(lines, "appmon_metrics_opts.memory_limit", appmon_metrics_opts, memory_limit);
     member!(lines, "appmon_metrics_opts.server_errors", appmon_metrics_opts, server_errors);
     member!(lines, "appmon_metrics_opts.client_errors", appmon_metrics_opts, client_errors);
+    member!(lines, "appmon_metrics_opts.reserved", appmon_metrics_opts, reserved);
+    member!(lines, "appmon_metrics_opts.memory_limit", appmon_metrics_opts, memory_limit);
     member!(lines, "appmon_metrics_opts.route_fn", appmon_metrics_opts, route_fn);
     member!(lines, "appmon_metrics_opts.route_ctx", appmon_metrics_opts, route_ctx);
     member!(lines, "appmon_metrics_opts.error_fn", appmon_metrics_opts, error_fn);
