@@ -19,7 +19,7 @@
 
 /* ---- table ----------------------------------------------------------------------------------- */
 
-uint32_t bucket_of(const struct flows *f, uint64_t key)
+uint32_t flows_bucket(const struct flows *f, uint64_t key)
 {
 	return (uint32_t)XXH3_64bits(&key, sizeof(key)) & (f->buckets - 1);
 }
@@ -41,7 +41,7 @@ static void grow(struct flows *f)
 
 		while (c) {
 			struct conn *next = c->hash_next;
-			uint32_t k = bucket_of(f, c->key);
+			uint32_t k = flows_bucket(f, c->key);
 
 			c->hash_next = bigger[k];
 			bigger[k] = c;
@@ -53,24 +53,24 @@ static void grow(struct flows *f)
 
 struct conn *conn_find(struct flows *f, uint64_t cookie)
 {
-	struct conn *c = f->bucket[bucket_of(f, cookie)];
+	struct conn *c = f->bucket[flows_bucket(f, cookie)];
 
 	while (c && c->id.cookie != cookie)
 		c = c->hash_next;
 	return c;
 }
 
-void bucket_add(struct flows *f, struct conn *c)
+void conn_insert(struct flows *f, struct conn *c)
 {
-	uint32_t k = bucket_of(f, c->key);
+	uint32_t k = flows_bucket(f, c->key);
 
 	c->hash_next = f->bucket[k];
 	f->bucket[k] = c;
 }
 
-void bucket_remove(struct flows *f, struct conn *c)
+void conn_remove(struct flows *f, struct conn *c)
 {
-	struct conn **p = &f->bucket[bucket_of(f, c->key)];
+	struct conn **p = &f->bucket[flows_bucket(f, c->key)];
 
 	while (*p != c)
 		p = &(*p)->hash_next;
@@ -121,7 +121,7 @@ struct conn *conn_new(struct flows *f, const struct rec_conn *id, uint64_t key,
 	c->dup = seg->dup;
 	conn_speaks(c, &PROTOCOL_FIRST, (uint64_t[2]){0});
 	list_append(&f->idle, &c->link);
-	bucket_add(f, c);
+	conn_insert(f, c);
 	f->count++;
 	return c;
 }
@@ -139,7 +139,7 @@ static void conn_release(struct flows *f, struct conn *c)
 void conn_free(struct flows *f, struct conn *c)
 {
 
-	bucket_remove(f, c);
+	conn_remove(f, c);
 	f->count--;
 	f->stray_count -= c->stray;
 	if (c->ordinal_base + c->ordinal > f->ordinal_max)

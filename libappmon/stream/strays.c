@@ -44,7 +44,7 @@ static struct conn *stray_find(struct flows *f, const struct rec_conn *conn)
 
 	if (!f->stray_count)
 		return NULL;
-	c = f->bucket[bucket_of(f, peers_hash(conn))];
+	c = f->bucket[flows_bucket(f, peers_hash(conn))];
 	while (c && !(c->stray && same_peers(&c->id, conn)))
 		c = c->hash_next;
 	return c;
@@ -95,11 +95,11 @@ struct conn *stray_join(struct flows *f, const struct record *rec)
 		stray_lose(f, c);
 		return NULL;
 	}
-	bucket_remove(f, c);
+	conn_remove(f, c);
 	c->key = c->id.cookie = rec->conn.cookie;
 	c->id.generation = rec->conn.generation;
 	c->sample = rec->seg.sample;
-	bucket_add(f, c);
+	conn_insert(f, c);
 	c->stray = 0;
 	f->stray_count--;
 	for (struct list_node *n = c->exchanges.next; n != &c->exchanges; n = n->next) {

@@ -59,9 +59,9 @@ struct conn *conn_alloc(struct flows *f);
 /* Found by key from now on. seg: its first. */
 struct conn *conn_new(struct flows *f, const struct rec_conn *id, uint64_t key,
 		      const struct rec_seg *seg);
-uint32_t bucket_of(const struct flows *f, uint64_t key);
-void bucket_add(struct flows *f, struct conn *c);
-void bucket_remove(struct flows *f, struct conn *c);
+uint32_t flows_bucket(const struct flows *f, uint64_t key);
+void conn_insert(struct flows *f, struct conn *c);
+void conn_remove(struct flows *f, struct conn *c);
 /* What it knows of another protocol must be released. */
 void conn_speaks(struct conn *c, const struct protocol *protocol, const uint64_t pos[2]);
 /* Orders the connection by activity, among those with or without exchanges. */

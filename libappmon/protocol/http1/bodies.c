@@ -285,7 +285,7 @@ bool open_ends(struct conn *c, int dir, const struct chunk *chunk)
 		return false;
 	if (chunk->flags & (CHUNK_TURN | CHUNK_BEGINS))
 		return true;
-	if (http1_look(kind_of(c, dir, chunk->bytes, chunk->captured), chunk->bytes,
+	if (http1_look(head_kind(c, dir, chunk->bytes, chunk->captured), chunk->bytes,
 		       chunk->captured) != HTTP1_LOOK_YES)
 		return false;
 	if (c->request_dir && dir == request_dir(c)) {

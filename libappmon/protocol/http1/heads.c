@@ -244,7 +244,7 @@ static void head_bad(struct pipeline *pl, struct conn *c, int dir, enum http1_ki
 
 /* ---- bytes of heads -------------------------------------------------------------------------- */
 
-enum http1_kind kind_of(const struct conn *c, int dir, const char *bytes, size_t len)
+enum http1_kind head_kind(const struct conn *c, int dir, const char *bytes, size_t len)
 {
 	if (c->request_dir)
 		return dir == request_dir(c) ? HTTP1_REQUEST : HTTP1_RESPONSE;
@@ -331,7 +331,7 @@ void head_feed(struct pipeline *pl, struct conn *c, int dir, const char *bytes, 
 	if (joined)
 		bytes = joined;
 	final = final || len >= CAPTURE_MAX;
-	kind = kind_of(c, dir, bytes, len);
+	kind = head_kind(c, dir, bytes, len);
 	if (!before)
 		head_begin(pl, c, dir, kind, chunk);
 	/* Of a few bytes it was not to be seen that they begin no head. */

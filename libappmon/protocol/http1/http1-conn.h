@@ -137,7 +137,7 @@ void messages_end(struct pipeline *pl, struct conn *c, uint32_t end, uint64_t fl
 
 /* ---- heads.c --------------------------------------------------------------------------------- */
 
-enum http1_kind kind_of(const struct conn *c, int dir, const char *bytes, size_t len);
+enum http1_kind head_kind(const struct conn *c, int dir, const char *bytes, size_t len);
 /* The first byte of a head has come. */
 void head_begin(struct pipeline *pl, struct conn *c, int dir, enum http1_kind kind,
 		const struct chunk *chunk);

@@ -143,7 +143,7 @@ static bool begins_message(const struct conn *c, int dir, const struct chunk *ch
 
 	if (!(chunk->flags & CHUNK_STARTS) || (int64_t)(chunk->pos - http1_side(c, dir)->pos) < 0)
 		return false;
-	look = http1_look(kind_of(c, dir, chunk->bytes, chunk->captured), chunk->bytes,
+	look = http1_look(head_kind(c, dir, chunk->bytes, chunk->captured), chunk->bytes,
 			  chunk->captured);
 	if (http1_side(c, dir)->over)
 		return look == HTTP1_LOOK_YES;
