@@ -57,6 +57,7 @@ END_TEST
 
 /* No such directory is there, so that no label is. */
 #define TOP "/no/such/mount"
+#define UID "8c52fb9d-0a0c-4e4b-bea2-8da0ed0870c5"
 #define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 static const char *name_of(const char *template, const char *cgroup)
@@ -64,10 +65,12 @@ static const char *name_of(const char *template, const char *cgroup)
 	static char name[APPLICATION_NAME_SIZE];
 	struct application_rule rule = {.name = (char *)template};
 	struct applications one = {.rules = &rule, .count = 1};
+	struct application_input input = {.top = TOP};
 	char path[512];
 
 	snprintf(path, sizeof(path), TOP "%s", cgroup);
-	return applications_name(&one, TOP, path, name);
+	input.path = path;
+	return applications_decide(&one, &input, name) == APPLICATION_WATCHED ? name : NULL;
 }
 
 START_TEST(names)
@@ -83,14 +86,21 @@ START_TEST(names)
 	ck_assert_str_eq(name_of("{unit}", "/user@1.service/app.slice/x.service"), "x");
 	ck_assert_ptr_null(name_of("{unit}", "/system.slice"));
 	ck_assert_ptr_null(name_of("{unit}", "/.service"));
-	ck_assert_str_eq(name_of("{container}", "/system.slice/docker-" ID ".scope"),
+	ck_assert_str_eq(name_of("{container_id}", "/system.slice/docker-" ID ".scope"),
 			 "0123456789ab");
-	ck_assert_str_eq(name_of("c-{container}", "/kubepods/pod1/" ID), "c-0123456789ab");
-	ck_assert_ptr_null(name_of("{container}", "/docker/0123456789ab"));
-	ck_assert_ptr_null(name_of("{container}", "/" ID "/inner"));
+	ck_assert_str_eq(name_of("c-{container_id}", "/kubepods/pod1/" ID), "c-0123456789ab");
+	ck_assert_ptr_null(name_of("{container_id}", "/docker/0123456789ab"));
+	ck_assert_ptr_null(name_of("{container_id}", "/" ID "/inner"));
 	ck_assert_ptr_null(name_of("{label:app}", "/a"));
+	/* It is no pod, or Kubernetes is not asked. */
+	ck_assert_ptr_null(name_of("{pod_uid}", "/a"));
+	ck_assert_ptr_null(name_of("{pod}", "/kubepods/pod" UID));
+	ck_assert_str_eq(name_of("{pod_uid}", "/kubepods/pod" UID), UID);
 
-	ck_assert(application_name_is_valid("x-{leaf}{unit}{parent}{container}{label:a.b}"));
+	ck_assert(application_name_is_valid("x-{leaf}{unit}{parent}{container_id}{label:a.b}"));
+	ck_assert(application_name_is_valid("{namespace}{pod}{pod_uid}{workload}{container}"
+					    "{annotation:a.b/c}"));
+	ck_assert(!application_name_is_valid("{annotation:}"));
 	ck_assert(!application_name_is_valid("{leafs}"));
 	ck_assert(!application_name_is_valid("{leaf"));
 	ck_assert(!application_name_is_valid("{}"));
@@ -115,15 +125,26 @@ START_TEST(first_rule_wins)
 		{.cgroup = "/system.slice/*", .name = "{unit}"},
 		{.cgroup = "/**", .name = "rest"},
 	};
+	static const struct {
+		const char *path, *name;
+	} cases[] = {
+		{TOP "/system.slice/ssh.service", NULL},
+		{TOP "/system.slice/web.service", "web"},
+		/* No unit: the rule does not match, the next one does. */
+		{TOP "/system.slice/x", "rest"},
+		{TOP, "rest"},
+	};
 	struct applications all = {.rules = rules, .count = 3};
 	char name[APPLICATION_NAME_SIZE];
 
-	ck_assert_ptr_null(applications_name(&all, TOP, TOP "/system.slice/ssh.service", name));
-	ck_assert_str_eq(applications_name(&all, TOP, TOP "/system.slice/web.service", name),
-			 "web");
-	/* No unit: the rule does not match, the next one does. */
-	ck_assert_str_eq(applications_name(&all, TOP, TOP "/system.slice/x", name), "rest");
-	ck_assert_str_eq(applications_name(&all, TOP, TOP, name), "rest");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct application_input input = {.top = TOP, .path = cases[i].path};
+
+		ck_assert_int_eq(applications_decide(&all, &input, name),
+				 cases[i].name ? APPLICATION_WATCHED : APPLICATION_NONE);
+		if (cases[i].name)
+			ck_assert_str_eq(name, cases[i].name);
+	}
 }
 END_TEST
 
@@ -208,35 +229,41 @@ START_TEST(whole)
 {
 	struct config config;
 
-	ck_assert_int_eq(read_text(&config, "listen: '[::1]:9464'\n"
-					    "otlp: {endpoint: 'http://c:4318', interval: 1m, "
-					    "spans: 5%}\n"
-					    "evaluate: 2s\n"
-					    "applications:\n"
-					    "  - label: {monitor: 'no'}\n"
-					    "    ignore: true\n"
-					    "  - cgroup: /a/*\n"
-					    "    label: {app: '*', tier: web}\n"
-					    "    name: '{label:app}'\n"
-					    "alerts:\n"
-					    "  - name: slow\n"
-					    "    clear: 100ms\n"
-					    "    when: p99.9 > 250ms\n"
-					    "    over: 30s\n"
-					    "    for: 10s\n"
-					    "    clear_for: 20s\n"
-					    "    min_requests: 7\n"
-					    "    role: client\n"
-					    "    per: route\n"
-					    "    application: 'a*'\n"
-					    "    route: /x\n"
-					    "    severity: page\n"
-					    "  - name: dead\n"
-					    "    when: rate < 0.5/s\n"
-					    "notify:\n"
-					    "  - stderr\n"
-					    "  - file: /tmp/f\n"
-					    "  - webhook: http://h/x\n"),
+	ck_assert_int_eq(read_text(&config,
+				   "listen: '[::1]:9464'\n"
+				   "otlp: {endpoint: 'http://c:4318', interval: 1m, "
+				   "spans: 5%}\n"
+				   "evaluate: 2s\n"
+				   "kubernetes: {api: 'https://k:6443', node: n, wait: 2s, "
+				   "token_file: /t, ca_file: /c}\n"
+				   "applications:\n"
+				   "  - label: {monitor: 'no'}\n"
+				   "    ignore: true\n"
+				   "  - cgroup: /a/*\n"
+				   "    label: {app: '*', tier: web}\n"
+				   "    name: '{label:app}'\n"
+				   "  - annotation: {team: a*}\n"
+				   "    namespace: shop\n"
+				   "    name: '{workload}'\n"
+				   "alerts:\n"
+				   "  - name: slow\n"
+				   "    clear: 100ms\n"
+				   "    when: p99.9 > 250ms\n"
+				   "    over: 30s\n"
+				   "    for: 10s\n"
+				   "    clear_for: 20s\n"
+				   "    min_requests: 7\n"
+				   "    role: client\n"
+				   "    per: route\n"
+				   "    application: 'a*'\n"
+				   "    route: /x\n"
+				   "    severity: page\n"
+				   "  - name: dead\n"
+				   "    when: rate < 0.5/s\n"
+				   "notify:\n"
+				   "  - stderr\n"
+				   "  - file: /tmp/f\n"
+				   "  - webhook: http://h/x\n"),
 			 0);
 	ck_assert_str_eq(said, "");
 	ck_assert_str_eq(config.listen, "[::1]:9464");
@@ -244,11 +271,22 @@ START_TEST(whole)
 	ck_assert_uint_eq(config.otlp.interval_ns, UINT64_C(60000000000));
 	ck_assert_double_eq_tol(config.otlp.spans, 0.05, 1e-12);
 	ck_assert_uint_eq(config.evaluate_ns, UINT64_C(2000000000));
-	ck_assert_uint_eq(config.applications.count, 2);
+	ck_assert(config.kubernetes.on);
+	ck_assert_str_eq(config.kubernetes.api, "https://k:6443");
+	ck_assert_str_eq(config.kubernetes.node, "n");
+	ck_assert_str_eq(config.kubernetes.token_file, "/t");
+	ck_assert_str_eq(config.kubernetes.ca_file, "/c");
+	ck_assert_uint_eq(config.kubernetes.wait_ns, UINT64_C(2000000000));
+	ck_assert_uint_eq(config.applications.count, 3);
 	ck_assert_ptr_null(config.applications.rules[0].name);
-	ck_assert_uint_eq(config.applications.rules[1].label_count, 2);
-	ck_assert_str_eq(config.applications.rules[1].labels[1].key, "tier");
-	ck_assert_str_eq(config.applications.rules[1].labels[1].value, "web");
+	ck_assert_uint_eq(config.applications.rules[1].match_count, 2);
+	ck_assert_int_eq(config.applications.rules[1].matches[1].kind, MATCH_LABEL);
+	ck_assert_str_eq(config.applications.rules[1].matches[1].key, "tier");
+	ck_assert_str_eq(config.applications.rules[1].matches[1].value, "web");
+	ck_assert_int_eq(config.applications.rules[2].matches[0].kind, MATCH_ANNOTATION);
+	ck_assert_int_eq(config.applications.rules[2].matches[1].kind, MATCH_NAMESPACE);
+	ck_assert_ptr_null(config.applications.rules[2].matches[1].key);
+	ck_assert_str_eq(config.applications.rules[2].matches[1].value, "shop");
 	ck_assert_uint_eq(config.alert_count, 2);
 	ck_assert_int_eq(config.alerts[0].condition.metric, ALERT_LATENCY);
 	ck_assert_double_eq_tol(config.alerts[0].condition.quantile, 0.999, 1e-12);
@@ -287,13 +325,20 @@ START_TEST(mistakes)
 		{APPS "listen: ''\n", 4, "empty"},
 		{"listen: a:1\n", 1, "applications: is missing"},
 		{"applications: x\n", 1, "list"},
-		{"applications:\n  - name: x\n", 2, "cgroup: or label:"},
+		{"applications:\n  - name: x\n", 2, "cgroup:, label:"},
 		{"applications:\n  - cgroup: /x\n", 2, "name: or ignore:"},
 		{"applications:\n  - cgroup: /x\n    name: a\n    ignore: true\n", 2,
 		 "name: or ignore:"},
 		{"applications:\n  - cgroup: /x\n    name: '{nope}'\n", 3, "{leaf}"},
 		{"applications:\n  - cgroup: /x\n    ignore: maybe\n", 3, "maybe"},
 		{"applications:\n  - label: [a]\n    name: b\n", 2, "mapping"},
+		{"applications:\n  - namespace: a\n    name: b\n", 1, "kubernetes: is missing"},
+		{"applications:\n  - annotation: {a: b}\n    ignore: true\n", 1, "application 1"},
+		{APPS "  - cgroup: /b\n    name: '{workload}'\n", 1, "application 2"},
+		{APPS "  - cgroup: /b\n    name: '{annotation:c}'\n", 1, "kubernetes: is"},
+		{APPS "kubernetes: on\n", 4, "mapping"},
+		{APPS "kubernetes: {api: k8s}\n", 4, "'k8s'"},
+		{APPS "kubernetes: {wait: long}\n", 4, "'long'"},
 		{APPS "otlp: {interval: 1s}\n", 4, "endpoint"},
 		{APPS "otlp:\n  endpoint: ftp://x\n", 5, "ftp://x"},
 		{APPS "otlp:\n  endpoint: http://x\n  spans: 101%\n", 6, "101%"},

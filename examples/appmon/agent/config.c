@@ -13,6 +13,7 @@
 
 #define DEFAULT_EVALUATE_NS (5 * NSEC_PER_SEC)
 #define DEFAULT_OTLP_INTERVAL_NS (10 * NSEC_PER_SEC)
+#define DEFAULT_WAIT_NS (10 * NSEC_PER_SEC)
 #define DEFAULT_OVER_NS (60 * NSEC_PER_SEC)
 /* A window is kept in pieces of one evaluation each. */
 #define MAX_WINDOW_PIECES 720
@@ -32,25 +33,59 @@ static void *append(void *array, size_t *count, size_t size)
 	return grown + (*count)++ * size;
 }
 
+static int read_url(struct yaml_file *file, const yaml_node_t *value, void *to)
+{
+	char **url = to;
+
+	if (yaml_read_text(file, value, url) < 0)
+		return -EINVAL;
+	if (strncmp(*url, "http://", 7) != 0 && strncmp(*url, "https://", 8) != 0)
+		return yaml_file_fail(file, value, "'%s' is no http:// or https:// URL", *url);
+	return 0;
+}
+
 /* ---- applications ---------------------------------------------------------- */
+
+/* key: NULL for a condition that has none. */
+static int add_match(struct yaml_file *file, struct application_rule *rule, enum match_kind kind,
+		     const char *key, const yaml_node_t *value)
+{
+	struct application_match *match =
+		append(&rule->matches, &rule->match_count, sizeof(*rule->matches));
+
+	if (!match)
+		return -ENOMEM;
+	match->kind = kind;
+	match->key = key ? strdup(key) : NULL;
+	if (key && !match->key)
+		return -ENOMEM;
+	return yaml_read_text(file, value, &match->value);
+}
 
 static int read_label(struct yaml_file *file, const char *key, const yaml_node_t *value, void *to)
 {
-	struct application_rule *rule = to;
-	struct label_match *label =
-		append(&rule->labels, &rule->label_count, sizeof(*rule->labels));
-
-	if (!label)
-		return -ENOMEM;
-	label->key = strdup(key);
-	if (!label->key)
-		return -ENOMEM;
-	return yaml_read_text(file, value, &label->value);
+	return add_match(file, to, MATCH_LABEL, key, value);
 }
 
 static int read_labels(struct yaml_file *file, const yaml_node_t *value, void *to)
 {
 	return yaml_file_pairs(file, value, read_label, to);
+}
+
+static int read_annotation(struct yaml_file *file, const char *key, const yaml_node_t *value,
+			   void *to)
+{
+	return add_match(file, to, MATCH_ANNOTATION, key, value);
+}
+
+static int read_annotations(struct yaml_file *file, const yaml_node_t *value, void *to)
+{
+	return yaml_file_pairs(file, value, read_annotation, to);
+}
+
+static int read_namespace(struct yaml_file *file, const yaml_node_t *value, void *to)
+{
+	return add_match(file, to, MATCH_NAMESPACE, NULL, value);
 }
 
 static int read_name(struct yaml_file *file, const yaml_node_t *value, void *to)
@@ -61,8 +96,9 @@ static int read_name(struct yaml_file *file, const yaml_node_t *value, void *to)
 		return -EINVAL;
 	if (!application_name_is_valid(*name))
 		return yaml_file_fail(file, value,
-				      "'%s': known are {leaf}, {parent}, {unit}, {container} and "
-				      "{label:KEY}",
+				      "'%s': known are {leaf}, {parent}, {unit}, {container_id}, "
+				      "{label:KEY}, and of pods {namespace}, {pod}, {pod_uid}, "
+				      "{workload}, {container} and {annotation:KEY}",
 				      *name);
 	return 0;
 }
@@ -89,6 +125,8 @@ static int read_application(struct yaml_file *file, const yaml_node_t *item, voi
 	static const struct yaml_key keys[] = {
 		{"cgroup", yaml_read_text, offsetof(struct parsed, rule.cgroup)},
 		{"label", read_labels, offsetof(struct parsed, rule)},
+		{"annotation", read_annotations, offsetof(struct parsed, rule)},
+		{"namespace", read_namespace, offsetof(struct parsed, rule)},
 		{"name", read_name, offsetof(struct parsed, rule.name)},
 		{"ignore", read_flag, offsetof(struct parsed, ignored)},
 		{0},
@@ -104,9 +142,10 @@ static int read_application(struct yaml_file *file, const yaml_node_t *item, voi
 	*rule = parsed.rule;
 	if (ret < 0)
 		return ret;
-	if (!rule->cgroup && rule->label_count == 0)
+	if (!rule->cgroup && rule->match_count == 0)
 		return yaml_file_fail(file, item,
-				      "an application needs cgroup: or label: to be found by");
+				      "an application needs cgroup:, label:, annotation: or "
+				      "namespace: to be found by");
 	if (!rule->name == !parsed.ignored)
 		return yaml_file_fail(file, item,
 				      "an application needs either name: or ignore: true");
@@ -116,6 +155,24 @@ static int read_application(struct yaml_file *file, const yaml_node_t *item, voi
 static int read_applications(struct yaml_file *file, const yaml_node_t *value, void *to)
 {
 	return yaml_file_list(file, value, read_application, to);
+}
+
+/* ---- Kubernetes ------------------------------------------------------------- */
+
+static int read_kubernetes(struct yaml_file *file, const yaml_node_t *value, void *to)
+{
+	static const struct yaml_key keys[] = {
+		{"api", read_url, offsetof(struct kubernetes_config, api)},
+		{"token_file", yaml_read_text, offsetof(struct kubernetes_config, token_file)},
+		{"ca_file", yaml_read_text, offsetof(struct kubernetes_config, ca_file)},
+		{"node", yaml_read_text, offsetof(struct kubernetes_config, node)},
+		{"wait", yaml_read_duration, offsetof(struct kubernetes_config, wait_ns)},
+		{0},
+	};
+	struct kubernetes_config *kubernetes = to;
+
+	kubernetes->on = true;
+	return yaml_file_map(file, value, keys, kubernetes);
 }
 
 /* ---- alerts ---------------------------------------------------------------- */
@@ -259,17 +316,6 @@ static int read_alerts(struct yaml_file *file, const yaml_node_t *value, void *t
 
 /* ---- where alerts go -------------------------------------------------------- */
 
-static int read_url(struct yaml_file *file, const yaml_node_t *value, void *to)
-{
-	char **url = to;
-
-	if (yaml_read_text(file, value, url) < 0)
-		return -EINVAL;
-	if (strncmp(*url, "http://", 7) != 0 && strncmp(*url, "https://", 8) != 0)
-		return yaml_file_fail(file, value, "'%s' is no http:// or https:// URL", *url);
-	return 0;
-}
-
 static int read_notify(struct yaml_file *file, const yaml_node_t *item, void *to)
 {
 	struct parsed {
@@ -404,6 +450,14 @@ static int check(struct yaml_file *file, const yaml_node_t *root, const struct c
 				      "applications: is missing: what is to be watched?");
 	if (config->alert_count > 0 && config->notify_count == 0)
 		return yaml_file_fail(file, root, "notify: is missing: where do alerts go?");
+	for (size_t i = 0; i < config->applications.count; i++) {
+		if (!config->kubernetes.on &&
+		    application_rule_needs_pods(&config->applications.rules[i]))
+			return yaml_file_fail(file, root,
+					      "kubernetes: is missing: application %zu asks for "
+					      "what it knows",
+					      i + 1);
+	}
 	for (size_t i = 0; i < config->alert_count; i++) {
 		if (config->alerts[i].over_ns / config->evaluate_ns > MAX_WINDOW_PIECES)
 			return yaml_file_fail(file, root,
@@ -438,6 +492,7 @@ int config_read(struct config *ret_config, const char *path)
 		{"no_query", read_flag, offsetof(struct config, no_query)},
 		{"redact", read_redact, 0},
 		{"protocols", read_protocols, offsetof(struct config, protocols)},
+		{"kubernetes", read_kubernetes, offsetof(struct config, kubernetes)},
 		{"applications", read_applications, offsetof(struct config, applications)},
 		{"evaluate", yaml_read_duration, offsetof(struct config, evaluate_ns)},
 		{"buckets", read_buckets, offsetof(struct config, buckets)},
@@ -446,6 +501,7 @@ int config_read(struct config *ret_config, const char *path)
 		{0},
 	};
 	struct config config = {.evaluate_ns = DEFAULT_EVALUATE_NS,
+				.kubernetes.wait_ns = DEFAULT_WAIT_NS,
 				.otlp.interval_ns = DEFAULT_OTLP_INTERVAL_NS};
 	struct yaml_file file;
 	const yaml_node_t *root;
@@ -480,6 +536,10 @@ void config_free(struct config *config)
 	for (size_t i = 0; i < config->redact_count; i++)
 		free(config->redact[i]);
 	free(config->redact);
+	free(config->kubernetes.api);
+	free(config->kubernetes.token_file);
+	free(config->kubernetes.ca_file);
+	free(config->kubernetes.node);
 	applications_free(&config->applications);
 	for (size_t i = 0; i < config->alert_count; i++)
 		alert_rule_free(&config->alerts[i]);

@@ -26,6 +26,13 @@ struct otlp_config {
 	char *headers_file; /* NULL: none */
 };
 
+/* NULL: as in a pod; see kubernetes.h. */
+struct kubernetes_config {
+	bool on;
+	char *api, *token_file, *ca_file, *node;
+	uint64_t wait_ns; /* that requests of a pod that is not known wait for their name */
+};
+
 struct config {
 	char *listen; /* ADDRESS:PORT of /metrics; NULL: not served */
 	struct otlp_config otlp;
@@ -33,6 +40,7 @@ struct config {
 	uint32_t protocols; /* as in appmon_opts; 0: the library's default */
 	char **redact;
 	size_t redact_count;
+	struct kubernetes_config kubernetes;
 	struct applications applications;
 	uint64_t evaluate_ns; /* between two looks at the rules */
 	struct alert_rule *alerts;
