@@ -80,6 +80,7 @@ class Stub:
         self.requests = []  # (what, resourceVersion, status)
         self.gone_as_event = False
         self.bookmarks = True
+        self.statuses = []  # with which the next requests are answered
         self.cut = 0  # so many watches end in the midst of an event
         self._changed = threading.Condition()
         self._pods = {}  # (namespace, name) -> pod
@@ -209,6 +210,9 @@ class Stub:
         if scheme != "Bearer" or token not in self.tokens:
             self.requests.append((what, version, 401))
             return self._fail(handler, 401, "Unauthorized")
+        if self.statuses:
+            self.requests.append((what, version, self.statuses[0]))
+            return self._fail(handler, self.statuses.pop(0), "not now")
         if url.path != "/api/v1/pods":
             return self._fail(handler, 403, "Forbidden", True)
         if query.pop("fieldSelector", None) != f"spec.nodeName={NODE}":

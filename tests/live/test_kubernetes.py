@@ -55,11 +55,11 @@ def api(request):
 @pytest.fixture
 def agent(request, tmp_path):
     """agent(api, rules, ...): a running agent; rules is YAML for applications:."""
-    def start(api, rules, wait="60s", how="", ca_file=None):
+    def start(api, rules, wait="60s", ca_file=None):
         path = tmp_path / "agent.yaml"
         path.write_text(
-            f"listen: 127.0.0.1:0\n{how}kubernetes:\n  api: {api.url}\n"
-            f"  token_file: {api.token_file}\n  node: {NODE}\n  wait: {wait}\n" +
+            f"listen: 127.0.0.1:0\nwait: {wait}\nkubernetes:\n  api: {api.url}\n"
+            f"  token_file: {api.token_file}\n  node: {NODE}\n" +
             (f"  ca_file: {ca_file or api.ca_file}\n" if api.ca_file else "") +
             f"applications:\n{rules}")
         monitor = Monitor("agent", "-c", path)
@@ -274,7 +274,7 @@ def test_late(stub, agent, node, cgroup):
         listener = Served(watched(group))
         listener.exchange(count=count + 1)
         listener.listener.close()
-        wait_for(lambda: monitor.counted("appmon_kubernetes_events_held")[()]
+        wait_for(lambda: monitor.counted("appmon_names_events_held")[()]
                  == held + count + 1)
     assert not requests(monitor) and not monitor.find("appmon: watching /")
     gone.close()
@@ -282,7 +282,7 @@ def test_late(stub, agent, node, cgroup):
         stub.create(make_pod(name, {} if name == "unwanted"
                              else {"app.kubernetes.io/name": name}), uid)
     wait_for(lambda: requests(monitor) == {"shop/stays": 1, "shop/goes": 2})
-    assert monitor.counted("appmon_kubernetes_events_held") == {(): 0}
+    assert monitor.counted("appmon_names_events_held") == {(): 0}
     monitor.stop()
 
 
@@ -324,19 +324,19 @@ def test_absent(tmp_path, agent, node):
     pods = server._pods
     server.close()
     monitor = agent(server, VENDOR + '  - cgroup: "/**/plain"\n    name: plain\n')
-    monitor.wait_line("Kubernetes' API server at http://127.0.0.1:.*; what it calls")
+    monitor.wait_line("Kubernetes' API server at http://127.0.0.1:.*; new names come")
     serve(watched(node.make(["plain"])))
     wait_for(lambda: requests(monitor) == {"plain": 1})
     group = node.container(node.pod(uid), uid, id_of("a"))
     serve(watched(group), count=2)
-    wait_for(lambda: monitor.counted("appmon_kubernetes_failures_total")[()] > 1, 20)
-    assert monitor.counted("appmon_kubernetes_up") == {(): 0}
+    wait_for(lambda: monitor.counted("appmon_names_failures_total")[()] > 1, 20)
+    assert monitor.counted("appmon_names_up") == {(): 0}
     server = Stub(tmp_path / "api", tls=False, port=port)
     server._pods = pods
     wait_for(lambda: requests(monitor) == {"plain": 1, "shop/a": 2}, 40)
     assert len(monitor.find("API server at")) == 2  # not there, there again
-    assert monitor.counted("appmon_kubernetes_up") == {(): 1}
-    assert monitor.counted("appmon_kubernetes_pods") == {(): 1}
+    assert monitor.counted("appmon_names_up") == {(): 1}
+    assert monitor.counted("appmon_names_pods") == {(): 1}
     server.close()
     monitor.stop()
 
@@ -384,6 +384,24 @@ def test_other_ca(stub, agent, tmp_path):
     monitor.stop()
 
 
+def test_busy(stub, agent, node):
+    """A server that is busy, or broken, is asked again: told once, until it has answered."""
+    stub.statuses = [429, 500]
+    monitor = agent(stub, VENDOR)
+    monitor.wait_line("API server at .*: it answered 429; new names come")
+    known(monitor)
+    wait_for(stub.watches)
+    stub.statuses = [503]
+    stub.end_watches()
+    monitor.wait_line("API server at .*: it answered 503; new names come", 20)
+    monitor.wait_line("answers again", 40, 2)
+    assert not monitor.find("answered 500")
+    assert [what for what in stub.requests if what[0] == "list"] == [
+        ("list", "0", 429), ("list", "0", 500), ("list", "0", 200)]
+    assert monitor.counted("appmon_names_failures_total") == {(): 3}
+    monitor.stop()
+
+
 @pytest.mark.parametrize("as_event", (False, True))
 def test_gone(stub, agent, node, as_event):
     """410 Gone, as an answer and as an event: all is listed again, those pods that went meanwhile
@@ -403,7 +421,7 @@ def test_gone(stub, agent, node, as_event):
     monitor.wait_line(": shop/second$")
     assert [what for what in stub.requests if what[0] == "list"] == [
         ("list", "0", 200), ("list", "", 200)]
-    assert monitor.counted("appmon_kubernetes_pods") == {(): 1}
+    assert monitor.counted("appmon_names_pods") == {(): 1}
     assert not monitor.find("API server at")
     monitor.stop()
 
@@ -433,7 +451,7 @@ def test_resumed(stub, agent, node):
     ('{"type":"ADDED","object":{"metadata":{}}}\n', "without a version"),
     ('{"type":"ADDED","object":{"metadata":{"resourceVersion":"1&x=2"}}}\n', "without a version"),
     ('{"type":"ERROR","object":{"code":500,"message":"it\\u0007broke"}}\n', "broke"),
-])
+], ids=["long", "brackets", "no version", "odd version", "error"])
 def test_nonsense(stub, agent, node, text, told):
     """What is no watch's answer is told, and pods are known again afterwards; memory is bounded."""
     monitor = agent(stub, VENDOR)
@@ -456,8 +474,8 @@ def test_too_much(stub, agent, node):
     monitor = agent(stub, VENDOR)
     known(monitor)
     assert len(monitor.find("the names of those beyond are not known")) == 1
-    kept = monitor.counted("appmon_kubernetes_pods")[()]
-    refused = monitor.counted("appmon_kubernetes_pods_refused_total")[()]
+    kept = monitor.counted("appmon_names_pods")[()]
+    refused = monitor.counted("appmon_names_pods_refused_total")[()]
     assert kept + refused == 200 and kept > 20 and refused > 20
     with open(f"/proc/{monitor.process.pid}/status") as f:
         assert int(re.search(r"VmHWM:\s+(\d+)", f.read())[1]) < 320 * 1024
@@ -684,7 +702,7 @@ def test_rules_of_the_example(stub, agent, node):
     monitor = agent(stub, rules)
     known(monitor)
     uids = {name: stub.create(pod) for name, pod in pods.items()}
-    wait_for(lambda: monitor.counted("appmon_kubernetes_pods")[()] == len(pods))
+    wait_for(lambda: monitor.counted("appmon_names_pods")[()] == len(pods))
     groups = [node.container(node.pod(uid), uid, id_of(uid)) for uid in uids.values()]
     wanted = {name: 1 for name in pods if name}
     for name in wanted:

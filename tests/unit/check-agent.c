@@ -229,41 +229,41 @@ START_TEST(whole)
 {
 	struct config config;
 
-	ck_assert_int_eq(read_text(&config,
-				   "listen: '[::1]:9464'\n"
-				   "otlp: {endpoint: 'http://c:4318', interval: 1m, "
-				   "spans: 5%}\n"
-				   "evaluate: 2s\n"
-				   "kubernetes: {api: 'https://k:6443', node: n, wait: 2s, "
-				   "token_file: /t, ca_file: /c}\n"
-				   "applications:\n"
-				   "  - label: {monitor: 'no'}\n"
-				   "    ignore: true\n"
-				   "  - cgroup: /a/*\n"
-				   "    label: {app: '*', tier: web}\n"
-				   "    name: '{label:app}'\n"
-				   "  - annotation: {team: a*}\n"
-				   "    namespace: shop\n"
-				   "    name: '{workload}'\n"
-				   "alerts:\n"
-				   "  - name: slow\n"
-				   "    clear: 100ms\n"
-				   "    when: p99.9 > 250ms\n"
-				   "    over: 30s\n"
-				   "    for: 10s\n"
-				   "    clear_for: 20s\n"
-				   "    min_requests: 7\n"
-				   "    role: client\n"
-				   "    per: route\n"
-				   "    application: 'a*'\n"
-				   "    route: /x\n"
-				   "    severity: page\n"
-				   "  - name: dead\n"
-				   "    when: rate < 0.5/s\n"
-				   "notify:\n"
-				   "  - stderr\n"
-				   "  - file: /tmp/f\n"
-				   "  - webhook: http://h/x\n"),
+	ck_assert_int_eq(read_text(&config, "listen: '[::1]:9464'\n"
+					    "otlp: {endpoint: 'http://c:4318', interval: 1m, "
+					    "spans: 5%}\n"
+					    "evaluate: 2s\n"
+					    "kubernetes: {api: 'https://k:6443', node: n, "
+					    "token_file: /t, ca_file: /c}\n"
+					    "wait: 2s\n"
+					    "applications:\n"
+					    "  - label: {monitor: 'no'}\n"
+					    "    ignore: true\n"
+					    "  - cgroup: /a/*\n"
+					    "    label: {app: '*', tier: web}\n"
+					    "    name: '{label:app}'\n"
+					    "  - annotation: {team: a*}\n"
+					    "    namespace: shop\n"
+					    "    name: '{workload}'\n"
+					    "alerts:\n"
+					    "  - name: slow\n"
+					    "    clear: 100ms\n"
+					    "    when: p99.9 > 250ms\n"
+					    "    over: 30s\n"
+					    "    for: 10s\n"
+					    "    clear_for: 20s\n"
+					    "    min_requests: 7\n"
+					    "    role: client\n"
+					    "    per: route\n"
+					    "    application: 'a*'\n"
+					    "    route: /x\n"
+					    "    severity: page\n"
+					    "  - name: dead\n"
+					    "    when: rate < 0.5/s\n"
+					    "notify:\n"
+					    "  - stderr\n"
+					    "  - file: /tmp/f\n"
+					    "  - webhook: http://h/x\n"),
 			 0);
 	ck_assert_str_eq(said, "");
 	ck_assert_str_eq(config.listen, "[::1]:9464");
@@ -276,7 +276,7 @@ START_TEST(whole)
 	ck_assert_str_eq(config.kubernetes.node, "n");
 	ck_assert_str_eq(config.kubernetes.token_file, "/t");
 	ck_assert_str_eq(config.kubernetes.ca_file, "/c");
-	ck_assert_uint_eq(config.kubernetes.wait_ns, UINT64_C(2000000000));
+	ck_assert_uint_eq(config.wait_ns, UINT64_C(2000000000));
 	ck_assert_uint_eq(config.applications.count, 3);
 	ck_assert_ptr_null(config.applications.rules[0].name);
 	ck_assert_uint_eq(config.applications.rules[1].match_count, 2);
@@ -336,9 +336,12 @@ START_TEST(mistakes)
 		{"applications:\n  - annotation: {a: b}\n    ignore: true\n", 1, "application 1"},
 		{APPS "  - cgroup: /b\n    name: '{workload}'\n", 1, "application 2"},
 		{APPS "  - cgroup: /b\n    name: '{annotation:c}'\n", 1, "kubernetes: is"},
+		{APPS "  - cgroup: /b\n    name: '{container}'\n", 1, "kubernetes: is"},
+		{APPS "  - cgroup: /b\n    name: '{pod}'\ndocker: /d\n", 1, "kubernetes: is"},
+		{APPS "docker: /d\nkubernetes: {}\n", 1, "exclude each other"},
 		{APPS "kubernetes: on\n", 4, "mapping"},
 		{APPS "kubernetes: {api: k8s}\n", 4, "'k8s'"},
-		{APPS "kubernetes: {wait: long}\n", 4, "'long'"},
+		{APPS "wait: long\n", 4, "'long'"},
 		{APPS "otlp: {interval: 1s}\n", 4, "endpoint"},
 		{APPS "otlp:\n  endpoint: ftp://x\n", 5, "ftp://x"},
 		{APPS "otlp:\n  endpoint: http://x\n  spans: 101%\n", 6, "101%"},
@@ -357,7 +360,7 @@ START_TEST(mistakes)
 		{APPS "alerts:\n  - name: x\n    when: rate > 5\n    per: pod\n", 7, "pod"},
 		{APPS "alerts:\n  - name: x\n    when: rate > 5\n    min_requests: 0\n", 7, "'0'"},
 	};
-	struct config config = {.listen = "untouched"};
+	struct config config = {.listen = "untouched"}, other;
 	char where[64];
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -368,6 +371,12 @@ START_TEST(mistakes)
 		ck_assert_msg(strstr(said, cases[i].says), "%s\n%s", cases[i].text, said);
 		ck_assert_str_eq(config.listen, "untouched");
 	}
+	/* Docker knows containers. */
+	ck_assert_int_eq(read_text(&other, APPS "  - cgroup: /b\n    name: '{container}'\n"
+						"docker: /d\n"),
+			 0);
+	ck_assert_str_eq(other.docker, "/d");
+	config_free(&other);
 	remove_file();
 	ck_assert_int_eq(config_read(&config, file), -ENOENT);
 	make_file();

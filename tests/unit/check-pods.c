@@ -34,11 +34,15 @@ static const char list_rest[] =
 	"{\"kind\":\"L\",\"metadata\":{\"m\":{\"n\":[{}]}},\"items\":[null,null],"
 	"\"end\":[[{\"z\":1}]]}";
 
+static const char array[] = " [{\"x\":[{}]},\n{\"y\":\"[{\"} ]";
+static const char array_rest[] = "[null,null]";
+
 /* Cut in two at every byte, and into single bytes. */
 START_TEST(cut)
 {
-	for (int elements = 0; elements < 2; elements++) {
-		const char *text = elements ? list : documents;
+	for (int turn = 0; turn < 3; turn++) {
+		const char *text = turn == 0 ? documents : turn == 1 ? list : array;
+		bool elements = turn > 0;
 		size_t len = strlen(text);
 
 		for (size_t at = 0; at <= len + 1; at++) {
@@ -59,7 +63,7 @@ START_TEST(cut)
 			if (elements)
 				ck_assert_str_eq(json_object_to_json_string_ext(
 							 rest, JSON_C_TO_STRING_PLAIN),
-						 list_rest);
+						 turn == 1 ? list_rest : array_rest);
 			json_object_put(rest);
 			json_stream_free(&stream);
 		}
@@ -131,6 +135,15 @@ static void put(struct pods *pods, struct json_object *object)
 {
 	pods_put(pods, object);
 	json_object_put(object);
+}
+
+static void put_container(struct pods *pods, const char *text)
+{
+	struct json_object *container = json_tokener_parse(text);
+
+	ck_assert_msg(container != NULL, "%s", text);
+	pods_put_container(pods, container);
+	json_object_put(container);
 }
 
 #define OWNER(kind, name)                                                                          \
@@ -414,6 +427,59 @@ START_TEST(what_is_not_known)
 }
 END_TEST
 
+/* Without Kubernetes a container is as a pod of its own. */
+START_TEST(containers)
+{
+	static const struct {
+		const char *cgroup;
+		bool edge;
+	} cases[] = {
+		{"/docker/" ID, true},
+		{"/system.slice/docker-" ID ".scope", true},
+		{"/system.slice/docker-" ID ".scope/init.scope", false},
+		{"/machine.slice/libpod-" ID ".scope", true},
+		{"/machine.slice/libpod-" ID ".scope/container", false},
+		{"/libpod_parent/libpod-" ID, true},
+		{"/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" ID ".scope",
+		 true},
+		{"/system.slice/nerdctl-" ID ".scope", true},
+	};
+	struct application_match compose = {.kind = MATCH_LABEL, .key = "c.service", .value = "*"};
+	struct application_match space = {.kind = MATCH_NAMESPACE, .value = "*"};
+	struct application_rule rules[] = {
+		{.matches = &space, .match_count = 1, .name = "no"},
+		{.cgroup = "/**", .name = "{pod}"},
+		{.matches = &compose, .match_count = 1, .name = "{label:c.service} {container}"},
+	};
+	struct applications all = {.rules = rules, .count = 3};
+	struct application_input input = {.top = TOP, .containers = true, .wait = true};
+	struct pods *pods = pods_new(1 << 20);
+	char path[512], name[APPLICATION_NAME_SIZE];
+
+	input.pods = pods;
+	input.path = TOP "/docker/" ID;
+	ck_assert_int_eq(applications_decide(&all, &input, name), APPLICATION_UNDECIDED);
+	put_container(pods, "{\"Id\":\"" ID "\",\"Names\":[\"/web-1\",\"/x\"],\"Labels\":"
+			    "{\"c.service\":\"web\"}}");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(path, sizeof(path), TOP "%s", cases[i].cgroup);
+		input.path = path;
+		ck_assert_msg(
+			applications_decide(&all, &input, name) ==
+				(cases[i].edge ? APPLICATION_WATCHED : APPLICATION_WITH_PARENT),
+			"%s", path);
+		ck_assert_str_eq(name, "web web-1");
+	}
+	/* Of odd answers as much as is there. */
+	put_container(pods, "{\"Id\":\"" OTHER "\",\"Names\":[],\"Labels\":null}");
+	put_container(pods, "{\"Names\":[\"/a\"]}");
+	put_container(pods, "{\"Id\":[],\"Names\":3}");
+	ck_assert_uint_eq(pods_count(pods), 2);
+	ck_assert_ptr_null(pod_container(pods_find(pods, OTHER), OTHER));
+	pods_free(pods);
+}
+END_TEST
+
 START_TEST(static_pods)
 {
 	struct application_rule rule = {.cgroup = "/**", .name = "{workload} {pod_uid}"};
@@ -430,8 +496,9 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {cut,   nonsense, workloads,	  facts,       come_and_go,
-				      bound, layouts,  what_is_not_known, static_pods, NULL};
+	const TTest *const tests[] = {cut,	   nonsense,	workloads, facts,
+				      come_and_go, bound,	layouts,   what_is_not_known,
+				      containers,  static_pods, NULL};
 
 	return unit_run("pods", tests, NULL, NULL);
 }

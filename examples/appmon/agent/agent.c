@@ -20,6 +20,7 @@
 #include "attachments.h"
 #include "cgroup-tree.h"
 #include "config.h"
+#include "docker.h"
 #include "kubernetes.h"
 #include "notify.h"
 #include "pods.h"
@@ -37,9 +38,10 @@ struct agent {
 	struct cgroup_tree *tree;
 	struct notify notify;
 	struct alerts *alerts;
-	/* NULL: the configuration says nothing of Kubernetes. */
+	/* NULL: the configuration says nothing of Kubernetes, or of docker. */
 	struct pods *pods;
 	struct kubernetes *kubernetes;
+	struct docker *docker;
 	uint64_t evaluate_due_ns;
 };
 
@@ -92,8 +94,7 @@ static void on_pods_changed(void *ctx, const char *path)
 	struct appmon_container container = {.size = sizeof(container)};
 	struct agent *agent = ctx;
 
-	if (appmon_cgroup_container(path + strlen(agent->attachments.top), &container) == 0 &&
-	    container.pod_uid[0] != '\0')
+	if (appmon_cgroup_container(path + strlen(agent->attachments.top), &container) == 0)
 		attachments_update(&agent->attachments, path);
 }
 
@@ -108,18 +109,19 @@ static void look_at_pods(struct agent *agent)
 static size_t numbers_of(void *ctx, struct prometheus_number numbers[PROMETHEUS_NUMBERS_MAX])
 {
 	const struct agent *agent = ctx;
-	struct kubernetes_status status = kubernetes_status(agent->kubernetes);
+	const struct source *source =
+		agent->docker ? docker_source(agent->docker) : kubernetes_source(agent->kubernetes);
 	const struct prometheus_number all[] = {
-		{"appmon_kubernetes_up", false, "1 if Kubernetes' API server answers.", status.up},
-		{"appmon_kubernetes_failures", true,
-		 "Requests to Kubernetes' API server that failed.", status.failures},
-		{"appmon_kubernetes_pods", false, "Pods of this node that are known.",
+		{"appmon_names_up", false, "1 if Kubernetes' API server, or docker, answers.",
+		 source->up},
+		{"appmon_names_failures", true, "Requests to it that failed.", source->failures},
+		{"appmon_names_pods", false, "Pods of this node, or containers, that are known.",
 		 pods_count(agent->pods)},
-		{"appmon_kubernetes_pods_refused", true,
+		{"appmon_names_pods_refused", true,
 		 "Times that a pod was not kept as too much is known.", pods_refused(agent->pods)},
-		{"appmon_kubernetes_events_held", false,
-		 "Requests that wait for the name of their pod.", agent->attachments.held},
-		{"appmon_kubernetes_events_dropped", true,
+		{"appmon_names_events_held", false, "Requests that wait for the name of their pod.",
+		 agent->attachments.held},
+		{"appmon_names_events_dropped", true,
 		 "Requests for which there was no room to wait for the name of their pod.",
 		 agent->attachments.unheld},
 	};
@@ -128,7 +130,7 @@ static size_t numbers_of(void *ctx, struct prometheus_number numbers[PROMETHEUS_
 	return sizeof(all) / sizeof(all[0]);
 }
 
-static int open_kubernetes(struct agent *agent)
+static int open_pods(struct agent *agent)
 {
 	const struct kubernetes_config *config = &agent->config.kubernetes;
 	struct kubernetes_opts opts = {.api = config->api,
@@ -137,7 +139,7 @@ static int open_kubernetes(struct agent *agent)
 				       .node = config->node,
 				       .client = agent->exporter.client};
 
-	if (!config->on)
+	if (!config->on && !agent->config.docker)
 		return 0;
 	agent->pods = opts.pods = pods_new(PODS_MAX_BYTES);
 	if (!agent->pods) {
@@ -145,9 +147,12 @@ static int open_kubernetes(struct agent *agent)
 		return -ENOMEM;
 	}
 	agent->attachments.pods = agent->pods;
+	agent->attachments.containers = agent->config.docker;
 	agent->exporter.numbers = numbers_of;
 	agent->exporter.numbers_ctx = agent;
-	return kubernetes_open(&agent->kubernetes, &opts);
+	return config->on ? kubernetes_open(&agent->kubernetes, &opts)
+			  : docker_open(&agent->docker, agent->config.docker,
+					agent->exporter.client, agent->pods);
 }
 
 static struct exporter_opts exporter_opts(const struct config *config)
@@ -176,7 +181,7 @@ static struct exporter_opts exporter_opts(const struct config *config)
 static void use_config(struct agent *agent)
 {
 	agent->attachments.applications = &agent->config.applications;
-	agent->attachments.wait_ns = agent->config.kubernetes.wait_ns;
+	agent->attachments.wait_ns = agent->config.wait_ns;
 	agent->notify.targets = agent->config.notify;
 	agent->notify.count = agent->config.notify_count;
 }
@@ -204,7 +209,7 @@ static int open_agent(struct agent *agent)
 	ret = alerts_open(&agent->alerts, agent->config.alerts, agent->config.alert_count,
 			  notify_send, &agent->notify);
 	if (ret == 0)
-		ret = open_kubernetes(agent);
+		ret = open_pods(agent);
 	if (ret == 0)
 		ret = cgroup_tree_open(&agent->tree, agent->exporter.instances.mount, &callbacks);
 	return ret;
@@ -214,6 +219,7 @@ static void close_agent(struct agent *agent)
 {
 	cgroup_tree_close(agent->tree);
 	kubernetes_close(agent->kubernetes);
+	docker_close(agent->docker);
 	attachments_free(&agent->attachments);
 	alerts_close(agent->alerts);
 	notify_close(&agent->notify);
@@ -242,11 +248,14 @@ static bool is_same(const char *a, const char *b)
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-/* Whom it asks. */
-static bool same_kubernetes(const struct kubernetes_config *a, const struct kubernetes_config *b)
+/* Whom it asks for pods. */
+static bool same_source(const struct config *a, const struct config *b)
 {
-	return a->on == b->on && is_same(a->api, b->api) && is_same(a->node, b->node) &&
-	       is_same(a->token_file, b->token_file) && is_same(a->ca_file, b->ca_file);
+	const struct kubernetes_config *ka = &a->kubernetes, *kb = &b->kubernetes;
+
+	return ka->on == kb->on && is_same(ka->api, kb->api) && is_same(ka->node, kb->node) &&
+	       is_same(ka->token_file, kb->token_file) && is_same(ka->ca_file, kb->ca_file) &&
+	       is_same(a->docker, b->docker);
 }
 
 /* As far as the parts of the agent can be told of it; the user is told of what is wrong. */
@@ -254,7 +263,7 @@ static int use_other(struct agent *agent, const struct config *fresh)
 {
 	struct exporter_opts opts = exporter_opts(fresh);
 
-	if (!same_kubernetes(&agent->config.kubernetes, &fresh->kubernetes)) {
+	if (!same_source(&agent->config, fresh)) {
 		warnx("whom it asks for pods cannot change while it runs: start it again");
 		return -EINVAL;
 	}
@@ -295,6 +304,13 @@ static void evaluate(struct agent *agent)
 		warnx("the alerts could not be evaluated: out of memory");
 }
 
+static int run_source(struct agent *agent, uint64_t now)
+{
+	if (agent->kubernetes)
+		return kubernetes_run(agent->kubernetes, now);
+	return agent->docker ? docker_run(agent->docker, now) : -1;
+}
+
 /* Does what is due, and says when the next thing is. */
 static int run_timers(struct agent *agent)
 {
@@ -308,7 +324,7 @@ static int run_timers(struct agent *agent)
 	timeout_ms = (int)((agent->evaluate_due_ns - now) / NSEC_PER_MSEC) + 1;
 	others_ms[0] = notify_retry(&agent->notify, now);
 	others_ms[1] = attachments_run(&agent->attachments, now);
-	others_ms[2] = agent->kubernetes ? kubernetes_run(agent->kubernetes, now) : -1;
+	others_ms[2] = run_source(agent, now);
 	for (int i = 0; i < 3; i++) {
 		if (others_ms[i] >= 0 && others_ms[i] < timeout_ms)
 			timeout_ms = others_ms[i];

@@ -115,12 +115,20 @@ static void find_container(struct subject *subject)
 
 static void subject_init(struct subject *subject, const struct application_input *input)
 {
+	const char *uid;
+
 	*subject =
 		(struct subject){.path = input->path, .cgroup = input->path + strlen(input->top)};
 	find_container(subject);
-	if (!input->pods || subject->container.pod_uid[0] == '\0')
+	/* A container in no pod is as one of its own. */
+	uid = subject->container.pod_uid;
+	if (uid[0] == '\0' && input->containers) {
+		uid = subject->container.id;
+		subject->pod_edge = subject->container_edge;
+	}
+	if (!input->pods || uid[0] == '\0')
 		return;
-	subject->pod = pods_find(input->pods, subject->container.pod_uid);
+	subject->pod = pods_find(input->pods, uid);
 	subject->wait = input->wait;
 }
 
@@ -239,17 +247,17 @@ static const struct placeholder {
 	const char *name;
 	/* len 0: nothing is there. Valid until the next call. */
 	struct part (*expand)(struct subject *subject);
-	bool needs_pods;
+	bool of_pod, of_container; /* what is not in the path */
 } placeholders[] = {
-	{"leaf", expand_leaf, false},
-	{"parent", expand_parent, false},
-	{"unit", expand_unit, false},
-	{"container_id", expand_container_id, false},
-	{"pod_uid", expand_pod_uid, false},
-	{"namespace", expand_namespace, true},
-	{"pod", expand_pod, true},
-	{"workload", expand_workload, true},
-	{"container", expand_container, true},
+	{"leaf", expand_leaf, false, false},
+	{"parent", expand_parent, false, false},
+	{"unit", expand_unit, false, false},
+	{"container_id", expand_container_id, false, false},
+	{"pod_uid", expand_pod_uid, false, false},
+	{"namespace", expand_namespace, true, false},
+	{"pod", expand_pod, true, false},
+	{"workload", expand_workload, true, false},
+	{"container", expand_container, false, true},
 };
 
 static const struct placeholder *find_placeholder(const char *text, size_t len)
@@ -308,7 +316,7 @@ bool application_name_is_valid(const char *name)
 	return true;
 }
 
-bool application_rule_needs_pods(const struct application_rule *rule)
+bool application_rule_needs_pods(const struct application_rule *rule, bool containers)
 {
 	const char *name = rule->name;
 
@@ -320,7 +328,7 @@ bool application_rule_needs_pods(const struct application_rule *rule)
 		size_t len = strcspn(++name, "}"), key_len;
 		const struct placeholder *placeholder = find_placeholder(name, len);
 
-		if (placeholder ? placeholder->needs_pods
+		if (placeholder ? placeholder->of_pod || (placeholder->of_container && !containers)
 				: key_of(name, len, ANNOTATION, &key_len) != NULL)
 			return true;
 	}

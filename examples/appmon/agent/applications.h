@@ -19,7 +19,7 @@ struct application_match {
 
 /*
  * All conditions have to hold. A label is an extended attribute of the cgroup's directory,
- * user.KEY, see xattr(7), or one of its pod; annotations and the namespace are of the pod. The name
+ * user.KEY, see xattr(7), or one of its pod or container; annotations and the namespace are of the pod. The name
  * may have {leaf}, {parent}, {unit}, {container_id}, {label:KEY} in it, and of a pod {namespace},
  * {pod}, {pod_uid}, {workload}, {container} and {annotation:KEY}; a cgroup without what a name asks
  * for does not match.
@@ -39,8 +39,8 @@ struct applications {
 /* Whether every {...} in a name is one that is known. */
 bool application_name_is_valid(const char *name);
 
-/* Whether the rule asks for what only Kubernetes knows. */
-bool application_rule_needs_pods(const struct application_rule *rule);
+/* Whether the rule asks for what only Kubernetes knows, or, with containers, docker. */
+bool application_rule_needs_pods(const struct application_rule *rule, bool containers);
 
 /* The longest name that a rule can give, with its NUL. */
 #define APPLICATION_NAME_SIZE 256
@@ -57,6 +57,7 @@ struct application_input {
 	const char *top;	 /* where the hierarchy is mounted */
 	const char *path;	 /* of the cgroup; begins with top */
 	const struct pods *pods; /* NULL: none are known */
+	bool containers;	 /* pods has containers, which are in no pod, by their ids */
 	bool wait;		 /* more may become known of a pod: UNDECIDED is an answer */
 };
 

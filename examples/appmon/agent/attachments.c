@@ -189,8 +189,11 @@ static void detach_same(struct attachments *attachments, const char *path, uint6
 static enum application_decision decide(const struct attachments *attachments, const char *path,
 					bool wait, char name[APPLICATION_NAME_SIZE])
 {
-	struct application_input input = {
-		.top = attachments->top, .path = path, .pods = attachments->pods, .wait = wait};
+	struct application_input input = {.top = attachments->top,
+					  .path = path,
+					  .pods = attachments->pods,
+					  .containers = attachments->containers,
+					  .wait = wait};
 
 	return applications_decide(attachments->applications, &input, name);
 }
@@ -291,10 +294,11 @@ void attachments_appeared(struct attachments *attachments, const char *path)
 
 void attachments_update(struct attachments *attachments, const char *path)
 {
-	const struct attachment *attachment = find(attachments, path);
-
-	/* Of what was decided once no one waits to hear more: it would flap. */
-	update(attachments, path, attachment && !attachment->name);
+	/*
+	 * What is watched stays so while its pod is not known any more; what is not watched waits for
+	 * no more to be known: it would flap.
+	 */
+	update(attachments, path, find(attachments, path) != NULL);
 }
 
 void attachments_remove(struct attachments *attachments, const char *path)

@@ -7,6 +7,7 @@
 #ifndef APPMON_AGENT_ATTACHMENTS_H
 #define APPMON_AGENT_ATTACHMENTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,7 @@ struct attachments {
 	const char *top; /* where the hierarchy is mounted */
 	const struct applications *applications;
 	const struct pods *pods; /* NULL: none */
+	bool containers;	 /* pods are those of docker */
 	uint64_t wait_ns;	 /* for what is not known of a pod */
 	/* Takes an event that was held, of an application with this name. */
 	void (*release)(void *ctx, const struct appmon_event *ev, const char *name);

@@ -166,7 +166,6 @@ static int read_kubernetes(struct yaml_file *file, const yaml_node_t *value, voi
 		{"token_file", yaml_read_text, offsetof(struct kubernetes_config, token_file)},
 		{"ca_file", yaml_read_text, offsetof(struct kubernetes_config, ca_file)},
 		{"node", yaml_read_text, offsetof(struct kubernetes_config, node)},
-		{"wait", yaml_read_duration, offsetof(struct kubernetes_config, wait_ns)},
 		{0},
 	};
 	struct kubernetes_config *kubernetes = to;
@@ -450,9 +449,13 @@ static int check(struct yaml_file *file, const yaml_node_t *root, const struct c
 				      "applications: is missing: what is to be watched?");
 	if (config->alert_count > 0 && config->notify_count == 0)
 		return yaml_file_fail(file, root, "notify: is missing: where do alerts go?");
-	for (size_t i = 0; i < config->applications.count; i++) {
-		if (!config->kubernetes.on &&
-		    application_rule_needs_pods(&config->applications.rules[i]))
+	if (config->kubernetes.on && config->docker)
+		return yaml_file_fail(
+			file, root,
+			"kubernetes: and docker: exclude each other: Kubernetes knows "
+			"the containers of a node");
+	for (size_t i = 0; !config->kubernetes.on && i < config->applications.count; i++) {
+		if (application_rule_needs_pods(&config->applications.rules[i], config->docker))
 			return yaml_file_fail(file, root,
 					      "kubernetes: is missing: application %zu asks for "
 					      "what it knows",
@@ -493,6 +496,8 @@ int config_read(struct config *ret_config, const char *path)
 		{"redact", read_redact, 0},
 		{"protocols", read_protocols, offsetof(struct config, protocols)},
 		{"kubernetes", read_kubernetes, offsetof(struct config, kubernetes)},
+		{"docker", yaml_read_text, offsetof(struct config, docker)},
+		{"wait", yaml_read_duration, offsetof(struct config, wait_ns)},
 		{"applications", read_applications, offsetof(struct config, applications)},
 		{"evaluate", yaml_read_duration, offsetof(struct config, evaluate_ns)},
 		{"buckets", read_buckets, offsetof(struct config, buckets)},
@@ -501,7 +506,7 @@ int config_read(struct config *ret_config, const char *path)
 		{0},
 	};
 	struct config config = {.evaluate_ns = DEFAULT_EVALUATE_NS,
-				.kubernetes.wait_ns = DEFAULT_WAIT_NS,
+				.wait_ns = DEFAULT_WAIT_NS,
 				.otlp.interval_ns = DEFAULT_OTLP_INTERVAL_NS};
 	struct yaml_file file;
 	const yaml_node_t *root;
@@ -536,6 +541,7 @@ void config_free(struct config *config)
 	for (size_t i = 0; i < config->redact_count; i++)
 		free(config->redact[i]);
 	free(config->redact);
+	free(config->docker);
 	free(config->kubernetes.api);
 	free(config->kubernetes.token_file);
 	free(config->kubernetes.ca_file);

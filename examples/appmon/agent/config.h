@@ -30,7 +30,6 @@ struct otlp_config {
 struct kubernetes_config {
 	bool on;
 	char *api, *token_file, *ca_file, *node;
-	uint64_t wait_ns; /* that requests of a pod that is not known wait for their name */
 };
 
 struct config {
@@ -41,6 +40,8 @@ struct config {
 	char **redact;
 	size_t redact_count;
 	struct kubernetes_config kubernetes;
+	uint64_t wait_ns; /* that requests of a pod that is not known wait for their name */
+	char *docker;	  /* the socket of docker or podman; NULL: it is not asked */
 	struct applications applications;
 	uint64_t evaluate_ns; /* between two looks at the rules */
 	struct alert_rule *alerts;

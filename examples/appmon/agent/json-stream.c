@@ -62,7 +62,8 @@ static bool begins_object(const struct json_stream *stream, char c)
 {
 	if (c != '{' || stream->inside)
 		return false;
-	return stream->elements ? stream->depth == 2 && stream->in_array : stream->depth == 0;
+	return stream->elements ? stream->depth > 0 && stream->depth == stream->array_depth
+				: stream->depth == 0;
 }
 
 /* Follows strings and brackets. Whether an object ends with this character. */
@@ -80,15 +81,18 @@ static bool follow(struct json_stream *stream, char c)
 		break;
 	case '{':
 	case '[':
-		if (stream->depth == 1)
-			stream->in_array = c == '[';
 		stream->depth++;
+		if (c == '[' && stream->array_depth == 0 && stream->depth <= 2)
+			stream->array_depth = stream->depth;
 		break;
 	case '}':
 	case ']':
+		if (stream->depth == stream->array_depth)
+			stream->array_depth = 0;
 		if (stream->depth > 0)
 			stream->depth--;
-		return stream->inside && stream->depth == (stream->elements ? 2 : 0);
+		return stream->inside &&
+		       stream->depth == (stream->elements ? stream->array_depth : 0);
 	default:
 		break;
 	}

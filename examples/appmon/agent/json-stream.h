@@ -18,16 +18,16 @@ struct json_text {
 };
 
 struct json_stream {
-	/* false: the objects are documents; true: they are elements of an array that is a member of
-	 * the one document. */
+	/* false: the objects are documents; true: they are elements of an array that is the one
+	 * document, or one of its members. */
 	bool elements;
 	size_t max; /* bytes of one object, and of all the rest of a document */
 	/* Borrows the object. false: no more is wanted. */
 	bool (*object)(void *ctx, struct json_object *object);
 	void *ctx;
 	/* The stream's own, zero at its begin. */
-	size_t depth;
-	bool in_string, escaped, in_array, inside;
+	size_t depth, array_depth;
+	bool in_string, escaped, inside;
 	struct json_text text, rest;
 };
 

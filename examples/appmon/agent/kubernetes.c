@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "../clock.h"
 #include "../text.h"
@@ -25,8 +24,6 @@
 #define WATCH_GRACE_S 30
 /* A watch that lasted as long was none that the server refuses. */
 #define LASTING_NS (60 * NSEC_PER_SEC)
-#define FIRST_DELAY_NS NSEC_PER_SEC
-#define MAX_DELAY_NS (30 * NSEC_PER_SEC)
 #define VERSION_SIZE 64
 
 enum asking { ASKING_NOTHING, ASKING_LIST, ASKING_WATCH };
@@ -43,59 +40,18 @@ struct kubernetes {
 	bool any_version;
 	bool expired; /* the watch has said so */
 	char error[256];
-	uint64_t begun_ns, due_ns, delay_ns;
-	bool up, told_down, told_pods;
-	uint64_t failures;
+	uint64_t begun_ns;
+	bool told_pods;
+	struct source source;
 };
-
-/* ---- When it asks ----------------------------------------------------------------- */
-
-static uint64_t random_below(uint64_t bound)
-{
-	uint64_t number = 0;
-
-	if (getrandom(&number, sizeof(number), GRND_NONBLOCK) < 0)
-		number = now_ns();
-	return number % bound;
-}
-
-/* At once after a watch that worked; else later and later, and not at the same time as others. */
-static void schedule(struct kubernetes *k, uint64_t at_least_ns)
-{
-	uint64_t delay_ns = k->delay_ns > 0 ? k->delay_ns / 2 + random_below(k->delay_ns / 2) : 0;
-
-	if (delay_ns < at_least_ns)
-		delay_ns = at_least_ns < MAX_DELAY_NS ? at_least_ns : MAX_DELAY_NS;
-	k->due_ns = now_ns() + delay_ns;
-	k->delay_ns = k->delay_ns > 0 ? 2 * k->delay_ns : FIRST_DELAY_NS;
-	if (k->delay_ns > MAX_DELAY_NS)
-		k->delay_ns = MAX_DELAY_NS;
-}
-
-static void works(struct kubernetes *k)
-{
-	if (k->told_down)
-		fprintf(stderr, "appmon: Kubernetes' API server at %s answers again\n", k->api);
-	k->told_down = false;
-	k->up = true;
-}
 
 /* Told once until it works again. */
 static void fail(struct kubernetes *k, const struct http_answer *answer)
 {
-	const char *error = k->error[0] != '\0' ? k->error : answer->error;
-
-	k->failures++;
-	k->up = false;
-	if (k->told_down)
-		return;
-	k->told_down = true;
-	fprintf(stderr, "appmon: Kubernetes' API server at %s: ", k->api);
-	put_escaped(stderr, error, strlen(error), SIZE_MAX);
-	fprintf(stderr, "%s; what it calls new pods is known when it answers\n",
-		answer->status == 401	? ": it does not take the token"
-		: answer->status == 403 ? ": the service account may not list and watch pods"
-					: "");
+	source_fails(&k->source, k->error[0] != '\0' ? k->error : answer->error,
+		     answer->status == 401   ? ": it does not take the token"
+		     : answer->status == 403 ? ": the service account may not list and watch pods"
+					     : "");
 }
 
 /* ---- What it answers ---------------------------------------------------------------- */
@@ -168,7 +124,7 @@ static bool on_watched(void *ctx, struct json_object *event)
 		pods_put(k->pods, object);
 	else if (strcmp(type, "BOOKMARK") != 0)
 		return wrong(k, "it tells of a pod what is not known here");
-	k->delay_ns = 0;
+	k->source.delay_ns = 0;
 	return true;
 }
 
@@ -176,7 +132,7 @@ static bool on_data(void *ctx, const char *data, size_t len)
 {
 	struct kubernetes *k = ctx;
 
-	works(k);
+	source_works(&k->source);
 	return json_stream_feed(&k->stream, data, len) ||
 	       (k->error[0] == '\0' && wrong(k, "its answer is no JSON, or too long"));
 }
@@ -191,7 +147,7 @@ static void on_list_done(struct kubernetes *k, const struct http_answer *answer)
 			fprintf(stderr, "appmon: Kubernetes: %zu pod(s) of node %s\n",
 				pods_count(k->pods), k->node);
 		k->told_pods = k->any_version = true;
-		k->due_ns = now_ns();
+		k->source.due_ns = now_ns();
 	} else {
 		if (!answer->error)
 			wrong(k, "its answer is no list of pods");
@@ -199,7 +155,7 @@ static void on_list_done(struct kubernetes *k, const struct http_answer *answer)
 		if (answer->status == 410 || answer->status == 504)
 			k->any_version = false;
 		fail(k, answer);
-		schedule(k, answer->retry_after_ns);
+		source_schedule(&k->source, answer->retry_after_ns);
 	}
 	json_object_put(list);
 }
@@ -213,9 +169,9 @@ static void on_watch_done(struct kubernetes *k, const struct http_answer *answer
 	} else if (answer->error) {
 		fail(k, answer);
 	} else if (now_ns() - k->begun_ns > LASTING_NS) {
-		k->delay_ns = 0;
+		k->source.delay_ns = 0;
 	}
-	schedule(k, answer->retry_after_ns);
+	source_schedule(&k->source, answer->retry_after_ns);
 }
 
 static void on_done(void *ctx, const struct http_answer *answer)
@@ -274,7 +230,7 @@ static void ask(struct kubernetes *k)
 {
 	bool list = k->version[0] == '\0';
 	unsigned seconds = list ? LIST_TIMEOUT_S
-				: WATCH_MIN_S + (unsigned)random_below(WATCH_MAX_S - WATCH_MIN_S);
+				: WATCH_MIN_S + (unsigned)source_random(WATCH_MAX_S - WATCH_MIN_S);
 	const char *error = "out of memory";
 	char *field = NULL, *url = NULL;
 	struct http_get get = {.ca_file = k->ca_file,
@@ -307,7 +263,7 @@ static void ask(struct kubernetes *k)
 			pods_list_begin(k->pods);
 	} else {
 		fail(k, &(struct http_answer){.error = error});
-		schedule(k, 0);
+		source_schedule(&k->source, 0);
 	}
 	if (field)
 		explicit_bzero(field, strlen(field));
@@ -318,16 +274,16 @@ static void ask(struct kubernetes *k)
 int kubernetes_run(struct kubernetes *k, uint64_t now)
 {
 	pods_expire(k->pods, now);
-	if (k->asking == ASKING_NOTHING && now >= k->due_ns)
+	if (k->asking == ASKING_NOTHING && now >= k->source.due_ns)
 		ask(k);
 	if (k->asking != ASKING_NOTHING)
 		return -1;
-	return k->due_ns > now ? (int)((k->due_ns - now) / NSEC_PER_MSEC) + 1 : 0;
+	return source_timeout_ms(&k->source, now);
 }
 
-struct kubernetes_status kubernetes_status(const struct kubernetes *k)
+const struct source *kubernetes_source(const struct kubernetes *k)
 {
-	return (struct kubernetes_status){.up = k->up, .failures = k->failures};
+	return &k->source;
 }
 
 /* ---- Where it is ---------------------------------------------------------------------------- */
@@ -383,6 +339,11 @@ static int find_server(struct kubernetes *k, const struct kubernetes_opts *opts)
 	}
 	if (k->api[strlen(k->api) - 1] == '/')
 		k->api[strlen(k->api) - 1] = '\0';
+	if (asprintf(&k->source.what, "Kubernetes' API server at %s", k->api) < 0) {
+		k->source.what = NULL;
+		warnx("out of memory");
+		return -ENOMEM;
+	}
 	return 0;
 }
 
@@ -416,5 +377,6 @@ void kubernetes_close(struct kubernetes *k)
 	free(k->token_file);
 	free(k->ca_file);
 	free(k->node);
+	free(k->source.what);
 	free(k);
 }

@@ -7,11 +7,11 @@
 #ifndef APPMON_AGENT_KUBERNETES_H
 #define APPMON_AGENT_KUBERNETES_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "../export/http-client.h"
 #include "pods.h"
+#include "source.h"
 
 /* NULL: as a pod finds it, in its environment and its service account's files. */
 struct kubernetes_opts {
@@ -22,11 +22,6 @@ struct kubernetes_opts {
 	const char *node;	/* else NODE_NAME */
 	struct http_client *client;
 	struct pods *pods;
-};
-
-struct kubernetes_status {
-	bool up;	   /* the last request was answered, or is being answered */
-	uint64_t failures; /* requests that failed */
 };
 
 struct kubernetes;
@@ -40,6 +35,6 @@ void kubernetes_close(struct kubernetes *kubernetes);
 /* Asks if it is time to. Milliseconds until it is; -1: while an answer goes on. */
 int kubernetes_run(struct kubernetes *kubernetes, uint64_t now_ns);
 
-struct kubernetes_status kubernetes_status(const struct kubernetes *kubernetes);
+const struct source *kubernetes_source(const struct kubernetes *kubernetes);
 
 #endif /* APPMON_AGENT_KUBERNETES_H */

@@ -169,6 +169,23 @@ static struct json_object *facts_of(struct json_object *object)
 	return facts;
 }
 
+/* The name has a slash in front. */
+static struct json_object *facts_of_container(struct json_object *container, const char *id)
+{
+	struct json_object *facts = json_object_new_object();
+	struct json_object *containers = json_object_new_object(), *names = get(container, "Names");
+	const char *name = NULL;
+
+	if (json_object_is_type(names, json_type_array))
+		name = json_object_get_string(json_object_array_get_idx(names, 0));
+	if (name)
+		json_object_object_add(containers, id,
+				       json_object_new_string(name + (*name == '/')));
+	json_object_object_add(facts, "labels", texts(get(container, "Labels")));
+	json_object_object_add(facts, "containers", containers);
+	return facts;
+}
+
 /* About what it takes; json-c makes a table of 16 places for each mapping. */
 static size_t bytes_of(struct json_object *value)
 {
@@ -235,24 +252,18 @@ static void forget(struct pods *pods, struct pod **link)
 static void refuse(struct pods *pods, struct json_object *facts)
 {
 	if (pods->refused++ == 0)
-		warnx("what Kubernetes says of its pods is more than %zu bytes: the names of "
-		      "those beyond are not known",
+		warnx("what is said of pods is more than %zu bytes: the names of those beyond are "
+		      "not known",
 		      pods->max_bytes);
 	json_object_put(facts);
 }
 
-void pods_put(struct pods *pods, struct json_object *object)
+/* Takes facts over. */
+static void keep(struct pods *pods, const char *uid, struct json_object *facts)
 {
-	const char *uid = uid_of(object);
-	struct json_object *facts;
-	struct pod *pod;
-	size_t bytes;
+	struct pod *pod = (struct pod *)pods_find(pods, uid);
+	size_t bytes = sizeof(*pod) + strlen(uid) + bytes_of(facts);
 
-	if (!uid || *uid == '\0')
-		return;
-	pod = (struct pod *)pods_find(pods, uid);
-	facts = facts_of(object);
-	bytes = sizeof(*pod) + strlen(uid) + bytes_of(facts);
 	if (pods->bytes - (pod ? pod->bytes : 0) + bytes > pods->max_bytes) {
 		refuse(pods, facts);
 		return;
@@ -270,6 +281,22 @@ void pods_put(struct pods *pods, struct json_object *object)
 	pod->facts = facts;
 	pods->bytes += bytes - pod->bytes;
 	pod->bytes = bytes;
+}
+
+void pods_put(struct pods *pods, struct json_object *object)
+{
+	const char *uid = uid_of(object);
+
+	if (uid && *uid != '\0')
+		keep(pods, uid, facts_of(object));
+}
+
+void pods_put_container(struct pods *pods, struct json_object *container)
+{
+	const char *id = get_text(container, "Id");
+
+	if (id && *id != '\0')
+		keep(pods, id, facts_of_container(container, id));
 }
 
 void pods_remove(struct pods *pods, struct json_object *object, uint64_t now_ns)
@@ -357,9 +384,7 @@ uint64_t pods_refused(const struct pods *pods)
 
 const char *pod_fact(const struct pod *pod, enum pod_fact fact)
 {
-	const char *text = get_text(pod->facts, fact_keys[fact]);
-
-	return text ? text : "";
+	return get_text(pod->facts, fact_keys[fact]);
 }
 
 const char *pod_label(const struct pod *pod, const char *key)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The pods of this node: what is kept of what Kubernetes says of each. Within a bound: what is
- * beyond it is not kept, told once and counted.
+ * The pods of this node, or the containers of docker, each as a pod of its own: what is kept of what
+ * is said of each. Within a bound: what is beyond it is not kept, told once and counted.
  */
 #ifndef APPMON_AGENT_PODS_H
 #define APPMON_AGENT_PODS_H
@@ -24,6 +24,9 @@ void pods_free(struct pods *pods);
 /* A pod as the API has it is there, or has changed. What is no pod is left out. */
 void pods_put(struct pods *pods, struct json_object *object);
 
+/* The same for a container as docker lists it. */
+void pods_put_container(struct pods *pods, struct json_object *container);
+
 /* It is gone: it stays known for a minute, as its cgroup may be there, or its last requests. */
 void pods_remove(struct pods *pods, struct json_object *object, uint64_t now_ns);
 
@@ -41,12 +44,13 @@ bool pods_changed(struct pods *pods);
 size_t pods_count(const struct pods *pods);
 uint64_t pods_refused(const struct pods *pods);
 
-/* uid: as its cgroup has it, which is another one for a static pod. NULL: it is not known. */
+/* uid: as its cgroup has it, which is another one for a static pod; of a container that is in no pod
+ * its id. NULL: it is not known. */
 const struct pod *pods_find(const struct pods *pods, const char *uid);
 
 enum pod_fact { POD_NAMESPACE, POD_NAME, POD_WORKLOAD };
 
-/* Never NULL. */
+/* NULL: it has none, as it is a container. */
 const char *pod_fact(const struct pod *pod, enum pod_fact fact);
 
 /* NULL: it has none. */

@@ -49,13 +49,17 @@ int http_client_open(struct http_client **ret)
 	return -ENOMEM;
 }
 
-static void free_request(struct http_client *client, struct request *request)
+static void unlink_request(struct http_client *client, const struct request *request)
 {
 	struct request **link = &client->requests;
 
 	while (*link != request)
 		link = &(*link)->next;
 	*link = request->next;
+}
+
+static void free_request(struct http_client *client, struct request *request)
+{
 	curl_multi_remove_handle(client->multi, request->easy);
 	curl_easy_cleanup(request->easy);
 	curl_slist_free_all(request->headers);
@@ -69,8 +73,10 @@ void http_client_cancel(struct http_client *client, const void *ctx)
 
 	for (request = client->requests; request; request = next) {
 		next = request->next;
-		if (request->ctx == ctx)
+		if (request->ctx == ctx) {
+			unlink_request(client, request);
 			free_request(client, request);
+		}
 	}
 }
 
@@ -78,8 +84,12 @@ void http_client_close(struct http_client *client)
 {
 	if (!client)
 		return;
-	while (client->requests)
-		free_request(client, client->requests);
+	while (client->requests) {
+		struct request *request = client->requests;
+
+		unlink_request(client, request);
+		free_request(client, request);
+	}
 	curl_multi_cleanup(client->multi);
 	free(client);
 	curl_global_cleanup();
@@ -182,6 +192,8 @@ int http_client_get(struct http_client *client, const struct http_get *get)
 	curl_easy_setopt(request->easy, CURLOPT_HEADERDATA, request);
 	if (get->ca_file)
 		curl_easy_setopt(request->easy, CURLOPT_CAINFO, get->ca_file);
+	if (get->unix_socket)
+		curl_easy_setopt(request->easy, CURLOPT_UNIX_SOCKET_PATH, get->unix_socket);
 	curl_easy_setopt(request->easy, CURLOPT_TCP_KEEPALIVE, 1L);
 	curl_easy_setopt(request->easy, CURLOPT_TCP_KEEPIDLE, KEEPALIVE_S);
 	curl_easy_setopt(request->easy, CURLOPT_TCP_KEEPINTVL, KEEPALIVE_S / 3);
@@ -233,6 +245,8 @@ static void finish(struct http_client *client, const CURLMsg *message)
 	answer.status = status;
 	answer.temporary = is_temporary(message->data.result, status);
 	answer.retry_after_ns = (uint64_t)retry_after * NSEC_PER_SEC;
+	/* done() may cancel others of the same ctx. */
+	unlink_request(client, request);
 	request->done(request->ctx, &answer);
 	free_request(client, request);
 }

@@ -52,7 +52,8 @@ struct http_get {
 	size_t field_count;
 	const char *ca_file; /* PEM, of those that may have signed the server's certificate; NULL:
 			      * the system's */
-	uint64_t timeout_ms; /* until the answer is whole */
+	const char *unix_socket; /* the server's, in place of the URL's host; NULL: none */
+	uint64_t timeout_ms;	 /* until the answer is whole; 0: never */
 	http_client_data_fn data;
 	http_client_done_fn done;
 	void *ctx;
