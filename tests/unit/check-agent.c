@@ -57,17 +57,21 @@ END_TEST
 
 /* No such directory is there, so that no label is. */
 #define TOP "/no/such/mount"
+#define UID "8c52fb9d-0a0c-4e4b-bea2-8da0ed0870c5"
 #define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 static const char *name_of(const char *template, const char *cgroup)
 {
+	const struct application_rule *by;
 	static char name[APPLICATION_NAME_SIZE];
 	struct application_rule rule = {.name = (char *)template};
 	struct applications one = {.rules = &rule, .count = 1};
+	struct application_input input = {.top = TOP};
 	char path[512];
 
 	snprintf(path, sizeof(path), TOP "%s", cgroup);
-	return applications_match(&one, TOP, path, name) ? name : NULL;
+	input.path = path;
+	return applications_decide(&one, &input, name, &by) == APPLICATION_WATCHED ? name : NULL;
 }
 
 START_TEST(names)
@@ -83,14 +87,21 @@ START_TEST(names)
 	ck_assert_str_eq(name_of("{unit}", "/user@1.service/app.slice/x.service"), "x");
 	ck_assert_ptr_null(name_of("{unit}", "/system.slice"));
 	ck_assert_ptr_null(name_of("{unit}", "/.service"));
-	ck_assert_str_eq(name_of("{container}", "/system.slice/docker-" ID ".scope"),
+	ck_assert_str_eq(name_of("{container_id}", "/system.slice/docker-" ID ".scope"),
 			 "0123456789ab");
-	ck_assert_str_eq(name_of("c-{container}", "/kubepods/pod1/" ID), "c-0123456789ab");
-	ck_assert_ptr_null(name_of("{container}", "/docker/0123456789ab"));
-	ck_assert_ptr_null(name_of("{container}", "/" ID "/inner"));
+	ck_assert_str_eq(name_of("c-{container_id}", "/kubepods/pod1/" ID), "c-0123456789ab");
+	ck_assert_ptr_null(name_of("{container_id}", "/docker/0123456789ab"));
+	ck_assert_ptr_null(name_of("{container_id}", "/" ID "/inner"));
 	ck_assert_ptr_null(name_of("{label:app}", "/a"));
+	/* It is no pod, or Kubernetes is not asked. */
+	ck_assert_ptr_null(name_of("{pod_uid}", "/a"));
+	ck_assert_ptr_null(name_of("{pod}", "/kubepods/pod" UID));
+	ck_assert_str_eq(name_of("{pod_uid}", "/kubepods/pod" UID), UID);
 
-	ck_assert(application_name_is_valid("x-{leaf}{unit}{parent}{container}{label:a.b}"));
+	ck_assert(application_name_is_valid("x-{leaf}{unit}{parent}{container_id}{label:a.b}"));
+	ck_assert(application_name_is_valid("{namespace}{pod}{pod_uid}{workload}{container}"
+					    "{annotation:a.b/c}"));
+	ck_assert(!application_name_is_valid("{annotation:}"));
 	ck_assert(!application_name_is_valid("{leafs}"));
 	ck_assert(!application_name_is_valid("{leaf"));
 	ck_assert(!application_name_is_valid("{}"));
@@ -115,17 +126,30 @@ START_TEST(first_rule_wins)
 		{.cgroup = "/system.slice/*", .name = "{unit}"},
 		{.cgroup = "/**", .name = "rest"},
 	};
+	static const struct {
+		const char *path, *name;
+		int rule;
+	} cases[] = {
+		{TOP "/system.slice/ssh.service", NULL, 0},
+		{TOP "/system.slice/web.service", "web", 1},
+		/* No unit: the rule does not match, the next one does. */
+		{TOP "/system.slice/x", "rest", 2},
+		{TOP, "rest", 2},
+	};
 	struct applications all = {.rules = rules, .count = 3};
+	const struct application_rule *rule;
 	char name[APPLICATION_NAME_SIZE];
 
-	ck_assert_ptr_null(applications_match(&all, TOP, TOP "/system.slice/ssh.service", name));
-	ck_assert_ptr_eq(applications_match(&all, TOP, TOP "/system.slice/web.service", name),
-			 &rules[1]);
-	ck_assert_str_eq(name, "web");
-	/* No unit: the rule does not match, the next one does. */
-	ck_assert_ptr_eq(applications_match(&all, TOP, TOP "/system.slice/x", name), &rules[2]);
-	ck_assert_str_eq(name, "rest");
-	ck_assert_ptr_eq(applications_match(&all, TOP, TOP, name), &rules[2]);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct application_input input = {.top = TOP, .path = cases[i].path};
+
+		ck_assert_int_eq(applications_decide(&all, &input, name, &rule),
+				 cases[i].name ? APPLICATION_WATCHED : APPLICATION_NONE);
+		if (!cases[i].name)
+			continue;
+		ck_assert_str_eq(name, cases[i].name);
+		ck_assert_ptr_eq(rule, &rules[cases[i].rule]);
+	}
 }
 END_TEST
 
@@ -214,12 +238,18 @@ START_TEST(whole)
 					    "otlp: {endpoint: 'http://c:4318', interval: 1m, "
 					    "spans: 5%}\n"
 					    "evaluate: 2s\n"
+					    "kubernetes: {api: 'https://k:6443', node: n, "
+					    "token_file: /t, ca_file: /c}\n"
+					    "wait: 2s\n"
 					    "applications:\n"
 					    "  - label: {monitor: 'no'}\n"
 					    "    ignore: true\n"
 					    "  - cgroup: /a/*\n"
 					    "    label: {app: '*', tier: web}\n"
 					    "    name: '{label:app}'\n"
+					    "  - annotation: {team: a*}\n"
+					    "    namespace: shop\n"
+					    "    name: '{workload}'\n"
 					    "alerts:\n"
 					    "  - name: slow\n"
 					    "    clear: 100ms\n"
@@ -246,11 +276,22 @@ START_TEST(whole)
 	ck_assert_uint_eq(config.otlp.interval_ns, UINT64_C(60000000000));
 	ck_assert_double_eq_tol(config.otlp.spans, 0.05, 1e-12);
 	ck_assert_uint_eq(config.evaluate_ns, UINT64_C(2000000000));
-	ck_assert_uint_eq(config.applications.count, 2);
+	ck_assert(config.kubernetes.on);
+	ck_assert_str_eq(config.kubernetes.api, "https://k:6443");
+	ck_assert_str_eq(config.kubernetes.node, "n");
+	ck_assert_str_eq(config.kubernetes.token_file, "/t");
+	ck_assert_str_eq(config.kubernetes.ca_file, "/c");
+	ck_assert_uint_eq(config.wait_ns, UINT64_C(2000000000));
+	ck_assert_uint_eq(config.applications.count, 3);
 	ck_assert_ptr_null(config.applications.rules[0].name);
-	ck_assert_uint_eq(config.applications.rules[1].label_count, 2);
-	ck_assert_str_eq(config.applications.rules[1].labels[1].key, "tier");
-	ck_assert_str_eq(config.applications.rules[1].labels[1].value, "web");
+	ck_assert_uint_eq(config.applications.rules[1].match_count, 2);
+	ck_assert_int_eq(config.applications.rules[1].matches[1].kind, MATCH_LABEL);
+	ck_assert_str_eq(config.applications.rules[1].matches[1].key, "tier");
+	ck_assert_str_eq(config.applications.rules[1].matches[1].value, "web");
+	ck_assert_int_eq(config.applications.rules[2].matches[0].kind, MATCH_ANNOTATION);
+	ck_assert_int_eq(config.applications.rules[2].matches[1].kind, MATCH_NAMESPACE);
+	ck_assert_ptr_null(config.applications.rules[2].matches[1].key);
+	ck_assert_str_eq(config.applications.rules[2].matches[1].value, "shop");
 	ck_assert_uint_eq(config.alert_count, 2);
 	ck_assert_int_eq(config.alerts[0].condition.metric, ALERT_LATENCY);
 	ck_assert_double_eq_tol(config.alerts[0].condition.quantile, 0.999, 1e-12);
@@ -322,13 +363,23 @@ START_TEST(mistakes)
 		{APPS "listen: ''\n", 4, "empty"},
 		{"listen: a:1\n", 1, "applications: is missing"},
 		{"applications: x\n", 1, "list"},
-		{"applications:\n  - name: x\n", 2, "cgroup: or label:"},
+		{"applications:\n  - name: x\n", 2, "cgroup:, label:"},
 		{"applications:\n  - cgroup: /x\n", 2, "name: or ignore:"},
 		{"applications:\n  - cgroup: /x\n    name: a\n    ignore: true\n", 2,
 		 "name: or ignore:"},
 		{"applications:\n  - cgroup: /x\n    name: '{nope}'\n", 3, "{leaf}"},
 		{"applications:\n  - cgroup: /x\n    ignore: maybe\n", 3, "maybe"},
 		{"applications:\n  - label: [a]\n    name: b\n", 2, "mapping"},
+		{"applications:\n  - namespace: a\n    name: b\n", 1, "kubernetes: is missing"},
+		{"applications:\n  - annotation: {a: b}\n    ignore: true\n", 1, "application 1"},
+		{APPS "  - cgroup: /b\n    name: '{workload}'\n", 1, "application 2"},
+		{APPS "  - cgroup: /b\n    name: '{annotation:c}'\n", 1, "kubernetes: is"},
+		{APPS "  - cgroup: /b\n    name: '{container}'\n", 1, "kubernetes: is"},
+		{APPS "  - cgroup: /b\n    name: '{pod}'\ndocker: /d\n", 1, "kubernetes: is"},
+		{APPS "docker: /d\nkubernetes: {}\n", 1, "exclude each other"},
+		{APPS "kubernetes: on\n", 4, "mapping"},
+		{APPS "kubernetes: {api: k8s}\n", 4, "'k8s'"},
+		{APPS "wait: long\n", 4, "'long'"},
 		{APPS "otlp: {interval: 1s}\n", 4, "endpoint"},
 		{APPS "otlp:\n  endpoint: ftp://x\n", 5, "ftp://x"},
 		{APPS "otlp:\n  endpoint: http://x\n  spans: 101%\n", 6, "101%"},
@@ -357,7 +408,7 @@ START_TEST(mistakes)
 		{APPS "alerts:\n  - name: x\n    when: rate > 5\n    per: pod\n", 7, "pod"},
 		{APPS "alerts:\n  - name: x\n    when: rate > 5\n    min_requests: 0\n", 7, "'0'"},
 	};
-	struct config config = {.listen = "untouched"};
+	struct config config = {.listen = "untouched"}, other;
 	char where[64];
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -368,6 +419,12 @@ START_TEST(mistakes)
 		ck_assert_msg(strstr(said, cases[i].says), "%s\n%s", cases[i].text, said);
 		ck_assert_str_eq(config.listen, "untouched");
 	}
+	/* Docker knows containers. */
+	ck_assert_int_eq(read_text(&other, APPS "  - cgroup: /b\n    name: '{container}'\n"
+						"docker: /d\n"),
+			 0);
+	ck_assert_str_eq(other.docker, "/d");
+	config_free(&other);
 	remove_file();
 	ck_assert_int_eq(config_read(&config, file), -ENOENT);
 	make_file();

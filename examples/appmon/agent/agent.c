@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 
 #include "../cgroup.h"
@@ -19,8 +20,13 @@
 #include "attachments.h"
 #include "cgroup-tree.h"
 #include "config.h"
+#include "docker.h"
+#include "kubernetes.h"
 #include "notify.h"
+#include "pods.h"
 
+/* Of what is kept of pods: a node has some hundred, of a few kilobytes each. */
+#define PODS_MAX_BYTES (32 << 20)
 /* Series stay as long as nobody can ask for them any more, and not shorter than this. */
 #define MIN_IDLE_NS (600 * NSEC_PER_SEC)
 
@@ -32,6 +38,10 @@ struct agent {
 	struct cgroup_tree *tree;
 	struct notify notify;
 	struct alerts *alerts;
+	/* NULL: the configuration says nothing of Kubernetes, or of docker. */
+	struct pods *pods;
+	struct kubernetes *kubernetes;
+	struct docker *docker;
 	uint64_t evaluate_due_ns;
 };
 
@@ -39,7 +49,7 @@ static void on_appeared(void *ctx, const char *path)
 {
 	struct agent *agent = ctx;
 
-	attachments_update(&agent->attachments, path);
+	attachments_appeared(&agent->attachments, path);
 	/* Its path while it is there; after what may not wait. */
 	instances_see(&agent->exporter.instances, path);
 }
@@ -49,6 +59,100 @@ static void on_disappeared(void *ctx, const char *path)
 	struct agent *agent = ctx;
 
 	attachments_remove(&agent->attachments, path);
+}
+
+static void on_release(void *ctx, const struct appmon_event *ev, const char *name)
+{
+	struct agent *agent = ctx;
+
+	exporter_add(&agent->exporter, ev, name);
+}
+
+static const char *name_of(void *ctx, const struct appmon_event *ev)
+{
+	(void)ctx;
+	return attachments_name(ev);
+}
+
+static void hold(void *ctx, const struct appmon_event *ev)
+{
+	struct agent *agent = ctx;
+
+	attachments_hold(&agent->attachments, ev);
+}
+
+static void on_changed(void *ctx, const char *path)
+{
+	struct agent *agent = ctx;
+
+	attachments_update(&agent->attachments, path);
+}
+
+/* What is known of a pod has changed: only that of a cgroup in one counts. */
+static void on_pods_changed(void *ctx, const char *path)
+{
+	struct appmon_container container = {.size = sizeof(container)};
+	struct agent *agent = ctx;
+
+	if (appmon_cgroup_container(path + strlen(agent->attachments.top), &container) == 0)
+		attachments_update(&agent->attachments, path);
+}
+
+static void look_at_pods(struct agent *agent)
+{
+	if (!agent->pods || !pods_changed(agent->pods))
+		return;
+	cgroup_tree_repeat(agent->tree, on_pods_changed);
+	attachments_update_gone(&agent->attachments);
+}
+
+static size_t numbers_of(void *ctx, struct prometheus_number numbers[PROMETHEUS_NUMBERS_MAX])
+{
+	const struct agent *agent = ctx;
+	const struct source *source =
+		agent->docker ? docker_source(agent->docker) : kubernetes_source(agent->kubernetes);
+	const struct prometheus_number all[] = {
+		{"appmon_names_up", false, "1 if Kubernetes' API server, or docker, answers.",
+		 source->up},
+		{"appmon_names_failures", true, "Requests to it that failed.", source->failures},
+		{"appmon_names_pods", false, "Pods of this node, or containers, that are known.",
+		 pods_count(agent->pods)},
+		{"appmon_names_pods_refused", true,
+		 "Times that a pod was not kept as too much is known.", pods_refused(agent->pods)},
+		{"appmon_names_events_held", false, "Requests that wait for the name of their pod.",
+		 agent->attachments.held},
+		{"appmon_names_events_dropped", true,
+		 "Requests for which there was no room to wait for the name of their pod.",
+		 agent->attachments.unheld},
+	};
+
+	memcpy(numbers, all, sizeof(all));
+	return sizeof(all) / sizeof(all[0]);
+}
+
+static int open_pods(struct agent *agent)
+{
+	const struct kubernetes_config *config = &agent->config.kubernetes;
+	struct kubernetes_opts opts = {.api = config->api,
+				       .token_file = config->token_file,
+				       .ca_file = config->ca_file,
+				       .node = config->node,
+				       .client = agent->exporter.client};
+
+	if (!config->on && !agent->config.docker)
+		return 0;
+	agent->pods = opts.pods = pods_new(PODS_MAX_BYTES);
+	if (!agent->pods) {
+		warnx("out of memory");
+		return -ENOMEM;
+	}
+	agent->attachments.pods = agent->pods;
+	agent->attachments.containers = agent->config.docker;
+	agent->exporter.numbers = numbers_of;
+	agent->exporter.numbers_ctx = agent;
+	return config->on ? kubernetes_open(&agent->kubernetes, &opts)
+			  : docker_open(&agent->docker, agent->config.docker,
+					agent->exporter.client, agent->pods);
 }
 
 static struct exporter_opts exporter_opts(const struct config *config)
@@ -77,6 +181,7 @@ static struct exporter_opts exporter_opts(const struct config *config)
 static void use_config(struct agent *agent)
 {
 	agent->attachments.applications = &agent->config.applications;
+	agent->attachments.wait_ns = agent->config.wait_ns;
 	agent->notify.targets = agent->config.notify;
 	agent->notify.count = agent->config.notify_count;
 }
@@ -94,11 +199,17 @@ static int open_agent(struct agent *agent)
 	use_config(agent);
 	agent->attachments.mon = agent->exporter.mon;
 	agent->attachments.top = agent->exporter.instances.mount;
+	agent->attachments.release = on_release;
+	agent->attachments.ctx = agent;
+	agent->exporter.names =
+		(struct exporter_names){.name = name_of, .hold = hold, .ctx = agent};
 	agent->notify.mon = agent->exporter.mon;
 	agent->notify.client = agent->exporter.client;
 	agent->notify.instances = &agent->exporter.instances;
 	ret = alerts_open(&agent->alerts, agent->config.alerts, agent->config.alert_count,
 			  notify_send, &agent->notify);
+	if (ret == 0)
+		ret = open_pods(agent);
 	if (ret == 0)
 		ret = cgroup_tree_open(&agent->tree, agent->exporter.instances.mount, &callbacks);
 	return ret;
@@ -107,10 +218,13 @@ static int open_agent(struct agent *agent)
 static void close_agent(struct agent *agent)
 {
 	cgroup_tree_close(agent->tree);
+	kubernetes_close(agent->kubernetes);
+	docker_close(agent->docker);
 	attachments_free(&agent->attachments);
 	alerts_close(agent->alerts);
 	notify_close(&agent->notify);
 	exporter_close(&agent->exporter);
+	pods_free(agent->pods);
 }
 
 /* Why it watches no cgroup. */
@@ -129,18 +243,43 @@ static void say_idle(const struct agent *agent)
 			"--volume /sys/fs/cgroup:/host/sys/fs/cgroup:ro\n");
 }
 
+static bool is_same(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/* Whom it asks for pods. */
+static bool same_source(const struct config *a, const struct config *b)
+{
+	const struct kubernetes_config *ka = &a->kubernetes, *kb = &b->kubernetes;
+
+	return ka->on == kb->on && is_same(ka->api, kb->api) && is_same(ka->node, kb->node) &&
+	       is_same(ka->token_file, kb->token_file) && is_same(ka->ca_file, kb->ca_file) &&
+	       is_same(a->docker, b->docker);
+}
+
+/* As far as the parts of the agent can be told of it; the user is told of what is wrong. */
+static int use_other(struct agent *agent, const struct config *fresh)
+{
+	struct exporter_opts opts = exporter_opts(fresh);
+
+	if (!same_source(&agent->config, fresh)) {
+		warnx("whom it asks for pods cannot change while it runs: start it again");
+		return -EINVAL;
+	}
+	return exporter_reconfigure(&agent->exporter, &opts);
+}
+
 /* A configuration that is wrong changes nothing. */
 static int reload(struct agent *agent)
 {
 	struct config before = agent->config, fresh;
-	struct exporter_opts opts;
 
 	if (config_read(&fresh, agent->path) < 0) {
 		warnx("%s is not used: the former configuration stays", agent->path);
 		return 0;
 	}
-	opts = exporter_opts(&fresh);
-	if (exporter_reconfigure(&agent->exporter, &opts) < 0) {
+	if (use_other(agent, &fresh) < 0) {
 		warnx("%s is not used: the former configuration stays", agent->path);
 		config_free(&fresh);
 		return 0;
@@ -149,7 +288,7 @@ static int reload(struct agent *agent)
 	use_config(agent);
 	if (alerts_set_rules(agent->alerts, agent->config.alerts, agent->config.alert_count) < 0)
 		return -ENOMEM;
-	cgroup_tree_repeat(agent->tree);
+	cgroup_tree_repeat(agent->tree, on_changed);
 	config_free(&before);
 	fprintf(stderr, "appmon: %s is in force\n", agent->path);
 	say_idle(agent);
@@ -165,11 +304,18 @@ static void evaluate(struct agent *agent)
 		warnx("the alerts could not be evaluated: out of memory");
 }
 
+static int run_source(struct agent *agent, uint64_t now)
+{
+	if (agent->kubernetes)
+		return kubernetes_run(agent->kubernetes, now);
+	return agent->docker ? docker_run(agent->docker, now) : -1;
+}
+
 /* Does what is due, and says when the next thing is. */
 static int run_timers(struct agent *agent)
 {
 	uint64_t now = now_ns();
-	int timeout_ms, others_ms[2];
+	int timeout_ms, others_ms[3];
 
 	if (now >= agent->evaluate_due_ns) {
 		evaluate(agent);
@@ -177,8 +323,9 @@ static int run_timers(struct agent *agent)
 	}
 	timeout_ms = (int)((agent->evaluate_due_ns - now) / NSEC_PER_MSEC) + 1;
 	others_ms[0] = notify_retry(&agent->notify, now);
-	others_ms[1] = attachments_reap(&agent->attachments, now);
-	for (int i = 0; i < 2; i++) {
+	others_ms[1] = attachments_run(&agent->attachments, now);
+	others_ms[2] = run_source(agent, now);
+	for (int i = 0; i < 3; i++) {
 		if (others_ms[i] >= 0 && others_ms[i] < timeout_ms)
 			timeout_ms = others_ms[i];
 	}
@@ -195,10 +342,12 @@ static int run(struct agent *agent)
 	say_idle(agent);
 	while (ret >= 0) {
 		signal = signals_take();
-		if (signal == SIGHUP)
+		if (signal == SIGHUP) {
 			ret = reload(agent);
-		else if (signal != 0)
+		} else if (signal != 0) {
+			attachments_decide(&agent->attachments);
 			return exporter_drain(&agent->exporter);
+		}
 		if (ret < 0)
 			break;
 		ret = exporter_step(&agent->exporter, cgroup_tree_fd(agent->tree),
@@ -206,6 +355,7 @@ static int run(struct agent *agent)
 		/* After the events: those of a cgroup that is gone are counted before it is. */
 		if (ret >= 0)
 			ret = cgroup_tree_dispatch(agent->tree);
+		look_at_pods(agent);
 	}
 	return ret;
 }
@@ -267,7 +417,9 @@ static const struct argp argp = {
 	       "      for: 30s\n"
 	       "  notify: [stderr]\n\n"
 	       "The agent.yaml that is installed in /etc/appmon explains all of it; the systemd "
-	       "unit is appmon-agent.service. SIGHUP reads it again; what is wrong in it is told "
+	       "unit is appmon-agent.service. In a cluster, kubernetes: {} brings the names of "
+	       "pods; see examples/kubernetes in the source. SIGHUP reads it again; what is wrong "
+	       "in it is told "
 	       "with its "
 	       "line, and changes nothing. Exit status: 0, 1 after a failure, 2 for wrong usage. "
 	       "Needs root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON.",

@@ -249,8 +249,8 @@ size_t cgroup_tree_count(const struct cgroup_tree *tree)
 	return tree->count;
 }
 
-void cgroup_tree_repeat(struct cgroup_tree *tree)
+void cgroup_tree_repeat(struct cgroup_tree *tree, void (*tell)(void *ctx, const char *path))
 {
 	for (size_t i = 0; i < tree->count; i++)
-		tree->callbacks.appeared(tree->callbacks.ctx, tree->directories[i].path);
+		tell(tree->callbacks.ctx, tree->directories[i].path);
 }

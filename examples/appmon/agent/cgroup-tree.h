@@ -35,7 +35,7 @@ int cgroup_tree_dispatch(struct cgroup_tree *tree);
 /* How many there are. */
 size_t cgroup_tree_count(const struct cgroup_tree *tree);
 
-/* Calls appeared() for every cgroup that is known: the rules have changed. */
-void cgroup_tree_repeat(struct cgroup_tree *tree);
+/* Calls tell(), with the callbacks' ctx, for every cgroup that is known. */
+void cgroup_tree_repeat(struct cgroup_tree *tree, void (*tell)(void *ctx, const char *path));
 
 #endif /* APPMON_AGENT_CGROUP_TREE_H */

@@ -13,6 +13,7 @@
 
 #define DEFAULT_EVALUATE_NS (5 * NSEC_PER_SEC)
 #define DEFAULT_OTLP_INTERVAL_NS (10 * NSEC_PER_SEC)
+#define DEFAULT_WAIT_NS (10 * NSEC_PER_SEC)
 #define DEFAULT_OVER_NS (60 * NSEC_PER_SEC)
 /* A window is kept in pieces of one evaluation each. */
 #define MAX_WINDOW_PIECES 720
@@ -32,25 +33,59 @@ static void *append(void *array, size_t *count, size_t size)
 	return grown + (*count)++ * size;
 }
 
+static int read_url(struct yaml_file *file, const yaml_node_t *value, void *to)
+{
+	char **url = to;
+
+	if (yaml_read_text(file, value, url) < 0)
+		return -EINVAL;
+	if (strncmp(*url, "http://", 7) != 0 && strncmp(*url, "https://", 8) != 0)
+		return yaml_file_fail(file, value, "'%s' is no http:// or https:// URL", *url);
+	return 0;
+}
+
 /* ---- applications ---------------------------------------------------------- */
+
+/* key: NULL for a condition that has none. */
+static int add_match(struct yaml_file *file, struct application_rule *rule, enum match_kind kind,
+		     const char *key, const yaml_node_t *value)
+{
+	struct application_match *match =
+		append(&rule->matches, &rule->match_count, sizeof(*rule->matches));
+
+	if (!match)
+		return -ENOMEM;
+	match->kind = kind;
+	match->key = key ? strdup(key) : NULL;
+	if (key && !match->key)
+		return -ENOMEM;
+	return yaml_read_text(file, value, &match->value);
+}
 
 static int read_label(struct yaml_file *file, const char *key, const yaml_node_t *value, void *to)
 {
-	struct application_rule *rule = to;
-	struct label_match *label =
-		append(&rule->labels, &rule->label_count, sizeof(*rule->labels));
-
-	if (!label)
-		return -ENOMEM;
-	label->key = strdup(key);
-	if (!label->key)
-		return -ENOMEM;
-	return yaml_read_text(file, value, &label->value);
+	return add_match(file, to, MATCH_LABEL, key, value);
 }
 
 static int read_labels(struct yaml_file *file, const yaml_node_t *value, void *to)
 {
 	return yaml_file_pairs(file, value, read_label, to);
+}
+
+static int read_annotation(struct yaml_file *file, const char *key, const yaml_node_t *value,
+			   void *to)
+{
+	return add_match(file, to, MATCH_ANNOTATION, key, value);
+}
+
+static int read_annotations(struct yaml_file *file, const yaml_node_t *value, void *to)
+{
+	return yaml_file_pairs(file, value, read_annotation, to);
+}
+
+static int read_namespace(struct yaml_file *file, const yaml_node_t *value, void *to)
+{
+	return add_match(file, to, MATCH_NAMESPACE, NULL, value);
 }
 
 static int read_name(struct yaml_file *file, const yaml_node_t *value, void *to)
@@ -61,8 +96,9 @@ static int read_name(struct yaml_file *file, const yaml_node_t *value, void *to)
 		return -EINVAL;
 	if (!application_name_is_valid(*name))
 		return yaml_file_fail(file, value,
-				      "'%s': known are {leaf}, {parent}, {unit}, {container} and "
-				      "{label:KEY}",
+				      "'%s': known are {leaf}, {parent}, {unit}, {container_id}, "
+				      "{label:KEY}, and of pods {namespace}, {pod}, {pod_uid}, "
+				      "{workload}, {container} and {annotation:KEY}",
 				      *name);
 	return 0;
 }
@@ -122,6 +158,8 @@ static int read_application(struct yaml_file *file, const yaml_node_t *item, voi
 	static const struct yaml_key keys[] = {
 		{"cgroup", yaml_read_text, offsetof(struct parsed, rule.cgroup)},
 		{"label", read_labels, offsetof(struct parsed, rule)},
+		{"annotation", read_annotations, offsetof(struct parsed, rule)},
+		{"namespace", read_namespace, offsetof(struct parsed, rule)},
 		{"name", read_name, offsetof(struct parsed, rule.name)},
 		{"ignore", read_flag, offsetof(struct parsed, ignored)},
 		{"protocols", read_protocols, offsetof(struct parsed, rule.protocols)},
@@ -139,9 +177,10 @@ static int read_application(struct yaml_file *file, const yaml_node_t *item, voi
 	*rule = parsed.rule;
 	if (ret < 0)
 		return ret;
-	if (!rule->cgroup && rule->label_count == 0)
+	if (!rule->cgroup && rule->match_count == 0)
 		return yaml_file_fail(file, item,
-				      "an application needs cgroup: or label: to be found by");
+				      "an application needs cgroup:, label:, annotation: or "
+				      "namespace: to be found by");
 	if (parsed.ignored && (rule->protocols || rule->ports.count > 0))
 		return yaml_file_fail(file, item,
 				      "what is ignored has neither protocols: nor ports:");
@@ -154,6 +193,23 @@ static int read_application(struct yaml_file *file, const yaml_node_t *item, voi
 static int read_applications(struct yaml_file *file, const yaml_node_t *value, void *to)
 {
 	return yaml_file_list(file, value, read_application, to);
+}
+
+/* ---- Kubernetes ------------------------------------------------------------- */
+
+static int read_kubernetes(struct yaml_file *file, const yaml_node_t *value, void *to)
+{
+	static const struct yaml_key keys[] = {
+		{"api", read_url, offsetof(struct kubernetes_config, api)},
+		{"token_file", yaml_read_text, offsetof(struct kubernetes_config, token_file)},
+		{"ca_file", yaml_read_text, offsetof(struct kubernetes_config, ca_file)},
+		{"node", yaml_read_text, offsetof(struct kubernetes_config, node)},
+		{0},
+	};
+	struct kubernetes_config *kubernetes = to;
+
+	kubernetes->on = true;
+	return yaml_file_map(file, value, keys, kubernetes);
 }
 
 /* ---- alerts ---------------------------------------------------------------- */
@@ -296,17 +352,6 @@ static int read_alerts(struct yaml_file *file, const yaml_node_t *value, void *t
 }
 
 /* ---- where alerts go -------------------------------------------------------- */
-
-static int read_url(struct yaml_file *file, const yaml_node_t *value, void *to)
-{
-	char **url = to;
-
-	if (yaml_read_text(file, value, url) < 0)
-		return -EINVAL;
-	if (strncmp(*url, "http://", 7) != 0 && strncmp(*url, "https://", 8) != 0)
-		return yaml_file_fail(file, value, "'%s' is no http:// or https:// URL", *url);
-	return 0;
-}
 
 static int read_notify(struct yaml_file *file, const yaml_node_t *item, void *to)
 {
@@ -468,6 +513,18 @@ static int check(struct yaml_file *file, const yaml_node_t *root, const struct c
 				      "applications: is missing: what is to be watched?");
 	if (config->alert_count > 0 && config->notify_count == 0)
 		return yaml_file_fail(file, root, "notify: is missing: where do alerts go?");
+	if (config->kubernetes.on && config->docker)
+		return yaml_file_fail(
+			file, root,
+			"kubernetes: and docker: exclude each other: Kubernetes knows "
+			"the containers of a node");
+	for (size_t i = 0; !config->kubernetes.on && i < config->applications.count; i++) {
+		if (application_rule_needs_pods(&config->applications.rules[i], config->docker))
+			return yaml_file_fail(file, root,
+					      "kubernetes: is missing: application %zu asks for "
+					      "what it knows",
+					      i + 1);
+	}
 	for (size_t i = 0; i < config->alert_count; i++) {
 		if (config->alerts[i].over_ns / config->evaluate_ns > MAX_WINDOW_PIECES)
 			return yaml_file_fail(file, root,
@@ -485,6 +542,9 @@ int config_read(struct config *ret_config, const char *path)
 		{"no_query", read_flag, offsetof(struct config, no_query)},
 		{"redact", read_redact, 0},
 		{"protocols", read_protocols, offsetof(struct config, protocols)},
+		{"kubernetes", read_kubernetes, offsetof(struct config, kubernetes)},
+		{"docker", yaml_read_text, offsetof(struct config, docker)},
+		{"wait", yaml_read_duration, offsetof(struct config, wait_ns)},
 		{"applications", read_applications, offsetof(struct config, applications)},
 		{"evaluate", yaml_read_duration, offsetof(struct config, evaluate_ns)},
 		{"buckets", read_buckets, offsetof(struct config, buckets)},
@@ -493,6 +553,7 @@ int config_read(struct config *ret_config, const char *path)
 		{0},
 	};
 	struct config config = {.evaluate_ns = DEFAULT_EVALUATE_NS,
+				.wait_ns = DEFAULT_WAIT_NS,
 				.otlp.interval_ns = DEFAULT_OTLP_INTERVAL_NS};
 	struct yaml_file file;
 	const yaml_node_t *root;
@@ -529,6 +590,11 @@ void config_free(struct config *config)
 	for (size_t i = 0; i < config->redact_count; i++)
 		free(config->redact[i]);
 	free(config->redact);
+	free(config->docker);
+	free(config->kubernetes.api);
+	free(config->kubernetes.token_file);
+	free(config->kubernetes.ca_file);
+	free(config->kubernetes.node);
 	applications_free(&config->applications);
 	for (size_t i = 0; i < config->alert_count; i++)
 		alert_rule_free(&config->alerts[i]);

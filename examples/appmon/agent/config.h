@@ -26,6 +26,12 @@ struct otlp_config {
 	char *headers_file; /* NULL: none */
 };
 
+/* NULL: as in a pod; see kubernetes.h. */
+struct kubernetes_config {
+	bool on;
+	char *api, *token_file, *ca_file, *node;
+};
+
 struct config {
 	char *listen; /* ADDRESS:PORT of /metrics; NULL: not served */
 	struct otlp_config otlp;
@@ -33,6 +39,9 @@ struct config {
 	uint32_t protocols; /* as in appmon_opts: all that any application asks for */
 	char **redact;
 	size_t redact_count;
+	struct kubernetes_config kubernetes;
+	uint64_t wait_ns; /* that requests of a pod that is not known wait for their name */
+	char *docker;	  /* the socket of docker or podman; NULL: it is not asked */
 	struct applications applications;
 	uint64_t evaluate_ns; /* between two looks at the rules */
 	struct alert_rule *alerts;

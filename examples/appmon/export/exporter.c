@@ -22,14 +22,48 @@
 /* For the last push, if the receiver hangs. */
 #define LAST_PUSH_MS 2000
 
-static int on_event(void *ctx, const struct appmon_event *ev)
+static void count(struct exporter *exporter, const struct appmon_event *ev)
 {
-	struct exporter *exporter = ctx;
-
 	appmon_metrics_add(exporter->metrics, ev);
 	/* A response without its request is no span. */
 	if (exporter->otlp && (ev->request_start_ns != 0 || ev->operation.len > 0))
 		otlp_add_event(exporter->otlp, ev);
+}
+
+/* The event as one of an application with this name. */
+static struct appmon_event named(const struct appmon_event *ev, const char *name)
+{
+	struct appmon_event copy = {0};
+
+	memcpy(&copy, ev, ev->size < sizeof(copy) ? ev->size : sizeof(copy));
+	if (copy.size > sizeof(copy))
+		copy.size = sizeof(copy);
+	copy.target_name = (struct appmon_str){.data = name, .len = (uint32_t)strlen(name)};
+	return copy;
+}
+
+void exporter_add(struct exporter *exporter, const struct appmon_event *ev, const char *name)
+{
+	struct appmon_event copy = named(ev, name);
+
+	count(exporter, &copy);
+}
+
+static int on_event(void *ctx, const struct appmon_event *ev)
+{
+	struct exporter *exporter = ctx;
+	const struct exporter_names *names = &exporter->names;
+	const char *name;
+
+	if (!names->name) {
+		count(exporter, ev);
+		return 0;
+	}
+	name = names->name(names->ctx, ev);
+	if (name)
+		exporter_add(exporter, ev, name);
+	else
+		names->hold(names->ctx, ev);
 	return 0;
 }
 
@@ -44,8 +78,19 @@ static void on_log(void *ctx, int level, const char *line)
 static int on_active(void *ctx, const struct appmon_event *ev)
 {
 	struct exporter *exporter = ctx;
+	const struct exporter_names *names = &exporter->names;
+	struct appmon_event copy;
+	const char *name;
 
-	appmon_metrics_active(exporter->metrics, ev);
+	if (!names->name) {
+		appmon_metrics_active(exporter->metrics, ev);
+		return 0;
+	}
+	name = names->name(names->ctx, ev);
+	if (name) {
+		copy = named(ev, name);
+		appmon_metrics_active(exporter->metrics, &copy);
+	}
 	return 0;
 }
 
@@ -78,6 +123,7 @@ static int write_page(void *ctx, FILE *out, bool openmetrics)
 {
 	struct exporter *exporter = ctx;
 	struct appmon_snapshot *snapshot;
+	struct prometheus_number numbers[PROMETHEUS_NUMBERS_MAX];
 	struct prometheus_input input;
 	int ret;
 
@@ -88,7 +134,10 @@ static int write_page(void *ctx, FILE *out, bool openmetrics)
 					  .metrics = exporter->metrics,
 					  .snapshot = snapshot,
 					  .instances = &exporter->instances,
-					  .bounds = bounds_of(&exporter->opts)};
+					  .bounds = bounds_of(&exporter->opts),
+					  .numbers = numbers};
+	if (exporter->numbers)
+		input.number_count = exporter->numbers(exporter->numbers_ctx, numbers);
 	ret = prometheus_write(out, &input, openmetrics);
 	appmon_snapshot_free(snapshot);
 	return ret;

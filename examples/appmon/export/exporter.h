@@ -17,6 +17,7 @@
 #include "http-server.h"
 #include "instances.h"
 #include "otlp.h"
+#include "prometheus.h"
 
 struct exporter_opts {
 	const char *listen;	   /* ADDRESS:PORT; NULL: no /metrics */
@@ -34,6 +35,15 @@ struct exporter_opts {
 	uint32_t redact_count;
 };
 
+/* What the events' applications are called, if not as their targets. */
+struct exporter_names {
+	/* NULL: it is not known yet. */
+	const char *(*name)(void *ctx, const struct appmon_event *ev);
+	/* Takes an event of which it is not: to be given to exporter_add() later. */
+	void (*hold)(void *ctx, const struct appmon_event *ev);
+	void *ctx;
+};
+
 struct exporter {
 	struct appmon *mon;
 	struct appmon_metrics *metrics;
@@ -42,6 +52,10 @@ struct exporter {
 	struct http_server *server; /* NULL: none */
 	struct otlp *otlp;	    /* NULL: none */
 	struct exporter_opts opts;
+	/* Set by the host after exporter_open(); NULL: none. */
+	struct exporter_names names;
+	size_t (*numbers)(void *ctx, struct prometheus_number numbers[PROMETHEUS_NUMBERS_MAX]);
+	void *numbers_ctx;
 	uint64_t otlp_due_ns;
 	uint64_t forget_ns; /* when instances were last forgotten */
 };
@@ -63,6 +77,9 @@ int exporter_step(struct exporter *exporter, int fd, int timeout_ms);
 
 /* Handles what is still on its way through the ring, and pushes for a last time. */
 int exporter_drain(struct exporter *exporter);
+
+/* Counts an event that was held. */
+void exporter_add(struct exporter *exporter, const struct appmon_event *ev, const char *name);
 
 int exporter_snapshot(struct exporter *exporter, struct appmon_snapshot **ret);
 

@@ -10,19 +10,22 @@
 
 #include "../text.h"
 
-#define TIMEOUT_MS 10000L
+#define POST_TIMEOUT_MS 10000
 #define CONTENT_TYPE "Content-Type: application/json"
+/* A peer that is gone is noticed while an answer that takes its time is waited for. */
+#define KEEPALIVE_S 30L
 
 struct http_client {
 	CURLM *multi;
-	struct post *posts; /* all that are on their way */
+	struct request *requests; /* all that are on their way */
 };
 
-struct post {
-	struct post *next;
+struct request {
+	struct request *next;
 	CURL *easy;
 	struct curl_slist *headers;
-	char *body;
+	char *body;		  /* of a POST */
+	http_client_data_fn data; /* NULL: the answer's body is of no interest */
 	http_client_done_fn done;
 	void *ctx;
 	char error[CURL_ERROR_SIZE];
@@ -46,28 +49,34 @@ int http_client_open(struct http_client **ret)
 	return -ENOMEM;
 }
 
-static void free_post(struct http_client *client, struct post *post)
+static void unlink_request(struct http_client *client, const struct request *request)
 {
-	struct post **link = &client->posts;
+	struct request **link = &client->requests;
 
-	while (*link != post)
+	while (*link != request)
 		link = &(*link)->next;
-	*link = post->next;
-	curl_multi_remove_handle(client->multi, post->easy);
-	curl_easy_cleanup(post->easy);
-	curl_slist_free_all(post->headers);
-	free(post->body);
-	free(post);
+	*link = request->next;
+}
+
+static void free_request(struct http_client *client, struct request *request)
+{
+	curl_multi_remove_handle(client->multi, request->easy);
+	curl_easy_cleanup(request->easy);
+	curl_slist_free_all(request->headers);
+	free(request->body);
+	free(request);
 }
 
 void http_client_cancel(struct http_client *client, const void *ctx)
 {
-	struct post *post, *next;
+	struct request *request, *next;
 
-	for (post = client->posts; post; post = next) {
-		next = post->next;
-		if (post->ctx == ctx)
-			free_post(client, post);
+	for (request = client->requests; request; request = next) {
+		next = request->next;
+		if (request->ctx == ctx) {
+			unlink_request(client, request);
+			free_request(client, request);
+		}
 	}
 }
 
@@ -75,24 +84,40 @@ void http_client_close(struct http_client *client)
 {
 	if (!client)
 		return;
-	while (client->posts)
-		free_post(client, client->posts);
+	while (client->requests) {
+		struct request *request = client->requests;
+
+		unlink_request(client, request);
+		free_request(client, request);
+	}
 	curl_multi_cleanup(client->multi);
 	free(client);
 	curl_global_cleanup();
 }
 
-/* What the receiver answers is of no interest beyond its status. */
-static size_t discard(char *data, size_t size, size_t count, void *ctx)
+/* Of answers that are no 2xx the status says enough. */
+static size_t on_data(char *data, size_t size, size_t count, void *ctx)
 {
-	(void)data;
-	(void)ctx;
+	struct request *request = ctx;
+	long status = 0;
+
+	curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
+	if (request->data && status / 100 == 2 && !request->data(request->ctx, data, size * count))
+		return 0;
 	return size * count;
 }
 
-static struct curl_slist *header_list(char *const *fields, size_t count)
+/* The empty line ends the head. */
+static size_t on_header(char *line, size_t size, size_t count, void *ctx)
 {
-	struct curl_slist *list = curl_slist_append(NULL, CONTENT_TYPE), *longer;
+	if (size * count <= 2 && (*line == '\r' || *line == '\n'))
+		on_data("", 1, 0, ctx);
+	return size * count;
+}
+
+static struct curl_slist *header_list(const char *first, char *const *fields, size_t count)
+{
+	struct curl_slist *list = curl_slist_append(NULL, first), *longer;
 
 	for (size_t i = 0; list && i < count; i++) {
 		longer = curl_slist_append(list, fields[i]);
@@ -103,41 +128,76 @@ static struct curl_slist *header_list(char *const *fields, size_t count)
 	return list;
 }
 
+/* NULL: out of memory. headers is taken over. */
+static struct request *add_request(struct http_client *client, const char *url,
+				   struct curl_slist *headers, uint64_t timeout_ms)
+{
+	struct request *request = calloc(1, sizeof(*request));
+
+	if (request)
+		request->easy = curl_easy_init();
+	if (!request || !request->easy || !headers) {
+		curl_slist_free_all(headers);
+		free(request);
+		return NULL;
+	}
+	request->headers = headers;
+	curl_easy_setopt(request->easy, CURLOPT_URL, url);
+	curl_easy_setopt(request->easy, CURLOPT_HTTPHEADER, headers);
+	curl_easy_setopt(request->easy, CURLOPT_USERAGENT, "appmon");
+	curl_easy_setopt(request->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+	curl_easy_setopt(request->easy, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(request->easy, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(request->easy, CURLOPT_WRITEFUNCTION, on_data);
+	curl_easy_setopt(request->easy, CURLOPT_WRITEDATA, request);
+	curl_easy_setopt(request->easy, CURLOPT_ERRORBUFFER, request->error);
+	curl_easy_setopt(request->easy, CURLOPT_PRIVATE, request);
+	request->next = client->requests;
+	client->requests = request;
+	return request;
+}
+
 int http_client_post(struct http_client *client, const char *url, char *const *fields,
 		     size_t field_count, char *body, http_client_done_fn done, void *ctx)
 {
-	struct post *post = calloc(1, sizeof(*post));
+	struct request *request = add_request(
+		client, url, header_list(CONTENT_TYPE, fields, field_count), POST_TIMEOUT_MS);
 
-	if (post) {
-		post->headers = header_list(fields, field_count);
-		post->easy = curl_easy_init();
-	}
-	if (!post || !post->easy || !post->headers) {
-		if (post) {
-			curl_easy_cleanup(post->easy);
-			curl_slist_free_all(post->headers);
-		}
-		free(post);
+	if (!request) {
 		free(body);
 		return -ENOMEM;
 	}
-	post->body = body;
-	post->done = done;
-	post->ctx = ctx;
-	curl_easy_setopt(post->easy, CURLOPT_URL, url);
-	curl_easy_setopt(post->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(body));
-	curl_easy_setopt(post->easy, CURLOPT_POSTFIELDS, body);
-	curl_easy_setopt(post->easy, CURLOPT_HTTPHEADER, post->headers);
-	curl_easy_setopt(post->easy, CURLOPT_USERAGENT, "appmon");
-	curl_easy_setopt(post->easy, CURLOPT_TIMEOUT_MS, TIMEOUT_MS);
-	curl_easy_setopt(post->easy, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(post->easy, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(post->easy, CURLOPT_WRITEFUNCTION, discard);
-	curl_easy_setopt(post->easy, CURLOPT_ERRORBUFFER, post->error);
-	curl_easy_setopt(post->easy, CURLOPT_PRIVATE, post);
-	post->next = client->posts;
-	client->posts = post;
-	curl_multi_add_handle(client->multi, post->easy);
+	request->body = body;
+	request->done = done;
+	request->ctx = ctx;
+	curl_easy_setopt(request->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(body));
+	curl_easy_setopt(request->easy, CURLOPT_POSTFIELDS, body);
+	curl_multi_add_handle(client->multi, request->easy);
+	return 0;
+}
+
+int http_client_get(struct http_client *client, const struct http_get *get)
+{
+	struct request *request =
+		add_request(client, get->url,
+			    header_list("Accept: application/json", get->fields, get->field_count),
+			    get->timeout_ms);
+
+	if (!request)
+		return -ENOMEM;
+	request->data = get->data;
+	request->done = get->done;
+	request->ctx = get->ctx;
+	curl_easy_setopt(request->easy, CURLOPT_HEADERFUNCTION, on_header);
+	curl_easy_setopt(request->easy, CURLOPT_HEADERDATA, request);
+	if (get->ca_file)
+		curl_easy_setopt(request->easy, CURLOPT_CAINFO, get->ca_file);
+	if (get->unix_socket)
+		curl_easy_setopt(request->easy, CURLOPT_UNIX_SOCKET_PATH, get->unix_socket);
+	curl_easy_setopt(request->easy, CURLOPT_TCP_KEEPALIVE, 1L);
+	curl_easy_setopt(request->easy, CURLOPT_TCP_KEEPIDLE, KEEPALIVE_S);
+	curl_easy_setopt(request->easy, CURLOPT_TCP_KEEPINTVL, KEEPALIVE_S / 3);
+	curl_multi_add_handle(client->multi, request->easy);
 	return 0;
 }
 
@@ -166,26 +226,29 @@ static void finish(struct http_client *client, const CURLMsg *message)
 	char error[CURL_ERROR_SIZE + 32] = "";
 	struct http_answer answer = {0};
 	curl_off_t retry_after = 0;
-	struct post *post;
+	struct request *request;
 	long status = 0;
 	char *private;
 
 	curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private);
-	post = (struct post *)private;
-	curl_easy_getinfo(post->easy, CURLINFO_RESPONSE_CODE, &status);
+	request = (struct request *)private;
+	curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
 	if (message->data.result != CURLE_OK)
 		snprintf(error, sizeof(error), "%s",
-			 post->error[0] != '\0' ? post->error
-						: curl_easy_strerror(message->data.result));
+			 request->error[0] != '\0' ? request->error
+						   : curl_easy_strerror(message->data.result));
 	else if (status / 100 != 2)
 		snprintf(error, sizeof(error), "it answered %ld", status);
-	curl_easy_getinfo(post->easy, CURLINFO_RETRY_AFTER, &retry_after);
+	curl_easy_getinfo(request->easy, CURLINFO_RETRY_AFTER, &retry_after);
 	if (error[0] != '\0')
 		answer.error = error;
+	answer.status = status;
 	answer.temporary = is_temporary(message->data.result, status);
 	answer.retry_after_ns = (uint64_t)retry_after * NSEC_PER_SEC;
-	post->done(post->ctx, &answer);
-	free_post(client, post);
+	/* done() may cancel others of the same ctx. */
+	unlink_request(client, request);
+	request->done(request->ctx, &answer);
+	free_request(client, request);
 }
 
 void http_client_wait(struct http_client *client, struct curl_waitfd *fds, unsigned count,

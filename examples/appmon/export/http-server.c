@@ -88,6 +88,9 @@ static enum MHD_Result handle(void *ctx, struct MHD_Connection *connection, cons
 		return answer_text(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "GET is served here\n");
 	if (strcmp(url, "/metrics") == 0)
 		return answer_metrics(server, connection);
+	/* It is asked from the loop that does all the work. */
+	if (strcmp(url, "/healthz") == 0 || strcmp(url, "/readyz") == 0)
+		return answer_text(connection, MHD_HTTP_OK, "ok\n");
 	if (strcmp(url, "/") == 0)
 		return answer_text(connection, MHD_HTTP_OK, "appmon: see /metrics\n");
 	return answer_text(connection, MHD_HTTP_NOT_FOUND, "see /metrics\n");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Serves GET /metrics by libmicrohttpd, from the caller's own loop.
+ * Serves GET /metrics by libmicrohttpd, from the caller's own loop; and /healthz and /readyz, which say
+ * that this loop goes round.
  *
  * Functions return 0 or a negative errno value and have told the user then.
  */

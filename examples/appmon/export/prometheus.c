@@ -306,6 +306,12 @@ static void put_self(const struct writer *writer)
 		put_number(writer, "appmon_metrics_memory_bytes", FAMILY_GAUGE, "bytes",
 			   "Memory of the series.", metrics.memory_bytes);
 	}
+	for (size_t i = 0; i < writer->input->number_count; i++) {
+		const struct prometheus_number *number = &writer->input->numbers[i];
+
+		put_number(writer, number->name, number->counter ? FAMILY_COUNTER : FAMILY_GAUGE,
+			   NULL, number->help, number->value);
+	}
 }
 
 /* ---- Resources of the instances ------------------------------------------------ */

@@ -11,12 +11,24 @@
 #include "durations.h"
 #include "instances.h"
 
+/* A figure of the host's own. */
+struct prometheus_number {
+	const char *name; /* of a counter without _total */
+	bool counter;	  /* else a gauge */
+	const char *help;
+	uint64_t value;
+};
+
+#define PROMETHEUS_NUMBERS_MAX 8
+
 struct prometheus_input {
 	struct appmon *mon;
 	struct appmon_metrics *metrics;
 	const struct appmon_snapshot *snapshot;
 	struct instances *instances;
 	const struct durations_bounds *bounds;
+	const struct prometheus_number *numbers;
+	size_t number_count;
 };
 
 #define PROMETHEUS_TEXT_TYPE "text/plain; version=0.0.4; charset=utf-8"
