@@ -23,6 +23,22 @@ for ignored in signal.SIGQUIT, signal.SIGHUP:
     signal.signal(ignored, signal.SIG_DFL)
 
 
+# What stands for these takes minutes to build: `tests/run kubernetes`.
+LONG = {"real", "kubectl", "podman", "rootfs"}
+
+
+def pytest_collection_modifyitems(config, items):
+    if "APPMON_KUBERNETES" in os.environ:
+        return
+    wanted, long = [], []
+    for item in items:
+        params = getattr(item, "callspec", None)
+        names = set(item.fixturenames) | set(map(str, params.params.values() if params else ()))
+        (long if names & LONG else wanted).append(item)
+    items[:] = wanted
+    config.hook.pytest_deselected(items=long)
+
+
 @pytest.fixture(scope="session")
 def programs(tmp_path_factory):
     """Builds servers and clients into the build directory, so that a second run is quick."""
