@@ -389,9 +389,11 @@ static void resp_end(struct pipeline *pl, struct conn *c, uint32_t end, uint64_t
 	}
 }
 
-/* A line was missed, or what came is no RESP. */
-static void resp_lose(struct pipeline *pl, struct conn *c)
+/* A line was missed, or what came is no RESP. why: WHY() */
+static void resp_lose(struct pipeline *pl, struct conn *c, const char *why)
 {
+	if (!resp_of(c)->broken)
+		EXPLAIN(APPMON_LOG_DEBUG, pl, &c->id, "pairing is given up: %s", why);
 	resp_end(pl, c, APPMON_END_GAP, APPMON_EVF_GAP);
 	c->gapped = 1;
 	resp_of(c)->broken = true;
@@ -401,7 +403,12 @@ static void resp_lose(struct pipeline *pl, struct conn *c)
 static void resp_doubt(struct pipeline *pl, struct conn *c, bool lost)
 {
 	if (lost)
-		resp_lose(pl, c);
+		resp_lose(pl, c, WHY("a record was lost"));
+}
+
+static void resp_missed(struct pipeline *pl, struct conn *c)
+{
+	resp_lose(pl, c, WHY("commands were missed"));
 }
 
 /* Replicas get a stream of commands from now on, not replies. */
@@ -505,26 +512,28 @@ static void command_done(struct pipeline *pl, struct conn *c, int dir, uint64_t 
 	ex = exchange_new(pl, c);
 	STAT_ADD(pl, target_of(pl, &c->id), requests, 1);
 	if (!ex) {
-		resp_lose(pl, c); /* its reply would go to another */
+		/* Its reply would go to another. */
+		resp_lose(pl, c, WHY("a command was not kept"));
 		return;
 	}
 	ex->request = keep(pl, t->word[NAME], t->word_len[NAME], t->word[ARGUMENT],
 			   hidden ? 0 : t->word_len[ARGUMENT]);
 	if (!ex->request)
-		ex->bad = 1 + APPMON_DROP_MEMORY;
+		exchange_spoil(ex, APPMON_DROP_MEMORY, WHY("no memory for its command"));
 	exchange_request(pl, c, ex, dir, &s->start);
 	ex->request_end_ns = ts_ns;
 	ex->request_body = s->end - s->start.pos;
 	ex->request_done = 1;
 	pending(ex)->command = commands[known].command;
 	pending(ex)->secret = s->value.hidden || (commands[known].secret & SECRET_ERROR);
+	EXPLAIN_EXCHANGE(pl, ex, "begins: %s", word_of(t->word[NAME], t->word_len[NAME]).text);
 	if (pipelined)
 		ex->flags |= APPMON_EVF_PIPELINED;
 	if (!has_reply(&resp_of(c)->setup, ex, t, s->value.items)) {
 		/* That is how the client wants it, and no error. */
 		ex->response = keep(pl, "", 0, "", 0);
 		if (!ex->response)
-			ex->bad = 1 + APPMON_DROP_MEMORY;
+			exchange_spoil(ex, APPMON_DROP_MEMORY, WHY("no memory for its reply"));
 		ex->response_start_ns = ex->response_end_ns = ts_ns;
 		ex->response_done = 1;
 		exchanges_settle(pl, c);
@@ -540,11 +549,11 @@ static void command_bad(struct pipeline *pl, struct conn *c, int dir, uint64_t t
 	s->phase = PHASE_SYNC;
 	resp_of(c)->broken = true;
 	if (!ex) {
-		resp_lose(pl, c);
+		resp_lose(pl, c, WHY("what is no command was not kept"));
 		return;
 	}
 	STAT_ADD(pl, target_of(pl, &c->id), requests, 1);
-	ex->bad = 1 + APPMON_DROP_PARSE;
+	exchange_spoil(ex, APPMON_DROP_PARSE, WHY("no command"));
 	ex->request = keep(pl, "", 0, "", 0);
 	exchange_request(pl, c, ex, dir, &s->start);
 	ex->request_end_ns = ts_ns;
@@ -686,7 +695,10 @@ static void reply_done(struct pipeline *pl, struct conn *c, int dir, uint64_t ts
 		if (v->error)
 			resp_of(c)->setup.off = 0;
 		if (c->fresh)
-			exchange_refuse(pl, c, c->gapped ? APPMON_DROP_GAP : APPMON_DROP_ORPHAN);
+			exchange_refuse(pl, c, c->gapped ? APPMON_DROP_GAP : APPMON_DROP_ORPHAN,
+					WHY("a reply that answers no command which is known"));
+		else
+			EXPLAIN_CONN(pl, &c->id, "a reply to a command that was not seen");
 		return;
 	}
 	if (!ex->response_begun)
@@ -697,8 +709,9 @@ static void reply_done(struct pipeline *pl, struct conn *c, int dir, uint64_t ts
 		return;
 	len = v->error ? told_of_error(ex, t->word[ARGUMENT], t->word_len[ARGUMENT]) : 0;
 	ex->response = keep(pl, "", 0, t->word[ARGUMENT], len);
-	if (!ex->response && !ex->bad)
-		ex->bad = 1 + APPMON_DROP_MEMORY;
+	if (!ex->response)
+		exchange_spoil(ex, APPMON_DROP_MEMORY, WHY("no memory for its reply"));
+	EXPLAIN_EXCHANGE(pl, ex, "is answered%s", v->error ? " with an error" : "");
 	pending(ex)->error = v->error;
 	ex->response_done = 1;
 	accepted = !v->error && !is_word(t->word[NAME], t->word_len[NAME], "queued");
@@ -1090,9 +1103,12 @@ static bool resume(struct pipeline *pl, struct conn *c, int dir, const struct ch
 	    !is_array(chunk->bytes, chunk->captured))
 		return false;
 	if (resp_of(c)->broken && !conn_was_quiet(c, chunk, QUIET_NS)) {
-		exchange_refuse(pl, c, APPMON_DROP_GAP);
+		exchange_refuse(pl, c, APPMON_DROP_GAP,
+				WHY("commands, and pairing has been given up"));
 		return false;
 	}
+	if (resp_of(c)->broken)
+		EXPLAIN_CONN(pl, &c->id, "a silence: pairing begins anew");
 	resp_of(c)->broken = false;
 	begin_at(side_of(c, dir), chunk->pos);
 	if (other->in->known && other->phase != PHASE_TUNNEL)
@@ -1111,7 +1127,7 @@ static void resp_data(struct pipeline *pl, struct conn *c, int dir, const struct
 	if (s->phase != PHASE_VALUES)
 		return;
 	if (!text_of(pl, s) || !pass(pl, c, dir, smaller(pos, end), chunk->ts_ns)) {
-		resp_lose(pl, c);
+		resp_lose(pl, c, WHY("no memory, or a line was missed"));
 		return;
 	}
 	while (s->phase == PHASE_VALUES && s->end < end) {
@@ -1151,11 +1167,11 @@ static void resp_data(struct pipeline *pl, struct conn *c, int dir, const struct
 			if (is_request(c, dir) && conn_accounted(c, chunk->flags & CHUNK_LOST))
 				command_bad(pl, c, dir, chunk->ts_ns);
 			else
-				resp_lose(pl, c);
+				resp_lose(pl, c, WHY("no RESP"));
 		}
 	}
 	if (s->phase == PHASE_VALUES && (s->end < end || !s->text))
-		resp_lose(pl, c);
+		resp_lose(pl, c, WHY("no memory, or a line was not captured"));
 }
 
 static void resp_progress(struct pipeline *pl, struct conn *c, int dir, uint64_t ts_ns)
@@ -1164,7 +1180,7 @@ static void resp_progress(struct pipeline *pl, struct conn *c, int dir, uint64_t
 
 	if (s->phase == PHASE_VALUES && s->in->seen > s->end &&
 	    (!text_of(pl, s) || !pass(pl, c, dir, s->in->seen, ts_ns)))
-		resp_lose(pl, c);
+		resp_lose(pl, c, WHY("no memory, or a line was not captured"));
 	if (s->in->fin == FIN_NOTED && (int64_t)(s->in->seen - s->in->fin_pos) >= 0) {
 		c->stream[dir].fin = FIN_HANDLED;
 		if (!is_request(c, dir))
@@ -1310,7 +1326,7 @@ const struct protocol protocol_resp = {
 	.data = resp_data,
 	.progress = resp_progress,
 	.doubt = resp_doubt,
-	.missed = resp_lose,
+	.missed = resp_missed,
 	.end = resp_end,
 	.event_bytes = resp_event_bytes,
 	.fill = resp_fill,

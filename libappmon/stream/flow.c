@@ -104,6 +104,7 @@ static void pieces_free(struct flows *f, struct stream *s)
 static void conn_free(struct flows *f, struct conn *c)
 {
 
+	EXPLAIN_CONN(f->pl, &c->id, "is forgotten");
 	bucket_remove(f, c);
 	f->count--;
 	f->stray_count -= c->stray;
@@ -192,14 +193,18 @@ static struct conn *conn_new(struct flows *f, const struct rec_conn *id, uint64_
 	list_append(&f->idle, &c->link);
 	bucket_add(f, c);
 	f->count++;
+	EXPLAIN_CONN(f->pl, &c->id, "is new, of local port %u and remote port %u, %s",
+		     id->local_port, id->remote_port,
+		     c->fresh ? "from its first byte on" : "met in its middle");
 	return c;
 }
 
-/* With its exchanges. */
-static void conn_drop(struct flows *f, struct conn *c, uint32_t reason)
+/* With its exchanges. why: WHY() */
+static void conn_drop(struct flows *f, struct conn *c, uint32_t reason, const char *why)
 {
 	while (!list_empty(&c->exchanges))
-		exchange_drop(f->pl, list_entry(c->exchanges.next, struct exchange, link), reason);
+		exchange_drop(f->pl, list_entry(c->exchanges.next, struct exchange, link), reason,
+			      why);
 	conn_free(f, c);
 }
 
@@ -211,7 +216,7 @@ void flows_destroy(struct flows *f)
 		while (f->bucket[i]) {
 			struct conn *c = f->bucket[i];
 
-			conn_drop(f, c, APPMON_DROP_DETACHED);
+			conn_drop(f, c, APPMON_DROP_DETACHED, WHY("the handle is closed"));
 		}
 	}
 	if (f->buckets)
@@ -309,6 +314,7 @@ static void detect(struct flows *f, struct conn *c, int dir, const struct chunk 
 	conn_speaks(c, protocol, pos);
 	if (chunk->flags & CHUNK_LOST)
 		protocol->doubt(f->pl, c, true);
+	EXPLAIN_CONN(f->pl, &c->id, "speaks %s", appmon_protocol_name(protocol->id));
 	protocol->role(c, dir, bytes, n);
 	if (!len)
 		return;
@@ -489,6 +495,11 @@ static void flow_segment(struct flows *f, struct conn *c, const char *bytes, uin
 	conn_follow(c, seg);
 	if (seg->flags & REC_WIDE)
 		c->wide = 1;
+	if (seg->lost != c->lost)
+		EXPLAIN(APPMON_LOG_DEBUG, f->pl, &c->id,
+			WHY("%u records have found the ring full; requests in them count as "
+			    "ring_full"),
+			seg->lost);
 	if (c->wide || seg->lost != c->lost)
 		c->protocol->doubt(f->pl, c, seg->lost != c->lost);
 	c->lost = seg->lost;
@@ -606,6 +617,8 @@ static struct conn *stray_join(struct flows *f, const struct record *rec)
 		conn_lose(f, c);
 		return NULL;
 	}
+	EXPLAIN_CONN(f->pl, &c->id, "is connection %llu from now on",
+		     (unsigned long long)rec->conn.cookie);
 	bucket_remove(f, c);
 	c->key = c->id.cookie = rec->conn.cookie;
 	c->id.generation = rec->conn.generation;
@@ -668,20 +681,28 @@ void flow_record(struct flows *f, const struct record *rec)
 	bool listener = rec->seg.flags & REC_LISTENER;
 	struct conn *c;
 
+	if (EXPLAINS(APPMON_LOG_TRACE, f->pl))
+		record_explain(f->pl, rec);
 	if (!target) {
 		if (begins_request(f, rec)) {
 			f->pl->stats.exchanges_seen++;
 			f->pl->stats.dropped[APPMON_DROP_DETACHED]++;
+			EXPLAIN_DROP(f->pl, &rec->conn, APPMON_DROP_DETACHED,
+				     WHY("its target is detached"), "a request is dropped, %s: %s");
 		}
 		return;
 	}
 	target->stats.records++;
-	if (!is_watched(f, &rec->conn, rec->seg.sample, listener))
-		return; /* written while the connection left the sample */
+	if (!is_watched(f, &rec->conn, rec->seg.sample, listener)) {
+		/* Written while the connection left the sample. */
+		EXPLAIN_CONN(f->pl, &rec->conn, "is not in the sample");
+		return;
+	}
 	c = listener ? stray_meet(f, rec) : conn_find(f, rec->conn.cookie);
 	if (c && c->id.generation != rec->conn.generation) {
 		/* It was away meanwhile. */
-		conn_drop(f, c, APPMON_DROP_SAMPLED);
+		conn_drop(f, c, APPMON_DROP_SAMPLED,
+			  WHY("its connection had left the sample meanwhile"));
 		c = NULL;
 	}
 	if (!c && !listener)
@@ -695,14 +716,20 @@ void flow_record(struct flows *f, const struct record *rec)
 		/* Nothing to learn from the end of a connection that is not known, nor from what
 		 * its application will not read. */
 		if (!rec->captured || ((rec->seg.flags & (REC_CLOSED | REC_OUT)) == REC_CLOSED &&
-				       !begins_request(f, rec)))
+				       !begins_request(f, rec))) {
+			EXPLAIN_CONN(f->pl, &rec->conn,
+				     "is not known: what begins no message is passed over");
 			return;
+		}
 		c = listener ? stray_new(f, rec)
 			     : conn_new(f, &rec->conn, rec->conn.cookie, &rec->seg);
 		if (!c) {
 			if (begins_request(f, rec)) {
 				STAT_ADD(f->pl, target, exchanges_seen, 1);
 				STAT_ADD(f->pl, target, dropped[APPMON_DROP_MEMORY], 1);
+				EXPLAIN_DROP(f->pl, &rec->conn, APPMON_DROP_MEMORY,
+					     WHY("no memory for its connection"),
+					     "a request is dropped, %s: %s");
 			}
 			return;
 		}
@@ -730,7 +757,8 @@ void flow_record(struct flows *f, const struct record *rec)
 				 by_us ? APPMON_EVF_RESET_BY_US : APPMON_EVF_RESET_BY_PEER);
 		conn_free(f, c);
 	} else if (rec->seg.flags & REC_NOT_HTTP) {
-		conn_drop(f, c, APPMON_DROP_PARSE);
+		conn_drop(f, c, APPMON_DROP_PARSE,
+			  WHY("the programs gave the connection up: no protocol that is followed"));
 	} else if (rec->seg.flags & REC_CLOSED && c->stream[DIR_OUT].fin) {
 		/* Whatever answer is still due, nobody will read it. */
 		c->protocol->end(f->pl, c, APPMON_END_CLOSED, 0);
@@ -764,7 +792,8 @@ void flows_expire(struct flows *f, uint64_t now)
 			break;
 		if (c->stray && f->pl->sample.ppm < APPMON_SAMPLING_ALL &&
 		    older(c->active_ns, now, busy_ns < UNSAMPLED_NS ? busy_ns : UNSAMPLED_NS)) {
-			conn_drop(f, c, APPMON_DROP_SAMPLED);
+			conn_drop(f, c, APPMON_DROP_SAMPLED,
+				  WHY("its connection did not come into the sample"));
 		} else if (closed && older(c->active_ns, now, LINGER_NS)) {
 			pieces_flush(f, c, DIR_IN);
 			pieces_flush(f, c, DIR_OUT);
@@ -786,9 +815,9 @@ void flows_expire(struct flows *f, uint64_t now)
 }
 
 /* Those of a target, or with NULL those that are not watched any more. */
-static void drop_some(struct flows *f, const struct target *target, uint32_t reason)
+static void drop_some(struct flows *f, const struct target *target, uint32_t reason,
+		      const char *why)
 {
-
 	for (uint32_t i = 0; i < f->buckets; i++) {
 		struct conn *c = f->bucket[i], *next;
 
@@ -796,19 +825,19 @@ static void drop_some(struct flows *f, const struct target *target, uint32_t rea
 			next = c->hash_next;
 			if (target ? c->id.target == target->id
 				   : !is_watched(f, &c->id, c->sample, c->stray))
-				conn_drop(f, c, reason);
+				conn_drop(f, c, reason, why);
 		}
 	}
 }
 
 void flows_drop_target(struct flows *f, struct target *target)
 {
-	drop_some(f, target, APPMON_DROP_DETACHED);
+	drop_some(f, target, APPMON_DROP_DETACHED, WHY("its target is detached"));
 }
 
 void flows_drop_unsampled(struct flows *f)
 {
-	drop_some(f, NULL, APPMON_DROP_SAMPLED);
+	drop_some(f, NULL, APPMON_DROP_SAMPLED, WHY("its connection leaves the sample"));
 }
 
 /* ---- what is in progress --------------------------------------------------------------------- */

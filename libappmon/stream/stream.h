@@ -56,5 +56,7 @@ int flows_active(struct flows *f, appmon_event_fn fn, void *ctx);
 /* What a protocol sees of a segment whose first byte is at pos. It points to bytes and to seg. */
 struct chunk chunk_of(const struct conn *c, int dir, uint64_t pos, const char *bytes,
 		      uint32_t captured, const struct rec_seg *seg);
+/* What a record says, as a line of log. */
+void record_explain(struct pipeline *pl, const struct record *rec);
 
 #endif /* APPMON_STREAM_H */
