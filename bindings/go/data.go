@@ -489,8 +489,11 @@ const (
 	LogLevelWarn LogLevel = 2
 	// what was attached, and what becomes of it
 	LogLevelInfo LogLevel = 3
-	// for those who look for a fault
+	// for those who look for a fault: also each exchange that is dropped, and where pairing is
+	// given up, with the reason
 	LogLevelDebug LogLevel = 4
+	// each record and each decision: many lines a request
+	LogLevelTrace LogLevel = 5
 )
 
 // String names the value; values of newer libraries show as numbers.
@@ -504,6 +507,8 @@ func (v LogLevel) String() string {
 		return "info"
 	case LogLevelDebug:
 		return "debug"
+	case LogLevelTrace:
+		return "trace"
 	}
 	return strconv.FormatUint(uint64(v), 10)
 }

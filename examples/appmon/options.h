@@ -26,6 +26,7 @@ struct options {
 	const char *record;  /* NULL: no recording is made */
 	uint64_t record_max; /* 0: no bound */
 	const char *replay;  /* NULL: the kernel is the source */
+	bool explain;	     /* the log of all decisions, between the requests */
 	uint64_t count;	     /* 0: no end */
 	uint64_t duration_ns;
 

@@ -7,6 +7,14 @@
 #include "session.h"
 #include "signals.h"
 
+enum { KEY_EXPLAIN = 0x200 };
+
+static const struct argp_option argp_options[] = {
+	{"explain", KEY_EXPLAIN, NULL, 0,
+	 "Show each record and each decision, and why a request is not shown; not with --json", 0},
+	{0},
+};
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct options *options = state->input;
@@ -14,6 +22,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = options;
+		break;
+	case KEY_EXPLAIN:
+		options->explain = true;
 		break;
 	case ARGP_KEY_ARG:
 		if (options->replay)
@@ -25,6 +36,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			argp_error(state, "say which recording: appmon replay FILE");
 		if (options->record)
 			argp_error(state, "--record: what is replayed is recorded already");
+		if (options->explain && options->json)
+			argp_error(state, "--explain: its lines are no JSON");
+		if (options->explain)
+			options->log_level = APPMON_LOG_TRACE;
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -35,6 +50,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static const struct argp_child children[] = {{.argp = &options_argp}, {0}};
 
 static const struct argp argp = {
+	.options = argp_options,
 	.parser = parse,
 	.args_doc = "FILE",
 	.children = children,
@@ -43,7 +59,8 @@ static const struct argp argp = {
 	       "With the same options it shows what watch showed. Needs no privileges.\n\n"
 	       "Examples:\n"
 	       "  appmon watch --unit nginx --record nginx.rec\n"
-	       "  appmon replay nginx.rec --slower 100ms\n\n"
+	       "  appmon replay nginx.rec --slower 100ms\n"
+	       "  appmon replay nginx.rec --explain\n\n"
 	       "Exit status: 0, 1 after a failure, 2 for wrong usage.",
 };
 

@@ -59,14 +59,20 @@ static int show_event(void *ctx, const struct appmon_event *ev)
 
 static void show_log(void *ctx, int level, const char *line)
 {
-	static const char *const names[] = {"", "error", "warning", "info", "debug"};
+	static const char *const names[] = {"", "error", "warning", "info", "debug", "trace"};
 	const struct session *session = ctx;
+
+	if (session->options->explain && level >= APPMON_LOG_DEBUG) {
+		put_escaped(session->out, line, strlen(line), SIZE_MAX);
+		fputc('\n', session->out);
+		return;
+	}
 
 	/* The call that fails is reported anyhow. */
 	if (session->options->log_level == 0 && level == APPMON_LOG_ERROR)
 		return;
 	fprintf(stderr, "appmon: %s: ",
-		level >= APPMON_LOG_ERROR && level <= APPMON_LOG_DEBUG ? names[level] : "log");
+		level >= APPMON_LOG_ERROR && level <= APPMON_LOG_TRACE ? names[level] : "log");
 	put_escaped(stderr, line, strlen(line), SIZE_MAX);
 	fputc('\n', stderr);
 }

@@ -271,7 +271,9 @@ enum appmon_log_level {
 	APPMON_LOG_ERROR = 1, /* a failure, as appmon_last_error() has it; the verifier's words */
 	APPMON_LOG_WARN = 2,  /* something is missing from now on, and what to do about it */
 	APPMON_LOG_INFO = 3,  /* what was attached, and what becomes of it */
-	APPMON_LOG_DEBUG = 4  /* for those who look for a fault */
+	APPMON_LOG_DEBUG = 4, /* for those who look for a fault: also each exchange that is dropped,
+			       * and where pairing is given up, with the reason */
+	APPMON_LOG_TRACE = 5  /* each record and each decision: many lines a request */
 };
 
 /* appmon_opts.flags */
@@ -538,7 +540,9 @@ struct appmon_event {
  */
 typedef int (*appmon_event_fn)(void *ctx, const struct appmon_event *ev);
 
-/* Receives one line of log: UTF-8 without newline, borrowed, on the calling thread. */
+/* Receives one line of log: UTF-8 without newline, borrowed, on the calling thread. It may call
+ * no function of the library. Lines are for people: their wording can change. Of what applications
+ * say they hold a request's method and path or a command's name (TRACE), no more. */
 typedef void (*appmon_log_fn)(void *ctx, int level, const char *line);
 
 struct appmon_opts {

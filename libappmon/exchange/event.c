@@ -233,7 +233,12 @@ bool event_next(struct pipeline *pl)
 		bool asked = target && asked_for(target, ex->protocol);
 
 		if (!target || (asked && !build(pl, ex, target))) {
-			exchange_drop(pl, ex, target ? APPMON_DROP_MEMORY : APPMON_DROP_DETACHED);
+			if (target)
+				exchange_drop(pl, ex, APPMON_DROP_MEMORY,
+					      WHY("no memory for its event"));
+			else
+				exchange_drop(pl, ex, APPMON_DROP_DETACHED,
+					      WHY("its target was detached before its event"));
 			continue;
 		}
 		list_remove(&ex->link);
@@ -241,9 +246,12 @@ bool event_next(struct pipeline *pl)
 		pl->shown = ex;
 		if (asked && filter_passes(&pl->filter, &pl->event)) {
 			STAT_ADD(pl, target, delivered, 1);
+			EXPLAIN_EXCHANGE(pl, ex, "is told");
 			return true;
 		}
 		STAT_ADD(pl, target, filtered, 1);
+		EXPLAIN_EXCHANGE(pl, ex, "is not told: %s",
+				 asked ? "the filter" : "its protocol was not asked for");
 		event_forget(pl);
 	}
 	return false;
@@ -255,6 +263,8 @@ void event_lose(struct pipeline *pl)
 
 	STAT_ADD(pl, target, delivered, UINT64_MAX);
 	STAT_ADD(pl, target, dropped[APPMON_DROP_MEMORY], 1);
+	EXPLAIN_DROP(pl, &pl->shown->id, APPMON_DROP_MEMORY, WHY("no memory for the host's event"),
+		     "exchange %llu is dropped, %s: %s", (unsigned long long)pl->shown->ordinal);
 	event_forget(pl);
 }
 

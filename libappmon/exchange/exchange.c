@@ -15,7 +15,7 @@ void exchange_release(struct pipeline *pl, struct exchange *ex)
 	pool_free(&pl->pool, ex);
 }
 
-void exchange_drop(struct pipeline *pl, struct exchange *ex, uint32_t reason)
+void exchange_drop(struct pipeline *pl, struct exchange *ex, uint32_t reason, const char *why)
 {
 	struct target *target = target_of(pl, &ex->id);
 
@@ -24,16 +24,28 @@ void exchange_drop(struct pipeline *pl, struct exchange *ex, uint32_t reason)
 	if (!ex->told) {
 		STAT_ADD(pl, target, outstanding, UINT64_MAX);
 		STAT_ADD(pl, target, dropped[reason], 1);
+		EXPLAIN_DROP(pl, &ex->id, reason, why, "exchange %llu is dropped, %s: %s",
+			     (unsigned long long)ex->ordinal);
 	}
 	exchange_release(pl, ex);
 }
 
-void exchange_refuse(struct pipeline *pl, struct conn *c, uint32_t reason)
+void exchange_spoil(struct exchange *ex, uint32_t reason, const char *why)
+{
+	if (ex->bad)
+		return;
+	ex->bad = (uint8_t)(1 + reason);
+	ex->bad_why = why;
+}
+
+void exchange_refuse(struct pipeline *pl, struct conn *c, uint32_t reason, const char *why)
 {
 	struct target *target = target_of(pl, &c->id);
 
 	STAT_ADD(pl, target, exchanges_seen, 1);
 	STAT_ADD(pl, target, dropped[reason], 1);
+	EXPLAIN_DROP(pl, &c->id, reason, why, "one at ordinal %llu is dropped, %s: %s",
+		     (unsigned long long)(c->ordinal_base + c->ordinal));
 }
 
 struct exchange *exchange_new(struct pipeline *pl, struct conn *c)
@@ -49,7 +61,7 @@ struct exchange *exchange_new(struct pipeline *pl, struct conn *c)
 		STAT_ADD(pl, target, connections_open, 1);
 	}
 	if (!ex) {
-		exchange_refuse(pl, c, APPMON_DROP_MEMORY);
+		exchange_refuse(pl, c, APPMON_DROP_MEMORY, WHY("no memory for an exchange"));
 		return NULL;
 	}
 	list_init(&ex->id_node);
@@ -143,7 +155,8 @@ void exchange_finish(struct pipeline *pl, struct conn *c, struct exchange *ex, u
 		return;
 	}
 	if (!ex->request_start_ns && pl->flags & APPMON_OPEN_ONLY_REQUESTS) {
-		exchange_drop(pl, ex, APPMON_DROP_ORPHAN);
+		exchange_drop(pl, ex, APPMON_DROP_ORPHAN,
+			      WHY("APPMON_OPEN_ONLY_REQUESTS, and it has no request"));
 		return;
 	}
 	ex->end = end;
@@ -156,9 +169,10 @@ void exchange_finish(struct pipeline *pl, struct conn *c, struct exchange *ex, u
 	if (ex->bad && ex->bad != 1 + APPMON_DROP_MEMORY && ex->response) {
 		ex->flags |= APPMON_EVF_MALFORMED;
 	} else if (ex->bad) {
-		exchange_drop(pl, ex, ex->bad - 1u);
+		exchange_drop(pl, ex, ex->bad - 1u, ex->bad_why);
 		return;
 	}
+	EXPLAIN_EXCHANGE(pl, ex, "is finished: %s", appmon_end_name(end));
 	cause_close(ex);
 	list_remove(&ex->link);
 	list_append(&pl->ready, &ex->link);

@@ -117,6 +117,52 @@ void pipeline_close(struct pipeline *pl);
 			t_->stats.member += n_;                                                    \
 	} while (0)
 
+/* ---- explain.c: why there is an event, or none ------------------------------------------------ */
+
+#ifdef __FILE_NAME__ /* without its directories: GCC 12 and clang 9 */
+#define SOURCE_FILE __FILE_NAME__
+#else
+#define SOURCE_FILE __FILE__
+#endif
+#define AS_TEXT_(x) #x
+#define AS_TEXT(x) AS_TEXT_(x)
+
+/* A sentence, and where in the source it was decided. */
+#define WHY(text) text " (" SOURCE_FILE ":" AS_TEXT(__LINE__) ")"
+
+/* Does the host want to know? */
+#define EXPLAINS(level_, pl_) __builtin_expect((pl_)->log->level >= (level_), 0)
+
+/* One line of log about a connection, by its struct rec_conn. The other arguments are looked at
+ * only if the host wants to know. */
+#define EXPLAIN(level_, pl_, id_, ...)                                                             \
+	do {                                                                                       \
+		if (EXPLAINS(level_, pl_))                                                         \
+			explain((level_), (pl_)->log, (id_), __VA_ARGS__);                         \
+	} while (0)
+
+/* What happens to a connection, and to one of its exchanges. */
+#define EXPLAIN_CONN(pl_, id_, text_, ...)                                                         \
+	EXPLAIN(APPMON_LOG_TRACE, pl_, id_, WHY(text_), ##__VA_ARGS__)
+#define EXPLAIN_EXCHANGE(pl_, ex_, text_, ...)                                                     \
+	EXPLAIN_CONN(pl_, &(ex_)->id, "exchange %llu " text_, (unsigned long long)(ex_)->ordinal,  \
+		     ##__VA_ARGS__)
+/* One is dropped, once for each that is counted so. The rest: which one, as a format with %s for
+ * the reason's name and %s for why_. */
+#define EXPLAIN_DROP(pl_, id_, reason_, why_, ...)                                                 \
+	EXPLAIN(APPMON_LOG_DEBUG, pl_, id_, __VA_ARGS__, appmon_drop_name(reason_), why_)
+
+void explain(int level, struct log *log, const struct rec_conn *id, const char *fmt, ...)
+	__attribute__((cold, format(printf, 4, 5)));
+
+/* Bytes from the network as one word of a line; longer ones end with "...". */
+struct word {
+	char text[128];
+};
+struct word word_of(const char *bytes, size_t len);
+
+/* ---- targets of records ---------------------------------------------------------------------- */
+
 /* NULL if the record's target has been detached. */
 static inline struct target *target_of(struct pipeline *pl, const struct rec_conn *conn)
 {
@@ -218,6 +264,7 @@ struct exchange {
 	uint8_t numbered; /* which of these are known: NUMBERED_*; see below */
 	uint32_t request_seq, response_seq; /* TCP's numbers of the first bytes */
 	struct proxied proxied;
+	const char *bad_why; /* WHY() */
 };
 
 /* Before there is a response its number is that of where it would begin: both ends say the same,
@@ -296,10 +343,13 @@ static inline uint32_t stream_seq(const struct stream *s, uint64_t pos)
 
 /* Appended to the connection's queue; NULL: no memory, and counted as dropped for that. */
 struct exchange *exchange_new(struct pipeline *pl, struct conn *c);
-/* Counts one that is dropped before it was made. */
-void exchange_refuse(struct pipeline *pl, struct conn *c, uint32_t reason);
+/* Counts one that is dropped before it was made. why: WHY(), here and below. */
+void exchange_refuse(struct pipeline *pl, struct conn *c, uint32_t reason, const char *why);
 /* Takes one out of its list and counts it as dropped. */
-void exchange_drop(struct pipeline *pl, struct exchange *ex, uint32_t reason);
+void exchange_drop(struct pipeline *pl, struct exchange *ex, uint32_t reason, const char *why);
+/* It will be dropped at its end: until then it stays in the queue, so that its response finds it.
+ * The first reason counts. */
+void exchange_spoil(struct exchange *ex, uint32_t reason, const char *why);
 /* Moves one to those that the host is to get. */
 void exchange_finish(struct pipeline *pl, struct conn *c, struct exchange *ex, uint32_t end,
 		     uint64_t flags);

@@ -54,7 +54,7 @@ int options_take(struct appmon_opts *o, const struct appmon_opts *user, struct l
 	if (!err)
 		err = range(log, "capture_bytes", o->capture_bytes, 128, CAPTURE_MAX);
 	if (!err)
-		err = range(log, "log_level", log->level, APPMON_LOG_ERROR, APPMON_LOG_DEBUG);
+		err = range(log, "log_level", log->level, APPMON_LOG_ERROR, APPMON_LOG_TRACE);
 	if (!err)
 		err = range(log, "header_count", o->header_count, 0, HEADERS_MAX);
 	if (!err && o->header_count && !o->headers)

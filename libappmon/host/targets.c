@@ -237,7 +237,8 @@ void target_remove(struct appmon *mon, struct target *t)
 
 		next = n->next;
 		if (ex->id.target == t->id)
-			exchange_drop(&mon->pl, ex, APPMON_DROP_DETACHED);
+			exchange_drop(&mon->pl, ex, APPMON_DROP_DETACHED,
+				      WHY("its target was detached before its event"));
 	}
 	mon->pl.target[t->slot] = NULL;
 	target_free(t, true);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* From records to chunks: here TCP's numbers and the records' flags end. */
+#include <stdio.h>
+
 #include "stream/stream.h"
 
 _Static_assert(CHUNK_TAIL == TAIL_BYTES, "a chunk's tail is what a record has of it");
@@ -37,4 +39,28 @@ struct chunk chunk_of(const struct conn *c, int dir, uint64_t pos, const char *b
 	if (other->known && !(seg->flags & (REC_ALONE | REC_LISTENER)))
 		chunk.other_pos = stream_pos(other, seg->other_next);
 	return chunk;
+}
+
+void record_explain(struct pipeline *pl, const struct record *rec)
+{
+	/* By their bits, as bpf/records.h has them. */
+	static const char *const name[] = {
+		"out",	"flip",	  "start",    "fresh",	  "alone", "old",      "psh",
+		"fin",	"rst",	  "listener", "part",	  "swept", "not_http", "closed",
+		"wide", "begins", "ends",     "followed", "read",  "blocking", "owner"};
+	const struct rec_seg *seg = &rec->seg;
+	char flags[160];
+	size_t len = 0;
+
+	_Static_assert(REC_OWNER == 1 << (sizeof(name) / sizeof(name[0]) - 1),
+		       "a flag has no name");
+	flags[0] = '\0';
+	for (size_t i = 1; i < sizeof(name) / sizeof(name[0]); i++)
+		if (seg->flags & 1U << i)
+			len += (size_t)snprintf(flags + len, sizeof(flags) - len, " %s", name[i]);
+	explain(APPMON_LOG_TRACE, pl->log, &rec->conn,
+		"record %s: seq %u, %u bytes, %u captured, whole to %u, other whole to %u, %u "
+		"lost:%s",
+		seg->flags & REC_OUT ? "out" : "in", seg->seq, seg->len, rec->captured, seg->whole,
+		seg->other_whole, seg->lost, flags);
 }

@@ -123,6 +123,9 @@ struct conn *conn_new(struct flows *f, const struct rec_conn *id, uint64_t key,
 	list_append(&f->idle, &c->link);
 	conn_insert(f, c);
 	f->count++;
+	EXPLAIN_CONN(f->pl, &c->id, "is new, of local port %u and remote port %u, %s",
+		     id->local_port, id->remote_port,
+		     c->fresh ? "from its first byte on" : "met in its middle");
 	return c;
 }
 
@@ -138,7 +141,7 @@ static void conn_release(struct flows *f, struct conn *c)
 /* The exchanges must be gone. */
 void conn_free(struct flows *f, struct conn *c)
 {
-
+	EXPLAIN_CONN(f->pl, &c->id, "is forgotten");
 	conn_remove(f, c);
 	f->count--;
 	f->stray_count -= c->stray;
@@ -160,11 +163,12 @@ void conn_free(struct flows *f, struct conn *c)
 }
 
 /* With its exchanges. */
-void conn_drop(struct flows *f, struct conn *c, uint32_t reason)
+void conn_drop(struct flows *f, struct conn *c, uint32_t reason, const char *why)
 {
 	for (struct conn *layer = c; layer; layer = layer->above)
 		while (!list_empty(&layer->exchanges))
-			exchange_drop(f->pl, exchange_at(layer, layer->exchanges.next), reason);
+			exchange_drop(f->pl, exchange_at(layer, layer->exchanges.next), reason,
+				      why);
 	conn_free(f, c);
 }
 
@@ -274,7 +278,7 @@ void flows_destroy(struct flows *f)
 		while (f->bucket[i]) {
 			struct conn *c = f->bucket[i];
 
-			conn_drop(f, c, APPMON_DROP_DETACHED);
+			conn_drop(f, c, APPMON_DROP_DETACHED, WHY("the handle is closed"));
 		}
 	}
 	if (f->buckets)
@@ -301,7 +305,8 @@ void flows_expire(struct flows *f, uint64_t now)
 			break;
 		if (c->stray && f->pl->sample.ppm < APPMON_SAMPLING_ALL &&
 		    older(c->active_ns, now, busy_ns < UNSAMPLED_NS ? busy_ns : UNSAMPLED_NS)) {
-			conn_drop(f, c, APPMON_DROP_SAMPLED);
+			conn_drop(f, c, APPMON_DROP_SAMPLED,
+				  WHY("its connection did not come into the sample"));
 		} else if (closed && older(c->active_ns, now, LINGER_NS)) {
 			pieces_flush(f, c, DIR_IN);
 			pieces_flush(f, c, DIR_OUT);
@@ -323,9 +328,9 @@ void flows_expire(struct flows *f, uint64_t now)
 }
 
 /* Those of a target, or with NULL those that are not watched any more. */
-static void drop_some(struct flows *f, const struct target *target, uint32_t reason)
+static void drop_some(struct flows *f, const struct target *target, uint32_t reason,
+		      const char *why)
 {
-
 	for (uint32_t i = 0; i < f->buckets; i++) {
 		struct conn *c = f->bucket[i], *next;
 
@@ -333,19 +338,19 @@ static void drop_some(struct flows *f, const struct target *target, uint32_t rea
 			next = c->hash_next;
 			if (target ? c->id.target == target->id
 				   : !conn_is_watched(f, &c->id, c->sample, c->stray))
-				conn_drop(f, c, reason);
+				conn_drop(f, c, reason, why);
 		}
 	}
 }
 
 void flows_drop_target(struct flows *f, struct target *target)
 {
-	drop_some(f, target, APPMON_DROP_DETACHED);
+	drop_some(f, target, APPMON_DROP_DETACHED, WHY("its target is detached"));
 }
 
 void flows_drop_unsampled(struct flows *f)
 {
-	drop_some(f, NULL, APPMON_DROP_SAMPLED);
+	drop_some(f, NULL, APPMON_DROP_SAMPLED, WHY("its connection leaves the sample"));
 }
 
 static int layer_active(struct flows *f, struct conn *layer, appmon_event_fn fn, void *ctx)

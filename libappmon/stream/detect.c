@@ -43,6 +43,7 @@ static void detect(struct flows *f, struct conn *c, int dir, const struct chunk 
 	conn_speaks(c, protocol, pos);
 	if (chunk->flags & CHUNK_LOST)
 		protocol->doubt(f->pl, c, true);
+	EXPLAIN_CONN(f->pl, &c->id, "speaks %s", appmon_protocol_name(protocol->id));
 	protocol->role(c, dir, bytes, n);
 	if (!len)
 		return;

@@ -34,6 +34,11 @@ static void flow_segment(struct flows *f, struct conn *c, const char *bytes, uin
 	conn_follow(c, seg);
 	if (seg->flags & REC_WIDE)
 		c->wide = 1;
+	if (seg->lost != c->lost)
+		EXPLAIN(APPMON_LOG_DEBUG, f->pl, &c->id,
+			WHY("%u records have found the ring full; requests in them count as "
+			    "ring_full"),
+			seg->lost);
 	if (c->wide || seg->lost != c->lost)
 		c->protocol->doubt(f->pl, c, seg->lost != c->lost);
 	c->lost = seg->lost;
@@ -88,20 +93,28 @@ void flow_record(struct flows *f, const struct record *rec)
 	bool listener = rec->seg.flags & REC_LISTENER;
 	struct conn *c;
 
+	if (EXPLAINS(APPMON_LOG_TRACE, f->pl))
+		record_explain(f->pl, rec);
 	if (!target) {
 		if (begins_request(f, rec)) {
 			f->pl->stats.exchanges_seen++;
 			f->pl->stats.dropped[APPMON_DROP_DETACHED]++;
+			EXPLAIN_DROP(f->pl, &rec->conn, APPMON_DROP_DETACHED,
+				     WHY("its target is detached"), "a request is dropped, %s: %s");
 		}
 		return;
 	}
 	target->stats.records++;
-	if (!conn_is_watched(f, &rec->conn, rec->seg.sample, listener))
-		return; /* written while the connection left the sample */
+	if (!conn_is_watched(f, &rec->conn, rec->seg.sample, listener)) {
+		/* Written while the connection left the sample. */
+		EXPLAIN_CONN(f->pl, &rec->conn, "is not in the sample");
+		return;
+	}
 	c = listener ? stray_meet(f, rec) : conn_find(f, rec->conn.cookie);
 	if (c && c->id.generation != rec->conn.generation) {
 		/* It was away meanwhile. */
-		conn_drop(f, c, APPMON_DROP_SAMPLED);
+		conn_drop(f, c, APPMON_DROP_SAMPLED,
+			  WHY("its connection had left the sample meanwhile"));
 		c = NULL;
 	}
 	if (!c && !listener)
@@ -115,14 +128,20 @@ void flow_record(struct flows *f, const struct record *rec)
 		/* Nothing to learn from the end of a connection that is not known, nor from what
 		 * its application will not read. */
 		if (!rec->captured || ((rec->seg.flags & (REC_CLOSED | REC_OUT)) == REC_CLOSED &&
-				       !begins_request(f, rec)))
+				       !begins_request(f, rec))) {
+			EXPLAIN_CONN(f->pl, &rec->conn,
+				     "is not known: what begins no message is passed over");
 			return;
+		}
 		c = listener ? stray_new(f, rec)
 			     : conn_new(f, &rec->conn, rec->conn.cookie, &rec->seg);
 		if (!c) {
 			if (begins_request(f, rec)) {
 				STAT_ADD(f->pl, target, exchanges_seen, 1);
 				STAT_ADD(f->pl, target, dropped[APPMON_DROP_MEMORY], 1);
+				EXPLAIN_DROP(f->pl, &rec->conn, APPMON_DROP_MEMORY,
+					     WHY("no memory for its connection"),
+					     "a request is dropped, %s: %s");
 			}
 			return;
 		}
@@ -149,7 +168,8 @@ void flow_record(struct flows *f, const struct record *rec)
 			 by_us ? APPMON_EVF_RESET_BY_US : APPMON_EVF_RESET_BY_PEER);
 		conn_free(f, c);
 	} else if (rec->seg.flags & REC_NOT_HTTP) {
-		conn_drop(f, c, APPMON_DROP_PARSE);
+		conn_drop(f, c, APPMON_DROP_PARSE,
+			  WHY("the programs gave the connection up: no protocol that is followed"));
 	} else if (rec->seg.flags & REC_CLOSED && c->stream[DIR_OUT].fin) {
 		/* Whatever answer is still due, nobody will read it. */
 		conn_end(f, c, APPMON_END_CLOSED, 0);

@@ -95,6 +95,8 @@ struct conn *stray_join(struct flows *f, const struct record *rec)
 		stray_lose(f, c);
 		return NULL;
 	}
+	EXPLAIN_CONN(f->pl, &c->id, "is connection %llu from now on",
+		     (unsigned long long)rec->conn.cookie);
 	conn_remove(f, c);
 	c->key = c->id.cookie = rec->conn.cookie;
 	c->id.generation = rec->conn.generation;

@@ -76,8 +76,8 @@ bool conn_is_watched(const struct flows *f, const struct rec_conn *conn, uint32_
 		     bool listener);
 /* Ends every exchange of the connection. */
 void conn_end(struct flows *f, struct conn *c, uint32_t end, uint64_t flags);
-/* With its exchanges. */
-void conn_drop(struct flows *f, struct conn *c, uint32_t reason);
+/* With its exchanges. why: WHY() */
+void conn_drop(struct flows *f, struct conn *c, uint32_t reason, const char *why);
 /* The exchanges must be gone. */
 void conn_free(struct flows *f, struct conn *c);
 
@@ -139,5 +139,7 @@ bool layer_plain(struct flows *f, const struct plain *plain);
 /* What a protocol sees of a segment whose first byte is at pos. It points to bytes and to seg. */
 struct chunk chunk_of(const struct conn *c, int dir, uint64_t pos, const char *bytes,
 		      uint32_t captured, const struct rec_seg *seg);
+/* What a record says, as a line of log. */
+void record_explain(struct pipeline *pl, const struct record *rec);
 
 #endif /* APPMON_STREAM_H */

@@ -1184,7 +1184,7 @@ START_TEST(limits)
 						   .capture_bytes = 65536,
 						   .exchange_timeout_ms = UINT32_MAX,
 						   .idle_timeout_ms = UINT32_MAX,
-						   .log_level = APPMON_LOG_DEBUG};
+						   .log_level = APPMON_LOG_TRACE};
 	struct appmon_stats stats;
 	struct seen seen;
 

@@ -192,7 +192,8 @@ int main(int argc, char **argv)
 	bool instructions = argc > 1 && !strcmp(argv[1], "instructions");
 	double seconds = argc > 1 && !instructions ? atof(argv[1]) : 2;
 	uint32_t connections = argc > 2 ? (uint32_t)atoi(argv[2]) : 64;
-	struct appmon_opts opts = {.size = sizeof(opts), .event_fn = on_event};
+	struct appmon_opts opts = {
+		.size = sizeof(opts), .event_fn = on_event, .log_level = APPMON_LOG_WARN};
 	uint64_t from, until, best = UINT64_MAX;
 
 	if (seconds <= 0 || connections < 1 || connections > CONNECTIONS_MAX) {

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A recording gives the same events again, without the kernel and without privileges."""
 import json
+import re
 import struct
 import subprocess
 
@@ -67,3 +68,37 @@ def test_damaged_recordings(cgroup, watch, play, tmp_path):
         cut.write_bytes(whole + b"".join(port.pack(7, 8, 80 << 32 | entry) for entry in entries))
         assert (replay(str(cut)).returncode == 0) == right
     assert b"no recording" in replay("/etc/passwd").stderr
+
+
+def test_explain(cgroup, watch, play, tmp_path):
+    """A line for each record and each decision, in front of the request that they make; what has
+    no event has its reason."""
+    recording = tmp_path / "recording"
+    watching = watch(cgroup, args=["--record", str(recording)])
+    client, served = play()
+    sent = client.send("GET", "/good?key=hunter2", fields=["Authorization: hunter2"])
+    served.recv(65536)
+    served.sendall(OK)
+    client.receive(sent)
+    client.sock.sendall(b"GET /bad\r\nHost: h\r\n\r\n")
+    served.recv(65536)
+    served.close()
+    watching.stop()
+    done = replay("--explain", "--no-query", str(recording))
+    assert done.returncode == 0, done.stderr
+    assert b"hunter2" not in done.stdout
+    lines = done.stdout.decode().splitlines()
+    stats = json.loads(replay("--json", str(recording)).stdout.splitlines()[-1])["summary"]["stats"]
+    assert sum(bool(re.match(r"connection \d+: record (in|out): ", line))
+               for line in lines) == stats["records"]
+    assert stats["dropped"]["parse"] == 1
+    steps = [r"connection \d+: record in: ", r".*: exchange 1 begins: GET /good \(heads.c:\d+\)$",
+             r".*: exchange 1 is answered with 200 \(", r".*: exchange 1 is told \(",
+             r"\d\d:.* 200 .* GET /good$",
+             r".*: exchange 2 is dropped, parse: its request cannot be read \(heads.c:\d+\)$"]
+    places = [[i for i, line in enumerate(lines) if re.match(step, line)] for step in steps]
+    assert all(places), done.stdout
+    assert [place[0] for place in places] == sorted(place[0] for place in places)
+    assert [len(place) for place in places[1:]] == [1, 1, 1, 1, 1]
+    refused = replay("--explain", "--json", str(recording))
+    assert refused.returncode == 2 and b"--explain" in refused.stderr

@@ -41,7 +41,8 @@ static void setup(void)
 static void teardown(void)
 {
 	while (!list_empty(&c.exchanges))
-		exchange_drop(&p.pl, exchange_at(&c, c.exchanges.next), APPMON_DROP_GAP);
+		exchange_drop(&p.pl, exchange_at(&c, c.exchanges.next), APPMON_DROP_GAP,
+			      WHY("over"));
 	ids_free(&p.pl, &c);
 	while (fixture_event(&p))
 		;

@@ -2773,6 +2773,114 @@ START_TEST(only_requests)
 }
 END_TEST
 
+/* ---- the log --------------------------------------------------------------------------------- */
+
+static char logged[16384];
+
+/* Without the connection's id, and without the place in the source, which has to be there. */
+static void keep_line(const char *line)
+{
+	const char *text = strstr(line, ": "), *place = strstr(line, " (");
+	size_t len = strlen(logged);
+
+	ck_assert(!strncmp(line, "connection ", 11) && text);
+	if (!strncmp(text, ": record ", 9))
+		return;
+	ck_assert_msg(place && strstr(place, ".c:") && line[strlen(line) - 1] == ')', "%s", line);
+	snprintf(logged + len, sizeof(logged) - len, "%.*s\n", (int)(place - text - 2), text + 2);
+}
+
+static void log_is(const char *text)
+{
+	ck_assert_str_eq(logged, text);
+	logged[0] = '\0';
+}
+
+START_TEST(log_of_decisions)
+{
+	in("GET / HTTP/1.1\r\n\r\n");
+	out(OK);
+	complete("/", 200);
+	logged[0] = '\0';
+	p.line = keep_line;
+	in("GET /a HTTP/1.1\r\n\r\n");
+	out(OK);
+	complete("/a", 200);
+	in("GET /bad\r\nHost: h\r\n\r\n");
+	fin(DIR_OUT);
+	fin(DIR_IN);
+	nothing();
+	log_is("exchange 2 begins: GET /a\n"
+	       "exchange 2 is answered with 200\n"
+	       "exchange 2 is finished: complete\n"
+	       "exchange 2 is told\n"
+	       "exchange 3 is dropped, parse: its request cannot be read\n"
+	       "is forgotten\n");
+	p.line = NULL;
+}
+END_TEST
+
+START_TEST(log_of_lost_pairing)
+{
+	in("GET /a HTTP/1.1\r\n\r\n");
+	in("GET /b HTTP/1.1\r\n\r\n");
+	out(OK);
+	out(OK);
+	complete("/a", 200);
+	complete("/b", 200);
+	logged[0] = '\0';
+	p.line = keep_line;
+	sim_lose = 1;
+	in("GET /c HTTP/1.1\r\n\r\n");
+	in("GET /d HTTP/1.1\r\n\r\n");
+	in("GET /e HTTP/1.1\r\n\r\n");
+	out(OK);
+	out(OK);
+	out(OK);
+	sim_now_ns += 40000 * MS;
+	in("GET /f HTTP/1.1\r\n\r\n");
+	out(OK);
+	complete("/f", 200);
+	log_is("1 records have found the ring full; requests in them count as ring_full\n"
+	       "pairing is given up: pipelined requests were missed\n"
+	       "one at ordinal 2 is dropped, gap: a request, and pairing has been given up\n"
+	       "one at ordinal 2 is dropped, gap: a request, and pairing has been given up\n"
+	       "a response answers a request that was dropped\n"
+	       "a response answers a request that was dropped\n"
+	       "a response answers a request whose record was lost\n"
+	       "a silence: pairing begins anew\n"
+	       "exchange 3 begins: GET /f\n"
+	       "exchange 3 is answered with 200\n"
+	       "exchange 3 is finished: complete\n"
+	       "exchange 3 is told\n");
+	p.line = NULL;
+}
+END_TEST
+
+/* What log lines hold of a request: method and path. */
+START_TEST(log_without_secrets)
+{
+	logged[0] = '\0';
+	p.line = keep_line;
+	in("GET /a?token=hunter2#hunter2 HTTP/1.1\r\nAuthorization: hunter2\r\n\r\n");
+	out("HTTP/1.1 200 hunter2\r\nSet-Cookie: hunter2\r\nContent-Length: 7\r\n\r\nhunter2");
+	in("GET http://hunter2:hunter2@host/b?hunter2 HTTP/1.1\r\n\r\n");
+	out(OK);
+	in("GET /\xc3\xa4\x9b HTTP/1.1\r\n\r\n");
+	out(OK);
+	in("CONNECT hunter2@host:443 HTTP/1.1\r\n\r\n");
+	out(OK);
+	while (fixture_event(&p))
+		;
+	ck_assert_ptr_null(strstr(logged, "hunter2"));
+	ck_assert_ptr_nonnull(strstr(logged, "exchange 1 begins: GET /a\n"));
+	ck_assert_ptr_nonnull(strstr(logged, "exchange 2 begins: GET /b\n"));
+	ck_assert_ptr_nonnull(strstr(logged, "exchange 3 begins: GET /???\n"));
+	ck_assert_ptr_nonnull(strstr(logged, "exchange 4 begins: CONNECT host:443\n"));
+	p.line = NULL;
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {client_role,
@@ -2855,13 +2963,22 @@ int main(void)
 				      host_kept_twice,
 				      headers_repeated,
 				      only_requests,
+				      log_without_secrets,
 				      NULL};
 
 	/* They look at a request before it has its response. */
-	const TTest *const untold[] = {
-		plain_exchange,	       response_lost, exchange_timeout, exchange_timeout_short,
-		target_detached,       memory_bound,  active,		active_without_query,
-		active_without_memory, NULL};
+	const TTest *const untold[] = {plain_exchange,
+				       response_lost,
+				       exchange_timeout,
+				       exchange_timeout_short,
+				       target_detached,
+				       memory_bound,
+				       active,
+				       active_without_query,
+				       active_without_memory,
+				       log_of_decisions,
+				       log_of_lost_pairing,
+				       NULL};
 	const TTest *const waiting[] = {held_until_response, held_until_sweep,	 held_until_reset,
 					held_until_close,    held_over_fin,	 held_until_other,
 					held_and_lost,	     held_and_pipelined, NULL};

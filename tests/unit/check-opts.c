@@ -206,7 +206,7 @@ START_TEST(open_limits)
 	refused_text(OPTS(.ring_bytes = UINT32_C(1) << 31), -EINVAL, "ring_bytes");
 	refused_text(OPTS(.capture_bytes = 127), -EINVAL, "capture_bytes");
 	refused_text(OPTS(.capture_bytes = 65537), -EINVAL, "capture_bytes");
-	refused_text(OPTS(.log_level = 5), -EINVAL, "log_level");
+	refused_text(OPTS(.log_level = APPMON_LOG_TRACE + 1), -EINVAL, "log_level");
 	refused_text(OPTS(.flags = 0x80000000), -EINVAL, "flags");
 }
 END_TEST

@@ -6,12 +6,36 @@
 
 #include "host/options.h"
 
+static void read_log(void *ctx, int level, const char *line)
+{
+	static const char mark[] = " is dropped, ";
+	const char *reason = strstr(line, mark);
+	struct fixture *p = ctx;
+
+	if (p->line)
+		p->line(line);
+	if (level != APPMON_LOG_DEBUG || !reason)
+		return;
+	reason += strlen(mark);
+	for (uint32_t i = 0; i < APPMON_DROP_MAX; i++) {
+		size_t len = strlen(appmon_drop_name(i));
+
+		if (!strncmp(reason, appmon_drop_name(i), len) && reason[len] == ':')
+			p->said[i]++;
+	}
+}
+
 void fixture_init(struct fixture *p, const struct appmon_opts *opts)
 {
 	struct appmon_opts user = *opts, all;
 
 	memset(p, 0, sizeof(*p));
 	user.size = sizeof(user);
+	if (!user.log_level) {
+		user.log_fn = read_log;
+		user.log_ctx = p;
+		user.log_level = APPMON_LOG_TRACE;
+	}
 	if (options_take(&all, &user, &p->log) || pipeline_open(&p->pl, &all, &p->log))
 		abort();
 	for (uint32_t slot = 0; slot < 2; slot++) {
@@ -62,6 +86,6 @@ static bool adds_up(const struct appmon_stats *s)
 
 bool fixture_adds_up(const struct fixture *p)
 {
-	return adds_up(&p->pl.stats) && adds_up(&p->target[0].stats) &&
-	       adds_up(&p->target[1].stats);
+	return !memcmp(p->said, p->pl.stats.dropped, sizeof(p->said)) && adds_up(&p->pl.stats) &&
+	       adds_up(&p->target[0].stats) && adds_up(&p->target[1].stats);
 }

@@ -269,7 +269,7 @@ void open_end(struct pipeline *pl, struct conn *c, int dir, uint64_t pos, uint64
 	message_end(pl, c, dir, pos, ts_ns,
 		    APPMON_EVF_INFERRED_END | (ambiguous ? APPMON_EVF_GAP : 0));
 	if (ambiguous)
-		pairing_lost(pl, c);
+		pairing_lost(pl, c, WHY("a message whose end is not known may have held others"));
 	http1_side(c, dir)->guessed = 1;
 }
 

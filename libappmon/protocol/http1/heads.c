@@ -56,6 +56,21 @@ static uint64_t head_flags(const struct http1_head *h)
 
 /* ---- whole heads ----------------------------------------------------------------------------- */
 
+/* The query may hold secrets, and so may a user with a password. */
+static void say_request(struct pipeline *pl, const struct exchange *ex)
+{
+	const struct head *head = ex->request;
+	const char *target = head->bytes + head->h.target.off;
+	const char *method = appmon_method_name(head->h.method);
+	struct http1_span path, query, authority;
+
+	http1_split_target(target, head->h.target.len, head->h.method, &path, &query, &authority);
+	if (!path.len)
+		path = authority; /* CONNECT's */
+	EXPLAIN_EXCHANGE(pl, ex, "begins: %s %s", *method ? method : "another method",
+			 word_of(target + path.off, path.len).text);
+}
+
 /* kept: what the host gets of it, which may be less. */
 static void request_head(struct pipeline *pl, struct conn *c, int dir, const struct http1_head *h,
 			 const struct http1_head *kept, const char *bytes,
@@ -75,8 +90,9 @@ static void request_head(struct pipeline *pl, struct conn *c, int dir, const str
 		message_lose(s);
 		return;
 	}
-	if (!pairing_request(c, dir)) {
-		exchange_refuse(pl, c, APPMON_DROP_GAP);
+	if (!pairing_request(pl, c, dir)) {
+		exchange_refuse(pl, c, APPMON_DROP_GAP,
+				WHY("a request, and pairing has been given up"));
 		pairing_of(c)->refused++;
 		body_begin(pl, c, dir, h, framing, length, chunk->ts_ns);
 		return;
@@ -84,15 +100,15 @@ static void request_head(struct pipeline *pl, struct conn *c, int dir, const str
 	ex = exchange_new(pl, c);
 	STAT_ADD(pl, target_of(pl, &c->id), requests, 1);
 	if (!ex) {
-		pairing_unqueued(c);
+		pairing_unqueued(pl, c);
 	} else {
 		http1_own(ex)->method = (uint8_t)h->method;
 		ex->request = head_keep(pl, kept, bytes, h->head_len);
-		if (!ex->request) {
-			/* Stays in the queue so that its response finds it. */
-			ex->bad = 1 + APPMON_DROP_MEMORY;
-		}
+		if (!ex->request)
+			exchange_spoil(ex, APPMON_DROP_MEMORY, WHY("no memory for its request"));
 		exchange_request(pl, c, ex, dir, &start);
+		if (EXPLAINS(APPMON_LOG_TRACE, pl) && ex->request)
+			say_request(pl, ex);
 		ex->request_end_ns = chunk->ts_ns;
 		ex->retrans = s->head_retrans;
 		ex->dup = s->head_dup;
@@ -126,6 +142,7 @@ static void response_head(struct pipeline *pl, struct conn *c, int dir, const st
 	if (!c->request_dir)
 		c->request_dir = (uint8_t)(1 + !dir);
 	if (h->status < 200 && h->status != 101) {
+		EXPLAIN_CONN(pl, &c->id, "an interim response: %d", h->status);
 		if (ex) {
 			ex->flags |= APPMON_EVF_CONTINUED;
 			if (dir == DIR_OUT)
@@ -150,9 +167,10 @@ static void response_head(struct pipeline *pl, struct conn *c, int dir, const st
 		if (!ex->request_done)
 			ex->flags |= APPMON_EVF_EARLY_RESPONSE;
 		ex->response = head_keep(pl, kept, bytes, h->head_len);
-		if (!ex->response && !ex->bad)
-			ex->bad = 1 + APPMON_DROP_MEMORY;
+		if (!ex->response)
+			exchange_spoil(ex, APPMON_DROP_MEMORY, WHY("no memory for its response"));
 		exchange_response(pl, c, ex, dir, &start);
+		EXPLAIN_EXCHANGE(pl, ex, "is answered with %d", h->status);
 		ex->flags |= head_flags(h) | head_flags(kept);
 		if (h->flags & HTTP1_CHUNKED)
 			ex->flags |= APPMON_EVF_CHUNKED_RESPONSE;
@@ -164,7 +182,7 @@ static void response_head(struct pipeline *pl, struct conn *c, int dir, const st
 	/* Was it a HEAD request? Then this has no body, whatever it says. */
 	s->assumed = framing != HTTP1_BODY_NONE && !(ex && http1_own(ex)->method);
 	if (s->assumed && pairing_of(c)->pipelined && !conn_accounted(c, chunk->flags & CHUNK_LOST))
-		pairing_lost(pl, c);
+		pairing_lost(pl, c, WHY("a response, and whether it has a body is not known"));
 	if (framing == HTTP1_BODY_TUNNEL) {
 		s->head_len = 0;
 		tunnel_begin(pl, c, ex, s->pos + h->head_len);
@@ -221,7 +239,7 @@ static void head_bad(struct pipeline *pl, struct conn *c, int dir, enum http1_ki
 		c->gapped = 1;
 		/* The rest of an unframed response, or no HTTP: nothing can be paired for sure. */
 		if (pairing_of(c)->pipelined)
-			pairing_lost(pl, c);
+			pairing_lost(pl, c, WHY("no status line where a response is due"));
 		return;
 	}
 	if (pairing_is_lost(c))
@@ -233,10 +251,12 @@ static void head_bad(struct pipeline *pl, struct conn *c, int dir, enum http1_ki
 	/* A placeholder keeps the queue aligned with the responses, a 400 most likely. */
 	ex = exchange_new(pl, c);
 	if (!ex) {
-		pairing_unqueued(c);
+		pairing_unqueued(pl, c);
 		return;
 	}
-	ex->bad = (uint8_t)(1 + reason);
+	exchange_spoil(ex, reason,
+		       reason == APPMON_DROP_PARSE ? WHY("its request cannot be read")
+						   : WHY("its request was not captured whole"));
 	exchange_request(pl, c, ex, dir, &(struct start){s->pos, s->head_floor, s->head_ns});
 	ex->request_end_ns = s->head_ns;
 	ex->request_done = 1;
@@ -284,7 +304,7 @@ char *head_join(struct pipeline *pl, struct conn *c, int dir, const char *bytes,
 	message_lose(s);
 	c->gapped = 1;
 	if (!c->request_dir || dir == request_dir(c)) {
-		exchange_refuse(pl, c, APPMON_DROP_MEMORY);
+		exchange_refuse(pl, c, APPMON_DROP_MEMORY, WHY("no memory for part of a request"));
 		pairing_of(c)->refused++;
 		pairing_missed(c);
 		pairing_ignored(c, dir, bytes, n);

@@ -191,8 +191,9 @@ void pairing_missed(struct conn *c);
 /* There are signs of requests among what was missed. */
 void pairing_suspect(struct conn *c);
 /* A request was counted and dropped: its answer must not go to another one. */
-void pairing_unqueued(struct conn *c);
-void pairing_lost(struct pipeline *pl, struct conn *c);
+void pairing_unqueued(struct pipeline *pl, struct conn *c);
+/* why: WHY() */
+void pairing_lost(struct pipeline *pl, struct conn *c, const char *why);
 /* Bytes of requests that cannot be placed: do they show pipelining? */
 void pairing_ignored(struct conn *c, int dir, const char *bytes, uint32_t n);
 /* Does a request that comes now, or part of it, come before the answer to an earlier one? */
@@ -204,7 +205,7 @@ bool pairing_is_quiet(const struct conn *c, const struct chunk *chunk);
 /* A request begins with this chunk. */
 void pairing_begin(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk);
 /* Its head has come. False: which response answers it will not be known. */
-bool pairing_request(struct conn *c, int dir);
+bool pairing_request(struct pipeline *pl, struct conn *c, int dir);
 /* The request that the final response answers whose head has come; NULL: none that is known. */
 struct exchange *pairing_response(struct pipeline *pl, struct conn *c, int dir,
 				  const struct chunk *chunk);

@@ -383,7 +383,8 @@ static void http1_turn(struct pipeline *pl, struct conn *c, int dir, const struc
 	    (s->assumed && conn_accounted(c, chunk->flags & CHUNK_LOST)))
 		message_end(pl, c, dir, s->in->seen, s->in->seen_ns, APPMON_EVF_INFERRED_END);
 	else if (s->assumed)
-		pairing_lost(pl, c);
+		pairing_lost(pl, c,
+			     WHY("where a response of several that are due ends is not known"));
 }
 
 /* ---- the connection -------------------------------------------------------------------------- */

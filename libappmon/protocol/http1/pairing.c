@@ -25,17 +25,29 @@ void pairing_suspect(struct conn *c)
 	pairing_missed(c);
 }
 
+static void say_lost(struct pipeline *pl, const struct conn *c, const char *why)
+{
+	if (!pairing_is_lost(c))
+		EXPLAIN(APPMON_LOG_DEBUG, pl, &c->id, "pairing is given up: %s", why);
+}
+
 /* A request was counted and dropped: its answer must not go to another one. */
-void pairing_unqueued(struct conn *c)
+void pairing_unqueued(struct pipeline *pl, struct conn *c)
 {
 	c->gapped = 1;
 	pairing_of(c)->refused++;
-	pairing_of(c)->doubts |= exchange_awaiting(c) ? DOUBT_LOST : DOUBT_UNQUEUED;
+	if (exchange_awaiting(c)) {
+		say_lost(pl, c, WHY("a request was not kept, and an earlier one has no answer"));
+		pairing_of(c)->doubts |= DOUBT_LOST;
+	} else {
+		pairing_of(c)->doubts |= DOUBT_UNQUEUED;
+	}
 }
 
 /* Which response answers which request cannot be told any more on this connection. */
-void pairing_lost(struct pipeline *pl, struct conn *c)
+void pairing_lost(struct pipeline *pl, struct conn *c, const char *why)
 {
+	say_lost(pl, c, why);
 	for (struct list_node *n = c->exchanges.next; n != &c->exchanges; n = n->next)
 		pairing_of(c)->refused += !exchange_at(c, n)->response_begun;
 	messages_end(pl, c, APPMON_END_GAP, APPMON_EVF_GAP);
@@ -45,7 +57,7 @@ void pairing_lost(struct pipeline *pl, struct conn *c)
 void pairing_requests_missed(struct pipeline *pl, struct conn *c)
 {
 	pairing_of(c)->pipelined = 1;
-	pairing_lost(pl, c);
+	pairing_lost(pl, c, WHY("pipelined requests were missed"));
 }
 
 void pairing_doubt(struct pipeline *pl, struct conn *c, bool lost)
@@ -123,6 +135,7 @@ static void heal(struct pipeline *pl, struct conn *c, int dir, const struct chun
 
 	if (!pairing_is_quiet(c, chunk))
 		return;
+	EXPLAIN_CONN(pl, &c->id, "a silence: pairing begins anew");
 	/* Those would get the answers of others. */
 	while ((ex = exchange_at(c, c->exchanges.next))) {
 		bool done = ex->response_done;
@@ -157,7 +170,7 @@ void pairing_begin(struct pipeline *pl, struct conn *c, int dir, const struct ch
 }
 
 /* The next request settles the doubts. Those before it have their answers for sure. */
-bool pairing_request(struct conn *c, int dir)
+bool pairing_request(struct pipeline *pl, struct conn *c, int dir)
 {
 	const struct http1_side *s = http1_side(c, dir), *other = http1_side(c, !dir);
 	struct pairing *p = pairing_of(c);
@@ -167,8 +180,10 @@ bool pairing_request(struct conn *c, int dir)
 	if (((unqueued || s->guessed) && s->head_pipelined) ||
 	    (s->guessed && other->head_len) || /* which answers one that was missed */
 	    ((unqueued || missed) && p->pipelined) ||
-	    (missed && !(p->doubts & DOUBT_UNMATCHED) && !pairing_response_missed(other)))
+	    (missed && !(p->doubts & DOUBT_UNMATCHED) && !pairing_response_missed(other))) {
+		say_lost(pl, c, WHY("earlier requests were missed, and may have no answer yet"));
 		p->doubts = DOUBT_LOST;
+	}
 	p->doubts &= DOUBT_LOST;
 	return !p->doubts;
 }
@@ -190,7 +205,7 @@ void pairing_resync(struct pipeline *pl, struct conn *c, uint64_t pos)
 		return; /* met in the middle, and nothing is missing between the two */
 	c->gapped = 1;
 	if (pairing_of(c)->pipelined || pairing_is_lost(c)) {
-		pairing_lost(pl, c);
+		pairing_lost(pl, c, WHY("a response of several that were due was missed"));
 		return;
 	}
 	while ((ex = exchange_at(c, c->exchanges.next)) &&
@@ -222,7 +237,7 @@ struct exchange *pairing_response(struct pipeline *pl, struct conn *c, int dir,
 	if (ex && p->pipelined && exchange_requesting(c) == ex && req->phase == PHASE_OPEN &&
 	    !req->over) {
 		/* Requests may have passed unseen behind the upload that it answers. */
-		pairing_lost(pl, c);
+		pairing_lost(pl, c, WHY("requests may stand behind the upload that is answered"));
 		ex = NULL;
 	}
 	if (!ex && !c->ordinal && !c->fresh) {
@@ -236,11 +251,15 @@ struct exchange *pairing_response(struct pipeline *pl, struct conn *c, int dir,
 			list_prepend(&c->exchanges, &ex->link);
 		}
 	} else if (!ex && p->refused) {
+		EXPLAIN_CONN(pl, &c->id, "a response answers a request that was dropped");
 		p->refused--;
 	} else if (!ex && !(chunk->flags & CHUNK_LOST)) {
 		/* Such as 408 on an idle connection; or its request passed uncaptured behind
 		 * another. One whose record was lost is counted by the programs. */
-		exchange_refuse(pl, c, c->gapped ? APPMON_DROP_GAP : APPMON_DROP_ORPHAN);
+		exchange_refuse(pl, c, c->gapped ? APPMON_DROP_GAP : APPMON_DROP_ORPHAN,
+				WHY("a response that answers no request which is known"));
+	} else if (!ex) {
+		EXPLAIN_CONN(pl, &c->id, "a response answers a request whose record was lost");
 	}
 	if (!ex)
 		p->doubts |= DOUBT_UNMATCHED;

@@ -196,13 +196,14 @@ void command_done(struct pipeline *pl, struct conn *c, int dir, uint64_t ts_ns)
 	ex = exchange_new(pl, c);
 	STAT_ADD(pl, target_of(pl, &c->id), requests, 1);
 	if (!ex) {
-		resp_lose(pl, c); /* its reply would go to another */
+		/* Its reply would go to another. */
+		resp_lose(pl, c, WHY("a command was not kept"));
 		return;
 	}
 	ex->request = keep(pl, t->word[NAME], t->word_len[NAME], t->word[ARGUMENT],
 			   hidden ? 0 : t->word_len[ARGUMENT]);
 	if (!ex->request)
-		ex->bad = 1 + APPMON_DROP_MEMORY;
+		exchange_spoil(ex, APPMON_DROP_MEMORY, WHY("no memory for its command"));
 	exchange_request(pl, c, ex, dir, &s->start);
 	ex->request_end_ns = ts_ns;
 	ex->request_body = s->end - s->start.pos;
@@ -210,13 +211,14 @@ void command_done(struct pipeline *pl, struct conn *c, int dir, uint64_t ts_ns)
 	p = pending(ex);
 	p->command = commands[known].command;
 	p->secret = s->value.hidden || (commands[known].secret & SECRET_ERROR);
+	EXPLAIN_EXCHANGE(pl, ex, "begins: %s", word_of(t->word[NAME], t->word_len[NAME]).text);
 	if (pipelined)
 		ex->flags |= APPMON_EVF_PIPELINED;
 	if (!has_reply(&resp_of(c)->setup, ex, t, s->value.items)) {
 		/* That is how the client wants it, and no error. */
 		ex->response = keep(pl, "", 0, "", 0);
 		if (!ex->response)
-			ex->bad = 1 + APPMON_DROP_MEMORY;
+			exchange_spoil(ex, APPMON_DROP_MEMORY, WHY("no memory for its reply"));
 		ex->response_start_ns = ex->response_end_ns = ts_ns;
 		ex->response_done = 1;
 		exchanges_settle(pl, c);
@@ -232,11 +234,11 @@ void command_bad(struct pipeline *pl, struct conn *c, int dir, uint64_t ts_ns)
 	s->phase = PHASE_SYNC;
 	resp_of(c)->broken = true;
 	if (!ex) {
-		resp_lose(pl, c);
+		resp_lose(pl, c, WHY("what is no command was not kept"));
 		return;
 	}
 	STAT_ADD(pl, target_of(pl, &c->id), requests, 1);
-	ex->bad = 1 + APPMON_DROP_PARSE;
+	exchange_spoil(ex, APPMON_DROP_PARSE, WHY("no command"));
 	ex->request = keep(pl, "", 0, "", 0);
 	exchange_request(pl, c, ex, dir, &s->start);
 	ex->request_end_ns = ts_ns;
@@ -380,7 +382,10 @@ void reply_done(struct pipeline *pl, struct conn *c, int dir, uint64_t ts_ns)
 		if (v->error)
 			resp_of(c)->setup.off = 0;
 		if (c->fresh)
-			exchange_refuse(pl, c, c->gapped ? APPMON_DROP_GAP : APPMON_DROP_ORPHAN);
+			exchange_refuse(pl, c, c->gapped ? APPMON_DROP_GAP : APPMON_DROP_ORPHAN,
+					WHY("a reply that answers no command which is known"));
+		else
+			EXPLAIN_CONN(pl, &c->id, "a reply to a command that was not seen");
 		return;
 	}
 	if (!ex->response_begun)
@@ -391,8 +396,9 @@ void reply_done(struct pipeline *pl, struct conn *c, int dir, uint64_t ts_ns)
 		return;
 	len = v->error ? told_of_error(ex, t->word[ARGUMENT], t->word_len[ARGUMENT]) : 0;
 	ex->response = keep(pl, "", 0, t->word[ARGUMENT], len);
-	if (!ex->response && !ex->bad)
-		ex->bad = 1 + APPMON_DROP_MEMORY;
+	if (!ex->response)
+		exchange_spoil(ex, APPMON_DROP_MEMORY, WHY("no memory for its reply"));
+	EXPLAIN_EXCHANGE(pl, ex, "is answered%s", v->error ? " with an error" : "");
 	pending(ex)->error = v->error;
 	ex->response_done = 1;
 	accepted = !v->error && !is_word(t->word[NAME], t->word_len[NAME], "queued");

@@ -127,9 +127,11 @@ static void resp_end(struct pipeline *pl, struct conn *c, uint32_t end, uint64_t
 	}
 }
 
-/* A line was missed, or what came is no RESP. */
-void resp_lose(struct pipeline *pl, struct conn *c)
+/* A line was missed, or what came is no RESP. why: WHY() */
+void resp_lose(struct pipeline *pl, struct conn *c, const char *why)
 {
+	if (!resp_of(c)->broken)
+		EXPLAIN(APPMON_LOG_DEBUG, pl, &c->id, "pairing is given up: %s", why);
 	resp_end(pl, c, APPMON_END_GAP, APPMON_EVF_GAP);
 	c->gapped = 1;
 	resp_of(c)->broken = true;
@@ -139,7 +141,12 @@ void resp_lose(struct pipeline *pl, struct conn *c)
 static void resp_doubt(struct pipeline *pl, struct conn *c, bool lost)
 {
 	if (lost)
-		resp_lose(pl, c);
+		resp_lose(pl, c, WHY("a record was lost"));
+}
+
+static void resp_missed(struct pipeline *pl, struct conn *c)
+{
+	resp_lose(pl, c, WHY("commands were missed"));
 }
 
 /* Replicas get a stream of commands from now on, not replies. */
@@ -160,9 +167,12 @@ static bool resume(struct pipeline *pl, struct conn *c, int dir, const struct ch
 	    !is_array(chunk->bytes, chunk->captured))
 		return false;
 	if (resp_of(c)->broken && !conn_was_quiet(c, chunk, QUIET_NS)) {
-		exchange_refuse(pl, c, APPMON_DROP_GAP);
+		exchange_refuse(pl, c, APPMON_DROP_GAP,
+				WHY("commands, and pairing has been given up"));
 		return false;
 	}
+	if (resp_of(c)->broken)
+		EXPLAIN_CONN(pl, &c->id, "a silence: pairing begins anew");
 	resp_of(c)->broken = false;
 	values_begin(side_of(c, dir), chunk->pos);
 	if (other->in->known && other->phase != PHASE_TUNNEL)
@@ -186,7 +196,7 @@ static void resp_progress(struct pipeline *pl, struct conn *c, int dir, uint64_t
 
 	if (s->phase == PHASE_VALUES && s->in->seen > s->end &&
 	    (!text_of(pl, s) || !values_pass(pl, c, dir, s->in->seen, ts_ns)))
-		resp_lose(pl, c);
+		resp_lose(pl, c, WHY("no memory, or a line was not captured"));
 	if (s->in->fin == FIN_NOTED && (int64_t)(s->in->seen - s->in->fin_pos) >= 0) {
 		c->stream[dir].fin = FIN_HANDLED;
 		if (!is_request(c, dir))
@@ -205,7 +215,7 @@ const struct protocol protocol_resp = {
 	.data = resp_data,
 	.progress = resp_progress,
 	.doubt = resp_doubt,
-	.missed = resp_lose,
+	.missed = resp_missed,
 	.end = resp_end,
 	.event_bytes = resp_event_bytes,
 	.fill = resp_fill,

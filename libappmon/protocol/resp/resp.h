@@ -155,8 +155,8 @@ static inline bool is_word(const char *word, uint32_t len, const char *text)
 
 /* ---- resp.c ---------------------------------------------------------------------------------- */
 
-/* A line was missed, or what came is no RESP. */
-void resp_lose(struct pipeline *pl, struct conn *c);
+/* A line was missed, or what came is no RESP. why: WHY() */
+void resp_lose(struct pipeline *pl, struct conn *c, const char *why);
 /* Replicas get a stream of commands from now on, not replies. */
 void resp_replicate(struct pipeline *pl, struct conn *c);
 

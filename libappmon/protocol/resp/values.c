@@ -405,7 +405,7 @@ void values_take(struct pipeline *pl, struct conn *c, int dir, const struct chun
 	uint64_t pos = chunk->pos, have = pos + chunk->captured, end = pos + chunk->len;
 
 	if (!text_of(pl, s) || !values_pass(pl, c, dir, smaller(pos, end), chunk->ts_ns)) {
-		resp_lose(pl, c);
+		resp_lose(pl, c, WHY("no memory, or a line was missed"));
 		return;
 	}
 	while (s->phase == PHASE_VALUES && s->end < end) {
@@ -445,9 +445,9 @@ void values_take(struct pipeline *pl, struct conn *c, int dir, const struct chun
 			if (is_request(c, dir) && conn_accounted(c, chunk->flags & CHUNK_LOST))
 				command_bad(pl, c, dir, chunk->ts_ns);
 			else
-				resp_lose(pl, c);
+				resp_lose(pl, c, WHY("no RESP"));
 		}
 	}
 	if (s->phase == PHASE_VALUES && (s->end < end || !s->text))
-		resp_lose(pl, c);
+		resp_lose(pl, c, WHY("no memory, or a line was not captured"));
 }

@@ -239,8 +239,11 @@ class LogLevel(Number):
     WARN = 2
     #: what was attached, and what becomes of it
     INFO = 3
-    #: for those who look for a fault
+    #: for those who look for a fault: also each exchange that is dropped, and where pairing
+    #: is given up, with the reason
     DEBUG = 4
+    #: each record and each decision: many lines a request
+    TRACE = 5
 
 
 class EventFlags(enum.IntFlag):

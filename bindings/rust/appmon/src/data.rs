@@ -243,8 +243,11 @@ number! {
         WARN = 2, "warn";
         /// what was attached, and what becomes of it
         INFO = 3, "info";
-        /// for those who look for a fault
+        /// for those who look for a fault: also each exchange that is dropped, and where pairing is given
+        /// up, with the reason
         DEBUG = 4, "debug";
+        /// each record and each decision: many lines a request
+        TRACE = 5, "trace";
     }
 }
 

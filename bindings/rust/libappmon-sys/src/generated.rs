@@ -183,8 +183,11 @@ pub const APPMON_LOG_ERROR: u32 = 1;
 pub const APPMON_LOG_WARN: u32 = 2;
 /// what was attached, and what becomes of it
 pub const APPMON_LOG_INFO: u32 = 3;
-/// for those who look for a fault
+/// for those who look for a fault: also each exchange that is dropped, and where pairing is given up,
+/// with the reason
 pub const APPMON_LOG_DEBUG: u32 = 4;
+/// each record and each decision: many lines a request
+pub const APPMON_LOG_TRACE: u32 = 5;
 
 /// No final response was seen.
 pub const APPMON_EVF_NO_RESPONSE: u64 = 0x1;
@@ -379,7 +382,9 @@ pub struct appmon_histogram {
 pub type appmon_event_fn =
     Option<unsafe extern "C" fn(ctx: *mut c_void, ev: *const appmon_event) -> c_int>;
 
-/// Receives one line of log: UTF-8 without newline, borrowed, on the calling thread.
+/// Receives one line of log: UTF-8 without newline, borrowed, on the calling thread. It may call
+/// no function of the library. Lines are for people: their wording can change. Of what applications
+/// say they hold a request's method and path or a command's name (TRACE), no more.
 pub type appmon_log_fn =
     Option<unsafe extern "C" fn(ctx: *mut c_void, level: c_int, line: *const c_char)>;
 
