@@ -242,7 +242,13 @@ struct exchange *pairing_response(struct pipeline *pl, struct conn *c, int dir,
 		 * another. One whose record was lost is counted by the programs. */
 		exchange_refuse(pl, c, c->gapped ? APPMON_DROP_GAP : APPMON_DROP_ORPHAN);
 	}
-	if (!ex)
-		p->doubts |= DOUBT_UNMATCHED;
-	return ex;
+	if (ex)
+		return ex;
+	/* Two such answers, and no byte of a request between them. */
+	if ((p->doubts & DOUBT_MISSED) && (p->doubts & DOUBT_UNMATCHED) &&
+	    s->head_floor == p->unmatched)
+		p->pipelined = 1;
+	p->doubts |= DOUBT_UNMATCHED;
+	p->unmatched = s->head_floor;
+	return NULL;
 }
