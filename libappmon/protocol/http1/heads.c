@@ -76,7 +76,7 @@ static void request_head(struct pipeline *pl, struct conn *c, int dir, const str
 			 const struct http1_head *kept, const char *bytes,
 			 const struct chunk *chunk)
 {
-	struct http1_side *s = http1_side(c, dir);
+	struct http1_side *s = http1_side(c, dir), *other = http1_side(c, !dir);
 	struct start start = {s->pos, s->head_floor, s->head_ns};
 	struct exchange *ex;
 	uint64_t length = 0;
@@ -84,9 +84,15 @@ static void request_head(struct pipeline *pl, struct conn *c, int dir, const str
 
 	c->request_dir = (uint8_t)(1 + dir);
 	s->over = 0;
-	if (!c->fresh && !c->ordinal && h->method == APPMON_METHOD_OTHER) {
-		/* Met in the middle of its method. */
-		pairing_missed(c);
+	/* Met in the middle of its method, or of a body: then an answer came inside its head. */
+	if (!c->fresh && h->method == APPMON_METHOD_OTHER &&
+	    (!c->ordinal || (s->guessed && (int64_t)(other->in->seen - s->head_floor) > 0))) {
+		/* One that has begun, and is not complete, is to a request before this. */
+		if (other->head_len &&
+		    http1_look(HTTP1_RESPONSE, other->head, other->head_len) != HTTP1_LOOK_NO)
+			pairing_suspect(c);
+		else
+			pairing_missed(c);
 		message_lose(s);
 		return;
 	}

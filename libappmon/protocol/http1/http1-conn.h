@@ -60,6 +60,8 @@ struct http1_side {
  *     a request is counted, and no memory to queue it    UNQUEUED   its answer, the next request
  *       and an earlier one has no answer yet             LOST       a silence
  *     a response begins that answers none in the queue   UNMATCHED  the next request
+ *       MISSED, UNMATCHED, and no byte of a request      (same: there was pipelining)
+ *         since the one before
  *     a request begins,
  *       it is pipelined, and UNQUEUED, or its begin is   LOST       a silence
  *         a guess
@@ -78,7 +80,8 @@ enum { DOUBT_MISSED = 1, DOUBT_UNQUEUED = 2, DOUBT_UNMATCHED = 4, DOUBT_LOST = 8
 struct pairing {
 	uint32_t refused; /* requests that are counted, but have no exchange to answer any more */
 	uint8_t doubts;
-	uint8_t pipelined; /* since the last silence */
+	uint8_t pipelined;  /* since the last silence */
+	uint64_t unmatched; /* how far the requests were when the last UNMATCHED response began */
 };
 
 /* conn.state */

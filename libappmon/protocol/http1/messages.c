@@ -173,6 +173,9 @@ static void http1_data(struct pipeline *pl, struct conn *c, int dir, const struc
 			}
 			if (c->request_dir && dir != request_dir(c))
 				pairing_resync(pl, c, pos);
+			else if (c->lost && !(chunk->flags & (CHUNK_TURN | CHUNK_BEGINS)) &&
+				 !exchange_awaiting(c))
+				pairing_missed(c); /* the one that is due next began unseen */
 			message_next(s, pos);
 			s->guessed = 1;
 			break;

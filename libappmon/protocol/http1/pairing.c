@@ -261,7 +261,13 @@ struct exchange *pairing_response(struct pipeline *pl, struct conn *c, int dir,
 	} else if (!ex) {
 		EXPLAIN_CONN(pl, &c->id, "a response answers a request whose record was lost");
 	}
-	if (!ex)
-		p->doubts |= DOUBT_UNMATCHED;
-	return ex;
+	if (ex)
+		return ex;
+	/* Two such answers, and no byte of a request between them. */
+	if ((p->doubts & DOUBT_MISSED) && (p->doubts & DOUBT_UNMATCHED) &&
+	    s->head_floor == p->unmatched)
+		p->pipelined = 1;
+	p->doubts |= DOUBT_UNMATCHED;
+	p->unmatched = s->head_floor;
+	return NULL;
 }
