@@ -200,9 +200,7 @@ static __always_inline void message_is_other(struct __sk_buff *skb, struct socke
 		sk->reply_phase = FRAMING_UNKNOWN;
 		return;
 	}
-	/* Not its first bytes: they may go on behind others that came late. */
-	if ((!sk->fresh || DIRECTION(sk, e->dir)->progress_ts_ns) &&
-	    ++sk->other_flips < OTHER_FLIPS_MAX)
+	if (!sk->fresh && ++sk->other_flips < OTHER_FLIPS_MAX)
 		return;
 	if (sk->speaks == SPEAKS_HTTP) {
 		e->flags |= REC_NOT_HTTP;
