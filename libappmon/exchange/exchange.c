@@ -21,7 +21,7 @@ void exchange_drop(struct pipeline *pl, struct exchange *ex, uint32_t reason, co
 
 	list_remove(&ex->link);
 	list_remove(&ex->id_node);
-	if (!ex->told) {
+	if (!ex->delivered_at_head) {
 		STAT_ADD(pl, target, outstanding, UINT64_MAX);
 		STAT_ADD(pl, target, dropped[reason], 1);
 		EXPLAIN_DROP(pl, &ex->id, reason, why, "exchange %llu is dropped, %s: %s",
@@ -32,10 +32,10 @@ void exchange_drop(struct pipeline *pl, struct exchange *ex, uint32_t reason, co
 
 void exchange_spoil(struct exchange *ex, uint32_t reason, const char *why)
 {
-	if (ex->bad)
+	if (ex->drop_reason)
 		return;
-	ex->bad = (uint8_t)(1 + reason);
-	ex->bad_why = why;
+	ex->drop_reason = (uint8_t)(1 + reason);
+	ex->drop_why = why;
 }
 
 void exchange_refuse(struct pipeline *pl, struct conn *c, uint32_t reason, const char *why)
@@ -149,7 +149,7 @@ void exchange_finish(struct pipeline *pl, struct conn *c, struct exchange *ex, u
 		     uint64_t flags)
 {
 	list_remove(&ex->id_node);
-	if (ex->told) {
+	if (ex->delivered_at_head) {
 		list_remove(&ex->link);
 		exchange_release(pl, ex);
 		return;
@@ -166,10 +166,10 @@ void exchange_finish(struct pipeline *pl, struct conn *c, struct exchange *ex, u
 	ex->dup = c->dup - ex->dup;
 	if (!ex->response && !(ex->flags & APPMON_EVF_NO_STATUS_LINE))
 		ex->flags |= APPMON_EVF_NO_RESPONSE;
-	if (ex->bad && ex->bad != 1 + APPMON_DROP_MEMORY && ex->response) {
+	if (ex->drop_reason && ex->drop_reason != 1 + APPMON_DROP_MEMORY && ex->response) {
 		ex->flags |= APPMON_EVF_MALFORMED;
-	} else if (ex->bad) {
-		exchange_drop(pl, ex, ex->bad - 1u, ex->bad_why);
+	} else if (ex->drop_reason) {
+		exchange_drop(pl, ex, ex->drop_reason - 1u, ex->drop_why);
 		return;
 	}
 	EXPLAIN_EXCHANGE(pl, ex, "is finished: %s", appmon_end_name(end));
@@ -182,7 +182,7 @@ void exchange_tell(struct pipeline *pl, struct conn *c, struct exchange *ex)
 {
 	struct exchange *rest;
 
-	if (ex->told || ex->bad)
+	if (ex->delivered_at_head || ex->drop_reason)
 		return;
 	rest = pool_alloc_evicting(&pl->pool, sizeof(*rest));
 	if (!rest)
@@ -190,7 +190,7 @@ void exchange_tell(struct pipeline *pl, struct conn *c, struct exchange *ex)
 	*rest = *ex;
 	rest->request = rest->response = NULL;
 	rest->cause = NULL;
-	rest->told = 1;
+	rest->delivered_at_head = 1;
 	list_append(&ex->link, &rest->link); /* in its place */
 	list_append(&ex->id_node, &rest->id_node);
 	exchange_finish(pl, c, ex, APPMON_END_AT_HEAD, 0);

@@ -259,12 +259,12 @@ struct exchange {
 	uint32_t sampling_ppm;		/* when the request began */
 	uint32_t srtt_us, retrans, dup; /* of the connection: at the start, then differences */
 	uint8_t request_done, response_begun, response_done;
-	uint8_t bad;	  /* 1 + APPMON_DROP_* if the request could not be read or kept */
-	uint8_t told;	  /* the host has had its event: this only waits for the end */
-	uint8_t numbered; /* which of these are known: NUMBERED_*; see below */
+	uint8_t drop_reason;	   /* 1 + APPMON_DROP_* if the request could not be read or kept */
+	uint8_t delivered_at_head; /* the host has had its event: this only waits for the end */
+	uint8_t numbered;	   /* which of these are known: NUMBERED_*; see below */
 	uint32_t request_seq, response_seq; /* TCP's numbers of the first bytes */
 	struct proxied proxied;
-	const char *bad_why; /* WHY() */
+	const char *drop_why; /* WHY() */
 };
 
 /* Before there is a response its number is that of where it would begin: both ends say the same,

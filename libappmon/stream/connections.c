@@ -360,7 +360,7 @@ static int layer_active(struct flows *f, struct conn *layer, appmon_event_fn fn,
 
 	for (struct list_node *n = layer->exchanges.next; !err && (ex = exchange_at(layer, n));
 	     n = n->next)
-		if (!ex->told)
+		if (!ex->delivered_at_head)
 			err = event_show(f->pl, ex, fn, ctx);
 	return err;
 }

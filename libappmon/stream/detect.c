@@ -63,7 +63,7 @@ void detect_first(struct flows *f, struct conn *c, int dir, const struct chunk *
 	struct first here = {0}, there = {0};
 	bool begun;
 
-	if (!(target->protocols & ~(1U << c->protocol->id)) && !target->port_count)
+	if (!target || (!(target->protocols & ~(1U << c->protocol->id)) && !target->port_count))
 		return;
 	begun = c->protocol->first(c, dir, &here);
 	c->protocol->first(c, !dir, &there);

@@ -39,6 +39,7 @@ struct application_rule {
 struct applications {
 	struct application_rule *rules;
 	size_t count;
+	uint32_t protocols; /* of those that do not say, and of what is undecided */
 };
 
 /* Whether every {...} in a name is one that is known. */

@@ -141,6 +141,7 @@ static struct attachment *add(struct attachments *attachments, const char *path,
 		return NULL;
 	attachment->path = strdup(path);
 	attachment->name = name ? strdup(name) : NULL;
+	attachment->protocols = attachments->applications->protocols;
 	if (rule) {
 		attachment->protocols = rule->protocols;
 		attachment->ports = rule->ports;

@@ -485,7 +485,7 @@ static int fill_protocols(struct yaml_file *file, const yaml_node_t *root, struc
 {
 	uint32_t all = config->protocols ? config->protocols : 1U << APPMON_PROTO_HTTP1;
 
-	config->protocols = all;
+	config->protocols = config->applications.protocols = all;
 	for (size_t i = 0; i < config->applications.count; i++) {
 		struct application_rule *rule = &config->applications.rules[i];
 

@@ -22,7 +22,7 @@ struct http1_side {
 	enum phase phase;
 	uint64_t pos; /* HEAD: of its first byte; TUNNEL: counted up to here; else: body begin */
 	uint64_t end; /* BODY: where it ends; CHUNKS: next byte of the framing to look at;
-			 UNTIL_CLOSE: where a length that is overridden ends */
+			 CLOSE: where a length that is overridden ends */
 	/* When the first byte of the head came: */
 	uint64_t head_floor; /* how far the other direction was */
 	uint64_t head_ns;
@@ -37,7 +37,7 @@ struct http1_side {
 	uint8_t lines;		/* request lines among what could not be placed */
 	uint8_t over;	/* the last request was answered before its head was whole, or no answer can
 			 come any more: only a whole request line begins another */
-	uint8_t unread; /* OPEN, UNTIL_CLOSE: not all readers see the same end of the body */
+	uint8_t unread; /* OPEN, CLOSE: not all readers see the same end of the body */
 	struct http1_chunks chunks;
 	/* When the other direction last began a message: */
 	uint64_t turn_pos;	/* in->seen */
