@@ -320,6 +320,14 @@ static inline uint64_t stream_pos(const struct stream *s, uint32_t seq)
 {
 	return s->base + (uint64_t)(int64_t)(int32_t)(seq - s->base_seq);
 }
+/* All bytes before its FIN have come; true once. */
+static inline bool stream_ends(struct stream *s)
+{
+	if (s->fin != FIN_NOTED || (int64_t)(s->seen - s->fin_pos) < 0)
+		return false;
+	s->fin = FIN_HANDLED;
+	return true;
+}
 /* Every message of the connection has been seen. lost: had records of it been lost by then? */
 static inline bool conn_accounted(const struct conn *c, bool lost)
 {

@@ -89,7 +89,7 @@ void conn_speaks(struct conn *c, const struct protocol *protocol, const uint64_t
 struct conn *conn_alloc(struct flows *f)
 {
 	/* One block: that the protocol changes must not fail. */
-	struct conn *c = pool_alloc_evicting(&f->pl->pool, sizeof(*c) + protocol_state_size());
+	struct conn *c = pool_alloc_evicting(&f->pl->pool, sizeof(*c) + f->state_size);
 
 	if (!c)
 		return NULL;
@@ -255,6 +255,7 @@ static bool evict_idle(void *ctx)
 int flows_init(struct flows *f, struct pipeline *pl, const struct appmon_opts *opts)
 {
 	f->pl = pl;
+	f->state_size = protocol_state_size();
 	f->exchange_timeout_ms = opts->exchange_timeout_ms;
 	f->idle_timeout_ms = opts->idle_timeout_ms;
 

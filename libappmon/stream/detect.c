@@ -57,7 +57,7 @@ static void detect(struct flows *f, struct conn *c, int dir, const struct chunk 
 }
 
 /* Nothing of the connection has been understood, and there may be another protocol to try. */
-void detect_first(struct flows *f, struct conn *c, int dir, const struct chunk *chunk)
+static void detect_first(struct flows *f, struct conn *c, int dir, const struct chunk *chunk)
 {
 	const struct target *target = target_of(f->pl, &c->id);
 	struct first here = {0}, there = {0};
@@ -76,4 +76,16 @@ void detect_first(struct flows *f, struct conn *c, int dir, const struct chunk *
 		return;
 	}
 	detect(f, c, dir, chunk, &here);
+}
+
+void chunk_tells(struct flows *f, struct conn *c, int dir, const struct chunk *chunk)
+{
+	bool starts = chunk->flags & CHUNK_STARTS;
+
+	if (chunk->captured && !c->ordinal && c->protocol->first)
+		detect_first(f, c, dir, chunk);
+	if (chunk->captured && !c->request_dir && starts)
+		c->protocol->role(c, dir, chunk->bytes, chunk->captured);
+	if (starts && (chunk->flags & CHUNK_TURN) && c->protocol->turn)
+		c->protocol->turn(f->pl, c, !dir, chunk);
 }

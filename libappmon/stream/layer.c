@@ -64,12 +64,7 @@ static void layer_data(struct flows *f, struct conn *c, const struct plain *p)
 	self->seen += p->len;
 	self->seen_ns = p->ts_ns;
 	self->begun = 1;
-	if (!c->ordinal && c->protocol->first)
-		detect_first(f, c, dir, &chunk);
-	if (!c->request_dir && (chunk.flags & CHUNK_STARTS))
-		c->protocol->role(c, dir, p->bytes, p->captured);
-	if ((chunk.flags & CHUNK_TURN) && (chunk.flags & CHUNK_STARTS) && c->protocol->turn)
-		c->protocol->turn(f->pl, c, !dir, &chunk);
+	chunk_tells(f, c, dir, &chunk);
 	c->protocol->data(f->pl, c, dir, &chunk);
 }
 

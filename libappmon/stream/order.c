@@ -81,12 +81,7 @@ static void segment_apply(struct flows *f, struct conn *c, int dir, uint64_t pos
 
 	/* The kernel may have learned only later that nothing is missing before it. */
 	stream_saw(s, seg->seq + seg->len, seg->ts_ns);
-	if (captured && !c->ordinal && c->protocol->first)
-		detect_first(f, c, dir, &chunk);
-	if (captured && !c->request_dir && (seg->flags & REC_START))
-		c->protocol->role(c, dir, bytes, captured);
-	if ((seg->flags & REC_START) && (seg->flags & REC_FLIP) && c->protocol->turn)
-		c->protocol->turn(f->pl, c, !dir, &chunk);
+	chunk_tells(f, c, dir, &chunk);
 	/* Another request stands before it in the stream and has not been answered. */
 	if (captured && (seg->lost != s->lost || !s->begun) &&
 	    (seg->flags & (REC_START | REC_FLIP | REC_OLD)) == REC_START &&

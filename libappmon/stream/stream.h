@@ -30,6 +30,7 @@ struct flows {
 	struct conn **bucket;
 	uint32_t buckets; /* power of two */
 	uint32_t count;
+	uint32_t state_size;	     /* of a connection: protocol_state_size() */
 	struct list_node busy, idle; /* connections with and without exchanges */
 	uint32_t stray_count;	     /* connections that are strays */
 	uint64_t strays_met;	     /* ever */
@@ -83,8 +84,9 @@ void conn_free(struct flows *f, struct conn *c);
 
 /* ---- detect.c -------------------------------------------------------------------------------- */
 
-/* The connection has not been understood: this chunk may tell which protocol it speaks. */
-void detect_first(struct flows *f, struct conn *c, int dir, const struct chunk *chunk);
+/* What the next chunk tells before its protocol gets it: what is spoken, who asks, and that what is
+ * open in the other direction has ended. */
+void chunk_tells(struct flows *f, struct conn *c, int dir, const struct chunk *chunk);
 
 /* ---- order.c --------------------------------------------------------------------------------- */
 

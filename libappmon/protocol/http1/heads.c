@@ -77,7 +77,7 @@ static void request_head(struct pipeline *pl, struct conn *c, int dir, const str
 			 const struct chunk *chunk)
 {
 	struct http1_side *s = http1_side(c, dir), *other = http1_side(c, !dir);
-	struct start start = {s->pos, s->head_floor, s->head_ns};
+	struct start start = head_start(s);
 	struct exchange *ex;
 	uint64_t length = 0;
 	enum http1_framing framing = http1_request_framing(h, &length);
@@ -141,7 +141,7 @@ static void response_head(struct pipeline *pl, struct conn *c, int dir, const st
 	struct exchange *ex = exchange_awaiting(c);
 	struct http1_side *req = http1_side(c, !dir);
 	struct target *target = target_of(pl, &c->id);
-	struct start start = {s->pos, s->head_floor, s->head_ns};
+	struct start start = head_start(s);
 	enum http1_framing framing;
 	uint64_t length = 0;
 
@@ -215,13 +215,15 @@ static void odd_answer(struct pipeline *pl, struct conn *c, int dir)
 {
 	struct http1_side *s = http1_side(c, dir);
 	struct exchange *ex = exchange_awaiting(c);
+	struct start start;
 
 	s->phase = PHASE_OPEN;
 	s->pos = ex->floor; /* empty lines in front of it, too */
 	s->missed = 0;
 	if (!ex->request_done)
 		ex->flags |= APPMON_EVF_EARLY_RESPONSE;
-	exchange_response(pl, c, ex, dir, &(struct start){s->pos, s->head_floor, s->head_ns});
+	start = head_start(s);
+	exchange_response(pl, c, ex, dir, &start);
 	ex->flags |= APPMON_EVF_NO_STATUS_LINE;
 }
 
@@ -232,6 +234,7 @@ static void head_bad(struct pipeline *pl, struct conn *c, int dir, enum http1_ki
 	struct http1_side *s = http1_side(c, dir);
 	bool guessed = s->guessed;
 	struct exchange *ex;
+	struct start start;
 
 	message_lose(s);
 	s->head_len = 0;
@@ -263,7 +266,8 @@ static void head_bad(struct pipeline *pl, struct conn *c, int dir, enum http1_ki
 	exchange_spoil(ex, reason,
 		       reason == APPMON_DROP_PARSE ? WHY("its request cannot be read")
 						   : WHY("its request was not captured whole"));
-	exchange_request(pl, c, ex, dir, &(struct start){s->pos, s->head_floor, s->head_ns});
+	start = head_start(s);
+	exchange_request(pl, c, ex, dir, &start);
 	ex->request_end_ns = s->head_ns;
 	ex->request_done = 1;
 }

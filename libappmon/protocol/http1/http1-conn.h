@@ -122,6 +122,12 @@ static inline uint64_t later(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
+/* Where the head that is due, or is here in part, begins. */
+static inline struct start head_start(const struct http1_side *s)
+{
+	return (struct start){s->pos, s->head_floor, s->head_ns};
+}
+
 /* ---- messages.c ------------------------------------------------------------------------------ */
 
 /* A head is due at pos. */

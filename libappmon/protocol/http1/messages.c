@@ -309,10 +309,8 @@ static __attribute__((noinline)) void stream_progress(struct pipeline *pl, struc
 		head_gap(pl, c, dir);
 		s->pos = s->in->seen;
 	}
-	if (s->in->fin == FIN_NOTED && (int64_t)(s->in->seen - s->in->fin_pos) >= 0) {
-		c->stream[dir].fin = FIN_HANDLED;
+	if (stream_ends(&c->stream[dir]))
 		stream_fin(pl, c, dir, ts_ns);
-	}
 }
 
 static void http1_progress(struct pipeline *pl, struct conn *c, int dir, uint64_t ts_ns)
@@ -415,7 +413,7 @@ static bool http1_first(const struct conn *c, int dir, struct first *ret)
 {
 	const struct http1_side *s = http1_side(c, dir);
 
-	ret->start = (struct start){s->pos, s->head_floor, s->head_ns};
+	ret->start = head_start(s);
 	ret->bytes = s->head;
 	ret->len = s->head_len;
 	return s->phase == PHASE_HEAD;

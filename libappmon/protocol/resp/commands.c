@@ -363,17 +363,18 @@ void reply_done(struct pipeline *pl, struct conn *c, int dir, uint64_t ts_ns)
 	struct exchange *ex = exchange_answered(c, s->start.pos);
 	bool confirms = v->counted && v->items == 3 && is_confirmed(v->nested) &&
 			(v->type == '>' || v->type == '*');
+	bool asked = ex && pending(ex)->command == v->nested; /* if it confirms */
 	bool upgraded, accepted;
 	uint32_t len;
 
-	confirms &=
-		v->type == '>' || (ex && pending(ex)->command == v->nested) || is_message(c, ex, s);
-	if (confirms && !(ex && pending(ex)->command == v->nested))
+	confirms &= v->type == '>' || asked || is_message(c, ex, s);
+	if (confirms && !asked) {
+		/* That the server ended it, say: it answers nothing. */
 		subscriptions(&resp_of(c)->setup, v->nested, v->count);
-	else if (!confirms && (v->type == '>' || is_message(c, ex, s)))
 		return;
-	if (confirms && !(ex && pending(ex)->command == v->nested))
-		return; /* that the server ended it, say: it answers nothing */
+	}
+	if (!confirms && (v->type == '>' || is_message(c, ex, s)))
+		return;
 	if (resp_of(c)->setup.monitor && v->type == '+' && is_monitored(t))
 		return;
 	STAT_ADD(pl, target_of(pl, &c->id), responses, 1);

@@ -197,11 +197,8 @@ static void resp_progress(struct pipeline *pl, struct conn *c, int dir, uint64_t
 	if (s->phase == PHASE_VALUES && s->in->seen > s->end &&
 	    (!text_of(pl, s) || !values_pass(pl, c, dir, s->in->seen, ts_ns)))
 		resp_lose(pl, c, WHY("no memory, or a line was not captured"));
-	if (s->in->fin == FIN_NOTED && (int64_t)(s->in->seen - s->in->fin_pos) >= 0) {
-		c->stream[dir].fin = FIN_HANDLED;
-		if (!is_request(c, dir))
-			resp_end(pl, c, APPMON_END_CLOSED, 0);
-	}
+	if (stream_ends(&c->stream[dir]) && !is_request(c, dir))
+		resp_end(pl, c, APPMON_END_CLOSED, 0);
 }
 
 const struct protocol protocol_resp = {
