@@ -27,6 +27,7 @@
 #include <bpf/libbpf.h>
 
 #include "traffic.h"
+#include "../unit/failing.h"
 #include "../unit/unit.h"
 
 static char mount_point[PATH_MAX];
@@ -36,22 +37,6 @@ static char mount_point[PATH_MAX];
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *ptr, size_t size);
-
-/* Counted while armed; the one that reaches fail_at fails, and with it, if asked for, all others.
- */
-static bool armed, for_ever;
-static unsigned long count, fail_at;
-
-static bool fails(void)
-{
-	if (!armed)
-		return false;
-	count++;
-	if (count != fail_at && !(for_ever && count > fail_at))
-		return false;
-	errno = ENOMEM;
-	return true;
-}
 
 void *malloc(size_t size)
 {

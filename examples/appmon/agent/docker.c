@@ -30,13 +30,6 @@ struct docker {
 	struct source source;
 };
 
-static struct json_object *get(struct json_object *object, const char *key)
-{
-	struct json_object *value = NULL;
-
-	return json_object_object_get_ex(object, key, &value) ? value : NULL;
-}
-
 /* From the start again: what was told meanwhile is not known. */
 static void fail(struct docker *docker, const char *error, uint64_t retry_after_ns)
 {
@@ -93,7 +86,7 @@ static void on_list_done(void *ctx, const struct http_answer *answer)
 static bool on_event(void *ctx, struct json_object *event)
 {
 	static const char *const actions[] = {"create", "rename", "destroy", "remove"};
-	const char *action = json_object_get_string(get(event, "Action"));
+	const char *action = json_object_get_string(json_member(event, "Action"));
 	struct docker *docker = ctx;
 
 	for (size_t i = 0; action && i < sizeof(actions) / sizeof(actions[0]); i++)

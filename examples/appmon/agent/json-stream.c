@@ -137,3 +137,10 @@ void json_stream_free(struct json_stream *stream)
 	free(stream->rest.data);
 	stream->text = stream->rest = (struct json_text){0};
 }
+
+struct json_object *json_member(struct json_object *object, const char *key)
+{
+	struct json_object *value = NULL;
+
+	return json_object_object_get_ex(object, key, &value) ? value : NULL;
+}

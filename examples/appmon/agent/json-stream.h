@@ -42,4 +42,7 @@ struct json_object *json_stream_rest(struct json_stream *stream);
 
 void json_stream_free(struct json_stream *stream);
 
+/* A member of an object, borrowed. NULL: it is no object, has none of this name, or null. */
+struct json_object *json_member(struct json_object *object, const char *key);
+
 #endif /* APPMON_AGENT_JSON_STREAM_H */

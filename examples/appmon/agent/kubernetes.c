@@ -56,16 +56,9 @@ static void fail(struct kubernetes *k, const struct http_answer *answer)
 
 /* ---- What it answers ---------------------------------------------------------------- */
 
-static struct json_object *get(struct json_object *object, const char *key)
-{
-	struct json_object *value = NULL;
-
-	return json_object_object_get_ex(object, key, &value) ? value : NULL;
-}
-
 static const char *get_text(struct json_object *object, const char *key)
 {
-	const char *text = json_object_get_string(get(object, key));
+	const char *text = json_object_get_string(json_member(object, key));
 
 	return text ? text : "";
 }
@@ -73,7 +66,7 @@ static const char *get_text(struct json_object *object, const char *key)
 /* It comes back in a URL. By the API's rules it says nothing to us beyond that. */
 static bool take_version(struct kubernetes *k, struct json_object *object)
 {
-	const char *version = get_text(get(object, "metadata"), "resourceVersion");
+	const char *version = get_text(json_member(object, "metadata"), "resourceVersion");
 	size_t len = strlen(version);
 
 	if (len == 0 || len >= VERSION_SIZE)
@@ -104,13 +97,13 @@ static bool on_listed(void *ctx, struct json_object *pod)
 static bool on_error(struct kubernetes *k, struct json_object *status)
 {
 	k->version[0] = '\0';
-	k->expired = json_object_get_int(get(status, "code")) == 410;
+	k->expired = json_object_get_int(json_member(status, "code")) == 410;
 	return wrong(k, get_text(status, "message"));
 }
 
 static bool on_watched(void *ctx, struct json_object *event)
 {
-	struct json_object *object = get(event, "object");
+	struct json_object *object = json_member(event, "object");
 	const char *type = get_text(event, "type");
 	struct kubernetes *k = ctx;
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../text.h"
+#include "json-stream.h"
 
 #define BUCKETS 256
 #define LINGER_NS (60 * NSEC_PER_SEC)
@@ -32,17 +33,10 @@ struct pods {
 	bool changed;
 };
 
-static struct json_object *get(struct json_object *object, const char *key)
-{
-	struct json_object *value = NULL;
-
-	return json_object_object_get_ex(object, key, &value) ? value : NULL;
-}
-
 /* NULL: there is no such member that is a text. */
 static const char *get_text(struct json_object *object, const char *key)
 {
-	struct json_object *value = get(object, key);
+	struct json_object *value = json_member(object, key);
 
 	return json_object_is_type(value, json_type_string) ? json_object_get_string(value) : NULL;
 }
@@ -72,14 +66,14 @@ static size_t without_time(const char *name)
 
 static struct json_object *controller(struct json_object *metadata)
 {
-	struct json_object *owners = get(metadata, "ownerReferences");
+	struct json_object *owners = json_member(metadata, "ownerReferences");
 
 	for (size_t i = 0;
 	     json_object_is_type(owners, json_type_array) && i < json_object_array_length(owners);
 	     i++) {
 		struct json_object *owner = json_object_array_get_idx(owners, i);
 
-		if (json_object_get_boolean(get(owner, "controller")))
+		if (json_object_get_boolean(json_member(owner, "controller")))
 			return owner;
 	}
 	return NULL;
@@ -101,7 +95,7 @@ static struct json_object *workload(struct json_object *metadata, struct json_ob
 		return json_object_new_string(name);
 	len = strlen(owner_name);
 	if (strcmp(kind, "ReplicaSet") == 0) {
-		more = get_text(get(metadata, "labels"), "pod-template-hash");
+		more = get_text(json_member(metadata, "labels"), "pod-template-hash");
 		len = without(owner_name, more ? more : "");
 	} else if (strcmp(kind, "Job") == 0) {
 		len = without_time(owner_name);
@@ -148,23 +142,24 @@ static void add_containers(struct json_object *kept, struct json_object *statuse
 
 static struct json_object *facts_of(struct json_object *object)
 {
-	struct json_object *metadata = get(object, "metadata"), *status = get(object, "status");
+	struct json_object *metadata = json_member(object, "metadata"),
+			   *status = json_member(object, "status");
 	struct json_object *facts = json_object_new_object();
 	struct json_object *containers = json_object_new_object();
 	const char *space = get_text(metadata, "namespace"), *name = get_text(metadata, "name");
 
 	if (!name)
 		name = "";
-	add_containers(containers, get(status, "initContainerStatuses"));
-	add_containers(containers, get(status, "containerStatuses"));
-	add_containers(containers, get(status, "ephemeralContainerStatuses"));
+	add_containers(containers, json_member(status, "initContainerStatuses"));
+	add_containers(containers, json_member(status, "containerStatuses"));
+	add_containers(containers, json_member(status, "ephemeralContainerStatuses"));
 	json_object_object_add(facts, fact_keys[POD_NAMESPACE],
 			       json_object_new_string(space ? space : ""));
 	json_object_object_add(facts, fact_keys[POD_NAME], json_object_new_string(name));
 	json_object_object_add(facts, fact_keys[POD_WORKLOAD],
-			       workload(metadata, get(object, "spec"), name));
-	json_object_object_add(facts, "labels", texts(get(metadata, "labels")));
-	json_object_object_add(facts, "annotations", texts(get(metadata, "annotations")));
+			       workload(metadata, json_member(object, "spec"), name));
+	json_object_object_add(facts, "labels", texts(json_member(metadata, "labels")));
+	json_object_object_add(facts, "annotations", texts(json_member(metadata, "annotations")));
 	json_object_object_add(facts, "containers", containers);
 	return facts;
 }
@@ -173,7 +168,8 @@ static struct json_object *facts_of(struct json_object *object)
 static struct json_object *facts_of_container(struct json_object *container, const char *id)
 {
 	struct json_object *facts = json_object_new_object();
-	struct json_object *containers = json_object_new_object(), *names = get(container, "Names");
+	struct json_object *containers = json_object_new_object(),
+			   *names = json_member(container, "Names");
 	const char *name = NULL;
 
 	if (json_object_is_type(names, json_type_array))
@@ -181,7 +177,7 @@ static struct json_object *facts_of_container(struct json_object *container, con
 	if (name)
 		json_object_object_add(containers, id,
 				       json_object_new_string(name + (*name == '/')));
-	json_object_object_add(facts, "labels", texts(get(container, "Labels")));
+	json_object_object_add(facts, "labels", texts(json_member(container, "Labels")));
 	json_object_object_add(facts, "containers", containers);
 	return facts;
 }
@@ -220,8 +216,8 @@ const struct pod *pods_find(const struct pods *pods, const char *uid)
 
 static const char *uid_of(struct json_object *object)
 {
-	struct json_object *metadata = get(object, "metadata");
-	const char *mirror = get_text(get(metadata, "annotations"), MIRROR);
+	struct json_object *metadata = json_member(object, "metadata");
+	const char *mirror = get_text(json_member(metadata, "annotations"), MIRROR);
 
 	return mirror ? mirror : get_text(metadata, "uid");
 }
@@ -389,15 +385,15 @@ const char *pod_fact(const struct pod *pod, enum pod_fact fact)
 
 const char *pod_label(const struct pod *pod, const char *key)
 {
-	return get_text(get(pod->facts, "labels"), key);
+	return get_text(json_member(pod->facts, "labels"), key);
 }
 
 const char *pod_annotation(const struct pod *pod, const char *key)
 {
-	return get_text(get(pod->facts, "annotations"), key);
+	return get_text(json_member(pod->facts, "annotations"), key);
 }
 
 const char *pod_container(const struct pod *pod, const char *id)
 {
-	return get_text(get(pod->facts, "containers"), id);
+	return get_text(json_member(pod->facts, "containers"), id);
 }
