@@ -158,7 +158,9 @@ static struct target_conf attached[ATTACHED_MAX]; /* outermost first */
 static uint32_t attached_count, running;
 static __u32 live_id[ATTACHED_MAX]; /* by slot, as the counters */
 static struct slot_counters counted[ATTACHED_MAX];
-static uint8_t *packet; /* NEST_MAX, below 4 GiB: struct __sk_buff has 32-bit pointers */
+/* Below 4 GiB: struct __sk_buff has 32-bit pointers. */
+#define PACKET_AT ((void *)0x40000000)
+static uint8_t *packet; /* NEST_MAX of them */
 static uint32_t nested;
 static struct sim_rec *first, **last = &first;
 static uint64_t next_cookie;
@@ -441,9 +443,9 @@ void sim_start(const struct sim_opts *opts)
 	listener.cookie = ++next_cookie;
 	if (packet)
 		return;
-	packet = mmap(NULL, NEST_MAX * PACKET_MAX, PROT_READ | PROT_WRITE,
-		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
-	if (packet == MAP_FAILED)
+	packet = mmap(PACKET_AT, NEST_MAX * PACKET_MAX, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	if (packet != PACKET_AT) /* kernels before 4.17 take it for a wish */
 		abort();
 }
 
