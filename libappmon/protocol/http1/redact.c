@@ -57,10 +57,10 @@ static int hex_byte(const char *p, const char *end)
 	return high < 0 || low < 0 ? -1 : high << 4 | low;
 }
 
-/* The character at *p, however often it was encoded; *p moves behind it. */
-static char take(const char **p, const char *end)
+/* The character that '%' before *p stands for, however often it was encoded; *p moves behind it. */
+static char decode(const char **p, const char *end)
 {
-	char c = *(*p)++;
+	char c = '%';
 	int byte;
 
 	while (c == '%' && (byte = hex_byte(*p, end)) >= 0) {
@@ -70,9 +70,24 @@ static char take(const char **p, const char *end)
 	return c;
 }
 
+static inline char take(const char **p, const char *end)
+{
+	char c = *(*p)++;
+
+	return c == '%' ? decode(p, end) : c;
+}
+
 static bool separates(char c)
 {
 	return c == '?' || c == '&' || c == ';' || c == '#';
+}
+
+/* Where c stands first; end: nowhere. */
+static const char *find(const char *p, const char *end, char c)
+{
+	const char *found = memchr(p, c, (size_t)(end - p));
+
+	return found ? found : end;
 }
 
 /* Where the first byte from p on stands that separates, or that hides another one. */
@@ -170,18 +185,14 @@ size_t redact_target(const struct redact *r, const char *target, size_t len, uin
 	redacted = copied != NULL;
 	if (!copied)
 		copied = target;
-	p = copied;
-	while (p < end && *p != '?' && *p != '#')
-		p++;
+	p = find(copied, find(copied, end, '?'), '#');
 	while ((p = skip_plain(p, end)) < end) {
 		if (!separates(take(&p, end)))
 			continue;
 		value = secret_value(r, p, end);
 		if (!value)
 			continue;
-		p = memchr(value, '&', (size_t)(end - value));
-		if (!p)
-			p = end;
+		p = find(value, end, '&');
 		if (p == value)
 			continue;
 		write_bytes(&w, copied, value);
