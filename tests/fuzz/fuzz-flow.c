@@ -103,10 +103,12 @@ static bool odd;	   /* the peers do not keep to RFC 9112 */
 static bool begun_fast;	   /* or met */
 static size_t resp_passed; /* resp.done without the packet that is passing */
 static bool quiet;	   /* a response until close is on its way: no more requests */
-static struct {
-	size_t from, len;
+static struct part {
+	size_t from, len, acks;
 } held[HELD_MAX];
 static unsigned int held_count;
+static size_t peer_got; /* of what we sent: its packets acknowledge that */
+static uint32_t lag;	/* decides about it apart from the input, whose bytes mean what they meant */
 
 static size_t put(struct side *side, const char *text)
 {
@@ -521,17 +523,29 @@ static size_t segment_len(size_t left)
 	return n < left ? n : left;
 }
 
+/* What we sent reaches the peer, or takes its time. */
+static void travel(void)
+{
+	lag = lag * 1664525 + 1013904223;
+	if (lag >> 30)
+		peer_got = out_side->done;
+	sim_acks(sk, peer_got);
+}
+
 static void in_step(void)
 {
 	size_t len, from;
 
+	travel();
+
 	if (held_count && chance(30)) {
 		unsigned int i = choose(held_count);
 
-		from = held[i].from;
-		len = held[i].len;
+		struct part part = held[i];
+
 		held[i] = held[--held_count];
-		packet(DIR_IN, from, len, SIM_PSH);
+		sim_acks(sk, part.acks);
+		packet(DIR_IN, part.from, part.len, SIM_PSH);
 	} else if (in_side->done < in_side->sent && chance(30)) {
 		/* Sent again, perhaps with news behind it. */
 		packet(DIR_IN, in_side->done, segment_len(in_side->made - in_side->done), SIM_PSH);
@@ -545,6 +559,7 @@ static void in_step(void)
 			in_side->sent += len;
 			if (held_count < HELD_MAX && chance(70)) {
 				held[held_count].from = from;
+				held[held_count].acks = peer_got;
 				held[held_count++].len = len;
 			}
 		} else {
@@ -571,16 +586,28 @@ static bool all_arrived(void)
 	return req.done == req.made && resp.done == resp.made;
 }
 
+/* How far the server has the requests, and the client the responses. */
+static size_t requests_got(void)
+{
+	return out_side == &req ? peer_got : req.done;
+}
+
+static size_t responses_got(void)
+{
+	return out_side == &resp ? peer_got : resp.done;
+}
+
 /* Everything that was written gets through. */
 static void settle(void)
 {
 	for (int i = 0; i < 100000 && !(all_arrived() && answered == made); i++) {
+		travel();
 		if (in_side->done < in_side->made)
 			packet(DIR_IN, in_side->done, segment_len(in_side->made - in_side->done),
 			       SIM_PSH);
 		if (out_side->sent < out_side->made)
 			out_step();
-		if (answered < made && req.done >= requests[answered].end)
+		if (answered < made && requests_got() >= requests[answered].end)
 			make_response();
 	}
 }
@@ -637,7 +664,7 @@ static unsigned int outstanding(void)
 	unsigned int n = 0;
 
 	for (unsigned int i = 0; i < made; i++)
-		n += !requests[i].answered || resp.done < requests[i].response_end;
+		n += !requests[i].answered || responses_got() < requests[i].response_end;
 	return n;
 }
 
@@ -648,7 +675,7 @@ static void converse(bool troubled)
 	for (unsigned int step = 0; step < 400 && input_left; step++) {
 		if (made < total && outstanding() < depth && !quiet && chance(50))
 			make_request();
-		if (answered < made && req.done >= requests[answered].end && chance(60))
+		if (answered < made && requests_got() >= requests[answered].end && chance(60))
 			make_response();
 		if (chance(50))
 			in_step();
@@ -714,7 +741,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	memset(&req, 0, sizeof(req));
 	memset(&resp, 0, sizeof(resp));
 	made = answered = reported = held_count = 0;
-	resp_passed = 0;
+	resp_passed = peer_got = 0;
+	lag = (uint32_t)len;
+	for (size_t i = 0; i < len; i++)
+		lag = lag * 31 + data[i];
 	quiet = pipelined = fast_open = false;
 	client = chance(30);
 	in_side = client ? &resp : &req;
@@ -746,7 +776,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		make_request();
 		for (unsigned int i = choose(20); i; i--) {
 			in_step();
-			if (answered < made && req.done >= requests[answered].end)
+			if (answered < made && requests_got() >= requests[answered].end)
 				make_response();
 			out_step();
 		}

@@ -129,6 +129,7 @@ struct sim_socket {
 	uint64_t cookie;
 	uint16_t local_port, remote_port;
 	uint32_t seq[2];   /* of the first byte, by direction */
+	uint64_t acks;	   /* what the peer says that it has of our stream; UINT64_MAX: all of it */
 	uint64_t received; /* bytes in order */
 	struct {
 		uint64_t from, to;
@@ -473,7 +474,19 @@ struct sim_socket *sim_connect(bool active, uint32_t in_seq, uint32_t out_seq)
 	sk->tp.snd_nxt = sk->tp.snd_una = out_seq;
 	sk->tp.bytes_acked = active;
 	sk->tp.srtt_us = 800;
+	sk->acks = UINT64_MAX;
 	return sk;
+}
+
+void sim_acks(struct sim_socket *sk, uint64_t pos)
+{
+	sk->acks = pos;
+}
+
+/* What a packet of the peer acknowledges. */
+static uint32_t acked_by_peer(const struct sim_socket *sk)
+{
+	return sk->acks == UINT64_MAX ? sk->tp.snd_nxt : sk->seq[DIR_OUT] + (uint32_t)sk->acks;
 }
 
 void sim_forget(struct sim_socket *sk)
@@ -508,7 +521,7 @@ static uint32_t put_headers(uint8_t *to, struct sim_socket *sk, int dir, uint64_
 	tcp.source = dir == DIR_OUT ? local : remote;
 	tcp.dest = dir == DIR_OUT ? remote : local;
 	tcp.seq = htonl(sk->seq[dir] + (uint32_t)pos);
-	tcp.ack_seq = htonl(dir == DIR_OUT ? sk->tp.rcv_nxt : sk->tp.snd_nxt);
+	tcp.ack_seq = htonl(dir == DIR_OUT ? sk->tp.rcv_nxt : acked_by_peer(sk));
 	tcp.fin = !!(flags & SIM_FIN);
 	tcp.rst = !!(flags & SIM_RST);
 	tcp.psh = !!(flags & SIM_PSH);
@@ -581,11 +594,13 @@ static void receive(struct sim_socket *sk, uint64_t from, uint64_t to)
 void sim_packet(struct sim_socket *sk, int dir, uint64_t pos, const void *data, uint32_t len,
 		uint32_t flags)
 {
-	const uint32_t acked = sk->tp.snd_nxt;
+	const uint32_t acked = acked_by_peer(sk);
 
 	run_program(sk, sk, dir, pos, data, len, flags);
 	if (dir == DIR_IN) {
-		receive(sk, pos, pos + len);
+		receive(sk, pos, pos + len + !!(flags & SIM_FIN));
+		if (flags & SIM_FIN)
+			sk->sk.state = BPF_TCP_CLOSE_WAIT;
 		if ((int32_t)(acked - sk->tp.snd_una) > 0) {
 			sk->tp.bytes_acked += acked - sk->tp.snd_una;
 			sk->tp.snd_una = acked;
