@@ -35,8 +35,9 @@ static bool trace;	 /* say what happens */
 	} while (0)
 
 static const char *const flag_names[] = {
-	"OUT",	    "FLIP", "START", "FRESH",	 "4",	   "OLD",  "PSH",    "FIN",  "RST",
-	"LISTENER", "PART", "SWEPT", "NOT_HTTP", "CLOSED", "WIDE", "BEGINS", "ENDS", "FOLLOWED"};
+	"OUT",	"FLIP",	    "START", "FRESH",	 "4",	     "OLD",    "PSH",  "FIN",
+	"RST",	"LISTENER", "PART",  "SWEPT",	 "NOT_HTTP", "CLOSED", "WIDE", "BEGINS",
+	"ENDS", "FOLLOWED", "READ",  "BLOCKING", "OWNER",    "TAIL",   "HEARD"};
 
 #define STREAM_MAX 600000 /* REQUESTS_MAX messages of at most 36,000 bytes */
 #define CAPTURE 4096
@@ -108,7 +109,7 @@ static struct part {
 } held[HELD_MAX];
 static unsigned int held_count;
 static size_t peer_got; /* of what we sent: its packets acknowledge that */
-static uint32_t lag;	/* decides about it apart from the input, whose bytes mean what they meant */
+static uint32_t lag; /* decides about it apart from the input, whose bytes mean what they meant */
 
 static size_t put(struct side *side, const char *text)
 {
@@ -348,21 +349,26 @@ static void check_event(const struct appmon_event *ev)
 
 static void show_record(const void *rec)
 {
-	const struct rec_seg *seg = &((const struct rec_progress *)rec)->seg;
-	const struct rec_data *data = rec;
+	const struct rec *r = rec;
+	const struct rec_seg *seg = &r->seg;
 	int out = !!(seg->flags & REC_OUT);
 
-	printf("  %s %d+%u%s whole %d, other %d whole %d, lost %u:", out ? "out" : "in",
+	printf("  %s %d+%u%s whole %d, ack %d, lost %u:", out ? "out" : "in",
 	       (int)(seg->seq - first_seq[out]), seg->len,
-	       data->hdr.kind == REC_DATA ? "" : " progress", (int)(seg->whole - first_seq[out]),
-	       (int)(seg->other_next - first_seq[!out]), (int)(seg->other_whole - first_seq[!out]),
-	       seg->lost);
+	       r->hdr.kind == REC_DATA ? "" : " progress", (int)(seg->whole - first_seq[out]),
+	       (int)(seg->ack - first_seq[!out]), seg->lost);
 	for (unsigned int i = 0; i < sizeof(flag_names) / sizeof(flag_names[0]); i++)
 		if (seg->flags & 1u << i)
 			printf(" %s", flag_names[i]);
-	if (data->hdr.kind == REC_DATA)
-		printf(", %u captured", data->captured);
+	if (r->hdr.kind == REC_DATA)
+		printf(", %u captured", seg->captured);
 	printf("\n");
+}
+
+static void show_line(const char *line)
+{
+	if (!strstr(line, "record "))
+		printf("    # %s\n", line);
 }
 
 static void show_bytes(const char *bytes, size_t len)
@@ -753,12 +759,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	late = chance(20);
 	begun_fast = fast_open = !client && !late && chance(10);
 	troubled = chance(50);
-	sim_holds = chance(70);
+	chance(70); /* once a choice */
 	odd = chance(30);
 	exact = true;
 	unsure = false;
 
 	fixture_init(&p, &opts);
+	if (trace)
+		p.line = show_line;
 	sim_start(&so);
 	in_seq = 0u - choose(5000);
 	out_seq = 0u - choose(5000);
@@ -766,9 +774,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	first_seq[DIR_IN] = in_seq;
 	first_seq[DIR_OUT] = out_seq;
 	if (trace)
-		printf("%s, %u deep%s%s%s%s\n", client ? "client" : "server", depth,
-		       sim_holds ? ", holds" : "", late ? ", attached late" : "",
-		       fast_open ? ", fast open" : "", troubled ? ", with trouble" : "");
+		printf("%s, %u deep%s%s%s\n", client ? "client" : "server", depth,
+		       late ? ", attached late" : "", fast_open ? ", fast open" : "",
+		       troubled ? ", with trouble" : "");
 	if (late) {
 		/* Attached in the middle: with pipelining only where nothing is under way, else the
 		 * first pair would be a guess. */

@@ -20,7 +20,7 @@ struct sock {
 	void *sk_bpf_storage;
 };
 struct tcp_sock {
-	unsigned int rcv_nxt, snd_nxt, snd_una, total_retrans;
+	unsigned int rcv_nxt, snd_nxt, snd_una, write_seq, total_retrans;
 	unsigned long long bytes_received, bytes_acked;
 };
 struct tcp_request_sock {
@@ -63,7 +63,6 @@ struct socket;
 struct segment;
 #define OWNER_HOW(dir, look) ((dir) | (look) << 1)
 struct rec_owner sim_owner;
-bool sim_holds;
 static bool sim_ends(const struct segment *s);
 #define identity (sim_owner.source != OWNER_UNKNOWN)
 static void see_handshake(struct __sk_buff *skb, struct bpf_sock *ss, const struct segment *s,
@@ -107,7 +106,6 @@ static void fill_owner(struct __sk_buff *skb, const struct socket *sk, const str
 #pragma GCC diagnostic ignored "-Wparentheses"
 #pragma GCC diagnostic ignored "-Wunknown-pragmas"
 #define LOOK_RODATA static
-#define HOLD sim_holds
 #include "capture.bpf.c"
 #pragma GCC diagnostic pop
 
@@ -128,7 +126,8 @@ struct sim_socket {
 	struct listener listener;
 	uint64_t cookie;
 	uint16_t local_port, remote_port;
-	uint32_t seq[2];   /* of the first byte, by direction */
+	uint32_t seq[2]; /* of the first byte, by direction */
+	uint32_t write_seq;
 	uint64_t acks;	   /* what the peer says that it has of our stream; UINT64_MAX: all of it */
 	uint64_t received; /* bytes in order */
 	struct {
@@ -184,11 +183,14 @@ static void helper(void)
 void *bpf_map_lookup_elem(void *map, const void *key)
 {
 	static struct socket embryo_of_cpu;
+	static struct draft drafts_of_cpu[DRAFTS];
 	__u32 slot = *(const __u32 *)key;
 
 	helper();
 	if (map == &embryo)
 		return &embryo_of_cpu;
+	if (map == &drafts)
+		return slot < DRAFTS ? &drafts_of_cpu[slot] : NULL;
 	if (slot >= ATTACHED_MAX)
 		return NULL;
 	return map == &live	  ? (void *)&live_id[slot]
@@ -272,11 +274,15 @@ void bpf_ringbuf_submit(void *data, __u64 flags)
 	record_of(data)->submitted = true;
 }
 
-void bpf_ringbuf_discard(void *data, __u64 flags)
+long bpf_ringbuf_output(void *map, void *data, __u64 size, __u64 flags)
 {
-	(void)flags;
-	record_of(data)->size = 0;
-	record_of(data)->submitted = true;
+	void *rec = bpf_ringbuf_reserve(map, size, flags);
+
+	if (!rec)
+		return -1;
+	memcpy(rec, data, size);
+	record_of(rec)->submitted = true;
+	return 0;
 }
 
 long bpf_skb_load_bytes(const void *ctx, __u32 offset, void *to, __u32 len)
@@ -331,6 +337,7 @@ struct tcp_sock *bpf_skc_to_tcp_sock(void *sk)
 	tcp.rcv_nxt = tp->rcv_nxt;
 	tcp.snd_nxt = tp->snd_nxt;
 	tcp.snd_una = tp->snd_una;
+	tcp.write_seq = ((struct sim_socket *)sk)->write_seq;
 	tcp.bytes_received = tp->bytes_received;
 	tcp.bytes_acked = tp->bytes_acked;
 	return &tcp;
@@ -474,6 +481,7 @@ struct sim_socket *sim_connect(bool active, uint32_t in_seq, uint32_t out_seq)
 	sk->tp.snd_nxt = sk->tp.snd_una = out_seq;
 	sk->tp.bytes_acked = active;
 	sk->tp.srtt_us = 800;
+	sk->write_seq = out_seq;
 	sk->acks = UINT64_MAX;
 	return sk;
 }
@@ -596,6 +604,9 @@ void sim_packet(struct sim_socket *sk, int dir, uint64_t pos, const void *data, 
 {
 	const uint32_t acked = acked_by_peer(sk);
 
+	if (dir == DIR_OUT &&
+	    (int32_t)(sk->seq[DIR_OUT] + (uint32_t)(pos + len) - sk->write_seq) > 0)
+		sk->write_seq = sk->seq[DIR_OUT] + (uint32_t)(pos + len);
 	run_program(sk, sk, dir, pos, data, len, flags);
 	if (dir == DIR_IN) {
 		receive(sk, pos, pos + len + !!(flags & SIM_FIN));

@@ -29,8 +29,6 @@ extern uint32_t sim_storage_races;
  * helpers. */
 extern void (*sim_meanwhile)(void);
 extern uint32_t sim_meanwhile_after;
-/* Requests wait in their sockets for the response. */
-extern bool sim_holds;
 /* While set, nothing is attached: packets pass unseen. */
 extern bool sim_detached;
 /* While set, the kernel keeps nothing of a connection that its listening socket has not made. */
