@@ -205,6 +205,7 @@ static __always_inline void message_is_other(struct __sk_buff *skb, struct socke
 	    !is_tls(skb, &e->s)) {
 		sk->other_flips++;
 		sk->reply_phase = FRAMING_UNKNOWN;
+		DIRECTION(sk, e->dir)->begun_ack = e->ack;
 		return;
 	}
 	if (!sk->fresh && ++sk->other_flips < OTHER_FLIPS_MAX)

@@ -89,9 +89,8 @@ static void request_head(struct pipeline *pl, struct conn *c, int dir, const str
 	inside = s->guessed && (int64_t)(other->in->seen - s->head_floor) > 0;
 	if (!c->fresh && h->method == APPMON_METHOD_OTHER && (!c->ordinal || inside)) {
 		/* That may be to a request before this. One that has begun, and is not complete, is. */
-		if (inside ||
-		    (other->head_len &&
-		     http1_look(HTTP1_RESPONSE, other->head, other->head_len) != HTTP1_LOOK_NO))
+		if (inside || (other->head_len && http1_look(HTTP1_RESPONSE, other->head,
+							     other->head_len) != HTTP1_LOOK_NO))
 			pairing_suspect(c);
 		else
 			pairing_missed(c);
