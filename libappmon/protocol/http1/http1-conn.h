@@ -66,7 +66,8 @@ struct http1_side {
  *     a request begins,
  *       it is pipelined, and UNQUEUED, or its begin is   LOST       a silence
  *         a guess
- *       its begin is a guess, and a response has begun   LOST       a silence
+ *       UNQUEUED, or its begin is a guess, and a         LOST       a silence
+ *         response has begun
  *       MISSED or UNQUEUED, and there was pipelining     LOST       a silence
  *       MISSED, no response was UNMATCHED or unseen      LOST       a silence
  *       else                                             (empty)

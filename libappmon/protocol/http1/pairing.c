@@ -181,7 +181,7 @@ bool pairing_request(struct pipeline *pl, struct conn *c, int dir)
 
 	/* A missed request that has not been answered by now would get the answer to this one. */
 	if (((unqueued || s->guessed) && s->head_pipelined) ||
-	    (s->guessed && other->head_len) || /* which answers one that was missed */
+	    ((unqueued || s->guessed) && other->head_len) || /* which answers one of those */
 	    ((unqueued || missed) && p->pipelined) ||
 	    (missed && !(p->doubts & DOUBT_UNMATCHED) && !pairing_response_missed(other))) {
 		say_lost(pl, c, WHY("earlier requests were missed, and may have no answer yet"));
