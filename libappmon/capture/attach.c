@@ -84,8 +84,8 @@ static int link_programs(struct capture *cap, struct target *t, int cgroup_fd, c
 		const struct bpf_program *prog;
 		enum bpf_attach_type type;
 	} link[LINKS] = {
-		{cap->skel->progs.appmon_ingress, BPF_CGROUP_INET_INGRESS},
-		{cap->skel->progs.appmon_egress, BPF_CGROUP_INET_EGRESS},
+		{cap->skel->progs.appmon_packet, BPF_CGROUP_INET_INGRESS},
+		{cap->skel->progs.appmon_packet, BPF_CGROUP_INET_EGRESS},
 		{cap->skel->progs.appmon_release, BPF_CGROUP_INET_SOCK_RELEASE},
 	};
 	int err;

@@ -32,7 +32,7 @@ def attached(process, cgroup_path):
     for _ in range(500):
         out = subprocess.run(["bpftool", "cgroup", "show", cgroup_path], stdout=subprocess.PIPE,
                              text=True).stdout
-        if all(f"appmon_{program}" in out for program in ("ingress", "egress", "release")):
+        if out.count("appmon_packet") == 2 and "appmon_release" in out:
             return
         assert process.poll() is None, process.stdout.read()
         time.sleep(0.02)

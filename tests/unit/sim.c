@@ -553,6 +553,7 @@ static void run_program(struct sim_socket *owner, struct sim_socket *sk, int dir
 	skb.data = (uint32_t)(uintptr_t)to;
 	skb.data_end = skb.data + headers; /* the payload lies in fragments */
 	skb.sk = &owner->sk;
+	skb.ingress_ifindex = dir == DIR_IN;
 	skb.tstamp = dir == DIR_OUT ? sim_now_ns : 0;
 	if (sim_detached)
 		return;
@@ -560,10 +561,7 @@ static void run_program(struct sim_socket *owner, struct sim_socket *sk, int dir
 		abort();
 	for (uint32_t i = attached_count; i--;) {
 		running = i;
-		if (dir == DIR_OUT)
-			appmon_egress(&skb);
-		else
-			appmon_ingress(&skb);
+		appmon_packet(&skb);
 	}
 	running = interrupted;
 	if (!--nested)
