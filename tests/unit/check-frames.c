@@ -3,12 +3,16 @@
  * Frames out of chunks, without the programs. Expected is what the generator has written: it knows
  * each frame before the stream is cut anywhere.
  */
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "fixture.h"
 #include "protocol/frames.h"
 #include "protocol/protocol.h"
 #include "unit.h"
+#include "walker.h"
 
 #define FRAMES_MAX 400
 #define STREAM_MAX (1 << 20)
@@ -26,6 +30,7 @@ static uint8_t stream[STREAM_MAX];
 static uint32_t stream_len;
 static struct made made[FRAMES_MAX];
 static uint32_t made_count, told, skipped, lost, passed_bytes;
+static uint64_t missed, told_all;
 static uint64_t state = 1;
 
 static uint32_t rnd(uint32_t below)
@@ -47,6 +52,11 @@ static void frame(struct pipeline *pl, struct conn *conn, int dir, const struct 
 	(void)pl;
 	(void)conn;
 	(void)dir;
+	if (f->flags & FRAME_AFTER_UNKNOWN) {
+		for (; told < made_count && made[told].pos < f->pos; told++)
+			missed++;
+		skip = 0;
+	}
 	while (told < made_count && made[told].counted) {
 		ck_assert_uint_gt(skip, 0);
 		skip--;
@@ -56,6 +66,7 @@ static void frame(struct pipeline *pl, struct conn *conn, int dir, const struct 
 	ck_assert_uint_eq(skip, 0);
 	ck_assert_uint_lt(told, made_count);
 	m = &made[told++];
+	told_all++;
 	ck_assert_uint_eq(f->pos, m->pos);
 	ck_assert_uint_eq(f->total, m->total);
 	ck_assert_uint_eq(f->type, m->type);
@@ -174,7 +185,7 @@ static void feed_at(uint32_t pos, uint32_t captured, uint32_t len, uint32_t flag
 			      .ts_ns = 1000 + pos};
 
 	/* As it is in the ring: no byte behind what is captured may be read. */
-	char *copy = malloc(captured + 1);
+	char *copy = malloc(captured ? captured : 1);
 
 	memcpy(copy, chunk.bytes, captured);
 	chunk.bytes = copy;
@@ -288,6 +299,127 @@ START_TEST(found_in_the_middle)
 }
 END_TEST
 
+/* ---- through the programs' walker ---------------------------------------------------------- */
+
+static struct walked piece[20000];
+static uint32_t pieces, segment_at, copied;
+
+static void on_piece(const struct walked *w)
+{
+	ck_assert_uint_lt(pieces, sizeof(piece) / sizeof(piece[0]));
+	ck_assert(!memcmp(w->bytes, stream + segment_at + w->at, w->n));
+	piece[pieces++] = *w;
+	copied += w->n;
+}
+
+static void on_record(uint32_t from, uint32_t to)
+{
+	uint32_t at = from;
+
+	for (uint32_t i = 0; i < pieces; i++) {
+		const struct walked *w = &piece[i];
+		uint32_t next = i + 1 < pieces ? piece[i + 1].at : to;
+
+		ck_assert_uint_ge(w->at, at);
+		ck_assert_uint_le(w->at + w->n, next);
+		if (w->at > at)
+			feed_at(segment_at + at, 0, w->at - at, 0, 0);
+		feed_at(segment_at + w->at, w->n, next - w->at,
+			(w->flags & PIECE_FRAME ? CHUNK_FRAME : 0) |
+				(w->flags & PIECE_UNWALKED ? CHUNK_UNWALKED : 0),
+			w->skipped);
+		at = next;
+	}
+	if (at < to)
+		feed_at(segment_at + at, 0, to - at, 0, 0);
+	pieces = 0;
+}
+
+static uint32_t next_frame(uint32_t pos)
+{
+	for (uint32_t i = 0; i < made_count; i++)
+		if (made[i].pos >= pos)
+			return made[i].pos;
+	return stream_len;
+}
+
+/* Sequence numbers wrap. */
+#define SEQ 0xffffff00U
+
+static void walk_cut(bool lose)
+{
+	uint32_t most = rnd(4) ? 1 + rnd(70000) : 1 + rnd(14), at = 0;
+	bool whole = !rnd(8);
+
+	while (at < stream_len) {
+		uint32_t n = min(whole ? stream_len : 1 + rnd(most), stream_len - at);
+
+		if (lose && walker_follows() && !rnd(20))
+			walker_lose();
+		else if (!walker_follows() && !rnd(4))
+			walker_found(SEQ + next_frame(at), SEQ + at);
+		segment_at = at;
+		walker_segment(SEQ + at, stream + at, n, on_piece, on_record);
+		at += n;
+	}
+}
+
+static void walk_streams(uint32_t count, bool lose)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t row = ROW_HTTP2 + i % 3, want = 0;
+
+		begin(row, true, SIDE_RESPONSE);
+		frames.cutter[DIR_IN].hello = 0;
+		make(row);
+		walker_begin(row, SIDE_RESPONSE, SEQ, false);
+		walker_turn(2);
+		copied = 0;
+		walk_cut(lose);
+		if (lose) {
+			frames_end(&p.pl, &c);
+			missed += made_count - told;
+			frames_release(&p.pl, &frames);
+			continue;
+		}
+		ck_assert_uint_eq(lost, 0);
+		finish();
+		for (uint32_t k = 0; k < made_count; k++)
+			want += made[k].copied + (made[k].counted ? 0 : 9);
+		if (!lose && stream_len > 100000)
+			ck_assert_uint_le(copied, want + stream_len / 20 + 1000);
+	}
+}
+
+/* APPMON_FRAMES: so many streams, for a longer look. */
+static uint32_t streams(void)
+{
+	const char *env = getenv("APPMON_FRAMES");
+
+	return env ? (uint32_t)atoi(env) : 1000;
+}
+
+START_TEST(walked)
+{
+	told_all = 0;
+	walk_streams(streams(), false);
+	if (getenv("APPMON_FRAMES"))
+		printf("%llu frames told\n", (unsigned long long)told_all);
+}
+END_TEST
+
+/* The programs lose their place, and copy all until they know it again. */
+START_TEST(walked_and_lost)
+{
+	missed = told_all = 0;
+	walk_streams(streams(), true);
+	if (getenv("APPMON_FRAMES"))
+		printf("%llu frames told, %llu missed\n", (unsigned long long)told_all,
+		       (unsigned long long)missed);
+	ck_assert_uint_gt(told_all, 4 * missed);
+}
+END_TEST
+
 static uint8_t single_type;
 
 static void single(struct pipeline *pl, struct conn *conn, int dir, const struct frame *f)
@@ -320,8 +452,15 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {cut_anywhere, copied_by_the_programs, found_in_the_middle,
-				      one_byte_answers, NULL};
+	const TTest *const tests[] = {cut_anywhere,
+				      copied_by_the_programs,
+				      found_in_the_middle,
+				      one_byte_answers,
+				      walked,
+				      walked_and_lost,
+				      NULL};
 
+	mallopt(M_MMAP_THRESHOLD, 1 << 24); /* large chunks are many */
+	mallopt(M_TRIM_THRESHOLD, 1 << 28);
 	return unit_run("frames", tests, setup, teardown);
 }
