@@ -256,7 +256,7 @@ struct exchange {
 	void *request, *response;
 	struct cause *cause; /* NULL: links are not asked for */
 	/* What its protocol has to know of it, beside the messages; zeroed. */
-	_Alignas(8) unsigned char own[16];
+	_Alignas(8) unsigned char own[64];
 	uint32_t role;
 	uint32_t end;			/* APPMON_END_* */
 	uint32_t sampling_ppm;		/* when the request began */
