@@ -204,7 +204,7 @@ START_TEST(protocols)
 		count++;
 		ck_assert_uint_eq(appmon_protocol_by_name(appmon_protocol_name(count)), count);
 	}
-	ck_assert_uint_eq(count, APPMON_PROTO_RESP);
+	ck_assert_uint_eq(count, APPMON_PROTO_HTTP2);
 	ck_assert_ptr_null(appmon_protocol_name(APPMON_PROTO_UNKNOWN));
 	ck_assert_ptr_null(appmon_protocol_name(UINT32_MAX));
 	ck_assert_uint_eq(appmon_protocol_by_name("RESP"), APPMON_PROTO_UNKNOWN);
