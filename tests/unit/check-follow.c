@@ -73,6 +73,11 @@ static void frame(struct pipeline *pl, struct conn *c, int dir, const struct fra
 		     side[dir].told++)
 			side[dir].missed += !side[dir].made[side[dir].told].counted;
 		skip = 0;
+		/* It may have been taken for the first of a turn. */
+		if (side[dir].made[side[dir].told].counted) {
+			ck_assert_uint_eq(f->pos, side[dir].made[side[dir].told++].pos);
+			return;
+		}
 	}
 	for (; side[dir].told < side[dir].made_count && side[dir].made[side[dir].told].counted;
 	     side[dir].told++) {
