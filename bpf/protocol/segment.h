@@ -86,7 +86,7 @@ static __always_inline void find_frames(struct __sk_buff *skb, struct socket *sk
 	if (f->phase == FOLLOW_PASS && !turn)
 		return;
 	found = probe_frames(skb, at, e->len, sk->row, side);
-	if (found > PROBE_MAX || (found == PROBE_MAX && !row->turns) ||
+	if ((found > PROBE_EXACT + 1) || (found == PROBE_MAX && !row->turns) ||
 	    (turn && found >= 0 && (f->phase != FOLLOW_PASS || response_was_over(sk, self)))) {
 		f->flags |= FOLLOW_UNWALKED;
 		follow_found(f, e->seq, e->seq);
@@ -319,9 +319,8 @@ __noinline int detect_frames(struct __sk_buff *skb, struct socket *sk, struct em
 			begin_fresh(sk, 1 + e->dir, rows[ROW_HTTP2].preface);
 			return speak_frames(sk, e, ROW_HTTP2, 1 + e->dir);
 		}
-		/* Protocol 3.x; and requests to cancel and to encrypt, 1234.5678 to 5680. */
 		if ((asked & 1U << rows[ROW_POSTGRESQL].protocol) && len == e->s.len && len >= 8 &&
-		    len <= 10000 && (code >> 16 == 3 || (code - 80877102) < 3)) {
+		    len <= 10000 && is_startup(code)) {
 			begin_fresh(sk, 1 + e->dir, 0);
 			return speak_frames(sk, e, ROW_POSTGRESQL, 1 + e->dir);
 		}

@@ -30,6 +30,11 @@ static uint32_t side_of(const struct frames *f, const struct conn *c, int dir)
 	return f->ops->row == ROW_HTTP2 ? SIDE_REQUEST : NO_SIDE; /* alike */
 }
 
+static enum trust trust_of(const struct frame_cutter *d)
+{
+	return d->frame.flags & FRAME_GUESSED ? TRUST_CHAIN : TRUST_FULL;
+}
+
 static uint64_t word_at(const uint8_t *p)
 {
 	uint64_t word = 0;
@@ -57,7 +62,8 @@ int frames_chain(uint32_t row, uint32_t side, const void *bytes, uint32_t n, boo
 	for (; at < n; count++) {
 		struct frame_head head = head_at(p + at, n - at);
 
-		total = frame_total(&rows[row], side, &head, n - at, false, &type);
+		total = frame_total(&rows[row], side, &head, n - at,
+				    count ? TRUST_CHAIN : TRUST_NONE, &type);
 		if (total == FRAME_MORE)
 			return count;
 		if (total == FRAME_ODD || !frame_class(&rows[row], side, &head, type, 0))
@@ -207,7 +213,7 @@ static bool frame_begins(struct pipeline *pl, struct conn *c, int dir, const str
 	struct frame_head head = head_at(d->head, d->have);
 	uint32_t side = side_of(f, c, dir), type, total, class, copy;
 
-	total = frame_total(row, side, &head, d->have, !(d->frame.flags & FRAME_GUESSED), &type);
+	total = frame_total(row, side, &head, d->have, trust_of(d), &type);
 	if (total == FRAME_ODD)
 		return false;
 	class = frame_class(row, side, &head, type,
@@ -321,8 +327,8 @@ static uint64_t take_head(struct pipeline *pl, struct conn *c, int dir, const st
 	do {
 		d->head[d->have++] = (uint8_t)chunk->bytes[at++ - chunk->pos];
 		head = head_at(d->head, d->have);
-		if (frame_total(row_of(f), side, &head, d->have, !(d->frame.flags & FRAME_GUESSED),
-				&type) != FRAME_MORE) {
+		if (frame_total(row_of(f), side, &head, d->have, trust_of(d), &type) !=
+		    FRAME_MORE) {
 			uint64_t pos = at;
 
 			if (!frame_begins(pl, c, dir, chunk)) {
