@@ -77,7 +77,7 @@ def nghttpd(cgroup, tmp_path):
     root.mkdir()
     (root / "small").write_text("hello\n")
     (root / "large").write_bytes(b"z" * 300000)
-    port = free_port()
+    port = free_port("127.0.0.1")
     process = cgroup.spawn(["nghttpd", "--no-tls", "-d", str(root), str(port)],
                            stdout=subprocess.DEVNULL)
     wait_for(port, process)
@@ -146,7 +146,7 @@ def test_grpc(cgroup, watch, tmp_path):
     program = tmp_path / "calls.py"
     program.write_text(GRPC)
     watching = watch(cgroup, args=HTTP2)
-    process = cgroup.spawn([sys.executable, str(program), str(free_port())],
+    process = cgroup.spawn([sys.executable, str(program), str(free_port("127.0.0.1"))],
                            stdout=subprocess.PIPE, text=True)
     told = [line.split() for line in process.communicate(timeout=60)[0].splitlines()]
     events = watching.wait(2 * len(told), timeout=20)

@@ -282,6 +282,19 @@ START_TEST(one)
 }
 END_TEST
 
+START_TEST(server_speaks_first)
+{
+	frame(SETTINGS, 0, 0, "\0\3\0\0\0\144", 6);
+	sent(DIR_OUT);
+	put("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 24);
+	frame(SETTINGS, 0, 0, "", 0);
+	get(1, "/a");
+	ok(1, "hello");
+	complete(1, "/a", 200);
+	ck_assert_uint_eq(ev->flags, 0);
+}
+END_TEST
+
 /* As many as servers mostly allow at once, answered in another order. */
 START_TEST(many)
 {
@@ -767,6 +780,7 @@ int main(void)
 				      header_bomb,
 				      bad_block,
 				      rapid_reset,
+				      server_speaks_first,
 				      NULL};
 
 	return unit_run("http2", tests, setup, teardown);

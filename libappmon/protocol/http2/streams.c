@@ -50,6 +50,7 @@ static void direction_lost(struct pipeline *pl, struct conn *c, int dir)
 	struct h2_side *s = &http2_of(c)->side[dir];
 	struct exchange *ex;
 
+	EXPLAIN_CONN(pl, &c->id, "frames were missed, %s", dir == DIR_IN ? "in" : "out");
 	block_forget(pl, &s->block);
 	hpack_lose(&s->table);
 	if (c->ordinal)
@@ -550,9 +551,19 @@ static bool is_chain(const char *bytes, uint32_t n)
 	return (frames >= 2 && exact) || (frames >= 1 && is_head((const uint8_t *)bytes, n));
 }
 
+/* What a server begins with, before the client's preface or behind it. */
+static bool is_settings(const char *bytes, uint32_t n)
+{
+	static const char rest[] = {4, 0, 0, 0, 0, 0}; /* type, flags, stream */
+	const uint8_t *p = (const uint8_t *)bytes;
+
+	return n >= 9 && !memcmp(bytes + 3, rest, sizeof(rest)) && !p[0] && !p[1] && !(p[2] % 6) &&
+	       n - 9 >= p[2];
+}
+
 static bool http2_detect(const char *bytes, uint32_t n)
 {
-	return is_preface(bytes, n) || is_chain(bytes, n);
+	return is_preface(bytes, n) || is_settings(bytes, n) || is_chain(bytes, n);
 }
 
 /* Frames of both sides look alike. */
@@ -584,15 +595,18 @@ static void http2_release(struct pipeline *pl, struct conn *c)
 	frames_release(pl, &h->frames);
 }
 
-/* The preface tells who asks; frames alone do not: block_done(). */
+/* The begin of a connection tells who asks. Frames from its middle do not: block_done(). */
 static void http2_role(struct conn *c, int dir, const char *bytes, uint32_t n)
 {
 	struct http2 *h = http2_of(c);
 
-	if (c->request_dir || !is_preface(bytes, n))
+	if (c->request_dir)
 		return;
-	c->request_dir = (uint8_t)(1 + dir);
-	if (!c->fresh)
+	if (is_preface(bytes, n))
+		c->request_dir = (uint8_t)(1 + dir);
+	else if (c->fresh && is_settings(bytes, n))
+		c->request_dir = (uint8_t)(1 + !dir);
+	if (!c->fresh || !c->request_dir)
 		return;
 	frames_begin(&h->frames, c, dir, h->first[dir], true);
 	frames_begin(&h->frames, c, !dir, h->first[!dir], true);
