@@ -395,12 +395,21 @@ static void talk(uint32_t row, int client, uint32_t bad)
 	sim_forget(sk);
 }
 
+static void on_verdict(void *ctx, uint64_t cookie, const struct verdict *verdict)
+{
+	(void)ctx;
+	/* It takes its time. */
+	if (rnd(4))
+		sim_verdict(cookie, verdict);
+}
+
 static void setup(void)
 {
 	struct sim_opts so = {.target = 1, .capture = 4096, .cgroup_id = 100};
 
 	fixture_init(&p, &(struct appmon_opts){0});
 	ck_assert_uint_ge(p.flows.state_size, sizeof(struct frames));
+	p.pl.tell_programs = on_verdict;
 	sim_start(&so);
 	told_all = missed_all = cut_all = copied_all = bytes_all = 0;
 }
