@@ -152,6 +152,12 @@ static __always_inline void follow_lost(struct follow *f)
 	f->have = 0;
 	f->skipped = 0;
 	f->flags = FOLLOW_UNWALKED;
+}
+
+/* What was due there was no frame. */
+static __always_inline void follow_odd(struct follow *f)
+{
+	follow_lost(f);
 	if (f->odd < 255)
 		f->odd++;
 }
@@ -300,6 +306,9 @@ static long walk_step(__u32 i, void *ctx)
 		return 1;
 	case STEP_END:
 		return 1;
+	case STEP_LOST:
+		follow_odd(f);
+		return 1;
 	}
 	follow_lost(f);
 	return 1;
@@ -360,12 +369,12 @@ static __always_inline void walk_head(struct __sk_buff *skb, struct walk *w, str
 	}
 	f->have = 0;
 	if (total == FRAME_ODD) {
-		follow_lost(f);
+		follow_odd(f);
 		return;
 	}
 	n = take_frame(row, w, f, &h, total, type, &class);
 	if (!class) {
-		follow_lost(f);
+		follow_odd(f);
 		return;
 	}
 	f->due += total;

@@ -321,6 +321,8 @@ static uint64_t take_head(struct pipeline *pl, struct conn *c, int dir, const st
 		return at + n;
 	}
 	if (!d->have) {
+		if (at > chunk->pos || !(chunk->flags & CHUNK_FRAME))
+			d->raw = 1;
 		d->frame.begin_ns = chunk->ts_ns;
 		d->frame.other_pos = chunk->other_pos;
 	}
@@ -422,14 +424,36 @@ static void other_speaks(struct pipeline *pl, struct conn *c, int dir)
 	d->turned = 1;
 }
 
+/* The programs copy all, because they do not know where frames begin: as of now it is known. */
+static void tell_programs(struct pipeline *pl, struct conn *c, int dir)
+{
+	struct frames *f = c->state;
+	struct frame_cutter *d = &f->cutter[dir];
+	uint64_t due = d->due;
+
+	if (!pl->tell_programs || c->below)
+		return;
+	if (d->phase == PHASE_BODY)
+		due = d->frame.pos + d->frame.total;
+	else if (!f->ignored && (d->phase != PHASE_HEAD || d->have))
+		return;
+	f->verdict.known[dir] = 1;
+	f->verdict.due[dir] = stream_seq(&c->stream[dir], due);
+	f->verdict.ignore = f->ignored;
+	pl->tell_programs(pl->programs, c->id.cookie, &f->verdict);
+}
+
 void frames_data(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk)
 {
 	struct frames *f = c->state;
 	struct frame_cutter *d = &f->cutter[dir];
 	uint64_t at = chunk->pos, end = chunk->pos + chunk->len, next;
 
+	if (f->ignored && !f->verdict.ignore)
+		tell_programs(pl, c, dir);
 	if (f->ignored || !chunk->len || (int64_t)(end - d->pos) <= 0)
 		return;
+	d->raw = 0;
 	if (chunk->flags & CHUNK_TURN)
 		d->turned = 1;
 	other_speaks(pl, c, !dir);
@@ -464,6 +488,8 @@ void frames_data(struct pipeline *pl, struct conn *c, int dir, const struct chun
 			at = next;
 		}
 	}
+	if (d->raw)
+		tell_programs(pl, c, dir);
 }
 
 void frames_progress(struct pipeline *pl, struct conn *c, int dir, uint64_t ts_ns)
