@@ -110,7 +110,8 @@ static __always_inline void find_frames(struct __sk_buff *skb, struct socket *sk
 		if ((__s32)(due - e->seq) >= 0)
 			follow_found(f, due, e->seq);
 		f->odd = 0;
-	} else if (f->odd >= ODD_TURNS_MAX || (turn && !(sk->sure & 1 << (e->dir & 1)))) {
+	} else if (f->odd >= ODD_TURNS_MAX ||
+		   ((turn || !f->copy_left) && !(sk->sure & 1 << (e->dir & 1)))) {
 		e->flags |= REC_NOT_HTTP;
 		emit_progress(skb, sk, e);
 		sk->speaks = SPEAKS_OTHER;
@@ -348,7 +349,7 @@ __noinline int detect_frames(struct __sk_buff *skb, struct socket *sk, struct em
 	if (sk->fresh)
 		return 0;
 	for (row = ROW_HTTP2; row < ROWS; row++) {
-		int request = -1, response = -1;
+		int request = -1, response = -1, least;
 
 		if (!(asked & 1U << row_at(row)->protocol))
 			continue;
@@ -356,14 +357,16 @@ __noinline int detect_frames(struct __sk_buff *skb, struct socket *sk, struct em
 			request = probe_frames(skb, e->s.payload, e->s.len, row, SIDE_REQUEST);
 		if (sk->request_dir != 1 + e->dir)
 			response = probe_frames(skb, e->s.payload, e->s.len, row, SIDE_RESPONSE);
-		if (request < PROBE_MAX && response < PROBE_MAX)
+		/* Where the sides take turns a message ends with the segment. */
+		least = row_at(row)->turns ? PROBE_EXACT : PROBE_MAX;
+		if (request < least && response < least)
 			continue;
 		request_dir = sk->request_dir;
 		/* A frame may be of either side: another turn will tell. HTTP/2's sides are alike. */
 		if (!request_dir && row_at(row)->turns) {
-			if (request >= PROBE_MAX && response >= PROBE_MAX)
+			if (request >= least && response >= least)
 				continue;
-			request_dir = request >= PROBE_MAX ? 1 + e->dir : 1 + !e->dir;
+			request_dir = request >= least ? 1 + e->dir : 1 + !e->dir;
 		}
 		begin_anywhere(sk);
 		/* The host's word is as good as the other side's. */

@@ -463,7 +463,7 @@ __noinline int probe_frames(struct __sk_buff *skb, __u32 at, __u32 left, __u32 r
 			return -1;
 		h.word[0] = frame_word(head);
 		h.word[1] = frame_word(head + 8);
-		total = frame_total(row, side, &h, n, k ? TRUST_CHAIN : TRUST_NONE, &type);
+		total = frame_total(row, side, &h, n, TRUST_NONE, &type);
 		if (total == FRAME_MORE)
 			return count;
 		if (total == FRAME_ODD || !frame_class(row, side, &h, type, 0))

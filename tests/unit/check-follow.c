@@ -507,7 +507,7 @@ static uint32_t other_bytes(int kind, uint8_t *to, bool first)
 static uint32_t taken_for_frames(int kind, bool fresh)
 {
 	uint64_t pos[2] = {0};
-	uint32_t framed = 0;
+	uint32_t count = 0;
 	uint8_t bytes[1500];
 	struct record rec;
 	const void *data;
@@ -523,12 +523,12 @@ static uint32_t taken_for_frames(int kind, bool fresh)
 		pos[dir] += n;
 		while ((data = sim_record(&size))) {
 			ck_assert_int_eq(record_decode(data, size, &rec), 0);
-			framed += rec.framed && i >= 4;
+			count += rec.framed && i >= 4;
 		}
 	}
 	sim_detached = false;
 	sim_forget(sk);
-	return framed;
+	return count;
 }
 
 /* Zeros in plenty look like frames of HTTP/2 at times: of these few stay. */
