@@ -325,10 +325,13 @@ __noinline int detect_frames(struct __sk_buff *skb, struct socket *sk, struct em
 			begin_fresh(sk, 1 + e->dir, rows[ROW_HTTP2].preface);
 			return speak_frames(sk, e, ROW_HTTP2, 1 + e->dir);
 		}
-		/* HTTP/2's server may be the first to speak, with SETTINGS: below 256 bytes. */
+		/* HTTP/2's server may be the first to speak, with SETTINGS: below 256 bytes, and the
+		 * first is one of those that there are; or empty, and alone. */
 		if ((asked & 1U << rows[ROW_HTTP2].protocol) && n >= 9 &&
 		    (word[0] & ~0xff0000000000ULL) == 0x400000000ULL && !head[8] &&
-		    !(head[2] % 6) && e->s.len >= 9U + head[2]) {
+		    (head[2] ? !(head[2] % 6) && e->s.len >= 9U + head[2] && !head[9] && head[10] &&
+				   head[10] <= 9
+			     : e->s.len == 9)) {
 			begin_fresh(sk, 1 + !e->dir, rows[ROW_HTTP2].preface);
 			return speak_frames(sk, e, ROW_HTTP2, 1 + !e->dir);
 		}

@@ -557,8 +557,10 @@ static bool is_settings(const char *bytes, uint32_t n)
 	static const char rest[] = {4, 0, 0, 0, 0, 0}; /* type, flags, stream */
 	const uint8_t *p = (const uint8_t *)bytes;
 
-	return n >= 9 && !memcmp(bytes + 3, rest, sizeof(rest)) && !p[0] && !p[1] && !(p[2] % 6) &&
-	       n - 9 >= p[2];
+	if (n < 9 || memcmp(bytes + 3, rest, sizeof(rest)) != 0 || p[0] || p[1])
+		return false;
+	/* The first is one of those that there are; or there is none, and no other frame. */
+	return p[2] ? !(p[2] % 6) && n - 9 >= p[2] && !p[9] && p[10] && p[10] <= 9 : n == 9;
 }
 
 static bool http2_detect(const char *bytes, uint32_t n)
