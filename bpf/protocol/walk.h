@@ -76,7 +76,7 @@ struct walk {
 	__u32 off;   /* of the frame at hand in the window */
 	__u32 n;     /* bytes of it to copy, or of a header that is cut */
 	__u8 window[WINDOW_BYTES + FRAME_HEAD_MAX];
-	__u8 front[sizeof(struct rec_data)]; /* of the record */
+	__u8 front[REC_FRONT_MAX];    /* of the record */
 	__u8 out[2 * OUT_BYTES + 64]; /* struct rec_piece with its bytes, one behind the other */
 };
 

@@ -312,7 +312,7 @@ static void take_records(void)
 		struct record rec;
 
 		ck_assert_int_eq(record_decode(data, size, &rec), 0);
-		copied_all += rec.captured;
+		copied_all += rec.seg.captured;
 		if (!conn) {
 			conn = conn_new(&p.flows, &rec.conn, rec.conn.cookie, &rec.seg);
 			ck_assert_ptr_nonnull(conn);

@@ -68,7 +68,7 @@ static struct appmon_str put_target(struct event_writer *w, const struct head *h
 	struct http1_span span = head->h.target;
 	const char *bytes = head->bytes + span.off;
 	bool drop_query = w->pl->flags & APPMON_OPEN_DROP_QUERY;
-	size_t len = redacted_size(w->pl, head);
+	size_t len = head->redacted;
 	struct appmon_str target;
 
 	if (len) {
@@ -216,15 +216,16 @@ static void put_fields(struct event_writer *w, const struct head *head, uint32_t
 
 size_t http1_event_bytes(const struct pipeline *pl, const struct exchange *ex)
 {
-	const struct head *request = ex->request;
+	struct head *request = ex->request;
 	size_t bytes = 16; /* NULs of up to eight strings, and the status */
 
-	if (request)
-		/* Of a target the parts; of fields the request's and the trace's id; of what is
-		 * redacted the whole and its parts. */
-		bytes += (size_t)request->h.head_len + request->h.target.len +
-			 2 * redacted_size(pl, request);
-	return bytes;
+	if (!request)
+		return bytes;
+	request->redacted = (uint32_t)redacted_size(pl, request);
+	/* Of a target the parts; of fields the request's and the trace's id; of what is redacted
+	 * the whole and its parts. */
+	return bytes + (size_t)request->h.head_len + request->h.target.len +
+	       2 * (size_t)request->redacted;
 }
 
 void http1_event_fill(struct event_writer *w, const struct exchange *ex)

@@ -10,6 +10,7 @@
 struct head {
 	char *bytes;	     /* and room for one more */
 	uint32_t len;	     /* on the wire: what is kept may be less */
+	uint32_t redacted;   /* of the target without its secrets; http1_event_bytes() sets it */
 	struct http1_head h; /* last: truncated to field_count */
 };
 

@@ -359,7 +359,10 @@ static void headers_frame(struct pipeline *pl, struct conn *c, int dir, const st
 	s->block = (struct h2_block){
 		.stream = stream_of(f),
 		.end_stream = !promise && flags & H2_END_STREAM,
-		.start = {.pos = f->pos, .other_pos = f->other_pos, .ts_ns = f->begin_ns},
+		.start = {.pos = f->pos,
+			  .other_pos = f->other_pos,
+			  .received = f->received,
+			  .ts_ns = f->begin_ns},
 	};
 	if (promise && whole)
 		s->block.promised = word32(part.at - 4) & INT32_MAX;
