@@ -315,8 +315,8 @@ static __always_inline int reply_state(const struct socket *sk, const struct dir
 /*
  * Another request begins: does the server owe more to those before? A client that has received
  * nothing since it asked is owed an answer; nor does it have all of one if the server has written
- * more. If it has all that was sent, the response may still go on: look_for_overtaking() sees that. A
- * client that is watched itself knows what it has received: here one direction reads the other's
+ * more. If it has all that was sent, the response may still go on: look_for_overtaking() sees that.
+ * A client that is watched itself knows what it has received: here one direction reads the other's
  * line.
  */
 static __always_inline void look_for_pipelining(struct socket *sk, const struct emission *e,
@@ -940,6 +940,24 @@ static __always_inline void publish(struct direction *self, const struct emissio
 	self->pending = !e->reported || x.whole != e->whole || x.holes == HOLE_MANY;
 	if (x.holes == HOLE_MANY || (e->reported && x.whole != e->whole))
 		held_back = 1;
+}
+
+/* TCP may know more of what it has received: what passed before the attach, too. */
+static __always_inline void reach_by_tcp(struct bpf_tcp_sock *tp, struct socket *sk,
+					 struct extent *x)
+{
+	__u32 rcv_nxt;
+
+	if (!tp)
+		return;
+	rcv_nxt = READ_ONCE(tp->rcv_nxt);
+	if ((__s32)(rcv_nxt - x->next) > sk->dir_in.fin) {
+		widen(sk); /* perhaps the listening socket met it: there may be requests in it */
+		x->next = x->whole = rcv_nxt;
+		x->holes = HOLE_NONE;
+	} else {
+		extent_reach(x, rcv_nxt);
+	}
 }
 
 /*

@@ -68,24 +68,6 @@ static __always_inline void fill_tail(struct __sk_buff *skb, __u8 tail[TAIL_BYTE
 /* Keeps the compiler from computing an address in a socket, which the verifier forbids. */
 #define READ_ONCE(x) (*(volatile typeof(x) *)&(x))
 
-/* TCP may know more of what it has received: what passed before the attach, too. */
-static __always_inline void reach_by_tcp(struct bpf_tcp_sock *tp, struct socket *sk,
-					 struct extent *x)
-{
-	__u32 rcv_nxt;
-
-	if (!tp)
-		return;
-	rcv_nxt = READ_ONCE(tp->rcv_nxt);
-	if ((__s32)(rcv_nxt - x->next) > sk->dir_in.fin) {
-		widen(sk); /* perhaps the listening socket met it: there may be requests in it */
-		x->next = x->whole = rcv_nxt;
-		x->holes = HOLE_NONE;
-	} else {
-		extent_reach(x, rcv_nxt);
-	}
-}
-
 static __always_inline bool is_followed(const struct socket *sk, int dir)
 {
 	return sk->request_dir == 1 + dir && sk->framing.phase != FRAMING_UNKNOWN &&

@@ -24,9 +24,7 @@ struct heard heard_by(const struct conn *c, int dir, const struct rec_seg *seg)
 	const struct stream *other = &c->stream[!dir];
 	struct heard heard = {.pos = other->seen, .ts_ns = other->seen_ns};
 
-	/* Before there was a connection the other direction had not said anything, and the segment
-	 * does not have its numbers. */
-	if (!other->known || (seg->flags & (REC_ALONE | REC_LISTENER)))
+	if (!other->known || !seg_acknowledges(seg))
 		return (struct heard){0};
 	heard.received = stream_pos(other, seg->ack);
 	if ((int64_t)(heard.received - heard.pos) > 0)

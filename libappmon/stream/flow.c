@@ -16,7 +16,7 @@ static void conn_follow(struct conn *c, const struct rec_seg *seg)
 
 	if (!self->known)
 		stream_begin(self, seg->start);
-	if (!other->known && !(seg->flags & (REC_ALONE | REC_LISTENER)))
+	if (!other->known && seg_acknowledges(seg))
 		stream_begin(other, seg->written ? seg->written : seg->ack);
 	if (seg->srtt_us)
 		c->srtt_us = seg->srtt_us;
@@ -45,7 +45,7 @@ static void flow_before(struct flows *f, struct conn *c, const struct rec_seg *s
 		c->protocol->doubt(f->pl, c, seg->lost != c->lost);
 	c->lost = seg->lost;
 	/* First what had happened before this segment. */
-	if (other->known && !(seg->flags & (REC_ALONE | REC_LISTENER)))
+	if (other->known && seg_acknowledges(seg))
 		stream_saw(other, seg->ack, 0);
 	pieces_drain(f, c, !dir, ANY);
 	c->protocol->progress(f->pl, c, !dir, seg->ts_ns);

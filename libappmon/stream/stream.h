@@ -17,6 +17,12 @@ struct record {
 	bool framed;	   /* REC_FRAMES: the bytes are pieces */
 };
 
+/* Has the segment the other direction's numbers? Not before there is a connection. */
+static inline bool seg_acknowledges(const struct rec_seg *seg)
+{
+	return !(seg->flags & (REC_ALONE | REC_LISTENER));
+}
+
 /* How far the other direction was when a segment came, how far its sender had received that, and
  * when it last had data. */
 struct heard {

@@ -626,11 +626,10 @@ static void receive(struct sim_socket *sk, uint64_t from, uint64_t to)
 void sim_packet(struct sim_socket *sk, int dir, uint64_t pos, const void *data, uint32_t len,
 		uint32_t flags)
 {
-	const uint32_t acked = acked_by_peer(sk);
+	const uint32_t acked = acked_by_peer(sk), end = sk->seq[dir] + (uint32_t)(pos + len);
 
-	if (dir == DIR_OUT &&
-	    (int32_t)(sk->seq[DIR_OUT] + (uint32_t)(pos + len) - sk->write_seq) > 0)
-		sk->write_seq = sk->seq[DIR_OUT] + (uint32_t)(pos + len);
+	if (dir == DIR_OUT && (int32_t)(end - sk->write_seq) > 0)
+		sk->write_seq = end;
 	run_program(sk, sk, dir, pos, data, len, flags);
 	if (dir == DIR_IN) {
 		receive(sk, pos, pos + len + !!(flags & SIM_FIN));
@@ -641,8 +640,6 @@ void sim_packet(struct sim_socket *sk, int dir, uint64_t pos, const void *data, 
 			sk->tp.snd_una = acked;
 		}
 	} else {
-		uint32_t end = sk->seq[DIR_OUT] + (uint32_t)(pos + len);
-
 		if ((int32_t)(end - sk->tp.snd_nxt) > 0)
 			sk->tp.snd_nxt = end;
 		else if (len)

@@ -19,13 +19,6 @@ struct reading {
 	struct address_owner *owner;
 };
 
-static const char *get_text(struct json_object *object, const char *key)
-{
-	struct json_object *value = json_member(object, key);
-
-	return json_object_is_type(value, json_type_string) ? json_object_get_string(value) : NULL;
-}
-
 static size_t length(struct json_object *array)
 {
 	return json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
@@ -37,7 +30,8 @@ static struct reading begin(struct addresses *addresses, unsigned kind, struct j
 			    const char *service, uint64_t now_ns)
 {
 	struct json_object *metadata = json_member(object, "metadata");
-	const char *space = get_text(metadata, "namespace"), *uid = get_text(metadata, "uid");
+	const char *space = json_member_text(metadata, "namespace"),
+		   *uid = json_member_text(metadata, "uid");
 	struct reading reading = {.addresses = addresses};
 	char name[NAME_SIZE];
 
@@ -72,7 +66,7 @@ static void add_ports(const struct reading *reading, struct json_object *address
 		return;
 	for (size_t i = 0; i < length(ports); i++) {
 		struct json_object *port = json_object_array_get_idx(ports, i);
-		const char *protocol = get_text(port, "protocol");
+		const char *protocol = json_member_text(port, "protocol");
 		int number = json_object_get_int(json_member(port, "port"));
 
 		/* A port that is not set stands for all of them. */
@@ -95,8 +89,9 @@ void services_put(struct addresses *addresses, struct json_object *service, uint
 			   *ports = json_member(spec, "ports");
 	struct json_object *balancer = json_member(json_member(service, "status"), "loadBalancer");
 	struct json_object *ingress = json_member(balancer, "ingress");
-	struct reading reading = begin(addresses, ADDRESSES_OF_SERVICES, service,
-				       get_text(json_member(service, "metadata"), "name"), now_ns);
+	struct reading reading =
+		begin(addresses, ADDRESSES_OF_SERVICES, service,
+		      json_member_text(json_member(service, "metadata"), "name"), now_ns);
 
 	if (!reading.owner)
 		return;
@@ -112,7 +107,7 @@ void services_put_slice(struct addresses *addresses, struct json_object *slice, 
 	struct json_object *labels = json_member(json_member(slice, "metadata"), "labels");
 	struct json_object *endpoints = json_member(slice, "endpoints");
 	struct reading reading = begin(addresses, ADDRESSES_OF_SLICES, slice,
-				       get_text(labels, SERVICE_NAME), now_ns);
+				       json_member_text(labels, SERVICE_NAME), now_ns);
 
 	for (size_t i = 0; reading.owner && i < length(endpoints); i++)
 		add_all(&reading, json_member(json_object_array_get_idx(endpoints, i), "addresses"),
@@ -121,7 +116,7 @@ void services_put_slice(struct addresses *addresses, struct json_object *slice, 
 
 void services_remove(struct addresses *addresses, struct json_object *object, uint64_t now_ns)
 {
-	const char *uid = get_text(json_member(object, "metadata"), "uid");
+	const char *uid = json_member_text(json_member(object, "metadata"), "uid");
 
 	if (uid)
 		addresses_remove(addresses, uid, now_ns);
