@@ -73,7 +73,9 @@ static __always_inline void find_frames(struct __sk_buff *skb, struct socket *sk
 	found = probe_frames(skb, at, e->len, sk->row, side);
 	if ((found > PROBE_EXACT + 1) || (found == PROBE_MAX && !row->turns) ||
 	    (turn && found >= 0 && (f->phase != FOLLOW_PASS || response_was_over(sk, self)))) {
-		f->flags |= FOLLOW_UNWALKED;
+		/* What was copied before the reader has cut itself. */
+		if (f->phase == FOLLOW_PASS || !f->copy_left)
+			f->flags |= FOLLOW_UNWALKED;
 		follow_found(f, e->seq, e->seq);
 		f->odd = 0;
 		sk->sure |= 1 << (e->dir & 1);
