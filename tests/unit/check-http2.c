@@ -615,6 +615,68 @@ START_TEST(late)
 }
 END_TEST
 
+/* Met between its preface and its first request: a listening socket took what was before. */
+START_TEST(late_by_the_preface)
+{
+	fresh = false;
+	index_of(2);
+	indexed_field(":path", "/new");
+	headers(WHOLE, 1);
+	sent(DIR_IN);
+	frame(SETTINGS, 0, 0, "\0\3\0\0\0\144", 6);
+	frame(SETTINGS, 1, 0, "", 0);
+	frame(WINDOW_UPDATE, 0, 0, "\0\0\1\0", 4);
+	sent(DIR_OUT);
+	index_of(8);
+	indexed_field("content-type", "text/new");
+	headers(WHOLE, 1);
+	sent(DIR_OUT);
+	complete(1, "/new", 200);
+	ck_assert_uint_eq(ev->flags, 0);
+	/* The encoder has one entry, and there is no older one. */
+	index_of(2);
+	index_of(62);
+	headers(WHOLE, 3);
+	index_of(2);
+	index_of(63);
+	headers(WHOLE, 5);
+	sent(DIR_IN);
+	index_of(8);
+	index_of(62);
+	headers(WHOLE, 3);
+	index_of(8);
+	headers(WHOLE, 5);
+	sent(DIR_OUT);
+	complete(3, "/new", 200);
+	ck_assert_uint_eq(ev->flags, 0);
+	next();
+	ck_assert_uint_eq(ev->key, 5);
+	ck_assert_uint_eq(ev->path.len, 0);
+	ck_assert(ev->flags & APPMON_EVF_PARTIAL);
+}
+END_TEST
+
+/* The first request of stream 1 is none of a connection's begin if answers came before it. */
+START_TEST(late_with_answers_before)
+{
+	fresh = false;
+	ok(9, "a");
+	next();
+	index_of(2);
+	indexed_field(":path", "/new");
+	headers(WHOLE, 11);
+	index_of(2);
+	index_of(63);
+	headers(WHOLE, 13);
+	sent(DIR_IN);
+	ok(11, "");
+	ok(13, "");
+	complete(11, "/new", 200);
+	complete(13, "", 200);
+	ck_assert(ev->flags & APPMON_EVF_PARTIAL);
+}
+END_TEST
+
 /* Answers to requests from before. */
 START_TEST(later)
 {
@@ -774,6 +836,8 @@ int main(void)
 				      streaming,
 				      heads_of_streams,
 				      late,
+				      late_by_the_preface,
+				      late_with_answers_before,
 				      later,
 				      loss,
 				      continuation_flood,

@@ -184,7 +184,7 @@ void hpack_lose(struct hpack *h)
 {
 	clear(h);
 	h->max = HPACK_SIZE_KEPT;
-	h->whole = false;
+	h->whole = h->sized = false;
 }
 
 static struct hpack_entry *entry_at(const struct hpack *h, uint32_t n)
@@ -205,6 +205,16 @@ static void evict(struct hpack *h, uint32_t max)
 		h->oldest++;
 		h->count--;
 	}
+}
+
+void hpack_began(struct hpack *h)
+{
+	if (!h->sized)
+		h->max = HPACK_SIZE_DEFAULT;
+	else if (h->max == HPACK_SIZE_KEPT)
+		return; /* the encoder's may be larger */
+	evict(h, h->max);
+	h->whole = true;
 }
 
 static bool grow_ring(struct pool *pool, struct hpack *h)
@@ -318,6 +328,7 @@ static bool resize(struct hpack *h, struct hpack_block *b)
 	if (b->begun || !integer(b, 5, &max))
 		return false;
 	h->max = max < HPACK_SIZE_KEPT ? max : HPACK_SIZE_KEPT;
+	h->sized = true;
 	evict(h, h->max);
 	if (max > HPACK_SIZE_KEPT)
 		h->whole = false; /* older entries will go here, and stay there */

@@ -46,7 +46,8 @@ struct hpack {
 	uint32_t size; /* RFC 7541 section 4.1; a name that is not known counts 0 */
 	uint32_t max;  /* the encoder's, HPACK_SIZE_KEPT at most; that, too, if it is not known */
 	bool whole;    /* the encoder has no entry that is not here */
-	bool pad[3];
+	bool sized;    /* the encoder has said in a block which size it uses */
+	bool pad[2];
 };
 
 /* A string; data NULL: not known. */
@@ -74,6 +75,8 @@ void hpack_init(struct hpack *h, bool whole);
 void hpack_free(struct pool *pool, struct hpack *h);
 /* A block was not seen: it is not known what entries there are. */
 void hpack_lose(struct hpack *h);
+/* The only block so far was the encoder's first, as turns out. */
+void hpack_began(struct hpack *h);
 /*
  * The next field of a block, whose strings are valid until the next call; HPACK_END at its end. All
  * fields must be taken. HPACK_BAD: this is no header block; hpack_lose() must follow.

@@ -39,8 +39,9 @@ struct h2_block {
 struct h2_side {
 	struct hpack table;
 	struct h2_block block;
-	bool lost; /* where frames begin is not known */
-	bool pad[7];
+	bool lost;  /* where frames begin is not known */
+	bool empty; /* of the bytes that were missed none can be of a header block */
+	bool pad[6];
 };
 
 /* conn.state */

@@ -53,6 +53,7 @@ static void direction_lost(struct pipeline *pl, struct conn *c, int dir)
 	EXPLAIN_CONN(pl, &c->id, "frames were missed, %s", dir == DIR_IN ? "in" : "out");
 	block_forget(pl, &s->block);
 	hpack_lose(&s->table);
+	s->empty = false;
 	if (c->ordinal)
 		c->gapped = 1;
 	for (struct list_node *n = c->exchanges.next; (ex = exchange_at(c, n)); n = n->next)
@@ -248,6 +249,21 @@ static void response_head(struct pipeline *pl, struct conn *c, int dir, const st
 		stream_over(pl, c, ex, APPMON_END_UPGRADED);
 }
 
+/*
+ * The request of stream 1 is the first header block of a connection, and no server sends one before
+ * it. So of a connection that was met behind its preface, as where a listening socket took that
+ * (TCP_DEFER_ACCEPT), all is known.
+ */
+static void first_block(struct pipeline *pl, struct conn *c, int dir)
+{
+	struct h2_side *other = &http2_of(c)->side[!dir];
+
+	hpack_began(&http2_of(c)->side[dir].table);
+	hpack_free(&pl->pool, &other->table);
+	hpack_init(&other->table, true);
+	other->empty = true;
+}
+
 /* All of a header block is here, or no more of it will come. */
 static void block_done(struct pipeline *pl, struct conn *c, int dir, const char *bytes,
 		       uint32_t len)
@@ -261,6 +277,9 @@ static void block_done(struct pipeline *pl, struct conn *c, int dir, const char 
 		hpack_lose(&s->table);
 	else if (fields_read(pl, c, &s->table, bytes, len, &fields))
 		f = &fields;
+	if (f && b.stream == 1 && f->is_request && !f->unknown && !c->fresh &&
+	    c->request_dir != 1 + !dir && !http2_of(c)->first_stream)
+		first_block(pl, c, dir);
 	if (!c->request_dir && f && (f->h.status || f->is_request))
 		c->request_dir = (uint8_t)(1 + (f->h.status ? !dir : dir));
 	if (!c->request_dir)
@@ -467,8 +486,9 @@ static void take_frame(struct pipeline *pl, struct conn *c, int dir, const struc
 	struct h2_side *s = &http2_of(c)->side[dir];
 
 	s->lost = false;
-	if (f->flags & FRAME_AFTER_UNKNOWN)
+	if (f->flags & FRAME_AFTER_UNKNOWN && !s->empty)
 		direction_lost(pl, c, dir);
+	s->empty = false;
 	/* What stands between the frames of a block is none of it. */
 	if (s->block.stream && f->type != H2_CONTINUATION && f->type != H2_HEADERS &&
 	    f->type != H2_PUSH_PROMISE) {
