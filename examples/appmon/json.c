@@ -97,7 +97,8 @@ static void add_http_version(struct json_line *object, const char *key, uint32_t
 
 	if (version == 0)
 		return;
-	snprintf(text, sizeof(text), "%u.%u", version / 10, version % 10);
+	/* As OpenTelemetry's network.protocol.version has it: HTTP/2 has no minor one. */
+	snprintf(text, sizeof(text), version < 20 ? "%u.%u" : "%u", version / 10, version % 10);
 	add_text(object, key, text);
 }
 
