@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""gRPC, against what its client was told."""
+"""gRPC: each call against what its client was told, with the implementations of grpc/."""
+import json
+import os
+import shutil
 import subprocess
 import sys
 
@@ -7,85 +10,76 @@ import pytest
 
 from programs import free_port
 
-HTTP2 = ["--protocols", "http1,http2"]
-
-GRPC = r"""
-import sys, time
-import grpc
-from concurrent import futures
-
-same = lambda data: data
-
-class Handler(grpc.GenericRpcHandler):
-    def service(self, details):
-        def fail(request, context):
-            context.abort(grpc.StatusCode.NOT_FOUND, "no such th\u00efng 100%")
-        def slow(request, context):
-            time.sleep(2)
-            return b""
-        return {
-            "/t.S/Unary": grpc.unary_unary_rpc_method_handler(lambda r, c: r, same, same),
-            "/t.S/Fail": grpc.unary_unary_rpc_method_handler(fail, same, same),
-            "/t.S/Slow": grpc.unary_unary_rpc_method_handler(slow, same, same),
-            "/t.S/Server": grpc.unary_stream_rpc_method_handler(
-                lambda r, c: (b"%d" % i for i in range(7)), same, same),
-            "/t.S/Client": grpc.stream_unary_rpc_method_handler(
-                lambda i, c: b"%d" % sum(1 for _ in i), same, same),
-        }.get(details.method)
-
-server = grpc.server(futures.ThreadPoolExecutor(8), handlers=[Handler()])
-server.add_insecure_port("127.0.0.1:" + sys.argv[1])
-server.start()
-channel = grpc.insecure_channel("127.0.0.1:" + sys.argv[1])
-
-def call(method, data=b"", **how):
-    try:
-        channel.unary_unary(method, same, same)(data, **how)
-        print(method, "OK")
-    except grpc.RpcError as error:
-        print(method, error.code().name)
-
-for i in range(20):
-    call("/t.S/Unary", b"x" * i)
-call("/t.S/Unary", b"y" * 300000)
-call("/t.S/Fail")
-call("/t.S/Missing")
-call("/t.S/Slow", timeout=0.3)
-print("/t.S/Server", len(list(channel.unary_stream("/t.S/Server", same, same)(b""))))
-
-def some():
-    for i in range(5):
-        time.sleep(0.02)
-        yield b"%d" % i
-
-print("/t.S/Client", int(channel.stream_unary("/t.S/Client", same, same)(some())))
-channel.close()
-server.stop(3).wait()
-"""
+HERE = os.path.dirname(os.path.abspath(__file__))
+STATUSES = ["OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND"] \
+    + 6 * [None] + ["UNIMPLEMENTED"]
+OUTCOMES = {"OK": "ok", "NOT_FOUND": "client_error", "UNIMPLEMENTED": "server_error"}
+# Those calls that a client gives up have no status of the server's.
+GIVEN_UP = {"CANCELLED", "DEADLINE_EXCEEDED"}
 
 
-def test_grpc(cgroup, watch, tmp_path):
-    """What the client was told is in the events of both ends."""
+def needs(tool):
+    if not shutil.which(tool):
+        pytest.skip(f"{tool} is not installed")
+
+
+def built(directory, argv, **env):
+    done = subprocess.run(argv, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          env={**os.environ, **env})
+    if done.returncode:
+        pytest.skip(f"{argv[0]} cannot build it: {done.stdout[-500:]}")
+
+
+def grpcio(directory):
     pytest.importorskip("grpc")
-    program = tmp_path / "calls.py"
-    program.write_text(GRPC)
-    watching = watch(cgroup, args=HTTP2)
-    process = cgroup.spawn([sys.executable, str(program), str(free_port("127.0.0.1"))],
-                           stdout=subprocess.PIPE, text=True)
-    told = [line.split() for line in process.communicate(timeout=60)[0].splitlines()]
+    return [sys.executable, f"{HERE}/grpc/calls.py"]
+
+
+def grpc_go(directory):
+    needs("go")
+    built(f"{HERE}/grpc", ["go", "build", "-o", f"{directory}/grpc-go", "."], CGO_ENABLED="0",
+          GOCACHE=f"{directory}/go-cache")
+    return [f"{directory}/grpc-go"]
+
+
+def grpc_js(directory):
+    needs("node")
+    needs("npm")
+    modules = f"{directory}/grpc-js"
+    if not os.path.exists(f"{modules}/node_modules"):
+        os.makedirs(modules, exist_ok=True)
+        shutil.copy(f"{HERE}/grpc/package.json", modules)
+        built(modules, ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"])
+    return ["node", f"{HERE}/grpc/calls.js", f"{modules}/node_modules"]
+
+
+@pytest.mark.parametrize("implementation", [grpcio, grpc_go, grpc_js])
+def test_calls(implementation, programs, cgroup, watch):
+    """Unary, streams in each direction, an empty and a large message, errors with and without a head of
+    their own, a message of a status, a deadline and a cancellation: of both ends' events each tells what
+    the client was told."""
+    command = implementation(programs.directory)
+    watching = watch(cgroup, args=["--protocols", "http1,http2"])
+    process = cgroup.spawn([*command, str(free_port("127.0.0.1"))], stdout=subprocess.PIPE, text=True)
+    told = [json.loads(line) for line in process.communicate(timeout=60)[0].splitlines()]
+    assert process.returncode == 0 and len(told) == 11
     events = watching.wait(2 * len(told), timeout=20)
+    watching.stop()
     for role in "client", "server":
         mine = sorted((e for e in events if e["role"] == role), key=lambda e: e["key"])
-        assert ["/" + e["operation"] for e in mine] == [method for method, _ in told]
-        for event, (method, said) in zip(mine, told):
-            assert event["system"] == "grpc"
-            if said == "DEADLINE_EXCEEDED":
+        assert len({e["connection_id"] for e in mine}) == 1
+        assert ["/" + e["operation"] for e in mine] == [method for method, *_ in told]
+        for event, (method, code, message, sent, received) in zip(mine, told):
+            assert (event["system"], event["operation_type"]) == ("grpc", "call")
+            assert event["path"] == method
+            if STATUSES[code] in GIVEN_UP:
                 assert (event["end"], event["outcome"]) == ("abandoned", "cancelled")
-                continue
-            assert event["end"] == "complete"
-            assert event["status_text"] == (said if said.isupper() else "OK")
-            assert event["request_items"] == (5 if method == "/t.S/Client" else 1)
-            assert event["response_items"] == (7 if method == "/t.S/Server"
-                                               else 1 if event["outcome"] == "ok" else 0)
-        fail = next(e for e in mine if e["path"] == "/t.S/Fail")
-        assert (fail["message"], fail["outcome"]) == ("no such th\u00efng 100%", "client_error")
+            else:
+                assert (event["end"], event["status"]) == ("complete", 200)
+                assert event["status_text"] == STATUSES[code]
+                assert event["status_number"] == code
+                assert event["outcome"] == OUTCOMES[STATUSES[code]]
+                assert event["message"] == message or (code == 0 and event["message"] == "OK")
+            assert (event["request_items"], event["response_items"]) == (sent, received)
+            assert not set(event["flags"]) - {"early_response", "no_response"}
+    watching.check_sums(delivered=2 * len(told))
