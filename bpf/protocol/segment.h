@@ -64,6 +64,9 @@ static __always_inline void find_frames(struct __sk_buff *skb, struct socket *sk
 {
 	const struct row *row = row_at(sk->row);
 	__u32 at = e->s.payload + (e->seq - e->s.seq), side = frame_side(sk, e->dir);
+	/* Where sides do not take turns one of them is proof enough. */
+	__u32 needed = row->turns ? 1U << (e->dir & 1) : SURE_BOTH;
+	int least = row->turns || !sk->sure ? PROBE_EXACT + 2 : PROBE_EXACT + 1;
 	bool turn = row->turns && (e->flags & REC_FLIP) && e->seq == self->turn;
 	struct verdict *v;
 	int found;
@@ -71,7 +74,7 @@ static __always_inline void find_frames(struct __sk_buff *skb, struct socket *sk
 	if (f->phase == FOLLOW_PASS && !turn)
 		return;
 	found = probe_frames(skb, at, e->len, sk->row, side);
-	if ((found > PROBE_EXACT + 1) || (found == PROBE_MAX && !row->turns) ||
+	if (found >= least || (found == PROBE_MAX && !row->turns) ||
 	    (turn && found >= 0 && (f->phase != FOLLOW_PASS || response_was_over(sk, self)))) {
 		/* What was copied before the reader has cut itself. */
 		if (f->phase == FOLLOW_PASS || !f->copy_left)
@@ -94,12 +97,16 @@ static __always_inline void find_frames(struct __sk_buff *skb, struct socket *sk
 		if ((__s32)(due - e->seq) >= 0)
 			follow_found(f, due, e->seq);
 		f->odd = 0;
-	} else if (f->odd >= ODD_TURNS_MAX ||
-		   ((turn || !f->copy_left) && !(sk->sure & 1 << (e->dir & 1)))) {
+		sk->sure |= 1 << (e->dir & 1);
+	} else if (f->odd >= ODD_TURNS_MAX || ((turn || !f->copy_left) && !(sk->sure & needed))) {
 		e->flags |= REC_NOT_HTTP;
 		emit_progress(skb, sk, e);
 		sk->speaks = SPEAKS_OTHER;
 		COUNT(sk->conn.slot, skipped);
+	} else if (!f->copy_left && (e->flags & REC_FLIP)) {
+		/* Long bodies go on; but a head may come. */
+		f->copy_left = FOLLOW_TURN_MAX;
+		f->flags |= FOLLOW_UNWALKED;
 	}
 }
 

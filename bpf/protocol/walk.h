@@ -46,6 +46,8 @@ struct follow {
 
 /* So much is copied while it is not known where frames begin. */
 #define FOLLOW_WIDE_MAX 65536
+/* Then, where sides do not take turns, of what comes behind the other side's bytes. */
+#define FOLLOW_TURN_MAX 1024
 
 /* Frames in one segment: of the largest, some 4 bytes each. */
 #define WALK_MAX 32768
