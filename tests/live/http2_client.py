@@ -30,6 +30,7 @@ class Client:
     def __init__(self, sock, settings=None):
         self.sock = sock
         self.authority = "%s:%d" % sock.getpeername()
+        self.name = "%s:%d" % sock.getsockname()
         self.conn = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
         self.conn.initiate_connection()
         if settings:

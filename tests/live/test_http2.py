@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """HTTP/2 in clear text: servers and clients, against what both ends say."""
 import collections
-import json
 import re
 import shutil
 import socket
@@ -143,3 +142,69 @@ def test_servers(name, start, cgroup, watch):
             assert event["end"] == "complete" and not set(event["flags"]) - {"early_response"}
     watching.check_sums(delivered=2 * len(said))
     server.stop()
+
+
+# ---- attached in the middle ---------------------------------------------------------------------
+
+PATHS = [f"/bytes/{n}?{i}" for i, n in enumerate([0, 5000, 0, 300000, 0, 5000, 0])]
+
+
+def certain(events, said):
+    """Each event is of a stream that the client knows, and each field that it tells is that stream's.
+    Returns of each whether it tells all."""
+    by_number = {s.number: s for s in said}
+    complete = []
+    for event in events:
+        stream = by_number[event["key"]]
+        for told, true in ((event["operation"], stream.method), (event["request_target"], stream.target),
+                           (event["status"], stream.status)):
+            assert told in ("", 0, true), (event, stream.told())
+        whole = (event["operation"], event["request_target"], event["status"]) == stream.told()
+        # What is not told is said to be missing.
+        assert whole or set(event["flags"]) & {"partial", "mid_message", "gap"}
+        if not set(event["flags"]) & {"partial", "mid_message", "gap"}:
+            assert event["response_body_bytes"] == stream.got
+        complete.append(whole)
+    return complete
+
+
+@pytest.mark.parametrize("name", ["nginx", "node", "go", "hypercorn"])
+def test_attach(name, start, cgroup, watch):
+    """Connections that were open before, busy or idle: what an event tells is so, and of requests with new
+    fields all is told; what was indexed before stays unknown."""
+    server = start(name)
+    idle, busy = (http2_client.Client(cgroup.connect(("127.0.0.1", server.port))) for _ in range(2))
+    for client in idle, busy:
+        client.plan([("GET", path, None) for path in PATHS], at_once=3)
+    # In the middle of an answer, and of more that stand in the socket's buffer.
+    for path in PATHS:
+        busy.ask("GET", path)
+    watching = watch(cgroup, args=HTTP2)
+    busy.run()
+    asked = {}
+    for client in idle, busy:
+        old = client.plan([("GET", path, None) for path in PATHS], at_once=3)
+        new = client.plan([("GET", f"{path}-new", None) for path in PATHS], at_once=3)
+        again = client.plan([("GET", f"{path}-new", None) for path in PATHS], at_once=3)
+        asked[client] = old, new, again
+    last = http2_client.Client(cgroup.connect(("127.0.0.1", server.port)))
+    fresh = last.plan([("GET", path, None) for path in PATHS], at_once=3)
+    for client in idle, busy, last:
+        client.close()
+    watching.wait(2 * (len(fresh) + 2 * 3 * len(PATHS)), timeout=20)
+    events = watching.stop()
+    for role, port in ("server", "remote"), ("client", "local"):
+        mine = collections.defaultdict(list)
+        for event in events:
+            if event["role"] == role:
+                mine[event[port]].append(event)
+        assert all(certain(mine[last.name], fresh))
+        for client, (old, new, again) in asked.items():
+            certain(mine[client.name], client.streams.values())
+            numbers = [e["key"] for e in mine[client.name]]
+            # All requests that began since are there, and those with new fields in full.
+            assert len(numbers) == len(set(numbers))
+            assert {s.number for s in old + new + again} <= set(numbers)
+            assert all(certain([e for e in mine[client.name] if e["key"] >= new[0].number],
+                               new + again))
+    watching.check_sums()
