@@ -405,7 +405,8 @@ static void on_verdict(void *ctx, uint64_t cookie, const struct verdict *verdict
 
 static void setup(void)
 {
-	struct sim_opts so = {.target = 1, .capture = 4096, .cgroup_id = 100};
+	struct sim_opts so = {
+		.target = 1, .capture = 4096, .cgroup_id = 100, .protocols = UINT32_MAX};
 
 	fixture_init(&p, &(struct appmon_opts){0});
 	ck_assert_uint_ge(p.flows.state_size, sizeof(struct frames));
