@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from programs import free_port
+from watch import cli
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 STATUSES = ["OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND"] \
@@ -54,12 +55,13 @@ def grpc_js(directory):
 
 
 @pytest.mark.parametrize("implementation", [grpcio, grpc_go, grpc_js])
-def test_calls(implementation, programs, cgroup, watch):
+def test_calls(implementation, programs, cgroup, watch, tmp_path):
     """Unary, streams in each direction, an empty and a large message, errors with and without a head of
     their own, a message of a status, a deadline and a cancellation: of both ends' events each tells what
     the client was told."""
     command = implementation(programs.directory)
-    watching = watch(cgroup, args=["--protocols", "http1,http2"])
+    recording = f"{tmp_path}/recording"
+    watching = watch(cgroup, args=["--protocols", "http1,http2", "--record", recording])
     process = cgroup.spawn([*command, str(free_port("127.0.0.1"))], stdout=subprocess.PIPE, text=True)
     told = [json.loads(line) for line in process.communicate(timeout=60)[0].splitlines()]
     assert process.returncode == 0 and len(told) == 11
@@ -72,7 +74,11 @@ def test_calls(implementation, programs, cgroup, watch):
         for event, (method, code, message, sent, received) in zip(mine, told):
             assert (event["system"], event["operation_type"]) == ("grpc", "call")
             assert event["path"] == method
-            if STATUSES[code] in GIVEN_UP:
+            if STATUSES[code] == "DEADLINE_EXCEEDED":
+                # The server knows of it, too: whoever is first ends the call.
+                assert event["outcome"] in ("cancelled", "no_response") or \
+                    event["status_text"] in GIVEN_UP
+            elif STATUSES[code] in GIVEN_UP:
                 assert (event["end"], event["outcome"]) == ("abandoned", "cancelled")
             else:
                 assert (event["end"], event["status"]) == ("complete", 200)
@@ -83,3 +89,12 @@ def test_calls(implementation, programs, cgroup, watch):
             assert (event["request_items"], event["response_items"]) == (sent, received)
             assert not set(event["flags"]) - {"early_response", "no_response"}
     watching.check_sums(delivered=2 * len(told))
+    # As a user sees them, and the same from a recording.
+    lines = subprocess.run([cli(), "replay", "--protocols", "http1,http2", recording], stdout=subprocess.PIPE, text=True,
+                           check=True).stdout.splitlines()
+    for method, code, *_ in told:
+        if STATUSES[code] not in GIVEN_UP:
+            said = f"[{STATUSES[code]}" if code else ""
+            assert any(f" {'ERR' if code else 'OK'} " in line and f" grpc {method}" in line
+                       and said in line for line in lines), lines
+    assert len([line for line in lines if " grpc " in line]) == 2 * len(told)
