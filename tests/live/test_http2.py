@@ -208,3 +208,23 @@ def test_attach(name, start, cgroup, watch):
             assert all(certain([e for e in mine[client.name] if e["key"] >= new[0].number],
                                new + again))
     watching.check_sums()
+
+
+def test_upgrade(start, cgroup, watch):
+    """Of a connection that turns from HTTP/1.1 to HTTP/2 is told that it did."""
+    if not shutil.which("curl"):
+        pytest.skip("curl is not installed")
+    server = start("apache")
+    watching = watch(cgroup, args=HTTP2)
+    done = cgroup.spawn(["curl", "-sS", "--http2", "-o", "/dev/null", "-w",
+                         "%{http_code} %{http_version} %{size_download}", f"{server.url}/hello"],
+                        stdout=subprocess.PIPE, text=True)
+    assert done.communicate(timeout=20)[0] == "200 2 6"
+    events = watching.wait(2)
+    assert sorted(e["role"] for e in events) == ["client", "server"]
+    for event in events:
+        assert (event["protocol"], event["status"], event["end"]) == ("http1", 101, "upgraded")
+        assert event["request_target"] == "/hello"
+    watching.stop()
+    watching.check_sums(delivered=2)
+    assert watching.stats["tunnel_bytes"] > 0
