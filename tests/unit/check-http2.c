@@ -782,6 +782,62 @@ START_TEST(header_bomb)
 }
 END_TEST
 
+/* RFC 7541 section 6.3: a size below 31 is one byte. */
+static void size_of_31(uint32_t more)
+{
+	byte(0x3f);
+	for (; more > 127; more >>= 7)
+		byte((more & 127) | 128);
+	byte(more);
+}
+
+/* The encoder empties its table and grows it beyond what is kept, as often as it likes: what it still
+ * has is told, nothing else, and memory stays bounded. */
+START_TEST(table_sizes)
+{
+	static char value[3000];
+
+	memset(value, 'x', sizeof(value) - 1);
+	client_begins();
+	get(1, "/a");
+	index_of(2);
+	indexed_field(":path", "/indexed");
+	headers(WHOLE, 3);
+	for (uint32_t i = 0; i < 1000; i++)
+		byte(0x20);
+	size_of_31(4096 - 31);
+	index_of(2);
+	index_of(62);
+	headers(WHOLE, 5);
+	sent(DIR_IN);
+	for (uint32_t id = 1; id <= 5; id += 2)
+		ok(id, "");
+	complete(1, "/a", 200);
+	complete(3, "/indexed", 200);
+	/* The entry is gone: this is no block. */
+	complete(5, "", 200);
+	ck_assert(ev->flags & APPMON_EVF_PARTIAL);
+	for (uint32_t i = 0; i < 100; i++) {
+		byte(0x20);
+		size_of_31(1U << 30);
+		index_of(2);
+		for (uint32_t n = 0; n < 4; n++)
+			indexed_field("x-large", value);
+		indexed_field(":path", "/large");
+		headers(WHOLE, 7 + 4 * i);
+		index_of(2);
+		index_of(62);
+		headers(WHOLE, 9 + 4 * i);
+		sent(DIR_IN);
+		ck_assert_uint_le(p.pl.pool.held, 1 << 20);
+		ok(9 + 4 * i, "");
+		ok(7 + 4 * i, "");
+		complete(9 + 4 * i, "/large", 200);
+		next();
+	}
+}
+END_TEST
+
 /* Blocks that are none: the streams are told, without fields. */
 START_TEST(bad_block)
 {
@@ -842,6 +898,7 @@ int main(void)
 				      loss,
 				      continuation_flood,
 				      header_bomb,
+				      table_sizes,
 				      bad_block,
 				      rapid_reset,
 				      server_speaks_first,
