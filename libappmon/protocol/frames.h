@@ -110,6 +110,7 @@ struct frames {
 	const struct frame_ops *ops;
 	struct frame_cutter cutter[2]; /* by DIR_* */
 	struct verdict verdict;	       /* the last that the programs were told */
+	uint64_t told[2];	       /* the positions of verdict.due */
 	bool ignored;
 };
 
