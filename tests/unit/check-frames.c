@@ -451,15 +451,54 @@ START_TEST(one_byte_answers)
 }
 END_TEST
 
+static struct verdict verdict;
+
+static void verdict_is(void *ctx, uint64_t cookie, const struct verdict *v)
+{
+	(void)ctx;
+	(void)cookie;
+	verdict = *v;
+}
+
+/* Where a frame begins that is to come is told; no longer once it has passed. */
+START_TEST(programs_are_told)
+{
+	static const uint8_t ack[] = {0, 0, 0, 4, 1, 0, 0, 0, 0};
+	struct frame_ops own = {.row = ROW_HTTP2, .frame = single};
+	struct chunk chunk = {.bytes = (const char *)ack,
+			      .captured = sizeof(ack),
+			      .len = sizeof(ack),
+			      .tail = (const char *)ack,
+			      .tail_len = sizeof(ack)};
+
+	p.pl.tell_programs = verdict_is;
+	begin(ROW_HTTP2, true, SIDE_RESPONSE);
+	frames.ops = &own;
+	put(ack, sizeof(ack));
+	put(ack, sizeof(ack));
+	frames.cutter[DIR_OUT].preface = 0;
+	feed_at(0, 9, 9, 0, 0);
+	ck_assert(verdict.known[DIR_IN] && !verdict.known[DIR_OUT]);
+	ck_assert_uint_eq(verdict.due[DIR_IN], stream_seq(&c.stream[DIR_IN], 9));
+	frames_data(&p.pl, &c, DIR_OUT, &chunk);
+	ck_assert(verdict.known[DIR_IN] && verdict.known[DIR_OUT]);
+	ck_assert_uint_eq(verdict.due[DIR_OUT], stream_seq(&c.stream[DIR_OUT], 9));
+	/* The programs say where this one begins. */
+	feed_at(9, 9, 9, CHUNK_FRAME, 0);
+	chunk.pos = 9;
+	frames_data(&p.pl, &c, DIR_OUT, &chunk);
+	ck_assert(!verdict.known[DIR_IN] && verdict.known[DIR_OUT]);
+	ck_assert_uint_eq(verdict.due[DIR_OUT], stream_seq(&c.stream[DIR_OUT], 18));
+	frames_release(&p.pl, &frames);
+}
+END_TEST
+
 int main(void)
 {
-	const TTest *const tests[] = {cut_anywhere,
-				      copied_by_the_programs,
-				      found_in_the_middle,
-				      one_byte_answers,
-				      walked,
-				      walked_and_lost,
-				      NULL};
+	const TTest *const tests[] = {cut_anywhere,	   copied_by_the_programs,
+				      found_in_the_middle, one_byte_answers,
+				      programs_are_told,   walked,
+				      walked_and_lost,	   NULL};
 
 	mallopt(M_MMAP_THRESHOLD, 1 << 24); /* large chunks are many */
 	mallopt(M_TRIM_THRESHOLD, 1 << 28);
