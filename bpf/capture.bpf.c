@@ -11,6 +11,7 @@
 #include "kernel.h"
 #include "emit.h"
 #include "listener.h"
+#include "protocol/segment.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
@@ -238,7 +239,7 @@ static __always_inline void progress(struct __sk_buff *skb, struct socket *sk,
 {
 	bool blank;
 
-	if (sk->speaks != SPEAKS_HTTP)
+	if (!speaks_known(sk))
 		return;
 	if (e->s.flags & (TCP_FIN | TCP_RST)) {
 		if (e->s.flags & TCP_FIN) {
@@ -254,8 +255,9 @@ static __always_inline void progress(struct __sk_buff *skb, struct socket *sk,
 	/* A message ends here, or perhaps: an empty line may be the last chunk, with or without
 	 * trailers (RFC 9112 section 7.1). */
 	blank = e->ends || e->s.len < 4 || ends_counted(sk, e) || ends_with_blank(skb);
-	/* Before there is an answer the reader waits for that. */
-	if (sk->request_dir == 1 + e->dir && !is_answered(sk, e) && !e->filled && !blank)
+	/* Before there is an answer the reader waits for that. (Frames may go either way.) */
+	if (sk->request_dir == 1 + e->dir && sk->speaks == SPEAKS_HTTP && !is_answered(sk, e) &&
+	    !e->filled && !blank)
 		return;
 	if (self->burst) {
 		self->burst--;
@@ -996,6 +998,7 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 	struct socket *sk;
 	struct bpf_tcp_sock *tp = 0;
 	struct extent x;
+	int told = FRAMES_NO;
 	__u32 end, begun;
 	__s32 ahead;
 
@@ -1110,7 +1113,11 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 	e.whole = x.whole;
 	e.filled = e.holes && e.whole != self->passed.whole;
 	e.holes = x.holes || end != x.next;
-	if (!capture(skb, sk, self, &e, dir))
+	if (frames && sk->speaks != SPEAKS_HTTP)
+		told = follow_segment(skb, sk, &e);
+	if (told == FRAMES_NO)
+		told = capture(skb, sk, self, &e, dir) ? FRAMES_TOLD : FRAMES_UNTOLD;
+	if (told == FRAMES_UNTOLD)
 		progress(skb, sk, self, &e);
 	/* A message whose end is counted needs no last bytes. */
 	if (sk->wide ||
@@ -1170,7 +1177,7 @@ int appmon_release(struct bpf_sock *ctx)
 	if (!sk || sk->closed)
 		return 1;
 	sk->closed = 1;
-	if (sk->speaks == SPEAKS_HTTP && sk->dir_out.fin && is_current(sk))
+	if (speaks_known(sk) && sk->dir_out.fin && is_current(sk))
 		emit_state(sk, DIR_OUT, REC_CLOSED);
 	return 1;
 }
@@ -1185,7 +1192,7 @@ static __always_inline int sweep_socket(struct seq_file *seq, struct socket *sk,
 	struct tcp_sock *tp;
 	struct rec r;
 
-	if (sk->speaks != SPEAKS_HTTP || !is_current(sk))
+	if (!speaks_known(sk) || !is_current(sk))
 		return 0;
 	tp = bpf_skc_to_tcp_sock(ksk);
 	for (int dir = 0; dir < 2; dir++) {

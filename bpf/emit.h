@@ -109,13 +109,11 @@ static __always_inline void fill_begin(const struct socket *sk, struct rec *r, _
  * the bytes there is room for all that can stand there. A program can be interrupted by another
  * one, or a thread that runs one by another thread: there are some such places for each CPU.
  */
-#define DRAFT_FRONT (sizeof(struct rec) + sizeof(struct rec_owner) + TAIL_BYTES)
-
 struct draft {
 	__u32 busy;
 	__u32 pad;
 	struct scan scan;
-	__u8 front[DRAFT_FRONT];
+	__u8 front[REC_FRONT_MAX];
 	__u8 bytes[REC_BYTES_MAX + SCAN_SLACK];
 };
 
@@ -176,25 +174,24 @@ static __always_inline void fill_seg(struct __sk_buff *skb, struct socket *sk, s
 	r->retrans = sk->retrans;
 	r->dup = sk->dup;
 	r->sample = sk->sample;
-	r->captured = e->captured;
 	r->pad = 0;
 	__builtin_memcpy(r->before, &last, sizeof(r->before));
 }
 
-/* Returns 0 if the ring is full. d: the captured bytes are in it. */
-static __always_inline int draft_write(struct __sk_buff *skb, struct socket *sk, struct emission *e,
-				       struct draft *d, __u16 kind)
+/* Returns 0 if the ring is full. front: REC_FRONT_MAX bytes, and n bytes of `bytes` behind them. */
+static __always_inline int emit_front(struct __sk_buff *skb, struct socket *sk, struct emission *e,
+				      __u8 *front, __u32 n, const __u32 bytes, __u16 kind)
 {
 	const bool tail = e->captured < e->len;
 	const bool owner = identity && (e->dir == DIR_OUT || (e->s.flags & (TCP_FIN | TCP_RST)));
-	__u32 size = sizeof(struct rec), flags = flags_of(sk, e), off = 0, n = e->captured;
+	__u32 size = sizeof(struct rec), flags = flags_of(sk, e), off = 0;
 	struct rec *r;
 
 	if (tail) {
 		flags |= REC_TAIL;
 		size += TAIL_BYTES;
-		__builtin_memset(d->front + DRAFT_FRONT - TAIL_BYTES, 0, TAIL_BYTES);
-		fill_tail(skb, d->front + DRAFT_FRONT - TAIL_BYTES);
+		__builtin_memset(front + REC_FRONT_MAX - TAIL_BYTES, 0, TAIL_BYTES);
+		fill_tail(skb, front + REC_FRONT_MAX - TAIL_BYTES);
 	} else {
 		off += TAIL_BYTES;
 	}
@@ -202,23 +199,31 @@ static __always_inline int draft_write(struct __sk_buff *skb, struct socket *sk,
 		flags |= REC_OWNER;
 		size += sizeof(struct rec_owner);
 		fill_owner(skb, sk, &e->s, OWNER_HOW(e->dir, e->look),
-			   (struct rec_owner *)(d->front + sizeof(struct rec) + off));
+			   (struct rec_owner *)(front + sizeof(struct rec) + off));
 	} else {
 		off += sizeof(struct rec_owner);
 	}
-	r = (struct rec *)(d->front + off);
+	r = (struct rec *)(front + off);
 	barrier_var(n);
-	if (n > REC_BYTES_MAX)
+	if (n > bytes)
 		return 0; /* never: asked for by the verifier */
 	size += n;
 	fill_begin(sk, r, kind, size);
 	fill_seg(skb, sk, &r->seg, e);
+	r->seg.captured = n;
 	r->seg.flags = flags;
 	if (bpf_ringbuf_output(&ring, r, size, submit_flags()))
 		return 0;
 	e->reported = 1;
 	DIRECTION(sk, e->dir)->progress_ts_ns = e->ts_ns;
 	return 1;
+}
+
+/* The same of a draft: the captured bytes are in it. */
+static __always_inline int draft_write(struct __sk_buff *skb, struct socket *sk, struct emission *e,
+				       struct draft *d, __u16 kind)
+{
+	return emit_front(skb, sk, e, d->front, e->captured, REC_BYTES_MAX, kind);
 }
 
 /* Loads the next e->captured bytes behind e->carry, and looks at them. EMIT_* */

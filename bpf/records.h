@@ -12,8 +12,9 @@
 #define REC_VERSION 7
 
 enum rec_kind {
-	REC_DATA = 1,	 /* captured bytes of one direction */
-	REC_PROGRESS = 2 /* a direction moved on; no bytes */
+	REC_DATA = 1,	  /* captured bytes of one direction */
+	REC_PROGRESS = 2, /* a direction moved on; no bytes */
+	REC_FRAMES = 3	  /* pieces of frames: struct rec_piece */
 };
 
 /* Directions, seen from the monitored socket. */
@@ -43,7 +44,10 @@ enum rec_flag {
 	REC_BLOCKING = 1 << 19, /* ... and waits in reading if there is nothing to read */
 	REC_OWNER = 1 << 20,	/* a struct rec_owner follows */
 	REC_TAIL = 1 << 21,	/* the segment's last TAIL_BYTES bytes follow */
-	REC_HEARD = 1 << 22	/* the other direction has had data before */
+	REC_HEARD = 1 << 22,	/* the other direction has had data before */
+	/* Only in the reader, of a piece of REC_FRAMES: PIECE_FRAME, PIECE_UNWALKED. */
+	REC_FRAME = 1 << 29,
+	REC_UNWALKED = 1 << 30
 };
 
 /* As long as it says: what its flags promise, and the captured bytes. */
@@ -81,7 +85,8 @@ struct rec_seg {
 	__u32 flags;	  /* REC_* */
 	__u32 seq;	  /* TCP sequence number of the first byte described */
 	__u32 len;	  /* bytes described, to the segment's end, captured or not */
-	__u32 start;	  /* where the message that this direction is in began */
+	__u32 start;	  /* where the message that this direction is in began; in the reader, with
+			     REC_FRAME: rec_piece.skipped */
 	__u32 whole;	  /* all bytes below have passed, these included; TCP delivers no others */
 	__u32 ack;	  /* all bytes of the other direction below had been received */
 	__u32 written;	  /* of what arrives: so far our application had written; 0: not known */
@@ -90,7 +95,7 @@ struct rec_seg {
 	__u32 retrans;	/* segments this host sent again so far */
 	__u32 dup;	/* segments that arrived again so far */
 	__u32 sample;	/* the connection's place in the sample: see sample_hash() */
-	__u32 captured; /* bytes that follow, from seq on */
+	__u32 captured; /* bytes that follow, from seq on, or pieces */
 	__u32 pad;
 	__u8 before[8]; /* the bytes before the segment; 0: not known */
 };
@@ -143,7 +148,28 @@ struct rec {
 	struct rec_seg seg;
 };
 
-/* Captured bytes of one record at most. */
+/* All that can stand in front of the captured bytes. */
+#define REC_FRONT_MAX (sizeof(struct rec) + sizeof(struct rec_owner) + TAIL_BYTES)
+
+/*
+ * REC_FRAMES: a segment of a protocol whose frames the programs follow, or a part of one (REC_PART).
+ * Its bytes are pieces, one behind the other. It describes seg.len bytes, with REC_PART, too; what
+ * lies between the pieces was not copied. Without REC_PART it has the segment's tail.
+ */
+enum {
+	PIECE_FRAME = 1,   /* a frame begins with the first byte */
+	PIECE_UNWALKED = 2 /* before it frames may have passed that are not counted */
+};
+
+/* n bytes follow, with padding to a multiple of 8. */
+struct rec_piece {
+	__u32 at;      /* from seg.seq */
+	__u32 skipped; /* PIECE_FRAME: frames not copied between the piece before and this one */
+	__u32 n;
+	__u32 flags; /* PIECE_* */
+};
+
+/* Captured bytes of one record at most, but for REC_FRAMES. */
 #define REC_BYTES_MAX 4096
 #define CAPTURE_MAX 65536 /* most captured bytes of one message */
 
@@ -188,9 +214,23 @@ struct target_conf {
 	struct target_hint hint[HINTS_MAX];
 };
 
+/*
+ * What the reader knows of a connection whose frames the programs have lost, or which holds none.
+ * By the socket's cookie, in the map `verdicts`.
+ */
+struct verdict {
+	__u32 due[2];  /* by DIR_*: sequence number at which a frame begins */
+	__u8 known[2]; /* due is valid */
+	__u8 ignore;   /* the rest is of no interest */
+	__u8 pad[5];
+};
+
+#define VERDICTS 4096
+
 /* Bit n: APPMON_PROTO_n. HTTP/1 is followed in any case. */
 #define ASKED_HTTP1 (1U << 1)
 #define ASKED_RESP (1U << 2)
+#define ASKED_FRAMES (7U << 3) /* those of protocol/rows.h */
 
 #define SLOTS 1024
 

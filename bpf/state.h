@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "packet.h"
+#include "protocol/walk.h"
 #include "records.h"
 
 /*
@@ -48,7 +49,8 @@ struct direction {
 
 enum { WINDOW_CLOSED, WINDOW_NEW, WINDOW_HEAD };
 
-enum { SPEAKS_UNKNOWN, SPEAKS_HTTP, SPEAKS_OTHER };
+/* FRAMES: socket.row tells which. */
+enum { SPEAKS_UNKNOWN, SPEAKS_HTTP, SPEAKS_OTHER, SPEAKS_FRAMES };
 
 /* A status line has been seen, or a value in RESP: SPEAKS_HTTP stands for either. */
 enum { CONFIRMED_NO, CONFIRMED_HTTP, CONFIRMED_RESP };
@@ -99,9 +101,13 @@ struct socket {
 	__u8 head_only;	  /* the last request is HEAD: its response has no body */
 	__u32 sample;	  /* sample_hash(): stays the same */
 	__u32 protocols;  /* that are looked for: asked_protocols() */
-	__u8 pad[16];
+	__u32 row;	  /* SPEAKS_FRAMES: ROW_* */
+	__u8 sure;	  /* ... bit DIR_*: frames were found in this direction */
+	__u8 pad[11];
 
 	struct direction dir_in;
+	struct follow follow_in; /* SPEAKS_FRAMES */
+	__u8 pad5[24];
 
 	/* Of the requests. */
 	struct framing framing;
@@ -119,7 +125,15 @@ struct socket {
 	__u32 reply_due;  /* where the response ends */
 	__u8 reply_phase; /* FRAMING_*; CHUNK: it is chunked, and not followed */
 	__u8 pad4[3];
+
+	struct follow follow_out; /* SPEAKS_FRAMES: of dir_out */
+	__u8 pad6[16];
 };
+
+static __always_inline bool speaks_known(const struct socket *sk)
+{
+	return sk->speaks == SPEAKS_HTTP || (frames && sk->speaks == SPEAKS_FRAMES);
+}
 
 #define DIRECTION(sk, dir) ((dir) == DIR_OUT ? &(sk)->dir_out : &(sk)->dir_in)
 

@@ -169,8 +169,9 @@ static size_t put_result(const struct human *human, const struct appmon_event *e
 	format_bytes(ev->response_bytes - ev->response_head_bytes, bytes);
 	fputc(' ', human->out);
 	set_color(human, outcome < sizeof(sgr) / sizeof(sgr[0]) ? sgr[outcome] : SGR_RED);
-	/* The prefix of an error would not fit into the column. */
-	if (ev->status > 0)
+	/* The prefix of an error would not fit into the column, nor would gRPC's status; HTTP's says
+	 * nothing of a call. */
+	if (ev->status > 0 && ev->operation_type != APPMON_OP_CALL)
 		width = (size_t)fprintf(human->out, "%03" PRIu32, ev->status);
 	else
 		width = (size_t)fprintf(human->out, "%s",
@@ -267,6 +268,10 @@ static void collect_notes(const struct human *human, const struct appmon_event *
 	char bytes[TEXT_UNIT_SIZE];
 
 	notes[0] = '\0';
+	/* Where gRPC's did not come it is HTTP's. */
+	if (ev->operation_type == APPMON_OP_CALL && ev->status_number > 0 &&
+	    ev->status_number != ev->status && ev->status_text.len > 0)
+		note(notes, size, "%s", ev->status_text.data);
 	note_wait(ev, "queue", ev->queue_ns, notes, size);
 	note_wait(ev, "connect", ev->connect_ns, notes, size);
 	if (ev->request_body_bytes > 0)
@@ -293,6 +298,7 @@ static void collect_notes(const struct human *human, const struct appmon_event *
 void human_event(struct human *human, const struct appmon_event *ev, uint64_t realtime_ns)
 {
 	size_t columns = terminal_columns(human), used, left = SIZE_MAX;
+	const struct appmon_str *what = &ev->operation;
 	FILE *out = human->out;
 	char notes[512];
 
@@ -302,9 +308,12 @@ void human_event(struct human *human, const struct appmon_event *ev, uint64_t re
 	used += put_process(human, ev);
 	used += put_remote(human, ev);
 	used += put_result(human, ev);
-	used += put_escaped(out, ev->operation.data, ev->operation.len, SIZE_MAX);
+	/* A call's path is its operation. */
+	if (ev->operation_type == APPMON_OP_CALL && ev->path.len > 0)
+		what = &ev->system;
+	used += put_escaped(out, what->data, what->len, SIZE_MAX);
 	/* No request line was seen, or it was none: there is no target then. */
-	fputc(ev->operation.len > 0 ? ' ' : '?', out);
+	fputc(what->len > 0 ? ' ' : '?', out);
 	used++;
 	if (columns != SIZE_MAX) {
 		used += notes[0] != '\0' ? strlen(notes) + strlen(" []") : 0;

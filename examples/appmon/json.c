@@ -97,7 +97,8 @@ static void add_http_version(struct json_line *object, const char *key, uint32_t
 
 	if (version == 0)
 		return;
-	snprintf(text, sizeof(text), "%u.%u", version / 10, version % 10);
+	/* As OpenTelemetry's network.protocol.version has it: HTTP/2 has no minor one. */
+	snprintf(text, sizeof(text), version < 20 ? "%u.%u" : "%u", version / 10, version % 10);
 	add_text(object, key, text);
 }
 
@@ -250,6 +251,12 @@ void json_event(FILE *out, const struct appmon_event *ev, uint64_t realtime_ns)
 		add_int(object, "status_number", ev->status_number);
 	if (ev->response_start_ns != 0)
 		add_str(object, "message", &ev->message);
+	if (ev->key != 0)
+		add_uint(object, "key", ev->key);
+	if (ev->request_items >= 0)
+		add_int(object, "request_items", ev->request_items);
+	if (ev->response_items >= 0)
+		add_int(object, "response_items", ev->response_items);
 	if (ev->request_start_ns != 0)
 		add_uint(object, "request_bytes", ev->request_bytes);
 	if (ev->response_start_ns != 0)
@@ -304,7 +311,7 @@ void json_event(FILE *out, const struct appmon_event *ev, uint64_t realtime_ns)
 	add_trace(object, ev);
 	add_link(object, ev);
 	add_wire_id(object, ev->wire_id);
-	if (ev->protocol == APPMON_PROTO_HTTP1)
+	if (ev->protocol == APPMON_PROTO_HTTP1 || ev->protocol == APPMON_PROTO_HTTP2)
 		add_http(object, ev);
 	json_line_end(object);
 }

@@ -65,6 +65,8 @@ void capture_close(struct capture *cap);
 /* Readable when there is a record, after capture_wake(): the next one wakes us, once. */
 int capture_fd(const struct capture *cap);
 void capture_wake(struct capture *cap);
+/* pipeline.tell_programs; ctx: the struct capture. */
+void capture_verdict(void *ctx, uint64_t cookie, const struct verdict *verdict);
 /* Has a progress record been held back for the rate limit since this was asked last? */
 bool capture_held_back(struct capture *cap);
 /* Watches the connections whose hash lies below. Those met from now on are of the generation. */

@@ -5,6 +5,23 @@
 
 #include "capture/capture.h"
 
+static bool pieces_are_valid(const struct record *rec)
+{
+	uint32_t at = 0, passed = 0;
+	struct rec_piece piece;
+
+	for (; at < rec->seg.captured; at += sizeof(piece) + ((piece.n + 7) & ~7U)) {
+		if (rec->seg.captured - at < sizeof(piece))
+			return false;
+		memcpy(&piece, rec->bytes + at, sizeof(piece));
+		if (piece.n > rec->seg.captured - at - sizeof(piece) || piece.n > rec->seg.len ||
+		    piece.at < passed || piece.at > rec->seg.len - piece.n)
+			return false;
+		passed = piece.at + piece.n;
+	}
+	return at == rec->seg.captured && (rec->tail || (rec->seg.flags & REC_PART));
+}
+
 int record_decode(const void *data, size_t size, struct record *ret)
 {
 	const uint8_t *p = data;
@@ -16,7 +33,7 @@ int record_decode(const void *data, size_t size, struct record *ret)
 	memcpy(&hdr, p, sizeof(hdr));
 	if (hdr.version != REC_VERSION || hdr.size > size)
 		return -EPROTO;
-	if (hdr.kind != REC_DATA && hdr.kind != REC_PROGRESS)
+	if (hdr.kind != REC_DATA && hdr.kind != REC_PROGRESS && hdr.kind != REC_FRAMES)
 		return -EPROTO;
 	at = sizeof(struct rec);
 	if (hdr.size < at)
@@ -24,6 +41,7 @@ int record_decode(const void *data, size_t size, struct record *ret)
 	memcpy(&ret->conn, p + offsetof(struct rec, conn), sizeof(ret->conn));
 	memcpy(&ret->seg, p + offsetof(struct rec, seg), sizeof(ret->seg));
 	ret->size = hdr.size;
+	ret->framed = hdr.kind == REC_FRAMES;
 	ret->tail = NULL;
 	if (ret->seg.flags & REC_OWNER) {
 		if (hdr.size - at < sizeof(ret->owner))
@@ -40,11 +58,14 @@ int record_decode(const void *data, size_t size, struct record *ret)
 		at += TAIL_BYTES;
 	}
 	ret->bytes = (const char *)p + at;
-	if (ret->seg.captured > hdr.size - at || ret->seg.captured > ret->seg.len ||
-	    (!ret->tail && ret->seg.captured < ret->seg.len))
+	if (ret->seg.captured > hdr.size - at)
+		return -EPROTO;
+	if (ret->framed ? !pieces_are_valid(ret)
+			: ret->seg.captured > ret->seg.len ||
+				  (!ret->tail && ret->seg.captured < ret->seg.len))
 		return -EPROTO;
 	if ((ret->conn.family != 4 && ret->conn.family != 6) || ret->seg.len > INT32_MAX ||
-	    ret->owner.source > OWNER_CONNECTED)
+	    (ret->seg.flags & (REC_FRAME | REC_UNWALKED)) || ret->owner.source > OWNER_CONNECTED)
 		return -EPROTO;
 	return 0;
 }

@@ -86,6 +86,10 @@ struct pipeline {
 	struct target *target[SLOTS];
 	struct appmon_stats stats;
 	struct causes causes;
+	/* Tells the programs what is known of a connection that they have lost; NULL: there are
+	 * none. */
+	void (*tell_programs)(void *ctx, uint64_t cookie, const struct verdict *verdict);
+	void *programs;
 	struct list_node ready;	       /* finished exchanges, not delivered yet */
 	const struct rec_owner *owner; /* what the record at hand says of the owner */
 
@@ -181,6 +185,8 @@ enum {
 	CHUNK_FOLLOWED = 1 << 4, /* where messages of this direction end will be told so */
 	CHUNK_MORE = 1 << 5,	 /* the next chunk continues this one */
 	CHUNK_LOST = 1 << 6,	 /* records of the connection had been lost by then */
+	CHUNK_FRAME = 1 << 7,	 /* a frame begins with the first byte: the programs follow them */
+	CHUNK_UNWALKED = 1 << 8, /* before it frames may have passed that are not counted */
 };
 
 #define CHUNK_BEFORE 8 /* bytes */
@@ -195,6 +201,7 @@ struct chunk {
 	const char *bytes; /* the first `captured` of `len`; the others passed unseen */
 	uint32_t captured, len;
 	uint32_t flags;	      /* CHUNK_* */
+	uint32_t skipped;     /* CHUNK_FRAME: frames that passed uncopied since the one before */
 	uint32_t tail_len;    /* len, CHUNK_TAIL at most */
 	const char *tail;     /* the last tail_len bytes, captured or not */
 	const char *before;   /* CHUNK_BEFORE bytes that stood before the first; 0: not known */
@@ -255,8 +262,6 @@ struct exchange {
 	/* What its protocol keeps of the two messages, from the pool. NULL: they are not here. */
 	void *request, *response;
 	struct cause *cause; /* NULL: links are not asked for */
-	/* What its protocol has to know of it, beside the messages; zeroed. */
-	_Alignas(8) unsigned char own[16];
 	uint32_t role;
 	uint32_t end;			/* APPMON_END_* */
 	uint32_t sampling_ppm;		/* when the request began */
@@ -268,6 +273,8 @@ struct exchange {
 	uint32_t request_seq, response_seq; /* TCP's numbers of the first bytes */
 	struct proxied proxied;
 	const char *drop_why; /* WHY() */
+	/* What its protocol has to know of it, beside the messages: protocol.exchange_size bytes. */
+	_Alignas(8) unsigned char own[];
 };
 
 /* Before there is a response its number is that of where it would begin: both ends say the same,

@@ -14,7 +14,9 @@ static uint32_t chunk_flags(const struct rec_seg *seg)
 	       (seg->flags & REC_BEGINS ? CHUNK_BEGINS : 0) |
 	       (seg->flags & REC_ENDS ? CHUNK_ENDS : 0) |
 	       (seg->flags & REC_FOLLOWED ? CHUNK_FOLLOWED : 0) |
-	       (seg->flags & REC_PART ? CHUNK_MORE : 0) | (seg->lost ? CHUNK_LOST : 0);
+	       (seg->flags & REC_PART ? CHUNK_MORE : 0) | (seg->lost ? CHUNK_LOST : 0) |
+	       (seg->flags & REC_FRAME ? CHUNK_FRAME : 0) |
+	       (seg->flags & REC_UNWALKED ? CHUNK_UNWALKED : 0);
 }
 
 struct heard heard_by(const struct conn *c, int dir, const struct rec_seg *seg)
@@ -41,14 +43,21 @@ struct chunk chunk_of(uint64_t pos, const struct rec_seg *seg, const struct hear
 			      .captured = seg->captured,
 			      .len = seg->len,
 			      .flags = chunk_flags(seg),
+			      .skipped = seg->flags & REC_FRAME ? seg->start : 0,
 			      .tail_len = seg->len < CHUNK_TAIL ? seg->len : CHUNK_TAIL,
 			      .before = (const char *)seg->before,
 			      .ts_ns = seg->ts_ns,
 			      .other_ts_ns = heard->ts_ns,
 			      .other_pos = heard->pos,
 			      .received = heard->received};
-	const char *end = seg->captured == seg->len ? bytes + seg->captured : tail + CHUNK_TAIL;
+	const char *end = bytes + seg->captured;
 
+	if (seg->captured < seg->len) {
+		if (seg->flags & REC_PART) /* between the pieces of a segment */
+			chunk.tail_len = 0;
+		else
+			end = tail + CHUNK_TAIL;
+	}
 	chunk.tail = end - chunk.tail_len;
 	return chunk;
 }

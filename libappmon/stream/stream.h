@@ -14,6 +14,7 @@ struct record {
 	const char *bytes; /* seg.captured */
 	const char *tail;  /* the segment's last TAIL_BYTES, if they are not all captured */
 	uint32_t size;	   /* in the ring */
+	bool framed;	   /* REC_FRAMES: the bytes are pieces */
 };
 
 /* Has the segment the other direction's numbers? Not before there is a connection. */

@@ -166,6 +166,8 @@ static struct sim_rec *first, **last = &first;
 static uint64_t next_cookie;
 static struct sim_socket listener;
 static struct sim_socket *requesting; /* what meets it now */
+static struct verdict verdict;
+static uint64_t verdict_cookie;
 
 /* ---- helpers of the programs ------------------------------------------------- */
 
@@ -184,13 +186,19 @@ void *bpf_map_lookup_elem(void *map, const void *key)
 {
 	static struct socket embryo_of_cpu;
 	static struct draft drafts_of_cpu[DRAFTS];
-	__u32 slot = *(const __u32 *)key;
+	static struct walk walk_of_cpu[WALKS];
+	__u32 slot;
 
 	helper();
+	if (map == &verdicts)
+		return verdict_cookie && *(const __u64 *)key == verdict_cookie ? &verdict : NULL;
+	slot = *(const __u32 *)key;
 	if (map == &embryo)
 		return &embryo_of_cpu;
 	if (map == &drafts)
 		return slot < DRAFTS ? &drafts_of_cpu[slot] : NULL;
+	if (map == &walks)
+		return slot < WALKS ? &walk_of_cpu[slot] : NULL;
 	if (slot >= ATTACHED_MAX)
 		return NULL;
 	return map == &live	  ? (void *)&live_id[slot]
@@ -283,6 +291,15 @@ long bpf_ringbuf_output(void *map, void *data, __u64 size, __u64 flags)
 	memcpy(rec, data, size);
 	record_of(rec)->submitted = true;
 	return 0;
+}
+
+long bpf_loop(__u32 count, long (*step)(__u32, void *), void *ctx, __u64 flags)
+{
+	(void)flags;
+	for (uint32_t i = 0; i < count; i++)
+		if (step(i, ctx))
+			return i + 1;
+	return count;
 }
 
 long bpf_skb_load_bytes(const void *ctx, __u32 offset, void *to, __u32 len)
@@ -417,7 +434,7 @@ void sim_nest(const struct sim_opts *opts)
 	conf->slot = opts->slot;
 	conf->capture = opts->capture;
 	conf->cgroup_id = opts->cgroup_id;
-	conf->protocols = opts->protocols ? opts->protocols : UINT32_MAX;
+	conf->protocols = opts->protocols ? opts->protocols : ~ASKED_FRAMES;
 }
 
 void sim_hint(uint16_t port, uint16_t protocol)
@@ -425,6 +442,12 @@ void sim_hint(uint16_t port, uint16_t protocol)
 	struct target_conf *conf = &attached[attached_count - 1];
 
 	conf->hint[conf->hint_count++] = (struct target_hint){.port = port, .protocol = protocol};
+}
+
+void sim_verdict(uint64_t cookie, const struct verdict *v)
+{
+	verdict_cookie = cookie;
+	verdict = *v;
 }
 
 uint64_t sim_skipped(uint32_t slot)
@@ -446,6 +469,7 @@ void sim_start(const struct sim_opts *opts)
 	sim_lose = 0;
 	sim_detached = sim_syn_cookies = false;
 	next_cookie = 0;
+	verdict_cookie = 0;
 	memset(&listener, 0, sizeof(listener));
 	listener.sk.state = BPF_TCP_LISTEN;
 	listener.cookie = ++next_cookie;

@@ -16,7 +16,7 @@ struct sim_opts {
 	uint32_t target, slot /* 0 or 1 */, capture;
 	uint64_t cgroup_id;
 	bool no_resp;	    /* the programs do not look for RESP */
-	uint32_t protocols; /* of the target; 0: all */
+	uint32_t protocols; /* of the target; 0: all but those with frames */
 };
 
 extern struct rec_owner sim_owner; /* what records of sent bytes say of the socket's owner */
@@ -39,6 +39,9 @@ void sim_start(const struct sim_opts *opts);
 void sim_nest(const struct sim_opts *opts);
 /* What the host says of a port, APPMON_PROTO_*, for the target that was attached last. */
 void sim_hint(uint16_t port, uint16_t protocol);
+/* What the reader says of a connection; of the last one only. */
+struct verdict;
+void sim_verdict(uint64_t cookie, const struct verdict *verdict);
 /* Connections of the target in this slot that the programs have given up. */
 uint64_t sim_skipped(uint32_t slot);
 void sim_stop(void);

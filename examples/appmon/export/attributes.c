@@ -43,10 +43,19 @@ const char *format_address(const struct appmon_endpoint *endpoint, char buf[ADDR
 	return buf;
 }
 
+/* The name of a gRPC status; HTTP's are numbers. */
+static bool is_rpc_status(const struct appmon_str *status)
+{
+	return status->len > 0 && *status->data >= 'A' && *status->data <= 'Z';
+}
+
 const char *error_type(uint32_t role, uint32_t outcome, const struct appmon_str *status)
 {
 	if (!outcome_is_error(outcome, role))
 		return "";
+	/* What was given up behind a good head. */
+	if (outcome == APPMON_OUTCOME_CANCELLED && !is_rpc_status(status))
+		return outcome_name(outcome);
 	return status->len > 0 ? status->data : outcome_name(outcome);
 }
 
@@ -71,6 +80,14 @@ static void add_peer(struct attributes *attributes, const struct appmon_series *
 			       format_address(&series->peer, attributes->address));
 }
 
+static const char *status_attribute(const struct appmon_series *series)
+{
+	if (series->status == 0)
+		return "db.response.status_code";
+	return is_rpc_status(&series->status_text) ? "rpc.response.status_code"
+						   : "http.response.status_code";
+}
+
 void attributes_of_series(struct attributes *ret, const struct appmon_series *series)
 {
 	ret->count = 0;
@@ -83,8 +100,7 @@ void attributes_of_series(struct attributes *ret, const struct appmon_series *se
 		       series->method > APPMON_METHOD_OTHER ? appmon_method_name(series->method)
 							    : "_OTHER");
 	add(ret, "http.route", series->route);
-	add(ret, series->status != 0 ? "http.response.status_code" : "db.response.status_code",
-	    series->status_text);
+	add(ret, status_attribute(series), series->status_text);
 	attributes_add(ret, "error.type",
 		       error_type(series->role, series->outcome, &series->status_text));
 	add_peer(ret, series);

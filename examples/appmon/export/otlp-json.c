@@ -416,6 +416,15 @@ static void add_span_attributes(struct json_object *span, const struct appmon_ev
 	add_str_attribute(list, "user_agent.original", appmon_event_header(ev, "user-agent", 0));
 	if (ev->status != 0)
 		add_int_attribute(list, "http.response.status_code", ev->status);
+	if (ev->operation_type == APPMON_OP_CALL) {
+		add_str_attribute(list, "rpc.system.name", &ev->system);
+		add_str_attribute(list, "rpc.method", &ev->operation);
+		if (ev->status_number >= 0)
+			add_str_attribute(list, "rpc.response.status_code", &ev->status_text);
+	}
+	if (ev->protocol == APPMON_PROTO_HTTP2)
+		add_attribute(list, "network.protocol.version", "stringValue",
+			      json_object_new_string("2"));
 	add_address(list, "server.address", server);
 	if (server->port != 0)
 		add_int_attribute(list, "server.port", server->port);
@@ -455,7 +464,10 @@ struct json_object *otlp_json_span(struct appmon *mon, const struct appmon_event
 	add_text(span, "spanId", ids->span_id);
 	if (ids->parent_id[0] != '\0')
 		add_text(span, "parentSpanId", ids->parent_id);
-	json_object_object_add(span, "name", json_new_str(&name));
+	/* A call's is its service and method. */
+	json_object_object_add(
+		span, "name",
+		json_new_str(ev->operation_type == APPMON_OP_CALL ? &ev->operation : &name));
 	json_object_object_add(span, "kind",
 			       json_object_new_int(client ? SPAN_KIND_CLIENT : SPAN_KIND_SERVER));
 	add_time(span, "startTimeUnixNano", mon,

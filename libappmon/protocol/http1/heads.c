@@ -24,23 +24,6 @@ static uint32_t capture_of(struct pipeline *pl, const struct conn *c)
 	return target ? target->capture : CAPTURE_MAX;
 }
 
-/* h: what is kept of a head of len bytes. */
-static struct head *head_keep(struct pipeline *pl, const struct http1_head *h, const char *bytes,
-			      uint32_t len)
-{
-	size_t fields = offsetof(struct http1_head, field) + h->field_count * sizeof(h->field[0]);
-	struct head *head =
-		pool_alloc_evicting(&pl->pool, offsetof(struct head, h) + fields + h->head_len + 1);
-
-	if (!head)
-		return NULL;
-	memcpy(&head->h, h, fields);
-	head->len = len;
-	head->bytes = (char *)&head->h + fields;
-	memcpy(head->bytes, bytes, h->head_len);
-	return head;
-}
-
 static uint64_t head_flags(const struct http1_head *h)
 {
 	uint64_t flags = 0;

@@ -14,6 +14,10 @@ struct head {
 	struct http1_head h; /* last: truncated to field_count */
 };
 
+/* h: what is kept of a head of len bytes. NULL: no memory. */
+struct head *head_keep(struct pipeline *pl, const struct http1_head *h, const char *bytes,
+		       uint32_t len);
+
 /* See struct protocol. */
 size_t http1_event_bytes(const struct pipeline *pl, const struct exchange *ex);
 void http1_event_fill(struct event_writer *w, const struct exchange *ex);

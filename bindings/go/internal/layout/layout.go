@@ -124,6 +124,9 @@ func Lines() []string {
 	member("appmon_event.response_body_bytes", unsafe.Offsetof(sEvent.response_body_bytes), unsafe.Sizeof(sEvent.response_body_bytes))
 	member("appmon_event.request_content_length", unsafe.Offsetof(sEvent.request_content_length), unsafe.Sizeof(sEvent.request_content_length))
 	member("appmon_event.response_content_length", unsafe.Offsetof(sEvent.response_content_length), unsafe.Sizeof(sEvent.response_content_length))
+	member("appmon_event.key", unsafe.Offsetof(sEvent.key), unsafe.Sizeof(sEvent.key))
+	member("appmon_event.request_items", unsafe.Offsetof(sEvent.request_items), unsafe.Sizeof(sEvent.request_items))
+	member("appmon_event.response_items", unsafe.Offsetof(sEvent.response_items), unsafe.Sizeof(sEvent.response_items))
 	var sOpts C.struct_appmon_opts
 	lines = append(lines, fmt.Sprintf("appmon_opts %d", unsafe.Sizeof(sOpts)))
 	member("appmon_opts.size", unsafe.Offsetof(sOpts.size), unsafe.Sizeof(sOpts.size))

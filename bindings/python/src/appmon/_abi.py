@@ -139,6 +139,9 @@ class appmon_event(ctypes.Structure):
     response_body_bytes: int
     request_content_length: int
     response_content_length: int
+    key: int
+    request_items: int
+    response_items: int
     _fields_ = [
         ("size", ctypes.c_uint32),
         ("protocol", ctypes.c_uint32),
@@ -216,6 +219,9 @@ class appmon_event(ctypes.Structure):
         ("response_body_bytes", ctypes.c_uint64),
         ("request_content_length", ctypes.c_int64),
         ("response_content_length", ctypes.c_int64),
+        ("key", ctypes.c_uint64),
+        ("request_items", ctypes.c_int64),
+        ("response_items", ctypes.c_int64),
     ]
 
 appmon_event_fn = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(appmon_event))

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""calls.py PORT: the calls of test_grpc.py, both ends of them, with grpcio."""
+import json
+import sys
+import threading
+import time
+from concurrent import futures
+
+import grpc
+
+
+def same(data):
+    return data
+
+
+class Handler(grpc.GenericRpcHandler):
+    def service(self, details):
+        def fail(request, context):
+            context.abort(grpc.StatusCode.NOT_FOUND, "no such th\u00efng 100%")
+
+        def slow(request, context):
+            over = threading.Event()
+            context.add_callback(over.set)
+            over.wait()
+            return b""
+
+        return {
+            "/t.S/Unary": grpc.unary_unary_rpc_method_handler(lambda r, c: r, same, same),
+            "/t.S/Fail": grpc.unary_unary_rpc_method_handler(fail, same, same),
+            "/t.S/Slow": grpc.unary_unary_rpc_method_handler(slow, same, same),
+            "/t.S/Server": grpc.unary_stream_rpc_method_handler(
+                lambda r, c: (b"%d" % i for i in range(7)), same, same),
+            "/t.S/Client": grpc.stream_unary_rpc_method_handler(
+                lambda i, c: b"%d" % sum(1 for _ in i), same, same),
+            "/t.S/Both": grpc.stream_stream_rpc_method_handler(lambda i, c: i, same, same),
+        }.get(details.method)
+
+
+def say(method, error, sent, received):
+    code, text = (error.code().value[0], error.details()) if error else (0, "")
+    print(json.dumps([method, code, text, sent, received]), flush=True)
+
+
+def unary(method, size, **how):
+    error = None
+    try:
+        channel.unary_unary(method, same, same)(b"x" * size, **how)
+    except grpc.RpcError as e:
+        error = e
+    say(method, error, 1, 0 if error else 1)
+
+
+def both(count, cancel):
+    answers = threading.Semaphore(0)
+
+    def some():
+        for i in range(count):
+            yield b"%d" % i
+            answers.acquire()
+        if cancel:
+            call.cancel()
+
+    received, error = 0, None
+    call = channel.stream_stream("/t.S/Both", same, same)(some())
+    try:
+        for _ in call:
+            received += 1
+            answers.release()
+    except grpc.RpcError as e:
+        error = e
+    say("/t.S/Both", error, count, received)
+
+
+server = grpc.server(futures.ThreadPoolExecutor(8), handlers=[Handler()])
+server.add_insecure_port("127.0.0.1:" + sys.argv[1])
+server.start()
+channel = grpc.insecure_channel("127.0.0.1:" + sys.argv[1])
+for length in 0, 1, 100, 300000:
+    unary("/t.S/Unary", length)
+unary("/t.S/Fail", 0)
+unary("/t.S/Missing", 0)
+unary("/t.S/Slow", 0, timeout=0.3)
+say("/t.S/Server", None, 1, len(list(channel.unary_stream("/t.S/Server", same, same)(b""))))
+assert channel.stream_unary("/t.S/Client", same, same)(b"%d" % i for i in range(5)) == b"5"
+say("/t.S/Client", None, 5, 1)
+both(4, False)
+both(2, True)
+time.sleep(0.1)
+channel.close()
+server.stop(3).wait()

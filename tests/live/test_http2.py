@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""HTTP/2 in clear text: servers and clients, against what both ends say."""
+import collections
+import re
+import shutil
+import socket
+import subprocess
+import time
+
+import pytest
+from h2.settings import SettingCodes
+
+import http2_client
+import http2_servers
+from programs import Missing, free_port
+
+HTTP2 = ["--protocols", "http1,http2"]
+
+
+@pytest.fixture
+def nghttpd(cgroup, tmp_path):
+    if not shutil.which("nghttpd"):
+        pytest.skip("nghttpd is not installed")
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "small").write_text("hello\n")
+    (root / "large").write_bytes(b"z" * 300000)
+    port = free_port("127.0.0.1")
+    process = cgroup.spawn(["nghttpd", "--no-tls", "-d", str(root), str(port)],
+                           stdout=subprocess.DEVNULL)
+    wait_for(port, process)
+    yield f"http://127.0.0.1:{port}"
+    process.terminate()
+    process.wait()
+
+
+def wait_for(port, process):
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        except ConnectionRefusedError:
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize("streams", [1, 32, 100])
+def test_h2load(streams, nghttpd, cgroup, watch):
+    """Each request of several connections is an event, with the path and the status of its own."""
+    watching = watch(cgroup, args=HTTP2)
+    urls = [nghttpd + path for path in ("/small", "/large?x=1", "/none")]
+    done = subprocess.run(["h2load", "-n", "900", "-c", "3", "-m", str(streams), *urls],
+                          stdout=subprocess.PIPE, text=True, check=True, timeout=60)
+    counted = re.search(r"status codes: (\d+) 2xx, 0 3xx, (\d+) 4xx", done.stdout)
+    events = watching.wait(900, timeout=20)
+    seen = collections.Counter((e["path"], e["query"], e["status"], e["end"]) for e in events)
+    assert seen == {("/small", "", 200, "complete"): 300, ("/large", "x=1", 200, "complete"): 300,
+                    ("/none", "", 404, "complete"): 300}
+    assert sum(e["status"] == 200 for e in events) == int(counted[1])
+    assert sum(e["status"] == 404 for e in events) == int(counted[2])
+    for event in events:
+        assert (event["protocol"], event["role"], event["flags"]) == ("http2", "server", [])
+        assert event["response_body_bytes"] == {"/small": 6, "/large": 300000}.get(
+            event["path"], event["response_body_bytes"])
+    # One connection's streams are numbered by its client: 1, 3, 5 ...
+    by_connection = collections.defaultdict(set)
+    for event in events:
+        by_connection[event["connection_id"]].add(event["key"])
+    assert all(keys == set(range(1, 2 * len(keys), 2)) for keys in by_connection.values())
+    watching.stop()
+    watching.check_sums(delivered=900)
+
+
+def test_curl(nghttpd, cgroup, watch, tmp_path):
+    """An upload of several frames, and both bodies' bytes."""
+    upload = tmp_path / "upload"
+    upload.write_bytes(b"u" * 200000)
+    watching = watch(cgroup, args=HTTP2)
+    done = subprocess.run(["curl", "-sS", "--http2-prior-knowledge", "--data-binary", f"@{upload}",
+                           "-o", "/dev/null", "-w", "%{http_code} %{http_version} %{size_download}",
+                           nghttpd + "/large"], stdout=subprocess.PIPE, text=True, check=True)
+    event, = watching.wait(1)
+    assert done.stdout == "200 2 300000"
+    assert (event["operation"], event["path"], event["status"]) == ("POST", "/large", 200)
+    assert event["request_body_bytes"] == event["request_content_length"] == 200000
+    assert event["response_body_bytes"] == 300000
+    assert event["authority"] == nghttpd[len("http://"):]
+
+
+# ---- servers ------------------------------------------------------------------------------------
+
+@pytest.fixture
+def start(programs, cgroup, tmp_path):
+    """start(name): a running server of http2_servers.NAMES in the cgroup."""
+    def start(name):
+        try:
+            return http2_servers.Server(name, cgroup, tmp_path, programs)
+        except Missing as reason:
+            pytest.skip(str(reason))
+    return start
+
+
+PLAN = [("GET", "/hello", None), ("GET", "/bytes/300000?a=b%20c", None), ("HEAD", "/bytes/5000", None),
+        ("GET", "/bytes/0", None), ("POST", "/echo", 100), ("POST", "/echo?large", 200000),
+        ("GET", "/status/404", None), ("PUT", "/hello", 0), ("GET", "/status/503", None)]
+
+
+@pytest.mark.parametrize("name", http2_servers.NAMES)
+def test_servers(name, start, cgroup, watch):
+    """Both ends, one stream after the other and many at once, and with settings that change tables and
+    frames: what the server has logged and what the client has got are in the events of each role."""
+    server = start(name)
+    watching = watch(cgroup, args=HTTP2)
+    said = []
+    # This h2o does not say that its table has none.
+    for size in 4096 if name == "h2o" else 0, 65536:
+        client = http2_client.Client(cgroup.connect(("127.0.0.1", server.port)), {
+            SettingCodes.HEADER_TABLE_SIZE: size, SettingCodes.MAX_FRAME_SIZE: 16384 + size})
+        said += client.plan(PLAN, at_once=1) + client.plan(2 * PLAN, at_once=20)
+        client.close()
+    truth = collections.Counter(s.told() for s in said)
+    asked = server.asked(len(said))
+    assert asked is None or collections.Counter(asked) == truth
+    events = watching.wait(2 * len(said), timeout=20)
+    watching.stop()
+    for role in "client", "server":
+        mine = [e for e in events if e["role"] == role]
+        assert collections.Counter((e["operation"], e["request_target"], e["status"])
+                                   for e in mine) == truth
+        # Not of what a server answers before it has all of it, which ends the exchange.
+        early = {(e["operation"], e["request_target"]) for e in mine if "early_response" in e["flags"]}
+        assert early <= {("POST", "/echo"), ("POST", "/echo?large")}
+        assert collections.Counter((e["operation"], e["request_target"], e["request_body_bytes"],
+                                    e["response_body_bytes"]) for e in mine
+                                   if (e["operation"], e["request_target"]) not in early) \
+            == collections.Counter(s.bodies() for s in said if (s.method, s.target) not in early)
+        for event in mine:
+            assert event["protocol"] == "http2"
+            assert event["request_http_version"] == event["response_http_version"] == "2"
+            assert event["authority"] == server.url[len("http://"):]
+            assert event["end"] == "complete" and not set(event["flags"]) - {"early_response"}
+    watching.check_sums(delivered=2 * len(said))
+    server.stop()
+
+
+# ---- attached in the middle ---------------------------------------------------------------------
+
+PATHS = [f"/bytes/{n}?{i}" for i, n in enumerate([0, 5000, 0, 300000, 0, 5000, 0])]
+
+
+def certain(events, said):
+    """Each event is of a stream that the client knows, and each field that it tells is that stream's.
+    Returns of each whether it tells all."""
+    by_number = {s.number: s for s in said}
+    complete = []
+    for event in events:
+        stream = by_number[event["key"]]
+        for told, true in ((event["operation"], stream.method), (event["request_target"], stream.target),
+                           (event["status"], stream.status)):
+            assert told in ("", 0, true), (event, stream.told())
+        whole = (event["operation"], event["request_target"], event["status"]) == stream.told()
+        # What is not told is said to be missing.
+        assert whole or set(event["flags"]) & {"partial", "mid_message", "gap"}
+        if not set(event["flags"]) & {"partial", "mid_message", "gap"}:
+            assert event["response_body_bytes"] == stream.got
+        complete.append(whole)
+    return complete
+
+
+@pytest.mark.parametrize("name", ["nginx", "node", "go", "hypercorn"])
+def test_attach(name, start, cgroup, watch):
+    """Connections that were open before, busy or idle: what an event tells is so, and of requests with new
+    fields all is told; what was indexed before stays unknown."""
+    server = start(name)
+    idle, busy = (http2_client.Client(cgroup.connect(("127.0.0.1", server.port))) for _ in range(2))
+    for client in idle, busy:
+        client.plan([("GET", path, None) for path in PATHS], at_once=3)
+    # In the middle of an answer, and of more that stand in the socket's buffer.
+    for path in PATHS:
+        busy.ask("GET", path)
+    watching = watch(cgroup, args=HTTP2)
+    busy.run()
+    asked = {}
+    for client in idle, busy:
+        old = client.plan([("GET", path, None) for path in PATHS], at_once=3)
+        new = client.plan([("GET", f"{path}-new", None) for path in PATHS], at_once=3)
+        again = client.plan([("GET", f"{path}-new", None) for path in PATHS], at_once=3)
+        asked[client] = old, new, again
+    last = http2_client.Client(cgroup.connect(("127.0.0.1", server.port)))
+    fresh = last.plan([("GET", path, None) for path in PATHS], at_once=3)
+    for client in idle, busy, last:
+        client.close()
+    watching.wait(2 * (len(fresh) + 2 * 3 * len(PATHS)), timeout=20)
+    events = watching.stop()
+    for role, port in ("server", "remote"), ("client", "local"):
+        mine = collections.defaultdict(list)
+        for event in events:
+            if event["role"] == role:
+                mine[event[port]].append(event)
+        assert all(certain(mine[last.name], fresh))
+        for client, (old, new, again) in asked.items():
+            certain(mine[client.name], client.streams.values())
+            numbers = [e["key"] for e in mine[client.name]]
+            # All requests that began since are there, and those with new fields in full.
+            assert len(numbers) == len(set(numbers))
+            assert {s.number for s in old + new + again} <= set(numbers)
+            assert all(certain([e for e in mine[client.name] if e["key"] >= new[0].number],
+                               new + again))
+    watching.check_sums()
+
+
+def test_upgrade(start, cgroup, watch):
+    """Of a connection that turns from HTTP/1.1 to HTTP/2 is told that it did."""
+    if not shutil.which("curl"):
+        pytest.skip("curl is not installed")
+    server = start("apache")
+    watching = watch(cgroup, args=HTTP2)
+    done = cgroup.spawn(["curl", "-sS", "--http2", "-o", "/dev/null", "-w",
+                         "%{http_code} %{http_version} %{size_download}", f"{server.url}/hello"],
+                        stdout=subprocess.PIPE, text=True)
+    assert done.communicate(timeout=20)[0] == "200 2 6"
+    events = watching.wait(2)
+    assert sorted(e["role"] for e in events) == ["client", "server"]
+    for event in events:
+        assert (event["protocol"], event["status"], event["end"]) == ("http1", 101, "upgraded")
+        assert event["request_target"] == "/hello"
+    watching.stop()
+    watching.check_sums(delivered=2)
+    assert watching.stats["tunnel_bytes"] > 0
