@@ -106,12 +106,10 @@ class Browser:
         return result["result"].get("value")
 
     def wait(self, script, timeout=15):
-        """The first true value of an expression."""
+        """Until an expression is true; one that fails, as there is no page yet, is not."""
         deadline = time.monotonic() + timeout
-        while True:
-            value = self.run(script)
-            if value:
-                return value
+        guarded = f"(() => {{ try {{ return Boolean({script}); }} catch (e) {{ return false; }} }})()"
+        while not self.run(guarded):
             assert time.monotonic() < deadline, f"{script} did not become true: {self.errors}"
             time.sleep(0.05)
 

@@ -260,8 +260,9 @@ static int run(struct arguments *args, const char *token)
 	int ret = open_all(&running, args, token);
 
 	if (ret == 0)
-		fprintf(stderr, "appmon: watching %s; Ctrl-C to stop\n",
-			running.all ? "this machine" : "what was named");
+		fprintf(stderr, "appmon: watching %zu cgroup(s)%s; Ctrl-C to stop\n",
+			running.all ? 1 : args->targets.count,
+			running.all ? " with all below" : "");
 	while (ret >= 0 && signals_take() == 0)
 		ret = step(&running);
 	console_close(running.console);

@@ -60,7 +60,9 @@ const appPage = {
 		const { data } = this, ms = data.length_ms;
 		const wanted = Number(route().args.get("range") || DEFAULT_RANGE) * 1000, part = route().args.has("from");
 		data.shown_to_ms = part && route().args.has("to") ? Number(route().args.get("to")) * 1000 : data.to_ms || Date.now();
-		data.shown_from_ms = part ? Number(route().args.get("from")) * 1000 : data.shown_to_ms - wanted;
+		/* A console that is younger than the time that is asked for shows what there is. */
+		data.shown_from_ms = part ? Number(route().args.get("from")) * 1000
+			: Math.max(data.shown_to_ms - wanted, Math.min(data.from_ms || 0, data.shown_to_ms - 60000));
 		const wide = this.root.clientWidth - 36;
 		data.width_wide = Math.max(260, wide);
 		data.width = matchMedia("(max-width: 760px)").matches ? data.width_wide : Math.max(260, (wide - 50) / 2);

@@ -69,23 +69,21 @@ function chartActions(box, data, say) {
 	});
 }
 
-/* A line with gaps where there is no value. */
-function linePath(data, scale, value, y) {
-	let path = "", last = null;
-	for (const step of data.steps) {
-		const v = value(step);
-		if (v === undefined || v === null) {
-			last = null;
-			continue;
-		}
-		const x = scale.at((step.from_ms + step.to_ms) / 2).toFixed(1);
-		path += (last === null ? "M" : "L") + x + " " + y(v).toFixed(1);
-		/* One alone is a dot. */
-		if (last === null)
-			path += "h0.1";
-		last = x;
-	}
-	return path;
+/* A line with gaps where there is no value; a value that stands alone is a dot. */
+function linePath(data, scale, line, y) {
+	const points = data.steps.map((step) => {
+		const v = line.value(step);
+		return v === undefined || v === null ? null : [scale.at((step.from_ms + step.to_ms) / 2).toFixed(1), y(v).toFixed(1)];
+	});
+	let path = "";
+	const dots = [];
+	points.forEach((p, i) => {
+		if (p && !points[i - 1] && !points[i + 1])
+			dots.push(svg("circle", { class: "s-" + line.kind, cx: p[0], cy: p[1], r: 2.5 }));
+		else if (p)
+			path += (points[i - 1] ? "L" : "M") + p.join(" ");
+	});
+	return [svg("path", { class: "s-" + line.kind, d: path, "stroke-linecap": "round" }), dots];
 }
 
 /* "50/s" for "50.0/s": at an axis. */
@@ -103,10 +101,7 @@ function lineChart(title, data, lines, show) {
 		picture.append(svg("line", { class: "axis", x1: CHART.left, x2: width - CHART.right, y1: y(v), y2: y(v) }),
 			svg("text", { x: CHART.left - 6, y: y(v) + 4, "text-anchor": "end" }, short(show(v))));
 	}
-	for (const line of lines) {
-		const path = linePath(data, scale, line.value, y);
-		picture.append(svg("path", { class: "s-" + line.kind, d: path, fill: "none", "fill-opacity": 0, "stroke-linecap": "round" }));
-	}
+	picture.append(...lines.flatMap((line) => linePath(data, scale, line, y)).flat());
 	picture.append(...timeAxis(data, scale, height));
 	box.append(picture);
 	chartActions(box, data, (step) => lines.map((line) => {

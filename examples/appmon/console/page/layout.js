@@ -4,12 +4,12 @@
 /*
  * Where the boxes of the map are. Who asks is left of who is asked, in columns; long edges pass through
  * the columns between by places of their own; the order in a column is the one with the fewest crossings
- * that was found. Labels are beside each other, in the gaps between the columns: where they find no room
- * the gaps are made wider.
+ * that was found. Labels are beside each other, in the gaps between the columns: a gap where they find no
+ * room is made wider.
  */
-const BOX = { width: 172, height: 50, gap: 20, passage: 14 };
+const BOX = { width: 184, height: 50, gap: 20, passage: 14 };
 const LABEL = { width: 78, height: 26 };
-const GAPS = [170, 215, 260, 330, 420, 520];
+const GAP = { least: 150, more: 50, most: 700 };
 
 /* Edges that lead back to where they came from are turned round. */
 function withoutCycles(count, edges) {
@@ -155,10 +155,10 @@ function onCurve(a, b, t) {
 
 const overlap = (a, b) => a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
 
-/* Labels on their edges where no box and no other label is. Returns how many found no place. */
+/* Labels on their edges where no box and no other label is. Returns the paths that found no place. */
 function placeLabels(paths, taken) {
 	const tries = [0.5, 0.42, 0.58, 0.35, 0.65, 0.28, 0.72, 0.22, 0.78, 0.16, 0.84];
-	let without = 0;
+	const without = [];
 	for (const path of paths) {
 		path.label = null;
 		for (let s = 0; s + 1 < path.points.length && !path.label; s += 2) {
@@ -172,15 +172,20 @@ function placeLabels(paths, taken) {
 				break;
 			}
 		}
-		without += path.label ? 0 : 1;
+		if (!path.label)
+			without.push(path);
 	}
 	return without;
 }
 
 /* The coordinates for columns that are that far apart. */
-function withGap(gap, nodes, edges, columns, chains, y) {
-	const x = new Map();
-	columns.forEach((column, c) => column.forEach((n) => x.set(n, c * (BOX.width + gap))));
+function withGaps(gaps, nodes, edges, columns, chains, y) {
+	const x = new Map(), column = new Map();
+	let left = 0;
+	columns.forEach((list, c) => {
+		list.forEach((n) => { x.set(n, left); column.set(n, c); });
+		left += BOX.width + gaps[c];
+	});
 	const top = Math.min(...y.values()) - BOX.height, shift = 30 - top;
 	const boxes = nodes.map((_, n) => ({ x: 20 + x.get(n), y: y.get(n) + shift - BOX.height / 2, width: BOX.width, height: BOX.height }));
 	const paths = chains.map((chain, i) => {
@@ -194,11 +199,11 @@ function withGap(gap, nodes, edges, columns, chains, y) {
 			points.push({ x: 20 + x.get(chain[k]) + BOX.width, y: y.get(chain[k]) + shift },
 				{ x: 20 + x.get(chain[k + 1]), y: y.get(chain[k + 1]) + shift });
 		}
-		return { points, turned: edges[i].turned };
+		return { points, turned: edges[i].turned, column: column.get(chain[0]) };
 	});
 	const without = placeLabels(paths, boxes.map((box) => ({ x: box.x - 3, y: box.y - 3, width: box.width + 6, height: box.height + 6 })));
 	const bottom = Math.max(...boxes.map((box) => box.y + box.height), ...paths.flatMap((path) => path.points.map((p) => p.y)));
-	return { boxes, paths, without, width: 60 + columns.length * BOX.width + (columns.length - 1) * gap, height: bottom + 30 };
+	return { boxes, paths, without, width: 80 + left - gaps[gaps.length - 1], height: bottom + 30 };
 }
 
 /* nodes: a list; edges: {from, to} by index. */
@@ -226,11 +231,13 @@ function layoutGraph(nodes, given) {
 	});
 	const ordered = orderColumns(columns, links);
 	const y = placeRows(ordered, links, heights);
-	let best = null;
-	for (const gap of GAPS) {
-		best = withGap(gap, nodes, edges, ordered, chains, y);
-		if (best.without === 0)
-			break;
+	const gaps = ordered.map(() => GAP.least);
+	for (;;) {
+		const layout = withGaps(gaps, nodes, edges, ordered, chains, y);
+		const narrow = new Set(layout.without.map((path) => path.column).filter((c) => gaps[c] < GAP.most));
+		if (narrow.size === 0)
+			return layout;
+		for (const c of narrow)
+			gaps[c] += GAP.more;
 	}
-	return best;
 }

@@ -128,7 +128,8 @@ const mapPage = {
 	draw(graph) {
 		const { place } = this, ms = this.data.length_ms;
 		/* At first as a whole, but not so small that it cannot be read. */
-		if (this.zoom === null)
+		const first = this.zoom === null;
+		if (first)
 			this.zoom = Math.max(0.62, this.fit());
 		const key = document.activeElement.dataset && document.activeElement.dataset.key;
 		const picture = svg("svg", { viewBox: `0 0 ${place.width} ${place.height}`, width: place.width * this.zoom,
@@ -139,6 +140,8 @@ const mapPage = {
 		graph.edges.forEach((edge, i) => picture.append(this.label(edge, place.paths[i], ms)));
 		graph.nodes.forEach((node, i) => picture.append(this.box(node, place.boxes[i], ms)));
 		this.canvas.replaceChildren(picture);
+		if (first)
+			this.canvas.scrollTop = (this.canvas.scrollHeight - this.canvas.clientHeight) / 2;
 		if (key) {
 			const again = [...picture.querySelectorAll("[data-key]")].find((e) => e.dataset.key === key);
 			if (again)
@@ -177,7 +180,7 @@ const mapPage = {
 
 	box(node, box, ms) {
 		const f = node.figures, bad = f && failsMuch(f);
-		const short = node.name.length > 23 ? node.name.slice(0, 10) + "…" + node.name.slice(-12) : node.name;
+		const short = node.name.length > 20 ? node.name.slice(0, 8) + "…" + node.name.slice(-11) : node.name;
 		const choose = () => { setArgs({ focus: node.name }, true); this.show(); };
 		return svg("g", { class: "node" + (node.watched ? "" : " outside") + (bad ? " fails" : ""), tabindex: 0, role: "button",
 			"data-key": "node " + node.key, "data-name": node.name, "aria-label": node.name,
