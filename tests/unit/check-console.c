@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the console keeps, within which bounds, and whom it answers. */
+#include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "console/history.h"
 #include "console/machine-names.h"
 #include "console/requests.h"
+#include "console/views.h"
 #include "events.h"
 
 /* ---- Buckets ------------------------------------------------------------------------------ */
@@ -240,6 +242,59 @@ START_TEST(in_progress)
 }
 END_TEST
 
+static uint64_t member(struct json_object *object, const char *key)
+{
+	return json_object_get_uint64(json_object_object_get(object, key));
+}
+
+static uint64_t sum(struct json_object *list, const char *key)
+{
+	uint64_t all = 0;
+
+	for (size_t i = 0; i < json_object_array_length(list); i++)
+		all += member(json_object_array_get_idx(list, i), key);
+	return all;
+}
+
+/* 500 series for an hour: the document has all of them, and its parts add up. */
+START_TEST(document)
+{
+	const struct which which = {"shop", APPMON_ROLE_SERVER};
+	struct view view = {.instances = &instances};
+	static const char *const parts[] = {"steps", "interfaces", "instances", "peers"};
+	struct json_object *object;
+	char *text = NULL;
+	size_t len;
+	FILE *out;
+
+	for (unsigned step = 0; step < 360; step++) {
+		for (unsigned i = 0; i < 500; i++) {
+			char path[32];
+
+			snprintf(path, sizeof(path), "/%c%c", 'a' + i % 25, 'a' + i % 5);
+			serve(1, "shop", path, 200 + i / 25, 1 + (i + step) % 40);
+		}
+		serve(1, "other", "/", 200, 1);
+		update_after(10);
+	}
+	ck_assert_uint_lt(kept.bytes, 40 << 20);
+	view.period = since(3600);
+	out = open_memstream(&text, &len);
+	ck_assert_int_eq(view_application(out, &view, &which), 0);
+	fclose(out);
+	object = json_tokener_parse(text);
+	free(text);
+	ck_assert_ptr_nonnull(object);
+	ck_assert_uint_eq(member(json_object_object_get(object, "total"), "requests"), 500 * 360);
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		ck_assert_uint_eq(sum(json_object_object_get(object, parts[i]), "requests"),
+				  500 * 360);
+	ck_assert_uint_eq(json_object_array_length(json_object_object_get(object, "interfaces")),
+			  25);
+	json_object_put(object);
+}
+END_TEST
+
 /* ---- Requests ------------------------------------------------------------------------------ */
 
 static struct appmon_event request(const char *app, uint32_t role, uint64_t connection,
@@ -433,9 +488,10 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {buckets,		quantiles,    steps,	   an_hour,
-				      bounded,		large_counts, in_progress, related,
-				      requests_bounded, access_to_it, names,	   NULL};
+	const TTest *const tests[] = {buckets, quantiles,	 steps,	       an_hour,
+				      bounded, large_counts,	 in_progress,  document,
+				      related, requests_bounded, access_to_it, names,
+				      NULL};
 
 	return unit_run("console", tests, setup, teardown);
 }

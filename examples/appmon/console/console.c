@@ -144,7 +144,9 @@ static struct view view_of(struct console *console, struct period period)
 			     .requests = &console->requests,
 			     .period = period,
 			     .firing = counting.firing,
-			     .pending = counting.pending};
+			     .pending = counting.pending,
+			     .label_instance = console->opts.label_instance,
+			     .ctx = console->opts.ctx};
 }
 
 static unsigned fail(FILE *out, unsigned status, const char *why)

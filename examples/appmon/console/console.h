@@ -6,6 +6,8 @@
 #ifndef APPMON_CONSOLE_CONSOLE_H
 #define APPMON_CONSOLE_CONSOLE_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "../agent/alerts.h"
@@ -25,6 +27,10 @@ struct console_opts {
 	struct exporter *exporter; /* from now on it is observed */
 	const struct alerts *alerts;
 	struct silences *silences;
+	/* What people call the instance with this cgroup path, such as a pod's name; false: it has no
+	 * such name. NULL: none has. */
+	bool (*label_instance)(void *ctx, const char *path, char *buf, size_t size);
+	void *ctx;
 };
 
 /* Returns 0 or a negative errno value and has told the user then. */

@@ -128,18 +128,24 @@ static void keep_related(struct requests *requests, struct request *of)
 
 static struct slowness *slowness_of(struct requests *requests, const char *application)
 {
-	struct slowness *of = requests->slowness;
+	struct slowness **bucket, *of;
+	uint32_t hash = 2166136261U; /* FNV-1a */
 
-	while (of && strcmp(of->application, application) != 0)
-		of = of->next;
-	if (of || requests->slowness_count == MAX_SLOWNESS)
-		return of;
+	for (const char *c = application; *c != '\0'; c++)
+		hash = (hash ^ (unsigned char)*c) * 16777619U;
+	bucket = &requests->slowness[hash % REQUESTS_HASHES];
+	for (of = *bucket; of; of = of->next) {
+		if (strcmp(of->application, application) == 0)
+			return of;
+	}
+	if (requests->slowness_count == MAX_SLOWNESS)
+		return NULL;
 	of = calloc(1, sizeof(*of) + strlen(application) + 1);
 	if (!of)
 		return NULL;
 	strcpy(of->application, application);
-	of->next = requests->slowness;
-	requests->slowness = of;
+	of->next = *bucket;
+	*bucket = of;
 	requests->slowness_count++;
 	return of;
 }
@@ -242,9 +248,11 @@ void requests_free(struct requests *requests)
 
 	while (requests->first)
 		drop(requests, requests->first);
-	for (; requests->slowness; requests->slowness = next) {
-		next = requests->slowness->next;
-		free(requests->slowness);
+	for (size_t i = 0; i < REQUESTS_HASHES; i++) {
+		for (struct slowness *of = requests->slowness[i]; of; of = next) {
+			next = of->next;
+			free(of);
+		}
 	}
 	*requests = (struct requests){0};
 }

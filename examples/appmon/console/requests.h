@@ -22,6 +22,7 @@
 #define REQUESTS_LATEST 1024
 /* Ids that a request to come may have to be kept for. */
 #define REQUESTS_WANTED 64
+#define REQUESTS_HASHES 256
 
 struct request {
 	struct request *next, *previous; /* later, earlier */
@@ -58,7 +59,7 @@ struct requests {
 	uint64_t number;
 	size_t latest_count;
 	struct allowance allowance;
-	struct slowness *slowness;
+	struct slowness *slowness[REQUESTS_HASHES]; /* by the application's name */
 	size_t slowness_count;
 	struct exchange_id wanted[REQUESTS_WANTED];
 	size_t wanted_at;

@@ -10,6 +10,8 @@
 
 /* Of the heat map: four of the history's buckets are one. */
 #define HEAT_BUCKETS 4
+/* Of an instance: names of Kubernetes are shorter. */
+#define LABEL_SIZE 512
 
 /* ---- Parts of documents ---------------------------------------------------------------- */
 
@@ -283,11 +285,19 @@ static void put_consumption(struct json_line *json, const struct view *view, uin
 		put_uint(json, "pids", last->pids);
 }
 
+static void put_instance(struct json_line *json, const struct view *view, uint64_t instance)
+{
+	char number[24], label[LABEL_SIZE];
+	const char *path = instances_name(view->instances, instance, number, sizeof(number));
+
+	put_text(json, "instance", path);
+	if (view->label_instance && view->label_instance(view->ctx, path, label, sizeof(label)))
+		put_text(json, "label", label);
+}
+
 static void put_labels(struct json_line *json, const struct view *view, enum figures_per per,
 		       const struct which *which, const struct subject *subject)
 {
-	char number[24];
-
 	switch (per) {
 	case PER_ERROR:
 		put_text(json, "status", subject->texts[TEXT_STATUS]);
@@ -299,9 +309,7 @@ static void put_labels(struct json_line *json, const struct view *view, enum fig
 		put_text(json, "protocol", protocol_name(subject->protocol));
 		break;
 	case PER_INSTANCE:
-		put_text(
-			json, "instance",
-			instances_name(view->instances, subject->instance, number, sizeof(number)));
+		put_instance(json, view, subject->instance);
 		put_active(json, view, which, subject->instance);
 		put_uint(json, "restarts", instances_restarts(view->instances, subject->instance));
 		put_consumption(json, view, subject->instance);

@@ -14,6 +14,9 @@ struct view {
 	const struct requests *requests;
 	struct period period;
 	size_t firing, pending; /* alerts */
+	/* As in struct console_opts. */
+	bool (*label_instance)(void *ctx, const char *path, char *buf, size_t size);
+	void *ctx;
 };
 
 /* Return 0 or -ENOMEM. */

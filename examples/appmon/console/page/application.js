@@ -144,7 +144,8 @@ const appPage = {
 		const throttled = (r) => r.throttled_ns === undefined ? undefined : r.throttled_ns / r.elapsed_ns;
 		const part = (value) => value === undefined ? "–" : round(100 * value) + "%";
 		return el("section", { class: "card" }, el("h2", null, "Instances"), table("instances", [
-			{ name: "instance", text: true, name_like: true, value: (r) => r.instance, show: (r) => r.instance },
+			{ name: "instance", text: true, name_like: true, value: (r) => r.label || r.instance,
+				show: (r) => el("span", { title: r.instance }, r.label || r.instance) },
 			...figureColumns(() => ms),
 			{ name: "in progress", value: (r) => r.active, show: (r) => r.active ?? "–" },
 			{ name: "CPU", value: cpu, show: (r) => part(cpu(r)) },

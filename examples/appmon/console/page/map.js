@@ -107,6 +107,7 @@ const mapPage = {
 			this.shape = shape;
 			this.place = layoutGraph(graph.nodes, graph.edges.map((e) => ({ from: e.from.index, to: e.to.index })));
 		}
+		this.side.hidden = !this.chosen(graph); // the map has the rest of the width
 		this.draw(graph);
 		this.light(graph);
 	},
@@ -134,7 +135,7 @@ const mapPage = {
 		const key = document.activeElement.dataset && document.activeElement.dataset.key;
 		const picture = svg("svg", { viewBox: `0 0 ${place.width} ${place.height}`, width: place.width * this.zoom,
 			height: place.height * this.zoom, role: "group", "aria-label": "Who asks whom" },
-			svg("defs", null, svg("marker", { id: "tip-arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto" },
+			svg("defs", null, svg("marker", { id: "tip-arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 9, markerHeight: 9, markerUnits: "userSpaceOnUse", orient: "auto" },
 				svg("path", { d: "M0 0L8 4L0 8z", fill: "context-stroke" }))));
 		graph.edges.forEach((edge, i) => picture.append(this.arrow(edge, place.paths[i])));
 		graph.edges.forEach((edge, i) => picture.append(this.label(edge, place.paths[i], ms)));
@@ -200,10 +201,14 @@ const mapPage = {
 				svg("tspan", { class: f.errors ? "bad figures" : "" }, percent(f.errors, f.requests)), "  " + duration(f.p95_ns)) : null);
 	},
 
+	chosen(graph) {
+		const focus = route().args.get("focus"), all = graph.nodes.filter((n) => n.name === focus);
+		return all.find((n) => n.watched) || all[0];
+	},
+
 	/* What leads to the chosen one and what it leads to; the rest, and what is not searched for, is dim. */
 	light(graph) {
-		const focus = route().args.get("focus"), search = byId("search").value.toLowerCase();
-		const chosen = focus && (graph.nodes.find((n) => n.name === focus && n.watched) || graph.nodes.find((n) => n.name === focus));
+		const search = byId("search").value.toLowerCase(), chosen = this.chosen(graph);
 		const lit = new Set(), edges = new Set();
 		const walk = (node, next) => {
 			const todo = [node], seen = new Set(todo);
