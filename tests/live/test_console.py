@@ -13,8 +13,11 @@ import urllib.parse
 import pytest
 
 from browser import Browser, chromium
+from cgroups import Cgroup
 from exporting import Monitor, wait_for
 from scene import Scene
+from test_agent import serve
+from test_docker import Stub
 from test_topology import drive
 from watch import cli
 
@@ -518,6 +521,43 @@ def test_alerts(console, page, cgroup, tmp_path, scene):
     wait_for(lambda: sum(a["status"] == "resolved" and a["silenced"] for a in monitor.get("alerts")["alerts"]) == 1)
     assert page.errors == []
     monitor.stop()
+
+
+CONTAINERS = """
+console: {listen: 127.0.0.1:0}
+docker: @SOCKET@
+applications:
+  - cgroup: "@CGROUP@/**"
+    label: {role: "*"}
+    name: "{label:role}"
+"""
+
+
+def test_instances(console, page, cgroup, tmp_path):
+    """An instance is called as its container, and its restarts are counted; what has no container's name
+    is called by its path."""
+    stub, config = Stub(tmp_path / "docker.sock"), tmp_path / "agent.yaml"
+    try:
+        ids = [stub.create(name, {"role": "shop"}) for name in ("blue", "green")]
+        config.write_text(CONTAINERS.replace("@CGROUP@", "/" + cgroup.name).replace("@SOCKET@", str(stub.path)))
+        monitor = console("-c", config, command="agent")
+        for turn in range(3):
+            for id_ in ids[: 2 if turn == 0 else 1]:
+                place = Cgroup(cgroup, f"docker-{id_}.scope")
+                monitor.wait_line(f"watching /{cgroup.name}/docker-{id_}", count=turn * 2 + 1 if turn else 1)
+                serve(place, count=4)
+                place.close()
+                if turn < 2:
+                    monitor.wait_line(f"no longer watching /{cgroup.name}/docker-{id_}", count=turn + 1)
+        monitor.wait_requests("shop", "server", 16)
+        found = monitor.get("application", name="shop", role="server", range=3600)["instances"]
+        assert {(i["label"], i["requests"], i["restarts"]) for i in found} == {("blue", 12, 2), ("green", 4, 0)}
+        assert {i["instance"] for i in found} == {f"/{cgroup.name}/docker-{id_}.scope" for id_ in ids}
+        show(page, monitor, "#/app/shop?range=3600")
+        assert [(r["instance"], r["restarts"]) for r in rows(page, "Instances")] == [("blue", "2"), ("green", "0")]
+        monitor.stop()
+    finally:
+        stub.close()
 
 
 def test_whole_machine(console, cgroup):
