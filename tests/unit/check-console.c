@@ -325,8 +325,8 @@ static size_t count_kept(const struct requests *requests, unsigned why)
 	return count;
 }
 
-/* web asks pay, which fails; web answers 200. The failure is kept with all of them, after a thousand
- * others, too. */
+/* web asks pay, which fails; web answers 200. The failure is kept with all of them, after a
+ * thousand others, too. */
 START_TEST(related)
 {
 	struct appmon_event web = request("web", APPMON_ROLE_SERVER, 1, 200, 30);

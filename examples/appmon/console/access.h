@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Who may ask the console. Pages of other sites may not: the browser says in Host, Origin and
- * Sec-Fetch-Site whose page asks. A token, where there is one, has to be in a header field, which no
- * page of another site can send.
+ * Sec-Fetch-Site whose page asks. A token, where there is one, has to be in a header field, which
+ * no page of another site can send.
  */
 #ifndef APPMON_CONSOLE_ACCESS_H
 #define APPMON_CONSOLE_ACCESS_H

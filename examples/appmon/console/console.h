@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The web console: keeps the last hour in memory, within a bound, and serves it as a page, as JSON and
- * as a stream of events. It only looks; what can be changed is a silence.
+ * The web console: keeps the last hour in memory, within a bound, and serves it as a page, as JSON
+ * and as a stream of events. It only looks; what can be changed is a silence.
  */
 #ifndef APPMON_CONSOLE_CONSOLE_H
 #define APPMON_CONSOLE_CONSOLE_H

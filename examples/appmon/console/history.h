@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the aggregator counted during the last hour, in steps of ten seconds. A step is the difference
- * of two snapshots: a cell for each series and each edge that had requests. Series that the
+ * What the aggregator counted during the last hour, in steps of ten seconds. A step is the
+ * difference of two snapshots: a cell for each series and each edge that had requests. Series that the
  * aggregator has forgotten are there as long as a step has them.
  *
  * Memory has a bound: where it is reached the oldest steps go, and the history is shorter.

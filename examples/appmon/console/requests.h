@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Single requests that are worth a look: those that failed, those that took longest, the latest; and
- * with the failed and the slow ones what they were made for and what they caused, as far as the
+ * Single requests that are worth a look: those that failed, those that took longest, the latest;
+ * and with the failed and the slow ones what they were made for and what they caused, as far as the
  * events say it. In memory, within a bound: where it is reached the oldest go.
  */
 #ifndef APPMON_CONSOLE_REQUESTS_H

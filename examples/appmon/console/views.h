@@ -23,7 +23,7 @@ struct view {
 int view_overview(FILE *out, const struct view *view);
 int view_application(FILE *out, const struct view *view, const struct which *which);
 
-/* Those kept for one of these reasons (KEPT_*), the latest or the slowest first. which NULL: all. */
+/* Those kept for one of these reasons (KEPT_*), the latest or the slowest first; which NULL: all. */
 int view_requests(FILE *out, const struct view *view, const struct which *which, unsigned kept);
 
 /* One with all that is known to belong to it. -ENOENT: it is not kept any more. */

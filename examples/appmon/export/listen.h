@@ -9,8 +9,8 @@
 #define LISTEN_ADDRESS_SIZE (NI_MAXHOST + 16)
 
 /*
- * ADDRESS:PORT, [ADDRESS]:PORT or NAME:PORT; port 0: a free one. The descriptor, or a negative errno
- * value: the user has been told then.
+ * ADDRESS:PORT, [ADDRESS]:PORT or NAME:PORT; port 0: a free one. The descriptor, or a negative
+ * errno value: the user has been told then.
  */
 int listen_open(const char *text);
 
