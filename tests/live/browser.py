@@ -118,6 +118,9 @@ class Browser:
         self.call("Input.dispatchKeyEvent", type="keyDown", key=key, **text)
         self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
 
+    def mouse(self, kind, x, y, **how):
+        self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **how)
+
     def screenshot(self, path, full=False):
         picture = self.call("Page.captureScreenshot", captureBeyondViewport=full)
         with open(path, "wb") as f:

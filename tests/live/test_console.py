@@ -253,6 +253,16 @@ def test_page(scene, console, page):
     assert [r["instance"].rsplit("/", 1)[1] for r in rows(page, "Instances")] == ["web"]
     assert page.run("document.querySelectorAll('.chart').length") == 5
     keep(page, "application")
+    # Over a chart: what the nearest step has; dragging takes a part of the time.
+    x, y, width = page.run("(() => { const b = document.querySelector('.chart').getBoundingClientRect();"
+                           " return [b.x, b.y + 60, b.width]; })()")
+    page.mouse("mouseMoved", x + .9 * width, y)
+    page.wait("/requests +[0-9.]+\\/s/.test(document.getElementById('tip').textContent)")
+    page.mouse("mousePressed", x + .3 * width, y, button="left", buttons=1, clickCount=1)
+    page.mouse("mouseMoved", x + .6 * width, y, button="left", buttons=1)
+    page.mouse("mouseReleased", x + .6 * width, y, button="left", clickCount=1)
+    page.wait("/from=\\d+&to=\\d+/.test(location.hash) && document.getElementById('range').value === 'part'")
+    show(page, monitor, "#/app/web?role=server&range=3600")
     # By keys: into the table of requests, and into one of them.
     page.run("document.querySelector('[data-key^=\"requests-failed\"][data-row]').focus()")
     page.press("Enter")

@@ -407,8 +407,11 @@ static int fill_step(struct making *making, struct instances *instances)
 		ret = put_edge(making, i);
 	for (uint32_t i = 0; ret == 0 && i < actives; i++)
 		ret = put_active(making, i);
-	for (uint32_t i = 0; ret == 0 && i < series; i++)
-		ret = put_consumption(making, instances, i);
+	if (step->consumed_ns == 0) {
+		step->consumed_ns = step->end_ns;
+		for (uint32_t i = 0; ret == 0 && i < series; i++)
+			ret = put_consumption(making, instances, i);
+	}
 	/* Most series are idle, and the room for them is given back. */
 	shrunk = reallocarray(step->cells, step->cell_count + 1, sizeof(*shrunk));
 	if (shrunk)
@@ -423,8 +426,20 @@ uint64_t history_due_ns(const struct history *history)
 	return begin + HISTORY_STEP_NS;
 }
 
+/* What was read a moment ago is good enough. */
+static void take_consumptions(struct step *to, struct step *from)
+{
+	if (from->consumed_ns + CONSUMPTION_NS <= to->end_ns)
+		return;
+	to->consumptions = from->consumptions;
+	to->consumption_count = from->consumption_count;
+	to->consumed_ns = from->consumed_ns;
+	from->consumptions = NULL;
+	from->consumption_count = 0;
+}
+
 /* The one under way is made again from the beginning. */
-static struct step *reopen(struct history *history)
+static struct step *reopen(struct history *history, uint64_t now)
 {
 	struct step *step = calloc(1, sizeof(*step));
 	uint64_t begin = history->base ? appmon_snapshot_time(history->base) : history->start_ns;
@@ -432,9 +447,11 @@ static struct step *reopen(struct history *history)
 	if (!step)
 		return NULL;
 	step->begin_ns = begin;
+	step->end_ns = now;
 	if (history->count > 0 && history->steps[history->count - 1]->begin_ns == begin) {
 		history->count--;
 		history->bytes -= size_of(history->steps[history->count]);
+		take_consumptions(step, history->steps[history->count]);
 		free_step(history, history->steps[history->count]);
 	} else if (history->count == HISTORY_STEPS) {
 		drop_oldest(history);
@@ -452,13 +469,12 @@ int history_update(struct history *history, struct appmon_snapshot *snapshot,
 
 	ret = appmon_histogram_new(&making.histogram);
 	if (ret == 0)
-		making.step = reopen(history);
+		making.step = reopen(history, now);
 	if (!making.step) {
 		appmon_histogram_free(making.histogram);
 		appmon_snapshot_free(snapshot);
 		return -ENOMEM;
 	}
-	making.step->end_ns = now;
 	ret = fill_step(&making, instances);
 	appmon_histogram_free(making.histogram);
 	history->bytes += size_of(making.step);

@@ -74,7 +74,7 @@ struct gauge {
 	uint64_t oldest_ns;
 };
 
-/* What an instance used when the step ended. */
+/* What an instance used at the end of the step, or up to CONSUMPTION_NS before. */
 struct consumption {
 	uint64_t instance;
 	struct appmon_resources resources;
@@ -88,7 +88,10 @@ struct step {
 	struct consumption *consumptions;
 	size_t cell_count, bucket_count, gauge_count, consumption_count;
 	size_t bucket_room;
+	uint64_t consumed_ns; /* when consumptions were read */
 };
+
+#define CONSUMPTION_NS (5 * NSEC_PER_SEC)
 
 #define HISTORY_HASHES 4096
 
@@ -106,9 +109,9 @@ struct history {
 void history_init(struct history *history, size_t max_bytes, uint64_t now_ns);
 
 /*
- * The step that is under way is what came since it began. Takes the snapshot over. Figures of what
- * instances use are read then. addresses has names of servers that are not watched; NULL: none.
- * Returns 0 or -ENOMEM: the step has what there was room for.
+ * The step that is under way is what came since it began. Takes the snapshot over. What instances
+ * use is read, unless that was done less than CONSUMPTION_NS ago. addresses has names of servers
+ * that are not watched; NULL: none. Returns 0 or -ENOMEM: the step has what there was room for.
  */
 int history_update(struct history *history, struct appmon_snapshot *snapshot,
 		   struct instances *instances, const struct addresses *addresses);

@@ -96,7 +96,8 @@ const mapPage = {
 			return;
 		const graph = this.graph(), shape = JSON.stringify([graph.nodes.map((n) => n.key), graph.edges.map((e) => e.key)]);
 		this.about.textContent = graph.nodes.length + " boxes, " + graph.edges.length + " arrows, over " +
-			duration(this.data.length_ms * 1e6) + (this.data.dropped ? "; " + this.data.dropped + " requests were seen and are in no figure" : "");
+			duration(this.data.length_ms * 1e6) + (this.data.history_cut ? "; the history begins at " + clock(this.data.history_from_ms) + ", as there is no room for more" : "") +
+			(this.data.dropped ? "; " + this.data.dropped + " requests were seen and are in no figure" : "");
 		if (graph.nodes.length === 0) {
 			this.shape = "";
 			this.canvas.replaceChildren(el("p", { class: "note", "data-empty": true }, " No request was seen in this time."));
