@@ -16,10 +16,10 @@ const mapPage = {
 		this.side = el("aside", { id: "side", class: "card", hidden: true, "aria-label": "The chosen application" });
 		const zoomBy = (factor) => () => this.setZoom(this.zoom * factor);
 		renew(root, el("div", { class: "row note" }, this.namespaces, this.about),
-			el("div", { class: "mapbox" }, this.canvas, this.side, el("div", { class: "zoom" },
+			el("div", { class: "mapbox" }, el("div", { class: "canvasbox" }, this.canvas, el("div", { class: "zoom" },
 				el("button", { type: "button", title: "Smaller (-)", "aria-label": "Smaller", onclick: zoomBy(1 / 1.25) }, "−"),
 				el("button", { type: "button", title: "Larger (+)", "aria-label": "Larger", onclick: zoomBy(1.25) }, "+"),
-				el("button", { type: "button", title: "As a whole (0)", onclick: () => this.setZoom(this.fit()) }, "fit"))));
+				el("button", { type: "button", title: "As a whole (0)", onclick: () => this.setZoom(this.fit()) }, "fit"))), this.side));
 		this.canvas.addEventListener("click", (event) => {
 			if (!event.target.closest(".node"))
 				setArgs({ focus: null }, true), this.show();

@@ -99,7 +99,8 @@ const requestPage = {
 				"data-key": "fall " + r.number, title: whatOf(r.event) },
 				r.event.app + (r.event.role === "client" ? " sends " : " serves ") + whatOf(r.event));
 			name.style.paddingLeft = depth * 1.1 + "rem";
-			grid.append(name, track, el("span", { class: "long" + (isError(r.event) ? " bad" : "") }, duration(r.event.duration_ns)));
+			grid.append(el("div", { class: "line" }, name, track,
+				el("span", { class: "long" + (isError(r.event) ? " bad" : "") }, duration(r.event.duration_ns))));
 		}
 		return el("section", { class: "card" }, el("h2", null, "Where the time went",
 			el("span", { class: "legend" }, ["queue", "service", "transfer"].map((kind) => [el("i", { class: kind }), kind]))), grid,
