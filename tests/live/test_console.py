@@ -373,7 +373,9 @@ def test_hostile(console, page, cgroup):
                     assert client.recv(65536)
     monitor.wait_requests(name, "server", len(HOSTILE))
     quoted = urllib.parse.quote(name, safe="")
-    for hash in "#/map", "#/apps", "#/alerts", f"#/app/{quoted}?role=server":
+    # Addresses made by hand, too.
+    for hash in "#/app/%zz?range=x&from=1e9", "#/nothing/x?ns=y", "#/map", "#/apps", "#/alerts", \
+            f"#/app/{quoted}?role=server":
         show(page, monitor, hash)
         assert page.run("document.querySelectorAll("
                         "'#main script, #main img, #main i[onmouseover]').length") == 0

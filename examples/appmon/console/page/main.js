@@ -28,7 +28,7 @@ async function load() {
 
 let shown = "";
 
-function open() {
+function openPage() {
 	const here = route(), known = pages[here.page] || mapPage;
 	const same = here.page + "/" + here.name;
 	tip(null, "");
@@ -166,9 +166,9 @@ byId("login").addEventListener("close", () => {
 	byId("token").value = "";
 	load();
 });
-addEventListener("hashchange", open);
+addEventListener("hashchange", openPage);
 addEventListener("resize", () => page && page.show && page.show());
 darkSystem.addEventListener("change", applyTheme);
 applyTheme();
-open();
+openPage();
 live();

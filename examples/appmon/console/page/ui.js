@@ -87,10 +87,18 @@ function splitBar(parts) {
 
 /* ---- The address: #/page/name?key=value ---- */
 
+function decode(text) {
+	try {
+		return decodeURIComponent(text);
+	} catch (error) {
+		return text; // it was made by hand
+	}
+}
+
 function route() {
 	const [path, query] = location.hash.slice(1).split("?");
 	const [, page, ...rest] = path.split("/");
-	return { page: page || "map", name: decodeURIComponent(rest.join("/")), args: new URLSearchParams(query || "") };
+	return { page: page || "map", name: decode(rest.join("/")), args: new URLSearchParams(query || "") };
 }
 
 /* A link to a page; the time range goes along. */
