@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# A text file as a C string, a line a line.
+# A text file as a C string, a line a line, to be included where the string is wanted.
 s/[\\"]/\\&/g
 s/^/"/
 s/$/\\n"/
-1i static const char topology_page[] =
-$a ;

@@ -8,6 +8,7 @@ int command_run(int argc, char **argv);
 int command_replay(int argc, char **argv);
 int command_top(int argc, char **argv);
 int command_topology(int argc, char **argv);
+int command_console(int argc, char **argv);
 int command_export(int argc, char **argv);
 int command_agent(int argc, char **argv);
 int command_capabilities(int argc, char **argv);

@@ -6,7 +6,10 @@
 
 #include "graph-output.h"
 #include "json.h"
-#include "topology.html.h" /* topology_page: made by meson from topology.html */
+
+static const char topology_page[] =
+#include "topology.html.h" /* made by meson from topology.html */
+	;
 
 /* Where the data goes in the page. */
 #define DATA_MARK "@DATA@"

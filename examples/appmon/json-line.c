@@ -106,6 +106,14 @@ void json_line_int(struct json_line *line, int64_t value)
 	json_line_uint(line, value < 0 ? -(uint64_t)value : (uint64_t)value);
 }
 
+void json_line_bool(struct json_line *line, bool value)
+{
+	if (value)
+		put(line, "true", 4);
+	else
+		put(line, "false", 5);
+}
+
 static void put_unit(struct json_line *line, uint32_t unit)
 {
 	static const char hex[] = "0123456789abcdef";

@@ -34,6 +34,7 @@ void json_line_close(struct json_line *line, char bracket);
 void json_line_element(struct json_line *line);
 void json_line_uint(struct json_line *line, uint64_t value);
 void json_line_int(struct json_line *line, int64_t value);
+void json_line_bool(struct json_line *line, bool value);
 /* Bytes as a string; what is not UTF-8 becomes U+FFFD. */
 void json_line_string(struct json_line *line, const char *s, size_t len);
 

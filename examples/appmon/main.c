@@ -19,6 +19,7 @@ static const struct {
 	{"replay", "appmon replay", command_replay},
 	{"top", "appmon top", command_top},
 	{"topology", "appmon topology", command_topology},
+	{"console", "appmon console", command_console},
 	{"export", "appmon export", command_export},
 	{"agent", "appmon agent", command_agent},
 	{"capabilities", "appmon capabilities", command_capabilities},
@@ -63,6 +64,7 @@ static const struct argp argp = {
 	       "  top           applications live: rates, errors, latency, and what is behind "
 	       "them\n"
 	       "  topology      who calls whom: as text, DOT, JSON or a page\n"
+	       "  console       the same as a live page, for a browser\n"
 	       "  replay        show a recording that watch or run made\n"
 	       "  export        figures for Prometheus and OpenTelemetry\n"
 	       "  agent         watch, export and alert as a configuration says\n"

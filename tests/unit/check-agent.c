@@ -379,6 +379,10 @@ START_TEST(mistakes)
 		{APPS "docker: /d\nkubernetes: {}\n", 1, "exclude each other"},
 		{APPS "kubernetes: on\n", 4, "mapping"},
 		{APPS "kubernetes: {api: k8s}\n", 4, "'k8s'"},
+		{APPS "console: on\n", 4, "mapping"},
+		{APPS "console: {listen: 9465}\n", 4, "'9465'"},
+		{APPS "console: {token: x}\n", 4, "no key token"},
+		{APPS "console: {token_file: /no/such/file}\n", 0, "/no/such/file"},
 		{APPS "wait: long\n", 4, "'long'"},
 		{APPS "otlp: {interval: 1s}\n", 4, "endpoint"},
 		{APPS "otlp:\n  endpoint: ftp://x\n", 5, "ftp://x"},
@@ -419,6 +423,12 @@ START_TEST(mistakes)
 		ck_assert_msg(strstr(said, cases[i].says), "%s\n%s", cases[i].text, said);
 		ck_assert_str_eq(config.listen, "untouched");
 	}
+	/* Alerts are on the console. */
+	ck_assert_int_eq(read_text(&other, APPS "console: {}\nalerts:\n  - name: x\n    "
+						"when: rate < 1\n"),
+			 0);
+	ck_assert(other.console.on && !other.console.listen && !other.console.token);
+	config_free(&other);
 	/* Docker knows containers. */
 	ck_assert_int_eq(read_text(&other, APPS "  - cgroup: /b\n    name: '{container}'\n"
 						"docker: /d\n"),

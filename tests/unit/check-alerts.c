@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/alerts.h"
+#include "agent/silences.h"
 #include "clock.h"
 #include "text.h"
 #include "unit.h"
@@ -144,7 +145,7 @@ static struct appmon_metrics *metrics;
 static struct alerts *alerts;
 static uint64_t now;
 static struct notice {
-	bool firing, has_value;
+	bool firing, silenced, has_value;
 	char application[32], route[32], reason[64];
 	uint64_t cgroup_id;
 	double value;
@@ -158,6 +159,7 @@ static void note(void *ctx, const struct alert_notice *notice)
 	(void)ctx;
 	ck_assert_uint_le(notice_count, NOTICES);
 	*to = (struct notice){.firing = notice->firing,
+			      .silenced = notice->silenced,
 			      .has_value = notice->has_value,
 			      .value = notice->value,
 			      .cgroup_id = notice->cgroup_id};
@@ -470,6 +472,61 @@ START_TEST(in_progress)
 }
 END_TEST
 
+/* What begins while it is silenced is told when the silence ends; of what ends silently no word. */
+START_TEST(silences)
+{
+	struct alert_rule rule = window_rule("error_ratio > 10%", 5);
+	static struct silences silent;
+	size_t told = 0;
+
+	ck_assert_int_eq(alerts_open(&alerts, &rule, 1, note, NULL), 0);
+	alerts_use_silences(alerts, &silent);
+	ck_assert_int_eq(silences_set(&silent, "rule", "shop", UINT64_MAX), 0);
+	serve(10, "shop", 1, "/a", 500, 1);
+	serve(10, "other", 1, "/a", 500, 1);
+	evaluate_after(5);
+	ck_assert_uint_eq(notice_count, 2);
+	ck_assert_uint_eq(alerts_firing(alerts), 2);
+	for (size_t i = 0; i < 2; i++)
+		ck_assert(notices[i].silenced == (strcmp(notices[i].application, "shop") == 0));
+	/* It goes on, and the silence ends. */
+	serve(10, "shop", 1, "/a", 500, 1);
+	serve(10, "other", 1, "/a", 500, 1);
+	evaluate_after(5);
+	ck_assert_uint_eq(notice_count, 2);
+	ck_assert_int_eq(silences_set(&silent, "rule", "shop", 0), 0);
+	serve(10, "shop", 1, "/a", 500, 1);
+	serve(10, "other", 1, "/a", 500, 1);
+	evaluate_after(5);
+	ck_assert_uint_eq(notice_count, 3);
+	ck_assert_str_eq(notices[2].application, "shop");
+	ck_assert(notices[2].firing && !notices[2].silenced);
+	/* Both end; another one begins and ends in silence. */
+	ck_assert_int_eq(silences_set(&silent, "rule", "quiet", UINT64_MAX), 0);
+	serve(10, "shop", 1, "/a", 200, 1);
+	serve(10, "other", 1, "/a", 200, 1);
+	serve(10, "quiet", 1, "/a", 500, 1);
+	evaluate_after(5);
+	serve(10, "quiet", 1, "/a", 200, 1);
+	evaluate_after(5);
+	ck_assert_uint_eq(notice_count, 7);
+	for (size_t i = 3; i < notice_count; i++) {
+		ck_assert(notices[i].silenced == (strcmp(notices[i].application, "quiet") == 0));
+		told += !notices[i].silenced;
+	}
+	ck_assert_uint_eq(told, 2);
+	ck_assert_uint_eq(alerts_firing(alerts), 0);
+	for (int i = 0; i < SILENCES_MAX - 1; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "%d", i);
+		ck_assert_int_eq(silences_set(&silent, "rule", name, UINT64_MAX), 0);
+	}
+	ck_assert_int_eq(silences_set(&silent, "rule", "one more", UINT64_MAX), -ENOSPC);
+	silences_free(&silent);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {conditions,
@@ -485,6 +542,7 @@ int main(void)
 				      too_many_series,
 				      new_rules,
 				      in_progress,
+				      silences,
 				      NULL};
 
 	return unit_run("alerts", tests, setup, teardown);

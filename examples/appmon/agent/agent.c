@@ -13,6 +13,7 @@
 #include "../cgroup.h"
 #include "../clock.h"
 #include "../commands.h"
+#include "../console/console.h"
 #include "../export/exporter.h"
 #include "../signals.h"
 #include "../text.h"
@@ -40,6 +41,8 @@ struct agent {
 	struct cgroup_tree *tree;
 	struct notify notify;
 	struct alerts *alerts;
+	struct silences silences;
+	struct console *console; /* NULL: none */
 	/* NULL: the configuration says nothing of Kubernetes, or of docker. */
 	struct pods *pods;
 	struct addresses *addresses;
@@ -62,6 +65,17 @@ static void on_disappeared(void *ctx, const char *path)
 	struct agent *agent = ctx;
 
 	attachments_remove(&agent->attachments, path);
+}
+
+/* Those that are silenced are on the console alone. */
+static void on_notice(void *ctx, const struct alert_notice *notice)
+{
+	struct agent *agent = ctx;
+
+	if (!notice->silenced)
+		notify_send(&agent->notify, notice);
+	if (agent->console)
+		console_notice(agent->console, notice);
 }
 
 static void on_release(void *ctx, const struct appmon_event *ev, const char *name)
@@ -185,7 +199,10 @@ static int open_pods(struct agent *agent)
 static struct exporter_opts exporter_opts(const struct config *config)
 {
 	uint64_t idle_ns = MIN_IDLE_NS;
+	uint32_t open_flags = config->no_query ? APPMON_OPEN_DROP_QUERY : 0;
 
+	if (config->console.on)
+		open_flags |= CONSOLE_OPEN_FLAGS;
 	for (size_t i = 0; i < config->alert_count; i++) {
 		if (config->alerts[i].over_ns > idle_ns)
 			idle_ns = config->alerts[i].over_ns;
@@ -195,7 +212,7 @@ static struct exporter_opts exporter_opts(const struct config *config)
 				      .otlp_interval_ns = config->otlp.interval_ns,
 				      .otlp_spans = config->otlp.spans,
 				      .otlp_headers = config->otlp.headers,
-				      .open_flags = config->no_query ? APPMON_OPEN_DROP_QUERY : 0,
+				      .open_flags = open_flags,
 				      .protocols = config->protocols,
 				      .redact = (const char *const *)config->redact,
 				      .redact_count = (uint32_t)config->redact_count,
@@ -211,6 +228,44 @@ static void use_config(struct agent *agent)
 	agent->attachments.wait_ns = agent->config.wait_ns;
 	agent->notify.targets = agent->config.notify;
 	agent->notify.count = agent->config.notify_count;
+}
+
+/* "shop/web-7d4b9/nginx": a pod's namespace, name and container; a container's name. */
+static bool label_instance(void *ctx, const char *path, char *buf, size_t size)
+{
+	struct appmon_container container = {.size = sizeof(container)};
+	const struct agent *agent = ctx;
+	const char *namespace, *name, *inner;
+	const struct pod *pod;
+
+	if (!agent->pods || appmon_cgroup_container(path, &container) < 0)
+		return false;
+	pod = pods_find(agent->pods,
+			container.pod_uid[0] != '\0' ? container.pod_uid : container.id);
+	if (!pod)
+		return false;
+	namespace = pod_fact(pod, POD_NAMESPACE);
+	name = pod_fact(pod, POD_NAME);
+	inner = pod_container(pod, container.id);
+	snprintf(buf, size, "%s%s%s%s%s", namespace ? namespace : "", namespace ? "/" : "",
+		 name ? name : "", name && inner ? "/" : "", inner ? inner : "");
+	return buf[0] != '\0';
+}
+
+static int open_console(struct agent *agent)
+{
+	const struct console_config *config = &agent->config.console;
+	struct console_opts opts = {.listen = config->listen ? config->listen
+							     : CONSOLE_DEFAULT_LISTEN,
+				    .token = config->token,
+				    .exporter = &agent->exporter,
+				    .alerts = agent->alerts,
+				    .silences = &agent->silences,
+				    .label_instance = label_instance,
+				    .ctx = agent};
+
+	alerts_use_silences(agent->alerts, &agent->silences);
+	return config->on ? console_open(&agent->console, &opts) : 0;
 }
 
 static int open_agent(struct agent *agent)
@@ -234,9 +289,11 @@ static int open_agent(struct agent *agent)
 	agent->notify.client = agent->exporter.client;
 	agent->notify.instances = &agent->exporter.instances;
 	ret = alerts_open(&agent->alerts, agent->config.alerts, agent->config.alert_count,
-			  notify_send, &agent->notify);
+			  on_notice, agent);
 	if (ret == 0)
 		ret = open_pods(agent);
+	if (ret == 0)
+		ret = open_console(agent);
 	if (ret == 0)
 		ret = cgroup_tree_open(&agent->tree, agent->exporter.instances.mount, &callbacks);
 	return ret;
@@ -244,11 +301,13 @@ static int open_agent(struct agent *agent)
 
 static void close_agent(struct agent *agent)
 {
+	console_close(agent->console);
 	cgroup_tree_close(agent->tree);
 	kubernetes_close(agent->kubernetes);
 	docker_close(agent->docker);
 	attachments_free(&agent->attachments);
 	alerts_close(agent->alerts);
+	silences_free(&agent->silences);
 	notify_close(&agent->notify);
 	exporter_close(&agent->exporter);
 	pods_free(agent->pods);
@@ -286,6 +345,11 @@ static bool same_source(const struct config *a, const struct config *b)
 	       is_same(a->docker, b->docker);
 }
 
+static bool same_console(const struct console_config *a, const struct console_config *b)
+{
+	return a->on == b->on && is_same(a->listen, b->listen) && is_same(a->token, b->token);
+}
+
 /* As far as the parts of the agent can be told of it; the user is told of what is wrong. */
 static int use_other(struct agent *agent, const struct config *fresh)
 {
@@ -293,6 +357,10 @@ static int use_other(struct agent *agent, const struct config *fresh)
 
 	if (!same_source(&agent->config, fresh)) {
 		warnx("whom it asks for pods cannot change while it runs: start it again");
+		return -EINVAL;
+	}
+	if (!same_console(&agent->config.console, &fresh->console)) {
+		warnx("the console cannot change while it runs: start it again");
 		return -EINVAL;
 	}
 	return exporter_reconfigure(&agent->exporter, &opts);
@@ -343,7 +411,7 @@ static int run_source(struct agent *agent, uint64_t now)
 static int run_timers(struct agent *agent)
 {
 	uint64_t now = now_ns();
-	int timeout_ms, others_ms[3];
+	int timeout_ms, others_ms[4];
 
 	if (now >= agent->evaluate_due_ns) {
 		evaluate(agent);
@@ -353,11 +421,23 @@ static int run_timers(struct agent *agent)
 	others_ms[0] = notify_retry(&agent->notify, now);
 	others_ms[1] = attachments_run(&agent->attachments, now);
 	others_ms[2] = run_source(agent, now);
-	for (int i = 0; i < 3; i++) {
+	others_ms[3] = agent->console ? console_run(agent->console, now) : -1;
+	for (int i = 0; i < 4; i++) {
 		if (others_ms[i] >= 0 && others_ms[i] < timeout_ms)
 			timeout_ms = others_ms[i];
 	}
 	return timeout_ms;
+}
+
+static int step(struct agent *agent)
+{
+	int fds[EXPORTER_FDS_MAX], timeout_ms = run_timers(agent);
+	unsigned count = 0;
+
+	fds[count++] = cgroup_tree_fd(agent->tree);
+	if (agent->console)
+		fds[count++] = console_fd(agent->console);
+	return exporter_step(&agent->exporter, fds, count, timeout_ms);
 }
 
 static int run(struct agent *agent)
@@ -378,8 +458,7 @@ static int run(struct agent *agent)
 		}
 		if (ret < 0)
 			break;
-		ret = exporter_step(&agent->exporter, cgroup_tree_fd(agent->tree),
-				    run_timers(agent));
+		ret = step(agent);
 		/* After the events: those of a cgroup that is gone are counted before it is. */
 		if (ret >= 0)
 			ret = cgroup_tree_dispatch(agent->tree);

@@ -10,6 +10,7 @@
 
 #include "../clock.h"
 #include "../text.h"
+#include "silences.h"
 
 /* A window is as long as it should be within this part of it; snapshots are kept for that. */
 #define PIECES_OF_A_WINDOW 12
@@ -25,6 +26,9 @@ struct group {
 	uint64_t cgroup_id;
 	bool named; /* by the rule: never forgotten */
 	struct alert_state state;
+	bool told;	/* that it fires */
+	bool has_value; /* at the last evaluation */
+	double value;
 	uint64_t begin_ns; /* its requests are counted from here on */
 	uint64_t seen_ns;
 	uint64_t fired_ns;
@@ -44,6 +48,7 @@ struct rule_groups {
 struct alerts {
 	alerts_notice_fn notice;
 	void *ctx;
+	const struct silences *silences; /* NULL: none */
 	struct rule_groups *rules;
 	size_t rule_count;
 	size_t group_count, firing;
@@ -118,12 +123,23 @@ static struct group *find_group(struct alerts *alerts, struct rule_groups *rule,
 	return add_group(alerts, rule, &series->app, route, cgroup_id);
 }
 
-static void tell(struct alerts *alerts, const struct rule_groups *rule, const struct group *group,
+static bool is_silenced(const struct alerts *alerts, const struct rule_groups *rule,
+			const struct group *group)
+{
+	return alerts->silences && silences_until(alerts->silences, rule->rule->name,
+						  group->application, now_ns()) != 0;
+}
+
+static void tell(struct alerts *alerts, const struct rule_groups *rule, struct group *group,
 		 bool firing, const double *value, const char *reason)
 {
+	bool was_told = group->told;
+
+	group->told = firing && !is_silenced(alerts, rule, group);
 	struct alert_notice notice = {
 		.rule = rule->rule,
 		.firing = firing,
+		.silenced = firing ? !group->told : !was_told,
 		.reason = reason,
 		.application = {.data = group->application,
 				.len = (uint32_t)strlen(group->application)},
@@ -135,10 +151,6 @@ static void tell(struct alerts *alerts, const struct rule_groups *rule, const st
 		.since_ns = group->fired_ns,
 	};
 
-	if (firing)
-		alerts->firing++;
-	else
-		alerts->firing--;
 	alerts->notice(alerts->ctx, &notice);
 }
 
@@ -149,8 +161,10 @@ static void drop_group(struct alerts *alerts, struct rule_groups *rule, struct g
 	struct group *group = *link;
 
 	*link = group->next;
-	if (group->state.status == ALERT_FIRING)
+	if (group->state.status == ALERT_FIRING) {
+		alerts->firing--;
 		tell(alerts, rule, group, false, NULL, reason);
+	}
 	alerts->group_count--;
 	free_group(group);
 }
@@ -396,14 +410,22 @@ static void step_group(struct alerts *alerts, struct rule_groups *rule, struct g
 		return;
 	seconds = (double)(now - since) / NSEC_PER_SEC;
 	known = value_of(group, rule->rule, seconds, now, &value) ? &value : NULL;
+	group->has_value = known != NULL;
+	group->value = known ? value : 0;
 	switch (alert_step(&group->state, rule->rule, now, known)) {
 	case ALERT_UNCHANGED:
+		/* Its silence is over. */
+		if (group->state.status == ALERT_FIRING && !group->told &&
+		    !is_silenced(alerts, rule, group))
+			tell(alerts, rule, group, true, known, NULL);
 		break;
 	case ALERT_FIRED:
 		group->fired_ns = now;
+		alerts->firing++;
 		tell(alerts, rule, group, true, known, NULL);
 		break;
 	case ALERT_CLEARED:
+		alerts->firing--;
 		tell(alerts, rule, group, false, known, known ? NULL : "too few requests");
 		break;
 	}
@@ -509,4 +531,41 @@ int alerts_evaluate(struct alerts *alerts, struct appmon_snapshot *snapshot)
 size_t alerts_firing(const struct alerts *alerts)
 {
 	return alerts->firing;
+}
+
+void alerts_use_silences(struct alerts *alerts, const struct silences *silences)
+{
+	alerts->silences = silences;
+}
+
+const struct alert_rule *alerts_rule(const struct alerts *alerts, size_t index)
+{
+	return index < alerts->rule_count ? alerts->rules[index].rule : NULL;
+}
+
+static void view_group(const struct rule_groups *rule, const struct group *group,
+		       void (*fn)(void *ctx, const struct alert_view *view), void *ctx)
+{
+	bool firing = group->state.status == ALERT_FIRING;
+	struct alert_view view = {.rule = rule->rule,
+				  .state = &group->state,
+				  .application = group->application,
+				  .route = group->route,
+				  .cgroup_id = group->cgroup_id,
+				  .has_value = group->has_value,
+				  .value = group->value,
+				  .since_ns = firing ? group->fired_ns : group->state.since_ns};
+
+	fn(ctx, &view);
+}
+
+void alerts_each(const struct alerts *alerts, void (*fn)(void *ctx, const struct alert_view *view),
+		 void *ctx)
+{
+	for (size_t i = 0; i < alerts->rule_count; i++) {
+		for (struct group *group = alerts->rules[i].groups; group; group = group->next) {
+			if (group->state.status != ALERT_QUIET)
+				view_group(&alerts->rules[i], group, fn, ctx);
+		}
+	}
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../console/access.h"
 #include "../protocols.h"
 #include "../text.h"
 #include "yaml-file.h"
@@ -412,6 +413,24 @@ static int read_listen(struct yaml_file *file, const yaml_node_t *value, void *t
 	return 0;
 }
 
+static int read_console(struct yaml_file *file, const yaml_node_t *value, void *to)
+{
+	static const struct yaml_key keys[] = {
+		{"listen", read_listen, offsetof(struct console_config, listen)},
+		{"token_file", yaml_read_text, offsetof(struct console_config, token_file)},
+		{0},
+	};
+	struct console_config *console = to;
+	int ret;
+
+	console->on = true;
+	ret = yaml_file_map(file, value, keys, console);
+	if (ret < 0 || !console->token_file)
+		return ret;
+	console->token = access_read_token(console->token_file);
+	return console->token ? 0 : yaml_file_fail(file, value, "token_file: gives no token");
+}
+
 static int read_buckets(struct yaml_file *file, const yaml_node_t *value, void *to)
 {
 	const char *text = yaml_file_text(file, value);
@@ -511,7 +530,7 @@ static int check(struct yaml_file *file, const yaml_node_t *root, const struct c
 	if (config->applications.count == 0)
 		return yaml_file_fail(file, root,
 				      "applications: is missing: what is to be watched?");
-	if (config->alert_count > 0 && config->notify_count == 0)
+	if (config->alert_count > 0 && config->notify_count == 0 && !config->console.on)
 		return yaml_file_fail(file, root, "notify: is missing: where do alerts go?");
 	if (config->kubernetes.on && config->docker)
 		return yaml_file_fail(
@@ -538,6 +557,7 @@ int config_read(struct config *ret_config, const char *path)
 {
 	static const struct yaml_key keys[] = {
 		{"listen", read_listen, offsetof(struct config, listen)},
+		{"console", read_console, offsetof(struct config, console)},
 		{"otlp", read_otlp, offsetof(struct config, otlp)},
 		{"no_query", read_flag, offsetof(struct config, no_query)},
 		{"redact", read_redact, 0},
@@ -584,6 +604,9 @@ int config_read(struct config *ret_config, const char *path)
 void config_free(struct config *config)
 {
 	free(config->listen);
+	free(config->console.listen);
+	free(config->console.token_file);
+	free(config->console.token);
 	free(config->otlp.endpoint);
 	free(config->otlp.headers_file);
 	otlp_headers_free(&config->otlp.headers);

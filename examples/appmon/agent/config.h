@@ -26,6 +26,12 @@ struct otlp_config {
 	char *headers_file; /* NULL: none */
 };
 
+struct console_config {
+	bool on;
+	char *listen;		  /* NULL: the default */
+	char *token_file, *token; /* NULL: none */
+};
+
 /* NULL: as in a pod; see kubernetes.h. */
 struct kubernetes_config {
 	bool on;
@@ -34,6 +40,7 @@ struct kubernetes_config {
 
 struct config {
 	char *listen; /* ADDRESS:PORT of /metrics; NULL: not served */
+	struct console_config console;
 	struct otlp_config otlp;
 	bool no_query;
 	uint32_t protocols; /* as in appmon_opts: all that any application asks for */

@@ -185,7 +185,7 @@ static int export_figures(struct arguments *args)
 		fprintf(stderr, "appmon: watching %zu cgroup(s); Ctrl-C to stop\n",
 			args->targets.count);
 	while (ret >= 0 && signals_take() == 0)
-		ret = exporter_step(&exporter, -1, -1);
+		ret = exporter_step(&exporter, NULL, 0, -1);
 	if (ret >= 0)
 		ret = exporter_drain(&exporter);
 	exporter_close(&exporter);

@@ -25,6 +25,8 @@
 static void count(struct exporter *exporter, const struct appmon_event *ev)
 {
 	appmon_metrics_add(exporter->metrics, ev);
+	if (exporter->observe)
+		exporter->observe(exporter->observe_ctx, ev);
 	/* A response without its request is no span. */
 	if (exporter->otlp && (ev->request_start_ns != 0 || ev->operation.len > 0))
 		otlp_add_event(exporter->otlp, ev);
@@ -354,9 +356,9 @@ static void forget_instances(struct exporter *exporter)
 	instances_forget(&exporter->instances, now - 2 * idle_ns);
 }
 
-int exporter_step(struct exporter *exporter, int fd, int timeout_ms)
+int exporter_step(struct exporter *exporter, const int *more, unsigned more_count, int timeout_ms)
 {
-	struct curl_waitfd fds[3];
+	struct curl_waitfd fds[2 + EXPORTER_FDS_MAX];
 	unsigned count = 0;
 	int server_timeout_ms;
 
@@ -369,8 +371,8 @@ int exporter_step(struct exporter *exporter, int fd, int timeout_ms)
 			.events = CURL_WAIT_POLLIN};
 		timeout_ms = earlier(timeout_ms, server_timeout_ms);
 	}
-	if (fd >= 0)
-		fds[count++] = (struct curl_waitfd){.fd = fd, .events = CURL_WAIT_POLLIN};
+	for (unsigned i = 0; i < more_count; i++)
+		fds[count++] = (struct curl_waitfd){.fd = more[i], .events = CURL_WAIT_POLLIN};
 	/* libcurl takes no "for ever". */
 	http_client_wait(exporter->client, fds, count, earlier(timeout_ms, 60000));
 	exporter->instances.now_ns = now_ns();

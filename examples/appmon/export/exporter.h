@@ -58,6 +58,9 @@ struct exporter {
 	size_t (*numbers)(void *ctx, struct prometheus_number numbers[PROMETHEUS_NUMBERS_MAX]);
 	void *numbers_ctx;
 	const struct addresses *addresses;
+	/* Gets every event that is counted, under its application's name. */
+	void (*observe)(void *ctx, const struct appmon_event *ev);
+	void *observe_ctx;
 	uint64_t otlp_due_ns;
 	uint64_t forget_ns; /* when instances were last forgotten */
 };
@@ -71,11 +74,14 @@ int exporter_open(struct exporter *exporter, const struct exporter_opts *opts);
 /* Other ways out; what has been counted stays. After a failure all is as it was. */
 int exporter_reconfigure(struct exporter *exporter, const struct exporter_opts *opts);
 
+/* Descriptors of the host's, to be waited for. */
+#define EXPORTER_FDS_MAX 2
+
 /*
- * Waits for events, scrapers, answers, what fd (-1: none) has, a signal, or timeout_ms, and
- * handles all but the last three. A failure is one of the monitor.
+ * Waits for events, scrapers, answers, what one of fds (count of them) has, a signal, or timeout_ms,
+ * and handles all but the last three. A failure is one of the monitor.
  */
-int exporter_step(struct exporter *exporter, int fd, int timeout_ms);
+int exporter_step(struct exporter *exporter, const int *fds, unsigned count, int timeout_ms);
 
 /* Handles what is still on its way through the ring, and pushes for a last time. */
 int exporter_drain(struct exporter *exporter);

@@ -4,12 +4,11 @@
 #include <err.h>
 #include <errno.h>
 #include <microhttpd.h>
-#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
+#include "listen.h"
 #include "prometheus.h"
 
 /* More scrapers than these at once are a mistake, or an attack. */
@@ -20,7 +19,7 @@ struct http_server {
 	struct MHD_Daemon *daemon;
 	http_server_page_fn page;
 	void *ctx;
-	char address[NI_MAXHOST + 16];
+	char address[LISTEN_ADDRESS_SIZE];
 };
 
 static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status, char *body,
@@ -96,82 +95,19 @@ static enum MHD_Result handle(void *ctx, struct MHD_Connection *connection, cons
 	return answer_text(connection, MHD_HTTP_NOT_FOUND, "see /metrics\n");
 }
 
-static int listen_on(const struct addrinfo *address)
-{
-	int fd, err, on = 1;
-
-	fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (bind(fd, address->ai_addr, address->ai_addrlen) == 0 && listen(fd, SOMAXCONN) == 0)
-		return fd;
-	err = -errno;
-	close(fd);
-	return err;
-}
-
-/* Splits at the last colon and takes brackets away. */
-static int resolve(const char *text, struct addrinfo **ret)
-{
-	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-				       .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-	char host[NI_MAXHOST], *name = host, *port;
-	int err;
-
-	snprintf(host, sizeof(host), "%s", text);
-	port = strrchr(host, ':');
-	if (!port || port == host) {
-		warnx("cannot listen on %s: it is not like 127.0.0.1:9464 or [::]:9464", text);
-		return -EINVAL;
-	}
-	*port++ = '\0';
-	if (*name == '[' && name[strlen(name) - 1] == ']') {
-		name[strlen(name) - 1] = '\0';
-		name++;
-	}
-	err = getaddrinfo(name, port, &hints, ret);
-	if (err != 0) {
-		warnx("cannot listen on %s: %s", text, gai_strerror(err));
-		return -EINVAL;
-	}
-	return 0;
-}
-
-static void note_address(struct http_server *server, int fd)
-{
-	struct sockaddr_storage address;
-	socklen_t len = sizeof(address);
-	char host[NI_MAXHOST], port[NI_MAXSERV];
-
-	if (getsockname(fd, (struct sockaddr *)&address, &len) == 0 &&
-	    getnameinfo((struct sockaddr *)&address, len, host, sizeof(host), port, sizeof(port),
-			NI_NUMERICHOST | NI_NUMERICSERV) == 0)
-		snprintf(server->address, sizeof(server->address),
-			 strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
-}
-
 int http_server_open(struct http_server **ret_server, const char *listen, http_server_page_fn page,
 		     void *ctx)
 {
 	struct http_server *server;
-	struct addrinfo *address;
-	int fd, ret;
+	int fd = listen_open(listen);
 
-	ret = resolve(listen, &address);
-	if (ret < 0)
-		return ret;
-	fd = listen_on(address);
-	freeaddrinfo(address);
-	if (fd < 0) {
-		warnx("cannot listen on %s: %s", listen, strerror(-fd));
+	if (fd < 0)
 		return fd;
-	}
 	server = calloc(1, sizeof(*server));
 	if (server) {
 		server->page = page;
 		server->ctx = ctx;
-		note_address(server, fd);
+		listen_address(fd, server->address);
 		server->daemon = MHD_start_daemon(
 			MHD_USE_EPOLL, 0, NULL, NULL, handle, server, MHD_OPTION_LISTEN_SOCKET, fd,
 			MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS,

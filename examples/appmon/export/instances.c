@@ -183,6 +183,18 @@ const char *instances_name(const struct instances *instances, uint64_t cgroup_id
 	return buf;
 }
 
+unsigned instances_restarts(const struct instances *instances, uint64_t id)
+{
+	const struct instance *first = find(instances, id), *i;
+	unsigned count = 0;
+
+	if (!first || !first->path)
+		return 0;
+	for (i = instances->by_path[bucket_of_path(first->path)]; i; i = i->next_path)
+		count += i != first && strcmp(i->path, first->path) == 0;
+	return count;
+}
+
 static void add_counters(struct appmon_resources *to, const struct appmon_resources *from)
 {
 	to->cpu_ns += from->cpu_ns;

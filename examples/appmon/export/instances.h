@@ -54,6 +54,9 @@ const char *instances_name(const struct instances *instances, uint64_t cgroup_id
 int instances_read_resources(struct instances *instances, uint64_t id,
 			     struct appmon_resources *resources);
 
+/* How often its cgroup was made again under its path since it was first seen. */
+unsigned instances_restarts(const struct instances *instances, uint64_t id);
+
 /* Forgets what was not asked for since. */
 void instances_forget(struct instances *instances, uint64_t since_ns);
 

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "past-alerts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "../names.h"
+#include "json-fields.h"
+
+static void clear(struct past_alert *alert)
+{
+	free(alert->name);
+	free(alert->severity);
+	free(alert->when);
+	free(alert->application);
+	free(alert->route);
+	free(alert->reason);
+	*alert = (struct past_alert){0};
+}
+
+static char *copy(const char *text)
+{
+	return text ? strdup(text) : NULL;
+}
+
+void past_alerts_add(struct past_alerts *past, const struct alert_notice *notice)
+{
+	struct past_alert *to = &past->list[past->at % PAST_ALERTS_MAX];
+
+	past->at++;
+	clear(to);
+	*to = (struct past_alert){
+		.name = strdup(notice->rule->name),
+		.severity = copy(notice->rule->severity),
+		.when = strdup(notice->rule->when),
+		.application = strndup(notice->application.data, notice->application.len),
+		.route = strndup(notice->route.data, notice->route.len),
+		.reason = copy(notice->reason),
+		.role = notice->rule->role,
+		.instance = notice->cgroup_id,
+		.since_ns = notice->since_ns,
+		.at_ns = notice->now_ns,
+		.silenced = notice->silenced};
+	if (!to->name || !to->when || !to->application || !to->route)
+		clear(to);
+}
+
+void past_alerts_free(struct past_alerts *past)
+{
+	for (size_t i = 0; i < PAST_ALERTS_MAX; i++)
+		clear(&past->list[i]);
+}
+
+/* ---- The document ------------------------------------------------------------------------- */
+
+struct writing {
+	struct json_line json;
+	const struct view *view;
+	const struct silences *silences;
+	uint64_t now_ns;
+};
+
+static void put_subject(struct writing *w, const char *application, uint32_t role,
+			const char *route, uint64_t instance)
+{
+	char number[24];
+
+	put_text(&w->json, "application", application);
+	put_text(&w->json, "role", role_name(role));
+	if (*route != '\0')
+		put_text(&w->json, "route", route);
+	if (instance != 0)
+		put_text(&w->json, "instance",
+			 instances_name(w->view->instances, instance, number, sizeof(number)));
+}
+
+/* A request that shows what the alert is about: the last one that failed, or one that was slow. */
+static void put_sample(struct writing *w, const struct alert_view *alert)
+{
+	unsigned kept = alert->rule->condition.metric == ALERT_LATENCY ? KEPT_SLOW : KEPT_FAILED;
+	const struct request *request = w->view->requests->last;
+
+	for (; request; request = request->previous) {
+		const struct appmon_event *ev = request->event;
+
+		if (request->kept & kept && ev->role == alert->rule->role &&
+		    strcmp(ev->target_name.data, alert->application) == 0)
+			break;
+	}
+	if (request)
+		put_uint(&w->json, "sample", request->number);
+}
+
+static void put_alert(void *ctx, const struct alert_view *alert)
+{
+	const struct alert_rule *rule = alert->rule;
+	struct writing *w = ctx;
+	char text[ALERT_VALUE_SIZE];
+	uint64_t until_ns = silences_until(w->silences, rule->name, alert->application, w->now_ns);
+
+	json_line_element(&w->json);
+	json_line_open(&w->json, '{');
+	put_text(&w->json, "alert", rule->name);
+	put_text(&w->json, "status", alert->state->status == ALERT_FIRING ? "firing" : "pending");
+	if (rule->severity)
+		put_text(&w->json, "severity", rule->severity);
+	put_text(&w->json, "when", rule->when);
+	put_subject(w, alert->application, rule->role, alert->route, alert->cgroup_id);
+	if (alert->has_value)
+		put_text(&w->json, "value",
+			 alert_value_format(&rule->condition, alert->value, text));
+	put_time(&w->json, "since_ms", w->view->mon, alert->since_ns);
+	if (until_ns != 0)
+		put_time(&w->json, "silenced_until_ms", w->view->mon, until_ns);
+	put_sample(w, alert);
+	json_line_close(&w->json, '}');
+}
+
+static void put_past(struct writing *w, const struct past_alert *alert)
+{
+	json_line_element(&w->json);
+	json_line_open(&w->json, '{');
+	put_text(&w->json, "alert", alert->name);
+	put_text(&w->json, "status", "resolved");
+	if (alert->severity)
+		put_text(&w->json, "severity", alert->severity);
+	put_text(&w->json, "when", alert->when);
+	put_subject(w, alert->application, alert->role, alert->route, alert->instance);
+	if (alert->reason)
+		put_text(&w->json, "reason", alert->reason);
+	put_time(&w->json, "since_ms", w->view->mon, alert->since_ns);
+	put_time(&w->json, "resolved_ms", w->view->mon, alert->at_ns);
+	put_bool(&w->json, "silenced", alert->silenced);
+	json_line_close(&w->json, '}');
+}
+
+static void put_rule(struct writing *w, const struct alert_rule *rule)
+{
+	json_line_element(&w->json);
+	json_line_open(&w->json, '{');
+	put_text(&w->json, "alert", rule->name);
+	put_text(&w->json, "when", rule->when);
+	put_text(&w->json, "application", rule->application ? rule->application : "*");
+	put_uint(&w->json, "over_s", rule->over_ns / NSEC_PER_SEC);
+	put_uint(&w->json, "for_s", rule->for_ns / NSEC_PER_SEC);
+	json_line_close(&w->json, '}');
+}
+
+void view_alerts(FILE *out, const struct view *view, const struct alerts *alerts,
+		 const struct silences *silences, const struct past_alerts *past, uint64_t now)
+{
+	struct writing w = {.view = view, .silences = silences, .now_ns = now};
+	const struct alert_rule *rule;
+
+	json_line_begin(&w.json, out);
+	put_time(&w.json, "now_ms", view->mon, now);
+	json_line_key(&w.json, "alerts");
+	json_line_open(&w.json, '[');
+	alerts_each(alerts, put_alert, &w);
+	/* The latest first. */
+	for (size_t i = 0; i < PAST_ALERTS_MAX && i < past->at; i++) {
+		const struct past_alert *alert = &past->list[(past->at - 1 - i) % PAST_ALERTS_MAX];
+
+		if (alert->name)
+			put_past(&w, alert);
+	}
+	json_line_close(&w.json, ']');
+	json_line_key(&w.json, "rules");
+	json_line_open(&w.json, '[');
+	for (size_t i = 0; (rule = alerts_rule(alerts, i)); i++)
+		put_rule(&w, rule);
+	json_line_close(&w.json, ']');
+	json_line_end(&w.json);
+}
