@@ -35,7 +35,7 @@ struct emission {
 	__u8 begin[4]; /* of a head: the first bytes of the method, or the status code */
 	__u32 written; /* what arrives: so far the application had written; 0: not looked up */
 	struct scan scan;
-	__u64 ts_ns;
+	__u64 ts_ns; /* when the segment passed; 0: the clock has not been read: passed_ns() */
 };
 
 /* The header of the PROXY protocol in front of the first request. SEEN: it may be one. HEADER: it
@@ -45,6 +45,14 @@ enum { PROXY_NONE, PROXY_SEEN, PROXY_HEADER, PROXY_PASSED };
 /* What became of it. OTHER: not decided. ENDED: a response's head, and what follows need not be
  * captured. */
 enum { EMIT_OTHER = -2, EMIT_FULL = -1, EMIT_NO_HEAD = 0, EMIT_OPEN = 1, EMIT_ENDED = 2 };
+
+/* Not before it is needed: of most segments their record tells. */
+static __always_inline __u64 passed_ns(struct emission *e)
+{
+	if (!e->ts_ns)
+		e->ts_ns = bpf_ktime_get_ns();
+	return e->ts_ns;
+}
 
 /* The other direction has had no data before this one's. */
 static __always_inline bool is_first(const struct socket *sk, int dir)

@@ -38,7 +38,7 @@ static void setup(void)
 				  .source = OWNER_READ};
 
 	memset(&data, 0, sizeof(data));
-	data.rec.hdr = (struct rec_hdr){REC_VERSION, REC_DATA, sizeof(data)};
+	data.rec.hdr = (struct rec_hdr){REC_VERSION, REC_DATA, sizeof(data), 0};
 	data.rec.conn = conn;
 	data.rec.seg = seg;
 	data.rec.seg.flags |= REC_TAIL;
@@ -46,7 +46,7 @@ static void setup(void)
 	data.owner = owner;
 	memset(data.tail, 't', sizeof(data.tail));
 	memcpy(data.bytes, text, sizeof(text) - 1);
-	progress.rec.hdr = (struct rec_hdr){REC_VERSION, REC_PROGRESS, sizeof(progress)};
+	progress.rec.hdr = (struct rec_hdr){REC_VERSION, REC_PROGRESS, sizeof(progress), 0};
 	progress.rec.conn = conn;
 	progress.rec.seg = seg;
 	progress.owner = owner;
