@@ -261,7 +261,7 @@ static __always_inline void progress(struct __sk_buff *skb, struct socket *sk,
 		return;
 	if (self->burst) {
 		self->burst--;
-	} else if (e->ts_ns - self->progress_ts_ns < PROGRESS_INTERVAL_NS && !blank) {
+	} else if (passed_ns(e) - self->progress_ts_ns < PROGRESS_INTERVAL_NS && !blank) {
 		if (!held_back)
 			held_back = 1;
 		return;
@@ -445,8 +445,8 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 		part = request_part(skb, sk, e, end);
 	/* The rest of a body, or the client never sent it and goes on with the next request. */
 	if (part == PART_BODY && (e->flags & REC_FLIP) &&
-	    (__s64)(e->ts_ns - sk->dir_in.ts_ns) > (__s64)QUIET_NS &&
-	    (__s64)(e->ts_ns - sk->dir_out.ts_ns) > (__s64)QUIET_NS) {
+	    (__s64)(passed_ns(e) - sk->dir_in.ts_ns) > (__s64)QUIET_NS &&
+	    (__s64)(passed_ns(e) - sk->dir_out.ts_ns) > (__s64)QUIET_NS) {
 		frame_lost(sk);
 		part = PART_UNKNOWN;
 	}
@@ -603,7 +603,6 @@ static __always_inline void observe_listener(struct __sk_buff *skb, struct emiss
 	e->start = 1;
 	e->whole = sk->dir_in.start;
 	e->proxy = PROXY_PASSED; /* the reader knows one, too */
-	e->ts_ns = bpf_ktime_get_ns();
 	fill_conn(skb, &sk->conn, s, DIR_IN, bpf_get_socket_cookie(skb));
 	sk->protocols =
 		asked_protocols(conf, hint_of(conf, sk->conn.local_port, sk->conn.remote_port));
@@ -923,13 +922,13 @@ static __always_inline void keep_last(struct __sk_buff *skb, struct direction *s
 }
 
 /* The reader learns of all that is in the ring; the sweep reports the rest. */
-static __always_inline void publish(struct direction *self, const struct emission *e, __u32 end,
+static __always_inline void publish(struct direction *self, struct emission *e, __u32 end,
 				    const int dir)
 {
 	struct extent x = self->passed;
 
 	if ((__s32)(end - x.next) > 0 || e->filled)
-		self->ts_ns = e->ts_ns;
+		self->ts_ns = passed_ns(e);
 	extent_add(&x, e->s.seq, end);
 	extent_reach(&x, e->whole);
 	if (dir == DIR_OUT) {
@@ -1050,10 +1049,8 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 			return;
 		peer_answers(sk, ss, &e.s, dir);
 	}
-	/* TCP stamps what it sends with its own monotonic clock: no second reading. */
+	/* TCP stamps what it sends with its own monotonic clock, perhaps with a time to come. */
 	e.ts_ns = dir == DIR_OUT ? skb->tstamp : 0;
-	if (!e.ts_ns)
-		e.ts_ns = bpf_ktime_get_ns();
 	x = self->passed;
 	e.ack = acked(ss, &e.s, dir, self->ack);
 	e.holes = !!x.holes;

@@ -9,10 +9,31 @@
 #include "head.h"
 #include "identity.h"
 
+/*
+ * A ring for each CPU, or for a few: its lock, its position and the header of a record change hands
+ * where CPUs share one, which costs as much as all else. The library makes them, and puts their
+ * records in order: capture/ring.c.
+ */
+struct ring_map {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, RINGS_MAX);
+	__type(key, __u32);
+	__array(values, struct ring_map);
+} rings SEC(".maps");
+
+/* Their number, a power of two, less one. */
+const volatile __u32 ring_mask;
+
+/* What the reader waits on: it holds no records. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 8 << 20);
-} ring SEC(".maps");
+	__uint(max_entries, 4096);
+} bell SEC(".maps");
 
 /* Set when progress was held back: the reader may want a sweep. */
 volatile __u32 held_back;
@@ -32,12 +53,23 @@ volatile __u32 reader_waits;
 #define WIDE_WINDOW (1 << 20)
 #define WIDE_ALWAYS_WINDOW (1 << 30)
 
-static __always_inline __u64 submit_flags(void)
+static __always_inline void *ring_of_cpu(void)
 {
-	if (!reader_waits)
-		return BPF_RB_NO_WAKEUP;
-	reader_waits = 0;
-	return BPF_RB_FORCE_WAKEUP;
+	__u32 key = bpf_get_smp_processor_id() & ring_mask;
+
+	return bpf_map_lookup_elem(&rings, &key);
+}
+
+/* Behind a record: the reader looks into the rings once more when it has set reader_waits. */
+static __always_inline void ring_bell(void)
+{
+	void *p;
+
+	if (!reader_waits || !__sync_lock_test_and_set(&reader_waits, 0))
+		return;
+	p = bpf_ringbuf_reserve(&bell, 8, 0);
+	if (p)
+		bpf_ringbuf_discard(p, BPF_RB_FORCE_WAKEUP);
 }
 
 /* Records that one segment takes at most: the largest there are have 8 * 65535 bytes
@@ -144,14 +176,12 @@ static __always_inline void draft_release(struct draft *d)
 	*(volatile __u32 *)&d->busy = 0;
 }
 
-static __always_inline void fill_seg(struct __sk_buff *skb, struct socket *sk, struct rec_seg *r,
-				     struct emission *e)
+static __always_inline void fill_seg(const struct tcp_sock *tp, struct socket *sk,
+				     struct rec_seg *r, struct emission *e)
 {
 	struct direction *self = DIRECTION(sk, e->dir);
-	struct bpf_sock *ss = skb->sk;
 	__u64 last = e->part ? 0 : self->last;
 
-	r->ts_ns = e->ts_ns;
 	r->last_ts_ns = e->seq == e->s.seq ? self->ts_ns : 0;
 	r->seq = e->seq;
 	r->len = e->len;
@@ -162,14 +192,10 @@ static __always_inline void fill_seg(struct __sk_buff *skb, struct socket *sk, s
 	r->lost = sk->lost;
 	r->srtt_us = 0;
 	/* Under the socket's lock TCP's word is exact, and once for an exchange is enough. */
-	if (e->dir == DIR_OUT && ss) {
-		struct bpf_tcp_sock *tp = bpf_tcp_sock(ss);
-
-		if (tp) {
-			if (sk->retrans != tp->total_retrans)
-				sk->retrans = tp->total_retrans;
-			r->srtt_us = tp->srtt_us >> 3; /* the kernel keeps it times eight */
-		}
+	if (tp) {
+		if (sk->retrans != tp->total_retrans)
+			sk->retrans = tp->total_retrans;
+		r->srtt_us = tp->srtt_us >> 3; /* the kernel keeps it times eight */
 	}
 	r->retrans = sk->retrans;
 	r->dup = sk->dup;
@@ -185,7 +211,10 @@ static __always_inline int emit_front(struct __sk_buff *skb, struct socket *sk, 
 	const bool tail = e->captured < e->len;
 	const bool owner = identity && (e->dir == DIR_OUT || (e->s.flags & (TCP_FIN | TCP_RST)));
 	__u32 size = sizeof(struct rec), flags = flags_of(sk, e), off = 0;
+	struct bpf_sock *ss = skb->sk;
+	struct tcp_sock *tp = 0;
 	struct rec *r;
+	void *ring;
 
 	if (tail) {
 		flags |= REC_TAIL;
@@ -208,12 +237,21 @@ static __always_inline int emit_front(struct __sk_buff *skb, struct socket *sk, 
 	if (n > bytes)
 		return 0; /* never: asked for by the verifier */
 	size += n;
+	if (e->dir == DIR_OUT && ss)
+		tp = bpf_skc_to_tcp_sock(ss);
 	fill_begin(sk, r, kind, size);
-	fill_seg(skb, sk, &r->seg, e);
+	fill_seg(tp, sk, &r->seg, e);
 	r->seg.captured = n;
 	r->seg.flags = flags;
-	if (bpf_ringbuf_output(&ring, r, size, submit_flags()))
+	/* Last: behind all that this program has read. */
+	r->hdr.order_ns = bpf_ktime_get_ns();
+	if (!e->ts_ns)
+		e->ts_ns = r->hdr.order_ns;
+	r->seg.ts_ns = e->ts_ns;
+	ring = ring_of_cpu();
+	if (!ring || bpf_ringbuf_output(ring, r, size, BPF_RB_NO_WAKEUP))
 		return 0;
+	ring_bell();
 	e->reported = 1;
 	DIRECTION(sk, e->dir)->progress_ts_ns = e->ts_ns;
 	return 1;
@@ -389,15 +427,19 @@ static __always_inline void fill_state(struct rec *r, const struct socket *sk, c
 /* The same into the ring, for a direction as it is. */
 static __always_inline void emit_state(struct socket *sk, const int dir, __u32 flags)
 {
-	struct rec *r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
 	struct extent passed = DIRECTION(sk, dir)->passed;
+	__u64 now_ns = bpf_ktime_get_ns();
+	void *ring = ring_of_cpu();
+	struct rec *r = ring ? bpf_ringbuf_reserve(ring, sizeof(*r), 0) : 0;
 
 	if (!r) {
 		count_lost(sk, false);
 		return;
 	}
 	fill_state(r, sk, dir, &passed, flags);
-	bpf_ringbuf_submit(r, submit_flags());
+	r->hdr.order_ns = now_ns;
+	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
+	ring_bell();
 }
 
 struct rec_read {
@@ -410,12 +452,16 @@ static __always_inline void emit_read(struct socket *sk, const struct owner *o, 
 {
 	struct extent passed;
 	struct rec_read *r;
+	__u64 now_ns;
+	void *ring;
 
 	if (!sk || sk->request_dir != 1 + DIR_IN ||
 	    (__s32)(sk->dir_out.ack - sk->dir_in.start) > 0) /* it is answered */
 		return;
 	passed = sk->dir_in.passed;
-	r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
+	now_ns = bpf_ktime_get_ns();
+	ring = ring_of_cpu();
+	r = ring ? bpf_ringbuf_reserve(ring, sizeof(*r), 0) : 0;
 	if (!r) {
 		COUNT(sk->conn.slot, records_lost); /* evidence only: no exchange is harmed */
 		return;
@@ -423,11 +469,13 @@ static __always_inline void emit_read(struct socket *sk, const struct owner *o, 
 	fill_state(&r->rec, sk, DIR_IN, &passed,
 		   REC_READ | REC_OWNER | (blocks ? REC_BLOCKING : 0));
 	r->rec.hdr.size = sizeof(*r);
+	r->rec.hdr.order_ns = now_ns;
 	r->rec.seg.seq = o->turn;
 	__builtin_memset(&r->owner, 0, sizeof(r->owner));
 	r->owner.task = o->task;
 	r->owner.source = o->source;
-	bpf_ringbuf_submit(r, submit_flags());
+	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
+	ring_bell();
 }
 
 #endif /* APPMON_EMIT_H */

@@ -18,11 +18,13 @@
 #endif
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define FIRST(a, b, c, d) ((__u32)(a) | (__u32)(b) << 8 | (__u32)(c) << 16 | (__u32)(d) << 24)
 #define CRLF_CRLF 0x0a0d0a0d
 #define WORD(a, b, c, d, e, f, g, h)                                                               \
 	((__u64)(a) | (__u64)(b) << 8 | (__u64)(c) << 16 | (__u64)(d) << 24 | (__u64)(e) << 32 |   \
 	 (__u64)(f) << 40 | (__u64)(g) << 48 | (__u64)(h) << 56)
 #else
+#define FIRST(a, b, c, d) ((__u32)(d) | (__u32)(c) << 8 | (__u32)(b) << 16 | (__u32)(a) << 24)
 #define CRLF_CRLF 0x0d0a0d0a
 #define WORD(a, b, c, d, e, f, g, h)                                                               \
 	((__u64)(h) | (__u64)(g) << 8 | (__u64)(f) << 16 | (__u64)(e) << 24 | (__u64)(d) << 32 |   \
@@ -120,12 +122,13 @@ __noinline int scan_field(const struct field *field, struct scan *scan, __u32 n)
 	return 0;
 }
 
-/* Is a line that begins so any of scan_field()'s business? Most are not. */
+/* Is a line that begins so any of scan_field()'s business? Most are not; Content-Type is in most
+ * heads. */
 static __always_inline bool is_framing(const __u8 *b)
 {
 	const __u64 first = *(const __u64 *)b | LOWER_CASE;
 
-	return first == WORD('c', 'o', 'n', 't', 'e', 'n', 't', '-') ||
+	return (first == WORD('c', 'o', 'n', 't', 'e', 'n', 't', '-') && (b[8] | 0x20) == 'l') ||
 	       first == WORD('t', 'r', 'a', 'n', 's', 'f', 'e', 'r') || is_blank(b[0]);
 }
 
@@ -139,28 +142,39 @@ static __always_inline __u64 line_feeds(const __u8 *b)
 	return (word - ONES) & ~word & 0x80 * ONES;
 }
 
+enum { LINE_PLAIN, LINE_LAST, LINE_FURTHER };
+
 /*
- * Does one line end, with CRLF, among the eight bytes behind the one at i (found: their line
- * feeds), and is it neither the last one nor followed by one that matters? This is so of most.
- * Inlined: a function's return is slow where the kernel guards it.
+ * The first line that ends among the eight bytes behind the one at i (found: their line feeds).
+ * PLAIN: with CRLF, no other one ends there, and it is neither the last one nor followed by one that
+ * matters. This is so of most. LAST: the head ends behind it, at *end. Inlined: a function's return
+ * is slow where the kernel guards it.
  */
-static __always_inline bool is_plain_line(const struct block *block, __u32 i, __u64 found, __u32 n)
+static __always_inline int line_at(const struct block *block, __u32 i, __u64 found, __u32 n,
+				   __u32 *end)
 {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	const __u64 lowest = found & -found;
 	const __u8 *b;
 	__u64 at; /* 64 bits: else the verifier loses sight of it */
 
-	if (found & (found - 1))
-		return false;
-	at = i + ((found >> 7) * 0x0001020304050607ULL >> 56);
+	at = i + ((lowest >> 7) * 0x0001020304050607ULL >> 56);
 	barrier_var(at);
-	/* at + 10 > n, without telling the verifier more of n: it would follow each value apart. */
-	if (at >= BLOCK_STEP + 8 || (__s32)(n - (__u32)at - 10) < 0)
-		return false;
+	/* at + 4 > n, without telling the verifier more of n: it would follow each value apart. */
+	if (at >= BLOCK_STEP + 8 || (__s32)(n - (__u32)at - 4) < 0)
+		return LINE_FURTHER;
 	b = block->b + at;
-	return b[0] == '\r' && b[2] != '\r' && !is_framing(b + 2);
+	if (b[0] != '\r')
+		return LINE_FURTHER;
+	if (b[2] == '\r' && b[3] == '\n') {
+		*end = at + 4;
+		return LINE_LAST;
+	}
+	if (found != lowest || (__s32)(n - (__u32)at - 11) < 0 || b[2] == '\r' || is_framing(b + 2))
+		return LINE_FURTHER;
+	return LINE_PLAIN;
 #else
-	return false;
+	return LINE_FURTHER;
 #endif
 }
 
@@ -198,6 +212,7 @@ __noinline int scan_word(const struct block *block, struct scan *scan, __u32 i, 
 __noinline int scan_block(const struct block *block, struct scan *scan, __u32 n)
 {
 	__u64 found, second;
+	int line;
 
 	if (!block || !scan)
 		return 0;
@@ -208,10 +223,11 @@ __noinline int scan_block(const struct block *block, struct scan *scan, __u32 n)
 		second = line_feeds(block->b + i + 9);
 		if (!(found | second))
 			continue;
-		if (found && !is_plain_line(block, i, found, n) && scan_word(block, scan, i, n))
+		line = found ? line_at(block, i, found, n, &scan->end) : LINE_PLAIN;
+		if (line == LINE_LAST || (line == LINE_FURTHER && scan_word(block, scan, i, n)))
 			return 1;
-		if (second && !is_plain_line(block, i + 8, second, n) &&
-		    scan_word(block, scan, i + 8, n))
+		line = second ? line_at(block, i + 8, second, n, &scan->end) : LINE_PLAIN;
+		if (line == LINE_LAST || (line == LINE_FURTHER && scan_word(block, scan, i + 8, n)))
 			return 1;
 	}
 	return 0;

@@ -35,7 +35,7 @@ struct emission {
 	__u8 begin[4]; /* of a head: the first bytes of the method, or the status code */
 	__u32 written; /* what arrives: so far the application had written; 0: not looked up */
 	struct scan scan;
-	__u64 ts_ns;
+	__u64 ts_ns; /* when the segment passed; 0: the clock has not been read: passed_ns() */
 };
 
 /* The header of the PROXY protocol in front of the first request. SEEN: it may be one. HEADER: it
@@ -45,6 +45,14 @@ enum { PROXY_NONE, PROXY_SEEN, PROXY_HEADER, PROXY_PASSED };
 /* What became of it. OTHER: not decided. ENDED: a response's head, and what follows need not be
  * captured. */
 enum { EMIT_OTHER = -2, EMIT_FULL = -1, EMIT_NO_HEAD = 0, EMIT_OPEN = 1, EMIT_ENDED = 2 };
+
+/* Not before it is needed: of most segments their record tells. */
+static __always_inline __u64 passed_ns(struct emission *e)
+{
+	if (!e->ts_ns)
+		e->ts_ns = bpf_ktime_get_ns();
+	return e->ts_ns;
+}
 
 /* The other direction has had no data before this one's. */
 static __always_inline bool is_first(const struct socket *sk, int dir)
@@ -178,17 +186,6 @@ static __always_inline int frame_response(struct socket *sk, struct emission *e)
 	return sk->reply_phase == FRAMING_HEAD || e->scan.end == e->len ? EMIT_ENDED : EMIT_OPEN;
 }
 
-/* Not static: verified once. */
-__noinline int frame_head(struct __sk_buff *skb, struct socket *sk, struct emission *e, int request)
-{
-	if (!sk || !e)
-		return EMIT_OPEN;
-	if (!request)
-		return frame_response(sk, e);
-	frame_request(skb, sk, e);
-	return EMIT_OPEN;
-}
-
 /* What the bytes look like, without what the target does not ask for. second: the second byte; 0 if
  * there is none. */
 static __always_inline __u32 look_asked(const struct socket *sk, __u32 look, __u8 second)
@@ -268,7 +265,16 @@ static __always_inline int examine(struct __sk_buff *skb, struct socket *sk, str
 	bool request;
 
 	if (!e->part && !e->carry) {
-		__u32 seen = look_asked(sk, look_at(*(const __u32 *)b, n), n > 1 ? b[1] : 0);
+		const __u32 first = *(const __u32 *)b;
+		__u32 seen;
+
+		/* Most: without a call, which is dear where the kernel guards returns. */
+		if (n > 4 && first == FIRST('G', 'E', 'T', ' '))
+			seen = LOOK_REQUEST;
+		else if (n > 4 && first == FIRST('H', 'T', 'T', 'P'))
+			seen = LOOK_RESPONSE;
+		else
+			seen = look_asked(sk, look_at(first, n), n > 1 ? b[1] : 0);
 
 		if ((seen & LOOK_RESP) &&
 		    !(seen == LOOK_INLINE &&
@@ -322,7 +328,10 @@ static __always_inline int examine(struct __sk_buff *skb, struct socket *sk, str
 	e->scan = *scan;
 	if (request && !e->scan.end)
 		keep_line(sk, b, e->captured, bytes);
-	return frame_head(skb, sk, e, request);
+	if (!request)
+		return frame_response(sk, e);
+	frame_request(skb, sk, e);
+	return EMIT_OPEN;
 }
 
 #endif /* APPMON_HEAD_H */

@@ -73,6 +73,7 @@ struct tcp_sock {
 	unsigned int write_seq; /* behind all that the application has written */
 	unsigned int snd_una;
 	unsigned int total_retrans;
+	unsigned int srtt_us;
 	unsigned long long bytes_received;
 	unsigned long long bytes_acked;
 };

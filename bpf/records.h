@@ -9,7 +9,7 @@
 
 #include <linux/types.h>
 
-#define REC_VERSION 7
+#define REC_VERSION 8
 
 enum rec_kind {
 	REC_DATA = 1,	  /* captured bytes of one direction */
@@ -54,7 +54,8 @@ enum rec_flag {
 struct rec_hdr {
 	__u16 version;
 	__u16 kind;
-	__u32 size; /* of the whole record */
+	__u32 size;	/* of the whole record */
+	__u64 order_ns; /* CLOCK_MONOTONIC, read when all the rest was known: capture/ring.c */
 };
 
 /* Whose packet it was. Family is 4 or 6; IPv4 uses the first four bytes. */
@@ -76,8 +77,8 @@ struct rec_conn {
 
 /*
  * Where this direction is. What is known of the other one stands in ack: TCP says how far the
- * sender of the segment had received it. The rest follows from the ring's order: what one program
- * has put there before another one began stands in front.
+ * sender of the segment had received it. The rest follows from the order of records: what one
+ * program has put into its ring before another one began is read first.
  */
 struct rec_seg {
 	__u64 ts_ns;	  /* CLOCK_MONOTONIC: ingress: now; egress: TCP's send time */
@@ -168,6 +169,9 @@ struct rec_piece {
 	__u32 n;
 	__u32 flags; /* PIECE_* */
 };
+
+/* More CPUs share them. */
+#define RINGS_MAX 16
 
 /* Captured bytes of one record at most, but for REC_FRAMES. */
 #define REC_BYTES_MAX 4096

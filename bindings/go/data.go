@@ -1390,7 +1390,9 @@ type Options struct {
 	Flags OpenFlags
 	// bytes of connection state in this process; default 64 MiB, at least 64 KiB
 	MemoryLimit uint64
-	// kernel ring: power of two, 4 KiB to 1 GiB; default 8 MiB
+	// the kernel's rings together: power of two, 4 KiB to 1 GiB; default 8 MiB. There is one for
+	// each CPU, all of one size; but CPUs share them if there are more than 16, or if each would
+	// have less than 512 KiB.
 	RingBytes uint32
 	// most bytes of one message head, 128 to 65536; default 4096
 	CaptureBytes uint32

@@ -573,7 +573,10 @@ struct appmon_opts {
 	uint32_t flags;		/* APPMON_OPEN_* */
 	uint64_t memory_limit;	/* bytes of connection state in this process; default 64 MiB,
 				 * at least 64 KiB */
-	uint32_t ring_bytes;	/* kernel ring: power of two, 4 KiB to 1 GiB; default 8 MiB */
+	uint32_t ring_bytes;	/* the kernel's rings together: power of two, 4 KiB to 1 GiB;
+				 * default 8 MiB. There is one for each CPU, all of one size; but
+				 * CPUs share them if there are more than 16, or if each would have
+				 * less than 512 KiB. */
 	uint32_t capture_bytes; /* most bytes of one message head, 128 to 65536; default 4096 */
 	uint32_t exchange_timeout_ms; /* silence that ends an exchange; default 300,000;
 				       * UINT32_MAX: never */
@@ -726,7 +729,7 @@ struct appmon_capabilities {
  *  -EINVAL      a value in opts is out of range
  *  -E2BIG       unknown members are set
  *  -ENOMEM      out of memory, of this process, its memory cgroup or the kernel
- *  -EMFILE      fewer than 40 descriptors are left (RLIMIT_NOFILE)
+ *  -EMFILE      fewer than 56 descriptors are left (RLIMIT_NOFILE)
  *  -ENFILE      the same, of the system
  * The handle is close-on-exec throughout.
  *   The call blocks while the kernel verifies the programs: a good half second, and up to a minute

@@ -23,7 +23,7 @@ struct replay;
  * writes. */
 int record_decode(const void *data, size_t size, struct record *ret);
 
-/* ---- ring.c: the consumer side of the BPF ring buffer ---------------------------------------- */
+/* ---- ring.c: the consumer side of BPF ring buffers, one for each CPU ------------------------- */
 
 struct ring {
 	unsigned long *consumer_pos; /* one page, shared with the kernel */
@@ -31,20 +31,36 @@ struct ring {
 	const uint8_t *data;
 	size_t size;
 	size_t page;
-	unsigned long pos; /* read so far; consumer_pos follows now and then */
-	unsigned long end; /* producer_pos when it was last looked at */
+	unsigned long pos;  /* read so far; consumer_pos follows now and then */
+	unsigned long seen; /* producer_pos, the last but one time that it was looked at */
+	unsigned long end;  /* ... the last time */
+	unsigned long mark; /* ... at rings_mark() */
+	uint64_t order_ns;  /* of the record at pos */
+	bool known;	    /* it has been looked at */
+};
+
+struct rings {
+	struct ring ring[RINGS_MAX];
+	uint32_t count;
+	struct ring *next;	/* that with the next record; NULL: to be found out */
+	uint64_t next_until_ns; /* ... as long as its records come before this */
 };
 
 int ring_map(struct ring *ring, int map_fd, size_t size);
 void ring_unmap(struct ring *ring);
-/* The next record, or NULL. *busy: one is being written at this moment. */
-const void *ring_peek(struct ring *ring, size_t *size, bool *busy);
-/* Done with the record that ring_peek() returned. The kernel gets its memory back when nothing is
- * left to read, or an eighth of the ring has been. */
-void ring_release(struct ring *ring);
-/* Positions of the kernel and of the reader: what lies between them has not been read. */
-unsigned long ring_produced(const struct ring *ring);
-unsigned long ring_consumed(const struct ring *ring);
+/* Takes all that there is, unread. */
+void ring_skip(struct ring *ring);
+
+/* The next record of all rings, or NULL. *busy: one is being written at this moment. */
+const void *rings_peek(struct rings *rings, size_t *size, bool *busy);
+/* Done with the record that rings_peek() returned. The kernel gets its memory back when nothing is
+ * left to read, or an eighth of its ring has been. */
+void rings_release(struct rings *rings);
+/* Is there what has not been read? */
+bool rings_hold(const struct rings *rings);
+/* Notes how far the kernel is; and is there what has not been read of that? */
+void rings_mark(struct rings *rings);
+bool rings_behind(const struct rings *rings);
 
 /* ---- programs.c: the programs and their maps ------------------------------------------------- */
 
@@ -53,7 +69,8 @@ struct capture {
 	struct capture_bpf *skel;
 	struct bpf_link *sweep; /* NULL: this kernel has none */
 	struct bpf_link *reads;
-	struct ring ring;
+	struct rings rings;
+	struct ring bell;
 	struct slot_counters *per_cpu; /* room for one slot's, of every CPU */
 	int cpus;
 	uint64_t capabilities; /* APPMON_CAP_* */
@@ -62,9 +79,11 @@ struct capture {
 /* opts: with defaults filled in. An error is in the log; capture_close() frees what there is. */
 int capture_open(struct capture *cap, const struct appmon_opts *opts, struct log *log);
 void capture_close(struct capture *cap);
-/* Readable when there is a record, after capture_wake(): the next one wakes us, once. */
+/* Readable when there is a record, after capture_wait(): until capture_awake(). */
 int capture_fd(const struct capture *cap);
-void capture_wake(struct capture *cap);
+/* False: there is a record already. */
+bool capture_wait(struct capture *cap);
+void capture_awake(struct capture *cap);
 /* pipeline.tell_programs; ctx: the struct capture. */
 void capture_verdict(void *ctx, uint64_t cookie, const struct verdict *verdict);
 /* Has a progress record been held back for the rate limit since this was asked last? */

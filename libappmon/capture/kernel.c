@@ -25,7 +25,7 @@
 #include "capture/capture.h"
 
 /* As many as are open at the same time during appmon_open(), and some. */
-#define DESCRIPTORS 40
+#define DESCRIPTORS (40 + RINGS_MAX)
 #define HEADROOM (32 << 20)
 
 static const char btf_path[] = "/sys/kernel/btf/vmlinux";

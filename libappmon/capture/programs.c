@@ -17,6 +17,8 @@
 
 /* Only pages that are written cost memory; a log that does not fit would hide the error. */
 #define VERIFIER_LOG_BYTES (16 << 20)
+/* CPUs rather share one than have less. */
+#define RING_BYTES_MIN (512U << 10)
 /* Of it the host gets the end, where the reason stands. */
 #define VERIFIER_TAIL_BYTES 4000
 
@@ -72,6 +74,42 @@ static int choose_frames(struct capture_bpf *skel, bool with)
 	return err ? err : bpf_map__set_autocreate(skel->maps.verdicts, with);
 }
 
+/* As many as there are CPUs, and memory for: a power of two. Those that come later share. */
+static uint32_t ring_count(uint32_t ring_bytes)
+{
+	const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	uint32_t n = 1;
+
+	while (n < RINGS_MAX && n < cpus && ring_bytes / (2 * n) >= RING_BYTES_MIN)
+		n *= 2;
+	return n;
+}
+
+/* Before there is an attachment: no program has run. */
+static int make_rings(struct capture *cap, uint32_t ring_bytes)
+{
+	struct rings *rings = &cap->rings;
+	uint32_t key[RINGS_MAX], n = rings->count;
+	int fd[RINGS_MAX], map = bpf_map__fd(cap->skel->maps.rings), err = 0, made = 0;
+
+	for (; made < (int)n && !err; made++) {
+		key[made] = (uint32_t)made;
+		fd[made] = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "appmon_ring", 0, 0, ring_bytes / n,
+					  NULL);
+		err = fd[made] < 0 ? fd[made]
+				   : ring_map(&rings->ring[made], fd[made], ring_bytes / n);
+	}
+	/* At once, for the kernel waits for its CPUs behind a change. Before Linux 5.19 it must be
+	 * one by one. */
+	if (!err && bpf_map_update_batch(map, key, fd, &n, NULL))
+		for (int i = 0; i < made && !err; i++)
+			err = bpf_map_update_elem(map, &key[i], &fd[i], 0);
+	while (made--)
+		if (fd[made] >= 0)
+			close(fd[made]); /* the map has them */
+	return err;
+}
+
 static int try_load(struct capture *cap, const struct appmon_opts *opts, char *verifier_log,
 		    int with)
 {
@@ -82,7 +120,9 @@ static int try_load(struct capture *cap, const struct appmon_opts *opts, char *v
 	cap->skel = capture_bpf__open_opts(&open_opts);
 	if (!cap->skel)
 		return -errno;
-	err = bpf_map__set_max_entries(cap->skel->maps.ring, opts->ring_bytes);
+	cap->rings.count = ring_count(opts->ring_bytes);
+	cap->skel->rodata->ring_mask = cap->rings.count - 1;
+	err = bpf_map__set_max_entries(cap->skel->maps.rings, cap->rings.count);
 	if (!err)
 		err = bpf_program__set_autoload(cap->skel->progs.appmon_sweep, with & WITH_SWEEP);
 	if (!err)
@@ -191,16 +231,21 @@ int capture_open(struct capture *cap, const struct appmon_opts *opts, struct log
 	cap->per_cpu = cap->cpus > 0 ? calloc((size_t)cap->cpus, sizeof(*cap->per_cpu)) : NULL;
 	if (!cap->per_cpu)
 		return fail(cap->log, -ENOMEM, "out of memory");
-	err = ring_map(&cap->ring, bpf_map__fd(cap->skel->maps.ring), opts->ring_bytes);
+	err = make_rings(cap, opts->ring_bytes);
+	if (!err)
+		err = ring_map(&cap->bell, bpf_map__fd(cap->skel->maps.bell),
+			       bpf_map__max_entries(cap->skel->maps.bell));
 	if (err)
-		return fail(cap->log, err, "the ring buffer cannot be mapped: %s", strerror(-err));
+		return fail(cap->log, err, "the ring buffers cannot be made: %s", strerror(-err));
 	cap->capabilities |= APPMON_CAP_CAPTURE;
 	return 0;
 }
 
 void capture_close(struct capture *cap)
 {
-	ring_unmap(&cap->ring);
+	for (uint32_t i = 0; i < cap->rings.count; i++)
+		ring_unmap(&cap->rings.ring[i]);
+	ring_unmap(&cap->bell);
 	if (cap->sweep)
 		bpf_link__destroy(cap->sweep);
 	if (cap->reads)
@@ -215,7 +260,7 @@ void capture_close(struct capture *cap)
 
 int capture_fd(const struct capture *cap)
 {
-	return bpf_map__fd(cap->skel->maps.ring);
+	return bpf_map__fd(cap->skel->maps.bell);
 }
 
 void capture_verdict(void *ctx, uint64_t cookie, const struct verdict *verdict)
@@ -226,9 +271,22 @@ void capture_verdict(void *ctx, uint64_t cookie, const struct verdict *verdict)
 	bpf_map_update_elem(bpf_map__fd(cap->skel->maps.verdicts), &cookie, verdict, BPF_ANY);
 }
 
-void capture_wake(struct capture *cap)
+bool capture_wait(struct capture *cap)
 {
-	cap->skel->bss->reader_waits = 1;
+	volatile __u32 *waits = &cap->skel->bss->reader_waits;
+
+	*waits = 1;
+	/* A program looks behind its record, and we behind this. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (!rings_hold(&cap->rings))
+		return true;
+	*waits = 0;
+	return false;
+}
+
+void capture_awake(struct capture *cap)
+{
+	ring_skip(&cap->bell);
 }
 
 bool capture_held_back(struct capture *cap)

@@ -76,13 +76,13 @@ int loop_open(struct appmon *mon)
 	if (!err)
 		err = watch(mon, EPOLL_CTL_ADD, mon->more_fd, EPOLLIN);
 	if (!err && !mon->replay)
-		err = watch(mon, EPOLL_CTL_ADD, capture_fd(&mon->cap), EPOLLIN | EPOLLONESHOT);
+		err = watch(mon, EPOLL_CTL_ADD, capture_fd(&mon->cap), EPOLLIN);
 	if (err && mon->replay)
 		return fail(&mon->log, err, "opening descriptors: %s", strerror(-err));
 	if (err)
 		return kernel_refused(&mon->log, err);
 	if (!mon->replay)
-		capture_wake(&mon->cap);
+		capture_wait(&mon->cap);
 	return 0;
 }
 
@@ -112,7 +112,7 @@ static void take(struct appmon *mon, struct record *rec)
 	flow_record(&mon->flows, rec);
 }
 
-/* False: the ring has no record at the moment. */
+/* False: the rings have no record at the moment. */
 static bool consume_one(struct appmon *mon)
 {
 	struct record rec;
@@ -121,7 +121,7 @@ static bool consume_one(struct appmon *mon)
 
 	if (mon->replay)
 		return replay_step(mon);
-	data = ring_peek(&mon->cap.ring, &size, &mon->ring_busy);
+	data = rings_peek(&mon->cap.rings, &size, &mon->ring_busy);
 	if (!data)
 		return false;
 	/* A response may have its request in front of it. */
@@ -137,17 +137,17 @@ static bool consume_one(struct appmon *mon)
 		if (rec.seg.ts_ns > mon->read_ns)
 			mon->read_ns = rec.seg.ts_ns;
 	}
-	ring_release(&mon->cap.ring);
+	rings_release(&mon->cap.rings);
 	mon->consumed++;
 	return true;
 }
 
 bool loop_catch_up(struct appmon *mon)
 {
-	unsigned long until = ring_produced(&mon->cap.ring);
 	int patience = 1000;
 
-	while ((long)(until - ring_consumed(&mon->cap.ring)) > 0) {
+	rings_mark(&mon->cap.rings);
+	while (rings_behind(&mon->cap.rings)) {
 		if (consume_one(mon))
 			continue;
 		/* One is being written, which takes a microsecond. */
@@ -282,7 +282,7 @@ static void look_after(struct appmon *mon)
 	if (mon->now_ns >= mon->expire_ns) {
 		follow_clock(mon);
 		/* After a stall of the host what seems silent may have spoken in the ring. */
-		if (!ring_peek(&mon->cap.ring, &size, &mon->ring_busy) && !mon->ring_busy)
+		if (!rings_peek(&mon->cap.rings, &size, &mon->ring_busy) && !mon->ring_busy)
 			mon->read_ns = mon->now_ns;
 		recording_number(mon->recording, RECORDING_EXPIRE, mon->read_ns);
 		flows_expire(&mon->flows, mon->read_ns);
@@ -339,11 +339,8 @@ static void settle(struct appmon *mon, bool more)
 		mon->batching = true;
 		mon->batch_ns = mon->now_ns + BATCH_NS;
 	} else if (mon->batching && mon->now_ns >= mon->batch_ns) {
-		mon->batching = false;
-		capture_wake(&mon->cap);
-		/* For a record that came before the kernel saw that: epoll looks again. */
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
-		watch(mon, EPOLL_CTL_MOD, capture_fd(&mon->cap), EPOLLIN | EPOLLONESHOT);
+		mon->batching = !capture_wait(&mon->cap);
+		mon->batch_ns = mon->now_ns + BATCH_NS;
 	}
 	if (mon->batching)
 		at = mon->batch_ns;
@@ -375,8 +372,9 @@ static int wait_fd(struct appmon *mon, int timeout_ms)
 		} else if (ev[i].data.fd == mon->timer_fd) {
 			if (read(mon->timer_fd, &count, sizeof(count)) > 0)
 				mon->timer_ns = 0;
-		} else if (ev[i].data.fd != mon->more_fd) { /* the ring */
-			mon->batching = true; /* one-shot: off until settle() asks again */
+		} else if (ev[i].data.fd != mon->more_fd) {
+			capture_awake(&mon->cap);
+			mon->batching = true;
 			mon->batch_ns = 0;
 		}
 	}

@@ -23,7 +23,8 @@
 #define CONNECTIONS_MAX 200000
 
 static struct fixture p;
-static struct ring ring;
+static struct rings rings = {.count = 1};
+#define ring (rings.ring[0])
 static unsigned long *producer;
 static uint8_t *data;
 static uint64_t requests;  /* that one pass over the ring holds */
@@ -175,13 +176,13 @@ void pass(void)
 	bool busy;
 	const void *record;
 
-	*ring.consumer_pos = ring.pos = ring.end = 0;
-	while ((record = ring_peek(&ring, &size, &busy))) {
+	*ring.consumer_pos = ring.pos = ring.seen = ring.end = 0;
+	while ((record = rings_peek(&rings, &size, &busy))) {
 		if (record_decode(record, size, &rec))
 			abort();
 		p.pl.stats.records++;
 		flow_record(&p.flows, &rec);
-		ring_release(&ring);
+		rings_release(&rings);
 		while (event_next(&p.pl))
 			on_event(NULL, &p.pl.event);
 	}

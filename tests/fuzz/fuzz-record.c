@@ -121,8 +121,8 @@ static void feed_shaped(struct fixture *p, const uint8_t *data, size_t len)
 	rec->seg.captured = knob[1] & 1 ? 0 : (uint32_t)len;
 	memcpy(buf.behind + at, data, rec->seg.captured);
 	at += sizeof(*rec) + rec->seg.captured;
-	rec->hdr =
-		(struct rec_hdr){REC_VERSION, knob[1] & 1 ? REC_PROGRESS : REC_DATA, (uint32_t)at};
+	rec->hdr = (struct rec_hdr){REC_VERSION, knob[1] & 1 ? REC_PROGRESS : REC_DATA,
+				    (uint32_t)at, 0};
 	feed(p, (const uint8_t *)&buf, at);
 }
 

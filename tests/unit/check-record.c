@@ -47,7 +47,7 @@ static void setup(void)
 				  .source = OWNER_READ};
 
 	memset(&data, 0, sizeof(data));
-	data.rec.hdr = (struct rec_hdr){REC_VERSION, REC_DATA, sizeof(data)};
+	data.rec.hdr = (struct rec_hdr){REC_VERSION, REC_DATA, sizeof(data), 0};
 	data.rec.conn = conn;
 	data.rec.seg = seg;
 	data.rec.seg.flags |= REC_TAIL;
@@ -55,12 +55,12 @@ static void setup(void)
 	data.owner = owner;
 	memset(data.tail, 't', sizeof(data.tail));
 	memcpy(data.bytes, text, sizeof(text) - 1);
-	progress.rec.hdr = (struct rec_hdr){REC_VERSION, REC_PROGRESS, sizeof(progress)};
+	progress.rec.hdr = (struct rec_hdr){REC_VERSION, REC_PROGRESS, sizeof(progress), 0};
 	progress.rec.conn = conn;
 	progress.rec.seg = seg;
 	progress.owner = owner;
 	memset(&frames, 0, sizeof(frames));
-	frames.rec.hdr = (struct rec_hdr){REC_VERSION, REC_FRAMES, sizeof(frames)};
+	frames.rec.hdr = (struct rec_hdr){REC_VERSION, REC_FRAMES, sizeof(frames), 0};
 	frames.rec.conn = conn;
 	frames.rec.seg = seg;
 	frames.rec.seg.flags = REC_TAIL;

@@ -904,7 +904,9 @@ class Options:
     flags: OpenFlags = OpenFlags(0)
     #: bytes of connection state in this process; default 64 MiB, at least 64 KiB
     memory_limit: int = 0
-    #: kernel ring: power of two, 4 KiB to 1 GiB; default 8 MiB
+    #: the kernel's rings together: power of two, 4 KiB to 1 GiB; default 8 MiB. There is
+    #: one for each CPU, all of one size; but CPUs share them if there are more than 16, or
+    #: if each would have less than 512 KiB.
     ring_bytes: int = 0
     #: most bytes of one message head, 128 to 65536; default 4096
     capture_bytes: int = 0

@@ -1146,7 +1146,9 @@ impl Options {
         self
     }
 
-    /// kernel ring: power of two, 4 KiB to 1 GiB; default 8 MiB
+    /// the kernel's rings together: power of two, 4 KiB to 1 GiB; default 8 MiB. There is one for each
+    /// CPU, all of one size; but CPUs share them if there are more than 16, or if each would have less
+    /// than 512 KiB.
     pub fn ring_bytes(mut self, value: u32) -> Options {
         self.ring_bytes = value;
         self

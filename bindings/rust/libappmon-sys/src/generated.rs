@@ -685,7 +685,9 @@ pub struct appmon_opts {
     pub flags: u32,
     /// bytes of connection state in this process; default 64 MiB, at least 64 KiB
     pub memory_limit: u64,
-    /// kernel ring: power of two, 4 KiB to 1 GiB; default 8 MiB
+    /// the kernel's rings together: power of two, 4 KiB to 1 GiB; default 8 MiB. There is one for each
+    /// CPU, all of one size; but CPUs share them if there are more than 16, or if each would have less
+    /// than 512 KiB.
     pub ring_bytes: u32,
     /// most bytes of one message head, 128 to 65536; default 4096
     pub capture_bytes: u32,
@@ -1181,7 +1183,7 @@ extern "C" {
     /// -EINVAL      a value in opts is out of range
     /// -E2BIG       unknown members are set
     /// -ENOMEM      out of memory, of this process, its memory cgroup or the kernel
-    /// -EMFILE      fewer than 40 descriptors are left (RLIMIT_NOFILE)
+    /// -EMFILE      fewer than 56 descriptors are left (RLIMIT_NOFILE)
     /// -ENFILE      the same, of the system
     /// The handle is close-on-exec throughout.
     /// The call blocks while the kernel verifies the programs: a good half second, and up to a minute
