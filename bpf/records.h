@@ -12,8 +12,9 @@
 #define REC_VERSION 6
 
 enum rec_kind {
-	REC_DATA = 1,	 /* captured bytes of one direction */
-	REC_PROGRESS = 2 /* a direction moved on; no bytes */
+	REC_DATA = 1,	  /* captured bytes of one direction */
+	REC_PROGRESS = 2, /* a direction moved on; no bytes */
+	REC_FRAMES = 3	  /* pieces of frames: struct rec_frames */
 };
 
 /* Directions, seen from the monitored socket. */
@@ -138,6 +139,33 @@ struct rec_data {
 	__u32 captured; /* bytes that follow, from seq on */
 	__u32 pad;
 	__u8 bytes[];
+};
+
+/*
+ * A segment of a protocol whose frames the programs follow, or a part of one (REC_PART): its length
+ * is what the pieces are of. Bytes between them were not copied.
+ */
+struct rec_frames {
+	struct rec_hdr hdr;
+	struct rec_conn conn;
+	struct rec_seg seg;
+	struct rec_owner owner;
+	__u32 count; /* pieces */
+	__u32 bytes; /* that they take */
+	__u8 pieces[];
+};
+
+enum {
+	PIECE_FRAME = 1,   /* a frame begins with the first byte */
+	PIECE_UNWALKED = 2 /* before it frames may have passed that are not counted */
+};
+
+/* n bytes follow, with padding to a multiple of 8. */
+struct rec_piece {
+	__u32 at;      /* from seg.seq */
+	__u32 skipped; /* PIECE_FRAME: frames not copied between the piece before and this one */
+	__u32 n;
+	__u32 flags; /* PIECE_* */
 };
 
 struct rec_progress {

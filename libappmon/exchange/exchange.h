@@ -181,6 +181,8 @@ enum {
 	CHUNK_FOLLOWED = 1 << 4, /* where messages of this direction end will be told so */
 	CHUNK_MORE = 1 << 5,	 /* the next chunk continues this one */
 	CHUNK_LOST = 1 << 6,	 /* records of the connection had been lost by then */
+	CHUNK_FRAME = 1 << 7,	 /* a frame begins with the first byte: the programs follow them */
+	CHUNK_UNWALKED = 1 << 8, /* before it frames may have passed that are not counted */
 };
 
 #define CHUNK_BEFORE 8 /* bytes */
@@ -195,6 +197,7 @@ struct chunk {
 	const char *bytes; /* the first `captured` of `len`; the others passed unseen */
 	uint32_t captured, len;
 	uint32_t flags;	      /* CHUNK_* */
+	uint32_t skipped;     /* CHUNK_FRAME: frames that passed uncopied since the one before */
 	uint32_t tail_len;    /* len, CHUNK_TAIL at most */
 	const char *tail;     /* the last tail_len bytes, captured or not */
 	const char *before;   /* CHUNK_BEFORE bytes that stood before the first; 0: not known */
