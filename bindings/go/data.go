@@ -27,6 +27,8 @@ const (
 	ProtocolHTTP1 Protocol = 1
 	// Redis's, RESP2 and RESP3: only if asked for, see protocols
 	ProtocolResp Protocol = 2
+	// PostgreSQL's, version 3: likewise
+	ProtocolPostgresql Protocol = 5
 )
 
 // String names the value; values of newer libraries show as numbers.
@@ -38,6 +40,8 @@ func (v Protocol) String() string {
 		return "http1"
 	case ProtocolResp:
 		return "resp"
+	case ProtocolPostgresql:
+		return "postgresql"
 	}
 	return strconv.FormatUint(uint64(v), 10)
 }
@@ -147,6 +151,10 @@ const (
 	EndUpgraded End = 6
 	// reported at its head: APPMON_OPEN_STREAM_HEADS
 	EndAtHead End = 7
+	// what follows on the connection is encrypted: SSLRequest
+	EndEncrypted End = 8
+	// the server passed over it: an error came before it
+	EndAbandoned End = 9
 )
 
 // String names the value; values of newer libraries show as numbers.
@@ -168,6 +176,10 @@ func (v End) String() string {
 		return "upgraded"
 	case EndAtHead:
 		return "at_head"
+	case EndEncrypted:
+		return "encrypted"
+	case EndAbandoned:
+		return "abandoned"
 	}
 	return strconv.FormatUint(uint64(v), 10)
 }
@@ -180,16 +192,19 @@ const (
 	// Not known: the answer was missed (a gap), or has not come yet.
 	OutcomeUnknown Outcome = 0
 	// HTTP: a status below 400, or an answer without a status line. RESP: a reply that is no
-	// error, none where none was due, or one that sends the client elsewhere (MOVED, ASK).
+	// error, none where none was due, or one that sends the client elsewhere (MOVED, ASK). SQL: no
+	// error.
 	OutcomeOk Outcome = 1
-	// HTTP: 400 to 499. RESP: other errors than the next.
+	// HTTP: 400 to 499. RESP, SQL: other errors than the next.
 	OutcomeClientError Outcome = 2
 	// HTTP: 500 and above. RESP: the server cannot at present: LOADING, BUSY, OOM, MISCONF,
-	// MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS.
+	// MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS. PostgreSQL: SQLSTATE of the classes 08, 53,
+	// 57, 58, XX.
 	OutcomeServerError Outcome = 3
 	// no answer for exchange_timeout_ms
 	OutcomeTimeout Outcome = 4
-	// the client reset the connection before the answer
+	// The client reset the connection before the answer. PostgreSQL: also SQLSTATE 57014, and what
+	// was passed over after an error.
 	OutcomeCancelled Outcome = 5
 	// the connection ended otherwise before the answer
 	OutcomeNoResponse Outcome = 6
@@ -557,6 +572,13 @@ const (
 	EventFlagMalformed EventFlags = 0x8000
 	// The answer has no status line (HTTP/0.9, ICY): status is 0, all of it is body.
 	EventFlagNoStatusLine EventFlags = 0x10000
+	// What was asked is not known: a statement that was prepared before the attach, or so long ago
+	// that it was forgotten.
+	EventFlagPartial EventFlags = 0x20000
+	// One request with several statements; operation is the first one's.
+	EventFlagMulti EventFlags = 0x40000
+	// The connection is a stream of replication from here on.
+	EventFlagReplication EventFlags = 0x80000
 )
 
 // Has tells whether all of the given bits are set.
@@ -629,6 +651,9 @@ const (
 	// Targets as sent: with the secrets that are left out otherwise, see appmon_opts.redact_names.
 	// For debugging; whoever reads the events can act as the clients.
 	OpenFlagKeepSecrets OpenFlags = 0x80
+	// SQL: appmon_event.text is the statement as sent, with its literals, and message the server's
+	// words, which may repeat them.
+	OpenFlagQueryText OpenFlags = 0x100
 )
 
 // Has tells whether all of the given bits are set.
@@ -877,26 +902,42 @@ type Event struct {
 	OperationType OperationType
 	// enum appmon_outcome, APPMON_OUTCOME_*: error rates go by it
 	Outcome Outcome
-	// what speaks the protocol (db.system.name): RESP: "redis"; HTTP: ""
+	// what speaks the protocol (db.system.name): RESP: "redis"; PostgreSQL: "postgresql"; HTTP: ""
 	System string
 
 	// HTTP: the method as sent (http.request.method). RESP: the command's name as sent
-	// (db.operation.name). "": no request was seen.
+	// (db.operation.name). SQL: a statement's first word in upper case, behind WITH its main one;
+	// FETCH: more rows of a statement that was told before; CONNECT: the log-in; CANCEL: a request
+	// to cancel, on a connection of its own. "": no request was seen.
 
 	Operation string
 
 	// What the operation is about. HTTP: the path (url.path), of CONNECT the authority. RESP: the
-	// command's first argument, mostly a key; "" where it may be a secret (AUTH, HELLO).
+	// command's first argument, mostly a key; "" where it may be a secret (AUTH, HELLO). SQL: the
+	// first table, or the procedure of CALL (db.collection.name).
 
 	Resource string
+	// SQL: the database (db.namespace)
+	ResourceNamespace string
+
+	// SQL: the statement, without its data (db.query.text): literals and parameters are '?', a
+	// list of them is one, rows behind the first are left out, comments too. truncated: there was
+	// more. "": it could not be split, or APPMON_EVF_PARTIAL.
+
+	Text string
+
+	// SQL: operation and up to three tables, as in "SELECT orders customers" (db.query.summary).
+
+	Summary string
 
 	// HTTP: the status code as text (http.response.status_code). RESP: the prefix of an error
-	// (db.response.status_code), such as WRONGTYPE.
+	// (db.response.status_code), such as WRONGTYPE. SQL: an error's SQLSTATE.
 
 	StatusText string
 
 	// The server's words for it. HTTP: the reason phrase of the status line. RESP: the text of an
-	// error, prefix and all, without the arguments that it may repeat.
+	// error, prefix and all, without the arguments that it may repeat. SQL: an error's, with
+	// APPMON_OPEN_QUERY_TEXT.
 
 	Message string
 	// status_text as a number; -1: it is none, or was not seen
@@ -907,6 +948,15 @@ type Event struct {
 	RequestBytes uint64
 	// of the final response
 	ResponseBytes uint64
+
+	// SQL: xxh64 of the sanitised text in lower case, the same for statements that differ in their
+	// data only. 0: there is no text.
+
+	Digest uint64
+	// SQL: rows that came or were changed (db.response.returned_rows); -1: not counted
+	ResponseItems int64
+	// SQL: the first row of the response; 0: none was seen
+	FirstItem time.Duration
 
 	// CLOCK_MONOTONIC, nanoseconds, taken where bytes reach or leave the TCP stack; 0: not seen.
 	// appmon_realtime_ns() converts to wall time.
@@ -1080,11 +1130,17 @@ func copyEvent(ev *C.struct_appmon_event, users map[uint32]any) *Event {
 		System:                text(&ev.system),
 		Operation:             text(&ev.operation),
 		Resource:              text(&ev.resource),
+		ResourceNamespace:     text(&ev.resource_namespace),
+		Text:                  text(&ev.text),
+		Summary:               text(&ev.summary),
 		StatusText:            text(&ev.status_text),
 		Message:               text(&ev.message),
 		StatusNumber:          int64(ev.status_number),
 		RequestBytes:          uint64(ev.request_bytes),
 		ResponseBytes:         uint64(ev.response_bytes),
+		Digest:                uint64(ev.digest),
+		ResponseItems:         int64(ev.response_items),
+		FirstItem:             time.Duration(ev.first_item_ns),
 		RequestStart:          Monotonic(ev.request_start_ns),
 		RequestEnd:            Monotonic(ev.request_end_ns),
 		ResponseStart:         Monotonic(ev.response_start_ns),
@@ -1151,6 +1207,15 @@ func copyEvent(ev *C.struct_appmon_event, users map[uint32]any) *Event {
 	if ev.resource.truncated != 0 {
 		e.Truncated = append(e.Truncated, "Resource")
 	}
+	if ev.resource_namespace.truncated != 0 {
+		e.Truncated = append(e.Truncated, "ResourceNamespace")
+	}
+	if ev.text.truncated != 0 {
+		e.Truncated = append(e.Truncated, "Text")
+	}
+	if ev.summary.truncated != 0 {
+		e.Truncated = append(e.Truncated, "Summary")
+	}
 	if ev.status_text.truncated != 0 {
 		e.Truncated = append(e.Truncated, "StatusText")
 	}
@@ -1188,6 +1253,9 @@ func (e *Event) lentSize() uintptr {
 	size += roomOfText(e.System)
 	size += roomOfText(e.Operation)
 	size += roomOfText(e.Resource)
+	size += roomOfText(e.ResourceNamespace)
+	size += roomOfText(e.Text)
+	size += roomOfText(e.Summary)
 	size += roomOfText(e.StatusText)
 	size += roomOfText(e.Message)
 	size += roomOfText(e.Comm)
@@ -1219,11 +1287,17 @@ func (e *Event) lend(to *block) *C.struct_appmon_event {
 	c.system = to.text(e.System, e.cut("System"))
 	c.operation = to.text(e.Operation, e.cut("Operation"))
 	c.resource = to.text(e.Resource, e.cut("Resource"))
+	c.resource_namespace = to.text(e.ResourceNamespace, e.cut("ResourceNamespace"))
+	c.text = to.text(e.Text, e.cut("Text"))
+	c.summary = to.text(e.Summary, e.cut("Summary"))
 	c.status_text = to.text(e.StatusText, e.cut("StatusText"))
 	c.message = to.text(e.Message, e.cut("Message"))
 	c.status_number = C.int64_t(e.StatusNumber)
 	c.request_bytes = C.uint64_t(e.RequestBytes)
 	c.response_bytes = C.uint64_t(e.ResponseBytes)
+	c.digest = C.uint64_t(e.Digest)
+	c.response_items = C.int64_t(e.ResponseItems)
+	c.first_item_ns = C.uint64_t(e.FirstItem)
 	c.request_start_ns = C.uint64_t(e.RequestStart)
 	c.request_end_ns = C.uint64_t(e.RequestEnd)
 	c.response_start_ns = C.uint64_t(e.ResponseStart)

@@ -243,6 +243,14 @@ void json_event(FILE *out, const struct appmon_event *ev, uint64_t realtime_ns)
 		add_text(object, "operation_type", operation_type_name(ev->operation_type));
 		add_str(object, "resource", &ev->resource);
 	}
+	if (ev->resource_namespace.len > 0)
+		add_str(object, "resource_namespace", &ev->resource_namespace);
+	if (ev->text.len > 0)
+		add_str(object, "text", &ev->text);
+	if (ev->summary.len > 0)
+		add_str(object, "summary", &ev->summary);
+	if (ev->response_items >= 0)
+		add_int(object, "response_items", ev->response_items);
 	add_text(object, "outcome", outcome_name(ev->outcome));
 	if (ev->status_text.len > 0)
 		add_str(object, "status_text", &ev->status_text);

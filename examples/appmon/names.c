@@ -23,6 +23,9 @@ const struct bit_name flag_names[] = {
 	{APPMON_EVF_INFERRED_END, "inferred_end", "end inferred"},
 	{APPMON_EVF_MALFORMED, "malformed", "malformed head"},
 	{APPMON_EVF_NO_STATUS_LINE, "no_status_line", "answer without a status line"},
+	{APPMON_EVF_PARTIAL, "partial", "statement unknown"},
+	{APPMON_EVF_MULTI, "multi", "several statements"},
+	{APPMON_EVF_REPLICATION, "replication", "replication"},
 	{0, NULL, NULL},
 };
 

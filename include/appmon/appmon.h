@@ -69,7 +69,8 @@ struct appmon;
 enum appmon_protocol {
 	APPMON_PROTO_UNKNOWN = 0, /* of no event so far */
 	APPMON_PROTO_HTTP1 = 1,	  /* HTTP/1.0 and HTTP/1.1, RFC 9112 */
-	APPMON_PROTO_RESP = 2	  /* Redis's, RESP2 and RESP3: only if asked for, see protocols */
+	APPMON_PROTO_RESP = 2,	  /* Redis's, RESP2 and RESP3: only if asked for, see protocols */
+	APPMON_PROTO_POSTGRESQL = 5 /* PostgreSQL's, version 3: likewise */
 };
 
 /* appmon_event.role: what the monitored socket was in this exchange. */
@@ -103,7 +104,9 @@ enum appmon_end {
 	APPMON_END_TIMEOUT = 4,	      /* silence for exchange_timeout_ms */
 	APPMON_END_GAP = 5,	      /* bytes were missed: the rest is unknown */
 	APPMON_END_UPGRADED = 6,      /* became a tunnel (101, or 2xx to CONNECT) */
-	APPMON_END_AT_HEAD = 7	      /* reported at its head: APPMON_OPEN_STREAM_HEADS */
+	APPMON_END_AT_HEAD = 7,	      /* reported at its head: APPMON_OPEN_STREAM_HEADS */
+	APPMON_END_ENCRYPTED = 8, /* what follows on the connection is encrypted: SSLRequest */
+	APPMON_END_ABANDONED = 9 /* the server passed over it: an error came before it */
 };
 
 /* appmon_event.outcome: what became of the request, by the rule of its protocol. */
@@ -111,15 +114,19 @@ enum appmon_outcome {
 	/* Not known: the answer was missed (a gap), or has not come yet. */
 	APPMON_OUTCOME_UNKNOWN = 0,
 	/* HTTP: a status below 400, or an answer without a status line. RESP: a reply that is no
-	 * error, none where none was due, or one that sends the client elsewhere (MOVED, ASK). */
+	 * error, none where none was due, or one that sends the client elsewhere (MOVED, ASK). SQL:
+	 * no error. */
 	APPMON_OUTCOME_OK = 1,
-	/* HTTP: 400 to 499. RESP: other errors than the next. */
+	/* HTTP: 400 to 499. RESP, SQL: other errors than the next. */
 	APPMON_OUTCOME_CLIENT_ERROR = 2,
 	/* HTTP: 500 and above. RESP: the server cannot at present: LOADING, BUSY, OOM, MISCONF,
-	 * MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS. */
+	 * MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS. PostgreSQL: SQLSTATE of the classes 08, 53,
+	 * 57, 58, XX. */
 	APPMON_OUTCOME_SERVER_ERROR = 3,
 	APPMON_OUTCOME_TIMEOUT = 4,    /* no answer for exchange_timeout_ms */
-	APPMON_OUTCOME_CANCELLED = 5,  /* the client reset the connection before the answer */
+	/* The client reset the connection before the answer. PostgreSQL: also SQLSTATE 57014, and what
+	 * was passed over after an error. */
+	APPMON_OUTCOME_CANCELLED = 5,
 	APPMON_OUTCOME_NO_RESPONSE = 6 /* the connection ended otherwise before the answer */
 };
 
@@ -176,6 +183,13 @@ enum appmon_operation_type {
 #define APPMON_EVF_MALFORMED UINT64_C(0x8000)
 /* The answer has no status line (HTTP/0.9, ICY): status is 0, all of it is body. */
 #define APPMON_EVF_NO_STATUS_LINE UINT64_C(0x10000)
+/* What was asked is not known: a statement that was prepared before the attach, or so long ago that
+ * it was forgotten. */
+#define APPMON_EVF_PARTIAL UINT64_C(0x20000)
+/* One request with several statements; operation is the first one's. */
+#define APPMON_EVF_MULTI UINT64_C(0x40000)
+/* The connection is a stream of replication from here on. */
+#define APPMON_EVF_REPLICATION UINT64_C(0x80000)
 
 /* appmon_trace.format: the header fields that carried the ids. */
 enum appmon_trace_format {
@@ -304,6 +318,9 @@ enum appmon_log_level {
 /* Targets as sent: with the secrets that are left out otherwise, see appmon_opts.redact_names. For
  * debugging; whoever reads the events can act as the clients. */
 #define APPMON_OPEN_KEEP_SECRETS UINT32_C(0x80)
+/* SQL: appmon_event.text is the statement as sent, with its literals, and message the server's words,
+ * which may repeat them. */
+#define APPMON_OPEN_QUERY_TEXT UINT32_C(0x100)
 
 /* appmon_capabilities.supported: what this kernel gives. */
 /* cgroup_skb with socket storage: the core. */
@@ -397,23 +414,41 @@ struct appmon_event {
 	uint32_t operation_type;  /* enum appmon_operation_type, APPMON_OP_* */
 	uint32_t outcome;	  /* enum appmon_outcome, APPMON_OUTCOME_*: error rates go by it */
 	struct appmon_str system; /* what speaks the protocol (db.system.name): RESP: "redis";
-				   * HTTP: "" */
+				   * PostgreSQL: "postgresql"; HTTP: "" */
 	/* HTTP: the method as sent (http.request.method). RESP: the command's name as sent
-	 * (db.operation.name). "": no request was seen. */
+	 * (db.operation.name). SQL: a statement's first word in upper case, behind WITH its main
+	 * one; FETCH: more rows of a statement that was told before; CONNECT: the log-in; CANCEL: a
+	 * request to cancel, on a connection of its own. "": no request was seen. */
 	struct appmon_str operation;
 	/* What the operation is about. HTTP: the path (url.path), of CONNECT the authority. RESP: the
-	 * command's first argument, mostly a key; "" where it may be a secret (AUTH, HELLO). */
+	 * command's first argument, mostly a key; "" where it may be a secret (AUTH, HELLO). SQL: the
+	 * first table, or the procedure of CALL (db.collection.name). */
 	struct appmon_str resource;
+	struct appmon_str resource_namespace; /* SQL: the database (db.namespace) */
+	/* SQL: the statement, without its data (db.query.text): literals and parameters are '?', a
+	 * list of them is one, rows behind the first are left out, comments too. truncated: there
+	 * was more. "": it could not be split, or APPMON_EVF_PARTIAL. */
+	struct appmon_str text;
+	/* SQL: operation and up to three tables, as in "SELECT orders customers"
+	 * (db.query.summary). */
+	struct appmon_str summary;
 	/* HTTP: the status code as text (http.response.status_code). RESP: the prefix of an error
-	 * (db.response.status_code), such as WRONGTYPE. */
+	 * (db.response.status_code), such as WRONGTYPE. SQL: an error's SQLSTATE. */
 	struct appmon_str status_text;
 	/* The server's words for it. HTTP: the reason phrase of the status line. RESP: the text of an
-	 * error, prefix and all, without the arguments that it may repeat. */
+	 * error, prefix and all, without the arguments that it may repeat. SQL: an error's, with
+	 * APPMON_OPEN_QUERY_TEXT. */
 	struct appmon_str message;
 	int64_t status_number; /* status_text as a number; -1: it is none, or was not seen */
 	/* Bytes of the TCP stream: no headers of TCP or IP, each byte once. HTTP: of head and body. */
 	uint64_t request_bytes;
 	uint64_t response_bytes; /* of the final response */
+	/* SQL: xxh64 of the sanitised text in lower case, the same for statements that differ in
+	 * their data only. 0: there is no text. */
+	uint64_t digest;
+	int64_t response_items; /* SQL: rows that came or were changed
+				 * (db.response.returned_rows); -1: not counted */
+	uint64_t first_item_ns; /* SQL: the first row of the response; 0: none was seen */
 
 	/* CLOCK_MONOTONIC, nanoseconds, taken where bytes reach or leave the TCP
 	 * stack; 0: not seen. appmon_realtime_ns() converts to wall time. */

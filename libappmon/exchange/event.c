@@ -179,6 +179,7 @@ static bool build(struct pipeline *pl, struct exchange *ex, struct target *targe
 	ev->connection_id = ex->id.cookie;
 	ev->ordinal = ex->ordinal;
 	ev->status_number = -1;
+	ev->response_items = -1;
 	ev->request_bytes = ex->request_body;
 	ev->response_bytes = ex->response_body;
 	put_times(ev, ex);
@@ -199,6 +200,9 @@ static bool build(struct pipeline *pl, struct exchange *ex, struct target *targe
 	ev->system = absent;
 	ev->operation = absent;
 	ev->resource = absent;
+	ev->resource_namespace = absent;
+	ev->text = absent;
+	ev->summary = absent;
 	ev->status_text = absent;
 	ev->message = absent;
 	ev->trace_text = absent;

@@ -80,11 +80,17 @@ class appmon_event(ctypes.Structure):
     system: appmon_str
     operation: appmon_str
     resource: appmon_str
+    resource_namespace: appmon_str
+    text: appmon_str
+    summary: appmon_str
     status_text: appmon_str
     message: appmon_str
     status_number: int
     request_bytes: int
     response_bytes: int
+    digest: int
+    response_items: int
+    first_item_ns: int
     request_start_ns: int
     request_end_ns: int
     response_start_ns: int
@@ -157,11 +163,17 @@ class appmon_event(ctypes.Structure):
         ("system", appmon_str),
         ("operation", appmon_str),
         ("resource", appmon_str),
+        ("resource_namespace", appmon_str),
+        ("text", appmon_str),
+        ("summary", appmon_str),
         ("status_text", appmon_str),
         ("message", appmon_str),
         ("status_number", ctypes.c_int64),
         ("request_bytes", ctypes.c_uint64),
         ("response_bytes", ctypes.c_uint64),
+        ("digest", ctypes.c_uint64),
+        ("response_items", ctypes.c_int64),
+        ("first_item_ns", ctypes.c_uint64),
         ("request_start_ns", ctypes.c_uint64),
         ("request_end_ns", ctypes.c_uint64),
         ("response_start_ns", ctypes.c_uint64),

@@ -23,6 +23,8 @@ class Protocol(Number):
     HTTP1 = 1
     #: Redis's, RESP2 and RESP3: only if asked for, see protocols
     RESP = 2
+    #: PostgreSQL's, version 3: likewise
+    POSTGRESQL = 5
 
 
 class Role(Number):
@@ -82,6 +84,10 @@ class End(Number):
     UPGRADED = 6
     #: reported at its head: APPMON_OPEN_STREAM_HEADS
     AT_HEAD = 7
+    #: what follows on the connection is encrypted: SSLRequest
+    ENCRYPTED = 8
+    #: the server passed over it: an error came before it
+    ABANDONED = 9
 
 
 class Outcome(Number):
@@ -91,16 +97,18 @@ class Outcome(Number):
     UNKNOWN = 0
     #: HTTP: a status below 400, or an answer without a status line. RESP: a reply that is
     #: no error, none where none was due, or one that sends the client elsewhere (MOVED,
-    #: ASK).
+    #: ASK). SQL: no error.
     OK = 1
-    #: HTTP: 400 to 499. RESP: other errors than the next.
+    #: HTTP: 400 to 499. RESP, SQL: other errors than the next.
     CLIENT_ERROR = 2
     #: HTTP: 500 and above. RESP: the server cannot at present: LOADING, BUSY, OOM, MISCONF,
-    #: MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS.
+    #: MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS. PostgreSQL: SQLSTATE of the classes
+    #: 08, 53, 57, 58, XX.
     SERVER_ERROR = 3
     #: no answer for exchange_timeout_ms
     TIMEOUT = 4
-    #: the client reset the connection before the answer
+    #: The client reset the connection before the answer. PostgreSQL: also SQLSTATE 57014,
+    #: and what was passed over after an error.
     CANCELLED = 5
     #: the connection ended otherwise before the answer
     NO_RESPONSE = 6
@@ -288,6 +296,13 @@ class EventFlags(enum.IntFlag):
     MALFORMED = 0x8000
     #: The answer has no status line (HTTP/0.9, ICY): status is 0, all of it is body.
     NO_STATUS_LINE = 0x10000
+    #: What was asked is not known: a statement that was prepared before the attach, or so
+    #: long ago that it was forgotten.
+    PARTIAL = 0x20000
+    #: One request with several statements; operation is the first one's.
+    MULTI = 0x40000
+    #: The connection is a stream of replication from here on.
+    REPLICATION = 0x80000
 
 
 class TraceFlags(enum.IntFlag):
@@ -348,6 +363,9 @@ class OpenFlags(enum.IntFlag):
     #: appmon_opts.redact_names. For debugging; whoever reads the events can act as the
     #: clients.
     KEEP_SECRETS = 0x80
+    #: SQL: appmon_event.text is the statement as sent, with its literals, and message the
+    #: server's words, which may repeat them.
+    QUERY_TEXT = 0x100
 
 
 class Capabilities(enum.IntFlag):
@@ -526,20 +544,33 @@ class Event(EventBase):
     operation_type: OperationType
     #: enum appmon_outcome, APPMON_OUTCOME_*: error rates go by it
     outcome: Outcome
-    #: what speaks the protocol (db.system.name): RESP: "redis"; HTTP: ""
+    #: what speaks the protocol (db.system.name): RESP: "redis"; PostgreSQL: "postgresql";
+    #: HTTP: ""
     system: str
     # HTTP: the method as sent (http.request.method). RESP: the command's name as sent
-    # (db.operation.name). "": no request was seen.
+    # (db.operation.name). SQL: a statement's first word in upper case, behind WITH its main
+    # one; FETCH: more rows of a statement that was told before; CONNECT: the log-in;
+    # CANCEL: a request to cancel, on a connection of its own. "": no request was seen.
     operation: str
     # What the operation is about. HTTP: the path (url.path), of CONNECT the authority.
     # RESP: the command's first argument, mostly a key; "" where it may be a secret (AUTH,
-    # HELLO).
+    # HELLO). SQL: the first table, or the procedure of CALL (db.collection.name).
     resource: str
+    #: SQL: the database (db.namespace)
+    resource_namespace: str
+    # SQL: the statement, without its data (db.query.text): literals and parameters are '?',
+    # a list of them is one, rows behind the first are left out, comments too. truncated:
+    # there was more. "": it could not be split, or APPMON_EVF_PARTIAL.
+    text: str
+    # SQL: operation and up to three tables, as in "SELECT orders customers"
+    # (db.query.summary).
+    summary: str
     # HTTP: the status code as text (http.response.status_code). RESP: the prefix of an
-    # error (db.response.status_code), such as WRONGTYPE.
+    # error (db.response.status_code), such as WRONGTYPE. SQL: an error's SQLSTATE.
     status_text: str
     # The server's words for it. HTTP: the reason phrase of the status line. RESP: the text
-    # of an error, prefix and all, without the arguments that it may repeat.
+    # of an error, prefix and all, without the arguments that it may repeat. SQL: an
+    # error's, with APPMON_OPEN_QUERY_TEXT.
     message: str
     #: status_text as a number; -1: it is none, or was not seen
     status_number: int
@@ -548,6 +579,13 @@ class Event(EventBase):
     request_bytes: int
     #: of the final response
     response_bytes: int
+    # SQL: xxh64 of the sanitised text in lower case, the same for statements that differ in
+    # their data only. 0: there is no text.
+    digest: int
+    #: SQL: rows that came or were changed (db.response.returned_rows); -1: not counted
+    response_items: int
+    #: SQL: the first row of the response; 0: none was seen
+    first_item_ns: int
     # CLOCK_MONOTONIC, nanoseconds, taken where bytes reach or leave the TCP stack; 0: not
     # seen. appmon_realtime_ns() converts to wall time.
     #: first byte of the request
@@ -684,10 +722,11 @@ class Event(EventBase):
     truncated: tuple[str, ...]
 
 
-_EVENT = struct.Struct("@IIQIIIIPIIPQQQIIPIIPIIPIIPIIPIIqQQQQQQQQQQQQQQQHHI16sHHI16sHHI16sIIIIQQIIIIIIIIQPIIII16s8s8sPIIPIIQQIIIIIIPPIIPIIPIIPIIQQQQqq")
+_EVENT = struct.Struct("@IIQIIIIPIIPQQQIIPIIPIIPIIPIIPIIPIIPIIPIIqQQQqQQQQQQQQQQQQQQHHI16sHHI16sHHI16sIIIIQQIIIIIIIIQPIIII16s8s8sPIIPIIQQIIIIIIPPIIPIIPIIPIIQQQQqq")
 _TEXTS = (
-    "target_name", "system", "operation", "resource", "status_text", "message", "comm",
-    "trace_text", "request_id", "request_target", "path", "query", "authority")
+    "target_name", "system", "operation", "resource", "resource_namespace", "text", "summary",
+    "status_text", "message", "comm", "trace_text", "request_id", "request_target", "path",
+    "query", "authority")
 
 
 def event_from(address: int, users: dict[int, object]) -> Event:
@@ -697,28 +736,31 @@ def event_from(address: int, users: dict[int, object]) -> Event:
         target_name_len, target_name_truncated, _, cgroup_id, connection_id, ordinal,
         operation_type, outcome, system_data, system_len, system_truncated, operation_data,
         operation_len, operation_truncated, resource_data, resource_len, resource_truncated,
+        resource_namespace_data, resource_namespace_len, resource_namespace_truncated,
+        text_data, text_len, text_truncated, summary_data, summary_len, summary_truncated,
         status_text_data, status_text_len, status_text_truncated, message_data, message_len,
-        message_truncated, status_number, request_bytes, response_bytes, request_start_ns,
-        request_end_ns, response_start_ns, response_end_ns, duration_ns, request_ns, wait_ns,
-        response_ns, read_start_ns, read_end_ns, queue_ns, service_ns, connect_ns, local_family,
-        local_port, _, local_addr, remote_family, remote_port, _, remote_addr, client_family,
-        client_port, _, client_addr, srtt_us, retransmits, peer_retransmits, netns_inum,
-        netns_cookie, wire_id, owner, uid, pid, tid, inner_pid, inner_tid, response_pid,
-        response_tid, process_start_ns, comm_data, comm_len, comm_truncated, trace_format,
-        trace_flags, trace_trace_id, trace_span_id, trace_parent_span_id, trace_text_data,
-        trace_text_len, trace_text_truncated, request_id_data, request_id_len,
-        request_id_truncated, link_connection_id, link_ordinal, link, method, status,
-        request_http_version, response_http_version, header_count, headers, request_target_data,
-        request_target_len, request_target_truncated, path_data, path_len, path_truncated,
-        query_data, query_len, query_truncated, authority_data, authority_len,
-        authority_truncated, request_head_bytes, request_body_bytes, response_head_bytes,
-        response_body_bytes, request_content_length, response_content_length
+        message_truncated, status_number, request_bytes, response_bytes, digest, response_items,
+        first_item_ns, request_start_ns, request_end_ns, response_start_ns, response_end_ns,
+        duration_ns, request_ns, wait_ns, response_ns, read_start_ns, read_end_ns, queue_ns,
+        service_ns, connect_ns, local_family, local_port, _, local_addr, remote_family,
+        remote_port, _, remote_addr, client_family, client_port, _, client_addr, srtt_us,
+        retransmits, peer_retransmits, netns_inum, netns_cookie, wire_id, owner, uid, pid, tid,
+        inner_pid, inner_tid, response_pid, response_tid, process_start_ns, comm_data, comm_len,
+        comm_truncated, trace_format, trace_flags, trace_trace_id, trace_span_id,
+        trace_parent_span_id, trace_text_data, trace_text_len, trace_text_truncated,
+        request_id_data, request_id_len, request_id_truncated, link_connection_id, link_ordinal,
+        link, method, status, request_http_version, response_http_version, header_count,
+        headers, request_target_data, request_target_len, request_target_truncated, path_data,
+        path_len, path_truncated, query_data, query_len, query_truncated, authority_data,
+        authority_len, authority_truncated, request_head_bytes, request_body_bytes,
+        response_head_bytes, response_body_bytes, request_content_length,
+        response_content_length
     ) = _EVENT.unpack(ctypes.string_at(address, _EVENT.size))
     cut = (
         target_name_truncated, system_truncated, operation_truncated, resource_truncated,
-        status_text_truncated, message_truncated, comm_truncated, trace_text_truncated,
-        request_id_truncated, request_target_truncated, path_truncated, query_truncated,
-        authority_truncated
+        resource_namespace_truncated, text_truncated, summary_truncated, status_text_truncated,
+        message_truncated, comm_truncated, trace_text_truncated, request_id_truncated,
+        request_target_truncated, path_truncated, query_truncated, authority_truncated
     )
     return Event(
         Protocol(protocol),
@@ -737,11 +779,17 @@ def event_from(address: int, users: dict[int, object]) -> Event:
         text(system_data, system_len),
         text(operation_data, operation_len),
         text(resource_data, resource_len),
+        text(resource_namespace_data, resource_namespace_len),
+        text(text_data, text_len),
+        text(summary_data, summary_len),
         text(status_text_data, status_text_len),
         text(message_data, message_len),
         status_number,
         request_bytes,
         response_bytes,
+        digest,
+        response_items,
+        first_item_ns,
         request_start_ns,
         request_end_ns,
         response_start_ns,

@@ -18,6 +18,8 @@ number! {
         HTTP1 = 1, "http1";
         /// Redis's, RESP2 and RESP3: only if asked for, see protocols
         RESP = 2, "resp";
+        /// PostgreSQL's, version 3: likewise
+        POSTGRESQL = 5, "postgresql";
     }
 }
 
@@ -80,6 +82,10 @@ number! {
         UPGRADED = 6, "upgraded";
         /// reported at its head: APPMON_OPEN_STREAM_HEADS
         AT_HEAD = 7, "at_head";
+        /// what follows on the connection is encrypted: SSLRequest
+        ENCRYPTED = 8, "encrypted";
+        /// the server passed over it: an error came before it
+        ABANDONED = 9, "abandoned";
     }
 }
 
@@ -89,16 +95,18 @@ number! {
         /// Not known: the answer was missed (a gap), or has not come yet.
         UNKNOWN = 0, "unknown";
         /// HTTP: a status below 400, or an answer without a status line. RESP: a reply that is no error,
-        /// none where none was due, or one that sends the client elsewhere (MOVED, ASK).
+        /// none where none was due, or one that sends the client elsewhere (MOVED, ASK). SQL: no error.
         OK = 1, "ok";
-        /// HTTP: 400 to 499. RESP: other errors than the next.
+        /// HTTP: 400 to 499. RESP, SQL: other errors than the next.
         CLIENT_ERROR = 2, "client_error";
         /// HTTP: 500 and above. RESP: the server cannot at present: LOADING, BUSY, OOM, MISCONF,
-        /// MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS.
+        /// MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS. PostgreSQL: SQLSTATE of the classes 08, 53, 57,
+        /// 58, XX.
         SERVER_ERROR = 3, "server_error";
         /// no answer for exchange_timeout_ms
         TIMEOUT = 4, "timeout";
-        /// the client reset the connection before the answer
+        /// The client reset the connection before the answer. PostgreSQL: also SQLSTATE 57014, and what
+        /// was passed over after an error.
         CANCELLED = 5, "cancelled";
         /// the connection ended otherwise before the answer
         NO_RESPONSE = 6, "no_response";
@@ -293,6 +301,13 @@ bits! {
         MALFORMED = 0x8000, "malformed";
         /// The answer has no status line (HTTP/0.9, ICY): status is 0, all of it is body.
         NO_STATUS_LINE = 0x10000, "no_status_line";
+        /// What was asked is not known: a statement that was prepared before the attach, or so long ago
+        /// that it was forgotten.
+        PARTIAL = 0x20000, "partial";
+        /// One request with several statements; operation is the first one's.
+        MULTI = 0x40000, "multi";
+        /// The connection is a stream of replication from here on.
+        REPLICATION = 0x80000, "replication";
     }
 }
 
@@ -352,6 +367,9 @@ bits! {
         /// Targets as sent: with the secrets that are left out otherwise, see appmon_opts.redact_names.
         /// For debugging; whoever reads the events can act as the clients.
         KEEP_SECRETS = 0x80, "keep_secrets";
+        /// SQL: appmon_event.text is the statement as sent, with its literals, and message the server's
+        /// words, which may repeat them.
+        QUERY_TEXT = 0x100, "query_text";
     }
 }
 
@@ -576,34 +594,58 @@ impl<'a> Event<'a> {
         Outcome(self.raw.outcome)
     }
 
-    /// what speaks the protocol (db.system.name): RESP: "redis"; HTTP: ""
+    /// what speaks the protocol (db.system.name): RESP: "redis"; PostgreSQL: "postgresql"; HTTP: ""
     pub fn system(&self) -> Str<'a> {
         Str::new(&self.raw.system)
     }
 
     // HTTP: the method as sent (http.request.method). RESP: the command's name as sent
-    // (db.operation.name). "": no request was seen.
+    // (db.operation.name). SQL: a statement's first word in upper case, behind WITH its main
+    // one; FETCH: more rows of a statement that was told before; CONNECT: the log-in; CANCEL: a
+    // request to cancel, on a connection of its own. "": no request was seen.
     /// `appmon_event.operation`
     pub fn operation(&self) -> Str<'a> {
         Str::new(&self.raw.operation)
     }
 
     // What the operation is about. HTTP: the path (url.path), of CONNECT the authority. RESP: the
-    // command's first argument, mostly a key; "" where it may be a secret (AUTH, HELLO).
+    // command's first argument, mostly a key; "" where it may be a secret (AUTH, HELLO). SQL: the
+    // first table, or the procedure of CALL (db.collection.name).
     /// `appmon_event.resource`
     pub fn resource(&self) -> Str<'a> {
         Str::new(&self.raw.resource)
     }
 
+    /// SQL: the database (db.namespace)
+    pub fn resource_namespace(&self) -> Str<'a> {
+        Str::new(&self.raw.resource_namespace)
+    }
+
+    // SQL: the statement, without its data (db.query.text): literals and parameters are '?', a
+    // list of them is one, rows behind the first are left out, comments too. truncated: there
+    // was more. "": it could not be split, or APPMON_EVF_PARTIAL.
+    /// `appmon_event.text`
+    pub fn text(&self) -> Str<'a> {
+        Str::new(&self.raw.text)
+    }
+
+    // SQL: operation and up to three tables, as in "SELECT orders customers"
+    // (db.query.summary).
+    /// `appmon_event.summary`
+    pub fn summary(&self) -> Str<'a> {
+        Str::new(&self.raw.summary)
+    }
+
     // HTTP: the status code as text (http.response.status_code). RESP: the prefix of an error
-    // (db.response.status_code), such as WRONGTYPE.
+    // (db.response.status_code), such as WRONGTYPE. SQL: an error's SQLSTATE.
     /// `appmon_event.status_text`
     pub fn status_text(&self) -> Str<'a> {
         Str::new(&self.raw.status_text)
     }
 
     // The server's words for it. HTTP: the reason phrase of the status line. RESP: the text of an
-    // error, prefix and all, without the arguments that it may repeat.
+    // error, prefix and all, without the arguments that it may repeat. SQL: an error's, with
+    // APPMON_OPEN_QUERY_TEXT.
     /// `appmon_event.message`
     pub fn message(&self) -> Str<'a> {
         Str::new(&self.raw.message)
@@ -623,6 +665,23 @@ impl<'a> Event<'a> {
     /// of the final response
     pub fn response_bytes(&self) -> u64 {
         self.raw.response_bytes
+    }
+
+    // SQL: xxh64 of the sanitised text in lower case, the same for statements that differ in
+    // their data only. 0: there is no text.
+    /// `appmon_event.digest`
+    pub fn digest(&self) -> u64 {
+        self.raw.digest
+    }
+
+    /// SQL: rows that came or were changed (db.response.returned_rows); -1: not counted
+    pub fn response_items(&self) -> i64 {
+        self.raw.response_items
+    }
+
+    /// SQL: the first row of the response; 0: none was seen
+    pub fn first_item_ns(&self) -> u64 {
+        self.raw.first_item_ns
     }
 
     // CLOCK_MONOTONIC, nanoseconds, taken where bytes reach or leave the TCP
@@ -942,11 +1001,17 @@ impl fmt::Debug for Event<'_> {
             .field("system", &self.system())
             .field("operation", &self.operation())
             .field("resource", &self.resource())
+            .field("resource_namespace", &self.resource_namespace())
+            .field("text", &self.text())
+            .field("summary", &self.summary())
             .field("status_text", &self.status_text())
             .field("message", &self.message())
             .field("status_number", &self.status_number())
             .field("request_bytes", &self.request_bytes())
             .field("response_bytes", &self.response_bytes())
+            .field("digest", &self.digest())
+            .field("response_items", &self.response_items())
+            .field("first_item_ns", &self.first_item_ns())
             .field("request_start_ns", &self.request_start_ns())
             .field("request_end_ns", &self.request_end_ns())
             .field("response_start_ns", &self.response_start_ns())

@@ -12,6 +12,8 @@ pub const APPMON_PROTO_UNKNOWN: u32 = 0;
 pub const APPMON_PROTO_HTTP1: u32 = 1;
 /// Redis's, RESP2 and RESP3: only if asked for, see protocols
 pub const APPMON_PROTO_RESP: u32 = 2;
+/// PostgreSQL's, version 3: likewise
+pub const APPMON_PROTO_POSTGRESQL: u32 = 5;
 
 /// which side sends the requests was not seen
 pub const APPMON_ROLE_UNKNOWN: u32 = 0;
@@ -59,20 +61,25 @@ pub const APPMON_END_GAP: u32 = 5;
 pub const APPMON_END_UPGRADED: u32 = 6;
 /// reported at its head: APPMON_OPEN_STREAM_HEADS
 pub const APPMON_END_AT_HEAD: u32 = 7;
+/// what follows on the connection is encrypted: SSLRequest
+pub const APPMON_END_ENCRYPTED: u32 = 8;
+/// the server passed over it: an error came before it
+pub const APPMON_END_ABANDONED: u32 = 9;
 
 /// Not known: the answer was missed (a gap), or has not come yet.
 pub const APPMON_OUTCOME_UNKNOWN: u32 = 0;
 /// HTTP: a status below 400, or an answer without a status line. RESP: a reply that is no error, none
-/// where none was due, or one that sends the client elsewhere (MOVED, ASK).
+/// where none was due, or one that sends the client elsewhere (MOVED, ASK). SQL: no error.
 pub const APPMON_OUTCOME_OK: u32 = 1;
-/// HTTP: 400 to 499. RESP: other errors than the next.
+/// HTTP: 400 to 499. RESP, SQL: other errors than the next.
 pub const APPMON_OUTCOME_CLIENT_ERROR: u32 = 2;
 /// HTTP: 500 and above. RESP: the server cannot at present: LOADING, BUSY, OOM, MISCONF, MASTERDOWN,
-/// CLUSTERDOWN, TRYAGAIN, NOREPLICAS.
+/// CLUSTERDOWN, TRYAGAIN, NOREPLICAS. PostgreSQL: SQLSTATE of the classes 08, 53, 57, 58, XX.
 pub const APPMON_OUTCOME_SERVER_ERROR: u32 = 3;
 /// no answer for exchange_timeout_ms
 pub const APPMON_OUTCOME_TIMEOUT: u32 = 4;
-/// the client reset the connection before the answer
+/// The client reset the connection before the answer. PostgreSQL: also SQLSTATE 57014, and what was
+/// passed over after an error.
 pub const APPMON_OUTCOME_CANCELLED: u32 = 5;
 /// the connection ended otherwise before the answer
 pub const APPMON_OUTCOME_NO_RESPONSE: u32 = 6;
@@ -227,6 +234,13 @@ pub const APPMON_EVF_INFERRED_END: u64 = 0x4000;
 pub const APPMON_EVF_MALFORMED: u64 = 0x8000;
 /// The answer has no status line (HTTP/0.9, ICY): status is 0, all of it is body.
 pub const APPMON_EVF_NO_STATUS_LINE: u64 = 0x10000;
+/// What was asked is not known: a statement that was prepared before the attach, or so long ago that it
+/// was forgotten.
+pub const APPMON_EVF_PARTIAL: u64 = 0x20000;
+/// One request with several statements; operation is the first one's.
+pub const APPMON_EVF_MULTI: u64 = 0x40000;
+/// The connection is a stream of replication from here on.
+pub const APPMON_EVF_REPLICATION: u64 = 0x80000;
 
 /// the sender records the trace
 pub const APPMON_TRACE_SAMPLED: u32 = 0x1;
@@ -269,6 +283,9 @@ pub const APPMON_OPEN_ONLY_REQUESTS: u32 = 0x40;
 /// Targets as sent: with the secrets that are left out otherwise, see appmon_opts.redact_names. For
 /// debugging; whoever reads the events can act as the clients.
 pub const APPMON_OPEN_KEEP_SECRETS: u32 = 0x80;
+/// SQL: appmon_event.text is the statement as sent, with its literals, and message the server's words,
+/// which may repeat them.
+pub const APPMON_OPEN_QUERY_TEXT: u32 = 0x100;
 
 /// cgroup_skb with socket storage: the core.
 pub const APPMON_CAP_CAPTURE: u64 = 0x1;
@@ -503,19 +520,32 @@ pub struct appmon_event {
     pub operation_type: u32,
     /// enum appmon_outcome, APPMON_OUTCOME_*: error rates go by it
     pub outcome: u32,
-    /// what speaks the protocol (db.system.name): RESP: "redis"; HTTP: ""
+    /// what speaks the protocol (db.system.name): RESP: "redis"; PostgreSQL: "postgresql"; HTTP: ""
     pub system: appmon_str,
     // HTTP: the method as sent (http.request.method). RESP: the command's name as sent
-    // (db.operation.name). "": no request was seen.
+    // (db.operation.name). SQL: a statement's first word in upper case, behind WITH its main
+    // one; FETCH: more rows of a statement that was told before; CONNECT: the log-in; CANCEL: a
+    // request to cancel, on a connection of its own. "": no request was seen.
     pub operation: appmon_str,
     // What the operation is about. HTTP: the path (url.path), of CONNECT the authority. RESP: the
-    // command's first argument, mostly a key; "" where it may be a secret (AUTH, HELLO).
+    // command's first argument, mostly a key; "" where it may be a secret (AUTH, HELLO). SQL: the
+    // first table, or the procedure of CALL (db.collection.name).
     pub resource: appmon_str,
+    /// SQL: the database (db.namespace)
+    pub resource_namespace: appmon_str,
+    // SQL: the statement, without its data (db.query.text): literals and parameters are '?', a
+    // list of them is one, rows behind the first are left out, comments too. truncated: there
+    // was more. "": it could not be split, or APPMON_EVF_PARTIAL.
+    pub text: appmon_str,
+    // SQL: operation and up to three tables, as in "SELECT orders customers"
+    // (db.query.summary).
+    pub summary: appmon_str,
     // HTTP: the status code as text (http.response.status_code). RESP: the prefix of an error
-    // (db.response.status_code), such as WRONGTYPE.
+    // (db.response.status_code), such as WRONGTYPE. SQL: an error's SQLSTATE.
     pub status_text: appmon_str,
     // The server's words for it. HTTP: the reason phrase of the status line. RESP: the text of an
-    // error, prefix and all, without the arguments that it may repeat.
+    // error, prefix and all, without the arguments that it may repeat. SQL: an error's, with
+    // APPMON_OPEN_QUERY_TEXT.
     pub message: appmon_str,
     /// status_text as a number; -1: it is none, or was not seen
     pub status_number: i64,
@@ -523,6 +553,13 @@ pub struct appmon_event {
     pub request_bytes: u64,
     /// of the final response
     pub response_bytes: u64,
+    // SQL: xxh64 of the sanitised text in lower case, the same for statements that differ in
+    // their data only. 0: there is no text.
+    pub digest: u64,
+    /// SQL: rows that came or were changed (db.response.returned_rows); -1: not counted
+    pub response_items: i64,
+    /// SQL: the first row of the response; 0: none was seen
+    pub first_item_ns: u64,
     // CLOCK_MONOTONIC, nanoseconds, taken where bytes reach or leave the TCP
     // stack; 0: not seen. appmon_realtime_ns() converts to wall time.
     /// first byte of the request

@@ -62,11 +62,17 @@ fn layout_is_what_the_c_compiler_says() {
     member!(lines, "appmon_event.system", appmon_event, system);
     member!(lines, "appmon_event.operation", appmon_event, operation);
     member!(lines, "appmon_event.resource", appmon_event, resource);
+    member!(lines, "appmon_event.resource_namespace", appmon_event, resource_namespace);
+    member!(lines, "appmon_event.text", appmon_event, text);
+    member!(lines, "appmon_event.summary", appmon_event, summary);
     member!(lines, "appmon_event.status_text", appmon_event, status_text);
     member!(lines, "appmon_event.message", appmon_event, message);
     member!(lines, "appmon_event.status_number", appmon_event, status_number);
     member!(lines, "appmon_event.request_bytes", appmon_event, request_bytes);
     member!(lines, "appmon_event.response_bytes", appmon_event, response_bytes);
+    member!(lines, "appmon_event.digest", appmon_event, digest);
+    member!(lines, "appmon_event.response_items", appmon_event, response_items);
+    member!(lines, "appmon_event.first_item_ns", appmon_event, first_item_ns);
     member!(lines, "appmon_event.request_start_ns", appmon_event, request_start_ns);
     member!(lines, "appmon_event.request_end_ns", appmon_event, request_end_ns);
     member!(lines, "appmon_event.response_start_ns", appmon_event, response_start_ns);
