@@ -11,6 +11,7 @@
 #include "kernel.h"
 #include "emit.h"
 #include "listener.h"
+#include "protocol/segment.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
@@ -220,7 +221,7 @@ static __always_inline void progress(struct __sk_buff *skb, struct socket *sk,
 {
 	bool blank;
 
-	if (sk->speaks != SPEAKS_HTTP)
+	if (!speaks_known(sk))
 		return;
 	if (e->s.flags & (TCP_FIN | TCP_RST)) {
 		if (e->s.flags & TCP_FIN) {
@@ -986,10 +987,16 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 	e.whole = x.whole;
 	e.filled = e.holes && e.whole != sk->passed[dir].whole;
 	e.holes = x.holes || end != x.next;
-	if (!capture(skb, sk, self, &e, dir))
+	if (sk->speaks == SPEAKS_FRAMES ||
+			    (sk->speaks == SPEAKS_UNKNOWN && (sk->protocols & ASKED_FRAMES) &&
+			     detect_frames(skb, sk, &e))
+		    ? !follow_segment(skb, sk, &e)
+		    : !capture(skb, sk, self, &e, dir))
 		progress(skb, sk, self, &e);
 	/* A message whose end is counted needs no last bytes. */
-	if (sk->request_dir == 1 + dir ? e.len : sk->wide || sk->reply_phase != FRAMING_HEAD)
+	if (sk->speaks == SPEAKS_FRAMES)
+		keep_last(skb, self, &e, sk->passed[dir].next);
+	else if (sk->request_dir == 1 + dir ? e.len : sk->wide || sk->reply_phase != FRAMING_HEAD)
 		keep_last(skb, self, &e, sk->passed[dir].next);
 	else
 		self->last = 0;
@@ -1047,7 +1054,7 @@ int appmon_release(struct bpf_sock *ctx)
 		return 1;
 	sk->closed = 1;
 	flush_held(sk);
-	if (sk->speaks != SPEAKS_HTTP || !sk->dir_out.fin || !is_current(sk))
+	if (!speaks_known(sk) || !sk->dir_out.fin || !is_current(sk))
 		return 1;
 	passed[DIR_IN] = sk->passed[DIR_IN];
 	passed[DIR_OUT] = sk->passed[DIR_OUT];
@@ -1071,7 +1078,7 @@ static __always_inline int sweep_socket(struct seq_file *seq, struct socket *sk,
 	struct extent passed[2];
 	struct tcp_sock *tp;
 
-	if (sk->speaks != SPEAKS_HTTP || !is_current(sk))
+	if (!speaks_known(sk) || !is_current(sk))
 		return 0;
 	tp = bpf_skc_to_tcp_sock(ksk);
 	if (sk->held_state && bpf_ktime_get_ns() - sk->held.ts_ns >= hold_ns)

@@ -14,7 +14,7 @@
 enum rec_kind {
 	REC_DATA = 1,	  /* captured bytes of one direction */
 	REC_PROGRESS = 2, /* a direction moved on; no bytes */
-	REC_FRAMES = 3	  /* pieces of frames: struct rec_frames */
+	REC_FRAMES = 3	  /* pieces of frames: struct rec_piece */
 };
 
 /* Directions, seen from the monitored socket. */
@@ -142,19 +142,11 @@ struct rec_data {
 };
 
 /*
- * A segment of a protocol whose frames the programs follow, or a part of one (REC_PART): its length
- * is what the pieces are of. Bytes between them were not copied.
+ * REC_FRAMES: a segment of a protocol whose frames the programs follow, or a part of one (REC_PART):
+ * a struct rec_data whose bytes are pieces, one behind the other. It describes seg.len bytes, with
+ * REC_PART, too; what lies between the pieces was not copied. The tail is that of the whole segment,
+ * without REC_PART.
  */
-struct rec_frames {
-	struct rec_hdr hdr;
-	struct rec_conn conn;
-	struct rec_seg seg;
-	struct rec_owner owner;
-	__u32 count; /* pieces */
-	__u32 bytes; /* that they take */
-	__u8 pieces[];
-};
-
 enum {
 	PIECE_FRAME = 1,   /* a frame begins with the first byte */
 	PIECE_UNWALKED = 2 /* before it frames may have passed that are not counted */
@@ -223,9 +215,23 @@ struct target_conf {
 	struct target_hint hint[HINTS_MAX];
 };
 
+/*
+ * What the reader knows of a connection whose frames the programs have lost, or which holds none.
+ * By the socket's cookie, in the map `verdicts`.
+ */
+struct verdict {
+	__u32 due[2];  /* by DIR_*: sequence number at which a frame begins */
+	__u8 known[2]; /* due is valid */
+	__u8 ignore;   /* the rest is of no interest */
+	__u8 pad[5];
+};
+
+#define VERDICTS 4096
+
 /* Bit n: APPMON_PROTO_n. HTTP/1 is followed in any case. */
 #define ASKED_HTTP1 (1U << 1)
 #define ASKED_RESP (1U << 2)
+#define ASKED_FRAMES (7U << 3) /* those of protocol/rows.h */
 
 #define SLOTS 1024
 

@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "packet.h"
+#include "protocol/walk.h"
 #include "records.h"
 
 /*
@@ -42,7 +43,8 @@ struct direction {
 
 enum { WINDOW_CLOSED, WINDOW_NEW, WINDOW_HEAD };
 
-enum { SPEAKS_UNKNOWN, SPEAKS_HTTP, SPEAKS_OTHER };
+/* FRAMES: socket.row tells which. */
+enum { SPEAKS_UNKNOWN, SPEAKS_HTTP, SPEAKS_OTHER, SPEAKS_FRAMES };
 
 /* A status line has been seen, or a value in RESP: SPEAKS_HTTP stands for either. */
 enum { CONFIRMED_NO, CONFIRMED_HTTP, CONFIRMED_RESP };
@@ -113,7 +115,9 @@ struct socket {
 	__u8 pad;
 	__u32 sample;	 /* sample_hash(): stays the same */
 	__u32 protocols; /* that are looked for: asked_protocols() */
-	__u8 pad4[16];
+	__u8 row;	 /* SPEAKS_FRAMES: ROW_* */
+	__u8 sure;	 /* ... and the other side agrees */
+	__u8 pad4[14];
 
 	/* By direction, written by its own program, and after the record of a segment is in the
 	 * ring: who reads that bytes have passed finds their record before his own. */
@@ -133,10 +137,22 @@ struct socket {
 	__u8 pad3[11];
 
 	struct direction dir_out;
-	struct held held;
+	union {
+		struct held held;
+		/* SPEAKS_FRAMES: by DIR_*, each in a cache line of its own. */
+		struct {
+			struct follow follow;
+			__u8 pad[64 - sizeof(struct follow)];
+		} frames[2];
+	};
 	__u8 line[LINE_BYTES]; /* the last line_len bytes of requests: a line that was cut */
 	__u8 behind[8];	       /* a line is shorter than old verifiers believe */
 };
+
+static __always_inline bool speaks_known(const struct socket *sk)
+{
+	return sk->speaks == SPEAKS_HTTP || sk->speaks == SPEAKS_FRAMES;
+}
 
 #define DIRECTION(sk, dir) ((dir) == DIR_OUT ? &(sk)->dir_out : &(sk)->dir_in)
 

@@ -164,6 +164,8 @@ static struct sim_rec *first, **last = &first;
 static uint64_t next_cookie;
 static struct sim_socket listener;
 static struct sim_socket *requesting; /* what meets it now */
+static struct verdict verdict;
+static uint64_t verdict_cookie;
 
 /* ---- helpers of the programs ------------------------------------------------- */
 
@@ -181,11 +183,17 @@ static void helper(void)
 void *bpf_map_lookup_elem(void *map, const void *key)
 {
 	static struct socket embryo_of_cpu;
-	__u32 slot = *(const __u32 *)key;
+	static struct walk walk_of_cpu[WALKS];
+	__u32 slot;
 
 	helper();
+	if (map == &verdicts)
+		return verdict_cookie && *(const __u64 *)key == verdict_cookie ? &verdict : NULL;
+	slot = *(const __u32 *)key;
 	if (map == &embryo)
 		return &embryo_of_cpu;
+	if (map == &walks)
+		return slot < WALKS ? &walk_of_cpu[slot] : NULL;
 	if (slot >= ATTACHED_MAX)
 		return NULL;
 	return map == &live	  ? (void *)&live_id[slot]
@@ -267,6 +275,26 @@ void bpf_ringbuf_submit(void *data, __u64 flags)
 	(void)flags;
 	helper();
 	record_of(data)->submitted = true;
+}
+
+long bpf_ringbuf_output(void *map, void *data, __u64 size, __u64 flags)
+{
+	void *rec = bpf_ringbuf_reserve(map, size, 0);
+
+	if (!rec)
+		return -1;
+	memcpy(rec, data, size);
+	bpf_ringbuf_submit(rec, flags);
+	return 0;
+}
+
+long bpf_loop(__u32 count, long (*step)(__u32, void *), void *ctx, __u64 flags)
+{
+	(void)flags;
+	for (uint32_t i = 0; i < count; i++)
+		if (step(i, ctx))
+			return i + 1;
+	return count;
 }
 
 void bpf_ringbuf_discard(void *data, __u64 flags)
@@ -417,6 +445,12 @@ void sim_hint(uint16_t port, uint16_t protocol)
 	conf->hint[conf->hint_count++] = (struct target_hint){.port = port, .protocol = protocol};
 }
 
+void sim_verdict(uint64_t cookie, const struct verdict *v)
+{
+	verdict_cookie = cookie;
+	verdict = *v;
+}
+
 uint64_t sim_skipped(uint32_t slot)
 {
 	return counted[slot].skipped;
@@ -436,6 +470,7 @@ void sim_start(const struct sim_opts *opts)
 	sim_lose = 0;
 	sim_detached = sim_syn_cookies = false;
 	next_cookie = 0;
+	verdict_cookie = 0;
 	memset(&listener, 0, sizeof(listener));
 	listener.sk.state = BPF_TCP_LISTEN;
 	listener.cookie = ++next_cookie;

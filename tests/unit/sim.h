@@ -41,6 +41,9 @@ void sim_start(const struct sim_opts *opts);
 void sim_nest(const struct sim_opts *opts);
 /* What the host says of a port, APPMON_PROTO_*, for the target that was attached last. */
 void sim_hint(uint16_t port, uint16_t protocol);
+/* What the reader says of a connection; of the last one only. */
+struct verdict;
+void sim_verdict(uint64_t cookie, const struct verdict *verdict);
 /* Connections of the target in this slot that the programs have given up. */
 uint64_t sim_skipped(uint32_t slot);
 void sim_stop(void);

@@ -7,7 +7,7 @@
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
 #pragma GCC diagnostic ignored "-Wsign-compare"
-#include "../../bpf/protocol/frames.h"
+#include "../../bpf/protocol/walk.h"
 #pragma GCC diagnostic pop
 
 static struct follow follow;
@@ -77,7 +77,7 @@ void walker_segment(uint32_t seq, const uint8_t *bytes, uint32_t len,
 
 	packet = bytes;
 	packet_len = len;
-	walk.at = 0;
+	walk.at = walk.told = 0;
 	walk.end = len;
 	walk.seq = seq;
 	walk.payload = 0;
@@ -95,7 +95,7 @@ void walker_segment(uint32_t seq, const uint8_t *bytes, uint32_t len,
 			abort();
 		for (uint32_t i = 0; i < walk.count; i++) {
 			const struct rec_piece *p = (const void *)(walk.out + at);
-			struct walked w = {.at = walk.base + p->at,
+			struct walked w = {.at = walk.told + p->at,
 					   .n = p->n,
 					   .skipped = p->skipped,
 					   .flags = p->flags,
@@ -106,7 +106,8 @@ void walker_segment(uint32_t seq, const uint8_t *bytes, uint32_t len,
 		}
 		if (at != walk.len)
 			abort();
-		record(walk.base, walk.at);
+		record(walk.told, walk.at);
+		walk.told = walk.at;
 	} while (more);
 	if (walk.at != len)
 		abort();

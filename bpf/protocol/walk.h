@@ -8,8 +8,8 @@
  * for many small frames. A header that a segment cuts waits in struct follow; what there is of it is
  * copied, whatever its type will be. Where it is not known where frames begin, all is copied (WIDE).
  */
-#ifndef APPMON_BPF_FRAMES_H
-#define APPMON_BPF_FRAMES_H
+#ifndef APPMON_WALK_H
+#define APPMON_WALK_H
 
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -56,8 +56,8 @@ struct follow {
 /* After a jump over more than a window. */
 #define WINDOW_SMALL 32
 
-/* A piece begins below OUT_BYTES; with its header it ends so many bytes later at most. */
-#define OUT_BYTES 16384
+/* A piece begins below OUT_BYTES, and has so many bytes at most. (What is by CPU has 32 KiB.) */
+#define OUT_BYTES 8192
 
 /* Work on one segment, in memory of its own: see struct walks. Offsets count from its first byte. */
 struct walk {
@@ -65,7 +65,6 @@ struct walk {
 	__u32 payload; /* where in the packet the first byte is */
 	__u32 seq;     /* its sequence number */
 	__u32 at, end; /* what is still to be looked at */
-	__u32 base;    /* where the pieces of this record begin */
 	__u32 capture; /* the target's */
 	__u32 row;
 	__u32 side;
@@ -73,7 +72,11 @@ struct walk {
 	__u32 window_at, window_len;
 	__u32 count; /* pieces */
 	__u32 len;   /* bytes that they take */
+	__u32 told;  /* where the bytes begin that no record has told of */
+	__u32 off;   /* of the frame at hand in the window */
+	__u32 n;     /* bytes of it to copy, or of a header that is cut */
 	__u8 window[WINDOW_BYTES + FRAME_HEAD_MAX];
+	__u8 front[sizeof(struct rec_data)]; /* of the record */
 	__u8 out[2 * OUT_BYTES + 64]; /* struct rec_piece with its bytes, one behind the other */
 };
 
@@ -99,7 +102,7 @@ static __always_inline const struct row *row_at(__u32 row)
 	return &rows[row < ROWS ? row : ROW_NONE];
 }
 
-/* So many bytes at w->at, FRAME_COPY_MAX at most and within the segment. first: the first 16 bytes
+/* So many bytes at w->at, OUT_BYTES at most and within the segment. first: the first 16 bytes
  * or more, already loaded; NULL: they are not. Returns false if they cannot be read. */
 static __always_inline bool put_piece(struct __sk_buff *skb, struct walk *w, struct follow *f,
 				      __u32 n, __u32 flags, const __u8 *first)
@@ -111,7 +114,7 @@ static __always_inline bool put_piece(struct __sk_buff *skb, struct walk *w, str
 	barrier_var(pos);
 	pos &= OUT_BYTES - 1;
 	piece = (struct rec_piece *)(w->out + pos);
-	piece->at = w->at - w->base;
+	piece->at = w->at - w->told;
 	piece->skipped = 0;
 	piece->n = n;
 	if (flags & PIECE_FRAME) {
@@ -193,83 +196,113 @@ static __always_inline void walk_to(struct walk *w, const struct follow *f)
 	w->at += ahead < left ? ahead : left;
 }
 
-/* Some frames: until one is to be copied. Returns 1 when the segment is through, or the record full. */
+/* What is to be done. */
+enum { STEP_ON, STEP_LOAD, STEP_CUT, STEP_COPY, STEP_LOST, STEP_PASS, STEP_END };
+
+/* Some frames in the window, until one is to be copied. Not static: verified once. */
+__noinline int read_frames(struct walk *w, struct follow *f)
+{
+	const struct row *row;
+	struct frame_head h;
+	__u32 off, total, type, class, have;
+
+	if (!w || !f)
+		return STEP_END;
+	row = row_at(w->row);
+	for (int k = 0; k < WALK_STEP; k++) {
+		if (w->at == w->end)
+			return STEP_END;
+		off = w->at - w->window_at;
+		have = w->window_len - off;
+		if (off + FRAME_HEAD_MAX > w->window_len && w->window_at + w->window_len != w->end)
+			return STEP_LOAD;
+		if (have > FRAME_HEAD_MAX)
+			have = FRAME_HEAD_MAX;
+		barrier_var(off);
+		off &= WINDOW_BYTES - 1;
+		h.word[0] = frame_word(w->window + off);
+		h.word[1] = frame_word(w->window + off + 8);
+		w->off = off;
+		total = frame_total(row, w->side, &h, have, true, &type);
+		if (total == FRAME_MORE) {
+			w->n = have;
+			return STEP_CUT;
+		}
+		if (total == FRAME_ODD)
+			return STEP_LOST;
+		w->n = take_frame(row, w, f, &h, total, type, &class);
+		if (!class)
+			return STEP_LOST;
+		f->due += total;
+		if (w->n)
+			return STEP_COPY;
+		f->skipped++;
+		walk_to(w, f);
+		if (may_pass(row, w, f))
+			return STEP_PASS;
+	}
+	return STEP_ON;
+}
+
+/* Returns 1 when the segment is through, or the record full. */
 static long walk_step(__u32 i, void *ctx)
 {
 	struct walk_ctx *x = ctx;
 	struct walk *w = x->w;
 	struct follow *f = x->f;
-	const struct row *row = row_at(w->row);
-	struct frame_head h;
-	__u32 off, left, n, total, type, class, have;
+	__u32 n, left, off;
+	int step;
 
 	(void)i;
-	for (int k = 0; k < WALK_STEP; k++) {
-		left = w->end - w->at;
-		if (!left || w->len >= OUT_BYTES)
-			return 1;
-		off = w->at - w->window_at;
-		if (off + FRAME_HEAD_MAX > w->window_len &&
-		    w->window_at + w->window_len != w->end) {
-			n = off > WINDOW_BYTES ? WINDOW_SMALL : WINDOW_BYTES;
-			if (n > left)
-				n = left;
-			w->window_at = w->at;
-			w->window_len = n;
-			barrier_var(n);
-			n = ((n - 1) & (WINDOW_BYTES - 1)) + 1;
-			if (bpf_skb_load_bytes(x->skb, w->payload + w->at, w->window, n)) {
-				follow_lost(f);
-				return 1;
-			}
-			off = 0;
-		}
-		have = w->window_len - off;
-		barrier_var(off);
-		off &= WINDOW_BYTES - 1;
-		h.word[0] = frame_word(w->window + off);
-		h.word[1] = frame_word(w->window + off + 8);
-		if (have > FRAME_HEAD_MAX)
-			have = FRAME_HEAD_MAX;
-		total = frame_total(row, w->side, &h, have, true, &type);
-		if (total == FRAME_MORE) {
+	if (w->len >= OUT_BYTES)
+		return 1;
+	step = read_frames(w, f);
+	left = w->end - w->at;
+	switch (step) {
+	case STEP_ON:
+		return 0;
+	case STEP_LOAD:
+		n = w->at - w->window_at > WINDOW_BYTES ? WINDOW_SMALL : WINDOW_BYTES;
+		if (n > left)
+			n = left;
+		w->window_at = w->at;
+		w->window_len = n;
+		barrier_var(n);
+		n = ((n - 1) & (WINDOW_BYTES - 1)) + 1;
+		if (!bpf_skb_load_bytes(x->skb, w->payload + w->at, w->window, n))
+			return 0;
+		break;
+	case STEP_CUT:
+	case STEP_COPY:
+		off = w->off & (WINDOW_BYTES - 1);
+		n = w->n;
+		if (step == STEP_CUT) {
 			*(__u64 *)f->head = *(__u64 *)(w->window + off);
 			*(__u64 *)(f->head + 8) = *(__u64 *)(w->window + off + 8);
-			f->have = have;
-			if (!put_piece(x->skb, w, f, have, PIECE_FRAME, w->window + off))
-				follow_lost(f);
-			w->at = w->end;
-			return 1;
-		}
-		if (total == FRAME_ODD) {
-			follow_lost(f);
-			return 1;
-		}
-		n = take_frame(row, w, f, &h, total, type, &class);
-		if (!class) {
-			follow_lost(f);
-			return 1;
-		}
-		f->due += total;
-		if (n) {
-			f->copy_left = n > left ? n - left : 0;
+			f->have = n;
+		} else {
+			f->copy_left = n;
 			if (n > left)
 				n = left;
-			if (!put_piece(x->skb, w, f, n, PIECE_FRAME, w->window + off)) {
-				follow_lost(f);
-				return 1;
-			}
-			walk_to(w, f);
-			return 0;
+			if (n > OUT_BYTES)
+				n = OUT_BYTES;
+			f->copy_left -= n;
 		}
-		f->skipped++;
-		walk_to(w, f);
-		if (may_pass(row, w, f)) {
-			f->phase = FOLLOW_PASS;
+		if (!put_piece(x->skb, w, f, n, PIECE_FRAME, w->window + off))
+			break;
+		w->at += n;
+		if (f->have || f->copy_left)
 			return 1;
-		}
+		walk_to(w, f);
+		return 0;
+	case STEP_PASS:
+		f->phase = FOLLOW_PASS;
+		return 1;
+	case STEP_END:
+		return 1;
 	}
-	return 0;
+	follow_lost(f);
+	return 1;
 }
 
 /* Of a frame whose begin has passed. */
@@ -351,15 +384,12 @@ static __always_inline void walk_head(struct __sk_buff *skb, struct walk *w, str
 
 /*
  * Takes a segment, or as much of it as one record has room for; 1: there is more. The pieces are in
- * w->out, for the bytes from w->base to w->at. Not static: verified once.
+ * w->out, for the bytes from w->told to w->at.
  */
-__noinline int walk_frames(struct __sk_buff *skb, struct follow *f, struct walk *w)
+static __always_inline int walk_frames(struct __sk_buff *skb, struct follow *f, struct walk *w)
 {
 	struct walk_ctx x = {.skb = skb, .w = w, .f = f};
 
-	if (!f || !w)
-		return 0;
-	w->base = w->at;
 	w->count = w->len = 0;
 	if (w->end == w->at)
 		return 0;
@@ -379,6 +409,8 @@ __noinline int walk_frames(struct __sk_buff *skb, struct follow *f, struct walk 
 		w->window_len = 0;
 		if (w->end != w->at)
 			bpf_loop(WALK_MAX, walk_step, &x, 0);
+		if (f->phase == FOLLOW_FRAME && f->copy_left)
+			return w->end != w->at;
 		/* What is behind is lost: such small frames are no traffic. */
 		if (f->phase == FOLLOW_FRAME && w->end != w->at && w->len < OUT_BYTES)
 			follow_lost(f);
@@ -437,4 +469,4 @@ __noinline int probe_frames(struct __sk_buff *skb, __u32 at, __u32 left, __u32 r
 	return left ? count : PROBE_MAX + 1;
 }
 
-#endif /* APPMON_BPF_FRAMES_H */
+#endif /* APPMON_WALK_H */

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * Segments of connections whose protocol has frames: finds out that it does (detect_frames), keeps
+ * the place in the stream over turns, holes and the reader's word, and writes the pieces that
+ * walk.h picks.
+ */
+#ifndef APPMON_SEGMENT_H
+#define APPMON_SEGMENT_H
+
+#include "emit.h"
+#include "protocol/walk.h"
+
+/* Records that one segment takes at most: see PARTS_MAX. */
+#define FRAMES_PARTS_MAX (8 * 65536 / OUT_BYTES + 8)
+
+/* Turns in a row that begin with no frame, until the connection is given up. */
+#define ODD_TURNS_MAX 8
+
+/* A sender can be preempted inside a program, and interrupted: who comes third does without. */
+#define WALKS 3
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, WALKS);
+	__type(key, __u32);
+	__type(value, struct walk);
+} walks SEC(".maps");
+
+/* The reader's word. Looked up only where the place in the stream is lost. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, VERDICTS);
+	__type(key, __u64);
+	__type(value, struct verdict);
+} verdicts SEC(".maps");
+
+static __always_inline struct follow *follow_of(struct socket *sk, int dir)
+{
+	return dir == DIR_OUT ? &sk->frames[DIR_OUT].follow : &sk->frames[DIR_IN].follow;
+}
+
+static __always_inline __u32 frame_side(const struct socket *sk, int dir)
+{
+	return !sk->request_dir || sk->request_dir == 1 + dir ? SIDE_REQUEST : SIDE_RESPONSE;
+}
+
+/* The record with the pieces of w. Returns 0 if the ring is full. */
+static __always_inline int emit_pieces(struct __sk_buff *skb, struct socket *sk, struct emission *e,
+				       struct walk *w)
+{
+	struct rec_data *r = (struct rec_data *)w->front;
+	__u32 len = w->len;
+
+	if (len > sizeof(w->out))
+		return 0;
+	take_snapshot(skb, sk, e);
+	fill_begin(sk, &r->hdr, &r->conn, REC_FRAMES, sizeof(*r) + len);
+	fill_seg(skb, sk, &r->seg, e);
+	tell_owner(skb, sk, e, &r->seg, &r->owner);
+	r->captured = len;
+	r->pad = 0;
+	return !bpf_ringbuf_output(&ring, r, sizeof(*r) + len, submit_flags());
+}
+
+/* The response before this turn was at its end, as far as its last bytes tell. */
+static __always_inline bool response_was_over(const struct socket *sk, const struct direction *self)
+{
+	__u64 last = self->last;
+	const __u8 *b = (const __u8 *)&last;
+
+	/* ReadyForQuery; other rows tell by the first frame's sequence number. */
+	return sk->row != ROW_POSTGRESQL || (b[2] == 'Z' && !b[3] && !b[4] && !b[5] && b[6] == 5);
+}
+
+/* Where does a frame begin in this segment, in a direction whose place was lost? */
+static __always_inline void find_frames(struct __sk_buff *skb, struct socket *sk,
+					struct emission *e, struct follow *f,
+					const struct direction *self)
+{
+	const struct row *row = row_at(sk->row);
+	__u32 at = e->s.payload + (e->seq - e->s.seq), side = frame_side(sk, e->dir);
+	bool turn = row->turns && (e->flags & REC_FLIP) && e->seq == self->turn;
+	struct verdict *v;
+	int found;
+
+	if (f->phase == FOLLOW_PASS && !turn)
+		return;
+	found = probe_frames(skb, at, e->len, sk->row, side);
+	if (found > PROBE_MAX || (found == PROBE_MAX && !row->turns) ||
+	    (turn && found >= 0 && (f->phase != FOLLOW_PASS || response_was_over(sk, self)))) {
+		f->flags |= FOLLOW_UNWALKED;
+		follow_found(f, e->seq, e->seq);
+		f->odd = 0;
+		sk->sure = 1;
+		return;
+	}
+	if (turn || f->phase == FOLLOW_PASS)
+		follow_lost(f);
+	v = bpf_map_lookup_elem(&verdicts, &sk->conn.cookie);
+	if (v && v->ignore) {
+		sk->speaks = SPEAKS_OTHER;
+	} else if (v && v->known[e->dir & 1]) {
+		__u32 due = v->due[e->dir & 1];
+
+		/* Not what has passed meanwhile. */
+		if ((__s32)(due - e->seq) >= 0)
+			follow_found(f, due, e->seq);
+	} else if (f->odd >= ODD_TURNS_MAX || (turn && !sk->sure)) {
+		e->flags |= REC_NOT_HTTP;
+		emit_progress(skb, sk, e);
+		sk->speaks = SPEAKS_OTHER;
+		COUNT(sk->conn.slot, skipped);
+	}
+}
+
+/*
+ * New bytes of a direction. Returns 1 + the number of the struct walk that is theirs now, if there
+ * is anything to walk, else 0. Not static: verified once.
+ */
+__noinline int begin_walk(struct __sk_buff *skb, struct socket *sk, struct emission *e)
+{
+	struct follow *f;
+	struct walk *w = 0;
+	__u32 end, whole, i;
+
+	if (!sk || !e)
+		return 0;
+	f = follow_of(sk, e->dir);
+	end = e->s.seq + e->s.len;
+	e->seq = e->s.seq;
+	whole = e->dir == DIR_OUT ? sk->passed[DIR_OUT].whole : sk->passed[DIR_IN].whole;
+	if ((__s32)(e->seq - whole) < 0)
+		e->seq = whole;
+	e->len = end - e->seq;
+	if ((__s32)e->len <= 0)
+		return 0;
+	if (e->flags & REC_FLIP) {
+		f->uncopied = f->asked = 0;
+		f->flags |= FOLLOW_FIRST;
+		/* A byte alone: the answer to SSLRequest. */
+		if (f->phase == FOLLOW_FRAME && f->have == 1 && row_at(sk->row)->single) {
+			f->have = 0;
+			f->due++;
+		}
+	}
+	/* What comes early cannot be followed. */
+	if (e->holes) {
+		if (f->phase != FOLLOW_WIDE || (e->flags & REC_FLIP))
+			follow_lost(f);
+	} else if (f->phase != FOLLOW_FRAME) {
+		find_frames(skb, sk, e, f, DIRECTION(sk, e->dir));
+	}
+	if (sk->speaks != SPEAKS_FRAMES || f->phase == FOLLOW_PASS ||
+	    (f->phase == FOLLOW_WIDE && !f->copy_left))
+		return 0;
+	/* A long frame passes. */
+	if (f->phase == FOLLOW_FRAME && !f->have && !f->copy_left && (__s32)(f->due - end) >= 0)
+		return 0;
+	for (i = 0; i < WALKS; i++) {
+		__u32 key = i;
+
+		w = bpf_map_lookup_elem(&walks, &key);
+		if (w && !__sync_lock_test_and_set(&w->busy, 1))
+			break;
+	}
+	if (!w || i == WALKS) {
+		follow_lost(f);
+		count_lost(sk, false);
+		return 0;
+	}
+	w->payload = e->s.payload;
+	w->seq = e->s.seq;
+	w->at = w->told = e->seq - e->s.seq;
+	w->end = e->s.len;
+	w->capture = sk->capture;
+	w->row = sk->row;
+	w->side = frame_side(sk, e->dir);
+	w->asked = follow_of(sk, !e->dir)->asked;
+	return 1 + i;
+}
+
+/*
+ * As much of a segment as one record has room for, in the struct walk that begin_walk() has found.
+ * 1: there is more. Not static: verified once.
+ */
+__noinline int walk_on(struct __sk_buff *skb, struct socket *sk, __u32 dir, __u32 key)
+{
+	struct walk *w;
+
+	if (!sk)
+		return 0;
+	w = bpf_map_lookup_elem(&walks, &key);
+	return w ? walk_frames(skb, follow_of(sk, dir), w) : 0;
+}
+
+/* Tells what walk_on() has found. Not static: verified once. */
+__noinline int tell_walk(struct __sk_buff *skb, struct socket *sk, struct emission *e, __u32 key,
+			 int more)
+{
+	struct walk *w;
+
+	if (!sk || !e)
+		return 0;
+	w = bpf_map_lookup_elem(&walks, &key);
+	if (!w)
+		return 0;
+	if (w->count) {
+		/* What was passed over stands in front of the pieces, or behind the last ones. */
+		e->seq = e->s.seq + w->told;
+		w->told = more ? w->at : e->s.len;
+		e->len = e->s.seq + w->told - e->seq;
+		e->captured = more ? e->len : 0;
+		if (more)
+			e->flags |= REC_PART;
+		if (!emit_pieces(skb, sk, e, w)) {
+			follow_of(sk, e->dir)->flags |= FOLLOW_UNWALKED;
+			count_lost(sk, false);
+		}
+		e->part = 1;
+		e->flags &= ~(REC_FLIP | REC_START | REC_PART);
+	}
+	if (more)
+		return 0;
+	e->seq = e->s.seq + w->told;
+	e->len = e->s.len - w->told;
+	w->busy = 0;
+	return 0;
+}
+
+/* False: no record tells of the segment's end. */
+static __always_inline bool follow_segment(struct __sk_buff *skb, struct socket *sk,
+					   struct emission *e)
+{
+	int walk = begin_walk(skb, sk, e), more = 1;
+
+	if (walk <= 0)
+		return false;
+	for (int i = 0; i < FRAMES_PARTS_MAX && more; i++) {
+		/* The last one frees it. */
+		more = walk_on(skb, sk, e->dir, walk - 1) && i < FRAMES_PARTS_MAX - 1;
+		tell_walk(skb, sk, e, walk - 1, more);
+	}
+	return !e->len;
+}
+
+/* ---- is it one? ----------------------------------------------------------------------------- */
+
+/* In the middle of a connection: places are to be found yet. */
+static __always_inline void begin_anywhere(struct socket *sk)
+{
+	struct follow *in = follow_of(sk, DIR_IN), *out = follow_of(sk, DIR_OUT);
+
+	__builtin_memset(in, 0, sizeof(*in));
+	__builtin_memset(out, 0, sizeof(*out));
+	in->copy_left = out->copy_left = FOLLOW_WIDE_MAX;
+}
+
+/* From the first byte on: both directions begin with a frame, the client's with a preface perhaps,
+ * which is copied. */
+static __always_inline void begin_fresh(struct socket *sk, __u32 request_dir, __u32 preface)
+{
+	struct follow *in = follow_of(sk, DIR_IN), *out = follow_of(sk, DIR_OUT);
+	__u32 of_in = request_dir == 1 + DIR_IN ? preface : 0;
+
+	begin_anywhere(sk);
+	in->phase = out->phase = FOLLOW_FRAME;
+	in->flags = out->flags = FOLLOW_HELLO | FOLLOW_FIRST;
+	in->copy_left = of_in;
+	out->copy_left = preface - of_in;
+	in->due = sk->passed[DIR_IN].whole + in->copy_left;
+	out->due = sk->passed[DIR_OUT].whole + out->copy_left;
+	sk->sure = 1;
+}
+
+/* Last: the other direction may look at this moment. */
+static __always_inline int speak_frames(struct socket *sk, struct emission *e, __u32 row,
+					__u32 request_dir)
+{
+	sk->row = row;
+	sk->answered = 1; /* both sides' progress counts */
+	sk->request_dir = request_dir;
+	e->flags |= REC_START;
+	keep_order();
+	sk->speaks = SPEAKS_FRAMES;
+	return 1;
+}
+
+#define PREFACE_0 0x505249202a204854ULL /* "PRI * HT" */
+#define PREFACE_1 0x54502f322e300d0aULL /* "TP/2.0\r\n" */
+
+/*
+ * The first segment of a turn, on a connection of which it is not known what it speaks: 1 if it is
+ * a protocol with frames, as far as one side tells. Not static: verified once.
+ */
+__noinline int detect_frames(struct __sk_buff *skb, struct socket *sk, struct emission *e)
+{
+	__u8 head[FRAME_HEAD_MAX] __attribute__((aligned(8))) = {};
+	__u32 n, len, code, row, request_dir, asked;
+	__u64 word[2];
+
+	if (!sk || !e || !(e->flags & REC_FLIP) || e->holes || sk->held_state ||
+	    sk->passed[e->dir & 1].whole != e->s.seq)
+		return 0;
+	n = e->s.len < FRAME_HEAD_MAX ? e->s.len : FRAME_HEAD_MAX;
+	if (n < 5)
+		return 0;
+	barrier_var(n);
+	n = ((n - 1) & (FRAME_HEAD_MAX - 1)) + 1;
+	if (bpf_skb_load_bytes(skb, e->s.payload, head, n))
+		return 0;
+	word[0] = frame_word(head);
+	word[1] = frame_word(head + 8);
+	asked = sk->protocols;
+	if (sk->fresh && is_first(sk, e->dir)) {
+		len = (__u32)(word[0] >> 32);
+		code = (__u32)word[0];
+		if ((asked & 1U << rows[ROW_HTTP2].protocol) && word[0] == PREFACE_0 &&
+		    word[1] == PREFACE_1) {
+			begin_fresh(sk, 1 + e->dir, rows[ROW_HTTP2].preface);
+			return speak_frames(sk, e, ROW_HTTP2, 1 + e->dir);
+		}
+		/* Protocol 3.x; and requests to cancel and to encrypt, 1234.5678 to 5680. */
+		if ((asked & 1U << rows[ROW_POSTGRESQL].protocol) && len == e->s.len && len >= 8 &&
+		    len <= 10000 && (code >> 16 == 3 || (code - 80877102) < 3)) {
+			begin_fresh(sk, 1 + e->dir, 0);
+			return speak_frames(sk, e, ROW_POSTGRESQL, 1 + e->dir);
+		}
+		/* A greeting: protocol version 10, and the server's in digits. */
+		len = head[0] | head[1] << 8 | head[2] << 16;
+		if ((asked & 1U << rows[ROW_MYSQL].protocol) && len + 4 == e->s.len && !head[3] &&
+		    head[4] == 10 && head[5] >= '0' && head[5] <= '9') {
+			begin_fresh(sk, 1 + !e->dir, 0);
+			return speak_frames(sk, e, ROW_MYSQL, 1 + !e->dir);
+		}
+		return 0;
+	}
+	if (sk->fresh)
+		return 0;
+	for (row = ROW_HTTP2; row < ROWS; row++) {
+		int request = -1, response = -1;
+
+		if (!(asked & 1U << row_at(row)->protocol))
+			continue;
+		if (sk->request_dir != 1 + !e->dir)
+			request = probe_frames(skb, e->s.payload, e->s.len, row, SIDE_REQUEST);
+		if (sk->request_dir != 1 + e->dir)
+			response = probe_frames(skb, e->s.payload, e->s.len, row, SIDE_RESPONSE);
+		if (request < PROBE_MAX && response < PROBE_MAX)
+			continue;
+		request_dir = sk->request_dir;
+		/* A frame may be of either side: another turn will tell. HTTP/2's sides are alike. */
+		if (!request_dir && row_at(row)->turns) {
+			if (request >= PROBE_MAX && response >= PROBE_MAX)
+				continue;
+			request_dir = request >= PROBE_MAX ? 1 + e->dir : 1 + !e->dir;
+		}
+		begin_anywhere(sk);
+		return speak_frames(sk, e, row, request_dir);
+	}
+	return 0;
+}
+
+#endif /* APPMON_SEGMENT_H */
