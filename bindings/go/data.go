@@ -27,6 +27,8 @@ const (
 	ProtocolHTTP1 Protocol = 1
 	// Redis's, RESP2 and RESP3: only if asked for, see protocols
 	ProtocolResp Protocol = 2
+	// MySQL's and MariaDB's: likewise
+	ProtocolMysql Protocol = 4
 	// PostgreSQL's, version 3: likewise
 	ProtocolPostgresql Protocol = 5
 )
@@ -40,6 +42,8 @@ func (v Protocol) String() string {
 		return "http1"
 	case ProtocolResp:
 		return "resp"
+	case ProtocolMysql:
+		return "mysql"
 	case ProtocolPostgresql:
 		return "postgresql"
 	}
@@ -199,12 +203,12 @@ const (
 	OutcomeClientError Outcome = 2
 	// HTTP: 500 and above. RESP: the server cannot at present: LOADING, BUSY, OOM, MISCONF,
 	// MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS. PostgreSQL: SQLSTATE of the classes 08, 53,
-	// 57, 58, XX.
+	// 57, 58, XX. MySQL: 1040, 1205, 1213, 2000 to 2999.
 	OutcomeServerError Outcome = 3
 	// no answer for exchange_timeout_ms
 	OutcomeTimeout Outcome = 4
 	// The client reset the connection before the answer. PostgreSQL: also SQLSTATE 57014, and what
-	// was passed over after an error.
+	// was passed over after an error. MySQL: also 1317.
 	OutcomeCancelled Outcome = 5
 	// the connection ended otherwise before the answer
 	OutcomeNoResponse Outcome = 6
@@ -579,6 +583,8 @@ const (
 	EventFlagMulti EventFlags = 0x40000
 	// The connection is a stream of replication from here on.
 	EventFlagReplication EventFlags = 0x80000
+	// What follows on the connection is compressed, and has no events.
+	EventFlagCompressed EventFlags = 0x100000
 )
 
 // Has tells whether all of the given bits are set.
@@ -902,7 +908,7 @@ type Event struct {
 	OperationType OperationType
 	// enum appmon_outcome, APPMON_OUTCOME_*: error rates go by it
 	Outcome Outcome
-	// what speaks the protocol (db.system.name): RESP: "redis"; PostgreSQL: "postgresql"; HTTP: ""
+	// what speaks the protocol (db.system.name): RESP: "redis"; "postgresql", "mysql"; HTTP: ""
 	System string
 
 	// HTTP: the method as sent (http.request.method). RESP: the command's name as sent
@@ -931,7 +937,8 @@ type Event struct {
 	Summary string
 
 	// HTTP: the status code as text (http.response.status_code). RESP: the prefix of an error
-	// (db.response.status_code), such as WRONGTYPE. SQL: an error's SQLSTATE.
+	// (db.response.status_code), such as WRONGTYPE. PostgreSQL: an error's SQLSTATE. MySQL: its
+	// number.
 
 	StatusText string
 
@@ -955,7 +962,7 @@ type Event struct {
 	Digest uint64
 	// SQL: rows that came or were changed (db.response.returned_rows); -1: not counted
 	ResponseItems int64
-	// SQL: the first row of the response; 0: none was seen
+	// SQL: the first row of the response, or of MySQL what describes the rows; 0: none was seen
 	FirstItem time.Duration
 
 	// CLOCK_MONOTONIC, nanoseconds, taken where bytes reach or leave the TCP stack; 0: not seen.

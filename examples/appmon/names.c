@@ -26,6 +26,7 @@ const struct bit_name flag_names[] = {
 	{APPMON_EVF_PARTIAL, "partial", "statement unknown"},
 	{APPMON_EVF_MULTI, "multi", "several statements"},
 	{APPMON_EVF_REPLICATION, "replication", "replication"},
+	{APPMON_EVF_COMPRESSED, "compressed", "compressed from here"},
 	{0, NULL, NULL},
 };
 

@@ -70,6 +70,7 @@ enum appmon_protocol {
 	APPMON_PROTO_UNKNOWN = 0, /* of no event so far */
 	APPMON_PROTO_HTTP1 = 1,	  /* HTTP/1.0 and HTTP/1.1, RFC 9112 */
 	APPMON_PROTO_RESP = 2,	  /* Redis's, RESP2 and RESP3: only if asked for, see protocols */
+	APPMON_PROTO_MYSQL = 4,	  /* MySQL's and MariaDB's: likewise */
 	APPMON_PROTO_POSTGRESQL = 5 /* PostgreSQL's, version 3: likewise */
 };
 
@@ -121,11 +122,11 @@ enum appmon_outcome {
 	APPMON_OUTCOME_CLIENT_ERROR = 2,
 	/* HTTP: 500 and above. RESP: the server cannot at present: LOADING, BUSY, OOM, MISCONF,
 	 * MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS. PostgreSQL: SQLSTATE of the classes 08, 53,
-	 * 57, 58, XX. */
+	 * 57, 58, XX. MySQL: 1040, 1205, 1213, 2000 to 2999. */
 	APPMON_OUTCOME_SERVER_ERROR = 3,
 	APPMON_OUTCOME_TIMEOUT = 4,    /* no answer for exchange_timeout_ms */
 	/* The client reset the connection before the answer. PostgreSQL: also SQLSTATE 57014, and what
-	 * was passed over after an error. */
+	 * was passed over after an error. MySQL: also 1317. */
 	APPMON_OUTCOME_CANCELLED = 5,
 	APPMON_OUTCOME_NO_RESPONSE = 6 /* the connection ended otherwise before the answer */
 };
@@ -190,6 +191,8 @@ enum appmon_operation_type {
 #define APPMON_EVF_MULTI UINT64_C(0x40000)
 /* The connection is a stream of replication from here on. */
 #define APPMON_EVF_REPLICATION UINT64_C(0x80000)
+/* What follows on the connection is compressed, and has no events. */
+#define APPMON_EVF_COMPRESSED UINT64_C(0x100000)
 
 /* appmon_trace.format: the header fields that carried the ids. */
 enum appmon_trace_format {
@@ -414,7 +417,7 @@ struct appmon_event {
 	uint32_t operation_type;  /* enum appmon_operation_type, APPMON_OP_* */
 	uint32_t outcome;	  /* enum appmon_outcome, APPMON_OUTCOME_*: error rates go by it */
 	struct appmon_str system; /* what speaks the protocol (db.system.name): RESP: "redis";
-				   * PostgreSQL: "postgresql"; HTTP: "" */
+				   * "postgresql", "mysql"; HTTP: "" */
 	/* HTTP: the method as sent (http.request.method). RESP: the command's name as sent
 	 * (db.operation.name). SQL: a statement's first word in upper case, behind WITH its main
 	 * one; FETCH: more rows of a statement that was told before; CONNECT: the log-in; CANCEL: a
@@ -433,7 +436,8 @@ struct appmon_event {
 	 * (db.query.summary). */
 	struct appmon_str summary;
 	/* HTTP: the status code as text (http.response.status_code). RESP: the prefix of an error
-	 * (db.response.status_code), such as WRONGTYPE. SQL: an error's SQLSTATE. */
+	 * (db.response.status_code), such as WRONGTYPE. PostgreSQL: an error's SQLSTATE. MySQL: its
+	 * number. */
 	struct appmon_str status_text;
 	/* The server's words for it. HTTP: the reason phrase of the status line. RESP: the text of an
 	 * error, prefix and all, without the arguments that it may repeat. SQL: an error's, with
@@ -448,7 +452,8 @@ struct appmon_event {
 	uint64_t digest;
 	int64_t response_items; /* SQL: rows that came or were changed
 				 * (db.response.returned_rows); -1: not counted */
-	uint64_t first_item_ns; /* SQL: the first row of the response; 0: none was seen */
+	uint64_t first_item_ns; /* SQL: the first row of the response, or of MySQL what describes the
+				 * rows; 0: none was seen */
 
 	/* CLOCK_MONOTONIC, nanoseconds, taken where bytes reach or leave the TCP
 	 * stack; 0: not seen. appmon_realtime_ns() converts to wall time. */

@@ -480,34 +480,6 @@ static void meet_request(struct pipeline *pl, struct conn *c, int dir, const str
 
 /* ---- responses ------------------------------------------------------------------------------- */
 
-static void answer_begins(struct pipeline *pl, struct conn *c, struct exchange *ex, int dir,
-			  const struct start *start)
-{
-	if (ex->response_begun)
-		return;
-	STAT_ADD(pl, target_of(pl, &c->id), responses, 1);
-	exchange_response(pl, c, ex, dir, start);
-}
-
-/* NULL: no memory; then it will be dropped. */
-static struct answer *answer_of(struct pipeline *pl, struct exchange *ex, uint32_t message_len)
-{
-	struct answer *answer = ex->response;
-
-	if (answer && !message_len)
-		return answer;
-	answer = pool_zalloc_evicting(&pl->pool, sizeof(*answer) + message_len);
-	if (!answer) {
-		exchange_spoil(ex, APPMON_DROP_MEMORY, WHY("no memory for its answer"));
-		return ex->response;
-	}
-	answer->rows = ex->response ? ((struct answer *)ex->response)->rows : -1;
-	answer->message_len = message_len;
-	pool_free(&pl->pool, ex->response);
-	ex->response = answer;
-	return answer;
-}
-
 /* The server agrees, and what follows is no protocol of ours. */
 static void leave(struct pipeline *pl, struct conn *c, int dir, const struct frame *frame,
 		  uint32_t end, uint64_t flags)
@@ -516,7 +488,7 @@ static void leave(struct pipeline *pl, struct conn *c, int dir, const struct fra
 	struct start start = start_of(frame);
 
 	if (ex) {
-		answer_begins(pl, c, ex, dir, &start);
+		answer_begin(pl, c, ex, dir, &start);
 		answer_of(pl, ex, 0);
 		ex->response_end_ns = frame->end_ns;
 	}
@@ -612,14 +584,14 @@ static void meet_error(struct pipeline *pl, struct conn *c, int dir, const struc
 		EXPLAIN_CONN(pl, &c->id, "an error that answers no statement");
 		return;
 	}
-	answer_begins(pl, c, ex, dir, &start);
+	answer_begin(pl, c, ex, dir, &start);
 	if (!(pl->flags & APPMON_OPEN_QUERY_TEXT))
 		text_len = 0; /* it may repeat literals */
 	answer = answer_of(pl, ex, text_len);
 	if (answer && answer->message_len)
 		memcpy(answer->message, text, answer->message_len);
 	if (answer)
-		memcpy(answer->sqlstate, code ? code : (const uint8_t *)"XX000", SQLSTATE_LEN);
+		memcpy(answer->code, code ? code : (const uint8_t *)"XX000", SQLSTATE_LEN);
 	EXPLAIN_EXCHANGE(pl, ex, "is answered with an error");
 	ex->response_end_ns = frame->end_ns;
 	/* A Query ends with ReadyForQuery; a log-in that has failed with the connection. */
@@ -688,7 +660,7 @@ static void meet_response(struct pipeline *pl, struct conn *c, int dir, const st
 	if (ex && frame->pos < ex->floor)
 		return;
 	if (ex) {
-		answer_begins(pl, c, ex, dir, &start);
+		answer_begin(pl, c, ex, dir, &start);
 		ex->response_body += frame->total;
 		ex->response_end_ns = frame->end_ns;
 	}
@@ -787,7 +759,7 @@ static void pg_passed(struct pipeline *pl, struct conn *c, int dir, const struct
 	ex = answered(c);
 	if (!ex || passed->pos < ex->floor)
 		return;
-	answer_begins(pl, c, ex, dir, &start);
+	answer_begin(pl, c, ex, dir, &start);
 	ex->response_body += passed->len;
 	ex->response_end_ns = passed->ts_ns;
 	if (!pending(ex)->first_row_ns)

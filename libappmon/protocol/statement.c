@@ -158,6 +158,35 @@ void statements_clear(struct pipeline *pl, struct statements *s)
 	*s = (struct statements){0};
 }
 
+/* ---- answers ---------------------------------------------------------------------------------- */
+
+void answer_begin(struct pipeline *pl, struct conn *c, struct exchange *ex, int dir,
+		  const struct start *start)
+{
+	if (ex->response_begun)
+		return;
+	STAT_ADD(pl, target_of(pl, &c->id), responses, 1);
+	exchange_response(pl, c, ex, dir, start);
+}
+
+struct answer *answer_of(struct pipeline *pl, struct exchange *ex, uint32_t message_len)
+{
+	struct answer *before = ex->response, *answer;
+
+	if (before && !message_len)
+		return before;
+	answer = pool_zalloc_evicting(&pl->pool, sizeof(*answer) + message_len);
+	if (!answer) {
+		exchange_spoil(ex, APPMON_DROP_MEMORY, WHY("no memory for its answer"));
+		return NULL;
+	}
+	answer->rows = before ? before->rows : -1;
+	answer->message_len = message_len;
+	pool_free(&pl->pool, before);
+	ex->response = answer;
+	return answer;
+}
+
 /* ---- the event ------------------------------------------------------------------------------- */
 
 size_t statement_event_bytes(const struct pipeline *pl, const struct exchange *ex)
@@ -167,7 +196,7 @@ size_t statement_event_bytes(const struct pipeline *pl, const struct exchange *e
 
 	(void)pl;
 	return (st ? st->operation + st->resource + st->summary + st->text + st->database : 0) +
-	       (answer ? answer->message_len + sizeof(answer->sqlstate) : 0) + 7;
+	       (answer ? answer->message_len + sizeof(answer->code) : 0) + 7;
 }
 
 static struct appmon_str put_next(struct event_writer *w, const char **at, uint32_t len)
@@ -209,6 +238,5 @@ void statement_fill(struct event_writer *w, const struct exchange *ex)
 	}
 	ev->response_items = answer->rows;
 	ev->message = put_copy(w, answer->message, answer->message_len);
-	ev->status_text =
-		put_copy(w, answer->sqlstate, strnlen(answer->sqlstate, sizeof(answer->sqlstate)));
+	ev->status_text = put_copy(w, answer->code, strnlen(answer->code, sizeof(answer->code)));
 }

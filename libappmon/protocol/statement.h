@@ -20,7 +20,7 @@ struct statement {
 struct answer {
 	int64_t rows; /* -1: not counted */
 	uint32_t message_len;
-	char sqlstate[5]; /* NULs: no error */
+	char code[5]; /* of an error; NULs: there is none */
 	char message[];
 };
 
@@ -56,6 +56,13 @@ void statements_put(struct pipeline *pl, struct statements *s, uint64_t key, str
 struct statement_entry *statements_find(const struct statements *s, uint64_t key);
 void statements_drop(struct pipeline *pl, struct statements *s, uint64_t key);
 void statements_clear(struct pipeline *pl, struct statements *s);
+
+/* Its response begins, if it has not. */
+void answer_begin(struct pipeline *pl, struct conn *c, struct exchange *ex, int dir,
+		  const struct start *start);
+/* What is in ex->response, or is there from now on, with room for a message. NULL: no memory; then
+ * the exchange will be dropped. */
+struct answer *answer_of(struct pipeline *pl, struct exchange *ex, uint32_t message_len);
 
 size_t statement_event_bytes(const struct pipeline *pl, const struct exchange *ex);
 void statement_fill(struct event_writer *w, const struct exchange *ex);

@@ -23,6 +23,8 @@ class Protocol(Number):
     HTTP1 = 1
     #: Redis's, RESP2 and RESP3: only if asked for, see protocols
     RESP = 2
+    #: MySQL's and MariaDB's: likewise
+    MYSQL = 4
     #: PostgreSQL's, version 3: likewise
     POSTGRESQL = 5
 
@@ -103,12 +105,12 @@ class Outcome(Number):
     CLIENT_ERROR = 2
     #: HTTP: 500 and above. RESP: the server cannot at present: LOADING, BUSY, OOM, MISCONF,
     #: MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS. PostgreSQL: SQLSTATE of the classes
-    #: 08, 53, 57, 58, XX.
+    #: 08, 53, 57, 58, XX. MySQL: 1040, 1205, 1213, 2000 to 2999.
     SERVER_ERROR = 3
     #: no answer for exchange_timeout_ms
     TIMEOUT = 4
     #: The client reset the connection before the answer. PostgreSQL: also SQLSTATE 57014,
-    #: and what was passed over after an error.
+    #: and what was passed over after an error. MySQL: also 1317.
     CANCELLED = 5
     #: the connection ended otherwise before the answer
     NO_RESPONSE = 6
@@ -303,6 +305,8 @@ class EventFlags(enum.IntFlag):
     MULTI = 0x40000
     #: The connection is a stream of replication from here on.
     REPLICATION = 0x80000
+    #: What follows on the connection is compressed, and has no events.
+    COMPRESSED = 0x100000
 
 
 class TraceFlags(enum.IntFlag):
@@ -544,7 +548,7 @@ class Event(EventBase):
     operation_type: OperationType
     #: enum appmon_outcome, APPMON_OUTCOME_*: error rates go by it
     outcome: Outcome
-    #: what speaks the protocol (db.system.name): RESP: "redis"; PostgreSQL: "postgresql";
+    #: what speaks the protocol (db.system.name): RESP: "redis"; "postgresql", "mysql";
     #: HTTP: ""
     system: str
     # HTTP: the method as sent (http.request.method). RESP: the command's name as sent
@@ -566,7 +570,8 @@ class Event(EventBase):
     # (db.query.summary).
     summary: str
     # HTTP: the status code as text (http.response.status_code). RESP: the prefix of an
-    # error (db.response.status_code), such as WRONGTYPE. SQL: an error's SQLSTATE.
+    # error (db.response.status_code), such as WRONGTYPE. PostgreSQL: an error's SQLSTATE.
+    # MySQL: its number.
     status_text: str
     # The server's words for it. HTTP: the reason phrase of the status line. RESP: the text
     # of an error, prefix and all, without the arguments that it may repeat. SQL: an
@@ -584,7 +589,8 @@ class Event(EventBase):
     digest: int
     #: SQL: rows that came or were changed (db.response.returned_rows); -1: not counted
     response_items: int
-    #: SQL: the first row of the response; 0: none was seen
+    #: SQL: the first row of the response, or of MySQL what describes the rows; 0: none was
+    #: seen
     first_item_ns: int
     # CLOCK_MONOTONIC, nanoseconds, taken where bytes reach or leave the TCP stack; 0: not
     # seen. appmon_realtime_ns() converts to wall time.

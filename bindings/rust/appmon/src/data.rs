@@ -18,6 +18,8 @@ number! {
         HTTP1 = 1, "http1";
         /// Redis's, RESP2 and RESP3: only if asked for, see protocols
         RESP = 2, "resp";
+        /// MySQL's and MariaDB's: likewise
+        MYSQL = 4, "mysql";
         /// PostgreSQL's, version 3: likewise
         POSTGRESQL = 5, "postgresql";
     }
@@ -101,12 +103,12 @@ number! {
         CLIENT_ERROR = 2, "client_error";
         /// HTTP: 500 and above. RESP: the server cannot at present: LOADING, BUSY, OOM, MISCONF,
         /// MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS. PostgreSQL: SQLSTATE of the classes 08, 53, 57,
-        /// 58, XX.
+        /// 58, XX. MySQL: 1040, 1205, 1213, 2000 to 2999.
         SERVER_ERROR = 3, "server_error";
         /// no answer for exchange_timeout_ms
         TIMEOUT = 4, "timeout";
         /// The client reset the connection before the answer. PostgreSQL: also SQLSTATE 57014, and what
-        /// was passed over after an error.
+        /// was passed over after an error. MySQL: also 1317.
         CANCELLED = 5, "cancelled";
         /// the connection ended otherwise before the answer
         NO_RESPONSE = 6, "no_response";
@@ -308,6 +310,8 @@ bits! {
         MULTI = 0x40000, "multi";
         /// The connection is a stream of replication from here on.
         REPLICATION = 0x80000, "replication";
+        /// What follows on the connection is compressed, and has no events.
+        COMPRESSED = 0x100000, "compressed";
     }
 }
 
@@ -594,7 +598,7 @@ impl<'a> Event<'a> {
         Outcome(self.raw.outcome)
     }
 
-    /// what speaks the protocol (db.system.name): RESP: "redis"; PostgreSQL: "postgresql"; HTTP: ""
+    /// what speaks the protocol (db.system.name): RESP: "redis"; "postgresql", "mysql"; HTTP: ""
     pub fn system(&self) -> Str<'a> {
         Str::new(&self.raw.system)
     }
@@ -637,7 +641,8 @@ impl<'a> Event<'a> {
     }
 
     // HTTP: the status code as text (http.response.status_code). RESP: the prefix of an error
-    // (db.response.status_code), such as WRONGTYPE. SQL: an error's SQLSTATE.
+    // (db.response.status_code), such as WRONGTYPE. PostgreSQL: an error's SQLSTATE. MySQL: its
+    // number.
     /// `appmon_event.status_text`
     pub fn status_text(&self) -> Str<'a> {
         Str::new(&self.raw.status_text)
@@ -679,7 +684,7 @@ impl<'a> Event<'a> {
         self.raw.response_items
     }
 
-    /// SQL: the first row of the response; 0: none was seen
+    /// SQL: the first row of the response, or of MySQL what describes the rows; 0: none was seen
     pub fn first_item_ns(&self) -> u64 {
         self.raw.first_item_ns
     }

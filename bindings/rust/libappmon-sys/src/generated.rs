@@ -12,6 +12,8 @@ pub const APPMON_PROTO_UNKNOWN: u32 = 0;
 pub const APPMON_PROTO_HTTP1: u32 = 1;
 /// Redis's, RESP2 and RESP3: only if asked for, see protocols
 pub const APPMON_PROTO_RESP: u32 = 2;
+/// MySQL's and MariaDB's: likewise
+pub const APPMON_PROTO_MYSQL: u32 = 4;
 /// PostgreSQL's, version 3: likewise
 pub const APPMON_PROTO_POSTGRESQL: u32 = 5;
 
@@ -74,12 +76,13 @@ pub const APPMON_OUTCOME_OK: u32 = 1;
 /// HTTP: 400 to 499. RESP, SQL: other errors than the next.
 pub const APPMON_OUTCOME_CLIENT_ERROR: u32 = 2;
 /// HTTP: 500 and above. RESP: the server cannot at present: LOADING, BUSY, OOM, MISCONF, MASTERDOWN,
-/// CLUSTERDOWN, TRYAGAIN, NOREPLICAS. PostgreSQL: SQLSTATE of the classes 08, 53, 57, 58, XX.
+/// CLUSTERDOWN, TRYAGAIN, NOREPLICAS. PostgreSQL: SQLSTATE of the classes 08, 53, 57, 58, XX. MySQL:
+/// 1040, 1205, 1213, 2000 to 2999.
 pub const APPMON_OUTCOME_SERVER_ERROR: u32 = 3;
 /// no answer for exchange_timeout_ms
 pub const APPMON_OUTCOME_TIMEOUT: u32 = 4;
 /// The client reset the connection before the answer. PostgreSQL: also SQLSTATE 57014, and what was
-/// passed over after an error.
+/// passed over after an error. MySQL: also 1317.
 pub const APPMON_OUTCOME_CANCELLED: u32 = 5;
 /// the connection ended otherwise before the answer
 pub const APPMON_OUTCOME_NO_RESPONSE: u32 = 6;
@@ -241,6 +244,8 @@ pub const APPMON_EVF_PARTIAL: u64 = 0x20000;
 pub const APPMON_EVF_MULTI: u64 = 0x40000;
 /// The connection is a stream of replication from here on.
 pub const APPMON_EVF_REPLICATION: u64 = 0x80000;
+/// What follows on the connection is compressed, and has no events.
+pub const APPMON_EVF_COMPRESSED: u64 = 0x100000;
 
 /// the sender records the trace
 pub const APPMON_TRACE_SAMPLED: u32 = 0x1;
@@ -520,7 +525,7 @@ pub struct appmon_event {
     pub operation_type: u32,
     /// enum appmon_outcome, APPMON_OUTCOME_*: error rates go by it
     pub outcome: u32,
-    /// what speaks the protocol (db.system.name): RESP: "redis"; PostgreSQL: "postgresql"; HTTP: ""
+    /// what speaks the protocol (db.system.name): RESP: "redis"; "postgresql", "mysql"; HTTP: ""
     pub system: appmon_str,
     // HTTP: the method as sent (http.request.method). RESP: the command's name as sent
     // (db.operation.name). SQL: a statement's first word in upper case, behind WITH its main
@@ -541,7 +546,8 @@ pub struct appmon_event {
     // (db.query.summary).
     pub summary: appmon_str,
     // HTTP: the status code as text (http.response.status_code). RESP: the prefix of an error
-    // (db.response.status_code), such as WRONGTYPE. SQL: an error's SQLSTATE.
+    // (db.response.status_code), such as WRONGTYPE. PostgreSQL: an error's SQLSTATE. MySQL: its
+    // number.
     pub status_text: appmon_str,
     // The server's words for it. HTTP: the reason phrase of the status line. RESP: the text of an
     // error, prefix and all, without the arguments that it may repeat. SQL: an error's, with
@@ -558,7 +564,7 @@ pub struct appmon_event {
     pub digest: u64,
     /// SQL: rows that came or were changed (db.response.returned_rows); -1: not counted
     pub response_items: i64,
-    /// SQL: the first row of the response; 0: none was seen
+    /// SQL: the first row of the response, or of MySQL what describes the rows; 0: none was seen
     pub first_item_ns: u64,
     // CLOCK_MONOTONIC, nanoseconds, taken where bytes reach or leave the TCP
     // stack; 0: not seen. appmon_realtime_ns() converts to wall time.
