@@ -42,7 +42,10 @@ enum rec_flag {
 	REC_FOLLOWED = 1 << 17, /* REC_ENDS will mark where messages of this direction end */
 	REC_READ = 1 << 18, /* progress: the owner's thread has begun to read the message at seq */
 	REC_BLOCKING = 1 << 19, /* ... and waits in reading if there is nothing to read */
-	REC_OWNER = 1 << 20	/* the record's owner is filled in */
+	REC_OWNER = 1 << 20,	/* the record's owner is filled in */
+	/* Only in the reader, of a piece of REC_FRAMES: PIECE_FRAME, PIECE_UNWALKED. */
+	REC_FRAME = 1 << 29,
+	REC_UNWALKED = 1 << 30
 };
 
 /* What is written at once can be several records, one behind the other. */
@@ -76,7 +79,8 @@ struct rec_seg {
 	__u32 flags;	   /* REC_* */
 	__u32 seq;	   /* TCP sequence number of the first byte described */
 	__u32 len;	   /* bytes described, to the segment's end, captured or not */
-	__u32 start;	   /* where the message that this direction is in began */
+	__u32 start;	   /* where the message that this direction is in began; in the reader, with
+			      REC_FRAME: rec_piece.skipped */
 	__u32 whole;	   /* all bytes below have passed, these included; TCP delivers no others */
 	__u32 other_next;  /* the other direction's next sequence number */
 	__u32 other_whole; /* and how far it is without holes */

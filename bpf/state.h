@@ -116,7 +116,7 @@ struct socket {
 	__u32 sample;	 /* sample_hash(): stays the same */
 	__u32 protocols; /* that are looked for: asked_protocols() */
 	__u8 row;	 /* SPEAKS_FRAMES: ROW_* */
-	__u8 sure;	 /* ... and the other side agrees */
+	__u8 sure;	 /* ... bit DIR_*: frames were found in this direction */
 	__u8 pad4[14];
 
 	/* By direction, written by its own program, and after the record of a segment is in the

@@ -225,13 +225,20 @@ static __always_inline __u32 frame_byte(const struct frame_head *h, __u32 i)
 	return (__u8)(i < 8 ? h->word[0] >> (56 - 8 * i) : h->word[1] >> (56 - 8 * (i & 7)));
 }
 
+/* Where a frame is looked for: as the first of a chain, or behind one; or it is known to begin. */
+enum trust { TRUST_NONE, TRUST_CHAIN, TRUST_FULL };
+
 /* RFC 9113 section 6: sizes that are fixed, the reserved bit, and whether a stream is named. */
-static __always_inline bool http2_is_odd(const struct frame_head *h, __u32 type, __u32 len)
+static __always_inline bool http2_is_odd(const struct frame_head *h, __u32 type, __u32 len,
+					 enum trust trust)
 {
 	__u32 stream = (__u32)(h->word[0] & 0xffffff) << 8 | (__u32)(h->word[1] >> 56);
 	bool of_stream = type <= 3 || type == 5 || type == 9;
 
 	if (stream >> 31)
+		return true;
+	/* The end of a short frame, such as WINDOW_UPDATE, looks like an empty one. */
+	if (trust == TRUST_NONE && !len && (type != 4 || frame_byte(h, 4) != 1))
 		return true;
 	if (of_stream ? !stream : stream && (type == 4 || type == 6 || type == 7 || type == 0x10))
 		return true;
@@ -251,13 +258,19 @@ static __always_inline bool http2_is_odd(const struct frame_head *h, __u32 type,
 	return false;
 }
 
+/* PostgreSQL's protocol 3.x, and what asks to cancel or to encrypt: 1234.5678 to 5680. */
+static __always_inline bool is_startup(__u32 code)
+{
+	return code >> 16 == 3 || code - 80877102 < 3;
+}
+
 /*
  * What a frame occupies whose first `have` bytes are here; FRAME_ODD: there is no such frame;
- * FRAME_MORE. sure: a frame begins here, for certain; else what is unlikely is odd, too. *type: as
+ * FRAME_MORE. Without full trust what is unlikely is odd, too. *type: as
  * row.type has it, 0 if the frame ends before.
  */
 static __always_inline __u32 frame_total(const struct row *row, __u32 side,
-					 const struct frame_head *h, __u32 have, bool sure,
+					 const struct frame_head *h, __u32 have, enum trust trust,
 					 __u32 *type)
 {
 	__u32 off = row->len_off, width = row->len_width, total, len;
@@ -267,8 +280,17 @@ static __always_inline __u32 frame_total(const struct row *row, __u32 side,
 	if (have < row->header)
 		return FRAME_MORE;
 	if (alt) {
+		__u32 code = (__u32)h->word[0];
+
 		len = (__u32)(h->word[0] >> 32);
 		*type = 0;
+		/* The middle of another frame can begin with a zero, too. */
+		if (trust != TRUST_FULL) {
+			if (have < 8)
+				return FRAME_MORE;
+			if (!is_startup(code))
+				return FRAME_ODD;
+		}
 		/* 8: a request to encrypt or to cancel has so many at least; 10,000 is the server's
 		 * bound. */
 		return len < 8 || len > 10000 ? FRAME_ODD : len;
@@ -277,7 +299,8 @@ static __always_inline __u32 frame_total(const struct row *row, __u32 side,
 	if (row->little)
 		len = __builtin_bswap32(len) >> (32 - 8 * width);
 	least = row->least - (__u64)(__s64)row->adjust;
-	if (len < least || len > (sure ? row->most : row->likely) - (__u64)(__s64)row->adjust)
+	if (len < least ||
+	    len > (trust == TRUST_FULL ? row->most : row->likely) - (__u64)(__s64)row->adjust)
 		return FRAME_ODD;
 	total = len + (__u32)row->adjust;
 	*type = 0;
@@ -286,7 +309,7 @@ static __always_inline __u32 frame_total(const struct row *row, __u32 side,
 			return FRAME_MORE;
 		*type = frame_byte(h, row->type_off);
 	}
-	if (row->protocol == rows[ROW_HTTP2].protocol && http2_is_odd(h, *type, len))
+	if (row->protocol == rows[ROW_HTTP2].protocol && http2_is_odd(h, *type, len, trust))
 		return FRAME_ODD;
 	return total;
 }

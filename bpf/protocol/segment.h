@@ -16,6 +16,9 @@
 /* Turns in a row that begin with no frame, until the connection is given up. */
 #define ODD_TURNS_MAX 8
 
+/* socket.sure: both sides speak it. */
+#define SURE_BOTH 3
+
 /* A sender can be preempted inside a program, and interrupted: who comes third does without. */
 #define WALKS 3
 
@@ -86,26 +89,28 @@ static __always_inline void find_frames(struct __sk_buff *skb, struct socket *sk
 	if (f->phase == FOLLOW_PASS && !turn)
 		return;
 	found = probe_frames(skb, at, e->len, sk->row, side);
-	if (found > PROBE_MAX || (found == PROBE_MAX && !row->turns) ||
+	if ((found > PROBE_EXACT + 1) || (found == PROBE_MAX && !row->turns) ||
 	    (turn && found >= 0 && (f->phase != FOLLOW_PASS || response_was_over(sk, self)))) {
 		f->flags |= FOLLOW_UNWALKED;
 		follow_found(f, e->seq, e->seq);
 		f->odd = 0;
-		sk->sure = 1;
+		sk->sure |= 1 << (e->dir & 1);
 		return;
 	}
-	if (turn || f->phase == FOLLOW_PASS)
-		follow_lost(f);
+	if (turn)
+		follow_odd(f);
 	v = bpf_map_lookup_elem(&verdicts, &sk->conn.cookie);
 	if (v && v->ignore) {
 		sk->speaks = SPEAKS_OTHER;
 	} else if (v && v->known[e->dir & 1]) {
 		__u32 due = v->due[e->dir & 1];
 
+		v->known[e->dir & 1] = 0;
 		/* Not what has passed meanwhile. */
 		if ((__s32)(due - e->seq) >= 0)
 			follow_found(f, due, e->seq);
-	} else if (f->odd >= ODD_TURNS_MAX || (turn && !sk->sure)) {
+		f->odd = 0;
+	} else if (f->odd >= ODD_TURNS_MAX || (turn && !(sk->sure & 1 << (e->dir & 1)))) {
 		e->flags |= REC_NOT_HTTP;
 		emit_progress(skb, sk, e);
 		sk->speaks = SPEAKS_OTHER;
@@ -269,7 +274,7 @@ static __always_inline void begin_fresh(struct socket *sk, __u32 request_dir, __
 	out->copy_left = preface - of_in;
 	in->due = sk->passed[DIR_IN].whole + in->copy_left;
 	out->due = sk->passed[DIR_OUT].whole + out->copy_left;
-	sk->sure = 1;
+	sk->sure = SURE_BOTH;
 }
 
 /* Last: the other direction may look at this moment. */
@@ -319,9 +324,8 @@ __noinline int detect_frames(struct __sk_buff *skb, struct socket *sk, struct em
 			begin_fresh(sk, 1 + e->dir, rows[ROW_HTTP2].preface);
 			return speak_frames(sk, e, ROW_HTTP2, 1 + e->dir);
 		}
-		/* Protocol 3.x; and requests to cancel and to encrypt, 1234.5678 to 5680. */
 		if ((asked & 1U << rows[ROW_POSTGRESQL].protocol) && len == e->s.len && len >= 8 &&
-		    len <= 10000 && (code >> 16 == 3 || (code - 80877102) < 3)) {
+		    len <= 10000 && is_startup(code)) {
 			begin_fresh(sk, 1 + e->dir, 0);
 			return speak_frames(sk, e, ROW_POSTGRESQL, 1 + e->dir);
 		}
@@ -355,6 +359,8 @@ __noinline int detect_frames(struct __sk_buff *skb, struct socket *sk, struct em
 			request_dir = request >= PROBE_MAX ? 1 + e->dir : 1 + !e->dir;
 		}
 		begin_anywhere(sk);
+		/* The host's word is as good as the other side's. */
+		sk->sure = sk->request_dir ? SURE_BOTH : 0;
 		return speak_frames(sk, e, row, request_dir);
 	}
 	return 0;

@@ -152,6 +152,12 @@ static __always_inline void follow_lost(struct follow *f)
 	f->have = 0;
 	f->skipped = 0;
 	f->flags = FOLLOW_UNWALKED;
+}
+
+/* What was due there was no frame. */
+static __always_inline void follow_odd(struct follow *f)
+{
+	follow_lost(f);
 	if (f->odd < 255)
 		f->odd++;
 }
@@ -223,7 +229,7 @@ __noinline int read_frames(struct walk *w, struct follow *f)
 		h.word[0] = frame_word(w->window + off);
 		h.word[1] = frame_word(w->window + off + 8);
 		w->off = off;
-		total = frame_total(row, w->side, &h, have, true, &type);
+		total = frame_total(row, w->side, &h, have, TRUST_FULL, &type);
 		if (total == FRAME_MORE) {
 			w->n = have;
 			return STEP_CUT;
@@ -300,6 +306,9 @@ static long walk_step(__u32 i, void *ctx)
 		return 1;
 	case STEP_END:
 		return 1;
+	case STEP_LOST:
+		follow_odd(f);
+		return 1;
 	}
 	follow_lost(f);
 	return 1;
@@ -350,7 +359,7 @@ static __always_inline void walk_head(struct __sk_buff *skb, struct walk *w, str
 	}
 	h.word[0] = frame_word(f->head);
 	h.word[1] = frame_word(f->head + 8);
-	total = frame_total(row, w->side, &h, have, true, &type);
+	total = frame_total(row, w->side, &h, have, TRUST_FULL, &type);
 	if (total == FRAME_MORE) {
 		f->have = have;
 		if (!put_piece(skb, w, f, n, 0, 0))
@@ -360,12 +369,12 @@ static __always_inline void walk_head(struct __sk_buff *skb, struct walk *w, str
 	}
 	f->have = 0;
 	if (total == FRAME_ODD) {
-		follow_lost(f);
+		follow_odd(f);
 		return;
 	}
 	n = take_frame(row, w, f, &h, total, type, &class);
 	if (!class) {
-		follow_lost(f);
+		follow_odd(f);
 		return;
 	}
 	f->due += total;
@@ -428,11 +437,12 @@ static __always_inline int walk_frames(struct __sk_buff *skb, struct follow *f, 
 
 /* Frames that are believed where it is not sure that one begins: see CHAIN_MIN of the reader. */
 #define PROBE_MAX 3
+#define PROBE_EXACT 16
 
 /*
  * Do frames of this row begin at an offset of the packet, `left` bytes before its end? Returns how
- * many whole ones, PROBE_MAX at most, or PROBE_MAX + 1 if they end where it ends; -1: they do not.
- * Not static: verified once.
+ * many whole ones, PROBE_MAX at most, with PROBE_EXACT if they end where the packet ends; -1: they
+ * do not. Not static: verified once.
  */
 __noinline int probe_frames(struct __sk_buff *skb, __u32 at, __u32 left, __u32 row_id, __u32 side)
 {
@@ -446,14 +456,14 @@ __noinline int probe_frames(struct __sk_buff *skb, __u32 at, __u32 left, __u32 r
 		struct frame_head h;
 
 		if (!left)
-			return PROBE_MAX + 1;
+			return count | PROBE_EXACT;
 		barrier_var(n);
 		n = ((n - 1) & (FRAME_HEAD_MAX - 1)) + 1;
 		if (bpf_skb_load_bytes(skb, at, head, n))
 			return -1;
 		h.word[0] = frame_word(head);
 		h.word[1] = frame_word(head + 8);
-		total = frame_total(row, side, &h, n, false, &type);
+		total = frame_total(row, side, &h, n, k ? TRUST_CHAIN : TRUST_NONE, &type);
 		if (total == FRAME_MORE)
 			return count;
 		if (total == FRAME_ODD || !frame_class(row, side, &h, type, 0))
@@ -466,7 +476,7 @@ __noinline int probe_frames(struct __sk_buff *skb, __u32 at, __u32 left, __u32 r
 		at += total;
 		left -= total;
 	}
-	return left ? count : PROBE_MAX + 1;
+	return left ? count : count | PROBE_EXACT;
 }
 
 #endif /* APPMON_WALK_H */

@@ -211,6 +211,14 @@ int capture_fd(const struct capture *cap)
 	return bpf_map__fd(cap->skel->maps.ring);
 }
 
+void capture_verdict(void *ctx, uint64_t cookie, const struct verdict *verdict)
+{
+	const struct capture *cap = ctx;
+
+	/* If it fails the programs go on copying. */
+	bpf_map_update_elem(bpf_map__fd(cap->skel->maps.verdicts), &cookie, verdict, BPF_ANY);
+}
+
 void capture_wake(struct capture *cap)
 {
 	cap->skel->bss->reader_waits = 1;

@@ -5,6 +5,23 @@
 
 #include "capture/capture.h"
 
+static bool pieces_are_valid(const struct record *rec)
+{
+	uint32_t at = 0, passed = 0;
+	struct rec_piece piece;
+
+	for (; at < rec->captured; at += sizeof(piece) + ((piece.n + 7) & ~7U)) {
+		if (rec->captured - at < sizeof(piece))
+			return false;
+		memcpy(&piece, rec->bytes + at, sizeof(piece));
+		if (piece.n > rec->captured - at - sizeof(piece) || piece.n > rec->seg.len ||
+		    piece.at < passed || piece.at > rec->seg.len - piece.n)
+			return false;
+		passed = piece.at + piece.n;
+	}
+	return at == rec->captured;
+}
+
 int record_decode(const void *data, size_t size, struct record *ret)
 {
 	const uint8_t *p = data;
@@ -16,30 +33,34 @@ int record_decode(const void *data, size_t size, struct record *ret)
 	memcpy(&hdr, p, sizeof(hdr));
 	if (hdr.version != REC_VERSION || hdr.size > size)
 		return -EPROTO;
-	if (hdr.kind != REC_DATA && hdr.kind != REC_PROGRESS)
+	if (hdr.kind != REC_DATA && hdr.kind != REC_PROGRESS && hdr.kind != REC_FRAMES)
 		return -EPROTO;
-	fixed = hdr.kind == REC_DATA ? sizeof(struct rec_data) : sizeof(struct rec_progress);
+	fixed = hdr.kind == REC_PROGRESS ? sizeof(struct rec_progress) : sizeof(struct rec_data);
 	if (hdr.size < fixed)
 		return -EPROTO;
-	/* Both kinds begin alike. */
+	/* All kinds begin alike. */
 	memcpy(&ret->conn, p + offsetof(struct rec_progress, conn), sizeof(ret->conn));
 	memcpy(&ret->seg, p + offsetof(struct rec_progress, seg), offsetof(struct rec_seg, tail));
 	ret->size = hdr.size;
 	ret->bytes = "";
 	ret->captured = 0;
-	if (hdr.kind == REC_DATA) {
+	ret->framed = hdr.kind == REC_FRAMES;
+	if (hdr.kind != REC_PROGRESS) {
 		memcpy(&ret->captured, p + offsetof(struct rec_data, captured),
 		       sizeof(ret->captured));
-		if (ret->captured > hdr.size - fixed || ret->captured > ret->seg.len)
+		if (ret->captured > hdr.size - fixed ||
+		    (!ret->framed && ret->captured > ret->seg.len))
 			return -EPROTO;
 		ret->bytes = (const char *)p + fixed;
+		if (ret->framed && !pieces_are_valid(ret))
+			return -EPROTO;
 	}
 	/* The programs do not clear the parts that their flags leave out. */
 	if (ret->seg.flags & REC_OWNER)
 		memcpy(&ret->owner, p + offsetof(struct rec_progress, owner), sizeof(ret->owner));
 	else
 		memset(&ret->owner, 0, sizeof(ret->owner));
-	if (ret->captured < ret->seg.len)
+	if (ret->framed ? !(ret->seg.flags & REC_PART) : ret->captured < ret->seg.len)
 		memcpy(ret->seg.tail, p + offsetof(struct rec_progress, seg.tail), TAIL_BYTES);
 	else
 		memset(ret->seg.tail, 0, TAIL_BYTES);

@@ -86,6 +86,10 @@ struct pipeline {
 	struct target *target[SLOTS];
 	struct appmon_stats stats;
 	struct causes causes;
+	/* Tells the programs what is known of a connection that they have lost; NULL: there are
+	 * none. */
+	void (*tell_programs)(void *ctx, uint64_t cookie, const struct verdict *verdict);
+	void *programs;
 	struct list_node ready;	       /* finished exchanges, not delivered yet */
 	const struct rec_owner *owner; /* what the record at hand says of the owner */
 

@@ -30,6 +30,11 @@ static uint32_t side_of(const struct frames *f, const struct conn *c, int dir)
 	return f->ops->row == ROW_HTTP2 ? SIDE_REQUEST : NO_SIDE; /* alike */
 }
 
+static enum trust trust_of(const struct frame_cutter *d)
+{
+	return d->frame.flags & FRAME_GUESSED ? TRUST_CHAIN : TRUST_FULL;
+}
+
 static uint64_t word_at(const uint8_t *p)
 {
 	uint64_t word = 0;
@@ -57,7 +62,8 @@ int frames_chain(uint32_t row, uint32_t side, const void *bytes, uint32_t n, boo
 	for (; at < n; count++) {
 		struct frame_head head = head_at(p + at, n - at);
 
-		total = frame_total(&rows[row], side, &head, n - at, false, &type);
+		total = frame_total(&rows[row], side, &head, n - at,
+				    count ? TRUST_CHAIN : TRUST_NONE, &type);
 		if (total == FRAME_MORE)
 			return count;
 		if (total == FRAME_ODD || !frame_class(&rows[row], side, &head, type, 0))
@@ -207,7 +213,7 @@ static bool frame_begins(struct pipeline *pl, struct conn *c, int dir, const str
 	struct frame_head head = head_at(d->head, d->have);
 	uint32_t side = side_of(f, c, dir), type, total, class, copy;
 
-	total = frame_total(row, side, &head, d->have, !(d->frame.flags & FRAME_GUESSED), &type);
+	total = frame_total(row, side, &head, d->have, trust_of(d), &type);
 	if (total == FRAME_ODD)
 		return false;
 	class = frame_class(row, side, &head, type,
@@ -315,14 +321,16 @@ static uint64_t take_head(struct pipeline *pl, struct conn *c, int dir, const st
 		return at + n;
 	}
 	if (!d->have) {
+		if (at > chunk->pos || !(chunk->flags & CHUNK_FRAME))
+			d->raw = 1;
 		d->frame.begin_ns = chunk->ts_ns;
 		d->frame.other_pos = chunk->other_pos;
 	}
 	do {
 		d->head[d->have++] = (uint8_t)chunk->bytes[at++ - chunk->pos];
 		head = head_at(d->head, d->have);
-		if (frame_total(row_of(f), side, &head, d->have, !(d->frame.flags & FRAME_GUESSED),
-				&type) != FRAME_MORE) {
+		if (frame_total(row_of(f), side, &head, d->have, trust_of(d), &type) !=
+		    FRAME_MORE) {
 			uint64_t pos = at;
 
 			if (!frame_begins(pl, c, dir, chunk)) {
@@ -416,14 +424,36 @@ static void other_speaks(struct pipeline *pl, struct conn *c, int dir)
 	d->turned = 1;
 }
 
+/* The programs copy all, because they do not know where frames begin: as of now it is known. */
+static void tell_programs(struct pipeline *pl, struct conn *c, int dir)
+{
+	struct frames *f = c->state;
+	struct frame_cutter *d = &f->cutter[dir];
+	uint64_t due = d->due;
+
+	if (!pl->tell_programs || c->below)
+		return;
+	if (d->phase == PHASE_BODY)
+		due = d->frame.pos + d->frame.total;
+	else if (!f->ignored && (d->phase != PHASE_HEAD || d->have))
+		return;
+	f->verdict.known[dir] = 1;
+	f->verdict.due[dir] = stream_seq(&c->stream[dir], due);
+	f->verdict.ignore = f->ignored;
+	pl->tell_programs(pl->programs, c->id.cookie, &f->verdict);
+}
+
 void frames_data(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk)
 {
 	struct frames *f = c->state;
 	struct frame_cutter *d = &f->cutter[dir];
 	uint64_t at = chunk->pos, end = chunk->pos + chunk->len, next;
 
+	if (f->ignored && !f->verdict.ignore)
+		tell_programs(pl, c, dir);
 	if (f->ignored || !chunk->len || (int64_t)(end - d->pos) <= 0)
 		return;
+	d->raw = 0;
 	if (chunk->flags & CHUNK_TURN)
 		d->turned = 1;
 	other_speaks(pl, c, !dir);
@@ -458,6 +488,8 @@ void frames_data(struct pipeline *pl, struct conn *c, int dir, const struct chun
 			at = next;
 		}
 	}
+	if (d->raw)
+		tell_programs(pl, c, dir);
 }
 
 void frames_progress(struct pipeline *pl, struct conn *c, int dir, uint64_t ts_ns)

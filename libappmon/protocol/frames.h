@@ -28,8 +28,7 @@
  *   passed() tells the bytes. It is the same whether the programs or the library have cut them.
  * - If a protocol takes turns, the rest of a long response can pass unwalked (row.walk): passed()
  *   tells the bytes and the last of them; the next frame has FRAME_AFTER_UNKNOWN.
- * - After a loss, or on a connection met in the middle, frames_lost() tells so by passed() with
- *   `lost`, until a chain of frames is found that cannot well be anything else. The first frame
+ * - After a loss, or on a connection met in the middle, passed() tells the bytes as lost, until a chain of frames is found that cannot well be anything else. The first frame
  *   behind has FRAME_AFTER_UNKNOWN. Until c->request_dir is known, only a row whose sides are alike
  *   is looked for: see role() of struct protocol.
  * - HTTP/2's preface is no frame: it is passed over.
@@ -102,14 +101,15 @@ struct frame_cutter {
 	uint8_t hello;	    /* the first frame of the direction is still to come */
 	uint8_t turned;	    /* the next frame is the first of a turn */
 	uint8_t single;	    /* a byte may come alone */
+	uint8_t raw;	    /* a header was found where the programs have not seen one */
 	uint8_t head[FRAME_HEAD_MAX];
 };
 
 struct frames {
 	const struct frame_ops *ops;
 	struct frame_cutter cutter[2]; /* by DIR_* */
+	struct verdict verdict;	       /* the last that the programs were told */
 	bool ignored;
-	bool pad[7];
 };
 
 /* pos: as protocol.init() gets it. c->fresh: frames begin there, a preface in front if there is

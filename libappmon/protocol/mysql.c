@@ -125,7 +125,7 @@ static const uint8_t *lenenc(const uint8_t *p, const uint8_t *end, uint64_t *ret
 
 /* ---- detection ------------------------------------------------------------------------------- */
 
-static bool is_greeting(const uint8_t *p, uint32_t n)
+static bool greets(const uint8_t *p, uint32_t n)
 {
 	uint32_t len, at;
 
@@ -156,14 +156,14 @@ static bool is_asking(const uint8_t *p, uint32_t n)
 
 static bool mysql_detect(const char *bytes, uint32_t n)
 {
-	return is_greeting((const uint8_t *)bytes, n) || is_asking((const uint8_t *)bytes, n);
+	return greets((const uint8_t *)bytes, n) || is_asking((const uint8_t *)bytes, n);
 }
 
 static enum message mysql_begins(const char *bytes, uint32_t n)
 {
 	if (is_asking((const uint8_t *)bytes, n))
 		return MESSAGE_REQUEST;
-	return is_greeting((const uint8_t *)bytes, n) ? MESSAGE_RESPONSE : MESSAGE_NONE;
+	return greets((const uint8_t *)bytes, n) ? MESSAGE_RESPONSE : MESSAGE_NONE;
 }
 
 static void mysql_role(struct conn *c, int dir, const char *bytes, uint32_t n)

@@ -83,7 +83,7 @@ static uint32_t number(const uint8_t *p)
 
 /* ---- detection ------------------------------------------------------------------------------- */
 
-static bool is_startup(const uint8_t *p, uint32_t n)
+static bool begins_session(const uint8_t *p, uint32_t n)
 {
 	uint32_t len, code;
 
@@ -117,7 +117,7 @@ static bool is_asking(const uint8_t *p, uint32_t n)
 
 static bool pg_detect(const char *bytes, uint32_t n)
 {
-	return is_startup((const uint8_t *)bytes, n) || is_asking((const uint8_t *)bytes, n);
+	return begins_session((const uint8_t *)bytes, n) || is_asking((const uint8_t *)bytes, n);
 }
 
 static enum message pg_begins(const char *bytes, uint32_t n)

@@ -14,7 +14,9 @@ static uint32_t chunk_flags(const struct rec_seg *seg)
 	       (seg->flags & REC_BEGINS ? CHUNK_BEGINS : 0) |
 	       (seg->flags & REC_ENDS ? CHUNK_ENDS : 0) |
 	       (seg->flags & REC_FOLLOWED ? CHUNK_FOLLOWED : 0) |
-	       (seg->flags & REC_PART ? CHUNK_MORE : 0) | (seg->lost ? CHUNK_LOST : 0);
+	       (seg->flags & REC_PART ? CHUNK_MORE : 0) | (seg->lost ? CHUNK_LOST : 0) |
+	       (seg->flags & REC_FRAME ? CHUNK_FRAME : 0) |
+	       (seg->flags & REC_UNWALKED ? CHUNK_UNWALKED : 0);
 }
 
 struct chunk chunk_of(const struct conn *c, int dir, uint64_t pos, const char *bytes,
@@ -26,6 +28,7 @@ struct chunk chunk_of(const struct conn *c, int dir, uint64_t pos, const char *b
 			      .captured = captured,
 			      .len = seg->len,
 			      .flags = chunk_flags(seg),
+			      .skipped = seg->flags & REC_FRAME ? seg->start : 0,
 			      .tail_len = seg->len < CHUNK_TAIL ? seg->len : CHUNK_TAIL,
 			      .before = (const char *)seg->before,
 			      .ts_ns = seg->ts_ns,
@@ -33,6 +36,9 @@ struct chunk chunk_of(const struct conn *c, int dir, uint64_t pos, const char *b
 	const char *end =
 		captured == seg->len ? bytes + captured : (const char *)seg->tail + CHUNK_TAIL;
 
+	/* Between the pieces of a segment. */
+	if (captured < seg->len && (seg->flags & REC_PART))
+		chunk.tail_len = 0;
 	chunk.tail = end - chunk.tail_len;
 	/* Before there was a connection the other direction had not said anything, and the segment
 	 * does not have its numbers. */

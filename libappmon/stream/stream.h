@@ -12,6 +12,7 @@ struct record {
 	struct rec_owner owner;
 	const char *bytes; /* in the ring: valid until the record is released */
 	uint32_t captured;
+	bool framed;   /* REC_FRAMES: `bytes` are pieces */
 	uint32_t size; /* in the ring; another record may follow */
 };
 
