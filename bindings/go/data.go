@@ -27,10 +27,12 @@ const (
 	ProtocolHTTP1 Protocol = 1
 	// Redis's, RESP2 and RESP3: only if asked for, see protocols
 	ProtocolResp Protocol = 2
-	// MySQL's and MariaDB's: likewise
-	ProtocolMysql Protocol = 4
+	// HTTP/2 (RFC 9113) in clear text, an event for each stream, and gRPC: only if asked for
+	ProtocolHTTP2 Protocol = 3
 	// PostgreSQL's, version 3: likewise
-	ProtocolPostgresql Protocol = 5
+	ProtocolPostgresql Protocol = 4
+	// MySQL's and MariaDB's: likewise
+	ProtocolMysql Protocol = 5
 )
 
 // String names the value; values of newer libraries show as numbers.
@@ -42,10 +44,12 @@ func (v Protocol) String() string {
 		return "http1"
 	case ProtocolResp:
 		return "resp"
-	case ProtocolMysql:
-		return "mysql"
+	case ProtocolHTTP2:
+		return "http2"
 	case ProtocolPostgresql:
 		return "postgresql"
+	case ProtocolMysql:
+		return "mysql"
 	}
 	return strconv.FormatUint(uint64(v), 10)
 }
@@ -155,10 +159,11 @@ const (
 	EndUpgraded End = 6
 	// reported at its head: APPMON_OPEN_STREAM_HEADS
 	EndAtHead End = 7
+	// HTTP/2: a peer gave the stream up (RST_STREAM, GOAWAY). PostgreSQL: the server passed over
+	// it, because an error came before it.
+	EndAbandoned End = 8
 	// what follows on the connection is encrypted: SSLRequest
-	EndEncrypted End = 8
-	// the server passed over it: an error came before it
-	EndAbandoned End = 9
+	EndEncrypted End = 9
 )
 
 // String names the value; values of newer libraries show as numbers.
@@ -180,10 +185,10 @@ func (v End) String() string {
 		return "upgraded"
 	case EndAtHead:
 		return "at_head"
-	case EndEncrypted:
-		return "encrypted"
 	case EndAbandoned:
 		return "abandoned"
+	case EndEncrypted:
+		return "encrypted"
 	}
 	return strconv.FormatUint(uint64(v), 10)
 }
@@ -195,20 +200,22 @@ type Outcome uint32
 const (
 	// Not known: the answer was missed (a gap), or has not come yet.
 	OutcomeUnknown Outcome = 0
-	// HTTP: a status below 400, or an answer without a status line. RESP: a reply that is no
-	// error, none where none was due, or one that sends the client elsewhere (MOVED, ASK). SQL: no
-	// error.
+	// HTTP: a status below 400, or an answer without a status line. gRPC: OK. RESP: a reply that
+	// is no error, none where none was due, or one that sends the client elsewhere (MOVED, ASK).
+	// SQL: no error.
 	OutcomeOk Outcome = 1
-	// HTTP: 400 to 499. RESP, SQL: other errors than the next.
+	// HTTP: 400 to 499. gRPC, RESP, SQL: other errors than the next.
 	OutcomeClientError Outcome = 2
-	// HTTP: 500 and above. RESP: the server cannot at present: LOADING, BUSY, OOM, MISCONF,
-	// MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS. PostgreSQL: SQLSTATE of the classes 08, 53,
-	// 57, 58, XX. MySQL: 1040, 1205, 1213, 2000 to 2999.
+	// HTTP: 500 and above. gRPC: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE,
+	// DATA_LOSS, and a call that the server gave up. RESP: the server cannot at present: LOADING,
+	// BUSY, OOM, MISCONF, MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS. PostgreSQL: SQLSTATE of
+	// the classes 08, 53, 57, 58, XX. MySQL: 1040, 1205, 1213, 2000 to 2999.
 	OutcomeServerError Outcome = 3
 	// no answer for exchange_timeout_ms
 	OutcomeTimeout Outcome = 4
-	// The client reset the connection before the answer. PostgreSQL: also SQLSTATE 57014, and what
-	// was passed over after an error. MySQL: also 1317.
+	// The client reset the connection before the answer. HTTP/2: it gave the stream up. gRPC:
+	// CANCELLED, too. PostgreSQL: also SQLSTATE 57014, and what was passed over after an error.
+	// MySQL: also 1317.
 	OutcomeCancelled Outcome = 5
 	// the connection ended otherwise before the answer
 	OutcomeNoResponse Outcome = 6
@@ -576,15 +583,19 @@ const (
 	EventFlagMalformed EventFlags = 0x8000
 	// The answer has no status line (HTTP/0.9, ICY): status is 0, all of it is body.
 	EventFlagNoStatusLine EventFlags = 0x10000
-	// What was asked is not known: a statement that was prepared before the attach, or so long ago
-	// that it was forgotten.
+	// Something that was said is not known. HTTP/2: fields that were indexed before the capture
+	// began or in a block that was missed, or a head that was not captured whole; what is there is
+	// certain. SQL: a statement that was prepared before the attach, or so long ago that it was
+	// forgotten.
 	EventFlagPartial EventFlags = 0x20000
+	// The server began it (HTTP/2: PUSH_PROMISE): the request, too, came from it.
+	EventFlagServerBegan EventFlags = 0x40000
 	// One request with several statements; operation is the first one's.
-	EventFlagMulti EventFlags = 0x40000
+	EventFlagMulti EventFlags = 0x80000
 	// The connection is a stream of replication from here on.
-	EventFlagReplication EventFlags = 0x80000
+	EventFlagReplication EventFlags = 0x100000
 	// What follows on the connection is compressed, and has no events.
-	EventFlagCompressed EventFlags = 0x100000
+	EventFlagCompressed EventFlags = 0x200000
 )
 
 // Has tells whether all of the given bits are set.
@@ -908,19 +919,22 @@ type Event struct {
 	OperationType OperationType
 	// enum appmon_outcome, APPMON_OUTCOME_*: error rates go by it
 	Outcome Outcome
-	// what speaks the protocol (db.system.name): RESP: "redis"; "postgresql", "mysql"; HTTP: ""
+	// what speaks the protocol (db.system.name): RESP: "redis"; gRPC: "grpc" (rpc.system.name);
+	// "postgresql", "mysql"; HTTP: ""
 	System string
 
 	// HTTP: the method as sent (http.request.method). RESP: the command's name as sent
-	// (db.operation.name). SQL: a statement's first word in upper case, behind WITH its main one;
-	// FETCH: more rows of a statement that was told before; CONNECT: the log-in; CANCEL: a request
-	// to cancel, on a connection of its own. "": no request was seen.
+	// (db.operation.name). gRPC: the service with its package, '/' and the method (rpc.method).
+	// SQL: a statement's first word in upper case, behind WITH its main one; FETCH: more rows of a
+	// statement that was told before; CONNECT: the log-in; CANCEL: a request to cancel, on a
+	// connection of its own. "": no request was seen.
 
 	Operation string
 
-	// What the operation is about. HTTP: the path (url.path), of CONNECT the authority. RESP: the
-	// command's first argument, mostly a key; "" where it may be a secret (AUTH, HELLO). SQL: the
-	// first table, or the procedure of CALL (db.collection.name).
+	// What the operation is about. HTTP: the path (url.path), of CONNECT the authority; of gRPC
+	// "", for operation says it all. RESP: the command's first argument, mostly a key; "" where it
+	// may be a secret (AUTH, HELLO). SQL: the first table, or the procedure of CALL
+	// (db.collection.name).
 
 	Resource string
 	// SQL: the database (db.namespace)
@@ -937,14 +951,15 @@ type Event struct {
 	Summary string
 
 	// HTTP: the status code as text (http.response.status_code). RESP: the prefix of an error
-	// (db.response.status_code), such as WRONGTYPE. PostgreSQL: an error's SQLSTATE. MySQL: its
-	// number.
+	// (db.response.status_code), such as WRONGTYPE. gRPC: the name of grpc-status
+	// (rpc.response.status_code), such as NOT_FOUND; where none came, HTTP's. PostgreSQL: an
+	// error's SQLSTATE. MySQL: its number.
 
 	StatusText string
 
 	// The server's words for it. HTTP: the reason phrase of the status line. RESP: the text of an
-	// error, prefix and all, without the arguments that it may repeat. SQL: an error's, with
-	// APPMON_OPEN_QUERY_TEXT.
+	// error, prefix and all, without the arguments that it may repeat. gRPC: grpc-message,
+	// decoded. SQL: an error's, with APPMON_OPEN_QUERY_TEXT.
 
 	Message string
 	// status_text as a number; -1: it is none, or was not seen
@@ -960,7 +975,16 @@ type Event struct {
 	// data only. 0: there is no text.
 
 	Digest uint64
-	// SQL: rows that came or were changed (db.response.returned_rows); -1: not counted
+
+	// What paired the two messages. HTTP/2: the id of the stream. 0: their order did.
+
+	Key uint64
+
+	// gRPC: messages in the stream, whole or not. SQL: response_items are rows that came or were
+	// changed (db.response.returned_rows). -1: there is no such thing, or it could not be counted,
+	// as of several messages in one DATA frame.
+
+	RequestItems  int64
 	ResponseItems int64
 	// SQL: the first row of the response, or of MySQL what describes the rows; 0: none was seen
 	FirstItem time.Duration
@@ -1087,8 +1111,8 @@ type Event struct {
 	// http.response.status_code; 0: none
 	Status uint32
 
-	// 10: HTTP/1.0, 11: HTTP/1.1 and any newer HTTP/1.x (RFC 9112 section 2.3); others, such as
-	// 20, by way of 10 * major + minor, which counts up to 9; 0: unknown.
+	// 20: HTTP/2, 10: HTTP/1.0, 11: HTTP/1.1 and any newer HTTP/1.x (RFC 9112 section 2.3);
+	// others, such as 20, by way of 10 * major + minor, which counts up to 9; 0: unknown.
 
 	RequestHTTPVersion  uint32
 	ResponseHTTPVersion uint32
@@ -1105,7 +1129,8 @@ type Event struct {
 	// server.port)
 	Authority        string
 	RequestHeadBytes uint64
-	// as transferred, with chunk framing (http.request.body.size)
+	// as transferred, with chunk framing; HTTP/2: what DATA frames carry without padding
+	// (http.request.body.size)
 	RequestBodyBytes uint64
 	// of the final response
 	ResponseHeadBytes uint64
@@ -1146,6 +1171,8 @@ func copyEvent(ev *C.struct_appmon_event, users map[uint32]any) *Event {
 		RequestBytes:          uint64(ev.request_bytes),
 		ResponseBytes:         uint64(ev.response_bytes),
 		Digest:                uint64(ev.digest),
+		Key:                   uint64(ev.key),
+		RequestItems:          int64(ev.request_items),
 		ResponseItems:         int64(ev.response_items),
 		FirstItem:             time.Duration(ev.first_item_ns),
 		RequestStart:          Monotonic(ev.request_start_ns),
@@ -1303,6 +1330,8 @@ func (e *Event) lend(to *block) *C.struct_appmon_event {
 	c.request_bytes = C.uint64_t(e.RequestBytes)
 	c.response_bytes = C.uint64_t(e.ResponseBytes)
 	c.digest = C.uint64_t(e.Digest)
+	c.key = C.uint64_t(e.Key)
+	c.request_items = C.int64_t(e.RequestItems)
 	c.response_items = C.int64_t(e.ResponseItems)
 	c.first_item_ns = C.uint64_t(e.FirstItem)
 	c.request_start_ns = C.uint64_t(e.RequestStart)

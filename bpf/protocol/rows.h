@@ -123,14 +123,13 @@ static const struct row rows[ROWS] = {
 	/* A packet of 0xffffff bytes goes on in the next one. The type is a command's only in a
 	 * packet with sequence number 0. */
 	[ROW_MYSQL] = {
-		.protocol = 4,
+		.protocol = 5,
 		.header = 4,
 		.len_width = 3,
 		.little = 1,
 		.type_off = 4,
 		.begin_off = 3,
 		.turns = 1,
-		.walk = 3,
 		.server_first = 1,
 		.hello = COPY_256,
 		.first = {0, COPY_128},
@@ -161,14 +160,13 @@ static const struct row rows[ROWS] = {
 	},
 	/* The frontend's first message has no type: alt. A single byte answers SSLRequest. */
 	[ROW_POSTGRESQL] = {
-		.protocol = 5,
+		.protocol = 4,
 		.header = 5,
 		.len_off = 1,
 		.len_width = 4,
 		.alt = 1,
 		.single = 1,
 		.turns = 1,
-		.walk = 3,
 		.adjust = 1,
 		.least = 5,
 		.most = 1U << 30,
@@ -225,6 +223,9 @@ static __always_inline __u32 frame_byte(const struct frame_head *h, __u32 i)
 	return (__u8)(i < 8 ? h->word[0] >> (56 - 8 * i) : h->word[1] >> (56 - 8 * (i & 7)));
 }
 
+/* By type: those that have a meaning. */
+static const __u8 http2_flags[10] = {0x09, 0x2d, 0, 0, 0x01, 0x0c, 0x01, 0, 0, 0x04};
+
 /* Where a frame is looked for: as the first of a chain, or behind one; or it is known to begin. */
 enum trust { TRUST_NONE, TRUST_CHAIN, TRUST_FULL };
 
@@ -233,13 +234,19 @@ static __always_inline bool http2_is_odd(const struct frame_head *h, __u32 type,
 					 enum trust trust)
 {
 	__u32 stream = (__u32)(h->word[0] & 0xffffff) << 8 | (__u32)(h->word[1] >> 56);
+	__u32 flags = frame_byte(h, 4);
 	bool of_stream = type <= 3 || type == 5 || type == 9;
 
 	if (stream >> 31)
 		return true;
-	/* The end of a short frame, such as WINDOW_UPDATE, looks like an empty one. */
-	if (trust == TRUST_NONE && !len && (type != 4 || frame_byte(h, 4) != 1))
-		return true;
+	/* The end of a short frame, such as WINDOW_UPDATE, looks like an empty one. Senders leave
+	 * flags unset that have no meaning, and a server names no stream of its own. */
+	if (trust == TRUST_NONE) {
+		if (!len && (type != 4 || flags != 1))
+			return true;
+		if (type > 9 || flags & ~http2_flags[type] || (of_stream && !(stream & 1)))
+			return true;
+	}
 	if (of_stream ? !stream : stream && (type == 4 || type == 6 || type == 7 || type == 0x10))
 		return true;
 	switch (type) {
@@ -301,6 +308,9 @@ static __always_inline __u32 frame_total(const struct row *row, __u32 side,
 	least = row->least - (__u64)(__s64)row->adjust;
 	if (len < least ||
 	    len > (trust == TRUST_FULL ? row->most : row->likely) - (__u64)(__s64)row->adjust)
+		return FRAME_ODD;
+	/* An empty packet only ends what has 16 MiB. */
+	if (row->begin_off && trust != TRUST_FULL && !len)
 		return FRAME_ODD;
 	total = len + (__u32)row->adjust;
 	*type = 0;

@@ -39,30 +39,12 @@ struct {
 
 static __always_inline struct follow *follow_of(struct socket *sk, int dir)
 {
-	return dir == DIR_OUT ? &sk->frames[DIR_OUT].follow : &sk->frames[DIR_IN].follow;
+	return dir == DIR_OUT ? &sk->follow_out : &sk->follow_in;
 }
 
 static __always_inline __u32 frame_side(const struct socket *sk, int dir)
 {
 	return !sk->request_dir || sk->request_dir == 1 + dir ? SIDE_REQUEST : SIDE_RESPONSE;
-}
-
-/* The record with the pieces of w. Returns 0 if the ring is full. */
-static __always_inline int emit_pieces(struct __sk_buff *skb, struct socket *sk, struct emission *e,
-				       struct walk *w)
-{
-	struct rec_data *r = (struct rec_data *)w->front;
-	__u32 len = w->len;
-
-	if (len > sizeof(w->out))
-		return 0;
-	take_snapshot(skb, sk, e);
-	fill_begin(sk, &r->hdr, &r->conn, REC_FRAMES, sizeof(*r) + len);
-	fill_seg(skb, sk, &r->seg, e);
-	tell_owner(skb, sk, e, &r->seg, &r->owner);
-	r->captured = len;
-	r->pad = 0;
-	return !bpf_ringbuf_output(&ring, r, sizeof(*r) + len, submit_flags());
 }
 
 /* The response before this turn was at its end, as far as its last bytes tell. */
@@ -110,7 +92,8 @@ static __always_inline void find_frames(struct __sk_buff *skb, struct socket *sk
 		if ((__s32)(due - e->seq) >= 0)
 			follow_found(f, due, e->seq);
 		f->odd = 0;
-	} else if (f->odd >= ODD_TURNS_MAX || (turn && !(sk->sure & 1 << (e->dir & 1)))) {
+	} else if (f->odd >= ODD_TURNS_MAX ||
+		   ((turn || !f->copy_left) && !(sk->sure & 1 << (e->dir & 1)))) {
 		e->flags |= REC_NOT_HTTP;
 		emit_progress(skb, sk, e);
 		sk->speaks = SPEAKS_OTHER;
@@ -133,7 +116,7 @@ __noinline int begin_walk(struct __sk_buff *skb, struct socket *sk, struct emiss
 	f = follow_of(sk, e->dir);
 	end = e->s.seq + e->s.len;
 	e->seq = e->s.seq;
-	whole = e->dir == DIR_OUT ? sk->passed[DIR_OUT].whole : sk->passed[DIR_IN].whole;
+	whole = DIRECTION(sk, e->dir)->passed.whole;
 	if ((__s32)(e->seq - whole) < 0)
 		e->seq = whole;
 	e->len = end - e->seq;
@@ -217,7 +200,7 @@ __noinline int tell_walk(struct __sk_buff *skb, struct socket *sk, struct emissi
 		e->captured = more ? e->len : 0;
 		if (more)
 			e->flags |= REC_PART;
-		if (!emit_pieces(skb, sk, e, w)) {
+		if (!emit_front(skb, sk, e, w->front, w->len, sizeof(w->out), REC_FRAMES)) {
 			follow_of(sk, e->dir)->flags |= FOLLOW_UNWALKED;
 			count_lost(sk, false);
 		}
@@ -228,7 +211,10 @@ __noinline int tell_walk(struct __sk_buff *skb, struct socket *sk, struct emissi
 		return 0;
 	e->seq = e->s.seq + w->told;
 	e->len = e->s.len - w->told;
-	w->busy = 0;
+	/* A record of what the segment begins with does not tell of its end. */
+	if (e->len)
+		e->reported = 0;
+	*(volatile __u32 *)&w->busy = 0;
 	return 0;
 }
 
@@ -272,8 +258,8 @@ static __always_inline void begin_fresh(struct socket *sk, __u32 request_dir, __
 	in->flags = out->flags = FOLLOW_HELLO | FOLLOW_FIRST;
 	in->copy_left = of_in;
 	out->copy_left = preface - of_in;
-	in->due = sk->passed[DIR_IN].whole + in->copy_left;
-	out->due = sk->passed[DIR_OUT].whole + out->copy_left;
+	in->due = sk->dir_in.passed.whole + in->copy_left;
+	out->due = sk->dir_out.passed.whole + out->copy_left;
 	sk->sure = SURE_BOTH;
 }
 
@@ -281,11 +267,9 @@ static __always_inline void begin_fresh(struct socket *sk, __u32 request_dir, __
 static __always_inline int speak_frames(struct socket *sk, struct emission *e, __u32 row,
 					__u32 request_dir)
 {
-	sk->row = row;
-	sk->answered = 1; /* both sides' progress counts */
 	sk->request_dir = request_dir;
 	e->flags |= REC_START;
-	keep_order();
+	__sync_lock_test_and_set(&sk->row, row); /* keeps the order of the stores */
 	sk->speaks = SPEAKS_FRAMES;
 	return 1;
 }
@@ -303,8 +287,8 @@ __noinline int detect_frames(struct __sk_buff *skb, struct socket *sk, struct em
 	__u32 n, len, code, row, request_dir, asked;
 	__u64 word[2];
 
-	if (!sk || !e || !(e->flags & REC_FLIP) || e->holes || sk->held_state ||
-	    sk->passed[e->dir & 1].whole != e->s.seq)
+	if (!sk || !e || !(e->flags & REC_FLIP) || e->holes ||
+	    DIRECTION(sk, e->dir)->passed.whole != e->s.seq)
 		return 0;
 	n = e->s.len < FRAME_HEAD_MAX ? e->s.len : FRAME_HEAD_MAX;
 	if (n < 5)
@@ -324,6 +308,16 @@ __noinline int detect_frames(struct __sk_buff *skb, struct socket *sk, struct em
 			begin_fresh(sk, 1 + e->dir, rows[ROW_HTTP2].preface);
 			return speak_frames(sk, e, ROW_HTTP2, 1 + e->dir);
 		}
+		/* HTTP/2's server may be the first to speak, with SETTINGS: below 256 bytes, and the
+		 * first is one of those that there are; or empty, and alone. */
+		if ((asked & 1U << rows[ROW_HTTP2].protocol) && n >= 9 &&
+		    (word[0] & ~0xff0000000000ULL) == 0x400000000ULL && !head[8] &&
+		    (head[2] ? !(head[2] % 6) && e->s.len >= 9U + head[2] && !head[9] && head[10] &&
+				       head[10] <= 9
+			     : e->s.len == 9)) {
+			begin_fresh(sk, 1 + !e->dir, rows[ROW_HTTP2].preface);
+			return speak_frames(sk, e, ROW_HTTP2, 1 + !e->dir);
+		}
 		if ((asked & 1U << rows[ROW_POSTGRESQL].protocol) && len == e->s.len && len >= 8 &&
 		    len <= 10000 && is_startup(code)) {
 			begin_fresh(sk, 1 + e->dir, 0);
@@ -341,7 +335,7 @@ __noinline int detect_frames(struct __sk_buff *skb, struct socket *sk, struct em
 	if (sk->fresh)
 		return 0;
 	for (row = ROW_HTTP2; row < ROWS; row++) {
-		int request = -1, response = -1;
+		int request = -1, response = -1, least;
 
 		if (!(asked & 1U << row_at(row)->protocol))
 			continue;
@@ -349,14 +343,16 @@ __noinline int detect_frames(struct __sk_buff *skb, struct socket *sk, struct em
 			request = probe_frames(skb, e->s.payload, e->s.len, row, SIDE_REQUEST);
 		if (sk->request_dir != 1 + e->dir)
 			response = probe_frames(skb, e->s.payload, e->s.len, row, SIDE_RESPONSE);
-		if (request < PROBE_MAX && response < PROBE_MAX)
+		/* Where the sides take turns a message ends with the segment. */
+		least = row_at(row)->turns ? PROBE_EXACT : PROBE_MAX;
+		if (request < least && response < least)
 			continue;
 		request_dir = sk->request_dir;
 		/* A frame may be of either side: another turn will tell. HTTP/2's sides are alike. */
 		if (!request_dir && row_at(row)->turns) {
-			if (request >= PROBE_MAX && response >= PROBE_MAX)
+			if (request >= least && response >= least)
 				continue;
-			request_dir = request >= PROBE_MAX ? 1 + e->dir : 1 + !e->dir;
+			request_dir = request >= least ? 1 + e->dir : 1 + !e->dir;
 		}
 		begin_anywhere(sk);
 		/* The host's word is as good as the other side's. */
@@ -364,6 +360,14 @@ __noinline int detect_frames(struct __sk_buff *skb, struct socket *sk, struct em
 		return speak_frames(sk, e, row, request_dir);
 	}
 	return 0;
+}
+
+/* A segment of a protocol with frames, where HTTP/1 or RESP is not known to be spoken. */
+static __always_inline bool has_frames(struct __sk_buff *skb, struct socket *sk, struct emission *e)
+{
+	return sk->speaks == SPEAKS_FRAMES ||
+	       (sk->speaks == SPEAKS_UNKNOWN && (sk->protocols & ASKED_FRAMES) &&
+		detect_frames(skb, sk, e));
 }
 
 #endif /* APPMON_SEGMENT_H */

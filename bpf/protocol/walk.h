@@ -76,7 +76,7 @@ struct walk {
 	__u32 off;   /* of the frame at hand in the window */
 	__u32 n;     /* bytes of it to copy, or of a header that is cut */
 	__u8 window[WINDOW_BYTES + FRAME_HEAD_MAX];
-	__u8 front[sizeof(struct rec_data)]; /* of the record */
+	__u8 front[REC_FRONT_MAX];    /* of the record */
 	__u8 out[2 * OUT_BYTES + 64]; /* struct rec_piece with its bytes, one behind the other */
 };
 
@@ -463,7 +463,7 @@ __noinline int probe_frames(struct __sk_buff *skb, __u32 at, __u32 left, __u32 r
 			return -1;
 		h.word[0] = frame_word(head);
 		h.word[1] = frame_word(head + 8);
-		total = frame_total(row, side, &h, n, k ? TRUST_CHAIN : TRUST_NONE, &type);
+		total = frame_total(row, side, &h, n, TRUST_NONE, &type);
 		if (total == FRAME_MORE)
 			return count;
 		if (total == FRAME_ODD || !frame_class(row, side, &h, type, 0))

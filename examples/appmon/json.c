@@ -249,8 +249,6 @@ void json_event(FILE *out, const struct appmon_event *ev, uint64_t realtime_ns)
 		add_str(object, "text", &ev->text);
 	if (ev->summary.len > 0)
 		add_str(object, "summary", &ev->summary);
-	if (ev->response_items >= 0)
-		add_int(object, "response_items", ev->response_items);
 	add_text(object, "outcome", outcome_name(ev->outcome));
 	if (ev->status_text.len > 0)
 		add_str(object, "status_text", &ev->status_text);
@@ -258,6 +256,12 @@ void json_event(FILE *out, const struct appmon_event *ev, uint64_t realtime_ns)
 		add_int(object, "status_number", ev->status_number);
 	if (ev->response_start_ns != 0)
 		add_str(object, "message", &ev->message);
+	if (ev->key != 0)
+		add_uint(object, "key", ev->key);
+	if (ev->request_items >= 0)
+		add_int(object, "request_items", ev->request_items);
+	if (ev->response_items >= 0)
+		add_int(object, "response_items", ev->response_items);
 	if (ev->request_start_ns != 0)
 		add_uint(object, "request_bytes", ev->request_bytes);
 	if (ev->response_start_ns != 0)
@@ -312,7 +316,7 @@ void json_event(FILE *out, const struct appmon_event *ev, uint64_t realtime_ns)
 	add_trace(object, ev);
 	add_link(object, ev);
 	add_wire_id(object, ev->wire_id);
-	if (ev->protocol == APPMON_PROTO_HTTP1)
+	if (ev->protocol == APPMON_PROTO_HTTP1 || ev->protocol == APPMON_PROTO_HTTP2)
 		add_http(object, ev);
 	json_line_end(object);
 }

@@ -89,9 +89,6 @@ static int try_load(struct capture *cap, const struct appmon_opts *opts, char *v
 	_Static_assert(ASKED_RESP == 1U << APPMON_PROTO_RESP, "");
 	cap->skel->rodata->resp = !!(opts->protocols & ASKED_RESP);
 	cap->skel->rodata->links = !!(opts->flags & APPMON_OPEN_LINKS);
-	/* Who reads a request is told at once, behind the request. A connection that nobody has
-	 * accepted is no open file. */
-	cap->skel->rodata->hold = (with & WITH_SWEEP) && !cap->skel->rodata->links;
 	if (!err)
 		err = capture_bpf__load(cap->skel);
 	if (!err && (with & WITH_IDENTITY)) {
@@ -222,20 +219,6 @@ void capture_verdict(void *ctx, uint64_t cookie, const struct verdict *verdict)
 void capture_wake(struct capture *cap)
 {
 	cap->skel->bss->reader_waits = 1;
-}
-
-void capture_hold(struct capture *cap, uint64_t hold_ns)
-{
-	cap->skel->bss->hold_ns = hold_ns;
-}
-
-bool capture_holds(struct capture *cap, bool forget)
-{
-	bool holds = cap->sweep && cap->skel->bss->holding;
-
-	if (holds && forget)
-		cap->skel->bss->holding = 0;
-	return holds;
 }
 
 bool capture_held_back(struct capture *cap)

@@ -325,6 +325,7 @@ static uint64_t take_head(struct pipeline *pl, struct conn *c, int dir, const st
 			d->raw = 1;
 		d->frame.begin_ns = chunk->ts_ns;
 		d->frame.other_pos = chunk->other_pos;
+		d->frame.received = chunk->received;
 	}
 	do {
 		d->head[d->have++] = (uint8_t)chunk->bytes[at++ - chunk->pos];

@@ -57,6 +57,7 @@ enum {
 struct frame {
 	uint64_t pos;	    /* of its first byte */
 	uint64_t other_pos; /* how far the other direction was then; 0: it had not begun */
+	uint64_t received;  /* how far its sender had received it; 0: not known */
 	uint64_t begin_ns;  /* when its first byte passed, CLOCK_MONOTONIC */
 	uint64_t end_ns;    /* and its last one */
 	uint64_t skipped;   /* frames of COPY_NONE between the one before and this one */

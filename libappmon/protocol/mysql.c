@@ -3,9 +3,8 @@
  * MySQL's and MariaDB's protocol: a command, and its answer. The sides take turns.
  *
  * An answer is OK, an error, or results: columns, rows and a packet that ends them, which says
- * whether another result follows. Of rows the programs copy nothing, and of a long result they do
- * not even walk the packets: then the last bytes of what passed tell its end. Where that is not seen
- * the next command does.
+ * whether another result follows. Of rows the programs copy nothing: they are counted. An answer
+ * whose end is not seen ends with the next command.
  *
  * Secrets: passwords are not looked at, nor are the parameters of what is executed. See sql.h for
  * literals.
@@ -232,7 +231,7 @@ static void mysql_end(struct pipeline *pl, struct conn *c, uint32_t end, uint64_
 
 static struct start start_of(const struct frame *frame)
 {
-	return (struct start){frame->pos, frame->other_pos, frame->begin_ns};
+	return (struct start){frame->pos, frame->other_pos, frame->received, frame->begin_ns};
 }
 
 static struct exchange *ask(struct pipeline *pl, struct conn *c, int dir, uint32_t command,
@@ -678,8 +677,8 @@ static void meet_greeting(struct conn *c, const struct frame *frame)
 static void meet_response(struct pipeline *pl, struct conn *c, int dir, const struct frame *frame)
 {
 	struct mysql *my = state_of(c);
-	struct exchange *ex = exchange_answered(c, frame->pos);
 	struct start start = start_of(frame);
+	struct exchange *ex = exchange_answered(c, &start);
 
 	if (my->broken || !frame->captured)
 		return;
@@ -716,35 +715,10 @@ static void mysql_frame(struct pipeline *pl, struct conn *c, int dir, const stru
 		meet_response(pl, c, dir, frame);
 }
 
-/* The packet that an unwalked response ends with. */
-static void read_tail(struct pipeline *pl, struct conn *c, struct exchange *ex,
-		      const struct passed *passed)
-{
-	const uint8_t *end = passed->tail + passed->tail_len;
-
-	for (uint32_t len = 5; len + 4 <= passed->tail_len; len++) {
-		const uint8_t *p = end - len - 4;
-		struct frame frame = {.total = len + 4,
-				      .header = 4,
-				      .captured = len,
-				      .type = 0xfe,
-				      .flags = FRAME_AFTER_UNKNOWN,
-				      .end_ns = passed->ts_ns,
-				      .head = p,
-				      .bytes = p + 4};
-
-		if (len == 6 || little(p, 3) != len || p[4] != 0xfe)
-			continue;
-		pending(ex)->expect = EXPECT_ROWS;
-		meet_eof(pl, c, ex, &frame);
-		return;
-	}
-}
-
 static void mysql_passed(struct pipeline *pl, struct conn *c, int dir, const struct passed *passed)
 {
 	struct mysql *my = state_of(c);
-	struct start start = {passed->pos, 0, passed->ts_ns};
+	struct start start = {.pos = passed->pos, .ts_ns = passed->ts_ns};
 	struct exchange *ex;
 
 	if (passed->lost) {
@@ -768,8 +742,6 @@ static void mysql_passed(struct pipeline *pl, struct conn *c, int dir, const str
 	ex->response_end_ns = passed->ts_ns;
 	if (pending(ex)->expect != EXPECT_RESULT && !pending(ex)->first_row_ns)
 		pending(ex)->first_row_ns = passed->ts_ns;
-	if (pending(ex)->expect != EXPECT_RESULT)
-		read_tail(pl, c, ex, passed);
 }
 
 static const struct frame_ops ops = {

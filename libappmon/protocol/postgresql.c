@@ -7,8 +7,7 @@
  * its results. In the extended protocol each Execute is one; Parse, Bind and Describe are part of
  * what comes next. After an error the server passes over everything up to the cycle's end.
  *
- * Rows are not looked at. Of a long result the programs may not even walk the frames: then the last
- * bytes of what passed tell its end.
+ * Rows are not looked at.
  *
  * Secrets: passwords are not copied (see the row), nor is what Bind carries behind the names. See
  * sql.h for literals.
@@ -237,7 +236,7 @@ static struct exchange *ask(struct pipeline *pl, struct conn *c, int dir, enum k
 
 static struct start start_of(const struct frame *frame)
 {
-	return (struct start){frame->pos, frame->other_pos, frame->begin_ns};
+	return (struct start){frame->pos, frame->other_pos, frame->received, frame->begin_ns};
 }
 
 /* A string that ends with NUL. Returns what is behind it, or NULL: its end is not here. */
@@ -657,8 +656,8 @@ static void meet_response(struct pipeline *pl, struct conn *c, int dir, const st
 	}
 	if (frame->type == 'A')
 		return; /* a notification can come at any time */
-	if (ex && frame->pos < ex->floor)
-		return;
+	if (ex && !exchange_answered(c, &start))
+		return; /* what it sent before */
 	if (ex) {
 		answer_begin(pl, c, ex, dir, &start);
 		ex->response_body += frame->total;
@@ -705,44 +704,10 @@ static void pg_frame(struct pipeline *pl, struct conn *c, int dir, const struct 
 		meet_response(pl, c, dir, frame);
 }
 
-/* The frames that the last bytes of an unwalked response end with. */
-static void read_tail(struct pipeline *pl, struct conn *c, int dir, const struct passed *passed)
-{
-	const uint8_t *end = passed->tail + passed->tail_len, *p = passed->tail;
-	bool exact;
-
-	if (passed->tail_len < 6 || memcmp(end - 6, "Z\0\0\0\5", 5) != 0)
-		return;
-	while (end - p > 6 &&
-	       !(memchr("CE", *p, 2) &&
-		 frames_chain(ROW_POSTGRESQL, SIDE_RESPONSE, p, (uint32_t)(end - p), &exact) > 0 &&
-		 exact))
-		p++;
-	while (p < end) {
-		uint32_t total = 1 + number(p + 1);
-		struct frame frame = {.pos = passed->pos + passed->len - (uint64_t)(end - p),
-				      .begin_ns = passed->ts_ns,
-				      .end_ns = passed->ts_ns,
-				      .total = total,
-				      .header = 5,
-				      .captured = total - 5,
-				      .type = *p,
-				      .head = p,
-				      .bytes = p + 5};
-		struct exchange *ex = answered(c);
-
-		/* Its bytes have been counted. */
-		if (ex)
-			ex->response_body -= total;
-		meet_response(pl, c, dir, &frame);
-		p += total;
-	}
-}
-
 static void pg_passed(struct pipeline *pl, struct conn *c, int dir, const struct passed *passed)
 {
 	struct postgresql *pg = state_of(c);
-	struct start start = {passed->pos, 0, passed->ts_ns};
+	struct start start = {.pos = passed->pos, .ts_ns = passed->ts_ns};
 	struct exchange *ex;
 
 	if (passed->lost) {
@@ -764,7 +729,6 @@ static void pg_passed(struct pipeline *pl, struct conn *c, int dir, const struct
 	ex->response_end_ns = passed->ts_ns;
 	if (!pending(ex)->first_row_ns)
 		pending(ex)->first_row_ns = passed->ts_ns;
-	read_tail(pl, c, dir, passed);
 }
 
 static const struct frame_ops ops = {

@@ -4,7 +4,6 @@
 
 #include "protocol/protocol.h"
 
-/* By APPMON_PROTO_*; numbers that no protocol has yet are NULL. */
 static const struct {
 	const char *name;
 	const struct protocol *protocol;
@@ -53,7 +52,7 @@ const struct protocol *protocol_detect(const struct target *target, struct conn 
 	for (uint32_t id = 1; id < COUNT; id++) {
 		const struct protocol *protocol = known[id].protocol;
 
-		if ((target->protocols & 1U << id) && protocol && protocol->detect &&
+		if ((target->protocols & 1U << id) && protocol->detect &&
 		    protocol->detect(bytes, n))
 			return protocol;
 	}
@@ -65,7 +64,7 @@ uint32_t protocol_state_size(void)
 	uint32_t size = 0;
 
 	for (uint32_t id = 1; id < COUNT; id++)
-		if (known[id].protocol && known[id].protocol->conn_size > size)
+		if (known[id].protocol->conn_size > size)
 			size = known[id].protocol->conn_size;
 	return size;
 }
@@ -75,7 +74,7 @@ enum message protocol_begins(uint32_t protocols, const char *bytes, uint32_t n)
 	enum message message = MESSAGE_NONE;
 
 	for (uint32_t id = 1; id < COUNT && message == MESSAGE_NONE; id++)
-		if ((protocols & 1U << id) && known[id].protocol)
+		if (protocols & 1U << id)
 			message = known[id].protocol->begins(bytes, n);
 	return message;
 }
@@ -88,7 +87,7 @@ const char *appmon_protocol_name(uint32_t protocol)
 uint32_t appmon_protocol_by_name(const char *name)
 {
 	for (uint32_t id = 1; name && id < COUNT; id++)
-		if (known[id].name && !strcmp(known[id].name, name))
+		if (!strcmp(known[id].name, name))
 			return id;
 	return APPMON_PROTO_UNKNOWN;
 }

@@ -61,13 +61,16 @@ static void detect_first(struct flows *f, struct conn *c, int dir, const struct 
 {
 	const struct target *target = target_of(f->pl, &c->id);
 	struct first here = {0}, there = {0};
-	bool begun;
+	bool begun, begins;
 
 	if (!target || (!(target->protocols & ~(1U << c->protocol->id)) && !target->port_count))
 		return;
 	begun = c->protocol->first(c, dir, &here);
 	c->protocol->first(c, !dir, &there);
-	if (!c->request_dir && (chunk->flags & CHUNK_STARTS)) {
+	/* The programs mark the first message only, and it may have been one that tells too little. */
+	begins = (chunk->flags & CHUNK_STARTS) ||
+		 ((chunk->flags & CHUNK_TURN) && (chunk->flags & CHUNK_FRAME));
+	if (!c->request_dir && begins) {
 		/* What it begins stands alone, wherever on the connection. */
 		if (here.len || there.len)
 			return;

@@ -129,10 +129,11 @@ static void add_http2(void)
 		     {1, 20, 60, 16393, true}, {0, 0, 100, 16, true}};
 	uint32_t k = rnd(sizeof(kinds) / sizeof(kinds[0]));
 	uint32_t len = kinds[k].least + rnd(kinds[k].spread);
-	uint8_t h[9] = {(uint8_t)(len >> 16), (uint8_t)(len >> 8), (uint8_t)len, kinds[k].type,
-			(uint8_t)rnd(256)};
+	uint8_t h[9] = {(uint8_t)(len >> 16), (uint8_t)(len >> 8), (uint8_t)len, kinds[k].type, 0};
 
-	h[8] = kinds[k].stream ? (uint8_t)(1 + rnd(200)) : 0;
+	if (kinds[k].type <= 1)
+		h[4] = (uint8_t)rnd(2); /* END_STREAM */
+	h[8] = kinds[k].stream ? (uint8_t)(1 + 2 * rnd(100)) : 0;
 	add(h, 9, 9, 9 + len, kinds[k].type, kinds[k].copy);
 }
 

@@ -29,8 +29,6 @@ extern uint32_t sim_storage_races;
  * helpers. */
 extern void (*sim_meanwhile)(void);
 extern uint32_t sim_meanwhile_after;
-/* Requests wait in their sockets for the response. */
-extern bool sim_holds;
 /* While set, nothing is attached: packets pass unseen. */
 extern bool sim_detached;
 /* While set, the kernel keeps nothing of a connection that its listening socket has not made. */
@@ -59,6 +57,9 @@ void sim_forget(struct sim_socket *sk);
 /* Another connection between the ports of sk, which is forgotten. */
 struct sim_socket *sim_again(struct sim_socket *sk, uint32_t in_seq, uint32_t out_seq);
 uint64_t sim_cookie(const struct sim_socket *sk);
+
+/* From now on the peer's packets acknowledge our stream up to pos; before: all that was sent. */
+void sim_acks(struct sim_socket *sk, uint64_t pos);
 
 /* One packet in direction DIR_*; pos is the place of data in the stream of that direction. */
 void sim_packet(struct sim_socket *sk, int dir, uint64_t pos, const void *data, uint32_t len,

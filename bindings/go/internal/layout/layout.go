@@ -74,6 +74,8 @@ func Lines() []string {
 	member("appmon_event.request_bytes", unsafe.Offsetof(sEvent.request_bytes), unsafe.Sizeof(sEvent.request_bytes))
 	member("appmon_event.response_bytes", unsafe.Offsetof(sEvent.response_bytes), unsafe.Sizeof(sEvent.response_bytes))
 	member("appmon_event.digest", unsafe.Offsetof(sEvent.digest), unsafe.Sizeof(sEvent.digest))
+	member("appmon_event.key", unsafe.Offsetof(sEvent.key), unsafe.Sizeof(sEvent.key))
+	member("appmon_event.request_items", unsafe.Offsetof(sEvent.request_items), unsafe.Sizeof(sEvent.request_items))
 	member("appmon_event.response_items", unsafe.Offsetof(sEvent.response_items), unsafe.Sizeof(sEvent.response_items))
 	member("appmon_event.first_item_ns", unsafe.Offsetof(sEvent.first_item_ns), unsafe.Sizeof(sEvent.first_item_ns))
 	member("appmon_event.request_start_ns", unsafe.Offsetof(sEvent.request_start_ns), unsafe.Sizeof(sEvent.request_start_ns))

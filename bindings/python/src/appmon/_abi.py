@@ -89,6 +89,8 @@ class appmon_event(ctypes.Structure):
     request_bytes: int
     response_bytes: int
     digest: int
+    key: int
+    request_items: int
     response_items: int
     first_item_ns: int
     request_start_ns: int
@@ -172,6 +174,8 @@ class appmon_event(ctypes.Structure):
         ("request_bytes", ctypes.c_uint64),
         ("response_bytes", ctypes.c_uint64),
         ("digest", ctypes.c_uint64),
+        ("key", ctypes.c_uint64),
+        ("request_items", ctypes.c_int64),
         ("response_items", ctypes.c_int64),
         ("first_item_ns", ctypes.c_uint64),
         ("request_start_ns", ctypes.c_uint64),

@@ -23,10 +23,13 @@ class Protocol(Number):
     HTTP1 = 1
     #: Redis's, RESP2 and RESP3: only if asked for, see protocols
     RESP = 2
-    #: MySQL's and MariaDB's: likewise
-    MYSQL = 4
+    #: HTTP/2 (RFC 9113) in clear text, an event for each stream, and gRPC: only if asked
+    #: for
+    HTTP2 = 3
     #: PostgreSQL's, version 3: likewise
-    POSTGRESQL = 5
+    POSTGRESQL = 4
+    #: MySQL's and MariaDB's: likewise
+    MYSQL = 5
 
 
 class Role(Number):
@@ -86,10 +89,11 @@ class End(Number):
     UPGRADED = 6
     #: reported at its head: APPMON_OPEN_STREAM_HEADS
     AT_HEAD = 7
+    #: HTTP/2: a peer gave the stream up (RST_STREAM, GOAWAY). PostgreSQL: the server passed
+    #: over it, because an error came before it.
+    ABANDONED = 8
     #: what follows on the connection is encrypted: SSLRequest
-    ENCRYPTED = 8
-    #: the server passed over it: an error came before it
-    ABANDONED = 9
+    ENCRYPTED = 9
 
 
 class Outcome(Number):
@@ -97,20 +101,23 @@ class Outcome(Number):
 
     #: Not known: the answer was missed (a gap), or has not come yet.
     UNKNOWN = 0
-    #: HTTP: a status below 400, or an answer without a status line. RESP: a reply that is
-    #: no error, none where none was due, or one that sends the client elsewhere (MOVED,
-    #: ASK). SQL: no error.
+    #: HTTP: a status below 400, or an answer without a status line. gRPC: OK. RESP: a reply
+    #: that is no error, none where none was due, or one that sends the client elsewhere
+    #: (MOVED, ASK). SQL: no error.
     OK = 1
-    #: HTTP: 400 to 499. RESP, SQL: other errors than the next.
+    #: HTTP: 400 to 499. gRPC, RESP, SQL: other errors than the next.
     CLIENT_ERROR = 2
-    #: HTTP: 500 and above. RESP: the server cannot at present: LOADING, BUSY, OOM, MISCONF,
-    #: MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS. PostgreSQL: SQLSTATE of the classes
-    #: 08, 53, 57, 58, XX. MySQL: 1040, 1205, 1213, 2000 to 2999.
+    #: HTTP: 500 and above. gRPC: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL,
+    #: UNAVAILABLE, DATA_LOSS, and a call that the server gave up. RESP: the server cannot
+    #: at present: LOADING, BUSY, OOM, MISCONF, MASTERDOWN, CLUSTERDOWN, TRYAGAIN,
+    #: NOREPLICAS. PostgreSQL: SQLSTATE of the classes 08, 53, 57, 58, XX. MySQL: 1040,
+    #: 1205, 1213, 2000 to 2999.
     SERVER_ERROR = 3
     #: no answer for exchange_timeout_ms
     TIMEOUT = 4
-    #: The client reset the connection before the answer. PostgreSQL: also SQLSTATE 57014,
-    #: and what was passed over after an error. MySQL: also 1317.
+    #: The client reset the connection before the answer. HTTP/2: it gave the stream up.
+    #: gRPC: CANCELLED, too. PostgreSQL: also SQLSTATE 57014, and what was passed over after
+    #: an error. MySQL: also 1317.
     CANCELLED = 5
     #: the connection ended otherwise before the answer
     NO_RESPONSE = 6
@@ -298,15 +305,19 @@ class EventFlags(enum.IntFlag):
     MALFORMED = 0x8000
     #: The answer has no status line (HTTP/0.9, ICY): status is 0, all of it is body.
     NO_STATUS_LINE = 0x10000
-    #: What was asked is not known: a statement that was prepared before the attach, or so
+    #: Something that was said is not known. HTTP/2: fields that were indexed before the
+    #: capture began or in a block that was missed, or a head that was not captured whole;
+    #: what is there is certain. SQL: a statement that was prepared before the attach, or so
     #: long ago that it was forgotten.
     PARTIAL = 0x20000
+    #: The server began it (HTTP/2: PUSH_PROMISE): the request, too, came from it.
+    SERVER_BEGAN = 0x40000
     #: One request with several statements; operation is the first one's.
-    MULTI = 0x40000
+    MULTI = 0x80000
     #: The connection is a stream of replication from here on.
-    REPLICATION = 0x80000
+    REPLICATION = 0x100000
     #: What follows on the connection is compressed, and has no events.
-    COMPRESSED = 0x100000
+    COMPRESSED = 0x200000
 
 
 class TraceFlags(enum.IntFlag):
@@ -548,17 +559,19 @@ class Event(EventBase):
     operation_type: OperationType
     #: enum appmon_outcome, APPMON_OUTCOME_*: error rates go by it
     outcome: Outcome
-    #: what speaks the protocol (db.system.name): RESP: "redis"; "postgresql", "mysql";
-    #: HTTP: ""
+    #: what speaks the protocol (db.system.name): RESP: "redis"; gRPC: "grpc"
+    #: (rpc.system.name); "postgresql", "mysql"; HTTP: ""
     system: str
     # HTTP: the method as sent (http.request.method). RESP: the command's name as sent
-    # (db.operation.name). SQL: a statement's first word in upper case, behind WITH its main
-    # one; FETCH: more rows of a statement that was told before; CONNECT: the log-in;
-    # CANCEL: a request to cancel, on a connection of its own. "": no request was seen.
+    # (db.operation.name). gRPC: the service with its package, '/' and the method
+    # (rpc.method). SQL: a statement's first word in upper case, behind WITH its main one;
+    # FETCH: more rows of a statement that was told before; CONNECT: the log-in; CANCEL: a
+    # request to cancel, on a connection of its own. "": no request was seen.
     operation: str
-    # What the operation is about. HTTP: the path (url.path), of CONNECT the authority.
-    # RESP: the command's first argument, mostly a key; "" where it may be a secret (AUTH,
-    # HELLO). SQL: the first table, or the procedure of CALL (db.collection.name).
+    # What the operation is about. HTTP: the path (url.path), of CONNECT the authority; of
+    # gRPC "", for operation says it all. RESP: the command's first argument, mostly a key;
+    # "" where it may be a secret (AUTH, HELLO). SQL: the first table, or the procedure of
+    # CALL (db.collection.name).
     resource: str
     #: SQL: the database (db.namespace)
     resource_namespace: str
@@ -570,12 +583,13 @@ class Event(EventBase):
     # (db.query.summary).
     summary: str
     # HTTP: the status code as text (http.response.status_code). RESP: the prefix of an
-    # error (db.response.status_code), such as WRONGTYPE. PostgreSQL: an error's SQLSTATE.
-    # MySQL: its number.
+    # error (db.response.status_code), such as WRONGTYPE. gRPC: the name of grpc-status
+    # (rpc.response.status_code), such as NOT_FOUND; where none came, HTTP's. PostgreSQL: an
+    # error's SQLSTATE. MySQL: its number.
     status_text: str
     # The server's words for it. HTTP: the reason phrase of the status line. RESP: the text
-    # of an error, prefix and all, without the arguments that it may repeat. SQL: an
-    # error's, with APPMON_OPEN_QUERY_TEXT.
+    # of an error, prefix and all, without the arguments that it may repeat. gRPC: grpc-
+    # message, decoded. SQL: an error's, with APPMON_OPEN_QUERY_TEXT.
     message: str
     #: status_text as a number; -1: it is none, or was not seen
     status_number: int
@@ -587,7 +601,12 @@ class Event(EventBase):
     # SQL: xxh64 of the sanitised text in lower case, the same for statements that differ in
     # their data only. 0: there is no text.
     digest: int
-    #: SQL: rows that came or were changed (db.response.returned_rows); -1: not counted
+    # What paired the two messages. HTTP/2: the id of the stream. 0: their order did.
+    key: int
+    # gRPC: messages in the stream, whole or not. SQL: response_items are rows that came or
+    # were changed (db.response.returned_rows). -1: there is no such thing, or it could not
+    # be counted, as of several messages in one DATA frame.
+    request_items: int
     response_items: int
     #: SQL: the first row of the response, or of MySQL what describes the rows; 0: none was
     #: seen
@@ -697,8 +716,8 @@ class Event(EventBase):
     method: Method
     #: http.response.status_code; 0: none
     status: int
-    # 10: HTTP/1.0, 11: HTTP/1.1 and any newer HTTP/1.x (RFC 9112 section 2.3); others, such
-    # as 20, by way of 10 * major + minor, which counts up to 9; 0: unknown.
+    # 20: HTTP/2, 10: HTTP/1.0, 11: HTTP/1.1 and any newer HTTP/1.x (RFC 9112 section 2.3);
+    # others, such as 20, by way of 10 * major + minor, which counts up to 9; 0: unknown.
     request_http_version: int
     response_http_version: int
     #: header_count of them; NULL if 0
@@ -714,7 +733,8 @@ class Event(EventBase):
     #: (server.address and server.port)
     authority: str
     request_head_bytes: int
-    #: as transferred, with chunk framing (http.request.body.size)
+    #: as transferred, with chunk framing; HTTP/2: what DATA frames carry without padding
+    #: (http.request.body.size)
     request_body_bytes: int
     #: of the final response
     response_head_bytes: int
@@ -728,7 +748,7 @@ class Event(EventBase):
     truncated: tuple[str, ...]
 
 
-_EVENT = struct.Struct("@IIQIIIIPIIPQQQIIPIIPIIPIIPIIPIIPIIPIIPIIqQQQqQQQQQQQQQQQQQQHHI16sHHI16sHHI16sIIIIQQIIIIIIIIQPIIII16s8s8sPIIPIIQQIIIIIIPPIIPIIPIIPIIQQQQqq")
+_EVENT = struct.Struct("@IIQIIIIPIIPQQQIIPIIPIIPIIPIIPIIPIIPIIPIIqQQQQqqQQQQQQQQQQQQQQHHI16sHHI16sHHI16sIIIIQQIIIIIIIIQPIIII16s8s8sPIIPIIQQIIIIIIPPIIPIIPIIPIIQQQQqq")
 _TEXTS = (
     "target_name", "system", "operation", "resource", "resource_namespace", "text", "summary",
     "status_text", "message", "comm", "trace_text", "request_id", "request_target", "path",
@@ -745,21 +765,21 @@ def event_from(address: int, users: dict[int, object]) -> Event:
         resource_namespace_data, resource_namespace_len, resource_namespace_truncated,
         text_data, text_len, text_truncated, summary_data, summary_len, summary_truncated,
         status_text_data, status_text_len, status_text_truncated, message_data, message_len,
-        message_truncated, status_number, request_bytes, response_bytes, digest, response_items,
-        first_item_ns, request_start_ns, request_end_ns, response_start_ns, response_end_ns,
-        duration_ns, request_ns, wait_ns, response_ns, read_start_ns, read_end_ns, queue_ns,
-        service_ns, connect_ns, local_family, local_port, _, local_addr, remote_family,
-        remote_port, _, remote_addr, client_family, client_port, _, client_addr, srtt_us,
-        retransmits, peer_retransmits, netns_inum, netns_cookie, wire_id, owner, uid, pid, tid,
-        inner_pid, inner_tid, response_pid, response_tid, process_start_ns, comm_data, comm_len,
-        comm_truncated, trace_format, trace_flags, trace_trace_id, trace_span_id,
-        trace_parent_span_id, trace_text_data, trace_text_len, trace_text_truncated,
-        request_id_data, request_id_len, request_id_truncated, link_connection_id, link_ordinal,
-        link, method, status, request_http_version, response_http_version, header_count,
-        headers, request_target_data, request_target_len, request_target_truncated, path_data,
-        path_len, path_truncated, query_data, query_len, query_truncated, authority_data,
-        authority_len, authority_truncated, request_head_bytes, request_body_bytes,
-        response_head_bytes, response_body_bytes, request_content_length,
+        message_truncated, status_number, request_bytes, response_bytes, digest, key,
+        request_items, response_items, first_item_ns, request_start_ns, request_end_ns,
+        response_start_ns, response_end_ns, duration_ns, request_ns, wait_ns, response_ns,
+        read_start_ns, read_end_ns, queue_ns, service_ns, connect_ns, local_family, local_port,
+        _, local_addr, remote_family, remote_port, _, remote_addr, client_family, client_port,
+        _, client_addr, srtt_us, retransmits, peer_retransmits, netns_inum, netns_cookie,
+        wire_id, owner, uid, pid, tid, inner_pid, inner_tid, response_pid, response_tid,
+        process_start_ns, comm_data, comm_len, comm_truncated, trace_format, trace_flags,
+        trace_trace_id, trace_span_id, trace_parent_span_id, trace_text_data, trace_text_len,
+        trace_text_truncated, request_id_data, request_id_len, request_id_truncated,
+        link_connection_id, link_ordinal, link, method, status, request_http_version,
+        response_http_version, header_count, headers, request_target_data, request_target_len,
+        request_target_truncated, path_data, path_len, path_truncated, query_data, query_len,
+        query_truncated, authority_data, authority_len, authority_truncated, request_head_bytes,
+        request_body_bytes, response_head_bytes, response_body_bytes, request_content_length,
         response_content_length
     ) = _EVENT.unpack(ctypes.string_at(address, _EVENT.size))
     cut = (
@@ -794,6 +814,8 @@ def event_from(address: int, users: dict[int, object]) -> Event:
         request_bytes,
         response_bytes,
         digest,
+        key,
+        request_items,
         response_items,
         first_item_ns,
         request_start_ns,

@@ -18,10 +18,12 @@ number! {
         HTTP1 = 1, "http1";
         /// Redis's, RESP2 and RESP3: only if asked for, see protocols
         RESP = 2, "resp";
-        /// MySQL's and MariaDB's: likewise
-        MYSQL = 4, "mysql";
+        /// HTTP/2 (RFC 9113) in clear text, an event for each stream, and gRPC: only if asked for
+        HTTP2 = 3, "http2";
         /// PostgreSQL's, version 3: likewise
-        POSTGRESQL = 5, "postgresql";
+        POSTGRESQL = 4, "postgresql";
+        /// MySQL's and MariaDB's: likewise
+        MYSQL = 5, "mysql";
     }
 }
 
@@ -84,10 +86,11 @@ number! {
         UPGRADED = 6, "upgraded";
         /// reported at its head: APPMON_OPEN_STREAM_HEADS
         AT_HEAD = 7, "at_head";
+        /// HTTP/2: a peer gave the stream up (RST_STREAM, GOAWAY). PostgreSQL: the server passed over it,
+        /// because an error came before it.
+        ABANDONED = 8, "abandoned";
         /// what follows on the connection is encrypted: SSLRequest
-        ENCRYPTED = 8, "encrypted";
-        /// the server passed over it: an error came before it
-        ABANDONED = 9, "abandoned";
+        ENCRYPTED = 9, "encrypted";
     }
 }
 
@@ -96,19 +99,22 @@ number! {
     Outcome: u32 {
         /// Not known: the answer was missed (a gap), or has not come yet.
         UNKNOWN = 0, "unknown";
-        /// HTTP: a status below 400, or an answer without a status line. RESP: a reply that is no error,
-        /// none where none was due, or one that sends the client elsewhere (MOVED, ASK). SQL: no error.
+        /// HTTP: a status below 400, or an answer without a status line. gRPC: OK. RESP: a reply that is
+        /// no error, none where none was due, or one that sends the client elsewhere (MOVED, ASK). SQL:
+        /// no error.
         OK = 1, "ok";
-        /// HTTP: 400 to 499. RESP, SQL: other errors than the next.
+        /// HTTP: 400 to 499. gRPC, RESP, SQL: other errors than the next.
         CLIENT_ERROR = 2, "client_error";
-        /// HTTP: 500 and above. RESP: the server cannot at present: LOADING, BUSY, OOM, MISCONF,
-        /// MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS. PostgreSQL: SQLSTATE of the classes 08, 53, 57,
-        /// 58, XX. MySQL: 1040, 1205, 1213, 2000 to 2999.
+        /// HTTP: 500 and above. gRPC: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE,
+        /// DATA_LOSS, and a call that the server gave up. RESP: the server cannot at present: LOADING,
+        /// BUSY, OOM, MISCONF, MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS. PostgreSQL: SQLSTATE of the
+        /// classes 08, 53, 57, 58, XX. MySQL: 1040, 1205, 1213, 2000 to 2999.
         SERVER_ERROR = 3, "server_error";
         /// no answer for exchange_timeout_ms
         TIMEOUT = 4, "timeout";
-        /// The client reset the connection before the answer. PostgreSQL: also SQLSTATE 57014, and what
-        /// was passed over after an error. MySQL: also 1317.
+        /// The client reset the connection before the answer. HTTP/2: it gave the stream up. gRPC:
+        /// CANCELLED, too. PostgreSQL: also SQLSTATE 57014, and what was passed over after an error.
+        /// MySQL: also 1317.
         CANCELLED = 5, "cancelled";
         /// the connection ended otherwise before the answer
         NO_RESPONSE = 6, "no_response";
@@ -303,15 +309,19 @@ bits! {
         MALFORMED = 0x8000, "malformed";
         /// The answer has no status line (HTTP/0.9, ICY): status is 0, all of it is body.
         NO_STATUS_LINE = 0x10000, "no_status_line";
-        /// What was asked is not known: a statement that was prepared before the attach, or so long ago
-        /// that it was forgotten.
+        /// Something that was said is not known. HTTP/2: fields that were indexed before the capture
+        /// began or in a block that was missed, or a head that was not captured whole; what is there is
+        /// certain. SQL: a statement that was prepared before the attach, or so long ago that it was
+        /// forgotten.
         PARTIAL = 0x20000, "partial";
+        /// The server began it (HTTP/2: PUSH_PROMISE): the request, too, came from it.
+        SERVER_BEGAN = 0x40000, "server_began";
         /// One request with several statements; operation is the first one's.
-        MULTI = 0x40000, "multi";
+        MULTI = 0x80000, "multi";
         /// The connection is a stream of replication from here on.
-        REPLICATION = 0x80000, "replication";
+        REPLICATION = 0x100000, "replication";
         /// What follows on the connection is compressed, and has no events.
-        COMPRESSED = 0x100000, "compressed";
+        COMPRESSED = 0x200000, "compressed";
     }
 }
 
@@ -598,23 +608,26 @@ impl<'a> Event<'a> {
         Outcome(self.raw.outcome)
     }
 
-    /// what speaks the protocol (db.system.name): RESP: "redis"; "postgresql", "mysql"; HTTP: ""
+    /// what speaks the protocol (db.system.name): RESP: "redis"; gRPC: "grpc" (rpc.system.name);
+    /// "postgresql", "mysql"; HTTP: ""
     pub fn system(&self) -> Str<'a> {
         Str::new(&self.raw.system)
     }
 
     // HTTP: the method as sent (http.request.method). RESP: the command's name as sent
-    // (db.operation.name). SQL: a statement's first word in upper case, behind WITH its main
-    // one; FETCH: more rows of a statement that was told before; CONNECT: the log-in; CANCEL: a
-    // request to cancel, on a connection of its own. "": no request was seen.
+    // (db.operation.name). gRPC: the service with its package, '/' and the method
+    // (rpc.method). SQL: a statement's first word in upper case, behind WITH its main one; FETCH:
+    // more rows of a statement that was told before; CONNECT: the log-in; CANCEL: a request to
+    // cancel, on a connection of its own. "": no request was seen.
     /// `appmon_event.operation`
     pub fn operation(&self) -> Str<'a> {
         Str::new(&self.raw.operation)
     }
 
-    // What the operation is about. HTTP: the path (url.path), of CONNECT the authority. RESP: the
-    // command's first argument, mostly a key; "" where it may be a secret (AUTH, HELLO). SQL: the
-    // first table, or the procedure of CALL (db.collection.name).
+    // What the operation is about. HTTP: the path (url.path), of CONNECT the authority; of gRPC
+    // "", for operation says it all. RESP: the command's first argument, mostly a key; "" where
+    // it may be a secret (AUTH, HELLO). SQL: the first table, or the procedure of CALL
+    // (db.collection.name).
     /// `appmon_event.resource`
     pub fn resource(&self) -> Str<'a> {
         Str::new(&self.raw.resource)
@@ -641,16 +654,17 @@ impl<'a> Event<'a> {
     }
 
     // HTTP: the status code as text (http.response.status_code). RESP: the prefix of an error
-    // (db.response.status_code), such as WRONGTYPE. PostgreSQL: an error's SQLSTATE. MySQL: its
-    // number.
+    // (db.response.status_code), such as WRONGTYPE. gRPC: the name of grpc-status
+    // (rpc.response.status_code), such as NOT_FOUND; where none came, HTTP's. PostgreSQL: an
+    // error's SQLSTATE. MySQL: its number.
     /// `appmon_event.status_text`
     pub fn status_text(&self) -> Str<'a> {
         Str::new(&self.raw.status_text)
     }
 
     // The server's words for it. HTTP: the reason phrase of the status line. RESP: the text of an
-    // error, prefix and all, without the arguments that it may repeat. SQL: an error's, with
-    // APPMON_OPEN_QUERY_TEXT.
+    // error, prefix and all, without the arguments that it may repeat. gRPC: grpc-message,
+    // decoded. SQL: an error's, with APPMON_OPEN_QUERY_TEXT.
     /// `appmon_event.message`
     pub fn message(&self) -> Str<'a> {
         Str::new(&self.raw.message)
@@ -679,7 +693,21 @@ impl<'a> Event<'a> {
         self.raw.digest
     }
 
-    /// SQL: rows that came or were changed (db.response.returned_rows); -1: not counted
+    // What paired the two messages. HTTP/2: the id of the stream. 0: their order did.
+    /// `appmon_event.key`
+    pub fn key(&self) -> u64 {
+        self.raw.key
+    }
+
+    // gRPC: messages in the stream, whole or not. SQL: response_items are rows that came or were
+    // changed (db.response.returned_rows). -1: there is no such thing, or it could not be
+    // counted, as of several messages in one DATA frame.
+    /// `appmon_event.request_items`
+    pub fn request_items(&self) -> i64 {
+        self.raw.request_items
+    }
+
+    /// `appmon_event.response_items`
     pub fn response_items(&self) -> i64 {
         self.raw.response_items
     }
@@ -919,7 +947,8 @@ impl<'a> Event<'a> {
         self.raw.status
     }
 
-    // 10: HTTP/1.0, 11: HTTP/1.1 and any newer HTTP/1.x (RFC 9112 section 2.3); others, such as
+    // 20: HTTP/2, 10: HTTP/1.0, 11: HTTP/1.1 and any newer HTTP/1.x (RFC 9112 section 2.3); others, such
+    // as
     // 20, by way of 10 * major + minor, which counts up to 9; 0: unknown.
     /// `appmon_event.request_http_version`
     pub fn request_http_version(&self) -> u32 {
@@ -962,7 +991,8 @@ impl<'a> Event<'a> {
         self.raw.request_head_bytes
     }
 
-    /// as transferred, with chunk framing (http.request.body.size)
+    /// as transferred, with chunk framing; HTTP/2: what DATA frames carry without padding
+    /// (http.request.body.size)
     pub fn request_body_bytes(&self) -> u64 {
         self.raw.request_body_bytes
     }
@@ -1015,6 +1045,8 @@ impl fmt::Debug for Event<'_> {
             .field("request_bytes", &self.request_bytes())
             .field("response_bytes", &self.response_bytes())
             .field("digest", &self.digest())
+            .field("key", &self.key())
+            .field("request_items", &self.request_items())
             .field("response_items", &self.response_items())
             .field("first_item_ns", &self.first_item_ns())
             .field("request_start_ns", &self.request_start_ns())

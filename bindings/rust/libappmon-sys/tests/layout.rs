@@ -71,6 +71,8 @@ fn layout_is_what_the_c_compiler_says() {
     member!(lines, "appmon_event.request_bytes", appmon_event, request_bytes);
     member!(lines, "appmon_event.response_bytes", appmon_event, response_bytes);
     member!(lines, "appmon_event.digest", appmon_event, digest);
+    member!(lines, "appmon_event.key", appmon_event, key);
+    member!(lines, "appmon_event.request_items", appmon_event, request_items);
     member!(lines, "appmon_event.response_items", appmon_event, response_items);
     member!(lines, "appmon_event.first_item_ns", appmon_event, first_item_ns);
     member!(lines, "appmon_event.request_start_ns", appmon_event, request_start_ns);

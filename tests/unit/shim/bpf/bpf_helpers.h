@@ -20,7 +20,6 @@ void *bpf_get_local_storage(void *map, __u64 flags);
 void *bpf_sk_storage_get(void *map, void *sk, void *value, __u64 flags);
 void *bpf_ringbuf_reserve(void *ring, __u64 size, __u64 flags);
 void bpf_ringbuf_submit(void *data, __u64 flags);
-void bpf_ringbuf_discard(void *data, __u64 flags);
 long bpf_ringbuf_output(void *ring, void *data, __u64 size, __u64 flags);
 long bpf_loop(__u32 count, long (*step)(__u32, void *), void *ctx, __u64 flags);
 long bpf_skb_load_bytes(const void *skb, __u32 offset, void *to, __u32 len);
