@@ -87,9 +87,10 @@ void recording_record(struct recording *r, const struct record *rec)
 
 	if (!r)
 		return;
-	fixed.rec = (struct rec){.hdr = {.version = REC_VERSION, .kind = REC_DATA},
-				 .conn = rec->conn,
-				 .seg = rec->seg};
+	fixed.rec = (struct rec){
+		.hdr = {.version = REC_VERSION, .kind = rec->framed ? REC_FRAMES : REC_DATA},
+		.conn = rec->conn,
+		.seg = rec->seg};
 	if (rec->seg.flags & REC_OWNER) {
 		memcpy((char *)&fixed + size, &rec->owner, sizeof(rec->owner));
 		size += sizeof(rec->owner);
