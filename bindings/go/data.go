@@ -668,8 +668,8 @@ const (
 	// Targets as sent: with the secrets that are left out otherwise, see appmon_opts.redact_names.
 	// For debugging; whoever reads the events can act as the clients.
 	OpenFlagKeepSecrets OpenFlags = 0x80
-	// SQL: appmon_event.text is the statement as sent, with its literals, and message the server's
-	// words, which may repeat them.
+	// SQL: appmon_event.query_text is the statement as sent, with its literals, and message the
+	// server's words, which may repeat them.
 	OpenFlagQueryText OpenFlags = 0x100
 )
 
@@ -944,11 +944,11 @@ type Event struct {
 	// list of them is one, rows behind the first are left out, comments too. truncated: there was
 	// more. "": it could not be split, or APPMON_EVF_PARTIAL.
 
-	Text string
+	QueryText string
 
 	// SQL: operation and up to three tables, as in "SELECT orders customers" (db.query.summary).
 
-	Summary string
+	QuerySummary string
 
 	// HTTP: the status code as text (http.response.status_code). RESP: the prefix of an error
 	// (db.response.status_code), such as WRONGTYPE. gRPC: the name of grpc-status
@@ -1163,8 +1163,8 @@ func copyEvent(ev *C.struct_appmon_event, users map[uint32]any) *Event {
 		Operation:             text(&ev.operation),
 		Resource:              text(&ev.resource),
 		ResourceNamespace:     text(&ev.resource_namespace),
-		Text:                  text(&ev.text),
-		Summary:               text(&ev.summary),
+		QueryText:             text(&ev.query_text),
+		QuerySummary:          text(&ev.query_summary),
 		StatusText:            text(&ev.status_text),
 		Message:               text(&ev.message),
 		StatusNumber:          int64(ev.status_number),
@@ -1244,11 +1244,11 @@ func copyEvent(ev *C.struct_appmon_event, users map[uint32]any) *Event {
 	if ev.resource_namespace.truncated != 0 {
 		e.Truncated = append(e.Truncated, "ResourceNamespace")
 	}
-	if ev.text.truncated != 0 {
-		e.Truncated = append(e.Truncated, "Text")
+	if ev.query_text.truncated != 0 {
+		e.Truncated = append(e.Truncated, "QueryText")
 	}
-	if ev.summary.truncated != 0 {
-		e.Truncated = append(e.Truncated, "Summary")
+	if ev.query_summary.truncated != 0 {
+		e.Truncated = append(e.Truncated, "QuerySummary")
 	}
 	if ev.status_text.truncated != 0 {
 		e.Truncated = append(e.Truncated, "StatusText")
@@ -1288,8 +1288,8 @@ func (e *Event) lentSize() uintptr {
 	size += roomOfText(e.Operation)
 	size += roomOfText(e.Resource)
 	size += roomOfText(e.ResourceNamespace)
-	size += roomOfText(e.Text)
-	size += roomOfText(e.Summary)
+	size += roomOfText(e.QueryText)
+	size += roomOfText(e.QuerySummary)
 	size += roomOfText(e.StatusText)
 	size += roomOfText(e.Message)
 	size += roomOfText(e.Comm)
@@ -1322,8 +1322,8 @@ func (e *Event) lend(to *block) *C.struct_appmon_event {
 	c.operation = to.text(e.Operation, e.cut("Operation"))
 	c.resource = to.text(e.Resource, e.cut("Resource"))
 	c.resource_namespace = to.text(e.ResourceNamespace, e.cut("ResourceNamespace"))
-	c.text = to.text(e.Text, e.cut("Text"))
-	c.summary = to.text(e.Summary, e.cut("Summary"))
+	c.query_text = to.text(e.QueryText, e.cut("QueryText"))
+	c.query_summary = to.text(e.QuerySummary, e.cut("QuerySummary"))
 	c.status_text = to.text(e.StatusText, e.cut("StatusText"))
 	c.message = to.text(e.Message, e.cut("Message"))
 	c.status_number = C.int64_t(e.StatusNumber)

@@ -331,7 +331,7 @@ enum appmon_log_level {
 /* Targets as sent: with the secrets that are left out otherwise, see appmon_opts.redact_names. For
  * debugging; whoever reads the events can act as the clients. */
 #define APPMON_OPEN_KEEP_SECRETS UINT32_C(0x80)
-/* SQL: appmon_event.text is the statement as sent, with its literals, and message the server's words,
+/* SQL: appmon_event.query_text is the statement as sent, with its literals, and message the server's words,
  * which may repeat them. */
 #define APPMON_OPEN_QUERY_TEXT UINT32_C(0x100)
 
@@ -444,10 +444,10 @@ struct appmon_event {
 	/* SQL: the statement, without its data (db.query.text): literals and parameters are '?', a
 	 * list of them is one, rows behind the first are left out, comments too. truncated: there
 	 * was more. "": it could not be split, or APPMON_EVF_PARTIAL. */
-	struct appmon_str text;
+	struct appmon_str query_text;
 	/* SQL: operation and up to three tables, as in "SELECT orders customers"
 	 * (db.query.summary). */
-	struct appmon_str summary;
+	struct appmon_str query_summary;
 	/* HTTP: the status code as text (http.response.status_code). RESP: the prefix of an error
 	 * (db.response.status_code), such as WRONGTYPE. gRPC: the name of grpc-status
 	 * (rpc.response.status_code), such as NOT_FOUND; where none came, HTTP's. PostgreSQL: an

@@ -16,7 +16,7 @@ static const size_t strings[] = {
 	STRING(request_id),  STRING(request_target),
 	STRING(path),	     STRING(query),
 	STRING(authority),   STRING(resource_namespace),
-	STRING(text),	     STRING(summary),
+	STRING(query_text),  STRING(query_summary),
 };
 
 static struct appmon_str *string_of(struct appmon_event *ev, size_t i)

@@ -201,8 +201,8 @@ static bool build(struct pipeline *pl, struct exchange *ex, struct target *targe
 	ev->operation = absent;
 	ev->resource = absent;
 	ev->resource_namespace = absent;
-	ev->text = absent;
-	ev->summary = absent;
+	ev->query_text = absent;
+	ev->query_summary = absent;
 	ev->status_text = absent;
 	ev->message = absent;
 	ev->trace_text = absent;

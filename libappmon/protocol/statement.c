@@ -215,9 +215,9 @@ void statement_fill(struct event_writer *w, const struct exchange *ex)
 	if (st) {
 		ev->operation = put_next(w, &at, st->operation);
 		ev->resource = put_next(w, &at, st->resource);
-		ev->summary = put_next(w, &at, st->summary);
-		ev->text = put_next(w, &at, st->text);
-		ev->text.truncated = st->text_cut != 0;
+		ev->query_summary = put_next(w, &at, st->summary);
+		ev->query_text = put_next(w, &at, st->text);
+		ev->query_text.truncated = st->text_cut != 0;
 		ev->resource_namespace = put_next(w, &at, st->database);
 		ev->digest = st->digest;
 		ev->operation_type = sql_operation_type(ev->operation.data);

@@ -24,7 +24,7 @@ class Event(dict):
     """A line about an exchange. What is left out as unknown reads as the library has it: "" or 0,
     and -1 for a length."""
     TEXTS = {"system", "operation", "resource", "status_text", "message", "request_target", "path",
-             "query", "authority", "comm"}
+             "query", "authority", "comm", "resource_namespace", "query_text", "query_summary"}
 
     def __missing__(self, key):
         if key in self.TEXTS:

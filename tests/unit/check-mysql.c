@@ -121,7 +121,7 @@ static void event(const char *operation, const char *text, uint32_t outcome)
 	ck_assert_msg(ev != NULL, "no event for %s", operation);
 	ck_assert_uint_eq(ev->protocol, APPMON_PROTO_MYSQL);
 	ck_assert_msg(is(ev->operation, operation), "%s, not %s", ev->operation.data, operation);
-	ck_assert_msg(is(ev->text, text), "%s", ev->text.data);
+	ck_assert_msg(is(ev->query_text, text), "%s", ev->query_text.data);
 	ck_assert_uint_eq(ev->outcome, outcome);
 	ck_assert_uint_eq(ev->role, APPMON_ROLE_SERVER);
 	ck_assert(is(ev->system, strstr(server, "MariaDB") ? "mariadb" : "mysql") || !fresh);
@@ -192,7 +192,7 @@ static void simple(void)
 	final(2);
 	out();
 	done("SELECT", "SELECT a, b FROM users WHERE pass = ? AND id = ?", 5);
-	ck_assert(is(ev->resource, "users") && is(ev->summary, "SELECT users"));
+	ck_assert(is(ev->resource, "users") && is(ev->query_summary, "SELECT users"));
 	ck_assert(is(ev->resource_namespace, fresh ? "shop" : ""));
 	ck_assert_uint_eq(ev->first_item_ns != 0, 1);
 	ck_assert_uint_ne(ev->digest, 0);

@@ -127,9 +127,9 @@ static void event(const char *summary, const char *text, uint32_t outcome)
 	ck_assert_msg(ev != NULL, "no event for %s", summary);
 	ck_assert_uint_eq(ev->protocol, APPMON_PROTO_POSTGRESQL);
 	ck_assert(is(ev->system, "postgresql"));
-	ck_assert_msg(is(ev->summary, summary) || is(ev->operation, summary), "%s, not %s",
-		      ev->summary.data, summary);
-	ck_assert_msg(is(ev->text, text), "%s", ev->text.data);
+	ck_assert_msg(is(ev->query_summary, summary) || is(ev->operation, summary), "%s, not %s",
+		      ev->query_summary.data, summary);
+	ck_assert_msg(is(ev->query_text, text), "%s", ev->query_text.data);
 	ck_assert_uint_eq(ev->outcome, outcome);
 	ck_assert_uint_eq(ev->role, APPMON_ROLE_SERVER);
 	ck_assert_int_eq(ev->status_number, -1);
@@ -189,7 +189,7 @@ static void simple(void)
 	ck_assert_uint_eq(ev->request_bytes, 5 + 58);
 	ck_assert_uint_ge(ev->first_item_ns, ev->response_start_ns);
 	ck_assert_uint_le(ev->first_item_ns, ev->response_end_ns);
-	ck_assert(!ev->text.truncated);
+	ck_assert(!ev->query_text.truncated);
 	nothing();
 }
 

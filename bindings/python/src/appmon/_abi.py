@@ -81,8 +81,8 @@ class appmon_event(ctypes.Structure):
     operation: appmon_str
     resource: appmon_str
     resource_namespace: appmon_str
-    text: appmon_str
-    summary: appmon_str
+    query_text: appmon_str
+    query_summary: appmon_str
     status_text: appmon_str
     message: appmon_str
     status_number: int
@@ -166,8 +166,8 @@ class appmon_event(ctypes.Structure):
         ("operation", appmon_str),
         ("resource", appmon_str),
         ("resource_namespace", appmon_str),
-        ("text", appmon_str),
-        ("summary", appmon_str),
+        ("query_text", appmon_str),
+        ("query_summary", appmon_str),
         ("status_text", appmon_str),
         ("message", appmon_str),
         ("status_number", ctypes.c_int64),

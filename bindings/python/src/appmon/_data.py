@@ -378,8 +378,8 @@ class OpenFlags(enum.IntFlag):
     #: appmon_opts.redact_names. For debugging; whoever reads the events can act as the
     #: clients.
     KEEP_SECRETS = 0x80
-    #: SQL: appmon_event.text is the statement as sent, with its literals, and message the
-    #: server's words, which may repeat them.
+    #: SQL: appmon_event.query_text is the statement as sent, with its literals, and message
+    #: the server's words, which may repeat them.
     QUERY_TEXT = 0x100
 
 
@@ -578,10 +578,10 @@ class Event(EventBase):
     # SQL: the statement, without its data (db.query.text): literals and parameters are '?',
     # a list of them is one, rows behind the first are left out, comments too. truncated:
     # there was more. "": it could not be split, or APPMON_EVF_PARTIAL.
-    text: str
+    query_text: str
     # SQL: operation and up to three tables, as in "SELECT orders customers"
     # (db.query.summary).
-    summary: str
+    query_summary: str
     # HTTP: the status code as text (http.response.status_code). RESP: the prefix of an
     # error (db.response.status_code), such as WRONGTYPE. gRPC: the name of grpc-status
     # (rpc.response.status_code), such as NOT_FOUND; where none came, HTTP's. PostgreSQL: an
@@ -750,9 +750,9 @@ class Event(EventBase):
 
 _EVENT = struct.Struct("@IIQIIIIPIIPQQQIIPIIPIIPIIPIIPIIPIIPIIPIIqQQQQqqQQQQQQQQQQQQQQHHI16sHHI16sHHI16sIIIIQQIIIIIIIIQPIIII16s8s8sPIIPIIQQIIIIIIPPIIPIIPIIPIIQQQQqq")
 _TEXTS = (
-    "target_name", "system", "operation", "resource", "resource_namespace", "text", "summary",
-    "status_text", "message", "comm", "trace_text", "request_id", "request_target", "path",
-    "query", "authority")
+    "target_name", "system", "operation", "resource", "resource_namespace", "query_text",
+    "query_summary", "status_text", "message", "comm", "trace_text", "request_id",
+    "request_target", "path", "query", "authority")
 
 
 def event_from(address: int, users: dict[int, object]) -> Event:
@@ -763,30 +763,32 @@ def event_from(address: int, users: dict[int, object]) -> Event:
         operation_type, outcome, system_data, system_len, system_truncated, operation_data,
         operation_len, operation_truncated, resource_data, resource_len, resource_truncated,
         resource_namespace_data, resource_namespace_len, resource_namespace_truncated,
-        text_data, text_len, text_truncated, summary_data, summary_len, summary_truncated,
-        status_text_data, status_text_len, status_text_truncated, message_data, message_len,
-        message_truncated, status_number, request_bytes, response_bytes, digest, key,
-        request_items, response_items, first_item_ns, request_start_ns, request_end_ns,
-        response_start_ns, response_end_ns, duration_ns, request_ns, wait_ns, response_ns,
-        read_start_ns, read_end_ns, queue_ns, service_ns, connect_ns, local_family, local_port,
-        _, local_addr, remote_family, remote_port, _, remote_addr, client_family, client_port,
-        _, client_addr, srtt_us, retransmits, peer_retransmits, netns_inum, netns_cookie,
-        wire_id, owner, uid, pid, tid, inner_pid, inner_tid, response_pid, response_tid,
-        process_start_ns, comm_data, comm_len, comm_truncated, trace_format, trace_flags,
-        trace_trace_id, trace_span_id, trace_parent_span_id, trace_text_data, trace_text_len,
-        trace_text_truncated, request_id_data, request_id_len, request_id_truncated,
-        link_connection_id, link_ordinal, link, method, status, request_http_version,
-        response_http_version, header_count, headers, request_target_data, request_target_len,
-        request_target_truncated, path_data, path_len, path_truncated, query_data, query_len,
-        query_truncated, authority_data, authority_len, authority_truncated, request_head_bytes,
-        request_body_bytes, response_head_bytes, response_body_bytes, request_content_length,
+        query_text_data, query_text_len, query_text_truncated, query_summary_data,
+        query_summary_len, query_summary_truncated, status_text_data, status_text_len,
+        status_text_truncated, message_data, message_len, message_truncated, status_number,
+        request_bytes, response_bytes, digest, key, request_items, response_items,
+        first_item_ns, request_start_ns, request_end_ns, response_start_ns, response_end_ns,
+        duration_ns, request_ns, wait_ns, response_ns, read_start_ns, read_end_ns, queue_ns,
+        service_ns, connect_ns, local_family, local_port, _, local_addr, remote_family,
+        remote_port, _, remote_addr, client_family, client_port, _, client_addr, srtt_us,
+        retransmits, peer_retransmits, netns_inum, netns_cookie, wire_id, owner, uid, pid, tid,
+        inner_pid, inner_tid, response_pid, response_tid, process_start_ns, comm_data, comm_len,
+        comm_truncated, trace_format, trace_flags, trace_trace_id, trace_span_id,
+        trace_parent_span_id, trace_text_data, trace_text_len, trace_text_truncated,
+        request_id_data, request_id_len, request_id_truncated, link_connection_id, link_ordinal,
+        link, method, status, request_http_version, response_http_version, header_count,
+        headers, request_target_data, request_target_len, request_target_truncated, path_data,
+        path_len, path_truncated, query_data, query_len, query_truncated, authority_data,
+        authority_len, authority_truncated, request_head_bytes, request_body_bytes,
+        response_head_bytes, response_body_bytes, request_content_length,
         response_content_length
     ) = _EVENT.unpack(ctypes.string_at(address, _EVENT.size))
     cut = (
         target_name_truncated, system_truncated, operation_truncated, resource_truncated,
-        resource_namespace_truncated, text_truncated, summary_truncated, status_text_truncated,
-        message_truncated, comm_truncated, trace_text_truncated, request_id_truncated,
-        request_target_truncated, path_truncated, query_truncated, authority_truncated
+        resource_namespace_truncated, query_text_truncated, query_summary_truncated,
+        status_text_truncated, message_truncated, comm_truncated, trace_text_truncated,
+        request_id_truncated, request_target_truncated, path_truncated, query_truncated,
+        authority_truncated
     )
     return Event(
         Protocol(protocol),
@@ -806,8 +808,8 @@ def event_from(address: int, users: dict[int, object]) -> Event:
         text(operation_data, operation_len),
         text(resource_data, resource_len),
         text(resource_namespace_data, resource_namespace_len),
-        text(text_data, text_len),
-        text(summary_data, summary_len),
+        text(query_text_data, query_text_len),
+        text(query_summary_data, query_summary_len),
         text(status_text_data, status_text_len),
         text(message_data, message_len),
         status_number,

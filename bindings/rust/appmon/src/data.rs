@@ -381,8 +381,8 @@ bits! {
         /// Targets as sent: with the secrets that are left out otherwise, see appmon_opts.redact_names.
         /// For debugging; whoever reads the events can act as the clients.
         KEEP_SECRETS = 0x80, "keep_secrets";
-        /// SQL: appmon_event.text is the statement as sent, with its literals, and message the server's
-        /// words, which may repeat them.
+        /// SQL: appmon_event.query_text is the statement as sent, with its literals, and message the
+        /// server's words, which may repeat them.
         QUERY_TEXT = 0x100, "query_text";
     }
 }
@@ -641,16 +641,16 @@ impl<'a> Event<'a> {
     // SQL: the statement, without its data (db.query.text): literals and parameters are '?', a
     // list of them is one, rows behind the first are left out, comments too. truncated: there
     // was more. "": it could not be split, or APPMON_EVF_PARTIAL.
-    /// `appmon_event.text`
-    pub fn text(&self) -> Str<'a> {
-        Str::new(&self.raw.text)
+    /// `appmon_event.query_text`
+    pub fn query_text(&self) -> Str<'a> {
+        Str::new(&self.raw.query_text)
     }
 
     // SQL: operation and up to three tables, as in "SELECT orders customers"
     // (db.query.summary).
-    /// `appmon_event.summary`
-    pub fn summary(&self) -> Str<'a> {
-        Str::new(&self.raw.summary)
+    /// `appmon_event.query_summary`
+    pub fn query_summary(&self) -> Str<'a> {
+        Str::new(&self.raw.query_summary)
     }
 
     // HTTP: the status code as text (http.response.status_code). RESP: the prefix of an error
@@ -1037,8 +1037,8 @@ impl fmt::Debug for Event<'_> {
             .field("operation", &self.operation())
             .field("resource", &self.resource())
             .field("resource_namespace", &self.resource_namespace())
-            .field("text", &self.text())
-            .field("summary", &self.summary())
+            .field("query_text", &self.query_text())
+            .field("query_summary", &self.query_summary())
             .field("status_text", &self.status_text())
             .field("message", &self.message())
             .field("status_number", &self.status_number())

@@ -295,8 +295,8 @@ pub const APPMON_OPEN_ONLY_REQUESTS: u32 = 0x40;
 /// Targets as sent: with the secrets that are left out otherwise, see appmon_opts.redact_names. For
 /// debugging; whoever reads the events can act as the clients.
 pub const APPMON_OPEN_KEEP_SECRETS: u32 = 0x80;
-/// SQL: appmon_event.text is the statement as sent, with its literals, and message the server's words,
-/// which may repeat them.
+/// SQL: appmon_event.query_text is the statement as sent, with its literals, and message the server's
+/// words, which may repeat them.
 pub const APPMON_OPEN_QUERY_TEXT: u32 = 0x100;
 
 /// cgroup_skb with socket storage: the core.
@@ -551,10 +551,10 @@ pub struct appmon_event {
     // SQL: the statement, without its data (db.query.text): literals and parameters are '?', a
     // list of them is one, rows behind the first are left out, comments too. truncated: there
     // was more. "": it could not be split, or APPMON_EVF_PARTIAL.
-    pub text: appmon_str,
+    pub query_text: appmon_str,
     // SQL: operation and up to three tables, as in "SELECT orders customers"
     // (db.query.summary).
-    pub summary: appmon_str,
+    pub query_summary: appmon_str,
     // HTTP: the status code as text (http.response.status_code). RESP: the prefix of an error
     // (db.response.status_code), such as WRONGTYPE. gRPC: the name of grpc-status
     // (rpc.response.status_code), such as NOT_FOUND; where none came, HTTP's. PostgreSQL: an

@@ -63,8 +63,8 @@ fn layout_is_what_the_c_compiler_says() {
     member!(lines, "appmon_event.operation", appmon_event, operation);
     member!(lines, "appmon_event.resource", appmon_event, resource);
     member!(lines, "appmon_event.resource_namespace", appmon_event, resource_namespace);
-    member!(lines, "appmon_event.text", appmon_event, text);
-    member!(lines, "appmon_event.summary", appmon_event, summary);
+    member!(lines, "appmon_event.query_text", appmon_event, query_text);
+    member!(lines, "appmon_event.query_summary", appmon_event, query_summary);
     member!(lines, "appmon_event.status_text", appmon_event, status_text);
     member!(lines, "appmon_event.message", appmon_event, message);
     member!(lines, "appmon_event.status_number", appmon_event, status_number);
