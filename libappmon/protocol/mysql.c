@@ -71,7 +71,7 @@ struct mysql {
 
 /* exchange.own */
 struct pending {
-	uint64_t first_row_ns;
+	struct asked asked;
 	uint32_t columns;
 	uint8_t command; /* COM_* */
 	uint8_t expect;	 /* EXPECT_* */
@@ -451,7 +451,7 @@ static void meet_request(struct pipeline *pl, struct conn *c, int dir, const str
 	/* The rest of a long statement, data of LOCAL INFILE, a log-in that goes on. */
 	if (frame->head[3]) {
 		if (ex) {
-			ex->request_body += frame->total;
+			ex->request_body = frame->pos + frame->total - ex->request_pos;
 			if (pending(ex)->command == COM_QUERY)
 				ex->request_end_ns = frame->end_ns;
 		}
@@ -641,8 +641,8 @@ static void meet_eof(struct pipeline *pl, struct conn *c, struct exchange *ex,
 static void meet_row(struct pipeline *pl, struct exchange *ex, const struct frame *frame)
 {
 	add_rows(pl, ex, 1);
-	if (!pending(ex)->first_row_ns)
-		pending(ex)->first_row_ns = frame->end_ns;
+	if (!pending(ex)->asked.first_row_ns)
+		pending(ex)->asked.first_row_ns = frame->end_ns;
 }
 
 static void meet_preparing(struct pipeline *pl, struct conn *c, int dir, const struct frame *frame)
@@ -659,7 +659,7 @@ static void meet_preparing(struct pipeline *pl, struct conn *c, int dir, const s
 			 my->preparing_ns, 0);
 		if (ex) {
 			answer_begin(pl, c, ex, dir, &start);
-			ex->response_body += frame->total;
+			answer_goes_on(ex, frame->pos + frame->total, frame->end_ns);
 			meet_error(pl, c, ex, frame);
 		}
 	}
@@ -693,8 +693,7 @@ static void meet_response(struct pipeline *pl, struct conn *c, int dir, const st
 	if (!ex)
 		return;
 	answer_begin(pl, c, ex, dir, &start);
-	ex->response_body += frame->total;
-	ex->response_end_ns = frame->end_ns;
+	answer_goes_on(ex, frame->pos + frame->total, frame->end_ns);
 	if (frame->type == 0xff)
 		meet_error(pl, c, ex, frame);
 	else if (frame->type == 0xfe && pending(ex)->expect != EXPECT_RESULT)
@@ -732,16 +731,15 @@ static void mysql_passed(struct pipeline *pl, struct conn *c, int dir, const str
 	if (!ex)
 		return;
 	if (is_request(c, dir)) {
-		ex->request_body += passed->len;
+		ex->request_body = passed->pos + passed->len - ex->request_pos;
 		return;
 	}
 	if (passed->pos < ex->floor)
 		return;
 	answer_begin(pl, c, ex, dir, &start);
-	ex->response_body += passed->len;
-	ex->response_end_ns = passed->ts_ns;
-	if (pending(ex)->expect != EXPECT_RESULT && !pending(ex)->first_row_ns)
-		pending(ex)->first_row_ns = passed->ts_ns;
+	answer_goes_on(ex, passed->pos + passed->len, passed->ts_ns);
+	if (pending(ex)->expect != EXPECT_RESULT && !pending(ex)->asked.first_row_ns)
+		pending(ex)->asked.first_row_ns = passed->ts_ns;
 }
 
 static const struct frame_ops ops = {
@@ -802,7 +800,7 @@ static void mysql_fill(struct event_writer *w, const struct exchange *ex)
 	if (ev->status_text.len)
 		ev->status_number = atoi(ev->status_text.data);
 	ev->outcome = outcome_of(ev->status_number);
-	ev->first_item_ns = pending(ex)->first_row_ns;
+	ev->first_item_ns = pending(ex)->asked.first_row_ns;
 	if (pending(ex)->uncounted)
 		ev->response_items = -1;
 }

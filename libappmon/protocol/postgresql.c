@@ -50,7 +50,7 @@ struct postgresql {
 
 /* exchange.own */
 struct pending {
-	uint64_t first_row_ns;
+	struct asked asked;
 	uint32_t cycle;
 	uint8_t kind; /* KIND_* */
 	uint8_t results;
@@ -379,7 +379,7 @@ static void meet_startup(struct pipeline *pl, struct conn *c, int dir, const str
 		if (!ex->request)
 			exchange_spoil(ex, APPMON_DROP_MEMORY, WHY("no memory for its statement"));
 		ex->request_end_ns = frame->end_ns;
-		ex->request_body += frame->total;
+		ex->request_body = frame->pos + frame->total - ex->request_pos;
 		statement_release(pl, st);
 		return;
 	}
@@ -406,14 +406,14 @@ static struct exchange *answered(struct conn *c)
 	return ex && pending(ex)->cycle == state_of(c)->answered ? ex : NULL;
 }
 
-/* Data of COPY, or its end, or a password. */
-static void adds_bytes(struct conn *c, uint64_t bytes, uint64_t ts_ns)
+/* Data of COPY up to this position, or its end, or a password. */
+static void goes_on(struct conn *c, uint64_t pos, uint64_t ts_ns)
 {
 	struct exchange *ex = answered(c);
 
 	if (!ex || (!pending(ex)->copies && pending(ex)->kind != KIND_LOGIN))
 		return;
-	ex->request_body += bytes;
+	ex->request_body = pos - ex->request_pos;
 	if (pending(ex)->copies)
 		ex->request_end_ns = ts_ns;
 }
@@ -463,14 +463,14 @@ static void meet_request(struct pipeline *pl, struct conn *c, int dir, const str
 		break;
 	case 'c':
 	case 'f':
-		adds_bytes(c, frame->total, frame->end_ns);
+		goes_on(c, frame->pos + frame->total, frame->end_ns);
 		ex = answered(c);
 		/* A Sync during COPY does not count. */
 		if (ex && pending(ex)->copies && pending(ex)->kind == KIND_EXECUTE)
 			pg->asked = pending(ex)->cycle;
 		break;
 	case 'p':
-		adds_bytes(c, frame->total, frame->end_ns);
+		goes_on(c, frame->pos + frame->total, frame->end_ns);
 		break;
 	default:
 		break;
@@ -660,8 +660,7 @@ static void meet_response(struct pipeline *pl, struct conn *c, int dir, const st
 		return; /* what it sent before */
 	if (ex) {
 		answer_begin(pl, c, ex, dir, &start);
-		ex->response_body += frame->total;
-		ex->response_end_ns = frame->end_ns;
+		answer_goes_on(ex, frame->pos + frame->total, frame->end_ns);
 	}
 	switch (frame->type) {
 	case 'C':
@@ -718,17 +717,16 @@ static void pg_passed(struct pipeline *pl, struct conn *c, int dir, const struct
 	if (pg->broken)
 		return;
 	if (is_request(c, dir)) {
-		adds_bytes(c, passed->len, passed->ts_ns);
+		goes_on(c, passed->pos + passed->len, passed->ts_ns);
 		return;
 	}
 	ex = answered(c);
 	if (!ex || passed->pos < ex->floor)
 		return;
 	answer_begin(pl, c, ex, dir, &start);
-	ex->response_body += passed->len;
-	ex->response_end_ns = passed->ts_ns;
-	if (!pending(ex)->first_row_ns)
-		pending(ex)->first_row_ns = passed->ts_ns;
+	answer_goes_on(ex, passed->pos + passed->len, passed->ts_ns);
+	if (!pending(ex)->asked.first_row_ns)
+		pending(ex)->asked.first_row_ns = passed->ts_ns;
 }
 
 static const struct frame_ops ops = {
@@ -809,7 +807,7 @@ static void pg_fill(struct event_writer *w, const struct exchange *ex)
 	else if (ex->end == APPMON_END_ABANDONED)
 		ev->outcome = APPMON_OUTCOME_CANCELLED;
 	/* What passes uncopied can be a notice as well. */
-	ev->first_item_ns = ev->response_items > 0 ? pending(ex)->first_row_ns : 0;
+	ev->first_item_ns = ev->response_items > 0 ? pending(ex)->asked.first_row_ns : 0;
 }
 
 const struct protocol protocol_postgresql = {

@@ -167,6 +167,13 @@ void answer_begin(struct pipeline *pl, struct conn *c, struct exchange *ex, int 
 		return;
 	STAT_ADD(pl, target_of(pl, &c->id), responses, 1);
 	exchange_response(pl, c, ex, dir, start);
+	((struct asked *)(void *)ex->own)->response_pos = start->pos;
+}
+
+void answer_goes_on(struct exchange *ex, uint64_t pos, uint64_t ts_ns)
+{
+	ex->response_body = pos - ((struct asked *)(void *)ex->own)->response_pos;
+	ex->response_end_ns = ts_ns;
 }
 
 struct answer *answer_of(struct pipeline *pl, struct exchange *ex, uint32_t message_len)

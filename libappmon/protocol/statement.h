@@ -57,9 +57,17 @@ struct statement_entry *statements_find(const struct statements *s, uint64_t key
 void statements_drop(struct pipeline *pl, struct statements *s, uint64_t key);
 void statements_clear(struct pipeline *pl, struct statements *s);
 
+/* exchange.own begins with it. */
+struct asked {
+	uint64_t response_pos; /* where the answer begins */
+	uint64_t first_row_ns;
+};
+
 /* Its response begins, if it has not. */
 void answer_begin(struct pipeline *pl, struct conn *c, struct exchange *ex, int dir,
 		  const struct start *start);
+/* It goes on up to this position: of what passes uncopied not every byte is told. */
+void answer_goes_on(struct exchange *ex, uint64_t pos, uint64_t ts_ns);
 /* What is in ex->response, or is there from now on, with room for a message. NULL: no memory; then
  * the exchange will be dropped. */
 struct answer *answer_of(struct pipeline *pl, struct exchange *ex, uint32_t message_len);

@@ -33,7 +33,7 @@ class Event(dict):
             return "?"
         if key == "owner":
             return "unknown"
-        if key.endswith("_content_length"):
+        if key.endswith(("_content_length", "_items")):
             return -1
         if key in ("status", "srtt_us", "pid", "tid", "uid", "netns_cookie", "netns_inum") \
                 or key.endswith(("_ns", "_pid", "_tid", "_bytes")):

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Database servers for the live tests, and what they wrote down of the statements they were sent."""
+import glob
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+from programs import HERE, Missing, free_port
+
+
+def python_with(*modules):
+    """An interpreter that has them: ours, or Debian's."""
+    for python in sys.executable, "/usr/bin/python3":
+        if os.path.exists(python) and not subprocess.run(
+                [python, "-c", "import " + ", ".join(modules)], stderr=subprocess.DEVNULL).returncode:
+            return python
+    raise Missing(f"no Python has {' and '.join(modules)}")
+
+
+def node_with(module):
+    if not os.path.isdir(f"/usr/share/nodejs/{module}") or not shutil.which("node"):
+        raise Missing(f"node has no {module}")
+    return "node"
+
+
+def client(name):
+    """The start of a command line of sql/NAME."""
+    interpreter = {
+        "psycopg.py": lambda: python_with("psycopg"),
+        "asyncpg.py": lambda: python_with("asyncpg"),
+        "pg.js": lambda: node_with("pg"),
+        "pymysql.py": lambda: python_with("pymysql"),
+        "mysql.js": lambda: node_with("mysql"),
+        "orm.py": lambda: python_with("sqlalchemy", "psycopg2"),
+    }[name]()
+    return [interpreter, os.path.join(HERE, "sql", "with-" + name)]
+
+
+class Database:
+    def __init__(self, user):
+        self.user = user
+        self.port = free_port("127.0.0.1")
+        self.directory = tempfile.mkdtemp(prefix="appmon-sql-")
+        shutil.chown(self.directory, user)
+
+    def as_user(self, *argv):
+        return ["setpriv", f"--reuid={self.user}", f"--regid={self.user}", "--clear-groups", *argv]
+
+    def run(self, *argv, fails=False, env=None, **kwargs):
+        done = subprocess.run(self.as_user(*argv), cwd="/", stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, env={**os.environ, "HOME": self.directory, **(env or {})},
+                              **kwargs)
+        assert bool(done.returncode) == fails, done.stderr
+        return done.stdout
+
+    def wait_for(self, *argv):
+        deadline = time.monotonic() + 30
+        while subprocess.run(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode:
+            assert time.monotonic() < deadline and self.process.poll() is None
+            time.sleep(0.1)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+        shutil.rmtree(self.directory)
+
+
+class Postgresql(Database):
+    """Its users are postgres, whom it trusts, and alice with a password."""
+
+    def __init__(self, cgroup):
+        found = sorted(glob.glob("/usr/lib/postgresql/*/bin/postgres"))
+        if not found:
+            raise Missing("postgresql is not installed")
+        super().__init__("postgres")
+        self.bindir = os.path.dirname(found[-1])
+        data = f"{self.directory}/data"
+        self.run(f"{self.bindir}/initdb", "-N", "-D", data, "-A", "trust")
+        with open(f"{data}/pg_hba.conf", "w") as hba:
+            hba.write("host all alice 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                        "-subj", "/CN=test", "-keyout", f"{data}/server.key", "-out",
+                        f"{data}/server.crt"], stderr=subprocess.DEVNULL, check=True)
+        os.chmod(f"{data}/server.key", 0o600)
+        for name in "server.key", "server.crt":
+            shutil.chown(f"{data}/{name}", self.user, self.user)
+        options = {"listen_addresses": "127.0.0.1", "fsync": "off", "logging_collector": "on",
+                   "log_destination": "jsonlog", "log_directory": self.directory,
+                   "log_filename": "log", "log_statement": "all", "log_connections": "on",
+                   "shared_preload_libraries": "pg_stat_statements"}
+        argv = [f"{self.bindir}/postgres", "-D", data, "-p", str(self.port), "-k", self.directory]
+        for option, value in options.items():
+            argv += ["-c", f"{option}={value}"]
+        self.process = cgroup.spawn(self.as_user(*argv), stderr=subprocess.DEVNULL)
+        self.wait_for(f"{self.bindir}/pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port))
+        self.sql("CREATE USER alice PASSWORD 'hunter2'")
+        self.sql("CREATE EXTENSION pg_stat_statements")
+
+    def ask(self, program, *args, **kwargs):
+        return self.run(f"{self.bindir}/{program}", "-h", "127.0.0.1", "-p", str(self.port), *args,
+                        **kwargs)
+
+    def sql(self, text, *args, **kwargs):
+        return self.ask("psql", "-qAt", *args, "-c", text, "postgres", **kwargs)
+
+    def log(self):
+        """Lines so far, as dictionaries."""
+        with open(f"{self.directory}/log.json") as f:
+            return [json.loads(line) for line in f if line.endswith("\n")]
+
+    def statements(self, since=0):
+        """Of the log from line `since` on: (text, SQLSTATE or "") of each statement that was sent, as
+        the log has it, and how many log-ins there were."""
+        last, statements, logins = {}, [], 0
+        for line in self.log()[since:]:
+            pid, message = line["pid"], line["message"]
+            found = re.match(r"(?:statement|execute [^:]*): (.*)", message, re.S)
+            if line["error_severity"] == "LOG" and found:
+                statements.append([found[1], ""])
+                last[pid] = statements[-1]
+            elif line["error_severity"] == "ERROR" and "statement" in line:
+                # What cannot be parsed is logged with its error only.
+                if pid in last and last[pid] == [line["statement"], ""]:
+                    last[pid][1] = line["state_code"]
+                else:
+                    statements.append([line["statement"], line["state_code"]])
+            logins += message.startswith("connection authorized")
+        return [tuple(statement) for statement in statements], logins
