@@ -120,7 +120,7 @@ class Postgresql(Database):
         for line in self.log()[since:]:
             pid, message = line["pid"], line["message"]
             found = re.match(r"(?:statement|execute [^:]*): (.*)", message, re.S)
-            if line["error_severity"] == "LOG" and found:
+            if line["error_severity"] == "LOG" and found and found[1]:
                 statements.append([found[1], ""])
                 last[pid] = statements[-1]
             elif line["error_severity"] == "ERROR" and "statement" in line:

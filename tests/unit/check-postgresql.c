@@ -553,6 +553,19 @@ START_TEST(late)
 	out();
 	done("", "", 0);
 	ck_assert(ev->flags & APPMON_EVF_PARTIAL);
+	/* A chain of more than three. */
+	connection(false);
+	bind_to("", "s1");
+	put('D', "bs", 'P', "");
+	execute("", 0);
+	put('S', "");
+	in();
+	put('2', "");
+	put('n', "");
+	put('C', "s", "DELETE 3");
+	ready();
+	out();
+	done("", "", 3);
 	/* In the middle of a response. */
 	connection(false);
 	row("x");

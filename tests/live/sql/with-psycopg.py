@@ -69,7 +69,7 @@ with psycopg.connect(conninfo, autocommit=True) as conn:
         pipeline.sync()
         try:
             for i in range(4):
-                conn.execute("SELECT 1 / %s::int", [2 - i])
+                conn.execute(f"SELECT 1 / %s::int AS a{i}", [2 - i])
             pipeline.sync()
         except psycopg.Error:
             pass
