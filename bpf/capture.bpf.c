@@ -998,6 +998,7 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 	struct socket *sk;
 	struct bpf_tcp_sock *tp = 0;
 	struct extent x;
+	int told = FRAMES_NO;
 	__u32 end, begun;
 	__s32 ahead;
 
@@ -1112,8 +1113,11 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 	e.whole = x.whole;
 	e.filled = e.holes && e.whole != self->passed.whole;
 	e.holes = x.holes || end != x.next;
-	if (sk->speaks != SPEAKS_HTTP && has_frames(skb, sk, &e) ? !follow_segment(skb, sk, &e)
-								 : !capture(skb, sk, self, &e, dir))
+	if (frames && sk->speaks != SPEAKS_HTTP)
+		told = follow_segment(skb, sk, &e);
+	if (told == FRAMES_NO)
+		told = capture(skb, sk, self, &e, dir) ? FRAMES_TOLD : FRAMES_UNTOLD;
+	if (told == FRAMES_UNTOLD)
 		progress(skb, sk, self, &e);
 	/* A message whose end is counted needs no last bytes. */
 	if (sk->wide ||

@@ -132,7 +132,7 @@ struct socket {
 
 static __always_inline bool speaks_known(const struct socket *sk)
 {
-	return sk->speaks == SPEAKS_HTTP || sk->speaks == SPEAKS_FRAMES;
+	return sk->speaks == SPEAKS_HTTP || (frames && sk->speaks == SPEAKS_FRAMES);
 }
 
 #define DIRECTION(sk, dir) ((dir) == DIR_OUT ? &(sk)->dir_out : &(sk)->dir_in)

@@ -64,6 +64,7 @@ static __always_inline void find_frames(struct __sk_buff *skb, struct socket *sk
 {
 	const struct row *row = row_at(sk->row);
 	__u32 at = e->s.payload + (e->seq - e->s.seq), side = frame_side(sk, e->dir);
+	__u64 cookie = sk->conn.cookie; /* old kernels read keys from the stack only */
 	bool turn = row->turns && (e->flags & REC_FLIP) && e->seq == self->turn;
 	struct verdict *v;
 	int found;
@@ -81,7 +82,7 @@ static __always_inline void find_frames(struct __sk_buff *skb, struct socket *sk
 	}
 	if (turn)
 		follow_odd(f);
-	v = bpf_map_lookup_elem(&verdicts, &sk->conn.cookie);
+	v = bpf_map_lookup_elem(&verdicts, &cookie);
 	if (v && v->ignore) {
 		sk->speaks = SPEAKS_OTHER;
 	} else if (v && v->known[e->dir & 1]) {
@@ -111,7 +112,7 @@ __noinline int begin_walk(struct __sk_buff *skb, struct socket *sk, struct emiss
 	struct walk *w = 0;
 	__u32 end, whole, i;
 
-	if (!sk || !e)
+	if (!frames || !sk || !e)
 		return 0;
 	f = follow_of(sk, e->dir);
 	end = e->s.seq + e->s.len;
@@ -175,7 +176,7 @@ __noinline int walk_on(struct __sk_buff *skb, struct socket *sk, __u32 dir, __u3
 {
 	struct walk *w;
 
-	if (!sk)
+	if (!frames || !sk)
 		return 0;
 	w = bpf_map_lookup_elem(&walks, &key);
 	return w ? walk_frames(skb, follow_of(sk, dir), w) : 0;
@@ -187,7 +188,7 @@ __noinline int tell_walk(struct __sk_buff *skb, struct socket *sk, struct emissi
 {
 	struct walk *w;
 
-	if (!sk || !e)
+	if (!frames || !sk || !e)
 		return 0;
 	w = bpf_map_lookup_elem(&walks, &key);
 	if (!w)
@@ -216,22 +217,6 @@ __noinline int tell_walk(struct __sk_buff *skb, struct socket *sk, struct emissi
 		e->reported = 0;
 	*(volatile __u32 *)&w->busy = 0;
 	return 0;
-}
-
-/* False: no record tells of the segment's end. */
-static __always_inline bool follow_segment(struct __sk_buff *skb, struct socket *sk,
-					   struct emission *e)
-{
-	int walk = begin_walk(skb, sk, e), more = 1;
-
-	if (walk <= 0)
-		return false;
-	for (int i = 0; i < FRAMES_PARTS_MAX && more; i++) {
-		/* The last one frees it. */
-		more = walk_on(skb, sk, e->dir, walk - 1) && i < FRAMES_PARTS_MAX - 1;
-		tell_walk(skb, sk, e, walk - 1, more);
-	}
-	return !e->len;
 }
 
 /* ---- is it one? ----------------------------------------------------------------------------- */
@@ -287,7 +272,7 @@ __noinline int detect_frames(struct __sk_buff *skb, struct socket *sk, struct em
 	__u32 n, len, code, row, request_dir, asked;
 	__u64 word[2];
 
-	if (!sk || !e || !(e->flags & REC_FLIP) || e->holes ||
+	if (!frames || !sk || !e || !(e->flags & REC_FLIP) || e->holes ||
 	    DIRECTION(sk, e->dir)->passed.whole != e->s.seq)
 		return 0;
 	n = e->s.len < FRAME_HEAD_MAX ? e->s.len : FRAME_HEAD_MAX;
@@ -362,12 +347,30 @@ __noinline int detect_frames(struct __sk_buff *skb, struct socket *sk, struct em
 	return 0;
 }
 
-/* A segment of a protocol with frames, where HTTP/1 or RESP is not known to be spoken. */
-static __always_inline bool has_frames(struct __sk_buff *skb, struct socket *sk, struct emission *e)
+enum { FRAMES_NO, FRAMES_UNTOLD, FRAMES_TOLD };
+
+/*
+ * A segment where HTTP/1 or RESP is not known to be spoken. FRAMES_NO: it is not of a protocol with
+ * frames. UNTOLD: no record tells of the segment's end. Not static: verified once.
+ */
+__noinline int follow_segment(struct __sk_buff *skb, struct socket *sk, struct emission *e)
 {
-	return sk->speaks == SPEAKS_FRAMES ||
-	       (sk->speaks == SPEAKS_UNKNOWN && (sk->protocols & ASKED_FRAMES) &&
-		detect_frames(skb, sk, e));
+	int walk, more = 1;
+
+	if (!frames || !sk || !e)
+		return FRAMES_NO;
+	if (sk->speaks == SPEAKS_UNKNOWN &&
+	    !((sk->protocols & ASKED_FRAMES) && detect_frames(skb, sk, e)))
+		return FRAMES_NO;
+	walk = begin_walk(skb, sk, e);
+	if (walk <= 0)
+		return FRAMES_UNTOLD;
+	for (int i = 0; i < FRAMES_PARTS_MAX && more; i++) {
+		/* The last one frees it. */
+		more = walk_on(skb, sk, e->dir, walk - 1) && i < FRAMES_PARTS_MAX - 1;
+		tell_walk(skb, sk, e, walk - 1, more);
+	}
+	return e->len ? FRAMES_UNTOLD : FRAMES_TOLD;
 }
 
 #endif /* APPMON_SEGMENT_H */

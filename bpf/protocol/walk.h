@@ -18,6 +18,10 @@
 #include "protocol/rows.h"
 #include "records.h"
 
+/* Set before the programs are loaded: a protocol with frames is asked for. If not the verifier does
+ * not see what is here. */
+const volatile __u32 frames = 1;
+
 /*
  * WIDE: all is copied, copy_left bytes at most, until it is known where a frame begins. FRAME: one
  * begins at due. PASS: the rest of a long response, until the other side has spoken.
@@ -50,7 +54,7 @@ struct follow {
 /* Frames in one segment: of the largest, some 4 bytes each. */
 #define WALK_MAX 32768
 /* Frames that are looked at in one step, unless one is to be copied. */
-#define WALK_STEP 16
+#define WALK_STEP 4
 
 #define WINDOW_BYTES 512
 /* After a jump over more than a window. */
@@ -212,10 +216,11 @@ __noinline int read_frames(struct walk *w, struct follow *f)
 	struct frame_head h;
 	__u32 off, total, type, class, have;
 
-	if (!w || !f)
+	if (!frames || !w || !f)
 		return STEP_END;
 	row = row_at(w->row);
 	for (int k = 0; k < WALK_STEP; k++) {
+		barrier_var(row); /* what it says would be kept on the stack */
 		if (w->at == w->end)
 			return STEP_END;
 		off = w->at - w->window_at;
@@ -337,8 +342,8 @@ static __always_inline void walk_rest(struct __sk_buff *skb, struct walk *w, str
 static __always_inline void walk_head(struct __sk_buff *skb, struct walk *w, struct follow *f)
 {
 	const struct row *row = row_at(w->row);
-	__u32 had = f->have & (FRAME_HEAD_MAX - 1), left = w->end - w->at, have = had, n, total,
-	      type, class;
+	__u32 had = f->have & (FRAME_HEAD_MAX - 1), left = w->end - w->at, have, n, total, type,
+	      class;
 	struct frame_head h;
 
 	n = FRAME_HEAD_MAX - had;
@@ -346,17 +351,15 @@ static __always_inline void walk_head(struct __sk_buff *skb, struct walk *w, str
 		n = left;
 	barrier_var(n);
 	n = ((n - 1) & (FRAME_HEAD_MAX - 1)) + 1;
-	if (bpf_skb_load_bytes(skb, w->payload + w->at, w->window, n)) {
+	((__u64 *)w->window)[0] = ((__u64 *)f->head)[0];
+	((__u64 *)w->window)[1] = ((__u64 *)f->head)[1];
+	if (bpf_skb_load_bytes(skb, w->payload + w->at, w->window + had, n)) {
 		follow_lost(f);
 		return;
 	}
-	for (__u32 k = 0; k < FRAME_HEAD_MAX; k++) {
-		if (k >= n || have >= FRAME_HEAD_MAX)
-			break;
-		barrier_var(have);
-		f->head[have & (FRAME_HEAD_MAX - 1)] = w->window[k];
-		have++;
-	}
+	have = had + n;
+	((__u64 *)f->head)[0] = ((__u64 *)w->window)[0];
+	((__u64 *)f->head)[1] = ((__u64 *)w->window)[1];
 	h.word[0] = frame_word(f->head);
 	h.word[1] = frame_word(f->head + 8);
 	total = frame_total(row, w->side, &h, have, TRUST_FULL, &type);
@@ -449,12 +452,15 @@ __noinline int probe_frames(struct __sk_buff *skb, __u32 at, __u32 left, __u32 r
 	const struct row *row = row_at(row_id);
 	int count = 0;
 
+	if (!frames)
+		return -1;
 	side &= 1;
 	for (int k = 0; k < PROBE_MAX; k++) {
 		__u8 head[FRAME_HEAD_MAX] __attribute__((aligned(8))) = {};
 		__u32 n = left < FRAME_HEAD_MAX ? left : FRAME_HEAD_MAX, total, type;
 		struct frame_head h;
 
+		barrier_var(row);
 		if (!left)
 			return count | PROBE_EXACT;
 		barrier_var(n);

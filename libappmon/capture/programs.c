@@ -64,6 +64,14 @@ static int choose_goroutines(struct capture_bpf *skel, bool with)
 	return err;
 }
 
+static int choose_frames(struct capture_bpf *skel, bool with)
+{
+	int err = bpf_map__set_autocreate(skel->maps.walks, with);
+
+	skel->rodata->frames = with;
+	return err ? err : bpf_map__set_autocreate(skel->maps.verdicts, with);
+}
+
 static int try_load(struct capture *cap, const struct appmon_opts *opts, char *verifier_log,
 		    int with)
 {
@@ -84,6 +92,8 @@ static int try_load(struct capture *cap, const struct appmon_opts *opts, char *v
 		err = bpf_program__set_autoload(cap->skel->progs.appmon_read, with & WITH_IDENTITY);
 	if (!err)
 		err = choose_goroutines(cap->skel, with & WITH_GOROUTINES);
+	if (!err)
+		err = choose_frames(cap->skel, opts->protocols & ASKED_FRAMES);
 	cap->skel->rodata->identity = !!(with & WITH_IDENTITY);
 	_Static_assert(ASKED_HTTP1 == 1U << APPMON_PROTO_HTTP1, "");
 	_Static_assert(ASKED_RESP == 1U << APPMON_PROTO_RESP, "");

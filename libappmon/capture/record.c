@@ -65,7 +65,7 @@ int record_decode(const void *data, size_t size, struct record *ret)
 				  (!ret->tail && ret->seg.captured < ret->seg.len))
 		return -EPROTO;
 	if ((ret->conn.family != 4 && ret->conn.family != 6) || ret->seg.len > INT32_MAX ||
-	    ret->owner.source > OWNER_CONNECTED)
+	    (ret->seg.flags & (REC_FRAME | REC_UNWALKED)) || ret->owner.source > OWNER_CONNECTED)
 		return -EPROTO;
 	return 0;
 }

@@ -4,7 +4,10 @@
  * complete, then handed to the host in that order. Each one is counted once when it is made and
  * once when it leaves: delivered, or dropped for a reason.
  */
+#include <string.h>
+
 #include "exchange/exchange.h"
+#include "protocol/protocol.h"
 
 void exchange_release(struct pipeline *pl, struct exchange *ex)
 {
@@ -48,10 +51,15 @@ void exchange_refuse(struct pipeline *pl, struct conn *c, uint32_t reason, const
 		     (unsigned long long)(c->ordinal_base + c->ordinal));
 }
 
+static size_t exchange_bytes(const struct protocol *protocol)
+{
+	return sizeof(struct exchange) + protocol->exchange_size;
+}
+
 struct exchange *exchange_new(struct pipeline *pl, struct conn *c)
 {
 	struct target *target = target_of(pl, &c->id);
-	struct exchange *ex = pool_zalloc_evicting(&pl->pool, sizeof(*ex));
+	struct exchange *ex = pool_zalloc_evicting(&pl->pool, exchange_bytes(c->protocol));
 	struct conn *socket = c->below ? c->below : c;
 
 	c->ordinal++;
@@ -185,10 +193,10 @@ void exchange_tell(struct pipeline *pl, struct conn *c, struct exchange *ex)
 
 	if (ex->delivered_at_head || ex->drop_reason)
 		return;
-	rest = pool_alloc_evicting(&pl->pool, sizeof(*rest));
+	rest = pool_alloc_evicting(&pl->pool, exchange_bytes(ex->protocol));
 	if (!rest)
 		return; /* it comes at its end, then */
-	*rest = *ex;
+	memcpy(rest, ex, exchange_bytes(ex->protocol));
 	rest->request = rest->response = NULL;
 	rest->cause = NULL;
 	rest->delivered_at_head = 1;

@@ -262,8 +262,6 @@ struct exchange {
 	/* What its protocol keeps of the two messages, from the pool. NULL: they are not here. */
 	void *request, *response;
 	struct cause *cause; /* NULL: links are not asked for */
-	/* What its protocol has to know of it, beside the messages; zeroed. */
-	_Alignas(8) unsigned char own[64];
 	uint32_t role;
 	uint32_t end;			/* APPMON_END_* */
 	uint32_t sampling_ppm;		/* when the request began */
@@ -275,6 +273,8 @@ struct exchange {
 	uint32_t request_seq, response_seq; /* TCP's numbers of the first bytes */
 	struct proxied proxied;
 	const char *drop_why; /* WHY() */
+	/* What its protocol has to know of it, beside the messages: protocol.exchange_size bytes. */
+	_Alignas(8) unsigned char own[];
 };
 
 /* Before there is a response its number is that of where it would begin: both ends say the same,

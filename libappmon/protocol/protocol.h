@@ -20,8 +20,9 @@ enum message { MESSAGE_NONE, MESSAGE_REQUEST, MESSAGE_RESPONSE };
  * into exchanges. A connection has one from its first message on. Optional where so marked.
  */
 struct protocol {
-	uint32_t id;	    /* APPMON_PROTO_* */
-	uint32_t conn_size; /* bytes of conn.state, zeroed */
+	uint32_t id;		/* APPMON_PROTO_* */
+	uint32_t conn_size;	/* bytes of conn.state, zeroed */
+	uint32_t exchange_size; /* bytes of exchange.own, zeroed */
 	/* Does a connection whose first message begins with these bytes speak it? NULL: what no
 	 * other protocol wants. */
 	bool (*detect)(const char *bytes, uint32_t n);
@@ -73,9 +74,9 @@ enum {
 /* What connections are taken to speak until their first message tells. */
 #define PROTOCOL_FIRST protocol_http1
 
-/* Room for the state of any protocol. */
-uint32_t protocol_state_size(void);
-/* Does a message of one of `protocols` (bits as above) begin with these bytes? */
+/* Room for the state of any of `protocols`, bits as above. */
+uint32_t protocol_state_size(uint32_t protocols);
+/* Does a message of one of `protocols` begin with these bytes? */
 enum message protocol_begins(uint32_t protocols, const char *bytes, uint32_t n);
 /*
  * The first of those that the target asks for which knows these first bytes of a connection as its

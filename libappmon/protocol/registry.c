@@ -59,12 +59,12 @@ const struct protocol *protocol_detect(const struct target *target, struct conn 
 	return NULL;
 }
 
-uint32_t protocol_state_size(void)
+uint32_t protocol_state_size(uint32_t protocols)
 {
-	uint32_t size = 0;
+	uint32_t size = PROTOCOL_FIRST.conn_size;
 
 	for (uint32_t id = 1; id < COUNT; id++)
-		if (known[id].protocol->conn_size > size)
+		if ((protocols & 1U << id) && known[id].protocol->conn_size > size)
 			size = known[id].protocol->conn_size;
 	return size;
 }

@@ -255,7 +255,7 @@ static bool evict_idle(void *ctx)
 int flows_init(struct flows *f, struct pipeline *pl, const struct appmon_opts *opts)
 {
 	f->pl = pl;
-	f->state_size = protocol_state_size();
+	f->state_size = protocol_state_size(pl->protocols);
 	f->exchange_timeout_ms = opts->exchange_timeout_ms;
 	f->idle_timeout_ms = opts->idle_timeout_ms;
 

@@ -39,10 +39,12 @@ static void check_event(const struct appmon_event *ev)
 	}
 	CHECK(ev->end <= APPMON_END_AT_HEAD && ev->role <= APPMON_ROLE_CLIENT);
 	CHECK(ev->local.family == 4 || ev->local.family == 6);
-	CHECK(!ev->status == !!(ev->flags & APPMON_EVF_NO_RESPONSE));
-	CHECK(ev->status_number == (ev->status ? (int64_t)ev->status : -1));
+	if (ev->protocol == APPMON_PROTO_HTTP1) {
+		CHECK(!ev->status == !!(ev->flags & APPMON_EVF_NO_RESPONSE));
+		CHECK(ev->status_number == (ev->status ? (int64_t)ev->status : -1));
+		CHECK(ev->request_bytes == ev->request_head_bytes + ev->request_body_bytes);
+	}
 	CHECK(ev->outcome <= APPMON_OUTCOME_NO_RESPONSE && ev->operation_type <= APPMON_OP_SESSION);
-	CHECK(ev->request_bytes == ev->request_head_bytes + ev->request_body_bytes);
 	CHECK(!ev->link == !ev->link_ordinal && ev->link <= APPMON_LINK_STARTED);
 }
 
@@ -68,6 +70,30 @@ static void feed(struct fixture *p, const uint8_t *data, size_t len)
 	check_pipeline(p);
 }
 
+/* Lays out pieces of frames, each three bytes of what it is with its content behind. Returns what
+ * they take; *len: of the segment. */
+static size_t put_pieces(uint8_t *to, size_t room, const uint8_t *data, size_t size, uint32_t *len)
+{
+	size_t used = 0;
+
+	*len = 0;
+	while (size >= 3) {
+		struct rec_piece piece = {
+			.at = *len + data[0], .skipped = data[1] >> 2, .flags = data[1] & 3};
+
+		piece.n = data[2] < size - 3 ? data[2] : (uint32_t)size - 3;
+		if (sizeof(piece) + ((piece.n + 7) & ~7U) > room - used)
+			break;
+		memcpy(to + used, &piece, sizeof(piece));
+		memcpy(to + used + sizeof(piece), data + 3, piece.n);
+		used += sizeof(piece) + ((piece.n + 7) & ~7U);
+		*len = piece.at + piece.n;
+		data += 3 + piece.n;
+		size -= 3 + piece.n;
+	}
+	return used;
+}
+
 /*
  * A valid record of one of four connections. The first bytes choose what is unusual about it, the
  * rest is captured.
@@ -81,6 +107,7 @@ static void feed_shaped(struct fixture *p, const uint8_t *data, size_t len)
 	struct rec *rec = &buf.rec;
 	struct rec_owner owner;
 	uint8_t knob[16] = {0};
+	bool framed;
 	size_t at = 0;
 
 	memcpy(knob, data, len < sizeof(knob) ? len : sizeof(knob));
@@ -102,7 +129,10 @@ static void feed_shaped(struct fixture *p, const uint8_t *data, size_t len)
 	rec->seg.start = rec->seg.seq - (knob[6] >> 1 & 3) * 10u;
 	rec->seg.ack = (uint32_t)(int8_t)knob[7] * (knob[6] & 8 ? 1u : 100u);
 	rec->seg.len = (uint32_t)len + knob[8];
-	if (knob[6] & 16)
+	framed = knob[12] & 128 && !(knob[1] & 1);
+	if (framed)
+		rec->seg.flags |= REC_TAIL;
+	else if (knob[6] & 16)
 		rec->seg.len <<= 20;
 	rec->seg.lost = knob[9] >> 6;
 	rec->seg.retrans = knob[10] & 7;
@@ -118,11 +148,20 @@ static void feed_shaped(struct fixture *p, const uint8_t *data, size_t len)
 		memcpy(buf.behind + at + TAIL_BYTES - 8, knob + 8, 8);
 		at += TAIL_BYTES;
 	}
-	rec->seg.captured = knob[1] & 1 ? 0 : (uint32_t)len;
-	memcpy(buf.behind + at, data, rec->seg.captured);
+	if (framed) {
+		rec->seg.captured = (uint32_t)put_pieces(buf.behind + at, sizeof(buf.behind) - at,
+							 data, len, &rec->seg.len);
+		rec->seg.len += knob[8];
+	} else {
+		rec->seg.captured = knob[1] & 1 ? 0 : (uint32_t)len;
+		memcpy(buf.behind + at, data, rec->seg.captured);
+	}
 	at += sizeof(*rec) + rec->seg.captured;
-	rec->hdr =
-		(struct rec_hdr){REC_VERSION, knob[1] & 1 ? REC_PROGRESS : REC_DATA, (uint32_t)at};
+	rec->hdr = (struct rec_hdr){REC_VERSION,
+				    framed	  ? REC_FRAMES
+				    : knob[1] & 1 ? REC_PROGRESS
+						  : REC_DATA,
+				    (uint32_t)at};
 	feed(p, (const uint8_t *)&buf, at);
 }
 
@@ -136,6 +175,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		opts.flags = APPMON_OPEN_DROP_QUERY;
 	if (len && data[0] & 2)
 		opts.memory_limit = 1 << 20;
+	if (len && data[0] & 8)
+		opts.protocols = 1U << APPMON_PROTO_HTTP1 | 1U << APPMON_PROTO_RESP |
+				 1U << APPMON_PROTO_HTTP2;
 	if (len && !(data[0] & 4))
 		opts.flags |= APPMON_OPEN_LINKS | APPMON_OPEN_GOROUTINES;
 	clock_ns = 1000000000;

@@ -405,9 +405,12 @@ static void on_verdict(void *ctx, uint64_t cookie, const struct verdict *verdict
 
 static void setup(void)
 {
-	struct sim_opts so = {.target = 1, .capture = 4096, .cgroup_id = 100};
+	struct sim_opts so = {
+		.target = 1, .capture = 4096, .cgroup_id = 100, .protocols = UINT32_MAX};
 
-	fixture_init(&p, &(struct appmon_opts){0});
+	/* HTTP/2: for the room that a connection has then. */
+	fixture_init(&p, &(struct appmon_opts){.protocols = 1U << APPMON_PROTO_HTTP1 |
+							    1U << APPMON_PROTO_HTTP2});
 	ck_assert_uint_ge(p.flows.state_size, sizeof(struct frames));
 	p.pl.tell_programs = on_verdict;
 	sim_start(&so);

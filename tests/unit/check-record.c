@@ -20,6 +20,15 @@ static struct {
 	struct rec rec;
 	struct rec_owner owner;
 } progress;
+/* Two pieces of a segment of 100 bytes: 5 of them at 10, and the 16 from 30 on. */
+static struct {
+	struct rec rec;
+	uint8_t tail[TAIL_BYTES];
+	struct rec_piece first;
+	char bytes[8];
+	struct rec_piece second;
+	char more[16];
+} frames;
 static struct guard guard;
 
 static void setup(void)
@@ -50,6 +59,15 @@ static void setup(void)
 	progress.rec.conn = conn;
 	progress.rec.seg = seg;
 	progress.owner = owner;
+	memset(&frames, 0, sizeof(frames));
+	frames.rec.hdr = (struct rec_hdr){REC_VERSION, REC_FRAMES, sizeof(frames)};
+	frames.rec.conn = conn;
+	frames.rec.seg = seg;
+	frames.rec.seg.flags = REC_TAIL;
+	frames.rec.seg.len = 100;
+	frames.rec.seg.captured = sizeof(frames) - offsetof(typeof(frames), first);
+	frames.first = (struct rec_piece){.at = 10, .n = 5};
+	frames.second = (struct rec_piece){.at = 30, .skipped = 2, .n = 16, .flags = PIECE_FRAME};
 	guard_init(&guard, 4096);
 }
 
@@ -69,12 +87,20 @@ static int decode_data(struct record *ret)
 	return decode(&data, sizeof(data), ret);
 }
 
+static int decode_frames(void)
+{
+	struct record rec;
+
+	return decode(&frames, frames.rec.hdr.size, &rec);
+}
+
 START_TEST(golden_data)
 {
 	struct record rec;
 
 	ck_assert_int_eq(decode_data(&rec), 0);
 	ck_assert_uint_eq(rec.seg.captured, 18);
+	ck_assert(!rec.framed);
 	ck_assert_mem_eq(rec.bytes, "GET / HTTP/1.1\r\n\r\n", 18);
 	ck_assert_mem_eq(rec.tail, data.tail, TAIL_BYTES);
 	ck_assert_mem_eq(&rec.conn, &data.rec.conn, sizeof(rec.conn));
@@ -94,6 +120,108 @@ START_TEST(golden_progress)
 	ck_assert_mem_eq(&rec.conn, &progress.rec.conn, sizeof(rec.conn));
 	ck_assert_mem_eq(&rec.seg, &progress.rec.seg, sizeof(rec.seg));
 	ck_assert_mem_eq(&rec.owner, &progress.owner, sizeof(rec.owner));
+}
+END_TEST
+
+START_TEST(golden_frames)
+{
+	struct record rec;
+
+	ck_assert_int_eq(decode(&frames, sizeof(frames), &rec), 0);
+	ck_assert(rec.framed);
+	ck_assert_uint_eq(rec.seg.captured, sizeof(frames) - offsetof(typeof(frames), first));
+	ck_assert_mem_eq(rec.bytes, &frames.first, rec.seg.captured);
+	ck_assert_mem_eq(rec.tail, frames.tail, TAIL_BYTES);
+}
+END_TEST
+
+/* The pieces of a segment: in order, inside it, and as long together as the record says. */
+START_TEST(odd_pieces)
+{
+	static const struct rec_piece odd_first[] = {
+		{.at = 10, .n = 17},	     /* the second one begins in its bytes */
+		{.at = 10, .n = 9},	     /* likewise */
+		{.at = 10},		     /* in its padding */
+		{.at = 10, .n = UINT32_MAX}, /* as large as all together, and more */
+		{.at = 10, .n = UINT32_MAX - 7},
+		{.at = 10, .n = sizeof(frames)},
+		{.at = 26, .n = 5}, /* behind the second one */
+		{.at = 96, .n = 5}, /* beyond the segment */
+		{.at = UINT32_MAX, .n = 5},
+		{.at = UINT32_MAX - 4, .n = 5},
+	};
+	static const struct rec_piece odd_second[] = {
+		{.at = 30, .n = 17}, /* beyond the record */
+		{.at = 30, .n = 8},  /* bytes behind it */
+		{.at = 30, .n = 0},
+		{.at = 14, .n = 16}, /* in the first one */
+		{.at = 0, .n = 16},
+		{.at = 85, .n = 16}, /* beyond the segment */
+		{.at = UINT32_MAX - 15, .n = 16},
+	};
+
+	for (size_t i = 0; i < sizeof(odd_first) / sizeof(odd_first[0]); i++) {
+		frames.first = odd_first[i];
+		ck_assert_int_eq(decode_frames(), -EPROTO);
+	}
+	frames.first = (struct rec_piece){.at = 10, .n = 5};
+	for (size_t i = 0; i < sizeof(odd_second) / sizeof(odd_second[0]); i++) {
+		frames.second = odd_second[i];
+		ck_assert_int_eq(decode_frames(), -EPROTO);
+	}
+	/* One behind the other, and up to the end, is none. */
+	frames.first.at = 25;
+	frames.second = (struct rec_piece){.at = 30, .n = 16};
+	ck_assert_int_eq(decode_frames(), 0);
+	frames.second.at = 84;
+	ck_assert_int_eq(decode_frames(), 0);
+	frames.rec.seg.len = 99;
+	ck_assert_int_eq(decode_frames(), -EPROTO);
+}
+END_TEST
+
+START_TEST(cut_pieces)
+{
+	const uint32_t all = frames.rec.seg.captured;
+	const uint32_t one = sizeof(frames.first) + sizeof(frames.bytes);
+
+	for (uint32_t captured = 0; captured < all; captured++) {
+		frames.rec.seg.captured = captured;
+		ck_assert_int_eq(decode_frames(), captured == 0 || captured == one ? 0 : -EPROTO);
+	}
+	frames.rec.seg.captured = all + 1;
+	ck_assert_int_eq(decode_frames(), -EPROTO);
+	frames.rec.seg.captured = UINT32_MAX;
+	ck_assert_int_eq(decode_frames(), -EPROTO);
+	frames.rec.seg.captured = all;
+	for (uint32_t size = 0; size < sizeof(frames); size++) {
+		struct record rec;
+
+		ck_assert_int_eq(decode(&frames, size, &rec), -EPROTO);
+		frames.rec.hdr.size = size;
+		ck_assert_int_eq(decode(&frames, size, &rec), -EPROTO);
+		frames.rec.hdr.size = sizeof(frames);
+	}
+}
+END_TEST
+
+/* A part of a segment has no tail, all else has. */
+START_TEST(pieces_without_tail)
+{
+	struct record rec;
+	struct {
+		struct rec rec;
+		struct rec_piece piece;
+		char bytes[8];
+	} part = {.rec = frames.rec, .piece = {.at = 92, .n = 8}};
+
+	part.rec.hdr.size = sizeof(part);
+	part.rec.seg.captured = sizeof(part.piece) + sizeof(part.bytes);
+	part.rec.seg.flags = REC_PART;
+	ck_assert_int_eq(decode(&part, sizeof(part), &rec), 0);
+	ck_assert_ptr_null(rec.tail);
+	part.rec.seg.flags = 0;
+	ck_assert_int_eq(decode(&part, sizeof(part), &rec), -EPROTO);
 }
 END_TEST
 
@@ -185,6 +313,9 @@ START_TEST(unknown_kind)
 		data.rec.hdr.kind = (uint16_t)kind;
 		ck_assert_int_eq(decode_data(&rec),
 				 kind == REC_DATA || kind == REC_PROGRESS ? 0 : -EPROTO);
+		frames.rec.hdr.kind = (uint16_t)kind;
+		if (kind < REC_DATA || kind > REC_FRAMES)
+			ck_assert_int_eq(decode_frames(), -EPROTO);
 	}
 }
 END_TEST
@@ -223,15 +354,21 @@ START_TEST(wrong_values)
 	ck_assert_int_eq(decode_data(&rec), 0);
 	data.owner.source = OWNER_CONNECTED + 1;
 	ck_assert_int_eq(decode_data(&rec), -EPROTO);
+	/* What the reader alone says. */
+	data.owner.source = OWNER_READ;
+	data.rec.seg.flags |= REC_FRAME;
+	ck_assert_int_eq(decode_data(&rec), -EPROTO);
+	data.rec.seg.flags ^= REC_FRAME | REC_UNWALKED;
+	ck_assert_int_eq(decode_data(&rec), -EPROTO);
 }
 END_TEST
 
 int main(void)
 {
 	const TTest *const tests[] = {
-		golden_data, golden_progress, parts_left_out, room_behind,	  truncated,
-		size_lies,   other_version,   unknown_kind,   captured_too_large, wrong_values,
-		NULL};
+		golden_data,	     golden_progress, golden_frames,	  odd_pieces,	cut_pieces,
+		pieces_without_tail, parts_left_out,  room_behind,	  truncated,	size_lies,
+		other_version,	     unknown_kind,    captured_too_large, wrong_values, NULL};
 
 	return unit_run("record", tests, setup, teardown);
 }

@@ -434,7 +434,7 @@ void sim_nest(const struct sim_opts *opts)
 	conf->slot = opts->slot;
 	conf->capture = opts->capture;
 	conf->cgroup_id = opts->cgroup_id;
-	conf->protocols = opts->protocols ? opts->protocols : UINT32_MAX;
+	conf->protocols = opts->protocols ? opts->protocols : ~ASKED_FRAMES;
 }
 
 void sim_hint(uint16_t port, uint16_t protocol)

@@ -16,7 +16,7 @@ struct sim_opts {
 	uint32_t target, slot /* 0 or 1 */, capture;
 	uint64_t cgroup_id;
 	bool no_resp;	    /* the programs do not look for RESP */
-	uint32_t protocols; /* of the target; 0: all */
+	uint32_t protocols; /* of the target; 0: all but those with frames */
 };
 
 extern struct rec_owner sim_owner; /* what records of sent bytes say of the socket's owner */

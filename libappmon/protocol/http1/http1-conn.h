@@ -108,7 +108,6 @@ static inline struct http1_side *http1_side(const struct conn *c, int dir)
 
 static inline struct http1_exchange *http1_own(const struct exchange *ex)
 {
-	_Static_assert(sizeof(struct http1_exchange) <= sizeof(ex->own), "");
 	return (struct http1_exchange *)(void *)(uintptr_t)ex->own;
 }
 

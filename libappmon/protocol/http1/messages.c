@@ -472,6 +472,7 @@ void messages_end(struct pipeline *pl, struct conn *c, uint32_t end, uint64_t fl
 const struct protocol protocol_http1 = {
 	.id = APPMON_PROTO_HTTP1,
 	.conn_size = sizeof(struct http1),
+	.exchange_size = sizeof(struct http1_exchange),
 	.begins = http1_begins,
 	.init = http1_init,
 	.release = http1_release,

@@ -677,6 +677,7 @@ static void http2_missed(struct pipeline *pl, struct conn *c)
 const struct protocol protocol_http2 = {
 	.id = APPMON_PROTO_HTTP2,
 	.conn_size = sizeof(struct http2),
+	.exchange_size = sizeof(struct h2_stream),
 	.detect = http2_detect,
 	.begins = http2_begins,
 	.init = http2_init,

@@ -204,6 +204,7 @@ static void resp_progress(struct pipeline *pl, struct conn *c, int dir, uint64_t
 const struct protocol protocol_resp = {
 	.id = APPMON_PROTO_RESP,
 	.conn_size = sizeof(struct resp),
+	.exchange_size = sizeof(struct pending),
 	.detect = resp_detect,
 	.begins = resp_begins,
 	.init = resp_init,
