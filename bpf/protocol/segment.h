@@ -320,7 +320,7 @@ __noinline int detect_frames(struct __sk_buff *skb, struct socket *sk, struct em
 	if (sk->fresh)
 		return 0;
 	for (row = ROW_HTTP2; row < ROWS; row++) {
-		int request = -1, response = -1, least;
+		int request = -1, response = -1;
 
 		if (!(asked & 1U << row_at(row)->protocol))
 			continue;
@@ -328,16 +328,15 @@ __noinline int detect_frames(struct __sk_buff *skb, struct socket *sk, struct em
 			request = probe_frames(skb, e->s.payload, e->s.len, row, SIDE_REQUEST);
 		if (sk->request_dir != 1 + e->dir)
 			response = probe_frames(skb, e->s.payload, e->s.len, row, SIDE_RESPONSE);
-		/* Where the sides take turns a message ends with the segment. */
-		least = row_at(row)->turns ? PROBE_EXACT : PROBE_MAX;
-		if (request < least && response < least)
+		/* A chain, or frames that end with the segment. */
+		if (request < PROBE_MAX && response < PROBE_MAX)
 			continue;
 		request_dir = sk->request_dir;
 		/* A frame may be of either side: another turn will tell. HTTP/2's sides are alike. */
 		if (!request_dir && row_at(row)->turns) {
-			if (request >= least && response >= least)
+			if (request >= PROBE_MAX && response >= PROBE_MAX)
 				continue;
-			request_dir = request >= least ? 1 + e->dir : 1 + !e->dir;
+			request_dir = request >= PROBE_MAX ? 1 + e->dir : 1 + !e->dir;
 		}
 		begin_anywhere(sk);
 		/* The host's word is as good as the other side's. */

@@ -79,8 +79,6 @@ struct pending {
 	uint8_t uncounted; /* rows passed that were not */
 };
 
-_Static_assert(sizeof(struct pending) <= sizeof(((struct exchange *)0)->own), "no room");
-
 static struct mysql *state_of(const struct conn *c)
 {
 	return c->state;
@@ -138,17 +136,24 @@ static bool greets(const uint8_t *p, uint32_t n)
 	return at > 8 && at < n && !p[at];
 }
 
-/* In the middle of a connection: a statement that fills the segment. */
+/* In the middle of a connection: a statement. The programs may not have copied all of it. */
 static bool is_asking(const uint8_t *p, uint32_t n)
 {
-	if (n < 10 || p[3] || little(p, 3) + 4 != n)
+	uint32_t total, at;
+
+	if (n < 10 || p[3])
+		return false;
+	total = little(p, 3) + 4;
+	if (total < n)
 		return false;
 	if (p[4] == COM_STMT_EXECUTE)
 		return n >= 14 && p[9] <= 8 && little(p + 10, 4) == 1;
-	if (p[4] != COM_QUERY && p[4] != COM_STMT_PREPARE)
+	if ((p[4] != COM_QUERY && p[4] != COM_STMT_PREPARE) || (total > n && n < 64))
 		return false;
-	for (uint32_t i = 5; i < 9; i++)
-		if (p[i] < ' ' || p[i] >= 0x7f)
+	/* Behind the counts of attributes, if the client sends these. */
+	at = p[4] == COM_QUERY && !p[5] && p[6] == 1 ? 7 : 5;
+	for (uint32_t end = total > n ? 48 : at + 3; at < end; at++)
+		if ((p[at] < ' ' && !strchr("\t\r\n", p[at])) || p[at] == 0x7f)
 			return false;
 	return true;
 }
@@ -808,6 +813,7 @@ static void mysql_fill(struct event_writer *w, const struct exchange *ex)
 const struct protocol protocol_mysql = {
 	.id = APPMON_PROTO_MYSQL,
 	.conn_size = sizeof(struct mysql),
+	.exchange_size = sizeof(struct pending),
 	.detect = mysql_detect,
 	.begins = mysql_begins,
 	.init = mysql_init,

@@ -58,8 +58,6 @@ struct pending {
 	uint8_t pad;
 };
 
-_Static_assert(sizeof(struct pending) <= sizeof(((struct exchange *)0)->own), "no room");
-
 static struct postgresql *state_of(const struct conn *c)
 {
 	return c->state;
@@ -97,21 +95,94 @@ static bool begins_session(const uint8_t *p, uint32_t n)
 	return code >> 16 == 3 && len >= 9 && len <= 10000;
 }
 
-/* In the middle of a connection: a Query that ends with NUL, or a chain that ends a cycle. */
+/* A string that ends with NUL. Returns what is behind it, or NULL: its end is not here. */
+static const uint8_t *string_end(const uint8_t *p, const uint8_t *end)
+{
+	const uint8_t *nul = p ? memchr(p, '\0', (size_t)(end - p)) : NULL;
+
+	return nul ? nul + 1 : NULL;
+}
+
+static const uint8_t *skip(const uint8_t *p, const uint8_t *end, uint64_t n)
+{
+	return p && (uint64_t)(end - p) >= n ? p + n : NULL;
+}
+
+static uint32_t short_number(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 8 | p[1];
+}
+
+/* Codes of formats, 0 or 1: so many as a number in front says. */
+static const uint8_t *skip_formats(const uint8_t *p, const uint8_t *end)
+{
+	const uint8_t *code = skip(p, end, 2);
+	uint32_t n = code ? short_number(p) : 0;
+
+	for (; code && n; n--) {
+		p = code;
+		code = skip(p, end, 2);
+		if (code && short_number(p) > 1)
+			return NULL;
+	}
+	return code;
+}
+
+/* Does what Bind says fill it? */
+static bool is_bind(const uint8_t *p, const uint8_t *end)
+{
+	const uint8_t *values;
+	uint32_t n;
+
+	p = skip_formats(string_end(string_end(p, end), end), end);
+	values = skip(p, end, 2);
+	n = values ? short_number(p) : 0;
+	for (p = values; p && n; n--) {
+		values = skip(p, end, 4);
+		p = values && number(p) != UINT32_MAX ? skip(values, end, number(p)) : values;
+	}
+	return p && skip_formats(p, end) == end;
+}
+
+/* Is this what such a message holds? cut: there was more of it. */
+static bool holds(uint32_t type, const uint8_t *p, const uint8_t *end, bool cut)
+{
+	const uint8_t *text;
+
+	switch (type) {
+	case 'Q':
+		text = string_end(p, end);
+		return cut ? !text && end - p > 32 : text == end;
+	case 'P':
+		p = string_end(p, end);
+		text = string_end(p, end);
+		if (cut)
+			return p && (text || end - p > 32);
+		return text && end - text >= 2 &&
+		       (uint64_t)(end - text) == 2 + 4 * (uint64_t)short_number(text);
+	case 'B':
+		/* Of a long one the names are here, as a rule, and the formats. */
+		return cut ? skip_formats(string_end(string_end(p, end), end), end) != NULL
+			   : is_bind(p, end);
+	case 'E':
+		text = string_end(p, end);
+		return text && end - text == 4;
+	default:
+		return false;
+	}
+}
+
+/* In the middle of a connection: a message that begins what has an answer. The programs may have
+ * copied that one alone, and not all of it. */
 static bool is_asking(const uint8_t *p, uint32_t n)
 {
+	uint32_t total;
 	bool exact;
-	int count;
 
-	if (n < 6 || !memchr("QPB", p[0], 3))
+	if (n < 6 || frames_chain(ROW_POSTGRESQL, SIDE_REQUEST, p, n, &exact) < 0)
 		return false;
-	count = frames_chain(ROW_POSTGRESQL, SIDE_REQUEST, p, n, &exact);
-	if (count < 0)
-		return false;
-	/* A long statement goes on in the next segment. */
-	if (p[0] == 'Q')
-		return exact ? p[n - 1] == '\0' : n > 32 && !memchr(p + 5, '\0', n - 5);
-	return count >= 3;
+	total = 1 + number(p + 1);
+	return holds(p[0], p + 5, p + (total < n ? total : n), total > n);
 }
 
 static bool pg_detect(const char *bytes, uint32_t n)
@@ -237,14 +308,6 @@ static struct exchange *ask(struct pipeline *pl, struct conn *c, int dir, enum k
 static struct start start_of(const struct frame *frame)
 {
 	return (struct start){frame->pos, frame->other_pos, frame->received, frame->begin_ns};
-}
-
-/* A string that ends with NUL. Returns what is behind it, or NULL: its end is not here. */
-static const uint8_t *string_end(const uint8_t *p, const uint8_t *end)
-{
-	const uint8_t *nul = memchr(p, '\0', (size_t)(end - p));
-
-	return nul ? nul + 1 : NULL;
 }
 
 static uint64_t name_key(const uint8_t *name, const uint8_t *end)
@@ -813,6 +876,7 @@ static void pg_fill(struct event_writer *w, const struct exchange *ex)
 const struct protocol protocol_postgresql = {
 	.id = APPMON_PROTO_POSTGRESQL,
 	.conn_size = sizeof(struct postgresql),
+	.exchange_size = sizeof(struct pending),
 	.detect = pg_detect,
 	.begins = pg_begins,
 	.init = pg_init,

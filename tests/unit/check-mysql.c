@@ -440,6 +440,13 @@ END_TEST
 
 START_TEST(late)
 {
+	/* A statement with many parameters, of which little is copied. */
+	connection(false);
+	command(0x17, "\7\0\0\0\0\1\0\0\0\0\1\xfd\0\x09hunter2zz", 23);
+	ok(2, 2);
+	out();
+	done("", "", 2);
+	ck_assert(ev->flags & APPMON_EVF_PARTIAL);
 	connection(false);
 	simple();
 	command(0x17, "\5\0\0\0\0\1\0\0\0", 9);
