@@ -62,9 +62,9 @@ struct row {
 	__u8 first[2]; /* by side: COPY_* of the first frame of a turn; 0: as its type says */
 	__u8 rest[2];  /* by side: COPY_* of types that are not listed */
 	__u8 pad[2];
-	__s32 adjust; /* the frame occupies its length and so much more */
-	__u32 least, most;
-	__u32 likely; /* most, where it is not sure that a frame begins */
+	__s32 adjust;	   /* the frame occupies its length and so much more */
+	__u32 least, most; /* one of the most bytes goes on in the next, and is not counted */
+	__u32 likely;	   /* most, where it is not sure that a frame begins */
 	char magic[PREFACE_MAX];
 	__u8 type[2][256]; /* by side: COPY_* */
 };

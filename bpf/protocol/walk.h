@@ -37,7 +37,7 @@ enum {
 struct follow {
 	__u32 due;	 /* FRAME: sequence number where one begins, cut (have) or not */
 	__u32 copy_left; /* bytes that are still to be copied of the frame that passes */
-	__u32 skipped;	 /* frames that were not copied, since the last piece */
+	__u32 skipped;	 /* frames that were not copied, since the last piece; see row.most */
 	__u16 uncopied;	 /* frames one behind the other in this turn, likewise */
 	__u16 asked;	 /* of requests: COPY_ASKS in this turn */
 	__u8 phase;	 /* FOLLOW_* */
@@ -247,7 +247,7 @@ __noinline int read_frames(struct walk *w, struct follow *f)
 		f->due += total;
 		if (w->n)
 			return STEP_COPY;
-		f->skipped++;
+		f->skipped += total < row->most;
 		walk_to(w, f);
 		if (may_pass(row, w, f))
 			return STEP_PASS;

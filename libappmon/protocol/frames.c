@@ -197,7 +197,7 @@ static void frame_is_over(struct pipeline *pl, struct conn *c, int dir, uint64_t
 		frame_ends(pl, c, dir, ts_ns, cut);
 		return;
 	}
-	d->frame.skipped++;
+	d->frame.skipped += d->frame.total < row_of(f)->most;
 	expect(d, d->frame.pos + d->frame.total);
 	if (!f->ignored && f->ops->passed)
 		f->ops->passed(pl, c, dir, &passed);

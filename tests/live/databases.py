@@ -53,7 +53,8 @@ class Database:
 
     def run(self, *argv, fails=False, env=None, **kwargs):
         done = subprocess.run(self.as_user(*argv), cwd="/", stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, text=True, env={**os.environ, "HOME": self.directory, **(env or {})},
+                              stderr=subprocess.PIPE, text=True, env={**os.environ, "HOME": self.directory,
+                                             "TMPDIR": self.directory, **(env or {})},
                               **kwargs)
         assert bool(done.returncode) == fails, done.stderr
         return done.stdout
@@ -131,3 +132,45 @@ class Postgresql(Database):
                     statements.append([line["statement"], line["state_code"]])
             logins += message.startswith("connection authorized")
         return [tuple(statement) for statement in statements], logins
+
+
+class Mariadb(Database):
+    """Its users are root, without a password, and alice with one."""
+
+    def __init__(self, cgroup):
+        if not shutil.which("mariadbd"):
+            raise Missing("mariadb-server is not installed")
+        super().__init__("mysql")
+        data = f"{self.directory}/data"
+        self.run("mariadb-install-db", "--no-defaults", f"--datadir={data}", "--skip-test-db",
+                 "--auth-root-authentication-method=normal")
+        self.process = cgroup.spawn(self.as_user(
+            "mariadbd", "--no-defaults", f"--datadir={data}", f"--port={self.port}",
+            f"--socket={self.directory}/socket", f"--tmpdir={self.directory}", "--bind-address=127.0.0.1", "--skip-log-bin",
+            "--innodb-flush-method=nosync", "--general-log", "--log-output=TABLE", "--local-infile",
+            "--skip-name-resolve", "--max-allowed-packet=64M"), stderr=subprocess.DEVNULL)
+        self.wait_for("mariadb-admin", "--no-defaults", f"--socket={self.directory}/socket", "-uroot",
+                      "ping")
+        self.sql("CREATE DATABASE shop; CREATE USER alice@'127.0.0.1' IDENTIFIED BY 'hunter2'; "
+                 "GRANT ALL ON shop.* TO alice@'127.0.0.1'")
+
+    def sql(self, text, *args):
+        """By the Unix socket, which is not watched."""
+        return self.run("mariadb", "--no-defaults", f"--socket={self.directory}/socket", "-uroot",
+                        "-N", "-B", *args, "-e", text)
+
+    def ask(self, *args, fails=False):
+        return self.run("mariadb", "--no-defaults", "-h127.0.0.1", f"-P{self.port}", "-N", "-B",
+                        *args, fails=fails)
+
+    def begin(self):
+        """What log() tells begins here."""
+        self.sql("SET GLOBAL general_log = 0; TRUNCATE mysql.general_log; SET GLOBAL general_log = 1")
+
+    def log(self):
+        """(command, text) of what came by TCP, as the server has it."""
+        rows = self.sql("SET GLOBAL general_log = 0; SELECT JSON_OBJECT('command', command_type, "
+                        "'text', CONVERT(argument USING utf8mb4)) FROM mysql.general_log WHERE "
+                        "user_host LIKE '%127.0.0.1%' ORDER BY event_time; "
+                        "SET GLOBAL general_log = 1", "--raw")
+        return [(row["command"], row["text"]) for row in map(json.loads, rows.splitlines())]

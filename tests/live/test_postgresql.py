@@ -71,7 +71,7 @@ def test_pgbench(postgresql, watch, mode):
                                "WHERE query ~ 'pgbench_.*[$]1'").splitlines():
         calls, query = line.split("|", 1)
         # A list of literals is one.
-        counts[re.sub(r"\((\?, )+", "(", re.sub(r"\$\d+", "?", query))] += int(calls)
+        counts[re.sub(r"\?(, \?)+", "?", re.sub(r"\$\d+", "?", query))] += int(calls)
     assert sum(counts.values()) == 300 * 7
     deadline = time.monotonic() + 10
     while True:
@@ -107,7 +107,7 @@ def test_clients(postgresql, watch, name):
         told[event["query_text"], rows, event["status_text"]] += 1
         told[event["query_text"], None, event["status_text"]] += 1
     said = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(said) > 30
+    assert len(said) > 20
     for one in said:
         assert told[one["text"], one["rows"], one["error"]] > 0, (one, told)
     for event in events:

@@ -480,6 +480,31 @@ START_TEST(many_rows)
 }
 END_TEST
 
+/* A row of more than 16 MiB takes several packets. */
+START_TEST(long_rows)
+{
+	static char part[4 + 0xffffff];
+
+	log_in();
+	query("SELECT * FROM big");
+	columns(1);
+	out();
+	cut = 500000;
+	for (int i = 0; i < 2; i++) {
+		memset(part, 'x', sizeof(part));
+		memcpy(part, "\xff\xff\xff", 3);
+		part[3] = (char)sequence++;
+		message(DIR_OUT, part, sizeof(part));
+		PUT("rest");
+		out();
+	}
+	final(2);
+	out();
+	done("SELECT", "SELECT * FROM big", 2);
+	ck_assert_uint_gt(ev->response_bytes, 2 * sizeof(part));
+}
+END_TEST
+
 START_TEST(losses)
 {
 	log_in();
@@ -498,9 +523,9 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {queries,	cut_anywhere, errors,	      login_fails,
-				      prepared, several,      other_commands, hidden,
-				      late,	many_rows,    losses,	      NULL};
+	const TTest *const tests[] = {queries,	 cut_anywhere,	 errors, login_fails, prepared,
+				      several,	 other_commands, hidden, late,	      many_rows,
+				      long_rows, losses,	 NULL};
 
 	return unit_run("mysql", tests, setup, teardown);
 }

@@ -20,7 +20,8 @@ def run(conn, text, args=None, **how):
     except psycopg.Error as error:
         tell(text.replace("%s", "$1"), None, error.sqlstate)
         return
-    tell(text.replace("%s", "$1"), cursor.rowcount if cursor.rowcount >= 0 else None)
+    counted = cursor.rowcount >= 0 and not cursor.nextset()
+    tell(text.replace("%s", "$1"), cursor.rowcount if counted else None)
 
 
 with psycopg.connect(conninfo, autocommit=True) as conn:
