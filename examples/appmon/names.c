@@ -103,6 +103,11 @@ bool outcome_is_error(uint32_t outcome, uint32_t role)
 	return outcome > APPMON_OUTCOME_CLIENT_ERROR;
 }
 
+bool is_database(uint32_t protocol)
+{
+	return protocol == APPMON_PROTO_POSTGRESQL || protocol == APPMON_PROTO_MYSQL;
+}
+
 const char *protocol_name(uint32_t protocol)
 {
 	const char *name = appmon_protocol_name(protocol);

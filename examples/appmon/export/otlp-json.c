@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../json.h"
+#include "../names.h"
 #include "../text.h"
 #include "durations.h"
 #include "labelled.h"
@@ -395,12 +396,22 @@ static void add_address(struct json_object *list, const char *name,
 			      json_object_new_string(format_address(endpoint, text)));
 }
 
-static void add_span_attributes(struct json_object *span, const struct appmon_event *ev,
-				const char *route, const char *error)
+static void add_database_attributes(struct json_object *list, const struct appmon_event *ev)
 {
-	struct json_object *list = add_array(span, "attributes");
-	bool client = ev->role == APPMON_ROLE_CLIENT;
-	const struct appmon_endpoint *server = client ? &ev->remote : &ev->local;
+	add_str_attribute(list, "db.system.name", &ev->system);
+	add_str_attribute(list, "db.operation.name", &ev->operation);
+	add_str_attribute(list, "db.collection.name", &ev->resource);
+	add_str_attribute(list, "db.namespace", &ev->resource_namespace);
+	add_str_attribute(list, "db.query.text", &ev->query_text);
+	add_str_attribute(list, "db.query.summary", &ev->query_summary);
+	add_str_attribute(list, "db.response.status_code", &ev->status_text);
+	if (ev->response_items >= 0)
+		add_int_attribute(list, "db.response.returned_rows", (uint64_t)ev->response_items);
+}
+
+static void add_http_attributes(struct json_object *list, const struct appmon_event *ev,
+				const char *route)
+{
 	bool known = ev->method > APPMON_METHOD_OTHER;
 
 	/* A method that is none of the known ones could be anything; what could not be parsed has
@@ -416,13 +427,26 @@ static void add_span_attributes(struct json_object *span, const struct appmon_ev
 	add_str_attribute(list, "user_agent.original", appmon_event_header(ev, "user-agent", 0));
 	if (ev->status != 0)
 		add_int_attribute(list, "http.response.status_code", ev->status);
+	add_int_attribute(list, "http.request.body.size", ev->request_body_bytes);
+	add_int_attribute(list, "http.response.body.size", ev->response_body_bytes);
+}
+
+static void add_span_attributes(struct json_object *span, const struct appmon_event *ev,
+				const char *route, const char *error)
+{
+	struct json_object *list = add_array(span, "attributes");
+	bool client = ev->role == APPMON_ROLE_CLIENT;
+	const struct appmon_endpoint *server = client ? &ev->remote : &ev->local;
+
+	if (is_database(ev->protocol))
+		add_database_attributes(list, ev);
+	else
+		add_http_attributes(list, ev, route);
 	add_address(list, "server.address", server);
 	if (server->port != 0)
 		add_int_attribute(list, "server.port", server->port);
 	if (!client)
 		add_address(list, "client.address", &ev->remote);
-	add_int_attribute(list, "http.request.body.size", ev->request_body_bytes);
-	add_int_attribute(list, "http.response.body.size", ev->response_body_bytes);
 	if (*error != '\0')
 		add_attribute(list, "error.type", "stringValue", json_object_new_string(error));
 }
@@ -451,6 +475,8 @@ struct json_object *otlp_json_span(struct appmon *mon, const struct appmon_event
 		text, sizeof(text), "%s%s%s",
 		ev->method > APPMON_METHOD_OTHER ? appmon_method_name(ev->method) : "HTTP",
 		*route != '\0' ? " " : "", route);
+	if (is_database(ev->protocol))
+		name = ev->query_summary.len > 0 ? ev->query_summary : ev->operation;
 	add_text(span, "traceId", ids->trace_id);
 	add_text(span, "spanId", ids->span_id);
 	if (ids->parent_id[0] != '\0')
