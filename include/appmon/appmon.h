@@ -1036,8 +1036,9 @@ APPMON_API void appmon_event_free(struct appmon_event *copy);
  */
 APPMON_API int appmon_cgroup_container(const char *path, struct appmon_container *ret);
 
-/* "http1", "resp", "http2" for APPMON_PROTO_*; NULL for 0 and for values that this library does not know. The
- * protocols are numbered from 1 without gaps: a host that counts up until NULL has met them all. */
+/* "http1", "resp", "http2", "postgresql", "mysql" for APPMON_PROTO_*; NULL for 0 and for values that
+ * this library does not know. The protocols are numbered from 1 without gaps: a host that counts up
+ * until NULL has met them all. */
 APPMON_API const char *appmon_protocol_name(uint32_t protocol);
 
 /* The APPMON_PROTO_* of a name as above, in lower case; APPMON_PROTO_UNKNOWN if this library has no

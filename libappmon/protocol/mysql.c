@@ -153,7 +153,7 @@ static bool is_asking(const uint8_t *p, uint32_t n)
 	/* Behind the counts of attributes, if the client sends these. */
 	at = p[4] == COM_QUERY && !p[5] && p[6] == 1 ? 7 : 5;
 	for (uint32_t end = total > n ? 48 : at + 3; at < end; at++)
-		if ((p[at] < ' ' && !strchr("\t\r\n", p[at])) || p[at] == 0x7f)
+		if ((p[at] < ' ' && !memchr("\t\r\n", p[at], 3)) || p[at] == 0x7f)
 			return false;
 	return true;
 }

@@ -1389,9 +1389,9 @@ extern "C" {
     /// of nested ones the innermost.
     /// -ENOENT  neither a container nor a pod
     pub fn appmon_cgroup_container(path: *const c_char, ret: *mut appmon_container) -> c_int;
-    /// "http1", "resp", "http2" for APPMON_PROTO_*; NULL for 0 and for values that this library does not
-    /// know. The
-    /// protocols are numbered from 1 without gaps: a host that counts up until NULL has met them all.
+    /// "http1", "resp", "http2", "postgresql", "mysql" for APPMON_PROTO_*; NULL for 0 and for values that
+    /// this library does not know. The protocols are numbered from 1 without gaps: a host that counts up
+    /// until NULL has met them all.
     pub fn appmon_protocol_name(protocol: u32) -> *const c_char;
     /// The APPMON_PROTO_* of a name as above, in lower case; APPMON_PROTO_UNKNOWN if this library has no
     /// protocol of that name, and for NULL.
