@@ -440,6 +440,10 @@ static void tell_programs(struct pipeline *pl, struct conn *c, int dir)
 		return;
 	f->verdict.known[dir] = 1;
 	f->verdict.due[dir] = stream_seq(&c->stream[dir], due);
+	f->told[dir] = due;
+	/* What has passed could be taken for what is to come, once the numbers wrap. */
+	if (f->told[!dir] < c->stream[!dir].seen)
+		f->verdict.known[!dir] = 0;
 	f->verdict.ignore = f->ignored;
 	pl->tell_programs(pl->programs, c->id.cookie, &f->verdict);
 }

@@ -22,19 +22,20 @@
  *	};
  *
  * What a module can rely on:
- * - Frames of a direction come in the order of the stream, each once, when its last byte has passed.
- *   A frame of 16 MiB is one call, with as much of it as the row says (COPY_*), not more.
+ * - Frames of a direction come in the order of the stream, each once, when its last byte has
+ *   passed. A frame of 16 MiB is one call, with as much of it as the row says (COPY_*), not more.
  * - Frames of which the row copies nothing (COPY_NONE) are no calls: frame.skipped counts them, and
  *   passed() tells the bytes. It is the same whether the programs or the library have cut them.
  * - If a protocol takes turns, the rest of a long response can pass unwalked (row.walk): passed()
  *   tells the bytes and the last of them; the next frame has FRAME_AFTER_UNKNOWN.
- * - After a loss, or on a connection met in the middle, passed() tells the bytes as lost, until a chain of frames is found that cannot well be anything else. The first frame
- *   behind has FRAME_AFTER_UNKNOWN. Until c->request_dir is known, only a row whose sides are alike
- *   is looked for: see role() of struct protocol.
+ * - After a loss, or on a connection met in the middle, passed() tells the bytes as lost, until a
+ *   chain of frames is found that cannot well be anything else. The first frame behind has
+ *   FRAME_AFTER_UNKNOWN. Until c->request_dir is known, only a row whose sides are alike is looked
+ *   for: see role() of struct protocol.
  * - HTTP/2's preface is no frame: it is passed over.
- * - MySQL: a payload of 0xffffff bytes goes on in the next frame, whose sequence number is one more.
- *   frame.type is the first byte of the payload, which `bytes` has, too; the sequence number is
- *   head[3].
+ * - MySQL: a payload of 0xffffff bytes goes on in the next frame, whose sequence number is one
+ *   more. frame.type is the first byte of the payload, which `bytes` has, too; the sequence number
+ *   is head[3].
  * - PostgreSQL: the first message of a client has type 0, a header of 4 bytes and its code in the
  *   payload. The server's answer to SSLRequest and GSSENCRequest, one byte, is a frame with
  *   FRAME_SINGLE, header and total 1, and that byte as type; it is told when the client speaks.
@@ -110,6 +111,7 @@ struct frames {
 	const struct frame_ops *ops;
 	struct frame_cutter cutter[2]; /* by DIR_* */
 	struct verdict verdict;	       /* the last that the programs were told */
+	uint64_t told[2];	       /* the positions of verdict.due */
 	bool ignored;
 };
 

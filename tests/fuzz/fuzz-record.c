@@ -40,7 +40,8 @@ static void check_event(const struct appmon_event *ev)
 	CHECK(ev->end <= APPMON_END_AT_HEAD && ev->role <= APPMON_ROLE_CLIENT);
 	CHECK(ev->local.family == 4 || ev->local.family == 6);
 	if (ev->protocol == APPMON_PROTO_HTTP1) {
-		CHECK(!ev->status == !!(ev->flags & APPMON_EVF_NO_RESPONSE));
+		CHECK(!ev->status ==
+		      !!(ev->flags & (APPMON_EVF_NO_RESPONSE | APPMON_EVF_NO_STATUS_LINE)));
 		CHECK(ev->status_number == (ev->status ? (int64_t)ev->status : -1));
 		CHECK(ev->request_bytes == ev->request_head_bytes + ev->request_body_bytes);
 	}

@@ -43,6 +43,59 @@ def test_same_events(cgroup, watch, play, tmp_path):
         assert stats[name] == live_stats[name]
 
 
+def frame(kind, flags, stream, payload=b""):
+    return (len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") +
+            payload)
+
+
+def test_same_events_of_frames(cgroup, watch, play, tmp_path):
+    """HTTP/2: the programs write pieces of frames; heads and bodies of any size, cut anywhere."""
+    recording = tmp_path / "recording"
+    live = tmp_path / "live"
+    watching = watch(cgroup, args=["--record", str(recording), "--protocols", "http1,http2"],
+                     output=live)
+    for most in (1, 100, 70000):
+        client, served = play()
+        client.sock.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0))
+        served.recv(65536)
+        served.sendall(frame(4, 0, 0) + frame(4, 1, 0))
+        client.sock.recv(65536)
+        for n in range(20):
+            stream = 1 + 2 * n
+            path = b"/%d/" % n + b"p" * (n * 6)
+            # RFC 7541: GET, http, and :path as a literal that is not indexed.
+            head = frame(1, 5, stream, b"\x82\x86\x04" + bytes([len(path)]) + path)
+            # WINDOW_UPDATE is counted only.
+            data = frame(8, 0, 0, b"\0\0\1\0") * n + head
+            for at in range(0, len(data), most):
+                client.sock.sendall(data[at:at + most])
+            got = 0
+            while got < len(data):
+                got += len(served.recv(65536))
+            data = frame(1, 4, stream, b"\x88") + frame(0, 0, stream, b"d" * (n * 800)) * 3 + \
+                frame(0, 1, stream)
+            for at in range(0, len(data), 400 * most):
+                served.sendall(data[at:at + 400 * most])
+            got = 0
+            while got < len(data):
+                got += len(client.sock.recv(65536))
+    watching.stop()
+    watching.check_sums(delivered=60)
+    again = replay("--json", "--protocols", "http1,http2", str(recording))
+    assert again.returncode == 0, again.stderr
+    *events, summary = live.read_bytes().splitlines(keepends=True)
+    *replayed, last = again.stdout.splitlines(keepends=True)
+    assert replayed == events
+    for n, event in enumerate(json.loads(line) for line in events):
+        n %= 20
+        assert (event["protocol"], event["status"]) == ("http2", 200)
+        assert event["path"] == f"/{n}/" + "p" * (n * 6)
+        assert event["response_body_bytes"] == n * 2400
+    live_stats, stats = (json.loads(line)["summary"]["stats"] for line in (summary, last))
+    for name in ("exchanges_seen", "delivered", "dropped", "requests", "responses", "records"):
+        assert stats[name] == live_stats[name]
+
+
 def test_damaged_recordings(cgroup, watch, play, tmp_path):
     """Cut anywhere a recording gives what is whole in it; other files are refused."""
     recording = tmp_path / "recording"

@@ -6,6 +6,13 @@
 #include <check.h>
 #include <stdlib.h>
 
+/* For what is asked millions of times: ck_assert() writes to a pipe each time. */
+#define ASSERT_OFTEN(condition)                                                                    \
+	do {                                                                                       \
+		if (!(condition))                                                                  \
+			ck_abort_msg("%s", #condition);                                            \
+	} while (0)
+
 /* Runs one test case in this process: that way the sanitizers see its leaks. Returns what main()
  * does. */
 static inline int unit_run_case(const char *name, TCase *tcase)
