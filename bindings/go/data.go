@@ -1536,7 +1536,7 @@ type Series struct {
 	// http.request.method; "_OTHER" for APPMON_METHOD_OTHER
 	MethodName string
 	// at most 255 bytes (http.route): visible ASCII, unless it is the host's or
-	// APPMON_METRICS_RAW_ROUTES
+	// APPMON_METRICS_RAW_ROUTES. SQL: the event's query_summary, or operation (db.query.summary)
 	Route string
 	// as the events have it, at most 23 bytes
 	StatusText string

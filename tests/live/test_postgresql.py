@@ -6,12 +6,14 @@ import json
 import re
 import subprocess
 import time
+import urllib.request
 
 import pytest
 
 import cgroups
 from databases import Postgresql, client, python_with
-from programs import Missing
+from programs import Missing, free_port
+from watch import cli
 
 PROTOCOLS = ["--protocols", "http1,postgresql,mysql"]
 RAW = PROTOCOLS + ["--query-text"]
@@ -235,3 +237,28 @@ for i in range(3):
     assert [(e["query_text"], "partial" in e["flags"]) for e in events] == [
         ("", True), ("SELECT ? AS simple", False), ("SELECT ? AS new", False)] * 3
     assert all(e["outcome"] == "ok" and e["response_items"] == 1 for e in events)
+
+
+def test_export(postgresql):
+    """Statements by what they do to which tables, under the conventions' names."""
+    port = free_port("127.0.0.1")
+    process = subprocess.Popen([cli(), "export", "--cgroup", postgresql.cgroup.path, *PROTOCOLS,
+                                "--listen", f"127.0.0.1:{port}"], stderr=subprocess.PIPE, text=True)
+    try:
+        while "watching" not in process.stderr.readline():
+            assert process.poll() is None
+        for i in range(5):
+            postgresql.sql(f"SELECT * FROM pg_class WHERE oid = {i}")
+        deadline = time.monotonic() + 10
+        while True:
+            page = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read().decode()
+            found = re.search(r'^db_server_operation_duration_seconds_count\{.*db_system_name='
+                              r'"postgresql",db_query_summary="SELECT pg_class"\} (\d+)$', page, re.M)
+            if found and found[1] == "5":
+                break
+            assert time.monotonic() < deadline, page
+            time.sleep(0.2)
+        assert not re.search(r"^http_server_requests_total\{", page, re.M)
+    finally:
+        process.terminate()
+        process.wait()

@@ -197,7 +197,7 @@ struct resource {
 	struct appmon_str app;
 	uint64_t instance;
 	/* Arrays of data points, by whether they are of a client. */
-	struct json_object *durations[2], *active[2], *ages[2];
+	struct json_object *durations[4], *active[2], *ages[2];
 };
 
 static struct json_object *add_metric(struct json_object *metrics, const char *name,
@@ -249,6 +249,12 @@ static struct json_object *new_resource_metrics(struct resource *resource,
 	resource->durations[1] = add_metric(metrics, "http.client.request.duration",
 					    "Duration of HTTP client requests.", "s", "histogram",
 					    new_cumulative(false));
+	resource->durations[2] = add_metric(metrics, "db.server.operation.duration",
+					    "Duration of statements that were received.", "s",
+					    "histogram", new_cumulative(false));
+	resource->durations[3] = add_metric(metrics, "db.client.operation.duration",
+					    "Duration of database client operations.", "s",
+					    "histogram", new_cumulative(false));
 	resource->active[0] = add_metric(metrics, "http.server.active_requests",
 					 "Number of active HTTP server requests.", "{request}",
 					 "sum", new_cumulative(true));
@@ -305,7 +311,7 @@ static bool add_durations(struct metrics_build *build, size_t i)
 	point = new_duration_point(build, i, &attributes);
 	if (!point)
 		return false;
-	json_object_array_add(resource->durations[series.role == APPMON_ROLE_CLIENT], point);
+	json_object_array_add(resource->durations[build->series.list[i].side - SIDE_SERVER], point);
 	return true;
 }
 
@@ -319,6 +325,8 @@ static void add_active(struct metrics_build *build, size_t i)
 	struct resource *resource;
 	bool client;
 
+	if (build->active.list[i].side > SIDE_CLIENT)
+		return; /* the conventions have no name for it */
 	appmon_snapshot_active(build->snapshot, build->active.list[i].index, &active);
 	series = (struct appmon_series){.app = active.app, .cgroup_id = active.cgroup_id};
 	resource = find_resource(build, &series);

@@ -1089,7 +1089,8 @@ class Series:
     #: http.request.method; "_OTHER" for APPMON_METHOD_OTHER
     method_name: str
     #: at most 255 bytes (http.route): visible ASCII, unless it is the host's or
-    #: APPMON_METRICS_RAW_ROUTES
+    #: APPMON_METRICS_RAW_ROUTES. SQL: the event's query_summary, or operation
+    #: (db.query.summary)
     route: str
     #: as the events have it, at most 23 bytes
     status_text: str

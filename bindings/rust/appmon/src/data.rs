@@ -1327,7 +1327,7 @@ pub struct Series<'a> {
     /// http.request.method; "_OTHER" for APPMON_METHOD_OTHER
     pub method_name: Str<'a>,
     /// at most 255 bytes (http.route): visible ASCII, unless it is the host's or
-    /// APPMON_METRICS_RAW_ROUTES
+    /// APPMON_METRICS_RAW_ROUTES. SQL: the event's query_summary, or operation (db.query.summary)
     pub route: Str<'a>,
     /// as the events have it, at most 23 bytes
     pub status_text: Str<'a>,

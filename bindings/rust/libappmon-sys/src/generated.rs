@@ -1035,7 +1035,7 @@ pub struct appmon_series {
     /// http.request.method; "_OTHER" for APPMON_METHOD_OTHER
     pub method_name: appmon_str,
     /// at most 255 bytes (http.route): visible ASCII, unless it is the host's or
-    /// APPMON_METRICS_RAW_ROUTES
+    /// APPMON_METRICS_RAW_ROUTES. SQL: the event's query_summary, or operation (db.query.summary)
     pub route: appmon_str,
     /// as the events have it, at most 23 bytes
     pub status_text: appmon_str,
