@@ -132,9 +132,11 @@ __noinline int begin_walk(struct __sk_buff *skb, struct socket *sk, struct emiss
 			f->due++;
 		}
 	}
-	/* What comes early cannot be followed. */
+	/* What comes early cannot be followed, unless it is of a long frame that passes. */
 	if (e->holes) {
-		if (f->phase != FOLLOW_WIDE || (e->flags & REC_FLIP))
+		if (f->phase == FOLLOW_FRAME && !f->have && (__s32)(f->due - end) >= 0)
+			f->copy_left = 0;
+		else if (f->phase != FOLLOW_WIDE || (e->flags & REC_FLIP))
 			follow_lost(f);
 	} else if (f->phase != FOLLOW_FRAME) {
 		find_frames(skb, sk, e, f, DIRECTION(sk, e->dir));

@@ -276,6 +276,8 @@ static uint64_t take_body(struct pipeline *pl, struct conn *c, int dir, const st
 			d->frame.bytes = bytes, d->frame.captured = d->room;
 		else
 			gather(pl, d, bytes, n);
+	} else if (at < captured_end && !(chunk->flags & CHUNK_FRAME)) {
+		d->raw = 1; /* nobody wants these: the programs do not know where they are */
 	}
 	if (end < frame_end) {
 		d->pos = end;

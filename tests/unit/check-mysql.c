@@ -505,6 +505,44 @@ START_TEST(long_rows)
 }
 END_TEST
 
+/* A statement of several packets, two of whose segments change places in a long one. */
+START_TEST(long_statement_in_disorder)
+{
+	static char text[4 + 0xffffff + 4 + 100];
+	const uint32_t piece = 60000;
+
+	for (uint32_t early = 5; early < 280; early += 55) {
+		connection(true);
+		log_in();
+		memset(text, 'x', sizeof(text));
+		memcpy(text, "\xff\xff\xff\0\3SELECT '", 13);
+		memcpy(text + 4 + 0xffffff, "\x64\0\0\1", 4);
+		text[sizeof(text) - 1] = '\'';
+		for (uint32_t i = 0; i * piece < sizeof(text); i++) {
+			uint32_t k = i == early	      ? i + 1
+				     : i == early + 1 ? i - 1
+						      : i,
+				 at = k * piece;
+			uint32_t n =
+				sizeof(text) - at < piece ? (uint32_t)sizeof(text) - at : piece;
+
+			sim_now_ns += 1000000;
+			sim_packet(sk, DIR_IN, pos[DIR_IN] + at, text + at, n, 0);
+			pump();
+		}
+		pos[DIR_IN] += sizeof(text);
+		sequence = 2;
+		columns(1);
+		rows_of(1);
+		final(2);
+		out();
+		done("SELECT", "SELECT ?", 1);
+		ck_assert_uint_eq(ev->request_bytes, sizeof(text));
+		simple();
+	}
+}
+END_TEST
+
 START_TEST(losses)
 {
 	log_in();
@@ -523,9 +561,11 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {queries,	 cut_anywhere,	 errors, login_fails, prepared,
-				      several,	 other_commands, hidden, late,	      many_rows,
-				      long_rows, losses,	 NULL};
+	const TTest *const tests[] = {queries,	      cut_anywhere, errors,
+				      login_fails,    prepared,	    several,
+				      other_commands, hidden,	    late,
+				      many_rows,      long_rows,    long_statement_in_disorder,
+				      losses,	      NULL};
 
 	return unit_run("mysql", tests, setup, teardown);
 }

@@ -64,17 +64,16 @@ with psycopg.connect(conninfo, autocommit=True) as conn:
     thread.start()
     run(conn, "SELECT pg_sleep(20)")
     thread.join()
-    with conn.pipeline() as pipeline:
+    with conn.pipeline():
         for i in range(100):
             conn.execute("SELECT name FROM people WHERE id = %s", [i])
-        pipeline.sync()
-        try:
+    try:
+        with conn.pipeline():
             for i in range(4):
                 conn.execute(f"SELECT 1 / %s::int AS a{i}", [2 - i])
-            pipeline.sync()
-        except psycopg.Error:
-            pass
-        conn.execute("DELETE FROM people WHERE id < %s", [20])
+    except psycopg.Error:
+        pass
+    run(conn, "DELETE FROM people WHERE id < %s", [20])
     run(conn, "NOTIFY channel, 'hunter2'")
     run(conn, "DO $$ BEGIN RAISE NOTICE 'hunter2'; END $$")
     run(conn, "")
