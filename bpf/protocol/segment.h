@@ -47,16 +47,6 @@ static __always_inline __u32 frame_side(const struct socket *sk, int dir)
 	return !sk->request_dir || sk->request_dir == 1 + dir ? SIDE_REQUEST : SIDE_RESPONSE;
 }
 
-/* The response before this turn was at its end, as far as its last bytes tell. */
-static __always_inline bool response_was_over(const struct socket *sk, const struct direction *self)
-{
-	__u64 last = self->last;
-	const __u8 *b = (const __u8 *)&last;
-
-	/* ReadyForQuery; other rows tell by the first frame's sequence number. */
-	return sk->row != ROW_POSTGRESQL || (b[2] == 'Z' && !b[3] && !b[4] && !b[5] && b[6] == 5);
-}
-
 /* Where does a frame begin in this segment, in a direction whose place was lost? */
 static __always_inline void find_frames(struct __sk_buff *skb, struct socket *sk,
 					struct emission *e, struct follow *f,
@@ -69,11 +59,9 @@ static __always_inline void find_frames(struct __sk_buff *skb, struct socket *sk
 	struct verdict *v;
 	int found;
 
-	if (f->phase == FOLLOW_PASS && !turn)
-		return;
 	found = probe_frames(skb, at, e->len, sk->row, side);
 	if ((found > PROBE_EXACT + 1) || (found == PROBE_MAX && !row->turns) ||
-	    (turn && found >= 0 && (f->phase != FOLLOW_PASS || response_was_over(sk, self)))) {
+	    (turn && found >= 0)) {
 		f->flags |= FOLLOW_UNWALKED;
 		follow_found(f, e->seq, e->seq);
 		f->odd = 0;
@@ -124,7 +112,6 @@ __noinline int begin_walk(struct __sk_buff *skb, struct socket *sk, struct emiss
 	if ((__s32)e->len <= 0)
 		return 0;
 	if (e->flags & REC_FLIP) {
-		f->uncopied = f->asked = 0;
 		f->flags |= FOLLOW_FIRST;
 		/* A byte alone: the answer to SSLRequest. */
 		if (f->phase == FOLLOW_FRAME && f->have == 1 && row_at(sk->row)->single) {
@@ -141,8 +128,7 @@ __noinline int begin_walk(struct __sk_buff *skb, struct socket *sk, struct emiss
 	} else if (f->phase != FOLLOW_FRAME) {
 		find_frames(skb, sk, e, f, DIRECTION(sk, e->dir));
 	}
-	if (sk->speaks != SPEAKS_FRAMES || f->phase == FOLLOW_PASS ||
-	    (f->phase == FOLLOW_WIDE && !f->copy_left))
+	if (sk->speaks != SPEAKS_FRAMES || (f->phase == FOLLOW_WIDE && !f->copy_left))
 		return 0;
 	/* A long frame passes. */
 	if (f->phase == FOLLOW_FRAME && !f->have && !f->copy_left && (__s32)(f->due - end) >= 0)
@@ -166,7 +152,6 @@ __noinline int begin_walk(struct __sk_buff *skb, struct socket *sk, struct emiss
 	w->capture = sk->capture;
 	w->row = sk->row;
 	w->side = frame_side(sk, e->dir);
-	w->asked = follow_of(sk, !e->dir)->asked;
 	return 1 + i;
 }
 
