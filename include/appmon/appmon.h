@@ -471,7 +471,8 @@ struct appmon_event {
 	 * counted, as of several messages in one DATA frame. */
 	int64_t request_items;
 	int64_t response_items;
-	uint64_t first_item_ns; /* SQL: the first row of the response, or of MySQL what describes the
+	uint64_t
+		first_item_ns; /* SQL: the first row of the response, or of MySQL what describes the
 				 * rows; 0: none was seen */
 
 	/* CLOCK_MONOTONIC, nanoseconds, taken where bytes reach or leave the TCP

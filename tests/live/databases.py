@@ -36,7 +36,6 @@ def client(name):
         "pg.js": lambda: node_with("pg"),
         "pymysql.py": lambda: python_with("pymysql"),
         "mysql.js": lambda: node_with("mysql"),
-        "orm.py": lambda: python_with("sqlalchemy", "psycopg2"),
     }[name]()
     return [interpreter, os.path.join(HERE, "sql", "with-" + name)]
 

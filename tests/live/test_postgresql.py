@@ -262,3 +262,50 @@ def test_export(postgresql):
     finally:
         process.terminate()
         process.wait()
+
+
+SHOP = """
+import http.server, sys
+import psycopg
+conn = psycopg.connect(sys.argv[2], autocommit=True)
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        conn.execute("SELECT count(*) FROM pg_class WHERE relname <> %s", [self.path])
+        conn.execute("SELECT 1 AS second")
+        self.send_response(204)
+        self.end_headers()
+    def log_message(self, *args):
+        pass
+
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+def test_links(postgresql, cgroup, watch):
+    """A statement was made for the request that its sender was serving, and is the one that the
+    database was sent."""
+    try:
+        python = python_with("psycopg")
+    except Missing as reason:
+        pytest.skip(str(reason))
+    port = free_port("127.0.0.1")
+    process = cgroup.spawn([python, "-c", SHOP, str(port), f"host=127.0.0.1 port={postgresql.port} "
+                            "user=postgres dbname=postgres"])
+    deadline = time.monotonic() + 20
+    while subprocess.run(["curl", "-s", f"http://127.0.0.1:{port}/0"]).returncode:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.1)
+    watching = watch(cgroup, postgresql.cgroup, args=PROTOCOLS + ["--links"])
+    for path in "/1", "/2", "/3":
+        urllib.request.urlopen(f"http://127.0.0.1:{port}{path}").read()
+    events = watching.wait(3 * 5)
+    requests = [event for event in events if event["protocol"] == "http1"]
+    sent = [event for event in events if event["role"] == "client"]
+    received = [event for event in events if event["role"] == "server" and event not in requests]
+    assert [event["path"] for event in requests] == ["/1", "/2", "/3"]
+    assert [(e["link"]["connection_id"], e["link"]["ordinal"]) for e in sent] == [
+        (event["connection_id"], event["ordinal"]) for event in requests for _ in range(2)]
+    assert [(e["link"]["connection_id"], e["link"]["ordinal"]) for e in received] == [
+        (event["connection_id"], event["ordinal"]) for event in sent]

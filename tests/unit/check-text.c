@@ -88,10 +88,9 @@ END_TEST
 
 START_TEST(ends)
 {
-	static const char *const name[] = {"complete",	  "closed",  "reset by peer",
-					   "reset by us", "timeout", "gap",
-					   "upgraded",	  "at head", "abandoned",
-					   "encrypted"};
+	static const char *const name[] = {"complete",	"closed",   "reset by peer", "reset by us",
+					   "timeout",	"gap",	    "upgraded",	     "at head",
+					   "abandoned", "encrypted"};
 
 	for (uint32_t i = 0; i <= APPMON_END_ENCRYPTED; i++)
 		ck_assert_str_eq(appmon_end_name(i), name[i]);
