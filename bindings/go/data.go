@@ -668,8 +668,8 @@ const (
 	// Targets as sent: with the secrets that are left out otherwise, see appmon_opts.redact_names.
 	// For debugging; whoever reads the events can act as the clients.
 	OpenFlagKeepSecrets OpenFlags = 0x80
-	// SQL: appmon_event.query_text is the statement as sent, with its literals, and message the
-	// server's words, which may repeat them.
+	// SQL: appmon_event.query_text with its literals, the very bytes of the client, and message
+	// with the server's words, which may repeat them.
 	OpenFlagQueryText OpenFlags = 0x100
 )
 

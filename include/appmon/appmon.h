@@ -331,8 +331,8 @@ enum appmon_log_level {
 /* Targets as sent: with the secrets that are left out otherwise, see appmon_opts.redact_names. For
  * debugging; whoever reads the events can act as the clients. */
 #define APPMON_OPEN_KEEP_SECRETS UINT32_C(0x80)
-/* SQL: appmon_event.query_text is the statement as sent, with its literals, and message the server's words,
- * which may repeat them. */
+/* SQL: appmon_event.query_text with its literals, the very bytes of the client, and message with the
+ * server's words, which may repeat them. */
 #define APPMON_OPEN_QUERY_TEXT UINT32_C(0x100)
 
 /* appmon_capabilities.supported: what this kernel gives. */

@@ -378,8 +378,8 @@ class OpenFlags(enum.IntFlag):
     #: appmon_opts.redact_names. For debugging; whoever reads the events can act as the
     #: clients.
     KEEP_SECRETS = 0x80
-    #: SQL: appmon_event.query_text is the statement as sent, with its literals, and message
-    #: the server's words, which may repeat them.
+    #: SQL: appmon_event.query_text with its literals, the very bytes of the client, and
+    #: message with the server's words, which may repeat them.
     QUERY_TEXT = 0x100
 
 

@@ -381,8 +381,8 @@ bits! {
         /// Targets as sent: with the secrets that are left out otherwise, see appmon_opts.redact_names.
         /// For debugging; whoever reads the events can act as the clients.
         KEEP_SECRETS = 0x80, "keep_secrets";
-        /// SQL: appmon_event.query_text is the statement as sent, with its literals, and message the
-        /// server's words, which may repeat them.
+        /// SQL: appmon_event.query_text with its literals, the very bytes of the client, and message with
+        /// the server's words, which may repeat them.
         QUERY_TEXT = 0x100, "query_text";
     }
 }

@@ -295,8 +295,8 @@ pub const APPMON_OPEN_ONLY_REQUESTS: u32 = 0x40;
 /// Targets as sent: with the secrets that are left out otherwise, see appmon_opts.redact_names. For
 /// debugging; whoever reads the events can act as the clients.
 pub const APPMON_OPEN_KEEP_SECRETS: u32 = 0x80;
-/// SQL: appmon_event.query_text is the statement as sent, with its literals, and message the server's
-/// words, which may repeat them.
+/// SQL: appmon_event.query_text with its literals, the very bytes of the client, and message with the
+/// server's words, which may repeat them.
 pub const APPMON_OPEN_QUERY_TEXT: u32 = 0x100;
 
 /// cgroup_skb with socket storage: the core.
