@@ -29,6 +29,10 @@ const (
 	ProtocolResp Protocol = 2
 	// HTTP/2 (RFC 9113) in clear text, an event for each stream, and gRPC: only if asked for
 	ProtocolHTTP2 Protocol = 3
+	// PostgreSQL's, version 3: likewise
+	ProtocolPostgresql Protocol = 4
+	// MySQL's and MariaDB's: likewise
+	ProtocolMysql Protocol = 5
 )
 
 // String names the value; values of newer libraries show as numbers.
@@ -42,6 +46,10 @@ func (v Protocol) String() string {
 		return "resp"
 	case ProtocolHTTP2:
 		return "http2"
+	case ProtocolPostgresql:
+		return "postgresql"
+	case ProtocolMysql:
+		return "mysql"
 	}
 	return strconv.FormatUint(uint64(v), 10)
 }
@@ -151,8 +159,11 @@ const (
 	EndUpgraded End = 6
 	// reported at its head: APPMON_OPEN_STREAM_HEADS
 	EndAtHead End = 7
-	// HTTP/2: a peer gave the stream up (RST_STREAM, GOAWAY)
+	// HTTP/2: a peer gave the stream up (RST_STREAM, GOAWAY). PostgreSQL: the server passed over
+	// it, because an error came before it.
 	EndAbandoned End = 8
+	// what follows on the connection is encrypted: SSLRequest
+	EndEncrypted End = 9
 )
 
 // String names the value; values of newer libraries show as numbers.
@@ -176,6 +187,8 @@ func (v End) String() string {
 		return "at_head"
 	case EndAbandoned:
 		return "abandoned"
+	case EndEncrypted:
+		return "encrypted"
 	}
 	return strconv.FormatUint(uint64(v), 10)
 }
@@ -189,17 +202,20 @@ const (
 	OutcomeUnknown Outcome = 0
 	// HTTP: a status below 400, or an answer without a status line. gRPC: OK. RESP: a reply that
 	// is no error, none where none was due, or one that sends the client elsewhere (MOVED, ASK).
+	// SQL: no error.
 	OutcomeOk Outcome = 1
-	// HTTP: 400 to 499. gRPC, RESP: other errors than the next.
+	// HTTP: 400 to 499. gRPC, RESP, SQL: other errors than the next.
 	OutcomeClientError Outcome = 2
 	// HTTP: 500 and above. gRPC: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE,
 	// DATA_LOSS, and a call that the server gave up. RESP: the server cannot at present: LOADING,
-	// BUSY, OOM, MISCONF, MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS.
+	// BUSY, OOM, MISCONF, MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS. PostgreSQL: SQLSTATE of
+	// the classes 08, 53, 57, 58, XX. MySQL: 1040, 1205, 1213, 2000 to 2999.
 	OutcomeServerError Outcome = 3
 	// no answer for exchange_timeout_ms
 	OutcomeTimeout Outcome = 4
 	// The client reset the connection before the answer. HTTP/2: it gave the stream up. gRPC:
-	// CANCELLED, too.
+	// CANCELLED, too. PostgreSQL: also SQLSTATE 57014, and what was passed over after an error.
+	// MySQL: also 1317.
 	OutcomeCancelled Outcome = 5
 	// the connection ended otherwise before the answer
 	OutcomeNoResponse Outcome = 6
@@ -569,10 +585,17 @@ const (
 	EventFlagNoStatusLine EventFlags = 0x10000
 	// Something that was said is not known. HTTP/2: fields that were indexed before the capture
 	// began or in a block that was missed, or a head that was not captured whole; what is there is
-	// certain.
+	// certain. SQL: a statement that was prepared before the attach, or so long ago that it was
+	// forgotten.
 	EventFlagPartial EventFlags = 0x20000
 	// The server began it (HTTP/2: PUSH_PROMISE): the request, too, came from it.
 	EventFlagServerBegan EventFlags = 0x40000
+	// One request with several statements; operation is the first one's.
+	EventFlagMulti EventFlags = 0x80000
+	// The connection is a stream of replication from here on.
+	EventFlagReplication EventFlags = 0x100000
+	// What follows on the connection is compressed, and has no events.
+	EventFlagCompressed EventFlags = 0x200000
 )
 
 // Has tells whether all of the given bits are set.
@@ -645,6 +668,9 @@ const (
 	// Targets as sent: with the secrets that are left out otherwise, see appmon_opts.redact_names.
 	// For debugging; whoever reads the events can act as the clients.
 	OpenFlagKeepSecrets OpenFlags = 0x80
+	// SQL: appmon_event.query_text with its literals, the very bytes of the client, and message
+	// with the server's words, which may repeat them.
+	OpenFlagQueryText OpenFlags = 0x100
 )
 
 // Has tells whether all of the given bits are set.
@@ -894,30 +920,46 @@ type Event struct {
 	// enum appmon_outcome, APPMON_OUTCOME_*: error rates go by it
 	Outcome Outcome
 	// what speaks the protocol (db.system.name): RESP: "redis"; gRPC: "grpc" (rpc.system.name);
-	// HTTP: ""
+	// "postgresql", "mysql"; HTTP: ""
 	System string
 
 	// HTTP: the method as sent (http.request.method). RESP: the command's name as sent
 	// (db.operation.name). gRPC: the service with its package, '/' and the method (rpc.method).
-	// "": no request was seen.
+	// SQL: a statement's first word in upper case, behind WITH its main one; FETCH: more rows of a
+	// statement that was told before; CONNECT: the log-in; CANCEL: a request to cancel, on a
+	// connection of its own. "": no request was seen.
 
 	Operation string
 
 	// What the operation is about. HTTP: the path (url.path), of CONNECT the authority; of gRPC
 	// "", for operation says it all. RESP: the command's first argument, mostly a key; "" where it
-	// may be a secret (AUTH, HELLO).
+	// may be a secret (AUTH, HELLO). SQL: the first table, or the procedure of CALL
+	// (db.collection.name).
 
 	Resource string
+	// SQL: the database (db.namespace)
+	ResourceNamespace string
+
+	// SQL: the statement, without its data (db.query.text): literals and parameters are '?', a
+	// list of them is one, rows behind the first are left out, comments too. truncated: there was
+	// more. "": it could not be split, or APPMON_EVF_PARTIAL.
+
+	QueryText string
+
+	// SQL: operation and up to three tables, as in "SELECT orders customers" (db.query.summary).
+
+	QuerySummary string
 
 	// HTTP: the status code as text (http.response.status_code). RESP: the prefix of an error
 	// (db.response.status_code), such as WRONGTYPE. gRPC: the name of grpc-status
-	// (rpc.response.status_code), such as NOT_FOUND; where none came, HTTP's.
+	// (rpc.response.status_code), such as NOT_FOUND; where none came, HTTP's. PostgreSQL: an
+	// error's SQLSTATE. MySQL: its number.
 
 	StatusText string
 
 	// The server's words for it. HTTP: the reason phrase of the status line. RESP: the text of an
 	// error, prefix and all, without the arguments that it may repeat. gRPC: grpc-message,
-	// decoded.
+	// decoded. SQL: an error's, with APPMON_OPEN_QUERY_TEXT.
 
 	Message string
 	// status_text as a number; -1: it is none, or was not seen
@@ -928,6 +970,24 @@ type Event struct {
 	RequestBytes uint64
 	// of the final response
 	ResponseBytes uint64
+
+	// SQL: xxh64 of the sanitised text in lower case, the same for statements that differ in their
+	// data only. 0: there is no text.
+
+	Digest uint64
+
+	// What paired the two messages. HTTP/2: the id of the stream. 0: their order did.
+
+	Key uint64
+
+	// gRPC: messages in the stream, whole or not. SQL: response_items are rows that came or were
+	// changed (db.response.returned_rows). -1: there is no such thing, or it could not be counted,
+	// as of several messages in one DATA frame.
+
+	RequestItems  int64
+	ResponseItems int64
+	// SQL: the first row of the response, or of MySQL what describes the rows; 0: none was seen
+	FirstItem time.Duration
 
 	// CLOCK_MONOTONIC, nanoseconds, taken where bytes reach or leave the TCP stack; 0: not seen.
 	// appmon_realtime_ns() converts to wall time.
@@ -1080,16 +1140,6 @@ type Event struct {
 	RequestContentLength int64
 	// declared; -1: none
 	ResponseContentLength int64
-
-	// What paired the two messages. HTTP/2: the id of the stream. 0: their order did.
-
-	Key uint64
-
-	// gRPC: messages in the stream, whole or not. -1: there is no such thing, or it could not be
-	// counted, as of several in one DATA frame.
-
-	RequestItems  int64
-	ResponseItems int64
 	// names of the texts above that the capture limit cut off
 	Truncated []string
 }
@@ -1112,11 +1162,19 @@ func copyEvent(ev *C.struct_appmon_event, users map[uint32]any) *Event {
 		System:                text(&ev.system),
 		Operation:             text(&ev.operation),
 		Resource:              text(&ev.resource),
+		ResourceNamespace:     text(&ev.resource_namespace),
+		QueryText:             text(&ev.query_text),
+		QuerySummary:          text(&ev.query_summary),
 		StatusText:            text(&ev.status_text),
 		Message:               text(&ev.message),
 		StatusNumber:          int64(ev.status_number),
 		RequestBytes:          uint64(ev.request_bytes),
 		ResponseBytes:         uint64(ev.response_bytes),
+		Digest:                uint64(ev.digest),
+		Key:                   uint64(ev.key),
+		RequestItems:          int64(ev.request_items),
+		ResponseItems:         int64(ev.response_items),
+		FirstItem:             time.Duration(ev.first_item_ns),
 		RequestStart:          Monotonic(ev.request_start_ns),
 		RequestEnd:            Monotonic(ev.request_end_ns),
 		ResponseStart:         Monotonic(ev.response_start_ns),
@@ -1170,9 +1228,6 @@ func copyEvent(ev *C.struct_appmon_event, users map[uint32]any) *Event {
 		ResponseBodyBytes:     uint64(ev.response_body_bytes),
 		RequestContentLength:  int64(ev.request_content_length),
 		ResponseContentLength: int64(ev.response_content_length),
-		Key:                   uint64(ev.key),
-		RequestItems:          int64(ev.request_items),
-		ResponseItems:         int64(ev.response_items),
 	}
 	if ev.target_name.truncated != 0 {
 		e.Truncated = append(e.Truncated, "TargetName")
@@ -1185,6 +1240,15 @@ func copyEvent(ev *C.struct_appmon_event, users map[uint32]any) *Event {
 	}
 	if ev.resource.truncated != 0 {
 		e.Truncated = append(e.Truncated, "Resource")
+	}
+	if ev.resource_namespace.truncated != 0 {
+		e.Truncated = append(e.Truncated, "ResourceNamespace")
+	}
+	if ev.query_text.truncated != 0 {
+		e.Truncated = append(e.Truncated, "QueryText")
+	}
+	if ev.query_summary.truncated != 0 {
+		e.Truncated = append(e.Truncated, "QuerySummary")
 	}
 	if ev.status_text.truncated != 0 {
 		e.Truncated = append(e.Truncated, "StatusText")
@@ -1223,6 +1287,9 @@ func (e *Event) lentSize() uintptr {
 	size += roomOfText(e.System)
 	size += roomOfText(e.Operation)
 	size += roomOfText(e.Resource)
+	size += roomOfText(e.ResourceNamespace)
+	size += roomOfText(e.QueryText)
+	size += roomOfText(e.QuerySummary)
 	size += roomOfText(e.StatusText)
 	size += roomOfText(e.Message)
 	size += roomOfText(e.Comm)
@@ -1254,11 +1321,19 @@ func (e *Event) lend(to *block) *C.struct_appmon_event {
 	c.system = to.text(e.System, e.cut("System"))
 	c.operation = to.text(e.Operation, e.cut("Operation"))
 	c.resource = to.text(e.Resource, e.cut("Resource"))
+	c.resource_namespace = to.text(e.ResourceNamespace, e.cut("ResourceNamespace"))
+	c.query_text = to.text(e.QueryText, e.cut("QueryText"))
+	c.query_summary = to.text(e.QuerySummary, e.cut("QuerySummary"))
 	c.status_text = to.text(e.StatusText, e.cut("StatusText"))
 	c.message = to.text(e.Message, e.cut("Message"))
 	c.status_number = C.int64_t(e.StatusNumber)
 	c.request_bytes = C.uint64_t(e.RequestBytes)
 	c.response_bytes = C.uint64_t(e.ResponseBytes)
+	c.digest = C.uint64_t(e.Digest)
+	c.key = C.uint64_t(e.Key)
+	c.request_items = C.int64_t(e.RequestItems)
+	c.response_items = C.int64_t(e.ResponseItems)
+	c.first_item_ns = C.uint64_t(e.FirstItem)
 	c.request_start_ns = C.uint64_t(e.RequestStart)
 	c.request_end_ns = C.uint64_t(e.RequestEnd)
 	c.response_start_ns = C.uint64_t(e.ResponseStart)
@@ -1312,9 +1387,6 @@ func (e *Event) lend(to *block) *C.struct_appmon_event {
 	c.response_body_bytes = C.uint64_t(e.ResponseBodyBytes)
 	c.request_content_length = C.int64_t(e.RequestContentLength)
 	c.response_content_length = C.int64_t(e.ResponseContentLength)
-	c.key = C.uint64_t(e.Key)
-	c.request_items = C.int64_t(e.RequestItems)
-	c.response_items = C.int64_t(e.ResponseItems)
 	return c
 }
 
@@ -1466,7 +1538,7 @@ type Series struct {
 	// http.request.method; "_OTHER" for APPMON_METHOD_OTHER
 	MethodName string
 	// at most 255 bytes (http.route): visible ASCII, unless it is the host's or
-	// APPMON_METRICS_RAW_ROUTES
+	// APPMON_METRICS_RAW_ROUTES. SQL: the event's query_summary, or operation (db.query.summary)
 	Route string
 	// as the events have it, at most 23 bytes
 	StatusText string

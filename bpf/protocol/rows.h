@@ -35,8 +35,7 @@ enum {
 	COPY_WHOLE, /* up to FRAME_COPY_MAX */
 	COPY_CLASSES = 16,
 
-	COPY_SHORT = 0x10, /* only if the frame has FRAME_SHORT bytes at most, else none */
-	COPY_ASKS = 0x20   /* a response is due to it: see row.walk */
+	COPY_SHORT = 0x10 /* only if the frame has FRAME_SHORT bytes at most, else none */
 };
 
 #define FRAME_HEAD_MAX 16    /* bytes of a header at most, the type included */
@@ -52,19 +51,17 @@ struct row {
 	__u8 type_off;	/* of the byte that tells the type; may lie behind the header (MySQL) */
 	__u8 begin_off; /* where the sequence byte is, which begins at 0; 0: there is none */
 	__u8 alt;	/* a frame whose first byte is 0 has its length there, and the type 0 */
-	__u8 single; /* instead of a frame one byte may come alone, before the other side speaks */
-	__u8 turns;  /* the sides take turns: a frame begins at a turn */
-	__u8 walk; /* responses: after so many uncopied frames one behind the other the rest passes
-		      unseen until the turn, if one request was asked; 0: never */
+	__u8 single;  /* instead of a frame one byte may come alone, before the other side speaks */
+	__u8 turns;   /* the sides take turns: a frame begins at a turn */
 	__u8 preface; /* bytes in front of the client's first frame */
 	__u8 server_first;
 	__u8 hello;    /* COPY_* of a direction's first frame, if seen from its first byte */
 	__u8 first[2]; /* by side: COPY_* of the first frame of a turn; 0: as its type says */
 	__u8 rest[2];  /* by side: COPY_* of types that are not listed */
-	__u8 pad[2];
-	__s32 adjust; /* the frame occupies its length and so much more */
-	__u32 least, most;
-	__u32 likely; /* most, where it is not sure that a frame begins */
+	__u8 pad[3];
+	__s32 adjust;	   /* the frame occupies its length and so much more */
+	__u32 least, most; /* one of the most bytes goes on in the next, and is not counted */
+	__u32 likely;	   /* most, where it is not sure that a frame begins */
 	char magic[PREFACE_MAX];
 	__u8 type[2][256]; /* by side: COPY_* */
 };
@@ -123,14 +120,13 @@ static const struct row rows[ROWS] = {
 	/* A packet of 0xffffff bytes goes on in the next one. The type is a command's only in a
 	 * packet with sequence number 0. */
 	[ROW_MYSQL] = {
-		.protocol = 4,
+		.protocol = 5,
 		.header = 4,
 		.len_width = 3,
 		.little = 1,
 		.type_off = 4,
 		.begin_off = 3,
 		.turns = 1,
-		.walk = 3,
 		.server_first = 1,
 		.hello = COPY_256,
 		.first = {0, COPY_128},
@@ -142,16 +138,16 @@ static const struct row rows[ROWS] = {
 		.type = {
 			[SIDE_REQUEST] = {
 				[0x00 ... 0x01] = COPY_16, /* SLEEP, QUIT */
-				[0x02] = COPY_128 | COPY_ASKS, /* INIT_DB */
-				[0x03] = COPY_TEXT | COPY_ASKS, /* QUERY */
-				[0x04 ... 0x10] = COPY_16 | COPY_ASKS, /* FIELD_LIST ... */
-				[0x11] = COPY_16 | COPY_ASKS, /* CHANGE_USER: has a password */
-				[0x12 ... 0x15] = COPY_16 | COPY_ASKS, /* BINLOG_DUMP ... */
-				[0x16] = COPY_TEXT | COPY_ASKS, /* STMT_PREPARE */
-				[0x17] = COPY_16 | COPY_ASKS, /* STMT_EXECUTE */
+				[0x02] = COPY_128, /* INIT_DB */
+				[0x03] = COPY_TEXT, /* QUERY */
+				[0x04 ... 0x10] = COPY_16, /* FIELD_LIST ... */
+				[0x11] = COPY_16, /* CHANGE_USER: has a password */
+				[0x12 ... 0x15] = COPY_16, /* BINLOG_DUMP ... */
+				[0x16] = COPY_TEXT, /* STMT_PREPARE */
+				[0x17] = COPY_16, /* STMT_EXECUTE */
 				[0x18 ... 0x19] = COPY_16, /* STMT_SEND_LONG_DATA, STMT_CLOSE */
-				[0x1a ... 0x1f] = COPY_16 | COPY_ASKS, /* STMT_RESET ... */
-				[0xfa] = COPY_16 | COPY_ASKS, /* MariaDB's STMT_BULK_EXECUTE */
+				[0x1a ... 0x1f] = COPY_16, /* STMT_RESET ... */
+				[0xfa] = COPY_16, /* MariaDB's STMT_BULK_EXECUTE */
 			},
 			[SIDE_RESPONSE] = {
 				[0xfe] = COPY_32 | COPY_SHORT, /* EOF, or the OK that ends rows */
@@ -161,14 +157,13 @@ static const struct row rows[ROWS] = {
 	},
 	/* The frontend's first message has no type: alt. A single byte answers SSLRequest. */
 	[ROW_POSTGRESQL] = {
-		.protocol = 5,
+		.protocol = 4,
 		.header = 5,
 		.len_off = 1,
 		.len_width = 4,
 		.alt = 1,
 		.single = 1,
 		.turns = 1,
-		.walk = 3,
 		.adjust = 1,
 		.least = 5,
 		.most = 1U << 30,
@@ -176,13 +171,13 @@ static const struct row rows[ROWS] = {
 		.type = {
 			[SIDE_REQUEST] = {
 				[0] = COPY_512, /* startup: user, database; also SSLRequest, ... */
-				['Q'] = COPY_TEXT | COPY_ASKS,
+				['Q'] = COPY_TEXT,
 				['P'] = COPY_TEXT,
 				['B'] = COPY_96,
-				['E'] = COPY_96 | COPY_ASKS,
+				['E'] = COPY_96,
 				['C'] = COPY_96,
 				['D'] = COPY_96,
-				['F'] = COPY_16 | COPY_ASKS,
+				['F'] = COPY_16,
 				['S'] = COPY_16,
 				['H'] = COPY_16,
 				['X'] = COPY_16,

@@ -47,16 +47,6 @@ static __always_inline __u32 frame_side(const struct socket *sk, int dir)
 	return !sk->request_dir || sk->request_dir == 1 + dir ? SIDE_REQUEST : SIDE_RESPONSE;
 }
 
-/* The response before this turn was at its end, as far as its last bytes tell. */
-static __always_inline bool response_was_over(const struct socket *sk, const struct direction *self)
-{
-	__u64 last = self->last;
-	const __u8 *b = (const __u8 *)&last;
-
-	/* ReadyForQuery; other rows tell by the first frame's sequence number. */
-	return sk->row != ROW_POSTGRESQL || (b[2] == 'Z' && !b[3] && !b[4] && !b[5] && b[6] == 5);
-}
-
 /* Where does a frame begin in this segment, in a direction whose place was lost? */
 static __always_inline void find_frames(struct __sk_buff *skb, struct socket *sk,
 					struct emission *e, struct follow *f,
@@ -72,13 +62,10 @@ static __always_inline void find_frames(struct __sk_buff *skb, struct socket *sk
 	struct verdict *v;
 	int found;
 
-	if (f->phase == FOLLOW_PASS && !turn)
-		return;
 	found = probe_frames(skb, at, e->len, sk->row, side);
-	if (found >= least || (found == PROBE_MAX && !row->turns) ||
-	    (turn && found >= 0 && (f->phase != FOLLOW_PASS || response_was_over(sk, self)))) {
+	if (found >= least || (found == PROBE_MAX && !row->turns) || (turn && found >= 0)) {
 		/* What was copied before the reader has cut itself. */
-		if (f->phase == FOLLOW_PASS || !f->copy_left)
+		if (!f->copy_left)
 			f->flags |= FOLLOW_UNWALKED;
 		follow_found(f, e->seq, e->seq);
 		f->odd = 0;
@@ -133,7 +120,6 @@ __noinline int begin_walk(struct __sk_buff *skb, struct socket *sk, struct emiss
 	if ((__s32)e->len <= 0)
 		return 0;
 	if (e->flags & REC_FLIP) {
-		f->uncopied = f->asked = 0;
 		f->flags |= FOLLOW_FIRST;
 		/* A byte alone: the answer to SSLRequest. */
 		if (f->phase == FOLLOW_FRAME && f->have == 1 && row_at(sk->row)->single) {
@@ -141,15 +127,16 @@ __noinline int begin_walk(struct __sk_buff *skb, struct socket *sk, struct emiss
 			f->due++;
 		}
 	}
-	/* What comes early cannot be followed. */
+	/* What comes early cannot be followed, unless it is of a long frame that passes. */
 	if (e->holes) {
-		if (f->phase != FOLLOW_WIDE || (e->flags & REC_FLIP))
+		if (f->phase == FOLLOW_FRAME && !f->have && (__s32)(f->due - end) >= 0)
+			f->copy_left = 0;
+		else if (f->phase != FOLLOW_WIDE || (e->flags & REC_FLIP))
 			follow_lost(f);
 	} else if (f->phase != FOLLOW_FRAME) {
 		find_frames(skb, sk, e, f, DIRECTION(sk, e->dir));
 	}
-	if (sk->speaks != SPEAKS_FRAMES || f->phase == FOLLOW_PASS ||
-	    (f->phase == FOLLOW_WIDE && !f->copy_left))
+	if (sk->speaks != SPEAKS_FRAMES || (f->phase == FOLLOW_WIDE && !f->copy_left))
 		return 0;
 	/* A long frame passes. */
 	if (f->phase == FOLLOW_FRAME && !f->have && !f->copy_left && (__s32)(f->due - end) >= 0)
@@ -173,7 +160,6 @@ __noinline int begin_walk(struct __sk_buff *skb, struct socket *sk, struct emiss
 	w->capture = sk->capture;
 	w->row = sk->row;
 	w->side = frame_side(sk, e->dir);
-	w->asked = follow_of(sk, !e->dir)->asked;
 	return 1 + i;
 }
 
@@ -329,7 +315,7 @@ __noinline int detect_frames(struct __sk_buff *skb, struct socket *sk, struct em
 	if (sk->fresh)
 		return 0;
 	for (row = ROW_HTTP2; row < ROWS; row++) {
-		int request = -1, response = -1, least;
+		int request = -1, response = -1;
 
 		if (!(asked & 1U << row_at(row)->protocol))
 			continue;
@@ -337,16 +323,15 @@ __noinline int detect_frames(struct __sk_buff *skb, struct socket *sk, struct em
 			request = probe_frames(skb, e->s.payload, e->s.len, row, SIDE_REQUEST);
 		if (sk->request_dir != 1 + e->dir)
 			response = probe_frames(skb, e->s.payload, e->s.len, row, SIDE_RESPONSE);
-		/* Where the sides take turns a message ends with the segment. */
-		least = row_at(row)->turns ? PROBE_EXACT : PROBE_MAX;
-		if (request < least && response < least)
+		/* A chain, or frames that end with the segment. */
+		if (request < PROBE_MAX && response < PROBE_MAX)
 			continue;
 		request_dir = sk->request_dir;
 		/* A frame may be of either side: another turn will tell. HTTP/2's sides are alike. */
 		if (!request_dir && row_at(row)->turns) {
-			if (request >= least && response >= least)
+			if (request >= PROBE_MAX && response >= PROBE_MAX)
 				continue;
-			request_dir = request >= least ? 1 + e->dir : 1 + !e->dir;
+			request_dir = request >= PROBE_MAX ? 1 + e->dir : 1 + !e->dir;
 		}
 		begin_anywhere(sk);
 		/* The host's word is as good as the other side's. */

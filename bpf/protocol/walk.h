@@ -24,9 +24,9 @@ const volatile __u32 frames = 1;
 
 /*
  * WIDE: all is copied, copy_left bytes at most, until it is known where a frame begins. FRAME: one
- * begins at due. PASS: the rest of a long response, until the other side has spoken.
+ * begins at due.
  */
-enum { FOLLOW_WIDE, FOLLOW_FRAME, FOLLOW_PASS };
+enum { FOLLOW_WIDE, FOLLOW_FRAME };
 
 enum {
 	FOLLOW_HELLO = 1,   /* the direction's first frame is still to come */
@@ -37,15 +37,13 @@ enum {
 struct follow {
 	__u32 due;	 /* FRAME: sequence number where one begins, cut (have) or not */
 	__u32 copy_left; /* bytes that are still to be copied of the frame that passes */
-	__u32 skipped;	 /* frames that were not copied, since the last piece */
-	__u16 uncopied;	 /* frames one behind the other in this turn, likewise */
-	__u16 asked;	 /* of requests: COPY_ASKS in this turn */
+	__u32 skipped;	 /* frames that were not copied, since the last piece; see row.most */
 	__u8 phase;	 /* FOLLOW_* */
 	__u8 flags;	 /* FOLLOW_* */
 	__u8 have;	 /* bytes of a header that a segment cut */
 	__u8 odd;	 /* how often what was due turned out to be no frame */
 	__u8 head[FRAME_HEAD_MAX];
-	__u32 pad;
+	__u32 pad[2];
 };
 
 /* So much is copied while it is not known where frames begin. */
@@ -74,7 +72,6 @@ struct walk {
 	__u32 capture; /* the target's */
 	__u32 row;
 	__u32 side;
-	__u32 asked; /* of the other direction */
 	__u32 window_at, window_len;
 	__u32 count; /* pieces */
 	__u32 len;   /* bytes that they take */
@@ -178,26 +175,14 @@ static __always_inline void follow_found(struct follow *f, __u32 due, __u32 from
 	f->have = 0;
 }
 
-/* What a frame of this class adds to the counts; how much of it is copied. */
+/* How much of a frame is copied. */
 static __always_inline __u32 take_frame(const struct row *row, const struct walk *w,
 					struct follow *f, const struct frame_head *h, __u32 total,
 					__u32 type, __u32 *class)
 {
-	__u32 n;
-
 	*class = frame_class(row, w->side, h, type, f->flags & (FOLLOW_HELLO | FOLLOW_FIRST));
 	f->flags &= ~(FOLLOW_HELLO | FOLLOW_FIRST);
-	if (*class & COPY_ASKS)
-		f->asked++;
-	n = frame_copy(*class, total, w->capture);
-	f->uncopied = n ? 0 : f->uncopied + 1;
-	return n;
-}
-
-static __always_inline bool may_pass(const struct row *row, const struct walk *w,
-				     const struct follow *f)
-{
-	return row->walk && w->side == SIDE_RESPONSE && f->uncopied >= row->walk && w->asked <= 1;
+	return frame_copy(*class, total, w->capture);
 }
 
 /* Moves w->at to the next frame, or to the end of the segment. */
@@ -209,7 +194,7 @@ static __always_inline void walk_to(struct walk *w, const struct follow *f)
 }
 
 /* What is to be done. */
-enum { STEP_ON, STEP_LOAD, STEP_CUT, STEP_COPY, STEP_LOST, STEP_PASS, STEP_END };
+enum { STEP_ON, STEP_LOAD, STEP_CUT, STEP_COPY, STEP_LOST, STEP_END };
 
 /* Some frames in the window, until one is to be copied. Not static: verified once. */
 __noinline int read_frames(struct walk *w, struct follow *f)
@@ -249,10 +234,8 @@ __noinline int read_frames(struct walk *w, struct follow *f)
 		f->due += total;
 		if (w->n)
 			return STEP_COPY;
-		f->skipped++;
+		f->skipped += total < row->most;
 		walk_to(w, f);
-		if (may_pass(row, w, f))
-			return STEP_PASS;
 	}
 	return STEP_ON;
 }
@@ -308,9 +291,6 @@ static long walk_step(__u32 i, void *ctx)
 			return 1;
 		walk_to(w, f);
 		return 0;
-	case STEP_PASS:
-		f->phase = FOLLOW_PASS;
-		return 1;
 	case STEP_END:
 		return 1;
 	case STEP_LOST:
@@ -384,7 +364,6 @@ static __always_inline void walk_head(struct __sk_buff *skb, struct walk *w, str
 	}
 	f->due += total;
 	/* The reader sees the header in any case: it counts the frame. */
-	f->uncopied = 0;
 	have = row->type_off + 1U > row->header ? row->type_off + 1U : row->header;
 	if (have > total)
 		have = total;
@@ -428,7 +407,7 @@ static __always_inline int walk_frames(struct __sk_buff *skb, struct follow *f, 
 		/* What is behind is lost: such small frames are no traffic. */
 		if (f->phase == FOLLOW_FRAME && w->end != w->at && w->len < OUT_BYTES)
 			follow_lost(f);
-		if (f->phase != FOLLOW_PASS && w->end != w->at)
+		if (w->end != w->at)
 			return 1;
 	}
 	if (f->phase == FOLLOW_WIDE && f->copy_left) {

@@ -7,9 +7,7 @@
 #include "graph-output.h"
 #include "json.h"
 
-static const char topology_page[] =
 #include "topology.html.h" /* made by meson from topology.html */
-	;
 
 /* Where the data goes in the page. */
 #define DATA_MARK "@DATA@"
@@ -77,7 +75,7 @@ int graph_write_json(FILE *out, const struct graph *graph)
 
 int graph_write_html(FILE *out, const struct graph *graph)
 {
-	const char *mark = strstr(topology_page, DATA_MARK);
+	const char *mark = strstr(topology_html, DATA_MARK);
 	char *data = NULL;
 	size_t size;
 	FILE *memory = open_memstream(&data, &size);
@@ -89,7 +87,7 @@ int graph_write_html(FILE *out, const struct graph *graph)
 		free(data);
 		return -ENOMEM;
 	}
-	fwrite(topology_page, 1, (size_t)(mark - topology_page), out);
+	fwrite(topology_html, 1, (size_t)(mark - topology_html), out);
 	/* No name can end the element that the data is in. */
 	for (size_t i = 0; i < size; i++) {
 		if (data[i] == '<')

@@ -24,7 +24,8 @@
 #define NOTABLE_FLAGS                                                                              \
 	(APPMON_EVF_TRUNCATED | APPMON_EVF_MID_MESSAGE | APPMON_EVF_GAP | APPMON_EVF_PIPELINED |   \
 	 APPMON_EVF_EARLY_RESPONSE | APPMON_EVF_CONTINUED | APPMON_EVF_AMBIGUOUS |                 \
-	 APPMON_EVF_INFERRED_END | APPMON_EVF_MALFORMED)
+	 APPMON_EVF_INFERRED_END | APPMON_EVF_MALFORMED | APPMON_EVF_MULTI |                       \
+	 APPMON_EVF_REPLICATION | APPMON_EVF_COMPRESSED)
 
 /* A longer name of an application is not cut, but does not move the columns. */
 #define MAX_APP_WIDTH 24
@@ -192,7 +193,9 @@ static size_t put_target(FILE *out, const struct appmon_event *ev, size_t max_co
 	const struct appmon_str *parts[4];
 	size_t count = 0, columns = 0;
 
-	if (ev->path.len > 0) {
+	if (ev->query_text.len > 0) {
+		parts[count++] = &ev->query_text;
+	} else if (ev->path.len > 0) {
 		/* Where a client went: its remote address may be a proxy's. */
 		if (ev->role == APPMON_ROLE_CLIENT)
 			parts[count++] = &ev->authority;
@@ -272,6 +275,11 @@ static void collect_notes(const struct human *human, const struct appmon_event *
 	if (ev->operation_type == APPMON_OP_CALL && ev->status_number > 0 &&
 	    ev->status_number != ev->status && ev->status_text.len > 0)
 		note(notes, size, "%s", ev->status_text.data);
+	if (ev->digest != 0 && ev->status_text.len > 0)
+		note(notes, size, "error %s", ev->status_text.data);
+	else if (ev->digest != 0 && ev->response_items >= 0)
+		note(notes, size, "%" PRId64 " row%s", ev->response_items,
+		     ev->response_items == 1 ? "" : "s");
 	note_wait(ev, "queue", ev->queue_ns, notes, size);
 	note_wait(ev, "connect", ev->connect_ns, notes, size);
 	if (ev->request_body_bytes > 0)
@@ -311,10 +319,13 @@ void human_event(struct human *human, const struct appmon_event *ev, uint64_t re
 	/* A call's path is its operation. */
 	if (ev->operation_type == APPMON_OP_CALL && ev->path.len > 0)
 		what = &ev->system;
-	used += put_escaped(out, what->data, what->len, SIZE_MAX);
-	/* No request line was seen, or it was none: there is no target then. */
-	fputc(what->len > 0 ? ' ' : '?', out);
-	used++;
+	/* A statement begins with its operation. */
+	if (ev->query_text.len == 0) {
+		used += put_escaped(out, what->data, what->len, SIZE_MAX);
+		/* No request line was seen, or it was none: there is no target then. */
+		fputc(what->len > 0 ? ' ' : '?', out);
+		used++;
+	}
 	if (columns != SIZE_MAX) {
 		used += notes[0] != '\0' ? strlen(notes) + strlen(" []") : 0;
 		left = columns > used + MIN_PATH_WIDTH ? columns - used : MIN_PATH_WIDTH;

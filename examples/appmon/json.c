@@ -244,6 +244,12 @@ void json_event(FILE *out, const struct appmon_event *ev, uint64_t realtime_ns)
 		add_text(object, "operation_type", operation_type_name(ev->operation_type));
 		add_str(object, "resource", &ev->resource);
 	}
+	if (ev->resource_namespace.len > 0)
+		add_str(object, "resource_namespace", &ev->resource_namespace);
+	if (ev->query_text.len > 0)
+		add_str(object, "query_text", &ev->query_text);
+	if (ev->query_summary.len > 0)
+		add_str(object, "query_summary", &ev->query_summary);
 	add_text(object, "outcome", outcome_name(ev->outcome));
 	if (ev->status_text.len > 0)
 		add_str(object, "status_text", &ev->status_text);

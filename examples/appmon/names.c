@@ -25,6 +25,9 @@ const struct bit_name flag_names[] = {
 	{APPMON_EVF_NO_STATUS_LINE, "no_status_line", "answer without a status line"},
 	{APPMON_EVF_PARTIAL, "partial", "not all is known"},
 	{APPMON_EVF_SERVER_BEGAN, "server_began", "begun by the server"},
+	{APPMON_EVF_MULTI, "multi", "several statements"},
+	{APPMON_EVF_REPLICATION, "replication", "replication"},
+	{APPMON_EVF_COMPRESSED, "compressed", "compressed from here"},
 	{0, NULL, NULL},
 };
 
@@ -98,6 +101,11 @@ bool outcome_is_error(uint32_t outcome, uint32_t role)
 	if (outcome == APPMON_OUTCOME_CLIENT_ERROR)
 		return role == APPMON_ROLE_CLIENT;
 	return outcome > APPMON_OUTCOME_CLIENT_ERROR;
+}
+
+bool is_database(uint32_t protocol)
+{
+	return protocol == APPMON_PROTO_POSTGRESQL || protocol == APPMON_PROTO_MYSQL;
 }
 
 const char *protocol_name(uint32_t protocol)

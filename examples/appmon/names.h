@@ -33,6 +33,9 @@ const char *operation_type_name(uint32_t type);
  * a server what is its client's mistake. As the aggregator has it by default. */
 bool outcome_is_error(uint32_t outcome, uint32_t role);
 
+/* One whose requests are statements of SQL. */
+bool is_database(uint32_t protocol);
+
 /* As appmon_protocol_name() has it, or "unknown". */
 const char *protocol_name(uint32_t protocol);
 

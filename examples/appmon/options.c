@@ -21,6 +21,7 @@ enum {
 	KEY_NO_QUERY,
 	KEY_REDACT,
 	KEY_KEEP_SECRETS,
+	KEY_QUERY_TEXT,
 	KEY_NO_IDENTITY,
 	KEY_TRACE,
 	KEY_LINKS,
@@ -69,6 +70,8 @@ static const struct argp_option argp_options[] = {
 	 "signatures, tokens and passwords (repeatable)",
 	 0},
 	{"keep-secrets", KEY_KEEP_SECRETS, NULL, 0, "Show request targets as sent, secrets too", 0},
+	{"query-text", KEY_QUERY_TEXT, NULL, 0,
+	 "SQL statements as sent, with their data, and errors in the server's words", 0},
 	{"trace", KEY_TRACE, NULL, 0,
 	 "Trace ids: traceparent, b3, x-b3-*, uber-trace-id, sw8, x-request-id", 0},
 	{"links", KEY_LINKS, NULL, 0,
@@ -216,6 +219,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		break;
 	case KEY_KEEP_SECRETS:
 		options->flags |= APPMON_OPEN_KEEP_SECRETS;
+		break;
+	case KEY_QUERY_TEXT:
+		options->flags |= APPMON_OPEN_QUERY_TEXT;
 		break;
 	case KEY_TRACE:
 		options->flags |= APPMON_OPEN_TRACE;

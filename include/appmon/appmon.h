@@ -71,7 +71,9 @@ enum appmon_protocol {
 	APPMON_PROTO_HTTP1 = 1,	  /* HTTP/1.0 and HTTP/1.1, RFC 9112 */
 	APPMON_PROTO_RESP = 2,	  /* Redis's, RESP2 and RESP3: only if asked for, see protocols */
 	/* HTTP/2 (RFC 9113) in clear text, an event for each stream, and gRPC: only if asked for */
-	APPMON_PROTO_HTTP2 = 3
+	APPMON_PROTO_HTTP2 = 3,
+	APPMON_PROTO_POSTGRESQL = 4, /* PostgreSQL's, version 3: likewise */
+	APPMON_PROTO_MYSQL = 5	     /* MySQL's and MariaDB's: likewise */
 };
 
 /* appmon_event.role: what the monitored socket was in this exchange. */
@@ -106,7 +108,10 @@ enum appmon_end {
 	APPMON_END_GAP = 5,	      /* bytes were missed: the rest is unknown */
 	APPMON_END_UPGRADED = 6,      /* became a tunnel (101, or 2xx to CONNECT) */
 	APPMON_END_AT_HEAD = 7,	      /* reported at its head: APPMON_OPEN_STREAM_HEADS */
-	APPMON_END_ABANDONED = 8      /* HTTP/2: a peer gave the stream up (RST_STREAM, GOAWAY) */
+	/* HTTP/2: a peer gave the stream up (RST_STREAM, GOAWAY). PostgreSQL: the server passed over
+	 * it, because an error came before it. */
+	APPMON_END_ABANDONED = 8,
+	APPMON_END_ENCRYPTED = 9 /* what follows on the connection is encrypted: SSLRequest */
 };
 
 /* appmon_event.outcome: what became of the request, by the rule of its protocol. */
@@ -114,17 +119,21 @@ enum appmon_outcome {
 	/* Not known: the answer was missed (a gap), or has not come yet. */
 	APPMON_OUTCOME_UNKNOWN = 0,
 	/* HTTP: a status below 400, or an answer without a status line. gRPC: OK. RESP: a reply that is no
-	 * error, none where none was due, or one that sends the client elsewhere (MOVED, ASK). */
+	 * error, none where none was due, or one that sends the client elsewhere (MOVED, ASK). SQL:
+	 * no error. */
 	APPMON_OUTCOME_OK = 1,
-	/* HTTP: 400 to 499. gRPC, RESP: other errors than the next. */
+	/* HTTP: 400 to 499. gRPC, RESP, SQL: other errors than the next. */
 	APPMON_OUTCOME_CLIENT_ERROR = 2,
 	/* HTTP: 500 and above. gRPC: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL,
-	 * UNAVAILABLE, DATA_LOSS, and a call that the server gave up. RESP: the server cannot at present: LOADING, BUSY, OOM, MISCONF,
-	 * MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS. */
+	 * UNAVAILABLE, DATA_LOSS, and a call that the server gave up. RESP: the server cannot at
+	 * present: LOADING, BUSY, OOM, MISCONF, MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS.
+	 * PostgreSQL: SQLSTATE of the classes 08, 53, 57, 58, XX. MySQL: 1040, 1205, 1213, 2000 to
+	 * 2999. */
 	APPMON_OUTCOME_SERVER_ERROR = 3,
 	APPMON_OUTCOME_TIMEOUT = 4, /* no answer for exchange_timeout_ms */
 	/* The client reset the connection before the answer. HTTP/2: it gave the stream up. gRPC:
-	 * CANCELLED, too. */
+	 * CANCELLED, too. PostgreSQL: also SQLSTATE 57014, and what was passed over after an error.
+	 * MySQL: also 1317. */
 	APPMON_OUTCOME_CANCELLED = 5,
 	APPMON_OUTCOME_NO_RESPONSE = 6 /* the connection ended otherwise before the answer */
 };
@@ -183,10 +192,17 @@ enum appmon_operation_type {
 /* The answer has no status line (HTTP/0.9, ICY): status is 0, all of it is body. */
 #define APPMON_EVF_NO_STATUS_LINE UINT64_C(0x10000)
 /* Something that was said is not known. HTTP/2: fields that were indexed before the capture began or
- * in a block that was missed, or a head that was not captured whole; what is there is certain. */
+ * in a block that was missed, or a head that was not captured whole; what is there is certain. SQL:
+ * a statement that was prepared before the attach, or so long ago that it was forgotten. */
 #define APPMON_EVF_PARTIAL UINT64_C(0x20000)
 /* The server began it (HTTP/2: PUSH_PROMISE): the request, too, came from it. */
 #define APPMON_EVF_SERVER_BEGAN UINT64_C(0x40000)
+/* One request with several statements; operation is the first one's. */
+#define APPMON_EVF_MULTI UINT64_C(0x80000)
+/* The connection is a stream of replication from here on. */
+#define APPMON_EVF_REPLICATION UINT64_C(0x100000)
+/* What follows on the connection is compressed, and has no events. */
+#define APPMON_EVF_COMPRESSED UINT64_C(0x200000)
 
 /* appmon_trace.format: the header fields that carried the ids. */
 enum appmon_trace_format {
@@ -315,6 +331,9 @@ enum appmon_log_level {
 /* Targets as sent: with the secrets that are left out otherwise, see appmon_opts.redact_names. For
  * debugging; whoever reads the events can act as the clients. */
 #define APPMON_OPEN_KEEP_SECRETS UINT32_C(0x80)
+/* SQL: appmon_event.query_text with its literals, the very bytes of the client, and message with the
+ * server's words, which may repeat them. */
+#define APPMON_OPEN_QUERY_TEXT UINT32_C(0x100)
 
 /* appmon_capabilities.supported: what this kernel gives. */
 /* cgroup_skb with socket storage: the core. */
@@ -408,27 +427,53 @@ struct appmon_event {
 	uint32_t operation_type;  /* enum appmon_operation_type, APPMON_OP_* */
 	uint32_t outcome;	  /* enum appmon_outcome, APPMON_OUTCOME_*: error rates go by it */
 	struct appmon_str system; /* what speaks the protocol (db.system.name): RESP: "redis";
-				   * gRPC: "grpc" (rpc.system.name); HTTP: "" */
+				   * gRPC: "grpc" (rpc.system.name); "postgresql", "mysql";
+				   * HTTP: "" */
 	/* HTTP: the method as sent (http.request.method). RESP: the command's name as sent
 	 * (db.operation.name). gRPC: the service with its package, '/' and the method
-	 * (rpc.method). "": no request was seen. */
+	 * (rpc.method). SQL: a statement's first word in upper case, behind WITH its main one; FETCH:
+	 * more rows of a statement that was told before; CONNECT: the log-in; CANCEL: a request to
+	 * cancel, on a connection of its own. "": no request was seen. */
 	struct appmon_str operation;
 	/* What the operation is about. HTTP: the path (url.path), of CONNECT the authority; of gRPC
-	 * "", for operation says it all. RESP: the
-	 * command's first argument, mostly a key; "" where it may be a secret (AUTH, HELLO). */
+	 * "", for operation says it all. RESP: the command's first argument, mostly a key; "" where
+	 * it may be a secret (AUTH, HELLO). SQL: the first table, or the procedure of CALL
+	 * (db.collection.name). */
 	struct appmon_str resource;
+	struct appmon_str resource_namespace; /* SQL: the database (db.namespace) */
+	/* SQL: the statement, without its data (db.query.text): literals and parameters are '?', a
+	 * list of them is one, rows behind the first are left out, comments too. truncated: there
+	 * was more. "": it could not be split, or APPMON_EVF_PARTIAL. */
+	struct appmon_str query_text;
+	/* SQL: operation and up to three tables, as in "SELECT orders customers"
+	 * (db.query.summary). */
+	struct appmon_str query_summary;
 	/* HTTP: the status code as text (http.response.status_code). RESP: the prefix of an error
 	 * (db.response.status_code), such as WRONGTYPE. gRPC: the name of grpc-status
-	 * (rpc.response.status_code), such as NOT_FOUND; where none came, HTTP's. */
+	 * (rpc.response.status_code), such as NOT_FOUND; where none came, HTTP's. PostgreSQL: an
+	 * error's SQLSTATE. MySQL: its number. */
 	struct appmon_str status_text;
 	/* The server's words for it. HTTP: the reason phrase of the status line. RESP: the text of an
 	 * error, prefix and all, without the arguments that it may repeat. gRPC: grpc-message,
-	 * decoded. */
+	 * decoded. SQL: an error's, with APPMON_OPEN_QUERY_TEXT. */
 	struct appmon_str message;
 	int64_t status_number; /* status_text as a number; -1: it is none, or was not seen */
 	/* Bytes of the TCP stream: no headers of TCP or IP, each byte once. HTTP: of head and body. */
 	uint64_t request_bytes;
 	uint64_t response_bytes; /* of the final response */
+	/* SQL: xxh64 of the sanitised text in lower case, the same for statements that differ in
+	 * their data only. 0: there is no text. */
+	uint64_t digest;
+	/* What paired the two messages. HTTP/2: the id of the stream. 0: their order did. */
+	uint64_t key;
+	/* gRPC: messages in the stream, whole or not. SQL: response_items are rows that came or were
+	 * changed (db.response.returned_rows). -1: there is no such thing, or it could not be
+	 * counted, as of several messages in one DATA frame. */
+	int64_t request_items;
+	int64_t response_items;
+	uint64_t
+		first_item_ns; /* SQL: the first row of the response, or of MySQL what describes the
+				 * rows; 0: none was seen */
 
 	/* CLOCK_MONOTONIC, nanoseconds, taken where bytes reach or leave the TCP
 	 * stack; 0: not seen. appmon_realtime_ns() converts to wall time. */
@@ -540,13 +585,6 @@ struct appmon_event {
 	uint64_t response_body_bytes;	 /* as transferred (http.response.body.size) */
 	int64_t request_content_length;	 /* declared; -1: none */
 	int64_t response_content_length; /* declared; -1: none */
-
-	/* What paired the two messages. HTTP/2: the id of the stream. 0: their order did. */
-	uint64_t key;
-	/* gRPC: messages in the stream, whole or not. -1: there is no such thing, or it could not be
-	 * counted, as of several in one DATA frame. */
-	int64_t request_items;
-	int64_t response_items;
 };
 
 /*
@@ -1002,8 +1040,9 @@ APPMON_API void appmon_event_free(struct appmon_event *copy);
  */
 APPMON_API int appmon_cgroup_container(const char *path, struct appmon_container *ret);
 
-/* "http1", "resp", "http2" for APPMON_PROTO_*; NULL for 0 and for values that this library does not know. The
- * protocols are numbered from 1 without gaps: a host that counts up until NULL has met them all. */
+/* "http1", "resp", "http2", "postgresql", "mysql" for APPMON_PROTO_*; NULL for 0 and for values that
+ * this library does not know. The protocols are numbered from 1 without gaps: a host that counts up
+ * until NULL has met them all. */
 APPMON_API const char *appmon_protocol_name(uint32_t protocol);
 
 /* The APPMON_PROTO_* of a name as above, in lower case; APPMON_PROTO_UNKNOWN if this library has no

@@ -190,7 +190,8 @@ struct appmon_series {
 					* known of it */
 	struct appmon_str method_name; /* http.request.method; "_OTHER" for APPMON_METHOD_OTHER */
 	struct appmon_str route; /* at most 255 bytes (http.route): visible ASCII, unless it is
-				  * the host's or APPMON_METRICS_RAW_ROUTES */
+				  * the host's or APPMON_METRICS_RAW_ROUTES. SQL: the event's
+				  * query_summary, or operation (db.query.summary) */
 	struct appmon_str status_text; /* as the events have it, at most 23 bytes */
 	struct appmon_endpoint peer;   /* family 0: unknown; port 0: of a client */
 };

@@ -90,9 +90,9 @@ const char *appmon_method_name(uint32_t method)
 
 const char *appmon_end_name(uint32_t end)
 {
-	static const char *const name[] = {"complete",	  "closed",  "reset by peer",
-					   "reset by us", "timeout", "gap",
-					   "upgraded",	  "at head", "abandoned"};
+	static const char *const name[] = {"complete",	"closed",   "reset by peer", "reset by us",
+					   "timeout",	"gap",	    "upgraded",	     "at head",
+					   "abandoned", "encrypted"};
 
 	return NAME_OF(name, end, "unknown");
 }

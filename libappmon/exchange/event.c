@@ -200,6 +200,9 @@ static bool build(struct pipeline *pl, struct exchange *ex, struct target *targe
 	ev->system = absent;
 	ev->operation = absent;
 	ev->resource = absent;
+	ev->resource_namespace = absent;
+	ev->query_text = absent;
+	ev->query_summary = absent;
 	ev->status_text = absent;
 	ev->message = absent;
 	ev->trace_text = absent;

@@ -524,6 +524,15 @@ static size_t route(struct appmon_metrics *m, const struct appmon_event *ev, uin
 		if (n >= 0)
 			return n < ROUTE_MAX ? (size_t)n : ROUTE_MAX;
 	}
+	/* Of a statement what it does to which tables. */
+	if (ev->protocol == APPMON_PROTO_POSTGRESQL || ev->protocol == APPMON_PROTO_MYSQL) {
+		const struct appmon_str *said =
+			ev->query_summary.len ? &ev->query_summary : &ev->operation;
+		size_t n = said->len < ROUTE_MAX ? said->len : ROUTE_MAX;
+
+		memcpy(buf, said->data, n);
+		return n;
+	}
 	if (m->opts.flags & APPMON_METRICS_RAW_ROUTES) {
 		size_t n = ev->path.len < ROUTE_MAX ? ev->path.len : ROUTE_MAX;
 

@@ -197,7 +197,7 @@ static void frame_is_over(struct pipeline *pl, struct conn *c, int dir, uint64_t
 		frame_ends(pl, c, dir, ts_ns, cut);
 		return;
 	}
-	d->frame.skipped++;
+	d->frame.skipped += d->frame.total < row_of(f)->most;
 	expect(d, d->frame.pos + d->frame.total);
 	if (!f->ignored && f->ops->passed)
 		f->ops->passed(pl, c, dir, &passed);
@@ -276,6 +276,8 @@ static uint64_t take_body(struct pipeline *pl, struct conn *c, int dir, const st
 			d->frame.bytes = bytes, d->frame.captured = d->room;
 		else
 			gather(pl, d, bytes, n);
+	} else if (at < captured_end && !(chunk->flags & CHUNK_FRAME)) {
+		d->raw = 1; /* nobody wants these: the programs do not know where they are */
 	}
 	if (end < frame_end) {
 		d->pos = end;

@@ -26,8 +26,6 @@
  *   passed. A frame of 16 MiB is one call, with as much of it as the row says (COPY_*), not more.
  * - Frames of which the row copies nothing (COPY_NONE) are no calls: frame.skipped counts them, and
  *   passed() tells the bytes. It is the same whether the programs or the library have cut them.
- * - If a protocol takes turns, the rest of a long response can pass unwalked (row.walk): passed()
- *   tells the bytes and the last of them; the next frame has FRAME_AFTER_UNKNOWN.
  * - After a loss, or on a connection met in the middle, passed() tells the bytes as lost, until a
  *   chain of frames is found that cannot well be anything else. The first frame behind has
  *   FRAME_AFTER_UNKNOWN. Until c->request_dir is known, only a row whose sides are alike is looked
@@ -72,8 +70,7 @@ struct frame {
 	const uint8_t *bytes; /* `captured` bytes */
 };
 
-/* Bytes of a direction that belong to no frame that is told: frames of COPY_NONE, what passed
- * unwalked, or what was lost. */
+/* Bytes of a direction that belong to no frame that is told: frames of COPY_NONE, or what was lost. */
 struct passed {
 	uint64_t pos, len;
 	uint64_t ts_ns;	     /* when the last of them passed */

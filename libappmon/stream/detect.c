@@ -67,7 +67,8 @@ static void detect_first(struct flows *f, struct conn *c, int dir, const struct 
 		return;
 	begun = c->protocol->first(c, dir, &here);
 	c->protocol->first(c, !dir, &there);
-	/* A frame, too: the programs know that it is one, not of which protocol. */
+	/* The programs mark the first message only, which may have told too little. Of a frame they
+	 * know that it is one, not of which protocol. */
 	if (!c->request_dir && (chunk->flags & (CHUNK_STARTS | CHUNK_FRAME))) {
 		/* What it begins stands alone, wherever on the connection. */
 		if (here.len || there.len)

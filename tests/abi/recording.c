@@ -28,7 +28,7 @@ static void put_segment(__u64 ts_ns, __u32 flags, __u32 seq, __u32 ack, const ch
 {
 	__u32 len = (__u32)strlen(bytes);
 	struct rec rec = {
-		.hdr = {REC_VERSION, REC_DATA, (__u32)sizeof(rec) + len},
+		.hdr = {REC_VERSION, REC_DATA, (__u32)sizeof(rec) + len, 0},
 		.conn = {.cookie = 1,
 			 .cgroup_id = 7,
 			 .target = 1,

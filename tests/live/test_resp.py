@@ -148,10 +148,10 @@ def test_resp_alone(redis, cgroup, watch):
 
 @pytest.mark.parametrize("subcommand", ["watch", "run", "replay", "top", "topology", "export"])
 def test_unknown_protocol(subcommand):
-    done = subprocess.run([cli(), subcommand, "--protocols", "http1,mysql"], text=True,
+    done = subprocess.run([cli(), subcommand, "--protocols", "http1,gopher"], text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert done.returncode == 2
-    assert "--protocols: 'mysql' is not among http1, resp" in done.stderr
+    assert "--protocols: 'gopher' is not among http1, resp" in done.stderr
 
 
 @pytest.mark.parametrize("subcommand", ["watch", "run", "top", "topology", "export"])

@@ -24,7 +24,7 @@ class Event(dict):
     """A line about an exchange. What is left out as unknown reads as the library has it: "" or 0,
     and -1 for a length."""
     TEXTS = {"system", "operation", "resource", "status_text", "message", "request_target", "path",
-             "query", "authority", "comm"}
+             "query", "authority", "comm", "resource_namespace", "query_text", "query_summary"}
 
     def __missing__(self, key):
         if key in self.TEXTS:
@@ -33,7 +33,7 @@ class Event(dict):
             return "?"
         if key == "owner":
             return "unknown"
-        if key.endswith("_content_length"):
+        if key.endswith(("_content_length", "_items")):
             return -1
         if key in ("status", "srtt_us", "pid", "tid", "uid", "netns_cookie", "netns_inum") \
                 or key.endswith(("_ns", "_pid", "_tid", "_bytes")):

@@ -323,6 +323,10 @@ static void all_others(uint32_t protocols)
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
 		if ((protocols & 1U << APPMON_PROTO_HTTP2) && !strncmp(others[i].bytes, "PRI ", 4))
 			continue;
+		/* PostgreSQL's SSLRequest. */
+		if ((protocols & 1U << APPMON_PROTO_POSTGRESQL) &&
+		    !memcmp(others[i].bytes, "\0\0\0\10\4\xd2", 6))
+			continue;
 		for (size_t k = 0; k < sizeof(answers) / sizeof(answers[0]); k++)
 			other(others[i].bytes, others[i].len, others[i].silent, answers[k]);
 	}
@@ -337,15 +341,60 @@ START_TEST(other_protocols)
 }
 END_TEST
 
+static const struct appmon_opts with_frames = {
+	.protocols = 1U << APPMON_PROTO_HTTP1 | 1U << APPMON_PROTO_HTTP2 |
+		     1U << APPMON_PROTO_POSTGRESQL | 1U << APPMON_PROTO_MYSQL};
+
 /* Likewise where protocols with frames are looked for. */
 START_TEST(other_protocols_with_frames)
 {
-	const struct appmon_opts opts = {.protocols = 1U << APPMON_PROTO_HTTP1 |
-						      1U << APPMON_PROTO_HTTP2};
+	fixture_free(&p);
+	begin(&with_frames);
+	all_others(with_frames.protocols);
+}
+END_TEST
+
+/* Nor is any of it a statement, or what answers one, where a connection is met in the middle. */
+static void met_in_the_middle(bool active, const void *data, size_t len)
+{
+	int ask = active ? DIR_OUT : DIR_IN;
+
+	connection(active);
+	sim_detached = true;
+	bytes(ask, "before", 6, SIM_PSH);
+	bytes(!ask, "before", 6, SIM_PSH);
+	sim_detached = false;
+	for (int i = 0; i < 3; i++) {
+		bytes(ask, data, len, SIM_PSH);
+		bytes(!ask, "\2\1\1\1\1\1\1\1", 8, SIM_PSH);
+	}
+}
+
+START_TEST(others_in_the_middle)
+{
+	uint64_t seed = 88172645463325252ULL;
+	uint8_t data[64];
 
 	fixture_free(&p);
-	begin(&opts);
-	all_others(opts.protocols);
+	begin(&with_frames);
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (strncmp(others[i].bytes, "PRI ", 4) &&
+		    memcmp(others[i].bytes, "\0\0\0\10\4\xd2", 6))
+			met_in_the_middle(i & 1, others[i].bytes, others[i].len);
+	for (uint32_t i = 0; i < 200000; i++) {
+		size_t len = 1 + i % sizeof(data);
+
+		for (size_t k = 0; k < len; k++) {
+			seed ^= seed << 13;
+			seed ^= seed >> 7;
+			seed ^= seed << 17;
+			/* Numbers that are small, little and big endian, between them. */
+			data[k] = i & 4 && k % 4 != (i & 8 ? 3 : 0) ? 0 : (uint8_t)(seed >> 24);
+		}
+		met_in_the_middle(i & 2, data, len);
+	}
+	nothing();
+	ck_assert_uint_eq(p.pl.stats.delivered, 0);
 }
 END_TEST
 
@@ -877,6 +926,7 @@ int main(void)
 				      method_pipelined,
 				      other_protocols,
 				      other_protocols_with_frames,
+				      others_in_the_middle,
 				      random_first_bytes,
 				      proxy_line,
 				      proxy_binary,

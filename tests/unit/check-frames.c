@@ -374,7 +374,7 @@ static void walk_streams(uint32_t count, bool lose)
 		frames.cutter[DIR_IN].hello = 0;
 		make(row);
 		walker_begin(row, SIDE_RESPONSE, SEQ, false);
-		walker_turn(2);
+		walker_turn();
 		copied = 0;
 		walk_cut(lose);
 		if (lose) {

@@ -88,13 +88,13 @@ END_TEST
 
 START_TEST(ends)
 {
-	static const char *const name[] = {"complete",	  "closed",  "reset by peer",
-					   "reset by us", "timeout", "gap",
-					   "upgraded",	  "at head", "abandoned"};
+	static const char *const name[] = {"complete",	"closed",   "reset by peer", "reset by us",
+					   "timeout",	"gap",	    "upgraded",	     "at head",
+					   "abandoned", "encrypted"};
 
-	for (uint32_t i = 0; i <= APPMON_END_ABANDONED; i++)
+	for (uint32_t i = 0; i <= APPMON_END_ENCRYPTED; i++)
 		ck_assert_str_eq(appmon_end_name(i), name[i]);
-	ck_assert_str_eq(appmon_end_name(APPMON_END_ABANDONED + 1), "unknown");
+	ck_assert_str_eq(appmon_end_name(APPMON_END_ENCRYPTED + 1), "unknown");
 	ck_assert_str_eq(appmon_end_name(UINT32_MAX), "unknown");
 }
 END_TEST
@@ -204,7 +204,7 @@ START_TEST(protocols)
 		count++;
 		ck_assert_uint_eq(appmon_protocol_by_name(appmon_protocol_name(count)), count);
 	}
-	ck_assert_uint_eq(count, APPMON_PROTO_HTTP2);
+	ck_assert_uint_eq(count, APPMON_PROTO_MYSQL);
 	ck_assert_ptr_null(appmon_protocol_name(APPMON_PROTO_UNKNOWN));
 	ck_assert_ptr_null(appmon_protocol_name(UINT32_MAX));
 	ck_assert_uint_eq(appmon_protocol_by_name("RESP"), APPMON_PROTO_UNKNOWN);

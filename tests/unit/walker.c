@@ -12,7 +12,7 @@
 
 static struct follow follow;
 static struct walk walk;
-static uint32_t row_of_it, side_of_it, asked_of_it;
+static uint32_t row_of_it, side_of_it;
 static const uint8_t *packet;
 static uint32_t packet_len;
 
@@ -40,7 +40,6 @@ void walker_begin(uint32_t row, uint32_t side, uint32_t seq, bool fresh)
 {
 	row_of_it = row;
 	side_of_it = side;
-	asked_of_it = 1;
 	memset(&follow, 0, sizeof(follow));
 	follow.phase = FOLLOW_FRAME;
 	follow.due = seq;
@@ -57,11 +56,9 @@ void walker_found(uint32_t seq, uint32_t from)
 	follow_found(&follow, seq, from);
 }
 
-void walker_turn(uint32_t asked)
+void walker_turn(void)
 {
 	follow.flags |= FOLLOW_FIRST;
-	follow.uncopied = follow.asked = 0;
-	asked_of_it = asked;
 }
 
 bool walker_follows(void)
@@ -84,7 +81,6 @@ void walker_segment(uint32_t seq, const uint8_t *bytes, uint32_t len,
 	walk.capture = 4096;
 	walk.row = row_of_it;
 	walk.side = side_of_it;
-	walk.asked = asked_of_it;
 	if (follow.phase == FOLLOW_WIDE)
 		follow.copy_left = FOLLOW_WIDE_MAX * 16;
 	do {

@@ -17,8 +17,8 @@ void walker_begin(uint32_t row, uint32_t side, uint32_t seq, bool fresh);
 void walker_lose(void);
 /* It is known where a frame begins, at seq; the next segment begins at `from`. */
 void walker_found(uint32_t seq, uint32_t from);
-/* The other direction has spoken; with so many requests that wait for an answer. */
-void walker_turn(uint32_t asked);
+/* The other direction has spoken. */
+void walker_turn(void);
 bool walker_follows(void);
 /* One segment: calls back for each piece, and for the bytes that each record was of. */
 void walker_segment(uint32_t seq, const uint8_t *bytes, uint32_t len,

@@ -36,36 +36,16 @@ struct body {
 /* ---- Answers ---------------------------------------------------------------------------- */
 
 /* The page, made by meson from page/. */
-static const char index_html[] =
 #include "index.html.h"
-	;
-static const char style_css[] =
 #include "style.css.h"
-	;
-static const char ui_js[] =
 #include "ui.js.h"
-	;
-static const char charts_js[] =
 #include "charts.js.h"
-	;
-static const char layout_js[] =
 #include "layout.js.h"
-	;
-static const char map_js[] =
 #include "map.js.h"
-	;
-static const char application_js[] =
 #include "application.js.h"
-	;
-static const char request_js[] =
 #include "request.js.h"
-	;
-static const char alerts_js[] =
 #include "alerts.js.h"
-	;
-static const char main_js[] =
 #include "main.js.h"
-	;
 
 static const struct {
 	const char *path, *type, *text;

@@ -95,11 +95,17 @@ void attributes_of_series(struct attributes *ret, const struct appmon_series *se
 		attributes_add(ret, "otel.metric.overflow", "true");
 		return;
 	}
-	/* A method that is none of the known ones could be anything. */
-	attributes_add(ret, "http.request.method",
-		       series->method > APPMON_METHOD_OTHER ? appmon_method_name(series->method)
-							    : "_OTHER");
-	add(ret, "http.route", series->route);
+	if (is_database(series->protocol)) {
+		attributes_add(ret, "db.system.name", protocol_name(series->protocol));
+		add(ret, "db.query.summary", series->route);
+	} else {
+		/* A method that is none of the known ones could be anything. */
+		attributes_add(ret, "http.request.method",
+			       series->method > APPMON_METHOD_OTHER
+				       ? appmon_method_name(series->method)
+				       : "_OTHER");
+		add(ret, "http.route", series->route);
+	}
 	add(ret, status_attribute(series), series->status_text);
 	attributes_add(ret, "error.type",
 		       error_type(series->role, series->outcome, &series->status_text));
@@ -111,6 +117,10 @@ void attributes_of_active(struct attributes *ret, const struct appmon_active *ac
 	ret->count = 0;
 	if (active->flags & APPMON_SERIES_OTHER) {
 		attributes_add(ret, "otel.metric.overflow", "true");
+		return;
+	}
+	if (is_database(active->protocol)) {
+		attributes_add(ret, "db.system.name", protocol_name(active->protocol));
 		return;
 	}
 	add(ret, "http.request.method", active->method_name);

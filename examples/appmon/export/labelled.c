@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "labelled.h"
+#include "../names.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -44,7 +45,15 @@ void put_labels(FILE *out, const struct attributes *attributes, const char **sep
 	}
 }
 
-/* Returns the role; APPMON_ROLE_UNKNOWN: it has no name outside. */
+/* 0: it has no name outside. */
+static uint32_t side_of(uint32_t role, uint32_t protocol)
+{
+	if (role == APPMON_ROLE_UNKNOWN || !is_database(protocol))
+		return role;
+	return role == APPMON_ROLE_SERVER ? SIDE_DATABASE_SERVER : SIDE_DATABASE_CLIENT;
+}
+
+/* Returns its side. */
 static uint32_t put_series(FILE *out, const struct appmon_snapshot *snapshot, uint32_t index,
 			   struct instances *instances)
 {
@@ -57,7 +66,7 @@ static uint32_t put_series(FILE *out, const struct appmon_snapshot *snapshot, ui
 	put_labels(out, &attributes, &separator);
 	attributes_of_series(&attributes, &series);
 	put_labels(out, &attributes, &separator);
-	return series.role;
+	return side_of(series.role, series.protocol);
 }
 
 static uint32_t put_active(FILE *out, const struct appmon_snapshot *snapshot, uint32_t index,
@@ -74,7 +83,7 @@ static uint32_t put_active(FILE *out, const struct appmon_snapshot *snapshot, ui
 	put_labels(out, &attributes, &separator);
 	attributes_of_active(&attributes, &active);
 	put_labels(out, &attributes, &separator);
-	return active.role;
+	return side_of(active.role, active.protocol);
 }
 
 static void put_edge(FILE *out, const struct appmon_snapshot *snapshot, uint32_t index,
@@ -93,8 +102,8 @@ static void put_edge(FILE *out, const struct appmon_snapshot *snapshot, uint32_t
 
 static int compare(const struct labelled *x, const struct labelled *y)
 {
-	if (x->role != y->role)
-		return x->role < y->role ? -1 : 1;
+	if (x->side != y->side)
+		return x->side < y->side ? -1 : 1;
 	return strcmp(x->labels, y->labels);
 }
 
@@ -119,11 +128,11 @@ static void put_all(struct labelled_list *labelled, struct instances *instances,
 		if (labelled->kind == APPMON_SNAPSHOT_EDGES)
 			put_edge(out, labelled->snapshot, i, addresses);
 		else if (labelled->kind == APPMON_SNAPSHOT_ACTIVE)
-			item->role = put_active(out, labelled->snapshot, i, instances);
+			item->side = put_active(out, labelled->snapshot, i, instances);
 		else
-			item->role = put_series(out, labelled->snapshot, i, instances);
+			item->side = put_series(out, labelled->snapshot, i, instances);
 		fputc('\0', out);
-		if (item->role != APPMON_ROLE_UNKNOWN || labelled->kind == APPMON_SNAPSHOT_EDGES)
+		if (item->side != 0 || labelled->kind == APPMON_SNAPSHOT_EDGES)
 			labelled->count++;
 	}
 }

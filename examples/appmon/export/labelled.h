@@ -16,14 +16,22 @@
 #include "attributes.h"
 #include "instances.h"
 
+/* By what a figure's name is chosen: APPMON_ROLE_*, and the same of databases. */
+enum side {
+	SIDE_SERVER = APPMON_ROLE_SERVER,
+	SIDE_CLIENT = APPMON_ROLE_CLIENT,
+	SIDE_DATABASE_SERVER,
+	SIDE_DATABASE_CLIENT
+};
+
 struct labelled {
 	const char *labels; /* as in Prometheus' formats: name="value",... */
-	uint32_t role;	    /* APPMON_ROLE_SERVER, _CLIENT; of an edge 0 */
+	uint32_t side;	    /* enum side; of an edge 0 */
 	uint32_t index;	    /* in the snapshot */
 	size_t offset;	    /* of labels in the text */
 };
 
-/* Sorted by role and labels. */
+/* Sorted by side and labels. */
 struct labelled_list {
 	const struct appmon_snapshot *snapshot;
 	uint32_t kind; /* APPMON_SNAPSHOT_* */

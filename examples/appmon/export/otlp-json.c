@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../json.h"
+#include "../names.h"
 #include "../text.h"
 #include "durations.h"
 #include "labelled.h"
@@ -196,7 +197,7 @@ struct resource {
 	struct appmon_str app;
 	uint64_t instance;
 	/* Arrays of data points, by whether they are of a client. */
-	struct json_object *durations[2], *active[2], *ages[2];
+	struct json_object *durations[4], *active[2], *ages[2];
 };
 
 static struct json_object *add_metric(struct json_object *metrics, const char *name,
@@ -248,6 +249,12 @@ static struct json_object *new_resource_metrics(struct resource *resource,
 	resource->durations[1] = add_metric(metrics, "http.client.request.duration",
 					    "Duration of HTTP client requests.", "s", "histogram",
 					    new_cumulative(false));
+	resource->durations[2] = add_metric(metrics, "db.server.operation.duration",
+					    "Duration of statements that were received.", "s",
+					    "histogram", new_cumulative(false));
+	resource->durations[3] = add_metric(metrics, "db.client.operation.duration",
+					    "Duration of database client operations.", "s",
+					    "histogram", new_cumulative(false));
 	resource->active[0] = add_metric(metrics, "http.server.active_requests",
 					 "Number of active HTTP server requests.", "{request}",
 					 "sum", new_cumulative(true));
@@ -304,7 +311,7 @@ static bool add_durations(struct metrics_build *build, size_t i)
 	point = new_duration_point(build, i, &attributes);
 	if (!point)
 		return false;
-	json_object_array_add(resource->durations[series.role == APPMON_ROLE_CLIENT], point);
+	json_object_array_add(resource->durations[build->series.list[i].side - SIDE_SERVER], point);
 	return true;
 }
 
@@ -318,6 +325,8 @@ static void add_active(struct metrics_build *build, size_t i)
 	struct resource *resource;
 	bool client;
 
+	if (build->active.list[i].side > SIDE_CLIENT)
+		return; /* the conventions have no name for it */
 	appmon_snapshot_active(build->snapshot, build->active.list[i].index, &active);
 	series = (struct appmon_series){.app = active.app, .cgroup_id = active.cgroup_id};
 	resource = find_resource(build, &series);
@@ -395,12 +404,22 @@ static void add_address(struct json_object *list, const char *name,
 			      json_object_new_string(format_address(endpoint, text)));
 }
 
-static void add_span_attributes(struct json_object *span, const struct appmon_event *ev,
-				const char *route, const char *error)
+static void add_database_attributes(struct json_object *list, const struct appmon_event *ev)
 {
-	struct json_object *list = add_array(span, "attributes");
-	bool client = ev->role == APPMON_ROLE_CLIENT;
-	const struct appmon_endpoint *server = client ? &ev->remote : &ev->local;
+	add_str_attribute(list, "db.system.name", &ev->system);
+	add_str_attribute(list, "db.operation.name", &ev->operation);
+	add_str_attribute(list, "db.collection.name", &ev->resource);
+	add_str_attribute(list, "db.namespace", &ev->resource_namespace);
+	add_str_attribute(list, "db.query.text", &ev->query_text);
+	add_str_attribute(list, "db.query.summary", &ev->query_summary);
+	add_str_attribute(list, "db.response.status_code", &ev->status_text);
+	if (ev->response_items >= 0)
+		add_int_attribute(list, "db.response.returned_rows", (uint64_t)ev->response_items);
+}
+
+static void add_http_attributes(struct json_object *list, const struct appmon_event *ev,
+				const char *route)
+{
 	bool known = ev->method > APPMON_METHOD_OTHER;
 
 	/* A method that is none of the known ones could be anything; what could not be parsed has
@@ -425,13 +444,26 @@ static void add_span_attributes(struct json_object *span, const struct appmon_ev
 	if (ev->protocol == APPMON_PROTO_HTTP2)
 		add_attribute(list, "network.protocol.version", "stringValue",
 			      json_object_new_string("2"));
+	add_int_attribute(list, "http.request.body.size", ev->request_body_bytes);
+	add_int_attribute(list, "http.response.body.size", ev->response_body_bytes);
+}
+
+static void add_span_attributes(struct json_object *span, const struct appmon_event *ev,
+				const char *route, const char *error)
+{
+	struct json_object *list = add_array(span, "attributes");
+	bool client = ev->role == APPMON_ROLE_CLIENT;
+	const struct appmon_endpoint *server = client ? &ev->remote : &ev->local;
+
+	if (is_database(ev->protocol))
+		add_database_attributes(list, ev);
+	else
+		add_http_attributes(list, ev, route);
 	add_address(list, "server.address", server);
 	if (server->port != 0)
 		add_int_attribute(list, "server.port", server->port);
 	if (!client)
 		add_address(list, "client.address", &ev->remote);
-	add_int_attribute(list, "http.request.body.size", ev->request_body_bytes);
-	add_int_attribute(list, "http.response.body.size", ev->response_body_bytes);
 	if (*error != '\0')
 		add_attribute(list, "error.type", "stringValue", json_object_new_string(error));
 }
@@ -460,6 +492,8 @@ struct json_object *otlp_json_span(struct appmon *mon, const struct appmon_event
 		text, sizeof(text), "%s%s%s",
 		ev->method > APPMON_METHOD_OTHER ? appmon_method_name(ev->method) : "HTTP",
 		*route != '\0' ? " " : "", route);
+	if (is_database(ev->protocol))
+		name = ev->query_summary.len > 0 ? ev->query_summary : ev->operation;
 	add_text(span, "traceId", ids->trace_id);
 	add_text(span, "spanId", ids->span_id);
 	if (ids->parent_id[0] != '\0')

@@ -123,7 +123,7 @@ static int put_histogram(const struct writer *writer, const char *name, size_t i
 	return 0;
 }
 
-static int put_durations(const struct writer *writer, uint32_t role, const char *name,
+static int put_durations(const struct writer *writer, enum side side, const char *name,
 			 const char *help)
 {
 	int ret = 0;
@@ -131,7 +131,7 @@ static int put_durations(const struct writer *writer, uint32_t role, const char 
 	put_family(writer, name, FAMILY_HISTOGRAM, "seconds", help);
 	for (size_t i = 0; ret == 0 && i < writer->series.count;
 	     i = labelled_next(&writer->series, i)) {
-		if (writer->series.list[i].role == role)
+		if (writer->series.list[i].side == side)
 			ret = put_histogram(writer, name, i);
 	}
 	return ret;
@@ -140,27 +140,31 @@ static int put_durations(const struct writer *writer, uint32_t role, const char 
 /* Beside the histogram, which has only requests that were answered. */
 static const struct {
 	const char *name;
-	uint32_t role;
+	enum side side;
 	size_t member; /* of struct appmon_figures */
 	const char *unit;
 	const char *help;
 } sums[] = {
-	{"http_server_requests", APPMON_ROLE_SERVER, offsetof(struct appmon_figures, requests),
-	 NULL, "Requests received, answered or not."},
-	{"http_client_requests", APPMON_ROLE_CLIENT, offsetof(struct appmon_figures, requests),
-	 NULL, "Requests sent, answered or not."},
-	{"http_server_request_size_bytes", APPMON_ROLE_SERVER,
+	{"http_server_requests", SIDE_SERVER, offsetof(struct appmon_figures, requests), NULL,
+	 "Requests received, answered or not."},
+	{"http_client_requests", SIDE_CLIENT, offsetof(struct appmon_figures, requests), NULL,
+	 "Requests sent, answered or not."},
+	{"http_server_request_size_bytes", SIDE_SERVER,
 	 offsetof(struct appmon_figures, request_bytes), "bytes",
 	 "Bytes of requests received, heads and bodies."},
-	{"http_server_response_size_bytes", APPMON_ROLE_SERVER,
+	{"http_server_response_size_bytes", SIDE_SERVER,
 	 offsetof(struct appmon_figures, response_bytes), "bytes",
 	 "Bytes of responses sent, heads and bodies."},
-	{"http_client_request_size_bytes", APPMON_ROLE_CLIENT,
+	{"http_client_request_size_bytes", SIDE_CLIENT,
 	 offsetof(struct appmon_figures, request_bytes), "bytes",
 	 "Bytes of requests sent, heads and bodies."},
-	{"http_client_response_size_bytes", APPMON_ROLE_CLIENT,
+	{"http_client_response_size_bytes", SIDE_CLIENT,
 	 offsetof(struct appmon_figures, response_bytes), "bytes",
 	 "Bytes of responses received, heads and bodies."},
+	{"db_server_operations", SIDE_DATABASE_SERVER, offsetof(struct appmon_figures, requests),
+	 NULL, "Statements received, answered or not."},
+	{"db_client_operations", SIDE_DATABASE_CLIENT, offsetof(struct appmon_figures, requests),
+	 NULL, "Statements sent, answered or not."},
 };
 
 static uint64_t member_at(const void *object, size_t offset)
@@ -179,7 +183,7 @@ static void put_sums(const struct writer *writer, size_t which)
 	for (size_t i = 0; i < series->count; i = labelled_next(series, i)) {
 		struct appmon_figures figures;
 
-		if (series->list[i].role != sums[which].role)
+		if (series->list[i].side != sums[which].side)
 			continue;
 		labelled_figures(series, i, &figures);
 		put_sample_begin(writer->out, sums[which].name, "_total", series->list[i].labels,
@@ -189,7 +193,7 @@ static void put_sums(const struct writer *writer, size_t which)
 }
 
 /* age: of the oldest one, in place of how many there are. */
-static void put_active(const struct writer *writer, uint32_t role, bool age, const char *name,
+static void put_active(const struct writer *writer, enum side side, bool age, const char *name,
 		       const char *help)
 {
 	uint64_t now = appmon_snapshot_time(writer->input->snapshot), requests, oldest_ns;
@@ -197,7 +201,7 @@ static void put_active(const struct writer *writer, uint32_t role, bool age, con
 
 	put_family(writer, name, FAMILY_GAUGE, age ? "seconds" : NULL, help);
 	for (size_t i = 0; i < active->count; i = labelled_next(active, i)) {
-		if (active->list[i].role != role)
+		if (active->list[i].side != side)
 			continue;
 		labelled_active(active, i, &requests, &oldest_ns);
 		put_sample_begin(writer->out, name, "", active->list[i].labels, NULL);
@@ -215,23 +219,32 @@ static int put_requests(const struct writer *writer)
 {
 	int ret;
 
-	ret = put_durations(writer, APPMON_ROLE_SERVER, "http_server_request_duration_seconds",
+	ret = put_durations(writer, SIDE_SERVER, "http_server_request_duration_seconds",
 			    "First byte of the request received to last byte of the response "
 			    "sent.");
 	if (ret == 0)
-		ret = put_durations(writer, APPMON_ROLE_CLIENT,
-				    "http_client_request_duration_seconds",
+		ret = put_durations(writer, SIDE_CLIENT, "http_client_request_duration_seconds",
 				    "First byte of the request sent to last byte of the response "
+				    "received.");
+	if (ret == 0)
+		ret = put_durations(writer, SIDE_DATABASE_SERVER,
+				    "db_server_operation_duration_seconds",
+				    "First byte of the statement received to last byte of the "
+				    "answer sent.");
+	if (ret == 0)
+		ret = put_durations(writer, SIDE_DATABASE_CLIENT,
+				    "db_client_operation_duration_seconds",
+				    "First byte of the statement sent to last byte of the answer "
 				    "received.");
 	for (size_t i = 0; i < sizeof(sums) / sizeof(sums[0]); i++)
 		put_sums(writer, i);
-	put_active(writer, APPMON_ROLE_SERVER, false, "http_server_active_requests",
+	put_active(writer, SIDE_SERVER, false, "http_server_active_requests",
 		   "Requests in progress.");
-	put_active(writer, APPMON_ROLE_CLIENT, false, "http_client_active_requests",
+	put_active(writer, SIDE_CLIENT, false, "http_client_active_requests",
 		   "Requests that were sent and are in progress.");
-	put_active(writer, APPMON_ROLE_SERVER, true, "http_server_active_request_age_seconds",
+	put_active(writer, SIDE_SERVER, true, "http_server_active_request_age_seconds",
 		   "The time since the oldest request in progress began; 0: there is none.");
-	put_active(writer, APPMON_ROLE_CLIENT, true, "http_client_active_request_age_seconds",
+	put_active(writer, SIDE_CLIENT, true, "http_client_active_request_age_seconds",
 		   "The same of those that were sent.");
 	return ret;
 }

@@ -80,11 +80,19 @@ class appmon_event(ctypes.Structure):
     system: appmon_str
     operation: appmon_str
     resource: appmon_str
+    resource_namespace: appmon_str
+    query_text: appmon_str
+    query_summary: appmon_str
     status_text: appmon_str
     message: appmon_str
     status_number: int
     request_bytes: int
     response_bytes: int
+    digest: int
+    key: int
+    request_items: int
+    response_items: int
+    first_item_ns: int
     request_start_ns: int
     request_end_ns: int
     response_start_ns: int
@@ -139,9 +147,6 @@ class appmon_event(ctypes.Structure):
     response_body_bytes: int
     request_content_length: int
     response_content_length: int
-    key: int
-    request_items: int
-    response_items: int
     _fields_ = [
         ("size", ctypes.c_uint32),
         ("protocol", ctypes.c_uint32),
@@ -160,11 +165,19 @@ class appmon_event(ctypes.Structure):
         ("system", appmon_str),
         ("operation", appmon_str),
         ("resource", appmon_str),
+        ("resource_namespace", appmon_str),
+        ("query_text", appmon_str),
+        ("query_summary", appmon_str),
         ("status_text", appmon_str),
         ("message", appmon_str),
         ("status_number", ctypes.c_int64),
         ("request_bytes", ctypes.c_uint64),
         ("response_bytes", ctypes.c_uint64),
+        ("digest", ctypes.c_uint64),
+        ("key", ctypes.c_uint64),
+        ("request_items", ctypes.c_int64),
+        ("response_items", ctypes.c_int64),
+        ("first_item_ns", ctypes.c_uint64),
         ("request_start_ns", ctypes.c_uint64),
         ("request_end_ns", ctypes.c_uint64),
         ("response_start_ns", ctypes.c_uint64),
@@ -219,9 +232,6 @@ class appmon_event(ctypes.Structure):
         ("response_body_bytes", ctypes.c_uint64),
         ("request_content_length", ctypes.c_int64),
         ("response_content_length", ctypes.c_int64),
-        ("key", ctypes.c_uint64),
-        ("request_items", ctypes.c_int64),
-        ("response_items", ctypes.c_int64),
     ]
 
 appmon_event_fn = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(appmon_event))

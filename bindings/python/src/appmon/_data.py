@@ -26,6 +26,10 @@ class Protocol(Number):
     #: HTTP/2 (RFC 9113) in clear text, an event for each stream, and gRPC: only if asked
     #: for
     HTTP2 = 3
+    #: PostgreSQL's, version 3: likewise
+    POSTGRESQL = 4
+    #: MySQL's and MariaDB's: likewise
+    MYSQL = 5
 
 
 class Role(Number):
@@ -85,8 +89,11 @@ class End(Number):
     UPGRADED = 6
     #: reported at its head: APPMON_OPEN_STREAM_HEADS
     AT_HEAD = 7
-    #: HTTP/2: a peer gave the stream up (RST_STREAM, GOAWAY)
+    #: HTTP/2: a peer gave the stream up (RST_STREAM, GOAWAY). PostgreSQL: the server passed
+    #: over it, because an error came before it.
     ABANDONED = 8
+    #: what follows on the connection is encrypted: SSLRequest
+    ENCRYPTED = 9
 
 
 class Outcome(Number):
@@ -96,19 +103,21 @@ class Outcome(Number):
     UNKNOWN = 0
     #: HTTP: a status below 400, or an answer without a status line. gRPC: OK. RESP: a reply
     #: that is no error, none where none was due, or one that sends the client elsewhere
-    #: (MOVED, ASK).
+    #: (MOVED, ASK). SQL: no error.
     OK = 1
-    #: HTTP: 400 to 499. gRPC, RESP: other errors than the next.
+    #: HTTP: 400 to 499. gRPC, RESP, SQL: other errors than the next.
     CLIENT_ERROR = 2
     #: HTTP: 500 and above. gRPC: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL,
     #: UNAVAILABLE, DATA_LOSS, and a call that the server gave up. RESP: the server cannot
     #: at present: LOADING, BUSY, OOM, MISCONF, MASTERDOWN, CLUSTERDOWN, TRYAGAIN,
-    #: NOREPLICAS.
+    #: NOREPLICAS. PostgreSQL: SQLSTATE of the classes 08, 53, 57, 58, XX. MySQL: 1040,
+    #: 1205, 1213, 2000 to 2999.
     SERVER_ERROR = 3
     #: no answer for exchange_timeout_ms
     TIMEOUT = 4
     #: The client reset the connection before the answer. HTTP/2: it gave the stream up.
-    #: gRPC: CANCELLED, too.
+    #: gRPC: CANCELLED, too. PostgreSQL: also SQLSTATE 57014, and what was passed over after
+    #: an error. MySQL: also 1317.
     CANCELLED = 5
     #: the connection ended otherwise before the answer
     NO_RESPONSE = 6
@@ -298,10 +307,17 @@ class EventFlags(enum.IntFlag):
     NO_STATUS_LINE = 0x10000
     #: Something that was said is not known. HTTP/2: fields that were indexed before the
     #: capture began or in a block that was missed, or a head that was not captured whole;
-    #: what is there is certain.
+    #: what is there is certain. SQL: a statement that was prepared before the attach, or so
+    #: long ago that it was forgotten.
     PARTIAL = 0x20000
     #: The server began it (HTTP/2: PUSH_PROMISE): the request, too, came from it.
     SERVER_BEGAN = 0x40000
+    #: One request with several statements; operation is the first one's.
+    MULTI = 0x80000
+    #: The connection is a stream of replication from here on.
+    REPLICATION = 0x100000
+    #: What follows on the connection is compressed, and has no events.
+    COMPRESSED = 0x200000
 
 
 class TraceFlags(enum.IntFlag):
@@ -362,6 +378,9 @@ class OpenFlags(enum.IntFlag):
     #: appmon_opts.redact_names. For debugging; whoever reads the events can act as the
     #: clients.
     KEEP_SECRETS = 0x80
+    #: SQL: appmon_event.query_text with its literals, the very bytes of the client, and
+    #: message with the server's words, which may repeat them.
+    QUERY_TEXT = 0x100
 
 
 class Capabilities(enum.IntFlag):
@@ -541,23 +560,36 @@ class Event(EventBase):
     #: enum appmon_outcome, APPMON_OUTCOME_*: error rates go by it
     outcome: Outcome
     #: what speaks the protocol (db.system.name): RESP: "redis"; gRPC: "grpc"
-    #: (rpc.system.name); HTTP: ""
+    #: (rpc.system.name); "postgresql", "mysql"; HTTP: ""
     system: str
     # HTTP: the method as sent (http.request.method). RESP: the command's name as sent
     # (db.operation.name). gRPC: the service with its package, '/' and the method
-    # (rpc.method). "": no request was seen.
+    # (rpc.method). SQL: a statement's first word in upper case, behind WITH its main one;
+    # FETCH: more rows of a statement that was told before; CONNECT: the log-in; CANCEL: a
+    # request to cancel, on a connection of its own. "": no request was seen.
     operation: str
     # What the operation is about. HTTP: the path (url.path), of CONNECT the authority; of
     # gRPC "", for operation says it all. RESP: the command's first argument, mostly a key;
-    # "" where it may be a secret (AUTH, HELLO).
+    # "" where it may be a secret (AUTH, HELLO). SQL: the first table, or the procedure of
+    # CALL (db.collection.name).
     resource: str
+    #: SQL: the database (db.namespace)
+    resource_namespace: str
+    # SQL: the statement, without its data (db.query.text): literals and parameters are '?',
+    # a list of them is one, rows behind the first are left out, comments too. truncated:
+    # there was more. "": it could not be split, or APPMON_EVF_PARTIAL.
+    query_text: str
+    # SQL: operation and up to three tables, as in "SELECT orders customers"
+    # (db.query.summary).
+    query_summary: str
     # HTTP: the status code as text (http.response.status_code). RESP: the prefix of an
     # error (db.response.status_code), such as WRONGTYPE. gRPC: the name of grpc-status
-    # (rpc.response.status_code), such as NOT_FOUND; where none came, HTTP's.
+    # (rpc.response.status_code), such as NOT_FOUND; where none came, HTTP's. PostgreSQL: an
+    # error's SQLSTATE. MySQL: its number.
     status_text: str
     # The server's words for it. HTTP: the reason phrase of the status line. RESP: the text
     # of an error, prefix and all, without the arguments that it may repeat. gRPC: grpc-
-    # message, decoded.
+    # message, decoded. SQL: an error's, with APPMON_OPEN_QUERY_TEXT.
     message: str
     #: status_text as a number; -1: it is none, or was not seen
     status_number: int
@@ -566,6 +598,19 @@ class Event(EventBase):
     request_bytes: int
     #: of the final response
     response_bytes: int
+    # SQL: xxh64 of the sanitised text in lower case, the same for statements that differ in
+    # their data only. 0: there is no text.
+    digest: int
+    # What paired the two messages. HTTP/2: the id of the stream. 0: their order did.
+    key: int
+    # gRPC: messages in the stream, whole or not. SQL: response_items are rows that came or
+    # were changed (db.response.returned_rows). -1: there is no such thing, or it could not
+    # be counted, as of several messages in one DATA frame.
+    request_items: int
+    response_items: int
+    #: SQL: the first row of the response, or of MySQL what describes the rows; 0: none was
+    #: seen
+    first_item_ns: int
     # CLOCK_MONOTONIC, nanoseconds, taken where bytes reach or leave the TCP stack; 0: not
     # seen. appmon_realtime_ns() converts to wall time.
     #: first byte of the request
@@ -699,20 +744,15 @@ class Event(EventBase):
     request_content_length: int
     #: declared; -1: none
     response_content_length: int
-    # What paired the two messages. HTTP/2: the id of the stream. 0: their order did.
-    key: int
-    # gRPC: messages in the stream, whole or not. -1: there is no such thing, or it could
-    # not be counted, as of several in one DATA frame.
-    request_items: int
-    response_items: int
     #: names of the texts above that the capture limit cut off
     truncated: tuple[str, ...]
 
 
-_EVENT = struct.Struct("@IIQIIIIPIIPQQQIIPIIPIIPIIPIIPIIqQQQQQQQQQQQQQQQHHI16sHHI16sHHI16sIIIIQQIIIIIIIIQPIIII16s8s8sPIIPIIQQIIIIIIPPIIPIIPIIPIIQQQQqqQqq")
+_EVENT = struct.Struct("@IIQIIIIPIIPQQQIIPIIPIIPIIPIIPIIPIIPIIPIIqQQQQqqQQQQQQQQQQQQQQHHI16sHHI16sHHI16sIIIIQQIIIIIIIIQPIIII16s8s8sPIIPIIQQIIIIIIPPIIPIIPIIPIIQQQQqq")
 _TEXTS = (
-    "target_name", "system", "operation", "resource", "status_text", "message", "comm",
-    "trace_text", "request_id", "request_target", "path", "query", "authority")
+    "target_name", "system", "operation", "resource", "resource_namespace", "query_text",
+    "query_summary", "status_text", "message", "comm", "trace_text", "request_id",
+    "request_target", "path", "query", "authority")
 
 
 def event_from(address: int, users: dict[int, object]) -> Event:
@@ -722,26 +762,30 @@ def event_from(address: int, users: dict[int, object]) -> Event:
         target_name_len, target_name_truncated, _, cgroup_id, connection_id, ordinal,
         operation_type, outcome, system_data, system_len, system_truncated, operation_data,
         operation_len, operation_truncated, resource_data, resource_len, resource_truncated,
-        status_text_data, status_text_len, status_text_truncated, message_data, message_len,
-        message_truncated, status_number, request_bytes, response_bytes, request_start_ns,
-        request_end_ns, response_start_ns, response_end_ns, duration_ns, request_ns, wait_ns,
-        response_ns, read_start_ns, read_end_ns, queue_ns, service_ns, connect_ns, local_family,
-        local_port, _, local_addr, remote_family, remote_port, _, remote_addr, client_family,
-        client_port, _, client_addr, srtt_us, retransmits, peer_retransmits, netns_inum,
-        netns_cookie, wire_id, owner, uid, pid, tid, inner_pid, inner_tid, response_pid,
-        response_tid, process_start_ns, comm_data, comm_len, comm_truncated, trace_format,
-        trace_flags, trace_trace_id, trace_span_id, trace_parent_span_id, trace_text_data,
-        trace_text_len, trace_text_truncated, request_id_data, request_id_len,
-        request_id_truncated, link_connection_id, link_ordinal, link, method, status,
-        request_http_version, response_http_version, header_count, headers, request_target_data,
-        request_target_len, request_target_truncated, path_data, path_len, path_truncated,
-        query_data, query_len, query_truncated, authority_data, authority_len,
-        authority_truncated, request_head_bytes, request_body_bytes, response_head_bytes,
-        response_body_bytes, request_content_length, response_content_length, key,
-        request_items, response_items
+        resource_namespace_data, resource_namespace_len, resource_namespace_truncated,
+        query_text_data, query_text_len, query_text_truncated, query_summary_data,
+        query_summary_len, query_summary_truncated, status_text_data, status_text_len,
+        status_text_truncated, message_data, message_len, message_truncated, status_number,
+        request_bytes, response_bytes, digest, key, request_items, response_items,
+        first_item_ns, request_start_ns, request_end_ns, response_start_ns, response_end_ns,
+        duration_ns, request_ns, wait_ns, response_ns, read_start_ns, read_end_ns, queue_ns,
+        service_ns, connect_ns, local_family, local_port, _, local_addr, remote_family,
+        remote_port, _, remote_addr, client_family, client_port, _, client_addr, srtt_us,
+        retransmits, peer_retransmits, netns_inum, netns_cookie, wire_id, owner, uid, pid, tid,
+        inner_pid, inner_tid, response_pid, response_tid, process_start_ns, comm_data, comm_len,
+        comm_truncated, trace_format, trace_flags, trace_trace_id, trace_span_id,
+        trace_parent_span_id, trace_text_data, trace_text_len, trace_text_truncated,
+        request_id_data, request_id_len, request_id_truncated, link_connection_id, link_ordinal,
+        link, method, status, request_http_version, response_http_version, header_count,
+        headers, request_target_data, request_target_len, request_target_truncated, path_data,
+        path_len, path_truncated, query_data, query_len, query_truncated, authority_data,
+        authority_len, authority_truncated, request_head_bytes, request_body_bytes,
+        response_head_bytes, response_body_bytes, request_content_length,
+        response_content_length
     ) = _EVENT.unpack(ctypes.string_at(address, _EVENT.size))
     cut = (
         target_name_truncated, system_truncated, operation_truncated, resource_truncated,
+        resource_namespace_truncated, query_text_truncated, query_summary_truncated,
         status_text_truncated, message_truncated, comm_truncated, trace_text_truncated,
         request_id_truncated, request_target_truncated, path_truncated, query_truncated,
         authority_truncated
@@ -763,11 +807,19 @@ def event_from(address: int, users: dict[int, object]) -> Event:
         text(system_data, system_len),
         text(operation_data, operation_len),
         text(resource_data, resource_len),
+        text(resource_namespace_data, resource_namespace_len),
+        text(query_text_data, query_text_len),
+        text(query_summary_data, query_summary_len),
         text(status_text_data, status_text_len),
         text(message_data, message_len),
         status_number,
         request_bytes,
         response_bytes,
+        digest,
+        key,
+        request_items,
+        response_items,
+        first_item_ns,
         request_start_ns,
         request_end_ns,
         response_start_ns,
@@ -821,9 +873,6 @@ def event_from(address: int, users: dict[int, object]) -> Event:
         response_body_bytes,
         request_content_length,
         response_content_length,
-        key,
-        request_items,
-        response_items,
         tuple(name for name, yes in zip(_TEXTS, cut) if yes) if any(cut) else (),
     )
 
@@ -1042,7 +1091,8 @@ class Series:
     #: http.request.method; "_OTHER" for APPMON_METHOD_OTHER
     method_name: str
     #: at most 255 bytes (http.route): visible ASCII, unless it is the host's or
-    #: APPMON_METRICS_RAW_ROUTES
+    #: APPMON_METRICS_RAW_ROUTES. SQL: the event's query_summary, or operation
+    #: (db.query.summary)
     route: str
     #: as the events have it, at most 23 bytes
     status_text: str

@@ -20,6 +20,10 @@ number! {
         RESP = 2, "resp";
         /// HTTP/2 (RFC 9113) in clear text, an event for each stream, and gRPC: only if asked for
         HTTP2 = 3, "http2";
+        /// PostgreSQL's, version 3: likewise
+        POSTGRESQL = 4, "postgresql";
+        /// MySQL's and MariaDB's: likewise
+        MYSQL = 5, "mysql";
     }
 }
 
@@ -82,8 +86,11 @@ number! {
         UPGRADED = 6, "upgraded";
         /// reported at its head: APPMON_OPEN_STREAM_HEADS
         AT_HEAD = 7, "at_head";
-        /// HTTP/2: a peer gave the stream up (RST_STREAM, GOAWAY)
+        /// HTTP/2: a peer gave the stream up (RST_STREAM, GOAWAY). PostgreSQL: the server passed over it,
+        /// because an error came before it.
         ABANDONED = 8, "abandoned";
+        /// what follows on the connection is encrypted: SSLRequest
+        ENCRYPTED = 9, "encrypted";
     }
 }
 
@@ -93,18 +100,21 @@ number! {
         /// Not known: the answer was missed (a gap), or has not come yet.
         UNKNOWN = 0, "unknown";
         /// HTTP: a status below 400, or an answer without a status line. gRPC: OK. RESP: a reply that is
-        /// no error, none where none was due, or one that sends the client elsewhere (MOVED, ASK).
+        /// no error, none where none was due, or one that sends the client elsewhere (MOVED, ASK). SQL:
+        /// no error.
         OK = 1, "ok";
-        /// HTTP: 400 to 499. gRPC, RESP: other errors than the next.
+        /// HTTP: 400 to 499. gRPC, RESP, SQL: other errors than the next.
         CLIENT_ERROR = 2, "client_error";
         /// HTTP: 500 and above. gRPC: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE,
         /// DATA_LOSS, and a call that the server gave up. RESP: the server cannot at present: LOADING,
-        /// BUSY, OOM, MISCONF, MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS.
+        /// BUSY, OOM, MISCONF, MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS. PostgreSQL: SQLSTATE of the
+        /// classes 08, 53, 57, 58, XX. MySQL: 1040, 1205, 1213, 2000 to 2999.
         SERVER_ERROR = 3, "server_error";
         /// no answer for exchange_timeout_ms
         TIMEOUT = 4, "timeout";
         /// The client reset the connection before the answer. HTTP/2: it gave the stream up. gRPC:
-        /// CANCELLED, too.
+        /// CANCELLED, too. PostgreSQL: also SQLSTATE 57014, and what was passed over after an error.
+        /// MySQL: also 1317.
         CANCELLED = 5, "cancelled";
         /// the connection ended otherwise before the answer
         NO_RESPONSE = 6, "no_response";
@@ -301,10 +311,17 @@ bits! {
         NO_STATUS_LINE = 0x10000, "no_status_line";
         /// Something that was said is not known. HTTP/2: fields that were indexed before the capture
         /// began or in a block that was missed, or a head that was not captured whole; what is there is
-        /// certain.
+        /// certain. SQL: a statement that was prepared before the attach, or so long ago that it was
+        /// forgotten.
         PARTIAL = 0x20000, "partial";
         /// The server began it (HTTP/2: PUSH_PROMISE): the request, too, came from it.
         SERVER_BEGAN = 0x40000, "server_began";
+        /// One request with several statements; operation is the first one's.
+        MULTI = 0x80000, "multi";
+        /// The connection is a stream of replication from here on.
+        REPLICATION = 0x100000, "replication";
+        /// What follows on the connection is compressed, and has no events.
+        COMPRESSED = 0x200000, "compressed";
     }
 }
 
@@ -364,6 +381,9 @@ bits! {
         /// Targets as sent: with the secrets that are left out otherwise, see appmon_opts.redact_names.
         /// For debugging; whoever reads the events can act as the clients.
         KEEP_SECRETS = 0x80, "keep_secrets";
+        /// SQL: appmon_event.query_text with its literals, the very bytes of the client, and message with
+        /// the server's words, which may repeat them.
+        QUERY_TEXT = 0x100, "query_text";
     }
 }
 
@@ -588,30 +608,55 @@ impl<'a> Event<'a> {
         Outcome(self.raw.outcome)
     }
 
-    /// what speaks the protocol (db.system.name): RESP: "redis"; gRPC: "grpc" (rpc.system.name); HTTP: ""
+    /// what speaks the protocol (db.system.name): RESP: "redis"; gRPC: "grpc" (rpc.system.name);
+    /// "postgresql", "mysql"; HTTP: ""
     pub fn system(&self) -> Str<'a> {
         Str::new(&self.raw.system)
     }
 
     // HTTP: the method as sent (http.request.method). RESP: the command's name as sent
     // (db.operation.name). gRPC: the service with its package, '/' and the method
-    // (rpc.method). "": no request was seen.
+    // (rpc.method). SQL: a statement's first word in upper case, behind WITH its main one; FETCH:
+    // more rows of a statement that was told before; CONNECT: the log-in; CANCEL: a request to
+    // cancel, on a connection of its own. "": no request was seen.
     /// `appmon_event.operation`
     pub fn operation(&self) -> Str<'a> {
         Str::new(&self.raw.operation)
     }
 
     // What the operation is about. HTTP: the path (url.path), of CONNECT the authority; of gRPC
-    // "", for operation says it all. RESP: the
-    // command's first argument, mostly a key; "" where it may be a secret (AUTH, HELLO).
+    // "", for operation says it all. RESP: the command's first argument, mostly a key; "" where
+    // it may be a secret (AUTH, HELLO). SQL: the first table, or the procedure of CALL
+    // (db.collection.name).
     /// `appmon_event.resource`
     pub fn resource(&self) -> Str<'a> {
         Str::new(&self.raw.resource)
     }
 
+    /// SQL: the database (db.namespace)
+    pub fn resource_namespace(&self) -> Str<'a> {
+        Str::new(&self.raw.resource_namespace)
+    }
+
+    // SQL: the statement, without its data (db.query.text): literals and parameters are '?', a
+    // list of them is one, rows behind the first are left out, comments too. truncated: there
+    // was more. "": it could not be split, or APPMON_EVF_PARTIAL.
+    /// `appmon_event.query_text`
+    pub fn query_text(&self) -> Str<'a> {
+        Str::new(&self.raw.query_text)
+    }
+
+    // SQL: operation and up to three tables, as in "SELECT orders customers"
+    // (db.query.summary).
+    /// `appmon_event.query_summary`
+    pub fn query_summary(&self) -> Str<'a> {
+        Str::new(&self.raw.query_summary)
+    }
+
     // HTTP: the status code as text (http.response.status_code). RESP: the prefix of an error
     // (db.response.status_code), such as WRONGTYPE. gRPC: the name of grpc-status
-    // (rpc.response.status_code), such as NOT_FOUND; where none came, HTTP's.
+    // (rpc.response.status_code), such as NOT_FOUND; where none came, HTTP's. PostgreSQL: an
+    // error's SQLSTATE. MySQL: its number.
     /// `appmon_event.status_text`
     pub fn status_text(&self) -> Str<'a> {
         Str::new(&self.raw.status_text)
@@ -619,7 +664,7 @@ impl<'a> Event<'a> {
 
     // The server's words for it. HTTP: the reason phrase of the status line. RESP: the text of an
     // error, prefix and all, without the arguments that it may repeat. gRPC: grpc-message,
-    // decoded.
+    // decoded. SQL: an error's, with APPMON_OPEN_QUERY_TEXT.
     /// `appmon_event.message`
     pub fn message(&self) -> Str<'a> {
         Str::new(&self.raw.message)
@@ -639,6 +684,37 @@ impl<'a> Event<'a> {
     /// of the final response
     pub fn response_bytes(&self) -> u64 {
         self.raw.response_bytes
+    }
+
+    // SQL: xxh64 of the sanitised text in lower case, the same for statements that differ in
+    // their data only. 0: there is no text.
+    /// `appmon_event.digest`
+    pub fn digest(&self) -> u64 {
+        self.raw.digest
+    }
+
+    // What paired the two messages. HTTP/2: the id of the stream. 0: their order did.
+    /// `appmon_event.key`
+    pub fn key(&self) -> u64 {
+        self.raw.key
+    }
+
+    // gRPC: messages in the stream, whole or not. SQL: response_items are rows that came or were
+    // changed (db.response.returned_rows). -1: there is no such thing, or it could not be
+    // counted, as of several messages in one DATA frame.
+    /// `appmon_event.request_items`
+    pub fn request_items(&self) -> i64 {
+        self.raw.request_items
+    }
+
+    /// `appmon_event.response_items`
+    pub fn response_items(&self) -> i64 {
+        self.raw.response_items
+    }
+
+    /// SQL: the first row of the response, or of MySQL what describes the rows; 0: none was seen
+    pub fn first_item_ns(&self) -> u64 {
+        self.raw.first_item_ns
     }
 
     // CLOCK_MONOTONIC, nanoseconds, taken where bytes reach or leave the TCP
@@ -940,24 +1016,6 @@ impl<'a> Event<'a> {
     pub fn response_content_length(&self) -> i64 {
         self.raw.response_content_length
     }
-
-    // What paired the two messages. HTTP/2: the id of the stream. 0: their order did.
-    /// `appmon_event.key`
-    pub fn key(&self) -> u64 {
-        self.raw.key
-    }
-
-    // gRPC: messages in the stream, whole or not. -1: there is no such thing, or it could not be
-    // counted, as of several in one DATA frame.
-    /// `appmon_event.request_items`
-    pub fn request_items(&self) -> i64 {
-        self.raw.request_items
-    }
-
-    /// `appmon_event.response_items`
-    pub fn response_items(&self) -> i64 {
-        self.raw.response_items
-    }
 }
 
 impl fmt::Debug for Event<'_> {
@@ -978,11 +1036,19 @@ impl fmt::Debug for Event<'_> {
             .field("system", &self.system())
             .field("operation", &self.operation())
             .field("resource", &self.resource())
+            .field("resource_namespace", &self.resource_namespace())
+            .field("query_text", &self.query_text())
+            .field("query_summary", &self.query_summary())
             .field("status_text", &self.status_text())
             .field("message", &self.message())
             .field("status_number", &self.status_number())
             .field("request_bytes", &self.request_bytes())
             .field("response_bytes", &self.response_bytes())
+            .field("digest", &self.digest())
+            .field("key", &self.key())
+            .field("request_items", &self.request_items())
+            .field("response_items", &self.response_items())
+            .field("first_item_ns", &self.first_item_ns())
             .field("request_start_ns", &self.request_start_ns())
             .field("request_end_ns", &self.request_end_ns())
             .field("response_start_ns", &self.response_start_ns())
@@ -1036,9 +1102,6 @@ impl fmt::Debug for Event<'_> {
             .field("response_body_bytes", &self.response_body_bytes())
             .field("request_content_length", &self.request_content_length())
             .field("response_content_length", &self.response_content_length())
-            .field("key", &self.key())
-            .field("request_items", &self.request_items())
-            .field("response_items", &self.response_items())
             .finish()
     }
 }
@@ -1266,7 +1329,7 @@ pub struct Series<'a> {
     /// http.request.method; "_OTHER" for APPMON_METHOD_OTHER
     pub method_name: Str<'a>,
     /// at most 255 bytes (http.route): visible ASCII, unless it is the host's or
-    /// APPMON_METRICS_RAW_ROUTES
+    /// APPMON_METRICS_RAW_ROUTES. SQL: the event's query_summary, or operation (db.query.summary)
     pub route: Str<'a>,
     /// as the events have it, at most 23 bytes
     pub status_text: Str<'a>,

@@ -14,6 +14,10 @@ pub const APPMON_PROTO_HTTP1: u32 = 1;
 pub const APPMON_PROTO_RESP: u32 = 2;
 /// HTTP/2 (RFC 9113) in clear text, an event for each stream, and gRPC: only if asked for
 pub const APPMON_PROTO_HTTP2: u32 = 3;
+/// PostgreSQL's, version 3: likewise
+pub const APPMON_PROTO_POSTGRESQL: u32 = 4;
+/// MySQL's and MariaDB's: likewise
+pub const APPMON_PROTO_MYSQL: u32 = 5;
 
 /// which side sends the requests was not seen
 pub const APPMON_ROLE_UNKNOWN: u32 = 0;
@@ -61,24 +65,28 @@ pub const APPMON_END_GAP: u32 = 5;
 pub const APPMON_END_UPGRADED: u32 = 6;
 /// reported at its head: APPMON_OPEN_STREAM_HEADS
 pub const APPMON_END_AT_HEAD: u32 = 7;
-/// HTTP/2: a peer gave the stream up (RST_STREAM, GOAWAY)
+/// HTTP/2: a peer gave the stream up (RST_STREAM, GOAWAY). PostgreSQL: the server passed over it, because
+/// an error came before it.
 pub const APPMON_END_ABANDONED: u32 = 8;
+/// what follows on the connection is encrypted: SSLRequest
+pub const APPMON_END_ENCRYPTED: u32 = 9;
 
 /// Not known: the answer was missed (a gap), or has not come yet.
 pub const APPMON_OUTCOME_UNKNOWN: u32 = 0;
 /// HTTP: a status below 400, or an answer without a status line. gRPC: OK. RESP: a reply that is no
-/// error, none where none was due, or one that sends the client elsewhere (MOVED, ASK).
+/// error, none where none was due, or one that sends the client elsewhere (MOVED, ASK). SQL: no error.
 pub const APPMON_OUTCOME_OK: u32 = 1;
-/// HTTP: 400 to 499. gRPC, RESP: other errors than the next.
+/// HTTP: 400 to 499. gRPC, RESP, SQL: other errors than the next.
 pub const APPMON_OUTCOME_CLIENT_ERROR: u32 = 2;
 /// HTTP: 500 and above. gRPC: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE,
 /// DATA_LOSS, and a call that the server gave up. RESP: the server cannot at present: LOADING, BUSY, OOM,
-/// MISCONF, MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS.
+/// MISCONF, MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS. PostgreSQL: SQLSTATE of the classes 08, 53,
+/// 57, 58, XX. MySQL: 1040, 1205, 1213, 2000 to 2999.
 pub const APPMON_OUTCOME_SERVER_ERROR: u32 = 3;
 /// no answer for exchange_timeout_ms
 pub const APPMON_OUTCOME_TIMEOUT: u32 = 4;
 /// The client reset the connection before the answer. HTTP/2: it gave the stream up. gRPC: CANCELLED,
-/// too.
+/// too. PostgreSQL: also SQLSTATE 57014, and what was passed over after an error. MySQL: also 1317.
 pub const APPMON_OUTCOME_CANCELLED: u32 = 5;
 /// the connection ended otherwise before the answer
 pub const APPMON_OUTCOME_NO_RESPONSE: u32 = 6;
@@ -234,10 +242,17 @@ pub const APPMON_EVF_MALFORMED: u64 = 0x8000;
 /// The answer has no status line (HTTP/0.9, ICY): status is 0, all of it is body.
 pub const APPMON_EVF_NO_STATUS_LINE: u64 = 0x10000;
 /// Something that was said is not known. HTTP/2: fields that were indexed before the capture began or in
-/// a block that was missed, or a head that was not captured whole; what is there is certain.
+/// a block that was missed, or a head that was not captured whole; what is there is certain. SQL: a
+/// statement that was prepared before the attach, or so long ago that it was forgotten.
 pub const APPMON_EVF_PARTIAL: u64 = 0x20000;
 /// The server began it (HTTP/2: PUSH_PROMISE): the request, too, came from it.
 pub const APPMON_EVF_SERVER_BEGAN: u64 = 0x40000;
+/// One request with several statements; operation is the first one's.
+pub const APPMON_EVF_MULTI: u64 = 0x80000;
+/// The connection is a stream of replication from here on.
+pub const APPMON_EVF_REPLICATION: u64 = 0x100000;
+/// What follows on the connection is compressed, and has no events.
+pub const APPMON_EVF_COMPRESSED: u64 = 0x200000;
 
 /// the sender records the trace
 pub const APPMON_TRACE_SAMPLED: u32 = 0x1;
@@ -280,6 +295,9 @@ pub const APPMON_OPEN_ONLY_REQUESTS: u32 = 0x40;
 /// Targets as sent: with the secrets that are left out otherwise, see appmon_opts.redact_names. For
 /// debugging; whoever reads the events can act as the clients.
 pub const APPMON_OPEN_KEEP_SECRETS: u32 = 0x80;
+/// SQL: appmon_event.query_text with its literals, the very bytes of the client, and message with the
+/// server's words, which may repeat them.
+pub const APPMON_OPEN_QUERY_TEXT: u32 = 0x100;
 
 /// cgroup_skb with socket storage: the core.
 pub const APPMON_CAP_CAPTURE: u64 = 0x1;
@@ -514,23 +532,37 @@ pub struct appmon_event {
     pub operation_type: u32,
     /// enum appmon_outcome, APPMON_OUTCOME_*: error rates go by it
     pub outcome: u32,
-    /// what speaks the protocol (db.system.name): RESP: "redis"; gRPC: "grpc" (rpc.system.name); HTTP: ""
+    /// what speaks the protocol (db.system.name): RESP: "redis"; gRPC: "grpc" (rpc.system.name);
+    /// "postgresql", "mysql"; HTTP: ""
     pub system: appmon_str,
     // HTTP: the method as sent (http.request.method). RESP: the command's name as sent
     // (db.operation.name). gRPC: the service with its package, '/' and the method
-    // (rpc.method). "": no request was seen.
+    // (rpc.method). SQL: a statement's first word in upper case, behind WITH its main one; FETCH:
+    // more rows of a statement that was told before; CONNECT: the log-in; CANCEL: a request to
+    // cancel, on a connection of its own. "": no request was seen.
     pub operation: appmon_str,
     // What the operation is about. HTTP: the path (url.path), of CONNECT the authority; of gRPC
-    // "", for operation says it all. RESP: the
-    // command's first argument, mostly a key; "" where it may be a secret (AUTH, HELLO).
+    // "", for operation says it all. RESP: the command's first argument, mostly a key; "" where
+    // it may be a secret (AUTH, HELLO). SQL: the first table, or the procedure of CALL
+    // (db.collection.name).
     pub resource: appmon_str,
+    /// SQL: the database (db.namespace)
+    pub resource_namespace: appmon_str,
+    // SQL: the statement, without its data (db.query.text): literals and parameters are '?', a
+    // list of them is one, rows behind the first are left out, comments too. truncated: there
+    // was more. "": it could not be split, or APPMON_EVF_PARTIAL.
+    pub query_text: appmon_str,
+    // SQL: operation and up to three tables, as in "SELECT orders customers"
+    // (db.query.summary).
+    pub query_summary: appmon_str,
     // HTTP: the status code as text (http.response.status_code). RESP: the prefix of an error
     // (db.response.status_code), such as WRONGTYPE. gRPC: the name of grpc-status
-    // (rpc.response.status_code), such as NOT_FOUND; where none came, HTTP's.
+    // (rpc.response.status_code), such as NOT_FOUND; where none came, HTTP's. PostgreSQL: an
+    // error's SQLSTATE. MySQL: its number.
     pub status_text: appmon_str,
     // The server's words for it. HTTP: the reason phrase of the status line. RESP: the text of an
     // error, prefix and all, without the arguments that it may repeat. gRPC: grpc-message,
-    // decoded.
+    // decoded. SQL: an error's, with APPMON_OPEN_QUERY_TEXT.
     pub message: appmon_str,
     /// status_text as a number; -1: it is none, or was not seen
     pub status_number: i64,
@@ -538,6 +570,18 @@ pub struct appmon_event {
     pub request_bytes: u64,
     /// of the final response
     pub response_bytes: u64,
+    // SQL: xxh64 of the sanitised text in lower case, the same for statements that differ in
+    // their data only. 0: there is no text.
+    pub digest: u64,
+    // What paired the two messages. HTTP/2: the id of the stream. 0: their order did.
+    pub key: u64,
+    // gRPC: messages in the stream, whole or not. SQL: response_items are rows that came or were
+    // changed (db.response.returned_rows). -1: there is no such thing, or it could not be
+    // counted, as of several messages in one DATA frame.
+    pub request_items: i64,
+    pub response_items: i64,
+    /// SQL: the first row of the response, or of MySQL what describes the rows; 0: none was seen
+    pub first_item_ns: u64,
     // CLOCK_MONOTONIC, nanoseconds, taken where bytes reach or leave the TCP
     // stack; 0: not seen. appmon_realtime_ns() converts to wall time.
     /// first byte of the request
@@ -669,12 +713,6 @@ pub struct appmon_event {
     pub request_content_length: i64,
     /// declared; -1: none
     pub response_content_length: i64,
-    // What paired the two messages. HTTP/2: the id of the stream. 0: their order did.
-    pub key: u64,
-    // gRPC: messages in the stream, whole or not. -1: there is no such thing, or it could not be
-    // counted, as of several in one DATA frame.
-    pub request_items: i64,
-    pub response_items: i64,
 }
 
 #[repr(C)]
@@ -999,7 +1037,7 @@ pub struct appmon_series {
     /// http.request.method; "_OTHER" for APPMON_METHOD_OTHER
     pub method_name: appmon_str,
     /// at most 255 bytes (http.route): visible ASCII, unless it is the host's or
-    /// APPMON_METRICS_RAW_ROUTES
+    /// APPMON_METRICS_RAW_ROUTES. SQL: the event's query_summary, or operation (db.query.summary)
     pub route: appmon_str,
     /// as the events have it, at most 23 bytes
     pub status_text: appmon_str,
@@ -1353,9 +1391,9 @@ extern "C" {
     /// of nested ones the innermost.
     /// -ENOENT  neither a container nor a pod
     pub fn appmon_cgroup_container(path: *const c_char, ret: *mut appmon_container) -> c_int;
-    /// "http1", "resp", "http2" for APPMON_PROTO_*; NULL for 0 and for values that this library does not
-    /// know. The
-    /// protocols are numbered from 1 without gaps: a host that counts up until NULL has met them all.
+    /// "http1", "resp", "http2", "postgresql", "mysql" for APPMON_PROTO_*; NULL for 0 and for values that
+    /// this library does not know. The protocols are numbered from 1 without gaps: a host that counts up
+    /// until NULL has met them all.
     pub fn appmon_protocol_name(protocol: u32) -> *const c_char;
     /// The APPMON_PROTO_* of a name as above, in lower case; APPMON_PROTO_UNKNOWN if this library has no
     /// protocol of that name, and for NULL.

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""MariaDB: what its clients sent and were told, against the server's general log, and what the
+clients say themselves."""
+import collections
+import json
+import re
+import shutil
+import subprocess
+import time
+
+import pytest
+
+import cgroups
+from databases import Mariadb, client, python_with
+from programs import Missing
+
+PROTOCOLS = ["--protocols", "http1,postgresql,mysql"]
+RAW = PROTOCOLS + ["--query-text"]
+
+
+@pytest.fixture(scope="module")
+def mariadb():
+    if not cgroups.mount_point():
+        pytest.skip("cgroup v2 is not mounted")
+    with cgroups.Cgroup() as cgroup:
+        try:
+            server = Mariadb(cgroup)
+        except Missing as reason:
+            pytest.skip(str(reason))
+        server.cgroup = cgroup
+        yield server
+        server.stop()
+
+
+def check_log(mariadb, watching, timeout=10):
+    """Each statement that the server has logged has its event, and each event its statement."""
+    logged = collections.Counter(text for command, text in mariadb.log()
+                                 if command in ("Query", "Execute"))
+    deadline = time.monotonic() + timeout
+    while True:
+        told = collections.Counter(e["query_text"] for e in watching.wait(0) if e["query_text"])
+        if told == logged:
+            return watching.wait(0)
+        assert time.monotonic() < deadline, (f"not told: {logged - told}; not logged: "
+                                             f"{told - logged}")
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("name", ["pymysql.py", "mysql.js"])
+def test_clients(mariadb, watch, tmp_path, name):
+    """Texts, rows and errors, as both ends have them."""
+    try:
+        argv = client(name)
+    except Missing as reason:
+        pytest.skip(str(reason))
+    infile = tmp_path / "infile"
+    infile.write_text("".join(f"{i}\tsomeone\n" for i in range(2000, 12000)))
+    mariadb.begin()
+    watching = watch(mariadb.cgroup, args=RAW)
+    done = subprocess.run([*argv, str(mariadb.port), str(infile)], stdout=subprocess.PIPE, text=True,
+                          timeout=60, check=True)
+    events = check_log(mariadb, watching)
+    told = collections.Counter()
+    for event in events:
+        rows = event["response_items"] if not event["status_text"] else None
+        told[event["query_text"], rows, event["status_text"]] += 1
+        told[event["query_text"], None, event["status_text"]] += 1
+        assert "gap" not in event["flags"] and event["end"] == "complete"
+        assert (event["outcome"] == "ok") == (event["status_text"] == "")
+        assert (event["system"], event["resource_namespace"]) == ("mariadb", "shop") \
+            or event["operation"] == "CONNECT"
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(said) > 15
+    for one in said:
+        # How many columns or parameters a statement has is no number of rows.
+        rows = one["rows"] if not one["text"].startswith(("CREATE", "DROP", "CALL")) else None
+        assert told[one["text"], rows, one["error"]] > 0, (one, told)
+    if name == "pymysql.py":
+        load, = [e for e in events if e["operation"] == "LOAD"]
+        assert load["request_bytes"] > infile.stat().st_size
+    delivered = len(watching.stop())
+    watching.check_sums(delivered=delivered)
+
+
+def test_sysbench(mariadb, watch):
+    """Point selects, prepared and not: as many as the tool and the server count."""
+    if not shutil.which("sysbench"):
+        pytest.skip("sysbench is not installed")
+
+    def bench(script, *args):
+        return mariadb.run("sysbench", script, "--db-driver=mysql", "--mysql-host=127.0.0.1",
+                           f"--mysql-port={mariadb.port}", "--mysql-user=alice",
+                           "--mysql-password=hunter2", "--mysql-db=shop", "--tables=1",
+                           "--table-size=1000", *args)
+
+    bench("oltp_point_select", "prepare")
+    for mode, count in (("auto", 1500), ("disable", 1500)):
+        watching = watch(mariadb.cgroup, args=PROTOCOLS)
+        before = int(mariadb.sql("SHOW GLOBAL STATUS LIKE 'Com_select'").split()[1])
+        said = bench("oltp_point_select", "--threads=3", f"--events={count}", "--time=0",
+                     f"--db-ps-mode={mode}", "run")
+        after = int(mariadb.sql("SHOW GLOBAL STATUS LIKE 'Com_select'").split()[1])
+        assert after - before == count == int(re.search(r"read:\s+(\d+)", said)[1])
+        events = watching.wait(count, timeout=20)
+        time.sleep(0.5)
+        events = [event for event in watching.stop() if event["operation"] == "SELECT"]
+        assert len(events) == count
+        for event in events:
+            assert event["query_text"] == "SELECT c FROM sbtest1 WHERE id=?"
+            assert event["query_summary"] == "SELECT sbtest1"
+            assert (event["outcome"], event["end"], event["response_items"]) == ("ok", "complete", 1)
+        watching.check_sums(delivered=watching.stats["delivered"])
+
+
+def test_rows_and_long_statements(mariadb, watch):
+    """As many rows as the server says, large ones too; 16 MiB of text, in several packets."""
+    try:
+        python = python_with("pymysql")
+    except Missing as reason:
+        pytest.skip(str(reason))
+    watching = watch(mariadb.cgroup, args=PROTOCOLS)
+    subprocess.run([python, "-c", f"""
+import pymysql
+conn = pymysql.connect(host="127.0.0.1", port={mariadb.port}, user="alice", password="hunter2",
+                       database="shop")
+with conn.cursor() as cursor:
+    for n in 0, 1, 3, 1000, 100000:
+        assert cursor.execute(f"SELECT seq, 'some text' FROM seq_1_to_100000 LIMIT {{n}}") == n
+    cursor.execute("SELECT REPEAT('x', 20000000) FROM seq_1_to_2")
+    for size in 1000, 5000, 70000, 16 << 20, (16 << 20) - 20, 40 << 20:
+        cursor.execute("SELECT LENGTH('" + "x" * size + "') AS a")
+        assert cursor.fetchone() == (size,)
+    cursor.execute("SELECT 1 AS c")
+"""], check=True, timeout=60)
+    watching.wait(2 + 6 + 6 + 1, timeout=20)
+    events = [event for event in watching.stop() if event["operation"] == "SELECT"]
+    assert [event["response_items"] for event in events] == [0, 1, 3, 1000, 100000, 2] + [1] * 7
+    assert events[5]["response_bytes"] > 40000000
+    assert events[11]["request_bytes"] > 40 << 20
+    assert [event["query_text"] for event in events[6:8]] == ["SELECT LENGTH(?) AS a",
+                                                              "SELECT LENGTH(?"]
+    assert events[12]["query_text"] == "SELECT ? AS c"
+    watching.check_sums(delivered=watching.stats["delivered"])
+
+
+def test_log_in(mariadb, watch):
+    """A password that is wrong, a database that is not there, and TLS."""
+    watching = watch(mariadb.cgroup, args=RAW)
+    mariadb.ask("-ualice", "-phunter3", "-e", "SELECT 1", "shop", fails=True)
+    mariadb.ask("-ualice", "-phunter2", "-e", "SELECT 2", "nowhere", fails=True)
+    mariadb.ask("-ualice", "-phunter2", "-e", "SELECT 3", "shop")
+    # The server has no certificate: the client gives up by itself.
+    mariadb.ask("-ualice", "-phunter2", "--ssl", "--ssl-verify-server-cert", "-e", "SELECT 4", "shop",
+                fails=True)
+    time.sleep(0.5)
+    events = watching.stop()
+    assert [(e["outcome"], e["status_text"]) for e in events if e["operation"] == "CONNECT"][:3] == [
+        ("client_error", "1045"), ("client_error", "1044"), ("ok", "")]
+    texts = [event["query_text"] for event in events]
+    assert "SELECT 3" in texts and "SELECT 4" not in texts
+    assert "hunter" not in str(events).replace("hunter2'@'", "")
+
+
+def test_late(mariadb, watch):
+    """A connection that was open before: the next statement is told."""
+    try:
+        python = python_with("pymysql")
+    except Missing as reason:
+        pytest.skip(str(reason))
+    process = subprocess.Popen([python, "-c", f"""
+import pymysql
+conn = pymysql.connect(host="127.0.0.1", port={mariadb.port}, user="alice", password="hunter2",
+                       database="shop")
+print(flush=True)
+input()
+with conn.cursor() as cursor:
+    for i in range(5):
+        cursor.execute("SELECT 1 AS simple")
+"""], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process.stdout.readline()
+    watching = watch(mariadb.cgroup, args=PROTOCOLS)
+    process.communicate("\n", timeout=20)
+    events = watching.wait(5)
+    assert [(e["query_text"], e["outcome"], e["response_items"]) for e in events] == [
+        ("SELECT ? AS simple", "ok", 1)] * 5

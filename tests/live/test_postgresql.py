@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""PostgreSQL: what its clients sent and were told, against the server's log of statements and errors
+(log_statement, jsonlog), pg_stat_statements, and what the clients say themselves."""
+import collections
+import json
+import re
+import subprocess
+import time
+import urllib.request
+
+import pytest
+
+import cgroups
+from databases import Postgresql, client, python_with
+from programs import Missing, free_port
+from watch import cli
+
+PROTOCOLS = ["--protocols", "http1,postgresql,mysql"]
+RAW = PROTOCOLS + ["--query-text"]
+
+
+@pytest.fixture(scope="module")
+def postgresql():
+    if not cgroups.mount_point():
+        pytest.skip("cgroup v2 is not mounted")
+    with cgroups.Cgroup() as cgroup:
+        try:
+            server = Postgresql(cgroup)
+        except Missing as reason:
+            pytest.skip(str(reason))
+        server.cgroup = cgroup
+        yield server
+        server.stop()
+
+
+def statements(events):
+    """(text, SQLSTATE or "") of each statement that was not passed over."""
+    return [(event["query_text"], event["status_text"]) for event in events
+            if event["operation"] not in ("CONNECT", "CANCEL") and event["end"] != "abandoned"
+            and (event["query_text"] or event["status_text"])]
+
+
+def check_log(postgresql, since, watching, timeout=10):
+    """Waits until each statement of the log has its event and each event its statement."""
+    deadline = time.monotonic() + timeout
+    while True:
+        logged, logins = postgresql.statements(since)
+        told = statements(watching.wait(0))
+        if collections.Counter(told) == collections.Counter(logged):
+            break
+        if time.monotonic() > deadline:
+            more = collections.Counter(logged) - collections.Counter(told)
+            raise AssertionError(f"{len(told)} of {len(logged)}; not told: {more}; not logged: "
+                                 f"{collections.Counter(told) - collections.Counter(logged)}")
+        time.sleep(0.1)
+    events = watching.wait(0)
+    connects = [event for event in events if event["operation"] == "CONNECT"]
+    assert sum(event["outcome"] == "ok" for event in connects) == logins
+    return events
+
+
+@pytest.mark.parametrize("mode", ["simple", "extended", "prepared"])
+def test_pgbench(postgresql, watch, mode):
+    """Each of its statements, without its data, and as often as the server has counted."""
+    if mode == "simple":
+        postgresql.ask("pgbench", "-q", "-i", "postgres")
+    postgresql.sql("SELECT pg_stat_statements_reset()")
+    watching = watch(postgresql.cgroup, args=PROTOCOLS)
+    done = postgresql.ask("pgbench", "-n", "-M", mode, "-c", "3", "-t", "100", "postgres")
+    assert "actually processed: 300/300" in done
+    counts = collections.Counter(BEGIN=300, END=300)
+    for line in postgresql.sql("SELECT calls, query FROM pg_stat_statements "
+                               "WHERE query ~ 'pgbench_.*[$]1'").splitlines():
+        calls, query = line.split("|", 1)
+        # A list of literals is one.
+        counts[re.sub(r"\?(, \?)+", "?", re.sub(r"\$\d+", "?", query))] += int(calls)
+    assert sum(counts.values()) == 300 * 7
+    deadline = time.monotonic() + 10
+    while True:
+        events = watching.wait(0)
+        seen = collections.Counter(e["query_text"] for e in events if e["query_text"] in counts)
+        if seen == counts or time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
+    assert seen == counts
+    for event in events:
+        assert (event["outcome"], event["end"], event["role"]) == ("ok", "complete", "server")
+        assert event["system"] == "postgresql" and event["resource_namespace"] == "postgres"
+        assert not re.search(r"= ?-?\d", event["query_text"])  # literals are not told
+    delivered = len(watching.stop())
+    watching.check_sums(delivered=delivered)
+
+
+@pytest.mark.parametrize("name", ["psycopg.py", "asyncpg.py", "pg.js"])
+def test_clients(postgresql, watch, name):
+    """Texts, rows and errors, as both ends have them."""
+    try:
+        argv = client(name)
+    except Missing as reason:
+        pytest.skip(str(reason))
+    since = len(postgresql.log())
+    watching = watch(postgresql.cgroup, args=RAW)
+    done = subprocess.run([*argv, str(postgresql.port)], stdout=subprocess.PIPE, text=True,
+                          timeout=60, check=True)
+    events = check_log(postgresql, since, watching)
+    told = collections.Counter()
+    for event in events:
+        rows = event["response_items"] if not event["status_text"] else None
+        told[event["query_text"], rows, event["status_text"]] += 1
+        told[event["query_text"], None, event["status_text"]] += 1
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(said) > 20
+    for one in said:
+        assert told[one["text"], one["rows"], one["error"]] > 0, (one, told)
+    for event in events:
+        assert event["status_text"] == "" or event["outcome"] != "ok"
+        assert "partial" not in event["flags"] and "gap" not in event["flags"]
+    if name == "psycopg.py":
+        cancelled, = [e for e in events if e["query_text"] == "SELECT pg_sleep(20)"]
+        assert (cancelled["status_text"], cancelled["outcome"]) == ("57014", "cancelled")
+        assert [e["outcome"] for e in events if e["operation"] == "CANCEL"] == ["ok"]
+        # One of four fails: the server passes over the next one.
+        piped = [e for e in events if e["query_text"].startswith("SELECT 1 / $1::int")]
+        assert [(e["end"], e["outcome"]) for e in piped] == [
+            ("complete", "ok"), ("complete", "ok"), ("complete", "client_error"),
+            ("abandoned", "cancelled")]
+    delivered = len(watching.stop())
+    watching.check_sums(delivered=delivered)
+
+
+def test_both_ends(postgresql, cgroup, watch):
+    """The client's socket says what the server's says."""
+    try:
+        argv = client("psycopg.py")
+    except Missing as reason:
+        pytest.skip(str(reason))
+    since = len(postgresql.log())
+    watching = watch(cgroup, args=RAW)
+    process = cgroup.spawn([*argv, str(postgresql.port)], stdout=subprocess.DEVNULL)
+    assert process.wait(60) == 0
+    for event in check_log(postgresql, since, watching):
+        assert (event["role"], event["remote"]) == ("client", f"127.0.0.1:{postgresql.port}")
+
+
+def test_rows(postgresql, watch):
+    """As many rows as the server says, large ones too, and an error behind many."""
+    watching = watch(postgresql.cgroup, args=PROTOCOLS)
+    for n in (0, 1, 3, 1000, 100000):
+        assert len(postgresql.sql(f"SELECT repeat('x', 20) FROM generate_series(1, {n})").split()) == n
+    postgresql.sql("SELECT repeat('x', 5000000) FROM generate_series(1, 3)")
+    postgresql.sql("SELECT 1 / (90000 - i) FROM generate_series(1, 100000) i", fails=True)
+    watching.wait(2 * 7, timeout=20)
+    events = [event for event in watching.stop() if event["operation"] == "SELECT"]
+    assert [event["response_items"] for event in events] == [0, 1, 3, 1000, 100000, 3, -1]
+    assert events[5]["response_bytes"] > 15000000
+    assert events[6]["status_text"] == "22012"
+    watching.check_sums(delivered=2 * 7)
+
+
+def test_long_statements(postgresql, watch):
+    """16 MiB of text: its begin is told, and what follows is paired."""
+    try:
+        python = python_with("psycopg")
+    except Missing as reason:
+        pytest.skip(str(reason))
+    watching = watch(postgresql.cgroup, args=PROTOCOLS)
+    subprocess.run([python, "-c", f"""
+import psycopg
+with psycopg.connect("host=127.0.0.1 port={postgresql.port} user=postgres dbname=postgres",
+                     autocommit=True) as conn:
+    conn.execute("SET log_statement = none")
+    for size in 1000, 5000, 70000, 16 << 20:
+        assert conn.execute("SELECT length('" + "x" * size + "') AS a").fetchone() == (size,)
+        assert conn.execute("SELECT length(%s) AS b", ["y" * size]).fetchone() == (size,)
+    conn.execute("SELECT 1 AS c")
+"""], check=True, timeout=60)
+    watching.wait(1 + 1 + 4 * 2 + 1, timeout=20)
+    events = [event for event in watching.stop() if event["operation"] == "SELECT"]
+    assert [event["query_text"] for event in events] == [
+        "SELECT length(?) AS a", "SELECT length(?) AS b", "SELECT length(?", "SELECT length(?) AS b",
+        "SELECT length(?", "SELECT length(?) AS b", "SELECT length(?", "SELECT length(?) AS b",
+        "SELECT ? AS c"]
+    assert all(event["outcome"] == "ok" and event["response_items"] == 1 for event in events)
+    assert events[6]["request_bytes"] > 16 << 20
+    watching.check_sums(delivered=11)
+
+
+def test_log_in(postgresql, watch):
+    """A password that is wrong, and TLS: refused, or used from then on."""
+    watching = watch(postgresql.cgroup, args=RAW)
+    postgresql.sql("SELECT 1", "-U", "alice", env={"PGPASSWORD": "hunter3"}, fails=True)
+    postgresql.sql("SELECT 2", "-U", "alice", env={"PGPASSWORD": "hunter2"})
+    postgresql.sql("ALTER SYSTEM SET ssl = on")
+    postgresql.sql("SELECT pg_reload_conf()")
+    deadline = time.monotonic() + 10
+    while "on" not in postgresql.sql("SHOW ssl", env={"PGSSLMODE": "disable"}):
+        assert time.monotonic() < deadline
+    postgresql.sql("SELECT 3", env={"PGSSLMODE": "require"})
+    postgresql.sql("ALTER SYSTEM RESET ssl")
+    postgresql.sql("SELECT pg_reload_conf()", env={"PGSSLMODE": "disable"})
+    postgresql.sql("SELECT 4", env={"PGSSLMODE": "disable"})
+    time.sleep(1)
+    events = watching.stop()
+    failed, *good = [e for e in events if e["operation"] == "CONNECT" and e["end"] == "complete"]
+    assert (failed["outcome"], failed["status_text"]) == ("client_error", "28P01")
+    assert all(event["outcome"] == "ok" for event in good)
+    encrypted = [event for event in events if event["end"] == "encrypted"]
+    assert encrypted and all(event["operation"] == "CONNECT" for event in encrypted)
+    texts = [event["query_text"] for event in events]
+    assert "SELECT 2" in texts and "SELECT 4" in texts and "SELECT 3" not in texts
+    assert "hunter" not in str(events)
+
+
+def test_late(postgresql, watch):
+    """A connection that was open before, with what it had prepared: the next statement is told."""
+    try:
+        python = python_with("psycopg")
+    except Missing as reason:
+        pytest.skip(str(reason))
+    process = subprocess.Popen([python, "-c", f"""
+import psycopg
+conn = psycopg.connect("host=127.0.0.1 port={postgresql.port} user=postgres dbname=postgres",
+                       autocommit=True)
+for i in range(3):
+    conn.execute("SELECT %s AS before", [1], prepare=True)
+print(flush=True)
+input()
+for i in range(3):
+    conn.execute("SELECT %s AS before", [1], prepare=True)
+    conn.execute("SELECT 1 AS simple")
+    conn.execute("SELECT %s AS new", [1], prepare=True)
+"""], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process.stdout.readline()
+    watching = watch(postgresql.cgroup, args=PROTOCOLS)
+    process.communicate("\n", timeout=20)
+    events = watching.wait(9)
+    assert [(e["query_text"], "partial" in e["flags"]) for e in events] == [
+        ("", True), ("SELECT ? AS simple", False), ("SELECT ? AS new", False)] * 3
+    assert all(e["outcome"] == "ok" and e["response_items"] == 1 for e in events)
+
+
+def test_export(postgresql):
+    """Statements by what they do to which tables, under the conventions' names."""
+    port = free_port("127.0.0.1")
+    process = subprocess.Popen([cli(), "export", "--cgroup", postgresql.cgroup.path, *PROTOCOLS,
+                                "--listen", f"127.0.0.1:{port}"], stderr=subprocess.PIPE, text=True)
+    try:
+        while "watching" not in process.stderr.readline():
+            assert process.poll() is None
+        for i in range(5):
+            postgresql.sql(f"SELECT * FROM pg_class WHERE oid = {i}")
+        deadline = time.monotonic() + 10
+        while True:
+            page = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read().decode()
+            found = re.search(r'^db_server_operation_duration_seconds_count\{.*db_system_name='
+                              r'"postgresql",db_query_summary="SELECT pg_class"\} (\d+)$', page, re.M)
+            if found and found[1] == "5":
+                break
+            assert time.monotonic() < deadline, page
+            time.sleep(0.2)
+        assert not re.search(r"^http_server_requests_total\{", page, re.M)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+SHOP = """
+import http.server, sys
+import psycopg
+conn = psycopg.connect(sys.argv[2], autocommit=True)
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        conn.execute("SELECT count(*) FROM pg_class WHERE relname <> %s", [self.path])
+        conn.execute("SELECT 1 AS second")
+        self.send_response(204)
+        self.end_headers()
+    def log_message(self, *args):
+        pass
+
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+def test_links(postgresql, cgroup, watch):
+    """A statement was made for the request that its sender was serving, and is the one that the
+    database was sent."""
+    try:
+        python = python_with("psycopg")
+    except Missing as reason:
+        pytest.skip(str(reason))
+    port = free_port("127.0.0.1")
+    process = cgroup.spawn([python, "-c", SHOP, str(port), f"host=127.0.0.1 port={postgresql.port} "
+                            "user=postgres dbname=postgres"])
+    deadline = time.monotonic() + 20
+    while subprocess.run(["curl", "-s", f"http://127.0.0.1:{port}/0"]).returncode:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.1)
+    watching = watch(cgroup, postgresql.cgroup, args=PROTOCOLS + ["--links"])
+    for path in "/1", "/2", "/3":
+        urllib.request.urlopen(f"http://127.0.0.1:{port}{path}").read()
+    events = watching.wait(3 * 5)
+    requests = [event for event in events if event["protocol"] == "http1"]
+    sent = [event for event in events if event["role"] == "client"]
+    received = [event for event in events if event["role"] == "server" and event not in requests]
+    assert [event["path"] for event in requests] == ["/1", "/2", "/3"]
+    assert [(e["link"]["connection_id"], e["link"]["ordinal"]) for e in sent] == [
+        (event["connection_id"], event["ordinal"]) for event in requests for _ in range(2)]
+    assert [(e["link"]["connection_id"], e["link"]["ordinal"]) for e in received] == [
+        (event["connection_id"], event["ordinal"]) for event in sent]
