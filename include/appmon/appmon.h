@@ -69,7 +69,10 @@ struct appmon;
 enum appmon_protocol {
 	APPMON_PROTO_UNKNOWN = 0, /* of no event so far */
 	APPMON_PROTO_HTTP1 = 1,	  /* HTTP/1.0 and HTTP/1.1, RFC 9112 */
-	APPMON_PROTO_RESP = 2	  /* Redis's, RESP2 and RESP3: only if asked for, see protocols */
+	APPMON_PROTO_RESP = 2,	  /* Redis's, RESP2 and RESP3: only if asked for, see protocols */
+	/* TLS up to 1.3 as it is on the wire, without its plaintext: only if asked for. An event is
+	 * an opaque exchange, or a handshake that failed. */
+	APPMON_PROTO_TLS = 3
 };
 
 /* appmon_event.role: what the monitored socket was in this exchange. */
@@ -108,15 +111,17 @@ enum appmon_end {
 
 /* appmon_event.outcome: what became of the request, by the rule of its protocol. */
 enum appmon_outcome {
-	/* Not known: the answer was missed (a gap), or has not come yet. */
+	/* Not known: the answer was missed (a gap), has not come yet, or cannot be read (TLS). */
 	APPMON_OUTCOME_UNKNOWN = 0,
 	/* HTTP: a status below 400, or an answer without a status line. RESP: a reply that is no
 	 * error, none where none was due, or one that sends the client elsewhere (MOVED, ASK). */
 	APPMON_OUTCOME_OK = 1,
-	/* HTTP: 400 to 499. RESP: other errors than the next. */
+	/* HTTP: 400 to 499. RESP: other errors than the next. TLS: the server's alert ended the
+	 * handshake. */
 	APPMON_OUTCOME_CLIENT_ERROR = 2,
 	/* HTTP: 500 and above. RESP: the server cannot at present: LOADING, BUSY, OOM, MISCONF,
-	 * MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS. */
+	 * MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS. TLS: the client's alert ended the
+	 * handshake, as it does for the server's certificate, or the server's internal_error. */
 	APPMON_OUTCOME_SERVER_ERROR = 3,
 	APPMON_OUTCOME_TIMEOUT = 4,    /* no answer for exchange_timeout_ms */
 	APPMON_OUTCOME_CANCELLED = 5,  /* the client reset the connection before the answer */
@@ -165,7 +170,8 @@ enum appmon_operation_type {
 #define APPMON_EVF_CONTINUED UINT64_C(0x1000)
 /* Framing that has two readings (RFC 9112 section 11.2): Content-Length with Transfer-Encoding, two
  * lengths, one that is no number, a field that readers may miss, chunk lines that are not as in
- * section 7.1. */
+ * section 7.1. TLS 1.3: the first exchange of a connection; bytes of the handshake, such as tickets, can
+ * be counted with it, and its response can seem to begin with them. */
 #define APPMON_EVF_AMBIGUOUS UINT64_C(0x2000)
 /* The end of a body was inferred, not counted: chunked beyond the captured bytes, or delimited by
  * what cannot be read. */
@@ -176,6 +182,18 @@ enum appmon_operation_type {
 #define APPMON_EVF_MALFORMED UINT64_C(0x8000)
 /* The answer has no status line (HTTP/0.9, ICY): status is 0, all of it is body. */
 #define APPMON_EVF_NO_STATUS_LINE UINT64_C(0x10000)
+
+/* appmon_event.tls_flags */
+/* The client offered an encrypted hello (RFC 9849): tls_server_name is the outer one, which need not
+ * be the server that it wants. Some clients send this for show. */
+#define APPMON_TLS_ECH 0x1
+/* The server asked for another hello (HelloRetryRequest): one round trip more. */
+#define APPMON_TLS_RETRY 0x2
+/* TLS 1.3: the session was taken up again by a ticket. Before the server's hello: a ticket was
+ * offered. */
+#define APPMON_TLS_TICKET 0x4
+/* The client's hello was not captured to its end: names may be missing. */
+#define APPMON_TLS_CUT 0x8
 
 /* appmon_trace.format: the header fields that carried the ids. */
 enum appmon_trace_format {
@@ -397,21 +415,24 @@ struct appmon_event {
 	uint32_t operation_type;  /* enum appmon_operation_type, APPMON_OP_* */
 	uint32_t outcome;	  /* enum appmon_outcome, APPMON_OUTCOME_*: error rates go by it */
 	struct appmon_str system; /* what speaks the protocol (db.system.name): RESP: "redis";
-				   * HTTP: "" */
+				   * TLS: "tls"; HTTP: "" */
 	/* HTTP: the method as sent (http.request.method). RESP: the command's name as sent
-	 * (db.operation.name). "": no request was seen. */
+	 * (db.operation.name). TLS: "handshake" of one that failed, "" of an opaque exchange.
+	 * "": no request was seen. */
 	struct appmon_str operation;
 	/* What the operation is about. HTTP: the path (url.path), of CONNECT the authority. RESP: the
 	 * command's first argument, mostly a key; "" where it may be a secret (AUTH, HELLO). */
 	struct appmon_str resource;
 	/* HTTP: the status code as text (http.response.status_code). RESP: the prefix of an error
-	 * (db.response.status_code), such as WRONGTYPE. */
+	 * (db.response.status_code), such as WRONGTYPE. TLS: the name of the alert that ended a
+	 * handshake, such as unknown_ca; status_number is its number. */
 	struct appmon_str status_text;
 	/* The server's words for it. HTTP: the reason phrase of the status line. RESP: the text of an
 	 * error, prefix and all, without the arguments that it may repeat. */
 	struct appmon_str message;
 	int64_t status_number; /* status_text as a number; -1: it is none, or was not seen */
-	/* Bytes of the TCP stream: no headers of TCP or IP, each byte once. HTTP: of head and body. */
+	/* Bytes of the TCP stream: no headers of TCP or IP, each byte once. HTTP: of head and body.
+	 * TLS: records of application data with their heads. */
 	uint64_t request_bytes;
 	uint64_t response_bytes; /* of the final response */
 
@@ -524,6 +545,20 @@ struct appmon_event {
 	uint64_t response_body_bytes;	 /* as transferred (http.response.body.size) */
 	int64_t request_content_length;	 /* declared; -1: none */
 	int64_t response_content_length; /* declared; -1: none */
+
+	/*
+	 * TLS's own, from the hellos, in every event of the connection; 0 and "" in events of other
+	 * protocols, where the hellos were not seen, and where they do not say it. What is no
+	 * printable ASCII is '?'.
+	 */
+	struct appmon_str tls_server_name;  /* SNI, as sent (tls.client.server_name) */
+	struct appmon_str tls_alpn_offered; /* names that the client offers, in its order, with
+					     * commas: "h2,http/1.1" */
+	struct appmon_str tls_alpn; /* the chosen one (tls.next_protocol); TLS 1.3 hides it: "" */
+	uint16_t tls_version; /* 0x0304: TLS 1.3, 0x0303: TLS 1.2 ...; before the server's hello
+			       * came, the highest that the client offers */
+	uint16_t tls_cipher;  /* the chosen one by IANA's number (tls.cipher); 0: not known */
+	uint32_t tls_flags;   /* APPMON_TLS_* */
 };
 
 /*
@@ -976,7 +1011,7 @@ APPMON_API void appmon_event_free(struct appmon_event *copy);
  */
 APPMON_API int appmon_cgroup_container(const char *path, struct appmon_container *ret);
 
-/* "http1", "resp" for APPMON_PROTO_*; NULL for 0 and for values that this library does not know. The
+/* "http1", "resp", "tls" for APPMON_PROTO_*; NULL for 0 and for values that this library does not know. The
  * protocols are numbered from 1 without gaps: a host that counts up until NULL has met them all. */
 APPMON_API const char *appmon_protocol_name(uint32_t protocol);
 

@@ -18,6 +18,9 @@ number! {
         HTTP1 = 1, "http1";
         /// Redis's, RESP2 and RESP3: only if asked for, see protocols
         RESP = 2, "resp";
+        /// TLS up to 1.3 as it is on the wire, without its plaintext: only if asked for. An event is an
+        /// opaque exchange, or a handshake that failed.
+        TLS = 3, "tls";
     }
 }
 
@@ -86,15 +89,17 @@ number! {
 number! {
     /// appmon_event.outcome: what became of the request, by the rule of its protocol
     Outcome: u32 {
-        /// Not known: the answer was missed (a gap), or has not come yet.
+        /// Not known: the answer was missed (a gap), has not come yet, or cannot be read (TLS).
         UNKNOWN = 0, "unknown";
         /// HTTP: a status below 400, or an answer without a status line. RESP: a reply that is no error,
         /// none where none was due, or one that sends the client elsewhere (MOVED, ASK).
         OK = 1, "ok";
-        /// HTTP: 400 to 499. RESP: other errors than the next.
+        /// HTTP: 400 to 499. RESP: other errors than the next. TLS: the server's alert ended the
+        /// handshake.
         CLIENT_ERROR = 2, "client_error";
         /// HTTP: 500 and above. RESP: the server cannot at present: LOADING, BUSY, OOM, MISCONF,
-        /// MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS.
+        /// MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS. TLS: the client's alert ended the handshake, as
+        /// it does for the server's certificate, or the server's internal_error.
         SERVER_ERROR = 3, "server_error";
         /// no answer for exchange_timeout_ms
         TIMEOUT = 4, "timeout";
@@ -282,7 +287,8 @@ bits! {
         CONTINUED = 0x1000, "continued";
         /// Framing that has two readings (RFC 9112 section 11.2): Content-Length with Transfer-Encoding,
         /// two lengths, one that is no number, a field that readers may miss, chunk lines that are not as
-        /// in section 7.1.
+        /// in section 7.1. TLS 1.3: the first exchange of a connection; bytes of the handshake, such as
+        /// tickets, can be counted with it, and its response can seem to begin with them.
         AMBIGUOUS = 0x2000, "ambiguous";
         /// The end of a body was inferred, not counted: chunked beyond the captured bytes, or delimited
         /// by what cannot be read.
@@ -576,13 +582,14 @@ impl<'a> Event<'a> {
         Outcome(self.raw.outcome)
     }
 
-    /// what speaks the protocol (db.system.name): RESP: "redis"; HTTP: ""
+    /// what speaks the protocol (db.system.name): RESP: "redis"; TLS: "tls"; HTTP: ""
     pub fn system(&self) -> Str<'a> {
         Str::new(&self.raw.system)
     }
 
     // HTTP: the method as sent (http.request.method). RESP: the command's name as sent
-    // (db.operation.name). "": no request was seen.
+    // (db.operation.name). TLS: "handshake" of one that failed, "" of an opaque exchange.
+    // "": no request was seen.
     /// `appmon_event.operation`
     pub fn operation(&self) -> Str<'a> {
         Str::new(&self.raw.operation)
@@ -596,7 +603,8 @@ impl<'a> Event<'a> {
     }
 
     // HTTP: the status code as text (http.response.status_code). RESP: the prefix of an error
-    // (db.response.status_code), such as WRONGTYPE.
+    // (db.response.status_code), such as WRONGTYPE. TLS: the name of the alert that ended a
+    // handshake, such as unknown_ca; status_number is its number.
     /// `appmon_event.status_text`
     pub fn status_text(&self) -> Str<'a> {
         Str::new(&self.raw.status_text)
@@ -615,6 +623,7 @@ impl<'a> Event<'a> {
     }
 
     // Bytes of the TCP stream: no headers of TCP or IP, each byte once. HTTP: of head and body.
+    // TLS: records of application data with their heads.
     /// `appmon_event.request_bytes`
     pub fn request_bytes(&self) -> u64 {
         self.raw.request_bytes
@@ -922,6 +931,40 @@ impl<'a> Event<'a> {
     pub fn response_content_length(&self) -> i64 {
         self.raw.response_content_length
     }
+
+    // TLS's own, from the hellos, in every event of the connection; 0 and "" in events of other
+    // protocols, where the hellos were not seen, and where they do not say it. What is no
+    // printable ASCII is '?'.
+    /// SNI, as sent (tls.client.server_name)
+    pub fn tls_server_name(&self) -> Str<'a> {
+        Str::new(&self.raw.tls_server_name)
+    }
+
+    /// names that the client offers, in its order, with commas: "h2,http/1.1"
+    pub fn tls_alpn_offered(&self) -> Str<'a> {
+        Str::new(&self.raw.tls_alpn_offered)
+    }
+
+    /// the chosen one (tls.next_protocol); TLS 1.3 hides it: ""
+    pub fn tls_alpn(&self) -> Str<'a> {
+        Str::new(&self.raw.tls_alpn)
+    }
+
+    /// 0x0304: TLS 1.3, 0x0303: TLS 1.2 ...; before the server's hello came, the highest that the client
+    /// offers
+    pub fn tls_version(&self) -> u16 {
+        self.raw.tls_version
+    }
+
+    /// the chosen one by IANA's number (tls.cipher); 0: not known
+    pub fn tls_cipher(&self) -> u16 {
+        self.raw.tls_cipher
+    }
+
+    /// APPMON_TLS_*
+    pub fn tls_flags(&self) -> u32 {
+        self.raw.tls_flags
+    }
 }
 
 impl fmt::Debug for Event<'_> {
@@ -1000,6 +1043,12 @@ impl fmt::Debug for Event<'_> {
             .field("response_body_bytes", &self.response_body_bytes())
             .field("request_content_length", &self.request_content_length())
             .field("response_content_length", &self.response_content_length())
+            .field("tls_server_name", &self.tls_server_name())
+            .field("tls_alpn_offered", &self.tls_alpn_offered())
+            .field("tls_alpn", &self.tls_alpn())
+            .field("tls_version", &self.tls_version())
+            .field("tls_cipher", &self.tls_cipher())
+            .field("tls_flags", &self.tls_flags())
             .finish()
     }
 }

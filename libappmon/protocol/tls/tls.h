@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* TLS on the wire: what its files share. */
+#ifndef APPMON_TLS_H
+#define APPMON_TLS_H
+
+#include <string.h>
+
+#include "protocol/protocol.h"
+#include "protocol/tls/hello.h"
+
+#define RECORD_HEAD 5
+/* 2^14, and what encryption may add (RFC 5246 section 6.2.3). */
+#define RECORD_MAX (16384 + 2048)
+/* As much of a hello as is kept. */
+#define HELLO_MAX 16384
+#define NAME_BYTES 255
+#define ALPN_BYTES 255
+
+/* Content types of records. */
+enum { TLS_CCS = 20, TLS_ALERT = 21, TLS_HANDSHAKE = 22, TLS_DATA = 23 };
+
+struct tls_record {
+	struct start start;
+	uint32_t len; /* without its head */
+	uint8_t type; /* TLS_* */
+};
+
+/* A message of the handshake while it comes. */
+struct message_buffer {
+	uint32_t len, room;
+	uint8_t bytes[];
+};
+
+/* One direction: where its records are. */
+struct tls_side {
+	uint64_t end;  /* up to here all is taken */
+	uint32_t left; /* bytes of the present record that are to come */
+	uint8_t head[RECORD_HEAD];
+	uint8_t head_len;
+	bool lost;     /* where the next record begins is not known */
+	bool encrypts; /* records of the handshake cannot be read any more */
+	bool hello_done;
+	uint8_t alert[2];
+	uint8_t alert_len;
+	struct tls_record record; /* the present one */
+	struct message_buffer *hello;
+};
+
+enum tls_phase {
+	TLS_HELLOS, /* the server's hello is to come */
+	TLS_OLD,    /* TLS 1.2 and before: its handshake is in records of their own */
+	TLS_HIDDEN, /* TLS 1.3: the client's Finished is to come */
+	TLS_OPEN,   /* what comes is the applications' */
+	TLS_FAILED
+};
+
+/* What the hellos said, in words. */
+struct tls_told {
+	uint16_t version, cipher;
+	uint32_t flags; /* APPMON_TLS_* */
+	uint32_t name_len, offered_len, alpn_len;
+	char name[NAME_BYTES], offered[ALPN_BYTES], alpn[ALPN_BYTES];
+};
+
+/* conn.state */
+struct tls {
+	struct tls_side side[2]; /* by DIR_* */
+	enum tls_phase phase;
+	struct tls_told *told; /* NULL: no hello was seen */
+	uint64_t server_ns;    /* when the server's hello came; 0: it has not */
+	uint64_t server_end_ns;
+	struct start client; /* the client's hello */
+	uint64_t client_end_ns;
+	/* TLS_HIDDEN: what the client has sent behind its first record. */
+	struct start flight;
+	uint64_t flight_bytes, flight_end_ns;
+	uint32_t flight_records;
+	/* By DIR_*: TLS 1.3, a record of data that can be the alert which says that no more comes. */
+	struct tls_closing {
+		struct tls_record record; /* len 0: there is none */
+		uint64_t end_ns;
+	} closing[2];
+	bool first;  /* TLS 1.3: no exchange has been seen since the handshake */
+	bool early;  /* the client has sent before the server's hello */
+	bool hidden; /* the client's first encrypted record is as long as an alert */
+	bool orphan; /* a response to no known request has been counted */
+};
+
+/* exchange.request */
+struct tls_asked {
+	uint16_t version, cipher;
+	uint32_t flags;
+	uint32_t handshake; /* it is one that failed */
+	uint32_t name_len, offered_len, alpn_len;
+	char bytes[];
+};
+
+enum { ALERT_NONE = -1, ALERT_HIDDEN = -2 /* encrypted */ };
+
+/* exchange.response */
+struct tls_answer {
+	int alert; /* or ALERT_* */
+	uint32_t by_client;
+};
+
+static inline struct tls *tls_of(const struct conn *c)
+{
+	return c->state;
+}
+
+static inline bool is_client(const struct conn *c, int dir)
+{
+	return dir == c->request_dir - 1;
+}
+
+/* ---- records.c: where records begin and end -------------------------------------------------- */
+
+/* Is it the head of a record? n: at most RECORD_HEAD bytes of it. */
+bool is_record(const uint8_t *head, uint32_t n);
+/* A direction begins at pos. */
+void records_begin(struct tls_side *s, uint64_t pos);
+void records_take(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk);
+/* Bytes up to `to` have passed uncaptured. */
+void records_pass(struct pipeline *pl, struct conn *c, int dir, uint64_t to, uint64_t ts_ns);
+void records_free(struct pipeline *pl, struct tls_side *s);
+
+/* ---- tls.c: what the records are ------------------------------------------------------------- */
+
+/* The head of side.record has come. */
+void tls_record_begins(struct pipeline *pl, struct conn *c, int dir);
+void tls_record_ends(struct pipeline *pl, struct conn *c, int dir, uint64_t ts_ns);
+/* The place is lost. why: WHY() */
+void tls_lose(struct pipeline *pl, struct conn *c, int dir, const char *why);
+/* A whole hello, or what was captured of it. */
+void tls_hello(struct pipeline *pl, struct conn *c, int dir, const struct tls_hello *hello,
+	       uint64_t ts_ns);
+
+/* ---- tls-event.c: see struct protocol -------------------------------------------------------- */
+
+size_t tls_event_bytes(const struct pipeline *pl, const struct exchange *ex);
+void tls_fill(struct event_writer *w, const struct exchange *ex);
+
+#endif /* APPMON_TLS_H */
