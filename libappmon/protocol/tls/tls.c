@@ -476,6 +476,10 @@ void tls_record_begins(struct pipeline *pl, struct conn *c, int dir)
 	 * which only hellos can be read. */
 	if (s->record.type == TLS_CCS && t->phase != TLS_HELLOS)
 		s->encrypts = true;
+	if (s->record.type == TLS_HANDSHAKE && s->encrypts)
+		s->finished = true;
+	if (t->phase == TLS_OLD && s->finished && t->side[!dir].finished)
+		t->phase = TLS_OPEN;
 }
 
 void tls_record_ends(struct pipeline *pl, struct conn *c, int dir, uint64_t ts_ns)

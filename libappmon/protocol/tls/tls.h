@@ -39,6 +39,7 @@ struct tls_side {
 	uint8_t head_len;
 	bool lost;     /* where the next record begins is not known */
 	bool encrypts; /* records of the handshake cannot be read any more */
+	bool finished; /* TLS 1.2: the handshake's last message has come */
 	bool hello_done;
 	uint8_t alert[2];
 	uint8_t alert_len;
