@@ -249,14 +249,14 @@ static void hidden_of_client(struct pipeline *pl, struct conn *c, const struct t
 		t->flight_bytes = 0;
 	} else if (t->early) {
 		request_data(pl, c, r);
-	} else if (!t->flight_records) {
+	} else if (!t->spoken) {
 		t->hidden = is_alert(t->told, r->len);
 	} else {
 		if (!t->flight_bytes)
 			t->flight = r->start;
 		t->flight_bytes += RECORD_HEAD + (uint64_t)r->len;
 	}
-	t->flight_records++;
+	t->spoken = true;
 }
 
 /* The server speaks again, and no Finished was recognised: it shared a record with what stood before
@@ -353,7 +353,7 @@ static void data_begins(struct pipeline *pl, struct conn *c, int dir)
 		hidden_of_client(pl, c, r);
 		return;
 	}
-	if (t->phase == TLS_HIDDEN && (t->early || !t->flight_records))
+	if (t->phase == TLS_HIDDEN && (t->early || !t->spoken))
 		return; /* its certificate, and so on */
 	if (t->phase == TLS_HIDDEN)
 		hidden_is_over(pl, c);

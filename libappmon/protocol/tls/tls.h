@@ -37,10 +37,10 @@ struct tls_side {
 	uint32_t left; /* bytes of the present record that are to come */
 	uint8_t head[RECORD_HEAD];
 	uint8_t head_len;
-	bool lost;     /* where the next record begins is not known */
-	bool encrypts; /* records of the handshake cannot be read any more */
-	bool finished; /* TLS 1.2: the handshake's last message has come */
-	bool hello_done;
+	bool lost : 1;	   /* where the next record begins is not known */
+	bool encrypts : 1; /* records of the handshake cannot be read any more */
+	bool finished : 1; /* TLS 1.2: the handshake's last message has come */
+	bool hello_done : 1;
 	uint8_t alert[2];
 	uint8_t alert_len;
 	struct tls_record record; /* the present one */
@@ -75,13 +75,13 @@ struct tls {
 	/* TLS_HIDDEN: what the client has sent behind its first record. */
 	struct start flight;
 	uint64_t flight_bytes, flight_end_ns;
-	uint32_t flight_records;
 	/* By DIR_*: TLS 1.3, a record of data that can be the alert which says that no more comes. */
 	struct tls_closing {
 		struct tls_record record; /* len 0: there is none */
 		uint64_t end_ns;
 	} closing[2];
 	bool first;  /* TLS 1.3: no exchange has been seen since the handshake */
+	bool spoken; /* TLS_HIDDEN: the client has sent its first encrypted record */
 	bool early;  /* the client has sent before the server's hello */
 	bool hidden; /* the client's first encrypted record is as long as an alert */
 	bool orphan; /* a response to no known request has been counted */
