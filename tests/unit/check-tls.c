@@ -78,6 +78,11 @@ static const struct scene scenes[] = {
 	 "unknown_ca", APPMON_OUTCOME_SERVER_ERROR},
 	{"openssl-refuses-1.2", "openssl.test", "", "", TLS_1_2, ECDSA_AES_256, 0, 0, 0, 0, 0,
 	 "unknown_ca", APPMON_OUTCOME_SERVER_ERROR},
+	/* The client's alert is encrypted. */
+	{"gnutls-refuses", "gnutls.test", "", "", TLS_1_3, AES_256, 0, 0, 0, 0, 0, "",
+	 APPMON_OUTCOME_SERVER_ERROR},
+	{"go-refuses", "go.test", "", "", TLS_1_3, AES_256, 0, 0, 0, 0, 0, "",
+	 APPMON_OUTCOME_SERVER_ERROR},
 	/* The server's hello did not come: the version is what the client offers at most. */
 	{"openssl-old-version", "openssl.test", "", "", TLS_1_2, 0, 0, 0, 0, 0, 0,
 	 "protocol_version", APPMON_OUTCOME_CLIENT_ERROR},
