@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """
-The places that the library finds in TLS libraries, with uprobes of tracefs on them: each request and
-each response of real programs passes them once, and the bytes there are the plaintext. What they
-should be is what was asked, and what nginx, Go and http.server answer.
+The places that the library finds in TLS libraries, with uprobes of tracefs on them. What programs
+write is seen once, as plaintext: requests of clients, responses of servers. Of OpenSSL's and GnuTLS's
+reads only the calls are counted, since their bytes come at the return, which is not probed here; of
+Go's the bytes are compared, too. What they should be is what was asked, and what nginx, Go and
+http.server answer.
 """
 
 import contextlib
