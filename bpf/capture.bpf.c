@@ -11,6 +11,7 @@
 #include "kernel.h"
 #include "emit.h"
 #include "listener.h"
+#include "protocol/segment.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
@@ -60,9 +61,12 @@ __noinline int emit_all(struct __sk_buff *skb, struct socket *sk, struct emissio
 	if (!sk || !e)
 		return EMIT_FULL;
 	e->total = total;
-	ret = emit_small(skb, sk, e);
-	if (ret != EMIT_OTHER)
-		return ret;
+	if (total > SMALL_BYTES && !sk->wide && e->start && e->framed && !e->holes &&
+	    sk->request_dir == 1 + !e->dir) {
+		ret = emit_head(skb, sk, e);
+		if (ret != EMIT_OTHER)
+			return ret;
+	}
 	ret = EMIT_OPEN;
 	UNROLL
 	for (int i = 0; i < PARTS_MAX; i++) {
@@ -75,8 +79,11 @@ __noinline int emit_all(struct __sk_buff *skb, struct socket *sk, struct emissio
 	return ret;
 }
 
-static __always_inline void message_began(struct socket *sk, int dir, enum look look)
+static __always_inline void message_began(struct socket *sk, const struct emission *e,
+					  enum look look)
 {
+	const int dir = e->dir;
+
 	/* What does not change is not written: see struct socket. */
 	if (sk->speaks != SPEAKS_HTTP)
 		sk->speaks = SPEAKS_HTTP;
@@ -93,7 +100,9 @@ static __always_inline void message_began(struct socket *sk, int dir, enum look 
 	}
 	if (look == LOOK_RESPONSE && !sk->confirmed)
 		sk->confirmed = CONFIRMED_HTTP;
-	sk->answered = sk->request_dir != 1 + dir;
+	DIRECTION(sk, dir)->begun_ack = e->ack;
+	if (sk->request_dir == 1 + dir)
+		sk->request_start = DIRECTION(sk, dir)->start;
 }
 
 /*
@@ -104,14 +113,15 @@ static __always_inline void message_began(struct socket *sk, int dir, enum look 
 __noinline int proxy_header(struct __sk_buff *skb, struct socket *sk, struct emission *e)
 {
 	__u32 n, len = 0;
+	struct draft *d;
 	__u8 *b;
 
 	if (!sk || !e)
 		return 0;
-	/* Whoever asks would keep a request here, if anything. */
-	if (__sync_val_compare_and_swap(&sk->held_state, HELD_NONE, HELD_TAKEN) != HELD_NONE)
+	d = draft_claim();
+	if (!d)
 		return 0;
-	b = sk->held.bytes;
+	b = d->bytes;
 	n = e->len < 107 ? e->len : 107;
 	barrier_var(n);
 	n = ((n - 1) & 127) + 1;
@@ -133,7 +143,7 @@ __noinline int proxy_header(struct __sk_buff *skb, struct socket *sk, struct emi
 		}
 	}
 out:
-	sk->held_state = HELD_NONE;
+	draft_release(d);
 	return len <= e->len && len <= REC_BYTES_MAX ? len : 0;
 }
 
@@ -158,9 +168,8 @@ static __always_inline void pass_proxy_header(struct __sk_buff *skb, struct sock
 	e->len = end - e->seq;
 	sk->speaks = SPEAKS_HTTP;
 	sk->request_dir = 1 + dir;
-	sk->answered = 1;
-	sk->reply_phase = FRAMING_HEAD;
-	sk->reply_due = sk->passed[!dir].next;
+	DIRECTION(sk, dir)->begun_ack = e->ack - 1;
+	sk->request_start = DIRECTION(sk, !dir)->begun_ack - 1;
 	sk->framing.phase = FRAMING_HEAD;
 	sk->framing.left = 0;
 }
@@ -190,14 +199,14 @@ static __always_inline void message_is_other(struct __sk_buff *skb, struct socke
 	/* A request alone is no proof: many protocols begin with an upper-case word. So does a
 	 * PROXY header, behind which TLS may begin. */
 	if (sk->speaks == SPEAKS_HTTP && sk->request_dir == 1 + e->dir &&
-	    (sk->proper || !sk->answered))
+	    (sk->proper || !is_answered(sk, e)))
 		return;
 	/* Its line is better proof: the answer may be of HTTP/0.9, or of a relative such as ICY. */
 	if (sk->proper && sk->request_dir == 1 + !e->dir && sk->other_flips < OTHER_FLIPS_MAX &&
 	    !is_tls(skb, &e->s)) {
 		sk->other_flips++;
-		sk->answered = 1;
 		sk->reply_phase = FRAMING_UNKNOWN;
+		DIRECTION(sk, e->dir)->begun_ack = e->ack;
 		return;
 	}
 	if (!sk->fresh && ++sk->other_flips < OTHER_FLIPS_MAX)
@@ -210,6 +219,16 @@ static __always_inline void message_is_other(struct __sk_buff *skb, struct socke
 	COUNT(sk->conn.slot, skipped);
 }
 
+/* The message that the direction is in has a length, and ends with this segment. */
+static __always_inline bool ends_counted(const struct socket *sk, const struct emission *e)
+{
+	const __u32 end = e->s.seq + e->s.len;
+
+	if (sk->request_dir == 1 + e->dir)
+		return sk->framing.phase == FRAMING_HEAD && sk->framing.due == end;
+	return sk->reply_phase == FRAMING_HEAD && sk->reply_due == end;
+}
+
 /*
  * Says how far a direction has come, where the reader may wait for it: at the end of a write of
  * the application (PSH), of the stream, or of a chunked body. Rate-limited; what is held back
@@ -220,7 +239,7 @@ static __always_inline void progress(struct __sk_buff *skb, struct socket *sk,
 {
 	bool blank;
 
-	if (sk->speaks != SPEAKS_HTTP)
+	if (!speaks_known(sk))
 		return;
 	if (e->s.flags & (TCP_FIN | TCP_RST)) {
 		if (e->s.flags & TCP_FIN) {
@@ -233,11 +252,12 @@ static __always_inline void progress(struct __sk_buff *skb, struct socket *sk,
 	}
 	if (!(e->s.flags & TCP_PSH) && !e->filled)
 		return;
-	/* The record of a response implies the end of its request, but for a chunked one: the
-	 * reader could not separate what comes behind it. An empty line: perhaps the last chunk,
-	 * with or without trailers (RFC 9112 section 7.1). */
-	blank = e->ends || e->s.len < 4 || ends_with_blank(skb);
-	if (sk->request_dir == 1 + e->dir && !sk->answered && !e->filled && !blank)
+	/* A message ends here, or perhaps: an empty line may be the last chunk, with or without
+	 * trailers (RFC 9112 section 7.1). */
+	blank = e->ends || e->s.len < 4 || ends_counted(sk, e) || ends_with_blank(skb);
+	/* Before there is an answer the reader waits for that. (Frames may go either way.) */
+	if (sk->request_dir == 1 + e->dir && sk->speaks == SPEAKS_HTTP && !is_answered(sk, e) &&
+	    !e->filled && !blank)
 		return;
 	if (self->burst) {
 		self->burst--;
@@ -261,7 +281,7 @@ static __always_inline void window_full(struct __sk_buff *skb, struct socket *sk
 	else
 		look = peek_strict(skb, sk, &e->s, wanted) ? wanted : LOOK_NO;
 	if (look)
-		message_began(sk, e->dir, look);
+		message_began(sk, e, look);
 	if (look == LOOK_REQUEST && !(e->flags & REC_FLIP))
 		suspect(sk); /* so that the reader knows of pipelining */
 	if (sk->request_dir == 1 + e->dir)
@@ -269,25 +289,76 @@ static __always_inline void window_full(struct __sk_buff *skb, struct socket *sk
 	count_lost(sk, look == LOOK_REQUEST);
 }
 
-/* Another request begins: does the server owe more to those before? */
-static __always_inline void look_for_pipelining(struct socket *sk, int request_dir)
-{
-	const __u64 last = DIRECTION(sk, !request_dir)->last;
-	const __u32 next =
-		request_dir == DIR_OUT ? sk->passed[DIR_IN].next : sk->passed[DIR_OUT].next;
-	bool due = true; /* also behind an interim response */
+enum { REPLY_ENDED, REPLY_GOES_ON, REPLY_UNKNOWN };
 
-	if (sk->answered &&
-	    (sk->reply_phase == FRAMING_UNKNOWN || (sk->reply_phase == FRAMING_CHUNK && !last))) {
-		widen(sk); /* perhaps: its head came in pieces, or its end out of order */
-		return;
+/* The response that came last, whose direction has come to `next`. */
+static __always_inline int reply_state(const struct socket *sk, const struct direction *reply,
+				       __u32 next)
+{
+	const __u64 last = reply->last;
+
+	switch (sk->reply_phase) {
+	case FRAMING_HEAD:
+		return (__s32)(sk->reply_due - next) > 0 ? REPLY_GOES_ON : REPLY_ENDED;
+	case FRAMING_CHUNK:
+		if (!last)
+			return REPLY_UNKNOWN; /* its end came out of order */
+		return *(const __u32 *)((const __u8 *)&last + 4) == CRLF_CRLF ? REPLY_ENDED
+									      : REPLY_GOES_ON;
+	case FRAMING_IN_HEAD: /* behind an interim response */
+		return REPLY_GOES_ON;
+	default:
+		return REPLY_UNKNOWN; /* its head came in pieces */
 	}
-	if (sk->answered && sk->reply_phase == FRAMING_HEAD)
-		due = (__s32)(sk->reply_due - next) > 0;
-	else if (sk->answered && sk->reply_phase == FRAMING_CHUNK)
-		due = *(const __u32 *)((const __u8 *)&last + 4) != CRLF_CRLF;
-	if (due)
-		pipelines(sk);
+}
+
+/*
+ * Another request begins: does the server owe more to those before? A client that has received
+ * nothing since it asked is owed an answer; nor does it have all of one if the server has written
+ * more. If it has all that was sent, the response may still go on: look_for_overtaking() sees that.
+ * A client that is watched itself knows what it has received: here one direction reads the other's
+ * line.
+ */
+static __always_inline void look_for_pipelining(struct socket *sk, const struct emission *e,
+						const int dir)
+{
+	const struct direction *reply = DIRECTION(sk, !dir);
+
+	if (dir == DIR_IN) {
+		if (!is_answered(sk, e) || (e->written && (__s32)(e->written - e->ack) > 0))
+			pipelines(sk);
+	} else if ((__s32)(reply->begun_ack - sk->request_start) <= 0) {
+		pipelines(sk); /* no response has begun whose sender had any of that request */
+	} else {
+		switch (reply_state(sk, reply, reply->passed.next)) {
+		case REPLY_GOES_ON:
+			pipelines(sk);
+			break;
+		case REPLY_UNKNOWN:
+			widen(sk);
+			break;
+		}
+	}
+}
+
+/*
+ * A response goes on, or another one begins, and more of the requests had been received since: is
+ * it another request? next: how far the responses were.
+ */
+static __always_inline void look_for_overtaking(struct socket *sk, const struct direction *self,
+						__u32 next)
+{
+	if (sk->wide == WIDE_ALWAYS || !self->ts_ns || !sk->confirmed)
+		return;
+	switch (reply_state(sk, self, next)) {
+	case REPLY_GOES_ON:
+		if ((__s32)(sk->request_start - self->begun_ack) >= 0)
+			pipelines(sk);
+		break;
+	case REPLY_UNKNOWN:
+		widen(sk);
+		break;
+	}
 }
 
 /*
@@ -314,7 +385,6 @@ __noinline int look_for_answers(struct __sk_buff *skb, struct socket *sk, struct
 		return 0;
 	/* No suspicion: the reader sees for itself, unless it began before the attach. */
 	sk->wide = WIDE_ALWAYS;
-	sk->framing.phase = FRAMING_UNKNOWN;
 	return 0;
 }
 
@@ -328,6 +398,8 @@ __noinline int request_part(struct __sk_buff *skb, struct socket *sk, struct emi
 	if (!sk || !e)
 		return PART_UNKNOWN;
 	f = &sk->framing;
+	if (sk->wide == WIDE_ALWAYS)
+		f->phase = FRAMING_UNKNOWN;
 	if (f->phase == FRAMING_UNKNOWN)
 		return PART_UNKNOWN;
 	/* What comes early cannot be followed, unless it is all body. */
@@ -355,7 +427,7 @@ __noinline int request_part(struct __sk_buff *skb, struct socket *sk, struct emi
 static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 				    struct direction *self, struct emission *e, const int dir)
 {
-	const struct extent *passed = &sk->passed[dir];
+	const struct extent *passed = &self->passed;
 	__u32 end = e->s.seq + e->s.len;
 	int part = PART_UNKNOWN, ret;
 	__u32 limit, offset, room;
@@ -373,8 +445,8 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 		part = request_part(skb, sk, e, end);
 	/* The rest of a body, or the client never sent it and goes on with the next request. */
 	if (part == PART_BODY && (e->flags & REC_FLIP) &&
-	    (__s64)(e->ts_ns - sk->ts_ns[DIR_IN]) > (__s64)QUIET_NS &&
-	    (__s64)(e->ts_ns - sk->ts_ns[DIR_OUT]) > (__s64)QUIET_NS) {
+	    (__s64)(e->ts_ns - sk->dir_in.ts_ns) > (__s64)QUIET_NS &&
+	    (__s64)(e->ts_ns - sk->dir_out.ts_ns) > (__s64)QUIET_NS) {
 		frame_lost(sk);
 		part = PART_UNKNOWN;
 	}
@@ -387,10 +459,10 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 		self->start = e->seq = sk->framing.due;
 		e->len = end - e->seq;
 		e->flags |= REC_BEGINS;
-		look_for_pipelining(sk, e->dir);
+		look_for_pipelining(sk, e, dir);
 	}
-	if (reply && sk->wide && sk->wide != WIDE_ALWAYS && sk->reply_phase == FRAMING_HEAD &&
-	    !sk->switched && !(e->flags & REC_FLIP))
+	if (reply && sk->wide != WIDE_ALWAYS && sk->reply_phase == FRAMING_HEAD && !sk->switched &&
+	    !(e->flags & REC_FLIP))
 		look_for_answers(skb, sk, e, self->turn);
 	/* What comes early may be anything. */
 	limit = e->holes || (request && sk->chunked) ? CAPTURE_MAX : sk->capture;
@@ -428,7 +500,7 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 			return false;
 		}
 		/* A few bytes with a capital in front are not proof enough. */
-		if (request && !sk->answered && e->s.len >= 8)
+		if (request && !is_answered(sk, e) && e->s.len >= 8)
 			suspect(sk);
 		e->start = 1;
 		self->start = e->seq = e->s.seq;
@@ -491,7 +563,7 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 	}
 	look = e->look & look_of(sk, e->dir);
 	if (start && look)
-		message_began(sk, e->dir, look);
+		message_began(sk, e, look);
 	if (!sk->request_dir)
 		widen(sk); /* the reader may know what is a request, and where it ends */
 	self->window = ret == EMIT_ENDED && !sk->wide && !e->holes ? WINDOW_CLOSED : WINDOW_HEAD;
@@ -563,9 +635,7 @@ static __always_inline void observe_listener(struct __sk_buff *skb, struct emiss
 static __noinline int is_path_of_several(struct __sk_buff *skb)
 {
 	struct bpf_sock *ss = skb->sk;
-	struct extent passed[2];
 	struct mptcp_sock *mp;
-	struct rec_progress *r;
 	struct sock *first;
 	struct socket *sk;
 
@@ -578,18 +648,9 @@ static __noinline int is_path_of_several(struct __sk_buff *skb)
 	sk = first ? bpf_sk_storage_get(&sockets, first, 0, 0) : 0;
 	if (!sk || sk->speaks == SPEAKS_OTHER || !is_current(sk))
 		return 1;
-	flush_held(sk);
 	sk->speaks = SPEAKS_OTHER;
 	COUNT(sk->conn.slot, skipped);
-	passed[DIR_IN] = sk->passed[DIR_IN];
-	passed[DIR_OUT] = sk->passed[DIR_OUT];
-	r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
-	if (!r) {
-		count_lost(sk, false);
-		return 1;
-	}
-	fill_state(r, sk, DIR_OUT, passed, REC_NOT_HTTP);
-	bpf_ringbuf_submit(r, submit_flags());
+	emit_state(sk, DIR_OUT, REC_NOT_HTTP);
 	return 1;
 }
 
@@ -619,6 +680,9 @@ static __always_inline __u32 sample_of(struct __sk_buff *skb, struct bpf_sock *s
 	ours = READ_ONCE(tp->snd_una) - (__u32)READ_ONCE(tp->bytes_acked);
 	return sample_hash(sample_key(theirs - ours));
 }
+
+/* Less than any acknowledgement that can come: windows are smaller (RFC 7323 section 2.3). */
+#define BEFORE_ALL (1U << 30)
 
 /*
  * The first packet of a socket since it is watched. That of the other direction may be on another
@@ -681,12 +745,22 @@ static __noinline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss
 	sk->fresh = fresh;
 	self->start = start;
 	other->start = other_start;
+	if (fresh) {
+		self->ack = other_start;
+		other->ack = start;
+	} else { /* the first segment of either is a turn, whatever it acknowledges */
+		self->ack = other_start - BEFORE_ALL;
+		other->ack = start - BEFORE_ALL;
+		self->heard = other->heard = 1;
+	}
 	if (!fresh) /* else who speaks first asks */
 		sk->request_dir = hinted_dir(&conn, hint);
 	/* A server that has not said anything: there is a first request, which its listening socket
 	 * met or which began before the attach. */
 	if (silent && !fresh) {
 		sk->wide = WIDE_UNSURE;
+		sk->dir_in.ack = dir == DIR_IN ? other_start : start;
+		sk->dir_in.heard = 0;
 		if (dir == DIR_IN) {
 			self->window = WINDOW_HEAD;
 			sk->request_dir = 1 + DIR_IN;
@@ -695,10 +769,8 @@ static __noinline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss
 	if (heir)
 		inherit(sk, tp->rcv_nxt - (__u32)tp->bytes_received);
 	sk->alone = dir == DIR_OUT && !(s->flags & TCP_ACK);
-	sk->passed[dir].next = sk->passed[dir].whole = start;
-	sk->passed[!dir].next = sk->passed[!dir].whole = other_start;
-	self->seen_other = other_start - 1;
-	other->seen_other = start - 1;
+	self->passed.next = self->passed.whole = start;
+	other->passed.next = other->passed.whole = other_start;
 	sk->capture = conf->capture;
 	sk->protocols = asked_protocols(conf, hint);
 	sk->depth = depth;
@@ -777,10 +849,11 @@ static __noinline struct socket *meet_in_read(struct sock *ksk)
 	__builtin_memset(sk, 0, sizeof(*sk));
 	sk->retrans = retrans;
 	sk->sample = sample;
-	sk->dir_in.start = sk->passed[DIR_IN].next = sk->passed[DIR_IN].whole = in;
-	sk->dir_out.start = sk->passed[DIR_OUT].next = sk->passed[DIR_OUT].whole = out;
-	sk->dir_in.seen_other = out - 1;
-	sk->dir_out.seen_other = in - 1;
+	sk->dir_in.start = sk->dir_in.passed.next = sk->dir_in.passed.whole = in;
+	sk->dir_out.start = sk->dir_out.passed.next = sk->dir_out.passed.whole = out;
+	sk->dir_out.heard = 1;
+	sk->dir_in.ack = out;
+	sk->dir_out.ack = in - BEFORE_ALL;
 	sk->dir_in.window = WINDOW_HEAD;
 	inherit(sk, first);
 	sk->capture = l->capture;
@@ -800,7 +873,7 @@ static __always_inline void peer_answers(struct socket *sk, struct bpf_sock *ss,
 {
 	struct bpf_tcp_sock *tp = bpf_tcp_sock(ss);
 	struct storage *storage = (struct storage *)sk;
-	struct extent *in = &sk->passed[DIR_IN];
+	struct extent *in = &sk->dir_in.passed;
 	__u32 start = s->ack;
 
 	if (dir == DIR_IN)
@@ -808,7 +881,7 @@ static __always_inline void peer_answers(struct socket *sk, struct bpf_sock *ss,
 	bpf_spin_lock(&storage->lock);
 	if (sk->alone) {
 		sk->dir_in.start = in->next = in->whole = start;
-		sk->dir_out.seen_other = start;
+		sk->dir_out.ack = sk->dir_out.begun_ack = start;
 		sk->alone = 0;
 	}
 	bpf_spin_unlock(&storage->lock);
@@ -850,24 +923,70 @@ static __always_inline void keep_last(struct __sk_buff *skb, struct direction *s
 }
 
 /* The reader learns of all that is in the ring; the sweep reports the rest. */
-static __always_inline void publish(struct socket *sk, struct direction *self,
-				    const struct emission *e, __u32 end, const int dir)
+static __always_inline void publish(struct direction *self, const struct emission *e, __u32 end,
+				    const int dir)
 {
-	struct extent x = sk->passed[dir];
+	struct extent x = self->passed;
 
 	if ((__s32)(end - x.next) > 0 || e->filled)
-		sk->ts_ns[dir] = e->ts_ns;
-	keep_order();
+		self->ts_ns = e->ts_ns;
 	extent_add(&x, e->s.seq, end);
 	extent_reach(&x, e->whole);
 	if (dir == DIR_OUT) {
 		x.whole = x.next; /* what was sent unseen is not sent again */
 		x.holes = HOLE_NONE;
 	}
-	sk->passed[dir] = x;
+	self->passed = x;
 	self->pending = !e->reported || x.whole != e->whole || x.holes == HOLE_MANY;
 	if (x.holes == HOLE_MANY || (e->reported && x.whole != e->whole))
 		held_back = 1;
+}
+
+/* TCP may know more of what it has received: what passed before the attach, too. */
+static __always_inline void reach_by_tcp(struct bpf_tcp_sock *tp, struct socket *sk,
+					 struct extent *x)
+{
+	__u32 rcv_nxt;
+
+	if (!tp)
+		return;
+	rcv_nxt = READ_ONCE(tp->rcv_nxt);
+	if ((__s32)(rcv_nxt - x->next) > sk->dir_in.fin) {
+		widen(sk); /* perhaps the listening socket met it: there may be requests in it */
+		x->next = x->whole = rcv_nxt;
+		x->holes = HOLE_NONE;
+	} else {
+		extent_reach(x, rcv_nxt);
+	}
+}
+
+/*
+ * How far the sender of a segment had received the other direction; known: as far as it has said. A
+ * FIN takes a number (RFC 9293 section 3.4), but is no byte.
+ */
+static __always_inline __u32 acked(const struct bpf_sock *ss, const struct segment *s, int dir,
+				   __u32 known)
+{
+	const __u32 state = ss->state;
+
+	if (!(s->flags & TCP_ACK)) /* a SYN, or a reset for a socket that is gone */
+		return known;
+	return s->ack - (dir == DIR_OUT && (state == BPF_TCP_CLOSE_WAIT ||
+					    state == BPF_TCP_LAST_ACK || state == BPF_TCP_CLOSING));
+}
+
+/*
+ * A peer acknowledges more than it had before: can it have that? If not TCP drops the segment (RFC
+ * 9293 section 3.10.7.4).
+ */
+static __always_inline bool is_plausible(struct bpf_sock *ss, struct emission *e)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(ss);
+
+	if (!tp)
+		return true;
+	e->written = tp->write_seq;
+	return (__s32)(e->ack - e->written) <= 0;
 }
 
 static __always_inline void observe(struct __sk_buff *skb, int dir)
@@ -879,7 +998,8 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 	struct socket *sk;
 	struct bpf_tcp_sock *tp = 0;
 	struct extent x;
-	__u32 end, begun, other_next;
+	int told = FRAMES_NO;
+	__u32 end, begun;
 	__s32 ahead;
 
 	if (!capture_from || !parse_segment(skb, &e.s))
@@ -934,17 +1054,19 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 	e.ts_ns = dir == DIR_OUT ? skb->tstamp : 0;
 	if (!e.ts_ns)
 		e.ts_ns = bpf_ktime_get_ns();
-	x = sk->passed[dir];
-	other_next = sk->passed[!dir].next;
+	x = self->passed;
+	e.ack = acked(ss, &e.s, dir, self->ack);
 	e.holes = !!x.holes;
 	if (dir == DIR_IN && (x.holes || !sk->fresh)) {
 		tp = bpf_tcp_sock(ss);
 		reach_by_tcp(tp, sk, &x);
 	}
+	if (dir == DIR_IN && (__s32)(e.ack - self->ack) > 0 && !is_plausible(ss, &e))
+		return;
 	if (!e.s.len) {
 		e.whole = x.whole;
 		if (dir == DIR_IN && (e.s.flags & TCP_RST) &&
-		    !reset_is_obeyed(ss, &e.s, &sk->passed[dir]))
+		    !reset_is_obeyed(ss, &e.s, &self->passed))
 			return;
 		progress(skb, sk, self, &e);
 		return;
@@ -958,8 +1080,13 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 			sk->dup++;
 	}
 	if ((__s32)(end - x.next) > 0) {
-		if (self->seen_other != other_next) {
-			self->seen_other = other_next;
+		if ((__s32)(e.ack - self->ack) > 0 || !self->ts_ns) {
+			if ((__s32)(e.ack - self->ack) > 0) {
+				self->ack = e.ack;
+				self->heard = 1;
+			}
+			if (sk->request_dir == 1 + !dir)
+				look_for_overtaking(sk, self, x.next);
 			begun = self->start;
 			/* Not e.s.seq: an earlier segment may be late. */
 			self->start = self->turn = x.next;
@@ -984,16 +1111,21 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 	else if (tp && x.holes)
 		reach_by_tcp(tp, sk, &x);
 	e.whole = x.whole;
-	e.filled = e.holes && e.whole != sk->passed[dir].whole;
+	e.filled = e.holes && e.whole != self->passed.whole;
 	e.holes = x.holes || end != x.next;
-	if (!capture(skb, sk, self, &e, dir))
+	if (frames && sk->speaks != SPEAKS_HTTP)
+		told = follow_segment(skb, sk, &e);
+	if (told == FRAMES_NO)
+		told = capture(skb, sk, self, &e, dir) ? FRAMES_TOLD : FRAMES_UNTOLD;
+	if (told == FRAMES_UNTOLD)
 		progress(skb, sk, self, &e);
 	/* A message whose end is counted needs no last bytes. */
-	if (sk->request_dir == 1 + dir ? e.len : sk->wide || sk->reply_phase != FRAMING_HEAD)
-		keep_last(skb, self, &e, sk->passed[dir].next);
+	if (sk->wide ||
+	    (sk->request_dir == 1 + dir ? sk->framing.phase : sk->reply_phase) != FRAMING_HEAD)
+		keep_last(skb, self, &e, self->passed.next);
 	else
 		self->last = 0;
-	publish(sk, self, &e, end, dir);
+	publish(self, &e, end, dir);
 }
 
 SEC("cgroup_skb/ingress")
@@ -1039,25 +1171,13 @@ int appmon_read(__u64 *ctx)
 SEC("cgroup/sock_release")
 int appmon_release(struct bpf_sock *ctx)
 {
-	struct extent passed[2];
-	struct rec_progress *r;
 	struct socket *sk = bpf_sk_storage_get(&sockets, ctx, 0, 0);
 
 	if (!sk || sk->closed)
 		return 1;
 	sk->closed = 1;
-	flush_held(sk);
-	if (sk->speaks != SPEAKS_HTTP || !sk->dir_out.fin || !is_current(sk))
-		return 1;
-	passed[DIR_IN] = sk->passed[DIR_IN];
-	passed[DIR_OUT] = sk->passed[DIR_OUT];
-	r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
-	if (!r) {
-		count_lost(sk, false);
-		return 1;
-	}
-	fill_state(r, sk, DIR_OUT, passed, REC_CLOSED);
-	bpf_ringbuf_submit(r, submit_flags());
+	if (speaks_known(sk) && sk->dir_out.fin && is_current(sk))
+		emit_state(sk, DIR_OUT, REC_CLOSED);
 	return 1;
 }
 
@@ -1067,30 +1187,23 @@ int appmon_release(struct bpf_sock *ctx)
  */
 static __always_inline int sweep_socket(struct seq_file *seq, struct socket *sk, struct sock *ksk)
 {
-	struct rec_progress r = {};
-	struct extent passed[2];
+	struct extent passed;
 	struct tcp_sock *tp;
+	struct rec r;
 
-	if (sk->speaks != SPEAKS_HTTP || !is_current(sk))
+	if (!speaks_known(sk) || !is_current(sk))
 		return 0;
 	tp = bpf_skc_to_tcp_sock(ksk);
-	if (sk->held_state && bpf_ktime_get_ns() - sk->held.ts_ns >= hold_ns)
-		flush_held(sk);
-	if (sk->held_state) {
-		holding = 1;
-		return 0; /* its record will have how far the stream is */
-	}
 	for (int dir = 0; dir < 2; dir++) {
 		struct direction *self = DIRECTION(sk, dir);
 
 		if (!self->pending)
 			continue;
 		self->pending = 0;
-		passed[DIR_IN] = sk->passed[DIR_IN];
-		passed[DIR_OUT] = sk->passed[DIR_OUT];
+		passed = self->passed;
 		if (dir == DIR_IN && tp)
-			extent_reach(&passed[DIR_IN], tp->rcv_nxt);
-		fill_state(&r, sk, dir, passed, REC_SWEPT);
+			extent_reach(&passed, tp->rcv_nxt);
+		fill_state(&r, sk, dir, &passed, REC_SWEPT);
 		bpf_seq_write(seq, &r, sizeof(r));
 	}
 	return 0;

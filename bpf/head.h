@@ -10,18 +10,6 @@
 #include "look.h"
 #include "state.h"
 
-/*
- * Before a record has its place in the ring: what the other direction publishes after that has its
- * records behind it. Of the two, the time may be the older.
- */
-struct snapshot {
-	__u64 other_ts_ns;
-	__u32 other_next;
-	__u32 other_whole;
-	__u32 srtt_us;
-	__u32 whole; /* the own direction's: not with a request that is held, which comes late */
-};
-
 /* What is to be written; on the stack because BPF functions take five arguments. */
 struct emission {
 	struct segment s;
@@ -31,6 +19,7 @@ struct emission {
 	__u32 captured; /* of the present record */
 	__u32 flags;	/* REC_* */
 	__u32 whole;	/* the direction's, with this segment */
+	__u32 ack;	/* what the segment's sender had received: acked() */
 	__u8 dir;
 	__u8 look;     /* in: required look of the first bytes, LOOK_NO: any; out: what they are */
 	__u8 start;    /* a message may begin here */
@@ -44,8 +33,8 @@ struct emission {
 	__u8 request;  /* out: it is of a request */
 	__u8 proxy;    /* PROXY_* */
 	__u8 begin[4]; /* of a head: the first bytes of the method, or the status code */
+	__u32 written; /* what arrives: so far the application had written; 0: not looked up */
 	struct scan scan;
-	struct snapshot now;
 	__u64 ts_ns;
 };
 
@@ -57,9 +46,16 @@ enum { PROXY_NONE, PROXY_SEEN, PROXY_HEADER, PROXY_PASSED };
  * captured. */
 enum { EMIT_OTHER = -2, EMIT_FULL = -1, EMIT_NO_HEAD = 0, EMIT_OPEN = 1, EMIT_ENDED = 2 };
 
+/* The other direction has had no data before this one's. */
 static __always_inline bool is_first(const struct socket *sk, int dir)
 {
-	return !(dir == DIR_OUT ? sk->ts_ns[DIR_IN] : sk->ts_ns[DIR_OUT]);
+	return !DIRECTION(sk, dir)->heard;
+}
+
+/* Of a request: its sender has received some of a response since it began. */
+static __always_inline bool is_answered(const struct socket *sk, const struct emission *e)
+{
+	return (__s32)(e->ack - DIRECTION(sk, e->dir)->begun_ack) > 0;
 }
 
 static __always_inline enum look look_of(const struct socket *sk, int dir)
@@ -69,12 +65,12 @@ static __always_inline enum look look_of(const struct socket *sk, int dir)
 	return sk->request_dir == dir + 1 ? LOOK_REQUEST : LOOK_RESPONSE;
 }
 
-/* There is pipelining for sure: from here on the reader gets everything. */
+/* There is pipelining for sure: from here on the reader gets everything, and requests are not
+ * followed any more. */
 static __always_inline void pipelines(struct socket *sk)
 {
 	sk->suspect = 1;
 	sk->wide = WIDE_ALWAYS;
-	sk->framing.phase = FRAMING_UNKNOWN;
 }
 
 static __always_inline void frame_lost(struct socket *sk)
@@ -101,6 +97,11 @@ static __always_inline void keep_line(struct socket *sk, const __u8 *b, __u32 n,
  * front of it. */
 #define REQUEST_MIN 16
 
+static __always_inline bool is_head(const __u8 method[4])
+{
+	return method[0] == 'H' && method[1] == 'E' && method[2] == 'A' && method[3] == 'D';
+}
+
 /* A request's head, or more of it: where is the next request due? */
 static __always_inline void frame_request(struct __sk_buff *skb, struct socket *sk,
 					  struct emission *e)
@@ -108,9 +109,8 @@ static __always_inline void frame_request(struct __sk_buff *skb, struct socket *
 	struct framing *f = &sk->framing;
 	__u32 end = e->s.seq + e->s.len;
 
-	if (e->start)
-		sk->head_only = e->begin[0] == 'H' && e->begin[1] == 'E' && e->begin[2] == 'A' &&
-				e->begin[3] == 'D';
+	if (e->start && sk->head_only != is_head(e->begin))
+		sk->head_only = is_head(e->begin);
 	f->due = e->seq + (e->scan.end ? e->scan.end : e->captured);
 	f->left = e->scan.length;
 	f->found = e->scan.found;
@@ -288,7 +288,7 @@ static __always_inline int examine(struct __sk_buff *skb, struct socket *sk, str
 			e->flags |= REC_START;
 		/* A request behind another that has no answer yet. */
 		if (!e->start && n >= 8 && look == LOOK_REQUEST && sk->request_dir == 1 + e->dir &&
-		    !sk->answered)
+		    !is_answered(sk, e))
 			suspect(sk);
 		/* After an interim response the final one need not follow a request. */
 		if (look == LOOK_RESPONSE && sk->reply_phase == FRAMING_IN_HEAD)
@@ -320,7 +320,6 @@ static __always_inline int examine(struct __sk_buff *skb, struct socket *sk, str
 	scan->found = e->start ? 0 : sk->framing.found;
 	scan_head(b, e->captured, bytes, scan);
 	e->scan = *scan;
-	keep_order(); /* its place may be of other types from here on */
 	if (request && !e->scan.end)
 		keep_line(sk, b, e->captured, bytes);
 	return frame_head(skb, sk, e, request);

@@ -170,7 +170,7 @@ static __always_inline struct owner *see_read(struct sock *sk, const struct sock
 	task = bpf_get_current_task_btf();
 	now = bpf_ktime_get_ns();
 	/* The listening socket met the begin of a message, the connection's own the rest. */
-	if (o->turn != turn && !s->fresh && !s->ts_ns[DIR_OUT])
+	if (o->turn != turn && !s->fresh && !s->dir_out.ts_ns)
 		o->turn = turn;
 	if (o->turn != turn || (o->source != OWNER_READ && o->source != OWNER_READ_SHARED)) {
 		o->turn = turn;

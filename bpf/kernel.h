@@ -70,6 +70,7 @@ struct tcp_sock {
 	unsigned int rcv_nxt;
 	unsigned int copied_seq;
 	unsigned int snd_nxt;
+	unsigned int write_seq; /* behind all that the application has written */
 	unsigned int snd_una;
 	unsigned int total_retrans;
 	unsigned long long bytes_received;

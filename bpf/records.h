@@ -9,11 +9,12 @@
 
 #include <linux/types.h>
 
-#define REC_VERSION 6
+#define REC_VERSION 7
 
 enum rec_kind {
-	REC_DATA = 1,	 /* captured bytes of one direction */
-	REC_PROGRESS = 2 /* a direction moved on; no bytes */
+	REC_DATA = 1,	  /* captured bytes of one direction */
+	REC_PROGRESS = 2, /* a direction moved on; no bytes */
+	REC_FRAMES = 3	  /* pieces of frames: struct rec_piece */
 };
 
 /* Directions, seen from the monitored socket. */
@@ -41,10 +42,15 @@ enum rec_flag {
 	REC_FOLLOWED = 1 << 17, /* REC_ENDS will mark where messages of this direction end */
 	REC_READ = 1 << 18, /* progress: the owner's thread has begun to read the message at seq */
 	REC_BLOCKING = 1 << 19, /* ... and waits in reading if there is nothing to read */
-	REC_OWNER = 1 << 20	/* the record's owner is filled in */
+	REC_OWNER = 1 << 20,	/* a struct rec_owner follows */
+	REC_TAIL = 1 << 21,	/* the segment's last TAIL_BYTES bytes follow */
+	REC_HEARD = 1 << 22,	/* the other direction has had data before */
+	/* Only in the reader, of a piece of REC_FRAMES: PIECE_FRAME, PIECE_UNWALKED. */
+	REC_FRAME = 1 << 29,
+	REC_UNWALKED = 1 << 30
 };
 
-/* What is written at once can be several records, one behind the other. */
+/* As long as it says: what its flags promise, and the captured bytes. */
 struct rec_hdr {
 	__u16 version;
 	__u16 kind;
@@ -68,25 +74,30 @@ struct rec_conn {
 /* Enough for the last chunk with a short trailer section. */
 #define TAIL_BYTES 64
 
-/* Present in every record: where this direction is, and the other. */
+/*
+ * Where this direction is. What is known of the other one stands in ack: TCP says how far the
+ * sender of the segment had received it. The rest follows from the ring's order: what one program
+ * has put there before another one began stands in front.
+ */
 struct rec_seg {
-	__u64 ts_ns;	   /* CLOCK_MONOTONIC: ingress: now; egress: TCP's send time */
-	__u64 other_ts_ns; /* when the other direction last had data; 0: never */
-	__u32 flags;	   /* REC_* */
-	__u32 seq;	   /* TCP sequence number of the first byte described */
-	__u32 len;	   /* bytes described, to the segment's end, captured or not */
-	__u32 start;	   /* where the message that this direction is in began */
-	__u32 whole;	   /* all bytes below have passed, these included; TCP delivers no others */
-	__u32 other_next;  /* the other direction's next sequence number */
-	__u32 other_whole; /* and how far it is without holes */
-	__u32 lost;	   /* records of this connection that found the ring full so far */
+	__u64 ts_ns;	  /* CLOCK_MONOTONIC: ingress: now; egress: TCP's send time */
+	__u64 last_ts_ns; /* when the bytes before seq had passed; 0: not known, or never */
+	__u32 flags;	  /* REC_* */
+	__u32 seq;	  /* TCP sequence number of the first byte described */
+	__u32 len;	  /* bytes described, to the segment's end, captured or not */
+	__u32 start;	  /* where the message that this direction is in began; in the reader, with
+			     REC_FRAME: rec_piece.skipped */
+	__u32 whole;	  /* all bytes below have passed, these included; TCP delivers no others */
+	__u32 ack;	  /* all bytes of the other direction below had been received */
+	__u32 written;	  /* of what arrives: so far our application had written; 0: not known */
+	__u32 lost;	  /* records of this connection that found the ring full so far */
 	__u32 srtt_us;
-	__u32 retrans;	       /* segments this host sent again so far */
-	__u32 dup;	       /* segments that arrived again so far */
-	__u32 sample;	       /* the connection's place in the sample: see sample_hash() */
-	__u8 before[8];	       /* the bytes before the segment; 0: not known */
-	__u8 tail[TAIL_BYTES]; /* the segment's last bytes if they are not captured, else undefined;
-				  if it is shorter, the leading bytes are undefined */
+	__u32 retrans;	/* segments this host sent again so far */
+	__u32 dup;	/* segments that arrived again so far */
+	__u32 sample;	/* the connection's place in the sample: see sample_hash() */
+	__u32 captured; /* bytes that follow, from seq on, or pieces */
+	__u32 pad;
+	__u8 before[8]; /* the bytes before the segment; 0: not known */
 };
 
 /* A thread, by the numbers of the initial namespaces. */
@@ -114,8 +125,8 @@ struct rec_cause {
 };
 
 /*
- * Whose connection it is, as far as known when the record was written. REC_OWNER; else anything. In
- * records of what is sent, and of FIN and RST that arrive, if it was asked for.
+ * Whose connection it is, as far as known when the record was written. In records of what is sent,
+ * and of FIN and RST that arrive, if it was asked for.
  */
 struct rec_owner {
 	struct rec_task task;
@@ -130,28 +141,36 @@ struct rec_owner {
 	struct rec_cause cause; /* of a request that is sent */
 };
 
-struct rec_data {
+/* Behind it, where its flags say so: struct rec_owner, the tail; then the captured bytes. */
+struct rec {
 	struct rec_hdr hdr;
 	struct rec_conn conn;
 	struct rec_seg seg;
-	struct rec_owner owner;
-	__u32 captured; /* bytes that follow, from seq on */
-	__u32 pad;
-	__u8 bytes[];
 };
 
-struct rec_progress {
-	struct rec_hdr hdr;
-	struct rec_conn conn;
-	struct rec_seg seg;
-	struct rec_owner owner;
+/* All that can stand in front of the captured bytes. */
+#define REC_FRONT_MAX (sizeof(struct rec) + sizeof(struct rec_owner) + TAIL_BYTES)
+
+/*
+ * REC_FRAMES: a segment of a protocol whose frames the programs follow, or a part of one (REC_PART).
+ * Its bytes are pieces, one behind the other. It describes seg.len bytes, with REC_PART, too; what
+ * lies between the pieces was not copied. Without REC_PART it has the segment's tail.
+ */
+enum {
+	PIECE_FRAME = 1,   /* a frame begins with the first byte */
+	PIECE_UNWALKED = 2 /* before it frames may have passed that are not counted */
 };
 
-/* The bytes part of a REC_DATA has one of few sizes: reserving needs a constant. What is not needed
- * costs room in the ring, and no time. */
-#define REC_BYTES_0 512
-#define REC_BYTES_1 4096
-#define REC_BYTES_MAX REC_BYTES_1
+/* n bytes follow, with padding to a multiple of 8. */
+struct rec_piece {
+	__u32 at;      /* from seg.seq */
+	__u32 skipped; /* PIECE_FRAME: frames not copied between the piece before and this one */
+	__u32 n;
+	__u32 flags; /* PIECE_* */
+};
+
+/* Captured bytes of one record at most, but for REC_FRAMES. */
+#define REC_BYTES_MAX 4096
 #define CAPTURE_MAX 65536 /* most captured bytes of one message */
 
 /* Sampling: a connection is watched if this hash lies below a bound. */
@@ -195,9 +214,23 @@ struct target_conf {
 	struct target_hint hint[HINTS_MAX];
 };
 
+/*
+ * What the reader knows of a connection whose frames the programs have lost, or which holds none.
+ * By the socket's cookie, in the map `verdicts`.
+ */
+struct verdict {
+	__u32 due[2];  /* by DIR_*: sequence number at which a frame begins */
+	__u8 known[2]; /* due is valid */
+	__u8 ignore;   /* the rest is of no interest */
+	__u8 pad[5];
+};
+
+#define VERDICTS 4096
+
 /* Bit n: APPMON_PROTO_n. HTTP/1 is followed in any case. */
 #define ASKED_HTTP1 (1U << 1)
 #define ASKED_RESP (1U << 2)
+#define ASKED_FRAMES (15U << 3) /* those of protocol/rows.h */
 
 #define SLOTS 1024
 

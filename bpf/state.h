@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "packet.h"
+#include "protocol/walk.h"
 #include "records.h"
 
 /*
@@ -27,22 +28,29 @@ enum { HOLE_NONE, HOLE_ONE, HOLE_MANY };
 /* hint_of(): the protocol's number, and whose port it is said of. */
 enum { HINT_PROTOCOL = 31, HINT_LOCAL = 32, HINT_REMOTE = 64 };
 
-/* What only the program of one direction works with. */
+/* What the program of one direction works with: a cache line, which the other one does not read on
+ * the way of a healthy exchange. */
 struct direction {
+	struct extent passed; /* written when the segment's record is in the ring */
+	__u64 ts_ns;	      /* of the last data; 0: there was none */
 	__u64 progress_ts_ns; /* of the last record */
 	__u64 last;	      /* eight bytes in the order of the stream; 0: not known */
 	__u32 start;	      /* where the present message, and with it the window, begins */
-	__u32 turn;	      /* first byte since the other direction had data */
-	__u32 seen_other;     /* the other direction's next at that time */
+	__u32 turn;	      /* first byte sent since its sender received any */
+	__u32 ack;	      /* of the segment that had it: what its sender had received */
+	__u32 begun_ack;      /* when the present message began */
 	__u8 window;	      /* WINDOW_* */
 	__u8 burst;	      /* progress records left before the rate limit */
 	__u8 pending;	      /* the reader lacks a progress record */
-	__u8 fin;
+	__u8 fin;	      /* 1: has passed */
+	__u8 heard;	      /* its sender has received data */
+	__u8 pad[3];
 };
 
 enum { WINDOW_CLOSED, WINDOW_NEW, WINDOW_HEAD };
 
-enum { SPEAKS_UNKNOWN, SPEAKS_HTTP, SPEAKS_OTHER };
+/* FRAMES: socket.row tells which. */
+enum { SPEAKS_UNKNOWN, SPEAKS_HTTP, SPEAKS_OTHER, SPEAKS_FRAMES };
 
 /* A status line has been seen, or a value in RESP: SPEAKS_HTTP stands for either. */
 enum { CONFIRMED_NO, CONFIRMED_HTTP, CONFIRMED_RESP };
@@ -61,36 +69,16 @@ struct framing {
 
 enum { FRAMING_UNKNOWN, FRAMING_HEAD, FRAMING_IN_HEAD, FRAMING_CHUNK };
 
-/*
- * A request that is whole with one small segment waits here for its response, and goes into the
- * ring with it. The size makes that of a socket's storage one kilobyte.
- */
-#define HELD_BYTES 512
-
-struct held {
-	__u64 ts_ns; /* as in struct rec_seg */
-	__u64 other_ts_ns;
-	__u32 flags;
-	__u32 seq;
-	__u32 len;
-	__u32 other_next; /* without holes */
-	__u8 bytes[HELD_BYTES];
-};
-
-/* TAKEN: a program is busy with it. */
-enum { HELD_NONE, HELD_FULL, HELD_TAKEN };
-
 /* What is kept of a line that a segment cuts. */
 #define LINE_BYTES 64
 
 /*
  * The directions are worked on by different CPUs, as a rule, at the same time: ingress runs before
  * the socket lock is taken, beside egress or in the middle of it. (Two ingress runs can race if a
- * softirq is deferred to ksoftirqd. The later segment then looks early. The reader reorders it,
- * except when it passes a response that carried a waiting request.) A cache line that changes hands
- * costs as much as all else that is done for a packet. So one line has what each direction
- * publishes for the other; the others are seldom written, or of one direction. (The value of a
- * socket storage begins 8 bytes into a cache line of 64.)
+ * softirq is deferred to ksoftirqd. The later segment then looks early. The reader reorders it.) A
+ * cache line that changes hands costs as much as all else that is done for a packet. So each
+ * direction has lines of its own, and both read the first two, which are seldom written. (The value
+ * of a socket storage begins 8 bytes into a cache line of 64.)
  */
 struct socket {
 	struct rec_conn conn;
@@ -110,33 +98,42 @@ struct socket {
 	__u8 alone;	  /* sent with SYN (Fast Open): the peer's sequence numbers are not known */
 	__u8 switched;	  /* another protocol follows: behind 101, or to a Redis replica */
 	__u8 proper;	  /* not confirmed: a line that ends like a request's has been seen */
-	__u8 pad;
-	__u32 sample;	 /* sample_hash(): stays the same */
-	__u32 protocols; /* that are looked for: asked_protocols() */
-	__u8 pad4[16];
-
-	/* By direction, written by its own program, and after the record of a segment is in the
-	 * ring: who reads that bytes have passed finds their record before his own. */
-	struct extent passed[2];
-	__u64 ts_ns[2];	  /* of the last data */
-	__u32 reply_due;  /* where the response ends */
-	__u32 held_state; /* HELD_* */
-	__u8 reply_phase; /* FRAMING_*; CHUNK: it is chunked, and not followed */
-	__u8 answered;	  /* the present request has had response bytes */
-	__u8 head_only;	  /* the present request is HEAD: its response has no body */
-	__u8 pad2[5];
+	__u8 head_only;	  /* the last request is HEAD: its response has no body */
+	__u32 sample;	  /* sample_hash(): stays the same */
+	__u32 protocols;  /* that are looked for: asked_protocols() */
+	__u32 row;	  /* SPEAKS_FRAMES: ROW_* */
+	__u8 sure;	  /* ... bit DIR_*: frames were found in this direction */
+	__u8 pad[11];
 
 	struct direction dir_in;
-	struct framing framing; /* of the requests */
+	struct follow follow_in; /* SPEAKS_FRAMES */
+	__u8 pad5[24];
+
+	/* Of the requests. */
+	struct framing framing;
+	__u32 request_start; /* where the present one begins */
 	__u32 line_len;
 	__u8 chunked; /* the present request: the reader follows its chunks, too */
-	__u8 pad3[11];
-
-	struct direction dir_out;
-	struct held held;
+	__u8 pad2[3];
 	__u8 line[LINE_BYTES]; /* the last line_len bytes of requests: a line that was cut */
 	__u8 behind[8];	       /* a line is shorter than old verifiers believe */
+	__u8 pad3[28];
+
+	struct direction dir_out;
+
+	/* Of the responses. */
+	__u32 reply_due;  /* where the response ends */
+	__u8 reply_phase; /* FRAMING_*; CHUNK: it is chunked, and not followed */
+	__u8 pad4[3];
+
+	struct follow follow_out; /* SPEAKS_FRAMES: of dir_out */
+	__u8 pad6[16];
 };
+
+static __always_inline bool speaks_known(const struct socket *sk)
+{
+	return sk->speaks == SPEAKS_HTTP || (frames && sk->speaks == SPEAKS_FRAMES);
+}
 
 #define DIRECTION(sk, dir) ((dir) == DIR_OUT ? &(sk)->dir_out : &(sk)->dir_in)
 
@@ -179,7 +176,7 @@ static __always_inline bool is_current(const struct socket *sk)
 	return from && (__s32)(sk->conn.generation - from) >= 0 && is_sampled(sk->sample);
 }
 
-/* The lock is for what both directions may do, but only one of them: see meet(). */
+/* The lock is for who meets the socket first: see meet(). */
 struct storage {
 	struct socket socket;
 	struct bpf_spin_lock lock;
@@ -244,12 +241,6 @@ struct {
 		if (c_)                                                                            \
 			__sync_fetch_and_add(&c_->member, 1);                                      \
 	} while (0)
-
-/* For the compiler. What CPUs do to stores is left to x86, which keeps their order. */
-static __always_inline void keep_order(void)
-{
-	__asm__ volatile("" ::: "memory");
-}
 
 /* All below seq has passed. */
 static __always_inline void extent_reach(struct extent *x, __u32 seq)

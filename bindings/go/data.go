@@ -27,9 +27,11 @@ const (
 	ProtocolHTTP1 Protocol = 1
 	// Redis's, RESP2 and RESP3: only if asked for, see protocols
 	ProtocolResp Protocol = 2
+	// HTTP/2 (RFC 9113) in clear text, an event for each stream, and gRPC: only if asked for
+	ProtocolHTTP2 Protocol = 3
 	// TLS up to 1.3 as it is on the wire, without its plaintext: only if asked for. An event is an
 	// opaque exchange, or a handshake that failed.
-	ProtocolTLS Protocol = 3
+	ProtocolTLS Protocol = 4
 )
 
 // String names the value; values of newer libraries show as numbers.
@@ -41,6 +43,8 @@ func (v Protocol) String() string {
 		return "http1"
 	case ProtocolResp:
 		return "resp"
+	case ProtocolHTTP2:
+		return "http2"
 	case ProtocolTLS:
 		return "tls"
 	}
@@ -152,6 +156,8 @@ const (
 	EndUpgraded End = 6
 	// reported at its head: APPMON_OPEN_STREAM_HEADS
 	EndAtHead End = 7
+	// HTTP/2: a peer gave the stream up (RST_STREAM, GOAWAY)
+	EndAbandoned End = 8
 )
 
 // String names the value; values of newer libraries show as numbers.
@@ -173,6 +179,8 @@ func (v End) String() string {
 		return "upgraded"
 	case EndAtHead:
 		return "at_head"
+	case EndAbandoned:
+		return "abandoned"
 	}
 	return strconv.FormatUint(uint64(v), 10)
 }
@@ -184,19 +192,22 @@ type Outcome uint32
 const (
 	// Not known: the answer was missed (a gap), has not come yet, or cannot be read (TLS).
 	OutcomeUnknown Outcome = 0
-	// HTTP: a status below 400, or an answer without a status line. RESP: a reply that is no
-	// error, none where none was due, or one that sends the client elsewhere (MOVED, ASK).
+	// HTTP: a status below 400, or an answer without a status line. gRPC: OK. RESP: a reply that
+	// is no error, none where none was due, or one that sends the client elsewhere (MOVED, ASK).
 	OutcomeOk Outcome = 1
-	// HTTP: 400 to 499. RESP: other errors than the next. TLS: the server's alert ended the
+	// HTTP: 400 to 499. gRPC, RESP: other errors than the next. TLS: the server's alert ended the
 	// handshake.
 	OutcomeClientError Outcome = 2
-	// HTTP: 500 and above. RESP: the server cannot at present: LOADING, BUSY, OOM, MISCONF,
-	// MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS. TLS: the client's alert ended the handshake,
-	// as it does for the server's certificate, or the server's internal_error.
+	// HTTP: 500 and above. gRPC: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE,
+	// DATA_LOSS, and a call that the server gave up. RESP: the server cannot at present: LOADING,
+	// BUSY, OOM, MISCONF, MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS. TLS: the client's alert
+	// ended the handshake, as it does for the server's certificate, or the server's
+	// internal_error.
 	OutcomeServerError Outcome = 3
 	// no answer for exchange_timeout_ms
 	OutcomeTimeout Outcome = 4
-	// the client reset the connection before the answer
+	// The client reset the connection before the answer. HTTP/2: it gave the stream up. gRPC:
+	// CANCELLED, too.
 	OutcomeCancelled Outcome = 5
 	// the connection ended otherwise before the answer
 	OutcomeNoResponse Outcome = 6
@@ -566,6 +577,12 @@ const (
 	EventFlagMalformed EventFlags = 0x8000
 	// The answer has no status line (HTTP/0.9, ICY): status is 0, all of it is body.
 	EventFlagNoStatusLine EventFlags = 0x10000
+	// Something that was said is not known. HTTP/2: fields that were indexed before the capture
+	// began or in a block that was missed, or a head that was not captured whole; what is there is
+	// certain.
+	EventFlagPartial EventFlags = 0x20000
+	// The server began it (HTTP/2: PUSH_PROMISE): the request, too, came from it.
+	EventFlagServerBegan EventFlags = 0x40000
 )
 
 // Has tells whether all of the given bits are set.
@@ -886,28 +903,32 @@ type Event struct {
 	OperationType OperationType
 	// enum appmon_outcome, APPMON_OUTCOME_*: error rates go by it
 	Outcome Outcome
-	// what speaks the protocol (db.system.name): RESP: "redis"; TLS: "tls"; HTTP: ""
+	// what speaks the protocol (db.system.name): RESP: "redis"; gRPC: "grpc" (rpc.system.name);
+	// TLS: "tls"; HTTP: ""
 	System string
 
 	// HTTP: the method as sent (http.request.method). RESP: the command's name as sent
-	// (db.operation.name). TLS: "handshake" of one that failed, "" of an opaque exchange. "": no
-	// request was seen.
+	// (db.operation.name). gRPC: the service with its package, '/' and the method (rpc.method).
+	// TLS: "handshake" of one that failed, "" of an opaque exchange. "": no request was seen.
 
 	Operation string
 
-	// What the operation is about. HTTP: the path (url.path), of CONNECT the authority. RESP: the
-	// command's first argument, mostly a key; "" where it may be a secret (AUTH, HELLO).
+	// What the operation is about. HTTP: the path (url.path), of CONNECT the authority; of gRPC
+	// "", for operation says it all. RESP: the command's first argument, mostly a key; "" where it
+	// may be a secret (AUTH, HELLO).
 
 	Resource string
 
 	// HTTP: the status code as text (http.response.status_code). RESP: the prefix of an error
-	// (db.response.status_code), such as WRONGTYPE. TLS: the name of the alert that ended a
-	// handshake, such as unknown_ca; status_number is its number.
+	// (db.response.status_code), such as WRONGTYPE. gRPC: the name of grpc-status
+	// (rpc.response.status_code), such as NOT_FOUND; where none came, HTTP's. TLS: the name of the
+	// alert that ended a handshake, such as unknown_ca; status_number is its number.
 
 	StatusText string
 
 	// The server's words for it. HTTP: the reason phrase of the status line. RESP: the text of an
-	// error, prefix and all, without the arguments that it may repeat.
+	// error, prefix and all, without the arguments that it may repeat. gRPC: grpc-message,
+	// decoded.
 
 	Message string
 	// status_text as a number; -1: it is none, or was not seen
@@ -1042,8 +1063,8 @@ type Event struct {
 	// http.response.status_code; 0: none
 	Status uint32
 
-	// 10: HTTP/1.0, 11: HTTP/1.1 and any newer HTTP/1.x (RFC 9112 section 2.3); others, such as
-	// 20, by way of 10 * major + minor, which counts up to 9; 0: unknown.
+	// 20: HTTP/2, 10: HTTP/1.0, 11: HTTP/1.1 and any newer HTTP/1.x (RFC 9112 section 2.3);
+	// others, such as 20, by way of 10 * major + minor, which counts up to 9; 0: unknown.
 
 	RequestHTTPVersion  uint32
 	ResponseHTTPVersion uint32
@@ -1060,7 +1081,8 @@ type Event struct {
 	// server.port)
 	Authority        string
 	RequestHeadBytes uint64
-	// as transferred, with chunk framing (http.request.body.size)
+	// as transferred, with chunk framing; HTTP/2: what DATA frames carry without padding
+	// (http.request.body.size)
 	RequestBodyBytes uint64
 	// of the final response
 	ResponseHeadBytes uint64
@@ -1070,6 +1092,16 @@ type Event struct {
 	RequestContentLength int64
 	// declared; -1: none
 	ResponseContentLength int64
+
+	// What paired the two messages. HTTP/2: the id of the stream. 0: their order did.
+
+	Key uint64
+
+	// gRPC: messages in the stream, whole or not. -1: there is no such thing, or it could not be
+	// counted, as of several in one DATA frame.
+
+	RequestItems  int64
+	ResponseItems int64
 
 	// TLS's own, from the hellos, in every event of the connection; 0 and "" in events of other
 	// protocols, where the hellos were not seen, and where they do not say it. What is no
@@ -1168,6 +1200,9 @@ func copyEvent(ev *C.struct_appmon_event, users map[uint32]any) *Event {
 		ResponseBodyBytes:     uint64(ev.response_body_bytes),
 		RequestContentLength:  int64(ev.request_content_length),
 		ResponseContentLength: int64(ev.response_content_length),
+		Key:                   uint64(ev.key),
+		RequestItems:          int64(ev.request_items),
+		ResponseItems:         int64(ev.response_items),
 		TLSServerName:         text(&ev.tls_server_name),
 		TLSAlpnOffered:        text(&ev.tls_alpn_offered),
 		TLSAlpn:               text(&ev.tls_alpn),
@@ -1325,6 +1360,9 @@ func (e *Event) lend(to *block) *C.struct_appmon_event {
 	c.response_body_bytes = C.uint64_t(e.ResponseBodyBytes)
 	c.request_content_length = C.int64_t(e.RequestContentLength)
 	c.response_content_length = C.int64_t(e.ResponseContentLength)
+	c.key = C.uint64_t(e.Key)
+	c.request_items = C.int64_t(e.RequestItems)
+	c.response_items = C.int64_t(e.ResponseItems)
 	c.tls_server_name = to.text(e.TLSServerName, e.cut("TLSServerName"))
 	c.tls_alpn_offered = to.text(e.TLSAlpnOffered, e.cut("TLSAlpnOffered"))
 	c.tls_alpn = to.text(e.TLSAlpn, e.cut("TLSAlpn"))

@@ -260,6 +260,12 @@ void json_event(FILE *out, const struct appmon_event *ev, uint64_t realtime_ns)
 		add_int(object, "status_number", ev->status_number);
 	if (ev->response_start_ns != 0)
 		add_str(object, "message", &ev->message);
+	if (ev->key != 0)
+		add_uint(object, "key", ev->key);
+	if (ev->request_items >= 0)
+		add_int(object, "request_items", ev->request_items);
+	if (ev->response_items >= 0)
+		add_int(object, "response_items", ev->response_items);
 	if (ev->request_start_ns != 0)
 		add_uint(object, "request_bytes", ev->request_bytes);
 	if (ev->response_start_ns != 0)
@@ -314,7 +320,7 @@ void json_event(FILE *out, const struct appmon_event *ev, uint64_t realtime_ns)
 	add_trace(object, ev);
 	add_link(object, ev);
 	add_wire_id(object, ev->wire_id);
-	if (ev->protocol == APPMON_PROTO_HTTP1)
+	if (ev->protocol == APPMON_PROTO_HTTP1 || ev->protocol == APPMON_PROTO_HTTP2)
 		add_http(object, ev);
 	if (ev->protocol == APPMON_PROTO_TLS)
 		add_tls(object, ev);

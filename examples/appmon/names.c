@@ -23,6 +23,8 @@ const struct bit_name flag_names[] = {
 	{APPMON_EVF_INFERRED_END, "inferred_end", "end inferred"},
 	{APPMON_EVF_MALFORMED, "malformed", "malformed head"},
 	{APPMON_EVF_NO_STATUS_LINE, "no_status_line", "answer without a status line"},
+	{APPMON_EVF_PARTIAL, "partial", "not all is known"},
+	{APPMON_EVF_SERVER_BEGAN, "server_began", "begun by the server"},
 	{0, NULL, NULL},
 };
 

@@ -11,7 +11,9 @@ enum { KEY_PROTOCOLS = 0x500, KEY_PORT };
 
 static const struct argp_option argp_options[] = {
 	{"protocols", KEY_PROTOCOLS, "NAMES", 0,
-	 "Watch these: http1 (the default), resp (Redis), or both: http1,resp", 4},
+	 "Watch these: http1 (the default), http2 (gRPC, too), resp (Redis), or several: "
+	 "http1,http2",
+	 4},
 	{0},
 };
 

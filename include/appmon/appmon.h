@@ -70,9 +70,11 @@ enum appmon_protocol {
 	APPMON_PROTO_UNKNOWN = 0, /* of no event so far */
 	APPMON_PROTO_HTTP1 = 1,	  /* HTTP/1.0 and HTTP/1.1, RFC 9112 */
 	APPMON_PROTO_RESP = 2,	  /* Redis's, RESP2 and RESP3: only if asked for, see protocols */
+	/* HTTP/2 (RFC 9113) in clear text, an event for each stream, and gRPC: only if asked for */
+	APPMON_PROTO_HTTP2 = 3,
 	/* TLS up to 1.3 as it is on the wire, without its plaintext: only if asked for. An event is
 	 * an opaque exchange, or a handshake that failed. */
-	APPMON_PROTO_TLS = 3
+	APPMON_PROTO_TLS = 4
 };
 
 /* appmon_event.role: what the monitored socket was in this exchange. */
@@ -106,25 +108,29 @@ enum appmon_end {
 	APPMON_END_TIMEOUT = 4,	      /* silence for exchange_timeout_ms */
 	APPMON_END_GAP = 5,	      /* bytes were missed: the rest is unknown */
 	APPMON_END_UPGRADED = 6,      /* became a tunnel (101, or 2xx to CONNECT) */
-	APPMON_END_AT_HEAD = 7	      /* reported at its head: APPMON_OPEN_STREAM_HEADS */
+	APPMON_END_AT_HEAD = 7,	      /* reported at its head: APPMON_OPEN_STREAM_HEADS */
+	APPMON_END_ABANDONED = 8      /* HTTP/2: a peer gave the stream up (RST_STREAM, GOAWAY) */
 };
 
 /* appmon_event.outcome: what became of the request, by the rule of its protocol. */
 enum appmon_outcome {
 	/* Not known: the answer was missed (a gap), has not come yet, or cannot be read (TLS). */
 	APPMON_OUTCOME_UNKNOWN = 0,
-	/* HTTP: a status below 400, or an answer without a status line. RESP: a reply that is no
+	/* HTTP: a status below 400, or an answer without a status line. gRPC: OK. RESP: a reply that is no
 	 * error, none where none was due, or one that sends the client elsewhere (MOVED, ASK). */
 	APPMON_OUTCOME_OK = 1,
-	/* HTTP: 400 to 499. RESP: other errors than the next. TLS: the server's alert ended the
-	 * handshake. */
+	/* HTTP: 400 to 499. gRPC, RESP: other errors than the next. TLS: the server's alert ended
+	 * the handshake. */
 	APPMON_OUTCOME_CLIENT_ERROR = 2,
-	/* HTTP: 500 and above. RESP: the server cannot at present: LOADING, BUSY, OOM, MISCONF,
+	/* HTTP: 500 and above. gRPC: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL,
+	 * UNAVAILABLE, DATA_LOSS, and a call that the server gave up. RESP: the server cannot at present: LOADING, BUSY, OOM, MISCONF,
 	 * MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS. TLS: the client's alert ended the
 	 * handshake, as it does for the server's certificate, or the server's internal_error. */
 	APPMON_OUTCOME_SERVER_ERROR = 3,
-	APPMON_OUTCOME_TIMEOUT = 4,    /* no answer for exchange_timeout_ms */
-	APPMON_OUTCOME_CANCELLED = 5,  /* the client reset the connection before the answer */
+	APPMON_OUTCOME_TIMEOUT = 4, /* no answer for exchange_timeout_ms */
+	/* The client reset the connection before the answer. HTTP/2: it gave the stream up. gRPC:
+	 * CANCELLED, too. */
+	APPMON_OUTCOME_CANCELLED = 5,
 	APPMON_OUTCOME_NO_RESPONSE = 6 /* the connection ended otherwise before the answer */
 };
 
@@ -182,6 +188,11 @@ enum appmon_operation_type {
 #define APPMON_EVF_MALFORMED UINT64_C(0x8000)
 /* The answer has no status line (HTTP/0.9, ICY): status is 0, all of it is body. */
 #define APPMON_EVF_NO_STATUS_LINE UINT64_C(0x10000)
+/* Something that was said is not known. HTTP/2: fields that were indexed before the capture began or
+ * in a block that was missed, or a head that was not captured whole; what is there is certain. */
+#define APPMON_EVF_PARTIAL UINT64_C(0x20000)
+/* The server began it (HTTP/2: PUSH_PROMISE): the request, too, came from it. */
+#define APPMON_EVF_SERVER_BEGAN UINT64_C(0x40000)
 
 /* appmon_event.tls_flags */
 /* The client offered an encrypted hello (RFC 9849): tls_server_name is the outer one, which need not
@@ -415,20 +426,25 @@ struct appmon_event {
 	uint32_t operation_type;  /* enum appmon_operation_type, APPMON_OP_* */
 	uint32_t outcome;	  /* enum appmon_outcome, APPMON_OUTCOME_*: error rates go by it */
 	struct appmon_str system; /* what speaks the protocol (db.system.name): RESP: "redis";
-				   * TLS: "tls"; HTTP: "" */
+				   * gRPC: "grpc" (rpc.system.name); TLS: "tls"; HTTP: "" */
 	/* HTTP: the method as sent (http.request.method). RESP: the command's name as sent
-	 * (db.operation.name). TLS: "handshake" of one that failed, "" of an opaque exchange.
+	 * (db.operation.name). gRPC: the service with its package, '/' and the method
+	 * (rpc.method). TLS: "handshake" of one that failed, else "exchange".
 	 * "": no request was seen. */
 	struct appmon_str operation;
-	/* What the operation is about. HTTP: the path (url.path), of CONNECT the authority. RESP: the
-	 * command's first argument, mostly a key; "" where it may be a secret (AUTH, HELLO). */
+	/* What the operation is about. HTTP: the path (url.path), of CONNECT the authority; of gRPC
+	 * "", for operation says it all. RESP: the
+	 * command's first argument, mostly a key; "" where it may be a secret (AUTH, HELLO). TLS:
+	 * tls_server_name. */
 	struct appmon_str resource;
 	/* HTTP: the status code as text (http.response.status_code). RESP: the prefix of an error
-	 * (db.response.status_code), such as WRONGTYPE. TLS: the name of the alert that ended a
-	 * handshake, such as unknown_ca; status_number is its number. */
+	 * (db.response.status_code), such as WRONGTYPE. gRPC: the name of grpc-status
+	 * (rpc.response.status_code), such as NOT_FOUND; where none came, HTTP's. TLS: the name of
+	 * the alert that ended a handshake, such as unknown_ca; status_number is its number. */
 	struct appmon_str status_text;
 	/* The server's words for it. HTTP: the reason phrase of the status line. RESP: the text of an
-	 * error, prefix and all, without the arguments that it may repeat. */
+	 * error, prefix and all, without the arguments that it may repeat. gRPC: grpc-message,
+	 * decoded. */
 	struct appmon_str message;
 	int64_t status_number; /* status_text as a number; -1: it is none, or was not seen */
 	/* Bytes of the TCP stream: no headers of TCP or IP, each byte once. HTTP: of head and body.
@@ -525,7 +541,7 @@ struct appmon_event {
 	/* HTTP's own; 0, NULL and "" in events of other protocols. */
 	uint32_t method; /* enum appmon_method, APPMON_METHOD_* */
 	uint32_t status; /* http.response.status_code; 0: none */
-	/* 10: HTTP/1.0, 11: HTTP/1.1 and any newer HTTP/1.x (RFC 9112 section 2.3); others, such as
+	/* 20: HTTP/2, 10: HTTP/1.0, 11: HTTP/1.1 and any newer HTTP/1.x (RFC 9112 section 2.3); others, such as
 	 * 20, by way of 10 * major + minor, which counts up to 9; 0: unknown. */
 	uint32_t request_http_version;
 	uint32_t response_http_version;
@@ -539,13 +555,20 @@ struct appmon_event {
 					      * without user and password
 					      * (server.address and server.port) */
 	uint64_t request_head_bytes;
-	uint64_t request_body_bytes;	 /* as transferred, with chunk framing
+	uint64_t request_body_bytes;	 /* as transferred, with chunk framing; HTTP/2: what
+					  * DATA frames carry without padding
 					  * (http.request.body.size) */
 	uint64_t response_head_bytes;	 /* of the final response */
 	uint64_t response_body_bytes;	 /* as transferred (http.response.body.size) */
 	int64_t request_content_length;	 /* declared; -1: none */
 	int64_t response_content_length; /* declared; -1: none */
 
+	/* What paired the two messages. HTTP/2: the id of the stream. 0: their order did. */
+	uint64_t key;
+	/* gRPC: messages in the stream, whole or not. -1: there is no such thing, or it could not be
+	 * counted, as of several in one DATA frame. */
+	int64_t request_items;
+	int64_t response_items;
 	/*
 	 * TLS's own, from the hellos, in every event of the connection; 0 and "" in events of other
 	 * protocols, where the hellos were not seen, and where they do not say it. What is no
@@ -1011,7 +1034,7 @@ APPMON_API void appmon_event_free(struct appmon_event *copy);
  */
 APPMON_API int appmon_cgroup_container(const char *path, struct appmon_container *ret);
 
-/* "http1", "resp", "tls" for APPMON_PROTO_*; NULL for 0 and for values that this library does not know. The
+/* "http1", "resp", "http2", "tls" for APPMON_PROTO_*; NULL for 0 and for values that this library does not know. The
  * protocols are numbered from 1 without gaps: a host that counts up until NULL has met them all. */
 APPMON_API const char *appmon_protocol_name(uint32_t protocol);
 

@@ -90,8 +90,9 @@ const char *appmon_method_name(uint32_t method)
 
 const char *appmon_end_name(uint32_t end)
 {
-	static const char *const name[] = {"complete", "closed", "reset by peer", "reset by us",
-					   "timeout",  "gap",	 "upgraded",	  "at head"};
+	static const char *const name[] = {"complete",	  "closed",  "reset by peer",
+					   "reset by us", "timeout", "gap",
+					   "upgraded",	  "at head", "abandoned"};
 
 	return NAME_OF(name, end, "unknown");
 }

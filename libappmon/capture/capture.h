@@ -65,10 +65,8 @@ void capture_close(struct capture *cap);
 /* Readable when there is a record, after capture_wake(): the next one wakes us, once. */
 int capture_fd(const struct capture *cap);
 void capture_wake(struct capture *cap);
-/* Requests wait in their sockets for the response, as long as hold_ns. */
-void capture_hold(struct capture *cap, uint64_t hold_ns);
-/* Does one wait, as far as is known? forget: from now on. */
-bool capture_holds(struct capture *cap, bool forget);
+/* pipeline.tell_programs; ctx: the struct capture. */
+void capture_verdict(void *ctx, uint64_t cookie, const struct verdict *verdict);
 /* Has a progress record been held back for the rate limit since this was asked last? */
 bool capture_held_back(struct capture *cap);
 /* Watches the connections whose hash lies below. Those met from now on are of the generation. */

@@ -64,6 +64,14 @@ static int choose_goroutines(struct capture_bpf *skel, bool with)
 	return err;
 }
 
+static int choose_frames(struct capture_bpf *skel, bool with)
+{
+	int err = bpf_map__set_autocreate(skel->maps.walks, with);
+
+	skel->rodata->frames = with;
+	return err ? err : bpf_map__set_autocreate(skel->maps.verdicts, with);
+}
+
 static int try_load(struct capture *cap, const struct appmon_opts *opts, char *verifier_log,
 		    int with)
 {
@@ -84,14 +92,13 @@ static int try_load(struct capture *cap, const struct appmon_opts *opts, char *v
 		err = bpf_program__set_autoload(cap->skel->progs.appmon_read, with & WITH_IDENTITY);
 	if (!err)
 		err = choose_goroutines(cap->skel, with & WITH_GOROUTINES);
+	if (!err)
+		err = choose_frames(cap->skel, opts->protocols & ASKED_FRAMES);
 	cap->skel->rodata->identity = !!(with & WITH_IDENTITY);
 	_Static_assert(ASKED_HTTP1 == 1U << APPMON_PROTO_HTTP1, "");
 	_Static_assert(ASKED_RESP == 1U << APPMON_PROTO_RESP, "");
 	cap->skel->rodata->resp = !!(opts->protocols & ASKED_RESP);
 	cap->skel->rodata->links = !!(opts->flags & APPMON_OPEN_LINKS);
-	/* Who reads a request is told at once, behind the request. A connection that nobody has
-	 * accepted is no open file. */
-	cap->skel->rodata->hold = (with & WITH_SWEEP) && !cap->skel->rodata->links;
 	if (!err)
 		err = capture_bpf__load(cap->skel);
 	if (!err && (with & WITH_IDENTITY)) {
@@ -211,23 +218,17 @@ int capture_fd(const struct capture *cap)
 	return bpf_map__fd(cap->skel->maps.ring);
 }
 
+void capture_verdict(void *ctx, uint64_t cookie, const struct verdict *verdict)
+{
+	const struct capture *cap = ctx;
+
+	/* If it fails the programs go on copying. */
+	bpf_map_update_elem(bpf_map__fd(cap->skel->maps.verdicts), &cookie, verdict, BPF_ANY);
+}
+
 void capture_wake(struct capture *cap)
 {
 	cap->skel->bss->reader_waits = 1;
-}
-
-void capture_hold(struct capture *cap, uint64_t hold_ns)
-{
-	cap->skel->bss->hold_ns = hold_ns;
-}
-
-bool capture_holds(struct capture *cap, bool forget)
-{
-	bool holds = cap->sweep && cap->skel->bss->holding;
-
-	if (holds && forget)
-		cap->skel->bss->holding = 0;
-	return holds;
 }
 
 bool capture_held_back(struct capture *cap)

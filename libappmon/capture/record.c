@@ -5,44 +5,65 @@
 
 #include "capture/capture.h"
 
+static bool pieces_are_valid(const struct record *rec)
+{
+	uint32_t at = 0, passed = 0;
+	struct rec_piece piece;
+
+	for (; at < rec->seg.captured; at += sizeof(piece) + ((piece.n + 7) & ~7U)) {
+		if (rec->seg.captured - at < sizeof(piece))
+			return false;
+		memcpy(&piece, rec->bytes + at, sizeof(piece));
+		if (piece.n > rec->seg.captured - at - sizeof(piece) || piece.n > rec->seg.len ||
+		    piece.at < passed || piece.at > rec->seg.len - piece.n)
+			return false;
+		passed = piece.at + piece.n;
+	}
+	return at == rec->seg.captured && (rec->tail || (rec->seg.flags & REC_PART));
+}
+
 int record_decode(const void *data, size_t size, struct record *ret)
 {
 	const uint8_t *p = data;
 	struct rec_hdr hdr;
-	size_t fixed;
+	size_t at;
 
 	if (size < sizeof(hdr))
 		return -EPROTO;
 	memcpy(&hdr, p, sizeof(hdr));
 	if (hdr.version != REC_VERSION || hdr.size > size)
 		return -EPROTO;
-	if (hdr.kind != REC_DATA && hdr.kind != REC_PROGRESS)
+	if (hdr.kind != REC_DATA && hdr.kind != REC_PROGRESS && hdr.kind != REC_FRAMES)
 		return -EPROTO;
-	fixed = hdr.kind == REC_DATA ? sizeof(struct rec_data) : sizeof(struct rec_progress);
-	if (hdr.size < fixed)
+	at = sizeof(struct rec);
+	if (hdr.size < at)
 		return -EPROTO;
-	/* Both kinds begin alike. */
-	memcpy(&ret->conn, p + offsetof(struct rec_progress, conn), sizeof(ret->conn));
-	memcpy(&ret->seg, p + offsetof(struct rec_progress, seg), offsetof(struct rec_seg, tail));
+	memcpy(&ret->conn, p + offsetof(struct rec, conn), sizeof(ret->conn));
+	memcpy(&ret->seg, p + offsetof(struct rec, seg), sizeof(ret->seg));
 	ret->size = hdr.size;
-	ret->bytes = "";
-	ret->captured = 0;
-	if (hdr.kind == REC_DATA) {
-		memcpy(&ret->captured, p + offsetof(struct rec_data, captured),
-		       sizeof(ret->captured));
-		if (ret->captured > hdr.size - fixed || ret->captured > ret->seg.len)
+	ret->framed = hdr.kind == REC_FRAMES;
+	ret->tail = NULL;
+	if (ret->seg.flags & REC_OWNER) {
+		if (hdr.size - at < sizeof(ret->owner))
 			return -EPROTO;
-		ret->bytes = (const char *)p + fixed;
-	}
-	/* The programs do not clear the parts that their flags leave out. */
-	if (ret->seg.flags & REC_OWNER)
-		memcpy(&ret->owner, p + offsetof(struct rec_progress, owner), sizeof(ret->owner));
-	else
+		memcpy(&ret->owner, p + at, sizeof(ret->owner));
+		at += sizeof(ret->owner);
+	} else {
 		memset(&ret->owner, 0, sizeof(ret->owner));
-	if (ret->captured < ret->seg.len)
-		memcpy(ret->seg.tail, p + offsetof(struct rec_progress, seg.tail), TAIL_BYTES);
-	else
-		memset(ret->seg.tail, 0, TAIL_BYTES);
+	}
+	if (ret->seg.flags & REC_TAIL) {
+		if (hdr.size - at < TAIL_BYTES)
+			return -EPROTO;
+		ret->tail = (const char *)p + at;
+		at += TAIL_BYTES;
+	}
+	ret->bytes = (const char *)p + at;
+	if (ret->seg.captured > hdr.size - at)
+		return -EPROTO;
+	if (ret->framed ? !pieces_are_valid(ret)
+			: ret->seg.captured > ret->seg.len ||
+				  (!ret->tail && ret->seg.captured < ret->seg.len))
+		return -EPROTO;
 	if ((ret->conn.family != 4 && ret->conn.family != 6) || ret->seg.len > INT32_MAX ||
 	    ret->owner.source > OWNER_CONNECTED)
 		return -EPROTO;

@@ -79,20 +79,27 @@ static void put_entry(struct recording *r, uint32_t type, const void *fixed, siz
 
 void recording_record(struct recording *r, const struct record *rec)
 {
-	struct rec_data data;
+	struct {
+		struct rec rec;
+		char parts[sizeof(rec->owner) + TAIL_BYTES];
+	} fixed;
+	size_t size = sizeof(fixed.rec);
 
 	if (!r)
 		return;
-	data = (struct rec_data){
-		.hdr = {.version = REC_VERSION,
-			.kind = REC_DATA,
-			.size = (uint32_t)(sizeof(data) + rec->captured)},
-		.conn = rec->conn,
-		.seg = rec->seg,
-		.owner = rec->owner,
-		.captured = rec->captured,
-	};
-	put_entry(r, RECORDING_RECORD, &data, sizeof(data), rec->bytes, rec->captured);
+	fixed.rec = (struct rec){.hdr = {.version = REC_VERSION, .kind = REC_DATA},
+				 .conn = rec->conn,
+				 .seg = rec->seg};
+	if (rec->seg.flags & REC_OWNER) {
+		memcpy((char *)&fixed + size, &rec->owner, sizeof(rec->owner));
+		size += sizeof(rec->owner);
+	}
+	if (rec->seg.flags & REC_TAIL) {
+		memcpy((char *)&fixed + size, rec->tail, TAIL_BYTES);
+		size += TAIL_BYTES;
+	}
+	fixed.rec.hdr.size = (uint32_t)(size + rec->seg.captured);
+	put_entry(r, RECORDING_RECORD, &fixed, size, rec->bytes, rec->seg.captured);
 }
 
 void recording_target(struct recording *r, const struct target *t)

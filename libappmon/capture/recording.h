@@ -21,7 +21,7 @@ struct recording_header {
 };
 
 enum {
-	RECORDING_RECORD = 1,	/* struct rec_data with its bytes */
+	RECORDING_RECORD = 1,	/* struct rec with what belongs to it */
 	RECORDING_TARGET = 2,	/* struct recording_target, then the name; before its records */
 	RECORDING_DETACH = 3,	/* uint64_t: target id */
 	RECORDING_EXPIRE = 4,	/* uint64_t: CLOCK_MONOTONIC at which silence was looked for */

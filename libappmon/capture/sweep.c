@@ -35,9 +35,9 @@ bool sweep_read(struct sweep *sweep)
 
 bool sweep_next(struct sweep *sweep, struct record *ret, int *ret_err)
 {
-	if (sweep->have - sweep->at < sizeof(struct rec_progress))
+	if (sweep->have - sweep->at < sizeof(struct rec))
 		return false;
-	*ret_err = record_decode(sweep->buf + sweep->at, sizeof(struct rec_progress), ret);
-	sweep->at += sizeof(struct rec_progress);
+	*ret_err = record_decode(sweep->buf + sweep->at, sizeof(struct rec), ret);
+	sweep->at += sizeof(struct rec);
 	return true;
 }

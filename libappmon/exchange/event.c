@@ -179,6 +179,7 @@ static bool build(struct pipeline *pl, struct exchange *ex, struct target *targe
 	ev->connection_id = ex->id.cookie;
 	ev->ordinal = ex->ordinal;
 	ev->status_number = -1;
+	ev->request_items = ev->response_items = -1;
 	ev->request_bytes = ex->request_body;
 	ev->response_bytes = ex->response_body;
 	put_times(ev, ex);

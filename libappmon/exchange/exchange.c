@@ -116,6 +116,7 @@ void exchange_request(struct pipeline *pl, struct conn *c, struct exchange *ex, 
 	const struct stream *other = &c->stream[!dir];
 
 	ex->request_start_ns = start->ts_ns;
+	ex->request_pos = start->pos;
 	ex->floor = start->other_pos;
 	if (dir == DIR_OUT)
 		exchange_owner(pl, ex);

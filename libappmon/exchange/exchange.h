@@ -86,6 +86,10 @@ struct pipeline {
 	struct target *target[SLOTS];
 	struct appmon_stats stats;
 	struct causes causes;
+	/* Tells the programs what is known of a connection that they have lost; NULL: there are
+	 * none. */
+	void (*tell_programs)(void *ctx, uint64_t cookie, const struct verdict *verdict);
+	void *programs;
 	struct list_node ready;	       /* finished exchanges, not delivered yet */
 	const struct rec_owner *owner; /* what the record at hand says of the owner */
 
@@ -181,6 +185,8 @@ enum {
 	CHUNK_FOLLOWED = 1 << 4, /* where messages of this direction end will be told so */
 	CHUNK_MORE = 1 << 5,	 /* the next chunk continues this one */
 	CHUNK_LOST = 1 << 6,	 /* records of the connection had been lost by then */
+	CHUNK_FRAME = 1 << 7,	 /* a frame begins with the first byte: the programs follow them */
+	CHUNK_UNWALKED = 1 << 8, /* before it frames may have passed that are not counted */
 };
 
 #define CHUNK_BEFORE 8 /* bytes */
@@ -195,12 +201,14 @@ struct chunk {
 	const char *bytes; /* the first `captured` of `len`; the others passed unseen */
 	uint32_t captured, len;
 	uint32_t flags;	      /* CHUNK_* */
+	uint32_t skipped;     /* CHUNK_FRAME: frames that passed uncopied since the one before */
 	uint32_t tail_len;    /* len, CHUNK_TAIL at most */
 	const char *tail;     /* the last tail_len bytes, captured or not */
 	const char *before;   /* CHUNK_BEFORE bytes that stood before the first; 0: not known */
 	uint64_t ts_ns;	      /* when it passed, CLOCK_MONOTONIC */
 	uint64_t other_ts_ns; /* when the other direction last had data; 0: never */
 	uint64_t other_pos;   /* how far the other direction was; 0: it had not begun */
+	uint64_t received;    /* how far the sender had received it; 0: not known */
 };
 
 enum { FIN_NONE, FIN_NOTED, FIN_HANDLED };
@@ -225,6 +233,7 @@ struct stream {
 struct start {
 	uint64_t pos;	    /* of its first byte */
 	uint64_t other_pos; /* how far the other direction was by then */
+	uint64_t received;  /* how far the sender had received it; 0: not known */
 	uint64_t ts_ns;	    /* when that byte passed */
 };
 
@@ -243,9 +252,10 @@ struct exchange {
 	const struct protocol *protocol;
 	struct rec_conn id;
 	uint64_t ordinal;
-	uint64_t flags; /* APPMON_EVF_* */
-	uint64_t floor; /* the response cannot begin below this position */
-	uint64_t asked; /* where the responses were when the request ended */
+	uint64_t flags;	      /* APPMON_EVF_* */
+	uint64_t request_pos; /* where the request begins */
+	uint64_t floor;	      /* the response cannot begin below this position */
+	uint64_t asked;	      /* where the responses were when the request ended */
 	uint64_t request_start_ns, request_end_ns, response_start_ns, response_end_ns;
 	uint64_t request_body, response_body; /* bytes */
 	struct rec_owner owner;
@@ -253,7 +263,7 @@ struct exchange {
 	void *request, *response;
 	struct cause *cause; /* NULL: links are not asked for */
 	/* What its protocol has to know of it, beside the messages; zeroed. */
-	_Alignas(8) unsigned char own[16];
+	_Alignas(8) unsigned char own[64];
 	uint32_t role;
 	uint32_t end;			/* APPMON_END_* */
 	uint32_t sampling_ppm;		/* when the request began */
@@ -402,12 +412,16 @@ static inline struct exchange *exchange_awaiting(struct conn *c)
 	return ex;
 }
 
-/* The same, if what begins at pos can be its response: it was not under way before the request. */
-static inline struct exchange *exchange_answered(struct conn *c, uint64_t pos)
+/* The same, if what begins there can be its response: it was not under way before the request, and
+ * who sends it had received some of that. */
+static inline struct exchange *exchange_answered(struct conn *c, const struct start *start)
 {
 	struct exchange *ex = exchange_awaiting(c);
 
-	return ex && (int64_t)(pos - ex->floor) >= 0 ? ex : NULL;
+	if (!ex || (int64_t)(start->pos - ex->floor) < 0 ||
+	    (start->received && (int64_t)(start->received - ex->request_pos) <= 0))
+		return NULL;
+	return ex;
 }
 
 /* ---- by-id.c: answered in any order ---------------------------------------------------------- */

@@ -121,7 +121,6 @@ int appmon_pause(struct appmon *mon)
 	if (s->paused)
 		return 0;
 	s->paused = true;
-	loop_report_held(mon);
 	capture_from(&mon->cap, 0);
 	follow(mon, mon->pl.sample.ppm, s->generation + 1);
 	return 0;

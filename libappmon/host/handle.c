@@ -70,8 +70,12 @@ static int open_kernel(struct appmon *mon)
 
 	if (!err)
 		err = capture_open(&mon->cap, &mon->opts, &mon->log);
-	if (err || !(mon->cap.capabilities & APPMON_CAP_GOROUTINES))
+	if (err)
 		return err;
+	mon->pl.tell_programs = capture_verdict;
+	mon->pl.programs = &mon->cap;
+	if (!(mon->cap.capabilities & APPMON_CAP_GOROUTINES))
+		return 0;
 	capture_go_programs(&mon->cap, mon->go.program_fd);
 	return go_init(&mon->go, &mon->log, &mon->pl.pool)
 		       ? 0

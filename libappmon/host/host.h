@@ -78,7 +78,6 @@ struct appmon {
 	uint64_t read_ns;  /* the ring has been read up to what passed at this time */
 	uint64_t sweep_ns; /* earliest time of the next sweep */
 	uint64_t sweep_every_ns;
-	uint64_t held_ns; /* earliest time to look for requests that wait in their sockets */
 	uint64_t expire_ns;
 	uint64_t targets_ns;  /* when to look at some targets next; 0: there are none */
 	uint32_t target_turn; /* the slot at which that goes on */
@@ -104,8 +103,6 @@ int loop_open(struct appmon *mon);
 void loop_close(struct appmon *mon);
 /* Takes from the ring all that is in it at the moment. False: one record is not finished. */
 bool loop_catch_up(struct appmon *mon);
-/* Takes from the sockets the requests that wait there: no later call will. */
-void loop_report_held(struct appmon *mon);
 /* From now on there is a target to look after. */
 void loop_look_after_targets(struct appmon *mon);
 

@@ -81,10 +81,8 @@ int loop_open(struct appmon *mon)
 		return fail(&mon->log, err, "opening descriptors: %s", strerror(-err));
 	if (err)
 		return kernel_refused(&mon->log, err);
-	if (!mon->replay) {
-		capture_hold(&mon->cap, expire_every_ns(mon));
+	if (!mon->replay)
 		capture_wake(&mon->cap);
-	}
 	return 0;
 }
 
@@ -107,8 +105,8 @@ static void take(struct appmon *mon, struct record *rec)
 		if (rec->seg.ts_ns > mon->now_ns)
 			rec->seg.ts_ns = mon->now_ns;
 	}
-	if (rec->seg.other_ts_ns > mon->now_ns)
-		rec->seg.other_ts_ns = mon->now_ns;
+	if (rec->seg.last_ts_ns > mon->now_ns)
+		rec->seg.last_ts_ns = mon->now_ns;
 	mon->pl.stats.records++;
 	recording_record(mon->recording, rec);
 	flow_record(&mon->flows, rec);
@@ -231,29 +229,6 @@ static int sweep_all(struct appmon *mon)
 	return n;
 }
 
-void loop_report_held(struct appmon *mon)
-{
-	if (mon->replay || !capture_holds(&mon->cap, false))
-		return;
-	capture_hold(&mon->cap, 0);
-	sweep_all(mon);
-	loop_catch_up(mon);
-	capture_hold(&mon->cap, expire_every_ns(mon));
-}
-
-/* Reports requests that have waited for long, without their response. */
-static void sweep_held(struct appmon *mon)
-{
-	uint64_t every = expire_every_ns(mon), took;
-
-	if (mon->now_ns < mon->held_ns || !capture_holds(&mon->cap, true))
-		return;
-	sweep_all(mon);
-	took = now_ns() - mon->now_ns;
-	mon->now_ns += took;
-	mon->held_ns = mon->now_ns + (every > 20 * took ? every : 20 * took);
-}
-
 static void sweep(struct appmon *mon)
 {
 	uint64_t took;
@@ -303,7 +278,6 @@ static void look_after(struct appmon *mon)
 		return;
 	mon->now_ns = now_ns();
 	budget_control(mon);
-	sweep_held(mon);
 	sweep(mon);
 	if (mon->now_ns >= mon->expire_ns) {
 		follow_clock(mon);
@@ -378,8 +352,6 @@ static void settle(struct appmon *mon, bool more)
 	at = sooner(at, mon->targets_ns);
 	if (mon->pl.sample.ppm < mon->budget.most_ppm && !mon->budget.paused)
 		at = sooner(at, mon->budget.look_ns);
-	if (capture_holds(&mon->cap, false))
-		at = sooner(at, mon->held_ns);
 	if (mon->flows.awaiting && mon->cap.sweep)
 		at = sooner(at, mon->sweep_every_ns && !mon->flows.look_soon
 					? mon->sweep_ns

@@ -260,7 +260,6 @@ int appmon_detach(struct appmon *mon, uint32_t target)
 	if (!t)
 		return fail(&mon->log, -ENOENT, "there is no target %u", target);
 	detach_programs(&mon->cap, t);
-	loop_report_held(mon);
 	attach_forget(&mon->cap, t);
 	capture_counters(&mon->cap, t->slot, &mon->pl.stats);
 	tell_loss(mon, mon->pl.stats.records_lost);

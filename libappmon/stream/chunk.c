@@ -14,30 +14,51 @@ static uint32_t chunk_flags(const struct rec_seg *seg)
 	       (seg->flags & REC_BEGINS ? CHUNK_BEGINS : 0) |
 	       (seg->flags & REC_ENDS ? CHUNK_ENDS : 0) |
 	       (seg->flags & REC_FOLLOWED ? CHUNK_FOLLOWED : 0) |
-	       (seg->flags & REC_PART ? CHUNK_MORE : 0) | (seg->lost ? CHUNK_LOST : 0);
+	       (seg->flags & REC_PART ? CHUNK_MORE : 0) | (seg->lost ? CHUNK_LOST : 0) |
+	       (seg->flags & REC_FRAME ? CHUNK_FRAME : 0) |
+	       (seg->flags & REC_UNWALKED ? CHUNK_UNWALKED : 0);
 }
 
-struct chunk chunk_of(const struct conn *c, int dir, uint64_t pos, const char *bytes,
-		      uint32_t captured, const struct rec_seg *seg)
+struct heard heard_by(const struct conn *c, int dir, const struct rec_seg *seg)
 {
 	const struct stream *other = &c->stream[!dir];
+	struct heard heard = {.pos = other->seen, .ts_ns = other->seen_ns};
+
+	if (!other->known || !seg_acknowledges(seg))
+		return (struct heard){0};
+	heard.received = stream_pos(other, seg->ack);
+	if ((int64_t)(heard.received - heard.pos) > 0)
+		heard.pos = heard.received;
+	/* What had been written before it came does not answer it. */
+	if (seg->written && (int64_t)(stream_pos(other, seg->written) - heard.pos) > 0)
+		heard.pos = stream_pos(other, seg->written);
+	return heard;
+}
+
+struct chunk chunk_of(uint64_t pos, const struct rec_seg *seg, const struct heard *heard,
+		      const char *bytes, const char *tail)
+{
 	struct chunk chunk = {.pos = pos,
 			      .bytes = bytes,
-			      .captured = captured,
+			      .captured = seg->captured,
 			      .len = seg->len,
 			      .flags = chunk_flags(seg),
+			      .skipped = seg->flags & REC_FRAME ? seg->start : 0,
 			      .tail_len = seg->len < CHUNK_TAIL ? seg->len : CHUNK_TAIL,
 			      .before = (const char *)seg->before,
 			      .ts_ns = seg->ts_ns,
-			      .other_ts_ns = seg->other_ts_ns};
-	const char *end =
-		captured == seg->len ? bytes + captured : (const char *)seg->tail + CHUNK_TAIL;
+			      .other_ts_ns = heard->ts_ns,
+			      .other_pos = heard->pos,
+			      .received = heard->received};
+	const char *end = bytes + seg->captured;
 
+	if (seg->captured < seg->len) {
+		if (seg->flags & REC_PART) /* between the pieces of a segment */
+			chunk.tail_len = 0;
+		else
+			end = tail + CHUNK_TAIL;
+	}
 	chunk.tail = end - chunk.tail_len;
-	/* Before there was a connection the other direction had not said anything, and the segment
-	 * does not have its numbers. */
-	if (other->known && !(seg->flags & (REC_ALONE | REC_LISTENER)))
-		chunk.other_pos = stream_pos(other, seg->other_next);
 	return chunk;
 }
 
@@ -45,22 +66,21 @@ void record_explain(struct pipeline *pl, const struct record *rec)
 {
 	/* By their bits, as bpf/records.h has them. */
 	static const char *const name[] = {
-		"out",	"flip",	  "start",    "fresh",	  "alone", "old",      "psh",
-		"fin",	"rst",	  "listener", "part",	  "swept", "not_http", "closed",
-		"wide", "begins", "ends",     "followed", "read",  "blocking", "owner"};
+		"out",	"flip",	    "start", "fresh",	 "alone",    "old",    "psh",  "fin",
+		"rst",	"listener", "part",  "swept",	 "not_http", "closed", "wide", "begins",
+		"ends", "followed", "read",  "blocking", "owner",    "tail",   "heard"};
 	const struct rec_seg *seg = &rec->seg;
-	char flags[160];
+	char flags[192];
 	size_t len = 0;
 
-	_Static_assert(REC_OWNER == 1 << (sizeof(name) / sizeof(name[0]) - 1),
+	_Static_assert(REC_HEARD == 1 << (sizeof(name) / sizeof(name[0]) - 1),
 		       "a flag has no name");
 	flags[0] = '\0';
 	for (size_t i = 1; i < sizeof(name) / sizeof(name[0]); i++)
 		if (seg->flags & 1U << i)
 			len += (size_t)snprintf(flags + len, sizeof(flags) - len, " %s", name[i]);
 	explain(APPMON_LOG_TRACE, pl->log, &rec->conn,
-		"record %s: seq %u, %u bytes, %u captured, whole to %u, other whole to %u, %u "
-		"lost:%s",
-		seg->flags & REC_OUT ? "out" : "in", seg->seq, seg->len, rec->captured, seg->whole,
-		seg->other_whole, seg->lost, flags);
+		"record %s: seq %u, %u bytes, %u captured, whole to %u, ack %u, %u lost:%s",
+		seg->flags & REC_OUT ? "out" : "in", seg->seq, seg->len, seg->captured, seg->whole,
+		seg->ack, seg->lost, flags);
 }

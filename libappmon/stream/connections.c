@@ -112,7 +112,7 @@ struct conn *conn_new(struct flows *f, const struct rec_conn *id, uint64_t key,
 	c->key = key;
 	c->fresh = !!(seg->flags & REC_FRESH);
 	/* Followed from its first byte, and yet there were others. */
-	c->gapped = c->fresh && seg->other_ts_ns;
+	c->gapped = c->fresh && (seg->flags & REC_HEARD);
 	c->sample = seg->sample;
 	/* It may have been known, and forgotten: its ordinals stay unique. */
 	if (!c->fresh || c->gapped)

@@ -4,6 +4,8 @@
  * 64-bit positions. connections.c keeps the connections, order.c puts their bytes in order,
  * strays.c has those that are known by a listening socket only. What the bytes mean is protocol/'s.
  */
+#include <string.h>
+
 #include "protocol/protocol.h"
 #include "stream/stream.h"
 
@@ -14,8 +16,8 @@ static void conn_follow(struct conn *c, const struct rec_seg *seg)
 
 	if (!self->known)
 		stream_begin(self, seg->start);
-	if (!other->known && !(seg->flags & (REC_ALONE | REC_LISTENER)))
-		stream_begin(other, seg->other_next);
+	if (!other->known && seg_acknowledges(seg))
+		stream_begin(other, seg->written ? seg->written : seg->ack);
 	if (seg->srtt_us)
 		c->srtt_us = seg->srtt_us;
 	if (seg->retrans > c->retrans)
@@ -25,8 +27,8 @@ static void conn_follow(struct conn *c, const struct rec_seg *seg)
 }
 
 /* seg_end: where the segment ends, parts that follow in other records included. */
-static void flow_segment(struct flows *f, struct conn *c, const char *bytes, uint32_t captured,
-			 const struct rec_seg *seg, uint32_t seg_end)
+static void flow_before(struct flows *f, struct conn *c, const struct rec_seg *seg,
+			uint32_t seg_end)
 {
 	int dir = seg->flags & REC_OUT ? DIR_OUT : DIR_IN;
 	struct stream *self = &c->stream[dir], *other = &c->stream[!dir];
@@ -43,19 +45,91 @@ static void flow_segment(struct flows *f, struct conn *c, const char *bytes, uin
 		c->protocol->doubt(f->pl, c, seg->lost != c->lost);
 	c->lost = seg->lost;
 	/* First what had happened before this segment. */
-	if (other->known)
-		stream_saw(other, seg->other_whole, seg->other_ts_ns);
+	if (other->known && seg_acknowledges(seg))
+		stream_saw(other, seg->ack, 0);
 	pieces_drain(f, c, !dir, ANY);
 	c->protocol->progress(f->pl, c, !dir, seg->ts_ns);
+	if (seg->last_ts_ns && seg->len && seg->whole == seg->seq + seg->len &&
+	    !(seg->flags & REC_OLD)) {
+		stream_saw(self, seg->seq, seg->last_ts_ns);
+		pieces_drain(f, c, dir, ANY);
+		c->protocol->progress(f->pl, c, dir, seg->last_ts_ns);
+	}
 	if ((seg->flags & REC_FIN) && self->fin != FIN_HANDLED) {
 		self->fin = FIN_NOTED;
 		self->fin_pos = stream_pos(self, seg_end);
 	}
-	stream_segment(f, c, dir, bytes, captured, seg);
-	c->protocol->progress(f->pl, c, dir, seg->ts_ns);
+}
+
+static void flow_after(struct flows *f, struct conn *c, const struct rec_seg *seg)
+{
+	c->protocol->progress(f->pl, c, seg->flags & REC_OUT ? DIR_OUT : DIR_IN, seg->ts_ns);
 	if ((f->pl->flags & APPMON_OPEN_STREAM_HEADS) && !(seg->flags & REC_PART) &&
 	    c->protocol->stream)
 		c->protocol->stream(f->pl, c);
+}
+
+static void flow_segment(struct flows *f, struct conn *c, const struct rec_seg *seg,
+			 const char *bytes, const char *tail, uint32_t seg_end)
+{
+	flow_before(f, c, seg, seg_end);
+	stream_segment(f, c, seg->flags & REC_OUT ? DIR_OUT : DIR_IN, seg, bytes, tail);
+	flow_after(f, c, seg);
+}
+
+/* One piece of a record, or what passed between two: bytes from `at` to `next`, which is the end if
+ * that is so. */
+static void flow_piece(struct flows *f, struct conn *c, const struct record *rec, uint32_t at,
+		       uint32_t next, const struct rec_piece *piece, const char *bytes)
+{
+	struct rec_seg seg = rec->seg;
+	uint32_t end = rec->seg.seq + next;
+
+	seg.seq += at;
+	seg.len = next - at;
+	seg.captured = piece ? piece->n : 0;
+	if (next < rec->seg.len || (rec->seg.flags & REC_PART)) {
+		seg.flags |= REC_PART;
+		if ((int32_t)(seg.whole - end) > 0)
+			seg.whole = end;
+	}
+	if (at) {
+		seg.flags &= ~(uint32_t)(REC_FLIP | REC_START);
+		memset(seg.before, 0, sizeof(seg.before));
+	}
+	if (piece && (piece->flags & PIECE_FRAME)) {
+		seg.flags |= REC_FRAME;
+		seg.start = piece->skipped;
+		if (piece->flags & PIECE_UNWALKED)
+			seg.flags |= REC_UNWALKED;
+	}
+	stream_segment(f, c, seg.flags & REC_OUT ? DIR_OUT : DIR_IN, &seg, bytes, rec->tail);
+}
+
+static void flow_frames(struct flows *f, struct conn *c, const struct record *rec)
+{
+	struct rec_piece piece = {.at = rec->seg.len}, next;
+	uint32_t left = rec->seg.captured;
+	const char *p = rec->bytes;
+
+	flow_before(f, c, &rec->seg, rec->seg.seq + rec->seg.len);
+	if (left)
+		memcpy(&piece, p, sizeof(piece));
+	if (piece.at)
+		flow_piece(f, c, rec, 0, piece.at, NULL, "");
+	while (left) {
+		const char *bytes = p + sizeof(piece);
+		uint32_t size = sizeof(piece) + ((piece.n + 7) & ~7U);
+
+		p += size;
+		left -= size;
+		next.at = rec->seg.len;
+		if (left)
+			memcpy(&next, p, sizeof(next));
+		flow_piece(f, c, rec, piece.at, next.at, &piece, bytes);
+		piece = next;
+	}
+	flow_after(f, c, &rec->seg);
 }
 
 /* The rest of the segment is in the records that follow. */
@@ -64,16 +138,18 @@ static void flow_part(struct flows *f, struct conn *c, const struct record *rec)
 	struct rec_seg part = rec->seg;
 	uint32_t seg_end = part.seq + part.len;
 
-	part.len = rec->captured;
+	part.len = part.captured;
 	if ((int32_t)(part.whole - (part.seq + part.len)) > 0)
 		part.whole = part.seq + part.len;
-	flow_segment(f, c, rec->bytes, rec->captured, &part, seg_end);
+	flow_segment(f, c, &part, rec->bytes, rec->tail, seg_end);
 }
 
 static bool begins_request(const struct flows *f, const struct record *rec)
 {
+	if (rec->framed)
+		return false; /* a module counts its own */
 	return (rec->seg.flags & REC_START) &&
-	       protocol_begins(f->pl->protocols, rec->bytes, rec->captured) == MESSAGE_REQUEST;
+	       protocol_begins(f->pl->protocols, rec->bytes, rec->seg.captured) == MESSAGE_REQUEST;
 }
 
 static void conn_read(struct flows *f, struct conn *c, const struct record *rec)
@@ -127,8 +203,9 @@ void flow_record(struct flows *f, const struct record *rec)
 	if (!c) {
 		/* Nothing to learn from the end of a connection that is not known, nor from what
 		 * its application will not read. */
-		if (!rec->captured || ((rec->seg.flags & (REC_CLOSED | REC_OUT)) == REC_CLOSED &&
-				       !begins_request(f, rec))) {
+		if (!rec->seg.captured ||
+		    ((rec->seg.flags & (REC_CLOSED | REC_OUT)) == REC_CLOSED &&
+		     !begins_request(f, rec))) {
 			EXPLAIN_CONN(f->pl, &rec->conn,
 				     "is not known: what begins no message is passed over");
 			return;
@@ -152,11 +229,12 @@ void flow_record(struct flows *f, const struct record *rec)
 		conn_moves(f, c, target);
 	if (!listener)
 		c->id = rec->conn;
-	if (rec->seg.flags & REC_PART)
+	if (rec->framed)
+		flow_frames(f, c, rec);
+	else if (rec->seg.flags & REC_PART)
 		flow_part(f, c, rec);
 	else
-		flow_segment(f, c, rec->bytes, rec->captured, &rec->seg,
-			     rec->seg.seq + rec->seg.len);
+		flow_segment(f, c, &rec->seg, rec->bytes, rec->tail, rec->seg.seq + rec->seg.len);
 	if (rec->seg.flags & REC_PART) { /* whatever it ends, its last part does */
 		conn_active(f, c, rec->seg.ts_ns);
 	} else if (rec->seg.flags & REC_RST) {

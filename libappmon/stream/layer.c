@@ -41,7 +41,8 @@ static struct chunk chunk_of_plain(const struct flows *f, const struct conn *c,
 			      .before = unknown,
 			      .ts_ns = p->ts_ns,
 			      .other_ts_ns = other->seen_ns,
-			      .other_pos = other->seen};
+			      .other_pos = other->seen,
+			      .received = other->seen};
 
 	if (p->captured == p->len)
 		chunk.tail = p->bytes + p->len - chunk.tail_len;

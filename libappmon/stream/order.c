@@ -50,20 +50,22 @@ void pieces_free(struct flows *f, struct stream *s)
 }
 
 /* False: no memory, or too many. */
-static bool piece_keep(struct flows *f, struct stream *s, uint64_t pos, const char *bytes,
-		       uint32_t captured, const struct rec_seg *seg)
+static bool piece_keep(struct flows *f, struct stream *s, uint64_t pos, const struct rec_seg *seg,
+		       const struct heard *heard, const char *bytes, const char *tail)
 {
 	struct piece **at = &s->pieces, *p;
 
 	if (s->piece_count >= PIECES_MAX)
 		return false;
-	p = pool_alloc_evicting(&f->pl->pool, sizeof(*p) + captured);
+	p = pool_alloc_evicting(&f->pl->pool, sizeof(*p) + seg->captured);
 	if (!p)
 		return false;
 	p->pos = pos;
-	p->captured = captured;
 	p->seg = *seg;
-	memcpy(p->bytes, bytes, captured);
+	p->heard = *heard;
+	if (tail)
+		memcpy(p->tail, tail, TAIL_BYTES);
+	memcpy(p->bytes, bytes, seg->captured);
 	while (*at && (int64_t)((*at)->pos - pos) <= 0)
 		at = &(*at)->next;
 	p->next = *at;
@@ -73,21 +75,22 @@ static bool piece_keep(struct flows *f, struct stream *s, uint64_t pos, const ch
 }
 
 /* A segment in its turn, captured or not. */
-static void segment_apply(struct flows *f, struct conn *c, int dir, uint64_t pos, const char *bytes,
-			  uint32_t captured, const struct rec_seg *seg)
+static void segment_apply(struct flows *f, struct conn *c, int dir, uint64_t pos,
+			  const struct rec_seg *seg, const struct heard *heard, const char *bytes,
+			  const char *tail)
 {
 	struct stream *s = &c->stream[dir];
-	struct chunk chunk = chunk_of(c, dir, pos, bytes, captured, seg);
+	struct chunk chunk = chunk_of(pos, seg, heard, bytes, tail);
 
 	/* The kernel may have learned only later that nothing is missing before it. */
 	stream_saw(s, seg->seq + seg->len, seg->ts_ns);
 	chunk_tells(f, c, dir, &chunk);
 	/* Another request stands before it in the stream and has not been answered. */
-	if (captured && (seg->lost != s->lost || !s->begun) &&
+	if (seg->captured && (seg->lost != s->lost || !s->begun) &&
 	    (seg->flags & (REC_START | REC_FLIP | REC_OLD)) == REC_START &&
 	    c->request_dir != 1 + !dir)
 		c->protocol->missed(f->pl, c);
-	if (captured) {
+	if (seg->captured) {
 		s->begun = 1;
 		s->lost = seg->lost;
 	}
@@ -107,7 +110,7 @@ void pieces_take(struct flows *f, struct conn *c, int dir, uint64_t until)
 		/* To the application it comes only now. */
 		if (p->seg.ts_ns < s->seen_ns)
 			p->seg.ts_ns = s->seen_ns;
-		segment_apply(f, c, dir, p->pos, p->bytes, p->captured, &p->seg);
+		segment_apply(f, c, dir, p->pos, &p->seg, &p->heard, p->bytes, p->tail);
 		pool_free(&f->pl->pool, p);
 	}
 }
@@ -126,21 +129,22 @@ void pieces_flush(struct flows *f, struct conn *c, int dir)
 }
 
 /* A segment as it comes. */
-void stream_segment(struct flows *f, struct conn *c, int dir, const char *bytes, uint32_t captured,
-		    const struct rec_seg *seg)
+void stream_segment(struct flows *f, struct conn *c, int dir, const struct rec_seg *seg,
+		    const char *bytes, const char *tail)
 {
 	struct stream *s = &c->stream[dir];
+	struct heard heard = heard_by(c, dir, seg);
 	uint64_t pos = stream_pos(s, seg->seq);
 
 	stream_saw(s, seg->whole, seg->ts_ns);
 	if (seg->len) {
 		pieces_drain(f, c, dir, pos);
 		if ((int64_t)(pos - s->seen) > 0) {
-			if (piece_keep(f, s, pos, bytes, captured, seg))
+			if (piece_keep(f, s, pos, seg, &heard, bytes, tail))
 				return;
 			pieces_flush(f, c, dir);
 		}
-		segment_apply(f, c, dir, pos, bytes, captured, seg);
+		segment_apply(f, c, dir, pos, seg, &heard, bytes, tail);
 	}
 	pieces_drain(f, c, dir, ANY);
 }

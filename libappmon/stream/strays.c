@@ -91,7 +91,7 @@ struct conn *stray_join(struct flows *f, const struct record *rec)
 
 	if (!c)
 		return NULL;
-	if ((out ? rec->seg.other_next : rec->seg.start) - c->first_seq > STRAY_AHEAD_MAX) {
+	if ((out ? rec->seg.ack : rec->seg.start) - c->first_seq > STRAY_AHEAD_MAX) {
 		stray_lose(f, c);
 		return NULL;
 	}
@@ -111,7 +111,7 @@ struct conn *stray_join(struct flows *f, const struct record *rec)
 		cause_rename(f->pl, ex);
 	}
 	/* An answer has passed whose record was lost. */
-	if (!out && rec->seg.other_ts_ns)
+	if (!out && (rec->seg.flags & REC_HEARD))
 		conn_end(f, c, APPMON_END_GAP, APPMON_EVF_GAP);
 	return c;
 }

@@ -10,9 +10,23 @@ struct record {
 	struct rec_conn conn;
 	struct rec_seg seg;
 	struct rec_owner owner;
-	const char *bytes; /* in the ring: valid until the record is released */
-	uint32_t captured;
-	uint32_t size; /* in the ring; another record may follow */
+	/* In the ring: valid until the record is released. */
+	const char *bytes; /* seg.captured */
+	const char *tail;  /* the segment's last TAIL_BYTES, if they are not all captured */
+	uint32_t size;	   /* in the ring */
+	bool framed;	   /* REC_FRAMES: the bytes are pieces */
+};
+
+/* Has the segment the other direction's numbers? Not before there is a connection. */
+static inline bool seg_acknowledges(const struct rec_seg *seg)
+{
+	return !(seg->flags & (REC_ALONE | REC_LISTENER));
+}
+
+/* How far the other direction was when a segment came, how far its sender had received that, and
+ * when it last had data. */
+struct heard {
+	uint64_t pos, received, ts_ns;
 };
 
 /* A captured piece that came before its predecessor. */
@@ -20,7 +34,8 @@ struct piece {
 	struct piece *next;
 	uint64_t pos;
 	struct rec_seg seg;
-	uint32_t captured;
+	struct heard heard;
+	char tail[TAIL_BYTES];
 	char bytes[];
 };
 
@@ -95,9 +110,9 @@ void chunk_tells(struct flows *f, struct conn *c, int dir, const struct chunk *c
 void stream_begin(struct stream *s, uint32_t seq);
 /* All bytes below seq_end have passed. */
 void stream_saw(struct stream *s, uint32_t seq_end, uint64_t ts_ns);
-/* A segment as it comes. */
-void stream_segment(struct flows *f, struct conn *c, int dir, const char *bytes, uint32_t captured,
-		    const struct rec_seg *seg);
+/* A segment as it comes. tail: as in struct record. */
+void stream_segment(struct flows *f, struct conn *c, int dir, const struct rec_seg *seg,
+		    const char *bytes, const char *tail);
 /* Hands over the pieces before which all has passed, those below `until` only. */
 void pieces_take(struct flows *f, struct conn *c, int dir, uint64_t until);
 /* The same: mostly there are none. */
@@ -138,9 +153,11 @@ bool layer_plain(struct flows *f, const struct plain *plain);
 
 /* ---- chunk.c --------------------------------------------------------------------------------- */
 
-/* What a protocol sees of a segment whose first byte is at pos. It points to bytes and to seg. */
-struct chunk chunk_of(const struct conn *c, int dir, uint64_t pos, const char *bytes,
-		      uint32_t captured, const struct rec_seg *seg);
+/* How far the other direction is, as far as a record tells that comes now. */
+struct heard heard_by(const struct conn *c, int dir, const struct rec_seg *seg);
+/* What a protocol sees of a segment whose first byte is at pos. It points to bytes, tail and seg. */
+struct chunk chunk_of(uint64_t pos, const struct rec_seg *seg, const struct heard *heard,
+		      const char *bytes, const char *tail);
 /* What a record says, as a line of log. */
 void record_explain(struct pipeline *pl, const struct record *rec);
 

@@ -24,10 +24,10 @@ static void put_entry(__u32 type, const void *fixed, size_t fixed_size, const ch
 	put(bytes, strlen(bytes));
 }
 
-static void put_segment(__u64 ts_ns, __u32 flags, __u32 seq, __u32 other_next, const char *bytes)
+static void put_segment(__u64 ts_ns, __u32 flags, __u32 seq, __u32 ack, const char *bytes)
 {
 	__u32 len = (__u32)strlen(bytes);
-	struct rec_data rec = {
+	struct rec rec = {
 		.hdr = {REC_VERSION, REC_DATA, (__u32)sizeof(rec) + len},
 		.conn = {.cookie = 1,
 			 .cgroup_id = 7,
@@ -38,15 +38,13 @@ static void put_segment(__u64 ts_ns, __u32 flags, __u32 seq, __u32 other_next, c
 			 .local_addr = {127, 0, 0, 1},
 			 .remote_addr = {127, 0, 0, 2}},
 		.seg = {.ts_ns = ts_ns,
-			.other_ts_ns = ts_ns - 1000,
 			.flags = flags | REC_FLIP | REC_START | REC_PSH,
 			.seq = seq,
 			.start = seq,
 			.len = len,
 			.whole = seq + len,
-			.other_next = other_next,
-			.other_whole = other_next},
-		.captured = len,
+			.ack = ack,
+			.captured = len},
 	};
 
 	put_entry(RECORDING_RECORD, &rec, sizeof(rec), bytes);

@@ -29,11 +29,15 @@ def build():
     if not os.path.exists(os.path.join(BUILD, "build.ninja")):
         subprocess.run(["meson", "setup", BUILD, TOP, "--buildtype=release", "-Dexamples=false"],
                        check=True, stdout=subprocess.DEVNULL)
-    subprocess.run(["ninja", "-C", BUILD, "tests/bench/bench-probe", "tests/bench/bench-replay"],
+    subprocess.run(["ninja", "-C", BUILD, "tests/bench/bench-probe", "tests/bench/bench-replay",
+                    "tests/bench/bench-arrivals"],
                    check=True, stdout=subprocess.DEVNULL)
 
 
 # ---- the machine ---------------------------------------------------------------------------
+
+VENDORS = {"AuthenticAMD": "AMD", "GenuineIntel": "Intel"}
+
 
 def machine():
     def cpuinfo(key):
@@ -46,6 +50,7 @@ def machine():
 
     mitigations = "/sys/devices/system/cpu/vulnerabilities"
     return {
+        "vendor": VENDORS.get(cpuinfo("vendor_id"), cpuinfo("vendor_id")),
         "cpu": cpuinfo("model name"), "cpus": os.cpu_count(), "kernel": platform.release(),
         "virtual": "hypervisor" in cpuinfo("flags"),
         "retbleed": open(f"{mitigations}/retbleed").read().strip()
@@ -163,6 +168,7 @@ class Load:
     """Servers in a cgroup, and what is asked of them."""
 
     port = 18080
+    unit = "request"
     connections = 8
     path = "/"
     headers = ()
@@ -201,6 +207,14 @@ class Load:
             raise RuntimeError("the load failed:\n" + text)
         return {"count": requests, "rate": float(re.search(r"Requests/sec:\s+([\d.]+)", text).group(1)),
                 "p50_us": latency(50), "p99_us": latency(99)}
+
+    def run_at(self, rate, seconds):
+        """The same at fixed arrival times; latencies are from when a request was due."""
+        got = subprocess.run(pinned(LOAD_CPU, [
+            os.path.join(BUILD, "tests", "bench", "bench-arrivals"), str(self.port), self.path,
+            str(rate), str(seconds), str(self.connections), *self.headers]),
+            stdout=subprocess.PIPE, text=True, check=True)
+        return json.loads(got.stdout)
 
 
 class Tiny(Load):
@@ -253,8 +267,9 @@ class Thousand(Load):
 
 
 class Bulk(Load):
-    title = "bulk transfer that is not HTTP (iperf3, GB/s)"
+    title = "bulk transfer that is not HTTP (iperf3)"
     unit = "GB"
+    run_at = None  # as fast as it can
 
     def start(self):
         self.cgroup.spawn(pinned(SERVER_CPU, ["iperf3", "-s", "-B", "127.0.0.1", "-p", str(self.port)]),

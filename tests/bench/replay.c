@@ -132,7 +132,7 @@ static void record_traffic(uint32_t connections)
 	for (uint32_t i = 0; i < connections; i++)
 		sk[i] = sim_connect(false, i * 7919, i * 104729);
 	/* Room for the ends: two progress records for each connection. */
-	most = ring.size - connections * (2 * (sizeof(struct rec_progress) + 8)) - 65536;
+	most = ring.size - connections * (2 * (sizeof(struct rec) + 8 + TAIL_BYTES)) - 65536;
 	while (*producer < most - connections * (uint64_t)2048) {
 		for (uint32_t i = 0; i < connections; i++) {
 			sim_packet(sk[i], DIR_IN, pass * in, request, in, SIM_PSH);

@@ -35,8 +35,9 @@ static bool trace;	 /* say what happens */
 	} while (0)
 
 static const char *const flag_names[] = {
-	"OUT",	    "FLIP", "START", "FRESH",	 "4",	   "OLD",  "PSH",    "FIN",  "RST",
-	"LISTENER", "PART", "SWEPT", "NOT_HTTP", "CLOSED", "WIDE", "BEGINS", "ENDS", "FOLLOWED"};
+	"OUT",	"FLIP",	    "START", "FRESH",	 "4",	     "OLD",    "PSH",  "FIN",
+	"RST",	"LISTENER", "PART",  "SWEPT",	 "NOT_HTTP", "CLOSED", "WIDE", "BEGINS",
+	"ENDS", "FOLLOWED", "READ",  "BLOCKING", "OWNER",    "TAIL",   "HEARD"};
 
 #define STREAM_MAX 600000 /* REQUESTS_MAX messages of at most 36,000 bytes */
 #define CAPTURE 4096
@@ -103,10 +104,12 @@ static bool odd;	   /* the peers do not keep to RFC 9112 */
 static bool begun_fast;	   /* or met */
 static size_t resp_passed; /* resp.done without the packet that is passing */
 static bool quiet;	   /* a response until close is on its way: no more requests */
-static struct {
-	size_t from, len;
+static struct part {
+	size_t from, len, acks;
 } held[HELD_MAX];
 static unsigned int held_count;
+static size_t peer_got; /* of what we sent: its packets acknowledge that */
+static uint32_t lag; /* decides about it apart from the input, whose bytes mean what they meant */
 
 static size_t put(struct side *side, const char *text)
 {
@@ -346,21 +349,26 @@ static void check_event(const struct appmon_event *ev)
 
 static void show_record(const void *rec)
 {
-	const struct rec_seg *seg = &((const struct rec_progress *)rec)->seg;
-	const struct rec_data *data = rec;
+	const struct rec *r = rec;
+	const struct rec_seg *seg = &r->seg;
 	int out = !!(seg->flags & REC_OUT);
 
-	printf("  %s %d+%u%s whole %d, other %d whole %d, lost %u:", out ? "out" : "in",
+	printf("  %s %d+%u%s whole %d, ack %d, lost %u:", out ? "out" : "in",
 	       (int)(seg->seq - first_seq[out]), seg->len,
-	       data->hdr.kind == REC_DATA ? "" : " progress", (int)(seg->whole - first_seq[out]),
-	       (int)(seg->other_next - first_seq[!out]), (int)(seg->other_whole - first_seq[!out]),
-	       seg->lost);
+	       r->hdr.kind == REC_DATA ? "" : " progress", (int)(seg->whole - first_seq[out]),
+	       (int)(seg->ack - first_seq[!out]), seg->lost);
 	for (unsigned int i = 0; i < sizeof(flag_names) / sizeof(flag_names[0]); i++)
 		if (seg->flags & 1u << i)
 			printf(" %s", flag_names[i]);
-	if (data->hdr.kind == REC_DATA)
-		printf(", %u captured", data->captured);
+	if (r->hdr.kind == REC_DATA)
+		printf(", %u captured", seg->captured);
 	printf("\n");
+}
+
+static void show_line(const char *line)
+{
+	if (!strstr(line, "record "))
+		printf("    # %s\n", line);
 }
 
 static void show_bytes(const char *bytes, size_t len)
@@ -521,17 +529,29 @@ static size_t segment_len(size_t left)
 	return n < left ? n : left;
 }
 
+/* What we sent reaches the peer, or takes its time. */
+static void travel(void)
+{
+	lag = lag * 1664525 + 1013904223;
+	if (lag >> 30)
+		peer_got = out_side->done;
+	sim_acks(sk, peer_got);
+}
+
 static void in_step(void)
 {
 	size_t len, from;
 
+	travel();
+
 	if (held_count && chance(30)) {
 		unsigned int i = choose(held_count);
 
-		from = held[i].from;
-		len = held[i].len;
+		struct part part = held[i];
+
 		held[i] = held[--held_count];
-		packet(DIR_IN, from, len, SIM_PSH);
+		sim_acks(sk, part.acks);
+		packet(DIR_IN, part.from, part.len, SIM_PSH);
 	} else if (in_side->done < in_side->sent && chance(30)) {
 		/* Sent again, perhaps with news behind it. */
 		packet(DIR_IN, in_side->done, segment_len(in_side->made - in_side->done), SIM_PSH);
@@ -545,6 +565,7 @@ static void in_step(void)
 			in_side->sent += len;
 			if (held_count < HELD_MAX && chance(70)) {
 				held[held_count].from = from;
+				held[held_count].acks = peer_got;
 				held[held_count++].len = len;
 			}
 		} else {
@@ -571,16 +592,28 @@ static bool all_arrived(void)
 	return req.done == req.made && resp.done == resp.made;
 }
 
+/* How far the server has the requests, and the client the responses. */
+static size_t requests_got(void)
+{
+	return out_side == &req ? peer_got : req.done;
+}
+
+static size_t responses_got(void)
+{
+	return out_side == &resp ? peer_got : resp.done;
+}
+
 /* Everything that was written gets through. */
 static void settle(void)
 {
 	for (int i = 0; i < 100000 && !(all_arrived() && answered == made); i++) {
+		travel();
 		if (in_side->done < in_side->made)
 			packet(DIR_IN, in_side->done, segment_len(in_side->made - in_side->done),
 			       SIM_PSH);
 		if (out_side->sent < out_side->made)
 			out_step();
-		if (answered < made && req.done >= requests[answered].end)
+		if (answered < made && requests_got() >= requests[answered].end)
 			make_response();
 	}
 }
@@ -637,7 +670,7 @@ static unsigned int outstanding(void)
 	unsigned int n = 0;
 
 	for (unsigned int i = 0; i < made; i++)
-		n += !requests[i].answered || resp.done < requests[i].response_end;
+		n += !requests[i].answered || responses_got() < requests[i].response_end;
 	return n;
 }
 
@@ -648,7 +681,7 @@ static void converse(bool troubled)
 	for (unsigned int step = 0; step < 400 && input_left; step++) {
 		if (made < total && outstanding() < depth && !quiet && chance(50))
 			make_request();
-		if (answered < made && req.done >= requests[answered].end && chance(60))
+		if (answered < made && requests_got() >= requests[answered].end && chance(60))
 			make_response();
 		if (chance(50))
 			in_step();
@@ -714,7 +747,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	memset(&req, 0, sizeof(req));
 	memset(&resp, 0, sizeof(resp));
 	made = answered = reported = held_count = 0;
-	resp_passed = 0;
+	resp_passed = peer_got = 0;
+	lag = (uint32_t)len;
+	for (size_t i = 0; i < len; i++)
+		lag = lag * 31 + data[i];
 	quiet = pipelined = fast_open = false;
 	client = chance(30);
 	in_side = client ? &resp : &req;
@@ -723,12 +759,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	late = chance(20);
 	begun_fast = fast_open = !client && !late && chance(10);
 	troubled = chance(50);
-	sim_holds = chance(70);
+	chance(70); /* once a choice */
 	odd = chance(30);
 	exact = true;
 	unsure = false;
 
 	fixture_init(&p, &opts);
+	if (trace)
+		p.line = show_line;
 	sim_start(&so);
 	in_seq = 0u - choose(5000);
 	out_seq = 0u - choose(5000);
@@ -736,9 +774,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	first_seq[DIR_IN] = in_seq;
 	first_seq[DIR_OUT] = out_seq;
 	if (trace)
-		printf("%s, %u deep%s%s%s%s\n", client ? "client" : "server", depth,
-		       sim_holds ? ", holds" : "", late ? ", attached late" : "",
-		       fast_open ? ", fast open" : "", troubled ? ", with trouble" : "");
+		printf("%s, %u deep%s%s%s\n", client ? "client" : "server", depth,
+		       late ? ", attached late" : "", fast_open ? ", fast open" : "",
+		       troubled ? ", with trouble" : "");
 	if (late) {
 		/* Attached in the middle: with pipelining only where nothing is under way, else the
 		 * first pair would be a guess. */
@@ -746,7 +784,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		make_request();
 		for (unsigned int i = choose(20); i; i--) {
 			in_step();
-			if (answered < made && req.done >= requests[answered].end)
+			if (answered < made && requests_got() >= requests[answered].end)
 				make_response();
 			out_step();
 		}

@@ -74,9 +74,14 @@ static void feed(struct fixture *p, const uint8_t *data, size_t len)
  */
 static void feed_shaped(struct fixture *p, const uint8_t *data, size_t len)
 {
-	uint8_t buf[sizeof(struct rec_data) + 1024] = {0};
-	struct rec_data *rec = (struct rec_data *)(void *)buf;
+	struct {
+		struct rec rec;
+		uint8_t behind[sizeof(struct rec_owner) + TAIL_BYTES + 1024];
+	} buf = {0};
+	struct rec *rec = &buf.rec;
+	struct rec_owner owner;
 	uint8_t knob[16] = {0};
+	size_t at = 0;
 
 	memcpy(knob, data, len < sizeof(knob) ? len : sizeof(knob));
 	data += len < sizeof(knob) ? len : sizeof(knob);
@@ -84,8 +89,6 @@ static void feed_shaped(struct fixture *p, const uint8_t *data, size_t len)
 	if (len > 1024)
 		len = 1024;
 	clock_ns += (uint64_t)knob[0] << 22;
-	rec->hdr = (struct rec_hdr){REC_VERSION, knob[1] & 1 ? REC_PROGRESS : REC_DATA,
-				    (uint32_t)(sizeof(*rec) + len)};
 	rec->conn.cookie = 1 + (knob[1] >> 6);
 	rec->conn.slot = knob[1] >> 1 & 3;
 	rec->conn.target = rec->conn.slot + 1u + (knob[1] >> 3 & knob[1] >> 4 & knob[1] >> 5 & 1);
@@ -93,32 +96,34 @@ static void feed_shaped(struct fixture *p, const uint8_t *data, size_t len)
 	rec->conn.local_port = 80;
 	rec->conn.remote_port = (uint16_t)(40000 + rec->conn.cookie);
 	rec->seg.ts_ns = clock_ns;
-	rec->seg.other_ts_ns = clock_ns - ((uint64_t)knob[2] << 20);
-	rec->seg.flags = knob[3] | (uint32_t)knob[4] << 8 | (uint32_t)(knob[12] & 31) << 16;
-	rec->owner.task.pid = rec->owner.sender_pid = knob[11] & 3;
-	rec->owner.task.tid = knob[11] >> 2 & 3;
-	rec->owner.sender_tid = knob[11] >> 4 & 3;
+	rec->seg.last_ts_ns = clock_ns - ((uint64_t)knob[2] << 20);
+	rec->seg.flags = knob[3] | (uint32_t)knob[4] << 8 | (uint32_t)(knob[12] & 127) << 16;
 	rec->seg.seq = (uint32_t)(int8_t)knob[5] * (knob[6] & 1 ? 1u : 100u);
 	rec->seg.start = rec->seg.seq - (knob[6] >> 1 & 3) * 10u;
-	rec->seg.other_next = (uint32_t)(int8_t)knob[7] * (knob[6] & 8 ? 1u : 100u);
+	rec->seg.ack = (uint32_t)(int8_t)knob[7] * (knob[6] & 8 ? 1u : 100u);
 	rec->seg.len = (uint32_t)len + knob[8];
 	if (knob[6] & 16)
 		rec->seg.len <<= 20;
 	rec->seg.lost = knob[9] >> 6;
 	rec->seg.retrans = knob[10] & 7;
 	rec->seg.dup = knob[10] >> 5;
-	memcpy(rec->seg.tail, knob + 8, 8);
-	memset(&rec->owner, knob[11], sizeof(rec->owner));
-	rec->owner.source = knob[11] & 7;
-	rec->owner.read_first_ns = clock_ns - ((uint64_t)knob[12] << 20);
-	if (knob[1] & 1) {
-		feed(p, buf, sizeof(struct rec_progress));
-		return;
+	if (rec->seg.flags & REC_OWNER) {
+		memset(&owner, knob[11], sizeof(owner));
+		owner.source = knob[11] & 7;
+		owner.read_first_ns = clock_ns - ((uint64_t)knob[12] << 20);
+		memcpy(buf.behind, &owner, sizeof(owner));
+		at += sizeof(owner);
 	}
-	rec->captured = (uint32_t)len;
-	if (len)
-		memcpy(rec->bytes, data, len);
-	feed(p, buf, sizeof(*rec) + len);
+	if (rec->seg.flags & REC_TAIL) {
+		memcpy(buf.behind + at + TAIL_BYTES - 8, knob + 8, 8);
+		at += TAIL_BYTES;
+	}
+	rec->seg.captured = knob[1] & 1 ? 0 : (uint32_t)len;
+	memcpy(buf.behind + at, data, rec->seg.captured);
+	at += sizeof(*rec) + rec->seg.captured;
+	rec->hdr =
+		(struct rec_hdr){REC_VERSION, knob[1] & 1 ? REC_PROGRESS : REC_DATA, (uint32_t)at};
+	feed(p, (const uint8_t *)&buf, at);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

@@ -9,5 +9,7 @@
 #define http1_split_target portable_split_target
 #define http1_chunks_feed portable_chunks_feed
 #define http1_chunks_skip portable_chunks_skip
+#define http1_method portable_method
+#define http1_field_kept portable_field_kept
 
 #include "../../libappmon/protocol/http1/http1.c"

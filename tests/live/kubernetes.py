@@ -61,6 +61,29 @@ def make_pod(name, labels=None, annotations=None, namespace="shop", owner=None,
                      "containers": [{"name": c, "image": "none"} for c in containers]}}
 
 
+def make_service(name, address, port=80, namespace="shop"):
+    """A Service as a client creates it, with the ClusterIP that it is to have."""
+    return {"apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"clusterIP": address, "clusterIPs": [address],
+                     "ports": [{"port": port, "protocol": "TCP"}]}}
+
+
+def make_slice(service, addresses, port, namespace="shop"):
+    """An EndpointSlice as the controller creates it for a Service."""
+    return {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+            "metadata": {"name": f"{service}-x2x4z", "namespace": namespace,
+                         "labels": {"kubernetes.io/service-name": service}},
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": [address]} for address in addresses],
+            "ports": [{"name": "", "port": port, "protocol": "TCP"}]}
+
+
+# By kind: where a list is, and what it is called.
+PLACES = {"Pod": "/api/v1/pods", "Service": "/api/v1/services",
+          "EndpointSlice": "/apis/discovery.k8s.io/v1/endpointslices"}
+
+
 def statuses_of(containers):
     """containers: name -> id."""
     return [{"name": name, "containerID": f"containerd://{id_}", "image": "none", "imageID": "",
@@ -68,8 +91,9 @@ def statuses_of(containers):
 
 
 class Stub:
-    """create(), label(), started() and delete() are what a client and the kubelet do; the rest is
-    what can go wrong."""
+    """create(), replace(), label(), started() and delete() are what a client and the kubelet do; the
+    rest is what can go wrong. What it keeps of requests, and statuses and cut, are about pods, unless
+    their name says another kind."""
 
     def __init__(self, directory, tls=True, port=0):
         self.token_file, self.node = directory / "token", NODE
@@ -78,15 +102,18 @@ class Stub:
         self.token_file.write_text("first\n")
         self.mistakes = []
         self.requests = []  # (what, resourceVersion, status)
+        self.others = []  # (kind, what, resourceVersion, status), of the other kinds
+        self.forbidden = set()  # kinds
         self.gone_as_event = False
         self.bookmarks = True
         self.statuses = []  # with which the next requests are answered
         self.cut = 0  # so many watches end in the midst of an event
         self._changed = threading.Condition()
         self._pods = {}  # (namespace, name) -> pod
+        self._objects = {}  # (kind, namespace, name) -> object of another kind
         self._version = itertools.count(1000)
         self.version = next(self._version)
-        self._events = []  # (version, type, pod)
+        self._events = []  # (version, type, object)
         self._oldest = self.version
         self._raw = []  # sent to those that watch
         self._generation = 0
@@ -126,22 +153,37 @@ class Stub:
 
     # ---- What happens in the cluster
 
-    def _change(self, kind, pod):
+    def _change(self, kind, object_):
         with self._changed:
             self.version = next(self._version)
-            pod["metadata"]["resourceVersion"] = str(self.version)
-            self._events.append((self.version, kind, json.loads(json.dumps(pod))))
+            object_["metadata"]["resourceVersion"] = str(self.version)
+            self._events.append((self.version, kind, json.loads(json.dumps(object_))))
             self._changed.notify_all()
 
-    def create(self, pod, uid=None):
+    def _kept(self, object_):
+        """Where objects of this one's kind are kept, and its key there."""
+        key = object_["metadata"]["namespace"], object_["metadata"]["name"]
+        if object_["kind"] == "Pod":
+            return self._pods, key
+        return self._objects, (object_["kind"], *key)
+
+    def create(self, object_, uid=None):
         """Returns its uid, which the real one gives by itself."""
-        pod = json.loads(json.dumps(pod))
-        pod["metadata"]["uid"] = uid or str(uuid.uuid4())
-        key = pod["metadata"]["namespace"], pod["metadata"]["name"]
-        assert key not in self._pods
-        self._pods[key] = pod
-        self._change("ADDED", pod)
-        return pod["metadata"]["uid"]
+        object_ = json.loads(json.dumps(object_))
+        object_["metadata"]["uid"] = uid or str(uuid.uuid4())
+        objects, key = self._kept(object_)
+        assert key not in objects
+        objects[key] = object_
+        self._change("ADDED", object_)
+        return object_["metadata"]["uid"]
+
+    def replace(self, object_):
+        """Another object of the same kind and name in place of the one that is there."""
+        objects, key = self._kept(object_)
+        uid = objects[key]["metadata"]["uid"]
+        objects[key] = json.loads(json.dumps(object_))
+        objects[key]["metadata"]["uid"] = uid
+        self._change("MODIFIED", objects[key])
 
     def label(self, pod, **labels):
         """Sets labels; None takes one away."""
@@ -157,9 +199,9 @@ class Stub:
         kept["status"] = {"phase": "Running", "containerStatuses": statuses_of(containers)}
         self._change("MODIFIED", kept)
 
-    def delete(self, pod):
-        kept = self._pods.pop((pod["metadata"]["namespace"], pod["metadata"]["name"]))
-        self._change("DELETED", kept)
+    def delete(self, object_):
+        objects, key = self._kept(object_)
+        self._change("DELETED", objects.pop(key))
 
     # ---- What goes wrong
 
@@ -206,41 +248,53 @@ class Stub:
                                             strict_parsing=True))
         what = "watch" if query.pop("watch", "0") in ("1", "true") else "list"
         version = query.pop("resourceVersion", "")
+        kind = {path: kind for kind, path in PLACES.items()}.get(url.path)
         scheme, _, token = handler.headers.get("Authorization", "").partition(" ")
         if scheme != "Bearer" or token not in self.tokens:
-            self.requests.append((what, version, 401))
+            self._note(kind, what, version, 401)
             return self._fail(handler, 401, "Unauthorized")
-        if self.statuses:
+        if self.statuses and kind == "Pod":
             self.requests.append((what, version, self.statuses[0]))
             return self._fail(handler, self.statuses.pop(0), "not now")
-        if url.path != "/api/v1/pods":
+        if not kind:
             return self._fail(handler, 403, "Forbidden", True)
-        if query.pop("fieldSelector", None) != f"spec.nodeName={NODE}":
+        if kind in self.forbidden:
+            self._note(kind, what, version, 403)
+            return self._fail(handler, 403, "Forbidden")
+        if kind == "Pod" and query.pop("fieldSelector", None) != f"spec.nodeName={NODE}":
             return self._fail(handler, 400, "another node's pods", True)
         if "application/json" not in handler.headers.get("Accept", ""):
             return self._fail(handler, 406, "NotAcceptable", True)
         if version and not version.isdigit():
             return self._fail(handler, 400, "BadRequest", True)
         if what == "watch":
-            return self._watch(handler, int(version or 0), query)
+            return self._watch(handler, kind, int(version or 0), query)
         if query:
             return self._fail(handler, 400, f"unknown: {query}", True)
-        return self._list(handler, version)
+        return self._list(handler, kind, version)
 
-    def _list(self, handler, version):
+    def _note(self, kind, *request):
+        if kind == "Pod":
+            self.requests.append(request)
+        else:
+            self.others.append((kind, *request))
+
+    def _list(self, handler, kind, version):
         with self._changed:
-            items = list(self._pods.values())
-            body = json.dumps({"kind": "PodList", "apiVersion": "v1",
+            items = [object_ for object_ in (*self._pods.values(), *self._objects.values())
+                     if object_["kind"] == kind]
+            body = json.dumps({"kind": f"{kind}List", "apiVersion": items[0]["apiVersion"]
+                               if items else "v1",
                                "metadata": {"resourceVersion": str(self.version)},
                                "items": items}).encode()
-        self.requests.append(("list", version, 200))
+        self._note(kind, "list", version, 200)
         handler.send_response(200)
         handler.send_header("Content-Type", "application/json")
         handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
         handler.wfile.write(body)
 
-    def _watch(self, handler, version, query):
+    def _watch(self, handler, kind, version, query):
         bookmarks = query.pop("allowWatchBookmarks", "") == "true"
         seconds = int(query.pop("timeoutSeconds", 1800))
         if query or seconds < 1 or version == 0:
@@ -249,9 +303,9 @@ class Stub:
             generation, raw = self._generation, len(self._raw)
             expired = version < self._oldest
         if expired and not self.gone_as_event:
-            self.requests.append(("watch", str(version), 410))
+            self._note(kind, "watch", str(version), 410)
             return self._fail(handler, 410, "Expired")
-        self.requests.append(("watch", str(version), 200))
+        self._note(kind, "watch", str(version), 200)
         handler.send_response(200)
         handler.send_header("Content-Type", "application/json")
         handler.send_header("Transfer-Encoding", "chunked")
@@ -270,19 +324,21 @@ class Stub:
                 "reason": "Expired", "code": 410}}) + "\n")
             return send("")
         deadline = time.monotonic() + seconds
+        now = version
         while time.monotonic() < deadline:
             with self._changed:
                 self._changed.wait_for(lambda: generation != self._generation
-                                       or raw != len(self._raw) or version < self.version, 0.5)
-                fresh = [event for event in self._events if event[0] > version]
-                texts = self._raw[raw:]
+                                       or raw != len(self._raw) or now < self.version, 0.5)
+                fresh = [event for event in self._events
+                         if event[0] > version and event[2]["kind"] == kind]
+                texts = self._raw[raw:] if kind == "Pod" else []
                 raw, ended = len(self._raw), generation != self._generation
                 now = self.version
             for text in texts:
                 send(text)
-            for at, kind, pod in fresh:
-                text = json.dumps({"type": kind, "object": pod}) + "\n"
-                if self.cut:
+            for at, what, object_ in fresh:
+                text = json.dumps({"type": what, "object": object_}) + "\n"
+                if self.cut and kind == "Pod":
                     self.cut -= 1
                     half = text.encode()[:len(text) // 2]
                     handler.wfile.write(b"%x\r\n%s\r\n" % (len(half), half))
@@ -294,7 +350,7 @@ class Stub:
                 break
             if bookmarks and self.bookmarks and not fresh and now >= version:
                 send(json.dumps({"type": "BOOKMARK", "object": {
-                    "kind": "Pod", "apiVersion": "v1",
+                    "kind": kind, "apiVersion": "v1",
                     "metadata": {"resourceVersion": str(now), "creationTimestamp": None},
                     "spec": {"containers": None}, "status": {}}}) + "\n")
                 version = now
@@ -382,12 +438,17 @@ class Real:
         self.token_file.write_text(answer["status"]["token"])
 
     @staticmethod
-    def _path(pod):
-        return f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}"
+    def _path(object_):
+        place, _, plural = PLACES[object_["kind"]].rpartition("/")
+        metadata = object_["metadata"]
+        return f"{place}/namespaces/{metadata['namespace']}/{plural}/{metadata['name']}"
 
-    def create(self, pod):
-        path = self._path(pod).rpartition("/")[0]
-        return self.call("POST", path, pod)["metadata"]["uid"]
+    def create(self, object_):
+        path = self._path(object_).rpartition("/")[0]
+        return self.call("POST", path, object_)["metadata"]["uid"]
+
+    def replace(self, object_):
+        self.call("PUT", self._path(object_), object_)
 
     def label(self, pod, **labels):
         self.call("PATCH", self._path(pod), {"metadata": {"labels": labels}},
@@ -398,8 +459,8 @@ class Real:
                   {"status": {"phase": "Running", "containerStatuses": statuses_of(containers)}},
                   kind="application/merge-patch+json")
 
-    def delete(self, pod):
-        self.call("DELETE", self._path(pod) + "?gracePeriodSeconds=0")
+    def delete(self, object_):
+        self.call("DELETE", self._path(object_) + "?gracePeriodSeconds=0")
 
     def close(self):
         for process in reversed(self._processes):

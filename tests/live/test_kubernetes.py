@@ -18,8 +18,8 @@ import yaml
 
 from cgroups import Cgroup
 from exporting import Monitor, wait_for
-from kubernetes import (EXAMPLE, NODE, Real, Stub, build_kubernetes, id_of, make_certificates,
-                        make_pod)
+from kubernetes import (EXAMPLE, NODE, PLACES, Real, Stub, build_kubernetes, id_of,
+                        make_certificates, make_pod, make_service, make_slice)
 from test_agent import Served, requests, serve
 from watch import cli
 from wire import Connection
@@ -311,6 +311,159 @@ def test_static_pod(stub, agent, node):
     monitor.stop()
 
 
+# ---- Services
+
+
+class Callers:
+    """A pod that the agent watches, and calls servers that it does not."""
+
+    def __init__(self, api, monitor, node, name="caller"):
+        self.monitor, self._calls = monitor, {}
+        uid = api.create(make_pod(name, {"app.kubernetes.io/name": name}))
+        self._group = watched(node.container(node.pod(uid), uid, id_of(uid)))
+        monitor.wait_line(f"appmon: watching .*: shop/{name}$")
+
+    def call(self, listener, count=1):
+        address = listener.getsockname()
+        with Connection(address, self._group.connect(address)) as client:
+            server, _ = listener.accept()
+            with server:
+                for _ in range(count):
+                    sent = client.send("GET", "/")
+                    assert server.recv(4096)
+                    server.sendall(b"HTTP/1.1 200 R\r\nContent-Length: 2\r\n\r\nok")
+                    client.receive(sent)
+        self._calls[address] = self._calls.get(address, 0) + count
+
+    def has(self, names):
+        """Waits until each call is on the map once, at the address with the name that names has for
+        it; a server without a name is its address."""
+        def node_of(address):
+            if names.get(address):
+                return (names[address], address[0], str(address[1]), "virtual_node")
+            return (f"{address[0]}:{address[1]}", "", "", "virtual_node")
+
+        expected = {node_of(address): count for address, count in self._calls.items()}
+        wait_for(lambda: self.monitor.counted(
+            "traces_service_graph_request_total", "server", "server_address", "server_port",
+            "connection_type") == expected, 20, f"{expected}")
+
+
+@pytest.fixture
+def listeners():
+    """Servers that no cgroup of the test has, at three addresses."""
+    with contextlib.ExitStack() as stack:
+        made = []
+        for n in range(3):
+            made.append(stack.enter_context(socket.create_server((f"127.0.10.{n + 1}", 0))))
+            made[-1].settimeout(10)
+        yield made
+
+
+def test_services(stub, agent, node, listeners):
+    """ClusterIPs and endpoints have their Service's name on the map, whether they were there before
+    the agent or come later; other addresses, and other ports, stay addresses. A Service that goes
+    keeps its name for what was asked of it; an endpoint that moves is named at its new place."""
+    cluster, pod, other = listeners
+    places = [listener.getsockname() for listener in listeners]
+    service = make_service("web", places[0][0], places[0][1])
+    stub.create(service)
+    monitor = agent(stub, VENDOR)
+    known(monitor)
+    callers = Callers(stub, monitor, node)
+    for count, listener in enumerate(listeners):
+        callers.call(listener, count + 1)
+    callers.has({places[0]: "shop/web"})
+    # Of the other's address another port only.
+    stub.create(make_slice("books", [places[1][0]], places[1][1]))
+    stub.create(make_service("near", places[2][0], places[2][1] ^ 1))
+    callers.has({places[0]: "shop/web", places[1]: "shop/books"})
+    callers.call(pod)
+    # The pod moves, and one of another Service gets its address.
+    stub.replace(make_slice("books", [places[2][0]], places[2][1]))
+    stub.create(make_slice("zoo", [places[1][0]], places[1][1]))
+    callers.has({places[0]: "shop/web", places[1]: "shop/zoo", places[2]: "shop/books"})
+    stub.delete(service)
+    wait_for(lambda: monitor.counted("appmon_names_addresses") == {(): 3})
+    callers.call(cluster)
+    callers.call(other)
+    callers.has({places[0]: "shop/web", places[1]: "shop/zoo", places[2]: "shop/books"})
+    assert monitor.counted("appmon_names_addresses_refused_total") == {(): 0}
+    monitor.stop()
+
+
+@pytest.mark.parametrize("as_event", (False, True))
+def test_services_gone(stub, agent, node, listeners, as_event):
+    """410 Gone: Services and slices are listed again, and what went meanwhile is no longer known."""
+    places = [listener.getsockname() for listener in listeners]
+    services = [make_service(f"s{n}", *places[n]) for n in range(3)]
+    stub.gone_as_event = as_event
+    stub.create(services[0])
+    stub.create(make_slice("old", [], places[2][1]))
+    monitor = agent(stub, VENDOR)
+    known(monitor)
+    callers = Callers(stub, monitor, node)
+    for listener in listeners:
+        callers.call(listener)
+    callers.has({places[0]: "shop/s0"})
+    wait_for(lambda: {kind for kind, what, _, status in stub.others if what == "watch"}
+             == {"Service", "EndpointSlice"})
+    stub.bookmarks = False
+    with stub._changed:
+        stub.delete(services[0])
+        stub.create(make_service("next", *places[0]))
+        stub.create(services[1])
+        stub.replace(make_slice("old", [places[2][0]], places[2][1]))
+        stub.compact()
+    callers.has({places[0]: "shop/next", places[1]: "shop/s1", places[2]: "shop/old"})
+    assert monitor.counted("appmon_names_addresses") == {(): 3}
+    for kind in "Service", "EndpointSlice":
+        assert [request for request in stub.others if request[:2] == (kind, "list")] == [
+            (kind, "list", "0", 200), (kind, "list", "", 200)]
+    monitor.stop()
+
+
+def test_services_churn(stub, agent, node, listeners):
+    """Endpoints that move between Services, and watches that end: the map has the last state, and
+    each call once."""
+    monitor = agent(stub, VENDOR)
+    known(monitor)
+    callers = Callers(stub, monitor, node)
+    places = [listener.getsockname() for listener in listeners]
+    for n in range(10):
+        slices = [make_slice(f"turn-{n}-{i}", [address], port)
+                  for i, (address, port) in enumerate(places)]
+        for slice_, listener in zip(slices, listeners):
+            stub.create(slice_)
+            callers.call(listener)
+        if n % 3 == 2:
+            stub.end_watches()
+        callers.has({place: f"shop/turn-{n}-{i}" for i, place in enumerate(places)})
+        for slice_ in slices:
+            stub.delete(slice_)
+        wait_for(lambda: monitor.counted("appmon_names_addresses") == {(): 0}, 20)
+    monitor.stop()
+
+
+def test_services_forbidden(stub, agent, node):
+    """A service account that may not read Services, as that of an older manifest: told once for each
+    kind; pods have their names all the same."""
+    stub.forbidden = {"Service", "EndpointSlice"}
+    monitor = agent(stub, VENDOR)
+    known(monitor)
+    for kind in "services", "endpointslices":
+        monitor.wait_line(f"Kubernetes' {kind}: it answered 403: the service account may not list "
+                          f"and watch {kind}")
+    uid = stub.create(make_pod("a", {"app.kubernetes.io/name": "a"}))
+    node.pod(uid)
+    monitor.wait_line(": shop/a$")
+    assert monitor.counted("appmon_names_up") == {(): 0}
+    stub.forbidden = set()
+    wait_for(lambda: monitor.counted("appmon_names_up") == {(): 1}, 40)
+    assert len(monitor.find("answered 403")) == 2
+    monitor.stop()
+
+
 # ---- The API server is not there, or not as it should be
 
 
@@ -335,7 +488,7 @@ def test_absent(tmp_path, agent, node):
     server._pods = pods
     wait_for(lambda: requests(monitor) == {"plain": 1, "shop/a": 2}, 40)
     assert len(monitor.find("API server at")) == 2  # not there, there again
-    assert monitor.counted("appmon_names_up") == {(): 1}
+    wait_for(lambda: monitor.counted("appmon_names_up") == {(): 1}, 40)
     assert monitor.counted("appmon_names_pods") == {(): 1}
     server.close()
     monitor.stop()
@@ -640,6 +793,8 @@ def test_least_privileges(real):
     token = real.token_file.read_text()
     pods = real.call("GET", f"/api/v1/pods?fieldSelector=spec.nodeName%3D{NODE}", token=token)
     assert pods["kind"] == "PodList"
+    for kind in "Service", "EndpointSlice":
+        assert real.call("GET", PLACES[kind], token=token)["kind"] == f"{kind}List"
     for method, path in (("GET", "/api/v1/secrets"), ("GET", "/api/v1/nodes"),
                          ("GET", "/api/v1/configmaps"), ("DELETE", "/api/v1/namespaces/shop/pods"),
                          ("POST", "/api/v1/namespaces/shop/pods")):
@@ -685,6 +840,17 @@ def test_pieces_fit(stub, agent):
         with urllib.request.urlopen(running.url.replace("/metrics", path), timeout=10) as answer:
             assert answer.status == 200
     running.stop()
+
+
+def test_rights_of_the_example():
+    """The service account may read the kinds that the stub lets the agent ask for, and no other."""
+    role, = (m for m in manifests("rbac.yaml") if m["kind"] == "ClusterRole")
+    rights = {(group, resource): set(rule["verbs"]) for rule in role["rules"]
+              for group in rule["apiGroups"] for resource in rule["resources"]}
+    assert {resource: rights[group, resource] for group, resource in rights} == {
+        place.rpartition("/")[2]: {"get", "list", "watch"} for place in PLACES.values()}
+    assert rights.keys() == {("", "pods"), ("", "services"),
+                             ("discovery.k8s.io", "endpointslices")}
 
 
 def test_rules_of_the_example(stub, agent, node):

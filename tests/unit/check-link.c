@@ -3,6 +3,7 @@
  * Which exchange was made for which: records made by hand, so that the test says which thread did
  * what. Expectations are those of APPMON_LINK_* in the public header.
  */
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -61,28 +62,30 @@ static struct end end_of(uint64_t cgroup_id)
 static void segment(struct end *e, int dir, const char *text, uint32_t pid, uint32_t tid,
 		    uint32_t flags)
 {
-	char buf[sizeof(struct rec_data) + 1024] = {0};
-	struct rec_data *r = (struct rec_data *)buf;
+	struct {
+		struct rec rec;
+		struct rec_owner owner;
+		char bytes[1024];
+	} r = {.rec.hdr = {.version = REC_VERSION, .kind = REC_DATA}};
 	uint32_t len = (uint32_t)strlen(text);
 
-	ck_assert_uint_le(len, 1024);
-	r->hdr = (struct rec_hdr){.version = REC_VERSION, .kind = REC_DATA};
-	r->hdr.size = (uint32_t)(sizeof(*r) + len);
-	r->conn = e->id;
-	r->seg.ts_ns = clock_ns += MS;
-	r->seg.flags = REC_FRESH | REC_OWNER | flags | (dir == DIR_OUT ? REC_OUT : 0);
-	r->seg.seq = r->seg.start = e->next[dir];
-	r->seg.len = r->captured = len;
+	ck_assert_uint_le(len, sizeof(r.bytes));
+	r.rec.hdr.size = (uint32_t)(offsetof(typeof(r), bytes) + len);
+	r.rec.conn = e->id;
+	r.rec.seg.ts_ns = clock_ns += MS;
+	r.rec.seg.flags = REC_FRESH | REC_OWNER | flags | (dir == DIR_OUT ? REC_OUT : 0);
+	r.rec.seg.seq = r.rec.seg.start = e->next[dir];
+	r.rec.seg.len = r.rec.seg.captured = len;
 	e->next[dir] += len;
-	r->seg.whole = e->next[dir];
-	r->seg.other_next = r->seg.other_whole = e->next[!dir];
-	r->owner.sender_pid = pid;
-	r->owner.sender_tid = tid;
-	r->owner.task.pid = pid;
-	r->owner.task.start_ns = 7;
-	r->owner.cause = sent_for;
-	memcpy(r->bytes, text, len);
-	ck_assert(fixture_record(&p, buf, r->hdr.size));
+	r.rec.seg.whole = e->next[dir];
+	r.rec.seg.ack = e->next[!dir];
+	r.owner.sender_pid = pid;
+	r.owner.sender_tid = tid;
+	r.owner.task.pid = pid;
+	r.owner.task.start_ns = 7;
+	r.owner.cause = sent_for;
+	memcpy(r.bytes, text, len);
+	ck_assert(fixture_record(&p, &r, r.rec.hdr.size));
 }
 
 #define MESSAGE (REC_FLIP | REC_START)
@@ -100,15 +103,17 @@ static void send_as(struct end *e, const char *text, uint32_t pid, uint32_t tid)
 /* The thread has begun to read the last len bytes that came. */
 static void read_len(struct end *e, uint32_t len, uint32_t pid, uint32_t tid, bool blocks)
 {
-	struct rec_progress r = {
-		.hdr = {.version = REC_VERSION, .kind = REC_PROGRESS, .size = sizeof(r)}};
+	struct {
+		struct rec rec;
+		struct rec_owner owner;
+	} r = {.rec.hdr = {.version = REC_VERSION, .kind = REC_PROGRESS, .size = sizeof(r)}};
 
-	r.conn = e->id;
-	r.seg.ts_ns = clock_ns += MS;
-	r.seg.flags = REC_READ | REC_FRESH | REC_OWNER | (blocks ? REC_BLOCKING : 0);
-	r.seg.seq = e->next[DIR_IN] - len;
-	r.seg.whole = e->next[DIR_IN];
-	r.seg.other_next = r.seg.other_whole = e->next[DIR_OUT];
+	r.rec.conn = e->id;
+	r.rec.seg.ts_ns = clock_ns += MS;
+	r.rec.seg.flags = REC_READ | REC_FRESH | REC_OWNER | (blocks ? REC_BLOCKING : 0);
+	r.rec.seg.seq = e->next[DIR_IN] - len;
+	r.rec.seg.whole = e->next[DIR_IN];
+	r.rec.seg.ack = e->next[DIR_OUT];
 	r.owner.task.pid = pid;
 	r.owner.task.tid = tid;
 	r.owner.task.start_ns = 7;

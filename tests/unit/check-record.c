@@ -9,11 +9,17 @@
 
 #define BYTES 256
 
-static union {
-	struct rec_data rec;
-	char room[sizeof(struct rec_data) + BYTES];
+/* As the programs write them, with all that can stand in front of the bytes. */
+static struct {
+	struct rec rec;
+	struct rec_owner owner;
+	uint8_t tail[TAIL_BYTES];
+	char bytes[BYTES];
 } data;
-static struct rec_progress progress;
+static struct {
+	struct rec rec;
+	struct rec_owner owner;
+} progress;
 static struct guard guard;
 
 static void setup(void)
@@ -26,22 +32,23 @@ static void setup(void)
 				.local_port = 80,
 				.remote_port = 40000,
 				.slot = 3};
-	struct rec_seg seg = {
-		.ts_ns = 1000, .flags = REC_OWNER, .seq = 0xfffffff0, .len = sizeof(text) - 1};
+	struct rec_seg seg = {.ts_ns = 1000, .flags = REC_OWNER, .seq = 0xfffffff0};
 	struct rec_owner owner = {.task = {.pid = 4711, .tid = 4712, .comm = "fifteen letters"},
 				  .read_first_ns = 900,
 				  .source = OWNER_READ};
 
 	memset(&data, 0, sizeof(data));
-	data.rec.hdr = (struct rec_hdr){REC_VERSION, REC_DATA, sizeof(struct rec_data) + BYTES};
+	data.rec.hdr = (struct rec_hdr){REC_VERSION, REC_DATA, sizeof(data)};
 	data.rec.conn = conn;
 	data.rec.seg = seg;
-	data.rec.owner = owner;
-	data.rec.captured = sizeof(text) - 1;
-	memcpy(data.rec.bytes, text, sizeof(text) - 1);
-	progress.hdr = (struct rec_hdr){REC_VERSION, REC_PROGRESS, sizeof(progress)};
-	progress.conn = conn;
-	progress.seg = seg;
+	data.rec.seg.flags |= REC_TAIL;
+	data.rec.seg.len = data.rec.seg.captured = sizeof(text) - 1;
+	data.owner = owner;
+	memset(data.tail, 't', sizeof(data.tail));
+	memcpy(data.bytes, text, sizeof(text) - 1);
+	progress.rec.hdr = (struct rec_hdr){REC_VERSION, REC_PROGRESS, sizeof(progress)};
+	progress.rec.conn = conn;
+	progress.rec.seg = seg;
 	progress.owner = owner;
 	guard_init(&guard, 4096);
 }
@@ -67,11 +74,12 @@ START_TEST(golden_data)
 	struct record rec;
 
 	ck_assert_int_eq(decode_data(&rec), 0);
-	ck_assert_uint_eq(rec.captured, 18);
+	ck_assert_uint_eq(rec.seg.captured, 18);
 	ck_assert_mem_eq(rec.bytes, "GET / HTTP/1.1\r\n\r\n", 18);
+	ck_assert_mem_eq(rec.tail, data.tail, TAIL_BYTES);
 	ck_assert_mem_eq(&rec.conn, &data.rec.conn, sizeof(rec.conn));
 	ck_assert_mem_eq(&rec.seg, &data.rec.seg, sizeof(rec.seg));
-	ck_assert_mem_eq(&rec.owner, &data.rec.owner, sizeof(rec.owner));
+	ck_assert_mem_eq(&rec.owner, &data.owner, sizeof(rec.owner));
 }
 END_TEST
 
@@ -80,11 +88,35 @@ START_TEST(golden_progress)
 	struct record rec;
 
 	ck_assert_int_eq(decode(&progress, sizeof(progress), &rec), 0);
-	ck_assert_uint_eq(rec.captured, 0);
+	ck_assert_uint_eq(rec.seg.captured, 0);
 	ck_assert_ptr_nonnull(rec.bytes);
-	ck_assert_mem_eq(&rec.conn, &progress.conn, sizeof(rec.conn));
-	ck_assert_mem_eq(&rec.seg, &progress.seg, sizeof(rec.seg));
+	ck_assert_ptr_null(rec.tail);
+	ck_assert_mem_eq(&rec.conn, &progress.rec.conn, sizeof(rec.conn));
+	ck_assert_mem_eq(&rec.seg, &progress.rec.seg, sizeof(rec.seg));
 	ck_assert_mem_eq(&rec.owner, &progress.owner, sizeof(rec.owner));
+}
+END_TEST
+
+/* Only what its flags promise stands in front of the bytes. */
+START_TEST(parts_left_out)
+{
+	static const struct rec_owner nobody;
+	struct record rec;
+	struct {
+		struct rec rec;
+		char bytes[18];
+	} bare = {.rec = data.rec};
+
+	memcpy(bare.bytes, data.bytes, 18);
+	bare.rec.hdr.size = sizeof(bare.rec) + 18;
+	bare.rec.seg.flags = 0;
+	ck_assert_int_eq(decode(&bare, bare.rec.hdr.size, &rec), 0);
+	ck_assert_mem_eq(rec.bytes, "GET / HTTP/1.1\r\n\r\n", 18);
+	ck_assert_mem_eq(&rec.owner, &nobody, sizeof(nobody));
+	ck_assert_ptr_null(rec.tail);
+	/* Bytes that are not captured have a tail. */
+	bare.rec.seg.len = 19;
+	ck_assert_int_eq(decode(&bare, bare.rec.hdr.size, &rec), -EPROTO);
 }
 END_TEST
 
@@ -120,14 +152,16 @@ START_TEST(size_lies)
 	ck_assert_int_eq(decode_data(&rec), -EPROTO);
 	data.rec.hdr.size = 0;
 	ck_assert_int_eq(decode_data(&rec), -EPROTO);
-	data.rec.hdr.size = sizeof(struct rec_data) - 1;
-	ck_assert_int_eq(decode_data(&rec), -EPROTO);
+	for (size_t size = 0; size < sizeof(data) - BYTES; size++) {
+		data.rec.hdr.size = (uint32_t)size;
+		ck_assert_int_eq(decode_data(&rec), -EPROTO);
+	}
 	/* Consistent, but there is no room for what was captured. */
-	data.rec.hdr.size = sizeof(struct rec_data) + data.rec.captured - 1;
+	data.rec.hdr.size = sizeof(data) - BYTES + data.rec.seg.captured - 1;
 	ck_assert_int_eq(decode_data(&rec), -EPROTO);
 	data.rec.hdr.size++;
 	ck_assert_int_eq(decode_data(&rec), 0);
-	progress.hdr.size = sizeof(progress) - 1;
+	progress.rec.hdr.size = sizeof(progress) - 1;
 	ck_assert_int_eq(decode(&progress, sizeof(progress), &rec), -EPROTO);
 }
 END_TEST
@@ -160,16 +194,16 @@ START_TEST(captured_too_large)
 	struct record rec;
 
 	data.rec.seg.len = UINT16_MAX;
-	data.rec.captured = BYTES;
+	data.rec.seg.captured = BYTES;
 	ck_assert_int_eq(decode_data(&rec), 0);
-	ck_assert_uint_eq(rec.captured, BYTES);
-	data.rec.captured = BYTES + 1;
+	ck_assert_uint_eq(rec.seg.captured, BYTES);
+	data.rec.seg.captured = BYTES + 1;
 	ck_assert_int_eq(decode_data(&rec), -EPROTO);
-	data.rec.captured = UINT32_MAX;
+	data.rec.seg.captured = UINT32_MAX;
 	ck_assert_int_eq(decode_data(&rec), -EPROTO);
 	/* Not more than the segment has. */
 	data.rec.seg.len = 17;
-	data.rec.captured = 18;
+	data.rec.seg.captured = 18;
 	ck_assert_int_eq(decode_data(&rec), -EPROTO);
 }
 END_TEST
@@ -187,7 +221,7 @@ START_TEST(wrong_values)
 	ck_assert_int_eq(decode_data(&rec), -EPROTO);
 	data.rec.seg.len = 18;
 	ck_assert_int_eq(decode_data(&rec), 0);
-	data.rec.owner.source = OWNER_CONNECTED + 1;
+	data.owner.source = OWNER_CONNECTED + 1;
 	ck_assert_int_eq(decode_data(&rec), -EPROTO);
 }
 END_TEST
@@ -195,8 +229,9 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		golden_data,   golden_progress, room_behind,	    truncated,	  size_lies,
-		other_version, unknown_kind,	captured_too_large, wrong_values, NULL};
+		golden_data, golden_progress, parts_left_out, room_behind,	  truncated,
+		size_lies,   other_version,   unknown_kind,   captured_too_large, wrong_values,
+		NULL};
 
 	return unit_run("record", tests, setup, teardown);
 }

@@ -88,12 +88,13 @@ END_TEST
 
 START_TEST(ends)
 {
-	static const char *const name[] = {"complete", "closed", "reset by peer", "reset by us",
-					   "timeout",  "gap",	 "upgraded",	  "at head"};
+	static const char *const name[] = {"complete",	  "closed",  "reset by peer",
+					   "reset by us", "timeout", "gap",
+					   "upgraded",	  "at head", "abandoned"};
 
-	for (uint32_t i = 0; i <= APPMON_END_AT_HEAD; i++)
+	for (uint32_t i = 0; i <= APPMON_END_ABANDONED; i++)
 		ck_assert_str_eq(appmon_end_name(i), name[i]);
-	ck_assert_str_eq(appmon_end_name(APPMON_END_AT_HEAD + 1), "unknown");
+	ck_assert_str_eq(appmon_end_name(APPMON_END_ABANDONED + 1), "unknown");
 	ck_assert_str_eq(appmon_end_name(UINT32_MAX), "unknown");
 }
 END_TEST

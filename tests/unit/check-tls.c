@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * TLS on the wire, from records to events. The conversations in tests/corpus/tls are those of real
+ * TLS on the wire, from segments to events. The conversations in tests/corpus/tls are those of real
  * libraries, recorded by a relay; what is expected of them comes from the scenes that
  * tests/corpus/tls/record plays, and from what `openssl s_client` and the like print.
  */
@@ -23,12 +23,14 @@ static void setup(void)
 							     1U << APPMON_PROTO_TLS};
 
 	fixture_init(&p, &opts);
-	w = wire_new(&p, 1, 443, 40000);
+	wire_start(&w, &p);
+	wire_begin(&w, false);
 }
 
 static void teardown(void)
 {
 	ck_assert(fixture_adds_up(&p));
+	wire_stop(&w);
 	fixture_free(&p);
 }
 
@@ -137,8 +139,8 @@ static void play(const char *file, bool client, uint32_t cut)
 			wire_segment(&w, dir, said + from, cut && cut < rest ? cut : rest, 0);
 		}
 	}
-	wire_segment(&w, client ? DIR_OUT : DIR_IN, NULL, 0, REC_FIN);
-	wire_segment(&w, client ? DIR_IN : DIR_OUT, NULL, 0, REC_FIN);
+	wire_segment(&w, client ? DIR_OUT : DIR_IN, NULL, 0, SIM_FIN);
+	wire_segment(&w, client ? DIR_IN : DIR_OUT, NULL, 0, SIM_FIN);
 }
 
 static void check_hellos(const struct scene *s)
@@ -146,6 +148,7 @@ static void check_hellos(const struct scene *s)
 	ck_assert_uint_eq(ev->protocol, APPMON_PROTO_TLS);
 	ck_assert(is(ev->system, "tls"));
 	ck_assert_msg(is(ev->tls_server_name, s->name), "%s", ev->tls_server_name.data);
+	ck_assert(is(ev->resource, s->name));
 	ck_assert_msg(is(ev->tls_alpn_offered, s->offered), "%s", ev->tls_alpn_offered.data);
 	ck_assert_msg(is(ev->tls_alpn, s->alpn), "%s", ev->tls_alpn.data);
 	ck_assert_uint_eq(ev->tls_version, s->version);
@@ -159,7 +162,7 @@ static void check_scene(const struct scene *s, bool client)
 {
 	for (uint32_t i = 0; i < s->exchanges; i++) {
 		ev = fixture_event(&p);
-		ck_assert_ptr_nonnull(ev);
+		ck_assert_msg(ev != NULL, "%s, exchange %u", s->file, i);
 		check_hellos(s);
 		ck_assert_uint_eq(ev->role, client ? APPMON_ROLE_CLIENT : APPMON_ROLE_SERVER);
 		ck_assert_uint_eq(ev->end, APPMON_END_COMPLETE);
@@ -170,7 +173,7 @@ static void check_scene(const struct scene *s, bool client)
 		ck_assert_uint_le(ev->request_start_ns, ev->request_end_ns);
 		ck_assert_uint_lt(ev->request_end_ns, ev->response_start_ns);
 		ck_assert_uint_le(ev->response_start_ns, ev->response_end_ns);
-		ck_assert(is(ev->operation, ""));
+		ck_assert(is(ev->operation, "exchange"));
 		ck_assert_uint_eq(ev->outcome, APPMON_OUTCOME_UNKNOWN);
 	}
 	if (s->alert) {
@@ -188,15 +191,15 @@ static void check_scene(const struct scene *s, bool client)
 
 START_TEST(libraries)
 {
-	static const uint32_t cuts[] = {0, MANY, 1, 3, 6, 100, 1448};
+	static const uint32_t cuts[] = {0, MANY, 6, 7, 100, 1448}; /* 6: what tells a hello */
 
 	for (size_t i = 0; i < sizeof(scenes) / sizeof(scenes[0]); i++)
 		for (size_t k = 0; k < sizeof(cuts) / sizeof(cuts[0]); k++)
 			for (int client = 0; client < 2; client++) {
 				/* Of what was recorded in one piece the order is that of turns. */
+				wire_begin(&w, client);
 				play(scenes[i].file, client, cuts[k]);
 				check_scene(&scenes[i], client);
-				w = wire_new(&p, w.id.cookie + 1, 443, 40000);
 			}
 }
 END_TEST
@@ -210,23 +213,7 @@ START_TEST(refused_late)
 	ck_assert_uint_eq(ev->request_bytes, 50);
 	ck_assert_uint_eq(ev->response_bytes, 0);
 	ck_assert(ev->flags & APPMON_EVF_NO_RESPONSE);
-	ck_assert_uint_eq(ev->outcome, APPMON_OUTCOME_NO_RESPONSE);
-	ck_assert_ptr_null(fixture_event(&p));
-}
-END_TEST
-
-/* Only the begin of each segment is captured, and its last bytes. */
-START_TEST(heads_only)
-{
-	w.capture = 300;
-	play("go", false, 0); /* its hello has 1,494 bytes */
-	for (int i = 0; i < 3; i++) {
-		ev = fixture_event(&p);
-		ck_assert_ptr_nonnull(ev);
-		ck_assert_uint_eq(ev->tls_flags, APPMON_TLS_CUT);
-		ck_assert(is(ev->tls_server_name, "go.test"));
-		ck_assert_uint_eq(ev->request_bytes, 119);
-	}
+	ck_assert_uint_eq(ev->outcome, APPMON_OUTCOME_UNKNOWN);
 	ck_assert_ptr_null(fixture_event(&p));
 }
 END_TEST
@@ -287,7 +274,7 @@ START_TEST(bursts)
 	ck_assert_uint_eq(ev->tls_version, TLS_1_2);
 	ck_assert_uint_eq(ev->tls_cipher, 0xc02f);
 	ck_assert(is(ev->tls_server_name, ""));
-	wire_segment(&w, DIR_IN, NULL, 0, REC_RST);
+	wire_segment(&w, DIR_IN, NULL, 0, SIM_RST);
 	exchange(105, 0, APPMON_EVF_NO_RESPONSE | APPMON_EVF_RESET_BY_PEER);
 	ck_assert_uint_eq(ev->outcome, APPMON_OUTCOME_CANCELLED);
 }
@@ -303,7 +290,7 @@ START_TEST(renegotiation)
 	record(DIR_OUT, 22, 1000);
 	record(DIR_OUT, 23, 70);
 	record(DIR_OUT, 21, 26);
-	wire_segment(&w, DIR_OUT, NULL, 0, REC_FIN);
+	wire_segment(&w, DIR_OUT, NULL, 0, SIM_FIN);
 	exchange(105, 75, 0);
 	ck_assert_uint_eq(ev->end, APPMON_END_COMPLETE);
 }
@@ -317,8 +304,8 @@ START_TEST(abandoned)
 
 	ck_assert_uint_gt(n, 500);
 	wire_segment(&w, DIR_IN, all + 5, number(all + 1), 0);
-	wire_segment(&w, DIR_IN, NULL, 0, REC_FIN);
-	wire_segment(&w, DIR_OUT, NULL, 0, REC_FIN);
+	wire_segment(&w, DIR_IN, NULL, 0, SIM_FIN);
+	wire_segment(&w, DIR_OUT, NULL, 0, SIM_FIN);
 	ev = fixture_event(&p);
 	ck_assert_ptr_nonnull(ev);
 	ck_assert(is(ev->operation, "handshake") && is(ev->tls_server_name, "openssl.test"));
@@ -333,12 +320,15 @@ END_TEST
 /* A connection that was met in the middle, at a port whose protocol the host says. */
 START_TEST(met_in_the_middle)
 {
-	struct appmon_port_hint hint = {443, APPMON_PROTO_TLS};
+	struct appmon_port_hint hint = {80, APPMON_PROTO_TLS};
 	uint8_t rest[100] = {0x17, 0x99};
 
 	p.target[0].ports = &hint;
 	p.target[0].port_count = 1;
-	w.fresh = false;
+	sim_hint(80, APPMON_PROTO_TLS);
+	sim_detached = true;
+	wire_segment(&w, DIR_IN, rest, sizeof(rest), 0);
+	sim_detached = false;
 	wire_segment(&w, DIR_OUT, rest, sizeof(rest), 0); /* inside a record */
 	record(DIR_IN, 23, 100);
 	record(DIR_OUT, 23, 200);
@@ -346,7 +336,7 @@ START_TEST(met_in_the_middle)
 	exchange(105, 205, 0);
 	ck_assert_uint_eq(ev->tls_version, 0);
 	record(DIR_OUT, 23, 201);
-	wire_segment(&w, DIR_OUT, NULL, 0, REC_FIN);
+	wire_segment(&w, DIR_OUT, NULL, 0, SIM_FIN);
 	exchange(106, 206, 0);
 	p.target[0].port_count = 0;
 }
@@ -357,14 +347,14 @@ START_TEST(lost)
 {
 	hellos();
 	record(DIR_IN, 23, 100);
-	w.lost = 2;
+	sim_lose = 1;
 	record(DIR_OUT, 23, 200);
-	exchange(105, 0, APPMON_EVF_NO_RESPONSE | APPMON_EVF_GAP);
 	record(DIR_IN, 23, 101);
+	exchange(105, 0, APPMON_EVF_NO_RESPONSE | APPMON_EVF_GAP);
 	record(DIR_OUT, 23, 201);
 	record(DIR_IN, 23, 102);
 	exchange(106, 206, 0);
-	wire_segment(&w, DIR_IN, NULL, 0, REC_RST);
+	wire_segment(&w, DIR_IN, NULL, 0, SIM_RST);
 	exchange(107, 0, APPMON_EVF_NO_RESPONSE | APPMON_EVF_RESET_BY_PEER);
 }
 END_TEST
@@ -379,7 +369,7 @@ START_TEST(others)
 	const uint8_t *message = all + 5 + 5;
 
 	wire_segment(&w, DIR_IN, wrong, sizeof(wrong), 0);
-	wire_segment(&w, DIR_IN, NULL, 0, REC_RST);
+	wire_segment(&w, DIR_IN, NULL, 0, SIM_RST);
 	ck_assert_ptr_null(fixture_event(&p));
 	ck_assert_uint_gt(n, 500);
 	n = number(all + 1) - 5;
@@ -396,9 +386,9 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {libraries,     refused_late, heads_only,	      bursts,
-				      renegotiation, abandoned,	   met_in_the_middle, lost,
-				      others,	     NULL};
+	const TTest *const tests[] = {libraries,     refused_late, bursts,
+				      renegotiation, abandoned,	   met_in_the_middle,
+				      lost,	     others,	   NULL};
 
 	return unit_run("tls", tests, setup, teardown);
 }

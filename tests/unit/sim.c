@@ -20,7 +20,7 @@ struct sock {
 	void *sk_bpf_storage;
 };
 struct tcp_sock {
-	unsigned int rcv_nxt, snd_nxt, snd_una, total_retrans;
+	unsigned int rcv_nxt, snd_nxt, snd_una, write_seq, total_retrans;
 	unsigned long long bytes_received, bytes_acked;
 };
 struct tcp_request_sock {
@@ -63,7 +63,6 @@ struct socket;
 struct segment;
 #define OWNER_HOW(dir, look) ((dir) | (look) << 1)
 struct rec_owner sim_owner;
-bool sim_holds;
 static bool sim_ends(const struct segment *s);
 #define identity (sim_owner.source != OWNER_UNKNOWN)
 static void see_handshake(struct __sk_buff *skb, struct bpf_sock *ss, const struct segment *s,
@@ -107,7 +106,6 @@ static void fill_owner(struct __sk_buff *skb, const struct socket *sk, const str
 #pragma GCC diagnostic ignored "-Wparentheses"
 #pragma GCC diagnostic ignored "-Wunknown-pragmas"
 #define LOOK_RODATA static
-#define HOLD sim_holds
 #include "capture.bpf.c"
 #pragma GCC diagnostic pop
 
@@ -128,7 +126,9 @@ struct sim_socket {
 	struct listener listener;
 	uint64_t cookie;
 	uint16_t local_port, remote_port;
-	uint32_t seq[2];   /* of the first byte, by direction */
+	uint32_t seq[2]; /* of the first byte, by direction */
+	uint32_t write_seq;
+	uint64_t acks;	   /* what the peer says that it has of our stream; UINT64_MAX: all of it */
 	uint64_t received; /* bytes in order */
 	struct {
 		uint64_t from, to;
@@ -158,12 +158,16 @@ static struct target_conf attached[ATTACHED_MAX]; /* outermost first */
 static uint32_t attached_count, running;
 static __u32 live_id[ATTACHED_MAX]; /* by slot, as the counters */
 static struct slot_counters counted[ATTACHED_MAX];
-static uint8_t *packet; /* NEST_MAX, below 4 GiB: struct __sk_buff has 32-bit pointers */
+/* Below 4 GiB: struct __sk_buff has 32-bit pointers. */
+#define PACKET_AT ((void *)0x40000000)
+static uint8_t *packet; /* NEST_MAX of them */
 static uint32_t nested;
 static struct sim_rec *first, **last = &first;
 static uint64_t next_cookie;
 static struct sim_socket listener;
 static struct sim_socket *requesting; /* what meets it now */
+static struct verdict verdict;
+static uint64_t verdict_cookie;
 
 /* ---- helpers of the programs ------------------------------------------------- */
 
@@ -181,11 +185,20 @@ static void helper(void)
 void *bpf_map_lookup_elem(void *map, const void *key)
 {
 	static struct socket embryo_of_cpu;
-	__u32 slot = *(const __u32 *)key;
+	static struct draft drafts_of_cpu[DRAFTS];
+	static struct walk walk_of_cpu[WALKS];
+	__u32 slot;
 
 	helper();
+	if (map == &verdicts)
+		return verdict_cookie && *(const __u64 *)key == verdict_cookie ? &verdict : NULL;
+	slot = *(const __u32 *)key;
 	if (map == &embryo)
 		return &embryo_of_cpu;
+	if (map == &drafts)
+		return slot < DRAFTS ? &drafts_of_cpu[slot] : NULL;
+	if (map == &walks)
+		return slot < WALKS ? &walk_of_cpu[slot] : NULL;
 	if (slot >= ATTACHED_MAX)
 		return NULL;
 	return map == &live	  ? (void *)&live_id[slot]
@@ -269,11 +282,24 @@ void bpf_ringbuf_submit(void *data, __u64 flags)
 	record_of(data)->submitted = true;
 }
 
-void bpf_ringbuf_discard(void *data, __u64 flags)
+long bpf_ringbuf_output(void *map, void *data, __u64 size, __u64 flags)
+{
+	void *rec = bpf_ringbuf_reserve(map, size, flags);
+
+	if (!rec)
+		return -1;
+	memcpy(rec, data, size);
+	record_of(rec)->submitted = true;
+	return 0;
+}
+
+long bpf_loop(__u32 count, long (*step)(__u32, void *), void *ctx, __u64 flags)
 {
 	(void)flags;
-	record_of(data)->size = 0;
-	record_of(data)->submitted = true;
+	for (uint32_t i = 0; i < count; i++)
+		if (step(i, ctx))
+			return i + 1;
+	return count;
 }
 
 long bpf_skb_load_bytes(const void *ctx, __u32 offset, void *to, __u32 len)
@@ -328,6 +354,7 @@ struct tcp_sock *bpf_skc_to_tcp_sock(void *sk)
 	tcp.rcv_nxt = tp->rcv_nxt;
 	tcp.snd_nxt = tp->snd_nxt;
 	tcp.snd_una = tp->snd_una;
+	tcp.write_seq = ((struct sim_socket *)sk)->write_seq;
 	tcp.bytes_received = tp->bytes_received;
 	tcp.bytes_acked = tp->bytes_acked;
 	return &tcp;
@@ -407,7 +434,7 @@ void sim_nest(const struct sim_opts *opts)
 	conf->slot = opts->slot;
 	conf->capture = opts->capture;
 	conf->cgroup_id = opts->cgroup_id;
-	conf->protocols = opts->protocols ? opts->protocols : UINT32_MAX;
+	conf->protocols = opts->protocols ? opts->protocols : ~ASKED_FRAMES;
 }
 
 void sim_hint(uint16_t port, uint16_t protocol)
@@ -415,6 +442,12 @@ void sim_hint(uint16_t port, uint16_t protocol)
 	struct target_conf *conf = &attached[attached_count - 1];
 
 	conf->hint[conf->hint_count++] = (struct target_hint){.port = port, .protocol = protocol};
+}
+
+void sim_verdict(uint64_t cookie, const struct verdict *v)
+{
+	verdict_cookie = cookie;
+	verdict = *v;
 }
 
 uint64_t sim_skipped(uint32_t slot)
@@ -436,14 +469,15 @@ void sim_start(const struct sim_opts *opts)
 	sim_lose = 0;
 	sim_detached = sim_syn_cookies = false;
 	next_cookie = 0;
+	verdict_cookie = 0;
 	memset(&listener, 0, sizeof(listener));
 	listener.sk.state = BPF_TCP_LISTEN;
 	listener.cookie = ++next_cookie;
 	if (packet)
 		return;
-	packet = mmap(NULL, NEST_MAX * PACKET_MAX, PROT_READ | PROT_WRITE,
-		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
-	if (packet == MAP_FAILED)
+	packet = mmap(PACKET_AT, NEST_MAX * PACKET_MAX, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	if (packet != PACKET_AT) /* kernels before 4.17 take it for a wish */
 		abort();
 }
 
@@ -471,7 +505,20 @@ struct sim_socket *sim_connect(bool active, uint32_t in_seq, uint32_t out_seq)
 	sk->tp.snd_nxt = sk->tp.snd_una = out_seq;
 	sk->tp.bytes_acked = active;
 	sk->tp.srtt_us = 800;
+	sk->write_seq = out_seq;
+	sk->acks = UINT64_MAX;
 	return sk;
+}
+
+void sim_acks(struct sim_socket *sk, uint64_t pos)
+{
+	sk->acks = pos;
+}
+
+/* What a packet of the peer acknowledges. */
+static uint32_t acked_by_peer(const struct sim_socket *sk)
+{
+	return sk->acks == UINT64_MAX ? sk->tp.snd_nxt : sk->seq[DIR_OUT] + (uint32_t)sk->acks;
 }
 
 void sim_forget(struct sim_socket *sk)
@@ -506,7 +553,7 @@ static uint32_t put_headers(uint8_t *to, struct sim_socket *sk, int dir, uint64_
 	tcp.source = dir == DIR_OUT ? local : remote;
 	tcp.dest = dir == DIR_OUT ? remote : local;
 	tcp.seq = htonl(sk->seq[dir] + (uint32_t)pos);
-	tcp.ack_seq = htonl(dir == DIR_OUT ? sk->tp.rcv_nxt : sk->tp.snd_nxt);
+	tcp.ack_seq = htonl(dir == DIR_OUT ? sk->tp.rcv_nxt : acked_by_peer(sk));
 	tcp.fin = !!(flags & SIM_FIN);
 	tcp.rst = !!(flags & SIM_RST);
 	tcp.psh = !!(flags & SIM_PSH);
@@ -579,18 +626,20 @@ static void receive(struct sim_socket *sk, uint64_t from, uint64_t to)
 void sim_packet(struct sim_socket *sk, int dir, uint64_t pos, const void *data, uint32_t len,
 		uint32_t flags)
 {
-	const uint32_t acked = sk->tp.snd_nxt;
+	const uint32_t acked = acked_by_peer(sk), end = sk->seq[dir] + (uint32_t)(pos + len);
 
+	if (dir == DIR_OUT && (int32_t)(end - sk->write_seq) > 0)
+		sk->write_seq = end;
 	run_program(sk, sk, dir, pos, data, len, flags);
 	if (dir == DIR_IN) {
-		receive(sk, pos, pos + len);
+		receive(sk, pos, pos + len + !!(flags & SIM_FIN));
+		if (flags & SIM_FIN)
+			sk->sk.state = BPF_TCP_CLOSE_WAIT;
 		if ((int32_t)(acked - sk->tp.snd_una) > 0) {
 			sk->tp.bytes_acked += acked - sk->tp.snd_una;
 			sk->tp.snd_una = acked;
 		}
 	} else {
-		uint32_t end = sk->seq[DIR_OUT] + (uint32_t)(pos + len);
-
 		if ((int32_t)(end - sk->tp.snd_nxt) > 0)
 			sk->tp.snd_nxt = end;
 		else if (len)

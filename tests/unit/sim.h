@@ -16,7 +16,7 @@ struct sim_opts {
 	uint32_t target, slot /* 0 or 1 */, capture;
 	uint64_t cgroup_id;
 	bool no_resp;	    /* the programs do not look for RESP */
-	uint32_t protocols; /* of the target; 0: all */
+	uint32_t protocols; /* of the target; 0: all but those with frames */
 };
 
 extern struct rec_owner sim_owner; /* what records of sent bytes say of the socket's owner */
@@ -29,8 +29,6 @@ extern uint32_t sim_storage_races;
  * helpers. */
 extern void (*sim_meanwhile)(void);
 extern uint32_t sim_meanwhile_after;
-/* Requests wait in their sockets for the response. */
-extern bool sim_holds;
 /* While set, nothing is attached: packets pass unseen. */
 extern bool sim_detached;
 /* While set, the kernel keeps nothing of a connection that its listening socket has not made. */
@@ -41,6 +39,9 @@ void sim_start(const struct sim_opts *opts);
 void sim_nest(const struct sim_opts *opts);
 /* What the host says of a port, APPMON_PROTO_*, for the target that was attached last. */
 void sim_hint(uint16_t port, uint16_t protocol);
+/* What the reader says of a connection; of the last one only. */
+struct verdict;
+void sim_verdict(uint64_t cookie, const struct verdict *verdict);
 /* Connections of the target in this slot that the programs have given up. */
 uint64_t sim_skipped(uint32_t slot);
 void sim_stop(void);
@@ -56,6 +57,9 @@ void sim_forget(struct sim_socket *sk);
 /* Another connection between the ports of sk, which is forgotten. */
 struct sim_socket *sim_again(struct sim_socket *sk, uint32_t in_seq, uint32_t out_seq);
 uint64_t sim_cookie(const struct sim_socket *sk);
+
+/* From now on the peer's packets acknowledge our stream up to pos; before: all that was sent. */
+void sim_acks(struct sim_socket *sk, uint64_t pos);
 
 /* One packet in direction DIR_*; pos is the place of data in the stream of that direction. */
 void sim_packet(struct sim_socket *sk, int dir, uint64_t pos, const void *data, uint32_t len,

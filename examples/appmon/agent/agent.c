@@ -27,6 +27,8 @@
 
 /* Of what is kept of pods: a node has some hundred, of a few kilobytes each. */
 #define PODS_MAX_BYTES (32 << 20)
+/* Of names of addresses: a cluster has some ten thousand, of a hundred bytes each. */
+#define ADDRESSES_MAX_BYTES (16 << 20)
 /* Series stay as long as nobody can ask for them any more, and not shorter than this. */
 #define MIN_IDLE_NS (600 * NSEC_PER_SEC)
 
@@ -40,6 +42,7 @@ struct agent {
 	struct alerts *alerts;
 	/* NULL: the configuration says nothing of Kubernetes, or of docker. */
 	struct pods *pods;
+	struct addresses *addresses;
 	struct kubernetes *kubernetes;
 	struct docker *docker;
 	uint64_t evaluate_due_ns;
@@ -109,12 +112,13 @@ static void look_at_pods(struct agent *agent)
 static size_t numbers_of(void *ctx, struct prometheus_number numbers[PROMETHEUS_NUMBERS_MAX])
 {
 	const struct agent *agent = ctx;
-	const struct source *source =
-		agent->docker ? docker_source(agent->docker) : kubernetes_source(agent->kubernetes);
+	const struct source *docker = agent->docker ? docker_source(agent->docker) : NULL;
 	const struct prometheus_number all[] = {
-		{"appmon_names_up", false, "1 if Kubernetes' API server, or docker, answers.",
-		 source->up},
-		{"appmon_names_failures", true, "Requests to it that failed.", source->failures},
+		{"appmon_names_up", false,
+		 "1 if Kubernetes' API server, or docker, answers all that it is asked.",
+		 docker ? docker->up : kubernetes_is_up(agent->kubernetes)},
+		{"appmon_names_failures", true, "Requests to it that failed.",
+		 docker ? docker->failures : kubernetes_failures(agent->kubernetes)},
 		{"appmon_names_pods", false, "Pods of this node, or containers, that are known.",
 		 pods_count(agent->pods)},
 		{"appmon_names_pods_refused", true,
@@ -125,23 +129,46 @@ static size_t numbers_of(void *ctx, struct prometheus_number numbers[PROMETHEUS_
 		 "Requests for which there was no room to wait for the name of their pod.",
 		 agent->attachments.unheld},
 	};
+	size_t count = sizeof(all) / sizeof(all[0]);
 
 	memcpy(numbers, all, sizeof(all));
-	return sizeof(all) / sizeof(all[0]);
+	if (!agent->addresses)
+		return count;
+	numbers[count++] = (struct prometheus_number){
+		"appmon_names_addresses", false,
+		"Addresses and ports of Kubernetes' Services that are known.",
+		addresses_count(agent->addresses)};
+	numbers[count++] = (struct prometheus_number){
+		"appmon_names_addresses_refused", true,
+		"Times that one of them was not kept as too much is known.",
+		addresses_refused(agent->addresses)};
+	return count;
 }
 
-static int open_pods(struct agent *agent)
+static int open_kubernetes(struct agent *agent)
 {
 	const struct kubernetes_config *config = &agent->config.kubernetes;
 	struct kubernetes_opts opts = {.api = config->api,
 				       .token_file = config->token_file,
 				       .ca_file = config->ca_file,
 				       .node = config->node,
-				       .client = agent->exporter.client};
+				       .client = agent->exporter.client,
+				       .pods = agent->pods};
 
-	if (!config->on && !agent->config.docker)
+	agent->addresses = opts.addresses = addresses_new(ADDRESSES_MAX_BYTES);
+	if (!agent->addresses) {
+		warnx("out of memory");
+		return -ENOMEM;
+	}
+	agent->exporter.addresses = agent->addresses;
+	return kubernetes_open(&agent->kubernetes, &opts);
+}
+
+static int open_pods(struct agent *agent)
+{
+	if (!agent->config.kubernetes.on && !agent->config.docker)
 		return 0;
-	agent->pods = opts.pods = pods_new(PODS_MAX_BYTES);
+	agent->pods = pods_new(PODS_MAX_BYTES);
 	if (!agent->pods) {
 		warnx("out of memory");
 		return -ENOMEM;
@@ -150,9 +177,9 @@ static int open_pods(struct agent *agent)
 	agent->attachments.containers = agent->config.docker;
 	agent->exporter.numbers = numbers_of;
 	agent->exporter.numbers_ctx = agent;
-	return config->on ? kubernetes_open(&agent->kubernetes, &opts)
-			  : docker_open(&agent->docker, agent->config.docker,
-					agent->exporter.client, agent->pods);
+	return agent->config.docker ? docker_open(&agent->docker, agent->config.docker,
+						  agent->exporter.client, agent->pods)
+				    : open_kubernetes(agent);
 }
 
 static struct exporter_opts exporter_opts(const struct config *config)
@@ -225,6 +252,7 @@ static void close_agent(struct agent *agent)
 	notify_close(&agent->notify);
 	exporter_close(&agent->exporter);
 	pods_free(agent->pods);
+	addresses_free(agent->addresses);
 }
 
 /* Why it watches no cgroup. */
@@ -418,7 +446,8 @@ static const struct argp argp = {
 	       "  notify: [stderr]\n\n"
 	       "The agent.yaml that is installed in /etc/appmon explains all of it; the systemd "
 	       "unit is appmon-agent.service. In a cluster, kubernetes: {} brings the names of "
-	       "pods; see examples/kubernetes in the source. SIGHUP reads it again; what is wrong "
+	       "pods and Services; see examples/kubernetes in the source. SIGHUP reads it again; "
+	       "what is wrong "
 	       "in it is told "
 	       "with its "
 	       "line, and changes nothing. Exit status: 0, 1 after a failure, 2 for wrong usage. "

@@ -144,3 +144,10 @@ struct json_object *json_member(struct json_object *object, const char *key)
 
 	return json_object_object_get_ex(object, key, &value) ? value : NULL;
 }
+
+const char *json_member_text(struct json_object *object, const char *key)
+{
+	struct json_object *value = json_member(object, key);
+
+	return json_object_is_type(value, json_type_string) ? json_object_get_string(value) : NULL;
+}

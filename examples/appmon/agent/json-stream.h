@@ -44,5 +44,7 @@ void json_stream_free(struct json_stream *stream);
 
 /* A member of an object, borrowed. NULL: it is no object, has none of this name, or null. */
 struct json_object *json_member(struct json_object *object, const char *key);
+/* The text of one, borrowed. NULL: there is no such member that is a text. */
+const char *json_member_text(struct json_object *object, const char *key);
 
 #endif /* APPMON_AGENT_JSON_STREAM_H */

@@ -12,6 +12,8 @@
 #include "../clock.h"
 #include "../text.h"
 #include "json-stream.h"
+#include "services.h"
+#include "source.h"
 
 #define ACCOUNT "/var/run/secrets/kubernetes.io/serviceaccount/"
 /* The API server takes no object above 1.5 MiB, and sends some more of its own with it. */
@@ -28,10 +30,21 @@
 
 enum asking { ASKING_NOTHING, ASKING_LIST, ASKING_WATCH };
 
-struct kubernetes {
-	struct http_client *client;
-	struct pods *pods;
-	char *api, *token_file, *ca_file, *node;
+enum kind { PODS, SERVICES, SLICES };
+#define KINDS 3
+
+static const struct {
+	const char *name, *path;
+} kinds[KINDS] = {
+	[PODS] = {"pods", "/api/v1/pods"},
+	[SERVICES] = {"services", "/api/v1/services"},
+	[SLICES] = {"endpointslices", "/apis/discovery.k8s.io/v1/endpointslices"},
+};
+
+/* One kind of objects. */
+struct watch {
+	struct kubernetes *kubernetes;
+	enum kind kind;
 	enum asking asking;
 	struct json_stream stream;
 	/* Where the watch goes on; "": a list is wanted first. */
@@ -41,17 +54,79 @@ struct kubernetes {
 	bool expired; /* the watch has said so */
 	char error[256];
 	uint64_t begun_ns;
-	bool told_pods;
 	struct source source;
 };
 
+struct kubernetes {
+	struct http_client *client;
+	struct pods *pods;
+	struct addresses *addresses;
+	char *api, *token_file, *ca_file, *node;
+	bool told_pods;
+	struct watch watches[KINDS];
+};
+
 /* Told once until it works again. */
-static void fail(struct kubernetes *k, const struct http_answer *answer)
+static void fail(struct watch *w, const struct http_answer *answer)
 {
-	source_fails(&k->source, k->error[0] != '\0' ? k->error : answer->error,
-		     answer->status == 401   ? ": it does not take the token"
-		     : answer->status == 403 ? ": the service account may not list and watch pods"
-					     : "");
+	char hint[128] = "";
+
+	if (answer->status == 401)
+		snprintf(hint, sizeof(hint), ": it does not take the token");
+	else if (answer->status == 403)
+		snprintf(hint, sizeof(hint), ": the service account may not list and watch %s",
+			 kinds[w->kind].name);
+	source_fails(&w->source, w->error[0] != '\0' ? w->error : answer->error, hint);
+}
+
+/* ---- Who keeps it ------------------------------------------------------------------- */
+
+static void put(struct watch *w, struct json_object *object)
+{
+	struct kubernetes *k = w->kubernetes;
+
+	if (w->kind == PODS)
+		pods_put(k->pods, object);
+	else if (w->kind == SERVICES)
+		services_put(k->addresses, object, now_ns());
+	else
+		services_put_slice(k->addresses, object, now_ns());
+}
+
+static void take_away(struct watch *w, struct json_object *object)
+{
+	if (w->kind == PODS)
+		pods_remove(w->kubernetes->pods, object, now_ns());
+	else
+		services_remove(w->kubernetes->addresses, object, now_ns());
+}
+
+static unsigned addresses_kind(const struct watch *w)
+{
+	return w->kind == SERVICES ? ADDRESSES_OF_SERVICES : ADDRESSES_OF_SLICES;
+}
+
+static void list_begin(struct watch *w)
+{
+	if (w->kind == PODS)
+		pods_list_begin(w->kubernetes->pods);
+	else
+		addresses_list_begin(w->kubernetes->addresses, addresses_kind(w));
+}
+
+static void list_end(struct watch *w)
+{
+	struct kubernetes *k = w->kubernetes;
+
+	if (w->kind != PODS) {
+		addresses_list_end(k->addresses, addresses_kind(w), now_ns());
+		return;
+	}
+	pods_list_end(k->pods, now_ns());
+	if (!k->told_pods)
+		fprintf(stderr, "appmon: Kubernetes: %zu pod(s) of node %s\n", pods_count(k->pods),
+			k->node);
+	k->told_pods = true;
 }
 
 /* ---- What it answers ---------------------------------------------------------------- */
@@ -64,7 +139,7 @@ static const char *get_text(struct json_object *object, const char *key)
 }
 
 /* It comes back in a URL. By the API's rules it says nothing to us beyond that. */
-static bool take_version(struct kubernetes *k, struct json_object *object)
+static bool take_version(struct watch *w, struct json_object *object)
 {
 	const char *version = get_text(json_member(object, "metadata"), "resourceVersion");
 	size_t len = strlen(version);
@@ -75,109 +150,104 @@ static bool take_version(struct kubernetes *k, struct json_object *object)
 		if (!isalnum((unsigned char)version[i]))
 			return false;
 	}
-	memcpy(k->version, version, len + 1);
+	memcpy(w->version, version, len + 1);
 	return true;
 }
 
-static bool wrong(struct kubernetes *k, const char *what)
+static bool wrong(struct watch *w, const char *what)
 {
-	snprintf(k->error, sizeof(k->error), "%s", what);
+	snprintf(w->error, sizeof(w->error), "%s", what);
 	return false;
 }
 
-static bool on_listed(void *ctx, struct json_object *pod)
+static bool on_listed(void *ctx, struct json_object *object)
 {
-	struct kubernetes *k = ctx;
-
-	pods_put(k->pods, pod);
+	put(ctx, object);
 	return true;
 }
 
-/* A Status in place of a pod. */
-static bool on_error(struct kubernetes *k, struct json_object *status)
+/* A Status in place of an object. */
+static bool on_error(struct watch *w, struct json_object *status)
 {
-	k->version[0] = '\0';
-	k->expired = json_object_get_int(json_member(status, "code")) == 410;
-	return wrong(k, get_text(status, "message"));
+	w->version[0] = '\0';
+	w->expired = json_object_get_int(json_member(status, "code")) == 410;
+	return wrong(w, get_text(status, "message"));
 }
 
 static bool on_watched(void *ctx, struct json_object *event)
 {
 	struct json_object *object = json_member(event, "object");
 	const char *type = get_text(event, "type");
-	struct kubernetes *k = ctx;
+	struct watch *w = ctx;
 
 	if (strcmp(type, "ERROR") == 0)
-		return on_error(k, object);
-	if (!take_version(k, object))
-		return wrong(k, "it tells of an object without a version");
+		return on_error(w, object);
+	if (!take_version(w, object))
+		return wrong(w, "it tells of an object without a version");
 	if (strcmp(type, "DELETED") == 0)
-		pods_remove(k->pods, object, now_ns());
+		take_away(w, object);
 	else if (strcmp(type, "ADDED") == 0 || strcmp(type, "MODIFIED") == 0)
-		pods_put(k->pods, object);
+		put(w, object);
 	else if (strcmp(type, "BOOKMARK") != 0)
-		return wrong(k, "it tells of a pod what is not known here");
-	k->source.delay_ns = 0;
+		return wrong(w, "it tells of an object what is not known here");
+	w->source.delay_ns = 0;
 	return true;
 }
 
 static bool on_data(void *ctx, const char *data, size_t len)
 {
-	struct kubernetes *k = ctx;
+	struct watch *w = ctx;
 
-	source_works(&k->source);
-	return json_stream_feed(&k->stream, data, len) ||
-	       (k->error[0] == '\0' && wrong(k, "its answer is no JSON, or too long"));
+	source_works(&w->source);
+	return json_stream_feed(&w->stream, data, len) ||
+	       (w->error[0] == '\0' && wrong(w, "its answer is no JSON, or too long"));
 }
 
-static void on_list_done(struct kubernetes *k, const struct http_answer *answer)
+static void on_list_done(struct watch *w, const struct http_answer *answer)
 {
-	struct json_object *list = answer->error ? NULL : json_stream_rest(&k->stream);
+	struct json_object *list = answer->error ? NULL : json_stream_rest(&w->stream);
 
-	if (list && take_version(k, list)) {
-		pods_list_end(k->pods, now_ns());
-		if (!k->told_pods)
-			fprintf(stderr, "appmon: Kubernetes: %zu pod(s) of node %s\n",
-				pods_count(k->pods), k->node);
-		k->told_pods = k->any_version = true;
-		k->source.due_ns = now_ns();
+	if (list && take_version(w, list)) {
+		list_end(w);
+		w->any_version = true;
+		w->source.due_ns = now_ns();
 	} else {
 		if (!answer->error)
-			wrong(k, "its answer is no list of pods");
+			wrong(w, "its answer is no list");
 		/* 410, or 504 for a version that is too new: the newest that there is will do. */
 		if (answer->status == 410 || answer->status == 504)
-			k->any_version = false;
-		fail(k, answer);
-		source_schedule(&k->source, answer->retry_after_ns);
+			w->any_version = false;
+		fail(w, answer);
+		source_schedule(&w->source, answer->retry_after_ns);
 	}
 	json_object_put(list);
 }
 
-static void on_watch_done(struct kubernetes *k, const struct http_answer *answer)
+static void on_watch_done(struct watch *w, const struct http_answer *answer)
 {
-	k->expired |= answer->status == 410;
-	if (k->expired) {
-		k->version[0] = '\0';
-		k->any_version = false;
+	w->expired |= answer->status == 410;
+	if (w->expired) {
+		w->version[0] = '\0';
+		w->any_version = false;
 	} else if (answer->error) {
-		fail(k, answer);
-	} else if (now_ns() - k->begun_ns > LASTING_NS) {
-		k->source.delay_ns = 0;
+		fail(w, answer);
+	} else if (now_ns() - w->begun_ns > LASTING_NS) {
+		w->source.delay_ns = 0;
 	}
-	source_schedule(&k->source, answer->retry_after_ns);
+	source_schedule(&w->source, answer->retry_after_ns);
 }
 
 static void on_done(void *ctx, const struct http_answer *answer)
 {
-	struct kubernetes *k = ctx;
-	enum asking asking = k->asking;
+	struct watch *w = ctx;
+	enum asking asking = w->asking;
 
-	k->asking = ASKING_NOTHING;
+	w->asking = ASKING_NOTHING;
 	if (asking == ASKING_LIST)
-		on_list_done(k, answer);
+		on_list_done(w, answer);
 	else
-		on_watch_done(k, answer);
-	json_stream_free(&k->stream);
+		on_watch_done(w, answer);
+	json_stream_free(&w->stream);
 }
 
 /* ---- How it asks ----------------------------------------------------------------------- */
@@ -202,26 +272,30 @@ static char *authorization(const struct kubernetes *k, const char **ret_error)
 	return field;
 }
 
-static char *make_url(const struct kubernetes *k, unsigned seconds)
+static char *make_url(const struct watch *w, unsigned seconds)
 {
-	static const char pods[] = "/api/v1/pods?fieldSelector=spec.nodeName%3D";
+	const struct kubernetes *k = w->kubernetes;
+	const char *path = kinds[w->kind].path;
+	const char *selector = w->kind == PODS ? "fieldSelector=spec.nodeName%3D" : "";
+	const char *node = w->kind == PODS ? k->node : "", *and = w->kind == PODS ? "&" : "";
 	char *url;
 	int ret;
 
-	if (k->version[0] == '\0')
-		ret = asprintf(&url, "%s%s%s%s", k->api, pods, k->node,
-			       k->any_version ? "&resourceVersion=0" : "");
-	else
+	if (w->version[0] != '\0')
 		ret = asprintf(&url,
-			       "%s%s%s&watch=1&allowWatchBookmarks=true&timeoutSeconds=%u"
+			       "%s%s?%s%s%swatch=1&allowWatchBookmarks=true&timeoutSeconds=%u"
 			       "&resourceVersion=%s",
-			       k->api, pods, k->node, seconds, k->version);
+			       k->api, path, selector, node, and, seconds, w->version);
+	else
+		ret = asprintf(&url, "%s%s?%s%s%sresourceVersion=%s", k->api, path, selector, node,
+			       and, w->any_version ? "0" : "");
 	return ret < 0 ? NULL : url;
 }
 
-static void ask(struct kubernetes *k)
+static void ask(struct watch *w)
 {
-	bool list = k->version[0] == '\0';
+	const struct kubernetes *k = w->kubernetes;
+	bool list = w->version[0] == '\0';
 	unsigned seconds = list ? LIST_TIMEOUT_S
 				: WATCH_MIN_S + (unsigned)source_random(WATCH_MAX_S - WATCH_MIN_S);
 	const char *error = "out of memory";
@@ -230,19 +304,19 @@ static void ask(struct kubernetes *k)
 			       .timeout_ms = (seconds + (list ? 0 : WATCH_GRACE_S)) * 1000,
 			       .data = on_data,
 			       .done = on_done,
-			       .ctx = k};
+			       .ctx = w};
 	int ret = -ENOMEM;
 
-	k->error[0] = '\0';
-	k->expired = false;
-	k->stream = (struct json_stream){.elements = list,
+	w->error[0] = '\0';
+	w->expired = false;
+	w->stream = (struct json_stream){.elements = list,
 					 .max = OBJECT_MAX,
 					 .object = list ? on_listed : on_watched,
-					 .ctx = k};
+					 .ctx = w};
 	if (k->token_file)
 		field = authorization(k, &error);
 	if (field || !k->token_file)
-		url = make_url(k, seconds);
+		url = make_url(w, seconds);
 	if (url) {
 		get.url = url;
 		get.fields = &field;
@@ -250,13 +324,13 @@ static void ask(struct kubernetes *k)
 		ret = http_client_get(k->client, &get);
 	}
 	if (ret == 0) {
-		k->asking = list ? ASKING_LIST : ASKING_WATCH;
-		k->begun_ns = now_ns();
+		w->asking = list ? ASKING_LIST : ASKING_WATCH;
+		w->begun_ns = now_ns();
 		if (list)
-			pods_list_begin(k->pods);
+			list_begin(w);
 	} else {
-		fail(k, &(struct http_answer){.error = error});
-		source_schedule(&k->source, 0);
+		fail(w, &(struct http_answer){.error = error});
+		source_schedule(&w->source, 0);
 	}
 	if (field)
 		explicit_bzero(field, strlen(field));
@@ -266,17 +340,41 @@ static void ask(struct kubernetes *k)
 
 int kubernetes_run(struct kubernetes *k, uint64_t now)
 {
+	int timeout_ms = -1;
+
 	pods_expire(k->pods, now);
-	if (k->asking == ASKING_NOTHING && now >= k->source.due_ns)
-		ask(k);
-	if (k->asking != ASKING_NOTHING)
-		return -1;
-	return source_timeout_ms(&k->source, now);
+	addresses_expire(k->addresses, now);
+	for (size_t i = 0; i < KINDS; i++) {
+		struct watch *w = &k->watches[i];
+		int one_ms;
+
+		if (w->asking == ASKING_NOTHING && now >= w->source.due_ns)
+			ask(w);
+		if (w->asking != ASKING_NOTHING)
+			continue;
+		one_ms = source_timeout_ms(&w->source, now);
+		if (timeout_ms < 0 || one_ms < timeout_ms)
+			timeout_ms = one_ms;
+	}
+	return timeout_ms;
 }
 
-const struct source *kubernetes_source(const struct kubernetes *k)
+bool kubernetes_is_up(const struct kubernetes *k)
 {
-	return &k->source;
+	for (size_t i = 0; i < KINDS; i++) {
+		if (!k->watches[i].source.up)
+			return false;
+	}
+	return true;
+}
+
+uint64_t kubernetes_failures(const struct kubernetes *k)
+{
+	uint64_t failures = 0;
+
+	for (size_t i = 0; i < KINDS; i++)
+		failures += k->watches[i].source.failures;
+	return failures;
 }
 
 /* ---- Where it is ---------------------------------------------------------------------------- */
@@ -332,12 +430,25 @@ static int find_server(struct kubernetes *k, const struct kubernetes_opts *opts)
 	}
 	if (k->api[strlen(k->api) - 1] == '/')
 		k->api[strlen(k->api) - 1] = '\0';
-	if (asprintf(&k->source.what, "Kubernetes' API server at %s", k->api) < 0) {
-		k->source.what = NULL;
-		warnx("out of memory");
-		return -ENOMEM;
-	}
 	return 0;
+}
+
+/* The pods' watch speaks for the server as a whole: its absence is not told three times in the same
+ * words. */
+static int init_watch(struct kubernetes *k, enum kind kind)
+{
+	struct watch *w = &k->watches[kind];
+	int ret = kind == PODS ? asprintf(&w->source.what, "Kubernetes' API server at %s", k->api)
+			       : asprintf(&w->source.what, "Kubernetes' %s", kinds[kind].name);
+
+	w->kubernetes = k;
+	w->kind = kind;
+	w->any_version = true;
+	if (ret >= 0)
+		return 0;
+	w->source.what = NULL;
+	warnx("out of memory");
+	return -ENOMEM;
 }
 
 int kubernetes_open(struct kubernetes **ret, const struct kubernetes_opts *opts)
@@ -351,8 +462,10 @@ int kubernetes_open(struct kubernetes **ret, const struct kubernetes_opts *opts)
 	}
 	k->client = opts->client;
 	k->pods = opts->pods;
-	k->any_version = true;
+	k->addresses = opts->addresses;
 	err = find_server(k, opts);
+	for (size_t i = 0; err == 0 && i < KINDS; i++)
+		err = init_watch(k, i);
 	if (err < 0)
 		kubernetes_close(k);
 	else
@@ -364,12 +477,14 @@ void kubernetes_close(struct kubernetes *k)
 {
 	if (!k)
 		return;
-	http_client_cancel(k->client, k);
-	json_stream_free(&k->stream);
+	for (size_t i = 0; i < KINDS; i++) {
+		http_client_cancel(k->client, &k->watches[i]);
+		json_stream_free(&k->watches[i].stream);
+		free(k->watches[i].source.what);
+	}
 	free(k->api);
 	free(k->token_file);
 	free(k->ca_file);
 	free(k->node);
-	free(k->source.what);
 	free(k);
 }

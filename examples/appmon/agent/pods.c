@@ -33,14 +33,6 @@ struct pods {
 	bool changed;
 };
 
-/* NULL: there is no such member that is a text. */
-static const char *get_text(struct json_object *object, const char *key)
-{
-	struct json_object *value = json_member(object, key);
-
-	return json_object_is_type(value, json_type_string) ? json_object_get_string(value) : NULL;
-}
-
 /* ---- What owns a pod ------------------------------------------------------------ */
 
 /* Without "-suffix", if it ends so. */
@@ -88,19 +80,20 @@ static struct json_object *workload(struct json_object *metadata, struct json_ob
 				    const char *name)
 {
 	struct json_object *owner = controller(metadata);
-	const char *kind = get_text(owner, "kind"), *owner_name = get_text(owner, "name"), *more;
+	const char *kind = json_member_text(owner, "kind"),
+		   *owner_name = json_member_text(owner, "name"), *more;
 	size_t len;
 
 	if (!kind || !owner_name)
 		return json_object_new_string(name);
 	len = strlen(owner_name);
 	if (strcmp(kind, "ReplicaSet") == 0) {
-		more = get_text(json_member(metadata, "labels"), "pod-template-hash");
+		more = json_member_text(json_member(metadata, "labels"), "pod-template-hash");
 		len = without(owner_name, more ? more : "");
 	} else if (strcmp(kind, "Job") == 0) {
 		len = without_time(owner_name);
 	} else if (strcmp(kind, "Node") == 0) {
-		more = get_text(spec, "nodeName");
+		more = json_member_text(spec, "nodeName");
 		owner_name = name;
 		len = without(name, more ? more : "");
 	}
@@ -132,7 +125,8 @@ static void add_containers(struct json_object *kept, struct json_object *statuse
 			   i < json_object_array_length(statuses);
 	     i++) {
 		struct json_object *status = json_object_array_get_idx(statuses, i);
-		const char *name = get_text(status, "name"), *id = get_text(status, "containerID");
+		const char *name = json_member_text(status, "name"),
+			   *id = json_member_text(status, "containerID");
 		const char *scheme = id ? strstr(id, "://") : NULL;
 
 		if (name && scheme)
@@ -146,7 +140,8 @@ static struct json_object *facts_of(struct json_object *object)
 			   *status = json_member(object, "status");
 	struct json_object *facts = json_object_new_object();
 	struct json_object *containers = json_object_new_object();
-	const char *space = get_text(metadata, "namespace"), *name = get_text(metadata, "name");
+	const char *space = json_member_text(metadata, "namespace"),
+		   *name = json_member_text(metadata, "name");
 
 	if (!name)
 		name = "";
@@ -217,9 +212,9 @@ const struct pod *pods_find(const struct pods *pods, const char *uid)
 static const char *uid_of(struct json_object *object)
 {
 	struct json_object *metadata = json_member(object, "metadata");
-	const char *mirror = get_text(json_member(metadata, "annotations"), MIRROR);
+	const char *mirror = json_member_text(json_member(metadata, "annotations"), MIRROR);
 
-	return mirror ? mirror : get_text(metadata, "uid");
+	return mirror ? mirror : json_member_text(metadata, "uid");
 }
 
 static struct pod *add(struct pods *pods, const char *uid)
@@ -289,7 +284,7 @@ void pods_put(struct pods *pods, struct json_object *object)
 
 void pods_put_container(struct pods *pods, struct json_object *container)
 {
-	const char *id = get_text(container, "Id");
+	const char *id = json_member_text(container, "Id");
 
 	if (id && *id != '\0')
 		keep(pods, id, facts_of_container(container, id));
@@ -380,20 +375,20 @@ uint64_t pods_refused(const struct pods *pods)
 
 const char *pod_fact(const struct pod *pod, enum pod_fact fact)
 {
-	return get_text(pod->facts, fact_keys[fact]);
+	return json_member_text(pod->facts, fact_keys[fact]);
 }
 
 const char *pod_label(const struct pod *pod, const char *key)
 {
-	return get_text(json_member(pod->facts, "labels"), key);
+	return json_member_text(json_member(pod->facts, "labels"), key);
 }
 
 const char *pod_annotation(const struct pod *pod, const char *key)
 {
-	return get_text(json_member(pod->facts, "annotations"), key);
+	return json_member_text(json_member(pod->facts, "annotations"), key);
 }
 
 const char *pod_container(const struct pod *pod, const char *id)
 {
-	return get_text(json_member(pod->facts, "containers"), id);
+	return json_member_text(json_member(pod->facts, "containers"), id);
 }

@@ -2,7 +2,6 @@
 #include "attributes.h"
 
 #include <assert.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -51,19 +50,25 @@ const char *error_type(uint32_t role, uint32_t outcome, const struct appmon_str 
 	return status->len > 0 ? status->data : outcome_name(outcome);
 }
 
+static void add_server_address(struct attributes *attributes, const struct appmon_endpoint *server)
+{
+	attributes_add(attributes, "server.address", format_address(server, attributes->address));
+	if (server->port != 0) {
+		snprintf(attributes->port, sizeof(attributes->port), "%u", server->port);
+		attributes_add(attributes, "server.port", attributes->port);
+	}
+}
+
 static void add_peer(struct attributes *attributes, const struct appmon_series *series)
 {
-	bool client = series->role == APPMON_ROLE_CLIENT;
-
 	add(attributes, "peer.service", series->peer_app);
 	if (series->peer.family == 0)
 		return;
-	attributes_add(attributes, client ? "server.address" : "client.address",
-		       format_address(&series->peer, attributes->address));
-	if (client && series->peer.port != 0) {
-		snprintf(attributes->port, sizeof(attributes->port), "%u", series->peer.port);
-		attributes_add(attributes, "server.port", attributes->port);
-	}
+	if (series->role == APPMON_ROLE_CLIENT)
+		add_server_address(attributes, &series->peer);
+	else
+		attributes_add(attributes, "client.address",
+			       format_address(&series->peer, attributes->address));
 }
 
 void attributes_of_series(struct attributes *ret, const struct appmon_series *series)
@@ -96,34 +101,38 @@ void attributes_of_active(struct attributes *ret, const struct appmon_active *ac
 	attributes_add(ret, "url.scheme", "http");
 }
 
-/* One end; returns whether it is not monitored. */
-static bool add_end(struct attributes *attributes, const char *name, const char *nobody,
-		    const struct appmon_str *app, const struct appmon_endpoint *endpoint, char *buf)
+/* One end that is not monitored. */
+static void add_virtual(struct attributes *attributes, const char *name, const char *nobody,
+			const struct appmon_endpoint *endpoint, char *buf)
 {
-	if (app->len > 0) {
-		add(attributes, name, *app);
-		return false;
-	}
 	appmon_format_endpoint(endpoint, buf, ADDRESS_SIZE);
 	attributes_add(attributes, name, endpoint->family != 0 ? buf : nobody);
-	return true;
 }
 
-void attributes_of_edge(struct edge_attributes *ret, const struct appmon_edge *edge)
+void attributes_of_edge(struct edge_attributes *ret, const struct appmon_edge *edge,
+			const struct addresses *addresses)
 {
 	struct attributes *attributes = &ret->attributes;
-	bool client, server;
+	const char *name = addresses_find(addresses, &edge->server);
 
 	attributes->count = 0;
 	if (edge->flags & APPMON_SERIES_OTHER) {
 		attributes_add(attributes, "otel.metric.overflow", "true");
 		return;
 	}
-	client = add_end(attributes, "client", "user", &edge->client_app, &edge->client,
-			 ret->client);
-	server = add_end(attributes, "server", "unknown", &edge->server_app, &edge->server,
-			 ret->server);
-	/* Tells an address, "user" and "unknown" from applications of that name. */
-	if (client || server)
+	if (edge->client_app.len > 0)
+		add(attributes, "client", edge->client_app);
+	else
+		add_virtual(attributes, "client", "user", &edge->client, ret->client);
+	if (edge->server_app.len > 0) {
+		add(attributes, "server", edge->server_app);
+	} else if (name) {
+		attributes_add(attributes, "server", name);
+		add_server_address(attributes, &edge->server);
+	} else {
+		add_virtual(attributes, "server", "unknown", &edge->server, ret->server);
+	}
+	/* Tells an address, the name of one, "user" and "unknown" from applications of that name. */
+	if (edge->client_app.len == 0 || edge->server_app.len == 0)
 		attributes_add(attributes, "connection.type", "virtual_node");
 }

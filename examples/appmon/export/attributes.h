@@ -11,6 +11,7 @@
 
 #include <appmon/metrics.h>
 
+#include "addresses.h"
 #include "instances.h"
 
 #define ATTRIBUTES_MAX 12
@@ -41,13 +42,16 @@ void attributes_of_active(struct attributes *ret, const struct appmon_active *ac
 
 /*
  * Who calls whom, with names as OpenTelemetry's service graph connector has them: client, server,
- * and connection_type "virtual_node" where one of them is not monitored.
+ * and connection_type "virtual_node" where one of them is not monitored. A server that is not, and
+ * whose name addresses (NULL: there are no names) has, also has its address and port: so the figures
+ * of two addresses are never one, and a counter stays whole while addresses get and lose names.
  */
 struct edge_attributes {
 	struct attributes attributes;
 	char client[ADDRESS_SIZE], server[ADDRESS_SIZE];
 };
-void attributes_of_edge(struct edge_attributes *ret, const struct appmon_edge *edge);
+void attributes_of_edge(struct edge_attributes *ret, const struct appmon_edge *edge,
+			const struct addresses *addresses);
 
 /* text outlives the attributes; "" adds nothing. */
 void attributes_add(struct attributes *attributes, const char *name, const char *text);

@@ -134,6 +134,7 @@ static int write_page(void *ctx, FILE *out, bool openmetrics)
 					  .metrics = exporter->metrics,
 					  .snapshot = snapshot,
 					  .instances = &exporter->instances,
+					  .addresses = exporter->addresses,
 					  .bounds = bounds_of(&exporter->opts),
 					  .numbers = numbers};
 	if (exporter->numbers)

@@ -12,6 +12,7 @@
 
 #include <appmon/metrics.h>
 
+#include "addresses.h"
 #include "durations.h"
 #include "http-client.h"
 #include "http-server.h"
@@ -56,6 +57,7 @@ struct exporter {
 	struct exporter_names names;
 	size_t (*numbers)(void *ctx, struct prometheus_number numbers[PROMETHEUS_NUMBERS_MAX]);
 	void *numbers_ctx;
+	const struct addresses *addresses;
 	uint64_t otlp_due_ns;
 	uint64_t forget_ns; /* when instances were last forgotten */
 };

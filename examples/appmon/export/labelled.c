@@ -77,14 +77,15 @@ static uint32_t put_active(FILE *out, const struct appmon_snapshot *snapshot, ui
 	return active.role;
 }
 
-static void put_edge(FILE *out, const struct appmon_snapshot *snapshot, uint32_t index)
+static void put_edge(FILE *out, const struct appmon_snapshot *snapshot, uint32_t index,
+		     const struct addresses *addresses)
 {
 	struct appmon_edge edge = {.size = sizeof(edge)};
 	struct edge_attributes attributes;
 	const char *separator = "";
 
 	appmon_snapshot_edge(snapshot, index, &edge);
-	attributes_of_edge(&attributes, &edge);
+	attributes_of_edge(&attributes, &edge, addresses);
 	put_labels(out, &attributes.attributes, &separator);
 }
 
@@ -106,7 +107,8 @@ static int by_labels(const void *a, const void *b)
 }
 
 /* All labels go into one text, whose place is known at its end. */
-static void put_all(struct labelled_list *labelled, struct instances *instances, FILE *out)
+static void put_all(struct labelled_list *labelled, struct instances *instances,
+		    const struct addresses *addresses, FILE *out)
 {
 	uint32_t count = appmon_snapshot_count(labelled->snapshot, labelled->kind);
 
@@ -115,7 +117,7 @@ static void put_all(struct labelled_list *labelled, struct instances *instances,
 
 		*item = (struct labelled){.index = i, .offset = (size_t)ftell(out)};
 		if (labelled->kind == APPMON_SNAPSHOT_EDGES)
-			put_edge(out, labelled->snapshot, i);
+			put_edge(out, labelled->snapshot, i, addresses);
 		else if (labelled->kind == APPMON_SNAPSHOT_ACTIVE)
 			item->role = put_active(out, labelled->snapshot, i, instances);
 		else
@@ -127,7 +129,7 @@ static void put_all(struct labelled_list *labelled, struct instances *instances,
 }
 
 int labelled_open(struct labelled_list *ret, const struct appmon_snapshot *snapshot, uint32_t kind,
-		  struct instances *instances)
+		  struct instances *instances, const struct addresses *addresses)
 {
 	struct labelled_list labelled = {.snapshot = snapshot, .kind = kind};
 	size_t size = 0;
@@ -136,7 +138,7 @@ int labelled_open(struct labelled_list *ret, const struct appmon_snapshot *snaps
 	labelled.list = calloc(appmon_snapshot_count(snapshot, kind) + 1, sizeof(*labelled.list));
 	out = labelled.list ? open_memstream(&labelled.text, &size) : NULL;
 	if (out)
-		put_all(&labelled, instances, out);
+		put_all(&labelled, instances, addresses, out);
 	if (!out || ferror(out) | fclose(out)) {
 		labelled_free(&labelled);
 		return -ENOMEM;

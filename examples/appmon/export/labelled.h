@@ -32,9 +32,10 @@ struct labelled_list {
 	char *text;
 };
 
-/* Those without a role are left out: there is no name for them. Returns 0 or -ENOMEM. */
+/* Those without a role are left out: there is no name for them. addresses: of edges; NULL: no names are
+ * known. Returns 0 or -ENOMEM. */
 int labelled_open(struct labelled_list *ret, const struct appmon_snapshot *snapshot, uint32_t kind,
-		  struct instances *instances);
+		  struct instances *instances, const struct addresses *addresses);
 void labelled_free(struct labelled_list *labelled);
 
 /* The first one behind i that has other labels. */

@@ -339,9 +339,9 @@ static void add_active(struct metrics_build *build, size_t i)
 static bool open_build(struct metrics_build *build)
 {
 	return labelled_open(&build->series, build->snapshot, APPMON_SNAPSHOT_SERIES,
-			     build->instances) == 0 &&
+			     build->instances, NULL) == 0 &&
 	       labelled_open(&build->active, build->snapshot, APPMON_SNAPSHOT_ACTIVE,
-			     build->instances) == 0 &&
+			     build->instances, NULL) == 0 &&
 	       appmon_histogram_new(&build->histogram) == 0;
 }
 

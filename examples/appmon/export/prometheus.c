@@ -438,11 +438,14 @@ static int open_writer(struct writer *writer)
 	int ret = appmon_histogram_new(&writer->histogram);
 
 	if (ret == 0)
-		ret = labelled_open(&writer->series, snapshot, APPMON_SNAPSHOT_SERIES, instances);
+		ret = labelled_open(&writer->series, snapshot, APPMON_SNAPSHOT_SERIES, instances,
+				    NULL);
 	if (ret == 0)
-		ret = labelled_open(&writer->edges, snapshot, APPMON_SNAPSHOT_EDGES, instances);
+		ret = labelled_open(&writer->edges, snapshot, APPMON_SNAPSHOT_EDGES, instances,
+				    writer->input->addresses);
 	if (ret == 0)
-		ret = labelled_open(&writer->active, snapshot, APPMON_SNAPSHOT_ACTIVE, instances);
+		ret = labelled_open(&writer->active, snapshot, APPMON_SNAPSHOT_ACTIVE, instances,
+				    NULL);
 	return ret;
 }
 

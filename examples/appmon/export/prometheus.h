@@ -8,6 +8,7 @@
 
 #include <appmon/metrics.h>
 
+#include "addresses.h"
 #include "durations.h"
 #include "instances.h"
 
@@ -26,6 +27,7 @@ struct prometheus_input {
 	struct appmon_metrics *metrics;
 	const struct appmon_snapshot *snapshot;
 	struct instances *instances;
+	const struct addresses *addresses; /* NULL: none */
 	const struct durations_bounds *bounds;
 	const struct prometheus_number *numbers;
 	size_t number_count;

@@ -24,23 +24,6 @@ static uint32_t capture_of(struct pipeline *pl, const struct conn *c)
 	return target ? target->capture : CAPTURE_MAX;
 }
 
-/* h: what is kept of a head of len bytes. */
-static struct head *head_keep(struct pipeline *pl, const struct http1_head *h, const char *bytes,
-			      uint32_t len)
-{
-	size_t fields = offsetof(struct http1_head, field) + h->field_count * sizeof(h->field[0]);
-	struct head *head =
-		pool_alloc_evicting(&pl->pool, offsetof(struct head, h) + fields + h->head_len + 1);
-
-	if (!head)
-		return NULL;
-	memcpy(&head->h, h, fields);
-	head->len = len;
-	head->bytes = (char *)&head->h + fields;
-	memcpy(head->bytes, bytes, h->head_len);
-	return head;
-}
-
 static uint64_t head_flags(const struct http1_head *h)
 {
 	uint64_t flags = 0;
@@ -81,15 +64,16 @@ static void request_head(struct pipeline *pl, struct conn *c, int dir, const str
 	struct exchange *ex;
 	uint64_t length = 0;
 	enum http1_framing framing = http1_request_framing(h, &length);
+	bool inside;
 
 	c->request_dir = (uint8_t)(1 + dir);
 	s->over = 0;
 	/* Met in the middle of its method, or of a body: then an answer came inside its head. */
-	if (!c->fresh && h->method == APPMON_METHOD_OTHER &&
-	    (!c->ordinal || (s->guessed && (int64_t)(other->in->seen - s->head_floor) > 0))) {
-		/* One that has begun, and is not complete, is to a request before this. */
-		if (other->head_len &&
-		    http1_look(HTTP1_RESPONSE, other->head, other->head_len) != HTTP1_LOOK_NO)
+	inside = s->guessed && (int64_t)(other->in->seen - s->head_floor) > 0;
+	if (!c->fresh && h->method == APPMON_METHOD_OTHER && (!c->ordinal || inside)) {
+		/* That may be to a request before this. One that has begun, and is not complete, is. */
+		if (inside || (other->head_len && http1_look(HTTP1_RESPONSE, other->head,
+							     other->head_len) != HTTP1_LOOK_NO))
 			pairing_suspect(c);
 		else
 			pairing_missed(c);
@@ -165,7 +149,7 @@ static void response_head(struct pipeline *pl, struct conn *c, int dir, const st
 		/* The end of an upload that was not counted is told by its answer. */
 		if (exchange_requesting(c) == ex && body_is_uncounted(req)) {
 			body_unproven(c, !dir);
-			message_end(pl, c, !dir, chunk->other_pos,
+			message_end(pl, c, !dir, chunk->received,
 				    chunk->other_ts_ns ? chunk->other_ts_ns : ex->request_end_ns,
 				    APPMON_EVF_INFERRED_END);
 			req->guessed = 1;
@@ -329,6 +313,7 @@ void head_begin(struct pipeline *pl, struct conn *c, int dir, enum http1_kind ki
 
 	s->head_ns = chunk->ts_ns;
 	s->head_floor = chunk->other_pos;
+	s->head_received = chunk->received;
 	s->head_retrans = c->retrans;
 	s->head_dup = c->dup;
 	if (kind == HTTP1_RESPONSE)
@@ -398,7 +383,8 @@ void head_feed(struct pipeline *pl, struct conn *c, int dir, const char *bytes, 
 void head_close(struct pipeline *pl, struct conn *c, int dir)
 {
 	struct http1_side *s = http1_side(c, dir);
-	struct chunk chunk = {.ts_ns = s->head_ns, .other_pos = c->stream[!dir].seen};
+	const uint64_t seen = c->stream[!dir].seen;
+	struct chunk chunk = {.ts_ns = s->head_ns, .other_pos = seen, .received = seen};
 
 	if (s->phase == PHASE_HEAD && s->head_len)
 		head_feed(pl, c, dir, "", 0, true, &chunk);

@@ -24,7 +24,8 @@ struct http1_side {
 	uint64_t end; /* BODY: where it ends; CHUNKS: next byte of the framing to look at;
 			 CLOSE: where a length that is overridden ends */
 	/* When the first byte of the head came: */
-	uint64_t head_floor; /* how far the other direction was */
+	uint64_t head_floor;	/* how far the other direction was */
+	uint64_t head_received; /* how far its sender had received that */
 	uint64_t head_ns;
 	uint32_t head_retrans, head_dup;
 	char *head; /* head_len bytes of an incomplete head */
@@ -125,7 +126,7 @@ static inline uint64_t later(uint64_t a, uint64_t b)
 /* Where the head that is due, or is here in part, begins. */
 static inline struct start head_start(const struct http1_side *s)
 {
-	return (struct start){s->pos, s->head_floor, s->head_ns};
+	return (struct start){s->pos, s->head_floor, s->head_received, s->head_ns};
 }
 
 /* ---- messages.c ------------------------------------------------------------------------------ */

@@ -3,6 +3,22 @@
 
 #include "protocol/http1/http1-event.h"
 
+struct head *head_keep(struct pipeline *pl, const struct http1_head *h, const char *bytes,
+		       uint32_t len)
+{
+	size_t fields = offsetof(struct http1_head, field) + h->field_count * sizeof(h->field[0]);
+	struct head *head =
+		pool_alloc_evicting(&pl->pool, offsetof(struct head, h) + fields + h->head_len + 1);
+
+	if (!head)
+		return NULL;
+	memcpy(&head->h, h, fields);
+	head->len = len;
+	head->bytes = (char *)&head->h + fields;
+	memcpy(head->bytes, bytes, h->head_len);
+	return head;
+}
+
 static struct appmon_str in_place(const struct head *head, struct http1_span span)
 {
 	struct appmon_str str = put_in_place(head->bytes + span.off, span.len);
@@ -29,13 +45,22 @@ static size_t before_query(const char *target, size_t len)
 	return n;
 }
 
+/* The method that tells the form of the target. CONNECT's is an authority, but not where a protocol
+ * is named for what follows (RFC 8441). */
+static uint32_t form_of(const struct head *head)
+{
+	bool is_path = head->h.target.len && head->bytes[head->h.target.off] == '/';
+
+	return is_path ? APPMON_METHOD_GET : head->h.method;
+}
+
 /* A target without its secrets; 0: it has none, or the host wants them. */
 static size_t redacted_size(const struct pipeline *pl, const struct head *head)
 {
 	if (pl->flags & APPMON_OPEN_KEEP_SECRETS)
 		return 0;
 	return redact_target(&pl->redact, head->bytes + head->h.target.off, head->h.target.len,
-			     head->h.method, NULL);
+			     form_of(head), NULL);
 }
 
 static struct appmon_str put_target(struct event_writer *w, const struct head *head)
@@ -43,11 +68,11 @@ static struct appmon_str put_target(struct event_writer *w, const struct head *h
 	struct http1_span span = head->h.target;
 	const char *bytes = head->bytes + span.off;
 	bool drop_query = w->pl->flags & APPMON_OPEN_DROP_QUERY;
-	size_t len = redacted_size(w->pl, head);
+	size_t len = head->redacted;
 	struct appmon_str target;
 
 	if (len) {
-		redact_target(&w->pl->redact, bytes, span.len, head->h.method, w->at);
+		redact_target(&w->pl->redact, bytes, span.len, form_of(head), w->at);
 		target = put_written(w, drop_query ? before_query(w->at, len) : len);
 	} else {
 		if (drop_query)
@@ -105,7 +130,7 @@ static void put_request(struct event_writer *w, const struct head *head)
 	ev->operation_type = operation_type(head->h.method);
 	ev->operation = in_place(head, head->h.method_name);
 	ev->request_target = put_target(w, head);
-	http1_split_target(ev->request_target.data, ev->request_target.len, head->h.method, &path,
+	http1_split_target(ev->request_target.data, ev->request_target.len, form_of(head), &path,
 			   &query, &authority);
 	ev->path = part(w, &ev->request_target, path);
 	ev->path.truncated = cut && !mark;
@@ -114,7 +139,7 @@ static void put_request(struct event_writer *w, const struct head *head)
 		ev->query.truncated = cut && mark;
 	}
 	ev->authority = authority.len ? part(w, &ev->request_target, authority) : put_host(head);
-	ev->resource = head->h.method == APPMON_METHOD_CONNECT ? ev->authority : ev->path;
+	ev->resource = form_of(head) == APPMON_METHOD_CONNECT ? ev->authority : ev->path;
 	ev->request_http_version = head->h.version;
 	ev->request_head_bytes = head->len;
 	ev->request_content_length = head->h.content_length;
@@ -191,15 +216,16 @@ static void put_fields(struct event_writer *w, const struct head *head, uint32_t
 
 size_t http1_event_bytes(const struct pipeline *pl, const struct exchange *ex)
 {
-	const struct head *request = ex->request;
+	struct head *request = ex->request;
 	size_t bytes = 16; /* NULs of up to eight strings, and the status */
 
-	if (request)
-		/* Of a target the parts; of fields the request's and the trace's id; of what is
-		 * redacted the whole and its parts. */
-		bytes += (size_t)request->h.head_len + request->h.target.len +
-			 2 * redacted_size(pl, request);
-	return bytes;
+	if (!request)
+		return bytes;
+	request->redacted = (uint32_t)redacted_size(pl, request);
+	/* Of a target the parts; of fields the request's and the trace's id; of what is redacted
+	 * the whole and its parts. */
+	return bytes + (size_t)request->h.head_len + request->h.target.len +
+	       2 * (size_t)request->redacted;
 }
 
 void http1_event_fill(struct event_writer *w, const struct exchange *ex)

@@ -10,8 +10,13 @@
 struct head {
 	char *bytes;	     /* and room for one more */
 	uint32_t len;	     /* on the wire: what is kept may be less */
+	uint32_t redacted;   /* of the target without its secrets; http1_event_bytes() sets it */
 	struct http1_head h; /* last: truncated to field_count */
 };
+
+/* h: what is kept of a head of len bytes. NULL: no memory. */
+struct head *head_keep(struct pipeline *pl, const struct http1_head *h, const char *bytes,
+		       uint32_t len);
 
 /* See struct protocol. */
 size_t http1_event_bytes(const struct pipeline *pl, const struct exchange *ex);

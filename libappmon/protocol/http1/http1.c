@@ -166,6 +166,11 @@ static inline __attribute__((always_inline)) uint32_t keep_find(const struct fie
 	return i;
 }
 
+uint32_t http1_field_kept(const struct field_names *keep, const char *name, size_t len)
+{
+	return len ? keep_find(keep, name, len) : 0;
+}
+
 /* ---- Start line ------------------------------------------------------------------------------ */
 
 static inline struct http1_span span(const char *base, const char *from, const char *to)
@@ -173,7 +178,7 @@ static inline struct http1_span span(const char *base, const char *from, const c
 	return (struct http1_span){(uint32_t)(from - base), (uint32_t)(to - from)};
 }
 
-static uint32_t method_of(const char *s, size_t len)
+uint32_t http1_method(const char *s, size_t len)
 {
 #define IS(name) (!memcmp(s, name, sizeof(name) - 1))
 	switch (len) {
@@ -364,7 +369,7 @@ static int parse_request_line(const char *base, const char **pos, const char *en
 			return HTTP1_PARTIAL;
 		if (p == method || !is_blank(*p))
 			return HTTP1_BAD_START;
-		out->method = method_of(method, (size_t)(p - method));
+		out->method = http1_method(method, (size_t)(p - method));
 	}
 	out->method_name = span(base, method, p);
 

@@ -96,6 +96,11 @@ enum {
 int http1_parse_head(enum http1_kind kind, const char *buf, size_t len, size_t scanned, bool final,
 		     const struct field_names *keep, struct http1_head *out);
 
+/* APPMON_METHOD_* of a method's name. */
+uint32_t http1_method(const char *s, size_t len);
+/* Index + 1 of a field's name among those that are kept, 0: it is not. */
+uint32_t http1_field_kept(const struct field_names *keep, const char *name, size_t len);
+
 /* How the body that follows a head is delimited (RFC 9112 section 6.3). */
 enum http1_framing {
 	HTTP1_BODY_NONE,

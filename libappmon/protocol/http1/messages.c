@@ -378,6 +378,11 @@ static void http1_turn(struct pipeline *pl, struct conn *c, int dir, const struc
 	/* The next request: without pipelining, and signs of it, the response before it is
 	 * complete. A chunked one whose framing was seen up to here is not: then this is
 	 * pipelining. */
+	if (s->assumed && s->phase == PHASE_BODY && s->in->seen > s->pos) {
+		/* It has a body, which goes on. */
+		s->assumed = 0;
+		pairing_of(c)->pipelined = 1;
+	}
 	if (!(body_is_uncounted(s) || s->assumed) || !c->request_dir || dir == request_dir(c))
 		return;
 	if (!(pairing_of(c)->pipelined || c->wide) ||

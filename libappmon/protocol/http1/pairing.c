@@ -72,13 +72,16 @@ void pairing_doubt(struct pipeline *pl, struct conn *c, bool lost)
 
 /* ---- signs ----------------------------------------------------------------------------------- */
 
-/* No byte of a response since the last request: that has no answer yet. */
+/* The shortest response: HTTP/1.1 200, and the empty line. */
+#define RESPONSE_MIN (sizeof("HTTP/1.1 200\r\n\r\n") - 1)
+
+/* Fewer bytes have come since the last request than a response has: that has no whole one yet. */
 static bool unanswered(struct conn *c, int dir)
 {
 	struct exchange *last = exchange_at(c, c->exchanges.prev);
 
 	return last && last->request_done && !last->response_begun &&
-	       last->asked == c->stream[!dir].seen;
+	       c->stream[!dir].seen - last->asked < RESPONSE_MIN;
 }
 
 /* Response bytes have passed where a head is due that has not come: its record was lost. */
@@ -225,6 +228,7 @@ struct exchange *pairing_response(struct pipeline *pl, struct conn *c, int dir,
 {
 	struct http1_side *s = http1_side(c, dir), *req = http1_side(c, !dir);
 	struct exchange *ex = exchange_awaiting(c);
+	struct start start = head_start(s);
 	struct pairing *p = pairing_of(c);
 
 	/* All requests before it are answered: this answers what there is of another, as 408. */
@@ -232,7 +236,7 @@ struct exchange *pairing_response(struct pipeline *pl, struct conn *c, int dir,
 	    (int64_t)(s->pos - req->head_floor) >= 0 && req->phase == PHASE_HEAD && req->head_len)
 		head_answered(pl, c, !dir);
 	/* To a request that is not in the queue? */
-	ex = p->doubts & DOUBT_UNQUEUED ? NULL : exchange_answered(c, s->pos);
+	ex = p->doubts & DOUBT_UNQUEUED ? NULL : exchange_answered(c, &start);
 	p->doubts &= (uint8_t)~DOUBT_UNQUEUED;
 	if (ex && p->pipelined && exchange_requesting(c) == ex && req->phase == PHASE_OPEN &&
 	    !req->over) {

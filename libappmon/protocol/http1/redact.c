@@ -14,20 +14,28 @@
 
 #define MASK "REDACTED"
 
-static const char *const default_names[] = {
-	/* Amazon Web Services, versions 4 and 2; CloudFront; what speaks like them */
-	"x-amz-signature", "x-amz-credential", "x-amz-security-token", "awsaccesskeyid",
-	"signature",
-	/* Google Cloud Storage */
-	"x-goog-signature", "x-goog-credential",
-	/* Azure: shared access signature */
-	"sig",
-	/* OAuth 2.0 (RFC 6749, RFC 6750), OpenID Connect */
-	"access_token", "refresh_token", "id_token", "client_secret", "password",
-	/* of no standard, but of many servers */
-	"api_key", "apikey"};
+/*
+ * By length. Amazon Web Services, versions 4 and 2, and CloudFront: x-amz-*, awsaccesskeyid,
+ * signature. Google Cloud Storage: x-goog-*. Azure's shared access signature: sig. OAuth 2.0 (RFC
+ * 6749, RFC 6750) and OpenID Connect: *_token, client_secret, password. Of no standard, but of many
+ * servers: apikey, api_key.
+ */
+static const char *const default_names[][2] = {
+	[3] = {"sig"},
+	[6] = {"apikey"},
+	[7] = {"api_key"},
+	[8] = {"id_token", "password"},
+	[9] = {"signature"},
+	[12] = {"access_token"},
+	[13] = {"client_secret", "refresh_token"},
+	[14] = {"awsaccesskeyid"},
+	[15] = {"x-amz-signature"},
+	[16] = {"x-amz-credential", "x-goog-signature"},
+	[17] = {"x-goog-credential"},
+	[20] = {"x-amz-security-token"},
+};
 
-#define DEFAULT_NAMES (sizeof(default_names) / sizeof(default_names[0]))
+#define LENGTHS (sizeof(default_names) / sizeof(default_names[0]))
 
 static int hex_digit(char c)
 {
@@ -49,10 +57,10 @@ static int hex_byte(const char *p, const char *end)
 	return high < 0 || low < 0 ? -1 : high << 4 | low;
 }
 
-/* The character at *p, however often it was encoded; *p moves behind it. */
-static char take(const char **p, const char *end)
+/* The character that '%' before *p stands for, however often it was encoded; *p moves behind it. */
+static char decode(const char **p, const char *end)
 {
-	char c = *(*p)++;
+	char c = '%';
 	int byte;
 
 	while (c == '%' && (byte = hex_byte(*p, end)) >= 0) {
@@ -62,15 +70,41 @@ static char take(const char **p, const char *end)
 	return c;
 }
 
+static inline char take(const char **p, const char *end)
+{
+	char c = *(*p)++;
+
+	return c == '%' ? decode(p, end) : c;
+}
+
 static bool separates(char c)
 {
 	return c == '?' || c == '&' || c == ';' || c == '#';
 }
 
+/* Where c stands first; end: nowhere. */
+static const char *find(const char *p, const char *end, char c)
+{
+	const char *found = memchr(p, c, (size_t)(end - p));
+
+	return found ? found : end;
+}
+
+/* Where the first byte from p on stands that separates, or that hides another one. */
+static const char *skip_plain(const char *p, const char *end)
+{
+	static const bool plain_ends[256] = {
+		['?'] = true, ['&'] = true, [';'] = true, ['#'] = true, ['%'] = true};
+
+	while (p < end && !plain_ends[(unsigned char)*p])
+		p++;
+	return p;
+}
+
 static bool is_secret(const struct redact *r, const char *name, size_t len)
 {
-	for (size_t i = 0; i < DEFAULT_NAMES; i++)
-		if (strlen(default_names[i]) == len && !memcmp(default_names[i], name, len))
+	for (size_t i = 0; len < LENGTHS && i < 2 && default_names[len][i]; i++)
+		if (!memcmp(default_names[len][i], name, len))
 			return true;
 	for (uint32_t i = 0; i < r->count; i++)
 		if (strlen(r->name[i]) == len && !memcmp(r->name[i], name, len))
@@ -123,6 +157,8 @@ static const char *redact_user(struct writer *w, const char *target, size_t len,
 	struct http1_span path, query, authority;
 	const char *from = target, *at;
 
+	if (method != APPMON_METHOD_CONNECT && len && *target == '/')
+		return NULL; /* as nearly all are */
 	http1_split_target(target, len, method, &path, &query, &authority);
 	if (!authority.off)
 		return NULL;
@@ -149,18 +185,14 @@ size_t redact_target(const struct redact *r, const char *target, size_t len, uin
 	redacted = copied != NULL;
 	if (!copied)
 		copied = target;
-	p = copied;
-	while (p < end && *p != '?' && *p != '#')
-		p++;
-	while (p < end) {
+	p = find(copied, find(copied, end, '?'), '#');
+	while ((p = skip_plain(p, end)) < end) {
 		if (!separates(take(&p, end)))
 			continue;
 		value = secret_value(r, p, end);
 		if (!value)
 			continue;
-		p = memchr(value, '&', (size_t)(end - value));
-		if (!p)
-			p = end;
+		p = find(value, end, '&');
 		if (p == value)
 			continue;
 		write_bytes(&w, copied, value);

@@ -360,7 +360,7 @@ void reply_done(struct pipeline *pl, struct conn *c, int dir, uint64_t ts_ns)
 	struct side *s = side_of(c, dir);
 	const struct text *t = s->text;
 	const struct value *v = &s->value;
-	struct exchange *ex = exchange_answered(c, s->start.pos);
+	struct exchange *ex = exchange_answered(c, &s->start);
 	bool confirms = v->counted && v->items == 3 && is_confirmed(v->nested) &&
 			(v->type == '>' || v->type == '*');
 	bool asked = ex && pending(ex)->command == v->nested; /* if it confirms */

@@ -41,6 +41,7 @@ static void value_begin(struct conn *c, int dir, const struct chunk *chunk)
 	s->value.left = 1;
 	s->start.ts_ns = chunk->ts_ns;
 	s->start.other_pos = chunk->other_pos;
+	s->start.received = chunk->received;
 }
 
 /* Is the value at hand one of those that are counted? Not in an aggregate without a count. */

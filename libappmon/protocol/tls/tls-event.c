@@ -74,6 +74,13 @@ static uint32_t handshake_outcome(const struct exchange *ex)
 								    : APPMON_OUTCOME_CLIENT_ERROR;
 }
 
+/* Whether what was sent last asked for an answer cannot be read: HTTP/2's client, too, says goodbye. */
+static uint32_t exchange_outcome(const struct exchange *ex)
+{
+	return ex->response_begun || ex->end == APPMON_END_CLOSED ? APPMON_OUTCOME_UNKNOWN
+								  : outcome_unanswered(ex);
+}
+
 void tls_fill(struct event_writer *w, const struct exchange *ex)
 {
 	const struct tls_asked *asked = ex->request;
@@ -82,12 +89,14 @@ void tls_fill(struct event_writer *w, const struct exchange *ex)
 	const char *at;
 
 	ev->system = (struct appmon_str){.data = "tls", .len = 3};
-	ev->outcome = ex->response_begun ? APPMON_OUTCOME_UNKNOWN : outcome_unanswered(ex);
+	ev->outcome = exchange_outcome(ex);
 	if (!asked)
 		return;
+	ev->operation = (struct appmon_str){.data = "exchange", .len = 8};
 	ev->operation_type = APPMON_OP_OTHER;
 	at = asked->bytes;
 	ev->tls_server_name = put_copy(w, at, asked->name_len);
+	ev->resource = ev->tls_server_name;
 	ev->tls_alpn_offered = put_copy(w, at + asked->name_len, asked->offered_len);
 	ev->tls_alpn = put_copy(w, at + asked->name_len + asked->offered_len, asked->alpn_len);
 	ev->tls_version = asked->version;

@@ -15,37 +15,34 @@
 
 /* ---- detection ------------------------------------------------------------------------------- */
 
+static bool is_client_hello(const uint8_t *b, uint32_t n)
+{
+	return b[0] == TLS_HANDSHAKE && (n <= RECORD_HEAD || b[RECORD_HEAD] == TLS_CLIENT_HELLO);
+}
+
 /* A client's hello, or a record of data: then the connection was met in the middle. */
 static bool tls_detect(const char *bytes, uint32_t n)
 {
 	const uint8_t *b = (const uint8_t *)bytes;
+	bool exact;
 
-	if (!n || !is_record(b, n < RECORD_HEAD ? n : RECORD_HEAD))
-		return false;
-	if (b[0] == TLS_HANDSHAKE)
-		return n <= RECORD_HEAD || b[RECORD_HEAD] == TLS_CLIENT_HELLO;
-	return b[0] == TLS_DATA && n >= RECORD_HEAD && b[2] >= 1 && b[2] <= 3;
+	return n >= RECORD_HEAD && frames_chain(ROW_TLS, SIDE_REQUEST, b, n, &exact) >= 0 &&
+	       (is_client_hello(b, n) || (b[0] == TLS_DATA && b[2] >= 1 && b[2] <= 3));
 }
 
 static enum message tls_begins(const char *bytes, uint32_t n)
 {
-	const uint8_t *b = (const uint8_t *)bytes;
-
-	if (n < RECORD_HEAD || !is_record(b, RECORD_HEAD))
+	if (!tls_detect(bytes, n))
 		return MESSAGE_NONE;
-	return n > RECORD_HEAD && b[0] == TLS_HANDSHAKE && b[RECORD_HEAD] == TLS_CLIENT_HELLO
-		       ? MESSAGE_REQUEST
-		       : MESSAGE_RESPONSE;
+	return n > RECORD_HEAD && is_client_hello((const uint8_t *)bytes, n) ? MESSAGE_REQUEST
+									     : MESSAGE_RESPONSE;
 }
 
 static void tls_role(struct conn *c, int dir, const char *bytes, uint32_t n)
 {
-	const uint8_t *b = (const uint8_t *)bytes;
-
 	if (c->serves)
 		c->request_dir = c->serves;
-	else if (c->fresh && n && b[0] == TLS_HANDSHAKE &&
-		 (n <= RECORD_HEAD || b[RECORD_HEAD] == TLS_CLIENT_HELLO))
+	else if (c->fresh && n && is_client_hello((const uint8_t *)bytes, n))
 		c->request_dir = (uint8_t)(1 + dir);
 }
 
@@ -197,17 +194,18 @@ static void handshake_fails(struct pipeline *pl, struct conn *c, int dir, int al
 	exchanges_settle(pl, c);
 }
 
-static void alert_ends(struct pipeline *pl, struct conn *c, int dir, uint64_t ts_ns)
+static void take_alert(struct pipeline *pl, struct conn *c, int dir, const uint8_t *alert,
+		       uint32_t n)
 {
 	enum { WARNING = 1, CLOSE_NOTIFY = 0, USER_CANCELED = 90 };
 	struct tls *t = tls_of(c);
 	const struct tls_side *s = &t->side[dir];
 
-	if (t->phase == TLS_OPEN || t->phase == TLS_FAILED || s->encrypts || s->alert_len < 2)
+	if (t->phase == TLS_OPEN || t->phase == TLS_FAILED || s->encrypts || n < 2)
 		return;
-	if (s->alert[0] == WARNING && s->alert[1] != CLOSE_NOTIFY && s->alert[1] != USER_CANCELED)
+	if (alert[0] == WARNING && alert[1] != CLOSE_NOTIFY && alert[1] != USER_CANCELED)
 		return; /* such as unrecognized_name: it goes on */
-	handshake_fails(pl, c, dir, s->alert[1], ts_ns, APPMON_END_COMPLETE, 0);
+	handshake_fails(pl, c, dir, alert[1], s->record.end_ns, APPMON_END_COMPLETE, 0);
 }
 
 /* JSSE pads each record of TLS 1.3 by so much. */
@@ -465,31 +463,33 @@ void tls_hello(struct pipeline *pl, struct conn *c, int dir, const struct tls_he
 
 /* ---- records --------------------------------------------------------------------------------- */
 
-void tls_record_begins(struct pipeline *pl, struct conn *c, int dir)
+void tls_record(struct pipeline *pl, struct conn *c, int dir, const uint8_t *body, uint32_t n)
 {
 	struct tls *t = tls_of(c);
 	struct tls_side *s = &t->side[dir];
 
-	if (s->record.type == TLS_DATA)
+	switch (s->record.type) {
+	case TLS_DATA:
 		data_begins(pl, c, dir);
-	/* Up to TLS 1.2 it says that what follows is encrypted; TLS 1.3 sends it for show, before
-	 * which only hellos can be read. */
-	if (s->record.type == TLS_CCS && t->phase != TLS_HELLOS)
-		s->encrypts = true;
-	if (s->record.type == TLS_HANDSHAKE && s->encrypts)
-		s->finished = true;
-	if (t->phase == TLS_OLD && s->finished && t->side[!dir].finished)
-		t->phase = TLS_OPEN;
-}
-
-void tls_record_ends(struct pipeline *pl, struct conn *c, int dir, uint64_t ts_ns)
-{
-	const struct tls_side *s = &tls_of(c)->side[dir];
-
-	if (s->record.type == TLS_DATA)
-		data_ends(c, dir, ts_ns);
-	else if (s->record.type == TLS_ALERT)
-		alert_ends(pl, c, dir, ts_ns);
+		if (!s->cut)
+			data_ends(c, dir, s->record.end_ns);
+		break;
+	case TLS_CCS:
+		/* Up to TLS 1.2 it says that what follows is encrypted; TLS 1.3 sends it for show,
+		 * before which only hellos can be read. */
+		if (t->phase != TLS_HELLOS)
+			s->encrypts = true;
+		break;
+	case TLS_HANDSHAKE:
+		if (s->encrypts)
+			s->finished = true;
+		if (t->phase == TLS_OLD && s->finished && t->side[!dir].finished)
+			t->phase = TLS_OPEN;
+		break;
+	case TLS_ALERT:
+		take_alert(pl, c, dir, body, n);
+		break;
+	}
 }
 
 void tls_lose(struct pipeline *pl, struct conn *c, int dir, const char *why)
@@ -500,7 +500,8 @@ void tls_lose(struct pipeline *pl, struct conn *c, int dir, const char *why)
 	if (t->side[dir].lost)
 		return;
 	EXPLAIN(APPMON_LOG_DEBUG, pl, &c->id, "its records are lost: %s", why);
-	records_free(pl, &t->side[dir]);
+	records_forget(pl, &t->side[dir]);
+	frames_lose(&t->frames, dir);
 	t->side[dir].lost = true;
 	t->side[dir].hello_done = true;
 	if (ex)
@@ -519,14 +520,10 @@ static void tls_init(struct conn *c, const uint64_t pos[2])
 {
 	struct tls *t = tls_of(c);
 
-	for (int dir = 0; dir < 2; dir++) {
-		if (c->fresh)
-			records_begin(&t->side[dir], pos[dir]);
-		else
-			t->side[dir].lost = true;
-	}
+	frames_init(&t->frames, &records_ops, c, pos);
 	if (!c->fresh) {
 		t->phase = TLS_OPEN;
+		t->side[DIR_IN].lost = t->side[DIR_OUT].lost = true;
 		t->side[DIR_IN].hello_done = t->side[DIR_OUT].hello_done = true;
 	}
 }
@@ -535,15 +532,16 @@ static void tls_release(struct pipeline *pl, struct conn *c)
 {
 	struct tls *t = tls_of(c);
 
-	records_free(pl, &t->side[DIR_IN]);
-	records_free(pl, &t->side[DIR_OUT]);
+	frames_release(pl, &t->frames);
+	records_forget(pl, &t->side[DIR_IN]);
+	records_forget(pl, &t->side[DIR_OUT]);
 	pool_free(&pl->pool, t->told);
 	t->told = NULL;
 }
 
 static bool is_between(const struct tls_side *s)
 {
-	return !s->lost && !s->left && !s->head_len;
+	return !s->lost && !s->cut;
 }
 
 static void tls_end(struct pipeline *pl, struct conn *c, uint32_t end, uint64_t flags)
@@ -553,6 +551,7 @@ static void tls_end(struct pipeline *pl, struct conn *c, uint32_t end, uint64_t 
 		    end == APPMON_END_RESET_BY_US;
 	struct exchange *ex;
 
+	frames_end(pl, c);
 	if (!over)
 		closing_was_data(pl, c);
 	t->closing[DIR_IN].record.len = t->closing[DIR_OUT].record.len = 0;
@@ -579,17 +578,12 @@ static void tls_end(struct pipeline *pl, struct conn *c, uint32_t end, uint64_t 
 
 static void tls_progress(struct pipeline *pl, struct conn *c, int dir, uint64_t ts_ns)
 {
-	records_pass(pl, c, dir, c->stream[dir].seen, ts_ns);
+	frames_progress(pl, c, dir, ts_ns);
 	if (!stream_ends(&c->stream[dir]))
 		return;
 	/* A client's half is closed after its request, too. */
 	if (!is_client(c, dir) || (tls_of(c)->phase != TLS_OPEN && !exchange_open(c)))
 		tls_end(pl, c, APPMON_END_CLOSED, 0);
-}
-
-static void tls_data(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk)
-{
-	records_take(pl, c, dir, chunk);
 }
 
 static void give_up(struct pipeline *pl, struct conn *c, const char *why)
@@ -620,7 +614,7 @@ const struct protocol protocol_tls = {
 	.init = tls_init,
 	.release = tls_release,
 	.role = tls_role,
-	.data = tls_data,
+	.data = frames_data,
 	.progress = tls_progress,
 	.doubt = tls_doubt,
 	.missed = tls_missed,

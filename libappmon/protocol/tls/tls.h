@@ -5,12 +5,11 @@
 
 #include <string.h>
 
+#include "protocol/frames.h"
 #include "protocol/protocol.h"
 #include "protocol/tls/hello.h"
 
 #define RECORD_HEAD 5
-/* 2^14, and what encryption may add (RFC 5246 section 6.2.3). */
-#define RECORD_MAX (16384 + 2048)
 /* As much of a hello as is kept. */
 #define HELLO_MAX 16384
 #define NAME_BYTES 255
@@ -21,6 +20,7 @@ enum { TLS_CCS = 20, TLS_ALERT = 21, TLS_HANDSHAKE = 22, TLS_DATA = 23 };
 
 struct tls_record {
 	struct start start;
+	uint64_t end_ns;
 	uint32_t len; /* without its head */
 	uint8_t type; /* TLS_* */
 };
@@ -31,20 +31,15 @@ struct message_buffer {
 	uint8_t bytes[];
 };
 
-/* One direction: where its records are. */
+/* One direction. */
 struct tls_side {
-	uint64_t end;  /* up to here all is taken */
-	uint32_t left; /* bytes of the present record that are to come */
-	uint8_t head[RECORD_HEAD];
-	uint8_t head_len;
+	struct tls_record record; /* the last one */
+	struct message_buffer *hello;
 	bool lost : 1;	   /* where the next record begins is not known */
+	bool cut : 1;	   /* the last record did not come to its end */
 	bool encrypts : 1; /* records of the handshake cannot be read any more */
 	bool finished : 1; /* TLS 1.2: the handshake's last message has come */
 	bool hello_done : 1;
-	uint8_t alert[2];
-	uint8_t alert_len;
-	struct tls_record record; /* the present one */
-	struct message_buffer *hello;
 };
 
 enum tls_phase {
@@ -65,6 +60,7 @@ struct tls_told {
 
 /* conn.state */
 struct tls {
+	struct frames frames;
 	struct tls_side side[2]; /* by DIR_* */
 	enum tls_phase phase;
 	struct tls_told *told; /* NULL: no hello was seen */
@@ -114,22 +110,15 @@ static inline bool is_client(const struct conn *c, int dir)
 	return dir == c->request_dir - 1;
 }
 
-/* ---- records.c: where records begin and end -------------------------------------------------- */
+/* ---- records.c ------------------------------------------------------------------------------- */
 
-/* Is it the head of a record? n: at most RECORD_HEAD bytes of it. */
-bool is_record(const uint8_t *head, uint32_t n);
-/* A direction begins at pos. */
-void records_begin(struct tls_side *s, uint64_t pos);
-void records_take(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk);
-/* Bytes up to `to` have passed uncaptured. */
-void records_pass(struct pipeline *pl, struct conn *c, int dir, uint64_t to, uint64_t ts_ns);
-void records_free(struct pipeline *pl, struct tls_side *s);
+extern const struct frame_ops records_ops;
+void records_forget(struct pipeline *pl, struct tls_side *s);
 
 /* ---- tls.c: what the records are ------------------------------------------------------------- */
 
-/* The head of side.record has come. */
-void tls_record_begins(struct pipeline *pl, struct conn *c, int dir);
-void tls_record_ends(struct pipeline *pl, struct conn *c, int dir, uint64_t ts_ns);
+/* side.record has passed, or, with side.cut, has begun. n bytes of its body are known. */
+void tls_record(struct pipeline *pl, struct conn *c, int dir, const uint8_t *body, uint32_t n);
 /* The place is lost. why: WHY() */
 void tls_lose(struct pipeline *pl, struct conn *c, int dir, const char *why);
 /* A whole hello, or what was captured of it. */

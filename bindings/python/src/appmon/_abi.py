@@ -139,6 +139,9 @@ class appmon_event(ctypes.Structure):
     response_body_bytes: int
     request_content_length: int
     response_content_length: int
+    key: int
+    request_items: int
+    response_items: int
     tls_server_name: appmon_str
     tls_alpn_offered: appmon_str
     tls_alpn: appmon_str
@@ -222,6 +225,9 @@ class appmon_event(ctypes.Structure):
         ("response_body_bytes", ctypes.c_uint64),
         ("request_content_length", ctypes.c_int64),
         ("response_content_length", ctypes.c_int64),
+        ("key", ctypes.c_uint64),
+        ("request_items", ctypes.c_int64),
+        ("response_items", ctypes.c_int64),
         ("tls_server_name", appmon_str),
         ("tls_alpn_offered", appmon_str),
         ("tls_alpn", appmon_str),

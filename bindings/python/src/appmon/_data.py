@@ -23,9 +23,12 @@ class Protocol(Number):
     HTTP1 = 1
     #: Redis's, RESP2 and RESP3: only if asked for, see protocols
     RESP = 2
+    #: HTTP/2 (RFC 9113) in clear text, an event for each stream, and gRPC: only if asked
+    #: for
+    HTTP2 = 3
     #: TLS up to 1.3 as it is on the wire, without its plaintext: only if asked for. An
     #: event is an opaque exchange, or a handshake that failed.
-    TLS = 3
+    TLS = 4
 
 
 class Role(Number):
@@ -85,6 +88,8 @@ class End(Number):
     UPGRADED = 6
     #: reported at its head: APPMON_OPEN_STREAM_HEADS
     AT_HEAD = 7
+    #: HTTP/2: a peer gave the stream up (RST_STREAM, GOAWAY)
+    ABANDONED = 8
 
 
 class Outcome(Number):
@@ -92,20 +97,23 @@ class Outcome(Number):
 
     #: Not known: the answer was missed (a gap), has not come yet, or cannot be read (TLS).
     UNKNOWN = 0
-    #: HTTP: a status below 400, or an answer without a status line. RESP: a reply that is
-    #: no error, none where none was due, or one that sends the client elsewhere (MOVED,
-    #: ASK).
+    #: HTTP: a status below 400, or an answer without a status line. gRPC: OK. RESP: a reply
+    #: that is no error, none where none was due, or one that sends the client elsewhere
+    #: (MOVED, ASK).
     OK = 1
-    #: HTTP: 400 to 499. RESP: other errors than the next. TLS: the server's alert ended the
-    #: handshake.
+    #: HTTP: 400 to 499. gRPC, RESP: other errors than the next. TLS: the server's alert
+    #: ended the handshake.
     CLIENT_ERROR = 2
-    #: HTTP: 500 and above. RESP: the server cannot at present: LOADING, BUSY, OOM, MISCONF,
-    #: MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS. TLS: the client's alert ended the
-    #: handshake, as it does for the server's certificate, or the server's internal_error.
+    #: HTTP: 500 and above. gRPC: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL,
+    #: UNAVAILABLE, DATA_LOSS, and a call that the server gave up. RESP: the server cannot
+    #: at present: LOADING, BUSY, OOM, MISCONF, MASTERDOWN, CLUSTERDOWN, TRYAGAIN,
+    #: NOREPLICAS. TLS: the client's alert ended the handshake, as it does for the server's
+    #: certificate, or the server's internal_error.
     SERVER_ERROR = 3
     #: no answer for exchange_timeout_ms
     TIMEOUT = 4
-    #: the client reset the connection before the answer
+    #: The client reset the connection before the answer. HTTP/2: it gave the stream up.
+    #: gRPC: CANCELLED, too.
     CANCELLED = 5
     #: the connection ended otherwise before the answer
     NO_RESPONSE = 6
@@ -295,6 +303,12 @@ class EventFlags(enum.IntFlag):
     MALFORMED = 0x8000
     #: The answer has no status line (HTTP/0.9, ICY): status is 0, all of it is body.
     NO_STATUS_LINE = 0x10000
+    #: Something that was said is not known. HTTP/2: fields that were indexed before the
+    #: capture began or in a block that was missed, or a head that was not captured whole;
+    #: what is there is certain.
+    PARTIAL = 0x20000
+    #: The server began it (HTTP/2: PUSH_PROMISE): the request, too, came from it.
+    SERVER_BEGAN = 0x40000
 
 
 class TraceFlags(enum.IntFlag):
@@ -533,22 +547,26 @@ class Event(EventBase):
     operation_type: OperationType
     #: enum appmon_outcome, APPMON_OUTCOME_*: error rates go by it
     outcome: Outcome
-    #: what speaks the protocol (db.system.name): RESP: "redis"; TLS: "tls"; HTTP: ""
+    #: what speaks the protocol (db.system.name): RESP: "redis"; gRPC: "grpc"
+    #: (rpc.system.name); TLS: "tls"; HTTP: ""
     system: str
     # HTTP: the method as sent (http.request.method). RESP: the command's name as sent
-    # (db.operation.name). TLS: "handshake" of one that failed, "" of an opaque exchange.
-    # "": no request was seen.
+    # (db.operation.name). gRPC: the service with its package, '/' and the method
+    # (rpc.method). TLS: "handshake" of one that failed, "" of an opaque exchange. "": no
+    # request was seen.
     operation: str
-    # What the operation is about. HTTP: the path (url.path), of CONNECT the authority.
-    # RESP: the command's first argument, mostly a key; "" where it may be a secret (AUTH,
-    # HELLO).
+    # What the operation is about. HTTP: the path (url.path), of CONNECT the authority; of
+    # gRPC "", for operation says it all. RESP: the command's first argument, mostly a key;
+    # "" where it may be a secret (AUTH, HELLO).
     resource: str
     # HTTP: the status code as text (http.response.status_code). RESP: the prefix of an
-    # error (db.response.status_code), such as WRONGTYPE. TLS: the name of the alert that
-    # ended a handshake, such as unknown_ca; status_number is its number.
+    # error (db.response.status_code), such as WRONGTYPE. gRPC: the name of grpc-status
+    # (rpc.response.status_code), such as NOT_FOUND; where none came, HTTP's. TLS: the name
+    # of the alert that ended a handshake, such as unknown_ca; status_number is its number.
     status_text: str
     # The server's words for it. HTTP: the reason phrase of the status line. RESP: the text
-    # of an error, prefix and all, without the arguments that it may repeat.
+    # of an error, prefix and all, without the arguments that it may repeat. gRPC: grpc-
+    # message, decoded.
     message: str
     #: status_text as a number; -1: it is none, or was not seen
     status_number: int
@@ -662,8 +680,8 @@ class Event(EventBase):
     method: Method
     #: http.response.status_code; 0: none
     status: int
-    # 10: HTTP/1.0, 11: HTTP/1.1 and any newer HTTP/1.x (RFC 9112 section 2.3); others, such
-    # as 20, by way of 10 * major + minor, which counts up to 9; 0: unknown.
+    # 20: HTTP/2, 10: HTTP/1.0, 11: HTTP/1.1 and any newer HTTP/1.x (RFC 9112 section 2.3);
+    # others, such as 20, by way of 10 * major + minor, which counts up to 9; 0: unknown.
     request_http_version: int
     response_http_version: int
     #: header_count of them; NULL if 0
@@ -679,7 +697,8 @@ class Event(EventBase):
     #: (server.address and server.port)
     authority: str
     request_head_bytes: int
-    #: as transferred, with chunk framing (http.request.body.size)
+    #: as transferred, with chunk framing; HTTP/2: what DATA frames carry without padding
+    #: (http.request.body.size)
     request_body_bytes: int
     #: of the final response
     response_head_bytes: int
@@ -689,6 +708,12 @@ class Event(EventBase):
     request_content_length: int
     #: declared; -1: none
     response_content_length: int
+    # What paired the two messages. HTTP/2: the id of the stream. 0: their order did.
+    key: int
+    # gRPC: messages in the stream, whole or not. -1: there is no such thing, or it could
+    # not be counted, as of several in one DATA frame.
+    request_items: int
+    response_items: int
     # TLS's own, from the hellos, in every event of the connection; 0 and "" in events of
     # other protocols, where the hellos were not seen, and where they do not say it. What is
     # no printable ASCII is '?'.
@@ -709,7 +734,7 @@ class Event(EventBase):
     truncated: tuple[str, ...]
 
 
-_EVENT = struct.Struct("@IIQIIIIPIIPQQQIIPIIPIIPIIPIIPIIqQQQQQQQQQQQQQQQHHI16sHHI16sHHI16sIIIIQQIIIIIIIIQPIIII16s8s8sPIIPIIQQIIIIIIPPIIPIIPIIPIIQQQQqqPIIPIIPIIHHI")
+_EVENT = struct.Struct("@IIQIIIIPIIPQQQIIPIIPIIPIIPIIPIIqQQQQQQQQQQQQQQQHHI16sHHI16sHHI16sIIIIQQIIIIIIIIQPIIII16s8s8sPIIPIIQQIIIIIIPPIIPIIPIIPIIQQQQqqQqqPIIPIIPIIHHI")
 _TEXTS = (
     "target_name", "system", "operation", "resource", "status_text", "message", "comm",
     "trace_text", "request_id", "request_target", "path", "query", "authority",
@@ -738,10 +763,11 @@ def event_from(address: int, users: dict[int, object]) -> Event:
         request_target_len, request_target_truncated, path_data, path_len, path_truncated,
         query_data, query_len, query_truncated, authority_data, authority_len,
         authority_truncated, request_head_bytes, request_body_bytes, response_head_bytes,
-        response_body_bytes, request_content_length, response_content_length,
-        tls_server_name_data, tls_server_name_len, tls_server_name_truncated,
-        tls_alpn_offered_data, tls_alpn_offered_len, tls_alpn_offered_truncated, tls_alpn_data,
-        tls_alpn_len, tls_alpn_truncated, tls_version, tls_cipher, tls_flags
+        response_body_bytes, request_content_length, response_content_length, key,
+        request_items, response_items, tls_server_name_data, tls_server_name_len,
+        tls_server_name_truncated, tls_alpn_offered_data, tls_alpn_offered_len,
+        tls_alpn_offered_truncated, tls_alpn_data, tls_alpn_len, tls_alpn_truncated,
+        tls_version, tls_cipher, tls_flags
     ) = _EVENT.unpack(ctypes.string_at(address, _EVENT.size))
     cut = (
         target_name_truncated, system_truncated, operation_truncated, resource_truncated,
@@ -825,6 +851,9 @@ def event_from(address: int, users: dict[int, object]) -> Event:
         response_body_bytes,
         request_content_length,
         response_content_length,
+        key,
+        request_items,
+        response_items,
         text(tls_server_name_data, tls_server_name_len),
         text(tls_alpn_offered_data, tls_alpn_offered_len),
         text(tls_alpn_data, tls_alpn_len),

@@ -18,9 +18,11 @@ number! {
         HTTP1 = 1, "http1";
         /// Redis's, RESP2 and RESP3: only if asked for, see protocols
         RESP = 2, "resp";
+        /// HTTP/2 (RFC 9113) in clear text, an event for each stream, and gRPC: only if asked for
+        HTTP2 = 3, "http2";
         /// TLS up to 1.3 as it is on the wire, without its plaintext: only if asked for. An event is an
         /// opaque exchange, or a handshake that failed.
-        TLS = 3, "tls";
+        TLS = 4, "tls";
     }
 }
 
@@ -83,6 +85,8 @@ number! {
         UPGRADED = 6, "upgraded";
         /// reported at its head: APPMON_OPEN_STREAM_HEADS
         AT_HEAD = 7, "at_head";
+        /// HTTP/2: a peer gave the stream up (RST_STREAM, GOAWAY)
+        ABANDONED = 8, "abandoned";
     }
 }
 
@@ -91,19 +95,21 @@ number! {
     Outcome: u32 {
         /// Not known: the answer was missed (a gap), has not come yet, or cannot be read (TLS).
         UNKNOWN = 0, "unknown";
-        /// HTTP: a status below 400, or an answer without a status line. RESP: a reply that is no error,
-        /// none where none was due, or one that sends the client elsewhere (MOVED, ASK).
+        /// HTTP: a status below 400, or an answer without a status line. gRPC: OK. RESP: a reply that is
+        /// no error, none where none was due, or one that sends the client elsewhere (MOVED, ASK).
         OK = 1, "ok";
-        /// HTTP: 400 to 499. RESP: other errors than the next. TLS: the server's alert ended the
+        /// HTTP: 400 to 499. gRPC, RESP: other errors than the next. TLS: the server's alert ended the
         /// handshake.
         CLIENT_ERROR = 2, "client_error";
-        /// HTTP: 500 and above. RESP: the server cannot at present: LOADING, BUSY, OOM, MISCONF,
-        /// MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS. TLS: the client's alert ended the handshake, as
-        /// it does for the server's certificate, or the server's internal_error.
+        /// HTTP: 500 and above. gRPC: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE,
+        /// DATA_LOSS, and a call that the server gave up. RESP: the server cannot at present: LOADING,
+        /// BUSY, OOM, MISCONF, MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS. TLS: the client's alert
+        /// ended the handshake, as it does for the server's certificate, or the server's internal_error.
         SERVER_ERROR = 3, "server_error";
         /// no answer for exchange_timeout_ms
         TIMEOUT = 4, "timeout";
-        /// the client reset the connection before the answer
+        /// The client reset the connection before the answer. HTTP/2: it gave the stream up. gRPC:
+        /// CANCELLED, too.
         CANCELLED = 5, "cancelled";
         /// the connection ended otherwise before the answer
         NO_RESPONSE = 6, "no_response";
@@ -299,6 +305,12 @@ bits! {
         MALFORMED = 0x8000, "malformed";
         /// The answer has no status line (HTTP/0.9, ICY): status is 0, all of it is body.
         NO_STATUS_LINE = 0x10000, "no_status_line";
+        /// Something that was said is not known. HTTP/2: fields that were indexed before the capture
+        /// began or in a block that was missed, or a head that was not captured whole; what is there is
+        /// certain.
+        PARTIAL = 0x20000, "partial";
+        /// The server began it (HTTP/2: PUSH_PROMISE): the request, too, came from it.
+        SERVER_BEGAN = 0x40000, "server_began";
     }
 }
 
@@ -582,20 +594,23 @@ impl<'a> Event<'a> {
         Outcome(self.raw.outcome)
     }
 
-    /// what speaks the protocol (db.system.name): RESP: "redis"; TLS: "tls"; HTTP: ""
+    /// what speaks the protocol (db.system.name): RESP: "redis"; gRPC: "grpc" (rpc.system.name); TLS:
+    /// "tls"; HTTP: ""
     pub fn system(&self) -> Str<'a> {
         Str::new(&self.raw.system)
     }
 
     // HTTP: the method as sent (http.request.method). RESP: the command's name as sent
-    // (db.operation.name). TLS: "handshake" of one that failed, "" of an opaque exchange.
+    // (db.operation.name). gRPC: the service with its package, '/' and the method
+    // (rpc.method). TLS: "handshake" of one that failed, "" of an opaque exchange.
     // "": no request was seen.
     /// `appmon_event.operation`
     pub fn operation(&self) -> Str<'a> {
         Str::new(&self.raw.operation)
     }
 
-    // What the operation is about. HTTP: the path (url.path), of CONNECT the authority. RESP: the
+    // What the operation is about. HTTP: the path (url.path), of CONNECT the authority; of gRPC
+    // "", for operation says it all. RESP: the
     // command's first argument, mostly a key; "" where it may be a secret (AUTH, HELLO).
     /// `appmon_event.resource`
     pub fn resource(&self) -> Str<'a> {
@@ -603,15 +618,17 @@ impl<'a> Event<'a> {
     }
 
     // HTTP: the status code as text (http.response.status_code). RESP: the prefix of an error
-    // (db.response.status_code), such as WRONGTYPE. TLS: the name of the alert that ended a
-    // handshake, such as unknown_ca; status_number is its number.
+    // (db.response.status_code), such as WRONGTYPE. gRPC: the name of grpc-status
+    // (rpc.response.status_code), such as NOT_FOUND; where none came, HTTP's. TLS: the name of
+    // the alert that ended a handshake, such as unknown_ca; status_number is its number.
     /// `appmon_event.status_text`
     pub fn status_text(&self) -> Str<'a> {
         Str::new(&self.raw.status_text)
     }
 
     // The server's words for it. HTTP: the reason phrase of the status line. RESP: the text of an
-    // error, prefix and all, without the arguments that it may repeat.
+    // error, prefix and all, without the arguments that it may repeat. gRPC: grpc-message,
+    // decoded.
     /// `appmon_event.message`
     pub fn message(&self) -> Str<'a> {
         Str::new(&self.raw.message)
@@ -864,7 +881,8 @@ impl<'a> Event<'a> {
         self.raw.status
     }
 
-    // 10: HTTP/1.0, 11: HTTP/1.1 and any newer HTTP/1.x (RFC 9112 section 2.3); others, such as
+    // 20: HTTP/2, 10: HTTP/1.0, 11: HTTP/1.1 and any newer HTTP/1.x (RFC 9112 section 2.3); others, such
+    // as
     // 20, by way of 10 * major + minor, which counts up to 9; 0: unknown.
     /// `appmon_event.request_http_version`
     pub fn request_http_version(&self) -> u32 {
@@ -907,7 +925,8 @@ impl<'a> Event<'a> {
         self.raw.request_head_bytes
     }
 
-    /// as transferred, with chunk framing (http.request.body.size)
+    /// as transferred, with chunk framing; HTTP/2: what DATA frames carry without padding
+    /// (http.request.body.size)
     pub fn request_body_bytes(&self) -> u64 {
         self.raw.request_body_bytes
     }
@@ -930,6 +949,24 @@ impl<'a> Event<'a> {
     /// declared; -1: none
     pub fn response_content_length(&self) -> i64 {
         self.raw.response_content_length
+    }
+
+    // What paired the two messages. HTTP/2: the id of the stream. 0: their order did.
+    /// `appmon_event.key`
+    pub fn key(&self) -> u64 {
+        self.raw.key
+    }
+
+    // gRPC: messages in the stream, whole or not. -1: there is no such thing, or it could not be
+    // counted, as of several in one DATA frame.
+    /// `appmon_event.request_items`
+    pub fn request_items(&self) -> i64 {
+        self.raw.request_items
+    }
+
+    /// `appmon_event.response_items`
+    pub fn response_items(&self) -> i64 {
+        self.raw.response_items
     }
 
     // TLS's own, from the hellos, in every event of the connection; 0 and "" in events of other
@@ -1043,6 +1080,9 @@ impl fmt::Debug for Event<'_> {
             .field("response_body_bytes", &self.response_body_bytes())
             .field("request_content_length", &self.request_content_length())
             .field("response_content_length", &self.response_content_length())
+            .field("key", &self.key())
+            .field("request_items", &self.request_items())
+            .field("response_items", &self.response_items())
             .field("tls_server_name", &self.tls_server_name())
             .field("tls_alpn_offered", &self.tls_alpn_offered())
             .field("tls_alpn", &self.tls_alpn())

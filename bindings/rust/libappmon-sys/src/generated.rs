@@ -12,9 +12,11 @@ pub const APPMON_PROTO_UNKNOWN: u32 = 0;
 pub const APPMON_PROTO_HTTP1: u32 = 1;
 /// Redis's, RESP2 and RESP3: only if asked for, see protocols
 pub const APPMON_PROTO_RESP: u32 = 2;
+/// HTTP/2 (RFC 9113) in clear text, an event for each stream, and gRPC: only if asked for
+pub const APPMON_PROTO_HTTP2: u32 = 3;
 /// TLS up to 1.3 as it is on the wire, without its plaintext: only if asked for. An event is an opaque
 /// exchange, or a handshake that failed.
-pub const APPMON_PROTO_TLS: u32 = 3;
+pub const APPMON_PROTO_TLS: u32 = 4;
 
 /// which side sends the requests was not seen
 pub const APPMON_ROLE_UNKNOWN: u32 = 0;
@@ -62,21 +64,25 @@ pub const APPMON_END_GAP: u32 = 5;
 pub const APPMON_END_UPGRADED: u32 = 6;
 /// reported at its head: APPMON_OPEN_STREAM_HEADS
 pub const APPMON_END_AT_HEAD: u32 = 7;
+/// HTTP/2: a peer gave the stream up (RST_STREAM, GOAWAY)
+pub const APPMON_END_ABANDONED: u32 = 8;
 
 /// Not known: the answer was missed (a gap), has not come yet, or cannot be read (TLS).
 pub const APPMON_OUTCOME_UNKNOWN: u32 = 0;
-/// HTTP: a status below 400, or an answer without a status line. RESP: a reply that is no error, none
-/// where none was due, or one that sends the client elsewhere (MOVED, ASK).
+/// HTTP: a status below 400, or an answer without a status line. gRPC: OK. RESP: a reply that is no
+/// error, none where none was due, or one that sends the client elsewhere (MOVED, ASK).
 pub const APPMON_OUTCOME_OK: u32 = 1;
-/// HTTP: 400 to 499. RESP: other errors than the next. TLS: the server's alert ended the handshake.
+/// HTTP: 400 to 499. gRPC, RESP: other errors than the next. TLS: the server's alert ended the handshake.
 pub const APPMON_OUTCOME_CLIENT_ERROR: u32 = 2;
-/// HTTP: 500 and above. RESP: the server cannot at present: LOADING, BUSY, OOM, MISCONF, MASTERDOWN,
-/// CLUSTERDOWN, TRYAGAIN, NOREPLICAS. TLS: the client's alert ended the handshake, as it does for the
-/// server's certificate, or the server's internal_error.
+/// HTTP: 500 and above. gRPC: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE,
+/// DATA_LOSS, and a call that the server gave up. RESP: the server cannot at present: LOADING, BUSY, OOM,
+/// MISCONF, MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS. TLS: the client's alert ended the handshake,
+/// as it does for the server's certificate, or the server's internal_error.
 pub const APPMON_OUTCOME_SERVER_ERROR: u32 = 3;
 /// no answer for exchange_timeout_ms
 pub const APPMON_OUTCOME_TIMEOUT: u32 = 4;
-/// the client reset the connection before the answer
+/// The client reset the connection before the answer. HTTP/2: it gave the stream up. gRPC: CANCELLED,
+/// too.
 pub const APPMON_OUTCOME_CANCELLED: u32 = 5;
 /// the connection ended otherwise before the answer
 pub const APPMON_OUTCOME_NO_RESPONSE: u32 = 6;
@@ -232,6 +238,11 @@ pub const APPMON_EVF_INFERRED_END: u64 = 0x4000;
 pub const APPMON_EVF_MALFORMED: u64 = 0x8000;
 /// The answer has no status line (HTTP/0.9, ICY): status is 0, all of it is body.
 pub const APPMON_EVF_NO_STATUS_LINE: u64 = 0x10000;
+/// Something that was said is not known. HTTP/2: fields that were indexed before the capture began or in
+/// a block that was missed, or a head that was not captured whole; what is there is certain.
+pub const APPMON_EVF_PARTIAL: u64 = 0x20000;
+/// The server began it (HTTP/2: PUSH_PROMISE): the request, too, came from it.
+pub const APPMON_EVF_SERVER_BEGAN: u64 = 0x40000;
 
 /// the sender records the trace
 pub const APPMON_TRACE_SAMPLED: u32 = 0x1;
@@ -508,21 +519,26 @@ pub struct appmon_event {
     pub operation_type: u32,
     /// enum appmon_outcome, APPMON_OUTCOME_*: error rates go by it
     pub outcome: u32,
-    /// what speaks the protocol (db.system.name): RESP: "redis"; TLS: "tls"; HTTP: ""
+    /// what speaks the protocol (db.system.name): RESP: "redis"; gRPC: "grpc" (rpc.system.name); TLS:
+    /// "tls"; HTTP: ""
     pub system: appmon_str,
     // HTTP: the method as sent (http.request.method). RESP: the command's name as sent
-    // (db.operation.name). TLS: "handshake" of one that failed, "" of an opaque exchange.
+    // (db.operation.name). gRPC: the service with its package, '/' and the method
+    // (rpc.method). TLS: "handshake" of one that failed, "" of an opaque exchange.
     // "": no request was seen.
     pub operation: appmon_str,
-    // What the operation is about. HTTP: the path (url.path), of CONNECT the authority. RESP: the
+    // What the operation is about. HTTP: the path (url.path), of CONNECT the authority; of gRPC
+    // "", for operation says it all. RESP: the
     // command's first argument, mostly a key; "" where it may be a secret (AUTH, HELLO).
     pub resource: appmon_str,
     // HTTP: the status code as text (http.response.status_code). RESP: the prefix of an error
-    // (db.response.status_code), such as WRONGTYPE. TLS: the name of the alert that ended a
-    // handshake, such as unknown_ca; status_number is its number.
+    // (db.response.status_code), such as WRONGTYPE. gRPC: the name of grpc-status
+    // (rpc.response.status_code), such as NOT_FOUND; where none came, HTTP's. TLS: the name of
+    // the alert that ended a handshake, such as unknown_ca; status_number is its number.
     pub status_text: appmon_str,
     // The server's words for it. HTTP: the reason phrase of the status line. RESP: the text of an
-    // error, prefix and all, without the arguments that it may repeat.
+    // error, prefix and all, without the arguments that it may repeat. gRPC: grpc-message,
+    // decoded.
     pub message: appmon_str,
     /// status_text as a number; -1: it is none, or was not seen
     pub status_number: i64,
@@ -633,7 +649,8 @@ pub struct appmon_event {
     pub method: u32,
     /// http.response.status_code; 0: none
     pub status: u32,
-    // 10: HTTP/1.0, 11: HTTP/1.1 and any newer HTTP/1.x (RFC 9112 section 2.3); others, such as
+    // 20: HTTP/2, 10: HTTP/1.0, 11: HTTP/1.1 and any newer HTTP/1.x (RFC 9112 section 2.3); others, such
+    // as
     // 20, by way of 10 * major + minor, which counts up to 9; 0: unknown.
     pub request_http_version: u32,
     pub response_http_version: u32,
@@ -650,7 +667,8 @@ pub struct appmon_event {
     /// server.port)
     pub authority: appmon_str,
     pub request_head_bytes: u64,
-    /// as transferred, with chunk framing (http.request.body.size)
+    /// as transferred, with chunk framing; HTTP/2: what DATA frames carry without padding
+    /// (http.request.body.size)
     pub request_body_bytes: u64,
     /// of the final response
     pub response_head_bytes: u64,
@@ -660,6 +678,12 @@ pub struct appmon_event {
     pub request_content_length: i64,
     /// declared; -1: none
     pub response_content_length: i64,
+    // What paired the two messages. HTTP/2: the id of the stream. 0: their order did.
+    pub key: u64,
+    // gRPC: messages in the stream, whole or not. -1: there is no such thing, or it could not be
+    // counted, as of several in one DATA frame.
+    pub request_items: i64,
+    pub response_items: i64,
     // TLS's own, from the hellos, in every event of the connection; 0 and "" in events of other
     // protocols, where the hellos were not seen, and where they do not say it. What is no
     // printable ASCII is '?'.
@@ -1352,8 +1376,8 @@ extern "C" {
     /// of nested ones the innermost.
     /// -ENOENT  neither a container nor a pod
     pub fn appmon_cgroup_container(path: *const c_char, ret: *mut appmon_container) -> c_int;
-    /// "http1", "resp", "tls" for APPMON_PROTO_*; NULL for 0 and for values that this library does not
-    /// know. The
+    /// "http1", "resp", "http2", "tls" for APPMON_PROTO_*; NULL for 0 and for values that this library
+    /// does not know. The
     /// protocols are numbered from 1 without gaps: a host that counts up until NULL has met them all.
     pub fn appmon_protocol_name(protocol: u32) -> *const c_char;
     /// The APPMON_PROTO_* of a name as above, in lower case; APPMON_PROTO_UNKNOWN if this library has no

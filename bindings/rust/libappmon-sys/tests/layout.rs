@@ -121,6 +121,9 @@ fn layout_is_what_the_c_compiler_says() {
     member!(lines, "appmon_event.response_body_bytes", appmon_event, response_body_bytes);
     member!(lines, "appmon_event.request_content_length", appmon_event, request_content_length);
     member!(lines, "appmon_event.response_content_length", appmon_event, response_content_length);
+    member!(lines, "appmon_event.key", appmon_event, key);
+    member!(lines, "appmon_event.request_items", appmon_event, request_items);
+    member!(lines, "appmon_event.response_items", appmon_event, response_items);
     member!(lines, "appmon_event.tls_server_name", appmon_event, tls_server_name);
     member!(lines, "appmon_event.tls_alpn_offered", appmon_event, tls_alpn_offered);
     member!(lines, "appmon_event.tls_alpn", appmon_event, tls_alpn);

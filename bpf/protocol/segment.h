@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * Segments of connections whose protocol has frames: finds out that it does (detect_frames), keeps
+ * the place in the stream over turns, holes and the reader's word, and writes the pieces that
+ * walk.h picks.
+ */
+#ifndef APPMON_SEGMENT_H
+#define APPMON_SEGMENT_H
+
+#include "emit.h"
+#include "protocol/walk.h"
+
+/* Records that one segment takes at most: see PARTS_MAX. */
+#define FRAMES_PARTS_MAX (8 * 65536 / OUT_BYTES + 8)
+
+/* Turns in a row that begin with no frame, until the connection is given up. */
+#define ODD_TURNS_MAX 8
+
+/* socket.sure: both sides speak it. */
+#define SURE_BOTH 3
+
+/* A sender can be preempted inside a program, and interrupted: who comes third does without. */
+#define WALKS 3
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, WALKS);
+	__type(key, __u32);
+	__type(value, struct walk);
+} walks SEC(".maps");
+
+/* The reader's word. Looked up only where the place in the stream is lost. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, VERDICTS);
+	__type(key, __u64);
+	__type(value, struct verdict);
+} verdicts SEC(".maps");
+
+static __always_inline struct follow *follow_of(struct socket *sk, int dir)
+{
+	return dir == DIR_OUT ? &sk->follow_out : &sk->follow_in;
+}
+
+static __always_inline __u32 frame_side(const struct socket *sk, int dir)
+{
+	return !sk->request_dir || sk->request_dir == 1 + dir ? SIDE_REQUEST : SIDE_RESPONSE;
+}
+
+/* The response before this turn was at its end, as far as its last bytes tell. */
+static __always_inline bool response_was_over(const struct socket *sk, const struct direction *self)
+{
+	__u64 last = self->last;
+	const __u8 *b = (const __u8 *)&last;
+
+	/* ReadyForQuery; other rows tell by the first frame's sequence number. */
+	return sk->row != ROW_POSTGRESQL || (b[2] == 'Z' && !b[3] && !b[4] && !b[5] && b[6] == 5);
+}
+
+/* Where does a frame begin in this segment, in a direction whose place was lost? */
+static __always_inline void find_frames(struct __sk_buff *skb, struct socket *sk,
+					struct emission *e, struct follow *f,
+					const struct direction *self)
+{
+	const struct row *row = row_at(sk->row);
+	__u32 at = e->s.payload + (e->seq - e->s.seq), side = frame_side(sk, e->dir);
+	__u64 cookie = sk->conn.cookie; /* old kernels read keys from the stack only */
+	bool turn = row->turns && (e->flags & REC_FLIP) && e->seq == self->turn;
+	struct verdict *v;
+	int found;
+
+	if (f->phase == FOLLOW_PASS && !turn)
+		return;
+	found = probe_frames(skb, at, e->len, sk->row, side);
+	if ((found > PROBE_EXACT + 1) || (found == PROBE_MAX && !row->turns) ||
+	    (turn && found >= 0 && (f->phase != FOLLOW_PASS || response_was_over(sk, self)))) {
+		f->flags |= FOLLOW_UNWALKED;
+		follow_found(f, e->seq, e->seq);
+		f->odd = 0;
+		sk->sure |= 1 << (e->dir & 1);
+		return;
+	}
+	if (turn)
+		follow_odd(f);
+	v = bpf_map_lookup_elem(&verdicts, &cookie);
+	if (v && v->ignore) {
+		sk->speaks = SPEAKS_OTHER;
+	} else if (v && v->known[e->dir & 1]) {
+		__u32 due = v->due[e->dir & 1];
+
+		v->known[e->dir & 1] = 0;
+		/* Not what has passed meanwhile. */
+		if ((__s32)(due - e->seq) >= 0)
+			follow_found(f, due, e->seq);
+		f->odd = 0;
+	} else if (f->odd >= ODD_TURNS_MAX ||
+		   ((turn || !f->copy_left) && !(sk->sure & 1 << (e->dir & 1)))) {
+		e->flags |= REC_NOT_HTTP;
+		emit_progress(skb, sk, e);
+		sk->speaks = SPEAKS_OTHER;
+		COUNT(sk->conn.slot, skipped);
+	}
+}
+
+/*
+ * New bytes of a direction. Returns 1 + the number of the struct walk that is theirs now, if there
+ * is anything to walk, else 0. Not static: verified once.
+ */
+__noinline int begin_walk(struct __sk_buff *skb, struct socket *sk, struct emission *e)
+{
+	struct follow *f;
+	struct walk *w = 0;
+	__u32 end, whole, i;
+
+	if (!frames || !sk || !e)
+		return 0;
+	f = follow_of(sk, e->dir);
+	end = e->s.seq + e->s.len;
+	e->seq = e->s.seq;
+	whole = DIRECTION(sk, e->dir)->passed.whole;
+	if ((__s32)(e->seq - whole) < 0)
+		e->seq = whole;
+	e->len = end - e->seq;
+	if ((__s32)e->len <= 0)
+		return 0;
+	if (e->flags & REC_FLIP) {
+		f->uncopied = f->asked = 0;
+		f->flags |= FOLLOW_FIRST;
+		/* A byte alone: the answer to SSLRequest. */
+		if (f->phase == FOLLOW_FRAME && f->have == 1 && row_at(sk->row)->single) {
+			f->have = 0;
+			f->due++;
+		}
+	}
+	/* What comes early cannot be followed. */
+	if (e->holes) {
+		if (f->phase != FOLLOW_WIDE || (e->flags & REC_FLIP))
+			follow_lost(f);
+	} else if (f->phase != FOLLOW_FRAME) {
+		find_frames(skb, sk, e, f, DIRECTION(sk, e->dir));
+	}
+	if (sk->speaks != SPEAKS_FRAMES || f->phase == FOLLOW_PASS ||
+	    (f->phase == FOLLOW_WIDE && !f->copy_left))
+		return 0;
+	/* A long frame passes. */
+	if (f->phase == FOLLOW_FRAME && !f->have && !f->copy_left && (__s32)(f->due - end) >= 0)
+		return 0;
+	for (i = 0; i < WALKS; i++) {
+		__u32 key = i;
+
+		w = bpf_map_lookup_elem(&walks, &key);
+		if (w && !__sync_lock_test_and_set(&w->busy, 1))
+			break;
+	}
+	if (!w || i == WALKS) {
+		follow_lost(f);
+		count_lost(sk, false);
+		return 0;
+	}
+	w->payload = e->s.payload;
+	w->seq = e->s.seq;
+	w->at = w->told = e->seq - e->s.seq;
+	w->end = e->s.len;
+	w->capture = sk->capture;
+	w->row = sk->row;
+	w->side = frame_side(sk, e->dir);
+	w->asked = follow_of(sk, !e->dir)->asked;
+	return 1 + i;
+}
+
+/*
+ * As much of a segment as one record has room for, in the struct walk that begin_walk() has found.
+ * 1: there is more. Not static: verified once.
+ */
+__noinline int walk_on(struct __sk_buff *skb, struct socket *sk, __u32 dir, __u32 key)
+{
+	struct walk *w;
+
+	if (!frames || !sk)
+		return 0;
+	w = bpf_map_lookup_elem(&walks, &key);
+	return w ? walk_frames(skb, follow_of(sk, dir), w) : 0;
+}
+
+/* Tells what walk_on() has found. Not static: verified once. */
+__noinline int tell_walk(struct __sk_buff *skb, struct socket *sk, struct emission *e, __u32 key,
+			 int more)
+{
+	struct walk *w;
+
+	if (!frames || !sk || !e)
+		return 0;
+	w = bpf_map_lookup_elem(&walks, &key);
+	if (!w)
+		return 0;
+	if (w->count) {
+		/* What was passed over stands in front of the pieces, or behind the last ones. */
+		e->seq = e->s.seq + w->told;
+		w->told = more ? w->at : e->s.len;
+		e->len = e->s.seq + w->told - e->seq;
+		e->captured = more ? e->len : 0;
+		if (more)
+			e->flags |= REC_PART;
+		if (!emit_front(skb, sk, e, w->front, w->len, sizeof(w->out), REC_FRAMES)) {
+			follow_of(sk, e->dir)->flags |= FOLLOW_UNWALKED;
+			count_lost(sk, false);
+		}
+		e->part = 1;
+		e->flags &= ~(REC_FLIP | REC_START | REC_PART);
+	}
+	if (more)
+		return 0;
+	e->seq = e->s.seq + w->told;
+	e->len = e->s.len - w->told;
+	/* A record of what the segment begins with does not tell of its end. */
+	if (e->len)
+		e->reported = 0;
+	*(volatile __u32 *)&w->busy = 0;
+	return 0;
+}
+
+/* ---- is it one? ----------------------------------------------------------------------------- */
+
+/* In the middle of a connection: places are to be found yet. */
+static __always_inline void begin_anywhere(struct socket *sk)
+{
+	struct follow *in = follow_of(sk, DIR_IN), *out = follow_of(sk, DIR_OUT);
+
+	__builtin_memset(in, 0, sizeof(*in));
+	__builtin_memset(out, 0, sizeof(*out));
+	in->copy_left = out->copy_left = FOLLOW_WIDE_MAX;
+}
+
+/* From the first byte on: both directions begin with a frame, the client's with a preface perhaps,
+ * which is copied. */
+static __always_inline void begin_fresh(struct socket *sk, __u32 request_dir, __u32 preface)
+{
+	struct follow *in = follow_of(sk, DIR_IN), *out = follow_of(sk, DIR_OUT);
+	__u32 of_in = request_dir == 1 + DIR_IN ? preface : 0;
+
+	begin_anywhere(sk);
+	in->phase = out->phase = FOLLOW_FRAME;
+	in->flags = out->flags = FOLLOW_HELLO | FOLLOW_FIRST;
+	in->copy_left = of_in;
+	out->copy_left = preface - of_in;
+	in->due = sk->dir_in.passed.whole + in->copy_left;
+	out->due = sk->dir_out.passed.whole + out->copy_left;
+	sk->sure = SURE_BOTH;
+}
+
+/* Last: the other direction may look at this moment. */
+static __always_inline int speak_frames(struct socket *sk, struct emission *e, __u32 row,
+					__u32 request_dir)
+{
+	sk->request_dir = request_dir;
+	e->flags |= REC_START;
+	__sync_lock_test_and_set(&sk->row, row); /* keeps the order of the stores */
+	sk->speaks = SPEAKS_FRAMES;
+	return 1;
+}
+
+#define PREFACE_0 0x505249202a204854ULL /* "PRI * HT" */
+#define PREFACE_1 0x54502f322e300d0aULL /* "TP/2.0\r\n" */
+
+/*
+ * The first segment of a turn, on a connection of which it is not known what it speaks: 1 if it is
+ * a protocol with frames, as far as one side tells. Not static: verified once.
+ */
+__noinline int detect_frames(struct __sk_buff *skb, struct socket *sk, struct emission *e)
+{
+	__u8 head[FRAME_HEAD_MAX] __attribute__((aligned(8))) = {};
+	__u32 n, len, code, row, request_dir, asked;
+	__u64 word[2];
+
+	if (!frames || !sk || !e || !(e->flags & REC_FLIP) || e->holes ||
+	    DIRECTION(sk, e->dir)->passed.whole != e->s.seq)
+		return 0;
+	n = e->s.len < FRAME_HEAD_MAX ? e->s.len : FRAME_HEAD_MAX;
+	if (n < 5)
+		return 0;
+	barrier_var(n);
+	n = ((n - 1) & (FRAME_HEAD_MAX - 1)) + 1;
+	if (bpf_skb_load_bytes(skb, e->s.payload, head, n))
+		return 0;
+	word[0] = frame_word(head);
+	word[1] = frame_word(head + 8);
+	asked = sk->protocols;
+	if (sk->fresh && is_first(sk, e->dir)) {
+		len = (__u32)(word[0] >> 32);
+		code = (__u32)word[0];
+		if ((asked & 1U << rows[ROW_HTTP2].protocol) && word[0] == PREFACE_0 &&
+		    word[1] == PREFACE_1) {
+			begin_fresh(sk, 1 + e->dir, rows[ROW_HTTP2].preface);
+			return speak_frames(sk, e, ROW_HTTP2, 1 + e->dir);
+		}
+		/* HTTP/2's server may be the first to speak, with SETTINGS: below 256 bytes, and the
+		 * first is one of those that there are; or empty, and alone. */
+		if ((asked & 1U << rows[ROW_HTTP2].protocol) && n >= 9 &&
+		    (word[0] & ~0xff0000000000ULL) == 0x400000000ULL && !head[8] &&
+		    (head[2] ? !(head[2] % 6) && e->s.len >= 9U + head[2] && !head[9] && head[10] &&
+				       head[10] <= 9
+			     : e->s.len == 9)) {
+			begin_fresh(sk, 1 + !e->dir, rows[ROW_HTTP2].preface);
+			return speak_frames(sk, e, ROW_HTTP2, 1 + !e->dir);
+		}
+		if ((asked & 1U << rows[ROW_POSTGRESQL].protocol) && len == e->s.len && len >= 8 &&
+		    len <= 10000 && is_startup(code)) {
+			begin_fresh(sk, 1 + e->dir, 0);
+			return speak_frames(sk, e, ROW_POSTGRESQL, 1 + e->dir);
+		}
+		/* A client's hello, which can be longer than the segment. */
+		if ((asked & 1U << rows[ROW_TLS].protocol) && n >= 6 && head[0] == 22 &&
+		    head[1] == 3 && head[2] <= 4 && (head[3] << 8 | head[4]) >= 4 &&
+		    (head[3] << 8 | head[4]) <= 16384 && head[5] == 1) {
+			begin_fresh(sk, 1 + e->dir, 0);
+			return speak_frames(sk, e, ROW_TLS, 1 + e->dir);
+		}
+		/* A greeting: protocol version 10, and the server's in digits. */
+		len = head[0] | head[1] << 8 | head[2] << 16;
+		if ((asked & 1U << rows[ROW_MYSQL].protocol) && len + 4 == e->s.len && !head[3] &&
+		    head[4] == 10 && head[5] >= '0' && head[5] <= '9') {
+			begin_fresh(sk, 1 + !e->dir, 0);
+			return speak_frames(sk, e, ROW_MYSQL, 1 + !e->dir);
+		}
+		return 0;
+	}
+	if (sk->fresh)
+		return 0;
+	for (row = ROW_HTTP2; row < ROWS; row++) {
+		int request = -1, response = -1, least;
+
+		if (!(asked & 1U << row_at(row)->protocol))
+			continue;
+		if (sk->request_dir != 1 + !e->dir)
+			request = probe_frames(skb, e->s.payload, e->s.len, row, SIDE_REQUEST);
+		if (sk->request_dir != 1 + e->dir)
+			response = probe_frames(skb, e->s.payload, e->s.len, row, SIDE_RESPONSE);
+		/* Where the sides take turns a message ends with the segment. */
+		least = row_at(row)->turns ? PROBE_EXACT : PROBE_MAX;
+		if (request < least && response < least)
+			continue;
+		request_dir = sk->request_dir;
+		/* A frame may be of either side: another turn will tell. */
+		if (!request_dir && !row_at(row)->alike) {
+			if (request >= least && response >= least)
+				continue;
+			request_dir = request >= least ? 1 + e->dir : 1 + !e->dir;
+		}
+		begin_anywhere(sk);
+		/* The host's word is as good as the other side's. */
+		sk->sure = sk->request_dir ? SURE_BOTH : 0;
+		return speak_frames(sk, e, row, request_dir);
+	}
+	return 0;
+}
+
+enum { FRAMES_NO, FRAMES_UNTOLD, FRAMES_TOLD };
+
+/*
+ * A segment where HTTP/1 or RESP is not known to be spoken. FRAMES_NO: it is not of a protocol with
+ * frames. UNTOLD: no record tells of the segment's end. Not static: verified once.
+ */
+__noinline int follow_segment(struct __sk_buff *skb, struct socket *sk, struct emission *e)
+{
+	int walk, more = 1;
+
+	if (!frames || !sk || !e)
+		return FRAMES_NO;
+	if (sk->speaks == SPEAKS_UNKNOWN &&
+	    !((sk->protocols & ASKED_FRAMES) && detect_frames(skb, sk, e)))
+		return FRAMES_NO;
+	walk = begin_walk(skb, sk, e);
+	if (walk <= 0)
+		return FRAMES_UNTOLD;
+	for (int i = 0; i < FRAMES_PARTS_MAX && more; i++) {
+		/* The last one frees it. */
+		more = walk_on(skb, sk, e->dir, walk - 1) && i < FRAMES_PARTS_MAX - 1;
+		tell_walk(skb, sk, e, walk - 1, more);
+	}
+	return e->len ? FRAMES_UNTOLD : FRAMES_TOLD;
+}
+
+#endif /* APPMON_SEGMENT_H */

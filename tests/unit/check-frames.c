@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Frames out of chunks, without the programs. Expected is what the generator has written: it knows
+ * each frame before the stream is cut anywhere.
+ */
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fixture.h"
+#include "protocol/frames.h"
+#include "protocol/protocol.h"
+#include "unit.h"
+#include "walker.h"
+
+#define FRAMES_MAX 400
+#define STREAM_MAX (1 << 20)
+
+static struct fixture p;
+static struct conn c;
+static struct frames frames;
+
+struct made {
+	uint32_t pos, total, type, copied; /* copied: payload bytes that are told */
+	bool counted;			   /* COPY_NONE */
+};
+
+static uint8_t stream[STREAM_MAX];
+static uint32_t stream_len;
+static struct made made[FRAMES_MAX];
+static uint32_t made_count, told, skipped, lost, passed_bytes;
+static uint64_t missed, told_all;
+static uint64_t state = 1;
+
+static uint32_t rnd(uint32_t below)
+{
+	state = state * 6364136223846793005ULL + 1442695040888963407ULL;
+	return (uint32_t)(state >> 33) % below;
+}
+
+static uint32_t min(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+static void frame(struct pipeline *pl, struct conn *conn, int dir, const struct frame *f)
+{
+	uint64_t skip = f->skipped;
+	const struct made *m;
+
+	(void)pl;
+	(void)conn;
+	(void)dir;
+	if (f->flags & FRAME_AFTER_UNKNOWN) {
+		for (; told < made_count && made[told].pos < f->pos; told++)
+			missed++;
+		skip = 0;
+	}
+	while (told < made_count && made[told].counted) {
+		ck_assert_uint_gt(skip, 0);
+		skip--;
+		skipped++;
+		told++;
+	}
+	ck_assert_uint_eq(skip, 0);
+	ck_assert_uint_lt(told, made_count);
+	m = &made[told++];
+	told_all++;
+	ck_assert_uint_eq(f->pos, m->pos);
+	ck_assert_uint_eq(f->total, m->total);
+	ck_assert_uint_eq(f->type, m->type);
+	ck_assert_uint_eq(f->captured, m->copied);
+	ck_assert(!memcmp(f->head, stream + m->pos, f->header));
+	ck_assert(!memcmp(f->bytes, stream + m->pos + f->header, f->captured));
+	ck_assert_uint_le(f->begin_ns, f->end_ns);
+}
+
+static void passed(struct pipeline *pl, struct conn *conn, int dir, const struct passed *s)
+{
+	(void)pl;
+	(void)conn;
+	(void)dir;
+	passed_bytes += s->len;
+	lost += s->lost;
+}
+
+static struct frame_ops ops = {.frame = frame, .passed = passed};
+
+static void begin(uint32_t row, bool fresh, int side)
+{
+	ops.row = row;
+	memset(&frames, 0, sizeof(frames));
+	c.fresh = fresh;
+	c.request_dir = side == SIDE_REQUEST ? 1 + DIR_IN : 1 + DIR_OUT;
+	frames_init(&frames, &ops, &c, (uint64_t[2]){0, 0});
+	stream_len = made_count = told = skipped = lost = passed_bytes = 0;
+}
+
+static void put(const void *bytes, uint32_t n)
+{
+	memcpy(stream + stream_len, bytes, n);
+	stream_len += n;
+}
+
+/* header: with the type if that lies behind it. want: bytes of the whole frame that are copied. */
+static void add(const uint8_t *header, uint32_t n, uint32_t header_len, uint32_t total,
+		uint32_t type, uint32_t want)
+{
+	struct made *m = &made[made_count++];
+
+	*m = (struct made){.pos = stream_len, .total = total, .type = type, .counted = !want};
+	want = min(want, total);
+	m->copied = want > header_len ? want - header_len : 0;
+	put(header, n);
+	while (stream_len < m->pos + total)
+		stream[stream_len++] = (uint8_t)rnd(256);
+}
+
+static void add_http2(void)
+{
+	static const struct {
+		uint8_t type;
+		uint32_t least, spread, copy;
+		bool stream;
+	} kinds[] = {{0, 0, 16385, 16, true},  {1, 1, 16384, 16393, true}, {2, 5, 1, 0, true},
+		     {3, 4, 1, 16, true},      {4, 0, 1, 64, false},	   {6, 8, 1, 0, false},
+		     {7, 8, 90, 64, false},    {8, 4, 1, 0, false},	   {9, 1, 200, 16393, true},
+		     {1, 20, 60, 16393, true}, {0, 0, 100, 16, true}};
+	uint32_t k = rnd(sizeof(kinds) / sizeof(kinds[0]));
+	uint32_t len = kinds[k].least + rnd(kinds[k].spread);
+	uint8_t h[9] = {(uint8_t)(len >> 16), (uint8_t)(len >> 8), (uint8_t)len, kinds[k].type, 0};
+
+	if (kinds[k].type <= 1)
+		h[4] = (uint8_t)rnd(2); /* END_STREAM */
+	h[8] = kinds[k].stream ? (uint8_t)(1 + 2 * rnd(100)) : 0;
+	add(h, 9, 9, 9 + len, kinds[k].type, kinds[k].copy);
+}
+
+static void add_mysql_row(uint32_t i)
+{
+	uint32_t len = rnd(300);
+	uint8_t h[5] = {(uint8_t)len, (uint8_t)(len >> 8), 0, (uint8_t)(i + 1), (uint8_t)rnd(250)};
+
+	if (!rnd(3))
+		h[4] = 0xff;
+	add(h, len ? 5 : 4, 4, 4 + len, len ? h[4] : 0, !i ? 128 : len && h[4] == 0xff ? 64 : 0);
+}
+
+static void add_postgresql(void)
+{
+	static const struct {
+		char type;
+		uint32_t least, spread, copy;
+	} kinds[] = {{'D', 6, 300, 0}, {'C', 12, 10, 64}, {'Z', 5, 1, 16},    {'T', 6, 200, 16},
+		     {'1', 4, 1, 16},  {'2', 4, 1, 16},	  {'E', 20, 500, 256}};
+	uint32_t k = rnd(7), len = kinds[k].least + rnd(kinds[k].spread);
+	uint8_t h[5] = {(uint8_t)kinds[k].type, 0, 0, (uint8_t)(len >> 8), (uint8_t)len};
+
+	add(h, 5, 5, 1 + len, (uint8_t)kinds[k].type, kinds[k].copy);
+}
+
+static void make(uint32_t row)
+{
+	uint32_t n = 1 + rnd(60);
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (row == ROW_HTTP2)
+			add_http2();
+		else if (row == ROW_MYSQL)
+			add_mysql_row(i);
+		else
+			add_postgresql();
+	}
+}
+
+static void feed_at(uint32_t pos, uint32_t captured, uint32_t len, uint32_t flags, uint32_t skip)
+{
+	struct chunk chunk = {.pos = pos,
+			      .bytes = (const char *)stream + pos,
+			      .captured = captured,
+			      .len = len,
+			      .flags = flags,
+			      .skipped = skip,
+			      .tail_len = min(len, CHUNK_TAIL),
+			      .ts_ns = 1000 + pos};
+
+	/* As it is in the ring: no byte behind what is captured may be read. */
+	char *copy = malloc(captured ? captured : 1);
+
+	memcpy(copy, chunk.bytes, captured);
+	chunk.bytes = copy;
+	chunk.tail = (const char *)stream + pos + len - chunk.tail_len;
+	c.stream[DIR_IN].seen = pos + len;
+	c.stream[DIR_IN].seen_ns = chunk.ts_ns;
+	frames_data(&p.pl, &c, DIR_IN, &chunk);
+	free(copy);
+	frames_progress(&p.pl, &c, DIR_IN, chunk.ts_ns);
+}
+
+static void feed_cut(void)
+{
+	uint32_t most = rnd(3) ? 1 + rnd(5000) : 1 + rnd(12), at = 0;
+
+	while (at < stream_len) {
+		uint32_t n = min(1 + rnd(most), stream_len - at);
+
+		feed_at(at, n, n, 0, 0);
+		at += n;
+	}
+}
+
+static void finish(void)
+{
+	while (told < made_count && made[told].counted)
+		told++;
+	ck_assert_uint_eq(told, made_count);
+	frames_end(&p.pl, &c);
+	ck_assert_uint_eq(told, made_count);
+	frames_release(&p.pl, &frames);
+}
+
+static void setup(void)
+{
+	fixture_init(&p, &(struct appmon_opts){0});
+	memset(&c, 0, sizeof(c));
+	c.state = &frames;
+	c.id.target = 1;
+	c.stream[DIR_IN].known = c.stream[DIR_OUT].known = 1;
+}
+
+static void teardown(void)
+{
+	fixture_free(&p);
+}
+
+START_TEST(cut_anywhere)
+{
+	for (uint32_t i = 0; i < 600; i++) {
+		uint32_t row = ROW_HTTP2 + i % 3;
+
+		begin(row, true, row == ROW_HTTP2 && i % 2 ? SIDE_REQUEST : SIDE_RESPONSE);
+		if (row == ROW_HTTP2 && i % 2)
+			put(rows[ROW_HTTP2].magic, 24);
+		else
+			frames.cutter[DIR_IN].hello = 0;
+		frames.cutter[DIR_IN].hello = 0;
+		make(row);
+		feed_cut();
+		ck_assert_uint_eq(lost, 0);
+		finish();
+	}
+}
+END_TEST
+
+/* As the programs copy: the begin of each frame that is worth it, and how many were not. */
+START_TEST(copied_by_the_programs)
+{
+	for (uint32_t i = 0; i < 300; i++) {
+		uint32_t skip = 0, at = 0;
+
+		begin(ROW_HTTP2, true, SIDE_RESPONSE);
+		make(ROW_HTTP2);
+		for (uint32_t k = 0; k < made_count; k++) {
+			const struct made *m = &made[k];
+
+			if (m->counted) {
+				skip++;
+				continue;
+			}
+			if (at < m->pos)
+				feed_at(at, 0, m->pos - at, 0, 0);
+			feed_at(m->pos, 9 + m->copied, m->total, CHUNK_FRAME, skip);
+			at = m->pos + m->total;
+			skip = 0;
+		}
+		ck_assert_uint_eq(lost, 0);
+		finish();
+	}
+}
+END_TEST
+
+/* A connection that is met in the middle: the first frames may be missed, none is made up. */
+START_TEST(found_in_the_middle)
+{
+	for (uint32_t i = 0; i < 300; i++) {
+		uint32_t from;
+
+		begin(ROW_HTTP2, false, SIDE_REQUEST);
+		make(ROW_HTTP2);
+		from = rnd(stream_len);
+		while (told < made_count && made[told].pos < from)
+			told++;
+		if (told + 3 > made_count)
+			continue;
+		frames.cutter[DIR_IN].pos = from;
+		feed_at(from, stream_len - from, stream_len - from, 0, 0);
+		finish();
+	}
+}
+END_TEST
+
+/* ---- through the programs' walker ---------------------------------------------------------- */
+
+static struct walked piece[20000];
+static uint32_t pieces, segment_at, copied;
+
+static void on_piece(const struct walked *w)
+{
+	ck_assert_uint_lt(pieces, sizeof(piece) / sizeof(piece[0]));
+	ck_assert(!memcmp(w->bytes, stream + segment_at + w->at, w->n));
+	piece[pieces++] = *w;
+	copied += w->n;
+}
+
+static void on_record(uint32_t from, uint32_t to)
+{
+	uint32_t at = from;
+
+	for (uint32_t i = 0; i < pieces; i++) {
+		const struct walked *w = &piece[i];
+		uint32_t next = i + 1 < pieces ? piece[i + 1].at : to;
+
+		ck_assert_uint_ge(w->at, at);
+		ck_assert_uint_le(w->at + w->n, next);
+		if (w->at > at)
+			feed_at(segment_at + at, 0, w->at - at, 0, 0);
+		feed_at(segment_at + w->at, w->n, next - w->at,
+			(w->flags & PIECE_FRAME ? CHUNK_FRAME : 0) |
+				(w->flags & PIECE_UNWALKED ? CHUNK_UNWALKED : 0),
+			w->skipped);
+		at = next;
+	}
+	if (at < to)
+		feed_at(segment_at + at, 0, to - at, 0, 0);
+	pieces = 0;
+}
+
+static uint32_t next_frame(uint32_t pos)
+{
+	for (uint32_t i = 0; i < made_count; i++)
+		if (made[i].pos >= pos)
+			return made[i].pos;
+	return stream_len;
+}
+
+/* Sequence numbers wrap. */
+#define SEQ 0xffffff00U
+
+static void walk_cut(bool lose)
+{
+	uint32_t most = rnd(4) ? 1 + rnd(70000) : 1 + rnd(14), at = 0;
+	bool whole = !rnd(8);
+
+	while (at < stream_len) {
+		uint32_t n = min(whole ? stream_len : 1 + rnd(most), stream_len - at);
+
+		if (lose && walker_follows() && !rnd(20))
+			walker_lose();
+		else if (!walker_follows() && !rnd(4))
+			walker_found(SEQ + next_frame(at), SEQ + at);
+		segment_at = at;
+		walker_segment(SEQ + at, stream + at, n, on_piece, on_record);
+		at += n;
+	}
+}
+
+static void walk_streams(uint32_t count, bool lose)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t row = ROW_HTTP2 + i % 3, want = 0;
+
+		begin(row, true, SIDE_RESPONSE);
+		frames.cutter[DIR_IN].hello = 0;
+		make(row);
+		walker_begin(row, SIDE_RESPONSE, SEQ, false);
+		walker_turn(2);
+		copied = 0;
+		walk_cut(lose);
+		if (lose) {
+			frames_end(&p.pl, &c);
+			missed += made_count - told;
+			frames_release(&p.pl, &frames);
+			continue;
+		}
+		ck_assert_uint_eq(lost, 0);
+		finish();
+		for (uint32_t k = 0; k < made_count; k++)
+			want += made[k].copied + (made[k].counted ? 0 : 9);
+		if (!lose && stream_len > 100000)
+			ck_assert_uint_le(copied, want + stream_len / 20 + 1000);
+	}
+}
+
+/* APPMON_FRAMES: so many streams, for a longer look. */
+static uint32_t streams(void)
+{
+	const char *env = getenv("APPMON_FRAMES");
+
+	return env ? (uint32_t)atoi(env) : 1000;
+}
+
+START_TEST(walked)
+{
+	told_all = 0;
+	walk_streams(streams(), false);
+	if (getenv("APPMON_FRAMES"))
+		printf("%llu frames told\n", (unsigned long long)told_all);
+}
+END_TEST
+
+/* The programs lose their place, and copy all until they know it again. */
+START_TEST(walked_and_lost)
+{
+	missed = told_all = 0;
+	walk_streams(streams(), true);
+	if (getenv("APPMON_FRAMES"))
+		printf("%llu frames told, %llu missed\n", (unsigned long long)told_all,
+		       (unsigned long long)missed);
+	ck_assert_uint_gt(told_all, 4 * missed);
+}
+END_TEST
+
+static uint8_t single_type;
+
+static void single(struct pipeline *pl, struct conn *conn, int dir, const struct frame *f)
+{
+	(void)pl;
+	(void)conn;
+	(void)dir;
+	if (f->flags & FRAME_SINGLE)
+		single_type = (uint8_t)f->type;
+}
+
+START_TEST(one_byte_answers)
+{
+	static const uint8_t ask[] = {0, 0, 0, 8, 4, 0xd2, 0x16, 0x2f};
+	struct frame_ops own = {.row = ROW_POSTGRESQL, .frame = single};
+	struct chunk chunk = {.bytes = "N", .captured = 1, .len = 1, .tail = "N", .tail_len = 1};
+
+	begin(ROW_POSTGRESQL, true, SIDE_REQUEST);
+	frames.ops = &own;
+	put(ask, 8);
+	feed_at(0, 8, 8, CHUNK_TURN, 0);
+	frames_data(&p.pl, &c, DIR_OUT, &chunk);
+	ck_assert_uint_eq(single_type, 0);
+	put(ask, 8);
+	feed_at(8, 8, 8, CHUNK_TURN, 0);
+	ck_assert_uint_eq(single_type, 'N');
+	frames_release(&p.pl, &frames);
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = {cut_anywhere,
+				      copied_by_the_programs,
+				      found_in_the_middle,
+				      one_byte_answers,
+				      walked,
+				      walked_and_lost,
+				      NULL};
+
+	mallopt(M_MMAP_THRESHOLD, 1 << 24); /* large chunks are many */
+	mallopt(M_TRIM_THRESHOLD, 1 << 28);
+	return unit_run("frames", tests, setup, teardown);
+}
