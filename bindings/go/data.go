@@ -33,6 +33,9 @@ const (
 	ProtocolPostgresql Protocol = 4
 	// MySQL's and MariaDB's: likewise
 	ProtocolMysql Protocol = 5
+	// TLS up to 1.3 as it is on the wire, without its plaintext: only if asked for. An event is an
+	// opaque exchange, or a handshake that failed.
+	ProtocolTLS Protocol = 6
 )
 
 // String names the value; values of newer libraries show as numbers.
@@ -50,6 +53,8 @@ func (v Protocol) String() string {
 		return "postgresql"
 	case ProtocolMysql:
 		return "mysql"
+	case ProtocolTLS:
+		return "tls"
 	}
 	return strconv.FormatUint(uint64(v), 10)
 }
@@ -198,18 +203,21 @@ type Outcome uint32
 
 // Values of Outcome.
 const (
-	// Not known: the answer was missed (a gap), or has not come yet.
+	// Not known: the answer was missed (a gap), has not come yet, or cannot be read (TLS).
 	OutcomeUnknown Outcome = 0
-	// HTTP: a status below 400, or an answer without a status line. gRPC: OK. RESP: a reply that
-	// is no error, none where none was due, or one that sends the client elsewhere (MOVED, ASK).
-	// SQL: no error.
+	// HTTP: a status below 400, or an answer without a status line. gRPC, SQL: no error. RESP: a
+	// reply that is no error, none where none was due, or one that sends the client elsewhere
+	// (MOVED, ASK).
 	OutcomeOk Outcome = 1
-	// HTTP: 400 to 499. gRPC, RESP, SQL: other errors than the next.
+	// HTTP: 400 to 499. gRPC, RESP, SQL: other errors than the next. TLS: the server's alert ended
+	// the handshake.
 	OutcomeClientError Outcome = 2
 	// HTTP: 500 and above. gRPC: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE,
 	// DATA_LOSS, and a call that the server gave up. RESP: the server cannot at present: LOADING,
 	// BUSY, OOM, MISCONF, MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS. PostgreSQL: SQLSTATE of
-	// the classes 08, 53, 57, 58, XX. MySQL: 1040, 1205, 1213, 2000 to 2999.
+	// the classes 08, 53, 57, 58, XX. MySQL: 1040, 1205, 1213, 2000 to 2999. TLS: the client's
+	// alert ended the handshake, as it does for the server's certificate, or the server's
+	// internal_error.
 	OutcomeServerError Outcome = 3
 	// no answer for exchange_timeout_ms
 	OutcomeTimeout Outcome = 4
@@ -572,7 +580,9 @@ const (
 	EventFlagContinued EventFlags = 0x1000
 	// Framing that has two readings (RFC 9112 section 11.2): Content-Length with
 	// Transfer-Encoding, two lengths, one that is no number, a field that readers may miss, chunk
-	// lines that are not as in section 7.1.
+	// lines that are not as in section 7.1. TLS 1.3: the first exchange of a connection; bytes of
+	// the handshake, such as tickets, can be counted with it, and its response can seem to begin
+	// with them.
 	EventFlagAmbiguous EventFlags = 0x2000
 	// The end of a body was inferred, not counted: chunked beyond the captured bytes, or delimited
 	// by what cannot be read.
@@ -920,21 +930,22 @@ type Event struct {
 	// enum appmon_outcome, APPMON_OUTCOME_*: error rates go by it
 	Outcome Outcome
 	// what speaks the protocol (db.system.name): RESP: "redis"; gRPC: "grpc" (rpc.system.name);
-	// "postgresql", "mysql"; HTTP: ""
+	// "postgresql", "mysql", "tls"; HTTP: ""
 	System string
 
 	// HTTP: the method as sent (http.request.method). RESP: the command's name as sent
 	// (db.operation.name). gRPC: the service with its package, '/' and the method (rpc.method).
 	// SQL: a statement's first word in upper case, behind WITH its main one; FETCH: more rows of a
 	// statement that was told before; CONNECT: the log-in; CANCEL: a request to cancel, on a
-	// connection of its own. "": no request was seen.
+	// connection of its own. TLS: "handshake" of one that failed, else "exchange". "": no request
+	// was seen.
 
 	Operation string
 
 	// What the operation is about. HTTP: the path (url.path), of CONNECT the authority; of gRPC
 	// "", for operation says it all. RESP: the command's first argument, mostly a key; "" where it
 	// may be a secret (AUTH, HELLO). SQL: the first table, or the procedure of CALL
-	// (db.collection.name).
+	// (db.collection.name). TLS: tls_server_name.
 
 	Resource string
 	// SQL: the database (db.namespace)
@@ -953,7 +964,8 @@ type Event struct {
 	// HTTP: the status code as text (http.response.status_code). RESP: the prefix of an error
 	// (db.response.status_code), such as WRONGTYPE. gRPC: the name of grpc-status
 	// (rpc.response.status_code), such as NOT_FOUND; where none came, HTTP's. PostgreSQL: an
-	// error's SQLSTATE. MySQL: its number.
+	// error's SQLSTATE. MySQL: its number. TLS: the name of the alert that ended a handshake, such
+	// as unknown_ca; status_number is its number.
 
 	StatusText string
 
@@ -966,6 +978,7 @@ type Event struct {
 	StatusNumber int64
 
 	// Bytes of the TCP stream: no headers of TCP or IP, each byte once. HTTP: of head and body.
+	// TLS: records of application data with their heads.
 
 	RequestBytes uint64
 	// of the final response
@@ -1140,6 +1153,24 @@ type Event struct {
 	RequestContentLength int64
 	// declared; -1: none
 	ResponseContentLength int64
+
+	// TLS's own, from the hellos, in every event of the connection; 0 and "" in events of other
+	// protocols, where the hellos were not seen, and where they do not say it. What is no
+	// printable ASCII is '?'.
+
+	// SNI, as sent (tls.client.server_name)
+	TLSServerName string
+	// names that the client offers, in its order, with commas: "h2,http/1.1"
+	TLSAlpnOffered string
+	// the chosen one (tls.next_protocol); TLS 1.3 hides it: ""
+	TLSAlpn string
+	// 0x0304: TLS 1.3, 0x0303: TLS 1.2 ...; before the server's hello came, the highest that the
+	// client offers
+	TLSVersion uint16
+	// the chosen one by IANA's number (tls.cipher); 0: not known
+	TLSCipher uint16
+	// APPMON_TLS_*
+	TLSFlags uint32
 	// names of the texts above that the capture limit cut off
 	Truncated []string
 }
@@ -1228,6 +1259,12 @@ func copyEvent(ev *C.struct_appmon_event, users map[uint32]any) *Event {
 		ResponseBodyBytes:     uint64(ev.response_body_bytes),
 		RequestContentLength:  int64(ev.request_content_length),
 		ResponseContentLength: int64(ev.response_content_length),
+		TLSServerName:         text(&ev.tls_server_name),
+		TLSAlpnOffered:        text(&ev.tls_alpn_offered),
+		TLSAlpn:               text(&ev.tls_alpn),
+		TLSVersion:            uint16(ev.tls_version),
+		TLSCipher:             uint16(ev.tls_cipher),
+		TLSFlags:              uint32(ev.tls_flags),
 	}
 	if ev.target_name.truncated != 0 {
 		e.Truncated = append(e.Truncated, "TargetName")
@@ -1277,6 +1314,15 @@ func copyEvent(ev *C.struct_appmon_event, users map[uint32]any) *Event {
 	if ev.authority.truncated != 0 {
 		e.Truncated = append(e.Truncated, "Authority")
 	}
+	if ev.tls_server_name.truncated != 0 {
+		e.Truncated = append(e.Truncated, "TLSServerName")
+	}
+	if ev.tls_alpn_offered.truncated != 0 {
+		e.Truncated = append(e.Truncated, "TLSAlpnOffered")
+	}
+	if ev.tls_alpn.truncated != 0 {
+		e.Truncated = append(e.Truncated, "TLSAlpn")
+	}
 	return e
 }
 
@@ -1299,6 +1345,9 @@ func (e *Event) lentSize() uintptr {
 	size += roomOfText(e.Path)
 	size += roomOfText(e.Query)
 	size += roomOfText(e.Authority)
+	size += roomOfText(e.TLSServerName)
+	size += roomOfText(e.TLSAlpnOffered)
+	size += roomOfText(e.TLSAlpn)
 	return size
 }
 
@@ -1387,6 +1436,12 @@ func (e *Event) lend(to *block) *C.struct_appmon_event {
 	c.response_body_bytes = C.uint64_t(e.ResponseBodyBytes)
 	c.request_content_length = C.int64_t(e.RequestContentLength)
 	c.response_content_length = C.int64_t(e.ResponseContentLength)
+	c.tls_server_name = to.text(e.TLSServerName, e.cut("TLSServerName"))
+	c.tls_alpn_offered = to.text(e.TLSAlpnOffered, e.cut("TLSAlpnOffered"))
+	c.tls_alpn = to.text(e.TLSAlpn, e.cut("TLSAlpn"))
+	c.tls_version = C.uint16_t(e.TLSVersion)
+	c.tls_cipher = C.uint16_t(e.TLSCipher)
+	c.tls_flags = C.uint32_t(e.TLSFlags)
 	return c
 }
 

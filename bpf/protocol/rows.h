@@ -14,7 +14,7 @@
 #include <stdbool.h>
 
 /* What the programs and the library call a row; 0: none. */
-enum { ROW_NONE, ROW_HTTP2, ROW_MYSQL, ROW_POSTGRESQL, ROWS };
+enum { ROW_NONE, ROW_HTTP2, ROW_MYSQL, ROW_POSTGRESQL, ROW_TLS, ROWS };
 
 /* Who sends: the index of row.type, row.first and row.rest. */
 enum { SIDE_REQUEST, SIDE_RESPONSE };
@@ -53,12 +53,13 @@ struct row {
 	__u8 alt;	/* a frame whose first byte is 0 has its length there, and the type 0 */
 	__u8 single;  /* instead of a frame one byte may come alone, before the other side speaks */
 	__u8 turns;   /* the sides take turns: a frame begins at a turn */
+	__u8 alike;   /* the sides' frames look the same */
 	__u8 preface; /* bytes in front of the client's first frame */
 	__u8 server_first;
 	__u8 hello;    /* COPY_* of a direction's first frame, if seen from its first byte */
 	__u8 first[2]; /* by side: COPY_* of the first frame of a turn; 0: as its type says */
 	__u8 rest[2];  /* by side: COPY_* of types that are not listed */
-	__u8 pad[3];
+	__u8 pad[2];
 	__s32 adjust;	   /* the frame occupies its length and so much more */
 	__u32 least, most; /* one of the most bytes goes on in the next, and is not counted */
 	__u32 likely;	   /* most, where it is not sure that a frame begins */
@@ -88,6 +89,7 @@ static const struct row rows[ROWS] = {
 		.least = 9,
 		.most = 9 + 0xffffff,
 		.likely = 9 + 16384,
+		.alike = 1,
 		.preface = 24,
 		.magic = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 		.type = {
@@ -212,6 +214,28 @@ static const struct row rows[ROWS] = {
 			},
 		},
 	},
+	/* RFC 8446 section 5.1; 2,048 bytes that encryption may add: RFC 5246 section 6.2.3. */
+	[ROW_TLS] = {
+		.protocol = 6,
+		.header = 5,
+		.len_off = 3,
+		.len_width = 2,
+		.turns = 1,
+		.alike = 1,
+		.adjust = 5,
+		.least = 5,
+		.most = 5 + 16384 + 2048,
+		.likely = 5 + 16384 + 2048,
+		.type = {
+			[SIDE_REQUEST ... SIDE_RESPONSE] = {
+				[20] = COPY_5, /* change_cipher_spec */
+				[21] = COPY_16, /* alert */
+				[22] = COPY_WHOLE, /* handshake */
+				[23] = COPY_5, /* application_data */
+				[24] = COPY_5, /* heartbeat (RFC 6520) */
+			},
+		},
+	},
 };
 /* clang-format on */
 
@@ -260,6 +284,12 @@ static __always_inline bool http2_is_odd(const struct frame_head *h, __u32 type,
 		return len < 8;
 	}
 	return false;
+}
+
+/* SSL 3.0 to what TLS 1.3 writes there. */
+static __always_inline bool tls_is_odd(const struct frame_head *h)
+{
+	return frame_byte(h, 1) != 3 || frame_byte(h, 2) > 4;
 }
 
 /* PostgreSQL's protocol 3.x, and what asks to cancel or to encrypt: 1234.5678 to 5680. */
@@ -317,6 +347,8 @@ static __always_inline __u32 frame_total(const struct row *row, __u32 side,
 		*type = frame_byte(h, row->type_off);
 	}
 	if (row->protocol == rows[ROW_HTTP2].protocol && http2_is_odd(h, *type, len, trust))
+		return FRAME_ODD;
+	if (row->protocol == rows[ROW_TLS].protocol && tls_is_odd(h))
 		return FRAME_ODD;
 	return total;
 }

@@ -303,6 +303,13 @@ __noinline int detect_frames(struct __sk_buff *skb, struct socket *sk, struct em
 			begin_fresh(sk, 1 + e->dir, 0);
 			return speak_frames(sk, e, ROW_POSTGRESQL, 1 + e->dir);
 		}
+		/* A client's hello, which can be longer than the segment. */
+		if ((asked & 1U << rows[ROW_TLS].protocol) && n >= 6 && head[0] == 22 &&
+		    head[1] == 3 && head[2] <= 4 && (head[3] << 8 | head[4]) >= 4 &&
+		    (head[3] << 8 | head[4]) <= 16384 && head[5] == 1) {
+			begin_fresh(sk, 1 + e->dir, 0);
+			return speak_frames(sk, e, ROW_TLS, 1 + e->dir);
+		}
 		/* A greeting: protocol version 10, and the server's in digits. */
 		len = head[0] | head[1] << 8 | head[2] << 16;
 		if ((asked & 1U << rows[ROW_MYSQL].protocol) && len + 4 == e->s.len && !head[3] &&
@@ -327,8 +334,8 @@ __noinline int detect_frames(struct __sk_buff *skb, struct socket *sk, struct em
 		if (request < PROBE_MAX && response < PROBE_MAX)
 			continue;
 		request_dir = sk->request_dir;
-		/* A frame may be of either side: another turn will tell. HTTP/2's sides are alike. */
-		if (!request_dir && row_at(row)->turns) {
+		/* A frame may be of either side: another turn will tell. */
+		if (!request_dir && !row_at(row)->alike) {
 			if (request >= PROBE_MAX && response >= PROBE_MAX)
 				continue;
 			request_dir = request >= PROBE_MAX ? 1 + e->dir : 1 + !e->dir;

@@ -218,6 +218,16 @@ static void add_http(struct json_line *object, const struct appmon_event *ev)
 	add_headers(object, ev);
 }
 
+static void add_tls(struct json_line *object, const struct appmon_event *ev)
+{
+	add_str(object, "tls_server_name", &ev->tls_server_name);
+	add_str(object, "tls_alpn_offered", &ev->tls_alpn_offered);
+	add_str(object, "tls_alpn", &ev->tls_alpn);
+	add_known(object, "tls_version", ev->tls_version);
+	add_known(object, "tls_cipher", ev->tls_cipher);
+	add_known(object, "tls_flags", ev->tls_flags);
+}
+
 /* Not as a number: readers keep 53 bits of those. */
 static void add_wire_id(struct json_line *object, uint64_t wire_id)
 {
@@ -319,6 +329,8 @@ void json_event(FILE *out, const struct appmon_event *ev, uint64_t realtime_ns)
 	add_wire_id(object, ev->wire_id);
 	if (ev->protocol == APPMON_PROTO_HTTP1 || ev->protocol == APPMON_PROTO_HTTP2)
 		add_http(object, ev);
+	if (ev->protocol == APPMON_PROTO_TLS)
+		add_tls(object, ev);
 	json_line_end(object);
 }
 

@@ -73,7 +73,10 @@ enum appmon_protocol {
 	/* HTTP/2 (RFC 9113) in clear text, an event for each stream, and gRPC: only if asked for */
 	APPMON_PROTO_HTTP2 = 3,
 	APPMON_PROTO_POSTGRESQL = 4, /* PostgreSQL's, version 3: likewise */
-	APPMON_PROTO_MYSQL = 5	     /* MySQL's and MariaDB's: likewise */
+	APPMON_PROTO_MYSQL = 5,	     /* MySQL's and MariaDB's: likewise */
+	/* TLS up to 1.3 as it is on the wire, without its plaintext: only if asked for. An event is
+	 * an opaque exchange, or a handshake that failed. */
+	APPMON_PROTO_TLS = 6
 };
 
 /* appmon_event.role: what the monitored socket was in this exchange. */
@@ -116,19 +119,21 @@ enum appmon_end {
 
 /* appmon_event.outcome: what became of the request, by the rule of its protocol. */
 enum appmon_outcome {
-	/* Not known: the answer was missed (a gap), or has not come yet. */
+	/* Not known: the answer was missed (a gap), has not come yet, or cannot be read (TLS). */
 	APPMON_OUTCOME_UNKNOWN = 0,
-	/* HTTP: a status below 400, or an answer without a status line. gRPC: OK. RESP: a reply that is no
-	 * error, none where none was due, or one that sends the client elsewhere (MOVED, ASK). SQL:
-	 * no error. */
+	/* HTTP: a status below 400, or an answer without a status line. gRPC, SQL: no error. RESP: a
+	 * reply that is no error, none where none was due, or one that sends the client elsewhere
+	 * (MOVED, ASK). */
 	APPMON_OUTCOME_OK = 1,
-	/* HTTP: 400 to 499. gRPC, RESP, SQL: other errors than the next. */
+	/* HTTP: 400 to 499. gRPC, RESP, SQL: other errors than the next. TLS: the server's alert
+	 * ended the handshake. */
 	APPMON_OUTCOME_CLIENT_ERROR = 2,
 	/* HTTP: 500 and above. gRPC: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL,
 	 * UNAVAILABLE, DATA_LOSS, and a call that the server gave up. RESP: the server cannot at
 	 * present: LOADING, BUSY, OOM, MISCONF, MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS.
 	 * PostgreSQL: SQLSTATE of the classes 08, 53, 57, 58, XX. MySQL: 1040, 1205, 1213, 2000 to
-	 * 2999. */
+	 * 2999. TLS: the client's alert ended the handshake, as it does for the server's
+	 * certificate, or the server's internal_error. */
 	APPMON_OUTCOME_SERVER_ERROR = 3,
 	APPMON_OUTCOME_TIMEOUT = 4, /* no answer for exchange_timeout_ms */
 	/* The client reset the connection before the answer. HTTP/2: it gave the stream up. gRPC:
@@ -180,7 +185,8 @@ enum appmon_operation_type {
 #define APPMON_EVF_CONTINUED UINT64_C(0x1000)
 /* Framing that has two readings (RFC 9112 section 11.2): Content-Length with Transfer-Encoding, two
  * lengths, one that is no number, a field that readers may miss, chunk lines that are not as in
- * section 7.1. */
+ * section 7.1. TLS 1.3: the first exchange of a connection; bytes of the handshake, such as
+ * tickets, can be counted with it, and its response can seem to begin with them. */
 #define APPMON_EVF_AMBIGUOUS UINT64_C(0x2000)
 /* The end of a body was inferred, not counted: chunked beyond the captured bytes, or delimited by
  * what cannot be read. */
@@ -203,6 +209,18 @@ enum appmon_operation_type {
 #define APPMON_EVF_REPLICATION UINT64_C(0x100000)
 /* What follows on the connection is compressed, and has no events. */
 #define APPMON_EVF_COMPRESSED UINT64_C(0x200000)
+
+/* appmon_event.tls_flags */
+/* The client offered an encrypted hello (RFC 9849): tls_server_name is the outer one, which need not
+ * be the server that it wants. Some clients send this for show. */
+#define APPMON_TLS_ECH 0x1
+/* The server asked for another hello (HelloRetryRequest): one round trip more. */
+#define APPMON_TLS_RETRY 0x2
+/* TLS 1.3: the session was taken up again by a ticket. Before the server's hello: a ticket was
+ * offered. */
+#define APPMON_TLS_TICKET 0x4
+/* The client's hello was not captured to its end: names may be missing. */
+#define APPMON_TLS_CUT 0x8
 
 /* appmon_trace.format: the header fields that carried the ids. */
 enum appmon_trace_format {
@@ -427,18 +445,19 @@ struct appmon_event {
 	uint32_t operation_type;  /* enum appmon_operation_type, APPMON_OP_* */
 	uint32_t outcome;	  /* enum appmon_outcome, APPMON_OUTCOME_*: error rates go by it */
 	struct appmon_str system; /* what speaks the protocol (db.system.name): RESP: "redis";
-				   * gRPC: "grpc" (rpc.system.name); "postgresql", "mysql";
-				   * HTTP: "" */
+				   * gRPC: "grpc" (rpc.system.name); "postgresql", "mysql",
+				   * "tls"; HTTP: "" */
 	/* HTTP: the method as sent (http.request.method). RESP: the command's name as sent
 	 * (db.operation.name). gRPC: the service with its package, '/' and the method
 	 * (rpc.method). SQL: a statement's first word in upper case, behind WITH its main one; FETCH:
 	 * more rows of a statement that was told before; CONNECT: the log-in; CANCEL: a request to
-	 * cancel, on a connection of its own. "": no request was seen. */
+	 * cancel, on a connection of its own. TLS: "handshake" of one that failed, else "exchange".
+	 * "": no request was seen. */
 	struct appmon_str operation;
 	/* What the operation is about. HTTP: the path (url.path), of CONNECT the authority; of gRPC
 	 * "", for operation says it all. RESP: the command's first argument, mostly a key; "" where
 	 * it may be a secret (AUTH, HELLO). SQL: the first table, or the procedure of CALL
-	 * (db.collection.name). */
+	 * (db.collection.name). TLS: tls_server_name. */
 	struct appmon_str resource;
 	struct appmon_str resource_namespace; /* SQL: the database (db.namespace) */
 	/* SQL: the statement, without its data (db.query.text): literals and parameters are '?', a
@@ -451,14 +470,16 @@ struct appmon_event {
 	/* HTTP: the status code as text (http.response.status_code). RESP: the prefix of an error
 	 * (db.response.status_code), such as WRONGTYPE. gRPC: the name of grpc-status
 	 * (rpc.response.status_code), such as NOT_FOUND; where none came, HTTP's. PostgreSQL: an
-	 * error's SQLSTATE. MySQL: its number. */
+	 * error's SQLSTATE. MySQL: its number. TLS: the name of the alert that ended a handshake,
+	 * such as unknown_ca; status_number is its number. */
 	struct appmon_str status_text;
 	/* The server's words for it. HTTP: the reason phrase of the status line. RESP: the text of an
 	 * error, prefix and all, without the arguments that it may repeat. gRPC: grpc-message,
 	 * decoded. SQL: an error's, with APPMON_OPEN_QUERY_TEXT. */
 	struct appmon_str message;
 	int64_t status_number; /* status_text as a number; -1: it is none, or was not seen */
-	/* Bytes of the TCP stream: no headers of TCP or IP, each byte once. HTTP: of head and body. */
+	/* Bytes of the TCP stream: no headers of TCP or IP, each byte once. HTTP: of head and body.
+	 * TLS: records of application data with their heads. */
 	uint64_t request_bytes;
 	uint64_t response_bytes; /* of the final response */
 	/* SQL: xxh64 of the sanitised text in lower case, the same for statements that differ in
@@ -585,6 +606,20 @@ struct appmon_event {
 	uint64_t response_body_bytes;	 /* as transferred (http.response.body.size) */
 	int64_t request_content_length;	 /* declared; -1: none */
 	int64_t response_content_length; /* declared; -1: none */
+
+	/*
+	 * TLS's own, from the hellos, in every event of the connection; 0 and "" in events of other
+	 * protocols, where the hellos were not seen, and where they do not say it. What is no
+	 * printable ASCII is '?'.
+	 */
+	struct appmon_str tls_server_name;  /* SNI, as sent (tls.client.server_name) */
+	struct appmon_str tls_alpn_offered; /* names that the client offers, in its order, with
+					     * commas: "h2,http/1.1" */
+	struct appmon_str tls_alpn; /* the chosen one (tls.next_protocol); TLS 1.3 hides it: "" */
+	uint16_t tls_version; /* 0x0304: TLS 1.3, 0x0303: TLS 1.2 ...; before the server's hello
+			       * came, the highest that the client offers */
+	uint16_t tls_cipher;  /* the chosen one by IANA's number (tls.cipher); 0: not known */
+	uint32_t tls_flags;   /* APPMON_TLS_* */
 };
 
 /*
@@ -1040,9 +1075,9 @@ APPMON_API void appmon_event_free(struct appmon_event *copy);
  */
 APPMON_API int appmon_cgroup_container(const char *path, struct appmon_container *ret);
 
-/* "http1", "resp", "http2", "postgresql", "mysql" for APPMON_PROTO_*; NULL for 0 and for values that
- * this library does not know. The protocols are numbered from 1 without gaps: a host that counts up
- * until NULL has met them all. */
+/* "http1", "resp", "http2", "postgresql", "mysql", "tls" for APPMON_PROTO_*; NULL for 0 and for
+ * values that this library does not know. The protocols are numbered from 1 without gaps: a host
+ * that counts up until NULL has met them all. */
 APPMON_API const char *appmon_protocol_name(uint32_t protocol);
 
 /* The APPMON_PROTO_* of a name as above, in lower case; APPMON_PROTO_UNKNOWN if this library has no

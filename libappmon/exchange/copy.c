@@ -9,14 +9,25 @@
 #define STRING(member) offsetof(struct appmon_event, member)
 /* Every string of the struct. tests/unit/check-copy.c compares with the header. */
 static const size_t strings[] = {
-	STRING(target_name), STRING(system),
-	STRING(operation),   STRING(resource),
-	STRING(status_text), STRING(message),
-	STRING(comm),	     STRING(trace_text),
-	STRING(request_id),  STRING(request_target),
-	STRING(path),	     STRING(query),
-	STRING(authority),   STRING(resource_namespace),
-	STRING(query_text),  STRING(query_summary),
+	STRING(target_name),
+	STRING(system),
+	STRING(operation),
+	STRING(resource),
+	STRING(status_text),
+	STRING(message),
+	STRING(comm),
+	STRING(trace_text),
+	STRING(request_id),
+	STRING(request_target),
+	STRING(path),
+	STRING(query),
+	STRING(authority),
+	STRING(resource_namespace),
+	STRING(query_text),
+	STRING(query_summary),
+	STRING(tls_server_name),
+	STRING(tls_alpn_offered),
+	STRING(tls_alpn),
 };
 
 static struct appmon_str *string_of(struct appmon_event *ev, size_t i)

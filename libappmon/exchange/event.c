@@ -211,6 +211,9 @@ static bool build(struct pipeline *pl, struct exchange *ex, struct target *targe
 	ev->path = absent;
 	ev->query = absent;
 	ev->authority = absent;
+	ev->tls_server_name = absent;
+	ev->tls_alpn_offered = absent;
+	ev->tls_alpn = absent;
 	protocol->fill(&w, ex);
 	return true;
 }

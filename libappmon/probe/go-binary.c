@@ -26,7 +26,17 @@ struct window {
 	uint8_t bytes[WINDOW_BYTES];
 };
 
-enum { FN_START_CLOSURE, FN_RUNQPUT, FN_SERVE, FN_ASK, FN_WRITE, FUNCTIONS };
+enum {
+	FN_START_CLOSURE,
+	FN_RUNQPUT,
+	FN_SERVE,
+	FN_ASK,
+	FN_WRITE,
+	FN_MEMMOVE,
+	FN_TLS_READ,
+	FN_TLS_WRITE,
+	FUNCTIONS
+};
 
 /* As .gopclntab has them, each between two NULs. */
 static const struct {
@@ -42,6 +52,9 @@ static const struct {
 	[FN_SERVE] = NAME("net/http.serverHandler.ServeHTTP"),
 	[FN_ASK] = NAME("net/http.(*persistConn).roundTrip"),
 	[FN_WRITE] = NAME("net/http.(*Request).write"),
+	[FN_MEMMOVE] = NAME("runtime.memmove"),
+	[FN_TLS_READ] = NAME("crypto/tls.(*Conn).Read"),
+	[FN_TLS_WRITE] = NAME("crypto/tls.(*Conn).Write"),
 #undef NAME
 };
 
@@ -243,7 +256,7 @@ static bool read_functions(struct file *f, const Elf64_Shdr *section, struct fun
  * instructions it takes a second one, to come back from a copy.
  */
 #define CALL 0xe8
-#define CODE_MAX 256
+#define CODE_MAX 2048
 /* Of a C library's startup code in front of Go's, with cgo. */
 #define FOREIGN_MAX (1U << 20)
 
@@ -264,8 +277,9 @@ static uint32_t find_prologue(const uint8_t *code, uint32_t n)
 	return memcmp(code + i, frame, sizeof(frame)) ? 0 : i;
 }
 
-/* The only call of the closure in newproc() that hands the new goroutine on, to runqput(). */
-static uint32_t find_call(const uint8_t *code, uint32_t n, const struct function *fn)
+/* The only call in one function of another. */
+static uint32_t find_call(const uint8_t *code, uint32_t n, const struct function *from,
+			  const struct function *to)
 {
 	uint32_t found = 0;
 
@@ -273,8 +287,7 @@ static uint32_t find_call(const uint8_t *code, uint32_t n, const struct function
 		int32_t distance;
 
 		memcpy(&distance, code + i + 1, sizeof(distance));
-		if (code[i] != CALL ||
-		    (int64_t)fn[FN_START_CLOSURE].at + i + 5 + distance != fn[FN_RUNQPUT].at)
+		if (code[i] != CALL || (int64_t)from->at + i + 5 + distance != to->at)
 			continue;
 		if (found)
 			return 0;
@@ -295,29 +308,38 @@ static uint32_t read_code(struct file *f, const Elf64_Shdr *text, uint64_t at, u
 	return n;
 }
 
+/* Where Go's code begins. Of newproc() the closure hands the new goroutine on to runqput(): that call
+ * is right for at most one place. call: its place in the closure. */
+static bool find_begin(struct file *f, const Elf64_Shdr *text, const struct function *fn,
+		       uint64_t *begin, uint32_t *call)
+{
+	const struct function *closure = &fn[FN_START_CLOSURE];
+	uint8_t code[CODE_MAX];
+
+	for (*begin = 0; *begin < FOREIGN_MAX; *begin += 16) {
+		uint32_t n = read_code(f, text, *begin + closure->at, closure->size, code);
+
+		if (!n)
+			return false;
+		*call = find_prologue(code, n) ? find_call(code, n, closure, &fn[FN_RUNQPUT]) : 0;
+		if (*call)
+			return true;
+	}
+	return false;
+}
+
 static bool find_places(struct file *f, const Elf64_Shdr *text, const struct function *fn,
 			struct go_binary *ret)
 {
 	static const int functions[GO_HOOKS] = {
 		[GO_SERVE] = FN_SERVE, [GO_ASK] = FN_ASK, [GO_WRITE] = FN_WRITE};
-	const struct function *closure = &fn[FN_START_CLOSURE];
 	uint64_t begin;
 	uint8_t code[CODE_MAX];
-	uint32_t at = 0, n;
+	uint32_t at, n;
 
-	/* The call shows where Go's code begins: it is right for at most one place. */
-	for (begin = 0; begin < FOREIGN_MAX; begin += 16) {
-		n = read_code(f, text, begin + closure->at, closure->size, code);
-		if (!n)
-			return false;
-		if (find_prologue(code, n))
-			at = find_call(code, n, fn);
-		if (at)
-			break;
-	}
-	if (!at)
+	if (!find_begin(f, text, fn, &begin, &at))
 		return false;
-	ret->hook[GO_START] = text->sh_offset + begin + closure->at + at;
+	ret->hook[GO_START] = text->sh_offset + begin + fn[FN_START_CLOSURE].at + at;
 	for (int i = 0; i < GO_HOOKS; i++) {
 		const struct function *function = &fn[functions[i]];
 
@@ -332,25 +354,77 @@ static bool find_places(struct file *f, const Elf64_Shdr *text, const struct fun
 	return true;
 }
 
+static bool find_tls(struct file *f, const Elf64_Shdr *text, const struct function *fn,
+		     struct go_tls *ret)
+{
+	const struct function *read = &fn[FN_TLS_READ], *write = &fn[FN_TLS_WRITE];
+	uint8_t code[CODE_MAX];
+	uint64_t begin;
+	uint32_t at, n;
+
+	if (!find_begin(f, text, fn, &begin, &at))
+		return false;
+	n = read_code(f, text, begin + write->at, write->size, code);
+	at = find_prologue(code, n);
+	if (!at)
+		return false;
+	ret->write = text->sh_offset + begin + write->at + at;
+	n = read_code(f, text, begin + read->at, read->size, code);
+	/* All of it must be here, or another call could follow. */
+	at = n == read->size ? find_call(code, n, read, &fn[FN_MEMMOVE]) : 0;
+	ret->read = text->sh_offset + begin + read->at + at;
+	return at;
+}
+
+/* What both kinds of places take: the version, and where functions are. */
+static int read_program(struct file *f, struct sections *sections, struct function *fn,
+			struct go_binary *ret, const char **ret_why)
+{
+	if (!find_sections(f, sections) || !sections->buildinfo.sh_size)
+		return -ENOEXEC;
+	*ret_why = "its version of Go is not known";
+	if (!read_version(f, &sections->buildinfo, ret))
+		return -EOPNOTSUPP;
+	*ret_why = "it has no table of functions";
+	if (!sections->pclntab.sh_size || !sections->text.sh_size ||
+	    !read_functions(f, &sections->pclntab, fn))
+		return -EOPNOTSUPP;
+	return 0;
+}
+
+#define ODD_CODE "its code is not as the compiler makes it"
+
 static int read_binary(struct file *f, struct go_binary *ret, const char **ret_why)
 {
 	struct function fn[FUNCTIONS] = {0};
 	struct sections sections;
+	int err = read_program(f, &sections, fn, ret, ret_why);
 
-	if (!find_sections(f, &sections) || !sections.buildinfo.sh_size)
-		return -ENOEXEC;
-	*ret_why = "its version of Go is not known";
-	if (!read_version(f, &sections.buildinfo, ret))
-		return -EOPNOTSUPP;
-	*ret_why = "it has no table of functions";
-	if (!sections.pclntab.sh_size || !sections.text.sh_size ||
-	    !read_functions(f, &sections.pclntab, fn))
-		return -EOPNOTSUPP;
+	if (err)
+		return err;
 	if (!fn[FN_SERVE].found)
 		return -ENOEXEC;
-	*ret_why = "its code is not as the compiler makes it";
+	*ret_why = ODD_CODE;
 	if (!fn[FN_START_CLOSURE].found || !fn[FN_RUNQPUT].found ||
 	    !find_places(f, &sections.text, fn, ret))
+		return -EOPNOTSUPP;
+	return 0;
+}
+
+static int read_tls(struct file *f, struct go_tls *ret, const char **ret_why)
+{
+	struct function fn[FUNCTIONS] = {0};
+	struct go_binary unused = {0};
+	struct sections sections;
+	int err = read_program(f, &sections, fn, &unused, ret_why);
+
+	if (err)
+		return err;
+	if (!fn[FN_TLS_READ].found || !fn[FN_TLS_WRITE].found)
+		return -ENOEXEC;
+	*ret_why = ODD_CODE;
+	if (!fn[FN_START_CLOSURE].found || !fn[FN_RUNQPUT].found || !fn[FN_MEMMOVE].found ||
+	    !find_tls(f, &sections.text, fn, ret))
 		return -EOPNOTSUPP;
 	return 0;
 }
@@ -371,5 +445,24 @@ int go_binary_read(int fd, struct go_binary *ret, const char **ret_why)
 		*ret_why = why;
 	if (!err)
 		*ret = binary;
+	return err;
+}
+
+int go_tls_read(int fd, struct go_tls *ret, const char **ret_why)
+{
+	struct file *f = calloc(1, sizeof(*f));
+	struct go_tls tls = {0};
+	const char *why = "";
+	int err;
+
+	if (!f)
+		return -ENOMEM;
+	f->fd = fd;
+	err = read_tls(f, &tls, &why);
+	free(f);
+	if (err == -EOPNOTSUPP)
+		*ret_why = why;
+	if (!err)
+		*ret = tls;
 	return err;
 }

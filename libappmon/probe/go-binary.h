@@ -24,4 +24,17 @@ struct go_binary {
  */
 int go_binary_read(int fd, struct go_binary *ret, const char **ret_why);
 
+/* crypto/tls: where plaintext is at hand. Offsets in the file. */
+struct go_tls {
+	/* (*Conn).Write: ax is the connection, bx the bytes, cx their number; it returns when all is
+	 * written, or the connection is broken. */
+	uint64_t write;
+	/* (*Conn).Read, where it copies to its caller, only if there is something: bx is where the
+	 * bytes are, cx their number, and 16(%rbp) the connection. */
+	uint64_t read;
+};
+
+/* As go_binary_read(). -ENOEXEC: it is no Go program for x86-64, or has no crypto/tls. */
+int go_tls_read(int fd, struct go_tls *ret, const char **ret_why);
+
 #endif /* APPMON_GO_BINARY_H */

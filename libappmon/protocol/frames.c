@@ -27,7 +27,7 @@ static uint32_t side_of(const struct frames *f, const struct conn *c, int dir)
 {
 	if (c->request_dir)
 		return c->request_dir == 1 + dir ? SIDE_REQUEST : SIDE_RESPONSE;
-	return f->ops->row == ROW_HTTP2 ? SIDE_REQUEST : NO_SIDE; /* alike */
+	return row_of(f)->alike ? SIDE_REQUEST : NO_SIDE;
 }
 
 static enum trust trust_of(const struct frame_cutter *d)

@@ -19,6 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static int fd = -1;
 	struct go_binary binary;
+	struct go_tls tls;
 	const char *why = NULL;
 	int err;
 
@@ -26,6 +27,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		fd = memfd_create("program", MFD_CLOEXEC);
 	CHECK(fd >= 0 && !ftruncate(fd, 0));
 	CHECK(pwrite(fd, data, len, 0) == (ssize_t)len);
+	err = go_tls_read(fd, &tls, &why);
+	CHECK(!err || err == -ENOEXEC || err == -EOPNOTSUPP);
+	if (!err)
+		CHECK(tls.write < len && data[tls.write] == 0x55 && tls.read < len &&
+		      data[tls.read] == 0xe8);
 	err = go_binary_read(fd, &binary, &why);
 	CHECK(!err || err == -ENOEXEC || err == -EOPNOTSUPP);
 	CHECK(err != -EOPNOTSUPP || why);

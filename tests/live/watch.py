@@ -24,7 +24,8 @@ class Event(dict):
     """A line about an exchange. What is left out as unknown reads as the library has it: "" or 0,
     and -1 for a length."""
     TEXTS = {"system", "operation", "resource", "status_text", "message", "request_target", "path",
-             "query", "authority", "comm", "resource_namespace", "query_text", "query_summary"}
+             "query", "authority", "comm", "resource_namespace", "query_text", "query_summary",
+             "tls_server_name", "tls_alpn_offered", "tls_alpn"}
 
     def __missing__(self, key):
         if key in self.TEXTS:
@@ -35,7 +36,8 @@ class Event(dict):
             return "unknown"
         if key.endswith(("_content_length", "_items")):
             return -1
-        if key in ("status", "srtt_us", "pid", "tid", "uid", "netns_cookie", "netns_inum") \
+        if key in ("status", "srtt_us", "pid", "tid", "uid", "netns_cookie", "netns_inum",
+                   "tls_version", "tls_cipher", "tls_flags") \
                 or key.endswith(("_ns", "_pid", "_tid", "_bytes")):
             return 0
         raise KeyError(key)

@@ -198,13 +198,14 @@ START_TEST(protocols)
 
 	ck_assert_str_eq(appmon_protocol_name(APPMON_PROTO_HTTP1), "http1");
 	ck_assert_str_eq(appmon_protocol_name(APPMON_PROTO_RESP), "resp");
+	ck_assert_str_eq(appmon_protocol_name(APPMON_PROTO_TLS), "tls");
 	ck_assert_uint_eq(appmon_protocol_by_name("http1"), APPMON_PROTO_HTTP1);
 	ck_assert_uint_eq(appmon_protocol_by_name("resp"), APPMON_PROTO_RESP);
 	while (appmon_protocol_name(count + 1)) {
 		count++;
 		ck_assert_uint_eq(appmon_protocol_by_name(appmon_protocol_name(count)), count);
 	}
-	ck_assert_uint_eq(count, APPMON_PROTO_MYSQL);
+	ck_assert_uint_eq(count, APPMON_PROTO_TLS);
 	ck_assert_ptr_null(appmon_protocol_name(APPMON_PROTO_UNKNOWN));
 	ck_assert_ptr_null(appmon_protocol_name(UINT32_MAX));
 	ck_assert_uint_eq(appmon_protocol_by_name("RESP"), APPMON_PROTO_UNKNOWN);

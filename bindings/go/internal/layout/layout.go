@@ -132,6 +132,12 @@ func Lines() []string {
 	member("appmon_event.response_body_bytes", unsafe.Offsetof(sEvent.response_body_bytes), unsafe.Sizeof(sEvent.response_body_bytes))
 	member("appmon_event.request_content_length", unsafe.Offsetof(sEvent.request_content_length), unsafe.Sizeof(sEvent.request_content_length))
 	member("appmon_event.response_content_length", unsafe.Offsetof(sEvent.response_content_length), unsafe.Sizeof(sEvent.response_content_length))
+	member("appmon_event.tls_server_name", unsafe.Offsetof(sEvent.tls_server_name), unsafe.Sizeof(sEvent.tls_server_name))
+	member("appmon_event.tls_alpn_offered", unsafe.Offsetof(sEvent.tls_alpn_offered), unsafe.Sizeof(sEvent.tls_alpn_offered))
+	member("appmon_event.tls_alpn", unsafe.Offsetof(sEvent.tls_alpn), unsafe.Sizeof(sEvent.tls_alpn))
+	member("appmon_event.tls_version", unsafe.Offsetof(sEvent.tls_version), unsafe.Sizeof(sEvent.tls_version))
+	member("appmon_event.tls_cipher", unsafe.Offsetof(sEvent.tls_cipher), unsafe.Sizeof(sEvent.tls_cipher))
+	member("appmon_event.tls_flags", unsafe.Offsetof(sEvent.tls_flags), unsafe.Sizeof(sEvent.tls_flags))
 	var sOpts C.struct_appmon_opts
 	lines = append(lines, fmt.Sprintf("appmon_opts %d", unsafe.Sizeof(sOpts)))
 	member("appmon_opts.size", unsafe.Offsetof(sOpts.size), unsafe.Sizeof(sOpts.size))

@@ -147,6 +147,12 @@ class appmon_event(ctypes.Structure):
     response_body_bytes: int
     request_content_length: int
     response_content_length: int
+    tls_server_name: appmon_str
+    tls_alpn_offered: appmon_str
+    tls_alpn: appmon_str
+    tls_version: int
+    tls_cipher: int
+    tls_flags: int
     _fields_ = [
         ("size", ctypes.c_uint32),
         ("protocol", ctypes.c_uint32),
@@ -232,6 +238,12 @@ class appmon_event(ctypes.Structure):
         ("response_body_bytes", ctypes.c_uint64),
         ("request_content_length", ctypes.c_int64),
         ("response_content_length", ctypes.c_int64),
+        ("tls_server_name", appmon_str),
+        ("tls_alpn_offered", appmon_str),
+        ("tls_alpn", appmon_str),
+        ("tls_version", ctypes.c_uint16),
+        ("tls_cipher", ctypes.c_uint16),
+        ("tls_flags", ctypes.c_uint32),
     ]
 
 appmon_event_fn = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(appmon_event))

@@ -30,6 +30,9 @@ class Protocol(Number):
     POSTGRESQL = 4
     #: MySQL's and MariaDB's: likewise
     MYSQL = 5
+    #: TLS up to 1.3 as it is on the wire, without its plaintext: only if asked for. An
+    #: event is an opaque exchange, or a handshake that failed.
+    TLS = 6
 
 
 class Role(Number):
@@ -99,19 +102,21 @@ class End(Number):
 class Outcome(Number):
     """appmon_event.outcome: what became of the request, by the rule of its protocol."""
 
-    #: Not known: the answer was missed (a gap), or has not come yet.
+    #: Not known: the answer was missed (a gap), has not come yet, or cannot be read (TLS).
     UNKNOWN = 0
-    #: HTTP: a status below 400, or an answer without a status line. gRPC: OK. RESP: a reply
-    #: that is no error, none where none was due, or one that sends the client elsewhere
-    #: (MOVED, ASK). SQL: no error.
+    #: HTTP: a status below 400, or an answer without a status line. gRPC, SQL: no error.
+    #: RESP: a reply that is no error, none where none was due, or one that sends the client
+    #: elsewhere (MOVED, ASK).
     OK = 1
-    #: HTTP: 400 to 499. gRPC, RESP, SQL: other errors than the next.
+    #: HTTP: 400 to 499. gRPC, RESP, SQL: other errors than the next. TLS: the server's
+    #: alert ended the handshake.
     CLIENT_ERROR = 2
     #: HTTP: 500 and above. gRPC: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL,
     #: UNAVAILABLE, DATA_LOSS, and a call that the server gave up. RESP: the server cannot
     #: at present: LOADING, BUSY, OOM, MISCONF, MASTERDOWN, CLUSTERDOWN, TRYAGAIN,
     #: NOREPLICAS. PostgreSQL: SQLSTATE of the classes 08, 53, 57, 58, XX. MySQL: 1040,
-    #: 1205, 1213, 2000 to 2999.
+    #: 1205, 1213, 2000 to 2999. TLS: the client's alert ended the handshake, as it does for
+    #: the server's certificate, or the server's internal_error.
     SERVER_ERROR = 3
     #: no answer for exchange_timeout_ms
     TIMEOUT = 4
@@ -294,7 +299,9 @@ class EventFlags(enum.IntFlag):
     CONTINUED = 0x1000
     #: Framing that has two readings (RFC 9112 section 11.2): Content-Length with
     #: Transfer-Encoding, two lengths, one that is no number, a field that readers may miss,
-    #: chunk lines that are not as in section 7.1.
+    #: chunk lines that are not as in section 7.1. TLS 1.3: the first exchange of a
+    #: connection; bytes of the handshake, such as tickets, can be counted with it, and its
+    #: response can seem to begin with them.
     AMBIGUOUS = 0x2000
     #: The end of a body was inferred, not counted: chunked beyond the captured bytes, or
     #: delimited by what cannot be read.
@@ -560,18 +567,19 @@ class Event(EventBase):
     #: enum appmon_outcome, APPMON_OUTCOME_*: error rates go by it
     outcome: Outcome
     #: what speaks the protocol (db.system.name): RESP: "redis"; gRPC: "grpc"
-    #: (rpc.system.name); "postgresql", "mysql"; HTTP: ""
+    #: (rpc.system.name); "postgresql", "mysql", "tls"; HTTP: ""
     system: str
     # HTTP: the method as sent (http.request.method). RESP: the command's name as sent
     # (db.operation.name). gRPC: the service with its package, '/' and the method
     # (rpc.method). SQL: a statement's first word in upper case, behind WITH its main one;
     # FETCH: more rows of a statement that was told before; CONNECT: the log-in; CANCEL: a
-    # request to cancel, on a connection of its own. "": no request was seen.
+    # request to cancel, on a connection of its own. TLS: "handshake" of one that failed,
+    # else "exchange". "": no request was seen.
     operation: str
     # What the operation is about. HTTP: the path (url.path), of CONNECT the authority; of
     # gRPC "", for operation says it all. RESP: the command's first argument, mostly a key;
     # "" where it may be a secret (AUTH, HELLO). SQL: the first table, or the procedure of
-    # CALL (db.collection.name).
+    # CALL (db.collection.name). TLS: tls_server_name.
     resource: str
     #: SQL: the database (db.namespace)
     resource_namespace: str
@@ -585,7 +593,8 @@ class Event(EventBase):
     # HTTP: the status code as text (http.response.status_code). RESP: the prefix of an
     # error (db.response.status_code), such as WRONGTYPE. gRPC: the name of grpc-status
     # (rpc.response.status_code), such as NOT_FOUND; where none came, HTTP's. PostgreSQL: an
-    # error's SQLSTATE. MySQL: its number.
+    # error's SQLSTATE. MySQL: its number. TLS: the name of the alert that ended a
+    # handshake, such as unknown_ca; status_number is its number.
     status_text: str
     # The server's words for it. HTTP: the reason phrase of the status line. RESP: the text
     # of an error, prefix and all, without the arguments that it may repeat. gRPC: grpc-
@@ -594,7 +603,7 @@ class Event(EventBase):
     #: status_text as a number; -1: it is none, or was not seen
     status_number: int
     # Bytes of the TCP stream: no headers of TCP or IP, each byte once. HTTP: of head and
-    # body.
+    # body. TLS: records of application data with their heads.
     request_bytes: int
     #: of the final response
     response_bytes: int
@@ -744,15 +753,32 @@ class Event(EventBase):
     request_content_length: int
     #: declared; -1: none
     response_content_length: int
+    # TLS's own, from the hellos, in every event of the connection; 0 and "" in events of
+    # other protocols, where the hellos were not seen, and where they do not say it. What is
+    # no printable ASCII is '?'.
+    #: SNI, as sent (tls.client.server_name)
+    tls_server_name: str
+    #: names that the client offers, in its order, with commas: "h2,http/1.1"
+    tls_alpn_offered: str
+    #: the chosen one (tls.next_protocol); TLS 1.3 hides it: ""
+    tls_alpn: str
+    #: 0x0304: TLS 1.3, 0x0303: TLS 1.2 ...; before the server's hello came, the highest
+    #: that the client offers
+    tls_version: int
+    #: the chosen one by IANA's number (tls.cipher); 0: not known
+    tls_cipher: int
+    #: APPMON_TLS_*
+    tls_flags: int
     #: names of the texts above that the capture limit cut off
     truncated: tuple[str, ...]
 
 
-_EVENT = struct.Struct("@IIQIIIIPIIPQQQIIPIIPIIPIIPIIPIIPIIPIIPIIqQQQQqqQQQQQQQQQQQQQQHHI16sHHI16sHHI16sIIIIQQIIIIIIIIQPIIII16s8s8sPIIPIIQQIIIIIIPPIIPIIPIIPIIQQQQqq")
+_EVENT = struct.Struct("@IIQIIIIPIIPQQQIIPIIPIIPIIPIIPIIPIIPIIPIIqQQQQqqQQQQQQQQQQQQQQHHI16sHHI16sHHI16sIIIIQQIIIIIIIIQPIIII16s8s8sPIIPIIQQIIIIIIPPIIPIIPIIPIIQQQQqqPIIPIIPIIHHI")
 _TEXTS = (
     "target_name", "system", "operation", "resource", "resource_namespace", "query_text",
     "query_summary", "status_text", "message", "comm", "trace_text", "request_id",
-    "request_target", "path", "query", "authority")
+    "request_target", "path", "query", "authority", "tls_server_name", "tls_alpn_offered",
+    "tls_alpn")
 
 
 def event_from(address: int, users: dict[int, object]) -> Event:
@@ -781,14 +807,18 @@ def event_from(address: int, users: dict[int, object]) -> Event:
         path_len, path_truncated, query_data, query_len, query_truncated, authority_data,
         authority_len, authority_truncated, request_head_bytes, request_body_bytes,
         response_head_bytes, response_body_bytes, request_content_length,
-        response_content_length
+        response_content_length, tls_server_name_data, tls_server_name_len,
+        tls_server_name_truncated, tls_alpn_offered_data, tls_alpn_offered_len,
+        tls_alpn_offered_truncated, tls_alpn_data, tls_alpn_len, tls_alpn_truncated,
+        tls_version, tls_cipher, tls_flags
     ) = _EVENT.unpack(ctypes.string_at(address, _EVENT.size))
     cut = (
         target_name_truncated, system_truncated, operation_truncated, resource_truncated,
         resource_namespace_truncated, query_text_truncated, query_summary_truncated,
         status_text_truncated, message_truncated, comm_truncated, trace_text_truncated,
         request_id_truncated, request_target_truncated, path_truncated, query_truncated,
-        authority_truncated
+        authority_truncated, tls_server_name_truncated, tls_alpn_offered_truncated,
+        tls_alpn_truncated
     )
     return Event(
         Protocol(protocol),
@@ -873,6 +903,12 @@ def event_from(address: int, users: dict[int, object]) -> Event:
         response_body_bytes,
         request_content_length,
         response_content_length,
+        text(tls_server_name_data, tls_server_name_len),
+        text(tls_alpn_offered_data, tls_alpn_offered_len),
+        text(tls_alpn_data, tls_alpn_len),
+        tls_version,
+        tls_cipher,
+        tls_flags,
         tuple(name for name, yes in zip(_TEXTS, cut) if yes) if any(cut) else (),
     )
 

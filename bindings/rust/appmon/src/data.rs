@@ -24,6 +24,9 @@ number! {
         POSTGRESQL = 4, "postgresql";
         /// MySQL's and MariaDB's: likewise
         MYSQL = 5, "mysql";
+        /// TLS up to 1.3 as it is on the wire, without its plaintext: only if asked for. An event is an
+        /// opaque exchange, or a handshake that failed.
+        TLS = 6, "tls";
     }
 }
 
@@ -97,18 +100,20 @@ number! {
 number! {
     /// appmon_event.outcome: what became of the request, by the rule of its protocol
     Outcome: u32 {
-        /// Not known: the answer was missed (a gap), or has not come yet.
+        /// Not known: the answer was missed (a gap), has not come yet, or cannot be read (TLS).
         UNKNOWN = 0, "unknown";
-        /// HTTP: a status below 400, or an answer without a status line. gRPC: OK. RESP: a reply that is
-        /// no error, none where none was due, or one that sends the client elsewhere (MOVED, ASK). SQL:
-        /// no error.
+        /// HTTP: a status below 400, or an answer without a status line. gRPC, SQL: no error. RESP: a
+        /// reply that is no error, none where none was due, or one that sends the client elsewhere
+        /// (MOVED, ASK).
         OK = 1, "ok";
-        /// HTTP: 400 to 499. gRPC, RESP, SQL: other errors than the next.
+        /// HTTP: 400 to 499. gRPC, RESP, SQL: other errors than the next. TLS: the server's alert ended
+        /// the handshake.
         CLIENT_ERROR = 2, "client_error";
         /// HTTP: 500 and above. gRPC: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE,
         /// DATA_LOSS, and a call that the server gave up. RESP: the server cannot at present: LOADING,
         /// BUSY, OOM, MISCONF, MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS. PostgreSQL: SQLSTATE of the
-        /// classes 08, 53, 57, 58, XX. MySQL: 1040, 1205, 1213, 2000 to 2999.
+        /// classes 08, 53, 57, 58, XX. MySQL: 1040, 1205, 1213, 2000 to 2999. TLS: the client's alert
+        /// ended the handshake, as it does for the server's certificate, or the server's internal_error.
         SERVER_ERROR = 3, "server_error";
         /// no answer for exchange_timeout_ms
         TIMEOUT = 4, "timeout";
@@ -298,7 +303,8 @@ bits! {
         CONTINUED = 0x1000, "continued";
         /// Framing that has two readings (RFC 9112 section 11.2): Content-Length with Transfer-Encoding,
         /// two lengths, one that is no number, a field that readers may miss, chunk lines that are not as
-        /// in section 7.1.
+        /// in section 7.1. TLS 1.3: the first exchange of a connection; bytes of the handshake, such as
+        /// tickets, can be counted with it, and its response can seem to begin with them.
         AMBIGUOUS = 0x2000, "ambiguous";
         /// The end of a body was inferred, not counted: chunked beyond the captured bytes, or delimited
         /// by what cannot be read.
@@ -609,7 +615,7 @@ impl<'a> Event<'a> {
     }
 
     /// what speaks the protocol (db.system.name): RESP: "redis"; gRPC: "grpc" (rpc.system.name);
-    /// "postgresql", "mysql"; HTTP: ""
+    /// "postgresql", "mysql", "tls"; HTTP: ""
     pub fn system(&self) -> Str<'a> {
         Str::new(&self.raw.system)
     }
@@ -618,7 +624,8 @@ impl<'a> Event<'a> {
     // (db.operation.name). gRPC: the service with its package, '/' and the method
     // (rpc.method). SQL: a statement's first word in upper case, behind WITH its main one; FETCH:
     // more rows of a statement that was told before; CONNECT: the log-in; CANCEL: a request to
-    // cancel, on a connection of its own. "": no request was seen.
+    // cancel, on a connection of its own. TLS: "handshake" of one that failed, else "exchange".
+    // "": no request was seen.
     /// `appmon_event.operation`
     pub fn operation(&self) -> Str<'a> {
         Str::new(&self.raw.operation)
@@ -627,7 +634,7 @@ impl<'a> Event<'a> {
     // What the operation is about. HTTP: the path (url.path), of CONNECT the authority; of gRPC
     // "", for operation says it all. RESP: the command's first argument, mostly a key; "" where
     // it may be a secret (AUTH, HELLO). SQL: the first table, or the procedure of CALL
-    // (db.collection.name).
+    // (db.collection.name). TLS: tls_server_name.
     /// `appmon_event.resource`
     pub fn resource(&self) -> Str<'a> {
         Str::new(&self.raw.resource)
@@ -656,7 +663,8 @@ impl<'a> Event<'a> {
     // HTTP: the status code as text (http.response.status_code). RESP: the prefix of an error
     // (db.response.status_code), such as WRONGTYPE. gRPC: the name of grpc-status
     // (rpc.response.status_code), such as NOT_FOUND; where none came, HTTP's. PostgreSQL: an
-    // error's SQLSTATE. MySQL: its number.
+    // error's SQLSTATE. MySQL: its number. TLS: the name of the alert that ended a handshake,
+    // such as unknown_ca; status_number is its number.
     /// `appmon_event.status_text`
     pub fn status_text(&self) -> Str<'a> {
         Str::new(&self.raw.status_text)
@@ -676,6 +684,7 @@ impl<'a> Event<'a> {
     }
 
     // Bytes of the TCP stream: no headers of TCP or IP, each byte once. HTTP: of head and body.
+    // TLS: records of application data with their heads.
     /// `appmon_event.request_bytes`
     pub fn request_bytes(&self) -> u64 {
         self.raw.request_bytes
@@ -1016,6 +1025,40 @@ impl<'a> Event<'a> {
     pub fn response_content_length(&self) -> i64 {
         self.raw.response_content_length
     }
+
+    // TLS's own, from the hellos, in every event of the connection; 0 and "" in events of other
+    // protocols, where the hellos were not seen, and where they do not say it. What is no
+    // printable ASCII is '?'.
+    /// SNI, as sent (tls.client.server_name)
+    pub fn tls_server_name(&self) -> Str<'a> {
+        Str::new(&self.raw.tls_server_name)
+    }
+
+    /// names that the client offers, in its order, with commas: "h2,http/1.1"
+    pub fn tls_alpn_offered(&self) -> Str<'a> {
+        Str::new(&self.raw.tls_alpn_offered)
+    }
+
+    /// the chosen one (tls.next_protocol); TLS 1.3 hides it: ""
+    pub fn tls_alpn(&self) -> Str<'a> {
+        Str::new(&self.raw.tls_alpn)
+    }
+
+    /// 0x0304: TLS 1.3, 0x0303: TLS 1.2 ...; before the server's hello came, the highest that the client
+    /// offers
+    pub fn tls_version(&self) -> u16 {
+        self.raw.tls_version
+    }
+
+    /// the chosen one by IANA's number (tls.cipher); 0: not known
+    pub fn tls_cipher(&self) -> u16 {
+        self.raw.tls_cipher
+    }
+
+    /// APPMON_TLS_*
+    pub fn tls_flags(&self) -> u32 {
+        self.raw.tls_flags
+    }
 }
 
 impl fmt::Debug for Event<'_> {
@@ -1102,6 +1145,12 @@ impl fmt::Debug for Event<'_> {
             .field("response_body_bytes", &self.response_body_bytes())
             .field("request_content_length", &self.request_content_length())
             .field("response_content_length", &self.response_content_length())
+            .field("tls_server_name", &self.tls_server_name())
+            .field("tls_alpn_offered", &self.tls_alpn_offered())
+            .field("tls_alpn", &self.tls_alpn())
+            .field("tls_version", &self.tls_version())
+            .field("tls_cipher", &self.tls_cipher())
+            .field("tls_flags", &self.tls_flags())
             .finish()
     }
 }

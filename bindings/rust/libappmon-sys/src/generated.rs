@@ -18,6 +18,9 @@ pub const APPMON_PROTO_HTTP2: u32 = 3;
 pub const APPMON_PROTO_POSTGRESQL: u32 = 4;
 /// MySQL's and MariaDB's: likewise
 pub const APPMON_PROTO_MYSQL: u32 = 5;
+/// TLS up to 1.3 as it is on the wire, without its plaintext: only if asked for. An event is an opaque
+/// exchange, or a handshake that failed.
+pub const APPMON_PROTO_TLS: u32 = 6;
 
 /// which side sends the requests was not seen
 pub const APPMON_ROLE_UNKNOWN: u32 = 0;
@@ -71,17 +74,19 @@ pub const APPMON_END_ABANDONED: u32 = 8;
 /// what follows on the connection is encrypted: SSLRequest
 pub const APPMON_END_ENCRYPTED: u32 = 9;
 
-/// Not known: the answer was missed (a gap), or has not come yet.
+/// Not known: the answer was missed (a gap), has not come yet, or cannot be read (TLS).
 pub const APPMON_OUTCOME_UNKNOWN: u32 = 0;
-/// HTTP: a status below 400, or an answer without a status line. gRPC: OK. RESP: a reply that is no
-/// error, none where none was due, or one that sends the client elsewhere (MOVED, ASK). SQL: no error.
+/// HTTP: a status below 400, or an answer without a status line. gRPC, SQL: no error. RESP: a reply that
+/// is no error, none where none was due, or one that sends the client elsewhere (MOVED, ASK).
 pub const APPMON_OUTCOME_OK: u32 = 1;
-/// HTTP: 400 to 499. gRPC, RESP, SQL: other errors than the next.
+/// HTTP: 400 to 499. gRPC, RESP, SQL: other errors than the next. TLS: the server's alert ended the
+/// handshake.
 pub const APPMON_OUTCOME_CLIENT_ERROR: u32 = 2;
 /// HTTP: 500 and above. gRPC: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE,
 /// DATA_LOSS, and a call that the server gave up. RESP: the server cannot at present: LOADING, BUSY, OOM,
 /// MISCONF, MASTERDOWN, CLUSTERDOWN, TRYAGAIN, NOREPLICAS. PostgreSQL: SQLSTATE of the classes 08, 53,
-/// 57, 58, XX. MySQL: 1040, 1205, 1213, 2000 to 2999.
+/// 57, 58, XX. MySQL: 1040, 1205, 1213, 2000 to 2999. TLS: the client's alert ended the handshake, as it
+/// does for the server's certificate, or the server's internal_error.
 pub const APPMON_OUTCOME_SERVER_ERROR: u32 = 3;
 /// no answer for exchange_timeout_ms
 pub const APPMON_OUTCOME_TIMEOUT: u32 = 4;
@@ -231,7 +236,8 @@ pub const APPMON_EVF_EARLY_RESPONSE: u64 = 0x800;
 pub const APPMON_EVF_CONTINUED: u64 = 0x1000;
 /// Framing that has two readings (RFC 9112 section 11.2): Content-Length with Transfer-Encoding, two
 /// lengths, one that is no number, a field that readers may miss, chunk lines that are not as in section
-/// 7.1.
+/// 7.1. TLS 1.3: the first exchange of a connection; bytes of the handshake, such as tickets, can be
+/// counted with it, and its response can seem to begin with them.
 pub const APPMON_EVF_AMBIGUOUS: u64 = 0x2000;
 /// The end of a body was inferred, not counted: chunked beyond the captured bytes, or delimited by what
 /// cannot be read.
@@ -533,18 +539,19 @@ pub struct appmon_event {
     /// enum appmon_outcome, APPMON_OUTCOME_*: error rates go by it
     pub outcome: u32,
     /// what speaks the protocol (db.system.name): RESP: "redis"; gRPC: "grpc" (rpc.system.name);
-    /// "postgresql", "mysql"; HTTP: ""
+    /// "postgresql", "mysql", "tls"; HTTP: ""
     pub system: appmon_str,
     // HTTP: the method as sent (http.request.method). RESP: the command's name as sent
     // (db.operation.name). gRPC: the service with its package, '/' and the method
     // (rpc.method). SQL: a statement's first word in upper case, behind WITH its main one; FETCH:
     // more rows of a statement that was told before; CONNECT: the log-in; CANCEL: a request to
-    // cancel, on a connection of its own. "": no request was seen.
+    // cancel, on a connection of its own. TLS: "handshake" of one that failed, else "exchange".
+    // "": no request was seen.
     pub operation: appmon_str,
     // What the operation is about. HTTP: the path (url.path), of CONNECT the authority; of gRPC
     // "", for operation says it all. RESP: the command's first argument, mostly a key; "" where
     // it may be a secret (AUTH, HELLO). SQL: the first table, or the procedure of CALL
-    // (db.collection.name).
+    // (db.collection.name). TLS: tls_server_name.
     pub resource: appmon_str,
     /// SQL: the database (db.namespace)
     pub resource_namespace: appmon_str,
@@ -558,7 +565,8 @@ pub struct appmon_event {
     // HTTP: the status code as text (http.response.status_code). RESP: the prefix of an error
     // (db.response.status_code), such as WRONGTYPE. gRPC: the name of grpc-status
     // (rpc.response.status_code), such as NOT_FOUND; where none came, HTTP's. PostgreSQL: an
-    // error's SQLSTATE. MySQL: its number.
+    // error's SQLSTATE. MySQL: its number. TLS: the name of the alert that ended a handshake,
+    // such as unknown_ca; status_number is its number.
     pub status_text: appmon_str,
     // The server's words for it. HTTP: the reason phrase of the status line. RESP: the text of an
     // error, prefix and all, without the arguments that it may repeat. gRPC: grpc-message,
@@ -567,6 +575,7 @@ pub struct appmon_event {
     /// status_text as a number; -1: it is none, or was not seen
     pub status_number: i64,
     // Bytes of the TCP stream: no headers of TCP or IP, each byte once. HTTP: of head and body.
+    // TLS: records of application data with their heads.
     pub request_bytes: u64,
     /// of the final response
     pub response_bytes: u64,
@@ -713,6 +722,22 @@ pub struct appmon_event {
     pub request_content_length: i64,
     /// declared; -1: none
     pub response_content_length: i64,
+    // TLS's own, from the hellos, in every event of the connection; 0 and "" in events of other
+    // protocols, where the hellos were not seen, and where they do not say it. What is no
+    // printable ASCII is '?'.
+    /// SNI, as sent (tls.client.server_name)
+    pub tls_server_name: appmon_str,
+    /// names that the client offers, in its order, with commas: "h2,http/1.1"
+    pub tls_alpn_offered: appmon_str,
+    /// the chosen one (tls.next_protocol); TLS 1.3 hides it: ""
+    pub tls_alpn: appmon_str,
+    /// 0x0304: TLS 1.3, 0x0303: TLS 1.2 ...; before the server's hello came, the highest that the client
+    /// offers
+    pub tls_version: u16,
+    /// the chosen one by IANA's number (tls.cipher); 0: not known
+    pub tls_cipher: u16,
+    /// APPMON_TLS_*
+    pub tls_flags: u32,
 }
 
 #[repr(C)]
@@ -1391,9 +1416,9 @@ extern "C" {
     /// of nested ones the innermost.
     /// -ENOENT  neither a container nor a pod
     pub fn appmon_cgroup_container(path: *const c_char, ret: *mut appmon_container) -> c_int;
-    /// "http1", "resp", "http2", "postgresql", "mysql" for APPMON_PROTO_*; NULL for 0 and for values that
-    /// this library does not know. The protocols are numbered from 1 without gaps: a host that counts up
-    /// until NULL has met them all.
+    /// "http1", "resp", "http2", "postgresql", "mysql", "tls" for APPMON_PROTO_*; NULL for 0 and for
+    /// values that this library does not know. The protocols are numbered from 1 without gaps: a host
+    /// that counts up until NULL has met them all.
     pub fn appmon_protocol_name(protocol: u32) -> *const c_char;
     /// The APPMON_PROTO_* of a name as above, in lower case; APPMON_PROTO_UNKNOWN if this library has no
     /// protocol of that name, and for NULL.

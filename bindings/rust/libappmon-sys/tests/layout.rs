@@ -129,6 +129,12 @@ fn layout_is_what_the_c_compiler_says() {
     member!(lines, "appmon_event.response_body_bytes", appmon_event, response_body_bytes);
     member!(lines, "appmon_event.request_content_length", appmon_event, request_content_length);
     member!(lines, "appmon_event.response_content_length", appmon_event, response_content_length);
+    member!(lines, "appmon_event.tls_server_name", appmon_event, tls_server_name);
+    member!(lines, "appmon_event.tls_alpn_offered", appmon_event, tls_alpn_offered);
+    member!(lines, "appmon_event.tls_alpn", appmon_event, tls_alpn);
+    member!(lines, "appmon_event.tls_version", appmon_event, tls_version);
+    member!(lines, "appmon_event.tls_cipher", appmon_event, tls_cipher);
+    member!(lines, "appmon_event.tls_flags", appmon_event, tls_flags);
     lines.push(format!("appmon_opts {}", size_of::<sys::appmon_opts>()));
     member!(lines, "appmon_opts.size", appmon_opts, size);
     member!(lines, "appmon_opts.flags", appmon_opts, flags);

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A uprobe on a symbol is cheap only if the kernel emulates the function's first instruction; most
+ * libraries are built so that it does not, and a virtual machine takes ten times as long. So a place
+ * further on is chosen.
+ *
+ * In OpenSSL SSL_read() and SSL_read_ex() call one internal function with the same arguments, and the
+ * two for writing do so, too: its place stands for both. SSL_peek() calls another one. Where a
+ * compiler has put that into each of them, each has its own.
+ */
+#include "probe/tls-binary.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "probe/x86.h"
+
+#define CODE_MAX 4096
+#define CALLS_MAX 32
+
+enum {
+	SSL_READ,
+	SSL_READ_EX,
+	SSL_WRITE,
+	SSL_WRITE_EX,
+	RECORD_RECV,
+	RECORD_SEND,
+	RECORD_SEND2,
+	NAMES
+};
+
+static const char *const names[NAMES] = {
+	[SSL_READ] = "SSL_read",
+	[SSL_READ_EX] = "SSL_read_ex",
+	[SSL_WRITE] = "SSL_write",
+	[SSL_WRITE_EX] = "SSL_write_ex",
+	[RECORD_RECV] = "gnutls_record_recv",
+	[RECORD_SEND] = "gnutls_record_send",
+	[RECORD_SEND2] = "gnutls_record_send2",
+};
+
+struct calls {
+	uint64_t from;
+	uint64_t target[CALLS_MAX];
+	uint32_t count;
+};
+
+static void add_call(void *ctx, int64_t target)
+{
+	struct calls *calls = ctx;
+
+	if (calls->count < CALLS_MAX)
+		calls->target[calls->count++] = calls->from + (uint64_t)target;
+}
+
+static size_t code_of(struct elf_file *f, const struct elf_function *fn, uint8_t *code)
+{
+	return elf_file_code(f, fn->address, code,
+			     fn->size && fn->size < CODE_MAX ? (size_t)fn->size : CODE_MAX);
+}
+
+/* Entries of the procedure linkage table are jumps through memory, with endbr64 or bnd in front. */
+static bool is_linkage(struct elf_file *f, uint64_t address)
+{
+	uint8_t code[16];
+	size_t n = elf_file_code(f, address, code, sizeof(code));
+	size_t at = n == sizeof(code) && !memcmp(code, "\xf3\x0f\x1e\xfa", 4) ? 4 : 0;
+
+	if (n < sizeof(code))
+		return true; /* whatever it is */
+	at += code[at] == 0xf2;
+	return code[at] == 0xff && code[at + 1] == 0x25;
+}
+
+/* The one function in the same file that both call; 0: none, or several. */
+static uint64_t common_call(struct elf_file *f, const struct elf_function *a,
+			    const struct elf_function *b)
+{
+	uint8_t code[CODE_MAX];
+	struct calls calls[2] = {{.from = a->address}, {.from = b->address}};
+	uint64_t common = 0;
+
+	if (!a->address || !b->address || !a->size || !b->size ||
+	    !x86_each_call(code, code_of(f, a, code), add_call, &calls[0]) ||
+	    !x86_each_call(code, code_of(f, b, code), add_call, &calls[1]))
+		return 0;
+	for (uint32_t i = 0; i < calls[0].count; i++)
+		for (uint32_t k = 0; k < calls[1].count; k++) {
+			uint64_t target = calls[0].target[i];
+
+			if (target != calls[1].target[k] || target == common ||
+			    is_linkage(f, target))
+				continue;
+			if (common)
+				return 0;
+			common = target;
+		}
+	return common;
+}
+
+static bool find_site(struct elf_file *f, const struct elf_function *fn, uint32_t call,
+		      struct tls_site *ret)
+{
+	uint8_t code[CODE_MAX];
+	struct x86_site site;
+
+	if (!fn->address ||
+	    !x86_find_site(code, code_of(f, fn, code),
+			   call == TLS_CALL_POINTER ? X86_ARGUMENTS_4 : X86_ARGUMENTS_3, &site) ||
+	    !elf_file_offset(f, fn->address + site.at, &ret->offset))
+		return false;
+	ret->call = call;
+	ret->returns = site.returns;
+	return true;
+}
+
+/* plain and ex: two ways into the same work. */
+static bool find_pair(struct elf_file *f, const struct elf_function *plain,
+		      const struct elf_function *ex, struct tls_site *ret)
+{
+	struct elf_function inner = {.address = common_call(f, plain, ex)};
+
+	if (find_site(f, &inner, TLS_CALL_POINTER, &ret[0]))
+		return true;
+	return find_site(f, plain, TLS_CALL_RESULT, &ret[0]) &&
+	       (!ex->address || find_site(f, ex, TLS_CALL_POINTER, &ret[1]));
+}
+
+static int read_openssl(struct elf_file *f, const struct elf_function *fn, struct tls_binary *ret,
+			const char **why)
+{
+	ret->library = TLS_OPENSSL;
+	*why = "SSL_read";
+	if (!find_pair(f, &fn[SSL_READ], &fn[SSL_READ_EX], ret->read))
+		return -EOPNOTSUPP;
+	*why = "SSL_write";
+	return find_pair(f, &fn[SSL_WRITE], &fn[SSL_WRITE_EX], ret->write) ? 0 : -EOPNOTSUPP;
+}
+
+/* gnutls_record_send() goes on in gnutls_record_send2(), which has the same arguments and more. */
+static int read_gnutls(struct elf_file *f, const struct elf_function *fn, struct tls_binary *ret,
+		       const char **why)
+{
+	const struct elf_function *send =
+		&fn[fn[RECORD_SEND2].address ? RECORD_SEND2 : RECORD_SEND];
+
+	ret->library = TLS_GNUTLS;
+	*why = "gnutls_record_recv";
+	if (!find_site(f, &fn[RECORD_RECV], TLS_CALL_RESULT, &ret->read[0]))
+		return -EOPNOTSUPP;
+	*why = "gnutls_record_send";
+	return find_site(f, send, TLS_CALL_RESULT, &ret->write[0]) ? 0 : -EOPNOTSUPP;
+}
+
+int tls_binary_read(int fd, struct tls_binary *ret, const char **ret_why)
+{
+	struct elf_function fn[NAMES];
+	struct tls_binary binary = {0};
+	struct elf_file f;
+	int err = elf_file_read(fd, &f);
+
+	if (!err)
+		err = elf_file_find(&f, names, NAMES, fn);
+	if (err)
+		return err == -ENOMEM ? err : -ENOEXEC;
+	binary.build_id_len = f.build_id_len;
+	memcpy(binary.build_id, f.build_id, f.build_id_len);
+	if (fn[SSL_READ].address && fn[SSL_WRITE].address)
+		err = read_openssl(&f, fn, &binary, ret_why);
+	else if (fn[RECORD_RECV].address && fn[RECORD_SEND].address)
+		err = read_gnutls(&f, fn, &binary, ret_why);
+	else
+		return -ENOEXEC;
+	if (!err)
+		*ret = binary;
+	return err;
+}

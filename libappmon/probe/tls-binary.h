@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Where in a TLS library plaintext can be seen. x86-64 only: other machines have other rules. */
+#ifndef APPMON_TLS_BINARY_H
+#define APPMON_TLS_BINARY_H
+
+#include "probe/elf-file.h"
+
+enum tls_library { TLS_OPENSSL = 1, TLS_GNUTLS };
+
+/* How a function takes (session, buffer, length), and says how much it did. */
+enum tls_call {
+	TLS_CALL_NONE,
+	TLS_CALL_RESULT, /* the result is the length; 0 and less: none */
+	TLS_CALL_POINTER /* the result is a truth value, the length is at the fourth argument */
+};
+
+/* A place that costs one trap. */
+struct tls_site {
+	uint64_t offset; /* in the file */
+	uint32_t call;	 /* TLS_CALL_*; NONE: there is no such place */
+	bool returns;	 /* a return probe can be there, too */
+};
+
+/* Two of each: a library's functions share one that does the work, or each does it. */
+#define TLS_SITES 2
+
+struct tls_binary {
+	uint32_t library;      /* TLS_* */
+	uint32_t build_id_len; /* 0: it has none */
+	uint8_t build_id
+		[ELF_BUILD_ID_MAX]; /* what is found here is true of each file that has it */
+	struct tls_site read[TLS_SITES], write[TLS_SITES];
+};
+
+/*
+ * Reads a file, which may be anything.
+ *  -ENOEXEC     it is no file for x86-64, or has no functions of a TLS library
+ *  -EOPNOTSUPP  it has, but no place in them can be used: *ret_why says which
+ *  -ENOMEM
+ */
+int tls_binary_read(int fd, struct tls_binary *ret, const char **ret_why);
+
+#endif /* APPMON_TLS_BINARY_H */

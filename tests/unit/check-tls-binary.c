@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Probe places in TLS libraries. What instructions there are comes from objdump, over all code of
+ * the libraries that are installed; those that are not are left out, with a line that says so.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "probe/tls-binary.h"
+#include "probe/x86.h"
+#include "unit.h"
+
+#define LIBRARIES "/usr/lib/x86_64-linux-gnu/"
+
+/* ---- every instruction ----------------------------------------------------------------------- */
+
+/* Lines of objdump that are no instruction as it is executed: data, a prefix alone, two at once. */
+static bool is_code(const char *text)
+{
+	static const char *const alone[] = {"rex", "data16", "repz", "repnz", "lock",
+					    "cs",  "ds",     "es",   "fs",    "gs",
+					    "ss",  "addr32", ".byte"};
+	size_t word = strcspn(text, " .\n");
+
+	if (strstr(text, "(bad)") || !*text)
+		return false;
+	if (text[0] == '.')
+		return false;
+	for (size_t i = 0; i < sizeof(alone) / sizeof(alone[0]); i++)
+		if (strlen(alone[i]) == word && !strncmp(alone[i], text, word)) {
+			const char *rest = text + strcspn(text, " \n");
+
+			return rest[strspn(rest, " \n")] != '\0';
+		}
+	return true;
+}
+
+static bool begins(const char *text, const char *word)
+{
+	return !strncmp(text, word, strlen(word));
+}
+
+/* "  3548b:\t48 63 d2 \tmovslq %edx,%rdx" */
+static void check_line(const char *line, uint64_t *count)
+{
+	uint8_t code[X86_INSTRUCTION_MAX + 1];
+	struct x86_instruction i;
+	uint64_t address, target;
+	char *at;
+	const char *text;
+	size_t n = 0;
+
+	address = strtoull(line, &at, 16);
+	if (at == line || strncmp(at, ":\t", 2) != 0)
+		return;
+	at += 2;
+	text = strchr(at, '\t');
+	if (!text || !is_code(text + 1))
+		return;
+	text++;
+	for (char *end; n < sizeof(code); n++, at = end) {
+		code[n] = (uint8_t)strtoul(at, &end, 16);
+		if (end == at || end > text)
+			break;
+	}
+	ck_assert_msg(x86_decode(code, n, &i), "%s", line);
+	ck_assert_msg(i.len == n, "%u: %s", i.len, line);
+	for (size_t less = 0; less < n; less++)
+		ck_assert(!x86_decode(code, less, &(struct x86_instruction){0}));
+	if (begins(text, "call ") || text[0] == 'j') {
+		const char *to = text + strcspn(text, " ");
+
+		to += strspn(to, " ");
+		target = strtoull(to, &at, 16);
+		/* An indirect one has '*' in front. */
+		ck_assert_msg(i.direct == (at != to), "%s", line);
+		if (i.direct)
+			ck_assert_msg(address + (uint64_t)i.target == target, "%s", line);
+	}
+	ck_assert_msg((i.kind == X86_PUSH) == (begins(text, "push   %r") && n <= 2), "%s", line);
+	ck_assert_msg((i.kind == X86_CALL) == (begins(text, "call ") && i.direct && n == 5), "%s",
+		      line);
+	if (begins(text, "ret"))
+		ck_assert_msg(i.kind == X86_END, "%s", line);
+	++*count;
+}
+
+static void check_all(const char *path, const char *options, uint64_t at_least)
+{
+	char command[512], line[512];
+	uint64_t count = 0;
+	FILE *f;
+
+	if (access(path, R_OK) || system("objdump --version >/dev/null 2>&1")) {
+		printf("no %s, or no objdump: left out\n", path);
+		return;
+	}
+	snprintf(command, sizeof(command), "objdump -d -w --insn-width=16 %s %s", options, path);
+	f = popen(command, "r");
+	ck_assert_ptr_nonnull(f);
+	while (fgets(line, sizeof(line), f))
+		check_line(line, &count);
+	ck_assert_int_eq(pclose(f), 0);
+	ck_assert_uint_ge(count, at_least);
+}
+
+START_TEST(instructions)
+{
+	check_all(LIBRARIES "libssl.so.3", "", 50000);
+	check_all(LIBRARIES "libgnutls.so.30", "", 100000);
+}
+END_TEST
+
+/* ---- places ---------------------------------------------------------------------------------- */
+
+struct site {
+	bool found, returns;
+	uint32_t at;
+};
+
+static struct site site_of(const char *code, size_t n, uint32_t arguments)
+{
+	struct x86_site s = {0};
+	bool found = x86_find_site((const uint8_t *)code, n, arguments, &s);
+
+	return (struct site){found, s.returns, s.at};
+}
+
+#define SITE(code, arguments) site_of(code, sizeof(code) - 1, arguments)
+
+START_TEST(places)
+{
+	struct site s = SITE("\xf3\x0f\x1e\xfa\x55\xc3", X86_ARGUMENTS_4); /* endbr64; push %rbp */
+
+	ck_assert(s.found && s.at == 4 && s.returns);
+	/* sub $24,%rsp; test %edx,%edx; js */
+	s = SITE("\x48\x83\xec\x18\x85\xd2\x78\x01\x90\xc3", X86_ARGUMENTS_3);
+	ck_assert(s.found && s.at == 6 && !s.returns);
+	/* mov %rdx,%rcx; je: the fourth argument is lost, if it is one. */
+	s = SITE("\x48\x89\xd1\x74\x00\xc3", X86_ARGUMENTS_3);
+	ck_assert(s.found && s.at == 3 && s.returns);
+	ck_assert(!SITE("\x48\x89\xd1\x74\x00\xc3", X86_ARGUMENTS_4).found);
+	/* The same with a conditional move, a division, and a call that is not direct. */
+	ck_assert(!SITE("\x48\x0f\x44\xf8\x55\xc3", X86_ARGUMENTS_3).found);
+	ck_assert(!SITE("\xf7\xf3\x55\xc3", X86_ARGUMENTS_3).found);
+	ck_assert(!SITE("\xff\xd0\x55\xc3", X86_ARGUMENTS_3).found);
+	/* xor %eax,%eax; ret */
+	ck_assert(!SITE("\x31\xc0\xc3\x55", X86_ARGUMENTS_3).found);
+	/* A loop that comes back: dec %eax; jne to the dec, and one to its begin, which is a call. */
+	ck_assert(!SITE("\x90\xff\xc8\x75\xfc\xc3", X86_ARGUMENTS_3).found);
+	ck_assert(SITE("\xff\xc8\x75\xfc\xc3", X86_ARGUMENTS_3).found);
+	/* Cut off, and what is no instruction. */
+	ck_assert(!SITE("\x48\x83\xec", X86_ARGUMENTS_3).found);
+	ck_assert(!SITE("\x06\x55", X86_ARGUMENTS_3).found);
+	ck_assert(!site_of("", 0, X86_ARGUMENTS_3).found);
+	/* An operand size in front of a branch: the kernel would step it. */
+	ck_assert(!SITE("\x66\x74\x00\x55\xc3", X86_ARGUMENTS_3).found);
+}
+END_TEST
+
+/* The instruction at an offset of a library, as objdump prints it. Its code is where it is in the
+ * file, as linkers lay out libraries. */
+static void text_at(const char *path, uint64_t offset, char *text, size_t size)
+{
+	char command[512], line[512];
+	FILE *f;
+
+	snprintf(command, sizeof(command),
+		 "objdump -d -w --no-show-raw-insn --start-address=0x%" PRIx64
+		 " --stop-address=0x%" PRIx64 " %s",
+		 offset, offset + X86_INSTRUCTION_MAX, path);
+	f = popen(command, "r");
+	ck_assert_ptr_nonnull(f);
+	text[0] = '\0';
+	while (fgets(line, sizeof(line), f)) {
+		char *at = strchr(line, '\t');
+
+		if (at && strtoull(line, NULL, 16) == offset)
+			snprintf(text, size, "%s", at + 1);
+	}
+	pclose(f);
+}
+
+static void check_site(const char *path, const struct tls_site *s)
+{
+	char text[256];
+
+	if (s->call == TLS_CALL_NONE)
+		return;
+	text_at(path, s->offset, text, sizeof(text));
+	ck_assert_msg(begins(text, "push") || begins(text, "call") || text[0] == 'j',
+		      "%s, 0x%" PRIx64 ": %s", path, s->offset, text);
+}
+
+static void check_library(const char *path, uint32_t library)
+{
+	struct tls_binary b;
+	const char *why = "";
+	int fd = open(path, O_RDONLY | O_CLOEXEC), err;
+
+	if (fd < 0) {
+		printf("no %s: left out\n", path);
+		return;
+	}
+	err = tls_binary_read(fd, &b, &why);
+	close(fd);
+	ck_assert_msg(!err, "%s: %d, %s", path, err, why);
+	ck_assert_uint_eq(b.library, library);
+	ck_assert_uint_ge(b.build_id_len, 16);
+	ck_assert_uint_ne(b.read[0].call, TLS_CALL_NONE);
+	ck_assert_uint_ne(b.write[0].call, TLS_CALL_NONE);
+	for (int i = 0; i < TLS_SITES; i++) {
+		check_site(path, &b.read[i]);
+		check_site(path, &b.write[i]);
+	}
+}
+
+START_TEST(libraries)
+{
+	struct tls_binary b;
+	const char *why = "";
+	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+
+	check_library(LIBRARIES "libssl.so.3", TLS_OPENSSL);
+	check_library(LIBRARIES "libgnutls.so.30", TLS_GNUTLS);
+	ck_assert_int_eq(tls_binary_read(fd, &b, &why), -ENOEXEC);
+	close(fd);
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = {instructions, places, libraries, NULL};
+
+	return unit_run("tls-binary", tests, NULL, NULL);
+}
