@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Prints every HTTP request of a cgroup: sudo ./minimal /sys/fs/cgroup/system.slice */
+/* Prints every request of a cgroup: sudo ./minimal /sys/fs/cgroup/system.slice */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>

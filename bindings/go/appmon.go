@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-// Package appmon gives a Go program every HTTP request that a Linux workload serves or sends, seen
+// Package appmon gives a Go program every request that a Linux workload serves or sends, seen
 // through eBPF by libappmon.
 //
 //	monitor, err := appmon.Open(appmon.Options{})

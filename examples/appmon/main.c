@@ -54,8 +54,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static const struct argp argp = {
 	.parser = parse,
 	.args_doc = "COMMAND [OPTION...]",
-	.doc = "appmon shows every HTTP request that a Linux workload serves or sends: no change "
-	       "to "
+	.doc = "appmon shows every request that a Linux workload serves or sends: no change to "
 	       "the workload, no restart, any language."
 	       "\v"
 	       "Commands:\n"

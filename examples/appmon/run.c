@@ -76,7 +76,7 @@ static const struct argp argp = {
 	.parser = parse,
 	.args_doc = "[--] COMMAND [ARGUMENT...]",
 	.children = children,
-	.doc = "Runs a command and shows every HTTP request that it and its children serve or send."
+	.doc = "Runs a command and shows every request that it and its children serve or send."
 	       "\v"
 	       "The command runs in a fresh cgroup, which is removed at the end; processes of the "
 	       "command that are left there then are killed. SIGINT, SIGTERM, SIGHUP and SIGQUIT "

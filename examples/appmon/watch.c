@@ -30,7 +30,7 @@ static const struct argp_child children[] = {{.argp = &targets_argp}, {.argp = &
 static const struct argp argp = {
 	.parser = parse,
 	.children = children,
-	.doc = "Shows every HTTP request that processes serve or send, while they run."
+	.doc = "Shows every request that processes serve or send, while they run."
 	       "\v"
 	       "A line is: time, application, <- for a request that came in or -> for one that was "
 	       "sent, the remote end, status (--- if none came), duration from the first byte of "

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * libappmon: every HTTP request that a Linux workload serves or sends, seen
+ * libappmon: every request that a Linux workload serves or sends, seen
  * from outside through eBPF. See appmon(7) for the concepts.
  *
  * Errors   Functions that return int return >= 0 or a negative errno value.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-// Watch prints every HTTP request of a cgroup: watch CGROUP-DIRECTORY
+// Watch prints every request of a cgroup: watch CGROUP-DIRECTORY
 package main
 
 import (
