@@ -21,7 +21,8 @@ def shorter(text):
         body, bytes_cut = match[0][:end], 0
         while bytes_cut == 0 or bytes_cut % 8:
             member = list(re.finditer(r"[^;{]+;", body))[-1]
-            bytes_cut += 4 if re.match(r"\s*u?int32_t \w+;", member[0]) else 8
+            small = re.match(r"\s*u?int(16|32)_t \w+;", member[0])
+            bytes_cut += int(small[1]) // 8 if small else 8
             body = body[:member.start()]
         return body + "\n};"
     return STRUCT.sub(cut, text)
