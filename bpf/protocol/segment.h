@@ -303,9 +303,9 @@ __noinline int detect_frames(struct __sk_buff *skb, struct socket *sk, struct em
 			begin_fresh(sk, 1 + e->dir, 0);
 			return speak_frames(sk, e, ROW_POSTGRESQL, 1 + e->dir);
 		}
-		/* A client's hello, which can be longer than the segment. */
+		/* A client's hello, in one record or several, which can be longer than the segment. */
 		if ((asked & 1U << rows[ROW_TLS].protocol) && n >= 6 && head[0] == 22 &&
-		    head[1] == 3 && head[2] <= 4 && (head[3] << 8 | head[4]) >= 4 &&
+		    head[1] == 3 && head[2] <= 4 && (head[3] << 8 | head[4]) >= 1 &&
 		    (head[3] << 8 | head[4]) <= 16384 && head[5] == 1) {
 			begin_fresh(sk, 1 + e->dir, 0);
 			return speak_frames(sk, e, ROW_TLS, 1 + e->dir);
