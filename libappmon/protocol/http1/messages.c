@@ -378,7 +378,8 @@ static void http1_turn(struct pipeline *pl, struct conn *c, int dir, const struc
 	/* The next request: without pipelining, and signs of it, the response before it is
 	 * complete. A chunked one whose framing was seen up to here is not: then this is
 	 * pipelining. */
-	if (s->assumed && s->phase == PHASE_BODY && s->in->seen > s->pos) {
+	if (s->assumed && s->in->seen > s->pos &&
+	    (s->phase == PHASE_BODY || (s->phase == PHASE_CHUNKS && !body_is_uncounted(s)))) {
 		/* It has a body, which goes on. */
 		s->assumed = 0;
 		pairing_of(c)->pipelined = 1;
