@@ -155,7 +155,7 @@ def test_unknown_protocol(subcommand):
 
 
 @pytest.mark.parametrize("subcommand", ["watch", "run", "top", "topology", "export"])
-@pytest.mark.parametrize("port", ["80", "80=mysql", "0=resp", "65536=resp", "http=http1"])
+@pytest.mark.parametrize("port", ["80", "80=oracle", "0=resp", "65536=resp", "http=http1"])
 def test_wrong_port(subcommand, port):
     done = subprocess.run([cli(), subcommand, "--port", port], text=True, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE)
