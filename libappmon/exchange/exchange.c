@@ -212,3 +212,11 @@ void exchanges_settle(struct pipeline *pl, struct conn *c)
 	while ((ex = exchange_at(c, c->exchanges.next)) && ex->request_done && ex->response_done)
 		exchange_finish(pl, c, ex, APPMON_END_COMPLETE, 0);
 }
+
+void exchanges_finish(struct pipeline *pl, struct conn *c, uint32_t end, uint64_t flags)
+{
+	struct exchange *ex;
+
+	while ((ex = exchange_at(c, c->exchanges.next)))
+		exchange_finish(pl, c, ex, end, flags);
+}

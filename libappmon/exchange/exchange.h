@@ -326,6 +326,12 @@ struct conn {
 	uint64_t ordinal_base; /* exchanges of it may have been told before it was forgotten */
 };
 
+/* Is it the direction of the requests? Of neither while that is not known. */
+static inline bool is_request(const struct conn *c, int dir)
+{
+	return dir == c->request_dir - 1;
+}
+
 static inline uint64_t stream_pos(const struct stream *s, uint32_t seq)
 {
 	return s->base + (uint64_t)(int64_t)(int32_t)(seq - s->base_seq);
@@ -375,6 +381,8 @@ void exchange_finish(struct pipeline *pl, struct conn *c, struct exchange *ex, u
 void exchange_tell(struct pipeline *pl, struct conn *c, struct exchange *ex);
 /* Finishes those at the front that are complete. */
 void exchanges_settle(struct pipeline *pl, struct conn *c);
+/* Finishes all. */
+void exchanges_finish(struct pipeline *pl, struct conn *c, uint32_t end, uint64_t flags);
 /* Its request begins. Its response cannot begin below start.other_pos: that had been sent before. */
 void exchange_request(struct pipeline *pl, struct conn *c, struct exchange *ex, int dir,
 		      const struct start *start);

@@ -70,6 +70,11 @@ struct frame {
 	const uint8_t *bytes; /* `captured` bytes */
 };
 
+static inline struct start frame_start(const struct frame *frame)
+{
+	return (struct start){frame->pos, frame->other_pos, frame->received, frame->begin_ns};
+}
+
 /* Bytes of a direction that belong to no frame that is told: frames of COPY_NONE, or what was lost. */
 struct passed {
 	uint64_t pos, len;

@@ -89,11 +89,6 @@ static struct pending *pending(const struct exchange *ex)
 	return (struct pending *)(void *)(uintptr_t)ex->own;
 }
 
-static bool is_request(const struct conn *c, int dir)
-{
-	return dir == c->request_dir - 1;
-}
-
 static uint32_t little(const uint8_t *p, uint32_t n)
 {
 	uint32_t value = 0;
@@ -190,10 +185,7 @@ static void forget_preparing(struct pipeline *pl, struct mysql *my)
 
 static void end_all(struct pipeline *pl, struct conn *c, uint32_t end, uint64_t flags)
 {
-	struct exchange *ex;
-
-	while ((ex = exchange_at(c, c->exchanges.next)))
-		exchange_finish(pl, c, ex, end, flags);
+	exchanges_finish(pl, c, end, flags);
 	forget_preparing(pl, state_of(c));
 }
 
@@ -234,44 +226,24 @@ static void mysql_end(struct pipeline *pl, struct conn *c, uint32_t end, uint64_
 
 /* ---- requests -------------------------------------------------------------------------------- */
 
-static struct start start_of(const struct frame *frame)
-{
-	return (struct start){frame->pos, frame->other_pos, frame->received, frame->begin_ns};
-}
-
 static struct exchange *ask(struct pipeline *pl, struct conn *c, int dir, uint32_t command,
 			    const struct statement *st, const char *operation,
 			    const struct start *start, uint64_t end_ns, uint64_t bytes)
 {
 	struct mysql *my = state_of(c);
 	struct exchange *ex = exchange_new(pl, c);
-	struct statement *request;
 
 	STAT_ADD(pl, target_of(pl, &c->id), requests, 1);
 	if (!ex) {
 		mysql_lose(pl, c, WHY("a command was not kept"));
 		return NULL;
 	}
-	request = statement_ask(pl, st, operation, my->database, my->database_len);
-	ex->request = request;
-	if (!request)
-		exchange_spoil(ex, APPMON_DROP_MEMORY, WHY("no memory for its statement"));
-	exchange_request(pl, c, ex, dir, start);
-	if (pl->causes.buckets) {
-		struct trace_fields fields = {0};
-
-		if (request)
-			statement_trace(request, &fields);
-		cause_request(pl, c, ex, dir, &fields);
-	}
-	ex->request_end_ns = end_ns;
-	ex->request_body = bytes;
-	ex->request_done = 1;
+	statement_request(pl, c, ex, dir,
+			  statement_ask(pl, st, operation, my->database, my->database_len), start,
+			  end_ns, bytes);
 	pending(ex)->command = (uint8_t)command;
 	pending(ex)->mariadb = my->mariadb;
 	pending(ex)->expect = command == COM_STMT_FETCH ? EXPECT_ROWS : EXPECT_RESULT;
-	EXPLAIN_EXCHANGE(pl, ex, "begins: %s",
-			 request ? word_of(request->bytes, request->operation).text : "");
 	return ex;
 }
 
@@ -279,7 +251,7 @@ static void ask_plain(struct pipeline *pl, struct conn *c, int dir, uint32_t com
 		      const char *operation, const struct frame *frame)
 {
 	struct statement *st = statement_of(pl, operation);
-	struct start start = start_of(frame);
+	struct start start = frame_start(frame);
 
 	ask(pl, c, dir, command, st, NULL, &start, frame->end_ns, frame->total);
 	statement_release(pl, st);
@@ -399,7 +371,7 @@ static void settle_before(struct pipeline *pl, struct conn *c)
 static void meet_command(struct pipeline *pl, struct conn *c, int dir, const struct frame *frame)
 {
 	struct mysql *my = state_of(c);
-	struct start start = start_of(frame);
+	struct start start = frame_start(frame);
 	struct statement *st;
 
 	settle_before(pl, c);
@@ -481,21 +453,13 @@ static void add_rows(struct pipeline *pl, struct exchange *ex, uint64_t rows_mor
 		answer->rows = (answer->rows < 0 ? 0 : answer->rows) + (int64_t)rows_more;
 }
 
-static void exchange_done(struct pipeline *pl, struct conn *c, struct exchange *ex, uint64_t ts_ns)
-{
-	answer_of(pl, ex, 0);
-	ex->response_end_ns = ts_ns;
-	ex->response_done = 1;
-	exchanges_settle(pl, c);
-}
-
 /* A result is over. */
 static void result_done(struct pipeline *pl, struct conn *c, struct exchange *ex, uint32_t status,
 			uint64_t ts_ns)
 {
 	meet_status(state_of(c), status);
 	if (!(status & STATUS_MORE_RESULTS)) {
-		exchange_done(pl, c, ex, ts_ns);
+		answer_ends(pl, c, ex, ts_ns);
 		return;
 	}
 	/* Its first packet is not copied, as it does not begin a turn: if that is an OK, the next
@@ -529,7 +493,7 @@ static void meet_error(struct pipeline *pl, struct conn *c, struct exchange *ex,
 		memcpy(answer->message, text, answer->message_len);
 	}
 	EXPLAIN_EXCHANGE(pl, ex, "is answered with an error");
-	exchange_done(pl, c, ex, frame->end_ns);
+	answer_ends(pl, c, ex, frame->end_ns);
 }
 
 /* 0: affected rows, last id, status, warnings. What was asked for is in force. */
@@ -544,7 +508,7 @@ static void meet_ok(struct pipeline *pl, struct conn *c, struct exchange *ex,
 	p = lenenc(p, end, &affected);
 	p = p ? lenenc(p, end, &id) : NULL;
 	if (!p || end - p < 2) {
-		exchange_done(pl, c, ex, frame->end_ns);
+		answer_ends(pl, c, ex, frame->end_ns);
 		return;
 	}
 	if (command == COM_QUERY || command == COM_STMT_EXECUTE)
@@ -573,7 +537,7 @@ static void meet_result(struct pipeline *pl, struct conn *c, struct exchange *ex
 	uint64_t columns;
 
 	if (pd->command == COM_STATISTICS) {
-		exchange_done(pl, c, ex, frame->end_ns);
+		answer_ends(pl, c, ex, frame->end_ns);
 		return;
 	}
 	if (pd->command == COM_BINLOG_DUMP || pd->command == COM_BINLOG_DUMP_GTID) {
@@ -590,7 +554,7 @@ static void meet_result(struct pipeline *pl, struct conn *c, struct exchange *ex
 	if (login || frame->type == 0xfb)
 		return;
 	if (frame->type == 0xfe) {
-		exchange_done(pl, c, ex, frame->end_ns);
+		answer_ends(pl, c, ex, frame->end_ns);
 		return;
 	}
 	if (pd->command == COM_FIELD_LIST) {
@@ -653,7 +617,7 @@ static void meet_row(struct pipeline *pl, struct exchange *ex, const struct fram
 static void meet_preparing(struct pipeline *pl, struct conn *c, int dir, const struct frame *frame)
 {
 	struct mysql *my = state_of(c);
-	struct start start = start_of(frame);
+	struct start start = frame_start(frame);
 	struct exchange *ex;
 
 	if (frame->type == 0 && frame->captured >= 5) {
@@ -682,7 +646,7 @@ static void meet_greeting(struct conn *c, const struct frame *frame)
 static void meet_response(struct pipeline *pl, struct conn *c, int dir, const struct frame *frame)
 {
 	struct mysql *my = state_of(c);
-	struct start start = start_of(frame);
+	struct start start = frame_start(frame);
 	struct exchange *ex = exchange_answered(c, &start);
 
 	if (my->broken || !frame->captured)

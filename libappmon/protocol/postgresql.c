@@ -68,11 +68,6 @@ static struct pending *pending(const struct exchange *ex)
 	return (struct pending *)(void *)(uintptr_t)ex->own;
 }
 
-static bool is_request(const struct conn *c, int dir)
-{
-	return dir == c->request_dir - 1;
-}
-
 static uint32_t number(const uint8_t *p)
 {
 	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
@@ -221,10 +216,7 @@ static void forget_parsed(struct pipeline *pl, struct postgresql *pg)
 
 static void end_all(struct pipeline *pl, struct conn *c, uint32_t end, uint64_t flags)
 {
-	struct exchange *ex;
-
-	while ((ex = exchange_at(c, c->exchanges.next)))
-		exchange_finish(pl, c, ex, end, flags);
+	exchanges_finish(pl, c, end, flags);
 	forget_parsed(pl, state_of(c));
 }
 
@@ -274,40 +266,20 @@ static struct exchange *ask(struct pipeline *pl, struct conn *c, int dir, enum k
 	struct postgresql *pg = state_of(c);
 	bool pipelined = exchange_awaiting(c);
 	struct exchange *ex = exchange_new(pl, c);
-	struct statement *request;
 
 	STAT_ADD(pl, target_of(pl, &c->id), requests, 1);
 	if (!ex) {
 		pg_lose(pl, c, WHY("a statement was not kept"));
 		return NULL;
 	}
-	request = statement_ask(pl, st, operation, pg->database, pg->database_len);
-	ex->request = request;
-	if (!request)
-		exchange_spoil(ex, APPMON_DROP_MEMORY, WHY("no memory for its statement"));
-	exchange_request(pl, c, ex, dir, start);
-	if (pl->causes.buckets) {
-		struct trace_fields fields = {0};
-
-		if (request)
-			statement_trace(request, &fields);
-		cause_request(pl, c, ex, dir, &fields);
-	}
-	ex->request_end_ns = end_ns;
-	ex->request_body = bytes;
-	ex->request_done = 1;
+	statement_request(pl, c, ex, dir,
+			  statement_ask(pl, st, operation, pg->database, pg->database_len), start,
+			  end_ns, bytes);
 	if (pipelined)
 		ex->flags |= APPMON_EVF_PIPELINED;
 	pending(ex)->kind = (uint8_t)kind;
 	pending(ex)->cycle = pg->asked;
-	EXPLAIN_EXCHANGE(pl, ex, "begins: %s",
-			 request ? word_of(request->bytes, request->operation).text : "");
 	return ex;
-}
-
-static struct start start_of(const struct frame *frame)
-{
-	return (struct start){frame->pos, frame->other_pos, frame->received, frame->begin_ns};
 }
 
 static uint64_t name_key(const uint8_t *name, const uint8_t *end)
@@ -328,7 +300,7 @@ static void meet_query(struct pipeline *pl, struct conn *c, int dir, const struc
 {
 	struct statement *st = read_statement(pl, c, frame->bytes, frame->bytes + frame->captured,
 					      frame->captured < frame->total - frame->header);
-	struct start start = start_of(frame);
+	struct start start = frame_start(frame);
 
 	ask(pl, c, dir, KIND_QUERY, st, NULL, &start, frame->end_ns, frame->total);
 	statement_release(pl, st);
@@ -348,7 +320,7 @@ static void meet_parse(struct pipeline *pl, struct conn *c, const struct frame *
 	statements_put(pl, &pg->prepared, name_key(frame->bytes, p), st);
 	forget_parsed(pl, pg);
 	pg->parsed = st;
-	pg->parsed_start = start_of(frame);
+	pg->parsed_start = frame_start(frame);
 	pg->parsed_end_ns = frame->end_ns;
 	pg->parsed_cycle = pg->asked;
 }
@@ -373,7 +345,7 @@ static void meet_execute(struct pipeline *pl, struct conn *c, int dir, const str
 	struct postgresql *pg = state_of(c);
 	const uint8_t *end = frame->bytes + frame->captured, *p = string_end(frame->bytes, end);
 	struct statement_entry *portal = NULL;
-	struct start start = start_of(frame);
+	struct start start = frame_start(frame);
 
 	if (p)
 		portal = statements_find(&pg->portals, name_key(frame->bytes, p));
@@ -425,7 +397,7 @@ static void meet_startup(struct pipeline *pl, struct conn *c, int dir, const str
 	static const struct answer none = {.rows = -1};
 	struct postgresql *pg = state_of(c);
 	struct exchange *ex = exchange_awaiting(c);
-	struct start start = start_of(frame);
+	struct start start = frame_start(frame);
 	uint32_t code = frame->captured >= 4 ? number(frame->bytes) : 0;
 	struct statement *st;
 
@@ -502,7 +474,7 @@ static void meet_request(struct pipeline *pl, struct conn *c, int dir, const str
 		break;
 	case 'F': {
 		struct statement *st = statement_of(pl, "CALL");
-		struct start start = start_of(frame);
+		struct start start = frame_start(frame);
 
 		ask(pl, c, dir, KIND_QUERY, st, NULL, &start, frame->end_ns, frame->total);
 		statement_release(pl, st);
@@ -547,7 +519,7 @@ static void leave(struct pipeline *pl, struct conn *c, int dir, const struct fra
 		  uint32_t end, uint64_t flags)
 {
 	struct exchange *ex = answered(c);
-	struct start start = start_of(frame);
+	struct start start = frame_start(frame);
 
 	if (ex) {
 		answer_begin(pl, c, ex, dir, &start);
@@ -577,14 +549,6 @@ static int64_t rows_of(const uint8_t *tag, uint32_t n)
 	return count;
 }
 
-static void exchange_done(struct pipeline *pl, struct conn *c, struct exchange *ex, uint64_t ts_ns)
-{
-	answer_of(pl, ex, 0);
-	ex->response_end_ns = ts_ns;
-	ex->response_done = 1;
-	exchanges_settle(pl, c);
-}
-
 static void meet_complete(struct pipeline *pl, struct conn *c, const struct frame *frame)
 {
 	struct exchange *ex = answered(c);
@@ -601,7 +565,7 @@ static void meet_complete(struct pipeline *pl, struct conn *c, const struct fram
 		ex->flags |= APPMON_EVF_MULTI;
 	pending(ex)->copies = 0;
 	if (pending(ex)->kind == KIND_EXECUTE)
-		exchange_done(pl, c, ex, frame->end_ns);
+		answer_ends(pl, c, ex, frame->end_ns);
 }
 
 /* An error of what was only to be prepared is an exchange as well. */
@@ -625,7 +589,7 @@ static void meet_error(struct pipeline *pl, struct conn *c, int dir, const struc
 	const uint8_t *p = frame->bytes, *end = p + frame->captured, *code = NULL, *text = NULL;
 	uint32_t text_len = 0;
 	struct answer *answer;
-	struct start start = start_of(frame);
+	struct start start = frame_start(frame);
 
 	while (p < end && *p) {
 		const uint8_t *next = string_end(p + 1, end);
@@ -676,7 +640,7 @@ static void meet_ready(struct pipeline *pl, struct conn *c, uint64_t ts_ns)
 			exchange_finish(pl, c, ex, APPMON_END_ABANDONED, 0);
 			continue;
 		}
-		exchange_done(pl, c, ex, ts_ns);
+		answer_ends(pl, c, ex, ts_ns);
 	}
 	if (pg->parsed && pg->parsed_cycle == pg->answered)
 		forget_parsed(pl, pg);
@@ -709,7 +673,7 @@ static void meet_response(struct pipeline *pl, struct conn *c, int dir, const st
 {
 	struct postgresql *pg = state_of(c);
 	struct exchange *ex = answered(c);
-	struct start start = start_of(frame);
+	struct start start = frame_start(frame);
 
 	if (pg->broken)
 		return;
@@ -735,7 +699,7 @@ static void meet_response(struct pipeline *pl, struct conn *c, int dir, const st
 	case 'I':
 	case 's':
 		if (ex && pending(ex)->kind == KIND_EXECUTE)
-			exchange_done(pl, c, ex, frame->end_ns);
+			answer_ends(pl, c, ex, frame->end_ns);
 		break;
 	case 'G':
 		if (ex)

@@ -98,13 +98,36 @@ struct statement *statement_ask(struct pipeline *pl, const struct statement *st,
 	return copy;
 }
 
-void statement_trace(const struct statement *st, struct trace_fields *fields)
+/* The fields that say where it belongs. */
+static void statement_trace(const struct statement *st, struct trace_fields *fields)
 {
 	const char *at =
 		st->bytes + st->operation + st->resource + st->summary + st->text + st->database;
 
 	if (st->trace)
 		trace_add(fields, TRACE_FIELD_TRACEPARENT, (struct trace_value){at, st->trace});
+}
+
+void statement_request(struct pipeline *pl, struct conn *c, struct exchange *ex, int dir,
+		       struct statement *request, const struct start *start, uint64_t end_ns,
+		       uint64_t bytes)
+{
+	ex->request = request;
+	if (!request)
+		exchange_spoil(ex, APPMON_DROP_MEMORY, WHY("no memory for its statement"));
+	exchange_request(pl, c, ex, dir, start);
+	if (pl->causes.buckets) {
+		struct trace_fields fields = {0};
+
+		if (request)
+			statement_trace(request, &fields);
+		cause_request(pl, c, ex, dir, &fields);
+	}
+	ex->request_end_ns = end_ns;
+	ex->request_body = bytes;
+	ex->request_done = 1;
+	EXPLAIN_EXCHANGE(pl, ex, "begins: %s",
+			 request ? word_of(request->bytes, request->operation).text : "");
 }
 
 /* ---- by name or number ----------------------------------------------------------------------- */
@@ -192,6 +215,14 @@ struct answer *answer_of(struct pipeline *pl, struct exchange *ex, uint32_t mess
 	pool_free(&pl->pool, before);
 	ex->response = answer;
 	return answer;
+}
+
+void answer_ends(struct pipeline *pl, struct conn *c, struct exchange *ex, uint64_t ts_ns)
+{
+	answer_of(pl, ex, 0);
+	ex->response_end_ns = ts_ns;
+	ex->response_done = 1;
+	exchanges_settle(pl, c);
 }
 
 /* ---- the event ------------------------------------------------------------------------------- */

@@ -34,8 +34,10 @@ void statement_release(struct pipeline *pl, struct statement *st);
  * NULL: what was prepared is not known. */
 struct statement *statement_ask(struct pipeline *pl, const struct statement *st,
 				const char *operation, const char *database, uint32_t database_len);
-/* The fields that say where it belongs. */
-void statement_trace(const struct statement *st, struct trace_fields *fields);
+/* The exchange of that copy, which can be NULL; its request has been sent. */
+void statement_request(struct pipeline *pl, struct conn *c, struct exchange *ex, int dir,
+		       struct statement *request, const struct start *start, uint64_t end_ns,
+		       uint64_t bytes);
 
 /* Statements by name, or by number; the oldest is forgotten. */
 #define STATEMENTS_MAX 256
@@ -71,6 +73,9 @@ void answer_goes_on(struct exchange *ex, uint64_t pos, uint64_t ts_ns);
 /* What is in ex->response, or is there from now on, with room for a message. NULL: no memory; then
  * the exchange will be dropped. */
 struct answer *answer_of(struct pipeline *pl, struct exchange *ex, uint32_t message_len);
+
+/* It is over. */
+void answer_ends(struct pipeline *pl, struct conn *c, struct exchange *ex, uint64_t ts_ns);
 
 size_t statement_event_bytes(const struct pipeline *pl, const struct exchange *ex);
 void statement_fill(struct event_writer *w, const struct exchange *ex);

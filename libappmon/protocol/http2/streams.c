@@ -21,11 +21,6 @@
 /* Of a block that is looked at before it is sure that it is one. */
 #define LOOK_MAX 1024
 
-static bool is_request(const struct conn *c, int dir)
-{
-	return dir == c->request_dir - 1;
-}
-
 static uint32_t word32(const uint8_t *p)
 {
 	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
@@ -378,10 +373,7 @@ static void headers_frame(struct pipeline *pl, struct conn *c, int dir, const st
 	s->block = (struct h2_block){
 		.stream = stream_of(f),
 		.end_stream = !promise && flags & H2_END_STREAM,
-		.start = {.pos = f->pos,
-			  .other_pos = f->other_pos,
-			  .received = f->received,
-			  .ts_ns = f->begin_ns},
+		.start = frame_start(f),
 	};
 	if (promise && whole)
 		s->block.promised = word32(part.at - 4) & INT32_MAX;
@@ -639,16 +631,13 @@ static void http2_role(struct conn *c, int dir, const char *bytes, uint32_t n)
 
 static void http2_end(struct pipeline *pl, struct conn *c, uint32_t end, uint64_t flags)
 {
-	struct exchange *ex;
-
 	frames_end(pl, c);
 	for (int dir = 0; dir < 2; dir++)
 		if (http2_of(c)->side[dir].block.stream) {
 			http2_of(c)->side[dir].block.lost = true;
 			block_done(pl, c, dir, NULL, 0);
 		}
-	while ((ex = exchange_at(c, c->exchanges.next)))
-		exchange_finish(pl, c, ex, end, flags);
+	exchanges_finish(pl, c, end, flags);
 }
 
 /* frames.c wants more than one frame to go on behind what was lost; a head is proof enough. */

@@ -113,10 +113,7 @@ static void resp_release(struct pipeline *pl, struct conn *c)
 
 static void resp_end(struct pipeline *pl, struct conn *c, uint32_t end, uint64_t flags)
 {
-	struct exchange *ex;
-
-	while ((ex = exchange_at(c, c->exchanges.next)))
-		exchange_finish(pl, c, ex, end, flags);
+	exchanges_finish(pl, c, end, flags);
 	for (int dir = 0; dir < 2; dir++) {
 		struct side *s = side_of(c, dir);
 

@@ -142,11 +142,6 @@ static inline struct pending *pending(const struct exchange *ex)
 	return (struct pending *)(void *)(uintptr_t)ex->own;
 }
 
-static inline bool is_request(const struct conn *c, int dir)
-{
-	return dir == c->request_dir - 1;
-}
-
 static inline bool is_word(const char *word, uint32_t len, const char *text)
 {
 	return strlen(text) == len && !strncasecmp(word, text, len);

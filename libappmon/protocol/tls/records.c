@@ -86,7 +86,7 @@ static void take_record(struct pipeline *pl, struct conn *c, int dir, const stru
 	struct tls_side *s = &tls_of(c)->side[dir];
 
 	s->record = (struct tls_record){
-		.start = {f->pos, f->other_pos, f->received, f->begin_ns},
+		.start = frame_start(f),
 		.end_ns = f->end_ns,
 		.len = f->total - f->header,
 		.type = (uint8_t)f->type,

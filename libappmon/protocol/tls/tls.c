@@ -161,7 +161,7 @@ static void handshake_fails(struct pipeline *pl, struct conn *c, int dir, int al
 			    uint32_t end, uint64_t flags)
 {
 	struct tls *t = tls_of(c);
-	bool by_client = is_client(c, dir) || t->hidden;
+	bool by_client = is_request(c, dir) || t->hidden;
 	struct exchange *ex;
 
 	t->phase = TLS_FAILED;
@@ -279,7 +279,7 @@ static void hidden_is_over(struct pipeline *pl, struct conn *c)
 
 static void data_of(struct pipeline *pl, struct conn *c, int dir, const struct tls_record *r)
 {
-	if (is_client(c, dir))
+	if (is_request(c, dir))
 		request_data(pl, c, r);
 	else
 		response_data(pl, c, r);
@@ -290,13 +290,13 @@ static void data_passed(struct conn *c, int dir, uint64_t ts_ns)
 	struct tls *t = tls_of(c);
 	struct exchange *ex = exchange_open(c);
 
-	if (is_client(c, dir) && t->phase == TLS_HIDDEN && t->flight_bytes)
+	if (is_request(c, dir) && t->phase == TLS_HIDDEN && t->flight_bytes)
 		t->flight_end_ns = ts_ns;
 	if (!ex)
 		return;
-	if (is_client(c, dir) && !ex->response_begun && ex->request_body)
+	if (is_request(c, dir) && !ex->response_begun && ex->request_body)
 		ex->request_end_ns = ts_ns;
-	if (!is_client(c, dir) && ex->response_begun)
+	if (!is_request(c, dir) && ex->response_begun)
 		ex->response_end_ns = ts_ns;
 }
 
@@ -322,55 +322,47 @@ static void closing_was_data(struct pipeline *pl, struct conn *c)
 
 	for (int i = 0; i < 2 && c->request_dir; i++) {
 		int dir = i ? 2 - c->request_dir : c->request_dir - 1; /* the client's first */
-		struct tls_closing closing = t->closing[dir];
+		struct tls_record closing = t->closing[dir];
 
-		t->closing[dir].record.len = 0;
-		if (!closing.record.len)
+		t->closing[dir].len = 0;
+		if (!closing.len)
 			continue;
-		data_of(pl, c, dir, &closing.record);
+		data_of(pl, c, dir, &closing);
 		data_passed(c, dir, closing.end_ns);
 	}
 }
 
-static void data_begins(struct pipeline *pl, struct conn *c, int dir)
+/* False: it waits. */
+static bool take_data(struct pipeline *pl, struct conn *c, int dir)
 {
 	struct tls *t = tls_of(c);
 	const struct tls_record *r = &t->side[dir].record;
-	bool client = is_client(c, dir);
+	bool client = is_request(c, dir);
 
 	if (!c->request_dir || t->phase == TLS_FAILED)
-		return;
+		return true;
 	if (t->phase == TLS_HELLOS && client && t->client_end_ns) {
 		t->early = true;
 		request_data(pl, c, r);
-		return;
+		return true;
 	}
 	if (t->phase == TLS_HELLOS || t->phase == TLS_OLD)
 		t->phase = TLS_OPEN;
 	if (t->phase == TLS_HIDDEN && client) {
 		hidden_of_client(pl, c, r);
-		return;
+		return true;
 	}
 	if (t->phase == TLS_HIDDEN && (t->early || !t->spoken))
-		return; /* its certificate, and so on */
+		return true; /* its certificate, and so on */
 	if (t->phase == TLS_HIDDEN)
 		hidden_is_over(pl, c);
-	if (!t->closing[dir].record.len && can_close(c, dir, r)) {
-		t->closing[dir].record = *r;
-		return;
+	if (!t->closing[dir].len && can_close(c, dir, r)) {
+		t->closing[dir] = *r;
+		return false;
 	}
 	closing_was_data(pl, c);
 	data_of(pl, c, dir, r);
-}
-
-static void data_ends(struct conn *c, int dir, uint64_t ts_ns)
-{
-	struct tls_closing *closing = &tls_of(c)->closing[dir];
-
-	if (closing->record.len)
-		closing->end_ns = ts_ns;
-	else
-		data_passed(c, dir, ts_ns);
+	return true;
 }
 
 /* ---- hellos ---------------------------------------------------------------------------------- */
@@ -455,9 +447,9 @@ void tls_hello(struct pipeline *pl, struct conn *c, int dir, const struct tls_he
 
 	if (!told || t->phase != TLS_HELLOS)
 		return;
-	if (h->type == TLS_CLIENT_HELLO && is_client(c, dir))
+	if (h->type == TLS_CLIENT_HELLO && is_request(c, dir))
 		client_hello(t, told, &t->side[dir], h, ts_ns);
-	else if (h->type == TLS_SERVER_HELLO && c->request_dir && !is_client(c, dir))
+	else if (h->type == TLS_SERVER_HELLO && c->request_dir && !is_request(c, dir))
 		server_hello(t, told, &t->side[dir], h, ts_ns);
 }
 
@@ -470,9 +462,8 @@ void tls_record(struct pipeline *pl, struct conn *c, int dir, const uint8_t *bod
 
 	switch (s->record.type) {
 	case TLS_DATA:
-		data_begins(pl, c, dir);
-		if (!s->cut)
-			data_ends(c, dir, s->record.end_ns);
+		if (take_data(pl, c, dir) && !s->cut)
+			data_passed(c, dir, s->record.end_ns);
 		break;
 	case TLS_CCS:
 		/* Up to TLS 1.2 it says that what follows is encrypted; TLS 1.3 sends it for show,
@@ -508,7 +499,7 @@ void tls_lose(struct pipeline *pl, struct conn *c, int dir, const char *why)
 		ex->flags |= APPMON_EVF_GAP;
 	/* Of what the server hides, only that it comes before the client's Finished is needed. Else
 	 * what comes is taken for data. */
-	if (t->phase == TLS_HELLOS || (t->phase == TLS_HIDDEN && is_client(c, dir))) {
+	if (t->phase == TLS_HELLOS || (t->phase == TLS_HIDDEN && is_request(c, dir))) {
 		t->first = true;
 		t->phase = TLS_OPEN;
 	}
@@ -554,7 +545,7 @@ static void tls_end(struct pipeline *pl, struct conn *c, uint32_t end, uint64_t 
 	frames_end(pl, c);
 	if (!over)
 		closing_was_data(pl, c);
-	t->closing[DIR_IN].record.len = t->closing[DIR_OUT].record.len = 0;
+	t->closing[DIR_IN].len = t->closing[DIR_OUT].len = 0;
 	ex = exchange_open(c);
 
 	if (!ex && over && t->phase != TLS_OPEN) {
@@ -582,7 +573,7 @@ static void tls_progress(struct pipeline *pl, struct conn *c, int dir, uint64_t 
 	if (!stream_ends(&c->stream[dir]))
 		return;
 	/* A client's half is closed after its request, too. */
-	if (!is_client(c, dir) || (tls_of(c)->phase != TLS_OPEN && !exchange_open(c)))
+	if (!is_request(c, dir) || (tls_of(c)->phase != TLS_OPEN && !exchange_open(c)))
 		tls_end(pl, c, APPMON_END_CLOSED, 0);
 }
 

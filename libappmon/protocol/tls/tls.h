@@ -71,11 +71,9 @@ struct tls {
 	/* TLS_HIDDEN: what the client has sent behind its first record. */
 	struct start flight;
 	uint64_t flight_bytes, flight_end_ns;
-	/* By DIR_*: TLS 1.3, a record of data that can be the alert which says that no more comes. */
-	struct tls_closing {
-		struct tls_record record; /* len 0: there is none */
-		uint64_t end_ns;
-	} closing[2];
+	/* By DIR_*: TLS 1.3, a record of data that can be the alert which says that no more comes;
+	 * len 0: there is none. */
+	struct tls_record closing[2];
 	bool first;  /* TLS 1.3: no exchange has been seen since the handshake */
 	bool spoken; /* TLS_HIDDEN: the client has sent its first encrypted record */
 	bool early;  /* the client has sent before the server's hello */
@@ -103,11 +101,6 @@ struct tls_answer {
 static inline struct tls *tls_of(const struct conn *c)
 {
 	return c->state;
-}
-
-static inline bool is_client(const struct conn *c, int dir)
-{
-	return dir == c->request_dir - 1;
 }
 
 /* ---- records.c ------------------------------------------------------------------------------- */
