@@ -148,6 +148,14 @@ static void add_header(struct argp_state *state, struct options *options, const 
 	options->headers[options->header_count++] = name;
 }
 
+void options_add_redact(struct argp_state *state, const char **names, uint32_t *count,
+			const char *name)
+{
+	if (*count == OPTIONS_MAX_REDACT)
+		argp_error(state, "--redact: at most %d names", OPTIONS_MAX_REDACT);
+	names[(*count)++] = name;
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct options *options = state->input;
@@ -213,9 +221,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		options->flags |= APPMON_OPEN_DROP_QUERY;
 		break;
 	case KEY_REDACT:
-		if (options->redact_count == OPTIONS_MAX_REDACT)
-			argp_error(state, "--redact: at most %d names", OPTIONS_MAX_REDACT);
-		options->redact[options->redact_count++] = arg;
+		options_add_redact(state, options->redact, &options->redact_count, arg);
 		break;
 	case KEY_KEEP_SECRETS:
 		options->flags |= APPMON_OPEN_KEEP_SECRETS;

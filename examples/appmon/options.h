@@ -48,5 +48,8 @@ struct options {
 
 /* For argp's children; the input is a struct options. */
 extern const struct argp options_argp;
+/* --redact: another name of OPTIONS_MAX_REDACT. */
+void options_add_redact(struct argp_state *state, const char **names, uint32_t *count,
+			const char *name);
 
 #endif /* APPMON_CLI_OPTIONS_H */

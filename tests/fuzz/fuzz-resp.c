@@ -275,17 +275,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 int main(int argc, char **argv)
 {
 	static uint8_t data[2048];
-	uint64_t state = 1;
 
 	if (argc > 1)
 		return fuzz_files(argc, argv);
-	for (unsigned int run = 0; run < 20000; run++) {
-		for (size_t i = 0; i < sizeof(data); i++) {
-			state = state * UINT64_C(6364136223846793005) + 1442695040888963407u;
-			data[i] = (uint8_t)(state >> 56);
-		}
-		LLVMFuzzerTestOneInput(data, 64 + (size_t)(state >> 40) % (sizeof(data) - 64));
-	}
+	fuzz_random(20000, data, 64, sizeof(data));
 	return 0;
 }
 #endif

@@ -226,17 +226,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 int main(int argc, char **argv)
 {
 	static uint8_t data[120];
-	uint64_t state = 1;
 
 	if (argc > 1)
 		return fuzz_files(argc, argv);
-	for (unsigned int run = 0; run < 5000; run++) {
-		for (size_t i = 0; i < sizeof(data); i++) {
-			state = state * UINT64_C(6364136223846793005) + 1442695040888963407u;
-			data[i] = (uint8_t)(state >> 56);
-		}
-		LLVMFuzzerTestOneInput(data, 2 + (size_t)(state >> 40) % (sizeof(data) - 2));
-	}
+	fuzz_random(5000, data, 2, sizeof(data));
 	return 0;
 }
 #endif

@@ -51,4 +51,18 @@ static int fuzz_files(int argc, char **argv)
 	return 0;
 }
 
+/* So many random inputs, the same each time: of `least` bytes at least, and fewer than `most`. */
+static inline void fuzz_random(unsigned int runs, uint8_t *data, size_t least, size_t most)
+{
+	uint64_t state = 1;
+
+	while (runs--) {
+		for (size_t i = 0; i < most; i++) {
+			state = state * UINT64_C(6364136223846793005) + 1442695040888963407u;
+			data[i] = (uint8_t)(state >> 56);
+		}
+		LLVMFuzzerTestOneInput(data, least + (size_t)(state >> 40) % (most - least));
+	}
+}
+
 #endif /* APPMON_FUZZ_STANDALONE_H */

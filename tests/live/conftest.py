@@ -121,6 +121,17 @@ def play(cgroup):
         sock.close()
 
 
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """A certificate of localhost, which it has signed itself: NAME.pem, and NAME.key."""
+    base = str(tmp_path_factory.mktemp("certificate") / "test")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                    "-addext", "subjectAltName=DNS:localhost", "-keyout", base + ".key", "-out",
+                    base + ".pem"], check=True, stderr=subprocess.DEVNULL)
+    return base
+
+
 @pytest.fixture
 def wrk():
     """wrk(server, seconds, args): runs it; returns how many responses it counted."""

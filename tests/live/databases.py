@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Database servers for the live tests, and what they wrote down of the statements they were sent."""
+import contextlib
 import glob
 import json
 import os
@@ -10,6 +11,9 @@ import sys
 import tempfile
 import time
 
+import pytest
+
+import cgroups
 from programs import HERE, Missing, free_port
 
 
@@ -180,3 +184,18 @@ class Mariadb(Database):
                         "user_host LIKE '%127.0.0.1%' ORDER BY event_time; "
                         "SET GLOBAL general_log = 1", "--raw")
         return [(row["command"], row["text"]) for row in map(json.loads, rows.splitlines())]
+
+
+@contextlib.contextmanager
+def running(kind):
+    """One that runs in a cgroup of its own (server.cgroup), or a skip that says what is missing."""
+    if not cgroups.mount_point():
+        pytest.skip("cgroup v2 is not mounted")
+    with cgroups.Cgroup() as cgroup:
+        try:
+            server = kind(cgroup)
+        except Missing as reason:
+            pytest.skip(str(reason))
+        server.cgroup = cgroup
+        yield server
+        server.stop()

@@ -143,6 +143,18 @@ def free_port(host):
         return sock.getsockname()[1]
 
 
+def wait_for_port(port, process):
+    """Until the process listens there."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        except ConnectionRefusedError:
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.05)
+
+
 class Server:
     """A server of SERVERS that runs inside a cgroup and listens on host ("::": dual-stack)."""
 

@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from programs import free_port
+
 NGINX = """daemon off; user root; worker_processes 1; pid {dir}/nginx.pid; error_log {dir}/error.log;
 events {{ worker_connections 256; }}
 http {{
@@ -32,12 +34,6 @@ listen front
 """
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 def connect(port):
     for _ in range(100):
         try:
@@ -54,7 +50,7 @@ def test_nginx_behind_haproxy(send, reuse, cgroup, watch, tmp_path):
     for name in ("nginx", "haproxy"):
         if not shutil.which(name):
             pytest.skip(f"no {name}")
-    ports = {"nginx": free_port(), "haproxy": free_port()}
+    ports = {"nginx": free_port("127.0.0.1"), "haproxy": free_port("127.0.0.1")}
     (tmp_path / "nginx.conf").write_text(NGINX.format(dir=tmp_path, **ports))
     config = HAPROXY.format(reuse=reuse, send=send, **ports)
     if "unique-id" in send:

@@ -3,16 +3,14 @@
 import collections
 import re
 import shutil
-import socket
 import subprocess
-import time
 
 import pytest
 from h2.settings import SettingCodes
 
 import http2_client
 import http2_servers
-from programs import Missing, free_port
+from programs import Missing, free_port, wait_for_port
 
 HTTP2 = ["--protocols", "http1,http2"]
 
@@ -28,21 +26,10 @@ def nghttpd(cgroup, tmp_path):
     port = free_port("127.0.0.1")
     process = cgroup.spawn(["nghttpd", "--no-tls", "-d", str(root), str(port)],
                            stdout=subprocess.DEVNULL)
-    wait_for(port, process)
+    wait_for_port(port, process)
     yield f"http://127.0.0.1:{port}"
     process.terminate()
     process.wait()
-
-
-def wait_for(port, process):
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-            return
-        except ConnectionRefusedError:
-            assert time.monotonic() < deadline and process.poll() is None
-            time.sleep(0.05)
 
 
 @pytest.mark.parametrize("streams", [1, 32, 100])

@@ -10,8 +10,7 @@ import time
 
 import pytest
 
-import cgroups
-from databases import Mariadb, client, python_with
+from databases import Mariadb, client, python_with, running
 from programs import Missing
 
 PROTOCOLS = ["--protocols", "http1,postgresql,mysql"]
@@ -20,16 +19,8 @@ RAW = PROTOCOLS + ["--query-text"]
 
 @pytest.fixture(scope="module")
 def mariadb():
-    if not cgroups.mount_point():
-        pytest.skip("cgroup v2 is not mounted")
-    with cgroups.Cgroup() as cgroup:
-        try:
-            server = Mariadb(cgroup)
-        except Missing as reason:
-            pytest.skip(str(reason))
-        server.cgroup = cgroup
+    with running(Mariadb) as server:
         yield server
-        server.stop()
 
 
 def check_log(mariadb, watching, timeout=10):

@@ -10,8 +10,7 @@ import urllib.request
 
 import pytest
 
-import cgroups
-from databases import Postgresql, client, python_with
+from databases import Postgresql, client, python_with, running
 from programs import Missing, free_port
 from watch import cli
 
@@ -21,16 +20,8 @@ RAW = PROTOCOLS + ["--query-text"]
 
 @pytest.fixture(scope="module")
 def postgresql():
-    if not cgroups.mount_point():
-        pytest.skip("cgroup v2 is not mounted")
-    with cgroups.Cgroup() as cgroup:
-        try:
-            server = Postgresql(cgroup)
-        except Missing as reason:
-            pytest.skip(str(reason))
-        server.cgroup = cgroup
+    with running(Postgresql) as server:
         yield server
-        server.stop()
 
 
 def statements(events):

@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from test_http2 import wait_for
+from programs import wait_for_port
 
 TLS = ["--protocols", "http1,tls"]
 REQUESTS = 6
@@ -56,16 +56,6 @@ func main() {
 """
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    base = str(tmp_path_factory.mktemp("certificate") / "test")
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                    "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-                    "-addext", "subjectAltName=DNS:localhost", "-keyout", base + ".key", "-out",
-                    base + ".pem"], check=True, stderr=subprocess.DEVNULL)
-    return base
-
-
 @pytest.fixture
 def serve(cgroup, certificate, tmp_path):
     """serve(name): the port of a server in the cgroup that answers anything with "hello"."""
@@ -100,7 +90,7 @@ http {{
         port = low_port()
         process = cgroup.spawn(command(name, port), stdout=subprocess.DEVNULL)
         started.append(process)
-        wait_for(port, process)
+        wait_for_port(port, process)
         return port
 
     yield start

@@ -12,15 +12,15 @@ import glob
 import os
 import re
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+
+from programs import free_port, wait_for_port
 
 PLACES = os.path.join(os.environ.get("APPMON_BUILD", "build"), "tests/unit/probe-places")
 BYTES = 14
@@ -45,21 +45,6 @@ def library(name):
     return os.path.realpath(found[0])
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def wait_for(port):
-    for _ in range(200):
-        with contextlib.suppress(OSError):
-            socket.create_connection(("127.0.0.1", port)).close()
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"no server at port {port}")
-
-
 @pytest.fixture(scope="module")
 def tracefs(tmp_path_factory):
     point = str(tmp_path_factory.mktemp("tracefs"))
@@ -67,16 +52,6 @@ def tracefs(tmp_path_factory):
         pytest.skip("tracefs cannot be mounted here")
     yield point
     subprocess.run(["umount", point], check=True)
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    base = str(tmp_path_factory.mktemp("certificate") / "test")
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                    "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-                    "-keyout", base + ".key", "-out", base + ".pem"], check=True,
-                   stderr=subprocess.DEVNULL)
-    return base
 
 
 class Hits:
@@ -160,7 +135,7 @@ def ask(port):
 def test_nginx(tracefs, certificate, tmp_path):
     if not shutil.which("nginx"):
         pytest.skip("no nginx")
-    port = free_port()
+    port = free_port("127.0.0.1")
     config = tmp_path / "nginx.conf"
     config.write_text(f"""
 daemon off; master_process off; pid {tmp_path}/pid; error_log {tmp_path}/error;
@@ -170,7 +145,7 @@ http {{ access_log off; server {{ listen 127.0.0.1:{port} ssl;
   location / {{ return 200 "hello"; }} }} }}
 """)
     with running([shutil.which("nginx"), "-c", str(config), "-p", str(tmp_path)]) as server:
-        wait_for(port)
+        wait_for_port(port, server)
         with Hits(tracefs, library("libssl"), server.pid) as hits:
             ask(port)
             # At the entry of a read its buffer is still empty, or has the request before.
@@ -184,10 +159,10 @@ def test_go(tracefs, certificate, tmp_path):
     (tmp_path / "main.go").write_text(GO_SERVER)
     subprocess.run(["go", "build", "-ldflags", "-s -w", "-o", "server", "main.go"], cwd=tmp_path,
                    check=True)
-    port = free_port()
+    port = free_port("127.0.0.1")
     server = str(tmp_path / "server")
-    with running([server, str(port), certificate + ".pem", certificate + ".key"]):
-        wait_for(port)
+    with running([server, str(port), certificate + ".pem", certificate + ".key"]) as process:
+        wait_for_port(port, process)
         with Hits(tracefs, server) as hits:
             ask(port)
             assert hits.count("write", b"HTTP/1.1 200 O") == REQUESTS
@@ -246,9 +221,9 @@ require('https').createServer({cert: fs.readFileSync(process.argv[3] + '.pem'),
   key: fs.readFileSync(process.argv[3] + '.key')}, (q, r) => r.end('hello'))
   .listen(process.argv[2], '127.0.0.1');
 """)
-    port = free_port()
+    port = free_port("127.0.0.1")
     with running([node, str(script), str(port), certificate]) as server:
-        wait_for(port)
+        wait_for_port(port, server)
         try:
             hits = Hits(tracefs, os.path.realpath(node), server.pid)
         except AssertionError:

@@ -63,9 +63,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		args->exporter.open_flags |= APPMON_OPEN_DROP_QUERY;
 		break;
 	case KEY_REDACT:
-		if (args->exporter.redact_count == OPTIONS_MAX_REDACT)
-			argp_error(state, "--redact: at most %d names", OPTIONS_MAX_REDACT);
-		args->redact[args->exporter.redact_count++] = arg;
+		options_add_redact(state, args->redact, &args->exporter.redact_count, arg);
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;

@@ -76,13 +76,6 @@ static void add_header(struct argp_state *state, struct arguments *args, const c
 		argp_error(state, "--otlp-header: %s", wrong);
 }
 
-static void add_redact(struct argp_state *state, struct arguments *args, const char *arg)
-{
-	if (args->exporter.redact_count == OPTIONS_MAX_REDACT)
-		argp_error(state, "--redact: at most %d names", OPTIONS_MAX_REDACT);
-	args->redact[args->exporter.redact_count++] = arg;
-}
-
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct arguments *args = state->input;
@@ -123,7 +116,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		opts->open_flags |= APPMON_OPEN_DROP_QUERY;
 		break;
 	case KEY_REDACT:
-		add_redact(state, args, arg);
+		options_add_redact(state, args->redact, &opts->redact_count, arg);
 		break;
 	case ARGP_KEY_END:
 		if ((args->headers.count > 0 || args->headers_file) && !opts->otlp_endpoint)
