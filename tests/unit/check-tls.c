@@ -94,6 +94,7 @@ static const struct scene scenes[] = {
  * until the other speaks is one then. */
 static uint8_t said[MANY];
 
+/* to: room for MANY. */
 static size_t load(const char *file, uint8_t *to)
 {
 	char path[512];
@@ -299,7 +300,7 @@ END_TEST
 /* It closes, and no alert says why. */
 START_TEST(abandoned)
 {
-	uint8_t all[4096];
+	static uint8_t all[MANY];
 	size_t n = load("openssl-1.3", all);
 
 	ck_assert_uint_gt(n, 500);
@@ -364,7 +365,7 @@ START_TEST(others)
 {
 	static const uint8_t wrong[] = {0x16, 3, 1, 0, 5, 2, 0, 0, 1, 0};
 	struct tls_hello hello;
-	uint8_t all[4096];
+	static uint8_t all[MANY];
 	size_t n = load("openssl-1.3", all);
 	const uint8_t *message = all + 5 + 5;
 
