@@ -367,6 +367,9 @@ void head_feed(struct pipeline *pl, struct conn *c, int dir, const char *bytes, 
 	if (r < 0) {
 		head_bad(pl, c, dir, kind,
 			 r == HTTP1_PARTIAL ? APPMON_DROP_TRUNCATED : APPMON_DROP_PARSE);
+		/* It was none, as it seems: others may stand in it. */
+		if (s->guessed)
+			pairing_ignored(c, dir, bytes, len);
 	} else if (kind == HTTP1_REQUEST) {
 		request_head(pl, c, dir, &h, kept, bytes, chunk);
 		if (s->phase == PHASE_SYNC)
