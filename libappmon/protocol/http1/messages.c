@@ -136,12 +136,23 @@ static bool proxy_feed(struct pipeline *pl, struct conn *c, int dir, const char 
 	}
 }
 
+/* Line ends alone may be those of a head. */
+static bool is_blank(const char *bytes, uint32_t n)
+{
+	uint32_t i = 0;
+
+	while (i < n && (bytes[i] == '\r' || bytes[i] == '\n'))
+		i++;
+	return i == n;
+}
+
 /* Can the stream go on here? */
 static bool begins_message(const struct conn *c, int dir, const struct chunk *chunk)
 {
 	enum http1_look look;
 
-	if (!(chunk->flags & CHUNK_STARTS) || (int64_t)(chunk->pos - http1_side(c, dir)->pos) < 0)
+	if (!(chunk->flags & CHUNK_STARTS) || (int64_t)(chunk->pos - http1_side(c, dir)->pos) < 0 ||
+	    is_blank(chunk->bytes, chunk->captured))
 		return false;
 	look = http1_look(head_kind(c, dir, chunk->bytes, chunk->captured), chunk->bytes,
 			  chunk->captured);
