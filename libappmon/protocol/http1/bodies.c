@@ -320,7 +320,6 @@ void open_data(struct pipeline *pl, struct conn *c, int dir, const struct chunk 
 	}
 	if ((chunk->flags & CHUNK_FOLLOWED) || !ends_with_last_chunk(chunk))
 		return;
-	if (s->missed)
-		body_unproven(c, dir);
+	body_unproven(c, dir);
 	open_end(pl, c, dir, chunk->pos + chunk->len, chunk->ts_ns);
 }
