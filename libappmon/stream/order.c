@@ -143,6 +143,9 @@ void stream_segment(struct flows *f, struct conn *c, int dir, const struct rec_s
 			if (piece_keep(f, s, pos, seg, &heard, bytes, tail))
 				return;
 			pieces_flush(f, c, dir);
+			/* The bytes in between can come later, as if they were the next request. */
+			if (c->request_dir != 1 + !dir)
+				c->protocol->missed(f->pl, c);
 		}
 		segment_apply(f, c, dir, pos, seg, &heard, bytes, tail);
 	}
