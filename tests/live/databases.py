@@ -14,7 +14,7 @@ import time
 import pytest
 
 import cgroups
-from programs import HERE, Missing, free_port
+from programs import HERE, Missing, building, free_port
 
 
 def python_with(*modules):
@@ -31,11 +31,11 @@ def node_with():
     if not shutil.which("node") or not shutil.which("npm"):
         raise Missing("no node with npm")
     directory = os.path.join(os.path.abspath(os.environ["APPMON_BUILD"]), "live", "node-sql")
-    if not os.path.exists(f"{directory}/node_modules"):
-        os.makedirs(directory, exist_ok=True)
-        shutil.copy(os.path.join(HERE, "sql", "package.json"), directory)
-        subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"],
-                       cwd=directory, check=True, stdout=subprocess.DEVNULL)
+    with building(directory):
+        if not os.path.exists(f"{directory}/node_modules"):
+            shutil.copy(os.path.join(HERE, "sql", "package.json"), directory)
+            subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"],
+                           cwd=directory, check=True, stdout=subprocess.DEVNULL)
     return ["env", f"NODE_PATH={directory}/node_modules", "node"]
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from programs import Missing, free_port
+from programs import Missing, free_port, let_in
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SIZES = 0, 5000, 300000
@@ -152,8 +152,7 @@ class Server:
         self._output = f"{directory}/output"
         open(self._log, "w").close()
         os.chmod(self._log, 0o666)
-        for path in directory, directory.parent, directory.parent.parent:
-            os.chmod(path, 0o755)
+        let_in(directory)
         with open(self._output, "w") as output:
             self.process = cgroup.spawn(self._command(str(directory), programs), stdout=output,
                                         stderr=subprocess.STDOUT, start_new_session=True,

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The servers and clients of README.md: how each is built, started and what its log says."""
+import contextlib
+import fcntl
 import glob
 import json
 import os
 import shutil
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -31,6 +34,15 @@ class Missing(Exception):
     """Something that a program needs is not installed."""
 
 
+@contextlib.contextmanager
+def building(directory):
+    """Two tests at a time may want the same: the second waits until it is there."""
+    os.makedirs(directory, exist_ok=True)
+    with open(f"{directory}/lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 class Programs:
     """Builds each program once, outside the source tree."""
 
@@ -45,17 +57,19 @@ class Programs:
                 raise Missing(f"{tool} is not installed")
         if (kind, name) not in self._built:
             build = getattr(self, "_" + name.partition("-")[0])
-            self._built[kind, name] = build(kind, name)
+            with building(self.directory):
+                self._built[kind, name] = build(kind, name)
         return self._built[kind, name]
 
     def nginx_root(self):
         """The files that nginx serves; made once."""
         root = f"{self.directory}/root"
-        for path in [f"{root}/{sub}/{n}" for sub in ("bytes", "chunked") for n in SIZES]:
-            if not os.path.exists(path):
-                os.makedirs(os.path.dirname(path), exist_ok=True)
-                with open(path, "wb") as f:
-                    f.write(pattern(int(os.path.basename(path))))
+        with building(self.directory):
+            for path in [f"{root}/{sub}/{n}" for sub in ("bytes", "chunked") for n in SIZES]:
+                if not os.path.exists(path):
+                    os.makedirs(os.path.dirname(path), exist_ok=True)
+                    with open(path, "wb") as f:
+                        f.write(pattern(int(os.path.basename(path))))
         return root
 
     def _run(self, argv, **env):
@@ -84,10 +98,13 @@ class Programs:
         return [out]
 
     def _java(self, kind, name):
-        out = f"{self.directory}/java-{kind}"
-        self._run(["javac", "-d", out, f"{HERE}/{kind}s/{kind.capitalize()}.java"])
+        out, name = f"{self.directory}/java-{kind}", kind.capitalize()
+        source, built = f"{HERE}/{kind}s/{name}.java", f"{out}/{name}.class"
+        # Not over what may run.
+        if not os.path.exists(built) or os.path.getmtime(built) < os.path.getmtime(source):
+            self._run(["javac", "-d", out, source])
         return ["java", "-Xshare:auto", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx256m",
-                "-cp", out, kind.capitalize()]
+                "-cp", out, name]
 
     def _rust(self, kind, name):
         if not glob.glob(f"{CRATES}/tiny_http-*"):
@@ -135,6 +152,13 @@ class Log:
                 return [json.loads(line) for line in text.splitlines()]
             assert time.monotonic() < deadline, f"{count} lines expected in the log:\n{text}"
             time.sleep(0.01)
+
+
+def let_in(directory):
+    """Servers that give up being root read what is in this directory of pytest's."""
+    while not os.stat(directory).st_mode & stat.S_IXOTH:
+        os.chmod(directory, 0o755)
+        directory = directory.parent
 
 
 def free_port(host):

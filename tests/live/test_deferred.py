@@ -12,7 +12,7 @@ import time
 import pytest
 
 from compare import by_target
-from programs import free_port
+from programs import free_port, let_in
 from wire import Connection
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -307,8 +307,7 @@ def test_apache(cgroup, watch, ask, tmp_path):
     """Slow CGI programs: one takes longer than ten seconds, one has a client that gives up."""
     needs("apache2")
     port = free_port("127.0.0.1")
-    for path in (tmp_path, *list(tmp_path.parents)[:2]):
-        os.chmod(path, 0o755)
+    let_in(tmp_path)
     (tmp_path / "conf").write_text(APACHE.format(dir=tmp_path, port=port))
     for name, seconds in (("quick", 0), ("slow", 11), ("given-up", 1)):
         script = tmp_path / name
@@ -405,8 +404,7 @@ def uwsgi(directory, port):
 def test_others(server, cgroup, watch, ask, tmp_path):
     argv = server(tmp_path, port := free_port("127.0.0.1"))
     needs(argv[0])
-    for path in (tmp_path, *list(tmp_path.parents)[:2]):
-        os.chmod(path, 0o755)
+    let_in(tmp_path)
     process = started(cgroup, argv, port, tmp_path)
     address = ("127.0.0.1", port)
     everything(ask(address, "/warm"))
