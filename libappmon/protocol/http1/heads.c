@@ -437,7 +437,7 @@ void head_gap(struct pipeline *pl, struct conn *c, int dir)
 		s->missed = 1;
 	/* Part of one request, or with pipelining more. */
 	if ((!c->request_dir || dir == request_dir(c)) && (!partial || pairing_of(c)->pipelined)) {
-		pairing_of(c)->pipelined |= pairing_is_pipelined(c, dir);
+		pairing_of(c)->pipelined |= pairing_is_pipelined(c, dir, c->stream[!dir].seen);
 		pairing_missed(c);
 	}
 }

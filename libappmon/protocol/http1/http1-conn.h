@@ -207,7 +207,7 @@ void pairing_lost(struct pipeline *pl, struct conn *c, const char *why);
 /* Bytes of requests that cannot be placed: do they show pipelining? */
 void pairing_ignored(struct conn *c, int dir, const char *bytes, uint32_t n);
 /* Does a request that comes now, or part of it, come before the answer to an earlier one? */
-bool pairing_is_pipelined(struct conn *c, int dir);
+bool pairing_is_pipelined(struct conn *c, int dir, uint64_t received);
 /* Response bytes have passed where a head is due that has not come: its record was lost. */
 bool pairing_response_missed(const struct http1_side *s);
 /* The chunk follows an answer, and a long silence. */

@@ -75,13 +75,14 @@ void pairing_doubt(struct pipeline *pl, struct conn *c, bool lost)
 /* The shortest response: HTTP/1.1 200, and the empty line. */
 #define RESPONSE_MIN (sizeof("HTTP/1.1 200\r\n\r\n") - 1)
 
-/* Fewer bytes have come since the last request than a response has: that has no whole one yet. */
-static bool unanswered(struct conn *c, int dir)
+/* Since the last request fewer bytes have come, up to `received`, than a response has: that has no
+ * whole one yet. */
+static bool unanswered(struct conn *c, uint64_t received)
 {
 	struct exchange *last = exchange_at(c, c->exchanges.prev);
 
 	return last && last->request_done && !last->response_begun &&
-	       c->stream[!dir].seen - last->asked < RESPONSE_MIN;
+	       (int64_t)(received - last->asked) < (int64_t)RESPONSE_MIN;
 }
 
 /* Response bytes have passed where a head is due that has not come: its record was lost. */
@@ -91,11 +92,12 @@ bool pairing_response_missed(const struct http1_side *s)
 	       (s->phase == PHASE_HEAD && (int64_t)(s->in->seen - (s->pos + s->head_len)) > 0);
 }
 
-/* Does a request that comes now, or part of it, come before the answer to an earlier one? */
-bool pairing_is_pipelined(struct conn *c, int dir)
+/* Does a request, or part of it, come before the answer to an earlier one? received: so much of the
+ * answers had come to its sender, at most. */
+bool pairing_is_pipelined(struct conn *c, int dir, uint64_t received)
 {
 	return (exchange_awaiting(c) || pairing_of(c)->doubts & DOUBT_UNQUEUED) &&
-	       (!pairing_response_missed(http1_side(c, !dir)) || unanswered(c, dir));
+	       (!pairing_response_missed(http1_side(c, !dir)) || unanswered(c, received));
 }
 
 /*
@@ -111,7 +113,9 @@ void pairing_ignored(struct conn *c, int dir, const char *bytes, uint32_t n)
 	for (uint32_t i = 0; i + 5 <= n && s->lines < 2; i++)
 		s->lines += !memcmp(bytes + i, "TP/1.", 5) ||
 			    (!memcmp(bytes + i, "\r\n\r\n", 4) && bytes[i + 4] >= 'A');
-	if (pairing_of(c)->pipelined ? !s->lines : s->lines < 2 && !pairing_is_pipelined(c, dir))
+	if (pairing_of(c)->pipelined
+		    ? !s->lines
+		    : s->lines < 2 && !pairing_is_pipelined(c, dir, c->stream[!dir].seen))
 		return;
 	pairing_suspect(c);
 }
@@ -168,7 +172,7 @@ void pairing_begin(struct pipeline *pl, struct conn *c, int dir, const struct ch
 	while ((pairing_of(c)->doubts & DOUBT_UNMATCHED) && !pairing_of(c)->pipelined &&
 	       (ex = exchange_awaiting(c)))
 		exchange_finish(pl, c, ex, APPMON_END_GAP, APPMON_EVF_GAP);
-	s->head_pipelined = pairing_is_pipelined(c, dir);
+	s->head_pipelined = pairing_is_pipelined(c, dir, s->head_received);
 	pairing_of(c)->pipelined |= s->head_pipelined;
 }
 
