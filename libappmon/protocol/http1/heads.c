@@ -274,7 +274,7 @@ static void head_ignored(struct conn *c, int dir, const struct http1_head *h, co
 
 	if (http1_request_framing(h, &length) == HTTP1_BODY_LENGTH)
 		end = length < len - end ? end + length : len;
-	http1_side(c, dir)->lines = 1;
+	http1_side(c, dir)->lines++;
 	pairing_ignored(c, dir, bytes + end, len - (uint32_t)end);
 }
 

@@ -136,14 +136,14 @@ static bool proxy_feed(struct pipeline *pl, struct conn *c, int dir, const char 
 	}
 }
 
-/* Line ends alone may be those of a head. */
-static bool is_blank(const char *bytes, uint32_t n)
+/* Line ends may be those of a head: before an answer, or alone. */
+static bool ends_head(const struct conn *c, int dir, const struct chunk *chunk)
 {
 	uint32_t i = 0;
 
-	while (i < n && (bytes[i] == '\r' || bytes[i] == '\n'))
+	while (i < chunk->captured && (chunk->bytes[i] == '\r' || chunk->bytes[i] == '\n'))
 		i++;
-	return i == n;
+	return i == chunk->captured || (i && c->request_dir == 1 + !dir);
 }
 
 /* Can the stream go on here? */
@@ -152,7 +152,7 @@ static bool begins_message(const struct conn *c, int dir, const struct chunk *ch
 	enum http1_look look;
 
 	if (!(chunk->flags & CHUNK_STARTS) || (int64_t)(chunk->pos - http1_side(c, dir)->pos) < 0 ||
-	    is_blank(chunk->bytes, chunk->captured))
+	    ends_head(c, dir, chunk))
 		return false;
 	look = http1_look(head_kind(c, dir, chunk->bytes, chunk->captured), chunk->bytes,
 			  chunk->captured);
@@ -172,6 +172,7 @@ static void http1_data(struct pipeline *pl, struct conn *c, int dir, const struc
 	struct http1_side *s = http1_side(c, dir);
 	const char *bytes = chunk->bytes;
 	uint64_t pos = chunk->pos, have = pos + chunk->captured, end = pos + chunk->len;
+	uint8_t lines;
 
 	for (;;) {
 		uint64_t due = s->pos + s->head_len;
@@ -187,7 +188,9 @@ static void http1_data(struct pipeline *pl, struct conn *c, int dir, const struc
 			else if (c->lost && !(chunk->flags & (CHUNK_TURN | CHUNK_BEGINS)) &&
 				 !exchange_awaiting(c))
 				pairing_missed(c); /* the one that is due next began unseen */
+			lines = s->lines;
 			message_next(s, pos);
+			s->lines = lines; /* until this one is understood */
 			s->guessed = 1;
 			break;
 		case PHASE_HEAD:

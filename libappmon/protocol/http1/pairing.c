@@ -108,7 +108,7 @@ void pairing_ignored(struct conn *c, int dir, const char *bytes, uint32_t n)
 {
 	struct http1_side *s = http1_side(c, dir);
 
-	if (!n || (c->request_dir && dir != request_dir(c)))
+	if ((!n && s->lines < 2) || (c->request_dir && dir != request_dir(c)))
 		return;
 	for (uint32_t i = 0; i + 5 <= n && s->lines < 2; i++)
 		s->lines += !memcmp(bytes + i, "TP/1.", 5) ||
