@@ -86,14 +86,20 @@ static __always_inline bool ends_with_blank(struct __sk_buff *skb)
 	       tail[0] == '\r' && tail[1] == '\n' && tail[3] == '\n';
 }
 
-static __always_inline void fill_tail(struct __sk_buff *skb, __u8 tail[TAIL_BYTES])
+/* tail: aligned to eight bytes. */
+static __always_inline void fill_tail(struct __sk_buff *skb, __u8 *tail)
 {
 	/* With the headers that any TCP packet has. */
 	const __u32 least = 40;
 
-	if (skb->len >= TAIL_BYTES)
+	if (skb->len >= TAIL_BYTES) {
 		bpf_skb_load_bytes(skb, skb->len - TAIL_BYTES, tail, TAIL_BYTES);
-	else if (skb->len >= least)
+		return;
+	}
+	UNROLL
+	for (__u32 i = 0; i < TAIL_BYTES; i += 8)
+		*(__u64 *)(tail + i) = 0;
+	if (skb->len >= least)
 		bpf_skb_load_bytes(skb, skb->len - least, tail + TAIL_BYTES - least, least);
 }
 
@@ -106,14 +112,18 @@ static __always_inline bool is_followed(const struct socket *sk, int dir)
 	       sk->wide != WIDE_ALWAYS;
 }
 
+/* With few branches: each can double the ways that old verifiers follow. Members that are multiplied
+ * are 0 or 1. */
 static __always_inline __u32 flags_of(const struct socket *sk, const struct emission *e)
 {
-	return e->flags | (e->dir == DIR_OUT ? REC_OUT : 0) | (sk->fresh ? REC_FRESH : 0) |
-	       (e->s.flags & TCP_PSH ? REC_PSH : 0) | (e->s.flags & TCP_FIN ? REC_FIN : 0) |
-	       (e->s.flags & TCP_RST ? REC_RST : 0) | (sk->closed ? REC_CLOSED : 0) |
-	       (sk->suspect ? REC_WIDE : 0) | (sk->alone ? REC_ALONE : 0) |
-	       (e->ends && !(e->flags & REC_PART) ? REC_ENDS : 0) |
-	       (is_first(sk, e->dir) ? 0 : REC_HEARD) |
+	const __u32 tcp = e->s.flags;
+
+	return e->flags | e->dir * REC_OUT | sk->fresh * REC_FRESH |
+	       (tcp & TCP_PSH) * (REC_PSH / TCP_PSH) | (tcp & TCP_FIN) * (REC_FIN / TCP_FIN) |
+	       (tcp & TCP_RST) * (REC_RST / TCP_RST) | sk->closed * REC_CLOSED |
+	       sk->suspect * REC_WIDE | sk->alone * REC_ALONE |
+	       (e->ends * REC_ENDS & ~(e->flags * (REC_ENDS / REC_PART))) |
+	       DIRECTION(sk, e->dir)->heard * REC_HEARD |
 	       (is_followed(sk, e->dir) ? REC_FOLLOWED : 0);
 }
 
@@ -145,8 +155,9 @@ struct draft {
 	__u32 busy;
 	__u32 pad;
 	struct scan scan;
-	__u8 front[REC_FRONT_MAX];
+	__u8 front[REC_FRONT_MAX] __attribute__((aligned(8)));
 	__u8 bytes[REC_BYTES_MAX + SCAN_SLACK];
+	__u8 behind[REC_EXTRAS_MAX]; /* see emit_front() */
 };
 
 #define DRAFTS 4
@@ -204,42 +215,33 @@ static __always_inline void fill_seg(const struct tcp_sock *tp, struct socket *s
 	__builtin_memcpy(r->before, &last, sizeof(r->before));
 }
 
-/* Returns 0 if the ring is full. front: REC_FRONT_MAX bytes, and n bytes of `bytes` behind them. */
+/*
+ * Returns 0 if the ring is full. front: REC_FRONT_MAX bytes, aligned to eight, n bytes of
+ * `bytes` behind them, and REC_EXTRAS_MAX more, which are not used.
+ */
 static __always_inline int emit_front(struct __sk_buff *skb, struct socket *sk, struct emission *e,
 				      __u8 *front, __u32 n, const __u32 bytes, __u16 kind)
 {
 	const bool tail = e->captured < e->len;
 	const bool owner = identity && (e->dir == DIR_OUT || (e->s.flags & (TCP_FIN | TCP_RST)));
-	__u32 size = sizeof(struct rec), flags = flags_of(sk, e), off = 0;
+	const __u32 off = (tail ? 0 : TAIL_BYTES) + (owner ? 0 : sizeof(struct rec_owner));
+	__u32 size, flags = flags_of(sk, e);
+	struct rec *r = (struct rec *)(front + off);
 	struct bpf_sock *ss = skb->sk;
 	struct tcp_sock *tp = 0;
-	struct rec *r;
 	void *ring;
 
+	fill_begin(sk, r, kind, REC_FRONT_MAX - off + n);
 	if (tail) {
 		flags |= REC_TAIL;
-		size += TAIL_BYTES;
-		__builtin_memset(front + REC_FRONT_MAX - TAIL_BYTES, 0, TAIL_BYTES);
 		fill_tail(skb, front + REC_FRONT_MAX - TAIL_BYTES);
-	} else {
-		off += TAIL_BYTES;
 	}
 	if (owner) {
 		flags |= REC_OWNER;
-		size += sizeof(struct rec_owner);
-		fill_owner(skb, sk, &e->s, OWNER_HOW(e->dir, e->look),
-			   (struct rec_owner *)(front + sizeof(struct rec) + off));
-	} else {
-		off += sizeof(struct rec_owner);
+		fill_owner(skb, sk, &e->s, OWNER_HOW(e->dir, e->look), (struct rec_owner *)(r + 1));
 	}
-	r = (struct rec *)(front + off);
-	barrier_var(n);
-	if (n > bytes)
-		return 0; /* never: asked for by the verifier */
-	size += n;
 	if (e->dir == DIR_OUT && ss)
 		tp = bpf_skc_to_tcp_sock(ss);
-	fill_begin(sk, r, kind, size);
 	fill_seg(tp, sk, &r->seg, e);
 	r->seg.captured = n;
 	r->seg.flags = flags;
@@ -249,6 +251,13 @@ static __always_inline int emit_front(struct __sk_buff *skb, struct socket *sk, 
 		e->ts_ns = r->hdr.order_ns;
 	r->seg.ts_ns = e->ts_ns;
 	ring = ring_of_cpu();
+	/*
+	 * Read from memory: a size that is worked out in front of fill_owner() would have a verifier
+	 * before 6.5, which does not look for its origin behind a call, tell all values apart.
+	 */
+	size = READ_ONCE(r->hdr.size);
+	if (size > REC_FRONT_MAX + bytes)
+		return 0; /* never: asked for by the verifier */
 	if (!ring || bpf_ringbuf_output(ring, r, size, BPF_RB_NO_WAKEUP))
 		return 0;
 	ring_bell();

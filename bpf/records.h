@@ -149,8 +149,9 @@ struct rec {
 	struct rec_seg seg;
 };
 
-/* All that can stand in front of the captured bytes. */
-#define REC_FRONT_MAX (sizeof(struct rec) + sizeof(struct rec_owner) + TAIL_BYTES)
+/* All that can stand in front of the captured bytes, and what of it need not. */
+#define REC_EXTRAS_MAX (sizeof(struct rec_owner) + TAIL_BYTES)
+#define REC_FRONT_MAX (sizeof(struct rec) + REC_EXTRAS_MAX)
 
 /*
  * REC_FRAMES: a segment of a protocol whose frames the programs follow, or a part of one (REC_PART).

@@ -78,9 +78,11 @@ struct walk {
 	__u32 told;  /* where the bytes begin that no record has told of */
 	__u32 off;   /* of the frame at hand in the window */
 	__u32 n;     /* bytes of it to copy, or of a header that is cut */
+	__u32 pad;
 	__u8 window[WINDOW_BYTES + FRAME_HEAD_MAX];
-	__u8 front[REC_FRONT_MAX];    /* of the record */
+	__u8 front[REC_FRONT_MAX] __attribute__((aligned(8))); /* of the record */
 	__u8 out[2 * OUT_BYTES + 64]; /* struct rec_piece with its bytes, one behind the other */
+	__u8 behind[REC_EXTRAS_MAX];  /* see emit_front() */
 };
 
 struct walk_ctx {
