@@ -375,11 +375,11 @@ struct json_object *otlp_json_metrics(struct appmon *mon, const struct appmon_sn
 
 /* ---- Spans -------------------------------------------------------------------- */
 
-struct json_object *otlp_json_resource_spans(const struct appmon_event *ev,
+struct json_object *otlp_json_resource_spans(const struct appmon_str *app, uint64_t cgroup_id,
 					     struct instances *instances,
 					     struct json_object **ret_spans)
 {
-	struct appmon_series series = {.app = ev->target_name, .cgroup_id = ev->cgroup_id};
+	struct appmon_series series = {.app = *app, .cgroup_id = cgroup_id};
 	struct attributes attributes;
 
 	attributes_of_resource(&attributes, &series, instances);
@@ -527,8 +527,15 @@ static struct appmon_str span_name(const struct appmon_event *ev, const char *ro
 	return (struct appmon_str){.data = text, .len = (uint32_t)strlen(text)};
 }
 
-struct json_object *otlp_json_span(struct appmon *mon, const struct appmon_event *ev,
-				   const struct otlp_ids *ids)
+void otlp_json_set_ids(struct json_object *span, const struct otlp_ids *ids)
+{
+	add_text(span, "traceId", ids->trace_id);
+	add_text(span, "spanId", ids->span_id);
+	if (ids->parent_id[0] != '\0')
+		add_text(span, "parentSpanId", ids->parent_id);
+}
+
+struct json_object *otlp_json_span(struct appmon *mon, const struct appmon_event *ev)
 {
 	struct json_object *span = json_object_new_object(), *status;
 	bool client = ev->role == APPMON_ROLE_CLIENT;
@@ -538,10 +545,6 @@ struct json_object *otlp_json_span(struct appmon *mon, const struct appmon_event
 
 	appmon_route(ev->path.data, ev->path.len, route, sizeof(route));
 	name = span_name(ev, route, text);
-	add_text(span, "traceId", ids->trace_id);
-	add_text(span, "spanId", ids->span_id);
-	if (ids->parent_id[0] != '\0')
-		add_text(span, "parentSpanId", ids->parent_id);
 	json_object_object_add(span, "name", json_new_str(&name));
 	json_object_object_add(span, "kind",
 			       json_object_new_int(client ? SPAN_KIND_CLIENT : SPAN_KIND_SERVER));
