@@ -90,9 +90,50 @@ START_TEST(preface_alone)
 }
 END_TEST
 
+/* The preface and the first request met the listening socket, as with deferred accept. */
+START_TEST(deferred)
+{
+	static const char first[] = PREFACE SETTINGS ASKS("\1");
+	static const char http1[] = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+
+	for (int i = 0; i < 8; i++) {
+		connection(true);
+		if (i & 1) { /* such a listening socket may serve HTTP/1, too */
+			sim_listener_packet(sk, 0, http1, sizeof(http1) - 1);
+			pos[DIR_IN] = sizeof(http1) - 1;
+			SAY(DIR_OUT, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+			ev = fixture_event(&p);
+			ck_assert_ptr_nonnull(ev);
+			ck_assert_uint_eq(ev->protocol, APPMON_PROTO_HTTP1);
+			ck_assert_uint_eq(ev->end, APPMON_END_COMPLETE);
+			connection(true);
+		}
+		sim_listener_packet(sk, 0, first, sizeof(first) - 1);
+		pos[DIR_IN] = sizeof(first) - 1;
+		if (i & 2)
+			SAY(DIR_OUT, SETTINGS);
+		else
+			SAY(DIR_OUT, SETTINGS SETTINGS_ACK ANSWERS("\1"));
+		if (i & 4)
+			SAY(DIR_IN, SETTINGS_ACK);
+		if (i & 2)
+			SAY(DIR_OUT, SETTINGS_ACK ANSWERS("\1"));
+		told(1);
+		SAY(DIR_IN, ASKS("\3"));
+		SAY(DIR_OUT, ANSWERS("\3"));
+		told(3);
+		SAY(DIR_IN, ASKS("\5") ASKS("\7"));
+		SAY(DIR_OUT, ANSWERS("\7") ANSWERS("\5"));
+		told(7);
+		told(5);
+		ck_assert_ptr_null(fixture_event(&p));
+	}
+}
+END_TEST
+
 int main(void)
 {
-	const TTest *const tests[] = {preface, preface_alone, NULL};
+	const TTest *const tests[] = {preface, preface_alone, deferred, NULL};
 
 	return unit_run("http2-wire", tests, setup, talk_end);
 }
