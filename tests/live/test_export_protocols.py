@@ -5,14 +5,13 @@ import collections
 import json
 import shutil
 import subprocess
-import time
 import urllib.request
 
 import pytest
 
 from databases import Missing, python_with
 from exporting import Monitor, attributes, wait_for
-from programs import free_port
+from programs import free_port, wait_for_port
 from test_export import built, export, receiver, spans_of  # noqa: F401: fixtures
 from test_grpc import GIVEN_UP, STATUSES, grpc_go
 from test_postgresql import SHOP, postgresql  # noqa: F401
@@ -96,25 +95,32 @@ def test_redis(cgroup, tmp_path, export):
         server.stop()
 
 
-def test_statement_spans(postgresql, cgroup, receiver, request):  # noqa: F811
+@pytest.fixture
+def shop(postgresql, cgroup, receiver, request):  # noqa: F811
+    """shop(program): its URL, and a monitor of it and of its database."""
+    def start(program):
+        try:
+            python = python_with("psycopg")
+        except Missing as reason:
+            pytest.skip(str(reason))
+        port = free_port("127.0.0.1")
+        process = cgroup.spawn([python, "-c", program, str(port), f"host=127.0.0.1 port={postgresql.port} "
+                                "user=postgres dbname=postgres"])
+        wait_for_port(port, process)
+        monitor = Monitor("export", "--listen", "none", "--cgroup", cgroup.path, "--cgroup",
+                          postgresql.cgroup.path, "--protocols", "http1,postgresql", "--otlp",
+                          receiver.url, "--interval", "1h", "--spans", "100%")
+        request.addfinalizer(monitor.kill)
+        return f"http://127.0.0.1:{port}", monitor
+    return start
+
+
+def test_statement_spans(shop, postgresql, receiver):  # noqa: F811
     """A statement's span is below that of the request that it was sent for, and the database's below
     the client's, in one trace."""
-    try:
-        python = python_with("psycopg")
-    except Missing as reason:
-        pytest.skip(str(reason))
-    port = free_port("127.0.0.1")
-    process = cgroup.spawn([python, "-c", SHOP, str(port), f"host=127.0.0.1 port={postgresql.port} "
-                            "user=postgres dbname=postgres"])
-    wait_for(lambda: process.poll() is None and not subprocess.run(
-        ["curl", "-s", f"http://127.0.0.1:{port}/0"]).returncode, 20)
-    monitor = Monitor("export", "--listen", "none", "--cgroup", cgroup.path, "--cgroup",
-                      postgresql.cgroup.path, "--protocols", "http1,postgresql", "--otlp", receiver.url,
-                      "--interval", "1h", "--spans", "100%")
-    request.addfinalizer(monitor.kill)
+    url, monitor = shop(SHOP)
     for path in "/1", "/2":
-        urllib.request.urlopen(f"http://127.0.0.1:{port}{path}").read()
-    time.sleep(0.5)
+        urllib.request.urlopen(url + path).read()
     monitor.stop()
     spans = [span for _, span in spans_of(receiver)]
     by_id = {span["spanId"]: span for span in spans}
@@ -137,3 +143,23 @@ def test_statement_spans(postgresql, cgroup, receiver, request):  # noqa: F811
         assert attributes(span)["server.port"] == postgresql.port
         assert attributes(span)["db.response.returned_rows"] == 1
     assert {span["parentSpanId"] for span in received} == {span["spanId"] for span in sent}
+
+
+def test_statements_of_a_request_in_progress(shop, postgresql, receiver):  # noqa: F811
+    """The span that theirs are below does not come: the client's begins a trace, and the database's is
+    below it."""
+    url, monitor = shop("import time\n" + SHOP.replace("self.send_response(",
+                                                       "time.sleep(3600); self.send_response("))
+    with pytest.raises(TimeoutError):
+        urllib.request.urlopen(url, timeout=1)
+    monitor.stop()
+    spans = [span for _, span in spans_of(receiver) if "db.system.name" in attributes(span)]
+    sent = {span["spanId"]: span for span in spans if span["kind"] == CLIENT}
+    received = [span for span in spans if span["kind"] == SERVER]
+    assert sorted(span["name"] for span in sent.values()) == ["SELECT", "SELECT pg_class"]
+    assert all("parentSpanId" not in span for span in sent.values())
+    assert len({span["traceId"] for span in sent.values()}) == 2
+    assert sorted(span["name"] for span in received) == ["SELECT", "SELECT pg_class"]
+    for span in received:
+        assert sent[span["parentSpanId"]]["traceId"] == span["traceId"]
+        assert sent[span["parentSpanId"]]["name"] == span["name"]
