@@ -615,6 +615,15 @@ static __always_inline void observe_listener(struct __sk_buff *skb, struct emiss
 		e->whole = s->seq + s->len;
 		e->look = look_of(sk, DIR_IN);
 	}
+	/* All of it is for the reader, who cuts the frames: the first request may be among them. */
+	if ((e->flags & REC_FLIP) && (sk->protocols & ASKED_HTTP2) &&
+	    begins_http2(skb, s->payload, s->len)) {
+		sk->request_dir = 1 + DIR_IN;
+		sk->wide = WIDE_ALWAYS;
+		e->flags |= REC_START;
+		e->look = LOOK_NO;
+		e->start = 0;
+	}
 	ret = emit_all(skb, sk, e, total);
 	if (ret == EMIT_NO_HEAD)
 		return;
@@ -656,7 +665,8 @@ static __noinline int is_path_of_several(struct __sk_buff *skb)
 /* The listening socket has met the first request, which begins at `first`. */
 static __always_inline void inherit(struct socket *sk, __u32 first)
 {
-	sk->speaks = SPEAKS_HTTP;
+	/* One listening socket may serve HTTP/2 as well: the next segment tells. */
+	sk->speaks = frames && (sk->protocols & ASKED_HTTP2) ? SPEAKS_UNKNOWN : SPEAKS_HTTP;
 	sk->request_dir = 1 + DIR_IN;
 	sk->wide = WIDE_UNSURE;
 	sk->dir_in.turn = first;
@@ -765,13 +775,13 @@ static __noinline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss
 			sk->request_dir = 1 + DIR_IN;
 		}
 	}
-	if (heir)
-		inherit(sk, tp->rcv_nxt - (__u32)tp->bytes_received);
 	sk->alone = dir == DIR_OUT && !(s->flags & TCP_ACK);
 	self->passed.next = self->passed.whole = start;
 	other->passed.next = other->passed.whole = other_start;
 	sk->capture = conf->capture;
 	sk->protocols = asked_protocols(conf, hint);
+	if (heir)
+		inherit(sk, tp->rcv_nxt - (__u32)tp->bytes_received);
 	sk->depth = depth;
 	sk->conn = conn;
 	/* Last: it marks the rest as complete. */
@@ -854,9 +864,9 @@ static __noinline struct socket *meet_in_read(struct sock *ksk)
 	sk->dir_in.ack = out;
 	sk->dir_out.ack = in - BEFORE_ALL;
 	sk->dir_in.window = WINDOW_HEAD;
-	inherit(sk, first);
 	sk->capture = l->capture;
 	sk->protocols = l->protocols;
+	inherit(sk, first);
 	sk->depth = l->depth;
 	sk->conn = conn;
 	/* Last: it marks the rest as complete. */

@@ -234,6 +234,7 @@ struct verdict {
 /* Bit n: APPMON_PROTO_n. HTTP/1 is followed in any case. */
 #define ASKED_HTTP1 (1U << 1)
 #define ASKED_RESP (1U << 2)
+#define ASKED_HTTP2 (1U << 3)
 #define ASKED_FRAMES (15U << 3) /* those of protocol/rows.h */
 
 #define SLOTS 1024

@@ -735,7 +735,7 @@ func (v SnapshotKind) String() string {
 }
 
 // Dimensions: appmon_metrics_opts.dimensions: what tells series apart beside application, role,
-// protocol and outcome. 0 means APPMON_DIM_DEFAULT.
+// protocol, system and outcome. 0 means APPMON_DIM_DEFAULT.
 type Dimensions uint32
 
 // Values of Dimensions.
@@ -748,9 +748,9 @@ const (
 	DimensionPeer Dimensions = 0x4
 	// The address of clients that are not monitored; without it they are all one, in edges too.
 	DimensionClient Dimensions = 0x8
-	// The method.
+	// The method; of what is not HTTP the operation.
 	DimensionMethod Dimensions = 0x10
-	// The path without ids and the like.
+	// The path without ids and the like; of a statement its summary, its table and the database.
 	DimensionRoute Dimensions = 0x20
 	// The status: status_text and the number of it.
 	DimensionStatus Dimensions = 0x40
@@ -1593,31 +1593,40 @@ type Series struct {
 	// http.request.method; "_OTHER" for APPMON_METHOD_OTHER
 	MethodName string
 	// at most 255 bytes (http.route): visible ASCII, unless it is the host's or
-	// APPMON_METRICS_RAW_ROUTES. SQL: the event's query_summary, or operation (db.query.summary)
+	// APPMON_METRICS_RAW_ROUTES. SQL: the event's query_summary (db.query.summary). gRPC, RESP and
+	// SQL without a summary: operation
 	Route string
 	// as the events have it, at most 23 bytes
 	StatusText string
 	// family 0: unknown; port 0: of a client
-	Peer netip.AddrPort
+	Peer              netip.AddrPort
+	System            string
+	Operation         string
+	Resource          string
+	ResourceNamespace string
 }
 
 func copySeries(ev *C.struct_appmon_series) Series {
 	return Series{
-		Flags:      SeriesFlags(ev.flags),
-		ID:         uint64(ev.id),
-		CgroupID:   uint64(ev.cgroup_id),
-		PID:        uint32(ev.pid),
-		Role:       Role(ev.role),
-		Protocol:   Protocol(ev.protocol),
-		Method:     Method(ev.method),
-		Status:     uint32(ev.status),
-		Outcome:    Outcome(ev.outcome),
-		App:        text(&ev.app),
-		PeerApp:    text(&ev.peer_app),
-		MethodName: text(&ev.method_name),
-		Route:      text(&ev.route),
-		StatusText: text(&ev.status_text),
-		Peer:       endpoint(&ev.peer),
+		Flags:             SeriesFlags(ev.flags),
+		ID:                uint64(ev.id),
+		CgroupID:          uint64(ev.cgroup_id),
+		PID:               uint32(ev.pid),
+		Role:              Role(ev.role),
+		Protocol:          Protocol(ev.protocol),
+		Method:            Method(ev.method),
+		Status:            uint32(ev.status),
+		Outcome:           Outcome(ev.outcome),
+		App:               text(&ev.app),
+		PeerApp:           text(&ev.peer_app),
+		MethodName:        text(&ev.method_name),
+		Route:             text(&ev.route),
+		StatusText:        text(&ev.status_text),
+		Peer:              endpoint(&ev.peer),
+		System:            text(&ev.system),
+		Operation:         text(&ev.operation),
+		Resource:          text(&ev.resource),
+		ResourceNamespace: text(&ev.resource_namespace),
 	}
 }
 

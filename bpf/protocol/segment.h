@@ -257,6 +257,17 @@ static __always_inline int speak_frames(struct socket *sk, struct emission *e, _
 #define PREFACE_0 0x505249202a204854ULL /* "PRI * HT" */
 #define PREFACE_1 0x54502f322e300d0aULL /* "TP/2.0\r\n" */
 
+/* A segment begins with HTTP/2's preface, as much of it as no HTTP/1 begins with. Not static: verified
+ * once. */
+__noinline int begins_http2(struct __sk_buff *skb, __u32 at, __u32 len)
+{
+	__u8 head[16] __attribute__((aligned(8))) = {};
+
+	if (!frames || len < sizeof(head) || bpf_skb_load_bytes(skb, at, head, sizeof(head)))
+		return 0;
+	return frame_word(head) == PREFACE_0 && frame_word(head + 8) == PREFACE_1;
+}
+
 /*
  * The first segment of a turn, on a connection of which it is not known what it speaks: 1 if it is
  * a protocol with frames, as far as one side tells. Not static: verified once.

@@ -2,8 +2,7 @@
 #include "names.h"
 
 #include <stddef.h>
-
-#include <appmon/appmon.h>
+#include <string.h>
 
 const struct bit_name flag_names[] = {
 	{APPMON_EVF_NO_RESPONSE, "no_response", "no response"},
@@ -103,9 +102,19 @@ bool outcome_is_error(uint32_t outcome, uint32_t role)
 	return outcome > APPMON_OUTCOME_CLIENT_ERROR;
 }
 
-bool is_database(uint32_t protocol)
+enum spoken spoken(const struct appmon_str *system)
 {
-	return protocol == APPMON_PROTO_POSTGRESQL || protocol == APPMON_PROTO_MYSQL;
+	if (system->len == 0)
+		return SPOKEN_HTTP;
+	if (strcmp(system->data, "grpc") == 0)
+		return SPOKEN_RPC;
+	return strcmp(system->data, "tls") == 0 ? SPOKEN_TLS : SPOKEN_DATABASE;
+}
+
+bool is_http(uint32_t protocol)
+{
+	return protocol == APPMON_PROTO_UNKNOWN || protocol == APPMON_PROTO_HTTP1 ||
+	       protocol == APPMON_PROTO_HTTP2;
 }
 
 const char *protocol_name(uint32_t protocol)

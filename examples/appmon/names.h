@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <appmon/appmon.h>
+
 struct bit_name {
 	uint64_t bit;
 	const char *name;
@@ -33,8 +35,12 @@ const char *operation_type_name(uint32_t type);
  * a server what is its client's mistake. As the aggregator has it by default. */
 bool outcome_is_error(uint32_t outcome, uint32_t role);
 
-/* One whose requests are statements of SQL. */
-bool is_database(uint32_t protocol);
+/* What an event or a series is about, by its system: names outside are chosen by it. */
+enum spoken { SPOKEN_HTTP, SPOKEN_RPC, SPOKEN_DATABASE, SPOKEN_TLS };
+enum spoken spoken(const struct appmon_str *system);
+
+/* HTTP of any version, or what is not known. */
+bool is_http(uint32_t protocol);
 
 /* As appmon_protocol_name() has it, or "unknown". */
 const char *protocol_name(uint32_t protocol);

@@ -34,8 +34,8 @@ struct appmon_histogram;
 /* ---- Constants. Values are ABI: never renumbered, never reused. ---------- */
 
 /*
- * appmon_metrics_opts.dimensions: what tells series apart beside application, role, protocol and
- * outcome. 0 means APPMON_DIM_DEFAULT.
+ * appmon_metrics_opts.dimensions: what tells series apart beside application, role, protocol,
+ * system and outcome. 0 means APPMON_DIM_DEFAULT.
  */
 /* The leaf cgroup. */
 #define APPMON_DIM_INSTANCE UINT32_C(0x1)
@@ -45,9 +45,9 @@ struct appmon_histogram;
 #define APPMON_DIM_PEER UINT32_C(0x4)
 /* The address of clients that are not monitored; without it they are all one, in edges too. */
 #define APPMON_DIM_CLIENT UINT32_C(0x8)
-/* The method. */
+/* The method; of what is not HTTP the operation. */
 #define APPMON_DIM_METHOD UINT32_C(0x10)
-/* The path without ids and the like. */
+/* The path without ids and the like; of a statement its summary, its table and the database. */
 #define APPMON_DIM_ROUTE UINT32_C(0x20)
 /* The status: status_text and the number of it. */
 #define APPMON_DIM_STATUS UINT32_C(0x40)
@@ -191,9 +191,22 @@ struct appmon_series {
 	struct appmon_str method_name; /* http.request.method; "_OTHER" for APPMON_METHOD_OTHER */
 	struct appmon_str route; /* at most 255 bytes (http.route): visible ASCII, unless it is
 				  * the host's or APPMON_METRICS_RAW_ROUTES. SQL: the event's
-				  * query_summary, or operation (db.query.summary) */
+				  * query_summary (db.query.summary). gRPC, RESP and SQL without
+				  * a summary: operation */
 	struct appmon_str status_text; /* as the events have it, at most 23 bytes */
 	struct appmon_endpoint peer;   /* family 0: unknown; port 0: of a client */
+	/* What speaks the protocol, as the events have it, at most 15 bytes: it tells HTTP (""), gRPC
+	 * ("grpc", rpc.system.name) and databases (db.system.name) apart. */
+	struct appmon_str system;
+	/* At most 255 bytes. gRPC: service and method (rpc.method). SQL: as the events have it
+	 * (db.operation.name). RESP: the command in upper case; "_OTHER" for one that is not listed
+	 * and that the server did not take, as clients may send any word. HTTP: "", as
+	 * method_name says it. */
+	struct appmon_str operation;
+	/* SQL: at most 127 bytes of the first table and of the database (db.collection.name,
+	 * db.namespace); else "". */
+	struct appmon_str resource;
+	struct appmon_str resource_namespace;
 };
 
 /*

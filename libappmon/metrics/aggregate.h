@@ -19,21 +19,27 @@
 
 #define APP_MAX 127
 #define STATUS_TEXT_MAX 23
+#define SYSTEM_MAX 15
+#define RESOURCE_MAX 127
 
 /* ---- series.c: tables of figures by key ------------------------------------------------------ */
 
-/* What figures are about. Compared and hashed as bytes: no padding, what is absent is 0. The text
- * is app, route and peer_app one after the other, each with its '\0'. */
+/* What a series' text has one after the other, each with its '\0'; the last one is only known once
+ * the other end is. */
+enum { TEXT_APP, TEXT_ROUTE, TEXT_OPERATION, TEXT_RESOURCE, TEXT_NAMESPACE, TEXT_PEER_APP, TEXTS };
+
+/* What figures are about. Compared and hashed as bytes: no padding, what is absent is 0. */
 struct series_key {
 	struct appmon_endpoint peer;
 	uint64_t cgroup_id;
 	uint32_t pid;
 	uint32_t flags; /* APPMON_SERIES_* */
 	uint16_t role, protocol, method, status;
-	uint16_t outcome;
-	uint16_t app_len, route_len, peer_app_len;
+	uint16_t outcome, reserved;
+	uint16_t len[TEXTS];
 	char status_text[STATUS_TEXT_MAX + 1];
-	char text[APP_MAX + ROUTE_MAX + APP_MAX + 3];
+	char system[SYSTEM_MAX + 1];
+	char text[APP_MAX + 2 * ROUTE_MAX + 2 * RESOURCE_MAX + APP_MAX + TEXTS];
 };
 
 /* The same for an edge; the text is client_app, server_app. */
@@ -163,8 +169,18 @@ struct sample {
 	struct series_key key;	  /* without peer and peer_app; last: not copied whole */
 };
 
-/* The bytes of text in a sample's key: app and route. */
-#define SAMPLE_TEXT(s) ((size_t)(s)->key.app_len + (s)->key.route_len + 2)
+/* Where a text of a key begins: behind those before it. */
+static inline size_t text_offset(const struct series_key *key, unsigned which)
+{
+	size_t offset = 0;
+
+	for (unsigned i = 0; i < which; i++)
+		offset += key->len[i] + 1u;
+	return offset;
+}
+
+/* The bytes of text in a sample's key. */
+#define SAMPLE_TEXT(s) text_offset(&(s)->key, TEXT_PEER_APP)
 
 struct connections;
 

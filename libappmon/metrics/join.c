@@ -207,8 +207,8 @@ struct connection *connection_event(struct connections *cs, const struct sample 
 			c->joined = c->translated = 0;
 		}
 		mine->connection_id = s->connection_id;
-		mine->app_len = (uint8_t)s->key.app_len;
-		memcpy(mine->app, s->key.text, s->key.app_len);
+		mine->app_len = (uint8_t)s->key.len[TEXT_APP];
+		memcpy(mine->app, s->key.text, mine->app_len);
 	}
 	mine->start_ns = s->start_ns;
 	mine->end_ns = s->end_ns;

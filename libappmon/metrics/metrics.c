@@ -103,14 +103,14 @@ static int init_tables(struct appmon_metrics *m)
 		err = table_init(&m->edges, &m->pool, m->max_edges);
 	for (uint16_t role = 0; role <= APPMON_ROLE_CLIENT && !err; role++) {
 		series.role = role;
-		err = init_other(&m->series, &m->other[role], &series, KEY_BYTES(&series, 3));
+		err = init_other(&m->series, &m->other[role], &series, KEY_BYTES(&series, TEXTS));
 	}
 	if (!err && rows)
 		err = table_init(&m->active, &m->pool, rows);
 	for (uint16_t role = 0; rows && role <= APPMON_ROLE_CLIENT && !err; role++) {
 		series.role = role;
-		m->other_active[role] =
-			table_get(&m->active, &series, KEY_BYTES(&series, 3), UINT32_MAX, 0, false);
+		m->other_active[role] = table_get(&m->active, &series, KEY_BYTES(&series, TEXTS),
+						  UINT32_MAX, 0, false);
 		if (!m->other_active[role])
 			err = -ENOMEM;
 	}
@@ -265,6 +265,12 @@ static void put_text(char *text, size_t *len, const char *s, size_t n)
 	*len += n + 1;
 }
 
+static void put_empty(char *text, size_t *len, unsigned count)
+{
+	memset(text + *len, 0, count);
+	*len += count;
+}
+
 /* Keys are compared as bytes: what is not known has none. */
 static struct appmon_endpoint endpoint(const struct sample *s, int side, bool port)
 {
@@ -305,7 +311,7 @@ void metrics_expire(struct appmon_metrics *m, uint64_t now_ns)
 
 static uint64_t app_of(const struct series_key *key)
 {
-	return XXH3_64bits(key->text, key->app_len) | 1;
+	return XXH3_64bits(key->text, key->len[TEXT_APP]) | 1;
 }
 
 /* Whether idle series were looked for just now. */
@@ -337,10 +343,9 @@ static struct series *other_series(struct appmon_metrics *m, const struct sample
 	struct series *series;
 	size_t len = 0;
 
-	put_text(key.text, &len, s->key.text, s->key.app_len);
-	put_text(key.text, &len, "", 0);
-	put_text(key.text, &len, "", 0);
-	key.app_len = s->key.app_len;
+	key.len[TEXT_APP] = s->key.len[TEXT_APP];
+	put_text(key.text, &len, s->key.text, key.len[TEXT_APP]);
+	put_empty(key.text, &len, TEXTS - 1);
 	m->stats.other_events++;
 	series = series_with_room(&m->series, &key, KEY_BYTES(&key, len), m->opts.max_series,
 				  app_of(&key), false, s);
@@ -357,8 +362,8 @@ static struct series *series_of(struct appmon_metrics *m, struct sample *s, cons
 
 	if (!(m->opts.dimensions & APPMON_DIM_PEER))
 		peer = NULL;
-	key->peer_app_len = peer ? peer->app_len : 0;
-	put_text(key->text, &len, peer ? peer->app : "", key->peer_app_len);
+	key->len[TEXT_PEER_APP] = peer ? peer->app_len : 0;
+	put_text(key->text, &len, peer ? peer->app : "", key->len[TEXT_PEER_APP]);
 	if (m->opts.dimensions & APPMON_DIM_PEER && !peer && s->side == CLIENT)
 		key->peer = endpoint(s, SERVER, true);
 	else if (m->opts.dimensions & APPMON_DIM_CLIENT && !peer && s->side == SERVER)
@@ -377,16 +382,16 @@ static struct series *edge_of(struct appmon_metrics *m, const struct sample *s,
 	memset(&key, 0, KEY_BYTES(&key, 0));
 	key.protocol = s->key.protocol;
 	if (s->side == CLIENT) {
-		key.client_app_len = s->key.app_len;
+		key.client_app_len = s->key.len[TEXT_APP];
 		key.server_app_len = peer ? peer->app_len : 0;
-		put_text(key.text, &len, s->key.text, s->key.app_len);
+		put_text(key.text, &len, s->key.text, key.client_app_len);
 		put_text(key.text, &len, peer ? peer->app : "", key.server_app_len);
 		if (!peer)
 			key.server = endpoint(s, SERVER, true);
 	} else {
-		key.server_app_len = s->key.app_len;
+		key.server_app_len = s->key.len[TEXT_APP];
 		put_text(key.text, &len, "", 0);
-		put_text(key.text, &len, s->key.text, s->key.app_len);
+		put_text(key.text, &len, s->key.text, key.server_app_len);
 		if (m->opts.dimensions & APPMON_DIM_CLIENT)
 			key.client = endpoint(s, CLIENT, false);
 	}
@@ -513,6 +518,33 @@ static bool teaches(const struct appmon_event *ev)
 	return ev->outcome == APPMON_OUTCOME_OK || ev->outcome == APPMON_OUTCOME_SERVER_ERROR;
 }
 
+static size_t copy(char *buf, const struct appmon_str *from, size_t max)
+{
+	size_t n = from->len < max ? from->len : max;
+
+	if (n)
+		memcpy(buf, from->data, n);
+	return n;
+}
+
+/* What was asked where that is not a method of HTTP. A command is known to exist by its kind, or by
+ * a server that took it. */
+static size_t operation(const struct appmon_event *ev, char buf[ROUTE_MAX])
+{
+	static const struct appmon_str other = {.data = "_OTHER", .len = 6};
+	size_t n;
+
+	if (ev->protocol != APPMON_PROTO_RESP)
+		return copy(buf, &ev->operation, ROUTE_MAX);
+	if (ev->operation_type == APPMON_OP_OTHER && ev->outcome != APPMON_OUTCOME_OK)
+		return copy(buf, &other, ROUTE_MAX);
+	n = copy(buf, &ev->operation, ROUTE_MAX);
+	for (size_t i = 0; i < n; i++)
+		if (buf[i] >= 'a' && buf[i] <= 'z')
+			buf[i] -= 'a' - 'A';
+	return n;
+}
+
 static size_t route(struct appmon_metrics *m, const struct appmon_event *ev, uint64_t seed,
 		    char buf[ROUTE_MAX])
 {
@@ -525,20 +557,12 @@ static size_t route(struct appmon_metrics *m, const struct appmon_event *ev, uin
 			return n < ROUTE_MAX ? (size_t)n : ROUTE_MAX;
 	}
 	/* Of a statement what it does to which tables. */
-	if (ev->protocol == APPMON_PROTO_POSTGRESQL || ev->protocol == APPMON_PROTO_MYSQL) {
-		const struct appmon_str *said =
-			ev->query_summary.len ? &ev->query_summary : &ev->operation;
-		size_t n = said->len < ROUTE_MAX ? said->len : ROUTE_MAX;
-
-		memcpy(buf, said->data, n);
-		return n;
-	}
-	if (m->opts.flags & APPMON_METRICS_RAW_ROUTES) {
-		size_t n = ev->path.len < ROUTE_MAX ? ev->path.len : ROUTE_MAX;
-
-		memcpy(buf, ev->path.data, n);
-		return n;
-	}
+	if (ev->query_summary.len)
+		return copy(buf, &ev->query_summary, ROUTE_MAX);
+	if (ev->system.len)
+		return operation(ev, buf);
+	if (m->opts.flags & APPMON_METRICS_RAW_ROUTES)
+		return copy(buf, &ev->path, ROUTE_MAX);
 	if (ev->path.truncated)
 		return route_of(l, seed, ev->path.data, ev->path.len, teaches(ev), true, buf,
 				ROUTE_MAX);
@@ -578,31 +602,43 @@ static size_t begin_key(struct appmon_metrics *m, const struct appmon_event *ev,
 	if (by & APPMON_DIM_INSTANCE)
 		key->cgroup_id = instance_of(m, ev);
 	put_text(key->text, &len, ev->target_name.data, app_len);
-	key->app_len = (uint16_t)app_len;
+	key->len[TEXT_APP] = (uint16_t)app_len;
 	return len;
+}
+
+/* n bytes of this text have been written to where the key's text ends. */
+static void end_text(struct series_key *key, unsigned which, size_t *len, size_t n)
+{
+	key->len[which] = (uint16_t)n;
+	*len += n;
+	key->text[(*len)++] = '\0';
 }
 
 static void make_key(struct appmon_metrics *m, const struct appmon_event *ev,
 		     struct series_key *key)
 {
 	uint32_t by = m->opts.dimensions;
+	bool sql = ev->protocol == APPMON_PROTO_POSTGRESQL || ev->protocol == APPMON_PROTO_MYSQL;
+	bool by_method = by & APPMON_DIM_METHOD && ev->system.len, by_route = by & APPMON_DIM_ROUTE;
 	char *text = key->text;
-	size_t len = begin_key(m, ev, key), app_len = key->app_len;
+	size_t len = begin_key(m, ev, key), app_len = key->len[TEXT_APP];
 
 	key->outcome = (uint16_t)ev->outcome;
+	copy(key->system, &ev->system, SYSTEM_MAX);
 	if (by & APPMON_DIM_STATUS) {
-		size_t n = ev->status_text.len < STATUS_TEXT_MAX ? ev->status_text.len
-								 : STATUS_TEXT_MAX;
-
 		key->status = (uint16_t)ev->status;
-		memcpy(key->status_text, ev->status_text.data, n);
+		copy(key->status_text, &ev->status_text, STATUS_TEXT_MAX);
 	}
 	if (by & APPMON_DIM_PID)
 		key->pid = ev->pid;
-	if (by & APPMON_DIM_ROUTE)
-		key->route_len = (uint16_t)route(
-			m, ev, XXH3_64bits_withSeed(text, app_len, ev->role), text + len);
-	text[len + key->route_len] = '\0';
+	end_text(key, TEXT_ROUTE, &len,
+		 by_route ? route(m, ev, XXH3_64bits_withSeed(text, app_len, ev->role), text + len)
+			  : 0);
+	end_text(key, TEXT_OPERATION, &len, by_method ? operation(ev, text + len) : 0);
+	end_text(key, TEXT_RESOURCE, &len,
+		 sql && by_route ? copy(text + len, &ev->resource, RESOURCE_MAX) : 0);
+	end_text(key, TEXT_NAMESPACE, &len,
+		 sql && by_route ? copy(text + len, &ev->resource_namespace, RESOURCE_MAX) : 0);
 }
 
 static void make_tuple(const struct appmon_event *ev, struct sample *s)
@@ -686,11 +722,10 @@ int appmon_metrics_add(struct appmon_metrics *m, const struct appmon_event *ev)
 /* key is complete but for the ends of its empty texts. */
 static struct series *active_row(struct appmon_metrics *m, struct series_key *key)
 {
-	size_t len = key->app_len + 1u;
+	size_t len = key->len[TEXT_APP] + 1u;
 	struct series *row;
 
-	put_text(key->text, &len, "", 0);
-	put_text(key->text, &len, "", 0);
+	put_empty(key->text, &len, TEXTS - 1);
 	row = table_get(&m->active, key, KEY_BYTES(key, len), m->opts.max_series / 4, app_of(key),
 			true);
 	return row ? row : m->other_active[key->role];
@@ -725,11 +760,13 @@ void metrics_find_active(struct appmon_metrics *m, uint64_t now_ns)
 		memcpy(&key, s->key, offsetof(struct series_key, text));
 		if (key.flags & APPMON_SERIES_OTHER)
 			continue;
-		memcpy(key.text, ((const struct series_key *)s->key)->text, key.app_len + 1u);
+		memcpy(key.text, ((const struct series_key *)s->key)->text, key.len[TEXT_APP] + 1u);
 		memset(&key.peer, 0, sizeof(key.peer));
 		key.pid = 0;
-		key.status = key.outcome = key.route_len = key.peer_app_len = 0;
+		key.status = key.outcome = 0;
+		memset(&key.len[TEXT_APP + 1], 0, sizeof(key.len) - sizeof(key.len[TEXT_APP]));
 		memset(key.status_text, 0, sizeof(key.status_text));
+		memset(key.system, 0, sizeof(key.system));
 		row = active_row(m, &key);
 		if (s->figures.last_ns > row->figures.last_ns)
 			row->figures.last_ns = s->figures.last_ns;

@@ -163,6 +163,11 @@ static struct appmon_str text(const char *s, size_t offset, size_t len)
 	return (struct appmon_str){.data = s + offset, .len = (uint32_t)len};
 }
 
+static struct appmon_str key_text(const struct series_key *key, unsigned which)
+{
+	return text(key->text, text_offset(key, which), key->len[which]);
+}
+
 static const struct appmon_str *method_name(uint32_t method, struct appmon_str *ret)
 {
 	/* What is not listed is one, as names are the sender's to choose. */
@@ -192,9 +197,13 @@ int appmon_snapshot_series(const struct appmon_snapshot *snapshot, uint32_t inde
 	out.method = key->method;
 	out.status = key->status;
 	out.outcome = key->outcome;
-	out.app = text(key->text, 0, key->app_len);
-	out.route = text(key->text, key->app_len + 1u, key->route_len);
-	out.peer_app = text(key->text, key->app_len + key->route_len + 2u, key->peer_app_len);
+	out.app = key_text(key, TEXT_APP);
+	out.route = key_text(key, TEXT_ROUTE);
+	out.peer_app = key_text(key, TEXT_PEER_APP);
+	out.system = text(key->system, 0, strlen(key->system));
+	out.operation = key_text(key, TEXT_OPERATION);
+	out.resource = key_text(key, TEXT_RESOURCE);
+	out.resource_namespace = key_text(key, TEXT_NAMESPACE);
 	method_name(key->method, &out.method_name);
 	out.status_text = text(key->status_text, 0, strlen(key->status_text));
 	out.peer = key->peer;
@@ -240,7 +249,7 @@ int appmon_snapshot_active(const struct appmon_snapshot *snapshot, uint32_t inde
 	out.role = key->role;
 	out.protocol = key->protocol;
 	out.method = key->method;
-	out.app = text(key->text, 0, key->app_len);
+	out.app = key_text(key, TEXT_APP);
 	method_name(key->method, &out.method_name);
 	out.requests = s->figures.requests;
 	out.oldest_ns = s->figures.first_ns;

@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import struct
+import subprocess
 import time
 
 import pytest
@@ -420,3 +421,52 @@ def test_others(server, cgroup, watch, ask, tmp_path):
     assert sorted(e["request_target"] for e in events) == sorted(f"/?{i}" for i in range(20))
     assert all(e["status"] == 200 and e["owner"] == "read" and e["service_ns"] for e in events)
     watching.check_sums(delivered=20)
+
+
+def apache_http2(directory, port):
+    (directory / "conf").write_text(
+        APACHE.format(dir=directory, port=port).replace("mpm_prefork", "mpm_event")
+        .replace("SetHandler cgi-script", "Require all granted")
+        + "LoadModule http2_module /usr/lib/apache2/modules/mod_http2.so\nProtocols h2c http/1.1\n")
+    for name in "first", "second":
+        (directory / name).write_text("hello")
+        (directory / name).chmod(0o644)
+    return [shutil.which("apache2", path="/usr/sbin:/usr/bin"), "-f", f"{directory}/conf", "-DFOREGROUND"]
+
+
+def h2o_http2(directory, port):
+    argv = h2o(directory, port)
+    for name in "first", "second":
+        (directory / name).write_text("hello")
+        (directory / name).chmod(0o644)
+    return argv
+
+
+@pytest.mark.parametrize("server", [apache_http2, h2o_http2])
+def test_http2(server, cgroup, watch, tmp_path):
+    """The listening socket meets preface and first request at once; it serves HTTP/1, too."""
+    needs("curl", "nghttp", "apache2" if server is apache_http2 else "h2o")
+    port = free_port("127.0.0.1")
+    for path in (tmp_path, *list(tmp_path.parents)[:2]):
+        os.chmod(path, 0o755)
+    process = started(cgroup, server(tmp_path, port), port, tmp_path)
+    watching = watch(cgroup, args=["--protocols", "http1,http2"])
+    first, second = (f"http://127.0.0.1:{port}/{name}" for name in ("first", "second"))
+    commands = [(b"hello", ["curl", "-s", "--http2-prior-knowledge", first]),
+                (b"hellohello", ["curl", "-s", "--http1.1", first, second]),
+                (b"hellohello", ["nghttp", "--no-dep", first, second])]
+    for answer, command in commands * 3:
+        assert subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout == answer
+    events = watching.wait(15)
+    watching.stop()
+    process.terminate()
+    process.wait(10)
+    told = [sorted((e["protocol"], e["path"], e["status"], e["end"]) for e in events[at:to])
+            for start in range(0, 15, 5) for at, to in ((start, start + 1), (start + 1, start + 3),
+                                                        (start + 3, start + 5))]
+    both = [[(protocol, path, 200, "complete") for path in ("/first", "/second")]
+            for protocol in ("http1", "http2")]
+    assert told == [both[1][:1], both[0], both[1]] * 3
+    assert all(set(e["flags"]) <= {"keep_alive"} for e in events)
+    assert len({e["connection_id"] for e in events}) == 9
+    watching.check_sums(delivered=15)

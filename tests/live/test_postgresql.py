@@ -244,7 +244,9 @@ def test_export(postgresql):
         while True:
             page = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read().decode()
             found = re.search(r'^db_server_operation_duration_seconds_count\{.*db_system_name='
-                              r'"postgresql",db_query_summary="SELECT pg_class"\} (\d+)$', page, re.M)
+                              r'"postgresql",db_operation_name="SELECT",db_collection_name='
+                              r'"pg_class",db_namespace="postgres",db_query_summary='
+                              r'"SELECT pg_class"\} (\d+)$', page, re.M)
             if found and found[1] == "5":
                 break
             assert time.monotonic() < deadline, page

@@ -188,6 +188,93 @@ START_TEST(unknown_methods)
 }
 END_TEST
 
+static void check_asked(uint32_t index, const struct appmon_snapshot *s, const char *system,
+			const char *operation, const char *route, const char *resource,
+			const char *database)
+{
+	struct appmon_series key = series(s, index);
+
+	ck_assert_str_eq(key.system.data, system);
+	ck_assert_str_eq(key.operation.data, operation);
+	ck_assert_str_eq(key.route.data, route);
+	ck_assert_str_eq(key.resource.data, resource);
+	ck_assert_str_eq(key.resource_namespace.data, database);
+}
+
+/* HTTP, gRPC and databases are told apart, and each by what it is asked. */
+START_TEST(systems)
+{
+	struct appmon_event http = event("a", APPMON_ROLE_SERVER, "/shop.Cart/Add", 200, SEC, MSEC);
+	struct appmon_event grpc = http, sql = http, redis = http;
+	struct appmon_snapshot *s;
+
+	OPEN(0);
+	http.protocol = grpc.protocol = APPMON_PROTO_HTTP2;
+	appmon_metrics_add(m, &http);
+	grpc.system = str("grpc");
+	grpc.operation_type = APPMON_OP_CALL;
+	grpc.operation = str("shop.Cart/Add");
+	appmon_metrics_add(m, &grpc);
+	sql.protocol = APPMON_PROTO_POSTGRESQL;
+	sql.path = str("");
+	sql.system = str("postgresql");
+	sql.operation = str("SELECT");
+	sql.query_summary = str("SELECT orders customers");
+	sql.resource = str("orders");
+	sql.resource_namespace = str("shop");
+	appmon_metrics_add(m, &sql);
+	sql.resource_namespace = str("archive");
+	appmon_metrics_add(m, &sql);
+	sql.operation = str("COMMIT");
+	sql.query_summary = sql.resource = str("");
+	appmon_metrics_add(m, &sql);
+	redis.protocol = APPMON_PROTO_RESP;
+	redis.path = str("");
+	redis.system = str("redis");
+	redis.operation = str("get");
+	redis.operation_type = APPMON_OP_READ;
+	redis.resource = str("secret:17");
+	appmon_metrics_add(m, &redis);
+	redis.operation = str("Get");
+	appmon_metrics_add(m, &redis);
+	s = snap(m, 2 * SEC, 0);
+	ck_assert_uint_eq(appmon_snapshot_count(s, APPMON_SNAPSHOT_SERIES), 6);
+	check_asked(0, s, "", "", "/shop.Cart/Add", "", "");
+	check_asked(1, s, "grpc", "shop.Cart/Add", "shop.Cart/Add", "", "");
+	check_asked(2, s, "postgresql", "SELECT", "SELECT orders customers", "orders", "shop");
+	check_asked(3, s, "postgresql", "SELECT", "SELECT orders customers", "orders", "archive");
+	check_asked(4, s, "postgresql", "COMMIT", "COMMIT", "", "archive");
+	check_asked(5, s, "redis", "GET", "GET", "", "");
+	ck_assert_uint_eq(figures(s, APPMON_SNAPSHOT_SERIES, 5, NULL).requests, 2);
+	appmon_snapshot_free(s);
+}
+END_TEST
+
+/* Clients choose the words of RESP's commands, too: what no server took makes no series. */
+START_TEST(unknown_commands)
+{
+	struct appmon_event ev = event("a", APPMON_ROLE_SERVER, "", 200, SEC, MSEC);
+	struct appmon_snapshot *s;
+
+	OPEN(0);
+	ev.protocol = APPMON_PROTO_RESP;
+	ev.system = str("redis");
+	ev.operation_type = APPMON_OP_OTHER;
+	ev.operation = str("info");
+	appmon_metrics_add(m, &ev);
+	ev.outcome = APPMON_OUTCOME_CLIENT_ERROR;
+	ev.operation = str("brew");
+	appmon_metrics_add(m, &ev);
+	ev.operation = str("pour");
+	appmon_metrics_add(m, &ev);
+	s = snap(m, 2 * SEC, 0);
+	ck_assert_uint_eq(appmon_snapshot_count(s, APPMON_SNAPSHOT_SERIES), 2);
+	check_asked(0, s, "redis", "INFO", "INFO", "", "");
+	check_asked(1, s, "redis", "_OTHER", "_OTHER", "", "");
+	appmon_snapshot_free(s);
+}
+END_TEST
+
 static int teapots(void *ctx, const struct appmon_event *ev)
 {
 	ck_assert_ptr_eq(ctx, &seed);
@@ -1043,6 +1130,8 @@ int main(void)
 				      queue_and_service,
 				      dimensions,
 				      unknown_methods,
+				      systems,
+				      unknown_commands,
 				      errors,
 				      outcomes,
 				      routes,

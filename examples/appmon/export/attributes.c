@@ -43,8 +43,7 @@ const char *format_address(const struct appmon_endpoint *endpoint, char buf[ADDR
 	return buf;
 }
 
-/* The name of a gRPC status; HTTP's are numbers. */
-static bool is_rpc_status(const struct appmon_str *status)
+bool is_rpc_status(const struct appmon_str *status)
 {
 	return status->len > 0 && *status->data >= 'A' && *status->data <= 'Z';
 }
@@ -82,10 +81,45 @@ static void add_peer(struct attributes *attributes, const struct appmon_series *
 
 static const char *status_attribute(const struct appmon_series *series)
 {
-	if (series->status == 0)
+	switch (spoken(&series->system)) {
+	case SPOKEN_DATABASE:
 		return "db.response.status_code";
-	return is_rpc_status(&series->status_text) ? "rpc.response.status_code"
-						   : "http.response.status_code";
+	case SPOKEN_TLS:
+		return "tls.alert";
+	default:
+		/* Of a call without a status of its own it is HTTP's. */
+		return is_rpc_status(&series->status_text) ? "rpc.response.status_code"
+							   : "http.response.status_code";
+	}
+}
+
+static void add_asked(struct attributes *ret, const struct appmon_series *series)
+{
+	switch (spoken(&series->system)) {
+	case SPOKEN_HTTP:
+		/* A method that is none of the known ones could be anything. */
+		attributes_add(ret, "http.request.method",
+			       series->method > APPMON_METHOD_OTHER
+				       ? appmon_method_name(series->method)
+				       : "_OTHER");
+		add(ret, "http.route", series->route);
+		break;
+	case SPOKEN_RPC:
+		add(ret, "rpc.system.name", series->system);
+		add(ret, "rpc.method", series->operation);
+		break;
+	case SPOKEN_DATABASE:
+		add(ret, "db.system.name", series->system);
+		add(ret, "db.operation.name", series->operation);
+		add(ret, "db.collection.name", series->resource);
+		add(ret, "db.namespace", series->resource_namespace);
+		/* Of Redis the operation says it all. */
+		if (series->protocol != APPMON_PROTO_RESP)
+			add(ret, "db.query.summary", series->route);
+		break;
+	case SPOKEN_TLS:
+		break;
+	}
 }
 
 void attributes_of_series(struct attributes *ret, const struct appmon_series *series)
@@ -95,17 +129,7 @@ void attributes_of_series(struct attributes *ret, const struct appmon_series *se
 		attributes_add(ret, "otel.metric.overflow", "true");
 		return;
 	}
-	if (is_database(series->protocol)) {
-		attributes_add(ret, "db.system.name", protocol_name(series->protocol));
-		add(ret, "db.query.summary", series->route);
-	} else {
-		/* A method that is none of the known ones could be anything. */
-		attributes_add(ret, "http.request.method",
-			       series->method > APPMON_METHOD_OTHER
-				       ? appmon_method_name(series->method)
-				       : "_OTHER");
-		add(ret, "http.route", series->route);
-	}
+	add_asked(ret, series);
 	add(ret, status_attribute(series), series->status_text);
 	attributes_add(ret, "error.type",
 		       error_type(series->role, series->outcome, &series->status_text));
@@ -117,10 +141,6 @@ void attributes_of_active(struct attributes *ret, const struct appmon_active *ac
 	ret->count = 0;
 	if (active->flags & APPMON_SERIES_OTHER) {
 		attributes_add(ret, "otel.metric.overflow", "true");
-		return;
-	}
-	if (is_database(active->protocol)) {
-		attributes_add(ret, "db.system.name", protocol_name(active->protocol));
 		return;
 	}
 	add(ret, "http.request.method", active->method_name);

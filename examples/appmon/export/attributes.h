@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a series is called outside: attributes by OpenTelemetry's semantic conventions for HTTP,
- * which Prometheus has with underscores.
+ * What a series is called outside: attributes by OpenTelemetry's semantic conventions 1.40
+ * for HTTP, RPC and databases, which Prometheus has with underscores.
  */
 #ifndef APPMON_EXPORT_ATTRIBUTES_H
 #define APPMON_EXPORT_ATTRIBUTES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -55,6 +56,9 @@ void attributes_of_edge(struct edge_attributes *ret, const struct appmon_edge *e
 
 /* text outlives the attributes; "" adds nothing. */
 void attributes_add(struct attributes *attributes, const char *name, const char *text);
+
+/* The name of a gRPC status; HTTP's are numbers. */
+bool is_rpc_status(const struct appmon_str *status);
 
 /* The address alone: no port, no brackets. */
 const char *format_address(const struct appmon_endpoint *endpoint, char buf[ADDRESS_SIZE]);

@@ -151,7 +151,7 @@ static int open_monitor(struct exporter *exporter, const struct exporter_opts *f
 	char text[512] = "";
 	struct appmon_opts opts = {
 		.size = sizeof(opts),
-		.flags = from->open_flags,
+		.flags = from->open_flags | (from->otlp_spans > 0 ? APPMON_OPEN_LINKS : 0),
 		.protocols = from->protocols,
 		.redact_names = from->redact,
 		.redact_name_count = from->redact_count,

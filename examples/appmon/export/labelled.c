@@ -45,12 +45,39 @@ void put_labels(FILE *out, const struct attributes *attributes, const char **sep
 	}
 }
 
-/* 0: it has no name outside. */
-static uint32_t side_of(uint32_t role, uint32_t protocol)
+const struct side_durations side_durations[SIDES] = {
+	[SIDE_SERVER] = {"http.server.request.duration",
+			 "First byte of the request received to last byte of the response sent."},
+	[SIDE_CLIENT] = {"http.client.request.duration",
+			 "First byte of the request sent to last byte of the response received."},
+	[SIDE_RPC_SERVER] = {"rpc.server.call.duration",
+			     "First byte of the call received to last byte of the answer sent."},
+	[SIDE_RPC_CLIENT] = {"rpc.client.call.duration",
+			     "First byte of the call sent to last byte of the answer received."},
+	[SIDE_DATABASE_SERVER] = {"db.server.operation.duration",
+				  "First byte of the operation received to last byte of the "
+				  "answer sent."},
+	[SIDE_DATABASE_CLIENT] = {"db.client.operation.duration",
+				  "First byte of the operation sent to last byte of the answer "
+				  "received."},
+	[SIDE_TLS_SERVER] = {"tls.server.exchange.duration",
+			     "First record received to last record sent."},
+	[SIDE_TLS_CLIENT] = {"tls.client.exchange.duration",
+			     "First record sent to last record received."},
+};
+
+static uint32_t side_of(uint32_t role, const struct appmon_str *system)
 {
-	if (role == APPMON_ROLE_UNKNOWN || !is_database(protocol))
-		return role;
-	return role == APPMON_ROLE_SERVER ? SIDE_DATABASE_SERVER : SIDE_DATABASE_CLIENT;
+	static const uint32_t servers[] = {
+		[SPOKEN_HTTP] = SIDE_SERVER,
+		[SPOKEN_RPC] = SIDE_RPC_SERVER,
+		[SPOKEN_DATABASE] = SIDE_DATABASE_SERVER,
+		[SPOKEN_TLS] = SIDE_TLS_SERVER,
+	};
+
+	if (role == APPMON_ROLE_UNKNOWN)
+		return 0;
+	return servers[spoken(system)] + (role == APPMON_ROLE_CLIENT);
 }
 
 /* Returns its side. */
@@ -66,7 +93,7 @@ static uint32_t put_series(FILE *out, const struct appmon_snapshot *snapshot, ui
 	put_labels(out, &attributes, &separator);
 	attributes_of_series(&attributes, &series);
 	put_labels(out, &attributes, &separator);
-	return side_of(series.role, series.protocol);
+	return side_of(series.role, &series.system);
 }
 
 static uint32_t put_active(FILE *out, const struct appmon_snapshot *snapshot, uint32_t index,
@@ -83,7 +110,8 @@ static uint32_t put_active(FILE *out, const struct appmon_snapshot *snapshot, ui
 	put_labels(out, &attributes, &separator);
 	attributes_of_active(&attributes, &active);
 	put_labels(out, &attributes, &separator);
-	return side_of(active.role, active.protocol);
+	/* The conventions have a name for HTTP's only. */
+	return is_http(active.protocol) ? active.role : 0;
 }
 
 static void put_edge(FILE *out, const struct appmon_snapshot *snapshot, uint32_t index,

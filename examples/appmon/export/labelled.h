@@ -16,13 +16,26 @@
 #include "attributes.h"
 #include "instances.h"
 
-/* By what a figure's name is chosen: APPMON_ROLE_*, and the same of databases. */
+/* By what a figure's name is chosen: what is spoken, and by which end. 0 has no name. */
 enum side {
 	SIDE_SERVER = APPMON_ROLE_SERVER,
 	SIDE_CLIENT = APPMON_ROLE_CLIENT,
+	SIDE_RPC_SERVER,
+	SIDE_RPC_CLIENT,
 	SIDE_DATABASE_SERVER,
-	SIDE_DATABASE_CLIENT
+	SIDE_DATABASE_CLIENT,
+	SIDE_TLS_SERVER,
+	SIDE_TLS_CLIENT,
+	SIDES
 };
+
+/* The histogram of each side, as OpenTelemetry names it; the conventions know none of a database
+ * server or of TLS. */
+struct side_durations {
+	const char *name; /* NULL: there is no such side */
+	const char *description;
+};
+extern const struct side_durations side_durations[SIDES];
 
 struct labelled {
 	const char *labels; /* as in Prometheus' formats: name="value",... */

@@ -196,8 +196,8 @@ static struct json_object *new_duration_point(const struct metrics_build *build,
 struct resource {
 	struct appmon_str app;
 	uint64_t instance;
-	/* Arrays of data points, by whether they are of a client. */
-	struct json_object *durations[4], *active[2], *ages[2];
+	/* Arrays of data points, by side, and by whether they are of a client. */
+	struct json_object *durations[SIDES], *active[2], *ages[2];
 };
 
 static struct json_object *add_metric(struct json_object *metrics, const char *name,
@@ -243,18 +243,12 @@ static struct json_object *new_resource_metrics(struct resource *resource,
 	top = new_resource(&attributes, "scopeMetrics", "metrics", &metrics);
 	resource->instance = series->cgroup_id;
 	resource->app = series->app;
-	resource->durations[0] = add_metric(metrics, "http.server.request.duration",
-					    "Duration of HTTP server requests.", "s", "histogram",
-					    new_cumulative(false));
-	resource->durations[1] = add_metric(metrics, "http.client.request.duration",
-					    "Duration of HTTP client requests.", "s", "histogram",
-					    new_cumulative(false));
-	resource->durations[2] = add_metric(metrics, "db.server.operation.duration",
-					    "Duration of statements that were received.", "s",
-					    "histogram", new_cumulative(false));
-	resource->durations[3] = add_metric(metrics, "db.client.operation.duration",
-					    "Duration of database client operations.", "s",
-					    "histogram", new_cumulative(false));
+	for (uint32_t side = 0; side < SIDES; side++)
+		if (side_durations[side].name)
+			resource->durations[side] =
+				add_metric(metrics, side_durations[side].name,
+					   side_durations[side].description, "s", "histogram",
+					   new_cumulative(false));
 	resource->active[0] = add_metric(metrics, "http.server.active_requests",
 					 "Number of active HTTP server requests.", "{request}",
 					 "sum", new_cumulative(true));
@@ -311,7 +305,7 @@ static bool add_durations(struct metrics_build *build, size_t i)
 	point = new_duration_point(build, i, &attributes);
 	if (!point)
 		return false;
-	json_object_array_add(resource->durations[build->series.list[i].side - SIDE_SERVER], point);
+	json_object_array_add(resource->durations[build->series.list[i].side], point);
 	return true;
 }
 
@@ -325,8 +319,6 @@ static void add_active(struct metrics_build *build, size_t i)
 	struct resource *resource;
 	bool client;
 
-	if (build->active.list[i].side > SIDE_CLIENT)
-		return; /* the conventions have no name for it */
 	appmon_snapshot_active(build->snapshot, build->active.list[i].index, &active);
 	series = (struct appmon_series){.app = active.app, .cgroup_id = active.cgroup_id};
 	resource = find_resource(build, &series);
@@ -383,11 +375,11 @@ struct json_object *otlp_json_metrics(struct appmon *mon, const struct appmon_sn
 
 /* ---- Spans -------------------------------------------------------------------- */
 
-struct json_object *otlp_json_resource_spans(const struct appmon_event *ev,
+struct json_object *otlp_json_resource_spans(const struct appmon_str *app, uint64_t cgroup_id,
 					     struct instances *instances,
 					     struct json_object **ret_spans)
 {
-	struct appmon_series series = {.app = ev->target_name, .cgroup_id = ev->cgroup_id};
+	struct appmon_series series = {.app = *app, .cgroup_id = cgroup_id};
 	struct attributes attributes;
 
 	attributes_of_resource(&attributes, &series, instances);
@@ -408,13 +400,26 @@ static void add_database_attributes(struct json_object *list, const struct appmo
 {
 	add_str_attribute(list, "db.system.name", &ev->system);
 	add_str_attribute(list, "db.operation.name", &ev->operation);
-	add_str_attribute(list, "db.collection.name", &ev->resource);
+	/* Of Redis it is a key. */
+	if (ev->protocol != APPMON_PROTO_RESP)
+		add_str_attribute(list, "db.collection.name", &ev->resource);
 	add_str_attribute(list, "db.namespace", &ev->resource_namespace);
 	add_str_attribute(list, "db.query.text", &ev->query_text);
 	add_str_attribute(list, "db.query.summary", &ev->query_summary);
 	add_str_attribute(list, "db.response.status_code", &ev->status_text);
 	if (ev->response_items >= 0)
 		add_int_attribute(list, "db.response.returned_rows", (uint64_t)ev->response_items);
+}
+
+static void add_rpc_attributes(struct json_object *list, const struct appmon_event *ev)
+{
+	add_str_attribute(list, "rpc.system.name", &ev->system);
+	add_str_attribute(list, "rpc.method", &ev->operation);
+	/* Of a call without a status of its own it is HTTP's. */
+	if (is_rpc_status(&ev->status_text))
+		add_str_attribute(list, "rpc.response.status_code", &ev->status_text);
+	else if (ev->status != 0)
+		add_int_attribute(list, "http.response.status_code", ev->status);
 }
 
 static void add_http_attributes(struct json_object *list, const struct appmon_event *ev,
@@ -435,12 +440,6 @@ static void add_http_attributes(struct json_object *list, const struct appmon_ev
 	add_str_attribute(list, "user_agent.original", appmon_event_header(ev, "user-agent", 0));
 	if (ev->status != 0)
 		add_int_attribute(list, "http.response.status_code", ev->status);
-	if (ev->operation_type == APPMON_OP_CALL) {
-		add_str_attribute(list, "rpc.system.name", &ev->system);
-		add_str_attribute(list, "rpc.method", &ev->operation);
-		if (ev->status_number >= 0)
-			add_str_attribute(list, "rpc.response.status_code", &ev->status_text);
-	}
 	if (ev->protocol == APPMON_PROTO_HTTP2)
 		add_attribute(list, "network.protocol.version", "stringValue",
 			      json_object_new_string("2"));
@@ -455,10 +454,21 @@ static void add_span_attributes(struct json_object *span, const struct appmon_ev
 	bool client = ev->role == APPMON_ROLE_CLIENT;
 	const struct appmon_endpoint *server = client ? &ev->remote : &ev->local;
 
-	if (is_database(ev->protocol))
-		add_database_attributes(list, ev);
-	else
+	switch (spoken(&ev->system)) {
+	case SPOKEN_HTTP:
 		add_http_attributes(list, ev, route);
+		break;
+	case SPOKEN_RPC:
+		add_rpc_attributes(list, ev);
+		break;
+	case SPOKEN_DATABASE:
+		add_database_attributes(list, ev);
+		break;
+	case SPOKEN_TLS:
+		add_str_attribute(list, "tls.client.server_name", &ev->tls_server_name);
+		add_str_attribute(list, "tls.next_protocol", &ev->tls_alpn);
+		break;
+	}
 	add_address(list, "server.address", server);
 	if (server->port != 0)
 		add_int_attribute(list, "server.port", server->port);
@@ -477,31 +487,65 @@ static uint64_t last_of(const struct appmon_event *ev)
 	return ev->request_end_ns != 0 ? ev->request_end_ns : ev->request_start_ns;
 }
 
-struct json_object *otlp_json_span(struct appmon *mon, const struct appmon_event *ev,
-				   const struct otlp_ids *ids)
-{
-	struct json_object *span = json_object_new_object(), *status;
-	bool client = ev->role == APPMON_ROLE_CLIENT;
-	const char *error = error_type(ev->role, ev->outcome, &ev->status_text);
-	char route[256], text[320];
-	struct appmon_str name = {.data = text};
+#define SPAN_NAME_SIZE 512
 
-	appmon_route(ev->path.data, ev->path.len, route, sizeof(route));
-	/* "HTTP" stands for a method that is not known, as the semantic conventions have it. */
-	name.len = (uint32_t)snprintf(
-		text, sizeof(text), "%s%s%s",
-		ev->method > APPMON_METHOD_OTHER ? appmon_method_name(ev->method) : "HTTP",
-		*route != '\0' ? " " : "", route);
-	if (is_database(ev->protocol))
-		name = ev->query_summary.len > 0 ? ev->query_summary : ev->operation;
+/* "COMMIT shop", "GET 10.0.0.1:6379": what a database is asked, and of what, as far as that is
+ * known. */
+static void database_span_name(const struct appmon_event *ev, char text[SPAN_NAME_SIZE])
+{
+	const struct appmon_str *what = ev->operation.len > 0 ? &ev->operation : &ev->system;
+	char server[ADDRESS_SIZE] = "";
+	const char *of = server;
+
+	if (ev->resource_namespace.len > 0)
+		of = ev->resource_namespace.data;
+	else
+		appmon_format_endpoint(ev->role == APPMON_ROLE_CLIENT ? &ev->remote : &ev->local,
+				       server, sizeof(server));
+	snprintf(text, SPAN_NAME_SIZE, "%s %s", what->data, of);
+}
+
+/* By OpenTelemetry's conventions. */
+static struct appmon_str span_name(const struct appmon_event *ev, const char *route,
+				   char text[SPAN_NAME_SIZE])
+{
+	switch (spoken(&ev->system)) {
+	case SPOKEN_HTTP:
+		/* "HTTP" stands for a method that is not known. */
+		snprintf(text, SPAN_NAME_SIZE, "%s%s%s",
+			 ev->method > APPMON_METHOD_OTHER ? appmon_method_name(ev->method) : "HTTP",
+			 *route != '\0' ? " " : "", route);
+		break;
+	case SPOKEN_DATABASE:
+		if (ev->query_summary.len > 0)
+			return ev->query_summary;
+		database_span_name(ev, text);
+		break;
+	default:
+		return ev->operation.len > 0 ? ev->operation : ev->system;
+	}
+	return (struct appmon_str){.data = text, .len = (uint32_t)strlen(text)};
+}
+
+void otlp_json_set_ids(struct json_object *span, const struct otlp_ids *ids)
+{
 	add_text(span, "traceId", ids->trace_id);
 	add_text(span, "spanId", ids->span_id);
 	if (ids->parent_id[0] != '\0')
 		add_text(span, "parentSpanId", ids->parent_id);
-	/* A call's is its service and method. */
-	json_object_object_add(
-		span, "name",
-		json_new_str(ev->operation_type == APPMON_OP_CALL ? &ev->operation : &name));
+}
+
+struct json_object *otlp_json_span(struct appmon *mon, const struct appmon_event *ev)
+{
+	struct json_object *span = json_object_new_object(), *status;
+	bool client = ev->role == APPMON_ROLE_CLIENT;
+	const char *error = error_type(ev->role, ev->outcome, &ev->status_text);
+	char route[256], text[SPAN_NAME_SIZE];
+	struct appmon_str name;
+
+	appmon_route(ev->path.data, ev->path.len, route, sizeof(route));
+	name = span_name(ev, route, text);
+	json_object_object_add(span, "name", json_new_str(&name));
 	json_object_object_add(span, "kind",
 			       json_object_new_int(client ? SPAN_KIND_CLIENT : SPAN_KIND_SERVER));
 	add_time(span, "startTimeUnixNano", mon,

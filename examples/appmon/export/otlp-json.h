@@ -26,15 +26,15 @@ struct otlp_ids {
 	char parent_id[17]; /* "": none */
 };
 
-/* A Span of an exchange; NULL: no memory. */
-struct json_object *otlp_json_span(struct appmon *mon, const struct appmon_event *ev,
-				   const struct otlp_ids *ids);
+/* A Span of an exchange without its ids; NULL: no memory. */
+struct json_object *otlp_json_span(struct appmon *mon, const struct appmon_event *ev);
+void otlp_json_set_ids(struct json_object *span, const struct otlp_ids *ids);
 
 /*
  * A request is {"resourceSpans": [...]}: ResourceSpans of an application's instance with no span
  * in it yet, and the array for them, which belongs to it. NULL: no memory.
  */
-struct json_object *otlp_json_resource_spans(const struct appmon_event *ev,
+struct json_object *otlp_json_resource_spans(const struct appmon_str *app, uint64_t cgroup_id,
 					     struct instances *instances,
 					     struct json_object **ret_spans);
 

@@ -13,12 +13,14 @@
 
 #include "../clock.h"
 #include "../text.h"
-#include "../trace-context.h"
 #include "otlp-json.h"
+#include "traces.h"
 
 /* Kept between two pushes; more are lost, and counted. */
 #define MAX_SPANS 4096
 #define MAX_RESOURCES 256
+/* So long a span waits for the event of what it was made for. */
+#define WAIT_NS (60 * NSEC_PER_SEC)
 
 /* A message that the receiver cannot take now is tried again: after twice the time each time, but
  * for as much of it as chance says, so that many senders do not come back at once. */
@@ -65,6 +67,7 @@ struct otlp {
 	unsigned resource_count;
 	unsigned span_count;
 	uint64_t lost_spans;
+	struct traces *traces_of; /* spans that wait for what they are below */
 };
 
 static int start_request(struct otlp *otlp)
@@ -96,6 +99,9 @@ static bool set_url(struct signal *signal, struct otlp *otlp, const char *endpoi
 	return signal->shown != NULL;
 }
 
+static void on_ready(void *ctx, const struct appmon_str *app, uint64_t cgroup_id,
+		     const struct otlp_ids *ids, struct json_object *span);
+
 int otlp_open(struct otlp **ret, const struct otlp_opts *opts)
 {
 	struct otlp *otlp = calloc(1, sizeof(*otlp));
@@ -110,7 +116,8 @@ int otlp_open(struct otlp **ret, const struct otlp_opts *opts)
 	otlp->bounds = opts->bounds;
 	otlp->share = opts->spans;
 	otlp->headers = opts->headers;
-	if (set_url(&otlp->metrics, otlp, opts->endpoint, "metrics") &&
+	otlp->traces_of = traces_new(on_ready, otlp);
+	if (otlp->traces_of && set_url(&otlp->metrics, otlp, opts->endpoint, "metrics") &&
 	    set_url(&otlp->traces, otlp, opts->endpoint, "traces") && start_request(otlp) == 0) {
 		*ret = otlp;
 		return 0;
@@ -134,23 +141,13 @@ void otlp_close(struct otlp *otlp)
 	http_client_cancel(otlp->client, &otlp->metrics);
 	http_client_cancel(otlp->client, &otlp->traces);
 	json_object_put(otlp->request);
+	traces_free(otlp->traces_of);
 	free_signal(&otlp->metrics);
 	free_signal(&otlp->traces);
 	free(otlp);
 }
 
 /* ---- Spans -------------------------------------------------------------------- */
-
-static void random_hex(char *text, size_t bytes)
-{
-	uint8_t random[16];
-
-	/* Up to 256 bytes come whole (getrandom(2)). */
-	if (getrandom(random, bytes, 0) < 0)
-		memset(random, 1, bytes);
-	for (size_t i = 0; i < bytes; i++)
-		snprintf(text + 2 * i, 3, "%02x", random[i]);
-}
 
 /* By the trace id's last 56 bits, as OpenTelemetry samples: a trace is sent whole or not at all. */
 static bool is_sampled(const struct otlp *otlp, const char *trace_id)
@@ -160,55 +157,67 @@ static bool is_sampled(const struct otlp *otlp, const char *trace_id)
 	return strtoull(trace_id + 32 - 14, NULL, 16) < threshold;
 }
 
-static struct json_object *find_spans(struct otlp *otlp, const struct appmon_event *ev)
+static struct json_object *find_spans(struct otlp *otlp, const struct appmon_str *app,
+				      uint64_t cgroup_id)
 {
-	uint64_t instance = instances_of(otlp->instances, ev->cgroup_id);
+	uint64_t instance = instances_of(otlp->instances, cgroup_id);
 	struct json_object *list, *resource_spans;
 	struct resource *resource;
 
 	for (unsigned i = 0; i < otlp->resource_count; i++) {
 		resource = &otlp->resources[i];
 		if (resource->instance == instance &&
-		    strncmp(resource->name, ev->target_name.data, sizeof(resource->name) - 1) == 0)
+		    strncmp(resource->name, app->data, sizeof(resource->name) - 1) == 0)
 			return resource->spans;
 	}
 	if (otlp->resource_count == MAX_RESOURCES)
 		return NULL;
 	resource = &otlp->resources[otlp->resource_count];
-	resource_spans = otlp_json_resource_spans(ev, otlp->instances, &resource->spans);
+	resource_spans =
+		otlp_json_resource_spans(app, cgroup_id, otlp->instances, &resource->spans);
 	if (!resource_spans)
 		return NULL;
 	list = json_object_object_get(otlp->request, "resourceSpans");
 	json_object_array_add(list, resource_spans);
-	snprintf(resource->name, sizeof(resource->name), "%s", ev->target_name.data);
+	snprintf(resource->name, sizeof(resource->name), "%s", app->data);
 	resource->instance = instance;
 	otlp->resource_count++;
 	return resource->spans;
 }
 
-void otlp_add_event(struct otlp *otlp, const struct appmon_event *ev)
+static void on_ready(void *ctx, const struct appmon_str *app, uint64_t cgroup_id,
+		     const struct otlp_ids *ids, struct json_object *span)
 {
-	const struct appmon_str *header = appmon_event_header(ev, "traceparent", 0);
 	struct json_object *spans = NULL;
-	struct otlp_ids ids;
+	struct otlp *otlp = ctx;
 
-	if (otlp->share <= 0)
+	if (!is_sampled(otlp, ids->trace_id)) {
+		json_object_put(span);
 		return;
-	if (!header || trace_context_parse(header, ids.trace_id, ids.parent_id) < 0) {
-		random_hex(ids.trace_id, 16);
-		ids.parent_id[0] = '\0';
 	}
-	if (!is_sampled(otlp, ids.trace_id))
-		return;
-	random_hex(ids.span_id, 8);
 	if (otlp->span_count < MAX_SPANS)
-		spans = find_spans(otlp, ev);
+		spans = find_spans(otlp, app, cgroup_id);
 	if (!spans) {
+		json_object_put(span);
 		otlp->lost_spans++;
 		return;
 	}
-	json_object_array_add(spans, otlp_json_span(otlp->mon, ev, &ids));
+	otlp_json_set_ids(span, ids);
+	json_object_array_add(spans, span);
 	otlp->span_count++;
+}
+
+void otlp_add_event(struct otlp *otlp, const struct appmon_event *ev)
+{
+	struct json_object *span;
+
+	if (otlp->share <= 0)
+		return;
+	span = otlp_json_span(otlp->mon, ev);
+	if (span)
+		traces_add(otlp->traces_of, ev, span);
+	else
+		otlp->lost_spans++;
 }
 
 bool otlp_is_busy(const struct otlp *otlp)
@@ -362,6 +371,7 @@ void otlp_push(struct otlp *otlp, const struct appmon_snapshot *snapshot)
 	     appmon_snapshot_count(snapshot, APPMON_SNAPSHOT_ACTIVE) > 0))
 		send_message(&otlp->metrics,
 			     otlp_json_metrics(otlp->mon, snapshot, otlp->instances, otlp->bounds));
+	traces_expire(otlp->traces_of, now_ns() - WAIT_NS);
 	push_spans(otlp);
 }
 
@@ -389,5 +399,6 @@ int otlp_retry(struct otlp *otlp)
 void otlp_flush(struct otlp *otlp)
 {
 	otlp_retry(otlp);
+	traces_expire(otlp->traces_of, UINT64_MAX);
 	push_spans(otlp);
 }

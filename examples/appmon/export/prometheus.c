@@ -123,15 +123,20 @@ static int put_histogram(const struct writer *writer, const char *name, size_t i
 	return 0;
 }
 
-static int put_durations(const struct writer *writer, enum side side, const char *name,
-			 const char *help)
+static int put_durations(const struct writer *writer, uint32_t side)
 {
+	const struct labelled_list *series = &writer->series;
+	char name[64];
 	int ret = 0;
 
-	put_family(writer, name, FAMILY_HISTOGRAM, "seconds", help);
-	for (size_t i = 0; ret == 0 && i < writer->series.count;
-	     i = labelled_next(&writer->series, i)) {
-		if (writer->series.list[i].side == side)
+	/* As OpenTelemetry's exporters name it for Prometheus. */
+	snprintf(name, sizeof(name), "%s_seconds", side_durations[side].name);
+	for (char *c = name; *c != '\0'; c++)
+		if (*c == '.')
+			*c = '_';
+	put_family(writer, name, FAMILY_HISTOGRAM, "seconds", side_durations[side].description);
+	for (size_t i = 0; ret == 0 && i < series->count; i = labelled_next(series, i)) {
+		if (series->list[i].side == side)
 			ret = put_histogram(writer, name, i);
 	}
 	return ret;
@@ -161,10 +166,26 @@ static const struct {
 	{"http_client_response_size_bytes", SIDE_CLIENT,
 	 offsetof(struct appmon_figures, response_bytes), "bytes",
 	 "Bytes of responses received, heads and bodies."},
+	{"rpc_server_calls", SIDE_RPC_SERVER, offsetof(struct appmon_figures, requests), NULL,
+	 "Calls received, answered or not."},
+	{"rpc_client_calls", SIDE_RPC_CLIENT, offsetof(struct appmon_figures, requests), NULL,
+	 "Calls sent, answered or not."},
+	{"rpc_server_request_size_bytes", SIDE_RPC_SERVER,
+	 offsetof(struct appmon_figures, request_bytes), "bytes", "Bytes of calls received."},
+	{"rpc_server_response_size_bytes", SIDE_RPC_SERVER,
+	 offsetof(struct appmon_figures, response_bytes), "bytes", "Bytes of answers sent."},
+	{"rpc_client_request_size_bytes", SIDE_RPC_CLIENT,
+	 offsetof(struct appmon_figures, request_bytes), "bytes", "Bytes of calls sent."},
+	{"rpc_client_response_size_bytes", SIDE_RPC_CLIENT,
+	 offsetof(struct appmon_figures, response_bytes), "bytes", "Bytes of answers received."},
 	{"db_server_operations", SIDE_DATABASE_SERVER, offsetof(struct appmon_figures, requests),
-	 NULL, "Statements received, answered or not."},
+	 NULL, "Operations received, answered or not."},
 	{"db_client_operations", SIDE_DATABASE_CLIENT, offsetof(struct appmon_figures, requests),
-	 NULL, "Statements sent, answered or not."},
+	 NULL, "Operations sent, answered or not."},
+	{"tls_server_exchanges", SIDE_TLS_SERVER, offsetof(struct appmon_figures, requests), NULL,
+	 "Exchanges in TLS and failed handshakes, received."},
+	{"tls_client_exchanges", SIDE_TLS_CLIENT, offsetof(struct appmon_figures, requests), NULL,
+	 "Exchanges in TLS and failed handshakes, sent."},
 };
 
 static uint64_t member_at(const void *object, size_t offset)
@@ -217,25 +238,11 @@ static void put_active(const struct writer *writer, enum side side, bool age, co
 
 static int put_requests(const struct writer *writer)
 {
-	int ret;
+	int ret = 0;
 
-	ret = put_durations(writer, SIDE_SERVER, "http_server_request_duration_seconds",
-			    "First byte of the request received to last byte of the response "
-			    "sent.");
-	if (ret == 0)
-		ret = put_durations(writer, SIDE_CLIENT, "http_client_request_duration_seconds",
-				    "First byte of the request sent to last byte of the response "
-				    "received.");
-	if (ret == 0)
-		ret = put_durations(writer, SIDE_DATABASE_SERVER,
-				    "db_server_operation_duration_seconds",
-				    "First byte of the statement received to last byte of the "
-				    "answer sent.");
-	if (ret == 0)
-		ret = put_durations(writer, SIDE_DATABASE_CLIENT,
-				    "db_client_operation_duration_seconds",
-				    "First byte of the statement sent to last byte of the answer "
-				    "received.");
+	for (uint32_t side = 0; ret == 0 && side < SIDES; side++)
+		if (side_durations[side].name)
+			ret = put_durations(writer, side);
 	for (size_t i = 0; i < sizeof(sums) / sizeof(sums[0]); i++)
 		put_sums(writer, i);
 	put_active(writer, SIDE_SERVER, false, "http_server_active_requests",

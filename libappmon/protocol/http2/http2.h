@@ -41,7 +41,8 @@ struct h2_side {
 	struct h2_block block;
 	bool lost;  /* where frames begin is not known */
 	bool empty; /* of the bytes that were missed none can be of a header block */
-	bool pad[6];
+	bool begun; /* a frame has come */
+	bool pad[5];
 };
 
 /* conn.state */

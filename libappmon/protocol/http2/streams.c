@@ -478,6 +478,7 @@ static void take_frame(struct pipeline *pl, struct conn *c, int dir, const struc
 	struct h2_side *s = &http2_of(c)->side[dir];
 
 	s->lost = false;
+	s->begun = true;
 	if (f->flags & FRAME_AFTER_UNKNOWN && !s->empty)
 		direction_lost(pl, c, dir);
 	s->empty = false;
@@ -514,6 +515,15 @@ static void take_passed(struct pipeline *pl, struct conn *c, int dir, const stru
 {
 	if (!passed->lost)
 		return;
+	/* All is here, and what stands where the first frame is due is none: only the preface, or the
+	 * SETTINGS of who speaks first, look like HTTP/2. A stream that is open waits for its end. */
+	if (conn_accounted(c, c->lost) && !http2_of(c)->side[dir].begun &&
+	    list_empty(&c->exchanges)) {
+		EXPLAIN_CONN(pl, &c->id, "speaks no HTTP/2: there is no frame, %s",
+			     dir == DIR_IN ? "in" : "out");
+		frames_ignore(&http2_of(c)->frames);
+		return;
+	}
 	direction_lost(pl, c, dir);
 	http2_of(c)->side[dir].lost = true;
 }

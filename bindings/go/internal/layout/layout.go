@@ -294,6 +294,10 @@ func Lines() []string {
 	member("appmon_series.route", unsafe.Offsetof(sSeries.route), unsafe.Sizeof(sSeries.route))
 	member("appmon_series.status_text", unsafe.Offsetof(sSeries.status_text), unsafe.Sizeof(sSeries.status_text))
 	member("appmon_series.peer", unsafe.Offsetof(sSeries.peer), unsafe.Sizeof(sSeries.peer))
+	member("appmon_series.system", unsafe.Offsetof(sSeries.system), unsafe.Sizeof(sSeries.system))
+	member("appmon_series.operation", unsafe.Offsetof(sSeries.operation), unsafe.Sizeof(sSeries.operation))
+	member("appmon_series.resource", unsafe.Offsetof(sSeries.resource), unsafe.Sizeof(sSeries.resource))
+	member("appmon_series.resource_namespace", unsafe.Offsetof(sSeries.resource_namespace), unsafe.Sizeof(sSeries.resource_namespace))
 	var sActive C.struct_appmon_active
 	lines = append(lines, fmt.Sprintf("appmon_active %d", unsafe.Sizeof(sActive)))
 	member("appmon_active.size", unsafe.Offsetof(sActive.size), unsafe.Sizeof(sActive.size))

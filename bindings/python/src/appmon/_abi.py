@@ -561,6 +561,10 @@ class appmon_series(ctypes.Structure):
     route: appmon_str
     status_text: appmon_str
     peer: appmon_endpoint
+    system: appmon_str
+    operation: appmon_str
+    resource: appmon_str
+    resource_namespace: appmon_str
     _fields_ = [
         ("size", ctypes.c_uint32),
         ("flags", ctypes.c_uint32),
@@ -578,6 +582,10 @@ class appmon_series(ctypes.Structure):
         ("route", appmon_str),
         ("status_text", appmon_str),
         ("peer", appmon_endpoint),
+        ("system", appmon_str),
+        ("operation", appmon_str),
+        ("resource", appmon_str),
+        ("resource_namespace", appmon_str),
     ]
 
 

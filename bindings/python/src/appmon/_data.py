@@ -427,7 +427,7 @@ class SnapshotKind(Number):
 
 class Dimensions(enum.IntFlag):
     """appmon_metrics_opts.dimensions: what tells series apart beside application, role,
-    protocol and outcome. 0 means APPMON_DIM_DEFAULT."""
+    protocol, system and outcome. 0 means APPMON_DIM_DEFAULT."""
 
     #: The leaf cgroup.
     INSTANCE = 0x1
@@ -439,9 +439,10 @@ class Dimensions(enum.IntFlag):
     #: The address of clients that are not monitored; without it they are all one, in edges
     #: too.
     CLIENT = 0x8
-    #: The method.
+    #: The method; of what is not HTTP the operation.
     METHOD = 0x10
-    #: The path without ids and the like.
+    #: The path without ids and the like; of a statement its summary, its table and the
+    #: database.
     ROUTE = 0x20
     #: The status: status_text and the number of it.
     STATUS = 0x40
@@ -1127,13 +1128,25 @@ class Series:
     #: http.request.method; "_OTHER" for APPMON_METHOD_OTHER
     method_name: str
     #: at most 255 bytes (http.route): visible ASCII, unless it is the host's or
-    #: APPMON_METRICS_RAW_ROUTES. SQL: the event's query_summary, or operation
-    #: (db.query.summary)
+    #: APPMON_METRICS_RAW_ROUTES. SQL: the event's query_summary (db.query.summary). gRPC,
+    #: RESP and SQL without a summary: operation
     route: str
     #: as the events have it, at most 23 bytes
     status_text: str
     #: family 0: unknown; port 0: of a client
     peer: Endpoint
+    # What speaks the protocol, as the events have it, at most 15 bytes: it tells HTTP (""),
+    # gRPC ("grpc", rpc.system.name) and databases (db.system.name) apart.
+    system: str
+    # At most 255 bytes. gRPC: service and method (rpc.method). SQL: as the events have it
+    # (db.operation.name). RESP: the command in upper case; "_OTHER" for one that is not
+    # listed and that the server did not take, as clients may send any word. HTTP: "", as
+    # method_name says it.
+    operation: str
+    # SQL: at most 127 bytes of the first table and of the database (db.collection.name,
+    # db.namespace); else "".
+    resource: str
+    resource_namespace: str
 
     @classmethod
     def _from(cls, c: _abi.appmon_series) -> "Series":
@@ -1153,6 +1166,10 @@ class Series:
             route=text(c.route.data, c.route.len),
             status_text=text(c.status_text.data, c.status_text.len),
             peer=endpoint(c.peer.family, c.peer.port, bytes(c.peer.addr)),
+            system=text(c.system.data, c.system.len),
+            operation=text(c.operation.data, c.operation.len),
+            resource=text(c.resource.data, c.resource.len),
+            resource_namespace=text(c.resource_namespace.data, c.resource_namespace.len),
         )
 
 

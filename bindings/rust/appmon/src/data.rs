@@ -424,8 +424,8 @@ number! {
 }
 
 bits! {
-    /// appmon_metrics_opts.dimensions: what tells series apart beside application, role, protocol and
-    /// outcome. 0 means APPMON_DIM_DEFAULT
+    /// appmon_metrics_opts.dimensions: what tells series apart beside application, role, protocol, system
+    /// and outcome. 0 means APPMON_DIM_DEFAULT
     Dimensions: u32 {
         /// The leaf cgroup.
         INSTANCE = 0x1, "instance";
@@ -435,9 +435,9 @@ bits! {
         PEER = 0x4, "peer";
         /// The address of clients that are not monitored; without it they are all one, in edges too.
         CLIENT = 0x8, "client";
-        /// The method.
+        /// The method; of what is not HTTP the operation.
         METHOD = 0x10, "method";
-        /// The path without ids and the like.
+        /// The path without ids and the like; of a statement its summary, its table and the database.
         ROUTE = 0x20, "route";
         /// The status: status_text and the number of it.
         STATUS = 0x40, "status";
@@ -1378,12 +1378,21 @@ pub struct Series<'a> {
     /// http.request.method; "_OTHER" for APPMON_METHOD_OTHER
     pub method_name: Str<'a>,
     /// at most 255 bytes (http.route): visible ASCII, unless it is the host's or
-    /// APPMON_METRICS_RAW_ROUTES. SQL: the event's query_summary, or operation (db.query.summary)
+    /// APPMON_METRICS_RAW_ROUTES. SQL: the event's query_summary (db.query.summary). gRPC, RESP and SQL
+    /// without a summary: operation
     pub route: Str<'a>,
     /// as the events have it, at most 23 bytes
     pub status_text: Str<'a>,
     /// family 0: unknown; port 0: of a client
     pub peer: Option<SocketAddr>,
+    /// `appmon_series.system`
+    pub system: Str<'a>,
+    /// `appmon_series.operation`
+    pub operation: Str<'a>,
+    /// `appmon_series.resource`
+    pub resource: Str<'a>,
+    /// `appmon_series.resource_namespace`
+    pub resource_namespace: Str<'a>,
 }
 
 impl<'a> Series<'a> {
@@ -1405,6 +1414,10 @@ impl<'a> Series<'a> {
             route: Str::lent(&raw.route),
             status_text: Str::lent(&raw.status_text),
             peer: address(&raw.peer),
+            system: Str::lent(&raw.system),
+            operation: Str::lent(&raw.operation),
+            resource: Str::lent(&raw.resource),
+            resource_namespace: Str::lent(&raw.resource_namespace),
         }
     }
 }

@@ -333,9 +333,9 @@ pub const APPMON_DIM_PID: u32 = 0x2;
 pub const APPMON_DIM_PEER: u32 = 0x4;
 /// The address of clients that are not monitored; without it they are all one, in edges too.
 pub const APPMON_DIM_CLIENT: u32 = 0x8;
-/// The method.
+/// The method; of what is not HTTP the operation.
 pub const APPMON_DIM_METHOD: u32 = 0x10;
-/// The path without ids and the like.
+/// The path without ids and the like; of a statement its summary, its table and the database.
 pub const APPMON_DIM_ROUTE: u32 = 0x20;
 /// The status: status_text and the number of it.
 pub const APPMON_DIM_STATUS: u32 = 0x40;
@@ -1062,12 +1062,25 @@ pub struct appmon_series {
     /// http.request.method; "_OTHER" for APPMON_METHOD_OTHER
     pub method_name: appmon_str,
     /// at most 255 bytes (http.route): visible ASCII, unless it is the host's or
-    /// APPMON_METRICS_RAW_ROUTES. SQL: the event's query_summary, or operation (db.query.summary)
+    /// APPMON_METRICS_RAW_ROUTES. SQL: the event's query_summary (db.query.summary). gRPC, RESP and SQL
+    /// without a summary: operation
     pub route: appmon_str,
     /// as the events have it, at most 23 bytes
     pub status_text: appmon_str,
     /// family 0: unknown; port 0: of a client
     pub peer: appmon_endpoint,
+    // What speaks the protocol, as the events have it, at most 15 bytes: it tells HTTP (""), gRPC
+    // ("grpc", rpc.system.name) and databases (db.system.name) apart.
+    pub system: appmon_str,
+    // At most 255 bytes. gRPC: service and method (rpc.method). SQL: as the events have it
+    // (db.operation.name). RESP: the command in upper case; "_OTHER" for one that is not listed
+    // and that the server did not take, as clients may send any word. HTTP: "", as
+    // method_name says it.
+    pub operation: appmon_str,
+    // SQL: at most 127 bytes of the first table and of the database (db.collection.name,
+    // db.namespace); else "".
+    pub resource: appmon_str,
+    pub resource_namespace: appmon_str,
 }
 
 /// What one application's instance has in progress: requests that have begun and have no event yet,

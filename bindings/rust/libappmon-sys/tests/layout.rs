@@ -279,6 +279,10 @@ fn layout_is_what_the_c_compiler_says() {
     member!(lines, "appmon_series.route", appmon_series, route);
     member!(lines, "appmon_series.status_text", appmon_series, status_text);
     member!(lines, "appmon_series.peer", appmon_series, peer);
+    member!(lines, "appmon_series.system", appmon_series, system);
+    member!(lines, "appmon_series.operation", appmon_series, operation);
+    member!(lines, "appmon_series.resource", appmon_series, resource);
+    member!(lines, "appmon_series.resource_namespace", appmon_series, resource_namespace);
     lines.push(format!("appmon_active {}", size_of::<sys::appmon_active>()));
     member!(lines, "appmon_active.size", appmon_active, size);
     member!(lines, "appmon_active.flags", appmon_active, flags);
