@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """examples/grafana: every query of the dashboards and alerts, asked of a real Prometheus that
 scraped `appmon export` under load."""
+import collections
 import glob
 import json
 import math
@@ -15,14 +16,17 @@ import pytest
 import yaml
 
 from exporting import wait_for
-from programs import HERE, run_client
+from programs import HERE, free_port, run_client
 from test_export import built, export, prometheus  # noqa: F401: fixtures
+from test_grpc import grpc_go
+from test_resp import redis  # noqa: F401: a fixture
 
 GRAFANA = os.path.join(HERE, "..", "..", "examples", "grafana")
 BOARDS = sorted(glob.glob(f"{GRAFANA}/*.json"))
 ALERTS = f"{GRAFANA}/alerts.yaml"
 PLAN = [("GET", "/hello", 0, "none")] * 6 + [("GET", "/bytes/100", 0, "none")] * 2 \
     + [("GET", "/status/503", 0, "none")] * 2
+COMMANDS = ["set a 1"] * 3 + ["get a"] * 6 + ["nosuch a"]
 # What a machine's cgroups have only with limits or disks.
 NOT_EVERYWHERE = {"container_cpu_throttled_seconds_total", "container_disk_read_bytes_total",
                   "container_disk_written_bytes_total", "container_memory_usage_bytes",
@@ -112,20 +116,36 @@ def scraped(started, expression, expected):
     wait_for(lambda: started.query(expression).get(()) == expected, 30, f"{expression}: {expected}")
 
 
-def test_queries(cgroup, start_server, export, programs, prometheus, tmp_path):  # noqa: F811
+def test_queries(cgroup, start_server, export, programs, prometheus, redis, tmp_path):  # noqa: F811
     """All return data where the exporter has some, and ask for metrics that it has."""
     server = start_server("node", cgroup)
     address = "127.0.0.1", server.port
-    monitor = export(cgroup)
+    calls = grpc_go(programs.directory)
+    monitor = export(cgroup, "--protocols", "http1,http2,resp")
 
     def send(plan):
         run_client(programs, "python", cgroup, tmp_path, address, plan)
 
+    def send_commands(times):
+        done = cgroup.spawn(["redis-cli", "-p", str(redis.port)], stdin=subprocess.PIPE,
+                            stdout=subprocess.DEVNULL, text=True)
+        done.communicate("\n".join(COMMANDS * times), timeout=60)
+        assert done.returncode == 0
+
+    def call():
+        """Calls of gRPC, some of which fail."""
+        done = cgroup.spawn([*calls, str(free_port("127.0.0.1"))], stdout=subprocess.DEVNULL)
+        assert done.wait(60) == 0
+
+    call()
+    send_commands(1)
     send(PLAN)
     count = "sum(http_server_requests_total)"
     wait_for(lambda: monitor.counted("http_server_requests_total") == {(): len(PLAN)})
     started = prometheus(monitor.url)
     scraped(started, count, len(PLAN))
+    call()
+    send_commands(5)
     send(PLAN * 5)
     with socket.create_connection(address) as hanging:
         hanging.sendall(b"GET /slow/600000 HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -164,6 +184,12 @@ def test_queries(cgroup, start_server, export, programs, prometheus, tmp_path): 
         "/hello": pytest.approx(0.6), "/bytes/{id}": pytest.approx(0.2),
         "/status/{id}": pytest.approx(0.2)}
     assert sum(answers["application.json", "table Routes", "F"][1].values()) == pytest.approx(1)
+    for side in "sent", "received":
+        operations = collections.Counter()
+        for labels, value in answers["calls.json", f"table Statements, {side}", "A"][1].items():
+            operations[dict(labels)["db_operation_name"]] += value
+        counts = operations["SET"], operations["GET"], operations["_OTHER"]
+        assert [count / sum(counts) for count in counts] == pytest.approx([0.3, 0.6, 0.1])
     edges = {(dict(labels)["client"], dict(labels)["server"])
              for labels in answers["overview.json", "table Who calls whom", "A"][1]}
     assert edges == {("shop", "shop")}
