@@ -22,6 +22,8 @@ import uuid
 import pytest
 import yaml
 
+from programs import free_port
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 EXAMPLE = os.path.join(HERE, "..", "..", "examples", "kubernetes")
 NODE = "node-1"
@@ -369,7 +371,7 @@ class Real:
         self._processes = []
         self._context = ssl.create_default_context(cafile=self.ca_file)
         self._log = open(directory / "log", "w")
-        ports = [free_port() for _ in range(3)]
+        ports = [free_port("127.0.0.1") for _ in range(3)]
         self.url = f"https://127.0.0.1:{ports[2]}"
         self.port = ports[2]
         subprocess.run(["openssl", "genrsa", "-out", directory / "sa.key", "2048"], check=True,
@@ -471,11 +473,6 @@ class Real:
                 process.kill()
                 process.wait()
         self._log.close()
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def build_kubernetes(directory, program):

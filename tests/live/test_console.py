@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The web console: its figures against the servers' own logs, its page in a real browser, and whom it
 answers."""
+import collections
 import http.client
 import json
 import os
@@ -15,9 +16,13 @@ import pytest
 from browser import Browser, chromium
 from cgroups import Cgroup
 from exporting import Monitor, wait_for
+from programs import free_port
 from scene import Scene
 from test_agent import serve
 from test_docker import Stub
+from test_grpc import GIVEN_UP, STATUSES, grpc_go
+from test_postgresql import postgresql  # noqa: F401: a fixture
+from test_resp import command, redis  # noqa: F401: a fixture
 from test_topology import drive
 from watch import cli
 
@@ -393,6 +398,125 @@ def test_hostile(console, page, cgroup):
              "{textContent: 'window.ran = 1'}))")
     assert page.run("window.ran") is None
     assert any("Content Security Policy" in error for error in page.errors)
+    monitor.stop()
+
+
+def summary(query):
+    """What OpenTelemetry calls a statement of pgbench: its operation and its table."""
+    operation, table = re.match(r"(\w+) .*?\b(pgbench_\w+)", query).groups()
+    return f"{operation} {table}"
+
+
+def test_statements(postgresql, console, page, cgroup):  # noqa: F811
+    """PostgreSQL as the server counts it itself, errors as the client was told them, and the text of a
+    statement, which stays text."""
+    database, shop = "database", "shop"
+    monitor = console("--cgroup", postgresql.cgroup.path, "--name", database,
+                      "--cgroup", cgroup.path, "--name", shop)
+    postgresql.ask("pgbench", "-q", "-i", "postgres")
+    postgresql.sql("SELECT pg_stat_statements_reset()")
+    postgresql.ask("pgbench", "-n", "-c", "2", "-t", "50", "postgres")
+    counted = collections.Counter()
+    for line in postgresql.sql("SELECT calls, query FROM pg_stat_statements WHERE query ~ "
+                               "'^(SELECT|UPDATE|INSERT).*pgbench_.*[$]1'").splitlines():
+        calls, query = line.split("|", 1)
+        counted[summary(query)] += int(calls)
+    assert sum(counted.values()) == 500
+
+    def interfaces():
+        return {i["route"]: i for i in monitor.get("application", name=database, role="server",
+                                                   range=3600)["interfaces"]}
+    wait_for(lambda: sum(interfaces().get(what, {"requests": 0})["requests"] for what in counted) == 500)
+    for what, count in counted.items():
+        one = interfaces()[what]
+        assert (one["requests"], one["system"], one["operation"]) == (
+            count, "postgresql", what.split()[0])
+    show(page, monitor, f"#/app/{database}?role=server&range=3600")
+    page.run("document.querySelector('[data-key=\"interfaces/more\"]')?.click()")
+    found = {row["interface"]: row for row in rows(page, "Interfaces")}
+    for what, count in counted.items():
+        assert (found[what]["requests"], found[what]["system"]) == (str(count), "postgresql")
+    keep(page, "statements")
+
+    hostile = '<img src=x onerror="alert(1)">'
+    quoted = hostile.replace('"', '""')
+    told = []
+    for text in ["SELECT 1 FROM nosuch WHERE a = 'secret'"] * 3 + [f'SELECT "{quoted}" FROM nosuch2',
+                                                                  "SELECT 1 / 0"]:
+        psql = cgroup.spawn([f"{postgresql.bindir}/psql", "-h", "127.0.0.1", "-p", str(postgresql.port),
+                             "-U", "postgres", "-v", "VERBOSITY=sqlstate", "-c", text, "postgres"],
+                            stderr=subprocess.PIPE, text=True)
+        told.append(re.search(r"ERROR:  (\w+)", psql.communicate(timeout=20)[1])[1])
+    assert collections.Counter(told) == {"42P01": 4, "22012": 1}
+    wait_for(lambda: monitor.applications().get((shop, "client"), {}).get("errors") == len(told))
+    show(page, monitor, f"#/app/{shop}?role=client&range=3600")
+    errors = collections.Counter()
+    for row in rows(page, "Errors"):
+        assert row["system"] == "postgresql"
+        errors[row["status"]] += int(row["count"])
+    assert errors == collections.Counter(told)
+    failed = monitor.get("requests", kind="failed", application=shop, role="client")["requests"]
+    request, = [r for r in failed if "nosuch2" in r["event"]["query_text"]]
+    show(page, monitor, f"#/request/{request['number']}")
+    assert page.run("document.querySelector('#statement pre').textContent") == f'SELECT "{quoted}" FROM nosuch2'
+    fields = page.run("Object.fromEntries([...document.querySelectorAll('#statement dt')].map("
+                      "(t) => [t.textContent, t.nextSibling.textContent]))")
+    assert (fields["system"], fields["database"], fields["table"], fields["error"]) == (
+        "postgresql", "postgres", "nosuch2", "42P01")
+    assert page.run("document.querySelectorAll('#main img').length") == 0
+    assert not any("secret" in json.dumps(r) for r in failed)
+    assert page.errors == [] and page.dialogs == []
+    keep(page, "statement")
+    monitor.stop()
+
+
+def test_calls(console, page, cgroup, programs):
+    """gRPC: service, method and status of each call that the server ended, as its client was told."""
+    calls = grpc_go(programs.directory)
+    monitor = console("--cgroup", cgroup.path, "--name", "calls")
+    process = cgroup.spawn([*calls, str(free_port("127.0.0.1"))], stdout=subprocess.PIPE, text=True)
+    told = [json.loads(line) for line in process.communicate(timeout=60)[0].splitlines()]
+    assert process.returncode == 0
+    wanted = collections.Counter(method[1:] for method, *_ in told)
+    failed = collections.Counter((STATUSES[code], method[1:]) for method, code, *_ in told
+                                 if STATUSES[code] not in {"OK", *GIVEN_UP})
+    assert failed
+
+    def interfaces():
+        return {i["operation"]: i["requests"] for i in monitor.get(
+            "application", name="calls", role="client", range=3600)["interfaces"] if i["system"] == "grpc"}
+    wait_for(lambda: interfaces() == wanted)
+    show(page, monitor, "#/app/calls?role=client&range=3600")
+    assert {row["interface"]: int(row["requests"]) for row in rows(page, "Interfaces")} == wanted
+    assert {row["system"] for row in rows(page, "Interfaces")} == {"grpc"}
+    assert {(row["status"], row["interface"]): int(row["count"]) for row in rows(page, "Errors")
+            if row["status"] not in GIVEN_UP and row["status"].isupper()} == failed
+    assert page.errors == []
+    monitor.stop()
+
+
+def test_commands(console, page, cgroup, redis):  # noqa: F811
+    """Redis: as it counts its commands itself."""
+    monitor = console("--cgroup", cgroup.path, "--name", "cache")
+    before = redis.counts()
+    commands = ["set a 1"] * 3 + ["get a"] * 5 + ["incr a"] * 2
+    with redis.connect() as sock:
+        for text in commands:
+            sock.sendall(command(*text.split()))
+            sock.recv(4096)
+    after = redis.counts()
+    wanted = {name.upper(): after[name] - before.get(name, 0) for name in ("set", "get", "incr")}
+    assert wanted == {"SET": 3, "GET": 5, "INCR": 2}
+
+    def interfaces():
+        return {i["operation"]: i["requests"] for i in monitor.get(
+            "application", name="cache", role="server", range=3600)["interfaces"]
+            if i["system"] == "redis" and i["operation"] in wanted}
+    wait_for(lambda: interfaces() == wanted)
+    show(page, monitor, "#/app/cache?role=server&range=3600")
+    found = {row["interface"]: row for row in rows(page, "Interfaces")}
+    assert {name: int(found[name]["requests"]) for name in wanted} == wanted
+    assert page.errors == []
     monitor.stop()
 
 

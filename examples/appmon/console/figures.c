@@ -56,8 +56,8 @@ static bool same_text(const struct subject *a, const struct subject *b, enum sub
 
 static bool same_group(enum figures_per per, const struct subject *a, const struct subject *b)
 {
-	bool same_interface = a->protocol == b->protocol && same_text(a, b, TEXT_OPERATION) &&
-			      same_text(a, b, TEXT_ROUTE);
+	bool same_interface = a->protocol == b->protocol && same_text(a, b, TEXT_SYSTEM) &&
+			      same_text(a, b, TEXT_OPERATION) && same_text(a, b, TEXT_ROUTE);
 
 	switch (per) {
 	case PER_APPLICATION:

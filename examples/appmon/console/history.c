@@ -284,7 +284,8 @@ static int put_series(struct making *making, uint32_t index)
 	key.instance = series.cgroup_id;
 	key.ends = SUBJECT_APPLICATION_WATCHED;
 	key.texts[TEXT_APPLICATION] = series.app.len > 0 ? series.app : OTHER;
-	key.texts[TEXT_OPERATION] = series.method_name;
+	key.texts[TEXT_SYSTEM] = series.system;
+	key.texts[TEXT_OPERATION] = series.system.len > 0 ? series.operation : series.method_name;
 	key.texts[TEXT_ROUTE] = series.flags & APPMON_SERIES_OTHER ? OTHER : series.route;
 	key.texts[TEXT_STATUS] = series.status_text;
 	key.texts[TEXT_PEER] = series.peer_app;
@@ -322,7 +323,8 @@ static int put_edge(struct making *making, uint32_t index)
 
 	appmon_snapshot_edge(making->snapshot, index, &edge);
 	key.protocol = edge.protocol;
-	key.texts[TEXT_OPERATION] = key.texts[TEXT_ROUTE] = key.texts[TEXT_STATUS] = EMPTY;
+	key.texts[TEXT_SYSTEM] = key.texts[TEXT_OPERATION] = EMPTY;
+	key.texts[TEXT_ROUTE] = key.texts[TEXT_STATUS] = EMPTY;
 	name_end(making, &edge, false, &key, client);
 	name_end(making, &edge, true, &key, server);
 	return put_cell(making, APPMON_SNAPSHOT_EDGES, index, &key);

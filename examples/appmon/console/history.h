@@ -30,7 +30,15 @@ enum subject_kind {
 };
 
 /* Texts of a subject. An edge has APPLICATION as its client and PEER as its server. */
-enum subject_text { TEXT_APPLICATION, TEXT_PEER, TEXT_OPERATION, TEXT_ROUTE, TEXT_STATUS, TEXTS };
+enum subject_text {
+	TEXT_APPLICATION,
+	TEXT_PEER,
+	TEXT_SYSTEM, /* "" is HTTP */
+	TEXT_OPERATION,
+	TEXT_ROUTE,
+	TEXT_STATUS,
+	TEXTS,
+};
 
 /* What a cell is about. */
 struct subject {

@@ -3,11 +3,11 @@
 
 #include <err.h>
 #include <errno.h>
-#include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "../export/http-daemon.h"
 #include "../export/listen.h"
 #include "access.h"
 #include "follower.h"
@@ -309,22 +309,25 @@ int server_open(struct server **ret, const struct server_opts *opts)
 	server = calloc(1, sizeof(*server));
 	if (server && opts->token)
 		server->token = strdup(opts->token);
-	if (server && (!opts->token || server->token)) {
-		server->answer = opts->answer;
-		server->ctx = opts->ctx;
-		listen_address(fd, server->address);
-		server->daemon = MHD_start_daemon(
-			MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, handle, server,
-			MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-			(unsigned)MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
-			(unsigned)IDLE_SECONDS, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-			MHD_OPTION_END);
-	}
-	if (!server || !server->daemon) {
-		warnx("cannot serve the console: out of memory or descriptors");
+	if (!server || (opts->token && !server->token)) {
+		warnx("out of memory");
 		close(fd);
-		if (server)
-			free(server->token);
+		free(server);
+		return -ENOMEM;
+	}
+	server->answer = opts->answer;
+	server->ctx = opts->ctx;
+	listen_address(fd, server->address);
+	server->daemon =
+		http_daemon_start(fd, &(struct http_daemon_opts){.what = "the console",
+								 .flags = MHD_ALLOW_SUSPEND_RESUME,
+								 .max_connections = MAX_CONNECTIONS,
+								 .idle_seconds = IDLE_SECONDS,
+								 .handle = handle,
+								 .ctx = server,
+								 .completed = on_completed});
+	if (!server->daemon) {
+		free(server->token);
 		free(server);
 		return -ENOMEM;
 	}
@@ -357,14 +360,7 @@ uint16_t server_port(const struct server *server)
 
 int server_fd(const struct server *server, int *ret_timeout_ms)
 {
-	const union MHD_DaemonInfo *info =
-		MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-	MHD_UNSIGNED_LONG_LONG timeout;
-
-	*ret_timeout_ms = -1;
-	if (MHD_get_timeout(server->daemon, &timeout) == MHD_YES)
-		*ret_timeout_ms = timeout < 60000 ? (int)timeout : 60000;
-	return info->epoll_fd;
+	return http_daemon_fd(server->daemon, ret_timeout_ms);
 }
 
 void server_run(struct server *server)

@@ -30,6 +30,7 @@ static void put_figures(struct json_line *json, const struct figures *f)
 	put_uint(json, "p50_ns", buckets_quantile(f->counts, 0.5));
 	put_uint(json, "p95_ns", buckets_quantile(f->counts, 0.95));
 	put_uint(json, "p99_ns", buckets_quantile(f->counts, 0.99));
+	put_uint(json, "time_ns", f->duration_sum);
 	put_mean(json, "mean_ns", f->duration_sum, f->durations);
 	put_mean(json, "request_ns", f->request_sum, f->durations);
 	put_mean(json, "wait_ns", f->wait_sum, f->waits);
@@ -304,6 +305,7 @@ static void put_labels(struct json_line *json, const struct view *view, enum fig
 		put_text(json, "outcome", outcome_name(subject->outcome));
 		/* fall through */
 	case PER_INTERFACE:
+		put_text(json, "system", subject->texts[TEXT_SYSTEM]);
 		put_text(json, "operation", subject->texts[TEXT_OPERATION]);
 		put_text(json, "route", subject->texts[TEXT_ROUTE]);
 		put_text(json, "protocol", protocol_name(subject->protocol));

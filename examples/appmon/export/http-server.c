@@ -3,11 +3,10 @@
 
 #include <err.h>
 #include <errno.h>
-#include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "http-daemon.h"
 #include "listen.h"
 #include "prometheus.h"
 
@@ -99,23 +98,28 @@ int http_server_open(struct http_server **ret_server, const char *listen, http_s
 		     void *ctx)
 {
 	struct http_server *server;
-	int fd = listen_open(listen);
+	int fd;
 
-	if (fd < 0)
-		return fd;
 	server = calloc(1, sizeof(*server));
-	if (server) {
-		server->page = page;
-		server->ctx = ctx;
-		listen_address(fd, server->address);
-		server->daemon = MHD_start_daemon(
-			MHD_USE_EPOLL, 0, NULL, NULL, handle, server, MHD_OPTION_LISTEN_SOCKET, fd,
-			MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS,
-			MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS, MHD_OPTION_END);
+	if (!server) {
+		warnx("out of memory");
+		return -ENOMEM;
 	}
-	if (!server || !server->daemon) {
-		warnx("cannot serve /metrics: out of memory or descriptors");
-		close(fd);
+	server->page = page;
+	server->ctx = ctx;
+	fd = listen_open(listen);
+	if (fd < 0) {
+		free(server);
+		return fd;
+	}
+	listen_address(fd, server->address);
+	server->daemon =
+		http_daemon_start(fd, &(struct http_daemon_opts){.what = "/metrics",
+								 .max_connections = MAX_CONNECTIONS,
+								 .idle_seconds = IDLE_SECONDS,
+								 .handle = handle,
+								 .ctx = server});
+	if (!server->daemon) {
 		free(server);
 		return -ENOMEM;
 	}
@@ -138,14 +142,7 @@ const char *http_server_address(const struct http_server *server)
 
 int http_server_fd(const struct http_server *server, int *ret_timeout_ms)
 {
-	const union MHD_DaemonInfo *info =
-		MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-	MHD_UNSIGNED_LONG_LONG timeout;
-
-	*ret_timeout_ms = -1;
-	if (MHD_get_timeout(server->daemon, &timeout) == MHD_YES)
-		*ret_timeout_ms = timeout < 60000 ? (int)timeout : 60000;
-	return info->epoll_fd;
+	return http_daemon_fd(server->daemon, ret_timeout_ms);
 }
 
 void http_server_run(struct http_server *server)

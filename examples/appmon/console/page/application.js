@@ -28,6 +28,12 @@ const appsPage = {
 	},
 };
 
+/* What was asked for: method and route; of gRPC, databases and Redis the operation, and more only where the
+ * summary of a statement says more. */
+const interfaceOf = (r) => !r.system ? r.operation + " " + r.route
+	: r.route.startsWith(r.operation) ? r.route : (r.operation + " " + r.route).trim();
+const systemOf = (r) => r.system || "http";
+
 /* One application in one role. */
 const appPage = {
 	title: "Application",
@@ -102,13 +108,16 @@ const appPage = {
 	},
 
 	interfaces(ms) {
-		const search = byId("search").value.toLowerCase();
-		const rows = this.data.interfaces.filter((r) => (r.operation + " " + r.route).toLowerCase().includes(search));
+		const search = byId("search").value.toLowerCase(), all = this.data.total.time_ns;
+		const rows = this.data.interfaces.filter((r) => (systemOf(r) + " " + interfaceOf(r)).toLowerCase().includes(search));
 		return el("section", { class: "card" }, el("h2", null, "Interfaces",
 			el("span", { class: "legend" }, [["queue", "queue"], ["service", "service"], ["transfer", "transfer"]].map(([kind, name]) => [el("i", { class: kind }), name]))),
 			table("interfaces", [
-				{ name: "interface", text: true, name_like: true, value: (r) => r.operation + " " + r.route, show: (r) => r.operation + " " + r.route },
+				{ name: "interface", text: true, name_like: true, value: interfaceOf, show: interfaceOf },
 				...figureColumns(() => ms),
+				{ name: "system", text: true, value: systemOf, show: systemOf },
+				{ name: "time", value: (r) => r.time_ns, show: (r) => duration(r.time_ns) },
+				{ name: "share of time", value: (r) => r.time_ns, show: (r) => r.time_ns === undefined ? "–" : percent(r.time_ns, all) },
 				{ name: "time goes to", value: (r) => r.queue_ns ?? 0, show: (r) => splitBar(splitOf(r)) },
 				{ name: "queue", value: (r) => r.queue_ns, show: (r) => duration(r.queue_ns) },
 				{ name: "service", value: (r) => r.service_ns ?? r.wait_ns, show: (r) => duration(r.service_ns ?? r.wait_ns) },
@@ -122,7 +131,8 @@ const appPage = {
 			{ name: "status", text: true, value: (r) => r.status, show: (r) => r.status || "–" },
 			{ name: "count", first: true, value: (r) => r.errors, show: (r) => r.errors },
 			{ name: "outcome", text: true, value: (r) => r.outcome, show: (r) => r.outcome.replaceAll("_", " ") },
-			{ name: "interface", text: true, name_like: true, value: (r) => r.operation + " " + r.route, show: (r) => r.operation + " " + r.route },
+			{ name: "system", text: true, value: systemOf, show: systemOf },
+			{ name: "interface", text: true, name_like: true, value: interfaceOf, show: interfaceOf },
 			{ name: "p95", value: (r) => r.p95_ns, show: (r) => duration(r.p95_ns) },
 		], this.data.errors));
 	},

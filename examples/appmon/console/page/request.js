@@ -58,7 +58,7 @@ const requestPage = {
 			el("span", { class: "tag" + (isError(here) ? " bad" : "") }, statusOf(here)), el("span", null, duration(here.duration_ns)),
 			el("a", { href: link("app", here.app, { role: here.role }) }, here.app),
 			el("span", { class: "soft" }, here.role + ", " + moment(Date.parse(here.time)))),
-			this.fall(), this.fields(here));
+			this.statement(here), this.fall(), this.fields(here));
 	},
 
 	/* Those without a cause first, each with what it caused below it. */
@@ -105,6 +105,19 @@ const requestPage = {
 		return el("section", { class: "card" }, el("h2", null, "Where the time went",
 			el("span", { class: "legend" }, ["queue", "service", "transfer"].map((kind) => [el("i", { class: kind }), kind]))), grid,
 			rows.length === 1 ? el("p", { class: "note" }, "No other request is known that it was made for, or that it caused.") : null);
+	},
+
+	/* Of a statement its text, and what came of it. */
+	statement(event) {
+		if (!event.query_text)
+			return null;
+		const list = el("dl", { class: "fields" });
+		for (const [name, value] of [["system", event.system], ["database", event.resource_namespace], ["table", event.resource],
+			["rows", event.response_items], ["error", event.status_text], ["message", event.message]])
+			if (value !== undefined && value !== "")
+				list.append(el("dt", null, name), el("dd", null, String(value)));
+		return el("section", { class: "card", id: "statement" }, el("h2", null, "Statement"),
+			el("pre", { class: "statement" }, event.query_text), list);
 	},
 
 	/* All that the event has. */
