@@ -12,6 +12,7 @@
 #include "emit.h"
 #include "listener.h"
 #include "protocol/segment.h"
+#include "tls-calls.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 

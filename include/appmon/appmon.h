@@ -352,6 +352,9 @@ enum appmon_log_level {
 /* SQL: appmon_event.query_text with its literals, the very bytes of the client, and message with the
  * server's words, which may repeat them. */
 #define APPMON_OPEN_QUERY_TEXT UINT32_C(0x100)
+/* Plaintext of TLS, where a library of the application gives it: requests inside TLS are reported as
+ * others are. x86-64 only. Implies APPMON_OPEN_IDENTITY, and APPMON_PROTO_TLS in protocols. */
+#define APPMON_OPEN_TLS UINT32_C(0x200)
 
 /* appmon_capabilities.supported: what this kernel gives. */
 /* cgroup_skb with socket storage: the core. */
@@ -363,6 +366,8 @@ enum appmon_log_level {
 #define APPMON_CAP_IDENTITY UINT64_C(0x4)
 /* APPMON_OPEN_GOROUTINES was asked for and works. */
 #define APPMON_CAP_GOROUTINES UINT64_C(0x8)
+/* APPMON_OPEN_TLS was asked for and works. */
+#define APPMON_CAP_TLS UINT64_C(0x10)
 
 /* ---- Data ---------------------------------------------------------------- */
 

@@ -4,15 +4,12 @@
 #define APPMON_TLS_BINARY_H
 
 #include "probe/elf-file.h"
+#include "records.h"
 
 enum tls_library { TLS_OPENSSL = 1, TLS_GNUTLS };
 
-/* How a function takes (session, buffer, length), and says how much it did. */
-enum tls_call {
-	TLS_CALL_NONE,
-	TLS_CALL_RESULT, /* the result is the length; 0 and less: none */
-	TLS_CALL_POINTER /* the result is a truth value, the length is at the fourth argument */
-};
+/* The programs: at the begin of a call, and at its return. */
+enum { TLS_HOOK_WRITE, TLS_HOOK_WRITE_DONE, TLS_HOOK_READ, TLS_HOOK_READ_DONE, TLS_HOOKS };
 
 /* A place that costs one trap. */
 struct tls_site {
