@@ -295,9 +295,11 @@ struct reader {
 /* A record on the wire that carries plaintext. */
 struct carrier {
 	uint64_t start_ns, end_ns;
+	uint32_t len; /* of the plaintext; 0: not known */
+	uint32_t pad;
 };
 
-#define CARRIERS 16
+#define CARRIERS 32
 
 /*
  * What a connection that carries plaintext knows for it: who it is, and when its bytes passed. Made
@@ -317,7 +319,8 @@ struct wire {
 	uint32_t last;		/* 1 + DIR_* of the last one */
 	uint32_t tgid;		/* the session that has something to tell when more has passed */
 	uint64_t session;	/* 0: there is none */
-	struct rec_owner owner; /* as it was when the first one of the last turn was sent */
+	bool turned;		/* the next that is sent is the first of a turn */
+	struct rec_owner owner; /* as it was when that was sent last */
 };
 
 /* The exchanges of a connection whose messages carry ids, once they are many. */
