@@ -295,6 +295,7 @@ struct reader {
 /* A record on the wire that carries plaintext. */
 struct carrier {
 	uint64_t start_ns, end_ns;
+	uint64_t pos; /* bytes of plaintext that such records had carried before */
 	uint32_t len; /* of the plaintext; 0: not known */
 	uint32_t pad;
 };
@@ -315,10 +316,11 @@ struct wire {
 	bool tagged;		    /* it can be found by its tag */
 	struct carrier turn[2]; /* by DIR_*: the first one of the last turn, and when that ended */
 	struct carrier carrier[2][CARRIERS]; /* the last ones, carried % CARRIERS is the next */
-	uint64_t carried[2];
+	uint64_t carried[2], bytes[2];
 	uint32_t last;		/* 1 + DIR_* of the last one */
 	uint32_t tgid;		/* the session that has something to tell when more has passed */
 	uint64_t session;	/* 0: there is none */
+	bool lost;		/* records pass that are not told here */
 	bool turned;		/* the next that is sent is the first of a turn */
 	struct rec_owner owner; /* as it was when that was sent last */
 };

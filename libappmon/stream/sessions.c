@@ -21,7 +21,7 @@
 #define SESSION_BUCKETS 1024
 #define SENDERS 256
 /* What waits for its socket, or its time: longer, or more, and it is given up. */
-#define HELD_NS (2 * NSEC_PER_SEC)
+#define HELD_NS (5 * NSEC_PER_SEC)
 #define HELD_BYTES (1 << 20)
 
 /* A call that waits. */
@@ -367,6 +367,24 @@ static bool time_written(const struct wire *w, const struct rec_plain *call, str
 	return found;
 }
 
+/* When the last record passed of a call that began with `times`. False: it has not. */
+static bool time_ended(const struct wire *w, const struct rec_plain *call, struct carrier *times)
+{
+	const uint64_t end = times->pos + call->whole;
+
+	if (!times->len || times->len >= call->whole)
+		return true;
+	for (uint64_t i = first_carrier(w, DIR_OUT); i < w->carried[DIR_OUT]; i++) {
+		const struct carrier *at = carrier_at(w, DIR_OUT, i);
+
+		if (at->pos + at->len < end)
+			continue;
+		times->end_ns = at->end_ns;
+		return true;
+	}
+	return false;
+}
+
 /*
  * The record from which it was read: of those that came meanwhile the first that has as many bytes, or
  * one of which there is more to read. A call reads from one record only. False: none has come.
@@ -467,9 +485,13 @@ static bool feed(struct flows *f, struct session *s, struct conn *c, const struc
 		timed = w && time_written(w, call, &s->times);
 	else
 		timed = w && time_read(s, w, call, h->end_ns, &s->times);
-	if (!timed && plain.dir == DIR_OUT && !late)
+	late |= !w || w->lost;
+	if (plain.dir == DIR_OUT && !late &&
+	    (!timed || (!plain.more && !time_ended(w, call, &s->times))))
 		return false;
 	times = s->times;
+	if (plain.more)
+		times.end_ns = times.start_ns;
 	s->timed = timed;
 	s->more = plain.more;
 	plain.call_times = !timed;
@@ -506,10 +528,13 @@ static void session_drain(struct flows *f, struct session *s, bool late)
 	}
 	while (s->held && feed(f, s, c, s->held, late))
 		held_free(f, s);
-	if (c->wire)
-		c->wire->session = s->held ? s->address : 0;
-	if (c->wire)
-		c->wire->tgid = s->tgid;
+	if (!c->wire)
+		return;
+	c->wire->tgid = s->tgid;
+	if (!s->held == !c->wire->session)
+		return;
+	c->wire->session = s->held ? s->address : 0;
+	conn_active(f, c, c->active_ns);
 }
 
 void sessions_call(struct flows *f, const struct record *rec)

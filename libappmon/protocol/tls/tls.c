@@ -161,6 +161,9 @@ static void carry_data(struct pipeline *pl, struct conn *c, int dir, const struc
 		return;
 	if (overhead && r->len > overhead)
 		carrier.len = r->len - overhead;
+	w->lost = false;
+	carrier.pos = w->bytes[dir];
+	w->bytes[dir] += carrier.len;
 	w->carrier[dir][w->carried[dir]++ % CARRIERS] = carrier;
 	w->turn[dir].end_ns = carrier.end_ns;
 	if (w->last == 1U + (unsigned int)dir)
@@ -561,6 +564,8 @@ void tls_lose(struct pipeline *pl, struct conn *c, int dir, const char *why)
 	if (t->side[dir].lost)
 		return;
 	EXPLAIN(APPMON_LOG_DEBUG, pl, &c->id, "its records are lost: %s", why);
+	if (c->wire)
+		c->wire->lost = true;
 	records_forget(pl, &t->side[dir]);
 	frames_lose(&t->frames, dir);
 	t->side[dir].lost = true;
