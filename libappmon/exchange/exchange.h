@@ -306,8 +306,8 @@ struct carrier {
  * What a connection that carries plaintext knows for it: who it is, and when its bytes passed. Made
  * by its protocol if APPMON_OPEN_TLS was asked for.
  */
-struct wire {
-	struct wire *next; /* in a bucket of sessions.tag */
+struct tls_wire {
+	struct tls_wire *next; /* in a bucket of sessions.tag */
 	uint64_t cookie;
 	uint64_t hello_ns;	    /* when its socket sent its hello; 0: that was not seen */
 	uint8_t tag[TLS_TAG_BYTES]; /* the begin of that hello's random */
@@ -337,7 +337,7 @@ struct conn {
 	void *state;	       /* the protocol's, of protocol.conn_size bytes */
 	struct conn *above;    /* the plaintext in what the socket carries; NULL: none is known */
 	struct conn *below;    /* of plaintext: the socket's own bytes */
-	struct wire *wire;     /* NULL: none, or no plaintext is looked for */
+	struct tls_wire *wire; /* NULL: none, or no plaintext is looked for */
 	struct list_node link; /* in flows.busy or flows.idle, least recently active first */
 	struct list_node exchanges; /* oldest first */
 	struct ids ids;

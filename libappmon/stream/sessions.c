@@ -67,7 +67,7 @@ struct sender {
 struct sessions {
 	struct list_node used;
 	struct session *bucket[SESSION_BUCKETS];
-	struct wire *tag[SESSION_BUCKETS]; /* connections by tag */
+	struct tls_wire *tag[SESSION_BUCKETS]; /* connections by tag */
 	struct sender sender[SENDERS];
 };
 
@@ -216,7 +216,7 @@ static struct session *session_of(struct flows *f, const struct rec_plain *call)
 
 void sessions_forget(struct flows *f, struct conn *c)
 {
-	struct wire **p;
+	struct tls_wire **p;
 
 	if (!c->wire)
 		return;
@@ -230,19 +230,19 @@ void sessions_forget(struct flows *f, struct conn *c)
 	c->wire = NULL;
 }
 
-static void wire_tag(struct flows *f, struct wire *w)
+static void wire_tag(struct flows *f, struct tls_wire *w)
 {
-	struct wire **bucket = &f->sessions->tag[tag_bucket(w->tag)];
+	struct tls_wire **bucket = &f->sessions->tag[tag_bucket(w->tag)];
 
 	w->next = *bucket;
 	*bucket = w;
 	w->tagged = true;
 }
 
-static struct wire *wire_tagged(const struct flows *f, const uint8_t tag[TLS_TAG_BYTES],
-				bool client)
+static struct tls_wire *wire_tagged(const struct flows *f, const uint8_t tag[TLS_TAG_BYTES],
+				    bool client)
 {
-	struct wire *w = f->sessions->tag[tag_bucket(tag)];
+	struct tls_wire *w = f->sessions->tag[tag_bucket(tag)];
 
 	while (w && (w->client != client || memcmp(w->tag, tag, TLS_TAG_BYTES) != 0))
 		w = w->next;
@@ -272,11 +272,11 @@ static int role_told(const struct rec_plain *call, const char *bytes)
  * has sent one of them, and its process tells which is the session's, or, where that has both ends or
  * was forked meanwhile, its first bytes do.
  */
-static struct wire *by_tag(const struct flows *f, const struct session *s,
-			   const struct rec_plain *call, const char *bytes)
+static struct tls_wire *by_tag(const struct flows *f, const struct session *s,
+			       const struct rec_plain *call, const char *bytes)
 {
 	static const struct tls_tag unknown;
-	struct wire *end[2];
+	struct tls_wire *end[2];
 	bool own[2];
 	int role = role_told(call, bytes);
 
@@ -319,7 +319,7 @@ static uint64_t by_nesting(const struct flows *f, const struct rec_plain *call, 
 static void session_join(struct flows *f, struct session *s, const struct rec_plain *call,
 			 uint64_t end_ns, const char *bytes)
 {
-	const struct wire *w = NULL;
+	const struct tls_wire *w = NULL;
 
 	s->cookie = call->cookie;
 	if (!s->cookie) {
@@ -330,12 +330,12 @@ static void session_join(struct flows *f, struct session *s, const struct rec_pl
 
 /* ---- feeding --------------------------------------------------------------------------------- */
 
-static const struct carrier *carrier_at(const struct wire *w, int dir, uint64_t i)
+static const struct carrier *carrier_at(const struct tls_wire *w, int dir, uint64_t i)
 {
 	return &w->carrier[dir][i % CARRIERS];
 }
 
-static uint64_t first_carrier(const struct wire *w, int dir)
+static uint64_t first_carrier(const struct tls_wire *w, int dir)
 {
 	return w->carried[dir] < CARRIERS ? 0 : w->carried[dir] - CARRIERS;
 }
@@ -344,7 +344,8 @@ static uint64_t first_carrier(const struct wire *w, int dir)
  * The first record that left after the call had begun, and has as many bytes as it can have of that
  * call; of unknown lengths, the first. Tickets and the like have others. False: none has left.
  */
-static bool time_written(const struct wire *w, const struct rec_plain *call, struct carrier *ret)
+static bool time_written(const struct tls_wire *w, const struct rec_plain *call,
+			 struct carrier *ret)
 {
 	const uint32_t most = 16384, len = call->whole < most ? call->whole : most;
 	bool found = false;
@@ -368,7 +369,8 @@ static bool time_written(const struct wire *w, const struct rec_plain *call, str
 }
 
 /* When the last record passed of a call that began with `times`. False: it has not. */
-static bool time_ended(const struct wire *w, const struct rec_plain *call, struct carrier *times)
+static bool time_ended(const struct tls_wire *w, const struct rec_plain *call,
+		       struct carrier *times)
 {
 	const uint64_t end = times->pos + call->whole;
 
@@ -389,7 +391,7 @@ static bool time_ended(const struct wire *w, const struct rec_plain *call, struc
  * The record from which it was read: of those that came meanwhile the first that has as many bytes, or
  * one of which there is more to read. A call reads from one record only. False: none has come.
  */
-static bool time_read(struct session *s, const struct wire *w, const struct rec_plain *call,
+static bool time_read(struct session *s, const struct tls_wire *w, const struct rec_plain *call,
 		      uint64_t end_ns, struct carrier *ret)
 {
 	const uint64_t first = first_carrier(w, DIR_IN);
@@ -464,7 +466,7 @@ static bool feed(struct flows *f, struct session *s, struct conn *c, const struc
 		 bool late)
 {
 	const struct rec_plain *call = &h->call;
-	struct wire *w = c->wire;
+	struct tls_wire *w = c->wire;
 	struct carrier times = {0};
 	struct rec_owner owner = {0};
 	struct plain plain = {
@@ -552,6 +554,7 @@ void sessions_call(struct flows *f, const struct record *rec)
 	}
 	if (call->pos != s->pos[dir] || call->lost != s->lost)
 		s->hole = true;
+	f->pl->stats.plain_dropped += call->lost - s->lost;
 	s->pos[dir] = call->pos + call->len;
 	s->lost = call->lost;
 	if (!s->cookie)
@@ -575,7 +578,7 @@ static void tell_ends(struct flows *f, struct conn *c, uint64_t ts_ns)
 void sessions_wire(struct flows *f, struct conn *c, const struct record *rec)
 {
 	struct session *s;
-	struct wire *w = c->wire;
+	struct tls_wire *w = c->wire;
 
 	if (!f->sessions || !w)
 		return;

@@ -117,7 +117,7 @@ static uint32_t tag_of(const struct tls_told *told)
 
 /* ---- what plaintext takes from the wire ------------------------------------------------------ */
 
-static struct wire *wire_of(struct pipeline *pl, struct conn *c)
+static struct tls_wire *wire_of(struct pipeline *pl, struct conn *c)
 {
 	if (!c->wire && (pl->flags & APPMON_OPEN_TLS))
 		c->wire = pool_zalloc_evicting(&pl->pool, sizeof(*c->wire));
@@ -155,7 +155,7 @@ static void carry_data(struct pipeline *pl, struct conn *c, int dir, const struc
 {
 	struct carrier carrier = {.start_ns = r->start.ts_ns, .end_ns = r->end_ns};
 	uint32_t overhead = overhead_of(tls_of(c)->told);
-	struct wire *w = wire_of(pl, c);
+	struct tls_wire *w = wire_of(pl, c);
 
 	if (!w)
 		return;
@@ -176,7 +176,7 @@ static void carry_data(struct pipeline *pl, struct conn *c, int dir, const struc
 static void carry_hello(struct pipeline *pl, struct conn *c, const struct tls_hello *h,
 			uint64_t ts_ns)
 {
-	struct wire *w = wire_of(pl, c);
+	struct tls_wire *w = wire_of(pl, c);
 
 	if (!w || h->retry || w->tagged)
 		return;
