@@ -137,7 +137,7 @@ bool layer_plain(struct flows *f, const struct plain *p)
 
 void layer_lose(struct flows *f, struct conn *c, int dir, uint64_t missing)
 {
-	struct conn *upper = c->above;
+	struct conn *upper = c->above ? c->above : layer_open(f, c, false);
 
 	if (!upper)
 		return;

@@ -511,7 +511,7 @@ static bool feed(struct flows *f, struct session *s, struct conn *c, const struc
 		s->whole = plain.fresh;
 	if (!s->whole && !s->fed[plain.dir]) /* what passed before is not known */
 		s->fed[plain.dir] = call->pos;
-	if (s->begun && (h->hole || call->pos != s->fed[plain.dir]))
+	if (h->hole || call->pos != s->fed[plain.dir])
 		layer_lose(f, c, plain.dir,
 			   call->pos > s->fed[plain.dir] ? call->pos - s->fed[plain.dir] : 0);
 	s->fed[plain.dir] = call->pos + call->len;

@@ -53,7 +53,7 @@ static uint32_t put_record(uint8_t *to, uint8_t type, uint32_t len)
 
 static void segment(struct end *e, int dir, const uint8_t *bytes, uint32_t len)
 {
-	if (!choose(64)) {
+	if (choose(64) == 1) {
 		sim_lose++;
 		exact = false;
 	}
@@ -128,7 +128,7 @@ static void call(struct end *e, int dir, const char *bytes, uint32_t len, uint32
 	r->len = r->whole = len;
 	r->captured = captured;
 	e->pos[dir] += len;
-	if (!choose(64)) {
+	if (choose(64) == 1) {
 		e->call.lost++;
 		exact = false;
 		return;
@@ -208,17 +208,17 @@ static void take_events(void)
 static void step(struct end *e)
 {
 	switch (choose(16)) {
-	case 0:
+	case 1:
 		connect_again(e);
 		break;
-	case 1:
+	case 2:
 		records(e, DIR_OUT, 200 + choose(100)); /* a ticket */
 		break;
-	case 2:
+	case 3:
 		flows_expire(&p.flows, sim_now_ns + choose(10) * NSEC_PER_SEC);
 		exact = false; /* what waits is given up */
 		break;
-	case 3 ... 8:
+	case 4 ... 9:
 		if (e->first == e->next)
 			e->first = e->next = asked;
 		ask(e);
