@@ -175,7 +175,8 @@ struct rec_piece {
 enum tls_call {
 	TLS_CALL_NONE,
 	TLS_CALL_RESULT, /* the result is the length; 0 and less: none */
-	TLS_CALL_POINTER /* the result is a truth value, the length is at the fourth argument */
+	TLS_CALL_POINTER, /* the result is a truth value, the length is at the fourth argument */
+	TLS_CALL_POINTER5 /* the same with the fifth */
 };
 
 /*

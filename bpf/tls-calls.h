@@ -284,6 +284,8 @@ static __always_inline int tls_enter(struct call_registers *regs)
 		return 0;
 	if (TLS_LAYOUT_CALL(layout) == TLS_CALL_POINTER)
 		entered.done = regs->r.cx;
+	else if (TLS_LAYOUT_CALL(layout) == TLS_CALL_POINTER5)
+		entered.done = regs->r.r8;
 	/* A session whose bytes another one carries: of the outer call no more is known. */
 	outer = bpf_map_lookup_elem(&tls_calls, &thread);
 	if (outer && outer->stack > entered.stack && outer->session != entered.session) {
