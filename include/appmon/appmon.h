@@ -209,6 +209,9 @@ enum appmon_operation_type {
 #define APPMON_EVF_REPLICATION UINT64_C(0x100000)
 /* What follows on the connection is compressed, and has no events. */
 #define APPMON_EVF_COMPRESSED UINT64_C(0x200000)
+/* Inside TLS: times can be those of the TLS library's calls, for records of the wire could not be told
+ * for all of them. */
+#define APPMON_EVF_CALL_TIMES UINT64_C(0x400000)
 
 /* appmon_event.tls_flags */
 /* The client offered an encrypted hello (RFC 9849): tls_server_name is the outer one, which need not
@@ -755,6 +758,9 @@ struct appmon_stats {
 	uint64_t sampling_ppm; /* gauge: share of connections watched; 0: paused */
 	uint64_t filtered;     /* complete, but left out by appmon_set_filter(), or of a protocol
 				* that was not asked for, by the handle or for the target */
+	uint64_t plain_calls;  /* reads and writes of TLS libraries that were understood; handle only */
+	uint64_t plain_dropped; /* ... that were not: no socket was found for them, or no memory;
+				 * handle only */
 };
 
 /* Which events the host wants: those that pass every member. 0 and NULL: whatever it is. */

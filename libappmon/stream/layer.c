@@ -46,6 +46,10 @@ static struct chunk chunk_of_plain(const struct flows *f, const struct conn *c,
 
 	if (p->captured == p->len)
 		chunk.tail = p->bytes + p->len - chunk.tail_len;
+	else if (p->tail)
+		chunk.tail = p->tail + CHUNK_TAIL - chunk.tail_len;
+	if (p->more)
+		chunk.flags |= CHUNK_MORE;
 	if (!self->seen || self->turned)
 		chunk.flags |= CHUNK_TURN;
 	if (protocol_begins(f->pl->protocols | 1U << PROTOCOL_FIRST.id, p->bytes, p->captured) !=
@@ -63,7 +67,7 @@ static void layer_data(struct flows *f, struct conn *c, const struct plain *p)
 	self->turned = 0;
 	c->stream[!dir].turned = 1;
 	self->seen += p->len;
-	self->seen_ns = p->ts_ns;
+	self->seen_ns = p->end_ns ? p->end_ns : p->ts_ns;
 	self->begun = 1;
 	chunk_tells(f, c, dir, &chunk);
 	c->protocol->data(f->pl, c, dir, &chunk);
@@ -84,17 +88,31 @@ bool layer_plain(struct flows *f, const struct plain *p)
 	upper->srtt_us = c->srtt_us;
 	upper->retrans = c->retrans;
 	upper->dup = c->dup;
+	upper->call_times |= p->call_times;
 	if (p->len)
 		layer_data(f, upper, p);
 	if (p->ends && !upper->stream[p->dir].fin) {
 		upper->stream[p->dir].fin = FIN_NOTED;
 		upper->stream[p->dir].fin_pos = upper->stream[p->dir].seen;
 	}
-	upper->protocol->progress(f->pl, upper, p->dir, p->ts_ns);
+	upper->protocol->progress(f->pl, upper, p->dir, p->end_ns ? p->end_ns : p->ts_ns);
 	if ((f->pl->flags & APPMON_OPEN_STREAM_HEADS) && upper->protocol->stream)
 		upper->protocol->stream(f->pl, upper);
 	upper->active_ns = p->ts_ns;
-	conn_active(f, c, p->ts_ns);
+	conn_active(f, c, p->ts_ns > c->active_ns ? p->ts_ns : c->active_ns);
 	f->pl->owner = NULL;
 	return true;
+}
+
+void layer_lose(struct flows *f, struct conn *c)
+{
+	struct conn *upper = c->above;
+
+	if (!upper)
+		return;
+	EXPLAIN(APPMON_LOG_DEBUG, f->pl, &c->id, WHY("bytes of its plaintext were missed"));
+	upper->protocol->end(f->pl, upper, APPMON_END_GAP, APPMON_EVF_GAP);
+	c->ordinal += upper->ordinal;
+	c->above = NULL;
+	conn_release(f, upper);
 }

@@ -1,0 +1,513 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Plaintext that the calls of TLS libraries tell, joined with its socket and fed to its layer.
+ *
+ * A session is joined by what cannot be wrong, or not at all: it has the random of the hello that
+ * the socket has sent; or the program knows the socket; or, on a connection whose hellos passed
+ * before the attach, a thread has sent from that socket inside a write of that session.
+ *
+ * Bytes and their order are the calls', times are the wire's. What is read came with the first
+ * record of its turn. What is written waits until a record leaves that was not there when the call
+ * began; so it does not overtake what the wire has of the other direction.
+ */
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "protocol/protocol.h"
+#include "stream/stream.h"
+
+#define SESSION_BUCKETS 1024
+#define SENDERS 256
+/* What waits for its socket, or its time: longer, or more, and it is given up. */
+#define HELD_NS (2 * NSEC_PER_SEC)
+#define HELD_BYTES (1 << 20)
+
+/* A call that waits. */
+struct held {
+	struct held *next;
+	uint64_t end_ns;
+	struct rec_plain call;
+	bool hole; /* calls before it are missing */
+	char bytes[];
+};
+
+struct session {
+	struct list_node link; /* in sessions.used, least recently used first */
+	struct session *next;  /* in a bucket */
+	uint64_t address;
+	uint32_t tgid;
+	struct tls_tag tag;
+	uint64_t cookie; /* of the socket; 0: not joined */
+	uint64_t pos[2]; /* by DIR_*: where the next call's bytes begin */
+	uint32_t lost;
+	uint32_t turn; /* 1 + DIR_* of the last call that was fed */
+	bool begun;    /* a call of it has been fed */
+	bool hole;     /* of the next call: as held.hole */
+	struct held *held, **held_end;
+	size_t held_bytes;
+	/* Of the last turn that was read. */
+	uint64_t read_first_ns, read_last_ns;
+	uint32_t read_tid;
+};
+
+/* The last that a thread has sent on a TLS connection whose hellos are not known. */
+struct sender {
+	uint64_t cookie, order_ns;
+	uint64_t other_ns; /* when it has sent on another one */
+	uint32_t tid;
+};
+
+struct sessions {
+	struct list_node used;
+	struct session *bucket[SESSION_BUCKETS];
+	struct wire *tag[SESSION_BUCKETS]; /* connections by tag */
+	struct sender sender[SENDERS];
+};
+
+bool sessions_init(struct flows *f)
+{
+	f->sessions = pool_zalloc_evicting(&f->pl->pool, sizeof(*f->sessions));
+	if (f->sessions)
+		list_init(&f->sessions->used);
+	return f->sessions;
+}
+
+static uint32_t tag_bucket(const uint8_t tag[TLS_TAG_BYTES])
+{
+	return (uint32_t)XXH3_64bits(tag, TLS_TAG_BYTES) % SESSION_BUCKETS;
+}
+
+static struct session **session_bucket(struct sessions *all, uint64_t address, uint32_t tgid)
+{
+	uint64_t key[2] = {address, tgid};
+
+	return &all->bucket[XXH3_64bits(key, sizeof(key)) % SESSION_BUCKETS];
+}
+
+/* ---- what waits ------------------------------------------------------------------------------ */
+
+static void held_free(struct flows *f, struct session *s)
+{
+	struct held *h = s->held;
+
+	s->held = h->next;
+	if (!s->held)
+		s->held_end = &s->held;
+	s->held_bytes -= sizeof(*h) + h->call.captured;
+	pool_free(&f->pl->pool, h);
+}
+
+/* What waits is not told. Whatever comes next has a hole in front of it. */
+static void held_drop(struct flows *f, struct session *s, const char *why)
+{
+	const struct rec_conn id = {.cookie = s->cookie};
+
+	if (!s->held)
+		return;
+	EXPLAIN(APPMON_LOG_DEBUG, f->pl, &id, "plaintext of process %u is not told: %s", s->tgid,
+		why);
+	s->hole = true;
+	while (s->held) {
+		f->pl->stats.plain_dropped++;
+		held_free(f, s);
+	}
+}
+
+static bool held_add(struct flows *f, struct session *s, const struct rec_plain *call,
+		     uint64_t end_ns, const char *bytes)
+{
+	size_t size = sizeof(struct held) + call->captured;
+	struct held *h;
+
+	if (s->held_bytes + size > HELD_BYTES)
+		held_drop(f, s, WHY("too much waits for its socket"));
+	h = pool_alloc(&f->pl->pool, size);
+	if (!h) {
+		held_drop(f, s, WHY("no memory"));
+		s->hole = true;
+		f->pl->stats.plain_dropped++;
+		return false;
+	}
+	h->next = NULL;
+	h->end_ns = end_ns;
+	h->call = *call;
+	h->hole = s->hole;
+	s->hole = false;
+	memcpy(h->bytes, bytes, call->captured);
+	*s->held_end = h;
+	s->held_end = &h->next;
+	s->held_bytes += size;
+	return true;
+}
+
+/* ---- sessions -------------------------------------------------------------------------------- */
+
+static void session_free(struct flows *f, struct session *s)
+{
+	struct session **p = session_bucket(f->sessions, s->address, s->tgid);
+
+	held_drop(f, s, WHY("no socket was found for it"));
+	while (*p != s)
+		p = &(*p)->next;
+	*p = s->next;
+	list_remove(&s->link);
+	pool_free(&f->pl->pool, s);
+}
+
+void sessions_free(struct flows *f)
+{
+	if (!f->sessions)
+		return;
+	while (!list_empty(&f->sessions->used))
+		session_free(f, list_entry(f->sessions->used.next, struct session, link));
+	pool_free(&f->pl->pool, f->sessions);
+	f->sessions = NULL;
+}
+
+/* Its address is another session's now, or its hellos were renewed. */
+static void session_begin(struct flows *f, struct session *s, const struct rec_plain *call)
+{
+	held_drop(f, s, WHY("its session has ended"));
+	s->tag = call->tag;
+	s->cookie = 0;
+	s->pos[DIR_IN] = s->pos[DIR_OUT] = 0;
+	s->lost = 0;
+	s->turn = 0;
+	s->begun = s->hole = false;
+	s->read_tid = 0;
+}
+
+static struct session *session_of(struct flows *f, const struct rec_plain *call)
+{
+	struct session **bucket = session_bucket(f->sessions, call->session, call->tgid);
+	struct session *s = *bucket;
+
+	while (s && (s->address != call->session || s->tgid != call->tgid))
+		s = s->next;
+	if (!s) {
+		s = pool_alloc(&f->pl->pool, sizeof(*s));
+		if (!s)
+			return NULL;
+		memset(s, 0, sizeof(*s));
+		s->address = call->session;
+		s->tgid = call->tgid;
+		s->held_end = &s->held;
+		s->next = *bucket;
+		*bucket = s;
+		list_init(&s->link);
+		session_begin(f, s, call);
+	} else if (memcmp(&s->tag, &call->tag, sizeof(s->tag)) != 0) {
+		session_begin(f, s, call);
+	}
+	list_remove(&s->link);
+	list_append(&f->sessions->used, &s->link);
+	return s;
+}
+
+/* ---- the socket ------------------------------------------------------------------------------ */
+
+void sessions_forget(struct flows *f, struct conn *c)
+{
+	struct wire **p;
+
+	if (!c->wire)
+		return;
+	if (c->wire->tagged) {
+		p = &f->sessions->tag[tag_bucket(c->wire->tag)];
+		while (*p != c->wire)
+			p = &(*p)->next;
+		*p = c->wire->next;
+	}
+	pool_free(&f->pl->pool, c->wire);
+	c->wire = NULL;
+}
+
+static void wire_tag(struct flows *f, struct wire *w)
+{
+	struct wire **bucket = &f->sessions->tag[tag_bucket(w->tag)];
+
+	w->next = *bucket;
+	*bucket = w;
+	w->tagged = true;
+}
+
+static struct wire *wire_tagged(const struct flows *f, const uint8_t tag[TLS_TAG_BYTES],
+				bool client)
+{
+	struct wire *w = f->sessions->tag[tag_bucket(tag)];
+
+	while (w && (w->client != client || memcmp(w->tag, tag, TLS_TAG_BYTES) != 0))
+		w = w->next;
+	return w;
+}
+
+/* Whether the session is a client's, as far as its bytes tell: 1 + yes; 0: they do not. */
+static int role_told(const struct flows *f, const struct rec_plain *call, const char *bytes)
+{
+	enum message message = protocol_begins(f->pl->protocols, bytes, call->captured);
+
+	if (message == MESSAGE_NONE)
+		return 0;
+	return 1 + ((message == MESSAGE_REQUEST) == !!(call->flags & PLAIN_OUT));
+}
+
+/*
+ * The connection that has sent one of the session's two hellos. Both ends can be watched: then each
+ * has sent one of them, and which is the session's, its bytes tell, or its process.
+ */
+static struct wire *by_tag(const struct flows *f, const struct session *s,
+			   const struct rec_plain *call, const char *bytes)
+{
+	static const struct tls_tag unknown;
+	struct wire *end[2];
+	int role;
+
+	if (!memcmp(&s->tag, &unknown, sizeof(unknown)))
+		return NULL;
+	end[0] = wire_tagged(f, s->tag.server, false);
+	end[1] = wire_tagged(f, s->tag.client, true);
+	role = role_told(f, call, bytes);
+	if (role)
+		return end[role - 1];
+	for (int i = 0; i < 2; i++)
+		if (end[i] && end[i]->pid == s->tgid && (!end[!i] || end[!i]->pid != s->tgid))
+			return end[i];
+	return NULL;
+}
+
+/* A thread has sent on a TLS connection whose hello was not seen. */
+static void note_sender(struct flows *f, const struct record *rec)
+{
+	struct sender *sender = &f->sessions->sender[rec->owner.sender_tid % SENDERS];
+
+	if (sender->tid != rec->owner.sender_tid)
+		*sender = (struct sender){.tid = rec->owner.sender_tid};
+	else if (sender->cookie != rec->conn.cookie)
+		sender->other_ns = sender->order_ns;
+	sender->cookie = rec->conn.cookie;
+	sender->order_ns = rec->order_ns;
+}
+
+/* The thread has sent inside of this call, and on one connection only. */
+static uint64_t by_nesting(const struct flows *f, const struct rec_plain *call, uint64_t end_ns)
+{
+	const struct sender *sender = &f->sessions->sender[call->tid % SENDERS];
+
+	if (!(call->flags & PLAIN_OUT) || (call->flags & PLAIN_ENTRY) || sender->tid != call->tid ||
+	    sender->order_ns <= call->entry_ns || sender->order_ns >= end_ns ||
+	    sender->other_ns > call->entry_ns)
+		return 0;
+	return sender->cookie;
+}
+
+static void session_join(struct flows *f, struct session *s, const struct rec_plain *call,
+			 uint64_t end_ns, const char *bytes)
+{
+	const struct wire *w = NULL;
+
+	s->cookie = call->cookie;
+	if (!s->cookie) {
+		w = by_tag(f, s, call, bytes);
+		s->cookie = w ? w->cookie : by_nesting(f, call, end_ns);
+	}
+}
+
+/* ---- feeding --------------------------------------------------------------------------------- */
+
+/* When the first record passed that left after the call had begun. False: none has. */
+static bool time_written(const struct wire *w, const struct rec_plain *call, struct carrier *ret)
+{
+	uint64_t n = w->carried[DIR_OUT] < CARRIERS ? w->carried[DIR_OUT] : CARRIERS;
+
+	*ret = w->turn[DIR_OUT];
+	if (ret->start_ns >= call->entry_ns)
+		return true;
+	for (uint64_t i = w->carried[DIR_OUT] - n; i < w->carried[DIR_OUT]; i++) {
+		*ret = w->carrier[DIR_OUT][i % CARRIERS];
+		if (ret->start_ns >= call->entry_ns)
+			return true;
+	}
+	return false;
+}
+
+/* When it came: with the turn's first record, or, if it goes on, no later than the last one. */
+static bool time_read(const struct session *s, const struct wire *w, const struct rec_plain *call,
+		      uint64_t end_ns, struct carrier *ret)
+{
+	*ret = w->turn[DIR_IN];
+	if (!ret->start_ns || ret->start_ns > end_ns)
+		return false;
+	if (s->turn == 1 + DIR_IN || ret->start_ns < s->read_last_ns) {
+		ret->start_ns = ret->end_ns < end_ns ? ret->end_ns : end_ns;
+		(void)call;
+	}
+	return true;
+}
+
+/* Who sends, and when it had read, if that was the same thread. */
+static void owner_of(const struct session *s, const struct wire *w, struct rec_owner *ret)
+{
+	*ret = w->owner;
+	if (ret->source != OWNER_SENT || ret->task.pid != s->tgid || ret->task.tid != s->read_tid)
+		return;
+	ret->source = OWNER_READ;
+	ret->read_first_ns = s->read_first_ns;
+	ret->read_last_ns = s->read_last_ns;
+}
+
+static void note_read(struct session *s, const struct rec_plain *call, uint64_t end_ns)
+{
+	if (s->turn != 1 + DIR_IN || s->read_tid != call->tid)
+		s->read_first_ns = end_ns;
+	s->read_last_ns = end_ns;
+	s->read_tid = call->tid;
+}
+
+/* False: it waits for the wire. late: not any longer. */
+static bool feed(struct flows *f, struct session *s, struct conn *c, const struct held *h,
+		 bool late)
+{
+	const struct rec_plain *call = &h->call;
+	struct wire *w = c->wire;
+	struct carrier times = {0};
+	struct rec_owner owner = {0};
+	struct plain plain = {
+		.cookie = s->cookie,
+		.dir = call->flags & PLAIN_OUT ? DIR_OUT : DIR_IN,
+		.bytes = h->bytes,
+		.captured = call->captured,
+		.len = call->len,
+		.tail = call->flags & PLAIN_TAIL ? (const char *)call->tail : NULL,
+		.more = call->flags & PLAIN_MORE,
+		.fresh = c->fresh && !h->hole && w && w->hello_ns && call->since_ns &&
+			 call->since_ns < w->hello_ns && !call->pos && !call->lost,
+	};
+	bool timed;
+
+	if (plain.dir == DIR_OUT)
+		timed = w && time_written(w, call, &times);
+	else
+		timed = w && time_read(s, w, call, h->end_ns, &times);
+	if (!timed && plain.dir == DIR_OUT && !late)
+		return false;
+	plain.call_times = !timed;
+	plain.ts_ns = timed ? times.start_ns : plain.dir == DIR_OUT ? call->entry_ns : h->end_ns;
+	plain.end_ns = timed && times.end_ns > plain.ts_ns ? times.end_ns : plain.ts_ns;
+	if (plain.dir == DIR_IN)
+		note_read(s, call, h->end_ns);
+	if (w && w->owner.source) {
+		owner_of(s, w, &owner);
+		plain.owner = &owner;
+	}
+	s->turn = 1U + (uint32_t)plain.dir;
+	if (h->hole && s->begun)
+		layer_lose(f, c);
+	s->begun = true;
+	f->pl->stats.plain_calls += !(call->flags & PLAIN_MORE);
+	if (!layer_plain(f, &plain))
+		s->hole = true;
+	return true;
+}
+
+/* Feeds what need not wait. */
+static void session_drain(struct flows *f, struct session *s, bool late)
+{
+	struct conn *c = s->cookie ? conn_find(f, s->cookie) : NULL;
+
+	if (!c)
+		return;
+	if (!c->plain) {
+		c->plain = 1;
+		EXPLAIN_CONN(f->pl, &c->id, "carries plaintext that process %u tells", s->tgid);
+		if (c->protocol->uncover)
+			c->protocol->uncover(f->pl, c);
+	}
+	while (s->held && feed(f, s, c, s->held, late))
+		held_free(f, s);
+	if (c->wire)
+		c->wire->session = s->held ? s->address : 0;
+	if (c->wire)
+		c->wire->tgid = s->tgid;
+}
+
+void sessions_call(struct flows *f, const struct record *rec)
+{
+	const struct rec_plain *call = &rec->call;
+	int dir = call->flags & PLAIN_OUT ? DIR_OUT : DIR_IN;
+	struct session *s;
+
+	if (!f->sessions)
+		return;
+	s = session_of(f, call);
+	if (!s) {
+		f->pl->stats.plain_dropped++;
+		return;
+	}
+	if (call->pos != s->pos[dir] || call->lost != s->lost)
+		s->hole = true;
+	s->pos[dir] = call->pos + call->len;
+	s->lost = call->lost;
+	if (!s->cookie)
+		session_join(f, s, call, rec->order_ns, rec->bytes);
+	if (held_add(f, s, call, rec->order_ns, rec->bytes))
+		session_drain(f, s, false);
+}
+
+/* What is closed on the wire ends the plaintext; what came may be read until our side closes. */
+static void tell_ends(struct flows *f, struct conn *c, uint64_t ts_ns)
+{
+	for (int dir = 0; dir < 2; dir++) {
+		struct plain end = {
+			.cookie = c->id.cookie, .dir = dir, .ends = true, .ts_ns = ts_ns};
+
+		if (c->above && c->stream[dir].fin && c->stream[DIR_OUT].fin)
+			layer_plain(f, &end);
+	}
+}
+
+void sessions_wire(struct flows *f, struct conn *c, const struct record *rec)
+{
+	struct session *s;
+	struct wire *w = c->wire;
+
+	if (!f->sessions || !w)
+		return;
+	if (w->hello_ns && !w->tagged)
+		wire_tag(f, w);
+	if (!w->hello_ns && !c->plain && rec->owner.sender_tid && (rec->seg.flags & REC_OUT) &&
+	    rec->seg.len)
+		note_sender(f, rec);
+	if (!w->session) {
+		if (c->plain && (rec->seg.flags & REC_FIN))
+			tell_ends(f, c, rec->seg.ts_ns);
+		return;
+	}
+	s = *session_bucket(f->sessions, w->session, w->tgid);
+	while (s && (s->address != w->session || s->tgid != w->tgid))
+		s = s->next;
+	if (s && s->cookie == c->id.cookie)
+		session_drain(f, s, rec->seg.flags & (REC_FIN | REC_RST));
+	if (rec->seg.flags & REC_FIN)
+		tell_ends(f, c, rec->seg.ts_ns);
+}
+
+void sessions_expire(struct flows *f, uint64_t now_ns)
+{
+	struct list_node *n, *next;
+
+	if (!f->sessions)
+		return;
+	for (n = f->sessions->used.next; n != &f->sessions->used; n = next) {
+		struct session *s = list_entry(n, struct session, link);
+
+		next = n->next;
+		if (s->held && s->held->end_ns + HELD_NS > now_ns)
+			continue;
+		if (s->held && s->cookie)
+			session_drain(f, s, true);
+		if (s->held || !s->cookie || !conn_find(f, s->cookie))
+			session_free(f, s);
+	}
+}
