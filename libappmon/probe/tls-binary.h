@@ -8,8 +8,16 @@
 
 enum tls_library { TLS_OPENSSL = 1, TLS_GNUTLS };
 
-/* The programs: at the begin of a call, and at its return. */
-enum { TLS_HOOK_WRITE, TLS_HOOK_WRITE_DONE, TLS_HOOK_READ, TLS_HOOK_READ_DONE, TLS_HOOKS };
+/* The programs: at the begin of a call, and at its return; in Go, where the bytes are. */
+enum {
+	TLS_HOOK_WRITE,
+	TLS_HOOK_WRITE_DONE,
+	TLS_HOOK_READ,
+	TLS_HOOK_READ_DONE,
+	TLS_HOOK_GO_WRITE,
+	TLS_HOOK_GO_READ,
+	TLS_HOOKS
+};
 
 /* A place that costs one trap. */
 struct tls_site {
