@@ -233,8 +233,10 @@ struct rec_plain {
 	__u32 tgid, tid;
 	__u32 flags;	       /* PLAIN_* */
 	__u32 len;	       /* bytes described, captured or not */
-	__u32 captured;	       /* bytes that follow */
-	__u32 lost;	       /* calls of this session that could not be told so far */
+	__u32 captured; /* bytes that follow */
+	__u32 whole;	/* bytes of the call, in all its records */
+	__u32 lost;	/* calls of this session that could not be told so far */
+	__u32 pad;
 	__u8 tail[TAIL_BYTES]; /* the last bytes described */
 };
 

@@ -85,6 +85,8 @@ struct plain_call {
 	__u64 since_ns;
 	__u32 flags; /* PLAIN_* */
 	__u32 copy;  /* bytes of it that are to be copied */
+	__u32 whole; /* its length */
+	__u32 pad;
 };
 
 /*
@@ -150,6 +152,8 @@ static __always_inline int plain_write_record(struct plain_call *call, struct tl
 	r->tid = (__u32)bpf_get_current_pid_tgid();
 	r->len = (__u32)len;
 	r->captured = n;
+	r->whole = call->whole;
+	r->pad = 0;
 	r->lost = session->lost;
 	session->pos[dir] += len;
 	call->buf += len;
@@ -247,6 +251,7 @@ static __always_inline void plain_tell(struct plain_call *call)
 			return;
 		session->tag = call->tag;
 	}
+	call->whole = (__u32)call->len;
 	call->copy = plain_copied(session, call);
 	for (int i = 0; i < PLAIN_PARTS; i++)
 		if (!plain_part(call) || !call->len)

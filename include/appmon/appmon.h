@@ -759,7 +759,7 @@ struct appmon_stats {
 	uint64_t filtered;     /* complete, but left out by appmon_set_filter(), or of a protocol
 				* that was not asked for, by the handle or for the target */
 	uint64_t plain_calls;  /* reads and writes of TLS libraries that were understood; handle only */
-	uint64_t plain_dropped; /* ... that were not: no socket was found for them, or no memory;
+	uint64_t plain_dropped; /* ... that were not: no socket was found for them, no memory, or no room in the ring;
 				 * handle only */
 };
 

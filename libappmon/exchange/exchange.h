@@ -295,16 +295,19 @@ struct reader {
 /* A record on the wire that carries plaintext. */
 struct carrier {
 	uint64_t start_ns, end_ns;
+	uint64_t pos; /* bytes of plaintext that such records had carried before */
+	uint32_t len; /* of the plaintext; 0: not known */
+	uint32_t pad;
 };
 
-#define CARRIERS 16
+#define CARRIERS 32
 
 /*
  * What a connection that carries plaintext knows for it: who it is, and when its bytes passed. Made
  * by its protocol if APPMON_OPEN_TLS was asked for.
  */
-struct wire {
-	struct wire *next; /* in a bucket of sessions.tag */
+struct tls_wire {
+	struct tls_wire *next; /* in a bucket of sessions.tag */
 	uint64_t cookie;
 	uint64_t hello_ns;	    /* when its socket sent its hello; 0: that was not seen */
 	uint8_t tag[TLS_TAG_BYTES]; /* the begin of that hello's random */
@@ -313,11 +316,13 @@ struct wire {
 	bool tagged;		    /* it can be found by its tag */
 	struct carrier turn[2]; /* by DIR_*: the first one of the last turn, and when that ended */
 	struct carrier carrier[2][CARRIERS]; /* the last ones, carried % CARRIERS is the next */
-	uint64_t carried[2];
+	uint64_t carried[2], bytes[2];
 	uint32_t last;		/* 1 + DIR_* of the last one */
 	uint32_t tgid;		/* the session that has something to tell when more has passed */
 	uint64_t session;	/* 0: there is none */
-	struct rec_owner owner; /* as it was when the first one of the last turn was sent */
+	bool lost;		/* records pass that are not told here */
+	bool turned;		/* the next that is sent is the first of a turn */
+	struct rec_owner owner; /* as it was when that was sent last */
 };
 
 /* The exchanges of a connection whose messages carry ids, once they are many. */
@@ -332,7 +337,7 @@ struct conn {
 	void *state;	       /* the protocol's, of protocol.conn_size bytes */
 	struct conn *above;    /* the plaintext in what the socket carries; NULL: none is known */
 	struct conn *below;    /* of plaintext: the socket's own bytes */
-	struct wire *wire;     /* NULL: none, or no plaintext is looked for */
+	struct tls_wire *wire; /* NULL: none, or no plaintext is looked for */
 	struct list_node link; /* in flows.busy or flows.idle, least recently active first */
 	struct list_node exchanges; /* oldest first */
 	struct ids ids;

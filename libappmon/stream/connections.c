@@ -198,7 +198,7 @@ void conn_active(struct flows *f, struct conn *c, uint64_t ts_ns)
 		first = list_entry(c->exchanges.next, struct exchange, link);
 		awaits = first->response_begun && !first->response_done;
 	}
-	awaits |= c->stream[DIR_IN].pieces != NULL;
+	awaits |= c->stream[DIR_IN].pieces != NULL || (c->wire && c->wire->session);
 	if (awaits && !c->awaits_end)
 		f->look_soon = true;
 	f->awaiting += awaits - c->awaits_end;

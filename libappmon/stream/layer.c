@@ -73,6 +73,29 @@ static void layer_data(struct flows *f, struct conn *c, const struct plain *p)
 	c->protocol->data(f->pl, c, dir, &chunk);
 }
 
+/* A chunk has one time: what began earlier than it ended is two. */
+static void layer_pieces(struct flows *f, struct conn *c, const struct plain *p)
+{
+	struct plain first = *p, rest = *p;
+
+	if (!p->end_ns || p->end_ns == p->ts_ns || p->len == 1) {
+		layer_data(f, c, p);
+		return;
+	}
+	first.len = p->captured < p->len ? p->captured : p->len - 1;
+	if (first.len) {
+		first.captured = first.len;
+		first.end_ns = p->ts_ns;
+		first.more = true;
+		layer_data(f, c, &first);
+	}
+	rest.bytes += first.len;
+	rest.captured -= first.len;
+	rest.len -= first.len;
+	rest.ts_ns = p->end_ns;
+	layer_data(f, c, &rest);
+}
+
 bool layer_plain(struct flows *f, const struct plain *p)
 {
 	struct conn *c = conn_find(f, p->cookie), *upper;
@@ -90,7 +113,7 @@ bool layer_plain(struct flows *f, const struct plain *p)
 	upper->dup = c->dup;
 	upper->call_times |= p->call_times;
 	if (p->len)
-		layer_data(f, upper, p);
+		layer_pieces(f, upper, p);
 	if (p->ends && !upper->stream[p->dir].fin) {
 		upper->stream[p->dir].fin = FIN_NOTED;
 		upper->stream[p->dir].fin_pos = upper->stream[p->dir].seen;

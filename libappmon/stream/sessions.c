@@ -21,7 +21,7 @@
 #define SESSION_BUCKETS 1024
 #define SENDERS 256
 /* What waits for its socket, or its time: longer, or more, and it is given up. */
-#define HELD_NS (2 * NSEC_PER_SEC)
+#define HELD_NS (5 * NSEC_PER_SEC)
 #define HELD_BYTES (1 << 20)
 
 /* A call that waits. */
@@ -50,6 +50,11 @@ struct session {
 	/* Of the last turn that was read. */
 	uint64_t read_first_ns, read_last_ns;
 	uint32_t read_tid;
+	/* Of the last call: whether and when its record passed, and there is more of it. */
+	bool timed, more;
+	struct carrier times;
+	uint32_t left;	/* bytes of the record `taken` that are still to be read */
+	uint64_t taken; /* records of the wire whose bytes have been read */
 };
 
 /* The last that a thread has sent on a TLS connection whose hellos are not known. */
@@ -62,7 +67,7 @@ struct sender {
 struct sessions {
 	struct list_node used;
 	struct session *bucket[SESSION_BUCKETS];
-	struct wire *tag[SESSION_BUCKETS]; /* connections by tag */
+	struct tls_wire *tag[SESSION_BUCKETS]; /* connections by tag */
 	struct sender sender[SENDERS];
 };
 
@@ -175,8 +180,9 @@ static void session_begin(struct flows *f, struct session *s, const struct rec_p
 	s->pos[DIR_IN] = s->pos[DIR_OUT] = 0;
 	s->lost = 0;
 	s->turn = 0;
-	s->begun = s->hole = false;
+	s->begun = s->hole = s->more = false;
 	s->read_tid = 0;
+	s->taken = s->left = 0;
 }
 
 static struct session *session_of(struct flows *f, const struct rec_plain *call)
@@ -210,7 +216,7 @@ static struct session *session_of(struct flows *f, const struct rec_plain *call)
 
 void sessions_forget(struct flows *f, struct conn *c)
 {
-	struct wire **p;
+	struct tls_wire **p;
 
 	if (!c->wire)
 		return;
@@ -224,57 +230,65 @@ void sessions_forget(struct flows *f, struct conn *c)
 	c->wire = NULL;
 }
 
-static void wire_tag(struct flows *f, struct wire *w)
+static void wire_tag(struct flows *f, struct tls_wire *w)
 {
-	struct wire **bucket = &f->sessions->tag[tag_bucket(w->tag)];
+	struct tls_wire **bucket = &f->sessions->tag[tag_bucket(w->tag)];
 
 	w->next = *bucket;
 	*bucket = w;
 	w->tagged = true;
 }
 
-static struct wire *wire_tagged(const struct flows *f, const uint8_t tag[TLS_TAG_BYTES],
-				bool client)
+static struct tls_wire *wire_tagged(const struct flows *f, const uint8_t tag[TLS_TAG_BYTES],
+				    bool client)
 {
-	struct wire *w = f->sessions->tag[tag_bucket(tag)];
+	struct tls_wire *w = f->sessions->tag[tag_bucket(tag)];
 
 	while (w && (w->client != client || memcmp(w->tag, tag, TLS_TAG_BYTES) != 0))
 		w = w->next;
 	return w;
 }
 
-/* Whether the session is a client's, as far as its bytes tell: 1 + yes; 0: they do not. */
-static int role_told(const struct flows *f, const struct rec_plain *call, const char *bytes)
+/* Whether the session is a client's, as far as its first bytes tell: 1 + yes; 0: they do not. HTTP/2
+ * says it by its preface only. */
+static int role_told(const struct rec_plain *call, const char *bytes)
 {
-	enum message message = protocol_begins(f->pl->protocols, bytes, call->captured);
+	static const char preface[] = "PRI * HTTP/2.0";
+	const bool out = call->flags & PLAIN_OUT;
+	enum message message;
 
+	if (call->pos)
+		return 0;
+	if (call->captured >= sizeof(preface) - 1 && !memcmp(bytes, preface, sizeof(preface) - 1))
+		return 1 + out;
+	message = protocol_begins(1U << PROTOCOL_FIRST.id, bytes, call->captured);
 	if (message == MESSAGE_NONE)
 		return 0;
-	return 1 + ((message == MESSAGE_REQUEST) == !!(call->flags & PLAIN_OUT));
+	return 1 + ((message == MESSAGE_REQUEST) == out);
 }
 
 /*
  * The connection that has sent one of the session's two hellos. Both ends can be watched: then each
- * has sent one of them, and which is the session's, its bytes tell, or its process.
+ * has sent one of them, and its process tells which is the session's, or, where that has both ends or
+ * was forked meanwhile, its first bytes do.
  */
-static struct wire *by_tag(const struct flows *f, const struct session *s,
-			   const struct rec_plain *call, const char *bytes)
+static struct tls_wire *by_tag(const struct flows *f, const struct session *s,
+			       const struct rec_plain *call, const char *bytes)
 {
 	static const struct tls_tag unknown;
-	struct wire *end[2];
-	int role;
+	struct tls_wire *end[2];
+	bool own[2];
+	int role = role_told(call, bytes);
 
 	if (!memcmp(&s->tag, &unknown, sizeof(unknown)))
 		return NULL;
 	end[0] = wire_tagged(f, s->tag.server, false);
 	end[1] = wire_tagged(f, s->tag.client, true);
-	role = role_told(f, call, bytes);
-	if (role)
-		return end[role - 1];
 	for (int i = 0; i < 2; i++)
-		if (end[i] && end[i]->pid == s->tgid && (!end[!i] || end[!i]->pid != s->tgid))
-			return end[i];
-	return NULL;
+		own[i] = end[i] && end[i]->pid == s->tgid;
+	if (own[0] != own[1])
+		return !role || own[role - 1] ? end[own[1]] : NULL;
+	return role ? end[role - 1] : NULL;
 }
 
 /* A thread has sent on a TLS connection whose hello was not seen. */
@@ -305,7 +319,7 @@ static uint64_t by_nesting(const struct flows *f, const struct rec_plain *call, 
 static void session_join(struct flows *f, struct session *s, const struct rec_plain *call,
 			 uint64_t end_ns, const char *bytes)
 {
-	const struct wire *w = NULL;
+	const struct tls_wire *w = NULL;
 
 	s->cookie = call->cookie;
 	if (!s->cookie) {
@@ -316,40 +330,115 @@ static void session_join(struct flows *f, struct session *s, const struct rec_pl
 
 /* ---- feeding --------------------------------------------------------------------------------- */
 
-/* When the first record passed that left after the call had begun. False: none has. */
-static bool time_written(const struct wire *w, const struct rec_plain *call, struct carrier *ret)
+static const struct carrier *carrier_at(const struct tls_wire *w, int dir, uint64_t i)
 {
-	uint64_t n = w->carried[DIR_OUT] < CARRIERS ? w->carried[DIR_OUT] : CARRIERS;
+	return &w->carrier[dir][i % CARRIERS];
+}
 
-	*ret = w->turn[DIR_OUT];
-	if (ret->start_ns >= call->entry_ns)
+static uint64_t first_carrier(const struct tls_wire *w, int dir)
+{
+	return w->carried[dir] < CARRIERS ? 0 : w->carried[dir] - CARRIERS;
+}
+
+/*
+ * The first record that left after the call had begun, and has as many bytes as it can have of that
+ * call; of unknown lengths, the first. Tickets and the like have others. False: none has left.
+ */
+static bool time_written(const struct tls_wire *w, const struct rec_plain *call,
+			 struct carrier *ret)
+{
+	const uint32_t most = 16384, len = call->whole < most ? call->whole : most;
+	bool found = false;
+
+	if (w->turn[DIR_OUT].start_ns >= call->entry_ns &&
+	    (!w->turn[DIR_OUT].len || w->turn[DIR_OUT].len == len)) {
+		*ret = w->turn[DIR_OUT];
 		return true;
-	for (uint64_t i = w->carried[DIR_OUT] - n; i < w->carried[DIR_OUT]; i++) {
-		*ret = w->carrier[DIR_OUT][i % CARRIERS];
-		if (ret->start_ns >= call->entry_ns)
-			return true;
+	}
+	for (uint64_t i = first_carrier(w, DIR_OUT); i < w->carried[DIR_OUT]; i++) {
+		const struct carrier *at = carrier_at(w, DIR_OUT, i);
+
+		if (at->start_ns < call->entry_ns || (found && at->len != len))
+			continue;
+		*ret = *at;
+		found = true;
+		if (!at->len || at->len == len)
+			break;
+	}
+	return found;
+}
+
+/* When the last record passed of a call that began with `times`. False: it has not. */
+static bool time_ended(const struct tls_wire *w, const struct rec_plain *call,
+		       struct carrier *times)
+{
+	const uint64_t end = times->pos + call->whole;
+
+	if (!times->len || times->len >= call->whole)
+		return true;
+	for (uint64_t i = first_carrier(w, DIR_OUT); i < w->carried[DIR_OUT]; i++) {
+		const struct carrier *at = carrier_at(w, DIR_OUT, i);
+
+		if (at->pos + at->len < end)
+			continue;
+		times->end_ns = at->end_ns;
+		return true;
 	}
 	return false;
 }
 
-/* When it came: with the turn's first record, or, if it goes on, no later than the last one. */
-static bool time_read(const struct session *s, const struct wire *w, const struct rec_plain *call,
+/*
+ * The record from which it was read: of those that came meanwhile the first that has as many bytes, or
+ * one of which there is more to read. A call reads from one record only. False: none has come.
+ */
+static bool time_read(struct session *s, const struct tls_wire *w, const struct rec_plain *call,
 		      uint64_t end_ns, struct carrier *ret)
 {
-	*ret = w->turn[DIR_IN];
-	if (!ret->start_ns || ret->start_ns > end_ns)
-		return false;
-	if (s->turn == 1 + DIR_IN || ret->start_ns < s->read_last_ns) {
-		ret->start_ns = ret->end_ns < end_ns ? ret->end_ns : end_ns;
-		(void)call;
+	const uint64_t first = first_carrier(w, DIR_IN);
+	uint64_t found = UINT64_MAX;
+
+	if (s->taken < first) { /* so much has come: times within the turn are about right */
+		s->taken = first;
+		s->left = 0;
+		found = first;
 	}
+	for (uint64_t i = s->taken; i < w->carried[DIR_IN]; i++) {
+		const struct carrier *at = carrier_at(w, DIR_IN, i);
+		uint32_t len = i == s->taken && s->left ? s->left : at->len;
+
+		if (at->start_ns > end_ns)
+			break;
+		if (len < call->whole || (found != UINT64_MAX && len != call->whole))
+			continue;
+		found = i;
+		/* In front of a turn's first there can be tickets. */
+		if (len == call->whole || s->turn == 1 + DIR_IN || (i == s->taken && s->left))
+			break;
+	}
+	*ret = w->turn[DIR_IN];
+	if (found == UINT64_MAX) {
+		/* The place is lost, or lengths are not known: with the turn's first, or the last
+		 * one that had come. */
+		s->left = 0;
+		for (uint64_t i = s->turn == 1 + DIR_IN ? s->taken : w->carried[DIR_IN];
+		     i < w->carried[DIR_IN] && carrier_at(w, DIR_IN, i)->start_ns <= end_ns; i++)
+			*ret = *carrier_at(w, DIR_IN, i);
+		return ret->start_ns && ret->start_ns <= end_ns;
+	}
+	*ret = *carrier_at(w, DIR_IN, found);
+	if (found != s->taken || !s->left)
+		s->left = ret->len;
+	s->left = s->left > call->whole ? s->left - call->whole : 0;
+	s->taken = s->left ? found : found + 1;
 	return true;
 }
 
 /* Who sends, and when it had read, if that was the same thread. */
-static void owner_of(const struct session *s, const struct wire *w, struct rec_owner *ret)
+static void owner_of(const struct session *s, const struct conn *c, struct rec_owner *ret)
 {
-	*ret = w->owner;
+	*ret = c->wire->owner;
+	if (!c->above || c->above->request_dir != 1 + DIR_IN)
+		return;
 	if (ret->source != OWNER_SENT || ret->task.pid != s->tgid || ret->task.tid != s->read_tid)
 		return;
 	ret->source = OWNER_READ;
@@ -365,12 +454,19 @@ static void note_read(struct session *s, const struct rec_plain *call, uint64_t 
 	s->read_tid = call->tid;
 }
 
+/* It has the session's first bytes: its process was looked at before the handshake began. */
+static bool is_first(const struct conn *c, const struct held *h)
+{
+	return c->fresh && !h->hole && c->wire && c->wire->hello_ns && h->call.since_ns &&
+	       h->call.since_ns < c->wire->hello_ns && !h->call.pos && !h->call.lost;
+}
+
 /* False: it waits for the wire. late: not any longer. */
 static bool feed(struct flows *f, struct session *s, struct conn *c, const struct held *h,
 		 bool late)
 {
 	const struct rec_plain *call = &h->call;
-	struct wire *w = c->wire;
+	struct tls_wire *w = c->wire;
 	struct carrier times = {0};
 	struct rec_owner owner = {0};
 	struct plain plain = {
@@ -381,24 +477,32 @@ static bool feed(struct flows *f, struct session *s, struct conn *c, const struc
 		.len = call->len,
 		.tail = call->flags & PLAIN_TAIL ? (const char *)call->tail : NULL,
 		.more = call->flags & PLAIN_MORE,
-		.fresh = c->fresh && !h->hole && w && w->hello_ns && call->since_ns &&
-			 call->since_ns < w->hello_ns && !call->pos && !call->lost,
+		.fresh = is_first(c, h),
 	};
 	bool timed;
 
-	if (plain.dir == DIR_OUT)
-		timed = w && time_written(w, call, &times);
+	if (s->more && !h->hole)
+		timed = s->timed;
+	else if (plain.dir == DIR_OUT)
+		timed = w && time_written(w, call, &s->times);
 	else
-		timed = w && time_read(s, w, call, h->end_ns, &times);
-	if (!timed && plain.dir == DIR_OUT && !late)
+		timed = w && time_read(s, w, call, h->end_ns, &s->times);
+	late |= !w || w->lost;
+	if (plain.dir == DIR_OUT && !late &&
+	    (!timed || (!plain.more && !time_ended(w, call, &s->times))))
 		return false;
+	times = s->times;
+	if (plain.more)
+		times.end_ns = times.start_ns;
+	s->timed = timed;
+	s->more = plain.more;
 	plain.call_times = !timed;
 	plain.ts_ns = timed ? times.start_ns : plain.dir == DIR_OUT ? call->entry_ns : h->end_ns;
 	plain.end_ns = timed && times.end_ns > plain.ts_ns ? times.end_ns : plain.ts_ns;
 	if (plain.dir == DIR_IN)
 		note_read(s, call, h->end_ns);
 	if (w && w->owner.source) {
-		owner_of(s, w, &owner);
+		owner_of(s, c, &owner);
 		plain.owner = &owner;
 	}
 	s->turn = 1U + (uint32_t)plain.dir;
@@ -418,18 +522,21 @@ static void session_drain(struct flows *f, struct session *s, bool late)
 
 	if (!c)
 		return;
-	if (!c->plain) {
+	if (!c->plain && s->held) {
 		c->plain = 1;
 		EXPLAIN_CONN(f->pl, &c->id, "carries plaintext that process %u tells", s->tgid);
 		if (c->protocol->uncover)
-			c->protocol->uncover(f->pl, c);
+			c->protocol->uncover(f->pl, c, is_first(c, s->held));
 	}
 	while (s->held && feed(f, s, c, s->held, late))
 		held_free(f, s);
-	if (c->wire)
-		c->wire->session = s->held ? s->address : 0;
-	if (c->wire)
-		c->wire->tgid = s->tgid;
+	if (!c->wire)
+		return;
+	c->wire->tgid = s->tgid;
+	if (!s->held == !c->wire->session)
+		return;
+	c->wire->session = s->held ? s->address : 0;
+	conn_active(f, c, c->active_ns);
 }
 
 void sessions_call(struct flows *f, const struct record *rec)
@@ -447,6 +554,7 @@ void sessions_call(struct flows *f, const struct record *rec)
 	}
 	if (call->pos != s->pos[dir] || call->lost != s->lost)
 		s->hole = true;
+	f->pl->stats.plain_dropped += call->lost - s->lost;
 	s->pos[dir] = call->pos + call->len;
 	s->lost = call->lost;
 	if (!s->cookie)
@@ -484,10 +592,16 @@ static void join_writer(struct flows *f, struct conn *c, const struct record *re
 void sessions_wire(struct flows *f, struct conn *c, const struct record *rec)
 {
 	struct session *s;
-	struct wire *w = c->wire;
+	struct tls_wire *w = c->wire;
 
 	if (!f->sessions || !w)
 		return;
+	if (rec->seg.len && !(rec->seg.flags & REC_OUT))
+		w->turned = true;
+	if (rec->seg.len && (rec->seg.flags & REC_OUT) && w->turned) {
+		w->owner = rec->owner;
+		w->turned = false;
+	}
 	if (w->hello_ns && !w->tagged)
 		wire_tag(f, w);
 	if (!w->hello_ns && !c->plain && rec->owner.sender_tid && (rec->seg.flags & REC_OUT) &&

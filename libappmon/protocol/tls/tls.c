@@ -88,7 +88,9 @@ static struct exchange *request_begins(struct pipeline *pl, struct conn *c,
 
 	if (ex)
 		ex->response_done = 1;
-	exchanges_settle(pl, c);
+	/* One waits: its plaintext may be on its way. */
+	if (!c->wire || !ex || c->exchanges.next != &ex->link)
+		exchanges_settle(pl, c);
 	ex = exchange_new(pl, c);
 	if (!ex)
 		return NULL;
@@ -106,38 +108,75 @@ static struct exchange *request_begins(struct pipeline *pl, struct conn *c,
 	return ex;
 }
 
+static uint32_t tag_of(const struct tls_told *told)
+{
+	enum { AES_128_CCM_8_SHA256 = 0x1305 };
+
+	return told->cipher == AES_128_CCM_8_SHA256 ? 8 : 16;
+}
+
 /* ---- what plaintext takes from the wire ------------------------------------------------------ */
 
-static struct wire *wire_of(struct pipeline *pl, struct conn *c)
+static struct tls_wire *wire_of(struct pipeline *pl, struct conn *c)
 {
 	if (!c->wire && (pl->flags & APPMON_OPEN_TLS))
 		c->wire = pool_zalloc_evicting(&pl->pool, sizeof(*c->wire));
 	return c->wire;
 }
 
+/* What encryption adds to each record; 0: not known, or not always the same (RFC 5288, 7905, 8446). */
+static uint32_t overhead_of(const struct tls_told *told)
+{
+	if (!told || !told->cipher)
+		return 0;
+	if (told->version >= TLS_1_3)
+		return 1 + tag_of(told);
+	switch (told->cipher) {
+	case 0x009c: /* AES-GCM: RSA, */
+	case 0x009d:
+	case 0x009e: /* DHE-RSA, */
+	case 0x009f:
+	case 0xc02b: /* ECDHE-ECDSA, */
+	case 0xc02c:
+	case 0xc02f: /* ECDHE-RSA */
+	case 0xc030:
+		return 8 + 16;
+	case 0xcca8: /* ChaCha20-Poly1305 */
+	case 0xcca9:
+	case 0xccaa:
+		return 16;
+	default:
+		return 0;
+	}
+}
+
 /* A record of the applications' data has passed. */
 static void carry_data(struct pipeline *pl, struct conn *c, int dir, const struct tls_record *r)
 {
 	struct carrier carrier = {.start_ns = r->start.ts_ns, .end_ns = r->end_ns};
-	struct wire *w = wire_of(pl, c);
+	uint32_t overhead = overhead_of(tls_of(c)->told);
+	struct tls_wire *w = wire_of(pl, c);
 
 	if (!w)
 		return;
+	if (overhead && r->len > overhead)
+		carrier.len = r->len - overhead;
+	w->lost = false;
+	carrier.pos = w->bytes[dir];
+	w->bytes[dir] += carrier.len;
 	w->carrier[dir][w->carried[dir]++ % CARRIERS] = carrier;
 	w->turn[dir].end_ns = carrier.end_ns;
 	if (w->last == 1U + (unsigned int)dir)
 		return;
 	w->last = 1U + (unsigned int)dir;
 	w->turn[dir] = carrier;
-	if (dir == DIR_OUT && pl->owner)
-		w->owner = *pl->owner;
 }
 
 /* The hello that this socket has sent, not one that it got: that can have met another socket. */
 static void carry_hello(struct pipeline *pl, struct conn *c, const struct tls_hello *h,
 			uint64_t ts_ns)
 {
-	struct wire *w = wire_of(pl, c);
+	struct tls_wire *w = wire_of(pl, c);
 
 	if (!w || h->retry || w->tagged)
 		return;
@@ -246,13 +285,6 @@ static void take_alert(struct pipeline *pl, struct conn *c, int dir, const uint8
 
 /* JSSE pads each record of TLS 1.3 by so much. */
 #define PADDING 16
-
-static uint32_t tag_of(const struct tls_told *told)
-{
-	enum { AES_128_CCM_8_SHA256 = 0x1305 };
-
-	return told->cipher == AES_128_CCM_8_SHA256 ? 8 : 16;
-}
 
 /* A record of this length can be a Finished: its type, hash, the hidden content type and the tag. */
 static bool is_finished(const struct tls_told *told, uint32_t len)
@@ -532,6 +564,8 @@ void tls_lose(struct pipeline *pl, struct conn *c, int dir, const char *why)
 	if (t->side[dir].lost)
 		return;
 	EXPLAIN(APPMON_LOG_DEBUG, pl, &c->id, "its records are lost: %s", why);
+	if (c->wire)
+		c->wire->lost = true;
 	records_forget(pl, &t->side[dir]);
 	frames_lose(&t->frames, dir);
 	t->side[dir].lost = true;
@@ -587,6 +621,7 @@ static void tls_end(struct pipeline *pl, struct conn *c, uint32_t end, uint64_t 
 	if (!over)
 		closing_was_data(pl, c);
 	t->closing[DIR_IN].len = t->closing[DIR_OUT].len = 0;
+	exchanges_settle(pl, c);
 	ex = exchange_open(c);
 
 	if (!ex && over && t->phase != TLS_OPEN) {
@@ -618,12 +653,13 @@ static void tls_progress(struct pipeline *pl, struct conn *c, int dir, uint64_t 
 		tls_end(pl, c, APPMON_END_CLOSED, 0);
 }
 
-static void tls_uncover(struct pipeline *pl, struct conn *c)
+static void tls_uncover(struct pipeline *pl, struct conn *c, bool fresh)
 {
 	struct exchange *ex;
 
-	while ((ex = exchange_open(c)))
+	while ((ex = exchange_open(c)) && (fresh || !ex->response_done))
 		exchange_withdraw(pl, c, ex);
+	exchanges_settle(pl, c);
 }
 
 static void give_up(struct pipeline *pl, struct conn *c, const char *why)
