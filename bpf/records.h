@@ -15,7 +15,8 @@ enum rec_kind {
 	REC_DATA = 1,	  /* captured bytes of one direction */
 	REC_PROGRESS = 2, /* a direction moved on; no bytes */
 	REC_FRAMES = 3,	  /* pieces of frames: struct rec_piece */
-	REC_PLAIN = 4	  /* plaintext of a TLS session: struct rec_call */
+	REC_PLAIN = 4,	  /* plaintext of a TLS session: struct rec_call */
+	REC_PROCESS = 5	  /* a process makes its first socket: struct rec_process */
 };
 
 /* Directions, seen from the monitored socket. */
@@ -141,6 +142,7 @@ struct rec_owner {
 	__u32 sender_pid; /* the thread that sends this; 0: sent by TCP on its own */
 	__u32 sender_tid;
 	struct rec_cause cause; /* of a request that is sent */
+	__u64 tls_session;	/* Go: rec_plain.session of what it writes to; 0: not known */
 };
 
 /* Behind it, where its flags say so: struct rec_owner, the tail; then the captured bytes. */
@@ -174,8 +176,9 @@ struct rec_piece {
 /* How a function of a TLS library takes (session, buffer, length), and says how much it did. */
 enum tls_call {
 	TLS_CALL_NONE,
-	TLS_CALL_RESULT, /* the result is the length; 0 and less: none */
-	TLS_CALL_POINTER /* the result is a truth value, the length is at the fourth argument */
+	TLS_CALL_RESULT,  /* the result is the length; 0 and less: none */
+	TLS_CALL_POINTER, /* the result is a truth value, the length is at the fourth argument */
+	TLS_CALL_POINTER5 /* the same with the fifth */
 };
 
 /*
@@ -201,8 +204,12 @@ struct tls_tag {
 
 /* A process whose calls are told. Value of the map `tls_processes`, by its tgid. */
 struct tls_process {
-	__u64 since_ns; /* CLOCK_MONOTONIC: its probes were in place by then */
+	__u64 since_ns; /* CLOCK_MONOTONIC: from then on they are */
+	__u64 start;	/* when it began, CLOCK_BOOTTIME: tells it from another with its number */
 };
+
+/* What /proc/PID/stat says of that: all a reader can know. */
+#define TLS_START_NS 10000000
 
 enum plain_flag {
 	PLAIN_OUT = 1 << 0,  /* written; else read */
@@ -231,6 +238,11 @@ struct rec_plain {
 	__u32 lost;	/* calls of this session that could not be told so far */
 	__u32 pad;
 	__u8 tail[TAIL_BYTES]; /* the last bytes described */
+};
+
+struct rec_process {
+	struct rec_hdr hdr;
+	struct rec_task task;
 };
 
 struct rec_call {

@@ -16,6 +16,7 @@
 
 #include "emit.h"
 #include "goroutine.h"
+#include "identity.h"
 #include "look.h"
 
 /* Bytes of a message that are copied: set before the programs are loaded. */
@@ -25,10 +26,13 @@ const volatile __u32 plain_capture = 4096;
 #define TLS_CALLS_MAX 16384
 #define TLS_SESSIONS_MAX 16384
 
-/* Everybody who maps the library runs into its probes: whose calls are told. */
+/* The last probe was in place by then, CLOCK_MONOTONIC; while the reader attaches some: never. */
+__u64 tls_since = 0;
+
+/* Everybody who maps the library runs into its probes: whose calls are told. The reader puts in those
+ * that it finds in the cgroup. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, TLS_PROCESSES_MAX);
 	__type(key, __u32);
 	__type(value, struct tls_process);
@@ -51,12 +55,6 @@ struct {
 	__type(key, __u64);
 	__type(value, struct tls_entered);
 } tls_calls SEC(".maps");
-
-struct tls_session_key {
-	__u64 session;
-	__u32 tgid;
-	__u32 pad;
-};
 
 struct tls_session {
 	struct tls_tag tag;
@@ -262,11 +260,84 @@ static __always_inline void plain_tell(struct plain_call *call)
 			break;
 }
 
-static __always_inline const struct tls_process *tls_process(void)
-{
-	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+#ifndef SOCK_STREAM
+#define SOCK_STREAM 1
+#endif
 
-	return bpf_map_lookup_elem(&tls_processes, &tgid);
+/* Ancestors that are asked whether their calls are told. */
+#define TLS_ANCESTORS 3
+
+static __always_inline struct tls_process *tls_find(struct task_struct *leader)
+{
+	__u32 tgid = leader->tgid;
+	struct tls_process *p = bpf_map_lookup_elem(&tls_processes, &tgid);
+
+	return p && p->start == leader->start_boottime / TLS_START_NS ? p : 0;
+}
+
+/* A process that was started by one whose calls are told is in the same cgroup. */
+static __always_inline __u64 tls_inherit(struct task_struct *leader)
+{
+	struct tls_process own = {.start = leader->start_boottime / TLS_START_NS}, *p;
+	struct task_struct *ancestor = leader;
+	__u32 tgid = leader->tgid;
+
+	UNROLL
+	for (int i = 0; i < TLS_ANCESTORS; i++) {
+		ancestor = ancestor->real_parent;
+		if (!ancestor)
+			return 0;
+		ancestor = ancestor->group_leader;
+		if (!ancestor)
+			return 0;
+		p = tls_find(ancestor);
+		if (!p)
+			continue;
+		own.since_ns = p->since_ns > leader->start_time ? p->since_ns : leader->start_time;
+		bpf_map_update_elem(&tls_processes, &tgid, &own, BPF_ANY);
+		return own.since_ns;
+	}
+	return 0;
+}
+
+/* Since when all calls of the current process are told; 0: they are not. */
+static __always_inline __u64 tls_told_since(void)
+{
+	struct task_struct *leader = bpf_get_current_task_btf()->group_leader;
+	__u64 since, all = *(volatile __u64 *)&tls_since;
+	struct tls_process *p;
+
+	if (!leader)
+		return 0;
+	p = tls_find(leader);
+	since = p ? p->since_ns : tls_inherit(leader);
+	return since && since < all ? all : since;
+}
+
+/* A process of the cgroup makes a socket: its first one is early enough to look at what it maps. */
+SEC("cgroup/sock_create")
+int appmon_socket(struct bpf_sock *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf(), *leader = task->group_leader;
+	struct tls_process own = {};
+	struct rec_process r = {};
+	__u32 tgid = task->tgid;
+	void *ring;
+
+	if (!leader || ctx->type != SOCK_STREAM || tls_find(leader))
+		return 1;
+	own.since_ns = bpf_ktime_get_ns();
+	own.start = leader->start_boottime / TLS_START_NS;
+	bpf_map_update_elem(&tls_processes, &tgid, &own, BPF_ANY);
+	r.hdr.version = REC_VERSION;
+	r.hdr.kind = REC_PROCESS;
+	r.hdr.size = sizeof(r);
+	fill_task(&r.task, task);
+	r.hdr.order_ns = bpf_ktime_get_ns();
+	ring = ring_of_cpu();
+	if (ring && !bpf_ringbuf_output(ring, &r, sizeof(r), BPF_RB_NO_WAKEUP))
+		ring_bell();
+	return 1;
 }
 
 /* The registers at a uprobe, with the stack. */
@@ -278,6 +349,7 @@ struct call_registers {
 static __always_inline int tls_enter(struct call_registers *regs)
 {
 	__u64 thread = bpf_get_current_pid_tgid(), layout = bpf_get_attach_cookie(regs);
+	__u64 fourth = regs->r.cx, fifth = regs->r.r8;
 	struct tls_entered entered = {.session = regs->r.di,
 				      .buf = regs->r.si,
 				      .layout = layout,
@@ -287,10 +359,15 @@ static __always_inline int tls_enter(struct call_registers *regs)
 	struct tls_session_key key = {.tgid = thread >> 32};
 	struct tls_session *session;
 
-	if (!tls_process())
+	if (!tls_told_since())
 		return 0;
+	/* Read here, or the compiler reads either through one pointer, which the verifier refuses. */
+	barrier_var(fourth);
+	barrier_var(fifth);
 	if (TLS_LAYOUT_CALL(layout) == TLS_CALL_POINTER)
-		entered.done = regs->r.cx;
+		entered.done = fourth;
+	else if (TLS_LAYOUT_CALL(layout) == TLS_CALL_POINTER5)
+		entered.done = fifth;
 	/* A session whose bytes another one carries: of the outer call no more is known. */
 	outer = bpf_map_lookup_elem(&tls_calls, &thread);
 	if (outer && outer->stack > entered.stack && outer->session != entered.session) {
@@ -306,12 +383,11 @@ static __always_inline int tls_enter(struct call_registers *regs)
 static __always_inline int tls_leave(struct call_registers *regs, __u32 flags)
 {
 	__u64 thread = bpf_get_current_pid_tgid(), holder, done = 0;
-	const struct tls_process *process = tls_process();
-	struct plain_call call = {.flags = flags};
+	struct plain_call call = {.flags = flags, .since_ns = tls_told_since()};
 	struct tls_entered *entered;
 	__s32 result = (__s32)regs->r.ax;
 
-	if (!process)
+	if (!call.since_ns)
 		return 0;
 	entered = bpf_map_lookup_elem(&tls_calls, &thread);
 	if (!entered)
@@ -320,7 +396,6 @@ static __always_inline int tls_leave(struct call_registers *regs, __u32 flags)
 	call.key.tgid = thread >> 32;
 	call.buf = entered->buf;
 	call.entry_ns = entered->entry_ns;
-	call.since_ns = process->since_ns;
 	if (entered->done)
 		bpf_probe_read_user(&done, sizeof(done), (const void *)entered->done);
 	else
@@ -363,6 +438,69 @@ SEC("uretprobe")
 int appmon_tls_read_done(struct call_registers *regs)
 {
 	return tls_leave(regs, 0);
+}
+
+/* ---- Go: crypto/tls -------------------------------------------------------------------------- */
+
+/* One Conn after the other can have an address: when it was met tells them apart. */
+static __always_inline void tls_go_tell(struct plain_call *call)
+{
+	struct tls_session *session = bpf_map_lookup_elem(&tls_sessions, &call->key);
+
+	if (session)
+		call->tag = session->tag;
+	else
+		*(__u64 *)&call->tag = call->entry_ns;
+	plain_tell(call);
+}
+
+/* (*Conn).Write(c, bytes): it returns when all is written, or the connection is broken. So it is
+ * told at once. */
+SEC("uprobe")
+int appmon_tls_go_write(struct registers *regs)
+{
+	__u64 key = running_goroutine(regs, go_layout(regs, regs->r14));
+	struct plain_call call = {
+		.key = {.session = regs->ax, .tgid = bpf_get_current_pid_tgid() >> 32},
+		.buf = regs->bx,
+		.len = regs->cx,
+		.entry_ns = bpf_ktime_get_ns(),
+		.since_ns = tls_told_since(),
+		.flags = PLAIN_OUT | PLAIN_ENTRY};
+
+	if (!call.since_ns || call.len > 0x7fffffff)
+		return 0;
+	bpf_map_update_elem(&tls_go_writes, &key, &call.key, BPF_ANY);
+	tls_go_tell(&call);
+	return 0;
+}
+
+/* In (*Conn).Read, where it copies n bytes for its caller. */
+SEC("uprobe")
+int appmon_tls_go_read(struct registers *regs)
+{
+	struct plain_call call = {.key = {.session = read_word(regs->bp + 16),
+					  .tgid = bpf_get_current_pid_tgid() >> 32},
+				  .buf = regs->bx,
+				  .len = regs->cx,
+				  .entry_ns = bpf_ktime_get_ns(),
+				  .since_ns = tls_told_since()};
+
+	if (!call.since_ns || call.len > 0x7fffffff)
+		return 0;
+	tls_go_tell(&call);
+	return 0;
+}
+
+/* The socket is closed, and with it what wrote to it. */
+static __always_inline void tls_go_closed(__u64 cookie)
+{
+	struct tls_session_key *key = bpf_map_lookup_elem(&tls_go_sockets, &cookie);
+
+	if (!key)
+		return;
+	bpf_map_delete_elem(&tls_sessions, key);
+	bpf_map_delete_elem(&tls_go_sockets, &cookie);
 }
 
 #endif /* APPMON_TLS_CALLS_H */

@@ -37,6 +37,7 @@ const struct bit_name capability_names[] = {
 	{APPMON_CAP_IDENTITY, "identity",
 	 "who served or sent each request; queue and service time"},
 	{APPMON_CAP_GOROUTINES, "goroutines", "what requests of Go programs are made for"},
+	{APPMON_CAP_TLS, "tls", "requests inside of TLS, where its library is known"},
 	{0, NULL, NULL},
 };
 

@@ -97,9 +97,9 @@ void capture_from(struct capture *cap, uint32_t generation);
 void capture_go_programs(const struct capture *cap, int fd[GO_HOOKS]);
 /* The programs for TLS libraries, by TLS_HOOK_*: with APPMON_CAP_TLS only. */
 void capture_tls_programs(const struct capture *cap, int fd[TLS_HOOKS]);
-/* Its probes are in place: from now on the calls of this process are told. 0 or an error. */
-int capture_tls_process(struct capture *cap, uint32_t tgid);
-void capture_tls_gone(struct capture *cap, uint32_t tgid);
+/* The map of processes whose calls are told, and when the last probe was attached. */
+int capture_tls_processes(const struct capture *cap);
+volatile uint64_t *capture_tls_since(const struct capture *cap);
 /* Adds what the kernel counts for one slot. */
 void capture_counters(struct capture *cap, uint32_t slot, struct appmon_stats *stats);
 

@@ -66,16 +66,23 @@ static int choose_goroutines(struct capture_bpf *skel, bool with)
 	return err;
 }
 
+/* Behind choose_goroutines(): the two share a map. */
 static int choose_tls(struct capture_bpf *skel, bool with, uint32_t capture)
 {
 	struct bpf_program *const programs[] = {
-		skel->progs.appmon_tls_write, skel->progs.appmon_tls_write_done,
-		skel->progs.appmon_tls_read, skel->progs.appmon_tls_read_done};
-	struct bpf_map *const maps[] = {skel->maps.tls_processes, skel->maps.tls_calls,
-					skel->maps.tls_sessions, skel->maps.plain_drafts};
+		skel->progs.appmon_tls_write,	 skel->progs.appmon_tls_write_done,
+		skel->progs.appmon_tls_read,	 skel->progs.appmon_tls_read_done,
+		skel->progs.appmon_tls_go_write, skel->progs.appmon_tls_go_read,
+		skel->progs.appmon_socket};
+	struct bpf_map *const maps[] = {skel->maps.tls_processes,  skel->maps.tls_calls,
+					skel->maps.tls_sessions,   skel->maps.plain_drafts,
+					skel->maps.tls_go_sockets, skel->maps.tls_go_writes};
 	int err = 0;
 
 	skel->rodata->plain_capture = capture;
+	skel->rodata->tls_go = with;
+	if (with)
+		err = bpf_map__set_autocreate(skel->maps.go_processes, true);
 	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]) && !err; i++)
 		err = bpf_program__set_autoload(programs[i], with);
 	for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]) && !err; i++)
@@ -351,19 +358,18 @@ void capture_tls_programs(const struct capture *cap, int fd[TLS_HOOKS])
 	fd[TLS_HOOK_WRITE_DONE] = bpf_program__fd(cap->skel->progs.appmon_tls_write_done);
 	fd[TLS_HOOK_READ] = bpf_program__fd(cap->skel->progs.appmon_tls_read);
 	fd[TLS_HOOK_READ_DONE] = bpf_program__fd(cap->skel->progs.appmon_tls_read_done);
+	fd[TLS_HOOK_GO_WRITE] = bpf_program__fd(cap->skel->progs.appmon_tls_go_write);
+	fd[TLS_HOOK_GO_READ] = bpf_program__fd(cap->skel->progs.appmon_tls_go_read);
 }
 
-int capture_tls_process(struct capture *cap, uint32_t tgid)
+int capture_tls_processes(const struct capture *cap)
 {
-	struct tls_process process = {.since_ns = now_ns()};
-
-	return bpf_map_update_elem(bpf_map__fd(cap->skel->maps.tls_processes), &tgid, &process,
-				   BPF_ANY);
+	return bpf_map__fd(cap->skel->maps.tls_processes);
 }
 
-void capture_tls_gone(struct capture *cap, uint32_t tgid)
+volatile uint64_t *capture_tls_since(const struct capture *cap)
 {
-	bpf_map_delete_elem(bpf_map__fd(cap->skel->maps.tls_processes), &tgid);
+	return (volatile uint64_t *)&cap->skel->bss->tls_since;
 }
 
 void capture_counters(struct capture *cap, uint32_t slot, struct appmon_stats *stats)

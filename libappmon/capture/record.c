@@ -43,6 +43,16 @@ static int decode_call(const uint8_t *p, uint32_t size, struct record *ret)
 	return 0;
 }
 
+static int decode_process(const uint8_t *p, uint32_t size, struct record *ret)
+{
+	if (size != sizeof(struct rec_process))
+		return -EPROTO;
+	memset(&ret->owner, 0, sizeof(ret->owner));
+	memcpy(&ret->owner.task, p + offsetof(struct rec_process, task), sizeof(ret->owner.task));
+	ret->size = size;
+	return 0;
+}
+
 int record_decode(const void *data, size_t size, struct record *ret)
 {
 	const uint8_t *p = data;
@@ -56,6 +66,9 @@ int record_decode(const void *data, size_t size, struct record *ret)
 		return -EPROTO;
 	ret->order_ns = hdr.order_ns;
 	ret->called = hdr.kind == REC_PLAIN;
+	ret->process = hdr.kind == REC_PROCESS;
+	if (ret->process)
+		return decode_process(p, hdr.size, ret);
 	if (ret->called)
 		return decode_call(p, hdr.size, ret);
 	if (hdr.kind != REC_DATA && hdr.kind != REC_PROGRESS && hdr.kind != REC_FRAMES)

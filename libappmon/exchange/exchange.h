@@ -18,8 +18,8 @@ struct protocol;
 
 /* ---- targets --------------------------------------------------------------------------------- */
 
-/* Ingress, egress, release. */
-#define LINKS 3
+/* Ingress, egress, release, and with APPMON_OPEN_TLS new sockets. */
+#define LINKS 4
 
 struct target {
 	uint32_t id;

@@ -579,6 +579,20 @@ static void tell_ends(struct flows *f, struct conn *c, uint64_t ts_ns)
 	}
 }
 
+/* What it has sent was written to this session: of Go's, which tell no randoms. */
+static void join_writer(struct flows *f, struct conn *c, const struct record *rec)
+{
+	struct session *s =
+		*session_bucket(f->sessions, rec->owner.tls_session, rec->owner.sender_pid);
+
+	while (s && (s->address != rec->owner.tls_session || s->tgid != rec->owner.sender_pid))
+		s = s->next;
+	if (!s || s->cookie)
+		return;
+	s->cookie = c->id.cookie;
+	session_drain(f, s, false);
+}
+
 void sessions_wire(struct flows *f, struct conn *c, const struct record *rec)
 {
 	struct session *s;
@@ -597,6 +611,8 @@ void sessions_wire(struct flows *f, struct conn *c, const struct record *rec)
 	if (!w->hello_ns && !c->plain && rec->owner.sender_tid && (rec->seg.flags & REC_OUT) &&
 	    rec->seg.len)
 		note_sender(f, rec);
+	if (rec->owner.tls_session)
+		join_writer(f, c, rec);
 	if (!w->session) {
 		if (c->plain && (rec->seg.flags & REC_FIN))
 			tell_ends(f, c, rec->seg.ts_ns);

@@ -16,6 +16,7 @@ struct record {
 	uint32_t size;	   /* in the ring */
 	bool framed;	   /* REC_FRAMES: the bytes are pieces */
 	bool called;	   /* REC_PLAIN: call is valid, in place of conn, seg and owner */
+	bool process;	   /* REC_PROCESS: owner.task is valid, and no more */
 	uint64_t order_ns; /* when it was made */
 	struct rec_plain call;
 };
