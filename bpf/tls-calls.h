@@ -175,13 +175,15 @@ static __always_inline int plain_write_record(struct plain_call *call, struct tl
 /* The next record of a call. Not static: verified once. */
 __noinline int plain_part(struct plain_call *call)
 {
+	struct tls_session_key key; /* old kernels read keys from the stack only */
 	struct tls_session *session;
 	struct plain_draft *d;
 	int ret = 0;
 
 	if (!call)
 		return 0;
-	session = bpf_map_lookup_elem(&tls_sessions, &call->key);
+	key = call->key;
+	session = bpf_map_lookup_elem(&tls_sessions, &key);
 	if (!session)
 		return 0;
 	d = plain_claim();

@@ -28,6 +28,7 @@ const struct bit_name flag_names[] = {
 	{APPMON_EVF_MULTI, "multi", "several statements"},
 	{APPMON_EVF_REPLICATION, "replication", "replication"},
 	{APPMON_EVF_COMPRESSED, "compressed", "compressed from here"},
+	{APPMON_EVF_CALL_TIMES, "call_times", "times of the TLS library's calls"},
 	{0, NULL, NULL},
 };
 

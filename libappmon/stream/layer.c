@@ -64,6 +64,14 @@ static void layer_data(struct flows *f, struct conn *c, const struct plain *p)
 	struct chunk chunk = chunk_of_plain(f, c, p);
 	int dir = p->dir;
 
+	if (c->lost)
+		chunk.flags |= CHUNK_LOST;
+	/* Another request stands before it, and has not been answered. */
+	if (self->lost != c->lost && (chunk.flags & CHUNK_STARTS) && !(chunk.flags & CHUNK_TURN) &&
+	    c->request_dir != 1 + !dir)
+		c->protocol->missed(f->pl, c);
+	if (p->captured)
+		self->lost = c->lost;
 	self->turned = 0;
 	c->stream[!dir].turned = 1;
 	self->seen += p->len;
@@ -127,15 +135,17 @@ bool layer_plain(struct flows *f, const struct plain *p)
 	return true;
 }
 
-void layer_lose(struct flows *f, struct conn *c)
+void layer_lose(struct flows *f, struct conn *c, int dir, uint64_t missing)
 {
-	struct conn *upper = c->above;
+	struct conn *upper = c->above ? c->above : layer_open(f, c, false);
 
 	if (!upper)
 		return;
-	EXPLAIN(APPMON_LOG_DEBUG, f->pl, &c->id, WHY("bytes of its plaintext were missed"));
-	upper->protocol->end(f->pl, upper, APPMON_END_GAP, APPMON_EVF_GAP);
-	c->ordinal += upper->ordinal;
-	c->above = NULL;
-	conn_release(f, upper);
+	EXPLAIN(APPMON_LOG_DEBUG, f->pl, &c->id, WHY("%llu bytes of its plaintext were missed"),
+		(unsigned long long)missing);
+	upper->lost++;
+	/* There may have been requests among them. */
+	upper->protocol->doubt(f->pl, upper, true);
+	upper->protocol->missed(f->pl, upper);
+	upper->stream[dir].seen += missing;
 }

@@ -40,11 +40,12 @@ struct session {
 	uint32_t tgid;
 	struct tls_tag tag;
 	uint64_t cookie; /* of the socket; 0: not joined */
-	uint64_t pos[2]; /* by DIR_*: where the next call's bytes begin */
 	uint32_t lost;
-	uint32_t turn; /* 1 + DIR_* of the last call that was fed */
-	bool begun;    /* a call of it has been fed */
-	bool hole;     /* of the next call: as held.hole */
+	uint32_t turn;	 /* 1 + DIR_* of the last call that was fed */
+	uint64_t fed[2]; /* by DIR_*: bytes below have been fed, or are known to be missing */
+	bool whole;	 /* it has been fed from its first byte on */
+	bool begun;	 /* a call of it has been fed */
+	bool hole;	 /* of the next call: as held.hole */
 	struct held *held, **held_end;
 	size_t held_bytes;
 	/* Of the last turn that was read. */
@@ -177,7 +178,7 @@ static void session_begin(struct flows *f, struct session *s, const struct rec_p
 	held_drop(f, s, WHY("its session has ended"));
 	s->tag = call->tag;
 	s->cookie = 0;
-	s->pos[DIR_IN] = s->pos[DIR_OUT] = 0;
+	s->fed[DIR_IN] = s->fed[DIR_OUT] = 0;
 	s->lost = 0;
 	s->turn = 0;
 	s->begun = s->hole = s->more = false;
@@ -506,8 +507,14 @@ static bool feed(struct flows *f, struct session *s, struct conn *c, const struc
 		plain.owner = &owner;
 	}
 	s->turn = 1U + (uint32_t)plain.dir;
-	if (h->hole && s->begun)
-		layer_lose(f, c);
+	if (!s->begun)
+		s->whole = plain.fresh;
+	if (!s->whole && !s->fed[plain.dir]) /* what passed before is not known */
+		s->fed[plain.dir] = call->pos;
+	if (h->hole || call->pos != s->fed[plain.dir])
+		layer_lose(f, c, plain.dir,
+			   call->pos > s->fed[plain.dir] ? call->pos - s->fed[plain.dir] : 0);
+	s->fed[plain.dir] = call->pos + call->len;
 	s->begun = true;
 	f->pl->stats.plain_calls += !(call->flags & PLAIN_MORE);
 	if (!layer_plain(f, &plain))
@@ -542,7 +549,6 @@ static void session_drain(struct flows *f, struct session *s, bool late)
 void sessions_call(struct flows *f, const struct record *rec)
 {
 	const struct rec_plain *call = &rec->call;
-	int dir = call->flags & PLAIN_OUT ? DIR_OUT : DIR_IN;
 	struct session *s;
 
 	if (!f->sessions)
@@ -552,10 +558,8 @@ void sessions_call(struct flows *f, const struct record *rec)
 		f->pl->stats.plain_dropped++;
 		return;
 	}
-	if (call->pos != s->pos[dir] || call->lost != s->lost)
-		s->hole = true;
+	s->hole |= call->lost != s->lost;
 	f->pl->stats.plain_dropped += call->lost - s->lost;
-	s->pos[dir] = call->pos + call->len;
 	s->lost = call->lost;
 	if (!s->cookie)
 		session_join(f, s, call, rec->order_ns, rec->bytes);

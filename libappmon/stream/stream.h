@@ -161,8 +161,8 @@ struct plain {
 
 /* False: the socket is not known, or there is no memory; then the plaintext is not followed. */
 bool layer_plain(struct flows *f, const struct plain *plain);
-/* Bytes of the plaintext were missed: what is open ends, and what comes next is the middle of it. */
-void layer_lose(struct flows *f, struct conn *c);
+/* So many bytes of one direction were missed. */
+void layer_lose(struct flows *f, struct conn *c, int dir, uint64_t missing);
 
 /* ---- sessions.c: plaintext of TLS libraries finds its socket ---------------------------------- */
 
