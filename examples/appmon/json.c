@@ -363,6 +363,9 @@ static void add_stats(struct json_line *object, const struct appmon_stats *stats
 	add_uint(object, "records", stats->records);
 	add_uint(object, "records_lost", stats->records_lost);
 	add_uint(object, "records_bad", stats->records_bad);
+	add_uint(object, "plain_calls", stats->plain_calls);
+	add_uint(object, "plain_dropped", stats->plain_dropped);
+	add_uint(object, "tls_refused", stats->tls_refused);
 	add_uint(object, "memory_bytes", stats->memory_bytes);
 	add_uint(object, "memory_limit", stats->memory_limit);
 	end_object(object);

@@ -355,8 +355,17 @@ enum appmon_log_level {
 /* SQL: appmon_event.query_text with its literals, the very bytes of the client, and message with the
  * server's words, which may repeat them. */
 #define APPMON_OPEN_QUERY_TEXT UINT32_C(0x100)
-/* Plaintext of TLS, where a library of the application gives it: requests inside TLS are reported as
- * others are. x86-64 only. Implies APPMON_OPEN_IDENTITY, and APPMON_PROTO_TLS in protocols. */
+/* Requests inside TLS are reported as others are, by what the application's TLS library reads and
+ * writes: OpenSSL 1.1.1 and later, GnuTLS and BoringSSL with symbols, as a library or in the executable,
+ * and crypto/tls of Go 1.21 to 1.26. x86-64 only. Keys are never touched. The library attaches uprobes
+ * to such files: those of processes that are in a cgroup at its attach, and of others when they make
+ * their first socket or send a hello; at most 256, until appmon_close(), which takes up to a second for
+ * each. Whoever maps such a file pays some 1 to 2 microseconds for each call; only calls of processes
+ * in the cgroups, and of those that they start, are read. The first connections of the first process
+ * with a new file can stay closed: an event of TLS. Implies APPMON_OPEN_IDENTITY, and APPMON_PROTO_TLS
+ * in protocols. Needs CAP_SYS_ADMIN as long as processes come (before Linux 6.16 CAP_PERFMON with
+ * CAP_CHECKPOINT_RESTORE and CAP_SYS_PTRACE). A file or process that cannot be looked into is logged
+ * (WARN), and counted in appmon_stats.tls_refused. */
 #define APPMON_OPEN_TLS UINT32_C(0x200)
 
 /* appmon_capabilities.supported: what this kernel gives. */
@@ -752,15 +761,19 @@ struct appmon_stats {
 	uint64_t tunnel_bytes;		   /* both directions, of connections that were upgraded */
 	uint64_t records;		   /* read from the ring */
 	uint64_t records_lost;		   /* that did not fit into the ring */
-	uint64_t records_bad;  /* not understood; 0 unless library and programs disagree */
-	uint64_t memory_bytes; /* gauge: connection state held; handle only */
-	uint64_t memory_limit; /* handle only */
-	uint64_t sampling_ppm; /* gauge: share of connections watched; 0: paused */
-	uint64_t filtered;     /* complete, but left out by appmon_set_filter(), or of a protocol
+	uint64_t records_bad;	/* not understood; 0 unless library and programs disagree */
+	uint64_t memory_bytes;	/* gauge: connection state held; handle only */
+	uint64_t memory_limit;	/* handle only */
+	uint64_t sampling_ppm;	/* gauge: share of connections watched; 0: paused */
+	uint64_t filtered;	/* complete, but left out by appmon_set_filter(), or of a protocol
 				* that was not asked for, by the handle or for the target */
-	uint64_t plain_calls;  /* reads and writes of TLS libraries that were understood; handle only */
-	uint64_t plain_dropped; /* ... that were not: no socket was found for them, no memory, or no room in the ring;
-				 * handle only */
+	uint64_t plain_calls;	/* reads and writes of TLS libraries that were understood; handle
+				* only */
+	uint64_t plain_dropped; /* ... that were not: no socket was found for them, no memory, or no
+				 * room in the ring; handle only */
+	uint64_t tls_refused; /* APPMON_OPEN_TLS: files whose functions are not understood or could
+				 * not be probed, and processes that could not be looked at; handle
+				 * only */
 };
 
 /* Which events the host wants: those that pass every member. 0 and NULL: whatever it is. */
