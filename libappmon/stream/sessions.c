@@ -459,6 +459,20 @@ static void note_read(struct session *s, const struct rec_plain *call, uint64_t 
 	s->read_tid = call->tid;
 }
 
+/* A thread has read of a request. That it waited for it, the call tells that was there before. */
+static void tell_reader(struct flows *f, const struct conn *c, const struct held *h,
+			const struct plain *plain)
+{
+	const struct reader reader = {.start_ns = h->call.start_ns,
+				      .pid = h->call.tgid,
+				      .tid = h->call.tid,
+				      .seq = plain->seq,
+				      .blocks = h->call.entry_ns < plain->ts_ns};
+
+	if (plain->dir == DIR_IN && plain->numbered && c->above && f->pl->causes.buckets)
+		cause_read(f->pl, c->above, &reader);
+}
+
 /* It has the session's first bytes: its process was looked at before the handshake began. */
 static bool is_first(const struct conn *c, const struct held *h)
 {
@@ -528,7 +542,9 @@ static bool feed(struct flows *f, struct session *s, struct conn *c, const struc
 	s->fed[plain.dir] = call->pos + call->len;
 	s->begun = true;
 	f->pl->stats.plain_calls += !(call->flags & PLAIN_MORE);
-	if (!layer_plain(f, &plain))
+	if (layer_plain(f, &plain))
+		tell_reader(f, c, h, &plain);
+	else
 		s->hole = true;
 	return true;
 }
