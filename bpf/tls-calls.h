@@ -220,11 +220,8 @@ static __always_inline __u32 plain_copied(struct tls_session *session,
 	if (!session->heads && !look)
 		return most;
 	session->heads = 1;
-	/* Too short to be told from a head's begin: it is cheap. */
-	if (first || look || call->len < sizeof(b))
-		session->window = session->window > plain_capture || first || look
-					  ? plain_capture
-					  : session->window;
+	if (first || look)
+		session->window = plain_capture;
 	n = most < session->window ? most : session->window;
 	session->window -= n;
 	return n;

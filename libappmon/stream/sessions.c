@@ -56,7 +56,10 @@ struct session {
 	struct carrier times;
 	uint32_t left;	 /* bytes of the record `taken` that are still to be read */
 	uint32_t offset; /* in the record: where the part of the call begins that is fed next */
-	uint64_t taken;	 /* records of the wire whose bytes have been read */
+	/* Plaintext in records that left: behind the last call; behind the present one, 0: that is not
+	 * known. */
+	uint64_t sent, due;
+	uint64_t taken; /* records of the wire whose bytes have been read */
 };
 
 /* The last that a thread has sent on a TLS connection whose hellos are not known. */
@@ -185,6 +188,7 @@ static void session_begin(struct flows *f, struct session *s, const struct rec_p
 	s->begun = s->hole = s->more = false;
 	s->read_tid = 0;
 	s->taken = s->left = 0;
+	s->sent = s->due = 0;
 }
 
 static struct session *session_of(struct flows *f, const struct rec_plain *call)
@@ -346,43 +350,51 @@ static uint64_t first_carrier(const struct tls_wire *w, int dir)
  * The first record that left after the call had begun, and has as many bytes as it can have of that
  * call; of unknown lengths, the first. Tickets and the like have others. False: none has left.
  */
-static bool time_written(const struct tls_wire *w, const struct rec_plain *call,
+static bool time_written(struct session *s, const struct tls_wire *w, const struct rec_plain *call,
 			 struct carrier *ret)
 {
 	const uint32_t most = 16384, len = call->whole < most ? call->whole : most;
+	const uint64_t first = first_carrier(w, DIR_OUT);
+	const struct carrier *at = carrier_at(w, DIR_OUT, first);
 	bool found = false;
 
-	if (w->turn[DIR_OUT].start_ns >= call->entry_ns &&
-	    (!w->turn[DIR_OUT].len || w->turn[DIR_OUT].len == len)) {
-		*ret = w->turn[DIR_OUT];
+	s->due = 0;
+	*ret = w->turn[DIR_OUT];
+	if (ret->start_ns >= call->entry_ns && (!ret->len || ret->len == len)) {
+		s->due = ret->len ? ret->pos + call->whole : 0;
 		return true;
 	}
-	for (uint64_t i = first_carrier(w, DIR_OUT); i < w->carried[DIR_OUT]; i++) {
-		const struct carrier *at = carrier_at(w, DIR_OUT, i);
-
+	/* So many have left meanwhile that the first ones are not here any more. */
+	if (first && at->start_ns > call->entry_ns && s->sent && at->pos > s->sent) {
+		*ret = *at;
+		ret->len = 0;
+		s->due = s->sent + call->whole;
+		return true;
+	}
+	for (uint64_t i = first; i < w->carried[DIR_OUT]; i++) {
+		at = carrier_at(w, DIR_OUT, i);
 		if (at->start_ns < call->entry_ns || (found && at->len != len))
 			continue;
 		*ret = *at;
 		found = true;
-		if (!at->len || at->len == len)
+		if (!at->len || at->len == len) {
+			s->due = at->len ? at->pos + call->whole : 0;
 			return true;
+		}
 	}
 	ret->len = 0; /* which one it was is not certain */
 	return found;
 }
 
-/* When the last record passed of a call that began with `times`. False: it has not. */
-static bool time_ended(const struct tls_wire *w, const struct rec_plain *call,
-		       struct carrier *times)
+/* When the last record passed that the call has become. False: it has not. */
+static bool time_ended(const struct session *s, const struct tls_wire *w, struct carrier *times)
 {
-	const uint64_t end = times->pos + call->whole;
-
-	if (!times->len || times->len >= call->whole)
+	if (!s->due)
 		return true;
 	for (uint64_t i = first_carrier(w, DIR_OUT); i < w->carried[DIR_OUT]; i++) {
 		const struct carrier *at = carrier_at(w, DIR_OUT, i);
 
-		if (at->pos + at->len < end)
+		if (at->pos + at->len < s->due)
 			continue;
 		times->end_ns = at->end_ns;
 		return true;
@@ -498,19 +510,22 @@ static bool feed(struct flows *f, struct session *s, struct conn *c, const struc
 		.more = call->flags & PLAIN_MORE,
 		.fresh = is_first(c, h),
 	};
-	bool timed;
+	bool timed, ended = true;
 
 	if (s->more && !h->hole)
 		timed = s->timed;
 	else if (plain.dir == DIR_OUT)
-		timed = w && time_written(w, call, &s->times);
+		timed = w && time_written(s, w, call, &s->times);
 	else
 		timed = w && time_read(s, w, call, h->end_ns, &s->times);
+	if (timed && plain.dir == DIR_OUT && !plain.more)
+		ended = time_ended(s, w, &s->times);
 	late |= !w || w->lost;
-	if (plain.dir == DIR_OUT && !late &&
-	    (!timed || (!plain.more && !time_ended(w, call, &s->times))))
+	if (plain.dir == DIR_OUT && !late && (!timed || !ended))
 		return false;
 	times = s->times;
+	if (!ended)
+		times.end_ns = h->end_ns;
 	if (!s->more && plain.dir == DIR_OUT)
 		s->offset = 0;
 	if (timed && s->offset < times.len) {
@@ -518,11 +533,13 @@ static bool feed(struct flows *f, struct session *s, struct conn *c, const struc
 		plain.numbered = times.len - s->offset;
 	}
 	s->offset += call->len;
+	if (plain.dir == DIR_OUT && !plain.more)
+		s->sent = s->due;
 	if (plain.more)
 		times.end_ns = times.start_ns;
 	s->timed = timed;
 	s->more = plain.more;
-	plain.call_times = !timed;
+	plain.call_times = !timed || !ended;
 	plain.ts_ns = timed ? times.start_ns : plain.dir == DIR_OUT ? call->entry_ns : h->end_ns;
 	plain.end_ns = timed && times.end_ns > plain.ts_ns ? times.end_ns : plain.ts_ns;
 	if (plain.dir == DIR_IN)
@@ -662,13 +679,16 @@ void sessions_expire(struct flows *f, uint64_t now_ns)
 		return;
 	for (n = f->sessions->used.next; n != &f->sessions->used; n = next) {
 		struct session *s = list_entry(n, struct session, link);
+		const struct conn *c = s->cookie ? conn_find(f, s->cookie) : NULL;
 
 		next = n->next;
-		if (s->held && s->held->end_ns + HELD_NS > now_ns)
+		/* While its connection moves on, what waits for that may come yet. */
+		if (s->held &&
+		    (s->held->end_ns + HELD_NS > now_ns || (c && c->active_ns + HELD_NS > now_ns)))
 			continue;
-		if (s->held && s->cookie)
+		if (s->held && c)
 			session_drain(f, s, true);
-		if (s->held || !s->cookie || !conn_find(f, s->cookie))
+		if (s->held || !c)
 			session_free(f, s);
 	}
 }

@@ -307,6 +307,26 @@ START_TEST(long_write)
 }
 END_TEST
 
+/* ... of so many that the first are not remembered, behind a head of its own. */
+START_TEST(longer_write)
+{
+	static const char head[] = "HTTP/1.1 200 OK\r\nContent-Length: 983040\r\n\r\n";
+	uint64_t entry_ns;
+
+	begin(false);
+	reads(&w, &s, GET("/a"));
+	writes(&w, &s, head);
+	entry_ns = sim_now_ns + 1;
+	for (int i = 0; i < 15; i++)
+		records(&w, DIR_OUT, 4 * 16384);
+	call_of(&s, DIR_OUT, "x", 983040, 1, entry_ns);
+	complete("/a", APPMON_ROLE_SERVER);
+	ck_assert_uint_eq(ev->response_end_ns, sim_now_ns - 1000);
+	ck_assert_uint_eq(ev->response_body_bytes, 983040);
+	nothing();
+}
+END_TEST
+
 /* Tickets are records like any other, and no response. */
 START_TEST(tickets)
 {
@@ -551,6 +571,34 @@ START_TEST(call_times)
 }
 END_TEST
 
+/* Of a write only the begin is seen to leave. */
+START_TEST(call_end)
+{
+	static const char head[] = "HTTP/1.1 200 OK\r\nContent-Length: 40000\r\n\r\n";
+	const uint32_t len = (uint32_t)sizeof(head) - 1 + 40000;
+	uint64_t entry_ns, left;
+
+	begin(false);
+	reads(&w, &s, GET("/a"));
+	entry_ns = sim_now_ns + 1;
+	records(&w, DIR_OUT, 16384);
+	left = sim_now_ns;
+	call_of(&s, DIR_OUT, head, len, sizeof(head) - 1, entry_ns);
+	for (int i = 0; i < 10; i++) { /* it moves on */
+		sim_now_ns += 4000 * MSEC;
+		records(&w, DIR_OUT, 1);
+		flows_expire(&p.flows, sim_now_ns + 4000 * MSEC);
+		nothing();
+	}
+	flows_expire(&p.flows, sim_now_ns + 6000 * MSEC);
+	next();
+	ck_assert_uint_eq(ev->status, 200);
+	ck_assert_uint_eq(ev->response_start_ns, left);
+	ck_assert(ev->flags & APPMON_EVF_CALL_TIMES);
+	nothing();
+}
+END_TEST
+
 /* Open at the attach: a thread that sends inside of a write tells the socket. */
 START_TEST(nested)
 {
@@ -689,9 +737,10 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		server,	       client,	   memory, long_write,	tickets,      cut,	  both_ends,
-		interleaved,   lost,	   forked, unknown,	unknown_much, call_times, nested,
-		address_again, not_nested, late,   until_close, linked,	      not_asked,  NULL};
+		server,	    client,	 memory,	long_write, tickets, cut,
+		both_ends,  interleaved, lost,		forked,	    unknown, unknown_much,
+		call_times, nested,	 address_again, not_nested, late,    until_close,
+		linked,	    call_end,	 longer_write,	not_asked,  NULL};
 
 	return unit_run("sessions", tests, setup, teardown);
 }
