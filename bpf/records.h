@@ -229,6 +229,7 @@ struct rec_plain {
 	__u64 pos; /* of the first byte, in this direction of the session as far as it is known */
 	__u64 entry_ns; /* when the call began, CLOCK_MONOTONIC; its end: rec_hdr.order_ns */
 	__u64 since_ns; /* of the process */
+	__u64 start_ns; /* when that began, CLOCK_BOOTTIME */
 	struct tls_tag tag;
 	__u32 tgid, tid;
 	__u32 flags;	       /* PLAIN_* */

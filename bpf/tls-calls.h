@@ -148,6 +148,7 @@ static __always_inline int plain_write_record(struct plain_call *call, struct tl
 	r->entry_ns = call->entry_ns;
 	r->since_ns = call->since_ns;
 	r->tag = call->tag;
+	r->start_ns = bpf_get_current_task_btf()->group_leader->start_boottime;
 	r->tgid = call->key.tgid;
 	r->tid = (__u32)bpf_get_current_pid_tgid();
 	r->len = (__u32)len;

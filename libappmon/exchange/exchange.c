@@ -135,6 +135,15 @@ void exchange_owner(struct pipeline *pl, struct exchange *ex)
 	}
 }
 
+/* The number that stands for a byte of plaintext; false: it is not known. */
+static bool plain_number(const struct conn *c, int dir, uint64_t pos, uint32_t *ret)
+{
+	const struct numbers *n = &c->numbers[dir];
+
+	*ret = n->seq + (uint32_t)(pos - n->pos);
+	return pos >= n->pos && pos - n->pos < n->len;
+}
+
 void exchange_request(struct pipeline *pl, struct conn *c, struct exchange *ex, int dir,
 		      const struct start *start)
 {
@@ -145,8 +154,11 @@ void exchange_request(struct pipeline *pl, struct conn *c, struct exchange *ex, 
 	ex->floor = start->other_pos;
 	if (dir == DIR_OUT)
 		exchange_owner(pl, ex);
-	if (c->below)
-		return; /* plaintext has no numbers of TCP's */
+	if (c->below) {
+		if (plain_number(c, dir, start->pos, &ex->request_seq))
+			ex->numbered = NUMBERED_REQUEST;
+		return;
+	}
 	ex->request_seq = stream_seq(&c->stream[dir], start->pos);
 	ex->numbered = NUMBERED_REQUEST;
 	if (other->known) {
@@ -163,6 +175,8 @@ void exchange_response(struct pipeline *pl, struct conn *c, struct exchange *ex,
 	cause_response(pl, c, ex);
 	if (!c->below) {
 		ex->response_seq = stream_seq(&c->stream[dir], start->pos);
+		ex->numbered |= NUMBERED_RESPONSE;
+	} else if (plain_number(c, dir, start->pos, &ex->response_seq)) {
 		ex->numbered |= NUMBERED_RESPONSE;
 	}
 	/* After a loss it may be taken for the answer to a request that came after it. */

@@ -297,7 +297,7 @@ struct carrier {
 	uint64_t start_ns, end_ns;
 	uint64_t pos; /* bytes of plaintext that such records had carried before */
 	uint32_t len; /* of the plaintext; 0: not known */
-	uint32_t pad;
+	uint32_t seq; /* TCP's number of its first byte */
 };
 
 #define CARRIERS 32
@@ -325,6 +325,12 @@ struct tls_wire {
 	struct rec_owner owner; /* as it was when that was sent last */
 };
 
+/* Bytes of plaintext have the numbers of the record that carried them, counted on from its first. */
+struct numbers {
+	uint64_t pos;
+	uint32_t seq, len; /* of how many bytes they are known */
+};
+
 /* The exchanges of a connection whose messages carry ids, once they are many. */
 struct ids {
 	struct list_node *bucket;
@@ -334,11 +340,12 @@ struct ids {
 struct conn {
 	struct conn *hash_next;
 	const struct protocol *protocol;
-	void *state;	       /* the protocol's, of protocol.conn_size bytes */
-	struct conn *above;    /* the plaintext in what the socket carries; NULL: none is known */
-	struct conn *below;    /* of plaintext: the socket's own bytes */
-	struct tls_wire *wire; /* NULL: none, or no plaintext is looked for */
-	struct list_node link; /* in flows.busy or flows.idle, least recently active first */
+	void *state;	    /* the protocol's, of protocol.conn_size bytes */
+	struct conn *above; /* the plaintext in what the socket carries; NULL: none is known */
+	struct conn *below; /* of plaintext: the socket's own bytes */
+	struct numbers numbers[2];  /* by DIR_*: of plaintext, of the piece at hand */
+	struct tls_wire *wire;	    /* NULL: none, or no plaintext is looked for */
+	struct list_node link;	    /* in flows.busy or flows.idle, least recently active first */
 	struct list_node exchanges; /* oldest first */
 	struct ids ids;
 	struct rec_conn id;

@@ -120,6 +120,8 @@ bool layer_plain(struct flows *f, const struct plain *p)
 	upper->retrans = c->retrans;
 	upper->dup = c->dup;
 	upper->call_times |= p->call_times;
+	upper->numbers[p->dir] = (struct numbers){
+		.pos = upper->stream[p->dir].seen, .seq = p->seq, .len = p->numbered};
 	if (p->len)
 		layer_pieces(f, upper, p);
 	if (p->ends && !upper->stream[p->dir].fin) {

@@ -54,8 +54,9 @@ struct session {
 	/* Of the last call: whether and when its record passed, and there is more of it. */
 	bool timed, more;
 	struct carrier times;
-	uint32_t left;	/* bytes of the record `taken` that are still to be read */
-	uint64_t taken; /* records of the wire whose bytes have been read */
+	uint32_t left;	 /* bytes of the record `taken` that are still to be read */
+	uint32_t offset; /* in the record: where the part of the call begins that is fed next */
+	uint64_t taken;	 /* records of the wire whose bytes have been read */
 };
 
 /* The last that a thread has sent on a TLS connection whose hellos are not known. */
@@ -364,8 +365,9 @@ static bool time_written(const struct tls_wire *w, const struct rec_plain *call,
 		*ret = *at;
 		found = true;
 		if (!at->len || at->len == len)
-			break;
+			return true;
 	}
+	ret->len = 0; /* which one it was is not certain */
 	return found;
 }
 
@@ -424,11 +426,13 @@ static bool time_read(struct session *s, const struct tls_wire *w, const struct 
 		for (uint64_t i = s->turn == 1 + DIR_IN ? s->taken : w->carried[DIR_IN];
 		     i < w->carried[DIR_IN] && carrier_at(w, DIR_IN, i)->start_ns <= end_ns; i++)
 			*ret = *carrier_at(w, DIR_IN, i);
+		ret->len = 0;
 		return ret->start_ns && ret->start_ns <= end_ns;
 	}
 	*ret = *carrier_at(w, DIR_IN, found);
 	if (found != s->taken || !s->left)
 		s->left = ret->len;
+	s->offset = ret->len - s->left;
 	s->left = s->left > call->whole ? s->left - call->whole : 0;
 	s->taken = s->left ? found : found + 1;
 	return true;
@@ -453,6 +457,20 @@ static void note_read(struct session *s, const struct rec_plain *call, uint64_t 
 		s->read_first_ns = end_ns;
 	s->read_last_ns = end_ns;
 	s->read_tid = call->tid;
+}
+
+/* A thread has read of a request. That it waited for it, the call tells that was there before. */
+static void tell_reader(struct flows *f, const struct conn *c, const struct held *h,
+			const struct plain *plain)
+{
+	const struct reader reader = {.start_ns = h->call.start_ns,
+				      .pid = h->call.tgid,
+				      .tid = h->call.tid,
+				      .seq = plain->seq,
+				      .blocks = h->call.entry_ns < plain->ts_ns};
+
+	if (plain->dir == DIR_IN && plain->numbered && c->above && f->pl->causes.buckets)
+		cause_read(f->pl, c->above, &reader);
 }
 
 /* It has the session's first bytes: its process was looked at before the handshake began. */
@@ -493,6 +511,13 @@ static bool feed(struct flows *f, struct session *s, struct conn *c, const struc
 	    (!timed || (!plain.more && !time_ended(w, call, &s->times))))
 		return false;
 	times = s->times;
+	if (!s->more && plain.dir == DIR_OUT)
+		s->offset = 0;
+	if (timed && s->offset < times.len) {
+		plain.seq = times.seq + s->offset;
+		plain.numbered = times.len - s->offset;
+	}
+	s->offset += call->len;
 	if (plain.more)
 		times.end_ns = times.start_ns;
 	s->timed = timed;
@@ -517,7 +542,9 @@ static bool feed(struct flows *f, struct session *s, struct conn *c, const struc
 	s->fed[plain.dir] = call->pos + call->len;
 	s->begun = true;
 	f->pl->stats.plain_calls += !(call->flags & PLAIN_MORE);
-	if (!layer_plain(f, &plain))
+	if (layer_plain(f, &plain))
+		tell_reader(f, c, h, &plain);
+	else
 		s->hole = true;
 	return true;
 }

@@ -154,8 +154,10 @@ struct plain {
 	const char *bytes;
 	uint32_t captured, len;
 	const char *tail; /* the last CHUNK_TAIL bytes; NULL: they are captured, or not known */
-	uint64_t ts_ns;	  /* when the first byte passed */
-	uint64_t end_ns;  /* and the last one; 0: at the same time */
+	/* TCP's numbers that stand for the first `numbered` bytes. */
+	uint32_t seq, numbered;
+	uint64_t ts_ns;		       /* when the first byte passed */
+	uint64_t end_ns;	       /* and the last one; 0: at the same time */
 	const struct rec_owner *owner; /* NULL: not known */
 };
 

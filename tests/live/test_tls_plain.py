@@ -14,6 +14,7 @@ import pytest
 
 from programs import wait_for_port
 from test_tls import VERSION, low_port
+from watch import replayed
 
 TLS = ["--tls", "--protocols", "http1,http2,tls"]
 BIG = 1000000
@@ -221,6 +222,10 @@ def test_clients(program, scene, watch):
     for role in "server", "client":
         assert [told(e) for e in events if e["role"] == role] == scene.log()
     assert {e["pid"] for e in events if e["role"] == "client"} == {process.pid}
+    # The numbers of the records: so both ends of an exchange are known as such.
+    assert [e["wire_id"] for e in events if e["role"] == "client"] == [
+        e["wire_id"] for e in events if e["role"] == "server"]
+    assert len({e["wire_id"] for e in events}) == len(paths)
 
 
 def test_through(scene, watch):
@@ -259,6 +264,20 @@ def test_http2(scene, watch):
                 for e in events if e["role"] == role] == [
                     (method, path, status, sent) for method, path, status, _, sent in scene.log()]
     assert {e["protocol"] for e in events} == {"http2"}
+
+
+def test_replay(scene, watch, tmp_path):
+    """Calls are recorded, too."""
+    port = scene.start("threads")
+    recording = tmp_path / "recording"
+    watching = watch(scene.cgroup, args=[*TLS, "--record", str(recording)])
+    connection = client(port)
+    for path in "/a", "/big", "/b":
+        connection.request("GET", path)
+        connection.getresponse().read()
+    connection.close()
+    watching.wait(3)
+    assert replayed(recording, *TLS) == watching.stop()
 
 
 @pytest.mark.parametrize("name", ["nginx", "threads"])

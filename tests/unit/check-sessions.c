@@ -622,6 +622,38 @@ START_TEST(late)
 }
 END_TEST
 
+/* The thread that waits for a request sends another one meanwhile: that is for it. */
+START_TEST(linked)
+{
+	static const struct appmon_opts opts = {.flags = APPMON_OPEN_TLS | APPMON_OPEN_LINKS,
+						.protocols = 1U << APPMON_PROTO_HTTP1 |
+							     1U << APPMON_PROTO_TLS};
+	struct wire other = w;
+	struct made t;
+	uint64_t entry_ns;
+
+	fixture_free(&p);
+	fixture_init(&p, &opts);
+	other.sk = NULL;
+	begin(false);
+	wire_begin(&other, true);
+	handshake(&other, true, 190);
+	t = made(0x2000, 190);
+	entry_ns = sim_now_ns;
+	records(&w, DIR_IN, sizeof(GET("/in")) - 1);
+	call_of(&s, DIR_IN, GET("/in"), sizeof(GET("/in")) - 1, sizeof(GET("/in")) - 1, entry_ns);
+	writes(&other, &t, GET("/out"));
+	reads(&other, &t, OK);
+	complete("/out", APPMON_ROLE_CLIENT);
+	ck_assert_uint_eq(ev->link, APPMON_LINK_THREAD);
+	ck_assert_uint_eq(ev->link_connection_id, sim_cookie(w.sk));
+	writes(&w, &s, OK);
+	complete("/in", APPMON_ROLE_SERVER);
+	nothing();
+	sim_forget(other.sk);
+}
+END_TEST
+
 /* A response that ends with the connection. */
 START_TEST(until_close)
 {
@@ -659,7 +691,7 @@ int main(void)
 	const TTest *const tests[] = {
 		server,	       client,	   memory, long_write,	tickets,      cut,	  both_ends,
 		interleaved,   lost,	   forked, unknown,	unknown_much, call_times, nested,
-		address_again, not_nested, late,   until_close, not_asked,    NULL};
+		address_again, not_nested, late,   until_close, linked,	      not_asked,  NULL};
 
 	return unit_run("sessions", tests, setup, teardown);
 }

@@ -153,7 +153,9 @@ static uint32_t overhead_of(const struct tls_told *told)
 /* A record of the applications' data has passed. */
 static void carry_data(struct pipeline *pl, struct conn *c, int dir, const struct tls_record *r)
 {
-	struct carrier carrier = {.start_ns = r->start.ts_ns, .end_ns = r->end_ns};
+	struct carrier carrier = {.start_ns = r->start.ts_ns,
+				  .end_ns = r->end_ns,
+				  .seq = stream_seq(&c->stream[dir], r->start.pos)};
 	uint32_t overhead = overhead_of(tls_of(c)->told);
 	struct tls_wire *w = wire_of(pl, c);
 
