@@ -232,8 +232,8 @@ struct rec_plain {
 	__u64 start_ns; /* when that began, CLOCK_BOOTTIME */
 	struct tls_tag tag;
 	__u32 tgid, tid;
-	__u32 flags;	       /* PLAIN_* */
-	__u32 len;	       /* bytes described, captured or not */
+	__u32 flags;	/* PLAIN_* */
+	__u32 len;	/* bytes described, captured or not */
 	__u32 captured; /* bytes that follow */
 	__u32 whole;	/* bytes of the call, in all its records */
 	__u32 lost;	/* calls of this session that could not be told so far */
