@@ -34,11 +34,10 @@ int options_take(struct appmon_opts *o, const struct appmon_opts *user, struct l
 	o->capture_bytes = o->capture_bytes ? o->capture_bytes : 4096;
 	o->exchange_timeout_ms = o->exchange_timeout_ms ? o->exchange_timeout_ms : 300000;
 	o->idle_timeout_ms = o->idle_timeout_ms ? o->idle_timeout_ms : 3600000;
-	if (o->flags &
-	    ~(APPMON_OPEN_DROP_QUERY | APPMON_OPEN_IDENTITY | APPMON_OPEN_TRACE |
-	      APPMON_OPEN_STREAM_HEADS | APPMON_OPEN_LINKS | APPMON_OPEN_GOROUTINES |
-	      APPMON_OPEN_ONLY_REQUESTS | APPMON_OPEN_KEEP_SECRETS | APPMON_OPEN_QUERY_TEXT |
-	      APPMON_OPEN_TLS))
+	if (o->flags & ~(APPMON_OPEN_DROP_QUERY | APPMON_OPEN_IDENTITY | APPMON_OPEN_TRACE |
+			 APPMON_OPEN_STREAM_HEADS | APPMON_OPEN_LINKS | APPMON_OPEN_GOROUTINES |
+			 APPMON_OPEN_ONLY_REQUESTS | APPMON_OPEN_KEEP_SECRETS |
+			 APPMON_OPEN_QUERY_TEXT | APPMON_OPEN_TLS))
 		return fail(log, -EINVAL, "unknown bits in appmon_opts.flags: 0x%x", o->flags);
 	if (o->protocols & ~(uint32_t)PROTOCOLS_KNOWN)
 		return fail(log, -EINVAL, "unknown bits in appmon_opts.protocols: 0x%x",

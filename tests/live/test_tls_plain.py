@@ -218,14 +218,19 @@ def test_clients(program, scene, watch):
                if program == "curl" else
                ["wget", "-qO", "/dev/null", "--no-check-certificate", *urls]
                if program == "wget" else [sys.executable, "-c", ASKS, str(port), *paths])
-    process = scene.cgroup.spawn(command)
-    assert process.wait(timeout=30) == 0
-    events = watching.wait(2 * len(paths))
-    watching.stop()
-    watching.check_sums(delivered=2 * len(paths))
+    # Its library may be found only while the first one runs.
+    for _ in range(2):
+        process = scene.cgroup.spawn(command)
+        assert process.wait(timeout=30) == 0
+    watching.wait(3 * len(paths))
+    events = watching.stop()
+    watching.check_sums()
+    log = scene.log()[len(paths):]
+    events = [e for e in events if e["role"] == "server"][len(paths):] + [
+        e for e in events if e["pid"] == process.pid]
+    assert len(events) == 2 * len(paths)
     for role in "server", "client":
-        assert [told(e) for e in events if e["role"] == role] == scene.log()
-    assert {e["pid"] for e in events if e["role"] == "client"} == {process.pid}
+        assert [told(e) for e in events if e["role"] == role] == log
     # The numbers of the records: so both ends of an exchange are known as such.
     assert [e["wire_id"] for e in events if e["role"] == "client"] == [
         e["wire_id"] for e in events if e["role"] == "server"]
