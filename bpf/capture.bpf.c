@@ -12,6 +12,7 @@
 #include "emit.h"
 #include "listener.h"
 #include "protocol/segment.h"
+#include "tls-calls.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
@@ -1184,6 +1185,8 @@ int appmon_release(struct bpf_sock *ctx)
 	if (!sk || sk->closed)
 		return 1;
 	sk->closed = 1;
+	if (tls_go)
+		tls_go_closed(sk->conn.cookie);
 	if (speaks_known(sk) && sk->dir_out.fin && is_current(sk))
 		emit_state(sk, DIR_OUT, REC_CLOSED);
 	return 1;

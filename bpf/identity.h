@@ -16,6 +16,7 @@
 #include "look.h"
 #include "packet.h"
 #include "state.h"
+#include "tls-go.h"
 
 /* Set before the programs are loaded: 0 takes all of this out of them. */
 const volatile __u32 identity = 1;
@@ -249,6 +250,8 @@ __noinline int fill_owner(struct __sk_buff *skb, const struct socket *sk, const 
 	task = bpf_get_current_task_btf();
 	r->sender_pid = task->tgid;
 	r->sender_tid = task->pid;
+	if (tls_go)
+		r->tls_session = tls_go_writing(skb, sk, s);
 	if (goroutines && request)
 		fill_cause(sk->conn.cookie, sk->dir_out.turn, &r->cause);
 	if (r->source == OWNER_READ || r->source == OWNER_READ_SHARED)

@@ -117,7 +117,9 @@ struct task_struct {
 	unsigned int flags;
 	int pid;
 	int tgid;
+	unsigned long long start_time; /* CLOCK_MONOTONIC */
 	unsigned long long start_boottime;
+	struct task_struct *real_parent;
 	struct pid *thread_pid;
 	struct task_struct *group_leader;
 	const struct cred *cred;

@@ -9,12 +9,14 @@
 
 #include <linux/types.h>
 
-#define REC_VERSION 8
+#define REC_VERSION 9
 
 enum rec_kind {
 	REC_DATA = 1,	  /* captured bytes of one direction */
 	REC_PROGRESS = 2, /* a direction moved on; no bytes */
-	REC_FRAMES = 3	  /* pieces of frames: struct rec_piece */
+	REC_FRAMES = 3,	  /* pieces of frames: struct rec_piece */
+	REC_PLAIN = 4,	  /* plaintext of a TLS session: struct rec_call */
+	REC_PROCESS = 5	  /* a process makes its first socket: struct rec_process */
 };
 
 /* Directions, seen from the monitored socket. */
@@ -140,6 +142,7 @@ struct rec_owner {
 	__u32 sender_pid; /* the thread that sends this; 0: sent by TCP on its own */
 	__u32 sender_tid;
 	struct rec_cause cause; /* of a request that is sent */
+	__u64 tls_session;	/* Go: rec_plain.session of what it writes to; 0: not known */
 };
 
 /* Behind it, where its flags say so: struct rec_owner, the tail; then the captured bytes. */
@@ -169,6 +172,84 @@ struct rec_piece {
 	__u32 skipped; /* PIECE_FRAME: frames not copied between the piece before and this one */
 	__u32 n;
 	__u32 flags; /* PIECE_* */
+};
+
+/* How a function of a TLS library takes (session, buffer, length), and says how much it did. */
+enum tls_call {
+	TLS_CALL_NONE,
+	TLS_CALL_RESULT,  /* the result is the length; 0 and less: none */
+	TLS_CALL_POINTER, /* the result is a truth value, the length is at the fourth argument */
+	TLS_CALL_POINTER5 /* the same with the fifth */
+};
+
+/*
+ * The cookie of a uprobe in a TLS library: TLS_CALL_*, and where a session keeps the randoms of the
+ * two hellos. holder: offset of the pointer to what has them; 0: the session itself.
+ */
+#define TLS_LAYOUT(call, holder, client, server)                                                   \
+	((__u64)(__u16)(call) << 48 | (__u64)(__u16)(holder) << 32 |                               \
+	 (__u64)(__u16)(server) << 16 | (__u16)(client))
+#define TLS_LAYOUT_CALL(layout) ((__u16)((layout) >> 48))
+#define TLS_LAYOUT_HOLDER(layout) ((__u16)((layout) >> 32))
+#define TLS_LAYOUT_SERVER(layout) ((__u16)((layout) >> 16))
+#define TLS_LAYOUT_CLIENT(layout) ((__u16)(layout))
+
+/* So much of each random tells sessions apart. */
+#define TLS_TAG_BYTES 16
+
+/* The begins of both hellos' randoms; 0: not known. */
+struct tls_tag {
+	__u8 client[TLS_TAG_BYTES];
+	__u8 server[TLS_TAG_BYTES];
+};
+
+/* A process whose calls are told. Value of the map `tls_processes`, by its tgid. */
+struct tls_process {
+	__u64 since_ns; /* CLOCK_MONOTONIC: from then on they are */
+	__u64 start;	/* when it began, CLOCK_BOOTTIME: tells it from another with its number */
+};
+
+/* What /proc/PID/stat says of that: all a reader can know. */
+#define TLS_START_NS 10000000
+
+enum plain_flag {
+	PLAIN_OUT = 1 << 0,  /* written; else read */
+	PLAIN_MORE = 1 << 1, /* the next record continues this call */
+	PLAIN_TAIL = 1 << 2, /* rec_plain.tail is valid */
+	PLAIN_ENTRY = 1 << 3 /* told at the call's entry: it is not over yet */
+};
+
+/*
+ * Bytes that a call has passed: when a write returns, with what was accepted, and when a read does.
+ * A thread has one call at a time, and so has a session, but for those of Go: their order is that of
+ * the records.
+ */
+struct rec_plain {
+	__u64 session; /* its address */
+	__u64 cookie;  /* of the socket, if the program knows it; else 0 */
+	__u64 pos; /* of the first byte, in this direction of the session as far as it is known */
+	__u64 entry_ns; /* when the call began, CLOCK_MONOTONIC; its end: rec_hdr.order_ns */
+	__u64 since_ns; /* of the process */
+	__u64 start_ns; /* when that began, CLOCK_BOOTTIME */
+	struct tls_tag tag;
+	__u32 tgid, tid;
+	__u32 flags;	/* PLAIN_* */
+	__u32 len;	/* bytes described, captured or not */
+	__u32 captured; /* bytes that follow */
+	__u32 whole;	/* bytes of the call, in all its records */
+	__u32 lost;	/* calls of this session that could not be told so far */
+	__u32 pad;
+	__u8 tail[TAIL_BYTES]; /* the last bytes described */
+};
+
+struct rec_process {
+	struct rec_hdr hdr;
+	struct rec_task task;
+};
+
+struct rec_call {
+	struct rec_hdr hdr;
+	struct rec_plain plain;
 };
 
 /* More CPUs share them. */

@@ -606,6 +606,9 @@ const (
 	EventFlagReplication EventFlags = 0x100000
 	// What follows on the connection is compressed, and has no events.
 	EventFlagCompressed EventFlags = 0x200000
+	// Inside TLS: times can be those of the TLS library's calls, for records of the wire could not
+	// be told for all of them.
+	EventFlagCallTimes EventFlags = 0x400000
 )
 
 // Has tells whether all of the given bits are set.
@@ -681,6 +684,19 @@ const (
 	// SQL: appmon_event.query_text with its literals, the very bytes of the client, and message
 	// with the server's words, which may repeat them.
 	OpenFlagQueryText OpenFlags = 0x100
+	// Requests inside TLS are reported as others are, by what the application's TLS library reads
+	// and writes: OpenSSL 1.1.1 and later, GnuTLS and BoringSSL with symbols, as a library or in
+	// the executable, and crypto/tls of Go 1.21 to 1.26. x86-64 only. Keys are never touched. The
+	// library attaches uprobes to such files: those of processes that are in a cgroup at its
+	// attach, and of others when they make their first socket or send a hello; at most 256, until
+	// appmon_close(), which takes up to a second for each. Whoever maps such a file pays some 1 to
+	// 2 microseconds for each call; only calls of processes in the cgroups, and of those that they
+	// start, are read. The first connections of the first process with a new file can stay closed:
+	// an event of TLS. Implies APPMON_OPEN_IDENTITY, and APPMON_PROTO_TLS in protocols. Needs
+	// CAP_SYS_ADMIN as long as processes come (before Linux 6.16 CAP_PERFMON with
+	// CAP_CHECKPOINT_RESTORE and CAP_SYS_PTRACE). A file or process that cannot be looked into is
+	// logged (WARN), and counted in appmon_stats.tls_refused.
+	OpenFlagTLS OpenFlags = 0x200
 )
 
 // Has tells whether all of the given bits are set.
@@ -700,6 +716,8 @@ const (
 	CapabilityIdentity Capabilities = 0x4
 	// APPMON_OPEN_GOROUTINES was asked for and works.
 	CapabilityGoroutines Capabilities = 0x8
+	// APPMON_OPEN_TLS was asked for and works.
+	CapabilityTLS Capabilities = 0x10
 )
 
 // Has tells whether all of the given bits are set.
@@ -1485,6 +1503,14 @@ type Stats struct {
 	// complete, but left out by appmon_set_filter(), or of a protocol that was not asked for, by
 	// the handle or for the target
 	Filtered uint64
+	// reads and writes of TLS libraries that were understood; handle only
+	PlainCalls uint64
+	// ... that were not: no socket was found for them, no memory, or no room in the ring; handle
+	// only
+	PlainDropped uint64
+	// APPMON_OPEN_TLS: files whose functions are not understood or could not be probed, and
+	// processes that could not be looked at; handle only
+	TLSRefused uint64
 }
 
 func copyStats(c *C.struct_appmon_stats) Stats {
@@ -1508,6 +1534,9 @@ func copyStats(c *C.struct_appmon_stats) Stats {
 		MemoryLimit:        uint64(c.memory_limit),
 		SamplingPpm:        uint64(c.sampling_ppm),
 		Filtered:           uint64(c.filtered),
+		PlainCalls:         uint64(c.plain_calls),
+		PlainDropped:       uint64(c.plain_dropped),
+		TLSRefused:         uint64(c.tls_refused),
 	}
 }
 

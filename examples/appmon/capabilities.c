@@ -41,7 +41,8 @@ static int query(uint64_t *ret_supported)
 	struct appmon_capabilities capabilities = {.size = sizeof(capabilities)};
 	char text[512] = "";
 	struct appmon_opts opts = {.size = sizeof(opts),
-				   .flags = APPMON_OPEN_IDENTITY | APPMON_OPEN_GOROUTINES,
+				   .flags = APPMON_OPEN_IDENTITY | APPMON_OPEN_GOROUTINES |
+					    APPMON_OPEN_TLS,
 				   .error_text = text,
 				   .error_text_size = sizeof(text)};
 	struct appmon *mon;

@@ -50,6 +50,7 @@ static int open_monitor(struct collect *collect, const char *replay)
 		.event_fn = take_event,
 		.event_ctx = collect,
 		.protocols = collect->protocols,
+		.flags = collect->flags,
 		.error_text = text,
 		.error_text_size = sizeof(text),
 	};
@@ -84,7 +85,7 @@ int collect_open(struct collect *collect, const struct targets *targets, const c
 		ret = open_monitor(collect, replay);
 	if (ret == 0 && !replay)
 		ret = targets_attach(targets, collect->mon);
-	if (ret == 0)
+	if (ret == 0 && (replay || !(collect->flags & APPMON_OPEN_TLS)))
 		ret = privileges_drop();
 	if (ret < 0)
 		collect_close(collect);

@@ -17,6 +17,7 @@ struct collect {
 	void (*event_fn)(void *ctx, const struct appmon_event *ev);
 	void *event_ctx;
 	uint32_t protocols;	    /* as in appmon_opts; 0: the library's default */
+	uint32_t flags;		    /* as in appmon_opts */
 	uint64_t first_ns, last_ns; /* when the first event ended, and the latest */
 	uint64_t events;
 	int replay_fd; /* -1: the kernel is the source */
@@ -24,7 +25,7 @@ struct collect {
 
 /*
  * Opens both and attaches the targets, or reads a recording unless replay is NULL; gives up all
- * privileges. From here on signals wake the monitor: see signals.h. Returns 0 or a negative
+ * privileges, unless programs that start later are to be attached to. From here on signals wake the monitor: see signals.h. Returns 0 or a negative
  * errno value, and has told the user then.
  */
 int collect_open(struct collect *collect, const struct targets *targets, const char *replay);

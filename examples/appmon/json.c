@@ -329,7 +329,7 @@ void json_event(FILE *out, const struct appmon_event *ev, uint64_t realtime_ns)
 	add_wire_id(object, ev->wire_id);
 	if (ev->protocol == APPMON_PROTO_HTTP1 || ev->protocol == APPMON_PROTO_HTTP2)
 		add_http(object, ev);
-	if (ev->protocol == APPMON_PROTO_TLS)
+	if (ev->protocol == APPMON_PROTO_TLS || ev->tls_version)
 		add_tls(object, ev);
 	json_line_end(object);
 }
@@ -343,6 +343,8 @@ static void add_stats(struct json_line *object, const struct appmon_stats *stats
 	add_uint(object, "delivered", stats->delivered);
 	add_uint(object, "outstanding", stats->outstanding);
 	add_uint(object, "filtered", stats->filtered);
+	add_uint(object, "plain_calls", stats->plain_calls);
+	add_uint(object, "plain_dropped", stats->plain_dropped);
 	begin_object(object, "dropped");
 	for (uint32_t i = 0; i < APPMON_DROP_MAX; i++) {
 		const char *name = appmon_drop_name(i);
@@ -361,6 +363,9 @@ static void add_stats(struct json_line *object, const struct appmon_stats *stats
 	add_uint(object, "records", stats->records);
 	add_uint(object, "records_lost", stats->records_lost);
 	add_uint(object, "records_bad", stats->records_bad);
+	add_uint(object, "plain_calls", stats->plain_calls);
+	add_uint(object, "plain_dropped", stats->plain_dropped);
+	add_uint(object, "tls_refused", stats->tls_refused);
 	add_uint(object, "memory_bytes", stats->memory_bytes);
 	add_uint(object, "memory_limit", stats->memory_limit);
 	end_object(object);

@@ -27,6 +27,7 @@ const struct bit_name flag_names[] = {
 	{APPMON_EVF_MULTI, "multi", "several statements"},
 	{APPMON_EVF_REPLICATION, "replication", "replication"},
 	{APPMON_EVF_COMPRESSED, "compressed", "compressed from here"},
+	{APPMON_EVF_CALL_TIMES, "call_times", "times of the TLS library's calls"},
 	{0, NULL, NULL},
 };
 
@@ -36,6 +37,7 @@ const struct bit_name capability_names[] = {
 	{APPMON_CAP_IDENTITY, "identity",
 	 "who served or sent each request; queue and service time"},
 	{APPMON_CAP_GOROUTINES, "goroutines", "what requests of Go programs are made for"},
+	{APPMON_CAP_TLS, "tls", "requests inside of TLS, where its library is known"},
 	{0, NULL, NULL},
 };
 

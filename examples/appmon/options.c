@@ -26,6 +26,7 @@ enum {
 	KEY_TRACE,
 	KEY_LINKS,
 	KEY_GOROUTINES,
+	KEY_TLS,
 	KEY_REQUEST_ID,
 	KEY_STREAM_HEADS,
 	KEY_ONLY_REQUESTS,
@@ -80,6 +81,8 @@ static const struct argp_option argp_options[] = {
 	 0},
 	{"goroutines", KEY_GOROUTINES, NULL, 0,
 	 "The same, and follow the goroutines of Go programs for it, by uprobes in them", 0},
+	{"tls", KEY_TLS, NULL, 0,
+	 "Requests inside of TLS too, by uprobes in the TLS libraries of the programs (x86-64)", 0},
 	{"request-id", KEY_REQUEST_ID, "NAME", 0,
 	 "This header field carries request ids too (with --trace; up to 8)", 0},
 	{"no-identity", KEY_NO_IDENTITY, NULL, 0,
@@ -237,6 +240,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		break;
 	case KEY_GOROUTINES:
 		options->flags |= APPMON_OPEN_LINKS | APPMON_OPEN_GOROUTINES;
+		break;
+	case KEY_TLS:
+		options->flags |= APPMON_OPEN_TLS;
 		break;
 	case KEY_REQUEST_ID:
 		if (options->request_id_count == OPTIONS_MAX_REQUEST_IDS)

@@ -20,16 +20,19 @@
 #define KEY_ESC 27
 #define ESC_DELAY_MS 25
 
-enum { KEY_INTERVAL = 0x100 };
+enum { KEY_INTERVAL = 0x100, KEY_TLS };
 
 struct arguments {
 	struct targets targets;
 	uint32_t protocols; /* 0: the library's default */
+	uint32_t flags;	    /* APPMON_OPEN_* */
 	uint64_t interval_ns;
 };
 
 static const struct argp_option argp_options[] = {
-	{.doc = "Display:", .group = 2},
+	{"tls", KEY_TLS, NULL, 0,
+	 "Requests inside of TLS too, by uprobes in the TLS libraries of the programs (x86-64)", 4},
+	{.doc = "Display:", .group = 5},
 	{"interval", KEY_INTERVAL, "TIME", 0, "How often to look: 1s (the default), 500ms ...", 0},
 	{0},
 };
@@ -48,6 +51,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		if (parse_duration(arg, NSEC_PER_SEC, &args->interval_ns) < 0 ||
 		    args->interval_ns < 100 * NSEC_PER_MSEC)
 			argp_error(state, "--interval: '%s' is no time from 100ms on", arg);
+		break;
+	case KEY_TLS:
+		args->flags |= APPMON_OPEN_TLS;
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -487,6 +493,7 @@ static int run(struct top *top, const struct arguments *args)
 	top->collect.event_fn = take_sample;
 	top->collect.event_ctx = top;
 	top->collect.protocols = args->protocols;
+	top->collect.flags = args->flags;
 	ret = collect_open(&top->collect, &args->targets, NULL);
 	if (ret < 0)
 		return ret;

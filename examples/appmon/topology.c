@@ -15,7 +15,7 @@
 
 #define DEFAULT_DURATION_NS (10 * NSEC_PER_SEC)
 
-enum { KEY_DURATION = 0x100, KEY_FORMAT, KEY_HTML, KEY_REPLAY };
+enum { KEY_DURATION = 0x100, KEY_FORMAT, KEY_HTML, KEY_REPLAY, KEY_TLS };
 
 static const struct {
 	const char *name;
@@ -26,6 +26,7 @@ static const struct {
 struct arguments {
 	struct targets targets;
 	uint32_t protocols; /* 0: the library's default */
+	uint32_t flags;	    /* APPMON_OPEN_* */
 	uint64_t duration_ns;
 	size_t format;
 	const char *html;   /* NULL: no page */
@@ -34,7 +35,9 @@ struct arguments {
 };
 
 static const struct argp_option argp_options[] = {
-	{.doc = "What to write, and when:", .group = 2},
+	{"tls", KEY_TLS, NULL, 0,
+	 "Requests inside of TLS too, by uprobes in the TLS libraries of the programs (x86-64)", 4},
+	{.doc = "What to write, and when:", .group = 5},
 	{"duration", KEY_DURATION, "TIME", 0, "Watch for this long (default 10s); Ctrl-C ends it",
 	 0},
 	{"format", KEY_FORMAT, "FORMAT", 0,
@@ -73,6 +76,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_REPLAY:
 		args->replay = arg;
 		args->targets.optional = true;
+		break;
+	case KEY_TLS:
+		args->flags |= APPMON_OPEN_TLS;
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -186,7 +192,7 @@ static int show(struct collect *collect, const struct arguments *args, uint64_t 
 
 static int run(const struct arguments *args)
 {
-	struct collect collect = {.protocols = args->protocols};
+	struct collect collect = {.protocols = args->protocols, .flags = args->flags};
 	uint64_t begin_ns;
 	int ret;
 

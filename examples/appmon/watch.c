@@ -44,7 +44,7 @@ static const struct argp argp = {
 	       "Ctrl-C ends it. Exit status: 0, 1 after a failure, 2 for wrong usage. "
 	       "Needs root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, and gives up all "
 	       "capabilities "
-	       "once it watches, but for --goroutines.",
+	       "once it watches, but for --goroutines and --tls.",
 };
 
 static int watch(const struct arguments *args)
@@ -57,8 +57,8 @@ static int watch(const struct arguments *args)
 		return ret;
 	ret = targets_attach(&args->targets, session.mon);
 	session.targets = (unsigned)args->targets.count;
-	/* Go programs that start later are attached to when they are seen. */
-	if (ret == 0 && !(args->options.flags & APPMON_OPEN_GOROUTINES))
+	/* Programs that start later are attached to when they are seen. */
+	if (ret == 0 && !(args->options.flags & (APPMON_OPEN_GOROUTINES | APPMON_OPEN_TLS)))
 		ret = privileges_drop();
 	if (ret == 0) {
 		session_announce(&session);

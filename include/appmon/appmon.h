@@ -209,6 +209,9 @@ enum appmon_operation_type {
 #define APPMON_EVF_REPLICATION UINT64_C(0x100000)
 /* What follows on the connection is compressed, and has no events. */
 #define APPMON_EVF_COMPRESSED UINT64_C(0x200000)
+/* Inside TLS: times can be those of the TLS library's calls, for records of the wire could not be told
+ * for all of them. */
+#define APPMON_EVF_CALL_TIMES UINT64_C(0x400000)
 
 /* appmon_event.tls_flags */
 /* The client offered an encrypted hello (RFC 9849): tls_server_name is the outer one, which need not
@@ -352,6 +355,18 @@ enum appmon_log_level {
 /* SQL: appmon_event.query_text with its literals, the very bytes of the client, and message with the
  * server's words, which may repeat them. */
 #define APPMON_OPEN_QUERY_TEXT UINT32_C(0x100)
+/* Requests inside TLS are reported as others are, by what the application's TLS library reads and
+ * writes: OpenSSL 1.1.1 and later, GnuTLS and BoringSSL with symbols, as a library or in the executable,
+ * and crypto/tls of Go 1.21 to 1.26. x86-64 only. Keys are never touched. The library attaches uprobes
+ * to such files: those of processes that are in a cgroup at its attach, and of others when they make
+ * their first socket or send a hello; at most 256, until appmon_close(), which takes up to a second for
+ * each. Whoever maps such a file pays some 1 to 2 microseconds for each call; only calls of processes
+ * in the cgroups, and of those that they start, are read. The first connections of the first process
+ * with a new file can stay closed: an event of TLS. Implies APPMON_OPEN_IDENTITY, and APPMON_PROTO_TLS
+ * in protocols. Needs CAP_SYS_ADMIN as long as processes come (before Linux 6.16 CAP_PERFMON with
+ * CAP_CHECKPOINT_RESTORE and CAP_SYS_PTRACE). A file or process that cannot be looked into is logged
+ * (WARN), and counted in appmon_stats.tls_refused. */
+#define APPMON_OPEN_TLS UINT32_C(0x200)
 
 /* appmon_capabilities.supported: what this kernel gives. */
 /* cgroup_skb with socket storage: the core. */
@@ -363,6 +378,8 @@ enum appmon_log_level {
 #define APPMON_CAP_IDENTITY UINT64_C(0x4)
 /* APPMON_OPEN_GOROUTINES was asked for and works. */
 #define APPMON_CAP_GOROUTINES UINT64_C(0x8)
+/* APPMON_OPEN_TLS was asked for and works. */
+#define APPMON_CAP_TLS UINT64_C(0x10)
 
 /* ---- Data ---------------------------------------------------------------- */
 
@@ -744,12 +761,19 @@ struct appmon_stats {
 	uint64_t tunnel_bytes;		   /* both directions, of connections that were upgraded */
 	uint64_t records;		   /* read from the ring */
 	uint64_t records_lost;		   /* that did not fit into the ring */
-	uint64_t records_bad;  /* not understood; 0 unless library and programs disagree */
-	uint64_t memory_bytes; /* gauge: connection state held; handle only */
-	uint64_t memory_limit; /* handle only */
-	uint64_t sampling_ppm; /* gauge: share of connections watched; 0: paused */
-	uint64_t filtered;     /* complete, but left out by appmon_set_filter(), or of a protocol
+	uint64_t records_bad;	/* not understood; 0 unless library and programs disagree */
+	uint64_t memory_bytes;	/* gauge: connection state held; handle only */
+	uint64_t memory_limit;	/* handle only */
+	uint64_t sampling_ppm;	/* gauge: share of connections watched; 0: paused */
+	uint64_t filtered;	/* complete, but left out by appmon_set_filter(), or of a protocol
 				* that was not asked for, by the handle or for the target */
+	uint64_t plain_calls;	/* reads and writes of TLS libraries that were understood; handle
+				* only */
+	uint64_t plain_dropped; /* ... that were not: no socket was found for them, no memory, or no
+				 * room in the ring; handle only */
+	uint64_t tls_refused; /* APPMON_OPEN_TLS: files whose functions are not understood or could
+				 * not be probed, and processes that could not be looked at; handle
+				 * only */
 };
 
 /* Which events the host wants: those that pass every member. 0 and NULL: whatever it is. */

@@ -87,10 +87,13 @@ static int link_programs(struct capture *cap, struct target *t, int cgroup_fd, c
 		{cap->skel->progs.appmon_packet, BPF_CGROUP_INET_INGRESS},
 		{cap->skel->progs.appmon_packet, BPF_CGROUP_INET_EGRESS},
 		{cap->skel->progs.appmon_release, BPF_CGROUP_INET_SOCK_RELEASE},
+		{cap->skel->progs.appmon_socket, BPF_CGROUP_INET_SOCK_CREATE},
 	};
 	int err;
 
 	for (int i = 0; i < LINKS; i++) {
+		if (!bpf_program__autoload(link[i].prog))
+			continue;
 		t->link_fd[i] = bpf_link_create(bpf_program__fd(link[i].prog), cgroup_fd,
 						link[i].type, NULL);
 		if (t->link_fd[i] >= 0)
@@ -130,6 +133,8 @@ void detach_programs(struct capture *cap, struct target *t)
 {
 	arm(cap, t, 0); /* fails if the cgroup is gone, and with it what is to be switched off */
 	for (int i = 0; i < LINKS; i++) {
+		if (t->link_fd[i] < 0)
+			continue;
 		bpf_link_detach(t->link_fd[i]);
 		close(t->link_fd[i]);
 		t->link_fd[i] = -1;

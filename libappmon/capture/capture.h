@@ -10,6 +10,7 @@
 #include "capture/recording.h"
 #include "exchange/exchange.h"
 #include "probe/go-binary.h"
+#include "probe/tls-binary.h"
 #include "stream/stream.h"
 
 struct bpf_link;
@@ -94,13 +95,24 @@ void capture_sample(struct capture *cap, uint64_t below, uint32_t generation);
 void capture_from(struct capture *cap, uint32_t generation);
 /* The programs for goroutines, by GO_*: with APPMON_CAP_GOROUTINES only. */
 void capture_go_programs(const struct capture *cap, int fd[GO_HOOKS]);
+/* The programs for TLS libraries, by TLS_HOOK_*: with APPMON_CAP_TLS only. */
+void capture_tls_programs(const struct capture *cap, int fd[TLS_HOOKS]);
+/* The map of processes whose calls are told, and when the last probe was attached. */
+int capture_tls_processes(const struct capture *cap);
+volatile uint64_t *capture_tls_since(const struct capture *cap);
 /* Adds what the kernel counts for one slot. */
 void capture_counters(struct capture *cap, uint32_t slot, struct appmon_stats *stats);
 
 /* ---- kernel.c: what the kernel and the process must give ------------------------------------- */
 
 /* What a kernel may lack. SWEEP_FILES: in place of SWEEP, where that is refused. */
-enum { WITH_SWEEP = 1, WITH_IDENTITY = 2, WITH_GOROUTINES = 4, WITH_SWEEP_FILES = 8 };
+enum {
+	WITH_SWEEP = 1,
+	WITH_IDENTITY = 2,
+	WITH_GOROUTINES = 4,
+	WITH_SWEEP_FILES = 8,
+	WITH_TLS = 16
+};
 
 /* Takes from *with what this kernel lacks; fails if what must be there is not. */
 int kernel_check(struct log *log, uint32_t ring_bytes, int *with);

@@ -385,6 +385,6 @@ int kernel_check(struct log *log, uint32_t ring_bytes, int *with)
 	if (!can_trace(BPF_TRACE_RAW_TP, types.tracepoint))
 		*with &= ~(WITH_IDENTITY | WITH_GOROUTINES);
 	if (load(BPF_PROG_TYPE_KPROBE, (enum bpf_attach_type)0, 0, 0))
-		*with &= ~WITH_GOROUTINES;
+		*with &= ~(WITH_GOROUTINES | WITH_TLS);
 	return 0;
 }

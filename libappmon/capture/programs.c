@@ -66,6 +66,30 @@ static int choose_goroutines(struct capture_bpf *skel, bool with)
 	return err;
 }
 
+/* Behind choose_goroutines(): the two share a map. */
+static int choose_tls(struct capture_bpf *skel, bool with, uint32_t capture)
+{
+	struct bpf_program *const programs[] = {
+		skel->progs.appmon_tls_write,	 skel->progs.appmon_tls_write_done,
+		skel->progs.appmon_tls_read,	 skel->progs.appmon_tls_read_done,
+		skel->progs.appmon_tls_go_write, skel->progs.appmon_tls_go_read,
+		skel->progs.appmon_socket};
+	struct bpf_map *const maps[] = {skel->maps.tls_processes,  skel->maps.tls_calls,
+					skel->maps.tls_sessions,   skel->maps.plain_drafts,
+					skel->maps.tls_go_sockets, skel->maps.tls_go_writes};
+	int err = 0;
+
+	skel->rodata->plain_capture = capture;
+	skel->rodata->tls_go = with;
+	if (with)
+		err = bpf_map__set_autocreate(skel->maps.go_processes, true);
+	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]) && !err; i++)
+		err = bpf_program__set_autoload(programs[i], with);
+	for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]) && !err; i++)
+		err = bpf_map__set_autocreate(maps[i], with);
+	return err;
+}
+
 static int choose_frames(struct capture_bpf *skel, bool with)
 {
 	int err = bpf_map__set_autocreate(skel->maps.walks, with);
@@ -133,6 +157,8 @@ static int try_load(struct capture *cap, const struct appmon_opts *opts, char *v
 	if (!err)
 		err = choose_goroutines(cap->skel, with & WITH_GOROUTINES);
 	if (!err)
+		err = choose_tls(cap->skel, with & WITH_TLS, opts->capture_bytes);
+	if (!err)
 		err = choose_frames(cap->skel, opts->protocols & ASKED_FRAMES);
 	cap->skel->rodata->identity = !!(with & WITH_IDENTITY);
 	_Static_assert(ASKED_HTTP1 == 1U << APPMON_PROTO_HTTP1, "");
@@ -183,10 +209,13 @@ int capture_open(struct capture *cap, const struct appmon_opts *opts, struct log
 	const bool identity = opts->flags & APPMON_OPEN_IDENTITY;
 #ifdef __x86_64__
 	const bool goroutines = opts->flags & APPMON_OPEN_GOROUTINES;
+	const bool tls = opts->flags & APPMON_OPEN_TLS;
 #else
 	const bool goroutines = false; /* g is in a register there */
+	const bool tls = false;
 #endif
-	int with = WITH_SWEEP | (identity ? WITH_IDENTITY : 0) | (goroutines ? WITH_GOROUTINES : 0);
+	int with = WITH_SWEEP | (identity ? WITH_IDENTITY : 0) |
+		   (goroutines ? WITH_GOROUTINES : 0) | (tls ? WITH_TLS : 0);
 	char *verifier_log;
 	int err;
 
@@ -199,9 +228,10 @@ int capture_open(struct capture *cap, const struct appmon_opts *opts, struct log
 	verifier_log = calloc(1, VERIFIER_LOG_BYTES);
 	if (!verifier_log) /* libbpf's own would be printed */
 		return fail(cap->log, -ENOMEM, "out of memory");
-	for (;; with &= with & WITH_GOROUTINES ? ~WITH_GOROUTINES
-			: with & WITH_IDENTITY ? ~WITH_IDENTITY
-					       : 0) {
+	for (;; with &= with & WITH_TLS		 ? ~WITH_TLS
+			: with & WITH_GOROUTINES ? ~WITH_GOROUTINES
+			: with & WITH_IDENTITY	 ? ~WITH_IDENTITY
+						 : 0) {
 		err = try_load(cap, opts, verifier_log, with);
 		if (!err || !with || err == -ENOMEM || err == -EMFILE || err == -ENFILE)
 			break;
@@ -216,6 +246,11 @@ int capture_open(struct capture *cap, const struct appmon_opts *opts, struct log
 		log_line(cap->log, APPMON_LOG_WARN,
 			 "goroutines are not followed: this kernel or machine cannot");
 	}
+	if (!err && (with & WITH_TLS))
+		cap->capabilities |= APPMON_CAP_TLS;
+	else if (!err && (opts->flags & APPMON_OPEN_TLS))
+		log_line(cap->log, APPMON_LOG_WARN,
+			 "TLS is not looked into: this kernel or machine cannot");
 	if (err)
 		log_verifier(cap, verifier_log);
 	free(verifier_log);
@@ -315,6 +350,26 @@ void capture_go_programs(const struct capture *cap, int fd[GO_HOOKS])
 	fd[GO_START] = bpf_program__fd(cap->skel->progs.appmon_go_start);
 	fd[GO_ASK] = bpf_program__fd(cap->skel->progs.appmon_go_ask);
 	fd[GO_WRITE] = bpf_program__fd(cap->skel->progs.appmon_go_write);
+}
+
+void capture_tls_programs(const struct capture *cap, int fd[TLS_HOOKS])
+{
+	fd[TLS_HOOK_WRITE] = bpf_program__fd(cap->skel->progs.appmon_tls_write);
+	fd[TLS_HOOK_WRITE_DONE] = bpf_program__fd(cap->skel->progs.appmon_tls_write_done);
+	fd[TLS_HOOK_READ] = bpf_program__fd(cap->skel->progs.appmon_tls_read);
+	fd[TLS_HOOK_READ_DONE] = bpf_program__fd(cap->skel->progs.appmon_tls_read_done);
+	fd[TLS_HOOK_GO_WRITE] = bpf_program__fd(cap->skel->progs.appmon_tls_go_write);
+	fd[TLS_HOOK_GO_READ] = bpf_program__fd(cap->skel->progs.appmon_tls_go_read);
+}
+
+int capture_tls_processes(const struct capture *cap)
+{
+	return bpf_map__fd(cap->skel->maps.tls_processes);
+}
+
+volatile uint64_t *capture_tls_since(const struct capture *cap)
+{
+	return (volatile uint64_t *)&cap->skel->bss->tls_since;
 }
 
 void capture_counters(struct capture *cap, uint32_t slot, struct appmon_stats *stats)

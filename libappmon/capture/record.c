@@ -22,6 +22,37 @@ static bool pieces_are_valid(const struct record *rec)
 	return at == rec->seg.captured && (rec->tail || (rec->seg.flags & REC_PART));
 }
 
+static int decode_call(const uint8_t *p, uint32_t size, struct record *ret)
+{
+	const struct rec_plain *call = &ret->call;
+
+	if (size < sizeof(struct rec_call))
+		return -EPROTO;
+	memcpy(&ret->call, p + offsetof(struct rec_call, plain), sizeof(ret->call));
+	memset(&ret->conn, 0, sizeof(ret->conn));
+	memset(&ret->seg, 0, sizeof(ret->seg));
+	memset(&ret->owner, 0, sizeof(ret->owner));
+	ret->seg.ts_ns = ret->order_ns;
+	ret->size = size;
+	ret->framed = false;
+	ret->tail = NULL;
+	ret->bytes = (const char *)p + sizeof(struct rec_call);
+	if (call->captured > size - sizeof(struct rec_call) || call->captured > call->len ||
+	    call->len > INT32_MAX || ((call->flags & PLAIN_TAIL) && call->len < TAIL_BYTES))
+		return -EPROTO;
+	return 0;
+}
+
+static int decode_process(const uint8_t *p, uint32_t size, struct record *ret)
+{
+	if (size != sizeof(struct rec_process))
+		return -EPROTO;
+	memset(&ret->owner, 0, sizeof(ret->owner));
+	memcpy(&ret->owner.task, p + offsetof(struct rec_process, task), sizeof(ret->owner.task));
+	ret->size = size;
+	return 0;
+}
+
 int record_decode(const void *data, size_t size, struct record *ret)
 {
 	const uint8_t *p = data;
@@ -33,6 +64,13 @@ int record_decode(const void *data, size_t size, struct record *ret)
 	memcpy(&hdr, p, sizeof(hdr));
 	if (hdr.version != REC_VERSION || hdr.size > size)
 		return -EPROTO;
+	ret->order_ns = hdr.order_ns;
+	ret->called = hdr.kind == REC_PLAIN;
+	ret->process = hdr.kind == REC_PROCESS;
+	if (ret->process)
+		return decode_process(p, hdr.size, ret);
+	if (ret->called)
+		return decode_call(p, hdr.size, ret);
 	if (hdr.kind != REC_DATA && hdr.kind != REC_PROGRESS && hdr.kind != REC_FRAMES)
 		return -EPROTO;
 	at = sizeof(struct rec);

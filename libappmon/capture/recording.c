@@ -77,6 +77,17 @@ static void put_entry(struct recording *r, uint32_t type, const void *fixed, siz
 	put(r, bytes, size);
 }
 
+static void recording_call(struct recording *r, const struct record *rec)
+{
+	struct rec_call call = {.hdr = {.version = REC_VERSION,
+					.kind = REC_PLAIN,
+					.size = (uint32_t)sizeof(call) + rec->call.captured,
+					.order_ns = rec->order_ns},
+				.plain = rec->call};
+
+	put_entry(r, RECORDING_RECORD, &call, sizeof(call), rec->bytes, rec->call.captured);
+}
+
 void recording_record(struct recording *r, const struct record *rec)
 {
 	struct {
@@ -87,10 +98,15 @@ void recording_record(struct recording *r, const struct record *rec)
 
 	if (!r)
 		return;
-	fixed.rec = (struct rec){
-		.hdr = {.version = REC_VERSION, .kind = rec->framed ? REC_FRAMES : REC_DATA},
-		.conn = rec->conn,
-		.seg = rec->seg};
+	if (rec->called) {
+		recording_call(r, rec);
+		return;
+	}
+	fixed.rec = (struct rec){.hdr = {.version = REC_VERSION,
+					 .order_ns = rec->order_ns,
+					 .kind = rec->framed ? REC_FRAMES : REC_DATA},
+				 .conn = rec->conn,
+				 .seg = rec->seg};
 	if (rec->seg.flags & REC_OWNER) {
 		memcpy((char *)&fixed + size, &rec->owner, sizeof(rec->owner));
 		size += sizeof(rec->owner);

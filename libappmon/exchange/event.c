@@ -162,7 +162,8 @@ static bool build(struct pipeline *pl, struct exchange *ex, struct target *targe
 
 	/* Two strings with their NULs, and the protocol's. */
 	if (!arena_reserve(pl, strlen(target->name) + 1 + sizeof(ex->owner.task.comm) + 1 +
-				       protocol->event_bytes(pl, ex)))
+				       protocol->event_bytes(pl, ex) +
+				       (ex->carried ? ex->carrier->carried_bytes(ex) : 0)))
 		return false;
 	w.at = pl->arena.buf;
 	memset(ev, 0, sizeof(*ev));
@@ -215,6 +216,8 @@ static bool build(struct pipeline *pl, struct exchange *ex, struct target *targe
 	ev->tls_alpn_offered = absent;
 	ev->tls_alpn = absent;
 	protocol->fill(&w, ex);
+	if (ex->carried)
+		ex->carrier->fill_carried(&w, ex);
 	return true;
 }
 

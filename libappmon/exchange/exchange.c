@@ -15,6 +15,7 @@ void exchange_release(struct pipeline *pl, struct exchange *ex)
 	pool_free(&pl->pool, ex->cause);
 	pool_free(&pl->pool, ex->request);
 	pool_free(&pl->pool, ex->response);
+	pool_free(&pl->pool, ex->carried);
 	pool_free(&pl->pool, ex);
 }
 
@@ -82,10 +83,26 @@ struct exchange *exchange_new(struct pipeline *pl, struct conn *c)
 	ex->dup = c->dup;
 	if (c->request_dir)
 		ex->role = c->request_dir == 1 + DIR_IN ? APPMON_ROLE_SERVER : APPMON_ROLE_CLIENT;
+	if (c->below && c->below->protocol->carry) {
+		ex->carrier = c->below->protocol;
+		ex->carried = ex->carrier->carry(pl, c->below);
+	}
 	list_append(&c->exchanges, &ex->link);
 	STAT_ADD(pl, target, exchanges_seen, 1);
 	STAT_ADD(pl, target, outstanding, 1);
 	return ex;
+}
+
+void exchange_withdraw(struct pipeline *pl, struct conn *c, struct exchange *ex)
+{
+	struct target *target = target_of(pl, &ex->id);
+
+	list_remove(&ex->link);
+	list_remove(&ex->id_node);
+	STAT_ADD(pl, target, outstanding, UINT64_MAX);
+	STAT_ADD(pl, target, exchanges_seen, UINT64_MAX);
+	c->ordinal--;
+	exchange_release(pl, ex);
 }
 
 static bool is_read(uint32_t source)
@@ -118,6 +135,15 @@ void exchange_owner(struct pipeline *pl, struct exchange *ex)
 	}
 }
 
+/* The number that stands for a byte of plaintext; false: it is not known. */
+static bool plain_number(const struct conn *c, int dir, uint64_t pos, uint32_t *ret)
+{
+	const struct numbers *n = &c->numbers[dir];
+
+	*ret = n->seq + (uint32_t)(pos - n->pos);
+	return pos >= n->pos && pos - n->pos < n->len;
+}
+
 void exchange_request(struct pipeline *pl, struct conn *c, struct exchange *ex, int dir,
 		      const struct start *start)
 {
@@ -128,8 +154,11 @@ void exchange_request(struct pipeline *pl, struct conn *c, struct exchange *ex, 
 	ex->floor = start->other_pos;
 	if (dir == DIR_OUT)
 		exchange_owner(pl, ex);
-	if (c->below)
-		return; /* plaintext has no numbers of TCP's */
+	if (c->below) {
+		if (plain_number(c, dir, start->pos, &ex->request_seq))
+			ex->numbered = NUMBERED_REQUEST;
+		return;
+	}
 	ex->request_seq = stream_seq(&c->stream[dir], start->pos);
 	ex->numbered = NUMBERED_REQUEST;
 	if (other->known) {
@@ -146,6 +175,8 @@ void exchange_response(struct pipeline *pl, struct conn *c, struct exchange *ex,
 	cause_response(pl, c, ex);
 	if (!c->below) {
 		ex->response_seq = stream_seq(&c->stream[dir], start->pos);
+		ex->numbered |= NUMBERED_RESPONSE;
+	} else if (plain_number(c, dir, start->pos, &ex->response_seq)) {
 		ex->numbered |= NUMBERED_RESPONSE;
 	}
 	/* After a loss it may be taken for the answer to a request that came after it. */
@@ -169,7 +200,7 @@ void exchange_finish(struct pipeline *pl, struct conn *c, struct exchange *ex, u
 		return;
 	}
 	ex->end = end;
-	ex->flags |= flags;
+	ex->flags |= flags | (c->call_times ? APPMON_EVF_CALL_TIMES : 0);
 	ex->srtt_us = c->srtt_us;
 	ex->retrans = c->retrans - ex->retrans;
 	ex->dup = c->dup - ex->dup;
@@ -199,6 +230,7 @@ void exchange_tell(struct pipeline *pl, struct conn *c, struct exchange *ex)
 	memcpy(rest, ex, exchange_bytes(ex->protocol));
 	rest->request = rest->response = NULL;
 	rest->cause = NULL;
+	rest->carried = NULL;
 	rest->delivered_at_head = 1;
 	list_append(&ex->link, &rest->link); /* in its place */
 	list_append(&ex->id_node, &rest->id_node);

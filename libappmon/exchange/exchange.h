@@ -18,8 +18,8 @@ struct protocol;
 
 /* ---- targets --------------------------------------------------------------------------------- */
 
-/* Ingress, egress, release. */
-#define LINKS 3
+/* Ingress, egress, release, and with APPMON_OPEN_TLS new sockets. */
+#define LINKS 4
 
 struct target {
 	uint32_t id;
@@ -261,6 +261,9 @@ struct exchange {
 	struct rec_owner owner;
 	/* What its protocol keeps of the two messages, from the pool. NULL: they are not here. */
 	void *request, *response;
+	/* What the protocol below keeps of the connection; NULL: there is none below. */
+	void *carried;
+	const struct protocol *carrier;
 	struct cause *cause; /* NULL: links are not asked for */
 	uint32_t role;
 	uint32_t end;			/* APPMON_END_* */
@@ -289,6 +292,45 @@ struct reader {
 	uint32_t blocks; /* it waits in reading */
 };
 
+/* A record on the wire that carries plaintext. */
+struct carrier {
+	uint64_t start_ns, end_ns;
+	uint64_t pos; /* bytes of plaintext that such records had carried before */
+	uint32_t len; /* of the plaintext; 0: not known */
+	uint32_t seq; /* TCP's number of its first byte */
+};
+
+#define CARRIERS 32
+
+/*
+ * What a connection that carries plaintext knows for it: who it is, and when its bytes passed. Made
+ * by its protocol if APPMON_OPEN_TLS was asked for.
+ */
+struct tls_wire {
+	struct tls_wire *next; /* in a bucket of sessions.tag */
+	uint64_t cookie;
+	uint64_t hello_ns;	    /* when its socket sent its hello; 0: that was not seen */
+	uint8_t tag[TLS_TAG_BYTES]; /* the begin of that hello's random */
+	uint32_t pid;		    /* the process that sent it; 0: not known */
+	bool client;		    /* it is a client's */
+	bool tagged;		    /* it can be found by its tag */
+	struct carrier turn[2]; /* by DIR_*: the first one of the last turn, and when that ended */
+	struct carrier carrier[2][CARRIERS]; /* the last ones, carried % CARRIERS is the next */
+	uint64_t carried[2], bytes[2];
+	uint32_t last;		/* 1 + DIR_* of the last one */
+	uint32_t tgid;		/* the session that has something to tell when more has passed */
+	uint64_t session;	/* 0: there is none */
+	bool lost;		/* records pass that are not told here */
+	bool turned;		/* the next that is sent is the first of a turn */
+	struct rec_owner owner; /* as it was when that was sent last */
+};
+
+/* Bytes of plaintext have the numbers of the record that carried them, counted on from its first. */
+struct numbers {
+	uint64_t pos;
+	uint32_t seq, len; /* of how many bytes they are known */
+};
+
 /* The exchanges of a connection whose messages carry ids, once they are many. */
 struct ids {
 	struct list_node *bucket;
@@ -298,10 +340,12 @@ struct ids {
 struct conn {
 	struct conn *hash_next;
 	const struct protocol *protocol;
-	void *state;	       /* the protocol's, of protocol.conn_size bytes */
-	struct conn *above;    /* the plaintext in what the socket carries; NULL: none is known */
-	struct conn *below;    /* of plaintext: the socket's own bytes */
-	struct list_node link; /* in flows.busy or flows.idle, least recently active first */
+	void *state;	    /* the protocol's, of protocol.conn_size bytes */
+	struct conn *above; /* the plaintext in what the socket carries; NULL: none is known */
+	struct conn *below; /* of plaintext: the socket's own bytes */
+	struct numbers numbers[2];  /* by DIR_*: of plaintext, of the piece at hand */
+	struct tls_wire *wire;	    /* NULL: none, or no plaintext is looked for */
+	struct list_node link;	    /* in flows.busy or flows.idle, least recently active first */
 	struct list_node exchanges; /* oldest first */
 	struct ids ids;
 	struct rec_conn id;
@@ -318,7 +362,9 @@ struct conn {
 	uint8_t gapped;	     /* messages were missed: orphans are no surprise */
 	uint8_t awaits_end;  /* counted in flows.awaiting */
 	uint8_t wide;	     /* the programs saw signs of pipelining */
-	uint8_t stray;	/* known by what met its listening socket: its own has not shown up yet */
+	uint8_t stray; /* known by what met its listening socket: its own has not shown up yet */
+	uint8_t plain; /* its plaintext is known: its own bytes are no exchanges */
+	uint8_t call_times; /* of plaintext: times are the library's calls' */
 	uint8_t serves; /* as request_dir, if a hint says so of a connection met in the middle */
 	uint64_t key;	/* what it is found by: its cookie; of a stray, a hash of its peers */
 	uint32_t first_seq; /* of a stray: TCP's number of the client's first byte */
@@ -379,6 +425,8 @@ void exchange_finish(struct pipeline *pl, struct conn *c, struct exchange *ex, u
 		     uint64_t flags);
 /* The host gets the event now; what is left waits for the end of the response. */
 void exchange_tell(struct pipeline *pl, struct conn *c, struct exchange *ex);
+/* It was none: it leaves the queue, and was never counted. */
+void exchange_withdraw(struct pipeline *pl, struct conn *c, struct exchange *ex);
 /* Finishes those at the front that are complete. */
 void exchanges_settle(struct pipeline *pl, struct conn *c);
 /* Finishes all. */

@@ -38,6 +38,7 @@ static void handle_free(struct appmon *mon)
 	lookups_free(mon);
 	targets_free(mon);
 	go_free(&mon->go);
+	tls_free(&mon->tls);
 	loop_close(mon);
 	free(mon->cgroup_mount);
 	capture_close(&mon->cap);
@@ -74,12 +75,19 @@ static int open_kernel(struct appmon *mon)
 		return err;
 	mon->pl.tell_programs = capture_verdict;
 	mon->pl.programs = &mon->cap;
-	if (!(mon->cap.capabilities & APPMON_CAP_GOROUTINES))
-		return 0;
-	capture_go_programs(&mon->cap, mon->go.program_fd);
-	return go_init(&mon->go, &mon->log, &mon->pl.pool)
-		       ? 0
-		       : fail(&mon->log, -ENOMEM, "out of memory");
+	if (mon->cap.capabilities & APPMON_CAP_GOROUTINES) {
+		capture_go_programs(&mon->cap, mon->go.program_fd);
+		if (!go_init(&mon->go, &mon->log, &mon->pl.pool))
+			return fail(&mon->log, -ENOMEM, "out of memory");
+	}
+	if (mon->cap.capabilities & APPMON_CAP_TLS) {
+		capture_tls_programs(&mon->cap, mon->tls.program_fd);
+		mon->tls.processes_fd = capture_tls_processes(&mon->cap);
+		mon->tls.since = capture_tls_since(&mon->cap);
+		if (!tls_init(&mon->tls, &mon->log, &mon->pl.pool))
+			return fail(&mon->log, -ENOMEM, "out of memory");
+	}
+	return 0;
 }
 
 /* replay_fd -1: the kernel is the source. */

@@ -61,6 +61,7 @@ struct appmon {
 	struct pipeline pl;
 	struct flows flows;
 	struct go_programs go;
+	struct tls_programs tls;
 	struct lookups lookups;
 	struct budget budget;
 	uint32_t next_target_id;

@@ -112,6 +112,13 @@ static void take(struct appmon *mon, struct record *rec)
 	flow_record(&mon->flows, rec);
 }
 
+/* Of TLS. */
+static bool is_hello(const struct record *rec)
+{
+	return !rec->process && !rec->called && rec->seg.captured > 1 && rec->bytes[0] == 0x16 &&
+	       rec->bytes[1] == 3;
+}
+
 /* False: the rings have no record at the moment. */
 static bool consume_one(struct appmon *mon)
 {
@@ -133,6 +140,9 @@ static bool consume_one(struct appmon *mon)
 			break;
 		}
 		go_see_process(&mon->go, &rec.owner.task);
+		tls_see_process(&mon->tls, &rec.owner.task, is_hello(&rec));
+		if (rec.process)
+			continue;
 		take(mon, &rec);
 		if (rec.seg.ts_ns > mon->read_ns)
 			mon->read_ns = rec.seg.ts_ns;

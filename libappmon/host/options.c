@@ -34,14 +34,19 @@ int options_take(struct appmon_opts *o, const struct appmon_opts *user, struct l
 	o->capture_bytes = o->capture_bytes ? o->capture_bytes : 4096;
 	o->exchange_timeout_ms = o->exchange_timeout_ms ? o->exchange_timeout_ms : 300000;
 	o->idle_timeout_ms = o->idle_timeout_ms ? o->idle_timeout_ms : 3600000;
-	if (o->flags &
-	    ~(APPMON_OPEN_DROP_QUERY | APPMON_OPEN_IDENTITY | APPMON_OPEN_TRACE |
-	      APPMON_OPEN_STREAM_HEADS | APPMON_OPEN_LINKS | APPMON_OPEN_GOROUTINES |
-	      APPMON_OPEN_ONLY_REQUESTS | APPMON_OPEN_KEEP_SECRETS | APPMON_OPEN_QUERY_TEXT))
+	if (o->flags & ~(APPMON_OPEN_DROP_QUERY | APPMON_OPEN_IDENTITY | APPMON_OPEN_TRACE |
+			 APPMON_OPEN_STREAM_HEADS | APPMON_OPEN_LINKS | APPMON_OPEN_GOROUTINES |
+			 APPMON_OPEN_ONLY_REQUESTS | APPMON_OPEN_KEEP_SECRETS |
+			 APPMON_OPEN_QUERY_TEXT | APPMON_OPEN_TLS))
 		return fail(log, -EINVAL, "unknown bits in appmon_opts.flags: 0x%x", o->flags);
 	if (o->protocols & ~(uint32_t)PROTOCOLS_KNOWN)
 		return fail(log, -EINVAL, "unknown bits in appmon_opts.protocols: 0x%x",
 			    o->protocols);
+	/* What the hellos say joins plaintext and socket, and the threads that send. */
+	if (o->flags & APPMON_OPEN_TLS) {
+		o->flags |= APPMON_OPEN_IDENTITY;
+		o->protocols |= 1U << APPMON_PROTO_TLS;
+	}
 	if (o->flags & APPMON_OPEN_GOROUTINES)
 		o->flags |= APPMON_OPEN_LINKS;
 	if (o->flags & APPMON_OPEN_LINKS)
@@ -111,6 +116,8 @@ int attach_options_take(struct appmon_attach_opts *o, const struct appmon_attach
 			    user->size, sizeof(*o));
 	o->capture_bytes = o->capture_bytes ? o->capture_bytes : handle->capture_bytes;
 	o->protocols = o->protocols ? o->protocols : handle->protocols;
+	if (handle->flags & APPMON_OPEN_TLS)
+		o->protocols |= 1U << APPMON_PROTO_TLS;
 	if (o->protocols & ~(uint32_t)PROTOCOLS_KNOWN)
 		return fail(log, -EINVAL, "unknown bits in appmon_attach_opts.protocols: 0x%x",
 			    o->protocols);

@@ -136,6 +136,7 @@ static int attach(struct appmon *mon, int fd, const char *path,
 	recording_target(mon->recording, t);
 	lookup_see_cgroup(mon, cgroup_id, fd);
 	go_see_cgroup(&mon->go, fd);
+	tls_see_cgroup(&mon->tls, fd);
 	loop_look_after_targets(mon);
 	if (ret_target)
 		*ret_target = t->id;

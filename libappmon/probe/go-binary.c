@@ -414,9 +414,9 @@ static int read_binary(struct file *f, struct go_binary *ret, const char **ret_w
 static int read_tls(struct file *f, struct go_tls *ret, const char **ret_why)
 {
 	struct function fn[FUNCTIONS] = {0};
-	struct go_binary unused = {0};
+	struct go_binary binary = {0};
 	struct sections sections;
-	int err = read_program(f, &sections, fn, &unused, ret_why);
+	int err = read_program(f, &sections, fn, &binary, ret_why);
 
 	if (err)
 		return err;
@@ -426,6 +426,8 @@ static int read_tls(struct file *f, struct go_tls *ret, const char **ret_why)
 	if (!fn[FN_START_CLOSURE].found || !fn[FN_RUNQPUT].found || !fn[FN_MEMMOVE].found ||
 	    !find_tls(f, &sections.text, fn, ret))
 		return -EOPNOTSUPP;
+	ret->goid = binary.goid;
+	ret->parent = binary.parent;
 	return 0;
 }
 

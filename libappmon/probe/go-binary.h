@@ -32,6 +32,7 @@ struct go_tls {
 	/* (*Conn).Read, where it copies to its caller, only if there is something: bx is where the
 	 * bytes are, cx their number, and 16(%rbp) the connection. */
 	uint64_t read;
+	uint32_t goid, parent; /* as in struct go_binary */
 };
 
 /* As go_binary_read(). -ENOEXEC: it is no Go program for x86-64, or has no crypto/tls. */

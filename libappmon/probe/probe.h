@@ -5,11 +5,48 @@
 
 #include "base/base.h"
 #include "probe/go-binary.h"
+#include "probe/tls-binary.h"
 #include "records.h"
 
+/* ---- process.c: files, uprobes, processes ---------------------------------------------------- */
+
+/* A file, by what of it stays the same however it is mounted. */
+struct file_id {
+	uint64_t device, inode, size, mtime_ns;
+};
+
+/* 0 or an error. */
+int file_identify(int fd, struct file_id *ret);
+/* Returns a descriptor of what the process runs, or an error. */
+int executable_open(uint32_t pid, struct file_id *ret);
+
+/* In every process that runs the file, also those that will. Returns a link, which detaches when it is
+ * closed (the kernel takes a tenth of a second for that), or an error. */
+int uprobe_attach(int prog_fd, int file_fd, uint64_t offset, bool at_return, uint64_t cookie);
+/* What the host can do about an error of that. */
+const char *uprobe_error(int err);
+
 /* Sets of processes by number. */
-#define GO_SEEN_SETS 128
-#define GO_SEEN_WAYS 4
+#define SEEN_SETS 128
+#define SEEN_WAYS 4
+
+/* Processes that were looked at, the last ones. */
+struct seen {
+	struct seen_process {
+		uint64_t start_ns;
+		uint32_t pid;
+		uint32_t pad;
+	} set[SEEN_SETS][SEEN_WAYS];
+	uint32_t turn; /* which of a set is forgotten next */
+	uint32_t pad;
+};
+
+/* False: it is in there already. */
+bool seen_add(struct seen *seen, const struct rec_task *task);
+/* Calls fn for each process in a cgroup and below it. */
+void each_process(int cgroup_fd, void (*fn)(void *ctx, uint32_t pid), void *ctx);
+
+/* ---- go.c: goroutines ------------------------------------------------------------------------ */
 
 struct go_programs {
 	struct log *log;
@@ -17,14 +54,8 @@ struct go_programs {
 	int program_fd[GO_HOOKS];
 	struct executable *executable; /* NULL: not asked for */
 	uint32_t executables;
-	uint32_t turn;	  /* which of a set is forgotten next */
 	uint32_t refused; /* processes whose executable could not be read */
-	uint32_t pad;
-	struct go_seen {
-		uint64_t start_ns;
-		uint32_t pid;
-		uint32_t pad;
-	} seen[GO_SEEN_SETS][GO_SEEN_WAYS]; /* processes that were looked at */
+	struct seen seen;
 };
 
 /* False: no memory. */
@@ -34,5 +65,35 @@ void go_free(struct go_programs *go);
  * unless that was asked for. */
 void go_see_process(struct go_programs *go, const struct rec_task *task);
 void go_see_cgroup(struct go_programs *go, int cgroup_fd);
+
+/* ---- tls.c: plaintext of TLS ----------------------------------------------------------------- */
+
+struct tls_programs {
+	struct log *log;
+	struct pool *pool;
+	int program_fd[TLS_HOOKS];
+	int processes_fd;	  /* the map tls_processes */
+	volatile uint64_t *since; /* when the last probe was attached */
+	struct tls_file *file;	  /* NULL: not asked for */
+	uint32_t files;
+	uint32_t attached; /* of them */
+	uint32_t turn;	   /* which is forgotten next */
+	uint32_t pad;
+	uint64_t refused; /* files and processes whose plaintext cannot be had */
+	struct seen seen, greeted;
+};
+
+/* False: no memory. */
+bool tls_init(struct tls_programs *tls, struct log *log, struct pool *pool);
+void tls_free(struct tls_programs *tls);
+/* Looks which libraries a process has, when it is met, and once more when it has sent a hello; or all
+ * processes of a cgroup. These do nothing unless it was asked for. */
+void tls_see_process(struct tls_programs *tls, const struct rec_task *task, bool hello);
+void tls_see_cgroup(struct tls_programs *tls, int cgroup_fd);
+
+/* Is this line of /proc/PID/maps the code of a TLS library? Then ret_range is its name in
+ * /proc/PID/map_files. */
+#define MAPS_RANGE_MAX 40
+bool tls_maps_line(const char *line, char ret_range[MAPS_RANGE_MAX]);
 
 #endif /* APPMON_PROBE_H */

@@ -7,6 +7,9 @@
  * In OpenSSL SSL_read() and SSL_read_ex() call one internal function with the same arguments, and the
  * two for writing do so, too: its place stands for both. SSL_peek() calls another one. Where a
  * compiler has put that into each of them, each has its own.
+ *
+ * Where a session keeps the randoms of its hellos differs between builds of one version. The functions
+ * that tell them say it by their code.
  */
 #include "probe/tls-binary.h"
 
@@ -17,15 +20,20 @@
 
 #define CODE_MAX 4096
 #define CALLS_MAX 32
+#define RANDOM_BYTES 32
 
 enum {
 	SSL_READ,
 	SSL_READ_EX,
 	SSL_WRITE,
 	SSL_WRITE_EX,
+	SSL_WRITE_EX2,
 	RECORD_RECV,
 	RECORD_SEND,
 	RECORD_SEND2,
+	CLIENT_RANDOM,
+	SERVER_RANDOM,
+	GET_RANDOM,
 	NAMES
 };
 
@@ -34,9 +42,13 @@ static const char *const names[NAMES] = {
 	[SSL_READ_EX] = "SSL_read_ex",
 	[SSL_WRITE] = "SSL_write",
 	[SSL_WRITE_EX] = "SSL_write_ex",
+	[SSL_WRITE_EX2] = "SSL_write_ex2",
 	[RECORD_RECV] = "gnutls_record_recv",
 	[RECORD_SEND] = "gnutls_record_send",
 	[RECORD_SEND2] = "gnutls_record_send2",
+	[CLIENT_RANDOM] = "SSL_get_client_random",
+	[SERVER_RANDOM] = "SSL_get_server_random",
+	[GET_RANDOM] = "gnutls_session_get_random",
 };
 
 struct calls {
@@ -101,16 +113,43 @@ static uint64_t common_call(struct elf_file *f, const struct elf_function *a,
 static bool find_site(struct elf_file *f, const struct elf_function *fn, uint32_t call,
 		      struct tls_site *ret)
 {
+	static const uint32_t arguments[] = {[TLS_CALL_RESULT] = X86_ARGUMENTS_3,
+					     [TLS_CALL_POINTER] = X86_ARGUMENTS_4,
+					     [TLS_CALL_POINTER5] = X86_ARGUMENTS_5};
 	uint8_t code[CODE_MAX];
 	struct x86_site site;
 
-	if (!fn->address ||
-	    !x86_find_site(code, code_of(f, fn, code),
-			   call == TLS_CALL_POINTER ? X86_ARGUMENTS_4 : X86_ARGUMENTS_3, &site) ||
-	    !elf_file_offset(f, fn->address + site.at, &ret->offset))
+	if (!fn->address || !x86_find_site(code, code_of(f, fn, code), arguments[call], &site) ||
+	    !elf_file_offset(f, fn->address + site.at, &ret->offset) ||
+	    !elf_file_offset(f, fn->address, &ret->begin))
 		return false;
 	ret->call = call;
 	ret->returns = site.returns;
+	return true;
+}
+
+/*
+ * In all libraries the two stand side by side: that proves that the code was understood. into: see
+ * x86_find_address().
+ */
+static bool find_randoms(struct elf_file *f, const struct elf_function *client,
+			 const struct elf_function *server, const uint32_t into[2],
+			 struct tls_randoms *ret)
+{
+	uint8_t code[CODE_MAX];
+	struct x86_address c, s;
+
+	if (!client->address || !server->address ||
+	    !x86_find_address(code, code_of(f, client, code), into[0], &c) ||
+	    !x86_find_address(code, code_of(f, server, code), into[1], &s))
+		return false;
+	if (c.holder != s.holder || c.holder > UINT16_MAX || c.offset < 0 || s.offset < 0 ||
+	    c.offset > UINT16_MAX || s.offset > UINT16_MAX ||
+	    (c.offset - s.offset != RANDOM_BYTES && s.offset - c.offset != RANDOM_BYTES))
+		return false;
+	*ret = (struct tls_randoms){.holder = (uint16_t)c.holder,
+				    .client = (uint16_t)c.offset,
+				    .server = (uint16_t)s.offset};
 	return true;
 }
 
@@ -126,25 +165,49 @@ static bool find_pair(struct elf_file *f, const struct elf_function *plain,
 	       (!ex->address || find_site(f, ex, TLS_CALL_POINTER, &ret[1]));
 }
 
+/* OpenSSL 3.3: the work that SSL_write() and SSL_write_ex2() share takes flags, too, in front of the
+ * pointer; SSL_write_ex() gets there in one way or the other. */
+static bool find_write(struct elf_file *f, const struct elf_function *fn, struct tls_site *ret)
+{
+	struct elf_function inner = {0};
+
+	if (!fn[SSL_WRITE_EX2].address)
+		return find_pair(f, &fn[SSL_WRITE], &fn[SSL_WRITE_EX], ret);
+	inner.address = common_call(f, &fn[SSL_WRITE], &fn[SSL_WRITE_EX2]);
+	if (find_site(f, &inner, TLS_CALL_POINTER5, &ret[0]))
+		return true;
+	return find_site(f, &fn[SSL_WRITE], TLS_CALL_RESULT, &ret[0]) &&
+	       find_site(f, &fn[SSL_WRITE_EX], TLS_CALL_POINTER, &ret[1]);
+}
+
 static int read_openssl(struct elf_file *f, const struct elf_function *fn, struct tls_binary *ret,
 			const char **why)
 {
+	static const uint32_t into[2] = {X86_RDI, X86_RDI};
+
 	ret->library = TLS_OPENSSL;
+	*why = "SSL_get_client_random";
+	if (!find_randoms(f, &fn[CLIENT_RANDOM], &fn[SERVER_RANDOM], into, &ret->randoms))
+		return -EOPNOTSUPP;
 	*why = "SSL_read";
 	if (!find_pair(f, &fn[SSL_READ], &fn[SSL_READ_EX], ret->read))
 		return -EOPNOTSUPP;
 	*why = "SSL_write";
-	return find_pair(f, &fn[SSL_WRITE], &fn[SSL_WRITE_EX], ret->write) ? 0 : -EOPNOTSUPP;
+	return find_write(f, fn, ret->write) ? 0 : -EOPNOTSUPP;
 }
 
 /* gnutls_record_send() goes on in gnutls_record_send2(), which has the same arguments and more. */
 static int read_gnutls(struct elf_file *f, const struct elf_function *fn, struct tls_binary *ret,
 		       const char **why)
 {
+	static const uint32_t into[2] = {X86_RSI, X86_RDX};
 	const struct elf_function *send =
 		&fn[fn[RECORD_SEND2].address ? RECORD_SEND2 : RECORD_SEND];
 
 	ret->library = TLS_GNUTLS;
+	*why = "gnutls_session_get_random";
+	if (!find_randoms(f, &fn[GET_RANDOM], &fn[GET_RANDOM], into, &ret->randoms))
+		return -EOPNOTSUPP;
 	*why = "gnutls_record_recv";
 	if (!find_site(f, &fn[RECORD_RECV], TLS_CALL_RESULT, &ret->read[0]))
 		return -EOPNOTSUPP;

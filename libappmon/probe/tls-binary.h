@@ -4,21 +4,33 @@
 #define APPMON_TLS_BINARY_H
 
 #include "probe/elf-file.h"
+#include "records.h"
 
 enum tls_library { TLS_OPENSSL = 1, TLS_GNUTLS };
 
-/* How a function takes (session, buffer, length), and says how much it did. */
-enum tls_call {
-	TLS_CALL_NONE,
-	TLS_CALL_RESULT, /* the result is the length; 0 and less: none */
-	TLS_CALL_POINTER /* the result is a truth value, the length is at the fourth argument */
+/* The programs: at the begin of a call, and at its return; in Go, where the bytes are. */
+enum {
+	TLS_HOOK_WRITE,
+	TLS_HOOK_WRITE_DONE,
+	TLS_HOOK_READ,
+	TLS_HOOK_READ_DONE,
+	TLS_HOOK_GO_WRITE,
+	TLS_HOOK_GO_READ,
+	TLS_HOOKS
 };
 
 /* A place that costs one trap. */
 struct tls_site {
 	uint64_t offset; /* in the file */
+	uint64_t begin;	 /* of its function */
 	uint32_t call;	 /* TLS_CALL_*; NONE: there is no such place */
-	bool returns;	 /* a return probe can be there, too */
+	bool returns;	 /* a return probe can be there, too; else only at begin, which is dear */
+};
+
+/* Where a session keeps the randoms of its two hellos. */
+struct tls_randoms {
+	uint16_t holder; /* offset of the pointer to what has them; 0: the session itself has */
+	uint16_t client, server;
 };
 
 /* Two of each: a library's functions share one that does the work, or each does it. */
@@ -27,15 +39,16 @@ struct tls_site {
 struct tls_binary {
 	uint32_t library;      /* TLS_* */
 	uint32_t build_id_len; /* 0: it has none */
-	uint8_t build_id
-		[ELF_BUILD_ID_MAX]; /* what is found here is true of each file that has it */
+	/* What is found here is true of each file that has it. */
+	uint8_t build_id[ELF_BUILD_ID_MAX];
 	struct tls_site read[TLS_SITES], write[TLS_SITES];
+	struct tls_randoms randoms;
 };
 
 /*
  * Reads a file, which may be anything.
  *  -ENOEXEC     it is no file for x86-64, or has no functions of a TLS library
- *  -EOPNOTSUPP  it has, but no place in them can be used: *ret_why says which
+ *  -EOPNOTSUPP  it has, but there is one that is not understood: *ret_why is its name
  *  -ENOMEM
  */
 int tls_binary_read(int fd, struct tls_binary *ret, const char **ret_why);

@@ -16,6 +16,9 @@ struct cursor {
 	uint8_t rex;
 	uint8_t modrm;
 	bool has_modrm;
+	uint8_t sib;
+	uint32_t displacement; /* bytes of it */
+	const uint8_t *after;  /* behind the displacement */
 };
 
 static bool take(struct cursor *c, uint32_t n)
@@ -45,9 +48,12 @@ static bool take_modrm(struct cursor *c)
 	if (rm == 4) {
 		if (!take(c, 1))
 			return false;
-		if (!mod && (c->at[-1] & 7) == 5)
+		c->sib = c->at[-1];
+		if (!mod && (c->sib & 7) == 5)
 			displacement = 4;
 	}
+	c->displacement = displacement;
+	c->after = c->at + displacement;
 	return take(c, displacement);
 }
 
@@ -309,11 +315,82 @@ static void direct(struct x86_instruction *ret, const struct cursor *c, const ui
 	ret->target = (c->at - code) + displacement(c->at, n);
 }
 
+/* Is the operand in memory at a register and a displacement? */
+static bool is_based(const struct cursor *c, struct x86_instruction *ret)
+{
+	uint32_t mod = c->modrm >> 6, rm = c->modrm & 7;
+
+	if (mod == 3 || (!mod && rm == 5)) /* the latter: relative to the instruction */
+		return false;
+	ret->base = rm_of(c);
+	if (rm == 4) {
+		if ((c->sib >> 3 & 7) != 4 || (c->rex & 2) || (!mod && (c->sib & 7) == 5))
+			return false;
+		ret->base = (c->sib & 7) | (c->rex & 1) << 3;
+	}
+	ret->value = c->displacement ? displacement(c->after, c->displacement) : 0;
+	return true;
+}
+
+static enum x86_move move_memory(const struct cursor *c, uint8_t op, struct x86_instruction *ret)
+{
+	ret->reg = reg_of(c);
+	if (!is_based(c, ret))
+		return X86_MOVE_OTHER;
+	return op == 0x8d   ? X86_MOVE_ADDRESS
+	       : op == 0x8b ? X86_MOVE_LOAD
+	       : op == 0x89 ? X86_MOVE_STORE
+			    : X86_MOVE_ADD_LOAD;
+}
+
+static enum x86_move move_register(const struct cursor *c, uint8_t op, struct x86_instruction *ret)
+{
+	const uint32_t group = c->modrm >> 3 & 7;
+
+	ret->reg = op == 0x8b ? reg_of(c) : rm_of(c);
+	ret->base = op == 0x8b ? rm_of(c) : reg_of(c);
+	if (op == 0x89 || op == 0x8b)
+		return X86_MOVE_REGISTER;
+	ret->value = displacement(c->at, op == 0x83 ? 1 : 4);
+	if (op == 0xc7)
+		return group ? X86_MOVE_OTHER : X86_MOVE_CONSTANT;
+	if (group == 5) /* sub: -128 is shorter so */
+		ret->value = -ret->value;
+	return group == 0 || group == 5 ? X86_MOVE_ADD : X86_MOVE_OTHER;
+}
+
+static enum x86_move move_of(const struct cursor *c, uint8_t op, struct x86_instruction *ret)
+{
+	const bool wide = c->rex & 8;
+
+	if (c->prefixed)
+		return X86_MOVE_OTHER;
+	if (op >= 0xb8 && op <= 0xbf && !wide) { /* the upper half becomes 0 */
+		ret->reg = (op & 7) | (c->rex & 1) << 3;
+		ret->value = (uint32_t)displacement(c->at, 4);
+		return X86_MOVE_CONSTANT;
+	}
+	if (!wide)
+		return X86_MOVE_OTHER;
+	if (op == 0x05) {
+		ret->reg = X86_RAX;
+		ret->value = displacement(c->at, 4);
+		return X86_MOVE_ADD;
+	}
+	if (op == 0x8d || ((op == 0x03 || op == 0x89 || op == 0x8b) && c->modrm >> 6 != 3))
+		return move_memory(c, op, ret);
+	if ((op == 0x81 || op == 0x83 || op == 0x89 || op == 0x8b || op == 0xc7) &&
+	    c->modrm >> 6 == 3)
+		return move_register(c, op, ret);
+	return X86_MOVE_OTHER;
+}
+
 static bool decode_1(struct cursor *c, const uint8_t *code, uint8_t op, struct x86_instruction *ret)
 {
 	if (is_invalid_1(op) || (has_modrm_1(op) && !take_modrm(c)) || !take(c, immediate_1(c, op)))
 		return false;
 	ret->writes = writes_1(c, op);
+	ret->move = move_of(c, op, ret);
 	if (op >= 0x50 && op <= 0x57 && !c->prefixed && (!c->rex || c->rex == 0x41)) {
 		ret->kind = X86_PUSH;
 	} else if (op == 0xe8 || op == 0xe9 || op == 0xeb || (op >= 0x70 && op <= 0x7f)) {
@@ -446,4 +523,167 @@ bool x86_each_call(const uint8_t *code, size_t n, void (*fn)(void *ctx, int64_t 
 			fn(ctx, target);
 	}
 	return true;
+}
+
+/* ---- addresses ------------------------------------------------------------------------------- */
+
+#define REGISTERS 16
+#define AHEAD_MAX 16
+
+struct value {
+	enum { UNKNOWN, CONSTANT, ARGUMENT, HELD } kind; /* HELD: relative to a loaded pointer */
+	uint32_t argument;				 /* the register in which it came */
+	struct x86_address address;			 /* of CONSTANT: offset */
+};
+
+struct state {
+	size_t at; /* where the code goes on with this */
+	struct value reg[REGISTERS];
+};
+
+/* Branches forward: what the registers hold where they lead. */
+struct ahead {
+	struct state state[AHEAD_MAX];
+	uint32_t count;
+};
+
+/* Where two ways meet: if one of them does not know, the other one does. */
+static void meet(struct value *reg, const struct value *other)
+{
+	for (int r = 0; r < REGISTERS; r++) {
+		struct value *a = &reg[r];
+		const struct value *b = &other[r];
+
+		if (a->kind == UNKNOWN)
+			*a = *b;
+		else if (b->kind != UNKNOWN && (a->kind != b->kind || a->argument != b->argument ||
+						a->address.holder != b->address.holder ||
+						a->address.offset != b->address.offset))
+			*a = (struct value){0};
+	}
+}
+
+static void branch(struct ahead *ahead, size_t to, const struct value *reg)
+{
+	struct state *s;
+
+	for (uint32_t i = 0; i < ahead->count; i++)
+		if (ahead->state[i].at == to) {
+			meet(ahead->state[i].reg, reg);
+			return;
+		}
+	if (ahead->count == AHEAD_MAX)
+		return;
+	s = &ahead->state[ahead->count++];
+	s->at = to;
+	memcpy(s->reg, reg, sizeof(s->reg));
+}
+
+/* Is the code at this place reached, by what stands before it or by a branch? */
+static bool arrive(const struct ahead *ahead, size_t at, bool reached, struct value *reg)
+{
+	for (uint32_t i = 0; i < ahead->count; i++) {
+		if (ahead->state[i].at != at)
+			continue;
+		if (reached)
+			meet(reg, ahead->state[i].reg);
+		else
+			memcpy(reg, ahead->state[i].reg, sizeof(ahead->state[i].reg));
+		return true;
+	}
+	return reached;
+}
+
+static struct value loaded(const struct value *base, int64_t displacement)
+{
+	struct value v = {.kind = HELD, .argument = base->argument};
+
+	v.address.holder = base->address.offset + displacement;
+	if (base->kind != ARGUMENT || v.address.holder <= 0)
+		v.kind = UNKNOWN;
+	return v;
+}
+
+static struct value result_of(const struct x86_instruction *i, const struct value *reg)
+{
+	struct value v = {0};
+
+	switch (i->move) {
+	case X86_MOVE_REGISTER:
+	case X86_MOVE_ADDRESS:
+		v = reg[i->base];
+		break;
+	case X86_MOVE_ADD:
+		v = reg[i->reg];
+		break;
+	case X86_MOVE_CONSTANT:
+		v.kind = CONSTANT;
+		break;
+	case X86_MOVE_LOAD:
+		return loaded(&reg[i->base], i->value);
+	case X86_MOVE_ADD_LOAD:
+		if (reg[i->reg].kind == CONSTANT)
+			v = loaded(&reg[i->base], i->value);
+		v.address.offset += reg[i->reg].address.offset;
+		return v;
+	default:
+		return v;
+	}
+	v.address.offset += i->value;
+	return v;
+}
+
+/* Does the instruction make, hand on or store the address that is looked for? */
+static bool is_address(const struct x86_instruction *i, const struct value *reg, uint32_t into,
+		       bool leaves, struct value *ret)
+{
+	if (into != X86_RDI) {
+		const struct value *to = &reg[i->base];
+
+		*ret = reg[i->reg];
+		return i->move == X86_MOVE_STORE && to->kind == ARGUMENT && to->argument == into &&
+		       to->address.offset + i->value == 0;
+	}
+	*ret = reg[X86_RSI];
+	if (leaves)
+		return true;
+	*ret = result_of(i, reg);
+	return i->move == X86_MOVE_ADDRESS || i->move == X86_MOVE_ADD ||
+	       i->move == X86_MOVE_ADD_LOAD;
+}
+
+bool x86_find_address(const uint8_t *code, size_t n, uint32_t into, struct x86_address *ret)
+{
+	struct value reg[REGISTERS] = {0}, found;
+	struct ahead ahead = {.count = 0};
+	struct x86_instruction i;
+	bool reached = true;
+
+	for (uint32_t r = X86_RDX; r <= X86_RDI; r++)
+		if (r == X86_RDX || r >= X86_RSI)
+			reg[r] = (struct value){.kind = ARGUMENT, .argument = r};
+	for (size_t at = 0; at < n && x86_decode(code + at, n - at, &i); at += i.len) {
+		const int64_t target = (int64_t)at + i.target;
+		bool leaves;
+
+		reached = arrive(&ahead, at, reached, reg);
+		if (!reached)
+			continue;
+		leaves = i.direct && (i.kind == X86_CALL || target < 0 || target >= (int64_t)n);
+		if (is_address(&i, reg, into, leaves, &found) && found.argument == X86_RDI &&
+		    (found.kind == ARGUMENT || found.kind == HELD)) {
+			*ret = found.address;
+			return true;
+		}
+		found = result_of(&i, reg);
+		for (uint32_t r = 0; r < REGISTERS; r++)
+			if (i.writes & BIT(r))
+				reg[r] = (struct value){0};
+		if (i.move != X86_MOVE_OTHER && i.move != X86_MOVE_STORE)
+			reg[i.reg] = found;
+		if (i.direct && i.kind != X86_CALL && target > (int64_t)at && target < (int64_t)n)
+			branch(&ahead, (size_t)target, reg);
+		reached = i.kind != X86_END && i.kind != X86_JUMP;
+	}
+	return false;
 }

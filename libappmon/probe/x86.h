@@ -12,6 +12,18 @@
 /* What the kernel does itself, so that a uprobe there costs one trap: the first four. */
 enum x86_kind { X86_PUSH, X86_CALL, X86_JUMP, X86_BRANCH, X86_END, X86_OTHER };
 
+/* What is known of an instruction that moves words of 64 bits around. */
+enum x86_move {
+	X86_MOVE_OTHER,
+	X86_MOVE_ADDRESS,  /* lea value(base), reg */
+	X86_MOVE_LOAD,	   /* mov value(base), reg */
+	X86_MOVE_STORE,	   /* mov reg, value(base) */
+	X86_MOVE_REGISTER, /* mov base, reg */
+	X86_MOVE_CONSTANT, /* mov $value, reg */
+	X86_MOVE_ADD,	   /* add $value, reg */
+	X86_MOVE_ADD_LOAD  /* add value(base), reg */
+};
+
 struct x86_instruction {
 	uint32_t len;
 	enum x86_kind kind; /* X86_END: what follows is not reached from here */
@@ -19,12 +31,16 @@ struct x86_instruction {
 	int64_t target;	    /* relative to the instruction's first byte */
 	uint32_t writes;    /* bit n: may change the general register n, as machine code numbers
 			      * them; of those that are not known all are set */
+	enum x86_move move;
+	uint32_t reg, base; /* of move */
+	int64_t value;
 };
 
-enum { X86_RAX, X86_RCX, X86_RDX, X86_RBX, X86_RSP, X86_RBP, X86_RSI, X86_RDI };
+enum { X86_RAX, X86_RCX, X86_RDX, X86_RBX, X86_RSP, X86_RBP, X86_RSI, X86_RDI, X86_R8 };
 /* The first arguments of a function in the System V ABI. */
 #define X86_ARGUMENTS_3 (1U << X86_RDI | 1U << X86_RSI | 1U << X86_RDX)
 #define X86_ARGUMENTS_4 (X86_ARGUMENTS_3 | 1U << X86_RCX)
+#define X86_ARGUMENTS_5 (X86_ARGUMENTS_4 | 1U << X86_R8)
 
 /* False: there is no such instruction, or it is not all here. */
 bool x86_decode(const uint8_t *code, size_t n, struct x86_instruction *ret);
@@ -44,5 +60,19 @@ bool x86_find_site(const uint8_t *code, size_t n, uint32_t arguments, struct x86
 /* Calls fn with the target of each direct call, and of each jump that leaves the function, relative
  * to its first byte. False: not all of it could be decoded. */
 bool x86_each_call(const uint8_t *code, size_t n, void (*fn)(void *ctx, int64_t target), void *ctx);
+
+/* An address: offset bytes behind the first argument, or behind the pointer that stands holder bytes
+ * behind that. */
+struct x86_address {
+	int64_t holder; /* 0: there is no pointer between */
+	int64_t offset;
+};
+
+/*
+ * Follows the addresses that a function makes of its first argument. into: X86_RSI or X86_RDX: which
+ * one it stores where its second or third argument points; X86_RDI: the first one that it makes by an
+ * addition, or hands to another function as second argument. False: there is no such address.
+ */
+bool x86_find_address(const uint8_t *code, size_t n, uint32_t into, struct x86_address *ret);
 
 #endif /* APPMON_X86_H */

@@ -54,6 +54,16 @@ struct protocol {
 	void (*missed)(struct pipeline *pl, struct conn *c);
 	/* Ends every exchange of the connection; flags are added to their events. */
 	void (*end)(struct pipeline *pl, struct conn *c, uint32_t end, uint64_t flags);
+	/* These four are optional: of a protocol that carries the plaintext of another. What an
+	 * exchange of that keeps of this connection, from the pool; NULL: nothing is known, or there
+	 * is no memory. */
+	void *(*carry)(struct pipeline *pl, const struct conn *c);
+	/* As event_bytes() and fill(), of ex->carried. */
+	size_t (*carried_bytes)(const struct exchange *ex);
+	void (*fill_carried)(struct event_writer *w, const struct exchange *ex);
+	/* The plaintext is known from now on (c->plain): what this protocol has taken for an
+	 * exchange, and is not over, is told there; with `fresh` all that has not been told yet. */
+	void (*uncover)(struct pipeline *pl, struct conn *c, bool fresh);
 	/* How many bytes fill() may copy at most, with a NUL for each string. */
 	size_t (*event_bytes)(const struct pipeline *pl, const struct exchange *ex);
 	/* The protocol's part of an event: what was asked and what became of it, and its own members.

@@ -73,6 +73,15 @@ void record_explain(struct pipeline *pl, const struct record *rec)
 	char flags[192];
 	size_t len = 0;
 
+	if (rec->called) {
+		explain(APPMON_LOG_TRACE, pl->log, &rec->conn,
+			"call %s of thread %u: session %llx, at %llu, %u bytes, %u captured",
+			rec->call.flags & PLAIN_OUT ? "out" : "in", rec->call.tid,
+			(unsigned long long)rec->call.session, (unsigned long long)rec->call.pos,
+			rec->call.len, rec->call.captured);
+		return;
+	}
+
 	_Static_assert(REC_HEARD == 1 << (sizeof(name) / sizeof(name[0]) - 1),
 		       "a flag has no name");
 	flags[0] = '\0';

@@ -129,9 +129,10 @@ struct conn *conn_new(struct flows *f, const struct rec_conn *id, uint64_t key,
 	return c;
 }
 
-static void conn_release(struct flows *f, struct conn *c)
+void conn_release(struct flows *f, struct conn *c)
 {
 	c->protocol->release(f->pl, c);
+	sessions_forget(f, c);
 	ids_free(f->pl, c);
 	for (int dir = 0; dir < 2; dir++)
 		pieces_free(f, &c->stream[dir]);
@@ -197,7 +198,7 @@ void conn_active(struct flows *f, struct conn *c, uint64_t ts_ns)
 		first = list_entry(c->exchanges.next, struct exchange, link);
 		awaits = first->response_begun && !first->response_done;
 	}
-	awaits |= c->stream[DIR_IN].pieces != NULL;
+	awaits |= c->stream[DIR_IN].pieces != NULL || (c->wire && c->wire->session);
 	if (awaits && !c->awaits_end)
 		f->look_soon = true;
 	f->awaiting += awaits - c->awaits_end;
@@ -266,6 +267,8 @@ int flows_init(struct flows *f, struct pipeline *pl, const struct appmon_opts *o
 		return -1;
 	memset(f->bucket, 0, BUCKETS_MIN * sizeof(struct conn *));
 	f->buckets = BUCKETS_MIN;
+	if ((pl->flags & APPMON_OPEN_TLS) && !sessions_init(f))
+		return -1;
 	pl->pool.evict = evict_idle;
 	pl->pool.evict_ctx = f;
 	return 0;
@@ -282,6 +285,7 @@ void flows_destroy(struct flows *f)
 			conn_drop(f, c, APPMON_DROP_DETACHED, WHY("the handle is closed"));
 		}
 	}
+	sessions_free(f);
 	if (f->buckets)
 		pool_free(&f->pl->pool, f->bucket);
 	f->buckets = 0;
@@ -319,6 +323,7 @@ void flows_expire(struct flows *f, uint64_t now)
 			conn_active(f, c, now);
 		}
 	}
+	sessions_expire(f, now);
 	while (!list_empty(&f->idle)) {
 		struct conn *c = list_entry(f->idle.next, struct conn, link);
 

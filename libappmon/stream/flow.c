@@ -171,6 +171,10 @@ void flow_record(struct flows *f, const struct record *rec)
 
 	if (EXPLAINS(APPMON_LOG_TRACE, f->pl))
 		record_explain(f->pl, rec);
+	if (rec->called) {
+		sessions_call(f, rec);
+		return;
+	}
 	if (!target) {
 		if (begins_request(f, rec)) {
 			f->pl->stats.exchanges_seen++;
@@ -235,6 +239,8 @@ void flow_record(struct flows *f, const struct record *rec)
 		flow_part(f, c, rec);
 	else
 		flow_segment(f, c, &rec->seg, rec->bytes, rec->tail, rec->seg.seq + rec->seg.len);
+	if (c->wire)
+		sessions_wire(f, c, rec);
 	if (rec->seg.flags & REC_PART) { /* whatever it ends, its last part does */
 		conn_active(f, c, rec->seg.ts_ns);
 	} else if (rec->seg.flags & REC_RST) {

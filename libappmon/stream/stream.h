@@ -15,6 +15,10 @@ struct record {
 	const char *tail;  /* the segment's last TAIL_BYTES, if they are not all captured */
 	uint32_t size;	   /* in the ring */
 	bool framed;	   /* REC_FRAMES: the bytes are pieces */
+	bool called;	   /* REC_PLAIN: call is valid, in place of conn, seg and owner */
+	bool process;	   /* REC_PROCESS: owner.task is valid, and no more */
+	uint64_t order_ns; /* when it was made */
+	struct rec_plain call;
 };
 
 /* Has the segment the other direction's numbers? Not before there is a connection. */
@@ -53,6 +57,7 @@ struct flows {
 	uint32_t awaiting;	     /* connections inside a response whose end is due */
 	bool look_soon;		     /* there is one more of these */
 	uint64_t ordinal_max;	     /* of connections that were forgotten */
+	struct sessions *sessions;   /* NULL: plaintext is not looked for */
 };
 
 int flows_init(struct flows *f, struct pipeline *pl, const struct appmon_opts *opts);
@@ -94,6 +99,8 @@ bool conn_is_watched(const struct flows *f, const struct rec_conn *conn, uint32_
 void conn_end(struct flows *f, struct conn *c, uint32_t end, uint64_t flags);
 /* With its exchanges. why: WHY() */
 void conn_drop(struct flows *f, struct conn *c, uint32_t reason, const char *why);
+/* Frees what belongs to the connection alone. */
+void conn_release(struct flows *f, struct conn *c);
 /* The exchanges must be gone. */
 void conn_free(struct flows *f, struct conn *c);
 
@@ -142,14 +149,34 @@ struct plain {
 	int dir;	 /* DIR_* */
 	bool fresh;	 /* of the first that comes: it is the first byte of the plaintext */
 	bool ends;	 /* none follows in this direction */
+	bool more;	 /* the next one continues this one */
+	bool call_times; /* the wire has not told when it passed */
 	const char *bytes;
 	uint32_t captured, len;
-	uint64_t ts_ns;
+	const char *tail; /* the last CHUNK_TAIL bytes; NULL: they are captured, or not known */
+	/* TCP's numbers that stand for the first `numbered` bytes. */
+	uint32_t seq, numbered;
+	uint64_t ts_ns;		       /* when the first byte passed */
+	uint64_t end_ns;	       /* and the last one; 0: at the same time */
 	const struct rec_owner *owner; /* NULL: not known */
 };
 
 /* False: the socket is not known, or there is no memory; then the plaintext is not followed. */
 bool layer_plain(struct flows *f, const struct plain *plain);
+/* So many bytes of one direction were missed. */
+void layer_lose(struct flows *f, struct conn *c, int dir, uint64_t missing);
+
+/* ---- sessions.c: plaintext of TLS libraries finds its socket ---------------------------------- */
+
+bool sessions_init(struct flows *f);
+void sessions_free(struct flows *f);
+/* A record that is `called`. */
+void sessions_call(struct flows *f, const struct record *rec);
+/* A record of the connection has been looked at. */
+void sessions_wire(struct flows *f, struct conn *c, const struct record *rec);
+/* The connection goes. */
+void sessions_forget(struct flows *f, struct conn *c);
+void sessions_expire(struct flows *f, uint64_t now_ns);
 
 /* ---- chunk.c --------------------------------------------------------------------------------- */
 

@@ -34,7 +34,7 @@ static void check_sites(const struct tls_site *s)
 {
 	for (int i = 0; i < TLS_SITES; i++)
 		if (s[i].call != TLS_CALL_NONE)
-			CHECK(s[i].offset < input_len &&
+			CHECK(s[i].begin <= s[i].offset && s[i].offset < input_len &&
 			      is_emulated(input + s[i].offset, input_len - s[i].offset));
 	CHECK(s[0].call != TLS_CALL_NONE);
 }
@@ -56,6 +56,7 @@ static void check_instruction(const uint8_t *code, size_t n)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static int fd = -1;
+	struct x86_address address;
 	struct x86_site site;
 	struct tls_binary b;
 	const char *why = NULL;
@@ -74,11 +75,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		CHECK(b.build_id_len <= ELF_BUILD_ID_MAX);
 		check_sites(b.read);
 		check_sites(b.write);
+		CHECK(b.randoms.client != b.randoms.server);
 	}
 	for (size_t at = 0; at < len && at < 64; at++)
 		check_instruction(data + at, len - at);
 	if (x86_find_site(data, len, X86_ARGUMENTS_4, &site))
 		CHECK(site.at < len && is_emulated(data + site.at, len - site.at));
+	if (x86_find_address(data, len, X86_RDI, &address))
+		CHECK(address.holder >= 0);
+	x86_find_address(data, len, X86_RDX, &address);
 	return 0;
 }
 

@@ -3,10 +3,12 @@
  * Probe places in TLS libraries. What instructions there are comes from objdump, over all code of
  * the libraries that are installed; those that are not are left out, with a line that says so.
  */
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -162,6 +164,56 @@ START_TEST(places)
 }
 END_TEST
 
+static bool address_of(const char *code, size_t n, uint32_t into, int64_t holder, int64_t offset)
+{
+	struct x86_address a = {0};
+
+	return x86_find_address((const uint8_t *)code, n, into, &a) && a.holder == holder &&
+	       a.offset == offset;
+}
+
+#define ADDRESS(code, into, holder, offset) address_of(code, sizeof(code) - 1, into, holder, offset)
+
+START_TEST(addresses)
+{
+	struct x86_address a;
+
+	/* lea 0x160(%rdi),%rsi */
+	ck_assert(ADDRESS("\x48\x8d\xb7\x60\x01\x00\x00\xc3", X86_RDI, 0, 0x160));
+	/* mov 0xa8(%rdi),%rdi; lea 0xb8(%rdi),%rcx */
+	ck_assert(ADDRESS("\x48\x8b\xbf\xa8\x00\x00\x00\x48\x8d\x8f\xb8\x00\x00\x00", X86_RDI, 0xa8,
+			  0xb8));
+	/* mov 0x30(%rdi),%rsi; sub $-128,%rsi; jmp away */
+	ck_assert(ADDRESS("\x48\x8b\x77\x30\x48\x83\xee\x80\xe9\x00\x10\x00\x00", X86_RDI, 0x30,
+			  128));
+	/* mov $0xd0,%esi; add 0x30(%rdi),%rsi; call */
+	ck_assert(ADDRESS("\xbe\xd0\x00\x00\x00\x48\x03\x77\x30\xe8\x00\x10\x00\x00", X86_RDI, 0x30,
+			  0xd0));
+	/* mov 0x30(%rdi),%rsi; call: there is nothing to add. */
+	ck_assert(ADDRESS("\x48\x8b\x77\x30\xe8\x00\x10\x00\x00", X86_RDI, 0x30, 0));
+	/* mov %rdi,%rbx; push; call; lea 0x10(%rbx),%rsi: it is kept over a call. */
+	ck_assert(ADDRESS("\x48\x89\xfb\x53\x48\x8d\x73\x10\xc3", X86_RDI, 0, 0x10));
+	/* test %rdi,%rdi; je over; ret; lea 8(%rdi),%rax */
+	ck_assert(ADDRESS("\x48\x85\xff\x74\x01\xc3\x48\x8d\x47\x08\xc3", X86_RDI, 0, 8));
+	/* The same without a branch to it: it is never run. */
+	ck_assert(!ADDRESS("\x48\x85\xff\x90\x90\xc3\x48\x8d\x47\x08\xc3", X86_RDI, 0, 8));
+	/* je over; xor %edi,%edi; over: lea 8(%rdi),%rax */
+	ck_assert(ADDRESS("\x74\x02\x31\xff\x48\x8d\x47\x08\xc3", X86_RDI, 0, 8));
+	/* lea 0x50(%rdi),%rax; mov %rax,(%rsi); add $0x70,%rdi; mov %rdi,(%rdx) */
+	ck_assert(ADDRESS("\x48\x8d\x47\x50\x48\x89\x06\x48\x83\xc7\x70\x48\x89\x3a\xc3", X86_RSI,
+			  0, 0x50));
+	ck_assert(ADDRESS("\x48\x8d\x47\x50\x48\x89\x06\x48\x83\xc7\x70\x48\x89\x3a\xc3", X86_RDX,
+			  0, 0x70));
+	/* With an index, of another argument, of what was loaded twice; and no code. */
+	ck_assert(!ADDRESS("\x48\x8d\x74\x07\x10\xc3", X86_RDI, 0, 0x10));
+	ck_assert(!ADDRESS("\x48\x8d\x46\x10\xc3", X86_RDI, 0, 0x10));
+	ck_assert(
+		!ADDRESS("\x48\x8b\x7f\x08\x48\x8b\x7f\x08\x48\x8d\x47\x10\xc3", X86_RDI, 8, 0x10));
+	ck_assert(!x86_find_address((const uint8_t *)"\x06\x48\x8d\x47", 4, X86_RDI, &a));
+	ck_assert(!x86_find_address((const uint8_t *)"", 0, X86_RDI, &a));
+}
+END_TEST
+
 /* The instruction at an offset of a library, as objdump prints it. Its code is where it is in the
  * file, as linkers lay out libraries. */
 static void text_at(const char *path, uint64_t offset, char *text, size_t size)
@@ -196,6 +248,89 @@ static void check_site(const char *path, const struct tls_site *s)
 		      "%s, 0x%" PRIx64 ": %s", path, s->offset, text);
 }
 
+struct datum {
+	const uint8_t *data;
+	unsigned int size;
+};
+
+/* By name; the library is not linked, for most machines lack most of them. */
+static void *function(void *library, const char *name)
+{
+	void *fn = dlsym(library, name);
+
+	ck_assert_msg(fn != NULL, "%s", name);
+	return fn;
+}
+
+static void *new_session(void *library, uint32_t kind)
+{
+	void *session = NULL;
+
+	if (kind == TLS_GNUTLS) {
+		int (*init)(void **, unsigned int);
+
+		*(void **)&init = function(library, "gnutls_init");
+		ck_assert_int_eq(init(&session, 2), 0); /* of a client */
+	} else {
+		void *(*method)(void), *(*context_new)(void *), *(*ssl_new)(void *), *context;
+
+		*(void **)&method = function(library, "TLS_method");
+		*(void **)&context_new = function(library, "SSL_CTX_new");
+		*(void **)&ssl_new = function(library, "SSL_new");
+		context = context_new(method());
+		ck_assert_ptr_nonnull(context);
+		session = ssl_new(context);
+	}
+	ck_assert_ptr_nonnull(session);
+	return session;
+}
+
+static void get_randoms(void *library, uint32_t kind, void *session, uint8_t *client,
+			uint8_t *server)
+{
+	if (kind == TLS_GNUTLS) {
+		void (*get)(void *, struct datum *, struct datum *);
+		struct datum c, s;
+
+		*(void **)&get = function(library, "gnutls_session_get_random");
+		get(session, &c, &s);
+		memcpy(client, c.data, c.size);
+		memcpy(server, s.data, s.size);
+	} else {
+		size_t (*get)(void *, uint8_t *, size_t);
+
+		*(void **)&get = function(library, "SSL_get_client_random");
+		ck_assert_uint_eq(get(session, client, 32), 32);
+		*(void **)&get = function(library, "SSL_get_server_random");
+		ck_assert_uint_eq(get(session, server, 32), 32);
+	}
+}
+
+/* What stands there is what the library's own functions return. */
+static void check_randoms(const char *path, uint32_t kind, const struct tls_randoms *randoms)
+{
+	void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL), *session;
+	uint8_t client[32], server[32], *place;
+
+	if (!library) {
+		printf("%s: its randoms are not asked for\n", dlerror());
+		return;
+	}
+	session = new_session(library, kind);
+	place = session;
+	if (randoms->holder)
+		memcpy(&place, place + randoms->holder, sizeof(place));
+	for (uint8_t i = 0; i < 32; i++) {
+		place[randoms->client + i] = (uint8_t)(i + 1);
+		place[randoms->server + i] = (uint8_t)(i + 101);
+	}
+	get_randoms(library, kind, session, client, server);
+	for (uint8_t i = 0; i < 32; i++) {
+		ck_assert_uint_eq(client[i], i + 1);
+		ck_assert_uint_eq(server[i], i + 101);
+	}
+}
+
 static void check_library(const char *path, uint32_t library)
 {
 	struct tls_binary b;
@@ -217,16 +352,23 @@ static void check_library(const char *path, uint32_t library)
 		check_site(path, &b.read[i]);
 		check_site(path, &b.write[i]);
 	}
+	check_randoms(path, library, &b.randoms);
 }
 
 START_TEST(libraries)
 {
 	struct tls_binary b;
-	const char *why = "";
+	const char *why = "", *more = getenv("TLS_LIBRARIES");
 	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 
 	check_library(LIBRARIES "libssl.so.3", TLS_OPENSSL);
+	check_library(LIBRARIES "libssl.so.1.1", TLS_OPENSSL);
 	check_library(LIBRARIES "libgnutls.so.30", TLS_GNUTLS);
+	/* OpenSSL's of other systems, with colons between. */
+	for (char path[512]; more && *more; more += strcspn(more, ":"), more += *more == ':') {
+		snprintf(path, sizeof(path), "%.*s", (int)strcspn(more, ":"), more);
+		check_library(path, TLS_OPENSSL);
+	}
 	ck_assert_int_eq(tls_binary_read(fd, &b, &why), -ENOEXEC);
 	close(fd);
 }
@@ -234,7 +376,7 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {instructions, places, libraries, NULL};
+	const TTest *const tests[] = {instructions, places, addresses, libraries, NULL};
 
 	return unit_run("tls-binary", tests, NULL, NULL);
 }

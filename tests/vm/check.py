@@ -6,6 +6,7 @@ import re
 import sys
 
 REQUESTS = 20  # as in end-to-end
+TLS_REQUESTS = 5  # as in tls
 SKIPPED = 77
 
 
@@ -21,7 +22,7 @@ def check_load(out):
 def check_capabilities(out):
     capabilities = json.loads(out)["capabilities"]
     print("capabilities: " + ", ".join(k for k, v in capabilities.items() if v))
-    assert capabilities["capture"] and capabilities["identity"], capabilities
+    assert capabilities["capture"] and capabilities["identity"] and capabilities["tls"], capabilities
 
 
 def check_end_to_end(out):
@@ -55,6 +56,14 @@ def check_end_to_end(out):
     stats = last["summary"]["stats"]
     assert stats["delivered"] == REQUESTS, stats
     assert not any(stats["dropped"].values()), stats
+
+
+def check_tls(out):
+    *events, last = [json.loads(line) for line in out.splitlines()]
+    assert {(e["protocol"], e["role"], e["status"]) for e in events} == {("http1", "server", 200)}
+    assert sorted(e["path"] for e in events) == [f"/{n + 1}" for n in range(TLS_REQUESTS)]
+    assert {e["response_body_bytes"] for e in events} == {len("it works\n")}
+    assert last["summary"]["stats"]["tls_refused"] == 0
 
 
 def refused(directory):
@@ -101,7 +110,7 @@ def counts(directory, name, check):
 
 def main(directory):
     steps = {"load": check_load, "capabilities": check_capabilities,
-             "end-to-end": check_end_to_end, "api": None}
+             "end-to-end": check_end_to_end, "tls": check_tls, "api": None}
     kernel = read(directory, "kernel").strip() or "?"
     version = [int(n) for n in re.findall(r"\d+", kernel)[:2]]
     if [0] < version < [5, 15]:

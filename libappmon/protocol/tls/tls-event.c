@@ -50,13 +50,41 @@ static const char *alert_name(int alert)
 
 #define ALERT_NAME_MAX 40
 
+struct tls_asked *tls_keep(struct pipeline *pl, const struct conn *c, bool handshake)
+{
+	static const struct tls_told unknown;
+	const struct tls_told *told = tls_of(c)->told ? tls_of(c)->told : &unknown;
+	struct tls_asked *asked = pool_alloc_evicting(
+		&pl->pool, sizeof(*asked) + told->name_len + told->offered_len + told->alpn_len);
+	char *at;
+
+	if (!asked)
+		return NULL;
+	asked->version = told->version;
+	asked->cipher = told->cipher;
+	asked->flags = told->flags;
+	asked->handshake = handshake;
+	asked->name_len = told->name_len;
+	asked->offered_len = told->offered_len;
+	asked->alpn_len = told->alpn_len;
+	at = asked->bytes;
+	memcpy(at, told->name, told->name_len);
+	memcpy(at + told->name_len, told->offered, told->offered_len);
+	memcpy(at + told->name_len + told->offered_len, told->alpn, told->alpn_len);
+	return asked;
+}
+
+static size_t asked_bytes(const struct tls_asked *asked)
+{
+	return (size_t)asked->name_len + asked->offered_len + asked->alpn_len + 3;
+}
+
 size_t tls_event_bytes(const struct pipeline *pl, const struct exchange *ex)
 {
 	const struct tls_asked *asked = ex->request;
 
 	(void)pl;
-	return (asked ? (size_t)asked->name_len + asked->offered_len + asked->alpn_len : 0) + 3 +
-	       ALERT_NAME_MAX;
+	return (asked ? asked_bytes(asked) : 0) + ALERT_NAME_MAX;
 }
 
 /* Whoever ends the handshake does not like what the other has said. */
@@ -81,12 +109,39 @@ static uint32_t exchange_outcome(const struct exchange *ex)
 								  : outcome_unanswered(ex);
 }
 
+static void put_asked(struct event_writer *w, const struct tls_asked *asked)
+{
+	struct appmon_event *ev = w->ev;
+	const char *at = asked->bytes;
+
+	ev->tls_server_name = put_copy(w, at, asked->name_len);
+	ev->tls_alpn_offered = put_copy(w, at + asked->name_len, asked->offered_len);
+	ev->tls_alpn = put_copy(w, at + asked->name_len + asked->offered_len, asked->alpn_len);
+	ev->tls_version = asked->version;
+	ev->tls_cipher = asked->cipher;
+	ev->tls_flags = asked->flags;
+}
+
+void *tls_carry(struct pipeline *pl, const struct conn *c)
+{
+	return tls_keep(pl, c, false);
+}
+
+size_t tls_carried_bytes(const struct exchange *ex)
+{
+	return asked_bytes(ex->carried);
+}
+
+void tls_fill_carried(struct event_writer *w, const struct exchange *ex)
+{
+	put_asked(w, ex->carried);
+}
+
 void tls_fill(struct event_writer *w, const struct exchange *ex)
 {
 	const struct tls_asked *asked = ex->request;
 	const struct tls_answer *answer = ex->response;
 	struct appmon_event *ev = w->ev;
-	const char *at;
 
 	ev->system = (struct appmon_str){.data = "tls", .len = 3};
 	ev->outcome = exchange_outcome(ex);
@@ -94,14 +149,8 @@ void tls_fill(struct event_writer *w, const struct exchange *ex)
 		return;
 	ev->operation = (struct appmon_str){.data = "exchange", .len = 8};
 	ev->operation_type = APPMON_OP_OTHER;
-	at = asked->bytes;
-	ev->tls_server_name = put_copy(w, at, asked->name_len);
+	put_asked(w, asked);
 	ev->resource = ev->tls_server_name;
-	ev->tls_alpn_offered = put_copy(w, at + asked->name_len, asked->offered_len);
-	ev->tls_alpn = put_copy(w, at + asked->name_len + asked->offered_len, asked->alpn_len);
-	ev->tls_version = asked->version;
-	ev->tls_cipher = asked->cipher;
-	ev->tls_flags = asked->flags;
 	if (!asked->handshake)
 		return;
 	ev->operation = (struct appmon_str){.data = "handshake", .len = 9};

@@ -56,27 +56,12 @@ static struct exchange *exchange_open(struct conn *c)
 
 static void keep_asked(struct pipeline *pl, struct conn *c, struct exchange *ex, bool handshake)
 {
-	static const struct tls_told unknown;
-	const struct tls_told *told = tls_of(c)->told ? tls_of(c)->told : &unknown;
-	struct tls_asked *asked = pool_alloc_evicting(
-		&pl->pool, sizeof(*asked) + told->name_len + told->offered_len + told->alpn_len);
-	char *at;
+	struct tls_asked *asked = tls_keep(pl, c, handshake);
 
 	if (!asked) {
 		exchange_spoil(ex, APPMON_DROP_MEMORY, WHY("no memory for what the hellos said"));
 		return;
 	}
-	asked->version = told->version;
-	asked->cipher = told->cipher;
-	asked->flags = told->flags;
-	asked->handshake = handshake;
-	asked->name_len = told->name_len;
-	asked->offered_len = told->offered_len;
-	asked->alpn_len = told->alpn_len;
-	at = asked->bytes;
-	memcpy(at, told->name, told->name_len);
-	memcpy(at + told->name_len, told->offered, told->offered_len);
-	memcpy(at + told->name_len + told->offered_len, told->alpn, told->alpn_len);
 	ex->request = asked;
 }
 
@@ -103,7 +88,9 @@ static struct exchange *request_begins(struct pipeline *pl, struct conn *c,
 
 	if (ex)
 		ex->response_done = 1;
-	exchanges_settle(pl, c);
+	/* One waits: its plaintext may be on its way. */
+	if (!c->wire || !ex || c->exchanges.next != &ex->link)
+		exchanges_settle(pl, c);
 	ex = exchange_new(pl, c);
 	if (!ex)
 		return NULL;
@@ -121,10 +108,96 @@ static struct exchange *request_begins(struct pipeline *pl, struct conn *c,
 	return ex;
 }
 
+static uint32_t tag_of(const struct tls_told *told)
+{
+	enum { AES_128_CCM_8_SHA256 = 0x1305 };
+
+	return told->cipher == AES_128_CCM_8_SHA256 ? 8 : 16;
+}
+
+/* ---- what plaintext takes from the wire ------------------------------------------------------ */
+
+static struct tls_wire *wire_of(struct pipeline *pl, struct conn *c)
+{
+	if (!c->wire && (pl->flags & APPMON_OPEN_TLS))
+		c->wire = pool_zalloc_evicting(&pl->pool, sizeof(*c->wire));
+	return c->wire;
+}
+
+/* What encryption adds to each record; 0: not known, or not always the same (RFC 5288, 7905, 8446). */
+static uint32_t overhead_of(const struct tls_told *told)
+{
+	if (!told || !told->cipher)
+		return 0;
+	if (told->version >= TLS_1_3)
+		return 1 + tag_of(told);
+	switch (told->cipher) {
+	case 0x009c: /* AES-GCM: RSA, */
+	case 0x009d:
+	case 0x009e: /* DHE-RSA, */
+	case 0x009f:
+	case 0xc02b: /* ECDHE-ECDSA, */
+	case 0xc02c:
+	case 0xc02f: /* ECDHE-RSA */
+	case 0xc030:
+		return 8 + 16;
+	case 0xcca8: /* ChaCha20-Poly1305 */
+	case 0xcca9:
+	case 0xccaa:
+		return 16;
+	default:
+		return 0;
+	}
+}
+
+/* A record of the applications' data has passed. */
+static void carry_data(struct pipeline *pl, struct conn *c, int dir, const struct tls_record *r)
+{
+	struct carrier carrier = {.start_ns = r->start.ts_ns,
+				  .end_ns = r->end_ns,
+				  .seq = stream_seq(&c->stream[dir], r->start.pos)};
+	uint32_t overhead = overhead_of(tls_of(c)->told);
+	struct tls_wire *w = wire_of(pl, c);
+
+	if (!w)
+		return;
+	if (overhead && r->len > overhead)
+		carrier.len = r->len - overhead;
+	w->lost = false;
+	carrier.pos = w->bytes[dir];
+	w->bytes[dir] += carrier.len;
+	w->carrier[dir][w->carried[dir]++ % CARRIERS] = carrier;
+	w->turn[dir].end_ns = carrier.end_ns;
+	if (w->last == 1U + (unsigned int)dir)
+		return;
+	w->last = 1U + (unsigned int)dir;
+	w->turn[dir] = carrier;
+}
+
+/* The hello that this socket has sent, not one that it got: that can have met another socket. */
+static void carry_hello(struct pipeline *pl, struct conn *c, const struct tls_hello *h,
+			uint64_t ts_ns)
+{
+	struct tls_wire *w = wire_of(pl, c);
+
+	if (!w || h->retry || w->tagged)
+		return;
+	memcpy(w->tag, h->random, sizeof(w->tag));
+	w->client = h->type == TLS_CLIENT_HELLO;
+	w->hello_ns = ts_ns;
+	w->cookie = c->id.cookie;
+	w->pid = pl->owner ? pl->owner->sender_pid : 0;
+}
+
+/* ---- exchanges on the wire ------------------------------------------------------------------- */
+
 static void request_data(struct pipeline *pl, struct conn *c, const struct tls_record *r)
 {
 	struct exchange *ex = exchange_open(c);
 
+	carry_data(pl, c, c->request_dir - 1, r);
+	if (c->plain)
+		return;
 	if (!ex || ex->response_begun)
 		ex = request_begins(pl, c, &r->start);
 	if (ex)
@@ -136,6 +209,10 @@ static void response_data(struct pipeline *pl, struct conn *c, const struct tls_
 	struct tls *t = tls_of(c);
 	struct exchange *ex = exchange_open(c);
 
+	if (c->plain || ex || !t->first)
+		carry_data(pl, c, 2 - c->request_dir, r);
+	if (c->plain)
+		return;
 	if (!ex && t->first)
 		return; /* tickets */
 	if (!ex) {
@@ -211,13 +288,6 @@ static void take_alert(struct pipeline *pl, struct conn *c, int dir, const uint8
 /* JSSE pads each record of TLS 1.3 by so much. */
 #define PADDING 16
 
-static uint32_t tag_of(const struct tls_told *told)
-{
-	enum { AES_128_CCM_8_SHA256 = 0x1305 };
-
-	return told->cipher == AES_128_CCM_8_SHA256 ? 8 : 16;
-}
-
 /* A record of this length can be a Finished: its type, hash, the hidden content type and the tag. */
 static bool is_finished(const struct tls_told *told, uint32_t len)
 {
@@ -250,6 +320,7 @@ static void hidden_of_client(struct pipeline *pl, struct conn *c, const struct t
 	} else if (!t->spoken) {
 		t->hidden = is_alert(t->told, r->len);
 	} else {
+		carry_data(pl, c, c->request_dir - 1, r);
 		if (!t->flight_bytes)
 			t->flight = r->start;
 		t->flight_bytes += RECORD_HEAD + (uint64_t)r->len;
@@ -266,7 +337,7 @@ static void hidden_is_over(struct pipeline *pl, struct conn *c)
 
 	t->phase = TLS_OPEN;
 	t->hidden = false;
-	if (!t->flight_bytes)
+	if (!t->flight_bytes || c->plain)
 		return;
 	ex = request_begins(pl, c, &t->flight);
 	if (!ex)
@@ -339,6 +410,8 @@ static bool take_data(struct pipeline *pl, struct conn *c, int dir)
 	const struct tls_record *r = &t->side[dir].record;
 	bool client = is_request(c, dir);
 
+	if (!c->request_dir)
+		carry_data(pl, c, dir, r);
 	if (!c->request_dir || t->phase == TLS_FAILED)
 		return true;
 	if (t->phase == TLS_HELLOS && client && t->client_end_ns) {
@@ -447,6 +520,8 @@ void tls_hello(struct pipeline *pl, struct conn *c, int dir, const struct tls_he
 
 	if (!told || t->phase != TLS_HELLOS)
 		return;
+	if (dir == DIR_OUT && c->request_dir && (h->type == TLS_CLIENT_HELLO) == is_request(c, dir))
+		carry_hello(pl, c, h, ts_ns);
 	if (h->type == TLS_CLIENT_HELLO && is_request(c, dir))
 		client_hello(t, told, &t->side[dir], h, ts_ns);
 	else if (h->type == TLS_SERVER_HELLO && c->request_dir && !is_request(c, dir))
@@ -491,6 +566,8 @@ void tls_lose(struct pipeline *pl, struct conn *c, int dir, const char *why)
 	if (t->side[dir].lost)
 		return;
 	EXPLAIN(APPMON_LOG_DEBUG, pl, &c->id, "its records are lost: %s", why);
+	if (c->wire)
+		c->wire->lost = true;
 	records_forget(pl, &t->side[dir]);
 	frames_lose(&t->frames, dir);
 	t->side[dir].lost = true;
@@ -546,6 +623,7 @@ static void tls_end(struct pipeline *pl, struct conn *c, uint32_t end, uint64_t 
 	if (!over)
 		closing_was_data(pl, c);
 	t->closing[DIR_IN].len = t->closing[DIR_OUT].len = 0;
+	exchanges_settle(pl, c);
 	ex = exchange_open(c);
 
 	if (!ex && over && t->phase != TLS_OPEN) {
@@ -575,6 +653,15 @@ static void tls_progress(struct pipeline *pl, struct conn *c, int dir, uint64_t 
 	/* A client's half is closed after its request, too. */
 	if (!is_request(c, dir) || (tls_of(c)->phase != TLS_OPEN && !exchange_open(c)))
 		tls_end(pl, c, APPMON_END_CLOSED, 0);
+}
+
+static void tls_uncover(struct pipeline *pl, struct conn *c, bool fresh)
+{
+	struct exchange *ex;
+
+	while ((ex = exchange_open(c)) && (fresh || !ex->response_done))
+		exchange_withdraw(pl, c, ex);
+	exchanges_settle(pl, c);
 }
 
 static void give_up(struct pipeline *pl, struct conn *c, const char *why)
@@ -612,4 +699,8 @@ const struct protocol protocol_tls = {
 	.end = tls_end,
 	.event_bytes = tls_event_bytes,
 	.fill = tls_fill,
+	.carry = tls_carry,
+	.carried_bytes = tls_carried_bytes,
+	.fill_carried = tls_fill_carried,
+	.uncover = tls_uncover,
 };

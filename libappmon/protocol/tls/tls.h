@@ -120,6 +120,10 @@ void tls_hello(struct pipeline *pl, struct conn *c, int dir, const struct tls_he
 
 /* ---- tls-event.c: see struct protocol -------------------------------------------------------- */
 
+struct tls_asked *tls_keep(struct pipeline *pl, const struct conn *c, bool handshake);
+void *tls_carry(struct pipeline *pl, const struct conn *c);
+size_t tls_carried_bytes(const struct exchange *ex);
+void tls_fill_carried(struct event_writer *w, const struct exchange *ex);
 size_t tls_event_bytes(const struct pipeline *pl, const struct exchange *ex);
 void tls_fill(struct event_writer *w, const struct exchange *ex);
 

@@ -200,6 +200,9 @@ func Lines() []string {
 	member("appmon_stats.memory_limit", unsafe.Offsetof(sStats.memory_limit), unsafe.Sizeof(sStats.memory_limit))
 	member("appmon_stats.sampling_ppm", unsafe.Offsetof(sStats.sampling_ppm), unsafe.Sizeof(sStats.sampling_ppm))
 	member("appmon_stats.filtered", unsafe.Offsetof(sStats.filtered), unsafe.Sizeof(sStats.filtered))
+	member("appmon_stats.plain_calls", unsafe.Offsetof(sStats.plain_calls), unsafe.Sizeof(sStats.plain_calls))
+	member("appmon_stats.plain_dropped", unsafe.Offsetof(sStats.plain_dropped), unsafe.Sizeof(sStats.plain_dropped))
+	member("appmon_stats.tls_refused", unsafe.Offsetof(sStats.tls_refused), unsafe.Sizeof(sStats.tls_refused))
 	var sFilter C.struct_appmon_filter
 	lines = append(lines, fmt.Sprintf("appmon_filter %d", unsafe.Sizeof(sFilter)))
 	member("appmon_filter.size", unsafe.Offsetof(sFilter.size), unsafe.Sizeof(sFilter.size))

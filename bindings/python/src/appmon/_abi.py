@@ -355,6 +355,9 @@ class appmon_stats(ctypes.Structure):
     memory_limit: int
     sampling_ppm: int
     filtered: int
+    plain_calls: int
+    plain_dropped: int
+    tls_refused: int
     _fields_ = [
         ("size", ctypes.c_uint32),
         ("flags", ctypes.c_uint32),
@@ -376,6 +379,9 @@ class appmon_stats(ctypes.Structure):
         ("memory_limit", ctypes.c_uint64),
         ("sampling_ppm", ctypes.c_uint64),
         ("filtered", ctypes.c_uint64),
+        ("plain_calls", ctypes.c_uint64),
+        ("plain_dropped", ctypes.c_uint64),
+        ("tls_refused", ctypes.c_uint64),
     ]
 
 

@@ -325,6 +325,9 @@ class EventFlags(enum.IntFlag):
     REPLICATION = 0x100000
     #: What follows on the connection is compressed, and has no events.
     COMPRESSED = 0x200000
+    #: Inside TLS: times can be those of the TLS library's calls, for records of the wire
+    #: could not be told for all of them.
+    CALL_TIMES = 0x400000
 
 
 class TraceFlags(enum.IntFlag):
@@ -388,6 +391,20 @@ class OpenFlags(enum.IntFlag):
     #: SQL: appmon_event.query_text with its literals, the very bytes of the client, and
     #: message with the server's words, which may repeat them.
     QUERY_TEXT = 0x100
+    #: Requests inside TLS are reported as others are, by what the application's TLS library
+    #: reads and writes: OpenSSL 1.1.1 and later, GnuTLS and BoringSSL with symbols, as a
+    #: library or in the executable, and crypto/tls of Go 1.21 to 1.26. x86-64 only. Keys
+    #: are never touched. The library attaches uprobes to such files: those of processes
+    #: that are in a cgroup at its attach, and of others when they make their first socket
+    #: or send a hello; at most 256, until appmon_close(), which takes up to a second for
+    #: each. Whoever maps such a file pays some 1 to 2 microseconds for each call; only
+    #: calls of processes in the cgroups, and of those that they start, are read. The first
+    #: connections of the first process with a new file can stay closed: an event of TLS.
+    #: Implies APPMON_OPEN_IDENTITY, and APPMON_PROTO_TLS in protocols. Needs CAP_SYS_ADMIN
+    #: as long as processes come (before Linux 6.16 CAP_PERFMON with CAP_CHECKPOINT_RESTORE
+    #: and CAP_SYS_PTRACE). A file or process that cannot be looked into is logged (WARN),
+    #: and counted in appmon_stats.tls_refused.
+    TLS = 0x200
 
 
 class Capabilities(enum.IntFlag):
@@ -402,6 +419,8 @@ class Capabilities(enum.IntFlag):
     IDENTITY = 0x4
     #: APPMON_OPEN_GOROUTINES was asked for and works.
     GOROUTINES = 0x8
+    #: APPMON_OPEN_TLS was asked for and works.
+    TLS = 0x10
 
 
 class SamplingFlags(enum.IntFlag):
@@ -956,6 +975,14 @@ class Stats:
     #: complete, but left out by appmon_set_filter(), or of a protocol that was not asked
     #: for, by the handle or for the target
     filtered: int
+    #: reads and writes of TLS libraries that were understood; handle only
+    plain_calls: int
+    #: ... that were not: no socket was found for them, no memory, or no room in the ring;
+    #: handle only
+    plain_dropped: int
+    #: APPMON_OPEN_TLS: files whose functions are not understood or could not be probed, and
+    #: processes that could not be looked at; handle only
+    tls_refused: int
 
     @classmethod
     def _from(cls, c: _abi.appmon_stats) -> "Stats":
@@ -979,6 +1006,9 @@ class Stats:
             memory_limit=c.memory_limit,
             sampling_ppm=c.sampling_ppm,
             filtered=c.filtered,
+            plain_calls=c.plain_calls,
+            plain_dropped=c.plain_dropped,
+            tls_refused=c.tls_refused,
         )
 
 

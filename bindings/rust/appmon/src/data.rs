@@ -328,6 +328,9 @@ bits! {
         REPLICATION = 0x100000, "replication";
         /// What follows on the connection is compressed, and has no events.
         COMPRESSED = 0x200000, "compressed";
+        /// Inside TLS: times can be those of the TLS library's calls, for records of the wire could not
+        /// be told for all of them.
+        CALL_TIMES = 0x400000, "call_times";
     }
 }
 
@@ -390,6 +393,19 @@ bits! {
         /// SQL: appmon_event.query_text with its literals, the very bytes of the client, and message with
         /// the server's words, which may repeat them.
         QUERY_TEXT = 0x100, "query_text";
+        /// Requests inside TLS are reported as others are, by what the application's TLS library reads
+        /// and writes: OpenSSL 1.1.1 and later, GnuTLS and BoringSSL with symbols, as a library or in the
+        /// executable, and crypto/tls of Go 1.21 to 1.26. x86-64 only. Keys are never touched. The
+        /// library attaches uprobes to such files: those of processes that are in a cgroup at its attach,
+        /// and of others when they make their first socket or send a hello; at most 256, until
+        /// appmon_close(), which takes up to a second for each. Whoever maps such a file pays some 1 to 2
+        /// microseconds for each call; only calls of processes in the cgroups, and of those that they
+        /// start, are read. The first connections of the first process with a new file can stay closed:
+        /// an event of TLS. Implies APPMON_OPEN_IDENTITY, and APPMON_PROTO_TLS in protocols. Needs
+        /// CAP_SYS_ADMIN as long as processes come (before Linux 6.16 CAP_PERFMON with
+        /// CAP_CHECKPOINT_RESTORE and CAP_SYS_PTRACE). A file or process that cannot be looked into is
+        /// logged (WARN), and counted in appmon_stats.tls_refused.
+        TLS = 0x200, "tls";
     }
 }
 
@@ -405,6 +421,8 @@ bits! {
         IDENTITY = 0x4, "identity";
         /// APPMON_OPEN_GOROUTINES was asked for and works.
         GOROUTINES = 0x8, "goroutines";
+        /// APPMON_OPEN_TLS was asked for and works.
+        TLS = 0x10, "tls";
     }
 }
 
@@ -1199,6 +1217,13 @@ pub struct Stats {
     /// complete, but left out by appmon_set_filter(), or of a protocol that was not asked for, by the
     /// handle or for the target
     pub filtered: u64,
+    /// reads and writes of TLS libraries that were understood; handle only
+    pub plain_calls: u64,
+    /// ... that were not: no socket was found for them, no memory, or no room in the ring; handle only
+    pub plain_dropped: u64,
+    /// APPMON_OPEN_TLS: files whose functions are not understood or could not be probed, and processes
+    /// that could not be looked at; handle only
+    pub tls_refused: u64,
 }
 
 impl Stats {
@@ -1223,6 +1248,9 @@ impl Stats {
             memory_limit: raw.memory_limit,
             sampling_ppm: raw.sampling_ppm,
             filtered: raw.filtered,
+            plain_calls: raw.plain_calls,
+            plain_dropped: raw.plain_dropped,
+            tls_refused: raw.tls_refused,
         }
     }
 }

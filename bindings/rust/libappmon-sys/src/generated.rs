@@ -259,6 +259,9 @@ pub const APPMON_EVF_MULTI: u64 = 0x80000;
 pub const APPMON_EVF_REPLICATION: u64 = 0x100000;
 /// What follows on the connection is compressed, and has no events.
 pub const APPMON_EVF_COMPRESSED: u64 = 0x200000;
+/// Inside TLS: times can be those of the TLS library's calls, for records of the wire could not be told
+/// for all of them.
+pub const APPMON_EVF_CALL_TIMES: u64 = 0x400000;
 
 /// the sender records the trace
 pub const APPMON_TRACE_SAMPLED: u32 = 0x1;
@@ -304,6 +307,18 @@ pub const APPMON_OPEN_KEEP_SECRETS: u32 = 0x80;
 /// SQL: appmon_event.query_text with its literals, the very bytes of the client, and message with the
 /// server's words, which may repeat them.
 pub const APPMON_OPEN_QUERY_TEXT: u32 = 0x100;
+/// Requests inside TLS are reported as others are, by what the application's TLS library reads and
+/// writes: OpenSSL 1.1.1 and later, GnuTLS and BoringSSL with symbols, as a library or in the executable,
+/// and crypto/tls of Go 1.21 to 1.26. x86-64 only. Keys are never touched. The library attaches uprobes
+/// to such files: those of processes that are in a cgroup at its attach, and of others when they make
+/// their first socket or send a hello; at most 256, until appmon_close(), which takes up to a second for
+/// each. Whoever maps such a file pays some 1 to 2 microseconds for each call; only calls of processes in
+/// the cgroups, and of those that they start, are read. The first connections of the first process with a
+/// new file can stay closed: an event of TLS. Implies APPMON_OPEN_IDENTITY, and APPMON_PROTO_TLS in
+/// protocols. Needs CAP_SYS_ADMIN as long as processes come (before Linux 6.16 CAP_PERFMON with
+/// CAP_CHECKPOINT_RESTORE and CAP_SYS_PTRACE). A file or process that cannot be looked into is logged
+/// (WARN), and counted in appmon_stats.tls_refused.
+pub const APPMON_OPEN_TLS: u32 = 0x200;
 
 /// cgroup_skb with socket storage: the core.
 pub const APPMON_CAP_CAPTURE: u64 = 0x1;
@@ -314,6 +329,8 @@ pub const APPMON_CAP_SWEEP: u64 = 0x2;
 pub const APPMON_CAP_IDENTITY: u64 = 0x4;
 /// APPMON_OPEN_GOROUTINES was asked for and works.
 pub const APPMON_CAP_GOROUTINES: u64 = 0x8;
+/// APPMON_OPEN_TLS was asked for and works.
+pub const APPMON_CAP_TLS: u64 = 0x10;
 
 /// all connections
 pub const APPMON_SAMPLING_ALL: u32 = 0xf4240;
@@ -883,6 +900,13 @@ pub struct appmon_stats {
     /// complete, but left out by appmon_set_filter(), or of a protocol that was not asked for, by the
     /// handle or for the target
     pub filtered: u64,
+    /// reads and writes of TLS libraries that were understood; handle only
+    pub plain_calls: u64,
+    /// ... that were not: no socket was found for them, no memory, or no room in the ring; handle only
+    pub plain_dropped: u64,
+    /// APPMON_OPEN_TLS: files whose functions are not understood or could not be probed, and processes
+    /// that could not be looked at; handle only
+    pub tls_refused: u64,
 }
 
 /// Which events the host wants: those that pass every member. 0 and NULL: whatever it is.

@@ -193,6 +193,9 @@ fn layout_is_what_the_c_compiler_says() {
     member!(lines, "appmon_stats.memory_limit", appmon_stats, memory_limit);
     member!(lines, "appmon_stats.sampling_ppm", appmon_stats, sampling_ppm);
     member!(lines, "appmon_stats.filtered", appmon_stats, filtered);
+    member!(lines, "appmon_stats.plain_calls", appmon_stats, plain_calls);
+    member!(lines, "appmon_stats.plain_dropped", appmon_stats, plain_dropped);
+    member!(lines, "appmon_stats.tls_refused", appmon_stats, tls_refused);
     lines.push(format!("appmon_filter {}", size_of::<sys::appmon_filter>()));
     member!(lines, "appmon_filter.size", appmon_filter, size);
     member!(lines, "appmon_filter.roles", appmon_filter, roles);

@@ -1,0 +1,504 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * Plaintext of TLS: uprobes where a library reads and writes it. A record says what one call has
+ * passed, and names the session by the randoms of its hellos, which the reader has seen on the wire:
+ * so it finds the socket. The programs at the cgroup know of none of this.
+ *
+ * A record is written when the call returns, for only then it is known how much was accepted. The
+ * buffer is still the caller's. What the call has sent stands in front of the record; what it makes
+ * another thread send comes behind it.
+ */
+#ifndef APPMON_TLS_CALLS_H
+#define APPMON_TLS_CALLS_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "emit.h"
+#include "goroutine.h"
+#include "identity.h"
+#include "look.h"
+
+/* Bytes of a message that are copied: set before the programs are loaded. */
+const volatile __u32 plain_capture = 4096;
+
+#define TLS_PROCESSES_MAX 8192
+#define TLS_CALLS_MAX 16384
+#define TLS_SESSIONS_MAX 16384
+
+/* The last probe was in place by then, CLOCK_MONOTONIC; while the reader attaches some: never. */
+__u64 tls_since = 0;
+
+/* Everybody who maps the library runs into its probes: whose calls are told. The reader puts in those
+ * that it finds in the cgroup. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, TLS_PROCESSES_MAX);
+	__type(key, __u32);
+	__type(value, struct tls_process);
+} tls_processes SEC(".maps");
+
+/* A call between its entry and its return. */
+struct tls_entered {
+	__u64 session;
+	__u64 buf;
+	__u64 done; /* address of the length; 0: the result is the length */
+	__u64 layout;
+	__u64 entry_ns;
+	__u64 stack;
+};
+
+/* By pid_tgid. Least recently used: a thread can end inside of a call. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, TLS_CALLS_MAX);
+	__type(key, __u64);
+	__type(value, struct tls_entered);
+} tls_calls SEC(".maps");
+
+struct tls_session {
+	struct tls_tag tag;
+	__u64 pos[2]; /* by DIR_*: bytes so far */
+	__u32 window; /* bytes of the message at hand that are still copied */
+	__u32 lost;
+	__u8 turn;  /* 1 + DIR_* of the last call; 0: there was none */
+	__u8 heads; /* speaks HTTP/1: heads are enough */
+	__u8 pad[6];
+};
+
+static const struct tls_session no_session;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, TLS_SESSIONS_MAX);
+	__type(key, struct tls_session_key);
+	__type(value, struct tls_session);
+} tls_sessions SEC(".maps");
+
+/* What a call has passed. */
+struct plain_call {
+	struct tls_session_key key;
+	struct tls_tag tag;
+	__u64 cookie; /* of the socket; 0: not known */
+	__u64 buf, len;
+	__u64 entry_ns;
+	__u64 since_ns;
+	__u32 flags; /* PLAIN_* */
+	__u32 copy;  /* bytes of it that are to be copied */
+	__u32 whole; /* its length */
+	__u32 pad;
+};
+
+/*
+ * Made here, and written into the ring as a whole: a record that is reserved stops the reader while
+ * its thread does not run. A thread can lose its CPU inside a program: there are some places for each
+ * CPU, and they are not those of the packets.
+ */
+struct plain_draft {
+	__u32 busy;
+	__u32 pad;
+	struct rec_call rec;
+	__u8 bytes[REC_BYTES_MAX];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, DRAFTS);
+	__type(key, __u32);
+	__type(value, struct plain_draft);
+} plain_drafts SEC(".maps");
+
+static __always_inline struct plain_draft *plain_claim(void)
+{
+	UNROLL
+	for (__u32 i = 0; i < DRAFTS; i++) {
+		__u32 key = i;
+		struct plain_draft *d = bpf_map_lookup_elem(&plain_drafts, &key);
+
+		if (d && !__sync_lock_test_and_set(&d->busy, 1))
+			return d;
+	}
+	return 0;
+}
+
+/* One record. The call goes on behind it. Returns 0 if there is no room. */
+static __always_inline int plain_write_record(struct plain_call *call, struct tls_session *session,
+					      struct plain_draft *d)
+{
+	struct rec_plain *r = &d->rec.plain;
+	const int dir = call->flags & PLAIN_OUT ? DIR_OUT : DIR_IN;
+	__u32 n = call->copy < REC_BYTES_MAX ? call->copy : REC_BYTES_MAX;
+	__u64 len = call->copy > REC_BYTES_MAX ? REC_BYTES_MAX : call->len;
+	void *ring = ring_of_cpu();
+
+	r->flags = call->flags;
+	if (call->copy > REC_BYTES_MAX)
+		r->flags |= PLAIN_MORE;
+	barrier_var(n);
+	if (n > REC_BYTES_MAX)
+		return 0; /* never: asked for by the verifier */
+	if (n && bpf_probe_read_user(d->bytes, n, (const void *)call->buf))
+		n = 0;
+	if (n < len && len >= TAIL_BYTES &&
+	    !bpf_probe_read_user(r->tail, TAIL_BYTES, (const void *)(call->buf + len - TAIL_BYTES)))
+		r->flags |= PLAIN_TAIL;
+	r->session = call->key.session;
+	r->cookie = call->cookie;
+	r->pos = session->pos[dir];
+	r->entry_ns = call->entry_ns;
+	r->since_ns = call->since_ns;
+	r->tag = call->tag;
+	r->start_ns = bpf_get_current_task_btf()->group_leader->start_boottime;
+	r->tgid = call->key.tgid;
+	r->tid = (__u32)bpf_get_current_pid_tgid();
+	r->len = (__u32)len;
+	r->captured = n;
+	r->whole = call->whole;
+	r->pad = 0;
+	r->lost = session->lost;
+	session->pos[dir] += len;
+	call->buf += len;
+	call->len -= len;
+	call->copy = call->copy > REC_BYTES_MAX ? call->copy - REC_BYTES_MAX : 0;
+	d->rec.hdr.version = REC_VERSION;
+	d->rec.hdr.kind = REC_PLAIN;
+	barrier_var(n);
+	if (n > REC_BYTES_MAX)
+		return 0;
+	d->rec.hdr.size = sizeof(d->rec) + n;
+	d->rec.hdr.order_ns = bpf_ktime_get_ns();
+	if (!ring || bpf_ringbuf_output(ring, &d->rec, sizeof(d->rec) + n, BPF_RB_NO_WAKEUP))
+		return 0;
+	ring_bell();
+	return 1;
+}
+
+/* The next record of a call. Not static: verified once. */
+__noinline int plain_part(struct plain_call *call)
+{
+	struct tls_session_key key; /* old kernels read keys from the stack only */
+	struct tls_session *session;
+	struct plain_draft *d;
+	int ret = 0;
+
+	if (!call)
+		return 0;
+	key = call->key;
+	session = bpf_map_lookup_elem(&tls_sessions, &key);
+	if (!session)
+		return 0;
+	d = plain_claim();
+	if (d) {
+		ret = plain_write_record(call, session, d);
+		*(volatile __u32 *)&d->busy = 0;
+	}
+	if (ret)
+		return 1;
+	/* The rest of the call is lost with it. */
+	session->lost++;
+	session->pos[call->flags & PLAIN_OUT ? DIR_OUT : DIR_IN] += call->len;
+	call->len = 0;
+	return 0;
+}
+
+/* Bytes of a call that are copied at most. */
+#define PLAIN_PARTS (CAPTURE_MAX / REC_BYTES_MAX)
+
+/* How much of a call is to be copied. */
+static __always_inline __u32 plain_copied(struct tls_session *session,
+					  const struct plain_call *call)
+{
+	const __u8 turn = 1 + !!(call->flags & PLAIN_OUT);
+	const bool first = session->turn != turn;
+	__u8 b[8] __attribute__((aligned(8))) = {};
+	__u32 most = call->len < CAPTURE_MAX ? (__u32)call->len : CAPTURE_MAX, n;
+	enum look look = LOOK_NO;
+
+	session->turn = turn;
+	if (call->len >= sizeof(b) && !bpf_probe_read_user(b, sizeof(b), (const void *)call->buf))
+		look = look_strict(b) & LOOK_EITHER;
+	if (!session->heads && !look)
+		return most;
+	session->heads = 1;
+	if (first || look)
+		session->window = plain_capture;
+	n = most < session->window ? most : session->window;
+	session->window -= n;
+	return n;
+}
+
+/*
+ * Tells of a call: key.session, tag, buf, len, flags, and what else is known of it. Go's programs
+ * use it, too. The session is the one that had this address before, unless its tag says another.
+ */
+static __always_inline void plain_tell(struct plain_call *call)
+{
+	struct tls_session *session = bpf_map_lookup_elem(&tls_sessions, &call->key);
+	__u64 *was, *is = (__u64 *)&call->tag;
+
+	if (!call->len)
+		return;
+	if (session) {
+		was = (__u64 *)&session->tag;
+		if (was[0] != is[0] || was[1] != is[1] || was[2] != is[2] || was[3] != is[3]) {
+			*session = no_session;
+			session->tag = call->tag;
+		}
+	} else {
+		bpf_map_update_elem(&tls_sessions, &call->key, (const void *)&no_session, BPF_ANY);
+		session = bpf_map_lookup_elem(&tls_sessions, &call->key);
+		if (!session)
+			return;
+		session->tag = call->tag;
+	}
+	call->whole = (__u32)call->len;
+	call->copy = plain_copied(session, call);
+	for (int i = 0; i < PLAIN_PARTS; i++)
+		if (!plain_part(call) || !call->len)
+			break;
+}
+
+#ifndef SOCK_STREAM
+#define SOCK_STREAM 1
+#endif
+
+/* Ancestors that are asked whether their calls are told. */
+#define TLS_ANCESTORS 3
+
+static __always_inline struct tls_process *tls_find(struct task_struct *leader)
+{
+	__u32 tgid = leader->tgid;
+	struct tls_process *p = bpf_map_lookup_elem(&tls_processes, &tgid);
+
+	return p && p->start == leader->start_boottime / TLS_START_NS ? p : 0;
+}
+
+/* A process that was started by one whose calls are told is in the same cgroup. */
+static __always_inline __u64 tls_inherit(struct task_struct *leader)
+{
+	struct tls_process own = {.start = leader->start_boottime / TLS_START_NS}, *p;
+	struct task_struct *ancestor = leader;
+	__u32 tgid = leader->tgid;
+
+	UNROLL
+	for (int i = 0; i < TLS_ANCESTORS; i++) {
+		ancestor = ancestor->real_parent;
+		if (!ancestor)
+			return 0;
+		ancestor = ancestor->group_leader;
+		if (!ancestor)
+			return 0;
+		p = tls_find(ancestor);
+		if (!p)
+			continue;
+		own.since_ns = p->since_ns > leader->start_time ? p->since_ns : leader->start_time;
+		bpf_map_update_elem(&tls_processes, &tgid, &own, BPF_ANY);
+		return own.since_ns;
+	}
+	return 0;
+}
+
+/* Since when all calls of the current process are told; 0: they are not. */
+static __always_inline __u64 tls_told_since(void)
+{
+	struct task_struct *leader = bpf_get_current_task_btf()->group_leader;
+	__u64 since, all = *(volatile __u64 *)&tls_since;
+	struct tls_process *p;
+
+	if (!leader)
+		return 0;
+	p = tls_find(leader);
+	since = p ? p->since_ns : tls_inherit(leader);
+	return since && since < all ? all : since;
+}
+
+/* A process of the cgroup makes a socket: its first one is early enough to look at what it maps. */
+SEC("cgroup/sock_create")
+int appmon_socket(struct bpf_sock *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf(), *leader = task->group_leader;
+	struct tls_process own = {};
+	struct rec_process r = {};
+	__u32 tgid = task->tgid;
+	void *ring;
+
+	if (!leader || ctx->type != SOCK_STREAM || tls_find(leader))
+		return 1;
+	own.since_ns = bpf_ktime_get_ns();
+	own.start = leader->start_boottime / TLS_START_NS;
+	bpf_map_update_elem(&tls_processes, &tgid, &own, BPF_ANY);
+	r.hdr.version = REC_VERSION;
+	r.hdr.kind = REC_PROCESS;
+	r.hdr.size = sizeof(r);
+	fill_task(&r.task, task);
+	r.hdr.order_ns = bpf_ktime_get_ns();
+	ring = ring_of_cpu();
+	if (ring && !bpf_ringbuf_output(ring, &r, sizeof(r), BPF_RB_NO_WAKEUP))
+		ring_bell();
+	return 1;
+}
+
+/* The registers at a uprobe, with the stack. */
+struct call_registers {
+	struct registers r;
+	__u64 orig_ax, ip, cs, flags, sp;
+};
+
+static __always_inline int tls_enter(struct call_registers *regs)
+{
+	__u64 thread = bpf_get_current_pid_tgid(), layout = bpf_get_attach_cookie(regs);
+	__u64 fourth = regs->r.cx, fifth = regs->r.r8;
+	struct tls_entered entered = {.session = regs->r.di,
+				      .buf = regs->r.si,
+				      .layout = layout,
+				      .entry_ns = bpf_ktime_get_ns(),
+				      .stack = regs->sp},
+			   *outer;
+	struct tls_session_key key = {.tgid = thread >> 32};
+	struct tls_session *session;
+
+	if (!tls_told_since())
+		return 0;
+	/* Read here, or the compiler reads either through one pointer, which the verifier refuses. */
+	barrier_var(fourth);
+	barrier_var(fifth);
+	if (TLS_LAYOUT_CALL(layout) == TLS_CALL_POINTER)
+		entered.done = fourth;
+	else if (TLS_LAYOUT_CALL(layout) == TLS_CALL_POINTER5)
+		entered.done = fifth;
+	/* A session whose bytes another one carries: of the outer call no more is known. */
+	outer = bpf_map_lookup_elem(&tls_calls, &thread);
+	if (outer && outer->stack > entered.stack && outer->session != entered.session) {
+		key.session = outer->session;
+		session = bpf_map_lookup_elem(&tls_sessions, &key);
+		if (session)
+			session->lost++;
+	}
+	bpf_map_update_elem(&tls_calls, &thread, &entered, BPF_ANY);
+	return 0;
+}
+
+static __always_inline int tls_leave(struct call_registers *regs, __u32 flags)
+{
+	__u64 thread = bpf_get_current_pid_tgid(), holder, done = 0;
+	struct plain_call call = {.flags = flags, .since_ns = tls_told_since()};
+	struct tls_entered *entered;
+	__s32 result = (__s32)regs->r.ax;
+
+	if (!call.since_ns)
+		return 0;
+	entered = bpf_map_lookup_elem(&tls_calls, &thread);
+	if (!entered)
+		return 0;
+	call.key.session = entered->session;
+	call.key.tgid = thread >> 32;
+	call.buf = entered->buf;
+	call.entry_ns = entered->entry_ns;
+	if (entered->done)
+		bpf_probe_read_user(&done, sizeof(done), (const void *)entered->done);
+	else
+		done = (__u32)result;
+	holder = entered->session;
+	if (TLS_LAYOUT_HOLDER(entered->layout))
+		holder = read_word(holder + TLS_LAYOUT_HOLDER(entered->layout));
+	bpf_probe_read_user(call.tag.client, TLS_TAG_BYTES,
+			    (const void *)(holder + TLS_LAYOUT_CLIENT(entered->layout)));
+	bpf_probe_read_user(call.tag.server, TLS_TAG_BYTES,
+			    (const void *)(holder + TLS_LAYOUT_SERVER(entered->layout)));
+	bpf_map_delete_elem(&tls_calls, &thread);
+	if (result <= 0 || done > 0x7fffffff)
+		return 0;
+	call.len = done;
+	plain_tell(&call);
+	return 0;
+}
+
+/* (session, buffer, length), and with TLS_CALL_POINTER (..., &done): TLS_LAYOUT() is the cookie. */
+SEC("uprobe")
+int appmon_tls_write(struct call_registers *regs)
+{
+	return tls_enter(regs);
+}
+
+SEC("uretprobe")
+int appmon_tls_write_done(struct call_registers *regs)
+{
+	return tls_leave(regs, PLAIN_OUT);
+}
+
+SEC("uprobe")
+int appmon_tls_read(struct call_registers *regs)
+{
+	return tls_enter(regs);
+}
+
+SEC("uretprobe")
+int appmon_tls_read_done(struct call_registers *regs)
+{
+	return tls_leave(regs, 0);
+}
+
+/* ---- Go: crypto/tls -------------------------------------------------------------------------- */
+
+/* One Conn after the other can have an address: when it was met tells them apart. */
+static __always_inline void tls_go_tell(struct plain_call *call)
+{
+	struct tls_session *session = bpf_map_lookup_elem(&tls_sessions, &call->key);
+
+	if (session)
+		call->tag = session->tag;
+	else
+		*(__u64 *)&call->tag = call->entry_ns;
+	plain_tell(call);
+}
+
+/* (*Conn).Write(c, bytes): it returns when all is written, or the connection is broken. So it is
+ * told at once. */
+SEC("uprobe")
+int appmon_tls_go_write(struct registers *regs)
+{
+	__u64 key = running_goroutine(regs, go_layout(regs, regs->r14));
+	struct plain_call call = {
+		.key = {.session = regs->ax, .tgid = bpf_get_current_pid_tgid() >> 32},
+		.buf = regs->bx,
+		.len = regs->cx,
+		.entry_ns = bpf_ktime_get_ns(),
+		.since_ns = tls_told_since(),
+		.flags = PLAIN_OUT | PLAIN_ENTRY};
+
+	if (!call.since_ns || call.len > 0x7fffffff)
+		return 0;
+	bpf_map_update_elem(&tls_go_writes, &key, &call.key, BPF_ANY);
+	tls_go_tell(&call);
+	return 0;
+}
+
+/* In (*Conn).Read, where it copies n bytes for its caller. */
+SEC("uprobe")
+int appmon_tls_go_read(struct registers *regs)
+{
+	struct plain_call call = {.key = {.session = read_word(regs->bp + 16),
+					  .tgid = bpf_get_current_pid_tgid() >> 32},
+				  .buf = regs->bx,
+				  .len = regs->cx,
+				  .entry_ns = bpf_ktime_get_ns(),
+				  .since_ns = tls_told_since()};
+
+	if (!call.since_ns || call.len > 0x7fffffff)
+		return 0;
+	tls_go_tell(&call);
+	return 0;
+}
+
+/* The socket is closed, and with it what wrote to it. */
+static __always_inline void tls_go_closed(__u64 cookie)
+{
+	struct tls_session_key *key = bpf_map_lookup_elem(&tls_go_sockets, &cookie);
+
+	if (!key)
+		return;
+	bpf_map_delete_elem(&tls_sessions, key);
+	bpf_map_delete_elem(&tls_go_sockets, &cookie);
+}
+
+#endif /* APPMON_TLS_CALLS_H */

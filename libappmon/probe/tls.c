@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * TLS libraries: finds them among what the processes of the attached cgroups map, and attaches the
+ * uprobes of bpf/tls-calls.h to each file once. A process is looked at when its cgroup is attached,
+ * when it makes its first socket, and when it has sent a hello, for it may have loaded the library
+ * meanwhile. No file is detached before the handle is closed: the kernel takes too long for that.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+
+#include "probe/probe.h"
+
+/* Files that are remembered, most of them executables without such a library. */
+#define FILES_MAX 512
+#define ATTACHED_MAX 256
+/* An entry and a return for each place. */
+#define FILE_LINKS (2 * 2 * TLS_SITES)
+#define MAPS_LINES_MAX 65536
+#define LIBRARIES_MAX 16
+
+struct tls_file {
+	struct file_id id;
+	int link_fd[FILE_LINKS]; /* the first links of them */
+	uint32_t links;		 /* 0: there is no plaintext to be had */
+	uint32_t pad;
+};
+
+bool tls_init(struct tls_programs *tls, struct log *log, struct pool *pool)
+{
+	const size_t size = FILES_MAX * sizeof(struct tls_file);
+
+	tls->log = log;
+	tls->pool = pool;
+	if (!pool_charge(tls->pool, size))
+		return false;
+	tls->file = calloc(1, size);
+	return tls->file;
+}
+
+static void detach(struct tls_file *file)
+{
+	while (file->links)
+		close(file->link_fd[--file->links]);
+}
+
+void tls_free(struct tls_programs *tls)
+{
+	for (uint32_t i = 0; i < tls->files; i++)
+		detach(&tls->file[i]);
+	free(tls->file);
+	tls->file = NULL;
+	tls->files = 0;
+}
+
+/* ---- files ----------------------------------------------------------------------------------- */
+
+static int add(struct tls_programs *tls, struct tls_file *file, int fd, int hook, uint64_t offset,
+	       uint64_t cookie)
+{
+	bool at_return = hook == TLS_HOOK_WRITE_DONE || hook == TLS_HOOK_READ_DONE;
+	int link = uprobe_attach(tls->program_fd[hook], fd, offset, at_return, cookie);
+
+	if (link < 0)
+		return link;
+	file->link_fd[file->links++] = link;
+	return 0;
+}
+
+/* hook: TLS_HOOK_WRITE or TLS_HOOK_READ; that of the return is behind it. */
+static int attach_sites(struct tls_programs *tls, struct tls_file *file, int fd, int hook,
+			const struct tls_site *site, const struct tls_randoms *r)
+{
+	int err = 0;
+
+	for (int i = 0; i < TLS_SITES && !err; i++) {
+		uint64_t offset = site[i].returns ? site[i].offset : site[i].begin;
+		uint64_t layout = TLS_LAYOUT(site[i].call, r->holder, r->client, r->server);
+
+		if (site[i].call == TLS_CALL_NONE)
+			continue;
+		err = add(tls, file, fd, hook + 1, offset, layout);
+		if (!err)
+			err = add(tls, file, fd, hook, offset, layout);
+	}
+	return err;
+}
+
+static int attach_library(struct tls_programs *tls, struct tls_file *file, int fd,
+			  const struct tls_binary *b)
+{
+	int err = attach_sites(tls, file, fd, TLS_HOOK_READ, b->read, &b->randoms);
+
+	return err ? err : attach_sites(tls, file, fd, TLS_HOOK_WRITE, b->write, &b->randoms);
+}
+
+static int attach_go(struct tls_programs *tls, struct tls_file *file, int fd,
+		     const struct go_tls *go)
+{
+	const uint64_t layout = GO_LAYOUT(go->goid, go->parent);
+	int err = add(tls, file, fd, TLS_HOOK_GO_READ, go->read, layout);
+
+	return err ? err : add(tls, file, fd, TLS_HOOK_GO_WRITE, go->write, layout);
+}
+
+/* -ENOEXEC: the file has no TLS library. */
+static int find_and_attach(struct tls_programs *tls, struct tls_file *file, int fd,
+			   const char **why)
+{
+	struct tls_binary binary;
+	struct go_tls go;
+	int err = tls_binary_read(fd, &binary, why);
+	const bool library = err != -ENOEXEC;
+
+	if (!library)
+		err = go_tls_read(fd, &go, why);
+	if (err == -ENOEXEC || err == -EOPNOTSUPP)
+		return err;
+	if (!err && tls->attached == ATTACHED_MAX)
+		err = -ENOSPC;
+	if (!err) {
+		*tls->since = UINT64_MAX;
+		err = library ? attach_library(tls, file, fd, &binary)
+			      : attach_go(tls, file, fd, &go);
+		*tls->since = now_ns();
+	}
+	*why = err == -ENOSPC ? "so many files are probed that no more are taken"
+			      : uprobe_error(err);
+	if (err)
+		detach(file);
+	return err;
+}
+
+/* A place, if need be that of a file that has no such library. There is one: see ATTACHED_MAX. */
+static struct tls_file *make_room(struct tls_programs *tls)
+{
+	struct tls_file *file;
+
+	if (tls->files < FILES_MAX)
+		return &tls->file[tls->files++];
+	do
+		file = &tls->file[tls->turn++ % FILES_MAX];
+	while (file->links);
+	return file;
+}
+
+static void see_file(struct tls_programs *tls, int fd, const struct file_id *id)
+{
+	const char *why = "";
+	char path[256] = "", link[32];
+	struct tls_file *file;
+	int err;
+
+	for (uint32_t i = 0; i < tls->files; i++)
+		if (!memcmp(&tls->file[i].id, id, sizeof(*id)))
+			return;
+	file = make_room(tls);
+	memset(file, 0, sizeof(*file));
+	file->id = *id;
+	err = find_and_attach(tls, file, fd, &why);
+	if (err == -ENOEXEC)
+		return;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	if (readlink(link, path, sizeof(path) - 1) < 0)
+		path[0] = '\0';
+	if (err) {
+		tls->refused++;
+		log_line(tls->log, APPMON_LOG_WARN, "the plaintext of TLS in %s is not read: %s%s",
+			 path, why, err == -EOPNOTSUPP ? " is not understood" : "");
+		return;
+	}
+	tls->attached++;
+	log_line(tls->log, APPMON_LOG_INFO, "the plaintext of TLS in %s is read, at %u places",
+		 path, file->links);
+}
+
+/* ---- processes ------------------------------------------------------------------------------- */
+
+bool tls_maps_line(const char *line, char ret_range[MAPS_RANGE_MAX])
+{
+	static const char *const names[] = {"libssl", "libgnutls", "libtcnative", "netty_tcnative"};
+	uint64_t from, to, inode;
+	char executable;
+	int path = 0;
+	const char *name;
+
+	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*c%*c%c%*c %*x %*x:%*x %" SCNu64 " %n", &from,
+		   &to, &executable, &inode, &path) < 4 ||
+	    executable != 'x' || !inode || !path || line[path] != '/')
+		return false;
+	name = strrchr(line + path, '/') + 1;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strstr(name, names[i])) {
+			snprintf(ret_range, MAPS_RANGE_MAX, "%" PRIx64 "-%" PRIx64, from, to);
+			return true;
+		}
+	return false;
+}
+
+/* 0 or an error; a process that is gone, and a mapping that is, are none. */
+static int see_mapping(struct tls_programs *tls, uint32_t pid, const char *range)
+{
+	char name[32 + MAPS_RANGE_MAX];
+	struct file_id id;
+	int fd;
+
+	/* Right in any mount namespace, and if the file was replaced or deleted. */
+	snprintf(name, sizeof(name), "/proc/%u/map_files/%s", pid, range);
+	fd = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0)
+		return errno == ENOENT || errno == ESRCH ? 0 : -errno;
+	if (!file_identify(fd, &id))
+		see_file(tls, fd, &id);
+	close(fd);
+	return 0;
+}
+
+static int see_libraries(struct tls_programs *tls, uint32_t pid)
+{
+	char name[32], range[MAPS_RANGE_MAX], *line = NULL;
+	uint32_t lines = 0, libraries = 0;
+	size_t size = 0;
+	int err = 0;
+	FILE *f;
+
+	snprintf(name, sizeof(name), "/proc/%u/maps", pid);
+	f = fopen(name, "re");
+	if (!f)
+		return errno == ENOENT || errno == ESRCH ? 0 : -errno;
+	while (!err && libraries < LIBRARIES_MAX && lines++ < MAPS_LINES_MAX &&
+	       getline(&line, &size, f) > 0) {
+		if (!tls_maps_line(line, range))
+			continue;
+		libraries++;
+		err = see_mapping(tls, pid, range);
+	}
+	free(line);
+	fclose(f);
+	return err;
+}
+
+static int see_executable(struct tls_programs *tls, uint32_t pid)
+{
+	struct file_id id;
+	int fd = executable_open(pid, &id);
+
+	if (fd < 0)
+		return fd == -ENOENT || fd == -ESRCH ? 0 : fd;
+	see_file(tls, fd, &id);
+	close(fd);
+	return 0;
+}
+
+/* From now on its calls are told, and those of the processes that it starts. */
+static void tell(struct tls_programs *tls, uint32_t pid, uint64_t start)
+{
+	struct tls_process process = {.since_ns = now_ns(), .start = start}, known;
+
+	if (!bpf_map_lookup_elem(tls->processes_fd, &pid, &known) && known.start == start)
+		return;
+	bpf_map_update_elem(tls->processes_fd, &pid, &process, BPF_ANY);
+}
+
+static void see_process(struct tls_programs *tls, uint32_t pid, uint64_t start)
+{
+	int err = see_executable(tls, pid), library = see_libraries(tls, pid);
+
+	tell(tls, pid, start);
+	if (!err && !library)
+		return;
+	log_line(tls->log, tls->refused++ ? APPMON_LOG_DEBUG : APPMON_LOG_WARN,
+		 "which TLS library process %u has cannot be told: %s (reading what another user's "
+		 "process maps needs CAP_SYS_PTRACE and CAP_CHECKPOINT_RESTORE, or CAP_SYS_ADMIN)",
+		 pid, strerror(err ? -err : -library));
+}
+
+void tls_see_process(struct tls_programs *tls, const struct rec_task *task, bool hello)
+{
+	bool fresh;
+
+	if (!tls->file || !task->pid)
+		return;
+	fresh = seen_add(&tls->seen, task);
+	if (hello)
+		fresh |= seen_add(&tls->greeted, task);
+	if (fresh)
+		see_process(tls, task->pid, task->start_ns / TLS_START_NS);
+}
+
+/* When a process began, in the units of struct tls_process; 0: it is gone. */
+static uint64_t start_of(uint32_t pid)
+{
+	char name[32], text[512], *at;
+	uint64_t ticks = 0;
+	ssize_t n;
+	int fd;
+
+	snprintf(name, sizeof(name), "/proc/%u/stat", pid);
+	fd = open(name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	at = strrchr(text, ')'); /* of the name, which can have any other */
+	for (int i = 0; at && i < 20; i++)
+		at = strchr(at + 1, ' ');
+	if (at)
+		ticks = strtoull(at, NULL, 10);
+	return ticks * (NSEC_PER_SEC / TLS_START_NS) / (uint64_t)sysconf(_SC_CLK_TCK);
+}
+
+static void see_each(void *ctx, uint32_t pid)
+{
+	uint64_t start = start_of(pid);
+
+	if (start)
+		see_process(ctx, pid, start);
+}
+
+void tls_see_cgroup(struct tls_programs *tls, int cgroup_fd)
+{
+	if (tls->file)
+		each_process(cgroup_fd, see_each, tls);
+}

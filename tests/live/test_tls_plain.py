@@ -1,0 +1,325 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""
+Requests inside of TLS, by the plaintext that the TLS library of a program reads and writes: against
+nginx's log and what clients have asked.
+"""
+import http.client
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+
+import pytest
+
+from programs import wait_for_port
+from test_tls import VERSION, low_port
+from watch import replayed
+
+TLS = ["--tls", "--protocols", "http1,http2,tls"]
+BIG = 1000000
+
+THREADS = """
+import http.server, ssl, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def answer(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        n = %d if self.path == "/big" else 5
+        self.send_response(200)
+        self.send_header("Content-Length", str(n))
+        self.end_headers()
+        self.wfile.write(b"b" * n)
+    do_GET = do_POST = answer
+    def log_message(self, *args):
+        pass
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[2] + ".pem", sys.argv[2] + ".key")
+server = http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler)
+server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+server.serve_forever()
+""" % BIG
+
+ASYNCIO = """
+import asyncio, ssl, sys
+async def serve(reader, writer):
+    try:
+        while True:
+            head = await reader.readuntil(b"\\r\\n\\r\\n")
+            n = %d if head.split()[1] == b"/big" else 5
+            length = [line for line in head.split(b"\\r\\n") if line.startswith(b"Content-Length:")]
+            await reader.readexactly(int(length[0].split()[1]) if length else 0)
+            writer.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: %%d\\r\\n\\r\\n" %% n)
+            writer.write(b"b" * n)
+            await writer.drain()
+    except (asyncio.IncompleteReadError, ConnectionError):
+        writer.close()
+async def main():
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(sys.argv[2] + ".pem", sys.argv[2] + ".key")
+    server = await asyncio.start_server(serve, "127.0.0.1", int(sys.argv[1]), ssl=context)
+    await server.serve_forever()
+asyncio.run(main())
+""" % BIG
+
+NODE = """
+const fs = require('fs'), base = process.argv[3];
+require('https').createServer({cert: fs.readFileSync(base + '.pem'),
+  key: fs.readFileSync(base + '.key')}, (q, r) => {
+    q.resume().on('end', () => {
+      const n = q.url == '/big' ? %d : 5;
+      r.setHeader('Content-Length', n);
+      r.end(Buffer.alloc(n, 98)); }); }).listen(process.argv[2], '127.0.0.1');
+""" % BIG
+
+ASKS = """
+import ssl, sys, urllib.request
+context = ssl._create_unverified_context()
+import http.client
+connection = http.client.HTTPSConnection("localhost", int(sys.argv[1]), context=context)
+for path in sys.argv[2:]:
+    connection.request("GET", path)
+    connection.getresponse().read()
+connection.close()
+"""
+
+
+class Scene:
+    def __init__(self, cgroup, certificate, directory):
+        self.cgroup, self.certificate, self.directory = cgroup, certificate, directory
+        self.started = []
+
+    def start(self, name):
+        """The port of a server in the cgroup: of "/big" it has a million bytes."""
+        port = low_port()
+        if name == "nginx":
+            command = self.nginx(port)
+        else:
+            script = self.directory / name
+            script.write_text({"threads": THREADS, "asyncio": ASYNCIO, "node": NODE}[name])
+            command = ["node" if name == "node" else sys.executable, str(script), str(port),
+                       self.certificate]
+        if not shutil.which(command[0]):
+            pytest.skip(f"{command[0]} is not installed")
+        process = self.cgroup.spawn(command, stdout=subprocess.DEVNULL)
+        self.started.append(process)
+        wait_for_port(port, process)
+        return port
+
+    def nginx(self, port):
+        (self.directory / "big").write_bytes(b"b" * BIG)
+        config = self.directory / "nginx.conf"
+        config.write_text(f"""
+daemon off; master_process off; pid {self.directory}/pid; error_log {self.directory}/error;
+user root; events {{}}
+http {{
+  log_format l "$request_method $request_uri $status $request_length $body_bytes_sent";
+  access_log {self.directory}/log l;
+  ssl_certificate {self.certificate}.pem; ssl_certificate_key {self.certificate}.key;
+  ssl_protocols TLSv1.2 TLSv1.3;
+  server {{ listen 127.0.0.1:{port} ssl http2; keepalive_timeout 60; root {self.directory};
+    location / {{ return 200 "hello"; }} location = /big {{ }}
+    location /through {{ proxy_pass https://127.0.0.1:{port}/big; proxy_http_version 1.1;
+                         proxy_set_header Connection ""; }} }} }}
+""")
+        return ["nginx", "-c", str(config), "-p", str(self.directory)]
+
+    def log(self):
+        """What nginx has served: method, path, status, bytes of the request, of the body sent."""
+        lines = [line.split() for line in (self.directory / "log").read_text().splitlines()]
+        return [(method, path, int(status), int(asked), int(sent))
+                for method, path, status, asked, sent in lines]
+
+
+@pytest.fixture
+def scene(cgroup, certificate, tmp_path):
+    made = Scene(cgroup, certificate, tmp_path)
+    yield made
+    for process in made.started:
+        process.terminate()
+        process.wait()
+
+
+def client(port, version="1.3"):
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.maximum_version = VERSION[version]
+    return http.client.HTTPSConnection("localhost", port, context=context)
+
+
+def told(event):
+    """As nginx logs it."""
+    return (event["operation"], event["path"], event["status"], event["request_bytes"],
+            event["response_body_bytes"])
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_nginx(version, scene, watch):
+    """One event a request, with nginx's bytes and the wire's times; and no opaque one beside it."""
+    port = scene.start("nginx")
+    watching = watch(scene.cgroup, args=TLS)
+    paths = ["/small", "/big", "/small?a=b", "/other"]
+    for _ in range(2):
+        connection = client(port, version)
+        for path in paths:
+            connection.request("GET", path)
+            connection.getresponse().read()
+        connection.close()
+    events = watching.wait(2 * len(paths))
+    watching.stop()
+    watching.check_sums(delivered=2 * len(paths))
+    log = [(method, path.split("?")[0], *rest) for method, path, *rest in scene.log()]
+    assert [told(e) for e in events] == log
+    for event in events:
+        assert (event["protocol"], event["role"], event["end"]) == ("http1", "server", "complete")
+        assert event["tls_server_name"] == "localhost"
+        assert event["tls_version"] == {"1.2": 0x303, "1.3": 0x304}[version]
+        assert event["comm"] == "nginx" and event["pid"] == scene.started[0].pid
+        assert set(event["flags"]) <= {"keep_alive"}
+        assert (event["request_start_ns"] <= event["request_end_ns"] <= event["read_start_ns"]
+                <= event["response_start_ns"] <= event["response_end_ns"])
+
+
+@pytest.mark.parametrize("name", ["threads", "asyncio", "node"])
+def test_servers(name, scene, watch):
+    """Calls on the socket, and through memory; requests with bodies, responses of several calls."""
+    port = scene.start(name)
+    watching = watch(scene.cgroup, args=TLS)
+    asked = []
+    for _ in range(3):
+        connection = client(port)
+        for path, body in ("/a", None), ("/big", None), ("/b", b"z" * 100000), ("/c", None):
+            connection.request("POST" if body else "GET", path, body=body)
+            assert connection.getresponse().read() == b"b" * (BIG if path == "/big" else 5)
+            asked.append((path, 200, len(body or b""), BIG if path == "/big" else 5))
+        connection.close()
+    events = watching.wait(len(asked))
+    watching.stop()
+    watching.check_sums(delivered=len(asked))
+    assert sorted((e["path"], e["status"], e["request_body_bytes"], e["response_body_bytes"])
+                  for e in events) == sorted(asked)
+    assert all((e["protocol"], e["role"], e["end"]) == ("http1", "server", "complete")
+               for e in events)
+    assert not any("call_times" in e["flags"] for e in events)
+
+
+@pytest.mark.parametrize("program", ["curl", "python", "wget"])
+def test_clients(program, scene, watch):
+    """Both ends are watched, and tell the same. wget has GnuTLS."""
+    if program != "python" and not shutil.which(program):
+        pytest.skip(f"{program} is not installed")
+    port = scene.start("nginx")
+    watching = watch(scene.cgroup, args=TLS)
+    paths = ["/a", "/big", "/b"]
+    urls = [f"https://localhost:{port}{path}" for path in paths]
+    command = (["curl", "-sk", "--http1.1", *(part for url in urls for part in (url, "-o",
+                                                                              "/dev/null"))]
+               if program == "curl" else
+               ["wget", "-qO", "/dev/null", "--no-check-certificate", *urls]
+               if program == "wget" else [sys.executable, "-c", ASKS, str(port), *paths])
+    # Its library may be found only while the first one runs.
+    for _ in range(2):
+        process = scene.cgroup.spawn(command)
+        assert process.wait(timeout=30) == 0
+    watching.wait(3 * len(paths))
+    events = watching.stop()
+    watching.check_sums()
+    log = scene.log()[len(paths):]
+    events = [e for e in events if e["role"] == "server"][len(paths):] + [
+        e for e in events if e["pid"] == process.pid]
+    assert len(events) == 2 * len(paths)
+    for role in "server", "client":
+        assert [told(e) for e in events if e["role"] == role] == log
+    # The numbers of the records: so both ends of an exchange are known as such.
+    assert [e["wire_id"] for e in events if e["role"] == "client"] == [
+        e["wire_id"] for e in events if e["role"] == "server"]
+    assert len({e["wire_id"] for e in events}) == len(paths)
+
+
+def test_through(scene, watch):
+    """nginx asks itself: of one process each end of a connection has a session of the same
+    randoms."""
+    port = scene.start("nginx")
+    watching = watch(scene.cgroup, args=TLS)
+    connection = client(port)
+    for _ in range(3):
+        connection.request("GET", "/through")
+        assert len(connection.getresponse().read()) == BIG
+    connection.close()
+    events = watching.wait(9)
+    watching.stop()
+    watching.check_sums(delivered=9)
+    assert sorted((e["role"], e["path"], e["response_body_bytes"]) for e in events) == sorted(
+        3 * [("server", "/through", BIG), ("client", "/big", BIG), ("server", "/big", BIG)])
+
+
+def test_http2(scene, watch):
+    if "HTTP2" not in subprocess.run(["curl", "-V"], stdout=subprocess.PIPE, text=True,
+                                     check=True).stdout:
+        pytest.skip("this curl has no HTTP/2")
+    port = scene.start("nginx")
+    watching = watch(scene.cgroup, args=TLS)
+    paths = ["/a", "/big", "/b", "/big"]
+    command = ["curl", "-sk", "--http2"]
+    for path in paths:
+        command += [f"https://localhost:{port}{path}", "-o", "/dev/null"]
+    assert scene.cgroup.spawn(command).wait(timeout=30) == 0
+    events = watching.wait(2 * len(paths))
+    watching.stop()
+    watching.check_sums(delivered=2 * len(paths))
+    for role in "server", "client":
+        assert [(e["operation"], e["path"], e["status"], e["response_body_bytes"])
+                for e in events if e["role"] == role] == [
+                    (method, path, status, sent) for method, path, status, _, sent in scene.log()]
+    assert {e["protocol"] for e in events} == {"http2"}
+
+
+def test_replay(scene, watch, tmp_path):
+    """Calls are recorded, too."""
+    port = scene.start("threads")
+    recording = tmp_path / "recording"
+    watching = watch(scene.cgroup, args=[*TLS, "--record", str(recording)])
+    connection = client(port)
+    for path in "/a", "/big", "/b":
+        connection.request("GET", path)
+        connection.getresponse().read()
+    connection.close()
+    watching.wait(3)
+    assert replayed(recording, *TLS) == watching.stop()
+
+
+@pytest.mark.parametrize("name", ["nginx", "threads"])
+def test_open_before_the_attach(name, scene, watch):
+    """The hellos have passed: which socket it is, the thread tells that sends inside of a write. Until
+    it has, and where it was reading already, requests are not told as such."""
+    port = scene.start(name)
+    connection = client(port)
+    connection.request("GET", "/before")
+    connection.getresponse().read()
+    watching = watch(scene.cgroup, args=TLS)
+    paths = [f"/{i}" for i in range(6)]
+    for path in paths:
+        connection.request("GET", path)
+        connection.getresponse().read()
+    connection.close()
+    watching.wait(4)
+    events = [e for e in watching.stop() if e["protocol"] == "http1" and e["path"]]
+    assert [e["path"] for e in events if e["status"]] == paths[-len(events):]
+    assert len(events) >= 4 and all(e["status"] == 200 for e in events)
+
+
+def test_not_http(scene, watch):
+    """What the plaintext is of no protocol that is followed makes no event of one."""
+    port = scene.start("asyncio")
+    watching = watch(scene.cgroup, args=TLS)
+    context = ssl._create_unverified_context()
+    with socket.create_connection(("localhost", port)) as sock, \
+            context.wrap_socket(sock) as inner:
+        inner.sendall(b"\x00\x01\x02\x03" * 100)
+    connection = client(port)
+    connection.request("GET", "/a")
+    connection.getresponse().read()
+    connection.close()
+    watching.wait(1)
+    assert [e["path"] for e in watching.stop() if e["protocol"] == "http1"] == ["/a"]
