@@ -225,26 +225,24 @@ static __always_inline int emit_front(struct __sk_buff *skb, struct socket *sk, 
 	const bool tail = e->captured < e->len;
 	const bool owner = identity && (e->dir == DIR_OUT || (e->s.flags & (TCP_FIN | TCP_RST)));
 	const __u32 off = (tail ? 0 : TAIL_BYTES) + (owner ? 0 : sizeof(struct rec_owner));
-	__u32 size, flags = flags_of(sk, e);
 	struct rec *r = (struct rec *)(front + off);
-	struct bpf_sock *ss = skb->sk;
 	struct tcp_sock *tp = 0;
+	struct bpf_sock *ss;
+	__u32 size;
 	void *ring;
 
+	/* First what would wait on the stack: old verifiers count that of all callers. */
 	fill_begin(sk, r, kind, REC_FRONT_MAX - off + n);
-	if (tail) {
-		flags |= REC_TAIL;
+	r->seg.captured = n;
+	r->seg.flags = flags_of(sk, e) | (tail ? REC_TAIL : 0) | (owner ? REC_OWNER : 0);
+	if (tail)
 		fill_tail(skb, front + REC_FRONT_MAX - TAIL_BYTES);
-	}
-	if (owner) {
-		flags |= REC_OWNER;
+	if (owner)
 		fill_owner(skb, sk, &e->s, OWNER_HOW(e->dir, e->look), (struct rec_owner *)(r + 1));
-	}
+	ss = skb->sk;
 	if (e->dir == DIR_OUT && ss)
 		tp = bpf_skc_to_tcp_sock(ss);
 	fill_seg(tp, sk, &r->seg, e);
-	r->seg.captured = n;
-	r->seg.flags = flags;
 	/* Last: behind all that this program has read. */
 	r->hdr.order_ns = bpf_ktime_get_ns();
 	if (!e->ts_ns)

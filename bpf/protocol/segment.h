@@ -87,8 +87,7 @@ static __always_inline void find_frames(struct __sk_buff *skb, struct socket *sk
 		f->odd = 0;
 		sk->sure |= 1 << (e->dir & 1);
 	} else if (f->odd >= ODD_TURNS_MAX || ((turn || !f->copy_left) && !(sk->sure & needed))) {
-		e->flags |= REC_NOT_HTTP;
-		emit_progress(skb, sk, e);
+		e->flags |= REC_NOT_HTTP; /* follow_segment() tells */
 		sk->speaks = SPEAKS_OTHER;
 		COUNT(sk->conn.slot, skipped);
 	} else if (!f->copy_left && (e->flags & REC_FLIP)) {
@@ -375,6 +374,9 @@ __noinline int follow_segment(struct __sk_buff *skb, struct socket *sk, struct e
 	    !((sk->protocols & ASKED_FRAMES) && detect_frames(skb, sk, e)))
 		return FRAMES_NO;
 	walk = begin_walk(skb, sk, e);
+	/* Here, where begin_walk() takes no stack any more. */
+	if (e->flags & REC_NOT_HTTP)
+		emit_progress(skb, sk, e);
 	if (walk <= 0)
 		return FRAMES_UNTOLD;
 	for (int i = 0; i < FRAMES_PARTS_MAX && more; i++) {
