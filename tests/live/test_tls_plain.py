@@ -4,14 +4,17 @@ Requests inside of TLS, by the plaintext that the TLS library of a program reads
 nginx's log and what clients have asked.
 """
 import http.client
+import json
 import shutil
 import socket
 import ssl
 import subprocess
 import sys
+import urllib.request
 
 import pytest
 
+from exporting import Monitor, wait_for
 from programs import wait_for_port
 from test_tls import VERSION, low_port
 from watch import replayed
@@ -307,6 +310,69 @@ def test_open_before_the_attach(name, scene, watch):
     events = [e for e in watching.stop() if e["protocol"] == "http1" and e["path"]]
     assert [e["path"] for e in events if e["status"]] == paths[-len(events):]
     assert len(events) >= 4 and all(e["status"] == 200 for e in events)
+
+
+AGENT = """
+listen: 127.0.0.1:0
+tls: true
+applications:
+  - cgroup: "/%s"
+    name: shop
+"""
+
+
+@pytest.mark.parametrize("command", ["export", "agent"])
+def test_figures(command, scene, watch, tmp_path):
+    """Requests inside of TLS are in the figures of HTTP, with their routes and statuses."""
+    port = scene.start("nginx")
+    if command == "export":
+        args = ["--listen", "127.0.0.1:0", "--cgroup", scene.cgroup.path, "--name", "shop", "--tls"]
+    else:
+        (tmp_path / "agent.yaml").write_text(AGENT % scene.cgroup.name)
+        args = ["-c", tmp_path / "agent.yaml"]
+    monitor = Monitor(command, *args)
+    try:
+        connection = client(port)
+        for path in ["/small"] * 3 + ["/big"] * 2:
+            connection.request("GET", path)
+            connection.getresponse().read()
+        connection.close()
+        count = lambda: monitor.counted("http_server_request_duration_seconds_count", "http_route",
+                                        "http_response_status_code", service_name="shop")
+        wait_for(lambda: sum(count().values()) == 5)
+        assert count() == {("/small", "200"): 3, ("/big", "200"): 2}
+        if command == "agent":
+            text = (tmp_path / "agent.yaml").read_text()
+            (tmp_path / "agent.yaml").write_text(text.replace("tls: true", "tls: false"))
+            monitor.hang_up()
+            monitor.wait_line("tls: cannot change while it runs")
+        monitor.stop()
+    finally:
+        monitor.kill()
+
+
+def test_console(scene, watch):
+    """A program that starts after the console is found, too: so privileges are kept."""
+    monitor = Monitor("console", "--listen", "127.0.0.1:0", "--cgroup", scene.cgroup.path, "--name",
+                      "shop", "--tls", "--protocols", "http1")
+    try:
+        base = monitor.find(r"appmon: console: (http://\S+/)$")[-1][1]
+        port = scene.start("nginx")
+        for _ in range(2):
+            connection = client(port)
+            for path in "/a", "/b":
+                connection.request("GET", path)
+                connection.getresponse().read()
+            connection.close()
+
+        def seen():
+            with urllib.request.urlopen(base + "api/requests?kind=latest&application=shop") as answer:
+                paths = [kept["event"].get("path") for kept in json.load(answer)["requests"]]
+            return {"/a", "/b"} <= set(paths)
+        wait_for(seen)
+        monitor.stop()
+    finally:
+        monitor.kill()
 
 
 def test_not_http(scene, watch):
