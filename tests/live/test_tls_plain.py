@@ -555,6 +555,30 @@ def test_figures(command, scene, watch, tmp_path):
         monitor.kill()
 
 
+def test_user(scene, watch, tmp_path, public_cli):
+    """An agent that is not root sees inside of root's nginx with the capabilities of its manual."""
+    port = scene.start("nginx")
+    let_in(tmp_path)
+    (tmp_path / "agent.yaml").write_text(AGENT % scene.cgroup.name)
+    caps = "-all," + ",".join(f"+{name}" for name in (
+        "bpf", "perfmon", "net_admin", "sys_admin", "sys_ptrace", "dac_read_search"))
+    monitor = Monitor("agent", "-c", tmp_path / "agent.yaml", program=public_cli, wrapper=[
+        "setpriv", "--reuid", "65534", "--clear-groups", "--inh-caps", caps, "--ambient-caps", caps,
+        "--bounding-set", caps])
+    try:
+        monitor.wait_line(r"watching /.*: shop$")
+        connection = client(port)
+        for _ in range(3):
+            connection.request("GET", "/small")
+            connection.getresponse().read()
+        connection.close()
+        count = lambda: monitor.counted("http_server_requests_total", "http_route")
+        wait_for(lambda: count() == {"/small": 3})
+        assert not monitor.find("cannot be told")
+    finally:
+        monitor.kill()
+
+
 def test_console(scene, watch):
     """A program that starts after the console is found, too: so privileges are kept."""
     monitor = Monitor("console", "--listen", "127.0.0.1:0", "--cgroup", scene.cgroup.path, "--name",
