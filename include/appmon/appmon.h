@@ -364,8 +364,9 @@ enum appmon_log_level {
  * in the cgroups, and of those that they start, are read. The first connections of the first process
  * with a new file can stay closed: an event of TLS. Implies APPMON_OPEN_IDENTITY, and APPMON_PROTO_TLS
  * in protocols. Needs CAP_SYS_ADMIN as long as processes come (before Linux 6.16 CAP_PERFMON with
- * CAP_CHECKPOINT_RESTORE and CAP_SYS_PTRACE). A file or process that cannot be looked into is logged
- * (WARN), and counted in appmon_stats.tls_refused. */
+ * CAP_CHECKPOINT_RESTORE), and for other users' processes CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH. A
+ * file or process that cannot be looked into is logged (WARN), and counted in
+ * appmon_stats.tls_refused. */
 #define APPMON_OPEN_TLS UINT32_C(0x200)
 
 /* appmon_capabilities.supported: what this kernel gives. */

@@ -275,8 +275,9 @@ static void see_process(struct tls_programs *tls, uint32_t pid, uint64_t start)
 	if (!err && !library)
 		return;
 	log_line(tls->log, tls->refused++ ? APPMON_LOG_DEBUG : APPMON_LOG_WARN,
-		 "which TLS library process %u has cannot be told: %s (reading what another user's "
-		 "process maps needs CAP_SYS_PTRACE and CAP_CHECKPOINT_RESTORE, or CAP_SYS_ADMIN)",
+		 "which TLS library process %u has cannot be told: %s (opening what another user's "
+		 "process maps needs CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, and CAP_SYS_ADMIN or "
+		 "CAP_CHECKPOINT_RESTORE)",
 		 pid, strerror(err ? -err : -library));
 }
 

@@ -4,15 +4,21 @@ Requests inside of TLS, by the plaintext that the TLS library of a program reads
 nginx's log and what clients have asked.
 """
 import http.client
+import json
 import shutil
 import socket
 import ssl
 import subprocess
 import sys
+import urllib.request
 
 import pytest
 
-from programs import wait_for_port
+from databases import Postgresql, running
+from exporting import Monitor, wait_for
+from network import Veth
+from programs import let_in, wait_for_port
+from test_grpc import GIVEN_UP, STATUSES, grpc_go
 from test_tls import VERSION, low_port
 from watch import replayed
 
@@ -83,17 +89,79 @@ for path in sys.argv[2:]:
 connection.close()
 """
 
+REQUESTS = """
+import sys, warnings, requests
+warnings.simplefilter("ignore")
+with requests.Session() as session:
+    for url in sys.argv[1:]:
+        session.get(url, verify=False)
+"""
+
+# A connection for each.
+URLLIB = """
+import ssl, sys, urllib.request
+for url in sys.argv[1:]:
+    urllib.request.urlopen(url, context=ssl._create_unverified_context()).read()
+"""
+
+APACHE = """
+ServerRoot {dir}
+ServerName localhost
+PidFile {dir}/pid
+DefaultRuntimeDir {dir}
+ErrorLog {dir}/error
+Listen {host}:{port}
+LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
+LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
+LoadModule ssl_module /usr/lib/apache2/modules/mod_ssl.so
+User nobody
+Group nogroup
+SSLEngine on
+SSLCertificateFile {certificate}.pem
+SSLCertificateKeyFile {certificate}.key
+DocumentRoot {dir}
+LogFormat "%m %U %>s %B" truth
+CustomLog {dir}/log truth
+"""
+
+# What it says on standard output is its log.
+HAPROXY = """
+global
+	log stdout format raw local0
+defaults
+	mode http
+	timeout connect 10s
+	timeout client 10s
+	timeout server 10s
+frontend all
+	bind {host}:{port} ssl crt {dir}/haproxy.pem
+	log global
+	log-format "%HM %HP %ST"
+	http-request return status 200 content-type text/plain file {dir}/big if {{ path /big }}
+	http-request return status 404 content-type text/plain string no if {{ path /missing }}
+	http-request return status 200 content-type text/plain string hello
+"""
+
+WSGI = """
+def application(environ, start_response):
+    path = environ["PATH_INFO"]
+    body = b"b" * (%d if path == "/big" else 5)
+    start_response("404 No" if path == "/missing" else "200 OK",
+                   [("Content-Length", str(len(body)))])
+    return [body]
+""" % BIG
+
 
 class Scene:
     def __init__(self, cgroup, certificate, directory):
         self.cgroup, self.certificate, self.directory = cgroup, certificate, directory
         self.started = []
 
-    def start(self, name):
+    def start(self, name, host="127.0.0.1"):
         """The port of a server in the cgroup: of "/big" it has a million bytes."""
         port = low_port()
-        if name == "nginx":
-            command = self.nginx(port)
+        if hasattr(self, name):
+            command = getattr(self, name)(port, host)
         else:
             script = self.directory / name
             script.write_text({"threads": THREADS, "asyncio": ASYNCIO, "node": NODE}[name])
@@ -101,12 +169,14 @@ class Scene:
                        self.certificate]
         if not shutil.which(command[0]):
             pytest.skip(f"{command[0]} is not installed")
-        process = self.cgroup.spawn(command, stdout=subprocess.DEVNULL)
+        with open(self.directory / "output", "w") as output:
+            process = self.cgroup.spawn(command, stdout=output, stderr=subprocess.DEVNULL,
+                                         start_new_session=True)  # apache signals its group
         self.started.append(process)
         wait_for_port(port, process)
         return port
 
-    def nginx(self, port):
+    def nginx(self, port, host):
         (self.directory / "big").write_bytes(b"b" * BIG)
         config = self.directory / "nginx.conf"
         config.write_text(f"""
@@ -117,12 +187,40 @@ http {{
   access_log {self.directory}/log l;
   ssl_certificate {self.certificate}.pem; ssl_certificate_key {self.certificate}.key;
   ssl_protocols TLSv1.2 TLSv1.3;
-  server {{ listen 127.0.0.1:{port} ssl http2; keepalive_timeout 60; root {self.directory};
+  server {{ listen {host}:{port} ssl http2; keepalive_timeout 60; root {self.directory};
     location / {{ return 200 "hello"; }} location = /big {{ }}
     location /through {{ proxy_pass https://127.0.0.1:{port}/big; proxy_http_version 1.1;
                          proxy_set_header Connection ""; }} }} }}
 """)
         return ["nginx", "-c", str(config), "-p", str(self.directory)]
+
+    def apache(self, port, host):
+        let_in(self.directory)
+        (self.directory / "big").write_bytes(b"b" * BIG)
+        (self.directory / "small").write_text("hello")
+        (self.directory / "conf").write_text(APACHE.format(
+            dir=self.directory, host=host, port=port, certificate=self.certificate))
+        return [shutil.which("apache2", path="/usr/sbin:/usr/bin") or "apache2", "-f",
+                f"{self.directory}/conf", "-DFOREGROUND"]
+
+    def haproxy(self, port, host):
+        # The limit of a file that it answers with is its buffer's.
+        (self.directory / "big").write_bytes(b"b" * 15000)
+        with open(self.directory / "haproxy.pem", "w") as both:
+            for name in "pem", "key":
+                with open(f"{self.certificate}.{name}") as part:
+                    both.write(part.read())
+        (self.directory / "conf").write_text(HAPROXY.format(dir=self.directory, host=host,
+                                                                     port=port))
+        return [shutil.which("haproxy", path="/usr/sbin:/usr/bin") or "haproxy", "-db", "-f",
+                f"{self.directory}/conf"]
+
+    def gunicorn(self, port, host):
+        (self.directory / "app.py").write_text(WSGI)
+        return ["gunicorn", "--chdir", str(self.directory), "--worker-class", "gthread", "--threads", "2",
+                "--bind", f"{host}:{port}", "--certfile", f"{self.certificate}.pem", "--keyfile",
+                f"{self.certificate}.key", "--access-logfile", str(self.directory / "log"),
+                "--access-logformat", "%(m)s %(U)s %(s)s %(B)s", "app"]
 
     def log(self):
         """What nginx has served: method, path, status, bytes of the request, of the body sent."""
@@ -140,12 +238,12 @@ def scene(cgroup, certificate, tmp_path):
         process.wait()
 
 
-def client(port, version="1.3"):
+def client(port, version="1.3", host="localhost"):
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.maximum_version = VERSION[version]
-    return http.client.HTTPSConnection("localhost", port, context=context)
+    return http.client.HTTPSConnection(host, port, context=context)
 
 
 def told(event):
@@ -204,10 +302,42 @@ def test_servers(name, scene, watch):
     assert not any("call_times" in e["flags"] for e in events)
 
 
-@pytest.mark.parametrize("program", ["curl", "python", "wget"])
+@pytest.mark.parametrize("name", ["apache", "haproxy", "gunicorn"])
+def test_other_servers(name, scene, watch):
+    """Against their own logs and what the client got."""
+    port = scene.start(name)
+    watching = watch(scene.cgroup, args=TLS)
+    paths = ["/small", "/big", "/missing", "/small"]
+    received = []
+    for _ in range(3):
+        connection = client(port)
+        for path in paths:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            received.append(("GET", path, answer.status, len(answer.read())))
+        connection.close()
+    events = watching.wait(len(received))
+    watching.stop()
+    watching.check_sums(delivered=len(received))
+    assert [(e["operation"], e["path"], e["status"], e["response_body_bytes"])
+            for e in events] == received
+    log = scene.directory / ("output" if name == "haproxy" else "log")
+    lines = lambda: [line for line in log.read_text().splitlines() if line.startswith("GET ")]
+    wait_for(lambda: len(lines()) >= len(received))
+    # haproxy's log has the size of what it keeps, not of what it sends.
+    count = 3 if name == "haproxy" else 4
+    assert sorted(" ".join(map(str, line[:count])) for line in received) == sorted(lines())
+    assert all((e["protocol"], e["role"], e["end"]) == ("http1", "server", "complete")
+               for e in events)
+
+
+@pytest.mark.parametrize("program", ["curl", "python", "requests", "urllib", "wget"])
 def test_clients(program, scene, watch):
     """Both ends are watched, and tell the same. wget has GnuTLS."""
-    if program != "python" and not shutil.which(program):
+    scripts = {"requests": REQUESTS, "urllib": URLLIB}
+    if program == "requests":
+        pytest.importorskip("requests")
+    elif program not in ("python", "urllib") and not shutil.which(program):
         pytest.skip(f"{program} is not installed")
     port = scene.start("nginx")
     watching = watch(scene.cgroup, args=TLS)
@@ -217,7 +347,9 @@ def test_clients(program, scene, watch):
                                                                               "/dev/null"))]
                if program == "curl" else
                ["wget", "-qO", "/dev/null", "--no-check-certificate", *urls]
-               if program == "wget" else [sys.executable, "-c", ASKS, str(port), *paths])
+               if program == "wget" else
+               [sys.executable, "-c", scripts[program], *urls] if program in scripts else
+               [sys.executable, "-c", ASKS, str(port), *paths])
     # Its library may be found only while the first one runs.
     for _ in range(2):
         process = scene.cgroup.spawn(command)
@@ -275,6 +407,81 @@ def test_http2(scene, watch):
     assert {e["protocol"] for e in events} == {"http2"}
 
 
+def test_grpc_go(cgroup, certificate, programs, watch):
+    """crypto/tls of Go, at both ends: each call against what its client was told."""
+    command = grpc_go(programs.directory)
+    watching = watch(cgroup, args=TLS)
+    # The program may be found only while the first one runs.
+    for _ in range(2):
+        process = cgroup.spawn([*command, str(low_port()), certificate], stdout=subprocess.PIPE,
+                               text=True)
+        told = [json.loads(line) for line in process.communicate(timeout=60)[0].splitlines()]
+        assert process.returncode == 0 and len(told) == 11
+
+    def mine():
+        events = [e for e in watching.wait(0) if e["protocol"] == "http2"]
+        ids = {e["connection_id"] for e in events if e["pid"] == process.pid}
+        # A call without a response has no server's process.
+        return [e for e in events if e["connection_id"] in ids]
+    wait_for(lambda: len(mine()) >= 2 * len(told))
+    events = mine()
+    watching.stop()
+    watching.check_sums()
+    for role in "client", "server":
+        ours = sorted((e for e in events if e["role"] == role), key=lambda e: e["key"])
+        assert [e["path"] for e in ours] == [method for method, *_ in told]
+        for event, (_, code, message, sent, received) in zip(ours, told):
+            assert event["system"] == "grpc"
+            if STATUSES[code] in GIVEN_UP:
+                continue
+            assert (event["end"], event["status_text"]) == ("complete", STATUSES[code])
+            assert event["message"] == message or (code == 0 and event["message"] == "OK")
+            assert (event["request_items"], event["response_items"]) == (sent, received)
+
+
+def test_loss(scene, programs, watch):
+    """Records that are lost, and sent again, belong to the request that they were of."""
+    with Veth(programs.load("netem"), loss=1) as net:
+        with net.server.inside():
+            port = scene.start("nginx", "0.0.0.0")
+        watching = watch(scene.cgroup, args=TLS)
+        paths = ["/small", "/big", "/other"]
+        for _ in range(4):
+            connection = client(port, host=net.server.address)
+            with net.client.inside():
+                connection.connect()
+            for path in paths:
+                connection.request("GET", path)
+                connection.getresponse().read()
+            connection.close()
+        events = watching.wait(4 * len(paths))
+        net.stop()
+        assert net.harmed["lost"] > 0
+    watching.stop()
+    watching.check_sums(delivered=4 * len(paths))
+    assert [told(e) for e in events] == scene.log()
+    assert all(e["end"] == "complete" for e in events)
+
+
+def test_postgresql(watch):
+    """Its TLS begins in the middle of a connection: it stays closed, and that is told."""
+    with running(Postgresql) as server:
+        server.sql("ALTER SYSTEM SET ssl = on")
+        server.sql("SELECT pg_reload_conf()")
+        wait_for(lambda: "on" in server.sql("SHOW ssl", env={"PGSSLMODE": "disable"}))
+        watching = watch(server.cgroup, args=["--tls", "--protocols", "http1,postgresql"])
+        for i in range(3):
+            assert server.sql(f"SELECT {i}", env={"PGSSLMODE": "require"}) == f"{i}\n"
+        server.sql("SELECT 9 AS plain", env={"PGSSLMODE": "disable"})
+        watching.wait(4)
+        events = watching.stop()
+        watching.check_sums()
+    encrypted = [e for e in events if e["end"] == "encrypted"]
+    assert [e["operation"] for e in encrypted] == 3 * ["CONNECT"]
+    assert [e["query_text"] for e in events if e.get("query_text")] == ["SELECT ? AS plain"]
+    assert {e["protocol"] for e in events} <= {"postgresql", "tls"}
+
+
 def test_replay(scene, watch, tmp_path):
     """Calls are recorded, too."""
     port = scene.start("threads")
@@ -307,6 +514,93 @@ def test_open_before_the_attach(name, scene, watch):
     events = [e for e in watching.stop() if e["protocol"] == "http1" and e["path"]]
     assert [e["path"] for e in events if e["status"]] == paths[-len(events):]
     assert len(events) >= 4 and all(e["status"] == 200 for e in events)
+
+
+AGENT = """
+listen: 127.0.0.1:0
+tls: true
+applications:
+  - cgroup: "/%s"
+    name: shop
+"""
+
+
+@pytest.mark.parametrize("command", ["export", "agent"])
+def test_figures(command, scene, watch, tmp_path):
+    """Requests inside of TLS are in the figures of HTTP, with their routes and statuses."""
+    port = scene.start("nginx")
+    if command == "export":
+        args = ["--listen", "127.0.0.1:0", "--cgroup", scene.cgroup.path, "--name", "shop", "--tls"]
+    else:
+        (tmp_path / "agent.yaml").write_text(AGENT % scene.cgroup.name)
+        args = ["-c", tmp_path / "agent.yaml"]
+    monitor = Monitor(command, *args)
+    try:
+        connection = client(port)
+        for path in ["/small"] * 3 + ["/big"] * 2:
+            connection.request("GET", path)
+            connection.getresponse().read()
+        connection.close()
+        count = lambda: monitor.counted("http_server_request_duration_seconds_count", "http_route",
+                                        "http_response_status_code", service_name="shop")
+        wait_for(lambda: sum(count().values()) == 5)
+        assert count() == {("/small", "200"): 3, ("/big", "200"): 2}
+        if command == "agent":
+            text = (tmp_path / "agent.yaml").read_text()
+            (tmp_path / "agent.yaml").write_text(text.replace("tls: true", "tls: false"))
+            monitor.hang_up()
+            monitor.wait_line("tls: cannot change while it runs")
+        monitor.stop()
+    finally:
+        monitor.kill()
+
+
+def test_user(scene, watch, tmp_path, public_cli):
+    """An agent that is not root sees inside of root's nginx with the capabilities of its manual."""
+    port = scene.start("nginx")
+    let_in(tmp_path)
+    (tmp_path / "agent.yaml").write_text(AGENT % scene.cgroup.name)
+    caps = "-all," + ",".join(f"+{name}" for name in (
+        "bpf", "perfmon", "net_admin", "sys_admin", "sys_ptrace", "dac_read_search"))
+    monitor = Monitor("agent", "-c", tmp_path / "agent.yaml", program=public_cli, wrapper=[
+        "setpriv", "--reuid", "65534", "--clear-groups", "--inh-caps", caps, "--ambient-caps", caps,
+        "--bounding-set", caps])
+    try:
+        monitor.wait_line(r"watching /.*: shop$")
+        connection = client(port)
+        for _ in range(3):
+            connection.request("GET", "/small")
+            connection.getresponse().read()
+        connection.close()
+        count = lambda: monitor.counted("http_server_requests_total", "http_route")
+        wait_for(lambda: count() == {"/small": 3})
+        assert not monitor.find("cannot be told")
+    finally:
+        monitor.kill()
+
+
+def test_console(scene, watch):
+    """A program that starts after the console is found, too: so privileges are kept."""
+    monitor = Monitor("console", "--listen", "127.0.0.1:0", "--cgroup", scene.cgroup.path, "--name",
+                      "shop", "--tls", "--protocols", "http1")
+    try:
+        base = monitor.find(r"appmon: console: (http://\S+/)$")[-1][1]
+        port = scene.start("nginx")
+        for _ in range(2):
+            connection = client(port)
+            for path in "/a", "/b":
+                connection.request("GET", path)
+                connection.getresponse().read()
+            connection.close()
+
+        def seen():
+            with urllib.request.urlopen(base + "api/requests?kind=latest&application=shop") as answer:
+                paths = [kept["event"].get("path") for kept in json.load(answer)["requests"]]
+            return {"/a", "/b"} <= set(paths)
+        wait_for(seen)
+        monitor.stop()
+    finally:
+        monitor.kill()
 
 
 def test_not_http(scene, watch):

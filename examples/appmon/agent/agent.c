@@ -201,6 +201,8 @@ static struct exporter_opts exporter_opts(const struct config *config)
 	uint64_t idle_ns = MIN_IDLE_NS;
 	uint32_t open_flags = config->no_query ? APPMON_OPEN_DROP_QUERY : 0;
 
+	if (config->tls)
+		open_flags |= APPMON_OPEN_TLS;
 	if (config->console.on)
 		open_flags |= CONSOLE_OPEN_FLAGS;
 	for (size_t i = 0; i < config->alert_count; i++) {
@@ -361,6 +363,10 @@ static int use_other(struct agent *agent, const struct config *fresh)
 	}
 	if (!same_console(&agent->config.console, &fresh->console)) {
 		warnx("the console cannot change while it runs: start it again");
+		return -EINVAL;
+	}
+	if (agent->config.tls != fresh->tls) {
+		warnx("tls: cannot change while it runs: start it again");
 		return -EINVAL;
 	}
 	return exporter_reconfigure(&agent->exporter, &opts);

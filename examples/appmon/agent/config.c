@@ -561,6 +561,7 @@ int config_read(struct config *ret_config, const char *path)
 		{"otlp", read_otlp, offsetof(struct config, otlp)},
 		{"no_query", read_flag, offsetof(struct config, no_query)},
 		{"redact", read_redact, 0},
+		{"tls", read_flag, offsetof(struct config, tls)},
 		{"protocols", read_protocols, offsetof(struct config, protocols)},
 		{"kubernetes", read_kubernetes, offsetof(struct config, kubernetes)},
 		{"docker", yaml_read_text, offsetof(struct config, docker)},

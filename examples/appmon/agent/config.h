@@ -43,6 +43,7 @@ struct config {
 	struct console_config console;
 	struct otlp_config otlp;
 	bool no_query;
+	bool tls;	    /* requests inside of TLS, too */
 	uint32_t protocols; /* as in appmon_opts: all that any application asks for */
 	char **redact;
 	size_t redact_count;

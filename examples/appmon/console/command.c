@@ -22,7 +22,7 @@
 #define EVALUATE_NS (5 * NSEC_PER_SEC)
 #define NAME_SIZE 128
 
-enum { KEY_LISTEN = 1, KEY_TOKEN_FILE, KEY_NO_QUERY, KEY_REDACT };
+enum { KEY_LISTEN = 1, KEY_TOKEN_FILE, KEY_NO_QUERY, KEY_REDACT, KEY_TLS };
 
 struct arguments {
 	struct targets targets;
@@ -40,6 +40,8 @@ static const struct argp_option argp_options[] = {
 	{"no-query", KEY_NO_QUERY, NULL, 0, "Never keep the query part of a request target", 0},
 	{"redact", KEY_REDACT, "NAME", 0,
 	 "The value of this query parameter is a secret, too (repeatable)", 0},
+	{"tls", KEY_TLS, NULL, 0,
+	 "Requests inside of TLS too, by uprobes in the TLS libraries of the programs (x86-64)", 4},
 	{0},
 };
 
@@ -64,6 +66,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		break;
 	case KEY_REDACT:
 		options_add_redact(state, args->redact, &args->exporter.redact_count, arg);
+		break;
+	case KEY_TLS:
+		args->exporter.open_flags |= APPMON_OPEN_TLS;
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -92,8 +97,8 @@ static const struct argp argp = {
 	       "cgroups and all protocols that it knows; applications have the names of systemd "
 	       "services, containers and processes. Exit status: 0, 1 after a failure, 2 for wrong "
 	       "usage. Needs root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, and gives up all "
-	       "capabilities once it watches. Names by rules, and alerts of your own: see appmon "
-	       "agent.",
+	       "capabilities once it watches, but for --tls. Names by rules, and alerts of your "
+	       "own: see appmon agent.",
 };
 
 /* ---- What is watched ---------------------------------------------------------------------- */
@@ -237,7 +242,9 @@ static int open_all(struct running *running, struct arguments *args, const char 
 		ret = console_open(&running->console, &opts);
 	if (ret == 0)
 		ret = attach(running, &args->targets);
-	return ret == 0 ? privileges_drop() : ret;
+	if (ret == 0 && !(args->exporter.open_flags & APPMON_OPEN_TLS))
+		ret = privileges_drop();
+	return ret;
 }
 
 static int step(struct running *running)

@@ -25,6 +25,7 @@ enum {
 	KEY_OTLP_HEADERS_FILE,
 	KEY_NO_QUERY,
 	KEY_REDACT,
+	KEY_TLS,
 	KEY_BUCKETS
 };
 
@@ -56,6 +57,8 @@ static const struct argp_option argp_options[] = {
 	{"no-query", KEY_NO_QUERY, NULL, 0, "Never keep the query part of a request target", 0},
 	{"redact", KEY_REDACT, "NAME", 0,
 	 "The value of this query parameter is a secret, too (repeatable)", 0},
+	{"tls", KEY_TLS, NULL, 0,
+	 "Requests inside of TLS too, by uprobes in the TLS libraries of the programs (x86-64)", 4},
 	{0},
 };
 
@@ -118,6 +121,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_REDACT:
 		options_add_redact(state, args->redact, &opts->redact_count, arg);
 		break;
+	case KEY_TLS:
+		opts->open_flags |= APPMON_OPEN_TLS;
+		break;
 	case ARGP_KEY_END:
 		if ((args->headers.count > 0 || args->headers_file) && !opts->otlp_endpoint)
 			argp_error(state, "--otlp-header: say where to with --otlp");
@@ -150,8 +156,8 @@ static const struct argp argp = {
 	       "  appmon export --unit nginx --otlp http://localhost:4318 --spans 10%\n\n"
 	       "Ctrl-C ends it. Exit status: 0, 1 after a failure, 2 for wrong usage. "
 	       "Needs root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, and gives up all "
-	       "capabilities once it watches. More than a few cgroups, cgroups that come and go, "
-	       "and alerts: see appmon agent.",
+	       "capabilities once it watches, but for --tls. More than a few cgroups, cgroups that "
+	       "come and go, and alerts: see appmon agent.",
 };
 
 static void on_attached(void *ctx, const char *cgroup)
@@ -172,7 +178,7 @@ static int export_figures(struct arguments *args)
 	args->targets.attached = on_attached;
 	args->targets.ctx = &exporter;
 	ret = targets_attach(&args->targets, exporter.mon);
-	if (ret == 0)
+	if (ret == 0 && !(args->exporter.open_flags & APPMON_OPEN_TLS))
 		ret = privileges_drop();
 	if (ret == 0)
 		fprintf(stderr, "appmon: watching %zu cgroup(s); Ctrl-C to stop\n",

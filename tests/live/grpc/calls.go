@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-// calls PORT: the calls of test_grpc.py, both ends of them, with grpc-go.
+// calls PORT [CERTIFICATE]: the calls of test_grpc.py, both ends of them, with grpc-go; inside TLS
+// with CERTIFICATE.pem and .key.
 package main
 
 import (
@@ -14,6 +15,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 )
@@ -83,10 +85,21 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
-	server := grpc.NewServer(grpc.ForceServerCodec(plain{}), grpc.UnknownServiceHandler(serve))
+	own, other := insecure.NewCredentials(), insecure.NewCredentials()
+	if len(os.Args) > 2 {
+		own, err = credentials.NewServerTLSFromFile(os.Args[2]+".pem", os.Args[2]+".key")
+		if err != nil {
+			panic(err)
+		}
+		other, err = credentials.NewClientTLSFromFile(os.Args[2]+".pem", "localhost")
+		if err != nil {
+			panic(err)
+		}
+	}
+	server := grpc.NewServer(grpc.Creds(own), grpc.ForceServerCodec(plain{}), grpc.UnknownServiceHandler(serve))
 	go server.Serve(listener)
 	conn, err := grpc.NewClient(listener.Addr().String(),
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithTransportCredentials(other),
 		grpc.WithDefaultCallOptions(grpc.ForceCodec(plain{})))
 	if err != nil {
 		panic(err)

@@ -403,8 +403,9 @@ bits! {
         /// start, are read. The first connections of the first process with a new file can stay closed:
         /// an event of TLS. Implies APPMON_OPEN_IDENTITY, and APPMON_PROTO_TLS in protocols. Needs
         /// CAP_SYS_ADMIN as long as processes come (before Linux 6.16 CAP_PERFMON with
-        /// CAP_CHECKPOINT_RESTORE and CAP_SYS_PTRACE). A file or process that cannot be looked into is
-        /// logged (WARN), and counted in appmon_stats.tls_refused.
+        /// CAP_CHECKPOINT_RESTORE), and for other users' processes CAP_SYS_PTRACE and
+        /// CAP_DAC_READ_SEARCH. A file or process that cannot be looked into is logged (WARN), and
+        /// counted in appmon_stats.tls_refused.
         TLS = 0x200, "tls";
     }
 }
