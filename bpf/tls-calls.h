@@ -380,34 +380,38 @@ static __always_inline int tls_enter(struct call_registers *regs)
 
 static __always_inline int tls_leave(struct call_registers *regs, __u32 flags)
 {
-	__u64 thread = bpf_get_current_pid_tgid(), holder, done = 0;
-	struct plain_call call = {.flags = flags, .since_ns = tls_told_since()};
-	struct tls_entered *entered;
+	__u64 thread = bpf_get_current_pid_tgid(), holder, layout, done;
+	struct tls_entered *entered = bpf_map_lookup_elem(&tls_calls, &thread);
+	struct plain_call call = {.flags = flags};
 	__s32 result = (__s32)regs->r.ax;
 
-	if (!call.since_ns)
-		return 0;
-	entered = bpf_map_lookup_elem(&tls_calls, &thread);
+	/* Processes outside of the cgroups end here, and so does a read that found no bytes: a server
+	 * makes one for each message. */
 	if (!entered)
 		return 0;
+	if (result <= 0) {
+		bpf_map_delete_elem(&tls_calls, &thread);
+		return 0;
+	}
 	call.key.session = entered->session;
 	call.key.tgid = thread >> 32;
 	call.buf = entered->buf;
 	call.entry_ns = entered->entry_ns;
+	done = (__u32)result;
 	if (entered->done)
 		bpf_probe_read_user(&done, sizeof(done), (const void *)entered->done);
-	else
-		done = (__u32)result;
-	holder = entered->session;
-	if (TLS_LAYOUT_HOLDER(entered->layout))
-		holder = read_word(holder + TLS_LAYOUT_HOLDER(entered->layout));
-	bpf_probe_read_user(call.tag.client, TLS_TAG_BYTES,
-			    (const void *)(holder + TLS_LAYOUT_CLIENT(entered->layout)));
-	bpf_probe_read_user(call.tag.server, TLS_TAG_BYTES,
-			    (const void *)(holder + TLS_LAYOUT_SERVER(entered->layout)));
+	layout = entered->layout;
 	bpf_map_delete_elem(&tls_calls, &thread);
-	if (result <= 0 || done > 0x7fffffff)
+	call.since_ns = tls_told_since();
+	if (!call.since_ns || done > 0x7fffffff)
 		return 0;
+	holder = call.key.session;
+	if (TLS_LAYOUT_HOLDER(layout))
+		holder = read_word(holder + TLS_LAYOUT_HOLDER(layout));
+	bpf_probe_read_user(call.tag.client, TLS_TAG_BYTES,
+			    (const void *)(holder + TLS_LAYOUT_CLIENT(layout)));
+	bpf_probe_read_user(call.tag.server, TLS_TAG_BYTES,
+			    (const void *)(holder + TLS_LAYOUT_SERVER(layout)));
 	call.len = done;
 	plain_tell(&call);
 	return 0;

@@ -169,6 +169,8 @@ class Load:
 
     port = 18080
     unit = "request"
+    scheme = "http"
+    environment = {}
     connections = 8
     path = "/"
     headers = ()
@@ -194,7 +196,8 @@ class Load:
         got = subprocess.run(pinned(LOAD_CPU, [
             "wrk", "-t1", f"-c{self.connections}", f"-d{seconds}s", "--latency",
             *(arg for header in self.headers for arg in ("-H", header)),
-            f"http://127.0.0.1:{self.port}{self.path}"]), capture_output=True, text=True, check=True)
+            f"{self.scheme}://127.0.0.1:{self.port}{self.path}"]), capture_output=True, text=True, check=True,
+            env={**os.environ, **self.environment})
         text = got.stdout
         units = {"us": 1, "ms": 1e3, "s": 1e6}
 
@@ -299,6 +302,34 @@ def wait_for_port(port):
             return
         time.sleep(0.05)
     raise RuntimeError(f"nothing listens at port {port}")
+
+
+# ---- measuring ----------------------------------------------------------------------------------
+
+def sample(load, run, watched, variant):
+    """One run under one variant: throughput, latencies, CPU a request, and what the probe says."""
+    probe = Probe(variant, [watched])
+    try:
+        server, reader = cgroup_cpu_s(load.cgroup), probe.cpu_s()
+        got = run()
+        got["server_cpu_us"] = (cgroup_cpu_s(load.cgroup) - server) * 1e6 / got["count"]
+        got["reader_cpu_us"] = (probe.cpu_s() - reader) * 1e6 / got["count"]
+    finally:
+        ended = probe.stop()
+    got["probe"] = {**probe.ready, **ended}
+    return got
+
+
+def program_time(run, watched, variant):
+    """Of the variant's programs: ns and runs a request, with what bpf_stats itself adds."""
+    with bpf_stats():
+        probe = Probe(variant, [watched])
+        try:
+            got = run()
+            ns, runs = probe.programs()
+        finally:
+            probe.stop()
+    return {"ns": ns / got["count"], "runs": runs / got["count"]}
 
 
 # ---- reporting ------------------------------------------------------------------------------------

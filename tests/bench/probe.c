@@ -26,7 +26,7 @@
 
 static volatile sig_atomic_t stop, report;
 static struct appmon *mon;
-static uint64_t events, bytes;
+static uint64_t events, http, bytes;
 static double scaled; /* exchanges that the events stand for */
 
 static void on_signal(int signal)
@@ -62,6 +62,7 @@ static int on_event(void *ctx, const struct appmon_event *ev)
 {
 	(void)ctx;
 	events++;
+	http += ev->protocol == APPMON_PROTO_HTTP1;
 	bytes += ev->request_head_bytes + ev->response_body_bytes;
 	scaled += (double)APPMON_SAMPLING_ALL / ev->sampling_ppm;
 	return 0;
@@ -84,22 +85,28 @@ static void print_stats(void)
 	struct appmon_stats stats = {.size = sizeof(stats)};
 
 	appmon_get_stats(mon, 0, &stats);
-	printf("{\"events\": %llu, \"seen\": %llu, \"records\": %llu, \"records_lost\": %llu, "
+	printf("{\"events\": %llu, \"http\": %llu, \"seen\": %llu, \"records\": %llu, "
+	       "\"records_lost\": %llu, "
 	       "\"memory_bytes\": %llu, \"open\": %llu, "
 	       "\"scaled\": %.0f, \"sampling_ppm\": %llu, \"sampled_out\": %llu, ",
-	       (unsigned long long)events, (unsigned long long)stats.exchanges_seen,
-	       (unsigned long long)stats.records, (unsigned long long)stats.records_lost,
-	       (unsigned long long)stats.memory_bytes, (unsigned long long)stats.connections_open,
-	       scaled, (unsigned long long)stats.sampling_ppm,
+	       (unsigned long long)events, (unsigned long long)http,
+	       (unsigned long long)stats.exchanges_seen, (unsigned long long)stats.records,
+	       (unsigned long long)stats.records_lost, (unsigned long long)stats.memory_bytes,
+	       (unsigned long long)stats.connections_open, scaled,
+	       (unsigned long long)stats.sampling_ppm,
 	       (unsigned long long)stats.dropped[APPMON_DROP_SAMPLED]);
 }
 
-/* ceiling: events a second, 0: as many as there are. */
-static void run_appmon(uint32_t flags, uint64_t ceiling, bool paused, int count, char **cgroups)
+#define HTTP1_AND_TLS (1U << APPMON_PROTO_HTTP1 | 1U << APPMON_PROTO_TLS)
+
+/* protocols: 0 is the library's choice. ceiling: events a second, 0: as many as there are. */
+static void run_appmon(uint32_t flags, uint32_t protocols, uint64_t ceiling, bool paused, int count,
+		       char **cgroups)
 {
 	char error[512] = "";
 	struct appmon_opts opts = {.size = sizeof(opts),
 				   .flags = flags,
+				   .protocols = protocols,
 				   .event_fn = on_event,
 				   .error_text = error,
 				   .error_text_size = sizeof(error)};
@@ -133,7 +140,9 @@ static void run_appmon(uint32_t flags, uint64_t ceiling, bool paused, int count,
 		}
 	}
 	print_stats();
+	begin = now_ms();
 	appmon_close(mon);
+	printf("\"close_ms\": %.1f, ", now_ms() - begin);
 }
 
 static int open_cgroup(const char *path)
@@ -222,26 +231,29 @@ int main(int argc, char **argv)
 	unsigned long long ceiling;
 
 	if (argc < 3) {
-		fprintf(stderr,
-			"usage: probe appmon|identity|links|goroutines|ceiling=EVENTS_PER_SECOND|"
-			"paused|empty|syscalls|off CGROUP...\n");
+		fprintf(stderr, "usage: probe appmon|identity|links|goroutines|wire|plaintext|"
+				"ceiling=EVENTS_PER_SECOND|paused|empty|syscalls|off CGROUP...\n");
 		return 2;
 	}
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGUSR1, &action, NULL);
 	if (!strcmp(argv[1], "appmon"))
-		run_appmon(0, 0, false, argc - 2, argv + 2);
+		run_appmon(0, 0, 0, false, argc - 2, argv + 2);
 	else if (!strcmp(argv[1], "identity"))
-		run_appmon(APPMON_OPEN_IDENTITY, 0, false, argc - 2, argv + 2);
+		run_appmon(APPMON_OPEN_IDENTITY, 0, 0, false, argc - 2, argv + 2);
 	else if (!strcmp(argv[1], "links"))
-		run_appmon(APPMON_OPEN_LINKS, 0, false, argc - 2, argv + 2);
+		run_appmon(APPMON_OPEN_LINKS, 0, 0, false, argc - 2, argv + 2);
 	else if (!strcmp(argv[1], "goroutines"))
-		run_appmon(APPMON_OPEN_GOROUTINES, 0, false, argc - 2, argv + 2);
+		run_appmon(APPMON_OPEN_GOROUTINES, 0, 0, false, argc - 2, argv + 2);
+	else if (!strcmp(argv[1], "wire"))
+		run_appmon(0, HTTP1_AND_TLS, 0, false, argc - 2, argv + 2);
+	else if (!strcmp(argv[1], "plaintext"))
+		run_appmon(APPMON_OPEN_TLS, HTTP1_AND_TLS, 0, false, argc - 2, argv + 2);
 	else if (sscanf(argv[1], "ceiling=%llu", &ceiling) == 1)
-		run_appmon(0, ceiling, false, argc - 2, argv + 2);
+		run_appmon(0, 0, ceiling, false, argc - 2, argv + 2);
 	else if (!strcmp(argv[1], "paused"))
-		run_appmon(0, 0, true, argc - 2, argv + 2);
+		run_appmon(0, 0, 0, true, argc - 2, argv + 2);
 	else if (!strcmp(argv[1], "empty"))
 		run_empty(argc - 2, argv + 2);
 	else if (!strcmp(argv[1], "syscalls"))
