@@ -50,6 +50,9 @@ enum command {
 	COM_STMT_BULK_EXECUTE = 0xfa,
 };
 
+/* MariaDB: in place of a number, what was prepared last. Its client need not know the number yet. */
+#define LAST_PREPARED 0xffffffff
+
 /* What the answer's next packet is. */
 enum expect { EXPECT_RESULT, EXPECT_COLUMNS, EXPECT_ROWS };
 
@@ -58,6 +61,7 @@ struct mysql {
 	struct frames frames;
 	struct statements prepared;  /* by number */
 	struct statement *preparing; /* its answer is due */
+	uint32_t last_prepared;	     /* its number */
 	struct start preparing_start;
 	uint64_t preparing_ns;
 	uint32_t can;	  /* CAN_* of the client */
@@ -77,6 +81,7 @@ struct pending {
 	uint8_t expect;	 /* EXPECT_* */
 	uint8_t mariadb;
 	uint8_t uncounted; /* rows passed that were not */
+	uint8_t eofs;	   /* so many are due that end what was told of a statement's preparing */
 };
 
 static struct mysql *state_of(const struct conn *c)
@@ -275,10 +280,16 @@ static struct statement *read_statement(struct pipeline *pl, const struct conn *
 
 static const struct statement *prepared_as(const struct mysql *my, const struct frame *frame)
 {
-	struct statement_entry *entry = NULL;
+	struct statement_entry *entry;
+	uint32_t number;
 
-	if (frame->captured >= 5)
-		entry = statements_find(&my->prepared, little(frame->bytes + 1, 4));
+	if (frame->captured < 5)
+		return NULL;
+	number = little(frame->bytes + 1, 4);
+	if (number == LAST_PREPARED && my->preparing)
+		return my->preparing;
+	entry = statements_find(&my->prepared,
+				number == LAST_PREPARED ? my->last_prepared : number);
 	return entry ? entry->st : NULL;
 }
 
@@ -368,6 +379,13 @@ static void settle_before(struct pipeline *pl, struct conn *c)
 	exchanges_settle(pl, c);
 }
 
+/* It does not wait for the answer to the preparing, which comes first. */
+static bool executes_last(const struct frame *frame)
+{
+	return (frame->type == COM_STMT_EXECUTE || frame->type == COM_STMT_BULK_EXECUTE) &&
+	       frame->captured >= 5 && little(frame->bytes + 1, 4) == LAST_PREPARED;
+}
+
 static void meet_command(struct pipeline *pl, struct conn *c, int dir, const struct frame *frame)
 {
 	struct mysql *my = state_of(c);
@@ -375,7 +393,8 @@ static void meet_command(struct pipeline *pl, struct conn *c, int dir, const str
 	struct statement *st;
 
 	settle_before(pl, c);
-	forget_preparing(pl, my);
+	if (!executes_last(frame))
+		forget_preparing(pl, my);
 	if (my->broken && !(frame->flags & FRAME_TURN)) {
 		exchange_refuse(pl, c, APPMON_DROP_GAP,
 				WHY("a command, and pairing has been given up"));
@@ -582,6 +601,10 @@ static void meet_eof(struct pipeline *pl, struct conn *c, struct exchange *ex,
 
 	if (frame->captured < 5)
 		return;
+	if (eof && pd->eofs) {
+		pd->eofs--;
+		return;
+	}
 	if (eof && pd->expect == EXPECT_COLUMNS) {
 		uint32_t status = little(frame->bytes + 3, 2);
 
@@ -614,18 +637,29 @@ static void meet_row(struct pipeline *pl, struct exchange *ex, const struct fram
 		pending(ex)->asked.first_row_ns = frame->end_ns;
 }
 
-static void meet_preparing(struct pipeline *pl, struct conn *c, int dir, const struct frame *frame)
+/* ex: what is executed without waiting for this answer, or NULL. */
+static void meet_preparing(struct pipeline *pl, struct conn *c, int dir, struct exchange *ex,
+			   const struct frame *frame)
 {
 	struct mysql *my = state_of(c);
 	struct start start = frame_start(frame);
-	struct exchange *ex;
 
 	if (frame->type == 0 && frame->captured >= 5) {
-		statements_put(pl, &my->prepared, little(frame->bytes + 1, 4), my->preparing);
+		my->last_prepared = little(frame->bytes + 1, 4);
+		statements_put(pl, &my->prepared, my->last_prepared, my->preparing);
+		if (ex) {
+			/* The programs copy no first packet of an answer behind another one. */
+			pending(ex)->expect = EXPECT_COLUMNS;
+			pending(ex)->uncounted = 1;
+			if (frame->captured >= 9)
+				pending(ex)->eofs = !!little(frame->bytes + 5, 2) +
+						    !!little(frame->bytes + 7, 2);
+		}
 	} else if (frame->type == 0xff) {
 		/* An error of what was only to be prepared is an exchange as well. */
-		ex = ask(pl, c, !dir, COM_STMT_PREPARE, my->preparing, NULL, &my->preparing_start,
-			 my->preparing_ns, 0);
+		if (!ex)
+			ex = ask(pl, c, !dir, COM_STMT_PREPARE, my->preparing, NULL,
+				 &my->preparing_start, my->preparing_ns, 0);
 		if (ex) {
 			answer_begin(pl, c, ex, dir, &start);
 			answer_goes_on(ex, frame->pos + frame->total, frame->end_ns);
@@ -656,7 +690,7 @@ static void meet_response(struct pipeline *pl, struct conn *c, int dir, const st
 		return;
 	}
 	if (my->preparing) {
-		meet_preparing(pl, c, dir, frame);
+		meet_preparing(pl, c, dir, ex, frame);
 		return;
 	}
 	if (!ex)

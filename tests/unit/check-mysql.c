@@ -336,6 +336,99 @@ START_TEST(prepared)
 }
 END_TEST
 
+/* What a statement is prepared as: one parameter, so many columns, with EOFs or without. */
+static void prepare_ok(uint8_t number, uint8_t n, bool eofs)
+{
+	char packet[12] = {0, (char)number, 0, 0, 0, (char)n, 0, 1};
+
+	put(packet, sizeof(packet));
+	PUT("\3def\0\0\0\1?\0\x0c\x3f\0\0\0\0\0\xfd\x80\0\0\0\0");
+	if (eofs)
+		eof(2);
+	for (int i = 0; i < n; i++)
+		PUT("\3def\4shop\1t\1t\1a\1a\x0c\x21\0\x50\0\0\0\xfd\0\0\0\0\0");
+	if (eofs && n)
+		eof(2);
+}
+
+/* MariaDB's clients execute what they have prepared last without knowing its number. */
+START_TEST(last_prepared)
+{
+	static const char select[] = "SELECT a FROM t WHERE b = ?", update[] = "UPDATE t SET a = ?";
+	static const char last[] = "\xff\xff\xff\xff\0\1\0\0\0\0\1\xfd\0\7hunter2";
+
+	log_in();
+	for (int eofs = 0; eofs < 2; eofs++) {
+		/* Behind the answer to the preparing. */
+		command(0x16, select, sizeof(select) - 1);
+		prepare_ok(5, 1, eofs);
+		out();
+		command(0x17, last, sizeof(last) - 1);
+		columns(1);
+		if (eofs)
+			eof(2);
+		rows_of(2);
+		eofs ? eof(2) : final(2);
+		out();
+		done("SELECT", select, 2);
+		/* Before it: the answers come together, and their rows cannot be told apart. */
+		command(0x16, select, sizeof(select) - 1);
+		command(0x17, last, sizeof(last) - 1);
+		prepare_ok(6, 1, eofs);
+		out();
+		nothing();
+		sequence = 1;
+		columns(1);
+		if (eofs)
+			eof(2);
+		rows_of(2);
+		eofs ? eof(2) : final(2);
+		out();
+		done("SELECT", select, -1);
+		ck_assert(!(ev->flags & APPMON_EVF_PARTIAL));
+		/* From then on by its number. */
+		command(0x17, "\6\0\0\0\0\1\0\0\0", 9);
+		columns(1);
+		rows_of(3);
+		final(2);
+		out();
+		done("SELECT", select, 3);
+		nothing();
+	}
+	/* What answers without rows has ended when the client goes on. */
+	command(0x16, update, sizeof(update) - 1);
+	command(0x17, last, sizeof(last) - 1);
+	prepare_ok(7, 0, false);
+	ok(3, 2);
+	out();
+	nothing();
+	command(0x0e, "", 0);
+	done("UPDATE", update, -1);
+	ck_assert(ev->flags & APPMON_EVF_INFERRED_END);
+	ok(0, 2);
+	out();
+	done("PING", "", -1);
+	/* An error of what is executed, and one of what is prepared: it has two answers. */
+	command(0x16, update, sizeof(update) - 1);
+	command(0x17, last, sizeof(last) - 1);
+	prepare_ok(8, 0, true);
+	PUT("\xff\x26\x04#23000Duplicate entry 'hunter2' for key 'PRIMARY'");
+	out();
+	event("UPDATE", update, APPMON_OUTCOME_CLIENT_ERROR);
+	ck_assert(is(ev->status_text, "1062"));
+	command(0x16, "SELEC ?", 7);
+	command(0x17, last, sizeof(last) - 1);
+	PUT("\xff\x28\x04#42000You have an error in your SQL syntax");
+	sequence = 1;
+	PUT("\xff\xdb\x04#HY000Unknown prepared statement handler");
+	out();
+	event("SELEC", "SELEC ?", APPMON_OUTCOME_CLIENT_ERROR);
+	ck_assert(is(ev->status_text, "1064"));
+	simple();
+	nothing();
+}
+END_TEST
+
 START_TEST(several)
 {
 	log_in();
@@ -561,11 +654,21 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {queries,	      cut_anywhere, errors,
-				      login_fails,    prepared,	    several,
-				      other_commands, hidden,	    late,
-				      many_rows,      long_rows,    long_statement_in_disorder,
-				      losses,	      NULL};
+	const TTest *const tests[] = {queries,
+				      cut_anywhere,
+				      errors,
+				      login_fails,
+				      prepared,
+				      last_prepared,
+				      several,
+				      other_commands,
+				      hidden,
+				      late,
+				      many_rows,
+				      long_rows,
+				      long_statement_in_disorder,
+				      losses,
+				      NULL};
 
 	return unit_run("mysql", tests, setup, teardown);
 }
