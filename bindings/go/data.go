@@ -689,8 +689,8 @@ const (
 	// the executable, and crypto/tls of Go 1.21 to 1.26. x86-64 only. Keys are never touched. The
 	// library attaches uprobes to such files: those of processes that are in a cgroup at its
 	// attach, and of others when they make their first socket or send a hello; at most 256, until
-	// appmon_close(), which takes up to a second for each. Whoever maps such a file pays some 1 to
-	// 2 microseconds for each call; only calls of processes in the cgroups, and of those that they
+	// appmon_close(), which takes up to a second for each. Whoever maps such a file pays 1 to 5
+	// microseconds for each call; only calls of processes in the cgroups, and of those that they
 	// start, are read. The first connections of the first process with a new file can stay closed:
 	// an event of TLS. Implies APPMON_OPEN_IDENTITY, and APPMON_PROTO_TLS in protocols. Needs
 	// CAP_SYS_ADMIN as long as processes come (before Linux 6.16 CAP_PERFMON with
