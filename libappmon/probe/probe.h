@@ -84,7 +84,7 @@ struct tls_programs {
 };
 
 /* False: no memory. */
-bool tls_init(struct tls_programs *tls, struct log *log, struct pool *pool);
+bool tls_programs_init(struct tls_programs *tls, struct log *log, struct pool *pool);
 void tls_free(struct tls_programs *tls);
 /* Looks which libraries a process has, when it is met, and once more when it has sent a hello; or all
  * processes of a cgroup. These do nothing unless it was asked for. */

@@ -32,7 +32,7 @@ struct tls_file {
 	uint32_t pad;
 };
 
-bool tls_init(struct tls_programs *tls, struct log *log, struct pool *pool)
+bool tls_programs_init(struct tls_programs *tls, struct log *log, struct pool *pool)
 {
 	const size_t size = FILES_MAX * sizeof(struct tls_file);
 
