@@ -73,7 +73,9 @@ def gone(cgroup, parent, name):
 
 
 def requests(monitor):
-    return monitor.counted("http_server_requests_total", "service_name")
+    """By application; commands of Redis count, too."""
+    return monitor.counted("http_server_requests_total", "service_name") + \
+        monitor.counted("db_server_operations_total", "service_name")
 
 
 LEAVES = """
