@@ -273,6 +273,7 @@ static void *new_session(void *library, uint32_t kind)
 		ck_assert_int_eq(init(&session, 2), 0); /* of a client */
 	} else {
 		void *(*method)(void), *(*context_new)(void *), *(*ssl_new)(void *), *context;
+		void (*context_free)(void *);
 
 		*(void **)&method = function(library, "TLS_method");
 		*(void **)&context_new = function(library, "SSL_CTX_new");
@@ -280,9 +281,19 @@ static void *new_session(void *library, uint32_t kind)
 		context = context_new(method());
 		ck_assert_ptr_nonnull(context);
 		session = ssl_new(context);
+		*(void **)&context_free = function(library, "SSL_CTX_free");
+		context_free(context); /* the session holds it */
 	}
 	ck_assert_ptr_nonnull(session);
 	return session;
+}
+
+static void free_session(void *library, uint32_t kind, void *session)
+{
+	void (*release)(void *);
+
+	*(void **)&release = function(library, kind == TLS_GNUTLS ? "gnutls_deinit" : "SSL_free");
+	release(session);
 }
 
 static void get_randoms(void *library, uint32_t kind, void *session, uint8_t *client,
@@ -329,6 +340,7 @@ static void check_randoms(const char *path, uint32_t kind, const struct tls_rand
 		ck_assert_uint_eq(client[i], i + 1);
 		ck_assert_uint_eq(server[i], i + 101);
 	}
+	free_session(library, kind, session);
 }
 
 static void check_library(const char *path, uint32_t library)
