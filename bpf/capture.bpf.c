@@ -119,7 +119,7 @@ __noinline int proxy_header(struct __sk_buff *skb, struct socket *sk, struct emi
 
 	if (!sk || !e)
 		return 0;
-	d = draft_claim();
+	d = draft_claim(&drafts);
 	if (!d)
 		return 0;
 	b = d->bytes;
@@ -144,7 +144,7 @@ __noinline int proxy_header(struct __sk_buff *skb, struct socket *sk, struct emi
 		}
 	}
 out:
-	draft_release(d);
+	draft_release(&d->busy);
 	return len <= e->len && len <= REC_BYTES_MAX ? len : 0;
 }
 

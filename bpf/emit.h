@@ -169,22 +169,22 @@ struct {
 	__type(value, struct draft);
 } drafts SEC(".maps");
 
-static __always_inline struct draft *draft_claim(void)
+/* A place in a map of DRAFTS; what it holds begins with `busy`. */
+static __always_inline void *draft_claim(void *map)
 {
 	UNROLL
 	for (__u32 i = 0; i < DRAFTS; i++) {
-		__u32 key = i;
-		struct draft *d = bpf_map_lookup_elem(&drafts, &key);
+		__u32 key = i, *busy = bpf_map_lookup_elem(map, &key);
 
-		if (d && !__sync_lock_test_and_set(&d->busy, 1))
-			return d;
+		if (busy && !__sync_lock_test_and_set(busy, 1))
+			return busy;
 	}
 	return 0;
 }
 
-static __always_inline void draft_release(struct draft *d)
+static __always_inline void draft_release(__u32 *busy)
 {
-	*(volatile __u32 *)&d->busy = 0;
+	*(volatile __u32 *)busy = 0;
 }
 
 static __always_inline void fill_seg(const struct tcp_sock *tp, struct socket *sk,
@@ -314,7 +314,7 @@ __noinline int emit_head(struct __sk_buff *skb, struct socket *sk, struct emissi
 
 	if (!sk || !e)
 		return EMIT_OTHER;
-	d = draft_claim();
+	d = draft_claim(&drafts);
 	if (!d)
 		return EMIT_FULL;
 	e->captured = SMALL_BYTES;
@@ -332,7 +332,7 @@ __noinline int emit_head(struct __sk_buff *skb, struct socket *sk, struct emissi
 	else
 		emitted(e);
 out:
-	draft_release(d);
+	draft_release(&d->busy);
 	return ret;
 }
 
@@ -354,7 +354,7 @@ __noinline int emit_data(struct __sk_buff *skb, struct socket *sk, struct emissi
 
 	if (!sk || !e) /* never: asked for by the verifier */
 		return EMIT_FULL;
-	d = draft_claim();
+	d = draft_claim(&drafts);
 	if (!d)
 		return EMIT_FULL;
 	if (sk->wide)
@@ -391,7 +391,7 @@ __noinline int emit_data(struct __sk_buff *skb, struct socket *sk, struct emissi
 		e->total = e->len; /* it turned out only now */
 	e->part++;
 out:
-	draft_release(d);
+	draft_release(&d->busy);
 	return ret;
 }
 
@@ -402,12 +402,12 @@ __noinline int emit_progress(struct __sk_buff *skb, struct socket *sk, struct em
 
 	if (!sk || !e)
 		return 0;
-	d = draft_claim();
+	d = draft_claim(&drafts);
 	e->captured = 0;
 	if (!d || !draft_write(skb, sk, e, d, REC_PROGRESS))
 		count_lost(sk, false);
 	if (d)
-		draft_release(d);
+		draft_release(&d->busy);
 	return 0;
 }
 

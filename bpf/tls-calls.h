@@ -108,19 +108,6 @@ struct {
 	__type(value, struct plain_draft);
 } plain_drafts SEC(".maps");
 
-static __always_inline struct plain_draft *plain_claim(void)
-{
-	UNROLL
-	for (__u32 i = 0; i < DRAFTS; i++) {
-		__u32 key = i;
-		struct plain_draft *d = bpf_map_lookup_elem(&plain_drafts, &key);
-
-		if (d && !__sync_lock_test_and_set(&d->busy, 1))
-			return d;
-	}
-	return 0;
-}
-
 /* One record. The call goes on behind it. Returns 0 if there is no room. */
 static __always_inline int plain_write_record(struct plain_call *call, struct tls_session *session,
 					      struct plain_draft *d)
@@ -187,10 +174,10 @@ __noinline int plain_part(struct plain_call *call)
 	session = bpf_map_lookup_elem(&tls_sessions, &key);
 	if (!session)
 		return 0;
-	d = plain_claim();
+	d = draft_claim(&plain_drafts);
 	if (d) {
 		ret = plain_write_record(call, session, d);
-		*(volatile __u32 *)&d->busy = 0;
+		draft_release(&d->busy);
 	}
 	if (ret)
 		return 1;

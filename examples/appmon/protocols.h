@@ -20,6 +20,10 @@ struct ports {
 /* For argp's children; the input is a uint32_t: bits as in appmon_opts.protocols. */
 extern const struct argp protocols_argp;
 
+/* What --tls is, of each command that has it. */
+#define TLS_HELP                                                                                   \
+	"Requests inside of TLS too, by uprobes in the TLS libraries of the programs (x86-64)"
+
 /* Adds the bit of a name of len bytes. Returns 0, or -EINVAL if the library has no such protocol. */
 int protocols_add(uint32_t *protocols, const char *name, size_t len);
 

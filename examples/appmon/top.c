@@ -30,8 +30,7 @@ struct arguments {
 };
 
 static const struct argp_option argp_options[] = {
-	{"tls", KEY_TLS, NULL, 0,
-	 "Requests inside of TLS too, by uprobes in the TLS libraries of the programs (x86-64)", 4},
+	{"tls", KEY_TLS, NULL, 0, TLS_HELP, 4},
 	{.doc = "Display:", .group = 5},
 	{"interval", KEY_INTERVAL, "TIME", 0, "How often to look: 1s (the default), 500ms ...", 0},
 	{0},

@@ -35,8 +35,7 @@ struct arguments {
 };
 
 static const struct argp_option argp_options[] = {
-	{"tls", KEY_TLS, NULL, 0,
-	 "Requests inside of TLS too, by uprobes in the TLS libraries of the programs (x86-64)", 4},
+	{"tls", KEY_TLS, NULL, 0, TLS_HELP, 4},
 	{.doc = "What to write, and when:", .group = 5},
 	{"duration", KEY_DURATION, "TIME", 0, "Watch for this long (default 10s); Ctrl-C ends it",
 	 0},

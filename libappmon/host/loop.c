@@ -140,7 +140,8 @@ static bool consume_one(struct appmon *mon)
 			break;
 		}
 		go_see_process(&mon->go, &rec.owner.task);
-		tls_see_process(&mon->tls, &rec.owner.task, is_hello(&rec));
+		if (mon->tls.file)
+			tls_see_process(&mon->tls, &rec.owner.task, is_hello(&rec));
 		if (rec.process)
 			continue;
 		take(mon, &rec);

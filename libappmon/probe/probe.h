@@ -87,7 +87,7 @@ struct tls_programs {
 bool tls_programs_init(struct tls_programs *tls, struct log *log, struct pool *pool);
 void tls_free(struct tls_programs *tls);
 /* Looks which libraries a process has, when it is met, and once more when it has sent a hello; or all
- * processes of a cgroup. These do nothing unless it was asked for. */
+ * processes of a cgroup, which does nothing unless it was asked for. */
 void tls_see_process(struct tls_programs *tls, const struct rec_task *task, bool hello);
 void tls_see_cgroup(struct tls_programs *tls, int cgroup_fd);
 

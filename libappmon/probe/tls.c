@@ -285,7 +285,7 @@ void tls_see_process(struct tls_programs *tls, const struct rec_task *task, bool
 {
 	bool fresh;
 
-	if (!tls->file || !task->pid)
+	if (!task->pid)
 		return;
 	fresh = seen_add(&tls->seen, task);
 	if (hello)

@@ -96,6 +96,15 @@ static struct session **session_bucket(struct sessions *all, uint64_t address, u
 	return &all->bucket[XXH3_64bits(key, sizeof(key)) % SESSION_BUCKETS];
 }
 
+static struct session *session_find(struct sessions *all, uint64_t address, uint32_t tgid)
+{
+	struct session *s = *session_bucket(all, address, tgid);
+
+	while (s && (s->address != address || s->tgid != tgid))
+		s = s->next;
+	return s;
+}
+
 /* ---- what waits ------------------------------------------------------------------------------ */
 
 static void held_free(struct flows *f, struct session *s)
@@ -193,11 +202,8 @@ static void session_begin(struct flows *f, struct session *s, const struct rec_p
 
 static struct session *session_of(struct flows *f, const struct rec_plain *call)
 {
-	struct session **bucket = session_bucket(f->sessions, call->session, call->tgid);
-	struct session *s = *bucket;
+	struct session *s = session_find(f->sessions, call->session, call->tgid), **bucket;
 
-	while (s && (s->address != call->session || s->tgid != call->tgid))
-		s = s->next;
 	if (!s) {
 		s = pool_alloc(&f->pl->pool, sizeof(*s));
 		if (!s)
@@ -206,6 +212,7 @@ static struct session *session_of(struct flows *f, const struct rec_plain *call)
 		s->address = call->session;
 		s->tgid = call->tgid;
 		s->held_end = &s->held;
+		bucket = session_bucket(f->sessions, s->address, s->tgid);
 		s->next = *bucket;
 		*bucket = s;
 		list_init(&s->link);
@@ -627,10 +634,8 @@ static void tell_ends(struct flows *f, struct conn *c, uint64_t ts_ns)
 static void join_writer(struct flows *f, struct conn *c, const struct record *rec)
 {
 	struct session *s =
-		*session_bucket(f->sessions, rec->owner.tls_session, rec->owner.sender_pid);
+		session_find(f->sessions, rec->owner.tls_session, rec->owner.sender_pid);
 
-	while (s && (s->address != rec->owner.tls_session || s->tgid != rec->owner.sender_pid))
-		s = s->next;
 	if (!s || s->cookie)
 		return;
 	s->cookie = c->id.cookie;
@@ -662,9 +667,7 @@ void sessions_wire(struct flows *f, struct conn *c, const struct record *rec)
 			tell_ends(f, c, rec->seg.ts_ns);
 		return;
 	}
-	s = *session_bucket(f->sessions, w->session, w->tgid);
-	while (s && (s->address != w->session || s->tgid != w->tgid))
-		s = s->next;
+	s = session_find(f->sessions, w->session, w->tgid);
 	if (s && s->cookie == c->id.cookie)
 		session_drain(f, s, rec->seg.flags & (REC_FIN | REC_RST));
 	if (rec->seg.flags & REC_FIN)

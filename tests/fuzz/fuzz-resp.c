@@ -276,9 +276,6 @@ int main(int argc, char **argv)
 {
 	static uint8_t data[2048];
 
-	if (argc > 1)
-		return fuzz_files(argc, argv);
-	fuzz_random(20000, data, 64, sizeof(data));
-	return 0;
+	return fuzz_main(argc, argv, 20000, data, 64, sizeof(data));
 }
 #endif

@@ -283,9 +283,6 @@ int main(int argc, char **argv)
 {
 	static uint8_t data[4096];
 
-	if (argc > 1)
-		return fuzz_files(argc, argv);
-	fuzz_random(5000, data, 16, sizeof(data));
-	return 0;
+	return fuzz_main(argc, argv, 5000, data, 16, sizeof(data));
 }
 #endif

@@ -227,9 +227,6 @@ int main(int argc, char **argv)
 {
 	static uint8_t data[120];
 
-	if (argc > 1)
-		return fuzz_files(argc, argv);
-	fuzz_random(5000, data, 2, sizeof(data));
-	return 0;
+	return fuzz_main(argc, argv, 5000, data, 2, sizeof(data));
 }
 #endif

@@ -51,11 +51,17 @@ static int fuzz_files(int argc, char **argv)
 	return 0;
 }
 
-/* So many random inputs, the same each time: of `least` bytes at least, and fewer than `most`. */
-static inline void fuzz_random(unsigned int runs, uint8_t *data, size_t least, size_t most)
+/*
+ * What main() does: the files on the command line, or so many random inputs, the same each time. data has
+ * room for `most`; an input has `least` bytes at least, and fewer than `most`.
+ */
+static inline int fuzz_main(int argc, char **argv, unsigned int runs, uint8_t *data, size_t least,
+			    size_t most)
 {
 	uint64_t state = 1;
 
+	if (argc > 1)
+		return fuzz_files(argc, argv);
 	while (runs--) {
 		for (size_t i = 0; i < most; i++) {
 			state = state * UINT64_C(6364136223846793005) + 1442695040888963407u;
@@ -63,6 +69,7 @@ static inline void fuzz_random(unsigned int runs, uint8_t *data, size_t least, s
 		}
 		LLVMFuzzerTestOneInput(data, least + (size_t)(state >> 40) % (most - least));
 	}
+	return 0;
 }
 
 #endif /* APPMON_FUZZ_STANDALONE_H */

@@ -39,6 +39,13 @@ def node_with():
     return ["env", f"NODE_PATH={directory}/node_modules", "node"]
 
 
+def start_shop(program, cgroup, postgresql):
+    """A server of HTTP that asks PostgreSQL: its process, and its port."""
+    port = free_port("127.0.0.1")
+    return cgroup.spawn([python_with("psycopg"), "-c", program, str(port),
+                         f"host=127.0.0.1 port={postgresql.port} user=postgres dbname=postgres"]), port
+
+
 def client(name):
     """The start of a command line of sql/NAME."""
     interpreter = {

@@ -9,7 +9,7 @@ import urllib.request
 
 import pytest
 
-from databases import Missing, python_with
+from databases import Missing, start_shop
 from exporting import Monitor, attributes, wait_for
 from programs import free_port, wait_for_port
 from test_export import built, export, receiver, spans_of  # noqa: F401: fixtures
@@ -100,12 +100,9 @@ def shop(postgresql, cgroup, receiver, request):  # noqa: F811
     """shop(program): its URL, and a monitor of it and of its database."""
     def start(program):
         try:
-            python = python_with("psycopg")
+            process, port = start_shop(program, cgroup, postgresql)
         except Missing as reason:
             pytest.skip(str(reason))
-        port = free_port("127.0.0.1")
-        process = cgroup.spawn([python, "-c", program, str(port), f"host=127.0.0.1 port={postgresql.port} "
-                                "user=postgres dbname=postgres"])
         wait_for_port(port, process)
         monitor = Monitor("export", "--listen", "none", "--cgroup", cgroup.path, "--cgroup",
                           postgresql.cgroup.path, "--protocols", "http1,postgresql", "--otlp",

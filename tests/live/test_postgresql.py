@@ -10,7 +10,7 @@ import urllib.request
 
 import pytest
 
-from databases import Postgresql, client, python_with, running
+from databases import Postgresql, client, python_with, running, start_shop
 from programs import Missing, free_port
 from watch import cli
 
@@ -280,12 +280,9 @@ def test_links(postgresql, cgroup, watch):
     """A statement was made for the request that its sender was serving, and is the one that the
     database was sent."""
     try:
-        python = python_with("psycopg")
+        process, port = start_shop(SHOP, cgroup, postgresql)
     except Missing as reason:
         pytest.skip(str(reason))
-    port = free_port("127.0.0.1")
-    process = cgroup.spawn([python, "-c", SHOP, str(port), f"host=127.0.0.1 port={postgresql.port} "
-                            "user=postgres dbname=postgres"])
     deadline = time.monotonic() + 20
     while subprocess.run(["curl", "-s", f"http://127.0.0.1:{port}/0"]).returncode:
         assert time.monotonic() < deadline and process.poll() is None

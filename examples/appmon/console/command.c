@@ -40,8 +40,7 @@ static const struct argp_option argp_options[] = {
 	{"no-query", KEY_NO_QUERY, NULL, 0, "Never keep the query part of a request target", 0},
 	{"redact", KEY_REDACT, "NAME", 0,
 	 "The value of this query parameter is a secret, too (repeatable)", 0},
-	{"tls", KEY_TLS, NULL, 0,
-	 "Requests inside of TLS too, by uprobes in the TLS libraries of the programs (x86-64)", 4},
+	{"tls", KEY_TLS, NULL, 0, TLS_HELP, 4},
 	{0},
 };
 
