@@ -255,6 +255,37 @@ START_TEST(client)
 }
 END_TEST
 
+/* The answer and the server's end come before the call has returned that asked: one event all the
+ * same. Whose calls do not come at all, that is told when its own end comes. */
+START_TEST(closed_early)
+{
+	uint64_t entry_ns;
+
+	begin(true);
+	entry_ns = sim_now_ns + 1;
+	records(&w, DIR_OUT, sizeof(GET("/a")) - 1);
+	records(&w, DIR_IN, sizeof(OK) - 1);
+	wire_segment(&w, DIR_IN, NULL, 0, SIM_FIN);
+	nothing();
+	call_of(&s, DIR_OUT, GET("/a"), sizeof(GET("/a")) - 1, sizeof(GET("/a")) - 1, entry_ns);
+	call_of(&s, DIR_IN, OK, sizeof(OK) - 1, sizeof(OK) - 1, sim_now_ns);
+	complete("/a", APPMON_ROLE_CLIENT);
+	ck_assert_uint_eq(ev->ordinal, 1);
+	wire_segment(&w, DIR_OUT, NULL, 0, SIM_FIN);
+	nothing();
+	begin(true);
+	records(&w, DIR_OUT, 100);
+	records(&w, DIR_IN, 200);
+	wire_segment(&w, DIR_IN, NULL, 0, SIM_FIN);
+	nothing();
+	wire_segment(&w, DIR_OUT, NULL, 0, SIM_FIN);
+	next();
+	ck_assert_uint_eq(ev->protocol, APPMON_PROTO_TLS);
+	ck_assert_uint_eq(ev->end, APPMON_END_COMPLETE);
+	nothing();
+}
+END_TEST
+
 /* Through memory, as in asyncio and node: the bytes leave when the call is over. */
 START_TEST(memory)
 {
@@ -737,10 +768,10 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		server,	    client,	 memory,	long_write, tickets, cut,
-		both_ends,  interleaved, lost,		forked,	    unknown, unknown_much,
-		call_times, nested,	 address_again, not_nested, late,    until_close,
-		linked,	    call_end,	 longer_write,	not_asked,  NULL};
+		server,	      client,	  closed_early, memory,	       long_write, tickets,
+		cut,	      both_ends,  interleaved,	lost,	       forked,	   unknown,
+		unknown_much, call_times, nested,	address_again, not_nested, late,
+		until_close,  linked,	  call_end,	longer_write,  not_asked,  NULL};
 
 	return unit_run("sessions", tests, setup, teardown);
 }

@@ -647,11 +647,17 @@ static void tls_end(struct pipeline *pl, struct conn *c, uint32_t end, uint64_t 
 
 static void tls_progress(struct pipeline *pl, struct conn *c, int dir, uint64_t ts_ns)
 {
+	const bool seeks = c->wire && !c->plain; /* the application's calls may come behind */
+
 	frames_progress(pl, c, dir, ts_ns);
 	if (!stream_ends(&c->stream[dir]))
 		return;
+	/* What came is not read yet: our own end, which comes last, ends it. */
+	if (seeks && dir == DIR_IN && !is_request(c, dir) && !c->stream[DIR_OUT].fin)
+		return;
 	/* A client's half is closed after its request, too. */
-	if (!is_request(c, dir) || (tls_of(c)->phase != TLS_OPEN && !exchange_open(c)))
+	if (!is_request(c, dir) || (tls_of(c)->phase != TLS_OPEN && !exchange_open(c)) ||
+	    (seeks && dir == DIR_OUT && c->stream[DIR_IN].fin))
 		tls_end(pl, c, APPMON_END_CLOSED, 0);
 }
 
