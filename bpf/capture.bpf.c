@@ -391,6 +391,21 @@ __noinline int look_for_answers(struct __sk_buff *skb, struct socket *sk, struct
 
 enum { PART_UNKNOWN, PART_BODY, PART_HEAD, PART_BEGIN };
 
+/*
+ * A chunk-size line has not come yet, or not in its turn. The reader gets all that comes from here
+ * on, and where that line stands: it can go on. Not in the middle of a line, of which it would lack
+ * the begin.
+ */
+static __always_inline void hand_over_chunks(struct socket *sk, struct emission *e)
+{
+	struct direction *self = DIRECTION(sk, e->dir);
+
+	if (!sk->line_len)
+		e->flags |= REC_DUE;
+	self->start = self->passed.whole - 1; /* the window's begin, and no message's */
+	frame_lost(sk);
+}
+
 /* What of a request a segment is, from e->seq on. Not static: verified once. */
 __noinline int request_part(struct __sk_buff *skb, struct socket *sk, struct emission *e, __u32 end)
 {
@@ -404,12 +419,20 @@ __noinline int request_part(struct __sk_buff *skb, struct socket *sk, struct emi
 	if (f->phase == FRAMING_UNKNOWN)
 		return PART_UNKNOWN;
 	/* What comes early cannot be followed, unless it is all body. */
-	if (f->phase == FRAMING_CHUNK && !e->holes &&
-	    (__s32)(f->due + sk->line_len - e->seq) >= 0) {
-		follow_chunks(skb, sk, e->s.payload - e->s.seq, end);
-		e->ends = f->phase == FRAMING_HEAD && f->due == end;
-		if (f->phase == FRAMING_CHUNK)
+	if (f->phase == FRAMING_CHUNK) {
+		framing_reach(f, end);
+		if ((__s32)(f->due - end) >= 0)
 			return PART_BODY;
+		if (e->holes) {
+			hand_over_chunks(sk, e);
+			return PART_UNKNOWN;
+		}
+		if ((__s32)(f->due + sk->line_len - e->seq) >= 0) {
+			follow_chunks(skb, sk, e->s.payload - e->s.seq, end);
+			e->ends = f->phase == FRAMING_HEAD && f->due == end;
+			if (f->phase == FRAMING_CHUNK)
+				return PART_BODY;
+		}
 	}
 	if (f->phase == FRAMING_HEAD) {
 		framing_reach(f, end);

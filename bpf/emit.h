@@ -211,7 +211,7 @@ static __always_inline void fill_seg(const struct tcp_sock *tp, struct socket *s
 	r->retrans = sk->retrans;
 	r->dup = sk->dup;
 	r->sample = sk->sample;
-	r->pad = 0;
+	r->due = e->flags & REC_DUE ? sk->framing.due : 0;
 	__builtin_memcpy(r->before, &last, sizeof(r->before));
 }
 
@@ -297,7 +297,7 @@ static __always_inline void emitted(struct emission *e)
 {
 	e->seq += e->captured;
 	e->len -= e->captured;
-	e->flags &= ~(REC_FLIP | REC_START | REC_BEGINS);
+	e->flags &= ~(REC_FLIP | REC_START | REC_BEGINS | REC_DUE);
 }
 
 /* The heads of most responses are shorter. */

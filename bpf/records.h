@@ -47,6 +47,7 @@ enum rec_flag {
 	REC_OWNER = 1 << 20,	/* a struct rec_owner follows */
 	REC_TAIL = 1 << 21,	/* the segment's last TAIL_BYTES bytes follow */
 	REC_HEARD = 1 << 22,	/* the other direction has had data before */
+	REC_DUE = 1 << 23, /* chunks were followed as far as the stream is whole: see rec_seg.due */
 	/* Only in the reader, of a piece of REC_FRAMES: PIECE_FRAME, PIECE_UNWALKED. */
 	REC_FRAME = 1 << 29,
 	REC_UNWALKED = 1 << 30
@@ -99,7 +100,7 @@ struct rec_seg {
 	__u32 dup;	/* segments that arrived again so far */
 	__u32 sample;	/* the connection's place in the sample: see sample_hash() */
 	__u32 captured; /* bytes that follow, from seq on, or pieces */
-	__u32 pad;
+	__u32 due;	/* REC_DUE: where a chunk-size line begins */
 	__u8 before[8]; /* the bytes before the segment; 0: not known */
 };
 

@@ -66,9 +66,9 @@ void record_explain(struct pipeline *pl, const struct record *rec)
 {
 	/* By their bits, as bpf/records.h has them. */
 	static const char *const name[] = {
-		"out",	"flip",	    "start", "fresh",	 "alone",    "old",    "psh",  "fin",
-		"rst",	"listener", "part",  "swept",	 "not_http", "closed", "wide", "begins",
-		"ends", "followed", "read",  "blocking", "owner",    "tail",   "heard"};
+		"out",	"flip",	    "start", "fresh",	 "alone",    "old",    "psh",	"fin",
+		"rst",	"listener", "part",  "swept",	 "not_http", "closed", "wide",	"begins",
+		"ends", "followed", "read",  "blocking", "owner",    "tail",   "heard", "due"};
 	const struct rec_seg *seg = &rec->seg;
 	char flags[192];
 	size_t len = 0;
@@ -82,8 +82,7 @@ void record_explain(struct pipeline *pl, const struct record *rec)
 		return;
 	}
 
-	_Static_assert(REC_HEARD == 1 << (sizeof(name) / sizeof(name[0]) - 1),
-		       "a flag has no name");
+	_Static_assert(REC_DUE == 1 << (sizeof(name) / sizeof(name[0]) - 1), "a flag has no name");
 	flags[0] = '\0';
 	for (size_t i = 1; i < sizeof(name) / sizeof(name[0]); i++)
 		if (seg->flags & 1U << i)

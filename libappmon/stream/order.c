@@ -137,6 +137,8 @@ void stream_segment(struct flows *f, struct conn *c, int dir, const struct rec_s
 	uint64_t pos = stream_pos(s, seg->seq);
 
 	stream_saw(s, seg->whole, seg->ts_ns);
+	if ((seg->flags & REC_DUE) && c->protocol->framed)
+		c->protocol->framed(c, dir, stream_pos(s, seg->due));
 	if (seg->len) {
 		pieces_drain(f, c, dir, pos);
 		if ((int64_t)(pos - s->seen) > 0) {

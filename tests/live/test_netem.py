@@ -45,6 +45,8 @@ CONDITIONS = {
     "mtu-576": Condition(link={"mtu": 576}),
     "mtu-9000": Condition(link={"mtu": 9000}),
     "mtu-576-loss-1": Condition(FEW, link={"mtu": 576}, loss=1),
+    "two-cpus": Condition(FEW, cpus=2),
+    "two-cpus-loss-1": Condition(FEW, link={"offloads": ()}, cpus=2, loss=1),
     "offload": Condition(link={"offloads": Veth.OFFLOADS}),
     "offload-loss-1": Condition(FEW, link={"offloads": Veth.OFFLOADS}, loss=1),
     "no-offload": Condition(link={"offloads": ()}),

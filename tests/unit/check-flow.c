@@ -824,6 +824,52 @@ START_TEST(body_chunked_long)
 }
 END_TEST
 
+/* An upload in chunks, far longer than the capture: segment `late` comes behind all others. */
+static void upload_with_hole(size_t chunk, size_t late)
+{
+	static char body[200000];
+	const size_t segment = 1448;
+	size_t len = 0, end;
+	uint64_t begin;
+
+	while (len < 150000) {
+		len += (size_t)sprintf(body + len, "%zx\r\n", chunk);
+		memset(body + len, 'x', chunk);
+		memcpy(body + len + chunk, "\r\n", 2);
+		len += chunk + 2;
+	}
+	len += (size_t)sprintf(body + len, "0\r\n\r\n");
+	in("POST /up HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
+	begin = next_pos[DIR_IN];
+	for (size_t off = 0; off < len; off += segment) {
+		end = off + segment < len ? off + segment : len;
+		if (off != late * segment)
+			at(DIR_IN, begin + off, body + off, end - off, end == len ? SIM_PSH : 0);
+	}
+	nothing();
+	at(DIR_IN, begin + late * segment, body + late * segment, segment, 0);
+	out(OK);
+	complete("/up", 200);
+	flagged(APPMON_EVF_CHUNKED_REQUEST, APPMON_EVF_INFERRED_END | APPMON_EVF_GAP);
+	bodies(len, 0);
+	next_pos[DIR_IN] = begin + len;
+	in(GET("/next"));
+	out(OK);
+	complete("/next", 200);
+	flagged(0, APPMON_EVF_PIPELINED | APPMON_EVF_GAP);
+}
+
+START_TEST(body_chunked_hole)
+{
+	for (size_t late = 60; late < 100; late++) {
+		server();
+		upload_with_hole(1000, late);
+		upload_with_hole(8000, late);
+		nothing();
+	}
+}
+END_TEST
+
 /* Bodies in tiny segments that begin like a method would, long after the captured part. */
 START_TEST(body_tiny_capitals)
 {
@@ -2931,6 +2977,7 @@ int main(void)
 				      body_chunked,
 				      body_chunked_split_anywhere,
 				      body_chunked_long,
+				      body_chunked_hole,
 				      body_tiny_capitals,
 				      body_until_close,
 				      body_none,

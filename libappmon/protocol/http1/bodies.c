@@ -253,6 +253,17 @@ bool chunked_data(struct pipeline *pl, struct conn *c, int dir, const struct chu
 	return false;
 }
 
+/* A chunk-size line stands at pos, whatever has passed unseen before it. */
+void body_goes_on(struct http1_side *s, uint64_t pos)
+{
+	if (s->phase != PHASE_CHUNKS && (s->phase != PHASE_OPEN || !s->open_chunked || s->unread))
+		return;
+	s->phase = PHASE_CHUNKS;
+	s->chunks = (struct http1_chunks){.odd = s->chunks.odd};
+	s->end = pos;
+	s->missed = 0;
+}
+
 /* ---- open ------------------------------------------------------------------------------------ */
 
 /*

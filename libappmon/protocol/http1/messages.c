@@ -337,6 +337,16 @@ static void http1_progress(struct pipeline *pl, struct conn *c, int dir, uint64_
 		stream_progress(pl, c, dir, ts_ns);
 }
 
+/* The programs followed an upload to a hole: there is no end, and no other request, before its
+ * chunk-size line at pos. */
+static void http1_framed(struct conn *c, int dir, uint64_t pos)
+{
+	struct http1_side *s = http1_side(c, dir);
+
+	if (dir == request_dir(c) && (int64_t)(pos - s->pos) > 0)
+		body_goes_on(s, pos);
+}
+
 static void http1_stream(struct pipeline *pl, struct conn *c)
 {
 	struct exchange *ex = exchange_awaiting(c);
@@ -497,6 +507,7 @@ const struct protocol protocol_http1 = {
 	.progress = http1_progress,
 	.turn = http1_turn,
 	.stream = http1_stream,
+	.framed = http1_framed,
 	.doubt = pairing_doubt,
 	.missed = pairing_requests_missed,
 	.end = messages_end,

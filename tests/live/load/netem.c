@@ -12,6 +12,8 @@
  *   reorder=P correlation=P gap=N  percent that do not wait, of those behind gap - 1 that did
  *   recut=P        percent of the data segments of which a part is sent besides, before or
  *                  after: the receiver sees other boundaries, and overlaps with the same bytes
+ *   cpus=N         frames leave from so many CPUs by turns, and are received there: at the same
+ *                  time, and out of order
  *
  * Frames keep their offload state (PACKET_VNET_HDR): with TSO on, one of 64 KiB passes as it is.
  */
@@ -25,6 +27,8 @@
 #include <netinet/ip.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,10 +108,72 @@ static struct frame pop(void)
 }
 
 /* What a full device refuses is lost, as on any link. */
-static void transmit(int to, const unsigned char *bytes, size_t len)
+static void transmit_here(int to, const unsigned char *bytes, size_t len)
 {
 	if (send(to, bytes, len, 0) < 0 && errno != ENOBUFS && errno != EAGAIN && errno != ENETDOWN)
 		die("send");
+}
+
+/* A CPU with a thread that sends the frames that come through a pipe. */
+struct sender {
+	int cpu, pipe[2];
+};
+
+#define SENDERS_MAX 16
+static struct sender senders[SENDERS_MAX];
+static unsigned int cpus;
+
+static void *send_all(void *arg)
+{
+	struct sender *sender = arg;
+	struct frame frame;
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(sender->cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		die("sched_setaffinity");
+	while (read(sender->pipe[0], &frame, sizeof(frame)) == sizeof(frame)) {
+		transmit_here(frame.to, frame.bytes, frame.len);
+		free(frame.bytes);
+	}
+	return NULL;
+}
+
+static void start_senders(void)
+{
+	cpu_set_t allowed;
+	pthread_t thread;
+	int cpu = -1;
+
+	if (sched_getaffinity(0, sizeof(allowed), &allowed))
+		die("sched_getaffinity");
+	for (unsigned int i = 0; i < cpus; i++) {
+		do
+			cpu = (cpu + 1) % CPU_SETSIZE;
+		while (!CPU_ISSET(cpu, &allowed));
+		senders[i].cpu = cpu;
+		if (pipe(senders[i].pipe) ||
+		    pthread_create(&thread, NULL, send_all, &senders[i]))
+			die("sender");
+	}
+}
+
+static void transmit(int to, const unsigned char *bytes, size_t len)
+{
+	struct frame frame = {.to = to, .len = len};
+	static unsigned int turn;
+
+	if (!cpus) {
+		transmit_here(to, bytes, len);
+		return;
+	}
+	frame.bytes = malloc(len);
+	if (!frame.bytes)
+		die("memory");
+	memcpy(frame.bytes, bytes, len);
+	if (write(senders[turn++ % cpus].pipe[1], &frame, sizeof(frame)) != sizeof(frame))
+		die("pipe");
 }
 
 /* The TCP segment in a frame; NULL if it holds none, or no data. */
@@ -319,6 +385,10 @@ int main(int argc, char **argv)
 	correlation = option(argc, argv, "correlation", 0);
 	gap = option(argc, argv, "gap", 0);
 	recut = option(argc, argv, "recut", 0);
+	cpus = (unsigned int)option(argc, argv, "cpus", 0);
+	if (cpus > SENDERS_MAX)
+		return 2;
+	start_senders();
 
 	for (int i = 0; i < 2; i++)
 		ends[i].fd = open_interface(argv[1 + i]);
