@@ -244,9 +244,9 @@ static __always_inline void progress(struct __sk_buff *skb, struct socket *sk,
 		return;
 	if (e->s.flags & (TCP_FIN | TCP_RST)) {
 		if (e->s.flags & TCP_FIN) {
-			if (self->fin)
+			if (self->marks & MARK_FIN)
 				return;
-			self->fin = 1;
+			self->marks |= MARK_FIN;
 		}
 		emit_progress(skb, sk, e);
 		return;
@@ -594,7 +594,7 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 	if (e->request && sk->framing.phase == FRAMING_IN_HEAD && sk->framing.due != end)
 		frame_lost(sk); /* even longer: its end is not looked for */
 	if (e->s.flags & TCP_FIN)
-		self->fin = 1;
+		self->marks |= MARK_FIN;
 	return true;
 }
 
@@ -784,7 +784,7 @@ static __noinline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss
 	} else { /* the first segment of either is a turn, whatever it acknowledges */
 		self->ack = other_start - BEFORE_ALL;
 		other->ack = start - BEFORE_ALL;
-		self->heard = other->heard = 1;
+		self->marks = other->marks = MARK_HEARD;
 	}
 	if (!fresh) /* else who speaks first asks */
 		sk->request_dir = hinted_dir(&conn, hint);
@@ -793,7 +793,7 @@ static __noinline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss
 	if (silent && !fresh) {
 		sk->wide = WIDE_UNSURE;
 		sk->dir_in.ack = dir == DIR_IN ? other_start : start;
-		sk->dir_in.heard = 0;
+		sk->dir_in.marks = 0;
 		if (dir == DIR_IN) {
 			self->window = WINDOW_HEAD;
 			sk->request_dir = 1 + DIR_IN;
@@ -884,7 +884,7 @@ static __noinline struct socket *meet_in_read(struct sock *ksk)
 	sk->sample = sample;
 	sk->dir_in.start = sk->dir_in.passed.next = sk->dir_in.passed.whole = in;
 	sk->dir_out.start = sk->dir_out.passed.next = sk->dir_out.passed.whole = out;
-	sk->dir_out.heard = 1;
+	sk->dir_out.marks = MARK_HEARD;
 	sk->dir_in.ack = out;
 	sk->dir_out.ack = in - BEFORE_ALL;
 	sk->dir_in.window = WINDOW_HEAD;
@@ -984,7 +984,7 @@ static __always_inline void reach_by_tcp(struct bpf_tcp_sock *tp, struct socket 
 	if (!tp)
 		return;
 	rcv_nxt = READ_ONCE(tp->rcv_nxt);
-	if ((__s32)(rcv_nxt - x->next) > sk->dir_in.fin) {
+	if ((__s32)(rcv_nxt - x->next) > (sk->dir_in.marks & MARK_FIN)) {
 		widen(sk); /* perhaps the listening socket met it: there may be requests in it */
 		x->next = x->whole = rcv_nxt;
 		x->holes = HOLE_NONE;
@@ -1022,6 +1022,102 @@ static __always_inline bool is_plausible(struct bpf_sock *ss, struct emission *e
 	return (__s32)(e->ack - e->written) <= 0;
 }
 
+/* A packet of a socket that is followed. */
+static __always_inline void observe_packet(struct __sk_buff *skb, struct socket *sk,
+					   struct direction *self, struct emission *e,
+					   const int dir)
+{
+	struct bpf_sock *ss = skb->sk;
+	struct bpf_tcp_sock *tp = 0;
+	struct extent x;
+	int told = FRAMES_NO;
+	__u32 end, begun;
+	__s32 ahead;
+
+	if (!ss)
+		return; /* never: asked for by the verifier */
+	if (sk->alone && (e->s.flags & TCP_ACK)) {
+		/* TCP takes no data before the peer's SYN. */
+		if (dir == DIR_IN && ss->state == BPF_TCP_SYN_SENT && !(e->s.flags & TCP_SYN))
+			return;
+		peer_answers(sk, ss, &e->s, dir);
+	}
+	/* TCP stamps what it sends with its own monotonic clock, perhaps with a time to come. */
+	e->ts_ns = dir == DIR_OUT ? skb->tstamp : 0;
+	x = self->passed;
+	e->ack = acked(ss, &e->s, dir, self->ack);
+	e->holes = !!x.holes;
+	if (dir == DIR_IN && (x.holes || !sk->fresh)) {
+		tp = bpf_tcp_sock(ss);
+		reach_by_tcp(tp, sk, &x);
+	}
+	if (dir == DIR_IN && (__s32)(e->ack - self->ack) > 0 && !is_plausible(ss, e))
+		return;
+	if (!e->s.len) {
+		e->whole = x.whole;
+		if (dir == DIR_IN && (e->s.flags & TCP_RST) &&
+		    !reset_is_obeyed(ss, &e->s, &self->passed))
+			return;
+		progress(skb, sk, self, e);
+		return;
+	}
+
+	end = e->s.seq + e->s.len;
+	ahead = e->s.seq - x.next;
+	if (ahead < 0) {
+		e->flags |= REC_OLD;
+		if (dir == DIR_IN)
+			sk->dup++;
+	}
+	if ((__s32)(end - x.next) > 0) {
+		if ((__s32)(e->ack - self->ack) > 0 || !self->ts_ns) {
+			if ((__s32)(e->ack - self->ack) > 0) {
+				self->ack = e->ack;
+				self->marks |= MARK_HEARD;
+			}
+			if (sk->request_dir == 1 + !dir)
+				look_for_overtaking(sk, self, x.next);
+			begun = self->start;
+			/* Not e->s.seq: an earlier segment may be late. */
+			self->start = self->turn = x.next;
+			/* A head that is not at its end goes on, whatever it looks like. */
+			if (self->window != WINDOW_HEAD ||
+			    (sk->request_dir != 1 + dir && x.next - begun >= STATUS_LINE_MIN))
+				self->window = WINDOW_NEW;
+			self->burst = PROGRESS_BURST;
+			/* Not for pieces of a head that answers to others come between. */
+			if (sk->wide && sk->wide != WIDE_ALWAYS && sk->request_dir == 1 + dir &&
+			    sk->framing.phase != FRAMING_IN_HEAD && !--sk->wide)
+				sk->suspect = 0;
+		}
+	} else if (!e->holes || (__s32)(end - x.whole) <= 0) {
+		return; /* sent again: every byte has been looked at */
+	}
+	if ((__s32)(self->turn - e->s.seq) >= 0 && (__s32)(end - self->turn) > 0)
+		e->flags |= REC_FLIP;
+	extent_add(&x, e->s.seq, end);
+	if (dir == DIR_OUT)
+		x.whole = x.next;
+	else if (tp && x.holes)
+		reach_by_tcp(tp, sk, &x);
+	e->whole = x.whole;
+	e->filled = e->holes && e->whole != self->passed.whole;
+	e->holes = x.holes || end != x.next;
+	if (frames && sk->speaks != SPEAKS_HTTP)
+		told = follow_segment(skb, sk, e);
+	if (told == FRAMES_NO)
+		told = capture(skb, sk, self, e, dir) ? FRAMES_TOLD : FRAMES_UNTOLD;
+	if (told == FRAMES_UNTOLD)
+		progress(skb, sk, self, e);
+	/* A message whose end is counted needs no last bytes. */
+	if (sk->wide ||
+	    (sk->request_dir == 1 + dir ? sk->framing.phase : sk->reply_phase) != FRAMING_HEAD)
+		keep_last(skb, self, e, self->passed.next);
+	else
+		self->last = 0;
+	publish(self, e, end, dir);
+}
+
 static __always_inline void observe(struct __sk_buff *skb, int dir)
 {
 	struct target_conf *conf;
@@ -1029,11 +1125,6 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 	struct emission e = {};
 	struct bpf_sock *ss;
 	struct socket *sk;
-	struct bpf_tcp_sock *tp = 0;
-	struct extent x;
-	int told = FRAMES_NO;
-	__u32 end, begun;
-	__s32 ahead;
 
 	if (!capture_from || !parse_segment(skb, &e.s))
 		return;
@@ -1077,86 +1168,11 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 		return;
 
 	self = DIRECTION(sk, dir);
-	if (sk->alone && (e.s.flags & TCP_ACK)) {
-		/* TCP takes no data before the peer's SYN. */
-		if (dir == DIR_IN && ss->state == BPF_TCP_SYN_SENT && !(e.s.flags & TCP_SYN))
-			return;
-		peer_answers(sk, ss, &e.s, dir);
-	}
-	/* TCP stamps what it sends with its own monotonic clock, perhaps with a time to come. */
-	e.ts_ns = dir == DIR_OUT ? skb->tstamp : 0;
-	x = self->passed;
-	e.ack = acked(ss, &e.s, dir, self->ack);
-	e.holes = !!x.holes;
-	if (dir == DIR_IN && (x.holes || !sk->fresh)) {
-		tp = bpf_tcp_sock(ss);
-		reach_by_tcp(tp, sk, &x);
-	}
-	if (dir == DIR_IN && (__s32)(e.ack - self->ack) > 0 && !is_plausible(ss, &e))
-		return;
-	if (!e.s.len) {
-		e.whole = x.whole;
-		if (dir == DIR_IN && (e.s.flags & TCP_RST) &&
-		    !reset_is_obeyed(ss, &e.s, &self->passed))
-			return;
-		progress(skb, sk, self, &e);
-		return;
-	}
-
-	end = e.s.seq + e.s.len;
-	ahead = e.s.seq - x.next;
-	if (ahead < 0) {
-		e.flags |= REC_OLD;
-		if (dir == DIR_IN)
-			sk->dup++;
-	}
-	if ((__s32)(end - x.next) > 0) {
-		if ((__s32)(e.ack - self->ack) > 0 || !self->ts_ns) {
-			if ((__s32)(e.ack - self->ack) > 0) {
-				self->ack = e.ack;
-				self->heard = 1;
-			}
-			if (sk->request_dir == 1 + !dir)
-				look_for_overtaking(sk, self, x.next);
-			begun = self->start;
-			/* Not e.s.seq: an earlier segment may be late. */
-			self->start = self->turn = x.next;
-			/* A head that is not at its end goes on, whatever it looks like. */
-			if (self->window != WINDOW_HEAD ||
-			    (sk->request_dir != 1 + dir && x.next - begun >= STATUS_LINE_MIN))
-				self->window = WINDOW_NEW;
-			self->burst = PROGRESS_BURST;
-			/* Not for pieces of a head that answers to others come between. */
-			if (sk->wide && sk->wide != WIDE_ALWAYS && sk->request_dir == 1 + dir &&
-			    sk->framing.phase != FRAMING_IN_HEAD && !--sk->wide)
-				sk->suspect = 0;
-		}
-	} else if (!e.holes || (__s32)(end - x.whole) <= 0) {
-		return; /* sent again: every byte has been looked at */
-	}
-	if ((__s32)(self->turn - e.s.seq) >= 0 && (__s32)(end - self->turn) > 0)
-		e.flags |= REC_FLIP;
-	extent_add(&x, e.s.seq, end);
-	if (dir == DIR_OUT)
-		x.whole = x.next;
-	else if (tp && x.holes)
-		reach_by_tcp(tp, sk, &x);
-	e.whole = x.whole;
-	e.filled = e.holes && e.whole != self->passed.whole;
-	e.holes = x.holes || end != x.next;
-	if (frames && sk->speaks != SPEAKS_HTTP)
-		told = follow_segment(skb, sk, &e);
-	if (told == FRAMES_NO)
-		told = capture(skb, sk, self, &e, dir) ? FRAMES_TOLD : FRAMES_UNTOLD;
-	if (told == FRAMES_UNTOLD)
-		progress(skb, sk, self, &e);
-	/* A message whose end is counted needs no last bytes. */
-	if (sk->wide ||
-	    (sk->request_dir == 1 + dir ? sk->framing.phase : sk->reply_phase) != FRAMING_HEAD)
-		keep_last(skb, self, &e, self->passed.next);
-	else
-		self->last = 0;
-	publish(self, &e, end, dir);
+	if (dir == DIR_IN)
+		take_turn(self);
+	observe_packet(skb, sk, self, &e, dir);
+	if (dir == DIR_IN)
+		end_turn(self);
 }
 
 /*
@@ -1210,7 +1226,7 @@ int appmon_release(struct bpf_sock *ctx)
 	sk->closed = 1;
 	if (tls_go)
 		tls_go_closed(sk->conn.cookie);
-	if (speaks_known(sk) && sk->dir_out.fin && is_current(sk))
+	if (speaks_known(sk) && (sk->dir_out.marks & MARK_FIN) && is_current(sk))
 		emit_state(sk, DIR_OUT, REC_CLOSED);
 	return 1;
 }

@@ -123,7 +123,7 @@ static __always_inline __u32 flags_of(const struct socket *sk, const struct emis
 	       (tcp & TCP_RST) * (REC_RST / TCP_RST) | sk->closed * REC_CLOSED |
 	       sk->suspect * REC_WIDE | sk->alone * REC_ALONE |
 	       (e->ends * REC_ENDS & ~(e->flags * (REC_ENDS / REC_PART))) |
-	       DIRECTION(sk, e->dir)->heard * REC_HEARD |
+	       (DIRECTION(sk, e->dir)->marks & MARK_HEARD) * (REC_HEARD / MARK_HEARD) |
 	       (is_followed(sk, e->dir) ? REC_FOLLOWED : 0);
 }
 
@@ -421,7 +421,8 @@ static __always_inline void fill_state(struct rec *r, const struct socket *sk, c
 	fill_begin(sk, r, REC_PROGRESS, sizeof(*r));
 	r->seg.ts_ns = self->ts_ns;
 	r->seg.flags = flags | (dir == DIR_OUT ? REC_OUT : 0) | (sk->fresh ? REC_FRESH : 0) |
-		       (self->heard ? REC_HEARD : 0) | (is_followed(sk, dir) ? REC_FOLLOWED : 0);
+		       (self->marks & MARK_HEARD ? REC_HEARD : 0) |
+		       (is_followed(sk, dir) ? REC_FOLLOWED : 0);
 	r->seg.seq = passed->next;
 	r->seg.start = self->start;
 	r->seg.whole = passed->whole;

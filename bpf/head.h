@@ -57,7 +57,7 @@ static __always_inline __u64 passed_ns(struct emission *e)
 /* The other direction has had no data before this one's. */
 static __always_inline bool is_first(const struct socket *sk, int dir)
 {
-	return !DIRECTION(sk, dir)->heard;
+	return !(DIRECTION(sk, dir)->marks & MARK_HEARD);
 }
 
 /* Of a request: its sender has received some of a response since it began. */

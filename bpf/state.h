@@ -41,13 +41,15 @@ struct direction {
 	__u32 begun_ack;      /* when the present message began */
 	__u8 window;	      /* WINDOW_* */
 	__u8 burst;	      /* progress records left before the rate limit */
-	__u8 pending;	      /* the reader lacks a progress record */
-	__u8 fin;	      /* 1: has passed */
-	__u8 heard;	      /* its sender has received data */
-	__u8 pad[3];
+	__u8 pending;	      /* the reader lacks a progress record; the sweep writes it, too */
+	__u8 marks;	      /* MARK_* */
+	__u32 busy;	      /* a program is at work: take_turn() */
 };
 
 enum { WINDOW_CLOSED, WINDOW_NEW, WINDOW_HEAD };
+
+/* A FIN has passed; the sender has received data. */
+enum { MARK_FIN = 1, MARK_HEARD = 2 };
 
 /* FRAMES: socket.row tells which. */
 enum { SPEAKS_UNKNOWN, SPEAKS_HTTP, SPEAKS_OTHER, SPEAKS_FRAMES };
@@ -74,11 +76,11 @@ enum { FRAMING_UNKNOWN, FRAMING_HEAD, FRAMING_IN_HEAD, FRAMING_CHUNK };
 
 /*
  * The directions are worked on by different CPUs, as a rule, at the same time: ingress runs before
- * the socket lock is taken, beside egress or in the middle of it. (Two ingress runs can race if a
- * softirq is deferred to ksoftirqd. The later segment then looks early. The reader reorders it.) A
- * cache line that changes hands costs as much as all else that is done for a packet. So each
- * direction has lines of its own, and both read the first two, which are seldom written. (The value
- * of a socket storage begins 8 bytes into a cache line of 64.)
+ * the socket lock is taken, beside egress or in the middle of it. Two ingress runs of a socket meet
+ * where its packets come to two CPUs, as when ksoftirqd still has some of a sender that has moved:
+ * take_turn(). A cache line that changes hands costs as much as all else that is done for a packet.
+ * So each direction has lines of its own, and both read the first two, which are seldom written.
+ * (The value of a socket storage begins 8 bytes into a cache line of 64.)
  */
 struct socket {
 	struct rec_conn conn;
@@ -136,6 +138,28 @@ static __always_inline bool speaks_known(const struct socket *sk)
 }
 
 #define DIRECTION(sk, dir) ((dir) == DIR_OUT ? &(sk)->dir_out : &(sk)->dir_in)
+
+/* Each costs some 30 ns: ten times as long as a program takes. */
+#define TURN_TRIES 512
+
+/*
+ * Ingress runs of one socket work on the same lines: one waits for the other on another CPU. (They
+ * do not interrupt each other, and TCP's lock keeps egress runs apart.) The wait has a bound, for
+ * the host of a virtual machine can take the other CPU away: then a segment can go untold.
+ */
+static __always_inline void take_turn(struct direction *self)
+{
+	for (int i = 0; i < TURN_TRIES; i++) {
+		if (!__sync_lock_test_and_set(&self->busy, 1))
+			return;
+		bpf_ktime_get_ns();
+	}
+}
+
+static __always_inline void end_turn(struct direction *self)
+{
+	__sync_lock_test_and_set(&self->busy, 0);
+}
 
 /* Requests may have passed unseen: for so many more. There is pipelining: always. */
 #define WIDE_UNSURE 8

@@ -253,10 +253,10 @@ bool chunked_data(struct pipeline *pl, struct conn *c, int dir, const struct chu
 	return false;
 }
 
-/* A chunk-size line stands at pos, whatever has passed unseen before it. */
+/* Bytes of it have passed unseen, and behind them a chunk-size line stands at pos. */
 void body_goes_on(struct http1_side *s, uint64_t pos)
 {
-	if (s->phase != PHASE_CHUNKS && (s->phase != PHASE_OPEN || !s->open_chunked || s->unread))
+	if (!body_is_uncounted(s) || (s->phase == PHASE_OPEN && (!s->open_chunked || s->unread)))
 		return;
 	s->phase = PHASE_CHUNKS;
 	s->chunks = (struct http1_chunks){.odd = s->chunks.odd};

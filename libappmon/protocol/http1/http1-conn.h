@@ -172,7 +172,7 @@ void body_begin(struct pipeline *pl, struct conn *c, int dir, const struct http1
 bool body_is_uncounted(const struct http1_side *s);
 /* An upload ends without its last chunk having been seen. */
 void body_unproven(struct conn *c, int dir);
-/* A chunk-size line stands at pos. */
+/* Bytes of it have passed unseen, and behind them a chunk-size line stands at pos. */
 void body_goes_on(struct http1_side *s, uint64_t pos);
 /* Where a response ended that seemed to go on, or 0. */
 uint64_t body_ended(struct conn *c, int dir, const struct chunk *chunk);

@@ -343,7 +343,7 @@ static void http1_framed(struct conn *c, int dir, uint64_t pos)
 {
 	struct http1_side *s = http1_side(c, dir);
 
-	if (dir == request_dir(c) && (int64_t)(pos - s->pos) > 0)
+	if (dir == request_dir(c) && (int64_t)(pos - s->in->seen) >= 0)
 		body_goes_on(s, pos);
 }
 

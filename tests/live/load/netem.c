@@ -153,8 +153,7 @@ static void start_senders(void)
 			cpu = (cpu + 1) % CPU_SETSIZE;
 		while (!CPU_ISSET(cpu, &allowed));
 		senders[i].cpu = cpu;
-		if (pipe(senders[i].pipe) ||
-		    pthread_create(&thread, NULL, send_all, &senders[i]))
+		if (pipe(senders[i].pipe) || pthread_create(&thread, NULL, send_all, &senders[i]))
 			die("sender");
 	}
 }
