@@ -691,9 +691,6 @@ static __always_inline __u32 sample_of(struct __sk_buff *skb, struct bpf_sock *s
 	return sample_hash(sample_key(theirs - ours));
 }
 
-/* Less than any acknowledgement that can come: windows are smaller (RFC 7323 section 2.3). */
-#define BEFORE_ALL (1U << 30)
-
 /*
  * The first packet of a socket since it is watched. That of the other direction may be on another
  * CPU at this moment (data behind a SYN that is answered at once), or interrupted by this one: one
@@ -755,14 +752,10 @@ static __noinline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss
 	sk->fresh = fresh;
 	self->start = start;
 	other->start = other_start;
-	if (fresh) {
-		self->ack = other_start;
-		other->ack = start;
-	} else { /* the first segment of either is a turn, whatever it acknowledges */
-		self->ack = other_start - BEFORE_ALL;
-		other->ack = start - BEFORE_ALL;
-		self->heard = other->heard = 1;
-	}
+	/* A peer may acknowledge later what had been sent before: that is no turn. */
+	self->ack = other_start;
+	other->ack = start;
+	self->heard = other->heard = !fresh;
 	if (!fresh) /* else who speaks first asks */
 		sk->request_dir = hinted_dir(&conn, hint);
 	/* A server that has not said anything: there is a first request, which its listening socket
@@ -863,7 +856,7 @@ static __noinline struct socket *meet_in_read(struct sock *ksk)
 	sk->dir_out.start = sk->dir_out.passed.next = sk->dir_out.passed.whole = out;
 	sk->dir_out.heard = 1;
 	sk->dir_in.ack = out;
-	sk->dir_out.ack = in - BEFORE_ALL;
+	sk->dir_out.ack = in;
 	sk->dir_in.window = WINDOW_HEAD;
 	sk->capture = l->capture;
 	sk->protocols = l->protocols;
@@ -1069,7 +1062,8 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 		tp = bpf_tcp_sock(ss);
 		reach_by_tcp(tp, sk, &x);
 	}
-	if (dir == DIR_IN && (__s32)(e.ack - self->ack) > 0 && !is_plausible(ss, &e))
+	if (dir == DIR_IN && ((__s32)(e.ack - self->ack) > 0 || (self->heard && !self->ts_ns)) &&
+	    !is_plausible(ss, &e))
 		return;
 	if (!e.s.len) {
 		e.whole = x.whole;
