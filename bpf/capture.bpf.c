@@ -292,6 +292,14 @@ static __always_inline void window_full(struct __sk_buff *skb, struct socket *sk
 
 enum { REPLY_ENDED, REPLY_GOES_ON, REPLY_UNKNOWN };
 
+/* A chunk can end with an empty line, too, and a trailer section: only "0" in front of it tells. */
+static __always_inline int chunks_state(const __u8 last[8])
+{
+	if (*(const __u32 *)(last + 4) != CRLF_CRLF)
+		return REPLY_GOES_ON;
+	return last[3] == '0' && last[2] == '\n' ? REPLY_ENDED : REPLY_UNKNOWN;
+}
+
 /* The response that came last, whose direction has come to `next`. */
 static __always_inline int reply_state(const struct socket *sk, const struct direction *reply,
 				       __u32 next)
@@ -304,8 +312,7 @@ static __always_inline int reply_state(const struct socket *sk, const struct dir
 	case FRAMING_CHUNK:
 		if (!last)
 			return REPLY_UNKNOWN; /* its end came out of order */
-		return *(const __u32 *)((const __u8 *)&last + 4) == CRLF_CRLF ? REPLY_ENDED
-									      : REPLY_GOES_ON;
+		return chunks_state((const __u8 *)&last);
 	case FRAMING_IN_HEAD: /* behind an interim response */
 		return REPLY_GOES_ON;
 	default:
