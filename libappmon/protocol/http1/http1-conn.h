@@ -74,6 +74,8 @@ struct http1_side {
  *     a record is lost, and there was pipelining         LOST, and all exchanges end
  *     a response cannot be placed, or its end, and       LOST, and all exchanges end
  *       there was pipelining
+ *     no memory for a response's head, which came in     LOST, and all exchanges end
+ *       pieces
  *
  * While it is LOST requests are counted as dropped, and their answers pass.
  */
