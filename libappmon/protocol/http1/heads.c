@@ -275,6 +275,7 @@ static void head_ignored(struct conn *c, int dir, const struct http1_head *h, co
 	if (http1_request_framing(h, &length) == HTTP1_BODY_LENGTH)
 		end = length < len - end ? end + length : len;
 	http1_side(c, dir)->lines++;
+	http1_side(c, dir)->recent = 0;
 	pairing_ignored(c, dir, bytes + end, len - (uint32_t)end);
 }
 
