@@ -292,7 +292,8 @@ static __always_inline void window_full(struct __sk_buff *skb, struct socket *sk
 
 enum { REPLY_ENDED, REPLY_GOES_ON, REPLY_UNKNOWN };
 
-/* A chunk can end with an empty line, too, and a trailer section: only "0" in front of it tells. */
+/* Chunks end with "0" and an empty line. That alone tells nothing: it can be the end of a trailer
+ * section, or of a chunk whose data ends with a line. */
 static __always_inline int chunks_state(const __u8 last[8])
 {
 	if (*(const __u32 *)(last + 4) != CRLF_CRLF)
