@@ -292,6 +292,15 @@ static __always_inline void window_full(struct __sk_buff *skb, struct socket *sk
 
 enum { REPLY_ENDED, REPLY_GOES_ON, REPLY_UNKNOWN };
 
+/* Chunks end with "0" and an empty line. That alone tells nothing: it can be the end of a trailer
+ * section, or of a chunk whose data ends with a line. */
+static __always_inline int chunks_state(const __u8 last[8])
+{
+	if (*(const __u32 *)(last + 4) != CRLF_CRLF)
+		return REPLY_GOES_ON;
+	return last[3] == '0' && last[2] == '\n' ? REPLY_ENDED : REPLY_UNKNOWN;
+}
+
 /* The response that came last, whose direction has come to `next`. */
 static __always_inline int reply_state(const struct socket *sk, const struct direction *reply,
 				       __u32 next)
@@ -304,8 +313,7 @@ static __always_inline int reply_state(const struct socket *sk, const struct dir
 	case FRAMING_CHUNK:
 		if (!last)
 			return REPLY_UNKNOWN; /* its end came out of order */
-		return *(const __u32 *)((const __u8 *)&last + 4) == CRLF_CRLF ? REPLY_ENDED
-									      : REPLY_GOES_ON;
+		return chunks_state((const __u8 *)&last);
 	case FRAMING_IN_HEAD: /* behind an interim response */
 		return REPLY_GOES_ON;
 	default:
@@ -714,9 +722,6 @@ static __always_inline __u32 sample_of(struct __sk_buff *skb, struct bpf_sock *s
 	return sample_hash(sample_key(theirs - ours));
 }
 
-/* Less than any acknowledgement that can come: windows are smaller (RFC 7323 section 2.3). */
-#define BEFORE_ALL (1U << 30)
-
 /*
  * The first packet of a socket since it is watched. That of the other direction may be on another
  * CPU at this moment (data behind a SYN that is answered at once), or interrupted by this one: one
@@ -778,14 +783,10 @@ static __noinline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss
 	sk->fresh = fresh;
 	self->start = start;
 	other->start = other_start;
-	if (fresh) {
-		self->ack = other_start;
-		other->ack = start;
-	} else { /* the first segment of either is a turn, whatever it acknowledges */
-		self->ack = other_start - BEFORE_ALL;
-		other->ack = start - BEFORE_ALL;
-		self->marks = other->marks = MARK_HEARD;
-	}
+	/* A peer may acknowledge later what had been sent before: that is no turn. */
+	self->ack = other_start;
+	other->ack = start;
+	self->marks = other->marks = fresh ? 0 : MARK_HEARD;
 	if (!fresh) /* else who speaks first asks */
 		sk->request_dir = hinted_dir(&conn, hint);
 	/* A server that has not said anything: there is a first request, which its listening socket
@@ -886,7 +887,7 @@ static __noinline struct socket *meet_in_read(struct sock *ksk)
 	sk->dir_out.start = sk->dir_out.passed.next = sk->dir_out.passed.whole = out;
 	sk->dir_out.marks = MARK_HEARD;
 	sk->dir_in.ack = out;
-	sk->dir_out.ack = in - BEFORE_ALL;
+	sk->dir_out.ack = in;
 	sk->dir_in.window = WINDOW_HEAD;
 	sk->capture = l->capture;
 	sk->protocols = l->protocols;
@@ -1051,7 +1052,9 @@ static __always_inline void observe_packet(struct __sk_buff *skb, struct socket 
 		tp = bpf_tcp_sock(ss);
 		reach_by_tcp(tp, sk, &x);
 	}
-	if (dir == DIR_IN && (__s32)(e->ack - self->ack) > 0 && !is_plausible(ss, e))
+	if (dir == DIR_IN &&
+	    ((__s32)(e->ack - self->ack) > 0 || ((self->marks & MARK_HEARD) && !self->ts_ns)) &&
+	    !is_plausible(ss, e))
 		return;
 	if (!e->s.len) {
 		e->whole = x.whole;

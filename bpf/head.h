@@ -290,8 +290,12 @@ static __always_inline int examine(struct __sk_buff *skb, struct socket *sk, str
 			return EMIT_NO_HEAD;
 		if (!e->start)
 			look = n >= 8 ? look_strict(b) : look == LOOK_BLANK ? LOOK_NO : look;
-		if (look & look_of(sk, e->dir))
+		if (look & look_of(sk, e->dir)) {
 			e->flags |= REC_START;
+			/* An answer's begin, behind what came early of it: a byte alone, perhaps. */
+			if (!e->start && look_of(sk, e->dir) == LOOK_RESPONSE && !sk->proper)
+				sk->proper = 1;
+		}
 		/* A request behind another that has no answer yet. */
 		if (!e->start && n >= 8 && look == LOOK_REQUEST && sk->request_dir == 1 + e->dir &&
 		    !is_answered(sk, e))

@@ -99,7 +99,8 @@ struct socket {
 	__u8 suspect;	  /* wide: there are signs of pipelining */
 	__u8 alone;	  /* sent with SYN (Fast Open): the peer's sequence numbers are not known */
 	__u8 switched;	  /* another protocol follows: behind 101, or to a Redis replica */
-	__u8 proper;	  /* not confirmed: a line that ends like a request's has been seen */
+	__u8 proper;	  /* not confirmed: a line that ends like a request's has been seen, or
+			     what begins like an answer */
 	__u8 head_only;	  /* the last request is HEAD: its response has no body */
 	__u32 sample;	  /* sample_hash(): stays the same */
 	__u32 protocols;  /* that are looked for: asked_protocols() */

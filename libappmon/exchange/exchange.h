@@ -255,7 +255,7 @@ struct exchange {
 	uint64_t flags;	      /* APPMON_EVF_* */
 	uint64_t request_pos; /* where the request begins */
 	uint64_t floor;	      /* the response cannot begin below this position */
-	uint64_t asked;	      /* up to there of the responses it had no whole one for sure */
+	uint64_t asked;	      /* where the responses were when the request ended */
 	uint64_t request_start_ns, request_end_ns, response_start_ns, response_end_ns;
 	uint64_t request_body, response_body; /* bytes */
 	struct rec_owner owner;

@@ -246,7 +246,7 @@ void flow_record(struct flows *f, const struct record *rec)
 	} else if (rec->seg.flags & REC_RST) {
 		bool by_us = rec->seg.flags & REC_OUT;
 
-		pieces_flush(f, c, DIR_IN);
+		/* What arrived early reached no application: nothing was missed. */
 		pieces_flush(f, c, DIR_OUT);
 		conn_end(f, c, by_us ? APPMON_END_RESET_BY_US : APPMON_END_RESET_BY_PEER,
 			 by_us ? APPMON_EVF_RESET_BY_US : APPMON_EVF_RESET_BY_PEER);

@@ -97,7 +97,7 @@ static struct side *in_side, *out_side;
 static bool exact;  /* every request must have its event, without a flaw */
 static bool unsure; /* records were lost while pipelining: which answer is whose is a guess */
 static unsigned int depth; /* requests under way at most */
-static bool pipelined;	   /* has been plain */
+static size_t plain_from;  /* from this request on pipelining is plain */
 static bool fast_open;	   /* the first segment meets the listening socket */
 static bool late;	   /* attached in the middle */
 static bool odd;	   /* the peers do not keep to RFC 9112 */
@@ -110,6 +110,12 @@ static struct part {
 static unsigned int held_count;
 static size_t peer_got; /* of what we sent: its packets acknowledge that */
 static uint32_t lag; /* decides about it apart from the input, whose bytes mean what they meant */
+
+static void side_reset(struct side *side)
+{
+	memset(side->arrived, 0, side->sent);
+	side->made = side->sent = side->done = 0;
+}
 
 static size_t put(struct side *side, const char *text)
 {
@@ -417,14 +423,14 @@ static void pump(void)
  */
 static void note_pipelining(size_t from, size_t len)
 {
-	for (unsigned int k = 1; k < made && !pipelined; k++) {
+	for (unsigned int k = 1; k < made; k++) {
 		size_t start = requests[k - 1].end;
 
-		if (start < from || start >= from + len)
+		if (start < from || start >= from + len || start >= plain_from)
 			continue;
 		if (!requests[k - 1].answered ||
 		    resp.sent <= (k > 1 ? requests[k - 2].response_end : 0)) {
-			pipelined = true;
+			plain_from = start;
 		} else if (resp_passed < requests[k - 1].response_end &&
 			   requests[k - 1].long_chunks) {
 			exact = false;
@@ -468,7 +474,7 @@ static void packet(int dir, size_t from, size_t len, uint32_t flags)
 	static bool at_once;
 	struct side *side = dir == DIR_IN ? in_side : out_side;
 	size_t answers = resp.sent;
-	bool plain = pipelined;
+	size_t plain = plain_from;
 
 	if (side == &req && len)
 		note_pipelining(from, len);
@@ -502,7 +508,7 @@ static void packet(int dir, size_t from, size_t len, uint32_t flags)
 			at_once = false;
 		if (side == &req && resp.sent != answers) {
 			/* An answer at the same time: it may also have been the first. */
-			pipelined = plain;
+			plain_from = plain;
 			note_pipelining(from, len);
 		}
 	}
@@ -744,14 +750,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	input = data;
 	input_left = len;
 	memset(requests, 0, sizeof(requests));
-	memset(&req, 0, sizeof(req));
-	memset(&resp, 0, sizeof(resp));
+	side_reset(&req);
+	side_reset(&resp);
 	made = answered = reported = held_count = 0;
 	resp_passed = peer_got = 0;
 	lag = (uint32_t)len;
 	for (size_t i = 0; i < len; i++)
 		lag = lag * 31 + data[i];
-	quiet = pipelined = fast_open = false;
+	quiet = fast_open = false;
+	plain_from = SIZE_MAX;
 	client = chance(30);
 	in_side = client ? &resp : &req;
 	out_side = client ? &req : &resp;

@@ -275,6 +275,7 @@ static void head_ignored(struct conn *c, int dir, const struct http1_head *h, co
 	if (http1_request_framing(h, &length) == HTTP1_BODY_LENGTH)
 		end = length < len - end ? end + length : len;
 	http1_side(c, dir)->lines++;
+	http1_side(c, dir)->recent = 0;
 	pairing_ignored(c, dir, bytes + end, len - (uint32_t)end);
 }
 
@@ -282,9 +283,7 @@ static void head_ignored(struct conn *c, int dir, const struct http1_head *h, co
 char *head_join(struct pipeline *pl, struct conn *c, int dir, const char *bytes, uint32_t n)
 {
 	struct http1_side *s = http1_side(c, dir);
-	uint64_t due = s->pos + s->head_len;
 	char *joined = pool_alloc_evicting(&pl->pool, s->head_len + n);
-	struct exchange *ex;
 
 	if (joined) {
 		if (s->head)
@@ -304,8 +303,9 @@ char *head_join(struct pipeline *pl, struct conn *c, int dir, const char *bytes,
 		pairing_of(c)->refused++;
 		pairing_missed(c);
 		pairing_ignored(c, dir, bytes, n);
-	} else if ((ex = exchange_awaiting(c))) {
-		ex->asked = due; /* so far it has no answer */
+	} else {
+		/* Where its response ends is not known either: what comes next may be more of it. */
+		pairing_lost(pl, c, WHY("no memory for part of a response"));
 	}
 	return NULL;
 }

@@ -35,10 +35,11 @@ struct http1_side {
 	uint8_t assumed;	/* the body of a response to an unknown request: perhaps none */
 	uint8_t missed;		/* SYNC, OPEN: messages have passed unseen */
 	uint8_t guessed;	/* HEAD: it may begin elsewhere */
-	uint8_t lines;		/* request lines among what could not be placed */
+	uint8_t lines;		/* traces of requests among what could not be placed */
 	uint8_t over;	/* the last request was answered before its head was whole, or no answer can
 			 come any more: only a whole request line begins another */
 	uint8_t unread; /* OPEN, CLOSE: not all readers see the same end of the body */
+	uint64_t recent; /* last bytes of what could not be placed: a trace can be cut */
 	struct http1_chunks chunks;
 	/* When the other direction last began a message: */
 	uint64_t turn_pos;	/* in->seen */
@@ -74,6 +75,8 @@ struct http1_side {
  *     a record is lost, and there was pipelining         LOST, and all exchanges end
  *     a response cannot be placed, or its end, and       LOST, and all exchanges end
  *       there was pipelining
+ *     no memory for a response's head, which came in     LOST, and all exchanges end
+ *       pieces
  *
  * While it is LOST requests are counted as dropped, and their answers pass.
  */

@@ -180,6 +180,8 @@ static void http1_data(struct pipeline *pl, struct conn *c, int dir, const struc
 		switch (s->phase) {
 		case PHASE_SYNC:
 			if (!begins_message(c, dir, chunk)) {
+				if (chunk->flags & CHUNK_TURN)
+					s->recent = 0;
 				pairing_ignored(c, dir, bytes, chunk->captured);
 				return;
 			}

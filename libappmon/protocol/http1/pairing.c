@@ -3,8 +3,6 @@
  * Which response answers which request, and what of that is still known after a loss: see struct
  * pairing.
  */
-#include <string.h>
-
 #include "protocol/http1/http1-conn.h"
 
 /* Where a slow server may still owe an answer, only a much longer silence tells that it does not. */
@@ -100,8 +98,21 @@ bool pairing_is_pipelined(struct conn *c, int dir, uint64_t received)
 	       (!pairing_response_missed(http1_side(c, !dir)) || unanswered(c, received));
 }
 
+#define TRACE_NAME UINT64_C(0x54502f312e) /* TP/1. */
+
+/* Does what ends with these bytes show a request: its line, or a letter behind an empty line? */
+static bool is_trace(uint64_t recent)
+{
+	uint8_t last = (uint8_t)recent;
+
+	if (last < 'A')
+		return (recent & UINT64_C(0xffffffffff)) == TRACE_NAME;
+	return last < 0x80 &&
+	       ((recent >> 8 & 0xffffff) == 0x0a0d0a || (recent >> 8 & 0xffff) == 0x0a0a);
+}
+
 /*
- * Bytes of requests that cannot be placed. Two traces of request lines since the last head that
+ * Bytes of requests that cannot be placed. Two traces of requests since the last head that
  * was understood, or bytes that come before the last request's answer, are pipelining.
  */
 void pairing_ignored(struct conn *c, int dir, const char *bytes, uint32_t n)
@@ -110,9 +121,10 @@ void pairing_ignored(struct conn *c, int dir, const char *bytes, uint32_t n)
 
 	if ((!n && s->lines < 2) || (c->request_dir && dir != request_dir(c)))
 		return;
-	for (uint32_t i = 0; i + 5 <= n && s->lines < 2; i++)
-		s->lines += !memcmp(bytes + i, "TP/1.", 5) ||
-			    (!memcmp(bytes + i, "\r\n\r\n", 4) && bytes[i + 4] >= 'A');
+	for (uint32_t i = 0; i < n && s->lines < 2; i++) {
+		s->recent = s->recent << 8 | (unsigned char)bytes[i];
+		s->lines += is_trace(s->recent);
+	}
 	if (pairing_of(c)->pipelined
 		    ? !s->lines
 		    : s->lines < 2 && !pairing_is_pipelined(c, dir, c->stream[!dir].seen))
