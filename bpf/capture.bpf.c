@@ -293,11 +293,11 @@ static __always_inline void window_full(struct __sk_buff *skb, struct socket *sk
 enum { REPLY_ENDED, REPLY_GOES_ON, REPLY_UNKNOWN };
 
 /* Chunks end with "0" and an empty line. That alone tells nothing: it can be the end of a trailer
- * section, or of a chunk whose data ends with a line. */
+ * section, or of a chunk whose data ends with a line. Bytes that are not known are 0. */
 static __always_inline int chunks_state(const __u8 last[8])
 {
 	if (*(const __u32 *)(last + 4) != CRLF_CRLF)
-		return REPLY_GOES_ON;
+		return last[4] ? REPLY_GOES_ON : REPLY_UNKNOWN;
 	return last[3] == '0' && last[2] == '\n' ? REPLY_ENDED : REPLY_UNKNOWN;
 }
 

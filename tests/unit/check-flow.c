@@ -870,6 +870,38 @@ START_TEST(body_chunked_hole)
 }
 END_TEST
 
+/* A long answer in chunks, of which a part came early; its last segment is a line end alone. */
+START_TEST(body_chunked_short_end)
+{
+	static char chunk[1010];
+	uint64_t pos;
+
+	memcpy(chunk, "3e8\r\n", 5);
+	memset(chunk + 5, 'x', 1000);
+	memcpy(chunk + 1005, "\r\n", 2);
+	client();
+	for (int i = 0; i < 2; i++) {
+		out(GET("/long"));
+		in(CHUNKED);
+		for (int k = 0; k < 50; k++)
+			at(DIR_IN, next_pos[DIR_IN], chunk, 1007, 0);
+		pos = next_pos[DIR_IN];
+		at(DIR_IN, pos + 1007, "0\r\n", 3, 0);
+		at(DIR_IN, pos, chunk, 1007, 0);
+		at(DIR_IN, pos + 1010, "\r\n", 2, SIM_PSH);
+		next_pos[DIR_IN] = pos + 1012;
+		out(GET("/next"));
+		in(OK);
+		complete("/long", 200);
+		flagged(APPMON_EVF_CHUNKED_RESPONSE, APPMON_EVF_GAP);
+		bodies(0, 51 * 1007 + 5);
+		complete("/next", 200);
+		flagged(0, APPMON_EVF_GAP | APPMON_EVF_PIPELINED);
+	}
+	nothing();
+}
+END_TEST
+
 /* Bodies in tiny segments that begin like a method would, long after the captured part. */
 START_TEST(body_tiny_capitals)
 {
@@ -2978,6 +3010,7 @@ int main(void)
 				      body_chunked_split_anywhere,
 				      body_chunked_long,
 				      body_chunked_hole,
+				      body_chunked_short_end,
 				      body_tiny_capitals,
 				      body_until_close,
 				      body_none,
