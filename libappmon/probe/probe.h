@@ -20,9 +20,15 @@ int file_identify(int fd, struct file_id *ret);
 /* Returns a descriptor of what the process runs, or an error. */
 int executable_open(uint32_t pid, struct file_id *ret);
 
-/* In every process that runs the file, also those that will. Returns a link, which detaches when it is
- * closed (the kernel takes a tenth of a second for that), or an error. */
-int uprobe_attach(int prog_fd, int file_fd, uint64_t offset, bool at_return, uint64_t cookie);
+/* The number of the uprobes among the kinds of perf events; negative: there are none. */
+int uprobe_type(void);
+/* In every process that runs the file, also those that will. type: uprobe_type(). Returns a link, which
+ * detaches when it is closed (the kernel takes a tenth of a second for that), or an error. */
+int uprobe_attach(int type, int prog_fd, int file_fd, uint64_t offset, bool at_return,
+		  uint64_t cookie);
+/* The same at all places of a file, for a program of UPROBE_SESSION. */
+int uprobe_attach_session(int prog_fd, int file_fd, const uint64_t *offset, const uint64_t *cookie,
+			  uint32_t count);
 /* What the host can do about an error of that. */
 const char *uprobe_error(int err);
 
@@ -53,6 +59,7 @@ struct go_programs {
 	struct pool *pool;
 	int program_fd[GO_HOOKS];
 	struct executable *executable; /* NULL: not asked for */
+	int uprobe_type;
 	uint32_t executables;
 	uint32_t refused; /* processes whose executable could not be read */
 	struct seen seen;
@@ -78,7 +85,7 @@ struct tls_programs {
 	uint32_t files;
 	uint32_t attached; /* of them */
 	uint32_t turn;	   /* which is forgotten next */
-	uint32_t pad;
+	int uprobe_type;
 	uint64_t refused; /* files and processes whose plaintext cannot be had */
 	struct seen seen, greeted;
 };

@@ -120,7 +120,7 @@ def told(events):
 
 def files(watching):
     """Those that are read, by the log."""
-    return [m[1] for m in re.finditer(re.escape(READ) + r"(.*) is read, at", "".join(watching.log()))]
+    return [m[1] for m in re.finditer(re.escape(READ) + r"(.*) is read, by", "".join(watching.log()))]
 
 
 def test_one_file_two_processes(cgroup, watch, place):
