@@ -86,7 +86,7 @@ struct tls_programs {
 	uint32_t attached; /* of them */
 	uint32_t turn;	   /* which is forgotten next */
 	int uprobe_type;
-	uint64_t refused; /* files and processes whose plaintext cannot be had */
+	uint64_t refused_files, refused_processes; /* whose plaintext cannot be had */
 	struct seen seen, greeted;
 };
 

@@ -4,6 +4,10 @@
  * uprobes of bpf/tls-calls.h to each file once. A process is looked at when its cgroup is attached,
  * when it makes its first socket, and when it has sent a hello, for it may have loaded the library
  * meanwhile. No file is detached before the handle is closed: the kernel takes too long for that.
+ *
+ * A file is probed for whoever maps it. A probe for one process would keep the others free of traps, but
+ * the kernel takes it out of the children that the process forks, and until the reader had put one into
+ * each the first requests of a server's new worker would pass unseen.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -190,14 +194,13 @@ static void see_file(struct tls_programs *tls, int fd, const struct file_id *id)
 	if (readlink(link, path, sizeof(path) - 1) < 0)
 		path[0] = '\0';
 	if (err) {
-		tls->refused++;
+		tls->refused_files++;
 		log_line(tls->log, APPMON_LOG_WARN, "the plaintext of TLS in %s is not read: %s%s",
 			 path, why, err == -EOPNOTSUPP ? " is not understood" : "");
 		return;
 	}
 	tls->attached++;
-	log_line(tls->log, APPMON_LOG_INFO, "the plaintext of TLS in %s is read, by %u probes",
-		 path, file->links);
+	log_line(tls->log, APPMON_LOG_INFO, "the plaintext of TLS in %s is read", path);
 }
 
 /* ---- processes ------------------------------------------------------------------------------- */
@@ -294,7 +297,7 @@ static void see_process(struct tls_programs *tls, uint32_t pid, uint64_t start)
 	tell(tls, pid, start);
 	if (!err && !library)
 		return;
-	log_line(tls->log, tls->refused++ ? APPMON_LOG_DEBUG : APPMON_LOG_WARN,
+	log_line(tls->log, tls->refused_processes++ ? APPMON_LOG_DEBUG : APPMON_LOG_WARN,
 		 "which TLS library process %u has cannot be told: %s (opening what another user's "
 		 "process maps needs CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, and CAP_SYS_ADMIN or "
 		 "CAP_CHECKPOINT_RESTORE)",

@@ -12,6 +12,7 @@ import sys
 
 import pytest
 
+from exporting import Monitor
 from programs import free_port, wait_for_port
 
 # Says when it listens; notes each path that it is asked for. It speaks TLS in WORKERS processes, which
@@ -120,7 +121,7 @@ def told(events):
 
 def files(watching):
     """Those that are read, by the log."""
-    return [m[1] for m in re.finditer(re.escape(READ) + r"(.*) is read, by", "".join(watching.log()))]
+    return [m[1] for m in re.finditer(re.escape(READ) + r"(.*) is read", "".join(watching.log()))]
 
 
 def test_one_file_two_processes(cgroup, watch, place):
@@ -225,7 +226,16 @@ def test_not_understood(cgroup, watch, place, library):
     assert place.noted() == paths
     assert {e["protocol"] for e in events} == {"tls"}
     assert watching.stats["tls_refused"] == 1
+    assert watching.stats["tls_refused_processes"] == 0
     assert "is not read: SSL_get_client_random is not understood" in "".join(watching.log())
+    monitor = Monitor("export", "--listen", "127.0.0.1:0", "--cgroup", cgroup.path, "--tls")
+    try:
+        assert monitor.counted("appmon_tls_refused_total", "reason") == {"file": 1, "process": 0}
+        ask(place.port, "opaque", count=2)
+        assert monitor.counted("appmon_tls_calls_total") == {(): 0}
+        monitor.stop()
+    finally:
+        monitor.kill()
 
 
 @pytest.fixture(scope="module")
