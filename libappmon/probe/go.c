@@ -171,7 +171,7 @@ static void see_process(struct go_programs *go, uint32_t pid)
 
 void go_see_process(struct go_programs *go, const struct rec_task *task)
 {
-	if (go->executable && task->pid && seen_add(&go->seen, task))
+	if (go->executable && task->pid && seen_count(&go->seen, task) == 1)
 		see_process(go, task->pid);
 }
 

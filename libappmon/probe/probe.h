@@ -41,14 +41,14 @@ struct seen {
 	struct seen_process {
 		uint64_t start_ns;
 		uint32_t pid;
-		uint32_t pad;
+		uint32_t times;
 	} set[SEEN_SETS][SEEN_WAYS];
 	uint32_t turn; /* which of a set is forgotten next */
 	uint32_t pad;
 };
 
-/* False: it is in there already. */
-bool seen_add(struct seen *seen, const struct rec_task *task);
+/* How often it was asked for this process, with this time. */
+uint32_t seen_count(struct seen *seen, const struct rec_task *task);
 /* Calls fn for each process in a cgroup and below it. */
 void each_process(int cgroup_fd, void (*fn)(void *ctx, uint32_t pid), void *ctx);
 
@@ -93,7 +93,7 @@ struct tls_programs {
 /* False: no memory. */
 bool tls_programs_init(struct tls_programs *tls, struct log *log, struct pool *pool);
 void tls_free(struct tls_programs *tls);
-/* Looks which libraries a process has, when it is met, and once more when it has sent a hello; or all
+/* Looks which libraries a process has, when it is met, and again when it has sent a hello; or all
  * processes of a cgroup, which does nothing unless it was asked for. */
 void tls_see_process(struct tls_programs *tls, const struct rec_task *task, bool hello);
 void tls_see_cgroup(struct tls_programs *tls, int cgroup_fd);

@@ -120,17 +120,17 @@ const char *uprobe_error(int err)
 	return strerror(-err);
 }
 
-bool seen_add(struct seen *seen, const struct rec_task *task)
+uint32_t seen_count(struct seen *seen, const struct rec_task *task)
 {
 	struct seen_process *set = seen->set[task->pid % SEEN_SETS];
 
 	for (int i = 0; i < SEEN_WAYS; i++)
 		if (set[i].pid == task->pid && set[i].start_ns == task->start_ns)
-			return false;
+			return ++set[i].times;
 	set += seen->turn++ % SEEN_WAYS;
 	set->pid = task->pid;
 	set->start_ns = task->start_ns;
-	return true;
+	return set->times = 1;
 }
 
 static void see_directory(const char *directory, void (*fn)(void *ctx, uint32_t pid), void *ctx)

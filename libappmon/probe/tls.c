@@ -3,7 +3,7 @@
  * TLS libraries: finds them among what the processes of the attached cgroups map, and attaches the
  * uprobes of bpf/tls-calls.h to each file once. A process is looked at when its cgroup is attached,
  * when it makes its first socket, and when it has sent a hello, for it may have loaded the library
- * meanwhile. No file is detached before the handle is closed: the kernel takes too long for that.
+ * meanwhile, and so ever more rarely with later hellos. No file is detached before the handle is closed: the kernel takes too long for that.
  *
  * A file is probed for whoever maps it. A probe for one process would keep the others free of traps, but
  * the kernel takes it out of the children that the process forks, and until the reader had put one into
@@ -306,14 +306,18 @@ static void see_process(struct tls_programs *tls, uint32_t pid, uint64_t start)
 
 void tls_see_process(struct tls_programs *tls, const struct rec_task *task, bool hello)
 {
-	bool fresh;
+	uint32_t hellos;
+	bool looks;
 
 	if (!task->pid)
 		return;
-	fresh = seen_add(&tls->seen, task);
-	if (hello)
-		fresh |= seen_add(&tls->greeted, task);
-	if (fresh)
+	looks = seen_count(&tls->seen, task) == 1;
+	if (hello) {
+		/* The first one, the second, the fourth: it may load a library at any time. */
+		hellos = seen_count(&tls->greeted, task);
+		looks |= !(hellos & (hellos - 1));
+	}
+	if (looks)
 		see_process(tls, task->pid, task->start_ns / TLS_START_NS);
 }
 

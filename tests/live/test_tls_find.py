@@ -7,6 +7,7 @@ import glob
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 
@@ -44,6 +45,24 @@ while True:
             conn.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\nConnection: close\\r\\n\\r\\nok")
     except (OSError, ssl.SSLError):
         pass
+"""
+
+# It has made a socket, and sent a hello that it was given, before it loads libssl. Then it asks for the
+# paths that it reads, each on a connection of its own.
+LATE = """
+import socket, sys
+connect = lambda: socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+with connect() as plain:
+    plain.sendall(bytes.fromhex(sys.argv[2]))
+    plain.recv(1)
+assert "libssl" not in open("/proc/self/maps").read()
+for line in sys.stdin:
+    import ssl
+    with ssl._create_unverified_context().wrap_socket(connect()) as conn:
+        conn.sendall(f"GET {line.strip()} HTTP/1.1\\r\\nHost: h\\r\\n\\r\\n".encode())
+        while conn.recv(4096):
+            pass
+    print(line, end="", flush=True)
 """
 
 GO = """package main
@@ -236,6 +255,36 @@ def test_not_understood(cgroup, watch, place, library):
         monitor.stop()
     finally:
         monitor.kill()
+
+
+def test_loaded_late(cgroup, watch, place):
+    """A process that was looked at, and has sent a hello by other means, loads the library: its next
+    hello tells. What it asks for once that was seen is told."""
+    outgoing = ssl.MemoryBIO()
+    hello = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="h")
+    with pytest.raises(ssl.SSLWantReadError):
+        hello.do_handshake()
+    server = subprocess.Popen(place.command())
+    try:
+        wait_for_port(place.port, server)
+        watching = watch(cgroup, args=["--tls", "-v"])
+        asking = cgroup.spawn([sys.executable, "-c", LATE, str(place.port), outgoing.read().hex()],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        paths = ["/first", "/late/0", "/late/1"]
+        for path in paths:
+            asking.stdin.write(path + "\n")
+            asking.stdin.flush()
+            assert asking.stdout.readline() == path + "\n"
+            watching.wait_stderr("libssl.so.3 is read", timeout=10)
+        asking.stdin.close()
+        assert asking.wait(10) == 0
+        watching.wait(2, timeout=10)
+        events = watching.stop()
+        assert place.noted() == sorted(paths)
+        assert [path for path in told(events) if path != "/first"] == paths[1:]
+    finally:
+        server.kill()
+        server.wait()
 
 
 @pytest.fixture(scope="module")
