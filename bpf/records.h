@@ -184,13 +184,14 @@ enum tls_call {
 };
 
 /*
- * The cookie of a uprobe in a TLS library: TLS_CALL_*, and where a session keeps the randoms of the
- * two hellos. holder: offset of the pointer to what has them; 0: the session itself.
+ * The cookie of a uprobe in a TLS library: whether it writes, TLS_CALL_*, and where a session keeps the
+ * randoms of the two hellos. holder: offset of the pointer to what has them; 0: the session itself.
  */
-#define TLS_LAYOUT(call, holder, client, server)                                                   \
-	((__u64)(__u16)(call) << 48 | (__u64)(__u16)(holder) << 32 |                               \
+#define TLS_LAYOUT(out, call, holder, client, server)                                              \
+	((__u64)(__u8)(out) << 56 | (__u64)(__u8)(call) << 48 | (__u64)(__u16)(holder) << 32 |     \
 	 (__u64)(__u16)(server) << 16 | (__u16)(client))
-#define TLS_LAYOUT_CALL(layout) ((__u16)((layout) >> 48))
+#define TLS_LAYOUT_OUT(layout) ((__u8)((layout) >> 56))
+#define TLS_LAYOUT_CALL(layout) ((__u8)((layout) >> 48))
 #define TLS_LAYOUT_HOLDER(layout) ((__u16)((layout) >> 32))
 #define TLS_LAYOUT_SERVER(layout) ((__u16)((layout) >> 16))
 #define TLS_LAYOUT_CLIENT(layout) ((__u16)(layout))

@@ -23,7 +23,6 @@
 const volatile __u32 plain_capture = 4096;
 
 #define TLS_PROCESSES_MAX 8192
-#define TLS_CALLS_MAX 16384
 #define TLS_SESSIONS_MAX 16384
 
 /* The last probe was in place by then, CLOCK_MONOTONIC; while the reader attaches some: never. */
@@ -38,21 +37,21 @@ struct {
 	__type(value, struct tls_process);
 } tls_processes SEC(".maps");
 
-/* A call between its entry and its return. */
+/* The call that a thread is in. */
 struct tls_entered {
-	__u64 session;
+	__u64 session; /* 0: it is in none */
 	__u64 buf;
 	__u64 done; /* address of the length; 0: the result is the length */
 	__u64 layout;
 	__u64 entry_ns;
-	__u64 stack;
+	__u64 stack; /* where its return address is */
 };
 
-/* By pid_tgid. Least recently used: a thread can end inside of a call. */
+/* As long as its thread, however many there are. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, TLS_CALLS_MAX);
-	__type(key, __u64);
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
 	__type(value, struct tls_entered);
 } tls_calls SEC(".maps");
 
@@ -331,18 +330,22 @@ struct call_registers {
 	__u64 orig_ax, ip, cs, flags, sp;
 };
 
+/* A call of a session of this process is not told. */
+static __always_inline void tls_lose(__u64 address)
+{
+	struct tls_session_key key = {.session = address, .tgid = bpf_get_current_pid_tgid() >> 32};
+	struct tls_session *session = bpf_map_lookup_elem(&tls_sessions, &key);
+
+	if (session)
+		session->lost++;
+}
+
+/* Returns 1 if the call is told at its return. */
 static __always_inline int tls_enter(struct call_registers *regs)
 {
-	__u64 thread = bpf_get_current_pid_tgid(), layout = bpf_get_attach_cookie(regs);
-	__u64 fourth = regs->r.cx, fifth = regs->r.r8;
-	struct tls_entered entered = {.session = regs->r.di,
-				      .buf = regs->r.si,
-				      .layout = layout,
-				      .entry_ns = bpf_ktime_get_ns(),
-				      .stack = regs->sp},
-			   *outer;
-	struct tls_session_key key = {.tgid = thread >> 32};
-	struct tls_session *session;
+	__u64 sp = regs->sp, layout = bpf_get_attach_cookie(regs);
+	__u64 done = 0, fourth = regs->r.cx, fifth = regs->r.r8;
+	struct tls_entered *entered;
 
 	if (!tls_told_since())
 		return 0;
@@ -350,45 +353,53 @@ static __always_inline int tls_enter(struct call_registers *regs)
 	barrier_var(fourth);
 	barrier_var(fifth);
 	if (TLS_LAYOUT_CALL(layout) == TLS_CALL_POINTER)
-		entered.done = fourth;
+		done = fourth;
 	else if (TLS_LAYOUT_CALL(layout) == TLS_CALL_POINTER5)
-		entered.done = fifth;
-	/* A session whose bytes another one carries: of the outer call no more is known. */
-	outer = bpf_map_lookup_elem(&tls_calls, &thread);
-	if (outer && outer->stack > entered.stack && outer->session != entered.session) {
-		key.session = outer->session;
-		session = bpf_map_lookup_elem(&tls_sessions, &key);
-		if (session)
-			session->lost++;
+		done = fifth;
+	entered = bpf_task_storage_get(&tls_calls, bpf_get_current_task_btf(), 0,
+				       BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!entered) {
+		tls_lose(regs->r.di);
+		return 0;
 	}
-	bpf_map_update_elem(&tls_calls, &thread, &entered, BPF_ANY);
-	return 0;
+	/* One that carries another one's bytes, or a coroutine that waits, or its return was not
+	 * seen: of the call before no more is known. Inside of it the same session tells its bytes. */
+	if (entered->session && (entered->session != regs->r.di || entered->stack <= sp))
+		tls_lose(entered->session);
+	entered->session = regs->r.di;
+	entered->buf = regs->r.si;
+	entered->done = done;
+	entered->layout = layout;
+	entered->entry_ns = bpf_ktime_get_ns();
+	entered->stack = sp;
+	return 1;
 }
 
-static __always_inline int tls_leave(struct call_registers *regs, __u32 flags)
+static __always_inline int tls_leave(struct call_registers *regs)
 {
-	__u64 thread = bpf_get_current_pid_tgid(), holder, layout, done;
-	struct tls_entered *entered = bpf_map_lookup_elem(&tls_calls, &thread);
-	struct plain_call call = {.flags = flags};
+	struct tls_entered *entered =
+		bpf_task_storage_get(&tls_calls, bpf_get_current_task_btf(), 0, 0);
+	__u64 holder, layout, done;
+	struct plain_call call = {};
 	__s32 result = (__s32)regs->r.ax;
 
-	/* Processes outside of the cgroups end here, and so does a read that found no bytes: a server
-	 * makes one for each message. */
-	if (!entered)
+	/* Processes outside of the cgroups end here. */
+	if (!entered || regs->sp != entered->stack + sizeof(__u64))
 		return 0;
-	if (result <= 0) {
-		bpf_map_delete_elem(&tls_calls, &thread);
-		return 0;
-	}
 	call.key.session = entered->session;
-	call.key.tgid = thread >> 32;
+	entered->session = 0;
+	/* A read that found no bytes: a server makes one for each message. */
+	if (!call.key.session || result <= 0)
+		return 0;
+	call.key.tgid = bpf_get_current_pid_tgid() >> 32;
 	call.buf = entered->buf;
 	call.entry_ns = entered->entry_ns;
 	done = (__u32)result;
 	if (entered->done)
 		bpf_probe_read_user(&done, sizeof(done), (const void *)entered->done);
 	layout = entered->layout;
-	bpf_map_delete_elem(&tls_calls, &thread);
+	if (TLS_LAYOUT_OUT(layout))
+		call.flags = PLAIN_OUT;
 	call.since_ns = tls_told_since();
 	if (!call.since_ns || done > 0x7fffffff)
 		return 0;
@@ -404,29 +415,30 @@ static __always_inline int tls_leave(struct call_registers *regs, __u32 flags)
 	return 0;
 }
 
-/* (session, buffer, length), and with TLS_CALL_POINTER (..., &done): TLS_LAYOUT() is the cookie. */
+/*
+ * (session, buffer, length), and with TLS_CALL_POINTER (..., &done): TLS_LAYOUT() is the cookie. Two
+ * programs; since Linux 6.13 one, without which the kernel does not trap a return that is not told.
+ */
 SEC("uprobe")
-int appmon_tls_write(struct call_registers *regs)
+int appmon_tls_enter(struct call_registers *regs)
 {
-	return tls_enter(regs);
+	tls_enter(regs);
+	return 0;
 }
 
 SEC("uretprobe")
-int appmon_tls_write_done(struct call_registers *regs)
+int appmon_tls_leave(struct call_registers *regs)
 {
-	return tls_leave(regs, PLAIN_OUT);
+	return tls_leave(regs);
 }
 
 SEC("uprobe")
-int appmon_tls_read(struct call_registers *regs)
+int appmon_tls_call(struct call_registers *regs)
 {
-	return tls_enter(regs);
-}
-
-SEC("uretprobe")
-int appmon_tls_read_done(struct call_registers *regs)
-{
-	return tls_leave(regs, 0);
+	if (regs->ip == bpf_get_func_ip(regs))
+		return !tls_enter(regs);
+	tls_leave(regs);
+	return 0;
 }
 
 /* ---- Go: crypto/tls -------------------------------------------------------------------------- */

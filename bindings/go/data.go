@@ -689,14 +689,15 @@ const (
 	// the executable, and crypto/tls of Go 1.21 to 1.26. x86-64 only. Keys are never touched. The
 	// library attaches uprobes to such files: those of processes that are in a cgroup at its
 	// attach, and of others when they make their first socket or send a hello; at most 256, until
-	// appmon_close(), which takes up to a second for each. Whoever maps such a file pays 1 to 5
-	// microseconds for each call; only calls of processes in the cgroups, and of those that they
-	// start, are read. The first connections of the first process with a new file can stay closed:
-	// an event of TLS. Implies APPMON_OPEN_IDENTITY, and APPMON_PROTO_TLS in protocols. Needs
-	// CAP_SYS_ADMIN as long as processes come (before Linux 6.16 CAP_PERFMON with
-	// CAP_CHECKPOINT_RESTORE), and for other users' processes CAP_SYS_PTRACE and
-	// CAP_DAC_READ_SEARCH. A file or process that cannot be looked into is logged (WARN), and
-	// counted in appmon_stats.tls_refused.
+	// appmon_close(), which takes up to a second for each (since Linux 6.13 less than a tenth). A
+	// call costs 2 to 5 microseconds. Whoever else maps such a file pays 2 to 3 for each call, and
+	// since Linux 6.13 some 1.5, but only calls of processes in the cgroups, and of those that
+	// they start, are read: a probe for one process alone would miss what its children do first.
+	// The first connections of the first process with a new file can stay closed: an event of TLS.
+	// Implies APPMON_OPEN_IDENTITY, and APPMON_PROTO_TLS in protocols. Needs CAP_SYS_ADMIN as long
+	// as processes come (before Linux 6.16 CAP_PERFMON with CAP_CHECKPOINT_RESTORE), and for other
+	// users' processes CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH. A file or process that cannot be
+	// looked into is logged (WARN), and counted in appmon_stats.tls_refused.
 	OpenFlagTLS OpenFlags = 0x200
 )
 
@@ -1512,32 +1513,35 @@ type Stats struct {
 	// APPMON_OPEN_TLS: files whose functions are not understood or could not be probed, and
 	// processes that could not be looked at; handle only
 	TLSRefused uint64
+	// of these, the processes; handle only
+	TLSRefusedProcesses uint64
 }
 
 func copyStats(c *C.struct_appmon_stats) Stats {
 	return Stats{
-		Flags:              StatsFlags(c.flags),
-		Valid:              uint64(c.valid),
-		ExchangesSeen:      uint64(c.exchanges_seen),
-		Delivered:          uint64(c.delivered),
-		Outstanding:        uint64(c.outstanding),
-		Dropped:            *(*[16]uint64)(unsafe.Pointer(&c.dropped)),
-		ConnectionsSeen:    uint64(c.connections_seen),
-		ConnectionsOpen:    uint64(c.connections_open),
-		ConnectionsSkipped: uint64(c.connections_skipped),
-		Requests:           uint64(c.requests),
-		Responses:          uint64(c.responses),
-		TunnelBytes:        uint64(c.tunnel_bytes),
-		Records:            uint64(c.records),
-		RecordsLost:        uint64(c.records_lost),
-		RecordsBad:         uint64(c.records_bad),
-		MemoryBytes:        uint64(c.memory_bytes),
-		MemoryLimit:        uint64(c.memory_limit),
-		SamplingPpm:        uint64(c.sampling_ppm),
-		Filtered:           uint64(c.filtered),
-		PlainCalls:         uint64(c.plain_calls),
-		PlainDropped:       uint64(c.plain_dropped),
-		TLSRefused:         uint64(c.tls_refused),
+		Flags:               StatsFlags(c.flags),
+		Valid:               uint64(c.valid),
+		ExchangesSeen:       uint64(c.exchanges_seen),
+		Delivered:           uint64(c.delivered),
+		Outstanding:         uint64(c.outstanding),
+		Dropped:             *(*[16]uint64)(unsafe.Pointer(&c.dropped)),
+		ConnectionsSeen:     uint64(c.connections_seen),
+		ConnectionsOpen:     uint64(c.connections_open),
+		ConnectionsSkipped:  uint64(c.connections_skipped),
+		Requests:            uint64(c.requests),
+		Responses:           uint64(c.responses),
+		TunnelBytes:         uint64(c.tunnel_bytes),
+		Records:             uint64(c.records),
+		RecordsLost:         uint64(c.records_lost),
+		RecordsBad:          uint64(c.records_bad),
+		MemoryBytes:         uint64(c.memory_bytes),
+		MemoryLimit:         uint64(c.memory_limit),
+		SamplingPpm:         uint64(c.sampling_ppm),
+		Filtered:            uint64(c.filtered),
+		PlainCalls:          uint64(c.plain_calls),
+		PlainDropped:        uint64(c.plain_dropped),
+		TLSRefused:          uint64(c.tls_refused),
+		TLSRefusedProcesses: uint64(c.tls_refused_processes),
 	}
 }
 

@@ -366,6 +366,7 @@ static void add_stats(struct json_line *object, const struct appmon_stats *stats
 	add_uint(object, "plain_calls", stats->plain_calls);
 	add_uint(object, "plain_dropped", stats->plain_dropped);
 	add_uint(object, "tls_refused", stats->tls_refused);
+	add_uint(object, "tls_refused_processes", stats->tls_refused_processes);
 	add_uint(object, "memory_bytes", stats->memory_bytes);
 	add_uint(object, "memory_limit", stats->memory_limit);
 	end_object(object);

@@ -360,8 +360,10 @@ enum appmon_log_level {
  * and crypto/tls of Go 1.21 to 1.26. x86-64 only. Keys are never touched. The library attaches uprobes
  * to such files: those of processes that are in a cgroup at its attach, and of others when they make
  * their first socket or send a hello; at most 256, until appmon_close(), which takes up to a second for
- * each. Whoever maps such a file pays 1 to 5 microseconds for each call; only calls of processes
- * in the cgroups, and of those that they start, are read. The first connections of the first process
+ * each (since Linux 6.13 less than a tenth). A call costs 2 to 5 microseconds. Whoever else maps such a
+ * file pays 2 to 3 for each call, and since Linux 6.13 some 1.5, but only calls of processes in the
+ * cgroups, and of those that they start, are read: a probe for one process alone would miss what its
+ * children do first. The first connections of the first process
  * with a new file can stay closed: an event of TLS. Implies APPMON_OPEN_IDENTITY, and APPMON_PROTO_TLS
  * in protocols. Needs CAP_SYS_ADMIN as long as processes come (before Linux 6.16 CAP_PERFMON with
  * CAP_CHECKPOINT_RESTORE), and for other users' processes CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH. A
@@ -775,6 +777,7 @@ struct appmon_stats {
 	uint64_t tls_refused; /* APPMON_OPEN_TLS: files whose functions are not understood or could
 				 * not be probed, and processes that could not be looked at; handle
 				 * only */
+	uint64_t tls_refused_processes; /* of these, the processes; handle only */
 };
 
 /* Which events the host wants: those that pass every member. 0 and NULL: whatever it is. */

@@ -95,7 +95,8 @@ void capture_sample(struct capture *cap, uint64_t below, uint32_t generation);
 void capture_from(struct capture *cap, uint32_t generation);
 /* The programs for goroutines, by GO_*: with APPMON_CAP_GOROUTINES only. */
 void capture_go_programs(const struct capture *cap, int fd[GO_HOOKS]);
-/* The programs for TLS libraries, by TLS_HOOK_*: with APPMON_CAP_TLS only. */
+/* The programs for TLS libraries, by TLS_HOOK_*: with APPMON_CAP_TLS only. Negative: not loaded, for
+ * others are in its place. */
 void capture_tls_programs(const struct capture *cap, int fd[TLS_HOOKS]);
 /* The map of processes whose calls are told, and when the last probe was attached. */
 int capture_tls_processes(const struct capture *cap);
@@ -111,7 +112,8 @@ enum {
 	WITH_IDENTITY = 2,
 	WITH_GOROUTINES = 4,
 	WITH_SWEEP_FILES = 8,
-	WITH_TLS = 16
+	WITH_TLS = 16,
+	WITH_UPROBE_SESSIONS = 32
 };
 
 /* Takes from *with what this kernel lacks; fails if what must be there is not. */

@@ -176,6 +176,7 @@ static bool types_are_whole(const char *data, size_t size)
 struct types {
 	/* What the tracing programs are for; 0: is not there. */
 	uint32_t storages, files, tracepoint;
+	bool uprobe_sessions;
 };
 
 static uint32_t type_id(const struct btf *btf, const char *name, uint32_t kind)
@@ -183,6 +184,18 @@ static uint32_t type_id(const struct btf *btf, const char *name, uint32_t kind)
 	int id = btf__find_by_name_kind(btf, name, kind);
 
 	return id > 0 ? (uint32_t)id : 0;
+}
+
+static bool has_attach_type(const struct btf *btf, uint32_t value)
+{
+	const struct btf_type *t =
+		btf__type_by_id(btf, type_id(btf, "bpf_attach_type", BTF_KIND_ENUM));
+
+	for (int i = 0; i < btf_vlen(t); i++)
+		if ((uint32_t)btf_enum(t)[i].val == value)
+			return !strcmp(btf__name_by_offset(btf, btf_enum(t)[i].name_off),
+				       "BPF_TRACE_UPROBE_SESSION");
+	return false;
 }
 
 static int check_types(struct log *log, uint32_t ring_bytes, struct types *ret)
@@ -226,6 +239,7 @@ static int check_types(struct log *log, uint32_t ring_bytes, struct types *ret)
 		ret->storages = type_id(btf, "bpf_iter_bpf_sk_storage_map", BTF_KIND_FUNC);
 		ret->files = type_id(btf, "bpf_iter_task_file", BTF_KIND_FUNC);
 		ret->tracepoint = type_id(btf, "btf_trace_tcp_rcv_space_adjust", BTF_KIND_TYPEDEF);
+		ret->uprobe_sessions = has_attach_type(btf, UPROBE_SESSION);
 		id = 1;
 	}
 	btf__free(btf);
@@ -386,5 +400,7 @@ int kernel_check(struct log *log, uint32_t ring_bytes, int *with)
 		*with &= ~(WITH_IDENTITY | WITH_GOROUTINES);
 	if (load(BPF_PROG_TYPE_KPROBE, (enum bpf_attach_type)0, 0, 0))
 		*with &= ~(WITH_GOROUTINES | WITH_TLS);
+	if (!types.uprobe_sessions)
+		*with &= ~WITH_UPROBE_SESSIONS;
 	return 0;
 }

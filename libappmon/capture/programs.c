@@ -67,26 +67,34 @@ static int choose_goroutines(struct capture_bpf *skel, bool with)
 }
 
 /* Behind choose_goroutines(): the two share a map. */
-static int choose_tls(struct capture_bpf *skel, bool with, uint32_t capture)
+static int choose_tls(struct capture_bpf *skel, int with, uint32_t capture)
 {
-	struct bpf_program *const programs[] = {
-		skel->progs.appmon_tls_write,	 skel->progs.appmon_tls_write_done,
-		skel->progs.appmon_tls_read,	 skel->progs.appmon_tls_read_done,
-		skel->progs.appmon_tls_go_write, skel->progs.appmon_tls_go_read,
-		skel->progs.appmon_socket};
+	struct bpf_program *const programs[] = {skel->progs.appmon_tls_go_write,
+						skel->progs.appmon_tls_go_read,
+						skel->progs.appmon_socket};
 	struct bpf_map *const maps[] = {skel->maps.tls_processes,  skel->maps.tls_calls,
 					skel->maps.tls_sessions,   skel->maps.plain_drafts,
 					skel->maps.tls_go_sockets, skel->maps.tls_go_writes};
+	const bool tls = with & WITH_TLS, sessions = with & WITH_UPROBE_SESSIONS;
 	int err = 0;
 
 	skel->rodata->plain_capture = capture;
-	skel->rodata->tls_go = with;
-	if (with)
+	skel->rodata->tls_go = tls;
+	if (tls)
 		err = bpf_map__set_autocreate(skel->maps.go_processes, true);
+	if (!err)
+		err = bpf_program__set_autoload(skel->progs.appmon_tls_enter, tls && !sessions);
+	if (!err)
+		err = bpf_program__set_autoload(skel->progs.appmon_tls_leave, tls && !sessions);
+	if (!err)
+		err = bpf_program__set_autoload(skel->progs.appmon_tls_call, tls && sessions);
+	if (!err)
+		err = bpf_program__set_expected_attach_type(skel->progs.appmon_tls_call,
+							    (enum bpf_attach_type)UPROBE_SESSION);
 	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]) && !err; i++)
-		err = bpf_program__set_autoload(programs[i], with);
+		err = bpf_program__set_autoload(programs[i], tls);
 	for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]) && !err; i++)
-		err = bpf_map__set_autocreate(maps[i], with);
+		err = bpf_map__set_autocreate(maps[i], tls);
 	return err;
 }
 
@@ -157,7 +165,7 @@ static int try_load(struct capture *cap, const struct appmon_opts *opts, char *v
 	if (!err)
 		err = choose_goroutines(cap->skel, with & WITH_GOROUTINES);
 	if (!err)
-		err = choose_tls(cap->skel, with & WITH_TLS, opts->capture_bytes);
+		err = choose_tls(cap->skel, with, opts->capture_bytes);
 	if (!err)
 		err = choose_frames(cap->skel, opts->protocols & ASKED_FRAMES);
 	cap->skel->rodata->identity = !!(with & WITH_IDENTITY);
@@ -215,7 +223,7 @@ int capture_open(struct capture *cap, const struct appmon_opts *opts, struct log
 	const bool tls = false;
 #endif
 	int with = WITH_SWEEP | (identity ? WITH_IDENTITY : 0) |
-		   (goroutines ? WITH_GOROUTINES : 0) | (tls ? WITH_TLS : 0);
+		   (goroutines ? WITH_GOROUTINES : 0) | (tls ? WITH_TLS | WITH_UPROBE_SESSIONS : 0);
 	char *verifier_log;
 	int err;
 
@@ -354,10 +362,9 @@ void capture_go_programs(const struct capture *cap, int fd[GO_HOOKS])
 
 void capture_tls_programs(const struct capture *cap, int fd[TLS_HOOKS])
 {
-	fd[TLS_HOOK_WRITE] = bpf_program__fd(cap->skel->progs.appmon_tls_write);
-	fd[TLS_HOOK_WRITE_DONE] = bpf_program__fd(cap->skel->progs.appmon_tls_write_done);
-	fd[TLS_HOOK_READ] = bpf_program__fd(cap->skel->progs.appmon_tls_read);
-	fd[TLS_HOOK_READ_DONE] = bpf_program__fd(cap->skel->progs.appmon_tls_read_done);
+	fd[TLS_HOOK_ENTER] = bpf_program__fd(cap->skel->progs.appmon_tls_enter);
+	fd[TLS_HOOK_LEAVE] = bpf_program__fd(cap->skel->progs.appmon_tls_leave);
+	fd[TLS_HOOK_CALL] = bpf_program__fd(cap->skel->progs.appmon_tls_call);
 	fd[TLS_HOOK_GO_WRITE] = bpf_program__fd(cap->skel->progs.appmon_tls_go_write);
 	fd[TLS_HOOK_GO_READ] = bpf_program__fd(cap->skel->progs.appmon_tls_go_read);
 }

@@ -115,8 +115,10 @@ static void take(struct appmon *mon, struct record *rec)
 /* Of TLS. */
 static bool is_hello(const struct record *rec)
 {
-	return !rec->process && !rec->called && rec->seg.captured > 1 && rec->bytes[0] == 0x16 &&
-	       rec->bytes[1] == 3;
+	const uint32_t at = rec->framed ? sizeof(struct rec_piece) : 0;
+
+	return !rec->process && !rec->called && rec->seg.captured > at + 1 &&
+	       rec->bytes[at] == 0x16 && rec->bytes[at + 1] == 3;
 }
 
 /* False: the rings have no record at the moment. */

@@ -18,8 +18,8 @@ int appmon_get_stats(struct appmon *mon, uint32_t target, struct appmon_stats *s
 {
 	const uint64_t handle_only = STAT_BIT(memory_bytes) | STAT_BIT(memory_limit) |
 				     STAT_BIT(plain_calls) | STAT_BIT(plain_dropped) |
-				     STAT_BIT(tls_refused);
-	const uint64_t all = 2 * STAT_BIT(tls_refused) - 1;
+				     STAT_BIT(tls_refused) | STAT_BIT(tls_refused_processes);
+	const uint64_t all = 2 * STAT_BIT(tls_refused_processes) - 1;
 	int err = handle_check(mon);
 	struct appmon_stats s;
 	struct target *t;
@@ -42,7 +42,8 @@ int appmon_get_stats(struct appmon *mon, uint32_t target, struct appmon_stats *s
 		s.valid = all;
 		s.memory_bytes = mon->pl.pool.held;
 		s.memory_limit = mon->pl.pool.limit;
-		s.tls_refused = mon->tls.refused;
+		s.tls_refused = mon->tls.refused_files + mon->tls.refused_processes;
+		s.tls_refused_processes = mon->tls.refused_processes;
 		if (mon->recording && !recording_works(mon->recording))
 			s.flags |= APPMON_STATS_RECORD_ENDED;
 		for (uint32_t slot = 0; slot < SLOTS; slot++) {

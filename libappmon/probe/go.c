@@ -27,6 +27,7 @@ bool go_init(struct go_programs *go, struct log *log, struct pool *pool)
 
 	go->log = log;
 	go->pool = pool;
+	go->uprobe_type = uprobe_type();
 	if (!pool_charge(go->pool, size))
 		return false;
 	go->executable = calloc(1, size);
@@ -94,7 +95,7 @@ static int attach(struct go_programs *go, struct executable *e, int fd,
 	for (int i = 0; i < GO_HOOKS; i++) {
 		if (!binary->hook[i])
 			continue;
-		link = uprobe_attach(go->program_fd[i], fd, binary->hook[i], false,
+		link = uprobe_attach(go->uprobe_type, go->program_fd[i], fd, binary->hook[i], false,
 				     GO_LAYOUT(binary->goid, binary->parent));
 		if (link < 0) {
 			detach(e);
@@ -170,7 +171,7 @@ static void see_process(struct go_programs *go, uint32_t pid)
 
 void go_see_process(struct go_programs *go, const struct rec_task *task)
 {
-	if (go->executable && task->pid && seen_add(&go->seen, task))
+	if (go->executable && task->pid && seen_count(&go->seen, task) == 1)
 		see_process(go, task->pid);
 }
 

@@ -20,9 +20,15 @@ int file_identify(int fd, struct file_id *ret);
 /* Returns a descriptor of what the process runs, or an error. */
 int executable_open(uint32_t pid, struct file_id *ret);
 
-/* In every process that runs the file, also those that will. Returns a link, which detaches when it is
- * closed (the kernel takes a tenth of a second for that), or an error. */
-int uprobe_attach(int prog_fd, int file_fd, uint64_t offset, bool at_return, uint64_t cookie);
+/* The number of the uprobes among the kinds of perf events; negative: there are none. */
+int uprobe_type(void);
+/* In every process that runs the file, also those that will. type: uprobe_type(). Returns a link, which
+ * detaches when it is closed (the kernel takes a tenth of a second for that), or an error. */
+int uprobe_attach(int type, int prog_fd, int file_fd, uint64_t offset, bool at_return,
+		  uint64_t cookie);
+/* The same at all places of a file, for a program of UPROBE_SESSION. */
+int uprobe_attach_session(int prog_fd, int file_fd, const uint64_t *offset, const uint64_t *cookie,
+			  uint32_t count);
 /* What the host can do about an error of that. */
 const char *uprobe_error(int err);
 
@@ -35,14 +41,14 @@ struct seen {
 	struct seen_process {
 		uint64_t start_ns;
 		uint32_t pid;
-		uint32_t pad;
+		uint32_t times;
 	} set[SEEN_SETS][SEEN_WAYS];
 	uint32_t turn; /* which of a set is forgotten next */
 	uint32_t pad;
 };
 
-/* False: it is in there already. */
-bool seen_add(struct seen *seen, const struct rec_task *task);
+/* How often it was asked for this process, with this time. */
+uint32_t seen_count(struct seen *seen, const struct rec_task *task);
 /* Calls fn for each process in a cgroup and below it. */
 void each_process(int cgroup_fd, void (*fn)(void *ctx, uint32_t pid), void *ctx);
 
@@ -53,6 +59,7 @@ struct go_programs {
 	struct pool *pool;
 	int program_fd[GO_HOOKS];
 	struct executable *executable; /* NULL: not asked for */
+	int uprobe_type;
 	uint32_t executables;
 	uint32_t refused; /* processes whose executable could not be read */
 	struct seen seen;
@@ -78,15 +85,15 @@ struct tls_programs {
 	uint32_t files;
 	uint32_t attached; /* of them */
 	uint32_t turn;	   /* which is forgotten next */
-	uint32_t pad;
-	uint64_t refused; /* files and processes whose plaintext cannot be had */
+	int uprobe_type;
+	uint64_t refused_files, refused_processes; /* whose plaintext cannot be had */
 	struct seen seen, greeted;
 };
 
 /* False: no memory. */
 bool tls_programs_init(struct tls_programs *tls, struct log *log, struct pool *pool);
 void tls_free(struct tls_programs *tls);
-/* Looks which libraries a process has, when it is met, and once more when it has sent a hello; or all
+/* Looks which libraries a process has, when it is met, and again when it has sent a hello; or all
  * processes of a cgroup, which does nothing unless it was asked for. */
 void tls_see_process(struct tls_programs *tls, const struct rec_task *task, bool hello);
 void tls_see_cgroup(struct tls_programs *tls, int cgroup_fd);

@@ -51,8 +51,7 @@ int executable_open(uint32_t pid, struct file_id *ret)
 	return err;
 }
 
-/* The number of the uprobes among the kinds of perf events; negative: there are none. */
-static int uprobe_type(void)
+int uprobe_type(void)
 {
 	FILE *f = fopen("/sys/bus/event_source/devices/uprobe/type", "re");
 	int type = -1;
@@ -67,19 +66,20 @@ static int uprobe_type(void)
 
 /* A link is all there is, so that closing it detaches, and closing a forked child's copy does not.
  * (libbpf's would disable the parent's event.) */
-int uprobe_attach(int prog_fd, int file_fd, uint64_t offset, bool at_return, uint64_t cookie)
+int uprobe_attach(int type, int prog_fd, int file_fd, uint64_t offset, bool at_return,
+		  uint64_t cookie)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, opts, .perf_event.bpf_cookie = cookie);
 	char path[32];
-	struct perf_event_attr attr = {.size = sizeof(attr),
+	struct perf_event_attr attr = {.type = (uint32_t)type,
+				       .size = sizeof(attr),
 				       .config = at_return, /* format/retprobe: the lowest bit */
 				       .config1 = (uintptr_t)path,
 				       .config2 = offset};
-	int type = uprobe_type(), event, link;
+	int event, link;
 
 	if (type < 0)
 		return type;
-	attr.type = (uint32_t)type;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", file_fd);
 	event = (int)syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
 	if (event < 0)
@@ -91,6 +91,28 @@ int uprobe_attach(int prog_fd, int file_fd, uint64_t offset, bool at_return, uin
 	return link;
 }
 
+/* By the system call itself: headers and libbpf can be older than the kernel. */
+int uprobe_attach_session(int prog_fd, int file_fd, const uint64_t *offset, const uint64_t *cookie,
+			  uint32_t count)
+{
+	char path[32];
+	const struct {
+		uint32_t prog_fd, target_fd, attach_type, flags;
+		uint64_t path, offsets, ref_ctr_offsets, cookies;
+		uint32_t count, uprobe_flags, pid, pad;
+	} attr = {.prog_fd = (uint32_t)prog_fd,
+		  .attach_type = UPROBE_SESSION,
+		  .path = (uintptr_t)path,
+		  .offsets = (uintptr_t)offset,
+		  .cookies = (uintptr_t)cookie,
+		  .count = count};
+	long link;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", file_fd);
+	link = syscall(SYS_bpf, BPF_LINK_CREATE, &attr, sizeof(attr));
+	return link < 0 ? -errno : (int)link;
+}
+
 const char *uprobe_error(int err)
 {
 	if (err == -EPERM || err == -EACCES)
@@ -98,17 +120,17 @@ const char *uprobe_error(int err)
 	return strerror(-err);
 }
 
-bool seen_add(struct seen *seen, const struct rec_task *task)
+uint32_t seen_count(struct seen *seen, const struct rec_task *task)
 {
 	struct seen_process *set = seen->set[task->pid % SEEN_SETS];
 
 	for (int i = 0; i < SEEN_WAYS; i++)
 		if (set[i].pid == task->pid && set[i].start_ns == task->start_ns)
-			return false;
+			return ++set[i].times;
 	set += seen->turn++ % SEEN_WAYS;
 	set->pid = task->pid;
 	set->start_ns = task->start_ns;
-	return true;
+	return set->times = 1;
 }
 
 static void see_directory(const char *directory, void (*fn)(void *ctx, uint32_t pid), void *ctx)

@@ -8,16 +8,18 @@
 
 enum tls_library { TLS_OPENSSL = 1, TLS_GNUTLS };
 
-/* The programs: at the begin of a call, and at its return; in Go, where the bytes are. */
+/* The programs: at the begin of a call, and at its return, or at both; in Go, where the bytes are. */
 enum {
-	TLS_HOOK_WRITE,
-	TLS_HOOK_WRITE_DONE,
-	TLS_HOOK_READ,
-	TLS_HOOK_READ_DONE,
+	TLS_HOOK_ENTER,
+	TLS_HOOK_LEAVE,
+	TLS_HOOK_CALL, /* since Linux 6.13, in place of these two */
 	TLS_HOOK_GO_WRITE,
 	TLS_HOOK_GO_READ,
 	TLS_HOOKS
 };
+
+/* Linux 6.13: BPF_TRACE_UPROBE_SESSION, of programs that see both, and how they are attached. */
+#define UPROBE_SESSION 57
 
 /* A place that costs one trap. */
 struct tls_site {

@@ -3,7 +3,11 @@
  * TLS libraries: finds them among what the processes of the attached cgroups map, and attaches the
  * uprobes of bpf/tls-calls.h to each file once. A process is looked at when its cgroup is attached,
  * when it makes its first socket, and when it has sent a hello, for it may have loaded the library
- * meanwhile. No file is detached before the handle is closed: the kernel takes too long for that.
+ * meanwhile, and so ever more rarely with later hellos. No file is detached before the handle is closed: the kernel takes too long for that.
+ *
+ * A file is probed for whoever maps it. A probe for one process would keep the others free of traps, but
+ * the kernel takes it out of the children that the process forks, and until the reader had put one into
+ * each the first requests of a server's new worker would pass unseen.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,14 +24,14 @@
 /* Files that are remembered, most of them executables without such a library. */
 #define FILES_MAX 512
 #define ATTACHED_MAX 256
-/* An entry and a return for each place. */
-#define FILE_LINKS (2 * 2 * TLS_SITES)
+/* In a file: where it reads, and where it writes. */
+#define PLACES (2 * TLS_SITES)
 #define MAPS_LINES_MAX 65536
 #define LIBRARIES_MAX 16
 
 struct tls_file {
 	struct file_id id;
-	int link_fd[FILE_LINKS]; /* the first links of them */
+	int link_fd[2 * PLACES]; /* the first links of them: at entries and returns */
 	uint32_t links;		 /* 0: there is no plaintext to be had */
 	uint32_t pad;
 };
@@ -38,6 +42,7 @@ bool tls_programs_init(struct tls_programs *tls, struct log *log, struct pool *p
 
 	tls->log = log;
 	tls->pool = pool;
+	tls->uprobe_type = uprobe_type();
 	if (!pool_charge(tls->pool, size))
 		return false;
 	tls->file = calloc(1, size);
@@ -64,8 +69,8 @@ void tls_free(struct tls_programs *tls)
 static int add(struct tls_programs *tls, struct tls_file *file, int fd, int hook, uint64_t offset,
 	       uint64_t cookie)
 {
-	bool at_return = hook == TLS_HOOK_WRITE_DONE || hook == TLS_HOOK_READ_DONE;
-	int link = uprobe_attach(tls->program_fd[hook], fd, offset, at_return, cookie);
+	int link = uprobe_attach(tls->uprobe_type, tls->program_fd[hook], fd, offset,
+				 hook == TLS_HOOK_LEAVE, cookie);
 
 	if (link < 0)
 		return link;
@@ -73,31 +78,50 @@ static int add(struct tls_programs *tls, struct tls_file *file, int fd, int hook
 	return 0;
 }
 
-/* hook: TLS_HOOK_WRITE or TLS_HOOK_READ; that of the return is behind it. */
-static int attach_sites(struct tls_programs *tls, struct tls_file *file, int fd, int hook,
-			const struct tls_site *site, const struct tls_randoms *r)
+/* Where calls are seen, each once. */
+struct places {
+	uint64_t offset[PLACES];
+	uint64_t cookie[PLACES];
+	uint32_t count;
+};
+
+static void add_places(struct places *places, bool out, const struct tls_site *site,
+		       const struct tls_randoms *r)
 {
-	int err = 0;
-
-	for (int i = 0; i < TLS_SITES && !err; i++) {
-		uint64_t offset = site[i].returns ? site[i].offset : site[i].begin;
-		uint64_t layout = TLS_LAYOUT(site[i].call, r->holder, r->client, r->server);
-
+	for (int i = 0; i < TLS_SITES; i++) {
 		if (site[i].call == TLS_CALL_NONE)
 			continue;
-		err = add(tls, file, fd, hook + 1, offset, layout);
-		if (!err)
-			err = add(tls, file, fd, hook, offset, layout);
+		/* Where it must be trapped for the return, it is entered, too. */
+		places->offset[places->count] = site[i].returns ? site[i].offset : site[i].begin;
+		places->cookie[places->count++] =
+			TLS_LAYOUT(out, site[i].call, r->holder, r->client, r->server);
 	}
-	return err;
 }
 
 static int attach_library(struct tls_programs *tls, struct tls_file *file, int fd,
 			  const struct tls_binary *b)
 {
-	int err = attach_sites(tls, file, fd, TLS_HOOK_READ, b->read, &b->randoms);
+	const int session = tls->program_fd[TLS_HOOK_CALL];
+	struct places places = {.count = 0};
+	int err = 0;
 
-	return err ? err : attach_sites(tls, file, fd, TLS_HOOK_WRITE, b->write, &b->randoms);
+	add_places(&places, false, b->read, &b->randoms);
+	add_places(&places, true, b->write, &b->randoms);
+	if (session >= 0) {
+		err = uprobe_attach_session(session, fd, places.offset, places.cookie,
+					    places.count);
+		if (err < 0)
+			return err;
+		file->link_fd[file->links++] = err;
+		return 0;
+	}
+	for (uint32_t i = 0; i < places.count && !err; i++) {
+		err = add(tls, file, fd, TLS_HOOK_LEAVE, places.offset[i], places.cookie[i]);
+		if (!err)
+			err = add(tls, file, fd, TLS_HOOK_ENTER, places.offset[i],
+				  places.cookie[i]);
+	}
+	return err;
 }
 
 static int attach_go(struct tls_programs *tls, struct tls_file *file, int fd,
@@ -170,14 +194,13 @@ static void see_file(struct tls_programs *tls, int fd, const struct file_id *id)
 	if (readlink(link, path, sizeof(path) - 1) < 0)
 		path[0] = '\0';
 	if (err) {
-		tls->refused++;
+		tls->refused_files++;
 		log_line(tls->log, APPMON_LOG_WARN, "the plaintext of TLS in %s is not read: %s%s",
 			 path, why, err == -EOPNOTSUPP ? " is not understood" : "");
 		return;
 	}
 	tls->attached++;
-	log_line(tls->log, APPMON_LOG_INFO, "the plaintext of TLS in %s is read, at %u places",
-		 path, file->links);
+	log_line(tls->log, APPMON_LOG_INFO, "the plaintext of TLS in %s is read", path);
 }
 
 /* ---- processes ------------------------------------------------------------------------------- */
@@ -274,7 +297,7 @@ static void see_process(struct tls_programs *tls, uint32_t pid, uint64_t start)
 	tell(tls, pid, start);
 	if (!err && !library)
 		return;
-	log_line(tls->log, tls->refused++ ? APPMON_LOG_DEBUG : APPMON_LOG_WARN,
+	log_line(tls->log, tls->refused_processes++ ? APPMON_LOG_DEBUG : APPMON_LOG_WARN,
 		 "which TLS library process %u has cannot be told: %s (opening what another user's "
 		 "process maps needs CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, and CAP_SYS_ADMIN or "
 		 "CAP_CHECKPOINT_RESTORE)",
@@ -283,14 +306,18 @@ static void see_process(struct tls_programs *tls, uint32_t pid, uint64_t start)
 
 void tls_see_process(struct tls_programs *tls, const struct rec_task *task, bool hello)
 {
-	bool fresh;
+	uint32_t hellos;
+	bool looks;
 
 	if (!task->pid)
 		return;
-	fresh = seen_add(&tls->seen, task);
-	if (hello)
-		fresh |= seen_add(&tls->greeted, task);
-	if (fresh)
+	looks = seen_count(&tls->seen, task) == 1;
+	if (hello) {
+		/* The first one, the second, the fourth: it may load a library at any time. */
+		hellos = seen_count(&tls->greeted, task);
+		looks |= !(hellos & (hellos - 1));
+	}
+	if (looks)
 		see_process(tls, task->pid, task->start_ns / TLS_START_NS);
 }
 

@@ -65,7 +65,7 @@ struct session {
 /* The last that a thread has sent on a TLS connection whose hellos are not known. */
 struct sender {
 	uint64_t cookie, order_ns;
-	uint64_t other_ns; /* when it has sent on another one */
+	uint64_t other_ns; /* until then it may have sent on another one */
 	uint32_t tid;
 };
 
@@ -304,15 +304,17 @@ static struct tls_wire *by_tag(const struct flows *f, const struct session *s,
 	return role ? end[role - 1] : NULL;
 }
 
-/* A thread has sent on a TLS connection whose hello was not seen. */
+/*
+ * A thread has sent on a TLS connection whose hello was not seen. Threads share places: what this one
+ * has sent while another had its place is not known.
+ */
 static void note_sender(struct flows *f, const struct record *rec)
 {
 	struct sender *sender = &f->sessions->sender[rec->owner.sender_tid % SENDERS];
 
-	if (sender->tid != rec->owner.sender_tid)
-		*sender = (struct sender){.tid = rec->owner.sender_tid};
-	else if (sender->cookie != rec->conn.cookie)
+	if (sender->tid != rec->owner.sender_tid || sender->cookie != rec->conn.cookie)
 		sender->other_ns = sender->order_ns;
+	sender->tid = rec->owner.sender_tid;
 	sender->cookie = rec->conn.cookie;
 	sender->order_ns = rec->order_ns;
 }

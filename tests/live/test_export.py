@@ -94,6 +94,7 @@ def test_metrics(cgroup, start_server, export):
         assert [value for _, value in series] == sorted(value for _, value in series)
         assert series[-1][0] == float("inf")
     assert monitor.counted("appmon_exchanges_dropped_total") == {(): 0}
+    assert monitor.counted("appmon_tls_refused_total", "reason") == {"file": 0, "process": 0}
     monitor.stop()
 
 

@@ -7,11 +7,13 @@ import glob
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 
 import pytest
 
+from exporting import Monitor
 from programs import free_port, wait_for_port
 
 # Says when it listens; notes each path that it is asked for. It speaks TLS in WORKERS processes, which
@@ -43,6 +45,24 @@ while True:
             conn.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\nConnection: close\\r\\n\\r\\nok")
     except (OSError, ssl.SSLError):
         pass
+"""
+
+# It has made a socket, and sent a hello that it was given, before it loads libssl. Then it asks for the
+# paths that it reads, each on a connection of its own.
+LATE = """
+import socket, sys
+connect = lambda: socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+with connect() as plain:
+    plain.sendall(bytes.fromhex(sys.argv[2]))
+    plain.recv(1)
+assert "libssl" not in open("/proc/self/maps").read()
+for line in sys.stdin:
+    import ssl
+    with ssl._create_unverified_context().wrap_socket(connect()) as conn:
+        conn.sendall(f"GET {line.strip()} HTTP/1.1\\r\\nHost: h\\r\\n\\r\\n".encode())
+        while conn.recv(4096):
+            pass
+    print(line, end="", flush=True)
 """
 
 GO = """package main
@@ -120,7 +140,7 @@ def told(events):
 
 def files(watching):
     """Those that are read, by the log."""
-    return [m[1] for m in re.finditer(re.escape(READ) + r"(.*) is read, at", "".join(watching.log()))]
+    return [m[1] for m in re.finditer(re.escape(READ) + r"(.*) is read", "".join(watching.log()))]
 
 
 def test_one_file_two_processes(cgroup, watch, place):
@@ -225,7 +245,46 @@ def test_not_understood(cgroup, watch, place, library):
     assert place.noted() == paths
     assert {e["protocol"] for e in events} == {"tls"}
     assert watching.stats["tls_refused"] == 1
+    assert watching.stats["tls_refused_processes"] == 0
     assert "is not read: SSL_get_client_random is not understood" in "".join(watching.log())
+    monitor = Monitor("export", "--listen", "127.0.0.1:0", "--cgroup", cgroup.path, "--tls")
+    try:
+        assert monitor.counted("appmon_tls_refused_total", "reason") == {"file": 1, "process": 0}
+        ask(place.port, "opaque", count=2)
+        assert monitor.counted("appmon_tls_calls_total") == {(): 0}
+        monitor.stop()
+    finally:
+        monitor.kill()
+
+
+def test_loaded_late(cgroup, watch, place):
+    """A process that was looked at, and has sent a hello by other means, loads the library: its next
+    hello tells. What it asks for once that was seen is told."""
+    outgoing = ssl.MemoryBIO()
+    hello = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="h")
+    with pytest.raises(ssl.SSLWantReadError):
+        hello.do_handshake()
+    server = subprocess.Popen(place.command())
+    try:
+        wait_for_port(place.port, server)
+        watching = watch(cgroup, args=["--tls", "-v"])
+        asking = cgroup.spawn([sys.executable, "-c", LATE, str(place.port), outgoing.read().hex()],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        paths = ["/first", "/late/0", "/late/1"]
+        for path in paths:
+            asking.stdin.write(path + "\n")
+            asking.stdin.flush()
+            assert asking.stdout.readline() == path + "\n"
+            watching.wait_stderr("libssl.so.3 is read", timeout=10)
+        asking.stdin.close()
+        assert asking.wait(10) == 0
+        watching.wait(2, timeout=10)
+        events = watching.stop()
+        assert place.noted() == sorted(paths)
+        assert [path for path in told(events) if path != "/first"] == paths[1:]
+    finally:
+        server.kill()
+        server.wait()
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,10 @@
 Requests inside of TLS, by the plaintext that the TLS library of a program reads and writes: against
 nginx's log and what clients have asked.
 """
+import collections
 import http.client
 import json
+import re
 import shutil
 import socket
 import ssl
@@ -17,7 +19,7 @@ import pytest
 from databases import Postgresql, running
 from exporting import Monitor, wait_for
 from network import Veth
-from programs import let_in, wait_for_port
+from programs import free_port, let_in, wait_for_port
 from test_grpc import GIVEN_UP, STATUSES, grpc_go
 from test_tls import VERSION, low_port
 from watch import replayed
@@ -480,6 +482,41 @@ def test_postgresql(watch):
     assert [e["operation"] for e in encrypted] == 3 * ["CONNECT"]
     assert [e["query_text"] for e in events if e.get("query_text")] == ["SELECT ? AS plain"]
     assert {e["protocol"] for e in events} <= {"postgresql", "tls"}
+
+
+def test_redis(cgroup, certificate, watch, tmp_path):
+    """Commands inside of TLS are those that Redis counts, also on a connection that was open before."""
+    if not shutil.which("redis-server"):
+        pytest.skip("redis-server is not installed")
+    port = free_port("127.0.0.1")
+    cli = ["redis-cli", "--tls", "--insecure", "-p", str(port)]
+    server = cgroup.spawn(["redis-server", "--port", "0", "--tls-port", str(port), "--save", "",
+                           "--bind", "127.0.0.1", "--dir", str(tmp_path), "--tls-auth-clients", "no",
+                           "--tls-cert-file", certificate + ".pem", "--tls-key-file",
+                           certificate + ".key", "--tls-ca-cert-file", certificate + ".pem"],
+                          stdout=subprocess.DEVNULL)
+    wait_for_port(port, server)
+    with subprocess.Popen(cli, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as before:
+        def ask(command):
+            before.stdin.write(command + "\n")
+            before.stdin.flush()
+            return before.stdout.readline()
+        assert ask("PING") == "PONG\n"
+        subprocess.run([*cli, "config", "resetstat"], check=True, stdout=subprocess.DEVNULL)
+        watching = watch(cgroup, args=["--tls", "--protocols", "http1,resp,tls"])
+        for i in range(5):
+            assert ask(f"SET key {i}") == "OK\n"
+        subprocess.run(["redis-benchmark", "--tls", "--insecure", "-p", str(port), "-n", "300", "-c",
+                        "4", "-P", "8", "-t", "get,lpush"], check=True, stdout=subprocess.DEVNULL)
+        said = subprocess.run([*cli, "info", "commandstats"], check=True, capture_output=True,
+                              text=True).stdout
+        before.stdin.close()
+    counted = {name: int(n) for name, n in re.findall(r"cmdstat_(get|lpush|set):calls=(\d+)", said)}
+    assert counted["set"] == 5
+    watching.wait(sum(counted.values()), timeout=10)
+    told_of = collections.Counter(e["operation"].lower() for e in watching.stop()
+                                  if e["protocol"] == "resp" and e["end"] == "complete")
+    assert {name: told_of[name] for name in counted} == counted
 
 
 def test_replay(scene, watch, tmp_path):

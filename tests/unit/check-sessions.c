@@ -684,6 +684,41 @@ START_TEST(not_nested)
 }
 END_TEST
 
+/* ... nor if another thread had its place in between, for so it is not known what it has sent. */
+START_TEST(not_nested_shared_place)
+{
+	const uint32_t tid = sim_owner.sender_tid;
+	struct wire other = w;
+
+	other.sk = NULL;
+	wire_begin(&w, false);
+	wire_begin(&other, false);
+	sim_detached = true;
+	handshake(&w, false, 1);
+	handshake(&other, false, 50);
+	sim_detached = false;
+	s = made(0x1000, 1);
+	for (int i = 0; i < 4; i++) {
+		uint64_t entry_ns = sim_now_ns + 1;
+
+		records(&other, DIR_IN, 100);
+		records(&w, DIR_IN, 100);
+		records(&other, DIR_OUT, 100);
+		sim_owner.sender_tid = tid + 1024;
+		records(&other, DIR_OUT, 100);
+		sim_owner.sender_tid = tid;
+		records(&w, DIR_OUT, sizeof(OK) - 1);
+		call_of(&s, DIR_OUT, OK, sizeof(OK) - 1, sizeof(OK) - 1, entry_ns);
+	}
+	ck_assert_uint_eq(p.pl.stats.plain_calls, 0);
+	flows_expire(&p.flows, sim_now_ns + 60000 * MSEC);
+	ck_assert_uint_eq(p.pl.stats.plain_dropped, 4);
+	while ((ev = fixture_event(&p)))
+		ck_assert_uint_eq(ev->protocol, APPMON_PROTO_TLS);
+	sim_forget(other.sk);
+}
+END_TEST
+
 /* The process was looked at when the session had begun: what passed before is told as opaque. */
 START_TEST(late)
 {
@@ -767,11 +802,15 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {
-		server,	      client,	  closed_early, memory,	       long_write, tickets,
-		cut,	      both_ends,  interleaved,	lost,	       forked,	   unknown,
-		unknown_much, call_times, nested,	address_again, not_nested, late,
-		until_close,  linked,	  call_end,	longer_write,  not_asked,  NULL};
+	const TTest *const tests[] = {server,	     client,	   closed_early,
+				      memory,	     long_write,   tickets,
+				      cut,	     both_ends,	   interleaved,
+				      lost,	     forked,	   unknown,
+				      unknown_much,  call_times,   nested,
+				      address_again, not_nested,   not_nested_shared_place,
+				      late,	     until_close,  linked,
+				      call_end,	     longer_write, not_asked,
+				      NULL};
 
 	return unit_run("sessions", tests, setup, teardown);
 }

@@ -283,6 +283,26 @@ static void put_number(const struct writer *writer, const char *name, enum famil
 		value);
 }
 
+/* What stays opaque of TLS, and why. */
+static void put_tls(const struct writer *writer, const struct appmon_stats *stats)
+{
+	const char *name = "appmon_tls_refused";
+
+	put_number(writer, "appmon_tls_calls", FAMILY_COUNTER, NULL,
+		   "Reads and writes of TLS libraries that were understood.", stats->plain_calls);
+	put_number(writer, "appmon_tls_calls_dropped", FAMILY_COUNTER, NULL,
+		   "Reads and writes of TLS libraries that were not: of sessions whose socket was "
+		   "not found, or for want of memory or room in the ring.",
+		   stats->plain_dropped);
+	put_family(writer, name, FAMILY_COUNTER, NULL,
+		   "Files with a TLS library that is not understood or could not be probed, and "
+		   "processes that could not be looked at: their sessions stay opaque.");
+	fprintf(writer->out,
+		"%s_total{reason=\"file\"} %" PRIu64 "\n%s_total{reason=\"process\"} %" PRIu64 "\n",
+		name, stats->tls_refused - stats->tls_refused_processes, name,
+		stats->tls_refused_processes);
+}
+
 static void put_self(const struct writer *writer)
 {
 	struct appmon_metrics_stats metrics = {.size = sizeof(metrics)};
@@ -313,6 +333,7 @@ static void put_self(const struct writer *writer)
 			   "Exchanges of protocols that were not asked for.", stats.filtered);
 		put_number(writer, "appmon_connections_open", FAMILY_GAUGE, NULL,
 			   "Connections that are followed.", stats.connections_open);
+		put_tls(writer, &stats);
 	}
 	if (appmon_metrics_get_stats(writer->input->metrics, &metrics) == 0) {
 		put_number(writer, "appmon_series", FAMILY_GAUGE, NULL, "Series that are held.",

@@ -203,6 +203,7 @@ func Lines() []string {
 	member("appmon_stats.plain_calls", unsafe.Offsetof(sStats.plain_calls), unsafe.Sizeof(sStats.plain_calls))
 	member("appmon_stats.plain_dropped", unsafe.Offsetof(sStats.plain_dropped), unsafe.Sizeof(sStats.plain_dropped))
 	member("appmon_stats.tls_refused", unsafe.Offsetof(sStats.tls_refused), unsafe.Sizeof(sStats.tls_refused))
+	member("appmon_stats.tls_refused_processes", unsafe.Offsetof(sStats.tls_refused_processes), unsafe.Sizeof(sStats.tls_refused_processes))
 	var sFilter C.struct_appmon_filter
 	lines = append(lines, fmt.Sprintf("appmon_filter %d", unsafe.Sizeof(sFilter)))
 	member("appmon_filter.size", unsafe.Offsetof(sFilter.size), unsafe.Sizeof(sFilter.size))

@@ -358,6 +358,7 @@ class appmon_stats(ctypes.Structure):
     plain_calls: int
     plain_dropped: int
     tls_refused: int
+    tls_refused_processes: int
     _fields_ = [
         ("size", ctypes.c_uint32),
         ("flags", ctypes.c_uint32),
@@ -382,6 +383,7 @@ class appmon_stats(ctypes.Structure):
         ("plain_calls", ctypes.c_uint64),
         ("plain_dropped", ctypes.c_uint64),
         ("tls_refused", ctypes.c_uint64),
+        ("tls_refused_processes", ctypes.c_uint64),
     ]
 
 

@@ -398,14 +398,15 @@ bits! {
         /// executable, and crypto/tls of Go 1.21 to 1.26. x86-64 only. Keys are never touched. The
         /// library attaches uprobes to such files: those of processes that are in a cgroup at its attach,
         /// and of others when they make their first socket or send a hello; at most 256, until
-        /// appmon_close(), which takes up to a second for each. Whoever maps such a file pays 1 to 5
-        /// microseconds for each call; only calls of processes in the cgroups, and of those that they
-        /// start, are read. The first connections of the first process with a new file can stay closed:
-        /// an event of TLS. Implies APPMON_OPEN_IDENTITY, and APPMON_PROTO_TLS in protocols. Needs
-        /// CAP_SYS_ADMIN as long as processes come (before Linux 6.16 CAP_PERFMON with
-        /// CAP_CHECKPOINT_RESTORE), and for other users' processes CAP_SYS_PTRACE and
-        /// CAP_DAC_READ_SEARCH. A file or process that cannot be looked into is logged (WARN), and
-        /// counted in appmon_stats.tls_refused.
+        /// appmon_close(), which takes up to a second for each (since Linux 6.13 less than a tenth). A
+        /// call costs 2 to 5 microseconds. Whoever else maps such a file pays 2 to 3 for each call, and
+        /// since Linux 6.13 some 1.5, but only calls of processes in the cgroups, and of those that they
+        /// start, are read: a probe for one process alone would miss what its children do first. The
+        /// first connections of the first process with a new file can stay closed: an event of TLS.
+        /// Implies APPMON_OPEN_IDENTITY, and APPMON_PROTO_TLS in protocols. Needs CAP_SYS_ADMIN as long
+        /// as processes come (before Linux 6.16 CAP_PERFMON with CAP_CHECKPOINT_RESTORE), and for other
+        /// users' processes CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH. A file or process that cannot be
+        /// looked into is logged (WARN), and counted in appmon_stats.tls_refused.
         TLS = 0x200, "tls";
     }
 }
@@ -1225,6 +1226,8 @@ pub struct Stats {
     /// APPMON_OPEN_TLS: files whose functions are not understood or could not be probed, and processes
     /// that could not be looked at; handle only
     pub tls_refused: u64,
+    /// of these, the processes; handle only
+    pub tls_refused_processes: u64,
 }
 
 impl Stats {
@@ -1252,6 +1255,7 @@ impl Stats {
             plain_calls: raw.plain_calls,
             plain_dropped: raw.plain_dropped,
             tls_refused: raw.tls_refused,
+            tls_refused_processes: raw.tls_refused_processes,
         }
     }
 }

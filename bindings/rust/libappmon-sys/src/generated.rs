@@ -312,12 +312,14 @@ pub const APPMON_OPEN_QUERY_TEXT: u32 = 0x100;
 /// and crypto/tls of Go 1.21 to 1.26. x86-64 only. Keys are never touched. The library attaches uprobes
 /// to such files: those of processes that are in a cgroup at its attach, and of others when they make
 /// their first socket or send a hello; at most 256, until appmon_close(), which takes up to a second for
-/// each. Whoever maps such a file pays 1 to 5 microseconds for each call; only calls of processes in the
-/// cgroups, and of those that they start, are read. The first connections of the first process with a new
-/// file can stay closed: an event of TLS. Implies APPMON_OPEN_IDENTITY, and APPMON_PROTO_TLS in
-/// protocols. Needs CAP_SYS_ADMIN as long as processes come (before Linux 6.16 CAP_PERFMON with
-/// CAP_CHECKPOINT_RESTORE), and for other users' processes CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH. A file
-/// or process that cannot be looked into is logged (WARN), and counted in appmon_stats.tls_refused.
+/// each (since Linux 6.13 less than a tenth). A call costs 2 to 5 microseconds. Whoever else maps such a
+/// file pays 2 to 3 for each call, and since Linux 6.13 some 1.5, but only calls of processes in the
+/// cgroups, and of those that they start, are read: a probe for one process alone would miss what its
+/// children do first. The first connections of the first process with a new file can stay closed: an
+/// event of TLS. Implies APPMON_OPEN_IDENTITY, and APPMON_PROTO_TLS in protocols. Needs CAP_SYS_ADMIN as
+/// long as processes come (before Linux 6.16 CAP_PERFMON with CAP_CHECKPOINT_RESTORE), and for other
+/// users' processes CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH. A file or process that cannot be looked into
+/// is logged (WARN), and counted in appmon_stats.tls_refused.
 pub const APPMON_OPEN_TLS: u32 = 0x200;
 
 /// cgroup_skb with socket storage: the core.
@@ -907,6 +909,8 @@ pub struct appmon_stats {
     /// APPMON_OPEN_TLS: files whose functions are not understood or could not be probed, and processes
     /// that could not be looked at; handle only
     pub tls_refused: u64,
+    /// of these, the processes; handle only
+    pub tls_refused_processes: u64,
 }
 
 /// Which events the host wants: those that pass every member. 0 and NULL: whatever it is.

@@ -196,6 +196,7 @@ fn layout_is_what_the_c_compiler_says() {
     member!(lines, "appmon_stats.plain_calls", appmon_stats, plain_calls);
     member!(lines, "appmon_stats.plain_dropped", appmon_stats, plain_dropped);
     member!(lines, "appmon_stats.tls_refused", appmon_stats, tls_refused);
+    member!(lines, "appmon_stats.tls_refused_processes", appmon_stats, tls_refused_processes);
     lines.push(format!("appmon_filter {}", size_of::<sys::appmon_filter>()));
     member!(lines, "appmon_filter.size", appmon_filter, size);
     member!(lines, "appmon_filter.roles", appmon_filter, roles);
