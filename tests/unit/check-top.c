@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What appmon top keeps beside the figures: the last minute, single requests. */
+/* What appmon top and topology keep beside the figures: the last minute, single requests, names. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "address-names.h"
 #include "events.h"
 #include "rows.h"
 #include "samples.h"
@@ -76,7 +80,7 @@ START_TEST(minute)
 END_TEST
 
 /* What came during a pause is spread over its steps, and what is older than a minute is not shown. */
-START_TEST(pause)
+START_TEST(paused)
 {
 	look(600);
 	add(24, 200, 610);
@@ -150,9 +154,38 @@ START_TEST(storm)
 }
 END_TEST
 
+/* hosts(5): the first name of an address; loopback stays as it is. */
+START_TEST(hosts)
+{
+	static const char text[] = "# a comment\n"
+				   "127.0.0.1 localhost\n::1 ip6-localhost\n"
+				   "  10.0.0.9\tdb.internal db # the database\n"
+				   "10.0.0.9 second\n"
+				   "fd00::9 six\n"
+				   "10.0.0.300 nonsense\nalone\n#10.0.0.8 off\n";
+	struct appmon_endpoint local = {.family = 4, .port = 80, .addr = {127, 0, 0, 1}};
+	struct appmon_endpoint six = {.family = 6, .port = 1, .addr = {0xfd, [15] = 9}};
+	struct appmon_endpoint db = ipv4(9, 5432), off = ipv4(8, 80);
+	char path[] = "/tmp/check-top.XXXXXX";
+	struct address_names names = {0};
+	int fd = mkstemp(path);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	close(fd);
+	address_names_read_hosts(&names, path);
+	unlink(path);
+	ck_assert_str_eq(address_names_find(&names, &db)->name, "db.internal");
+	ck_assert_str_eq(address_names_find(&names, &six)->name, "six");
+	ck_assert_ptr_null(address_names_find(&names, &local));
+	ck_assert_ptr_null(address_names_find(&names, &off));
+	address_names_free(&names);
+}
+END_TEST
+
 int main(void)
 {
-	const TTest *const tests[] = {minute, pause, failed, routes, storm, NULL};
+	const TTest *const tests[] = {minute, paused, failed, routes, storm, hosts, NULL};
 
 	return unit_run("top", tests, setup, teardown);
 }

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Names of addresses at which no watched application was seen: that of the unit, container or cgroup
+ * that listens there on this machine, else that of /etc/hosts.
+ */
+#ifndef APPMON_CLI_ADDRESS_NAMES_H
+#define APPMON_CLI_ADDRESS_NAMES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <appmon/appmon.h>
+
+struct address_name {
+	struct appmon_endpoint endpoint; /* port 0: whatever the port */
+	bool watched;			 /* the name is a target's */
+	char *name;
+};
+
+struct address_names {
+	struct address_name *hosts, *listeners;
+	size_t host_count, listener_count;
+	/* Where clients of other network namespaces went: whoever listens there in this one may be
+	 * somebody else. */
+	struct appmon_endpoint *foreign;
+	size_t foreign_count;
+	bool foreign_overflow; /* there are more: it may be any address */
+};
+
+/* Both may be called again, and add what is new. Without memory, names are missing. */
+void address_names_read_hosts(struct address_names *names, const char *path);
+void address_names_read_listeners(struct address_names *names, struct appmon *mon);
+
+/* Each event, with APPMON_OPEN_IDENTITY. */
+void address_names_event(struct address_names *names, const struct appmon_event *ev);
+
+/* NULL: it has no name. Valid until names are read again. */
+const struct address_name *address_names_find(const struct address_names *names,
+					      const struct appmon_endpoint *endpoint);
+
+void address_names_free(struct address_names *names);
+
+#endif /* APPMON_CLI_ADDRESS_NAMES_H */
