@@ -19,7 +19,8 @@
 
 #include "machine-names.h"
 
-#define MAX_FOREIGN 1024
+/* Others have no names of listeners. */
+#define MAX_DESTINATIONS 1024
 #define TCP_LISTEN_STATE 10 /* of the kernel's include/net/tcp_states.h */
 
 static size_t address_len(const struct appmon_endpoint *endpoint)
@@ -132,6 +133,7 @@ static void add_listener(struct address_names *names, struct appmon *mon,
 
 static void take_socket(struct address_names *names, struct appmon *mon, struct nlmsghdr *header)
 {
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
 	struct inet_diag_msg *msg = NLMSG_DATA(header);
 	int len = (int)NLMSG_PAYLOAD(header, sizeof(*msg));
 	struct appmon_endpoint endpoint = {.family = msg->idiag_family == AF_INET ? 4 : 6,
@@ -140,6 +142,11 @@ static void take_socket(struct address_names *names, struct appmon *mon, struct 
 	uint64_t cgroup_id;
 
 	memcpy(endpoint.addr, msg->id.idiag_src, address_len(&endpoint));
+	/* ::ffff:127.0.0.1 of an IPv6 socket. */
+	if (endpoint.family == 6 && memcmp(endpoint.addr, mapped, sizeof(mapped)) == 0) {
+		memmove(endpoint.addr, endpoint.addr + 12, 4);
+		endpoint.family = 4;
+	}
 	for (; RTA_OK(attr, len); attr = RTA_NEXT(attr, len)) {
 		if (attr->rta_type != INET_DIAG_CGROUP_ID)
 			continue;
@@ -167,7 +174,7 @@ static bool take_messages(struct address_names *names, struct appmon *mon, int f
 	return true;
 }
 
-/* sock_diag(7): the listening sockets of this network namespace, with their cgroups since Linux 5.9. */
+/* sock_diag(7): the listening sockets of this network namespace, with their cgroups. */
 void address_names_read_listeners(struct address_names *names, struct appmon *mon)
 {
 	const uint8_t families[] = {AF_INET, AF_INET6};
@@ -197,35 +204,56 @@ void address_names_read_listeners(struct address_names *names, struct appmon *mo
 
 /* ---- whose addresses ------------------------------------------------------------------------- */
 
-static bool is_foreign(const struct address_names *names, const struct appmon_endpoint *endpoint)
+static struct destination *find_destination(const struct address_names *names,
+					    const struct appmon_endpoint *endpoint)
 {
-	for (size_t i = 0; i < names->foreign_count; i++)
-		if (names->foreign[i].port == endpoint->port &&
-		    same_address(&names->foreign[i], endpoint))
-			return true;
-	return names->foreign_overflow;
+	for (size_t i = 0; i < names->destination_count; i++)
+		if (names->destinations[i].endpoint.port == endpoint->port &&
+		    same_address(&names->destinations[i].endpoint, endpoint))
+			return &names->destinations[i];
+	return NULL;
+}
+
+static struct destination *add_destination(struct address_names *names,
+					   const struct appmon_endpoint *endpoint)
+{
+	struct destination *grown;
+
+	if (names->destination_count == MAX_DESTINATIONS)
+		return NULL;
+	grown = reallocarray(names->destinations, names->destination_count + 1, sizeof(*grown));
+	if (!grown)
+		return NULL;
+	names->destinations = grown;
+	grown += names->destination_count++;
+	*grown = (struct destination){.endpoint = *endpoint};
+	return grown;
 }
 
 void address_names_event(struct address_names *names, const struct appmon_event *ev)
 {
 	static ino_t own;
-	struct appmon_endpoint *grown;
+	struct destination *destination;
 	struct stat st;
 
+	if (ev->role != APPMON_ROLE_CLIENT || ev->netns_inum == 0)
+		return;
 	if (own == 0 && stat("/proc/self/ns/net", &st) == 0)
 		own = st.st_ino;
-	if (ev->role != APPMON_ROLE_CLIENT || (own != 0 && ev->netns_inum == own) ||
-	    is_foreign(names, &ev->remote))
-		return;
-	grown = names->foreign_count < MAX_FOREIGN
-			? reallocarray(names->foreign, names->foreign_count + 1, sizeof(*grown))
-			: NULL;
-	if (!grown) {
-		names->foreign_overflow = true;
-		return;
-	}
-	names->foreign = grown;
-	grown[names->foreign_count++] = ev->remote;
+	destination = find_destination(names, &ev->remote);
+	if (!destination)
+		destination = add_destination(names, &ev->remote);
+	if (destination && ev->netns_inum == own)
+		destination->from_here = true;
+	else if (destination)
+		destination->from_elsewhere = true;
+}
+
+static bool is_from_here(const struct address_names *names, const struct appmon_endpoint *endpoint)
+{
+	const struct destination *destination = find_destination(names, endpoint);
+
+	return destination && destination->from_here && !destination->from_elsewhere;
 }
 
 static bool is_own(const struct appmon_endpoint *endpoint)
@@ -274,7 +302,7 @@ const struct address_name *address_names_find(const struct address_names *names,
 {
 	const struct address_name *listener = find_listener(names, endpoint);
 
-	if (listener && !is_foreign(names, endpoint) && is_own(endpoint))
+	if (listener && is_from_here(names, endpoint) && is_own(endpoint))
 		return listener;
 	for (size_t i = 0; i < names->host_count; i++)
 		if (same_address(&names->hosts[i].endpoint, endpoint))
@@ -293,6 +321,6 @@ void address_names_free(struct address_names *names)
 {
 	free_list(names->hosts, names->host_count);
 	free_list(names->listeners, names->listener_count);
-	free(names->foreign);
+	free(names->destinations);
 	*names = (struct address_names){0};
 }

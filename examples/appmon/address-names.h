@@ -18,14 +18,18 @@ struct address_name {
 	char *name;
 };
 
+/* Where a client went, and from which network namespaces. */
+struct destination {
+	struct appmon_endpoint endpoint;
+	bool from_here, from_elsewhere;
+};
+
 struct address_names {
 	struct address_name *hosts, *listeners;
 	size_t host_count, listener_count;
-	/* Where clients of other network namespaces went: whoever listens there in this one may be
-	 * somebody else. */
-	struct appmon_endpoint *foreign;
-	size_t foreign_count;
-	bool foreign_overflow; /* there are more: it may be any address */
+	/* Who listens here is who was asked only if the clients were here, too. */
+	struct destination *destinations;
+	size_t destination_count;
 };
 
 /* Both may be called again, and add what is new. Without memory, names are missing. */

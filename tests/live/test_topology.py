@@ -101,23 +101,26 @@ def test_names_of_listeners(cgroup, watch):
         shared = socket.create_server(("127.0.0.1", 0))
     with cache.inside():
         any6 = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+        mapped = socket.create_server(("::ffff:127.0.0.1", 0), family=socket.AF_INET6, dualstack_ipv6=True)
     namespace = Namespace()
     try:
-        port4, port6, port = (s.getsockname()[1] for s in (any4, any6, shared))
+        port4, port6, port46, port = (s.getsockname()[1] for s in (any4, any6, mapped, shared))
         with namespace.inside(), other.inside():
             theirs = socket.create_server(("127.0.0.1", port))
         process = start_cli("topology", "--cgroup", shop.path, "--format", "json")
         exchange(any4, ("127.0.0.1", port4), shop)
         exchange(any6, ("127.0.0.1", port6), shop)
         exchange(any6, ("::1", port6), shop)
+        exchange(mapped, ("127.0.0.1", port46), shop)
         with namespace.inside():
             exchange(theirs, ("127.0.0.1", port), shop)
         found = edges(json.loads(finish(process)))
         assert {names: edge["requests"] for names, edge in found.items()} == {
-            ("shop", f"db:{port4}"): 1, ("shop", f"cache:{port6}"): 2, ("shop", f"127.0.0.1:{port}"): 1}
+            ("shop", f"db:{port4}"): 1, ("shop", f"cache:{port6}"): 2,
+            ("shop", f"cache:{port46}"): 1, ("shop", f"127.0.0.1:{port}"): 1}
     finally:
         namespace.close()
-        for listener in any4, any6, shared:
+        for listener in any4, any6, mapped, shared:
             listener.close()
 
 
