@@ -33,10 +33,15 @@ static char *label_of(const struct appmon_series *series, enum grouping by)
 		break;
 	case BY_INTERFACE:
 	case BY_ERROR:
-		/* The method is HTTP's; of others the route says it all. */
-		if (series->system.len > 0)
+		/* The method is HTTP's. Of others the route mostly says it all: a call, a command,
+		 * a statement's summary. */
+		if (series->system.len > 0 &&
+		    strncmp(series->route.data, series->operation.data, series->operation.len) == 0)
 			return strdup(series->route.data);
-		n = asprintf(&label, "%s %s", series->method_name.data, series->route.data);
+		if (series->system.len > 0)
+			n = asprintf(&label, "%s %s", series->operation.data, series->route.data);
+		else
+			n = asprintf(&label, "%s %s", series->method_name.data, series->route.data);
 		break;
 	case BY_INSTANCE:
 		n = asprintf(&label, "cgroup %llu", (unsigned long long)series->cgroup_id);

@@ -180,8 +180,10 @@ static bool is_of_interface(const struct appmon_event *ev, const char *interface
 
 	if (ev->query_summary.len > 0)
 		return strcmp(ev->query_summary.data, interface) == 0;
+	/* The operation, and what it is about. */
 	if (ev->system.len > 0)
-		return strcasecmp(ev->operation.data, interface) == 0;
+		return strncasecmp(ev->operation.data, interface, ev->operation.len) == 0 &&
+		       strchr(" ", interface[ev->operation.len]);
 	snprintf(what, sizeof(what), "%s %s", ev->operation.data, ev->path.data);
 	return matches_route(interface, what);
 }
