@@ -32,6 +32,12 @@ const appsPage = {
  * summary of a statement says more. */
 const interfaceOf = (r) => !r.system ? r.operation + " " + r.route
 	: r.route.startsWith(r.operation) ? r.route : (r.operation + " " + r.route).trim();
+/* Each reason once; "": it is known of all. */
+const whyNoMemory = (instances) => {
+	const reasons = [...new Set(instances.map((i) => i.memory_unknown).filter((reason) => reason))];
+	return reasons.length === 0 ? "" : "Memory is not known" +
+		(instances.some((i) => !i.memory_unknown) ? " of all: " : ": ") + reasons.join("; ");
+};
 const systemOf = (r) => r.system || "http";
 
 /* One application in one role. */
@@ -89,11 +95,11 @@ const appPage = {
 	tiles(ms) {
 		const f = this.data.total, sum = (key) => this.data.instances.reduce((all, i) => all + (i[key] || 0), 0);
 		const cpu = this.data.instances.filter((i) => i.cpu_ns !== undefined).reduce((all, i) => all + i.cpu_ns / i.elapsed_ns, 0);
-		const tile = (name, value, mark) => el("div", { class: "tile" }, el("b", { class: mark }, value), el("span", null, name));
+		const tile = (name, value, mark, title) => el("div", { class: "tile", title }, el("b", { class: mark }, value), el("span", null, name));
 		return el("div", { class: "tiles" }, tile("requests", f.requests), tile("rate", rate(f.requests, ms)),
 			tile("errors", percent(f.errors, f.requests), failsMuch(f) ? "bad" : null), tile("p50", duration(f.p50_ns)), tile("p95", duration(f.p95_ns)),
 			tile("p99", duration(f.p99_ns)), tile("in progress", f.active ?? "–"),
-			tile("CPU", cpu > 0 ? round(100 * cpu) + "%" : "–"), tile("memory", sum("memory_bytes") ? bytes(sum("memory_bytes")) : "–"));
+			tile("CPU", cpu > 0 ? round(100 * cpu) + "%" : "–"), tile("memory", sum("memory_bytes") ? bytes(sum("memory_bytes")) : "–", "", whyNoMemory(this.data.instances)));
 	},
 
 	charts() {
@@ -153,14 +159,16 @@ const appPage = {
 		const cpu = (r) => r.cpu_ns === undefined ? undefined : r.cpu_ns / r.elapsed_ns;
 		const throttled = (r) => r.throttled_ns === undefined ? undefined : r.throttled_ns / r.elapsed_ns;
 		const part = (value) => value === undefined ? "–" : round(100 * value) + "%";
-		return el("section", { class: "card" }, el("h2", null, "Instances"), table("instances", [
+		const why = whyNoMemory(this.data.instances);
+		return el("section", { class: "card" }, el("h2", null, "Instances"),
+			why ? el("p", { class: "soft" }, why) : null, table("instances", [
 			{ name: "instance", text: true, name_like: true, value: (r) => r.label || r.instance,
 				show: (r) => el("span", { title: r.instance }, r.label || r.instance) },
 			...figureColumns(() => ms),
 			{ name: "in progress", value: (r) => r.active, show: (r) => r.active ?? "–" },
 			{ name: "CPU", value: cpu, show: (r) => part(cpu(r)) },
 			{ name: "throttled", value: throttled, mark: (r) => throttled(r) > 0.01 ? "warn" : "", show: (r) => part(throttled(r)) },
-			{ name: "memory", value: (r) => r.memory_bytes, show: (r) => bytes(r.memory_bytes) + (r.memory_limit ? " of " + bytes(r.memory_limit) : "") },
+			{ name: "memory", value: (r) => r.memory_bytes, show: (r) => r.memory_bytes === undefined ? el("span", { title: r.memory_unknown }, "–") : bytes(r.memory_bytes) + (r.memory_limit ? " of " + bytes(r.memory_limit) : "") },
 			{ name: "tasks", value: (r) => r.pids, show: (r) => r.pids ?? "–" },
 			{ name: "restarts", value: (r) => r.restarts, mark: (r) => r.restarts ? "warn" : "", show: (r) => r.restarts },
 		], this.data.instances));
