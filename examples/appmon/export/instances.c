@@ -213,11 +213,13 @@ static void add_counters(struct appmon_resources *to, const struct appmon_resour
 static bool directory_of(const struct instances *instances, const struct instance *i,
 			 char path[PATH_MAX])
 {
-	size_t prefix_len = strlen(instances->prefix);
+	size_t prefix_len;
 
-	if (!i || !i->path || strncmp(i->path, instances->prefix, prefix_len) != 0)
+	if (!i || !i->path)
 		return false;
-	return snprintf(path, PATH_MAX, "%s%s", instances->mount, i->path + prefix_len) < PATH_MAX;
+	prefix_len = strlen(instances->prefix);
+	return strncmp(i->path, instances->prefix, prefix_len) == 0 &&
+	       snprintf(path, PATH_MAX, "%s%s", instances->mount, i->path + prefix_len) < PATH_MAX;
 }
 
 const char *instances_why_no_memory(const struct instances *instances, uint64_t id)

@@ -39,6 +39,8 @@ const whyNoMemory = (instances) => {
 		(instances.some((i) => !i.memory_unknown) ? " of all: " : ": ") + reasons.join("; ");
 };
 const systemOf = (r) => r.system || "http";
+/* Only where there is another one than HTTP. */
+const systemColumn = (rows) => rows.some((r) => r.system) ? [{ name: "system", text: true, value: systemOf, show: systemOf }] : [];
 
 /* One application in one role. */
 const appPage = {
@@ -121,7 +123,7 @@ const appPage = {
 			table("interfaces", [
 				{ name: "interface", text: true, name_like: true, value: interfaceOf, show: interfaceOf },
 				...figureColumns(() => ms),
-				{ name: "system", text: true, value: systemOf, show: systemOf },
+				...systemColumn(rows),
 				{ name: "time", value: (r) => r.time_ns, show: (r) => duration(r.time_ns) },
 				{ name: "share of time", value: (r) => r.time_ns, show: (r) => r.time_ns === undefined ? "–" : percent(r.time_ns, all) },
 				{ name: "time goes to", value: (r) => r.queue_ns ?? 0, show: (r) => splitBar(splitOf(r)) },
@@ -137,7 +139,7 @@ const appPage = {
 			{ name: "status", text: true, value: (r) => r.status, show: (r) => r.status || "–" },
 			{ name: "count", first: true, value: (r) => r.errors, show: (r) => r.errors },
 			{ name: "outcome", text: true, value: (r) => r.outcome, show: (r) => r.outcome.replaceAll("_", " ") },
-			{ name: "system", text: true, value: systemOf, show: systemOf },
+			...systemColumn(this.data.errors),
 			{ name: "interface", text: true, name_like: true, value: interfaceOf, show: interfaceOf },
 			{ name: "p95", value: (r) => r.p95_ns, show: (r) => duration(r.p95_ns) },
 		], this.data.errors));
