@@ -242,6 +242,48 @@ bool cgroup_mount_is_whole(void)
 	return find_top(top);
 }
 
+/* proc(5): each controller's hierarchy, 0 for version 2, and whether the kernel has it enabled. */
+static bool find_controller(const char *name, unsigned *ret_hierarchy, unsigned *ret_enabled)
+{
+	FILE *file = fopen("/proc/cgroups", "re");
+	char line[128], word[32];
+	bool found = false;
+
+	while (file && !found && fgets(line, sizeof(line), file))
+		found = sscanf(line, "%31s %u %*u %u", word, ret_hierarchy, ret_enabled) == 3 &&
+			strcmp(word, name) == 0;
+	if (file)
+		fclose(file);
+	return found;
+}
+
+/* Only the top of the hierarchy has no type. */
+static bool is_top(const char *path)
+{
+	char *type = join(path, "/cgroup.type", "");
+	bool top = type && access(type, F_OK) < 0;
+
+	free(type);
+	return top;
+}
+
+const char *cgroup_why_no_memory(const char *path)
+{
+	unsigned hierarchy, enabled;
+
+	if (access(path, F_OK) < 0)
+		return "its cgroup is gone";
+	if (find_controller("memory", &hierarchy, &enabled)) {
+		if (!enabled)
+			return "no memory controller (the kernel runs without)";
+		if (hierarchy != 0)
+			return "no memory controller (version 1 has it, with other cgroups)";
+	}
+	if (is_top(path))
+		return "the top of the hierarchy has no figure";
+	return "no memory controller (not in cgroup.subtree_control of the parent)";
+}
+
 int cgroup_mount(char **ret_path)
 {
 	struct mount mount;

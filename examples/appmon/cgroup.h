@@ -23,6 +23,9 @@ int cgroup_of_pid(pid_t pid, char **ret_path);
 /* name as systemctl takes it: ".service" may be left out. */
 int cgroup_of_unit(const char *name, char **ret_path);
 
+/* Why the kernel does not say how much memory it uses, for people; a string that lasts. */
+const char *cgroup_why_no_memory(const char *path);
+
 /* Below the caller's own cgroup if processes may live there, else below the root. */
 int cgroup_make(const char *name, char **ret_path);
 

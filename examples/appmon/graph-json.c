@@ -6,6 +6,7 @@
 
 #include "graph-output.h"
 #include "json.h"
+#include "names.h"
 
 #include "topology.html.h" /* made by meson from topology.html */
 
@@ -30,6 +31,8 @@ static struct json_object *new_node(const struct graph *graph, size_t i)
 
 	add_uint(object, "id", i);
 	json_object_object_add(object, "name", new_name(graph->node[i].name));
+	if (graph->node[i].address[0] != '\0')
+		json_object_object_add(object, "address", new_name(graph->node[i].address));
 	json_object_object_add(object, "monitored",
 			       json_object_new_boolean(graph->node[i].monitored));
 	return object;
@@ -41,6 +44,8 @@ static struct json_object *new_arrow(const struct graph *graph, const struct arr
 
 	add_uint(object, "client", arrow->client);
 	add_uint(object, "server", arrow->server);
+	json_object_object_add(object, "protocol",
+			       json_object_new_string(protocol_name(arrow->protocol)));
 	add_uint(object, "requests", arrow->requests);
 	add_uint(object, "errors", arrow->errors);
 	json_object_object_add(object, "requests_per_second",

@@ -9,8 +9,14 @@
 
 #include <appmon/metrics.h>
 
+#include "address-names.h"
+
 struct node {
-	char *name; /* an application, an address, or GRAPH_CLIENTS; as it came: escape it */
+	/* An application, a name of an address with the port behind it, an address, or
+	 * GRAPH_CLIENTS; as it came: escape it. */
+	char *name;
+	char address
+		[56]; /* what has the name, of several the latest; "": an application, clients */
 	bool monitored;
 	size_t in, out; /* edges */
 };
@@ -22,10 +28,12 @@ struct node {
 
 struct arrow {
 	size_t client, server; /* nodes */
+	uint32_t protocol;     /* APPMON_PROTO_* */
 	uint64_t requests, errors;
 	uint64_t request_bytes, response_bytes;
 	uint64_t p50, p95, p99, max; /* ns */
 	bool has_durations;
+	struct appmon_histogram *durations;
 };
 
 struct graph {
@@ -37,7 +45,8 @@ struct graph {
 };
 
 /* Returns 0 or -ENOMEM. */
-int graph_make(struct graph *graph, const struct appmon_snapshot *snapshot, double seconds);
+int graph_make(struct graph *graph, const struct appmon_snapshot *snapshot,
+	       const struct address_names *names, double seconds);
 void graph_free(struct graph *graph);
 
 double arrow_rate(const struct graph *graph, const struct arrow *arrow);

@@ -13,10 +13,17 @@ static bool is_other(const struct appmon_series *series)
 	return series->flags & APPMON_SERIES_OTHER;
 }
 
-/* A new string, NULL: no memory. */
-static char *label_of(const struct appmon_series *series, enum grouping by)
+static const char *status_of(const struct appmon_series *series)
 {
-	char address[56], *label = NULL;
+	return series->status_text.len > 0 ? series->status_text.data
+					   : outcome_name(series->outcome);
+}
+
+/* A new string, NULL: no memory. */
+static char *label_of(const struct appmon_series *series, enum grouping by,
+		      const struct address_names *names)
+{
+	char address[300] = "(not monitored)", *label = NULL;
 	int n = 0;
 
 	if (is_other(series) && by != BY_APP)
@@ -26,44 +33,52 @@ static char *label_of(const struct appmon_series *series, enum grouping by)
 		n = asprintf(&label, "%s", series->app.len > 0 ? series->app.data : "(other)");
 		break;
 	case BY_INTERFACE:
-		n = asprintf(&label, "%s %s", series->method_name.data, series->route.data);
+	case BY_ERROR:
+		/* The method is HTTP's. Of others the route mostly says it all: a call, a command,
+		 * a statement's summary. */
+		if (series->system.len > 0 &&
+		    strncmp(series->route.data, series->operation.data, series->operation.len) == 0)
+			return strdup(series->route.data);
+		if (series->system.len > 0)
+			n = asprintf(&label, "%s %s", series->operation.data, series->route.data);
+		else
+			n = asprintf(&label, "%s %s", series->method_name.data, series->route.data);
 		break;
 	case BY_INSTANCE:
 		n = asprintf(&label, "cgroup %llu", (unsigned long long)series->cgroup_id);
 		break;
 	case BY_PEER:
-		appmon_format_endpoint(&series->peer, address, sizeof(address));
 		if (series->peer_app.len > 0)
-			n = asprintf(&label, "%s", series->peer_app.data);
-		else
-			n = asprintf(&label, "%s",
-				     series->peer.family ? address : "(not monitored)");
-		break;
+			return strdup(series->peer_app.data);
+		if (series->peer.family)
+			address_name_format(names ? address_names_find(names, &series->peer) : NULL,
+					    &series->peer, address, sizeof(address));
+		return strdup(address);
 	case BY_STATUS:
-		n = asprintf(&label, "%s",
-			     series->status_text.len > 0 ? series->status_text.data
-							 : outcome_name(series->outcome));
-		break;
+		return strdup(status_of(series));
 	}
 	return n < 0 ? NULL : label;
 }
 
-static struct row *find(struct rows *rows, const char *label, const struct appmon_series *series)
+static struct row *find(struct rows *rows, enum grouping by, const char *label,
+			const struct appmon_series *series)
 {
 	for (size_t i = 0; i < rows->count; i++) {
 		struct row *row = &rows->list[i];
 
 		if (row->role == series->role && strcmp(row->label, label) == 0 &&
-		    strcmp(row->app, series->app.data) == 0)
+		    strcmp(row->app, series->app.data) == 0 &&
+		    (by != BY_ERROR || strcmp(row->status, status_of(series)) == 0))
 			return row;
 	}
 	return NULL;
 }
 
 /* Takes the label over, also on failure. */
-static struct row *find_or_add(struct rows *rows, char *label, const struct appmon_series *series)
+static struct row *find_or_add(struct rows *rows, enum grouping by, char *label,
+			       const struct appmon_series *series)
 {
-	struct row *row = label ? find(rows, label, series) : NULL, *list;
+	struct row *row = label ? find(rows, by, label, series) : NULL, *list;
 
 	if (row || !label) {
 		free(label);
@@ -82,27 +97,39 @@ static struct row *find_or_add(struct rows *rows, char *label, const struct appm
 			    .cpu = -1,
 			    .memory = UINT64_MAX};
 	row->app = strdup(series->app.data);
-	if (!row->app || appmon_histogram_new(&row->durations) < 0)
+	row->status = by == BY_ERROR ? strdup(status_of(series)) : NULL;
+	if (!row->app || (by == BY_ERROR && !row->status) ||
+	    appmon_histogram_new(&row->durations) < 0)
 		return NULL;
 	return row;
 }
 
 static int add(struct rows *rows, enum grouping by, const struct appmon_series *series,
 	       uint32_t index, const struct appmon_snapshot *now,
-	       const struct appmon_snapshot *since)
+	       const struct appmon_snapshot *since, const struct trends *trends,
+	       const struct address_names *names)
 {
-	struct row *row = find_or_add(rows, label_of(series, by), series);
-	struct appmon_figures f = {.size = sizeof(f)};
+	struct appmon_figures f = {.size = sizeof(f)}, all = {.size = sizeof(all)};
+	struct row *row;
 	int ret;
 
+	ret = appmon_snapshot_figures(now, APPMON_SNAPSHOT_SERIES, index, since, &f);
+	if (ret == 0)
+		ret = appmon_snapshot_figures(now, APPMON_SNAPSHOT_SERIES, index, NULL, &all);
+	if (ret < 0 || (by == BY_ERROR && all.errors == 0))
+		return ret;
+	row = find_or_add(rows, by, label_of(series, by, names), series);
 	if (!row)
 		return -ENOMEM;
-	ret = appmon_snapshot_figures(now, APPMON_SNAPSHOT_SERIES, index, since, &f);
-	if (ret < 0)
-		return ret;
-	row->requests += f.requests;
+	row->requests += by == BY_ERROR ? all.errors : f.requests;
 	row->errors += f.errors;
 	row->bytes += f.request_bytes + f.response_bytes;
+	row->served += f.service_count;
+	row->queue_ns += f.queue_sum;
+	row->service_ns += f.service_sum;
+	if (all.last_ns > row->last_ns)
+		row->last_ns = all.last_ns;
+	trends_sum(trends, series->id, &row->trend);
 	return appmon_snapshot_durations(now, APPMON_SNAPSHOT_SERIES, index, since, row->durations);
 }
 
@@ -121,7 +148,7 @@ static int add_active(struct rows *rows, enum grouping by, const struct selectio
 	series.app = active.app;
 	series.cgroup_id = active.cgroup_id;
 	series.role = active.role;
-	row = find_or_add(rows, label_of(&series, by), &series);
+	row = find_or_add(rows, by, label_of(&series, by, NULL), &series);
 	if (!row)
 		return -ENOMEM;
 	row->active += active.requests;
@@ -131,7 +158,8 @@ static int add_active(struct rows *rows, enum grouping by, const struct selectio
 }
 
 int rows_make(struct rows *rows, enum grouping by, const struct selection *only,
-	      const struct appmon_snapshot *now, const struct appmon_snapshot *since)
+	      const struct appmon_snapshot *now, const struct appmon_snapshot *since,
+	      const struct trends *trends, const struct address_names *names)
 {
 	uint32_t count = appmon_snapshot_count(now, APPMON_SNAPSHOT_SERIES);
 	int ret = 0;
@@ -143,7 +171,7 @@ int rows_make(struct rows *rows, enum grouping by, const struct selection *only,
 		ret = appmon_snapshot_series(now, i, &series);
 		if (ret == 0 && (!only || (series.role == only->role &&
 					   strcmp(series.app.data, only->app) == 0)))
-			ret = add(rows, by, &series, i, now, since);
+			ret = add(rows, by, &series, i, now, since, trends, names);
 	}
 	count = by == BY_APP || by == BY_INSTANCE
 			? appmon_snapshot_count(now, APPMON_SNAPSHOT_ACTIVE)
@@ -166,6 +194,7 @@ void row_free(struct row *row)
 {
 	free(row->label);
 	free(row->app);
+	free(row->status);
 	appmon_histogram_free(row->durations);
 }
 
@@ -175,6 +204,11 @@ void rows_free(struct rows *rows)
 		row_free(&rows->list[i]);
 	free(rows->list);
 	*rows = (struct rows){0};
+}
+
+double row_mean(const struct row *row, uint64_t sum_ns)
+{
+	return row->served > 0 ? (double)sum_ns / (double)row->served : -1;
 }
 
 static double value_of(const struct row *row, enum column column)
@@ -190,6 +224,10 @@ static double value_of(const struct row *row, enum column column)
 		return (double)row->p95;
 	case COLUMN_P99:
 		return (double)row->p99;
+	case COLUMN_QUEUE:
+		return row_mean(row, row->queue_ns);
+	case COLUMN_SERVICE:
+		return row_mean(row, row->service_ns);
 	case COLUMN_BYTES:
 		return (double)row->bytes;
 	case COLUMN_CPU:
@@ -217,6 +255,8 @@ static int compare(const void *a, const void *b, void *ctx)
 	double vx = value_of(x, order->column), vy = value_of(y, order->column);
 	int result = (vx < vy) - (vx > vy);
 
+	if (result == 0 && order->column != COLUMN_NAME)
+		result = (x->p95 < y->p95) - (x->p95 > y->p95);
 	if (result == 0)
 		result = strcmp(x->label, y->label);
 	if (result == 0)

@@ -3,6 +3,8 @@
 #include <ctype.h>
 #include <err.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <langinfo.h>
 #include <ncurses.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -69,14 +71,15 @@ static const struct argp argp = {
 	.children = children,
 	.doc = "Shows applications live: rates, errors and latency as a server (<-) and as a "
 	       "client "
-	       "(->), what they use of the machine, and behind each its interfaces, instances, "
-	       "peers, statuses and single requests that failed or were slow."
+	       "(->), their last minute, what they use of the machine, and behind each its "
+	       "interfaces, instances, peers, statuses, errors and single requests that failed or "
+	       "were slow. The worst come first: errors, then latency."
 	       "\v"
-	       "Keys: up and down, Enter to look into an application, Esc to go back, Tab or 1 to "
-	       "5 "
-	       "for its "
-	       "tables, s for the next column to sort by, r to reverse, / to filter by name, w for "
-	       "the time that figures are over, Space to pause, e for samples of all, q to end.\n\n"
+	       "Keys: up and down, Enter to look into an application or a request, Esc to go back, "
+	       "Tab or 1 to 6 for an application's tables, e for the errors and x for single "
+	       "requests of all, s for the next column to sort by, r to reverse, / to filter by "
+	       "name, w for the time that figures are over, Space to pause, ? for help, q to "
+	       "end.\n\n"
 	       "Examples:\n"
 	       "  appmon top --cgroup /sys/fs/cgroup/system.slice\n"
 	       "  appmon top --unit nginx --unit shop --interval 2s\n\n"
@@ -84,11 +87,43 @@ static const struct argp argp = {
 	       "after a failure, 2 for wrong usage. Needs what appmon watch needs.",
 };
 
+/* 80 columns. */
+static const char help[] =
+	"appmon top: applications as a server (<-) and as a client (->), the worst first\n"
+	"\n"
+	"Up, Down, PgUp, PgDn, Home, End   move; the cursor stays with its row\n"
+	"Enter      look into an application; all of a request; an error's latest one\n"
+	"Esc        back to the applications\n"
+	"Tab, 1-6   interfaces, instances, peers, status, single requests, errors\n"
+	"e, x       errors of all applications, single requests of all\n"
+	"s, r       sort by the next column (underlined), reverse the order\n"
+	"/          show only what contains a text\n"
+	"w          the time that figures are over: 10 intervals, all, one\n"
+	"Space      pause: the screen stands still, counting goes on\n"
+	"q          end\n"
+	"\n"
+	"REQ/S ERR%          requests a second, and the share of them that failed\n"
+	"P50 P95 P99         durations that 50, 95, 99 of 100 requests do not exceed\n"
+	"QUEUE SERVICE       of a server: mean time until it read a request, from there to\n"
+	"                    its response\n"
+	"BYTES/S             requests and responses, heads and bodies\n"
+	"CPU% MEM            of its cgroups, CPU% of one CPU. A dash: not known; why MEM is\n"
+	"                    not says the third line, of the row under the cursor\n"
+	"OPEN OLDEST         requests in progress, how long the oldest of them has been\n"
+	"LAST 60 s           requests, each row by its own greatest; red where 5% failed\n"
+	"\n"
+	"A narrow terminal has fewer columns. OPEN and OLDEST come first as soon as a\n"
+	"request takes longer than two seconds. Single requests are the latest errors, of\n"
+	"each application and status at most 16, and the slowest of the last minute.\n";
+
 static void take_sample(void *ctx, const struct appmon_event *ev)
 {
 	struct top *top = ctx;
 
-	samples_add(&top->samples, ev);
+	address_names_event(&top->names, ev);
+	/* What is shown stands still. */
+	if (!top->paused)
+		samples_add(&top->samples, ev);
 }
 
 /* ---- what is shown -------------------------------------------------------------- */
@@ -114,6 +149,7 @@ static void add_usage(struct top *top, struct row *row)
 			return;
 		row->cpu = u->cpu;
 		row->memory = u->memory;
+		row->memory_why = u->memory_why;
 		if (u->path) {
 			char *label = strdup(u->path);
 
@@ -124,7 +160,7 @@ static void add_usage(struct top *top, struct row *row)
 		}
 		return;
 	}
-	if (rows_make(&instances, BY_INSTANCE, &only, top->history[0], NULL) < 0)
+	if (rows_make(&instances, BY_INSTANCE, &only, top->history[0], NULL, NULL, NULL) < 0)
 		return;
 	for (size_t i = 0; i < instances.count; i++) {
 		const struct usage *u = usages_get(&top->usages, instances.list[i].cgroup_id);
@@ -133,6 +169,8 @@ static void add_usage(struct top *top, struct row *row)
 			row->cpu = (row->cpu < 0 ? 0 : row->cpu) + u->cpu;
 		if (u && u->memory != UINT64_MAX)
 			row->memory = (row->memory == UINT64_MAX ? 0 : row->memory) + u->memory;
+		if (u && u->memory_why)
+			row->memory_why = u->memory_why;
 	}
 	rows_free(&instances);
 }
@@ -144,7 +182,10 @@ static void filter_rows(struct top *top)
 	for (size_t i = 0; i < top->rows.count; i++) {
 		struct row row = top->rows.list[i];
 
-		if (strcasestr(row.label, top->filter))
+		/* Only errors of all applications have other names beside the label. */
+		if (strcasestr(row.label, top->filter) ||
+		    (row.status &&
+		     (strcasestr(row.status, top->filter) || strcasestr(row.app, top->filter))))
 			top->rows.list[kept++] = row;
 		else
 			row_free(&row);
@@ -155,11 +196,16 @@ static void filter_rows(struct top *top)
 static void filter_samples(struct top *top)
 {
 	size_t kept = 0;
+	char what[512];
 
-	for (size_t i = 0; i < top->sample_count; i++)
-		if (strcasestr(top->sample[i]->what, top->filter) ||
-		    strcasestr(top->sample[i]->app, top->filter))
-			top->sample[kept++] = top->sample[i];
+	for (size_t i = 0; i < top->sample_count; i++) {
+		const struct sample *s = top->sample[i];
+
+		sample_what(s->event, what, sizeof(what));
+		if (strcasestr(what, top->filter) ||
+		    strcasestr(s->event->target_name.data, top->filter))
+			top->sample[kept++] = s;
+	}
 	top->sample_count = kept;
 }
 
@@ -190,15 +236,79 @@ static void sum_up(struct top *top)
 	}
 }
 
-static int update(struct top *top)
+static size_t row_count(const struct top *top)
 {
-	static const enum grouping grouping[] = {
+	return top->view == VIEW_SAMPLES ? top->sample_count : top->rows.count;
+}
+
+/* What tells a row from all others of its table. */
+static void key_of(const struct top *top, size_t i, char key[TOP_KEY])
+{
+	const struct row *row;
+
+	if (top->view == VIEW_SAMPLES) {
+		snprintf(key, TOP_KEY, "%" PRIu64 ".%" PRIu64, top->shown[i].connection_id,
+			 top->shown[i].ordinal);
+		return;
+	}
+	row = &top->rows.list[i];
+	snprintf(key, TOP_KEY, "%" PRIu32 " %s %s %s", row->role, row->app,
+		 row->status ? row->status : "", row->label);
+}
+
+/* Rows change places while somebody looks: the cursor stays on its own. */
+static void follow_cursor(struct top *top)
+{
+	size_t count = row_count(top);
+	char key[TOP_KEY];
+
+	for (size_t i = 0; top->cursor[0] != '\0' && i < count; i++) {
+		key_of(top, i, key);
+		if (strcmp(key, top->cursor) == 0)
+			top->selected = i;
+	}
+}
+
+/* After a key that moved it. */
+static void set_cursor(struct top *top)
+{
+	size_t count = row_count(top);
+
+	top->cursor[0] = '\0';
+	if (top->selected >= count)
+		top->selected = count > 0 ? count - 1 : 0;
+	/* On the first row it stays there: that is where the worst is. */
+	if (top->selected > 0)
+		key_of(top, top->selected, top->cursor);
+}
+
+static int make_rows(struct top *top)
+{
+	static const enum grouping grouping[VIEWS_ALL] = {
 		[VIEW_APPS] = BY_APP,		[VIEW_INTERFACES] = BY_INTERFACE,
 		[VIEW_INSTANCES] = BY_INSTANCE, [VIEW_PEERS] = BY_PEER,
-		[VIEW_STATUS] = BY_STATUS,
+		[VIEW_STATUS] = BY_STATUS,	[VIEW_ERRORS] = BY_ERROR,
 	};
 	const struct selection only = {.app = top->app, .role = top->role};
-	size_t count;
+
+	if (rows_make(&top->rows, grouping[top->view], top->app ? &only : NULL, top->history[0],
+		      since(top), &top->trends, &top->names) < 0)
+		return -ENOMEM;
+	if (top->view == VIEW_APPS || top->view == VIEW_INSTANCES)
+		for (size_t i = 0; i < top->rows.count; i++)
+			add_usage(top, &top->rows.list[i]);
+	filter_rows(top);
+	/* The rate of errors so far. */
+	if (top->view == VIEW_ERRORS)
+		rows_sort(&top->rows, COLUMN_RATE, top->reverse);
+	else
+		rows_sort(&top->rows, top->sort, top->reverse);
+	return 0;
+}
+
+static int update(struct top *top)
+{
+	int ret = 0;
 
 	sum_up(top);
 	rows_free(&top->rows);
@@ -206,21 +316,17 @@ static int update(struct top *top)
 	if (top->view == VIEW_SAMPLES) {
 		top->sample_count = samples_list(&top->samples, top->app, top->role, top->sample);
 		filter_samples(top);
-		count = top->sample_count;
+		for (size_t i = 0; i < top->sample_count; i++) {
+			top->shown[i].connection_id = top->sample[i]->event->connection_id;
+			top->shown[i].ordinal = top->sample[i]->event->ordinal;
+		}
 	} else {
-		if (rows_make(&top->rows, grouping[top->view], top->app ? &only : NULL,
-			      top->history[0], since(top)) < 0)
-			return -ENOMEM;
-		if (top->view == VIEW_APPS || top->view == VIEW_INSTANCES)
-			for (size_t i = 0; i < top->rows.count; i++)
-				add_usage(top, &top->rows.list[i]);
-		filter_rows(top);
-		rows_sort(&top->rows, top->sort, top->reverse);
-		count = top->rows.count;
+		ret = make_rows(top);
 	}
-	if (top->selected >= count)
-		top->selected = count > 0 ? count - 1 : 0;
-	return 0;
+	follow_cursor(top);
+	if (top->selected >= row_count(top))
+		top->selected = row_count(top) > 0 ? row_count(top) - 1 : 0;
+	return ret;
 }
 
 /* The row under the cursor stays on the screen. */
@@ -240,6 +346,10 @@ static int take_snapshot(struct top *top)
 
 	if (!now)
 		return -ENOMEM;
+	if (trends_add(&top->trends, now, top->history_count > 0 ? top->history[0] : NULL) < 0) {
+		appmon_snapshot_free(now);
+		return -ENOMEM;
+	}
 	if (top->history_count == TOP_HISTORY)
 		appmon_snapshot_free(top->history[--top->history_count]);
 	memmove(top->history + 1, top->history, top->history_count * sizeof(now));
@@ -250,26 +360,66 @@ static int take_snapshot(struct top *top)
 
 /* ---- keys ---------------------------------------------------------------------------- */
 
-static void go(struct top *top, enum view view)
+static void to_first(struct top *top)
 {
-	top->view = view;
 	top->selected = top->first = 0;
-	top->filter[0] = '\0';
+	top->cursor[0] = '\0';
 }
 
-static void open_selected(struct top *top)
+static void go(struct top *top, enum view view)
 {
-	char *app;
+	if (view == VIEW_PEERS) {
+		address_names_forget_listeners(&top->names);
+		address_names_read_listeners(&top->names, top->collect.mon);
+	}
+	top->view = view;
+	top->filter[0] = '\0';
+	to_first(top);
+}
 
-	if (top->view != VIEW_APPS || top->selected >= top->rows.count)
-		return;
-	app = strdup(top->rows.list[top->selected].app);
+/* Takes the text over; NULL: no memory, the table stays. */
+static void open_page(struct top *top, char *text)
+{
+	free(top->page);
+	top->page = text;
+	top->page_first = 0;
+}
+
+static void open_sample(struct top *top)
+{
+	const struct sample *sample;
+
+	if (top->view == VIEW_ERRORS)
+		sample = samples_find(&top->samples, &top->rows.list[top->selected]);
+	else
+		sample = samples_by_id(&top->samples, top->shown[top->selected].connection_id,
+				       top->shown[top->selected].ordinal);
+	if (sample)
+		open_page(top, top_describe(top, sample));
+}
+
+static void open_app(struct top *top)
+{
+	char *app = strdup(top->rows.list[top->selected].app);
+
 	if (!app)
 		return;
 	top->role = top->rows.list[top->selected].role;
 	free(top->app);
 	top->app = app;
 	go(top, VIEW_INTERFACES);
+}
+
+static void open_selected(struct top *top)
+{
+	if (top->selected >= row_count(top))
+		return;
+	if (top->view == VIEW_APPS)
+		open_app(top);
+	else if (top->view == VIEW_SAMPLES || top->view == VIEW_ERRORS)
+		open_sample(top);
+	else
+		go(top, VIEW_SAMPLES);
 }
 
 static void go_back(struct top *top)
@@ -295,13 +445,13 @@ static void type(struct top *top, int key)
 	}
 }
 
+/* Of those that the screen has. */
 static void next_column(struct top *top)
 {
-	bool uses = top->view == VIEW_APPS || top->view == VIEW_INSTANCES;
-
-	top->sort = (top->sort + 1) % COLUMNS_ALL;
-	if (top->sort >= COLUMN_CPU && !uses)
-		top->sort = COLUMN_NAME;
+	do {
+		top->sort = (top->sort + 1) % COLUMNS_SORT;
+	} while (!top_has_column(top, top->sort));
+	to_first(top);
 }
 
 static void next_window(struct top *top)
@@ -312,33 +462,53 @@ static void next_window(struct top *top)
 		top->window = top->window == SIZE_MAX ? 1 : SIZE_MAX;
 }
 
-/* False: the user wants to leave. */
-static bool take_key(struct top *top, int key)
+/* Keys that move in a table or a page. False: it is another key. */
+static bool move_by_key(int key, size_t *at, size_t count, size_t page)
 {
-	size_t count = top->view == VIEW_SAMPLES ? top->sample_count : top->rows.count;
-	size_t page = top_lines();
+	size_t last = count > 0 ? count - 1 : 0;
 
-	if (top->typing && key != KEY_RESIZE) {
-		type(top, key);
-		return true;
-	}
 	switch (key) {
-	case 'q':
-		return false;
 	case KEY_UP:
 	case 'k':
-		top->selected -= top->selected > 0;
+		*at -= *at > 0;
 		break;
 	case KEY_DOWN:
 	case 'j':
-		top->selected += top->selected + 1 < count;
+		*at += *at < last;
 		break;
 	case KEY_PPAGE:
-		top->selected -= top->selected < page ? top->selected : page;
+		*at -= *at < page ? *at : page;
 		break;
 	case KEY_NPAGE:
-		top->selected += page; /* update() keeps it among the rows */
+		*at = *at + page < last ? *at + page : last;
 		break;
+	case KEY_HOME:
+		*at = 0;
+		break;
+	case KEY_END:
+		*at = last;
+		break;
+	default:
+		return false;
+	}
+	return true;
+}
+
+static void take_page_key(struct top *top, int key)
+{
+	if (move_by_key(key, &top->page_first, top_page_rest(top) + 1, top_lines()))
+		return;
+	if (key != KEY_RESIZE)
+		open_page(top, NULL);
+}
+
+static void take_table_key(struct top *top, int key)
+{
+	if (move_by_key(key, &top->selected, row_count(top), top_lines())) {
+		set_cursor(top);
+		return;
+	}
+	switch (key) {
 	case '\n':
 	case '\r':
 	case KEY_ENTER:
@@ -353,17 +523,21 @@ static bool take_key(struct top *top, int key)
 		break;
 	case '\t':
 		if (top->app)
-			go(top, top->view == VIEW_SAMPLES ? VIEW_INTERFACES : top->view + 1);
+			go(top, top->view + 1 == VIEWS_ALL ? VIEW_INTERFACES : top->view + 1);
 		break;
 	case '1':
 	case '2':
 	case '3':
 	case '4':
 	case '5':
+	case '6':
 		if (top->app)
 			go(top, VIEW_INTERFACES + (enum view)(key - '1'));
 		break;
 	case 'e':
+		go(top, VIEW_ERRORS);
+		break;
+	case 'x':
 		go(top, VIEW_SAMPLES);
 		break;
 	case 's':
@@ -371,6 +545,7 @@ static bool take_key(struct top *top, int key)
 		break;
 	case 'r':
 		top->reverse = !top->reverse;
+		to_first(top);
 		break;
 	case '/':
 		top->typing = true;
@@ -382,8 +557,27 @@ static bool take_key(struct top *top, int key)
 	case 'p':
 		top->paused = !top->paused;
 		break;
+	case '?':
+	case 'h':
+		open_page(top, strdup(help));
+		break;
 	default:
 		break;
+	}
+}
+
+/* False: the user wants to leave. */
+static bool take_key(struct top *top, int key)
+{
+	if (top->typing && key != KEY_RESIZE) {
+		type(top, key);
+		to_first(top);
+	} else if (key == 'q') {
+		return false;
+	} else if (top->page) {
+		take_page_key(top, key);
+	} else {
+		take_table_key(top, key);
 	}
 	return true;
 }
@@ -480,6 +674,7 @@ static SCREEN *open_screen(void)
 		use_default_colors();
 		init_pair(PAIR_BAD, COLOR_RED, -1);
 		init_pair(PAIR_WARN, COLOR_YELLOW, -1);
+		init_pair(PAIR_GOOD, COLOR_GREEN, -1);
 	}
 	return screen;
 }
@@ -492,13 +687,16 @@ static int run(struct top *top, const struct arguments *args)
 	top->collect.event_fn = take_sample;
 	top->collect.event_ctx = top;
 	top->collect.protocols = args->protocols;
-	top->collect.flags = args->flags;
+	/* Queue and service time, and what a request was made for. */
+	top->collect.flags = args->flags | APPMON_OPEN_LINKS;
+	top->utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
 	ret = collect_open(&top->collect, &args->targets, NULL);
 	if (ret < 0)
 		return ret;
 	screen = open_screen();
 	if (screen) {
 		top->begin_ns = now_ns();
+		address_names_read_hosts(&top->names, "/etc/hosts");
 		ret = loop(top, args->interval_ns);
 		endwin();
 		delscreen(screen);
@@ -511,7 +709,7 @@ static int run(struct top *top, const struct arguments *args)
 
 int command_top(int argc, char **argv)
 {
-	static struct top top = {.window = TOP_HISTORY - 1, .sort = COLUMN_RATE};
+	static struct top top = {.window = TOP_HISTORY - 1, .sort = COLUMN_ERRORS};
 	struct arguments args = {0};
 	int ret;
 
@@ -522,6 +720,10 @@ int command_top(int argc, char **argv)
 		appmon_snapshot_free(top.history[--top.history_count]);
 	rows_free(&top.rows);
 	usages_free(&top.usages);
+	trends_free(&top.trends);
+	address_names_free(&top.names);
+	samples_free(&top.samples);
+	free(top.page);
 	free(top.app);
 	targets_free(&args.targets);
 	return ret < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -93,8 +93,10 @@ static const struct argp argp = {
 	.parser = parse,
 	.children = children,
 	.doc = "Watches for a while, then shows who calls whom, with rate, errors and latency: "
-	       "applications by name where both ends are watched, else by address; (clients) are "
-	       "all that call from outside."
+	       "applications by name where both ends are watched; else the unit, container or "
+	       "cgroup "
+	       "that listens on this machine, or the name in /etc/hosts, with its port; else the "
+	       "address. (clients) are all that call from outside."
 	       "\v"
 	       "Examples:\n"
 	       "  appmon topology --unit nginx --unit shop --duration 30s\n"
@@ -165,7 +167,8 @@ static int replay(struct collect *collect)
 	return ret < 0 ? ret : 0;
 }
 
-static int show(struct collect *collect, const struct arguments *args, uint64_t begin_ns)
+static int show(struct collect *collect, const struct address_names *names,
+		const struct arguments *args, uint64_t begin_ns)
 {
 	struct appmon_snapshot *snapshot = collect_snapshot(collect, true);
 	struct graph graph;
@@ -175,7 +178,7 @@ static int show(struct collect *collect, const struct arguments *args, uint64_t 
 		return -ENOMEM;
 	if (args->replay)
 		begin_ns = collect->first_ns;
-	ret = graph_make(&graph, snapshot,
+	ret = graph_make(&graph, snapshot, names,
 			 (double)(appmon_snapshot_time(snapshot) - begin_ns) / 1e9);
 	if (ret == 0) {
 		if (graph.arrow_count == 0)
@@ -189,9 +192,19 @@ static int show(struct collect *collect, const struct arguments *args, uint64_t 
 	return ret;
 }
 
+static void take_event(void *ctx, const struct appmon_event *ev)
+{
+	address_names_event(ctx, ev);
+}
+
 static int run(const struct arguments *args)
 {
-	struct collect collect = {.protocols = args->protocols, .flags = args->flags};
+	struct address_names names = {0};
+	/* The network namespace that a client is in says whose addresses it means. */
+	struct collect collect = {.protocols = args->protocols,
+				  .flags = args->flags | APPMON_OPEN_IDENTITY,
+				  .event_fn = take_event,
+				  .event_ctx = &names};
 	uint64_t begin_ns;
 	int ret;
 
@@ -204,10 +217,15 @@ static int run(const struct arguments *args)
 	} else {
 		fprintf(stderr, "appmon: watching %zu cgroup(s) for %.0f s; Ctrl-C ends it\n",
 			args->targets.count, (double)args->duration_ns / 1e9);
+		/* What ends meanwhile, and what begins. A recording may be another machine's. */
+		address_names_read_hosts(&names, "/etc/hosts");
+		address_names_read_listeners(&names, collect.mon);
 		ret = watch(&collect, args->duration_ns);
+		address_names_read_listeners(&names, collect.mon);
 	}
 	if (ret == 0)
-		ret = show(&collect, args, begin_ns);
+		ret = show(&collect, &names, args, begin_ns);
+	address_names_free(&names);
 	collect_close(&collect);
 	return ret;
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cgroup.h"
+
 static void look(struct usage *u)
 {
 	struct appmon_resources r = {.size = sizeof(r)};
@@ -12,12 +14,14 @@ static void look(struct usage *u)
 	if (!u->path || appmon_read_resources(u->path, &r) < 0) {
 		u->cpu = -1;
 		u->memory = UINT64_MAX;
+		u->memory_why = "its cgroup is gone";
 		return;
 	}
 	u->cpu = -1;
 	if (r.valid & u->now.valid & APPMON_RES_CPU && r.time_ns > u->now.time_ns)
 		u->cpu = (double)(r.cpu_ns - u->now.cpu_ns) / (double)(r.time_ns - u->now.time_ns);
 	u->memory = r.valid & APPMON_RES_MEMORY ? r.memory_bytes : UINT64_MAX;
+	u->memory_why = r.valid & APPMON_RES_MEMORY ? NULL : cgroup_why_no_memory(u->path);
 	u->now = r;
 }
 

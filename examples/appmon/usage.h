@@ -12,8 +12,9 @@ struct usage {
 	uint64_t cgroup_id;
 	char *path; /* NULL: unknown, or gone */
 	struct appmon_resources now;
-	double cpu;	 /* of one CPU, since the reading before; below 0: unknown */
-	uint64_t memory; /* UINT64_MAX: unknown */
+	double cpu;		/* of one CPU, since the reading before; below 0: unknown */
+	uint64_t memory;	/* UINT64_MAX: unknown */
+	const char *memory_why; /* that is so; NULL: it is known */
 };
 
 struct usages {

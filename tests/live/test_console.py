@@ -255,7 +255,12 @@ def test_page(scene, console, page):
     assert sum(int(requests) for requests, _ in interfaces.values()) == len(logged)
     assert [(r["status"], r["count"]) for r in rows(page, "Errors")] == [("503", "10")]
     assert len(rows(page, "Requests")) == 10
-    assert [r["instance"].rsplit("/", 1)[1] for r in rows(page, "Instances")] == ["web"]
+    instance, = rows(page, "Instances")
+    assert instance["instance"].rsplit("/", 1)[1] == "web"
+    # Where the cgroup has no memory controller, the page says so.
+    has_memory = os.path.exists(f"{scene.web.cgroup.path}/memory.current")
+    assert instance["memory"].endswith("iB") == has_memory
+    assert ("no memory controller" in page.run("document.body.textContent")) == (not has_memory)
     assert page.run("document.querySelectorAll('.chart').length") == 5
     keep(page, "application")
     # Over a chart: what the nearest step has; dragging takes a part of the time.

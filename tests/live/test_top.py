@@ -17,12 +17,12 @@ from watch import cli
 class Terminal:
     """A program in a tmux of our own: what is typed, what is on the screen."""
 
-    def __init__(self, directory, argv, columns=80, lines=24):
+    def __init__(self, directory, argv, columns=80, lines=24, locale="C.UTF-8"):
         self._tmux = ["tmux", "-S", f"{directory}/tmux", "-f", os.devnull]
         self.status = f"{directory}/status"
         script = " ".join(f"'{word}'" for word in argv) + f"; echo $? > '{self.status}'; sleep 60"
         self.run("new-session", "-d", "-x", str(columns), "-y", str(lines), script,
-                 env={**os.environ, "LC_ALL": "C.UTF-8", "TERM": "screen"})
+                 env={**os.environ, "LC_ALL": locale, "TERM": "screen"})
 
     def run(self, *args, **kwargs):
         return subprocess.run(self._tmux + list(args), check=True, stdout=subprocess.PIPE,
@@ -112,6 +112,13 @@ def names(lines):
     return [line.split()[1] for line in lines]
 
 
+def cell(screen, name, column):
+    """What a column has in the row with this name; titles end where their cells do."""
+    head = screen.splitlines()[3]
+    end = head.index(column) + len(column)
+    return row(screen, name)[:end].split()[-1]
+
+
 def row(screen, name):
     return next(line for line in rows(screen) if name in line)
 
@@ -132,29 +139,53 @@ def test_waits_visibly(top):
     assert open(top.status).read().strip() == "0"
 
 
-def test_applications(top, traffic):
+def test_applications(top, traffic, scene):
     # pay fails one of two, web passes it on: one of four.
     def shares(lines):
         def of(name):
             return float(next(line for line in lines if name in line).split()[3])
         return (sorted(names(lines)) == ["pay", "stock", "web", "web"] and 45 <= of("<- pay") <= 55
                 and 20 <= of("<- web") <= 30 and of("<- stock") == 0)
-    lines = eventually(shares, top)
+    eventually(shares, top)
     screen = top.screen()
     assert all(len(line) <= 80 for line in screen.splitlines())
     assert len(screen.splitlines()) == 24
-    # CPU of the cgroup is there, whichever hierarchy has the controllers.
-    assert all(re.match(r"\d+\.\d$", line.split()[-2]) for line in lines)
+    for name in "<- pay", "<- web", "-> web", "<- stock":
+        # CPU of the cgroup is there, whichever hierarchy has the controllers.
+        assert re.match(r"\d+\.\d$", cell(screen, name, "CPU%"))
+        # A server that was seen to read has both, a client none.
+        known = [cell(screen, name, column) != "-" for column in ("QUEUE", "SERVICE")]
+        assert known == [name[0] == "<"] * 2
+    # Memory, or the reason: the cgroups of the test are not in a hierarchy of version 1.
+    if os.path.exists(f"{scene.web.cgroup.path}/memory.current"):
+        assert cell(screen, "<- web", "MEM")[0].isdigit()
+    else:
+        assert cell(screen, "<- web", "MEM") == "-"
+        assert "MEM is not known: no memory controller" in screen
 
 
 def test_sort(top, traffic):
+    """The worst first: half of pay's fail, a third of those that web sends, a quarter of those that it
+    serves."""
     top.until("-> web")
-    top.keys("s")  # errors
-    eventually(lambda lines: names(lines)[0] == "pay" and names(lines)[-1] == "stock", top)
+    eventually(lambda lines: [line.split()[:2] for line in lines] == [
+        ["<-", "pay"], ["->", "web"], ["<-", "web"], ["<-", "stock"]], top)
     top.keys("r")
     eventually(lambda lines: names(lines)[0] == "stock" and names(lines)[-1] == "pay", top)
-    top.keys("r", *["s"] * 7)  # through the other columns to the name
+    top.keys("r", *["s"] * 6)  # through the other columns to the name
     eventually(lambda lines: names(lines) == ["pay", "stock", "web", "web"], top)
+
+
+def test_cursor(top, traffic):
+    """The cursor stays with its row, wherever that goes."""
+    top.until("-> web")
+    eventually(lambda lines: names(lines)[-1] == "stock", top)
+    top.keys("End")
+    before = traffic[0]
+    while traffic[0] < before + 10:  # drawn again
+        time.sleep(0.05)
+    top.keys("Enter")
+    assert "stock (as a server) > interfaces" in top.until("> interfaces")
 
 
 def test_filter(top, traffic):
@@ -186,6 +217,9 @@ def test_drill_down(top, traffic):
     top.keys("4")
     screen = top.until("> status")
     assert row(screen, "503") and row(screen, "200")
+    top.keys("6")
+    screen = top.until("> errors")
+    assert row(screen, "503").endswith("GET /pay/broken")
     top.keys("5")
     screen = top.until(r"503 +\S+ GET /pay/broken")
     top.keys("Escape")
@@ -196,6 +230,121 @@ def test_numbers_become_one_interface(top, traffic):
     top.until("-> web")
     top.keys("/", "s", "t", "o", "c", "k", "Enter", "Enter")
     assert len(rows(top.until(r"GET /stock/\{id\}"))) == 1
+
+
+def test_peers(scene, tmp_path):
+    """Who is not watched has a name where one is known: its cgroup's, with the port."""
+    terminal = Terminal(tmp_path, [cli(), "top", "--cgroup", scene.web.cgroup.path, "--interval", "200ms"])
+    try:
+        terminal.until("no request so far")
+        scene.get("/stock/1")
+        terminal.until("-> web")
+        if "-> web" not in rows(terminal.screen())[0]:
+            terminal.keys("Down")
+        terminal.keys("Enter")
+        terminal.until("as a client. > interfaces")
+        terminal.keys("3")
+        assert row(terminal.until("> peers"), f"stock:{scene.stock.port}")
+    finally:
+        terminal.close()
+
+
+def pages(top):
+    """All of a page's lines, as Page Down shows them."""
+    lines, screen = [], top.screen()
+    while True:
+        for line in screen.splitlines()[:-1]:
+            if line not in lines:
+                lines.append(line)
+        top.keys("NPage")
+        time.sleep(0.2)  # no screen says that it will not change
+        previous, screen = screen, top.screen()
+        if screen == previous:
+            return lines
+
+
+def test_errors(top, scene):
+    """Errors by interface and status are as many as the servers logged; and one of them in full."""
+    for i in range(20):
+        assert scene.get(f"/pay/{'broken' if i % 4 == 0 else 'card'}?n={i}") == (503 if i % 4 == 0 else 200)
+    logged = {app.name: app.statuses(20)[503] for app in (scene.pay, scene.web)}
+    assert logged == {"pay": 5, "web": 5}
+    top.until("-> web")
+    top.keys("e")
+    eventually(lambda lines: sorted(line.split()[0] for line in lines) == ["5", "5", "5"], top)
+    lines = rows(top.screen())
+    assert sorted(tuple(line.split()[3:]) for line in lines) == [
+        ("503", "->", "web", "GET", "/pay/broken"), ("503", "<-", "pay", "GET", "/pay/broken"),
+        ("503", "<-", "web", "GET", "/pay/broken")]
+    top.keys("/", "p", "a", "y", "Enter")
+    top.until("errors +/pay *$")
+    top.keys("End", "Home")
+    screen = top.until(r"latest: GET /pay/broken\?n=16")
+    top.keys("Enter")
+    top.until("Where the time went")
+    lines = pages(top)
+    text = "\n".join(lines)
+    assert lines[0] == "GET /pay/broken?n=16"
+    assert lines[1].startswith("503 Service")
+    event = dict(line.strip().split(None, 1) for line in lines if re.match(r"  +[a-z_-]+ +\S", line))
+    assert event["status"] == "503" and event["user-agent"].startswith("Python-urllib")
+    # Whichever of the three it is: what web serves, what it sends for that, what pay serves.
+    assert re.search(r"^(Made for|Sent as|Failed or slow, made for it)\b.*\n  \S+ \(.*GET /pay/broken\?n=16, 503", text, re.M)
+    top.keys("Escape")
+    top.until("^errors")
+
+
+def test_request(top, scene):
+    """The parts of a request's time are its duration; what it was made for is named."""
+    assert scene.get("/pay/broken") == 503
+    top.until("-> web")
+    top.keys("/", "p", "a", "y", "Enter")
+    top.until(r"applications +/pay *$")
+    top.keys("Enter")
+    top.until("pay .as a server. > interfaces")
+    top.keys("5")
+    top.until("503 .* GET /pay/broken")
+    top.keys("Enter")
+    screen = top.until("Where the time went: ")
+    assert f"by nginx[{scene.pay.process.pid}/{scene.pay.process.pid}]" in screen
+
+    def nanoseconds(text):
+        number, unit = re.match(r"([\d.]+)(ns|us|ms|s)$", text).groups()
+        return float(number) * {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}[unit]
+    whole = nanoseconds(re.search(r"time went: (\S+)", screen).group(1))
+    parts = [nanoseconds(re.search(rf"^ +{name} +(\S+) ", screen, re.M).group(1))
+             for name in ("queue", "read", "service", "transfer")]
+    assert sum(parts) == pytest.approx(whole, rel=0.02)
+    assert re.search(r"^Sent as .*\n  web \(client\): GET /pay/broken, 503", screen, re.M)
+
+
+def test_help(top):
+    top.keys("?")
+    screen = top.until("Esc        back")
+    assert all(len(line) <= 80 for line in screen.splitlines())
+    lines = pages(top)
+    # Every column of a wide screen is explained.
+    top.keys("Escape")
+    top.until("no request so far")
+    top.resize(140, 24)
+    for title in top.until("BYTES/S").splitlines()[3].split()[1:-3]:
+        assert any(title in line.split() for line in lines), title
+
+
+@pytest.mark.parametrize("locale, bars", [("C.UTF-8", "▁▂▃▄▅▆▇█"), ("C", "_.:-=+*#")])
+def test_trend(scene, tmp_path, locale, bars):
+    """The last minute of each row: one step has all that came, the others have nothing."""
+    terminal = Terminal(tmp_path, [cli(), "top", *scene.targets(), "--interval", "200ms"],
+                        locale=locale)
+    try:
+        terminal.until("no request so far")
+        for _ in range(10):
+            scene.get("/")
+        screen = terminal.until("<- web")
+        assert screen.splitlines()[3].endswith("LAST 60 s")
+        assert row(screen, "<- web")[-1] in bars
+    finally:
+        terminal.close()
 
 
 def test_pause(top, traffic):
@@ -222,10 +371,10 @@ def test_escapes(scene, top):
         client.sendall(b"GET /\xc2\x9b31mred\xff HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         while client.recv(4096):
             pass
-    top.keys("e")
+    top.keys("x")
     top.until(re.escape(r"GET /\xc2\x9b31mred\xff"))
     top.keys("Escape")
-    top.until("<- web")
+    top.until(r"^applications(.|\n)*<- web")
     top.keys("Enter")
     top.until(re.escape("GET /{param}"))
 
@@ -245,7 +394,11 @@ def test_resize(top, traffic):
     screen = top.until("BYTES/S")
     assert len(screen.splitlines()) == 30
     top.resize(60, 10)
-    screen = top.until(r"REQ/S")
+    screen = top.until(r"CPU% +MEM$")
+    assert "LAST" not in screen and "QUEUE" in screen
+    top.resize(40, 10)
+    screen = top.until(r"REQ/S  ERR%    P95$")
+    assert all(len(line) <= 40 for line in screen.splitlines())
     top.resize(20, 4)
     top.until("too small")
     top.resize(80, 24)

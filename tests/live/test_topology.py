@@ -63,14 +63,65 @@ def test_joined_edges(scene):
     assert all(node["monitored"] == (node["name"] != "(clients)") for node in graph["nodes"])
 
 
+def addresses(graph):
+    return {node["name"]: node.get("address") for node in graph["nodes"]}
+
+
 def test_only_the_client_is_watched(scene):
+    """Who listens on this machine has the name of its cgroup; a target that of the user."""
     process = start_cli("topology", "--cgroup", scene.web.cgroup.path, "--format", "json")
     drive(scene)
-    found = edges(json.loads(finish(process)))
-    assert set(found) == {("(clients)", "web"), ("web", f"127.0.0.1:{scene.stock.port}"),
-                          ("web", f"127.0.0.1:{scene.pay.port}")}
-    assert found["web", f"127.0.0.1:{scene.stock.port}"]["requests"] == 30
-    assert found["web", f"127.0.0.1:{scene.pay.port}"]["errors"] == 10
+    graph = json.loads(finish(process))
+    stock, pay = (f"{app.name}:{app.port}" for app in (scene.stock, scene.pay))
+    found = edges(graph)
+    assert set(found) == {("(clients)", "web"), ("web", stock), ("web", pay)}
+    assert found["web", stock]["requests"] == 30
+    assert found["web", pay]["errors"] == 10
+    assert addresses(graph) == {"(clients)": None, "web": None,
+                                stock: f"127.0.0.1:{scene.stock.port}",
+                                pay: f"127.0.0.1:{scene.pay.port}"}
+
+
+def exchange(listener, address, cgroup):
+    """A request from a process of the cgroup, in the present network namespace."""
+    with cgroup.inside():
+        client = socket.create_connection(address, timeout=10)
+    server, _ = listener.accept()
+    Pods.exchange(client, server, 1)
+    client.close()
+    server.close()
+
+
+def test_names_of_listeners(cgroup, watch):
+    """Those of all addresses, too, one node for all of them. In another network namespace the same
+    address is somebody else's."""
+    shop, db, cache, other = (cgroup.child(name) for name in ("shop", "db", "cache", "other"))
+    with db.inside():
+        any4 = socket.create_server(("0.0.0.0", 0))
+        shared = socket.create_server(("127.0.0.1", 0))
+    with cache.inside():
+        any6 = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+        mapped = socket.create_server(("::ffff:127.0.0.1", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+    namespace = Namespace()
+    try:
+        port4, port6, port46, port = (s.getsockname()[1] for s in (any4, any6, mapped, shared))
+        with namespace.inside(), other.inside():
+            theirs = socket.create_server(("127.0.0.1", port))
+        process = start_cli("topology", "--cgroup", shop.path, "--format", "json")
+        exchange(any4, ("127.0.0.1", port4), shop)
+        exchange(any6, ("127.0.0.1", port6), shop)
+        exchange(any6, ("::1", port6), shop)
+        exchange(mapped, ("127.0.0.1", port46), shop)
+        with namespace.inside():
+            exchange(theirs, ("127.0.0.1", port), shop)
+        found = edges(json.loads(finish(process)))
+        assert {names: edge["requests"] for names, edge in found.items()} == {
+            ("shop", f"db:{port4}"): 1, ("shop", f"cache:{port6}"): 2,
+            ("shop", f"cache:{port46}"): 1, ("shop", f"127.0.0.1:{port}"): 1}
+    finally:
+        namespace.close()
+        for listener in any4, any6, mapped, shared:
+            listener.close()
 
 
 @pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is not installed")

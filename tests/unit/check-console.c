@@ -9,10 +9,10 @@
 #include "console/buckets.h"
 #include "console/figures.h"
 #include "console/history.h"
-#include "console/machine-names.h"
 #include "console/requests.h"
 #include "console/views.h"
 #include "events.h"
+#include "machine-names.h"
 
 /* ---- Buckets ------------------------------------------------------------------------------ */
 

@@ -11,13 +11,13 @@
 #include "../commands.h"
 #include "../options.h"
 #include "../privileges.h"
+#include "../machine-names.h"
 #include "../protocols.h"
 #include "../signals.h"
 #include "../targets.h"
 #include "../text.h"
 #include "access.h"
 #include "console.h"
-#include "machine-names.h"
 
 #define EVALUATE_NS (5 * NSEC_PER_SEC)
 #define NAME_SIZE 128

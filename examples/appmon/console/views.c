@@ -267,6 +267,9 @@ static void put_consumption(struct json_line *json, const struct view *view, uin
 			first = &here->resources;
 		last = &here->resources;
 	}
+	if (!last || !(last->valid & APPMON_RES_MEMORY))
+		put_text(json, "memory_unknown",
+			 instances_why_no_memory(view->instances, instance));
 	if (!last)
 		return;
 	valid = first->valid & last->valid;

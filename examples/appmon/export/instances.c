@@ -209,6 +209,28 @@ static void add_counters(struct appmon_resources *to, const struct appmon_resour
 	to->writes += from->writes;
 }
 
+/* False: it is not known, or outside of what the mount shows. */
+static bool directory_of(const struct instances *instances, const struct instance *i,
+			 char path[PATH_MAX])
+{
+	size_t prefix_len;
+
+	if (!i || !i->path)
+		return false;
+	prefix_len = strlen(instances->prefix);
+	return strncmp(i->path, instances->prefix, prefix_len) == 0 &&
+	       snprintf(path, PATH_MAX, "%s%s", instances->mount, i->path + prefix_len) < PATH_MAX;
+}
+
+const char *instances_why_no_memory(const struct instances *instances, uint64_t id)
+{
+	char path[PATH_MAX];
+
+	if (!directory_of(instances, find(instances, id), path))
+		return "its cgroup is not known";
+	return cgroup_why_no_memory(path);
+}
+
 int instances_read_resources(struct instances *instances, uint64_t id,
 			     struct appmon_resources *resources)
 {
@@ -218,11 +240,8 @@ int instances_read_resources(struct instances *instances, uint64_t id,
 	struct stat st;
 	int ret;
 
-	if (!i || !i->path)
+	if (!directory_of(instances, i, path))
 		return -ENOENT;
-	if (strncmp(i->path, instances->prefix, strlen(instances->prefix)) != 0)
-		return -ENOENT;
-	snprintf(path, sizeof(path), "%s%s", instances->mount, i->path + strlen(instances->prefix));
 	if (stat(path, &st) < 0)
 		return -errno;
 	ret = appmon_read_resources(path, resources);

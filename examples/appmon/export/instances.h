@@ -54,6 +54,9 @@ const char *instances_name(const struct instances *instances, uint64_t cgroup_id
 int instances_read_resources(struct instances *instances, uint64_t id,
 			     struct appmon_resources *resources);
 
+/* Why there is no memory in them; a string that lasts. */
+const char *instances_why_no_memory(const struct instances *instances, uint64_t id);
+
 /* How often its cgroup was made again under its path since it was first seen. */
 unsigned instances_restarts(const struct instances *instances, uint64_t id);
 

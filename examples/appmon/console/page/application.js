@@ -32,7 +32,15 @@ const appsPage = {
  * summary of a statement says more. */
 const interfaceOf = (r) => !r.system ? r.operation + " " + r.route
 	: r.route.startsWith(r.operation) ? r.route : (r.operation + " " + r.route).trim();
+/* Each reason once; "": it is known of all. */
+const whyNoMemory = (instances) => {
+	const reasons = [...new Set(instances.map((i) => i.memory_unknown).filter((reason) => reason))];
+	return reasons.length === 0 ? "" : "Memory is not known" +
+		(instances.some((i) => !i.memory_unknown) ? " of all: " : ": ") + reasons.join("; ");
+};
 const systemOf = (r) => r.system || "http";
+/* Only where there is another one than HTTP. */
+const systemColumn = (rows) => rows.some((r) => r.system) ? [{ name: "system", text: true, value: systemOf, show: systemOf }] : [];
 
 /* One application in one role. */
 const appPage = {
@@ -89,11 +97,11 @@ const appPage = {
 	tiles(ms) {
 		const f = this.data.total, sum = (key) => this.data.instances.reduce((all, i) => all + (i[key] || 0), 0);
 		const cpu = this.data.instances.filter((i) => i.cpu_ns !== undefined).reduce((all, i) => all + i.cpu_ns / i.elapsed_ns, 0);
-		const tile = (name, value, mark) => el("div", { class: "tile" }, el("b", { class: mark }, value), el("span", null, name));
+		const tile = (name, value, mark, title) => el("div", { class: "tile", title }, el("b", { class: mark }, value), el("span", null, name));
 		return el("div", { class: "tiles" }, tile("requests", f.requests), tile("rate", rate(f.requests, ms)),
 			tile("errors", percent(f.errors, f.requests), failsMuch(f) ? "bad" : null), tile("p50", duration(f.p50_ns)), tile("p95", duration(f.p95_ns)),
 			tile("p99", duration(f.p99_ns)), tile("in progress", f.active ?? "–"),
-			tile("CPU", cpu > 0 ? round(100 * cpu) + "%" : "–"), tile("memory", sum("memory_bytes") ? bytes(sum("memory_bytes")) : "–"));
+			tile("CPU", cpu > 0 ? round(100 * cpu) + "%" : "–"), tile("memory", sum("memory_bytes") ? bytes(sum("memory_bytes")) : "–", "", whyNoMemory(this.data.instances)));
 	},
 
 	charts() {
@@ -115,7 +123,7 @@ const appPage = {
 			table("interfaces", [
 				{ name: "interface", text: true, name_like: true, value: interfaceOf, show: interfaceOf },
 				...figureColumns(() => ms),
-				{ name: "system", text: true, value: systemOf, show: systemOf },
+				...systemColumn(rows),
 				{ name: "time", value: (r) => r.time_ns, show: (r) => duration(r.time_ns) },
 				{ name: "share of time", value: (r) => r.time_ns, show: (r) => r.time_ns === undefined ? "–" : percent(r.time_ns, all) },
 				{ name: "time goes to", value: (r) => r.queue_ns ?? 0, show: (r) => splitBar(splitOf(r)) },
@@ -131,7 +139,7 @@ const appPage = {
 			{ name: "status", text: true, value: (r) => r.status, show: (r) => r.status || "–" },
 			{ name: "count", first: true, value: (r) => r.errors, show: (r) => r.errors },
 			{ name: "outcome", text: true, value: (r) => r.outcome, show: (r) => r.outcome.replaceAll("_", " ") },
-			{ name: "system", text: true, value: systemOf, show: systemOf },
+			...systemColumn(this.data.errors),
 			{ name: "interface", text: true, name_like: true, value: interfaceOf, show: interfaceOf },
 			{ name: "p95", value: (r) => r.p95_ns, show: (r) => duration(r.p95_ns) },
 		], this.data.errors));
@@ -153,14 +161,16 @@ const appPage = {
 		const cpu = (r) => r.cpu_ns === undefined ? undefined : r.cpu_ns / r.elapsed_ns;
 		const throttled = (r) => r.throttled_ns === undefined ? undefined : r.throttled_ns / r.elapsed_ns;
 		const part = (value) => value === undefined ? "–" : round(100 * value) + "%";
-		return el("section", { class: "card" }, el("h2", null, "Instances"), table("instances", [
+		const why = whyNoMemory(this.data.instances);
+		return el("section", { class: "card" }, el("h2", null, "Instances"),
+			why ? el("p", { class: "soft" }, why) : null, table("instances", [
 			{ name: "instance", text: true, name_like: true, value: (r) => r.label || r.instance,
 				show: (r) => el("span", { title: r.instance }, r.label || r.instance) },
 			...figureColumns(() => ms),
 			{ name: "in progress", value: (r) => r.active, show: (r) => r.active ?? "–" },
 			{ name: "CPU", value: cpu, show: (r) => part(cpu(r)) },
 			{ name: "throttled", value: throttled, mark: (r) => throttled(r) > 0.01 ? "warn" : "", show: (r) => part(throttled(r)) },
-			{ name: "memory", value: (r) => r.memory_bytes, show: (r) => bytes(r.memory_bytes) + (r.memory_limit ? " of " + bytes(r.memory_limit) : "") },
+			{ name: "memory", value: (r) => r.memory_bytes, show: (r) => r.memory_bytes === undefined ? el("span", { title: r.memory_unknown }, "–") : bytes(r.memory_bytes) + (r.memory_limit ? " of " + bytes(r.memory_limit) : "") },
 			{ name: "tasks", value: (r) => r.pids, show: (r) => r.pids ?? "–" },
 			{ name: "restarts", value: (r) => r.restarts, mark: (r) => r.restarts ? "warn" : "", show: (r) => r.restarts },
 		], this.data.instances));

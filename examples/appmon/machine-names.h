@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Names of a machine's applications that need no configuration. */
-#ifndef APPMON_CONSOLE_MACHINE_NAMES_H
-#define APPMON_CONSOLE_MACHINE_NAMES_H
+#ifndef APPMON_CLI_MACHINE_NAMES_H
+#define APPMON_CLI_MACHINE_NAMES_H
 
 #include <stddef.h>
 
@@ -12,4 +12,4 @@
  */
 const char *machine_name(const char *path, const char *comm, char *buf, size_t size);
 
-#endif /* APPMON_CONSOLE_MACHINE_NAMES_H */
+#endif /* APPMON_CLI_MACHINE_NAMES_H */
