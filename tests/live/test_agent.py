@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+import otlp
 from cgroups import Cgroup
 from exporting import Monitor, Receiver, attributes, wait_for
 from test_resp import Redis, command, read
@@ -471,6 +472,7 @@ PUSHING = """
 listen: 127.0.0.1:0
 otlp:
   endpoint: @URL@
+  protocol: @PROTOCOL@
   interval: 100ms
   spans: 100%
   headers: {Authorization: Bearer s3cret}
@@ -482,13 +484,16 @@ applications:
 """
 
 
-@pytest.mark.parametrize("query", ["", "redact: [ticket]", "no_query: true"])
-def test_secrets(cgroup, agent, tmp_path, query):
+@pytest.mark.parametrize("query, protocol", [("", "http/json"), ("redact: [ticket]", "http/json"),
+                                             ("no_query: true", "http/protobuf")])
+def test_secrets(cgroup, agent, tmp_path, query, protocol):
     """What spans have of a query, and the header fields of pushes; neither is lost by a reload."""
     (tmp_path / "headers").write_text("X-Scope-OrgID=seven\n")
     receiver = Receiver()
+    receiver.decode = otlp.decoder() if protocol == "http/protobuf" else None
     try:
-        text = PUSHING.replace("@URL@", receiver.url).replace("@FILE@", f"{tmp_path}/headers")
+        text = PUSHING.replace("@URL@", receiver.url).replace("@FILE@", f"{tmp_path}/headers") \
+            .replace("@PROTOCOL@", protocol)
         group = cgroup.child("shop")
         monitor = agent(text.replace("@QUERY@", query), cgroup)
         monitor.wait_line(watched(group, cgroup, "shop"))

@@ -12,6 +12,7 @@ import urllib.request
 
 import pytest
 
+import otlp
 from exporting import OPENMETRICS, Monitor, Receiver, attributes, samples, wait_for
 from programs import free_port
 from wire import Connection
@@ -169,7 +170,11 @@ def test_wrong_usage(cgroup):
                        (["--cgroup", cgroup.path, "--spans", "5%"], "say where to with --otlp"),
                        (["--cgroup", cgroup.path, "--otlp", "host"], "no http:// or https:// URL"),
                        (["--cgroup", cgroup.path, "--otlp", "http://h", "--spans", "2"],
-                        "no share")]:
+                        "no share"),
+                       (["--cgroup", cgroup.path, "--otlp", "http://h", "--otlp-protocol", "grpc"],
+                        "'grpc' is neither http/json nor http/protobuf"),
+                       (["--cgroup", cgroup.path, "--otlp-protocol", "http/protobuf"],
+                        "say where to with --otlp")]:
         done = subprocess.run([cli(), "export", *args], stderr=subprocess.PIPE, text=True)
         assert done.returncode == 2 and says in done.stderr, done.stderr
 
@@ -272,10 +277,17 @@ def last_points(receiver, name):
     return points
 
 
-def test_otlp_metrics(cgroup, start_server, export, receiver):
+# Each has what the other one has.
+PROTOCOLS = pytest.mark.parametrize("protocol, content_type", [
+    ("http/json", "application/json"), ("http/protobuf", "application/x-protobuf")])
+
+
+@PROTOCOLS
+def test_otlp_metrics(cgroup, start_server, export, receiver, protocol, content_type):
     server = start_server("node", cgroup)
     before = time.time_ns()
-    monitor = export(cgroup, "--otlp", receiver.url, "--interval", "200ms")
+    receiver.decode = otlp.decoder() if protocol == "http/protobuf" else None
+    monitor = export(cgroup, "--otlp", receiver.url, "--otlp-protocol", protocol, "--interval", "200ms")
     exchange_all(server, PLAN, fields=[f"traceparent: 00-{TRACE}-{PARENT}-01"])
 
     def arrived():
@@ -285,7 +297,7 @@ def test_otlp_metrics(cgroup, start_server, export, receiver):
         return points if sum(int(p["count"]) for _, p in points.values()) == len(PLAN) else None
 
     points = wait_for(arrived, what="the push of all")
-    assert receiver.types == {"application/json"}
+    assert receiver.types == {content_type}
     statuses = collections.Counter()
     for resource, point in points.values():
         assert resource["service.name"] == "shop"
@@ -300,6 +312,12 @@ def test_otlp_metrics(cgroup, start_server, export, receiver):
             <= time.time_ns()
         assert point["exemplars"][0]["traceId"] == TRACE
     assert statuses == {200: 18, 503: 4, 404: 5}
+    active = [metric for resource in receiver.received["/v1/metrics"][-1]["resourceMetrics"]
+              for scope in resource["scopeMetrics"] for metric in scope["metrics"]
+              if metric["name"] == "http.server.active_requests"]
+    # Of a number that is 0 both say that it is.
+    assert [point["asInt"] for metric in active for point in metric["sum"]["dataPoints"]
+            if {"http.request.method": "GET"}.items() <= attributes(point).items()] == ["0"]
     monitor.stop()
 
 
@@ -310,11 +328,14 @@ def spans_of(receiver):
             for scope in resource["scopeSpans"] for span in scope["spans"]]
 
 
-def test_otlp_spans(cgroup, start_server, export, receiver):
+@PROTOCOLS
+def test_otlp_spans(cgroup, start_server, export, receiver, protocol, content_type):
     """A span for each exchange: in the trace that the request names, or in one of its own. Those
     of the last moment are sent, too."""
     server = start_server("node", cgroup)
-    monitor = export(cgroup, "--otlp", receiver.url, "--interval", "1h", "--spans", "100%")
+    receiver.decode = otlp.decoder() if protocol == "http/protobuf" else None
+    monitor = export(cgroup, "--otlp", receiver.url, "--otlp-protocol", protocol, "--interval", "1h",
+                     "--spans", "100%")
     before = time.time_ns()
     exchange_all(server, [("GET", "/hello?a=b")], fields=[f"traceparent: 00-{TRACE}-{PARENT}-01"])
     exchange_all(server, [("GET", "/status/503"), ("HEAD", "/bytes/100")])
@@ -323,6 +344,7 @@ def test_otlp_spans(cgroup, start_server, export, receiver):
              == 4)
     after = time.time_ns()
     monitor.stop()
+    assert receiver.types == {content_type}
     spans = spans_of(receiver)
     assert [span["name"] for _, span in spans] == ["GET /hello", "GET /status/{id}",
                                                    "HEAD /bytes/{id}", "GET /hello"]

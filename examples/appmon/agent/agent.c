@@ -211,6 +211,7 @@ static struct exporter_opts exporter_opts(const struct config *config)
 	}
 	return (struct exporter_opts){.listen = config->listen,
 				      .otlp_endpoint = config->otlp.endpoint,
+				      .otlp_protocol = config->otlp.protocol,
 				      .otlp_interval_ns = config->otlp.interval_ns,
 				      .otlp_spans = config->otlp.spans,
 				      .otlp_headers = config->otlp.headers,

@@ -476,10 +476,22 @@ static int read_redact(struct yaml_file *file, const yaml_node_t *value, void *t
 	return yaml_file_list(file, value, read_redact_name, to);
 }
 
+static int read_otlp_protocol(struct yaml_file *file, const yaml_node_t *value, void *to)
+{
+	const char *text = yaml_file_text(file, value);
+
+	if (!text)
+		return -EINVAL;
+	if (otlp_protocol_parse(text, to) < 0)
+		return yaml_file_fail(file, value, OTLP_PROTOCOL_WRONG, text);
+	return 0;
+}
+
 static int read_otlp(struct yaml_file *file, const yaml_node_t *value, void *to)
 {
 	static const struct yaml_key keys[] = {
 		{"endpoint", read_url, offsetof(struct otlp_config, endpoint)},
+		{"protocol", read_otlp_protocol, offsetof(struct otlp_config, protocol)},
 		{"interval", yaml_read_duration, offsetof(struct otlp_config, interval_ns)},
 		{"spans", yaml_read_share, offsetof(struct otlp_config, spans)},
 		{"headers", read_headers, offsetof(struct otlp_config, headers)},

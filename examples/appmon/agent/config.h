@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "../export/durations.h"
-#include "../export/otlp-headers.h"
+#include "../export/otlp.h"
 #include "alert-rule.h"
 #include "applications.h"
 
@@ -19,7 +19,8 @@ struct notify_target {
 };
 
 struct otlp_config {
-	char *endpoint;	      /* http://HOST:PORT; NULL: nothing is pushed */
+	char *endpoint; /* http://HOST:PORT; NULL: nothing is pushed */
+	enum otlp_protocol protocol;
 	uint64_t interval_ns; /* between two pushes of metrics */
 	double spans;	      /* the share of traces whose spans are sent */
 	struct otlp_headers headers;

@@ -19,6 +19,7 @@
 enum {
 	KEY_LISTEN = 1,
 	KEY_OTLP,
+	KEY_OTLP_PROTOCOL,
 	KEY_INTERVAL,
 	KEY_SPANS,
 	KEY_OTLP_HEADER,
@@ -43,7 +44,9 @@ static const struct argp_option argp_options[] = {
 	{"listen", KEY_LISTEN, "ADDRESS:PORT", 0,
 	 "Serve /metrics there (default: " DEFAULT_LISTEN "; port 0: a free one; none: do not)", 0},
 	{"otlp", KEY_OTLP, "URL", 0,
-	 "Push to this OpenTelemetry receiver by OTLP/HTTP with JSON: http://localhost:4318", 0},
+	 "Push to this OpenTelemetry receiver by OTLP/HTTP: http://localhost:4318", 0},
+	{"otlp-protocol", KEY_OTLP_PROTOCOL, "PROTOCOL", 0,
+	 "http/json, the default, or http/protobuf, which is shorter", 0},
 	{"interval", KEY_INTERVAL, "TIME", 0, "Time between two pushes (default: 10s)", 0},
 	{"spans", KEY_SPANS, "SHARE", 0,
 	 "Push spans, too, of this share of traces: 100%, 0.05 (default: none)", 0},
@@ -96,6 +99,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			argp_error(state, "--otlp: '%s' is no http:// or https:// URL", arg);
 		opts->otlp_endpoint = arg;
 		break;
+	case KEY_OTLP_PROTOCOL:
+		if (otlp_protocol_parse(arg, &opts->otlp_protocol) < 0)
+			argp_error(state, "--otlp-protocol: " OTLP_PROTOCOL_WRONG, arg);
+		break;
 	case KEY_INTERVAL:
 		if (parse_duration(arg, NSEC_PER_SEC, &opts->otlp_interval_ns) < 0)
 			argp_error(state, "--interval: '%s' is no time such as 30s", arg);
@@ -130,6 +137,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			argp_error(state, "--listen none: say where to with --otlp");
 		if (opts->otlp_spans > 0 && !opts->otlp_endpoint)
 			argp_error(state, "--spans: say where to with --otlp");
+		if (opts->otlp_protocol != OTLP_HTTP_JSON && !opts->otlp_endpoint)
+			argp_error(state, "--otlp-protocol: say where to with --otlp");
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;

@@ -200,6 +200,7 @@ static int open_server(struct exporter *exporter, const char *listen, struct htt
 static int open_otlp(struct exporter *exporter, const struct exporter_opts *opts, struct otlp **ret)
 {
 	struct otlp_opts otlp = {.endpoint = opts->otlp_endpoint,
+				 .protocol = opts->otlp_protocol,
 				 .spans = opts->otlp_spans,
 				 .mon = exporter->mon,
 				 .client = exporter->client,

@@ -24,6 +24,7 @@ struct exporter_opts {
 	const char *listen;	   /* ADDRESS:PORT; NULL: no /metrics */
 	const char *otlp_endpoint; /* NULL: no OTLP */
 	uint64_t otlp_interval_ns;
+	enum otlp_protocol otlp_protocol;
 	double otlp_spans;		       /* share of traces */
 	uint32_t idle_ms;		       /* of series; 0: the default */
 	const struct durations_bounds *bounds; /* of histograms; NULL: the default */
