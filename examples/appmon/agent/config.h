@@ -10,6 +10,7 @@
 #include "../export/otlp.h"
 #include "alert-rule.h"
 #include "applications.h"
+#include "request-rules.h"
 
 enum notify_kind { NOTIFY_STDERR, NOTIFY_FILE, NOTIFY_WEBHOOK };
 
@@ -52,6 +53,7 @@ struct config {
 	uint64_t wait_ns; /* that requests of a pod that is not known wait for their name */
 	char *docker;	  /* the socket of docker or podman; NULL: it is not asked */
 	struct applications applications;
+	struct request_rules requests;
 	uint64_t evaluate_ns; /* between two looks at the rules */
 	struct alert_rule *alerts;
 	size_t alert_count;

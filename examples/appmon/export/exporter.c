@@ -22,14 +22,27 @@
 /* For the last push, if the receiver hangs. */
 #define LAST_PUSH_MS 2000
 
+static struct exporter_verdict judge(const struct exporter *exporter, const struct appmon_event *ev)
+{
+	return exporter->judge ? exporter->judge(exporter->judge_ctx, ev)
+			       : (struct exporter_verdict){0};
+}
+
 static void count(struct exporter *exporter, const struct appmon_event *ev)
 {
+	struct exporter_verdict verdict = judge(exporter, ev);
+
+	if (verdict.ignore) {
+		exporter->ignored++;
+		return;
+	}
+	exporter->route = verdict.route;
 	appmon_metrics_add(exporter->metrics, ev);
 	if (exporter->observe)
 		exporter->observe(exporter->observe_ctx, ev);
 	/* A response without its request is no span. */
 	if (exporter->otlp && (ev->request_start_ns != 0 || ev->operation.len > 0))
-		otlp_add_event(exporter->otlp, ev);
+		otlp_add_event(exporter->otlp, ev, verdict.route);
 }
 
 /* The event as one of an application with this name. */
@@ -77,6 +90,12 @@ static void on_log(void *ctx, int level, const char *line)
 	fputc('\n', stderr);
 }
 
+static void count_active(struct exporter *exporter, const struct appmon_event *ev)
+{
+	if (!judge(exporter, ev).ignore)
+		appmon_metrics_active(exporter->metrics, ev);
+}
+
 static int on_active(void *ctx, const struct appmon_event *ev)
 {
 	struct exporter *exporter = ctx;
@@ -85,13 +104,13 @@ static int on_active(void *ctx, const struct appmon_event *ev)
 	const char *name;
 
 	if (!names->name) {
-		appmon_metrics_active(exporter->metrics, ev);
+		count_active(exporter, ev);
 		return 0;
 	}
 	name = names->name(names->ctx, ev);
 	if (name) {
 		copy = named(ev, name);
-		appmon_metrics_active(exporter->metrics, &copy);
+		count_active(exporter, &copy);
 	}
 	return 0;
 }
@@ -102,6 +121,19 @@ static uint64_t instance_of(void *ctx, const struct appmon_event *ev)
 	struct exporter *exporter = ctx;
 
 	return instances_of(&exporter->instances, ev->cgroup_id);
+}
+
+static int route_of(void *ctx, const struct appmon_event *ev, char *buf, size_t size)
+{
+	const struct exporter *exporter = ctx;
+	size_t len;
+
+	(void)ev;
+	if (!exporter->route)
+		return -1;
+	len = strlen(exporter->route);
+	memcpy(buf, exporter->route, len < size ? len : size);
+	return (int)len;
 }
 
 int exporter_snapshot(struct exporter *exporter, struct appmon_snapshot **ret)
@@ -174,6 +206,8 @@ static int open_metrics(struct exporter *exporter, uint32_t idle_ms)
 	struct appmon_metrics_opts opts = {.size = sizeof(opts),
 					   .flags = APPMON_METRICS_ACTIVE,
 					   .idle_ms = idle_ms,
+					   .route_fn = route_of,
+					   .route_ctx = exporter,
 					   .instance_fn = instance_of,
 					   .instance_ctx = exporter};
 	int ret;

@@ -46,6 +46,12 @@ struct exporter_names {
 	void *ctx;
 };
 
+/* What becomes of a request. */
+struct exporter_verdict {
+	bool ignore;	   /* it is left out of everything, and counted as that */
+	const char *route; /* NULL: that of its path; as long as the host's rules */
+};
+
 struct exporter {
 	struct appmon *mon;
 	struct appmon_metrics *metrics;
@@ -56,12 +62,17 @@ struct exporter {
 	struct exporter_opts opts;
 	/* Set by the host after exporter_open(); NULL: none. */
 	struct exporter_names names;
+	/* Of an event under its application's name. */
+	struct exporter_verdict (*judge)(void *ctx, const struct appmon_event *ev);
+	void *judge_ctx;
 	size_t (*numbers)(void *ctx, struct prometheus_number numbers[PROMETHEUS_NUMBERS_MAX]);
 	void *numbers_ctx;
 	const struct addresses *addresses;
 	/* Gets every event that is counted, under its application's name. */
 	void (*observe)(void *ctx, const struct appmon_event *ev);
 	void *observe_ctx;
+	uint64_t ignored;  /* requests that judge() left out */
+	const char *route; /* of the event that is being counted, by judge() */
 	uint64_t otlp_due_ns;
 	uint64_t forget_ns; /* when instances were last forgotten */
 };

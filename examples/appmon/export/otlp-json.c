@@ -535,15 +535,19 @@ void otlp_json_set_ids(struct json_object *span, const struct otlp_ids *ids)
 		add_text(span, "parentSpanId", ids->parent_id);
 }
 
-struct json_object *otlp_json_span(struct appmon *mon, const struct appmon_event *ev)
+struct json_object *otlp_json_span(struct appmon *mon, const struct appmon_event *ev,
+				   const char *route)
 {
 	struct json_object *span = json_object_new_object(), *status;
 	bool client = ev->role == APPMON_ROLE_CLIENT;
 	const char *error = error_type(ev->role, ev->outcome, &ev->status_text);
-	char route[256], text[SPAN_NAME_SIZE];
+	char of_path[256], text[SPAN_NAME_SIZE];
 	struct appmon_str name;
 
-	appmon_route(ev->path.data, ev->path.len, route, sizeof(route));
+	if (!route) {
+		appmon_route(ev->path.data, ev->path.len, of_path, sizeof(of_path));
+		route = of_path;
+	}
 	name = span_name(ev, route, text);
 	json_object_object_add(span, "name", json_new_str(&name));
 	json_object_object_add(span, "kind",

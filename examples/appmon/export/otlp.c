@@ -222,13 +222,13 @@ static void on_ready(void *ctx, const struct appmon_str *app, uint64_t cgroup_id
 	otlp->span_count++;
 }
 
-void otlp_add_event(struct otlp *otlp, const struct appmon_event *ev)
+void otlp_add_event(struct otlp *otlp, const struct appmon_event *ev, const char *route)
 {
 	struct json_object *span;
 
 	if (otlp->share <= 0)
 		return;
-	span = otlp_json_span(otlp->mon, ev);
+	span = otlp_json_span(otlp->mon, ev, route);
 	if (span)
 		traces_add(otlp->traces_of, ev, span);
 	else

@@ -38,8 +38,9 @@ struct otlp_opts {
 int otlp_open(struct otlp **ret, const struct otlp_opts *opts);
 void otlp_close(struct otlp *otlp);
 
-/* Keeps a span of the exchange, if its trace is among those that are sent. */
-void otlp_add_event(struct otlp *otlp, const struct appmon_event *ev);
+/* Keeps a span of the exchange, if its trace is among those that are sent. route: of a request of
+ * HTTP; NULL: that of its path. */
+void otlp_add_event(struct otlp *otlp, const struct appmon_event *ev, const char *route);
 
 /* Sends what was kept, and the figures since the begin. */
 void otlp_push(struct otlp *otlp, const struct appmon_snapshot *snapshot);

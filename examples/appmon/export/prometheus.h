@@ -20,7 +20,7 @@ struct prometheus_number {
 	uint64_t value;
 };
 
-#define PROMETHEUS_NUMBERS_MAX 8
+#define PROMETHEUS_NUMBERS_MAX 9
 
 struct prometheus_input {
 	struct appmon *mon;
