@@ -112,6 +112,43 @@ def test_durations_fall_into_their_buckets(cgroup, start_server, export):
     assert monitor.counted(name + "_sum", "service_name")["shop"] >= 0.69
 
 
+def test_service_times(cgroup, export, receiver):
+    """Where the time went: until the server read a request, and from there to its response. It sleeps
+    before both; nothing is faster than that. Without the option there is nothing of it."""
+    listener = cgroup.listener()
+    monitor = export(cgroup, "--service-times", "--otlp", receiver.url, "--interval", "1h")
+    without = export(cgroup)
+    with Connection(listener.getsockname()) as client:
+        server, _ = listener.accept()
+        with server:
+            for wait, think in (0.15, 0.02), (0.03, 0.12), (0.03, 0.02):
+                sent = client.send("GET", "/a")
+                time.sleep(wait)
+                assert server.recv(4096)
+                time.sleep(think)
+                server.sendall(b"HTTP/1.1 200 R\r\nContent-Length: 2\r\n\r\nok")
+                client.receive(sent)
+    listener.close()
+    name = "http_server_request_%s_seconds_%s"
+    total = lambda what, part: monitor.counted(name % (what, part), "service_name")["shop"]
+    wait_for(lambda: total("duration", "count") == 3)
+    queue, service = total("queue_time", "sum"), total("service_time", "sum")
+    assert total("queue_time", "count") == total("service_time", "count") == 3
+    assert queue >= 0.209 and service >= 0.159
+    assert queue + service <= total("duration", "sum") + 1e-6  # sums have nine digits
+    for what, least in ("queue_time", [0.15, 0.03, 0.03]), ("service_time", [0.02, 0.12, 0.02]):
+        at_most = monitor.counted(name % (what, "bucket"), "le", service_name="shop")
+        for bound, count in at_most.items():
+            assert count <= sum(slept <= float(bound) for slept in least)
+        assert at_most["+Inf"] == 3
+    wait_for(lambda: without.counted(name % ("duration", "count"))[()] == 3)
+    assert not without.counted(name % ("queue_time", "count"))
+    monitor.stop()
+    for metric in "http.server.request.queue_time", "http.server.request.service_time":
+        (_, point), = last_points(receiver, metric).values()
+        assert int(point["count"]) == 3 and "exemplars" not in point
+
+
 def test_promtool(cgroup, start_server, export):
     """Debian's promtool has no complaint, neither about the syntax nor about names."""
     server = start_server("node", cgroup)

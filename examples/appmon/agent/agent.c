@@ -240,6 +240,7 @@ static struct exporter_opts exporter_opts(const struct config *config)
 				      .protocols = config->protocols,
 				      .redact = (const char *const *)config->redact,
 				      .redact_count = (uint32_t)config->redact_count,
+				      .service_times = config->service_times,
 				      .idle_ms = (uint32_t)(idle_ns / NSEC_PER_MSEC),
 				      .bounds =
 					      config->buckets.count > 0 ? &config->buckets : NULL};

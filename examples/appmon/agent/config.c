@@ -628,6 +628,7 @@ int config_read(struct config *ret_config, const char *path)
 		{"requests", read_requests, offsetof(struct config, requests)},
 		{"evaluate", yaml_read_duration, offsetof(struct config, evaluate_ns)},
 		{"buckets", read_buckets, offsetof(struct config, buckets)},
+		{"service_times", read_flag, offsetof(struct config, service_times)},
 		{"alerts", read_alerts, 0},
 		{"notify", read_notify_list, 0},
 		{0},

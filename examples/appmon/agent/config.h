@@ -60,6 +60,7 @@ struct config {
 	struct notify_target *notify;
 	size_t notify_count;
 	struct durations_bounds buckets; /* count 0: the default */
+	bool service_times;		 /* of servers */
 };
 
 /* Returns 0 or a negative errno value and has told the user then; ret is left alone. */

@@ -27,7 +27,8 @@ enum {
 	KEY_NO_QUERY,
 	KEY_REDACT,
 	KEY_TLS,
-	KEY_BUCKETS
+	KEY_BUCKETS,
+	KEY_SERVICE_TIMES
 };
 
 struct arguments {
@@ -52,6 +53,9 @@ static const struct argp_option argp_options[] = {
 	 "Push spans, too, of this share of traces: 100%, 0.05 (default: none)", 0},
 	{"buckets", KEY_BUCKETS, "LIST", 0,
 	 "Bounds of the histograms' buckets: 100us,1ms,10ms ... (default: 19 from 100us to 10s)",
+	 0},
+	{"service-times", KEY_SERVICE_TIMES, NULL, 0,
+	 "Histograms of how long requests waited to be read, and how long the servers took, too",
 	 0},
 	{"otlp-header", KEY_OTLP_HEADER, "NAME=VALUE", 0,
 	 "Send this header field with each push (repeatable); whoever lists processes sees it", 0},
@@ -114,6 +118,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		if (durations_parse(arg, &args->bounds) < 0)
 			argp_error(state, "--buckets: " BUCKETS_WRONG, arg);
 		opts->bounds = &args->bounds;
+		break;
+	case KEY_SERVICE_TIMES:
+		opts->service_times = true;
 		break;
 	case KEY_OTLP_HEADER:
 		add_header(state, args, arg);

@@ -183,7 +183,8 @@ static int open_monitor(struct exporter *exporter, const struct exporter_opts *f
 	char text[512] = "";
 	struct appmon_opts opts = {
 		.size = sizeof(opts),
-		.flags = from->open_flags | (from->otlp_spans > 0 ? APPMON_OPEN_LINKS : 0),
+		.flags = from->open_flags | (from->otlp_spans > 0 ? APPMON_OPEN_LINKS : 0) |
+			 (from->service_times ? APPMON_OPEN_IDENTITY : 0),
 		.protocols = from->protocols,
 		.redact_names = from->redact,
 		.redact_name_count = from->redact_count,
@@ -201,15 +202,16 @@ static int open_monitor(struct exporter *exporter, const struct exporter_opts *f
 	return ret;
 }
 
-static int open_metrics(struct exporter *exporter, uint32_t idle_ms)
+static int open_metrics(struct exporter *exporter, const struct exporter_opts *from)
 {
-	struct appmon_metrics_opts opts = {.size = sizeof(opts),
-					   .flags = APPMON_METRICS_ACTIVE,
-					   .idle_ms = idle_ms,
-					   .route_fn = route_of,
-					   .route_ctx = exporter,
-					   .instance_fn = instance_of,
-					   .instance_ctx = exporter};
+	struct appmon_metrics_opts opts = {
+		.size = sizeof(opts),
+		.flags = APPMON_METRICS_ACTIVE | (from->service_times ? APPMON_METRICS_SERVICE : 0),
+		.idle_ms = from->idle_ms,
+		.route_fn = route_of,
+		.route_ctx = exporter,
+		.instance_fn = instance_of,
+		.instance_ctx = exporter};
 	int ret;
 
 	ret = appmon_metrics_open(&exporter->metrics, &opts);
@@ -254,7 +256,7 @@ int exporter_open(struct exporter *exporter, const struct exporter_opts *opts)
 	*exporter = (struct exporter){0};
 	ret = http_client_open(&exporter->client);
 	if (ret == 0)
-		ret = open_metrics(exporter, opts->idle_ms);
+		ret = open_metrics(exporter, opts);
 	if (ret == 0)
 		ret = open_monitor(exporter, opts);
 	if (ret == 0)
@@ -300,6 +302,10 @@ int exporter_reconfigure(struct exporter *exporter, const struct exporter_opts *
 	}
 	if (!same_redaction(opts, &exporter->opts)) {
 		warnx("what is kept of queries cannot change while it runs: start it again");
+		return -EINVAL;
+	}
+	if (opts->service_times != exporter->opts.service_times) {
+		warnx("service_times: cannot change while it runs: start it again");
 		return -EINVAL;
 	}
 	/* The address is in use as long as it is the same. */

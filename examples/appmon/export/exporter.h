@@ -26,6 +26,7 @@ struct exporter_opts {
 	uint64_t otlp_interval_ns;
 	enum otlp_protocol otlp_protocol;
 	double otlp_spans;		       /* share of traces */
+	bool service_times;		       /* of servers; stays the same, too */
 	uint32_t idle_ms;		       /* of series; 0: the default */
 	const struct durations_bounds *bounds; /* of histograms; NULL: the default */
 	struct otlp_headers otlp_headers;

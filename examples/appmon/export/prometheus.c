@@ -83,27 +83,35 @@ static bool get_exemplar(const struct writer *writer, size_t i, struct appmon_ex
 	return found;
 }
 
-static int put_histogram(const struct writer *writer, const char *name, size_t index)
+static double seconds(uint64_t ns)
+{
+	return (double)ns / NSEC_PER_SEC;
+}
+
+static int put_histogram(const struct writer *writer, const char *name, enum appmon_time time,
+			 size_t index)
 {
 	const struct durations_bounds *bounds = writer->input->bounds;
 	const char *labels = writer->series.list[index].labels;
-	uint64_t counts[DURATIONS_BOUNDS_MAX];
+	uint64_t counts[DURATIONS_BOUNDS_MAX], total;
 	struct appmon_exemplar exemplar = {0};
-	struct appmon_figures figures;
 	/* The bucket that the exemplar is of; none. */
 	unsigned exemplar_at = bounds->count + 1;
 	char bound[32];
 
 	appmon_histogram_clear(writer->histogram);
-	if (labelled_durations(&writer->series, index, writer->histogram) < 0)
+	if (labelled_times(&writer->series, index, time, writer->histogram) < 0)
 		return -ENOMEM;
-	labelled_figures(&writer->series, index, &figures);
+	total = appmon_histogram_count(writer->histogram);
+	/* Not every request is seen to be read, and where nobody asked for it none is. */
+	if (total == 0 && time != APPMON_TIME_DURATION)
+		return 0;
 	durations_at_most(bounds, writer->histogram, counts);
-	if (writer->openmetrics && get_exemplar(writer, index, &exemplar))
-		exemplar_at =
-			durations_bound_of(bounds, (double)exemplar.duration_ns / NSEC_PER_SEC);
+	if (writer->openmetrics && time == APPMON_TIME_DURATION &&
+	    get_exemplar(writer, index, &exemplar))
+		exemplar_at = durations_bound_of(bounds, seconds(exemplar.duration_ns));
 	for (unsigned i = 0; i <= bounds->count; i++) {
-		uint64_t count = figures.duration_count;
+		uint64_t count = total;
 
 		strcpy(bound, "+Inf");
 		if (i < bounds->count) {
@@ -117,27 +125,27 @@ static int put_histogram(const struct writer *writer, const char *name, size_t i
 		fputc('\n', writer->out);
 	}
 	put_sample_begin(writer->out, name, "_sum", labels, NULL);
-	fprintf(writer->out, "%.9g\n", (double)figures.duration_sum / NSEC_PER_SEC);
+	fprintf(writer->out, "%.9g\n", seconds(appmon_histogram_sum(writer->histogram)));
 	put_sample_begin(writer->out, name, "_count", labels, NULL);
-	fprintf(writer->out, "%" PRIu64 "\n", figures.duration_count);
+	fprintf(writer->out, "%" PRIu64 "\n", total);
 	return 0;
 }
 
-static int put_durations(const struct writer *writer, uint32_t side)
+static int put_histograms(const struct writer *writer, const struct histogram_metric *metric)
 {
 	const struct labelled_list *series = &writer->series;
 	char name[64];
 	int ret = 0;
 
 	/* As OpenTelemetry's exporters name it for Prometheus. */
-	snprintf(name, sizeof(name), "%s_seconds", side_durations[side].name);
+	snprintf(name, sizeof(name), "%s_seconds", metric->name);
 	for (char *c = name; *c != '\0'; c++)
 		if (*c == '.')
 			*c = '_';
-	put_family(writer, name, FAMILY_HISTOGRAM, "seconds", side_durations[side].description);
+	put_family(writer, name, FAMILY_HISTOGRAM, "seconds", metric->description);
 	for (size_t i = 0; ret == 0 && i < series->count; i = labelled_next(series, i)) {
-		if (series->list[i].side == side)
-			ret = put_histogram(writer, name, i);
+		if (series->list[i].side == metric->side)
+			ret = put_histogram(writer, name, metric->time, i);
 	}
 	return ret;
 }
@@ -240,9 +248,8 @@ static int put_requests(const struct writer *writer)
 {
 	int ret = 0;
 
-	for (uint32_t side = 0; ret == 0 && side < SIDES; side++)
-		if (side_durations[side].name)
-			ret = put_durations(writer, side);
+	for (unsigned i = 0; ret == 0 && i < HISTOGRAM_METRICS; i++)
+		ret = put_histograms(writer, &histogram_metrics[i]);
 	for (size_t i = 0; i < sizeof(sums) / sizeof(sums[0]); i++)
 		put_sums(writer, i);
 	put_active(writer, SIDE_SERVER, false, "http_server_active_requests",
