@@ -219,7 +219,7 @@ def test_wrong_usage(cgroup):
 class Prometheus:
     """A real one that scrapes one URL every second."""
 
-    def __init__(self, url, directory):
+    def __init__(self, url, directory, features):
         self.port = free_port("127.0.0.1")
         address = urllib.parse.urlsplit(url).netloc
         (directory / "prometheus.yml").write_text(json.dumps({
@@ -229,7 +229,8 @@ class Prometheus:
         self._log = open(directory / "prometheus.log", "w+")
         self.process = subprocess.Popen(
             ["prometheus", f"--config.file={directory}/prometheus.yml",
-             f"--storage.tsdb.path={directory}/data", "--enable-feature=exemplar-storage",
+             f"--storage.tsdb.path={directory}/data",
+             f"--enable-feature={','.join(('exemplar-storage', *features))}",
              f"--web.listen-address=127.0.0.1:{self.port}"],
             stdout=self._log, stderr=self._log)
 
@@ -259,8 +260,10 @@ def prometheus(request, tmp_path):
     if not shutil.which("prometheus"):
         pytest.skip("prometheus is not installed")
 
-    def start(url):
-        started = Prometheus(url, tmp_path)
+    def start(url, *features):
+        directory = tmp_path / "-".join(("prometheus", *features))
+        directory.mkdir()
+        started = Prometheus(url, directory, features)
         request.addfinalizer(started.close)
         return started
     return start
@@ -293,6 +296,46 @@ def test_prometheus(cgroup, start_server, export, prometheus):
              for exemplar in series["exemplars"]}
     assert found == {TRACE}
     target, = started.ask("targets")["activeTargets"]
+    assert target["health"] == "up" and target["lastError"] == ""
+
+
+def test_native_histograms(cgroup, start_server, export, prometheus):
+    """A Prometheus that asks for native histograms gets the same as one that does not: counts, sums,
+    what is no histogram, traces, and each quantile up to the width of the buckets."""
+    server = start_server("node", cgroup)
+    monitor = export(cgroup)
+    plan = [("GET", "/hello")] * 8 + [("GET", "/slow/30")] * 4 + [("GET", "/slow/300")] * 4
+    exchange_all(server, plan, fields=[f"traceparent: 00-{TRACE}-{PARENT}-01"])
+    wait_for(lambda: sum(monitor.counted("http_server_requests_total", "service_name").values())
+             == len(plan))
+    classic, native = prometheus(monitor.url), prometheus(monitor.url, "native-histograms")
+    name = "http_server_request_duration_seconds"
+    wait_for(lambda: classic.query(f"sum({name}_count)").get(()) == len(plan), 30)
+    wait_for(lambda: native.query(f"histogram_count(sum({name}))").get(()) == len(plan), 30)
+    assert not native.query(f"{name}_bucket")
+    assert native.query(f"histogram_sum(sum({name}))")[()] == pytest.approx(
+        classic.query(f"sum({name}_sum)")[()])
+    for expression in ("sum by (http_route, service_name) (http_server_requests_total)",
+                       "sum by (version) (appmon_build_info)",
+                       "sum by (reason) (appmon_exchanges_dropped_total)",
+                       "sum by (client, server) (traces_service_graph_request_total)"):
+        assert classic.query(expression) and native.query(expression) == classic.query(expression)
+
+    bounds = sorted(float(dict(labels)["le"]) for labels in classic.query(f"sum by (le) ({name}_bucket)"))
+    for share in 0.25, 0.4, 0.6, 0.7, 0.8, 0.95, 1:
+        ours = native.query(f"histogram_quantile({share}, sum({name}))")[()]
+        theirs = classic.query(f"histogram_quantile({share}, sum by (le) ({name}_bucket))")[()]
+        above = next(bound for bound in bounds if theirs <= bound)
+        below = max([bound for bound in bounds if bound < theirs], default=0)
+        # A bucket of schema 3 is 9 % wide.
+        assert below / 1.1 <= ours <= above * 1.1, (share, ours, theirs)
+        # The server slept; nothing is faster than that.
+        assert ours >= (0.3 if share > 0.75 else 0.03 if share > 0.5 else 0) / 1.1
+    found = wait_for(lambda: native.ask("query_exemplars", query=name, start=time.time() - 600,
+                                        end=time.time() + 600), 10, "an exemplar")
+    assert {exemplar["labels"]["trace_id"] for series in found for exemplar in series["exemplars"]} == {
+        TRACE}
+    target, = native.ask("targets")["activeTargets"]
     assert target["health"] == "up" and target["lastError"] == ""
 
 

@@ -40,13 +40,13 @@ START_TEST(signed_values)
 	struct protobuf out = {0};
 
 	for (int64_t value = 0; value >= -2; value--)
-		protobuf_put_sint(&out, value);
-	protobuf_put_sint(&out, 1);
-	CHECK(&out, "\x00\x01\x03\x02");
-	protobuf_put_sint(&out, 0x7fffffff);
-	CHECK(&out, "\xfe\xff\xff\xff\x0f");
-	protobuf_put_sint(&out, -INT64_C(0x80000000));
-	CHECK(&out, "\xff\xff\xff\xff\x0f");
+		protobuf_sint(&out, 1, value);
+	protobuf_sint(&out, 1, 1);
+	CHECK(&out, "\x08\x00\x08\x01\x08\x03\x08\x02");
+	protobuf_sint(&out, 1, 0x7fffffff);
+	CHECK(&out, "\x08\xfe\xff\xff\xff\x0f");
+	protobuf_sint(&out, 1, -INT64_C(0x80000000));
+	CHECK(&out, "\x08\xff\xff\xff\xff\x0f");
 	protobuf_sint(&out, 1, INT64_MIN);
 	CHECK(&out, "\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01");
 }

@@ -161,7 +161,7 @@ static const struct argp argp = {
 	.parser = parse,
 	.children = children,
 	.doc = "Counts the requests of processes and hands the figures to Prometheus "
-	       "(/metrics as text or OpenMetrics, with exemplars) and OpenTelemetry. Names and "
+	       "(/metrics as text, OpenMetrics or protobuf) and OpenTelemetry. Names and "
 	       "labels are those of OpenTelemetry's semantic conventions: "
 	       "http_server_request_duration_seconds with service_name, http_route ..."
 	       "\v"

@@ -153,7 +153,7 @@ static const struct durations_bounds *bounds_of(const struct exporter_opts *opts
 	return opts->bounds ? opts->bounds : &durations_default;
 }
 
-static int write_page(void *ctx, FILE *out, bool openmetrics)
+static int write_page(void *ctx, FILE *out, enum exposition_format format)
 {
 	struct exporter *exporter = ctx;
 	struct appmon_snapshot *snapshot;
@@ -173,7 +173,7 @@ static int write_page(void *ctx, FILE *out, bool openmetrics)
 					  .numbers = numbers};
 	if (exporter->numbers)
 		input.number_count = exporter->numbers(exporter->numbers_ctx, numbers);
-	ret = prometheus_write(out, &input, openmetrics);
+	ret = prometheus_write(out, &input, format);
 	appmon_snapshot_free(snapshot);
 	return ret;
 }

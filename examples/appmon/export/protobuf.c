@@ -42,7 +42,7 @@ static size_t encode_varint(uint64_t value, char bytes[VARINT_MAX])
 	return len;
 }
 
-static void put(struct protobuf *out, const void *data, size_t len)
+void protobuf_put(struct protobuf *out, const void *data, size_t len)
 {
 	if (len == 0 || !reserve(out, len))
 		return;
@@ -54,13 +54,7 @@ void protobuf_put_varint(struct protobuf *out, uint64_t value)
 {
 	char bytes[VARINT_MAX];
 
-	put(out, bytes, encode_varint(value, bytes));
-}
-
-/* ZigZag: numbers near 0 are short, negative ones, too. */
-void protobuf_put_sint(struct protobuf *out, int64_t value)
-{
-	protobuf_put_varint(out, (uint64_t)value << 1 ^ (value < 0 ? UINT64_MAX : 0));
+	protobuf_put(out, bytes, encode_varint(value, bytes));
 }
 
 void protobuf_put_fixed64(struct protobuf *out, uint64_t value)
@@ -69,7 +63,7 @@ void protobuf_put_fixed64(struct protobuf *out, uint64_t value)
 
 	for (unsigned i = 0; i < sizeof(bytes); i++)
 		bytes[i] = (char)(value >> 8 * i);
-	put(out, bytes, sizeof(bytes));
+	protobuf_put(out, bytes, sizeof(bytes));
 }
 
 void protobuf_put_double(struct protobuf *out, double value)
@@ -94,7 +88,8 @@ void protobuf_uint(struct protobuf *out, unsigned field, uint64_t value)
 void protobuf_sint(struct protobuf *out, unsigned field, int64_t value)
 {
 	put_tag(out, field, WIRE_VARINT);
-	protobuf_put_sint(out, value);
+	/* ZigZag: numbers near 0 are short, negative ones, too. */
+	protobuf_put_varint(out, (uint64_t)value << 1 ^ (value < 0 ? UINT64_MAX : 0));
 }
 
 void protobuf_fixed64(struct protobuf *out, unsigned field, uint64_t value)
@@ -113,7 +108,7 @@ void protobuf_bytes(struct protobuf *out, unsigned field, const void *data, size
 {
 	put_tag(out, field, WIRE_LEN);
 	protobuf_put_varint(out, len);
-	put(out, data, len);
+	protobuf_put(out, data, len);
 }
 
 size_t protobuf_begin(struct protobuf *out, unsigned field)

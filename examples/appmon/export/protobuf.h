@@ -23,15 +23,15 @@ void protobuf_double(struct protobuf *out, unsigned field, double value);
 void protobuf_bytes(struct protobuf *out, unsigned field, const void *data, size_t len);
 
 /*
- * A field with a length: a message, or packed values. Between the two calls stand the fields of the
- * message, or the values. end() gets what begin() returned.
+ * A field with a length: a message, packed values, or bytes. Between the two calls stand the fields of
+ * the message, the values, or the bytes. end() gets what begin() returned.
  */
 size_t protobuf_begin(struct protobuf *out, unsigned field);
 void protobuf_end(struct protobuf *out, size_t begin);
 
-/* Values without a field number: packed ones. */
+/* Without a field number: bytes, and packed values. */
+void protobuf_put(struct protobuf *out, const void *data, size_t len);
 void protobuf_put_varint(struct protobuf *out, uint64_t value);
-void protobuf_put_sint(struct protobuf *out, int64_t value);
 void protobuf_put_fixed64(struct protobuf *out, uint64_t value);
 void protobuf_put_double(struct protobuf *out, double value);
 
