@@ -9,7 +9,7 @@ for _bits in (8, 16, 32, 64):
 
 # Constants by the word in their prefix, and for bits with "+": the name of their type in the bindings.
 TYPE_NAMES = {"PROTO": "Protocol", "OP": "OperationType", "LOG": "LogLevel", "EVF+": "EventFlags", "CAP+": "Capabilities",
-              "TRACE": "TraceFormat", "DIM+": "Dimensions", "SNAPSHOT": "SnapshotKind",
+              "TRACE": "TraceFormat", "DIM+": "Dimensions", "SNAPSHOT": "SnapshotKind", "TIME": "TimeKind",
               "RES+": "ResourceFlags"}
 
 # Constants that are plain numbers: a share of connections.

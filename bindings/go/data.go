@@ -754,6 +754,34 @@ func (v SnapshotKind) String() string {
 	return strconv.FormatUint(uint64(v), 10)
 }
 
+// TimeKind: Which times of its events a series or edge has a histogram of: members of
+// appmon_event. Those of the queue and of service are of servers that were seen to read
+// (APPMON_OPEN_IDENTITY), with APPMON_METRICS_SERVICE.
+type TimeKind uint32
+
+// Values of TimeKind.
+const (
+	// duration_ns
+	TimeKindDuration TimeKind = 0
+	// queue_ns
+	TimeKindQueue TimeKind = 1
+	// service_ns
+	TimeKindService TimeKind = 2
+)
+
+// String names the value; values of newer libraries show as numbers.
+func (v TimeKind) String() string {
+	switch v {
+	case TimeKindDuration:
+		return "duration"
+	case TimeKindQueue:
+		return "queue"
+	case TimeKindService:
+		return "service"
+	}
+	return strconv.FormatUint(uint64(v), 10)
+}
+
 // Dimensions: appmon_metrics_opts.dimensions: what tells series apart beside application, role,
 // protocol, system and outcome. 0 means APPMON_DIM_DEFAULT.
 type Dimensions uint32
@@ -793,6 +821,8 @@ const (
 	// Snapshots have what is in progress: the host calls appmon_metrics_active() for it before
 	// each.
 	MetricsFlagActive MetricsFlags = 0x4
+	// Histograms of queue and service times, too: three of them in place of one.
+	MetricsFlagService MetricsFlags = 0x8
 )
 
 // Has tells whether all of the given bits are set.

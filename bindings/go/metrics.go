@@ -267,6 +267,16 @@ func (s *Snapshot) Durations(kind SnapshotKind, index int, since *Snapshot, into
 	})
 }
 
+// Histogram adds one of the times of the events, as Durations does; without MetricsFlagService there is
+// nothing to add of queue and service times.
+func (s *Snapshot) Histogram(kind SnapshotKind, index int, since *Snapshot, time TimeKind, into *Histogram) error {
+	defer runtime.KeepAlive(into)
+	return s.since(since, func(before *C.struct_appmon_snapshot) C.int {
+		return C.appmon_snapshot_histogram(s.handle, C.uint32_t(kind), C.uint32_t(index), before,
+			C.uint32_t(time), into.handle)
+	})
+}
+
 // Exemplar returns an event out of those of a series or edge that carried a traceparent; without one the
 // error is syscall.ENODATA.
 func (s *Snapshot) Exemplar(kind SnapshotKind, index int) (Exemplar, error) {

@@ -151,6 +151,10 @@ func TestFiguresAreTheServersLog(t *testing.T) {
 		if median := times[key][(n+1)/2-1]; !near(int(h.Quantile(0.5)), median) || !near(int(h.Quantile(1)), max) {
 			t.Errorf("%v: %d %d are not %d %d", key, h.Quantile(0.5), h.Quantile(1), median, max)
 		}
+		must(t, now.Histogram(SnapshotKindSeries, i, nil, TimeKindDuration, h))
+		if h.Count() != 2*uint64(n) {
+			t.Errorf("%v: %d times are not twice %d", key, h.Count(), n)
+		}
 		since, err := now.Figures(SnapshotKindSeries, i, early)
 		must(t, err)
 		late += since.Requests

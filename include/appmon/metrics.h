@@ -63,6 +63,8 @@ struct appmon_histogram;
 #define APPMON_METRICS_NO_JOIN UINT32_C(0x2)	/* never look for the application behind a peer */
 /* Snapshots have what is in progress: the host calls appmon_metrics_active() for it before each. */
 #define APPMON_METRICS_ACTIVE UINT32_C(0x4)
+/* Histograms of queue and service times, too: three of them in place of one. */
+#define APPMON_METRICS_SERVICE UINT32_C(0x8)
 
 /* appmon_metrics_opts.server_errors, client_errors: the outcomes that are errors, bit n for
  * enum appmon_outcome n. 0: the default. */
@@ -94,6 +96,17 @@ enum appmon_snapshot_kind {
 	APPMON_SNAPSHOT_SERIES = 0, /* one for each combination of labels */
 	APPMON_SNAPSHOT_EDGES = 1,  /* one for each pair of who asked and who was asked */
 	APPMON_SNAPSHOT_ACTIVE = 2  /* one for each application with requests in progress */
+};
+
+/*
+ * Which times of its events a series or edge has a histogram of: members of appmon_event. Those of the
+ * queue and of service are of servers that were seen to read (APPMON_OPEN_IDENTITY), with
+ * APPMON_METRICS_SERVICE.
+ */
+enum appmon_time {
+	APPMON_TIME_DURATION = 0, /* duration_ns */
+	APPMON_TIME_QUEUE = 1,	  /* queue_ns */
+	APPMON_TIME_SERVICE = 2	  /* service_ns */
 };
 
 /* appmon_resources.valid, from_v1. A figure that is not valid is 0. */
@@ -389,6 +402,12 @@ APPMON_API int appmon_snapshot_figures(const struct appmon_snapshot *snapshot, u
 APPMON_API int appmon_snapshot_durations(const struct appmon_snapshot *snapshot, uint32_t kind,
 					 uint32_t index, const struct appmon_snapshot *since,
 					 struct appmon_histogram *histogram);
+
+/* The same of one of the times of enum appmon_time. Without APPMON_METRICS_SERVICE there is nothing to
+ * add of queue and service times. -EINVAL: as above, or time is none of them. */
+APPMON_API int appmon_snapshot_histogram(const struct appmon_snapshot *snapshot, uint32_t kind,
+					 uint32_t index, const struct appmon_snapshot *since,
+					 uint32_t time, struct appmon_histogram *histogram);
 
 /* -ENODATA: no event of it carried a traceparent. */
 APPMON_API int appmon_snapshot_exemplar(const struct appmon_snapshot *snapshot, uint32_t kind,

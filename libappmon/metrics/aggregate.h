@@ -21,6 +21,7 @@
 #define STATUS_TEXT_MAX 23
 #define SYSTEM_MAX 15
 #define RESOURCE_MAX 127
+#define TIMES (APPMON_TIME_SERVICE + 1)
 
 /* ---- series.c: tables of figures by key ------------------------------------------------------ */
 
@@ -60,7 +61,7 @@ struct figures {
 	uint64_t service_count, queue_sum, service_sum;
 	uint64_t retransmits;
 	uint64_t first_ns, last_ns;
-	struct appmon_histogram durations;
+	struct appmon_histogram times[TIMES]; /* by enum appmon_time */
 };
 
 struct exemplar {
@@ -163,7 +164,7 @@ struct sample {
 	uint8_t joinable; /* the tuple is known */
 	uint8_t error;
 	uint8_t counted; /* waiting: it has been counted meanwhile */
-	uint8_t pad;
+	uint8_t times;	 /* bit n: enum appmon_time n is known, and has a histogram */
 	const struct appmon_event *event;
 	struct exemplar exemplar; /* once it waits */
 	struct series_key key;	  /* without peer and peer_app; last: not copied whole */

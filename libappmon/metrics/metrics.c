@@ -15,7 +15,9 @@
 #define DEFAULT_MEMORY (UINT64_C(64) << 20)
 
 #define ALL_DIMENSIONS (APPMON_DIM_DEFAULT | APPMON_DIM_PID | APPMON_DIM_CLIENT | APPMON_DIM_NONE)
-#define ALL_FLAGS (APPMON_METRICS_RAW_ROUTES | APPMON_METRICS_NO_JOIN | APPMON_METRICS_ACTIVE)
+#define ALL_FLAGS                                                                                  \
+	(APPMON_METRICS_RAW_ROUTES | APPMON_METRICS_NO_JOIN | APPMON_METRICS_ACTIVE |              \
+	 APPMON_METRICS_SERVICE)
 #define SERVER_ERRORS                                                                              \
 	(APPMON_ERROR_SERVER | APPMON_ERROR_TIMEOUT | APPMON_ERROR_CANCELLED |                     \
 	 APPMON_ERROR_NO_RESPONSE)
@@ -84,10 +86,23 @@ static uint32_t rows_for(const struct appmon_metrics *m, uint32_t bytes_per_row)
 	return (uint32_t)((limit < TABLES_LIMIT ? limit : TABLES_LIMIT) / bytes_per_row);
 }
 
-static int init_other(struct table *t, struct series **ret, const void *key, size_t len)
+/* How many times have a histogram. */
+static unsigned times_of(const struct appmon_metrics *m)
 {
+	return m->opts.flags & APPMON_METRICS_SERVICE ? TIMES : APPMON_TIME_DURATION + 1;
+}
+
+static int init_other(struct appmon_metrics *m, struct table *t, struct series **ret,
+		      const void *key, size_t len)
+{
+	int err = 0;
+
 	*ret = table_get(t, key, len, UINT32_MAX, 0, false);
-	return *ret ? histogram_reserve_all(&(*ret)->figures.durations, t->pool) : -ENOMEM;
+	if (!*ret)
+		return -ENOMEM;
+	for (unsigned i = 0; i < times_of(m) && !err; i++)
+		err = histogram_reserve_all(&(*ret)->figures.times[i], t->pool);
+	return err;
 }
 
 static int init_tables(struct appmon_metrics *m)
@@ -103,7 +118,8 @@ static int init_tables(struct appmon_metrics *m)
 		err = table_init(&m->edges, &m->pool, m->max_edges);
 	for (uint16_t role = 0; role <= APPMON_ROLE_CLIENT && !err; role++) {
 		series.role = role;
-		err = init_other(&m->series, &m->other[role], &series, KEY_BYTES(&series, TEXTS));
+		err = init_other(m, &m->series, &m->other[role], &series,
+				 KEY_BYTES(&series, TEXTS));
 	}
 	if (!err && rows)
 		err = table_init(&m->active, &m->pool, rows);
@@ -115,7 +131,7 @@ static int init_tables(struct appmon_metrics *m)
 			err = -ENOMEM;
 	}
 	if (!err)
-		err = init_other(&m->edges, &m->other_edge, &edge, KEY_BYTES(&edge, 2));
+		err = init_other(m, &m->edges, &m->other_edge, &edge, KEY_BYTES(&edge, 2));
 	return err;
 }
 
@@ -231,6 +247,42 @@ static void offer_exemplar(struct exemplar *e, const struct sample *s)
 	e->duration_ns = s->duration_ns;
 }
 
+static uint64_t sample_time(const struct sample *s, unsigned time)
+{
+	switch (time) {
+	case APPMON_TIME_QUEUE:
+		return s->queue_ns;
+	case APPMON_TIME_SERVICE:
+		return s->service_ns;
+	default:
+		return s->duration_ns;
+	}
+}
+
+static bool has_time(const struct sample *s, unsigned time)
+{
+	return s->times & 1u << time;
+}
+
+static bool has_room(const struct series *series, const struct sample *s)
+{
+	for (unsigned i = 0; i < TIMES; i++)
+		if (has_time(s, i) &&
+		    !histogram_has_room(&series->figures.times[i], sample_time(s, i)))
+			return false;
+	return true;
+}
+
+/* False: there is no memory. */
+static bool reserve(struct series *series, struct pool *pool, const struct sample *s)
+{
+	for (unsigned i = 0; i < TIMES; i++)
+		if (has_time(s, i) &&
+		    histogram_reserve(&series->figures.times[i], pool, sample_time(s, i)))
+			return false;
+	return true;
+}
+
 static void count(struct series *series, const struct sample *s)
 {
 	struct figures *f = &series->figures;
@@ -251,8 +303,9 @@ static void count(struct series *series, const struct sample *s)
 	f->retransmits += s->retransmits;
 	if (s->end_ns > f->last_ns)
 		f->last_ns = s->end_ns;
-	if (s->duration_ns)
-		histogram_record(&f->durations, s->duration_ns, 1);
+	for (unsigned i = 0; i < TIMES; i++)
+		if (has_time(s, i))
+			histogram_record(&f->times[i], sample_time(s, i), 1);
 	offer_exemplar(&series->exemplar, s);
 }
 
@@ -289,11 +342,7 @@ static struct series *series_with_room(struct table *t, const void *key, size_t 
 {
 	struct series *series = table_get(t, key, len, limit, app, fair);
 
-	if (series && s->duration_ns &&
-	    !histogram_has_room(&series->figures.durations, s->duration_ns) &&
-	    histogram_reserve(&series->figures.durations, t->pool, s->duration_ns))
-		return NULL;
-	return series;
+	return series && (has_room(series, s) || reserve(series, t->pool, s)) ? series : NULL;
 }
 
 void metrics_expire(struct appmon_metrics *m, uint64_t now_ns)
@@ -411,8 +460,7 @@ static void count_edge(struct appmon_metrics *m, const struct sample *s, struct 
 		return;
 	/* Most of the time it is that of the connection's last event. */
 	if (mine && mine->edge && mine->edge_expiries == m->edges.expiries &&
-	    (!s->duration_ns ||
-	     histogram_has_room(&mine->edge->figures.durations, s->duration_ns))) {
+	    has_room(mine->edge, s)) {
 		count(mine->edge, s);
 		return;
 	}
@@ -674,6 +722,9 @@ static void make_sample(struct appmon_metrics *m, const struct appmon_event *ev,
 	s->read_ns = ev->read_start_ns;
 	s->queue_ns = ev->queue_ns;
 	s->service_ns = ev->service_ns;
+	s->times = ev->duration_ns ? 1u << APPMON_TIME_DURATION : 0;
+	if (ev->read_start_ns && m->opts.flags & APPMON_METRICS_SERVICE)
+		s->times |= 1u << APPMON_TIME_QUEUE | 1u << APPMON_TIME_SERVICE;
 	s->request_bytes = ev->request_bytes;
 	s->response_bytes = ev->response_bytes;
 	s->retransmits = (uint64_t)ev->retransmits + ev->peer_retransmits;

@@ -32,7 +32,8 @@ int table_init(struct table *t, struct pool *pool, uint32_t max)
 
 static void series_free(struct table *t, struct series *s)
 {
-	histogram_clear(&s->figures.durations, t->pool);
+	for (unsigned i = 0; i < TIMES; i++)
+		histogram_clear(&s->figures.times[i], t->pool);
 	pool_free(t->pool, s);
 }
 

@@ -29,7 +29,11 @@ static size_t rounded(size_t bytes)
 
 static size_t series_bytes(const struct series *s)
 {
-	return rounded(sizeof(*s) + s->key_len) + histogram_bytes(&s->figures.durations);
+	size_t bytes = rounded(sizeof(*s) + s->key_len);
+
+	for (unsigned i = 0; i < TIMES; i++)
+		bytes += histogram_bytes(&s->figures.times[i]);
+	return bytes;
 }
 
 /* The ones for what finds no room are there from the start, and shown once they counted something.
@@ -67,12 +71,15 @@ static void *take(char **at, size_t bytes)
 static struct series *copy_series(char **at, const struct series *from)
 {
 	struct series *s = take(at, rounded(sizeof(*s) + from->key_len));
-	struct appmon_histogram *h = &s->figures.durations;
 
 	memcpy(s, from, sizeof(*s) + from->key_len);
-	if (h->blocks) {
+	for (unsigned i = 0; i < TIMES; i++) {
+		struct appmon_histogram *h = &s->figures.times[i];
+
+		if (!h->blocks)
+			continue;
 		h->bucket = take(at, histogram_bytes(h));
-		memcpy(h->bucket, from->figures.durations.bucket, histogram_bytes(h));
+		memcpy(h->bucket, from->figures.times[i].bucket, histogram_bytes(h));
 	}
 	return s;
 }
@@ -294,6 +301,7 @@ int appmon_snapshot_figures(const struct appmon_snapshot *snapshot, uint32_t kin
 {
 	static const struct series none;
 	const struct series *now_series, *then_series;
+	const struct appmon_histogram *durations, *durations_then;
 	const struct figures *now, *then;
 	struct appmon_figures out = {0};
 	int err;
@@ -305,13 +313,15 @@ int appmon_snapshot_figures(const struct appmon_snapshot *snapshot, uint32_t kin
 		return err;
 	now = &now_series->figures;
 	then = then_series ? &then_series->figures : &none.figures;
+	durations = &now->times[APPMON_TIME_DURATION];
+	durations_then = &then->times[APPMON_TIME_DURATION];
 	out.requests = now->requests - then->requests;
 	out.errors = now->errors - then->errors;
 	out.request_bytes = now->request_bytes - then->request_bytes;
 	out.response_bytes = now->response_bytes - then->response_bytes;
-	out.duration_count = now->durations.count - then->durations.count;
-	out.duration_sum = now->durations.sum - then->durations.sum;
-	out.duration_max = histogram_max_difference(&now->durations, &then->durations);
+	out.duration_count = durations->count - durations_then->count;
+	out.duration_sum = durations->sum - durations_then->sum;
+	out.duration_max = histogram_max_difference(durations, durations_then);
 	out.request_sum = now->request_sum - then->request_sum;
 	out.wait_count = now->wait_count - then->wait_count;
 	out.wait_sum = now->wait_sum - then->wait_sum;
@@ -329,16 +339,24 @@ int appmon_snapshot_durations(const struct appmon_snapshot *snapshot, uint32_t k
 			      const struct appmon_snapshot *since,
 			      struct appmon_histogram *histogram)
 {
+	return appmon_snapshot_histogram(snapshot, kind, index, since, APPMON_TIME_DURATION,
+					 histogram);
+}
+
+int appmon_snapshot_histogram(const struct appmon_snapshot *snapshot, uint32_t kind, uint32_t index,
+			      const struct appmon_snapshot *since, uint32_t time,
+			      struct appmon_histogram *histogram)
+{
 	const struct series *now, *then;
 	int err;
 
-	if (!histogram)
+	if (!histogram || time >= TIMES)
 		return -EINVAL;
 	err = look_up(snapshot, kind, index, since, &now, &then);
 	if (err)
 		return err;
-	return histogram_add_difference(histogram, &now->figures.durations,
-					then ? &then->figures.durations : NULL);
+	return histogram_add_difference(histogram, &now->figures.times[time],
+					then ? &then->figures.times[time] : NULL);
 }
 
 int appmon_snapshot_exemplar(const struct appmon_snapshot *snapshot, uint32_t kind, uint32_t index,

@@ -111,14 +111,17 @@ def samples(text):
 
 
 class Receiver:
-    """An HTTP server that keeps the JSON which is sent to it, by path. It answers each path with the
-    next of its `statuses`, then with 200. `requests` has all that came, with time and header fields."""
+    """An HTTP server that keeps the JSON which is sent to it, by path, and OTLP's protobuf as JSON.
+    It answers each path with the next of its `statuses`, then with 200. `requests` has all that
+    came, with time and header fields, `sizes` the bytes of each body."""
 
     def __init__(self, port=0):
         self.received = collections.defaultdict(list)
         self.statuses = {}
         self.types = set()
         self.retry_after = None
+        self.decode = None  # see otlp.decoder()
+        self.sizes = collections.defaultdict(list)
         self.requests = []  # (path, time, fields)
         receiver = self
 
@@ -132,7 +135,9 @@ class Receiver:
                 statuses = receiver.statuses.get(self.path)
                 status = statuses.pop(0) if statuses else 200
                 if status == 200:
-                    receiver.received[self.path].append(json.loads(body))
+                    receiver.sizes[self.path].append(len(body))
+                    read = receiver.decode or (lambda path, body: json.loads(body))
+                    receiver.received[self.path].append(read(self.path, body))
                 self.send_response(status)
                 if status != 200 and receiver.retry_after:
                     self.send_header("Retry-After", receiver.retry_after)

@@ -3,11 +3,13 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import time
 
 import pytest
 
+import otlp
 from cgroups import Cgroup
 from exporting import Monitor, Receiver, attributes, wait_for
 from test_resp import Redis, command, read
@@ -295,6 +297,126 @@ def test_protocols(cgroup, agent, tmp_path):
             server.stop()
 
 
+REQUESTS = """
+listen: 127.0.0.1:0
+otlp: {endpoint: "@URL@", interval: 1h, spans: 100%}
+applications:
+  - cgroup: "@CGROUP@/*"
+    name: "{leaf}"
+requests:
+  - path: /healthz
+    ignore: true
+  - user_agent: probe/*
+    ignore: true
+  - application: shop
+    path: /files/**
+    route: /files/{path}
+"""
+
+
+class Visited(Served):
+    """Counts what it was asked: (target, user agent)."""
+
+    def __init__(self, cgroup):
+        super().__init__(cgroup)
+        self.asked = []
+
+    def visit(self, target, user_agent):
+        with socket.create_connection(self.listener.getsockname()) as client:
+            server, _ = self.listener.accept()
+            with server:
+                client.sendall(f"GET {target} HTTP/1.1\r\nHost: h\r\n"
+                               f"User-Agent: {user_agent}\r\n\r\n".encode())
+                lines = server.recv(4096).decode().split("\r\n")
+                self.asked.append((lines[0].split(" ")[1], lines[2].removeprefix("User-Agent: ")))
+                server.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                assert client.recv(4096)
+
+
+def test_rules_for_requests(cgroup, agent):
+    """Health checks are left out and counted, by path and by user agent; paths get the route of a
+    rule; what no rule has stays as it is. A reload without the rules ends both."""
+    receiver = Receiver()
+    shop, other = Visited(cgroup.child("shop")), Visited(cgroup.child("other"))
+    routes = lambda app: monitor.counted("http_server_requests_total", "http_route", service_name=app)
+    ignored = lambda: monitor.counted("appmon_requests_ignored_total")[()]
+    try:
+        monitor = agent(REQUESTS.replace("@URL@", receiver.url), cgroup)
+        monitor.wait_line("appmon: watching 2 cgroup")
+        for served in shop, other:
+            for target, user_agent in [("/healthz", "curl"), ("/healthz?deep=1", "curl"),
+                                       ("/healthzz", "curl"), ("/orders", "probe/1.2"),
+                                       ("/orders", "my-probe/1.2"), ("/files/a/b", "curl"),
+                                       ("/files/c", "curl"), ("/files/d.txt", "probe/2")]:
+                served.visit(target, user_agent)
+        left_out = [(target, user_agent) for target, user_agent in shop.asked + other.asked
+                    if target.partition("?")[0] == "/healthz" or user_agent.startswith("probe/")]
+        kept = [target for target, user_agent in shop.asked if (target, user_agent) not in left_out]
+        assert len(left_out) == 8 and len(kept) == 4
+        wait_for(lambda: sum(requests(monitor).values()) == 2 * len(kept)
+                 and ignored() == len(left_out))
+        assert routes("shop") == {"/healthzz": 1, "/orders": 1, "/files/{path}": 2}
+        assert routes("other") == {"/healthzz": 1, "/orders": 1, "/files/a/b": 1, "/files/c": 1}
+        monitor.write(REQUESTS.replace("@URL@", receiver.url).partition("requests:")[0])
+        monitor.hang_up()
+        monitor.wait_line("is in force")
+        shop.visit("/healthz", "probe/1.2")
+        shop.visit("/files/e", "curl")
+        wait_for(lambda: sum(requests(monitor).values()) == 2 * len(kept) + 2)
+        assert routes("shop") == {"/healthzz": 1, "/orders": 1, "/files/{path}": 2,
+                                  "/healthz": 1, "/files/e": 1}
+        assert ignored() == len(left_out)
+        monitor.stop()
+        # A receiver gets the same names.
+        points = [point for resource in receiver.received["/v1/metrics"][-1]["resourceMetrics"]
+                  for scope in resource["scopeMetrics"] for metric in scope["metrics"]
+                  if metric["name"] == "http.server.request.duration"
+                  for point in metric["histogram"]["dataPoints"]]
+        assert sum(int(point["count"]) for point in points
+                   if attributes(point)["http.route"] == "/files/{path}") == 2
+        assert sum(int(point["count"]) for point in points) == 2 * len(kept) + 2
+    finally:
+        receiver.close()
+        for served in shop, other:
+            served.listener.close()
+
+
+def test_route_of_spans(cgroup, agent):
+    receiver = Receiver()
+    shop = Visited(cgroup.child("shop"))
+    try:
+        monitor = agent(REQUESTS.replace("@URL@", receiver.url), cgroup)
+        monitor.wait_line("appmon: watching 1 cgroup")
+        for target in "/files/a/b", "/healthz", "/orders/17":
+            shop.visit(target, "curl")
+        wait_for(lambda: sum(requests(monitor).values()) == 2)
+        monitor.stop()
+        spans = [span for request in receiver.received["/v1/traces"]
+                 for resource in request["resourceSpans"] for scope in resource["scopeSpans"]
+                 for span in scope["spans"]]
+        assert [(span["name"], attributes(span)["http.route"], attributes(span)["url.path"])
+                for span in spans] == [("GET /files/{path}", "/files/{path}", "/files/a/b"),
+                                       ("GET /orders/{id}", "/orders/{id}", "/orders/17")]
+    finally:
+        receiver.close()
+        shop.listener.close()
+
+
+@pytest.mark.parametrize("rule, says", [
+    ("{ignore: true}", "needs path: or user_agent:"),
+    ("{application: shop, ignore: true}", "needs path: or user_agent:"),
+    ("{path: /a}", "needs either route: or ignore: true"),
+    ("{path: /a, ignore: true, route: /b}", "needs either route: or ignore: true"),
+    ("{path: /a, route: %s}" % ("x" * 256), "a route has at most 255 bytes"),
+    ("{path: /a, method: GET}", "there is no key method here")])
+def test_wrong_rules_for_requests(tmp_path, rule, says):
+    path = tmp_path / "agent.yaml"
+    path.write_text(f"applications:\n  - cgroup: /a\n    name: b\nrequests:\n  - {rule}\n")
+    done = subprocess.run([cli(), "agent", "--check", "-c", path], stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{path}:5: ") and says in done.stderr, done.stderr
+
+
 def test_wrong_configuration(tmp_path):
     path = tmp_path / "agent.yaml"
     path.write_text("listen: 127.0.0.1:0\napplications:\n  - cgroup: /a\n    nme: b\n")
@@ -471,6 +593,7 @@ PUSHING = """
 listen: 127.0.0.1:0
 otlp:
   endpoint: @URL@
+  protocol: @PROTOCOL@
   interval: 100ms
   spans: 100%
   headers: {Authorization: Bearer s3cret}
@@ -482,13 +605,16 @@ applications:
 """
 
 
-@pytest.mark.parametrize("query", ["", "redact: [ticket]", "no_query: true"])
-def test_secrets(cgroup, agent, tmp_path, query):
+@pytest.mark.parametrize("query, protocol", [("", "http/json"), ("redact: [ticket]", "http/json"),
+                                             ("no_query: true", "http/protobuf")])
+def test_secrets(cgroup, agent, tmp_path, query, protocol):
     """What spans have of a query, and the header fields of pushes; neither is lost by a reload."""
     (tmp_path / "headers").write_text("X-Scope-OrgID=seven\n")
     receiver = Receiver()
+    receiver.decode = otlp.decoder() if protocol == "http/protobuf" else None
     try:
-        text = PUSHING.replace("@URL@", receiver.url).replace("@FILE@", f"{tmp_path}/headers")
+        text = PUSHING.replace("@URL@", receiver.url).replace("@FILE@", f"{tmp_path}/headers") \
+            .replace("@PROTOCOL@", protocol)
         group = cgroup.child("shop")
         monitor = agent(text.replace("@QUERY@", query), cgroup)
         monitor.wait_line(watched(group, cgroup, "shop"))

@@ -12,6 +12,7 @@ import urllib.request
 
 import pytest
 
+import otlp
 from exporting import OPENMETRICS, Monitor, Receiver, attributes, samples, wait_for
 from programs import free_port
 from wire import Connection
@@ -112,6 +113,43 @@ def test_durations_fall_into_their_buckets(cgroup, start_server, export):
     assert monitor.counted(name + "_sum", "service_name")["shop"] >= 0.69
 
 
+def test_service_times(cgroup, export, receiver):
+    """Where the time went: until the server read a request, and from there to its response. It sleeps
+    before both; nothing is faster than that. Without the option there is nothing of it."""
+    listener = cgroup.listener()
+    monitor = export(cgroup, "--service-times", "--otlp", receiver.url, "--interval", "1h")
+    without = export(cgroup)
+    with Connection(listener.getsockname()) as client:
+        server, _ = listener.accept()
+        with server:
+            for wait, think in (0.15, 0.02), (0.03, 0.12), (0.03, 0.02):
+                sent = client.send("GET", "/a")
+                time.sleep(wait)
+                assert server.recv(4096)
+                time.sleep(think)
+                server.sendall(b"HTTP/1.1 200 R\r\nContent-Length: 2\r\n\r\nok")
+                client.receive(sent)
+    listener.close()
+    name = "http_server_request_%s_seconds_%s"
+    total = lambda what, part: monitor.counted(name % (what, part), "service_name")["shop"]
+    wait_for(lambda: total("duration", "count") == 3)
+    queue, service = total("queue_time", "sum"), total("service_time", "sum")
+    assert total("queue_time", "count") == total("service_time", "count") == 3
+    assert queue >= 0.209 and service >= 0.159
+    assert queue + service <= total("duration", "sum") + 1e-6  # sums have nine digits
+    for what, least in ("queue_time", [0.15, 0.03, 0.03]), ("service_time", [0.02, 0.12, 0.02]):
+        at_most = monitor.counted(name % (what, "bucket"), "le", service_name="shop")
+        for bound, count in at_most.items():
+            assert count <= sum(slept <= float(bound) for slept in least)
+        assert at_most["+Inf"] == 3
+    wait_for(lambda: without.counted(name % ("duration", "count"))[()] == 3)
+    assert not without.counted(name % ("queue_time", "count"))
+    monitor.stop()
+    for metric in "http.server.request.queue_time", "http.server.request.service_time":
+        (_, point), = last_points(receiver, metric).values()
+        assert int(point["count"]) == 3 and "exemplars" not in point
+
+
 def test_promtool(cgroup, start_server, export):
     """Debian's promtool has no complaint, neither about the syntax nor about names."""
     server = start_server("node", cgroup)
@@ -170,7 +208,11 @@ def test_wrong_usage(cgroup):
                        (["--cgroup", cgroup.path, "--spans", "5%"], "say where to with --otlp"),
                        (["--cgroup", cgroup.path, "--otlp", "host"], "no http:// or https:// URL"),
                        (["--cgroup", cgroup.path, "--otlp", "http://h", "--spans", "2"],
-                        "no share")]:
+                        "no share"),
+                       (["--cgroup", cgroup.path, "--otlp", "http://h", "--otlp-protocol", "grpc"],
+                        "'grpc' is neither http/json nor http/protobuf"),
+                       (["--cgroup", cgroup.path, "--otlp-protocol", "http/protobuf"],
+                        "say where to with --otlp")]:
         done = subprocess.run([cli(), "export", *args], stderr=subprocess.PIPE, text=True)
         assert done.returncode == 2 and says in done.stderr, done.stderr
 
@@ -178,7 +220,7 @@ def test_wrong_usage(cgroup):
 class Prometheus:
     """A real one that scrapes one URL every second."""
 
-    def __init__(self, url, directory):
+    def __init__(self, url, directory, features):
         self.port = free_port("127.0.0.1")
         address = urllib.parse.urlsplit(url).netloc
         (directory / "prometheus.yml").write_text(json.dumps({
@@ -188,7 +230,8 @@ class Prometheus:
         self._log = open(directory / "prometheus.log", "w+")
         self.process = subprocess.Popen(
             ["prometheus", f"--config.file={directory}/prometheus.yml",
-             f"--storage.tsdb.path={directory}/data", "--enable-feature=exemplar-storage",
+             f"--storage.tsdb.path={directory}/data",
+             f"--enable-feature={','.join(('exemplar-storage', *features))}",
              f"--web.listen-address=127.0.0.1:{self.port}"],
             stdout=self._log, stderr=self._log)
 
@@ -218,8 +261,10 @@ def prometheus(request, tmp_path):
     if not shutil.which("prometheus"):
         pytest.skip("prometheus is not installed")
 
-    def start(url):
-        started = Prometheus(url, tmp_path)
+    def start(url, *features):
+        directory = tmp_path / "-".join(("prometheus", *features))
+        directory.mkdir()
+        started = Prometheus(url, directory, features)
         request.addfinalizer(started.close)
         return started
     return start
@@ -255,6 +300,46 @@ def test_prometheus(cgroup, start_server, export, prometheus):
     assert target["health"] == "up" and target["lastError"] == ""
 
 
+def test_native_histograms(cgroup, start_server, export, prometheus):
+    """A Prometheus that asks for native histograms gets the same as one that does not: counts, sums,
+    what is no histogram, traces, and each quantile up to the width of the buckets."""
+    server = start_server("node", cgroup)
+    monitor = export(cgroup)
+    plan = [("GET", "/hello")] * 8 + [("GET", "/slow/30")] * 4 + [("GET", "/slow/300")] * 4
+    exchange_all(server, plan, fields=[f"traceparent: 00-{TRACE}-{PARENT}-01"])
+    wait_for(lambda: sum(monitor.counted("http_server_requests_total", "service_name").values())
+             == len(plan))
+    classic, native = prometheus(monitor.url), prometheus(monitor.url, "native-histograms")
+    name = "http_server_request_duration_seconds"
+    wait_for(lambda: classic.query(f"sum({name}_count)").get(()) == len(plan), 30)
+    wait_for(lambda: native.query(f"histogram_count(sum({name}))").get(()) == len(plan), 30)
+    assert not native.query(f"{name}_bucket")
+    assert native.query(f"histogram_sum(sum({name}))")[()] == pytest.approx(
+        classic.query(f"sum({name}_sum)")[()])
+    for expression in ("sum by (http_route, service_name) (http_server_requests_total)",
+                       "sum by (version) (appmon_build_info)",
+                       "sum by (reason) (appmon_exchanges_dropped_total)",
+                       "sum by (client, server) (traces_service_graph_request_total)"):
+        assert classic.query(expression) and native.query(expression) == classic.query(expression)
+
+    bounds = sorted(float(dict(labels)["le"]) for labels in classic.query(f"sum by (le) ({name}_bucket)"))
+    for share in 0.25, 0.4, 0.6, 0.7, 0.8, 0.95, 1:
+        ours = native.query(f"histogram_quantile({share}, sum({name}))")[()]
+        theirs = classic.query(f"histogram_quantile({share}, sum by (le) ({name}_bucket))")[()]
+        above = next(bound for bound in bounds if theirs <= bound)
+        below = max([bound for bound in bounds if bound < theirs], default=0)
+        # A bucket of schema 3 is 9 % wide.
+        assert below / 1.1 <= ours <= above * 1.1, (share, ours, theirs)
+        # The server slept; nothing is faster than that.
+        assert ours >= (0.3 if share > 0.75 else 0.03 if share > 0.5 else 0) / 1.1
+    found = wait_for(lambda: native.ask("query_exemplars", query=name, start=time.time() - 600,
+                                        end=time.time() + 600), 10, "an exemplar")
+    assert {exemplar["labels"]["trace_id"] for series in found for exemplar in series["exemplars"]} == {
+        TRACE}
+    target, = native.ask("targets")["activeTargets"]
+    assert target["health"] == "up" and target["lastError"] == ""
+
+
 # ---- OTLP -------------------------------------------------------------------------------------
 
 def last_points(receiver, name):
@@ -273,10 +358,17 @@ def last_points(receiver, name):
     return points
 
 
-def test_otlp_metrics(cgroup, start_server, export, receiver):
+# Each has what the other one has.
+PROTOCOLS = pytest.mark.parametrize("protocol, content_type", [
+    ("http/json", "application/json"), ("http/protobuf", "application/x-protobuf")])
+
+
+@PROTOCOLS
+def test_otlp_metrics(cgroup, start_server, export, receiver, protocol, content_type):
     server = start_server("node", cgroup)
     before = time.time_ns()
-    monitor = export(cgroup, "--otlp", receiver.url, "--interval", "200ms")
+    receiver.decode = otlp.decoder() if protocol == "http/protobuf" else None
+    monitor = export(cgroup, "--otlp", receiver.url, "--otlp-protocol", protocol, "--interval", "200ms")
     exchange_all(server, PLAN, fields=[f"traceparent: 00-{TRACE}-{PARENT}-01"])
 
     def arrived():
@@ -286,7 +378,7 @@ def test_otlp_metrics(cgroup, start_server, export, receiver):
         return points if sum(int(p["count"]) for _, p in points.values()) == len(PLAN) else None
 
     points = wait_for(arrived, what="the push of all")
-    assert receiver.types == {"application/json"}
+    assert receiver.types == {content_type}
     statuses = collections.Counter()
     for resource, point in points.values():
         assert resource["service.name"] == "shop"
@@ -301,6 +393,12 @@ def test_otlp_metrics(cgroup, start_server, export, receiver):
             <= time.time_ns()
         assert point["exemplars"][0]["traceId"] == TRACE
     assert statuses == {200: 18, 503: 4, 404: 5}
+    active = [metric for resource in receiver.received["/v1/metrics"][-1]["resourceMetrics"]
+              for scope in resource["scopeMetrics"] for metric in scope["metrics"]
+              if metric["name"] == "http.server.active_requests"]
+    # Of a number that is 0 both say that it is.
+    assert [point["asInt"] for metric in active for point in metric["sum"]["dataPoints"]
+            if {"http.request.method": "GET"}.items() <= attributes(point).items()] == ["0"]
     monitor.stop()
 
 
@@ -311,11 +409,14 @@ def spans_of(receiver):
             for scope in resource["scopeSpans"] for span in scope["spans"]]
 
 
-def test_otlp_spans(cgroup, start_server, export, receiver):
+@PROTOCOLS
+def test_otlp_spans(cgroup, start_server, export, receiver, protocol, content_type):
     """A span for each exchange: in the trace that the request names, or in one of its own. Those
     of the last moment are sent, too."""
     server = start_server("node", cgroup)
-    monitor = export(cgroup, "--otlp", receiver.url, "--interval", "1h", "--spans", "100%")
+    receiver.decode = otlp.decoder() if protocol == "http/protobuf" else None
+    monitor = export(cgroup, "--otlp", receiver.url, "--otlp-protocol", protocol, "--interval", "1h",
+                     "--spans", "100%")
     before = time.time_ns()
     exchange_all(server, [("GET", "/hello?a=b")], fields=[f"traceparent: 00-{TRACE}-{PARENT}-01"])
     exchange_all(server, [("GET", "/status/503"), ("HEAD", "/bytes/100")])
@@ -324,6 +425,7 @@ def test_otlp_spans(cgroup, start_server, export, receiver):
              == 4)
     after = time.time_ns()
     monitor.stop()
+    assert receiver.types == {content_type}
     spans = spans_of(receiver)
     assert [span["name"] for _, span in spans] == ["GET /hello", "GET /status/{id}",
                                                    "HEAD /bytes/{id}", "GET /hello"]

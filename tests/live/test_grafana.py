@@ -121,7 +121,7 @@ def test_queries(cgroup, start_server, export, programs, prometheus, redis, tmp_
     server = start_server("node", cgroup)
     address = "127.0.0.1", server.port
     calls = grpc_go(programs.directory)
-    monitor = export(cgroup, "--protocols", "http1,http2,resp")
+    monitor = export(cgroup, "--protocols", "http1,http2,resp", "--service-times")
 
     def send(plan):
         run_client(programs, "python", cgroup, tmp_path, address, plan)

@@ -124,6 +124,70 @@ START_TEST(queue_and_service)
 }
 END_TEST
 
+static struct appmon_histogram *histogram_of(const struct appmon_snapshot *s,
+					     const struct appmon_snapshot *since, uint32_t time)
+{
+	struct appmon_histogram *h;
+
+	ck_assert_int_eq(appmon_histogram_new(&h), 0);
+	ck_assert_int_eq(appmon_snapshot_histogram(s, APPMON_SNAPSHOT_SERIES, 0, since, time, h),
+			 0);
+	return h;
+}
+
+static void check_histogram(const struct appmon_snapshot *s, const struct appmon_snapshot *since,
+			    uint32_t time, uint64_t count, uint64_t sum)
+{
+	struct appmon_histogram *h = histogram_of(s, since, time);
+
+	ck_assert_uint_eq(appmon_histogram_count(h), count);
+	ck_assert_uint_eq(appmon_histogram_sum(h), sum);
+	appmon_histogram_free(h);
+}
+
+/* Histograms of them, where they are asked for: of the same events, all and since. A time of 0 counts. */
+START_TEST(queue_and_service_histograms)
+{
+	static const uint64_t queues[] = {0, 1, 40, 3 * MSEC, 2 * SEC};
+	struct appmon_event ev = event("a", APPMON_ROLE_SERVER, "/", 200, SEC, 10 * MSEC);
+	struct appmon_snapshot *then = NULL, *s;
+	struct appmon_histogram *h;
+
+	for (unsigned on = 0; on <= 1; on++) {
+		appmon_metrics_close(m);
+		OPEN(.flags = on ? APPMON_METRICS_SERVICE : 0);
+		ev.read_start_ns = 0;
+		appmon_metrics_add(m, &ev);
+		for (unsigned i = 0; i < sizeof(queues) / sizeof(queues[0]); i++) {
+			if (i == 2)
+				then = snap(m, 2 * SEC, 0);
+			ev.read_start_ns = ev.request_start_ns + queues[i];
+			ev.queue_ns = queues[i];
+			ev.service_ns = 7 * SEC - queues[i];
+			appmon_metrics_add(m, &ev);
+		}
+		s = snap(m, 3 * SEC, 0);
+		check_histogram(s, NULL, APPMON_TIME_DURATION, 6, 60 * MSEC);
+		check_histogram(s, NULL, APPMON_TIME_QUEUE, on ? 5 : 0,
+				on ? 41 + 3 * MSEC + 2 * SEC : 0);
+		check_histogram(s, NULL, APPMON_TIME_SERVICE, on ? 5 : 0,
+				on ? 33 * SEC - 3 * MSEC - 41 : 0);
+		check_histogram(s, then, APPMON_TIME_DURATION, 3, 30 * MSEC);
+		check_histogram(s, then, APPMON_TIME_QUEUE, on ? 3 : 0,
+				on ? 40 + 3 * MSEC + 2 * SEC : 0);
+		h = histogram_of(s, NULL, APPMON_TIME_QUEUE);
+		ck_assert_uint_eq(appmon_histogram_count_at_most(h, 39), on ? 2 : 0);
+		ck_assert_uint_eq(appmon_histogram_quantile(h, 0.6), on ? 40 : 0);
+		ck_assert_int_eq(appmon_snapshot_histogram(s, APPMON_SNAPSHOT_SERIES, 0, NULL,
+							   APPMON_TIME_SERVICE + 1, h),
+				 -EINVAL);
+		appmon_histogram_free(h);
+		appmon_snapshot_free(then);
+		appmon_snapshot_free(s);
+	}
+}
+END_TEST
+
 /* Each part of the key makes a series of its own, if it is asked for. */
 START_TEST(dimensions)
 {
@@ -1128,6 +1192,7 @@ int main(void)
 {
 	const TTest *const tests[] = {one_series,
 				      queue_and_service,
+				      queue_and_service_histograms,
 				      dimensions,
 				      unknown_methods,
 				      systems,

@@ -48,6 +48,10 @@ def test_figures_are_the_servers_log(server, client, tmp_path):
             with snapshot.durations(i) as histogram:
                 assert (histogram.count, histogram.sum) == (len(own), sum(own))
                 assert sum(bucket.values for bucket in histogram) == len(own)
+            with snapshot.histogram(i, appmon.TimeKind.DURATION) as histogram:
+                assert (histogram.count, histogram.sum) == (len(own), sum(own))
+            with snapshot.histogram(i, appmon.TimeKind.QUEUE) as histogram:
+                assert histogram.count == 0  # not asked for
             assert snapshot.exemplar(i) is None
         edges = range(snapshot.count(appmon.SnapshotKind.EDGES))
         assert sum(snapshot.figures(i, kind=appmon.SnapshotKind.EDGES).requests for i in edges) == len(PLAN)

@@ -123,9 +123,21 @@ static void look_at_pods(struct agent *agent)
 	attachments_update_gone(&agent->attachments);
 }
 
-static size_t numbers_of(void *ctx, struct prometheus_number numbers[PROMETHEUS_NUMBERS_MAX])
+static struct exporter_verdict judge(void *ctx, const struct appmon_event *ev)
 {
 	const struct agent *agent = ctx;
+	const struct request_rule *rule = request_rules_find(&agent->config.requests, ev);
+
+	if (!rule)
+		return (struct exporter_verdict){0};
+	/* A call of gRPC has a name, and no route. */
+	return (struct exporter_verdict){.ignore = rule->ignore,
+					 .route = ev->system.len == 0 ? rule->route : NULL};
+}
+
+/* Of names. Returns how many. */
+static size_t pod_numbers(const struct agent *agent, struct prometheus_number *numbers)
+{
 	const struct source *docker = agent->docker ? docker_source(agent->docker) : NULL;
 	const struct prometheus_number all[] = {
 		{"appmon_names_up", false,
@@ -159,6 +171,17 @@ static size_t numbers_of(void *ctx, struct prometheus_number numbers[PROMETHEUS_
 	return count;
 }
 
+static size_t numbers_of(void *ctx, struct prometheus_number numbers[PROMETHEUS_NUMBERS_MAX])
+{
+	const struct agent *agent = ctx;
+
+	numbers[0] = (struct prometheus_number){
+		"appmon_requests_ignored", true,
+		"Requests that a rule of the configuration leaves out of all other figures.",
+		agent->exporter.ignored};
+	return 1 + (agent->pods ? pod_numbers(agent, numbers + 1) : 0);
+}
+
 static int open_kubernetes(struct agent *agent)
 {
 	const struct kubernetes_config *config = &agent->config.kubernetes;
@@ -189,8 +212,6 @@ static int open_pods(struct agent *agent)
 	}
 	agent->attachments.pods = agent->pods;
 	agent->attachments.containers = agent->config.docker;
-	agent->exporter.numbers = numbers_of;
-	agent->exporter.numbers_ctx = agent;
 	return agent->config.docker ? docker_open(&agent->docker, agent->config.docker,
 						  agent->exporter.client, agent->pods)
 				    : open_kubernetes(agent);
@@ -211,6 +232,7 @@ static struct exporter_opts exporter_opts(const struct config *config)
 	}
 	return (struct exporter_opts){.listen = config->listen,
 				      .otlp_endpoint = config->otlp.endpoint,
+				      .otlp_protocol = config->otlp.protocol,
 				      .otlp_interval_ns = config->otlp.interval_ns,
 				      .otlp_spans = config->otlp.spans,
 				      .otlp_headers = config->otlp.headers,
@@ -218,6 +240,7 @@ static struct exporter_opts exporter_opts(const struct config *config)
 				      .protocols = config->protocols,
 				      .redact = (const char *const *)config->redact,
 				      .redact_count = (uint32_t)config->redact_count,
+				      .service_times = config->service_times,
 				      .idle_ms = (uint32_t)(idle_ns / NSEC_PER_MSEC),
 				      .bounds =
 					      config->buckets.count > 0 ? &config->buckets : NULL};
@@ -287,6 +310,10 @@ static int open_agent(struct agent *agent)
 	agent->attachments.ctx = agent;
 	agent->exporter.names =
 		(struct exporter_names){.name = name_of, .hold = hold, .ctx = agent};
+	agent->exporter.judge = judge;
+	agent->exporter.judge_ctx = agent;
+	agent->exporter.numbers = numbers_of;
+	agent->exporter.numbers_ctx = agent;
 	agent->notify.mon = agent->exporter.mon;
 	agent->notify.client = agent->exporter.client;
 	agent->notify.instances = &agent->exporter.instances;

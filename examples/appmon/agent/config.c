@@ -196,6 +196,52 @@ static int read_applications(struct yaml_file *file, const yaml_node_t *value, v
 	return yaml_file_list(file, value, read_application, to);
 }
 
+/* ---- requests --------------------------------------------------------------- */
+
+static int read_route(struct yaml_file *file, const yaml_node_t *value, void *to)
+{
+	char **route = to;
+
+	if (yaml_read_text(file, value, route) < 0)
+		return -EINVAL;
+	if (strlen(*route) > REQUEST_ROUTE_MAX)
+		return yaml_file_fail(file, value, "a route has at most %d bytes",
+				      REQUEST_ROUTE_MAX);
+	return 0;
+}
+
+static int read_request(struct yaml_file *file, const yaml_node_t *item, void *to)
+{
+	static const struct yaml_key keys[] = {
+		{"application", yaml_read_text, offsetof(struct request_rule, application)},
+		{"path", yaml_read_text, offsetof(struct request_rule, path)},
+		{"user_agent", yaml_read_text, offsetof(struct request_rule, user_agent)},
+		{"ignore", read_flag, offsetof(struct request_rule, ignore)},
+		{"route", read_route, offsetof(struct request_rule, route)},
+		{0},
+	};
+	struct request_rules *requests = to;
+	struct request_rule *rule = append(&requests->rules, &requests->count, sizeof(*rule));
+	int ret;
+
+	if (!rule)
+		return -ENOMEM;
+	ret = yaml_file_map(file, item, keys, rule);
+	if (ret < 0)
+		return ret;
+	if (!rule->path && !rule->user_agent)
+		return yaml_file_fail(file, item, "a rule for requests needs path: or user_agent:");
+	if (!rule->route == !rule->ignore)
+		return yaml_file_fail(file, item,
+				      "a rule for requests needs either route: or ignore: true");
+	return 0;
+}
+
+static int read_requests(struct yaml_file *file, const yaml_node_t *value, void *to)
+{
+	return yaml_file_list(file, value, read_request, to);
+}
+
 /* ---- Kubernetes ------------------------------------------------------------- */
 
 static int read_kubernetes(struct yaml_file *file, const yaml_node_t *value, void *to)
@@ -476,10 +522,22 @@ static int read_redact(struct yaml_file *file, const yaml_node_t *value, void *t
 	return yaml_file_list(file, value, read_redact_name, to);
 }
 
+static int read_otlp_protocol(struct yaml_file *file, const yaml_node_t *value, void *to)
+{
+	const char *text = yaml_file_text(file, value);
+
+	if (!text)
+		return -EINVAL;
+	if (otlp_protocol_parse(text, to) < 0)
+		return yaml_file_fail(file, value, OTLP_PROTOCOL_WRONG, text);
+	return 0;
+}
+
 static int read_otlp(struct yaml_file *file, const yaml_node_t *value, void *to)
 {
 	static const struct yaml_key keys[] = {
 		{"endpoint", read_url, offsetof(struct otlp_config, endpoint)},
+		{"protocol", read_otlp_protocol, offsetof(struct otlp_config, protocol)},
 		{"interval", yaml_read_duration, offsetof(struct otlp_config, interval_ns)},
 		{"spans", yaml_read_share, offsetof(struct otlp_config, spans)},
 		{"headers", read_headers, offsetof(struct otlp_config, headers)},
@@ -567,8 +625,10 @@ int config_read(struct config *ret_config, const char *path)
 		{"docker", yaml_read_text, offsetof(struct config, docker)},
 		{"wait", yaml_read_duration, offsetof(struct config, wait_ns)},
 		{"applications", read_applications, offsetof(struct config, applications)},
+		{"requests", read_requests, offsetof(struct config, requests)},
 		{"evaluate", yaml_read_duration, offsetof(struct config, evaluate_ns)},
 		{"buckets", read_buckets, offsetof(struct config, buckets)},
+		{"service_times", read_flag, offsetof(struct config, service_times)},
 		{"alerts", read_alerts, 0},
 		{"notify", read_notify_list, 0},
 		{0},
@@ -620,6 +680,7 @@ void config_free(struct config *config)
 	free(config->kubernetes.ca_file);
 	free(config->kubernetes.node);
 	applications_free(&config->applications);
+	request_rules_free(&config->requests);
 	for (size_t i = 0; i < config->alert_count; i++)
 		alert_rule_free(&config->alerts[i]);
 	free(config->alerts);

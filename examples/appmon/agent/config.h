@@ -7,9 +7,10 @@
 #include <stdint.h>
 
 #include "../export/durations.h"
-#include "../export/otlp-headers.h"
+#include "../export/otlp.h"
 #include "alert-rule.h"
 #include "applications.h"
+#include "request-rules.h"
 
 enum notify_kind { NOTIFY_STDERR, NOTIFY_FILE, NOTIFY_WEBHOOK };
 
@@ -19,7 +20,8 @@ struct notify_target {
 };
 
 struct otlp_config {
-	char *endpoint;	      /* http://HOST:PORT; NULL: nothing is pushed */
+	char *endpoint; /* http://HOST:PORT; NULL: nothing is pushed */
+	enum otlp_protocol protocol;
 	uint64_t interval_ns; /* between two pushes of metrics */
 	double spans;	      /* the share of traces whose spans are sent */
 	struct otlp_headers headers;
@@ -51,12 +53,14 @@ struct config {
 	uint64_t wait_ns; /* that requests of a pod that is not known wait for their name */
 	char *docker;	  /* the socket of docker or podman; NULL: it is not asked */
 	struct applications applications;
+	struct request_rules requests;
 	uint64_t evaluate_ns; /* between two looks at the rules */
 	struct alert_rule *alerts;
 	size_t alert_count;
 	struct notify_target *notify;
 	size_t notify_count;
 	struct durations_bounds buckets; /* count 0: the default */
+	bool service_times;		 /* of servers */
 };
 
 /* Returns 0 or a negative errno value and has told the user then; ret is left alone. */

@@ -151,12 +151,16 @@ static void on_done(void *ctx, const struct http_answer *answer)
 
 static void try_call(struct webhook_call *call)
 {
-	char *body = strdup(call->body);
+	struct http_post post = {.url = call->url,
+				 .type = HTTP_CLIENT_JSON,
+				 .body = strdup(call->body),
+				 .len = strlen(call->body),
+				 .done = on_done,
+				 .ctx = call};
 
 	call->tries++;
 	call->due_ns = 0;
-	if (!body ||
-	    http_client_post(call->notify->client, call->url, NULL, 0, body, on_done, call) < 0)
+	if (!post.body || http_client_post(call->notify->client, &post) < 0)
 		on_done(call, &(struct http_answer){.error = "out of memory"});
 }
 

@@ -19,6 +19,7 @@
 enum {
 	KEY_LISTEN = 1,
 	KEY_OTLP,
+	KEY_OTLP_PROTOCOL,
 	KEY_INTERVAL,
 	KEY_SPANS,
 	KEY_OTLP_HEADER,
@@ -26,7 +27,8 @@ enum {
 	KEY_NO_QUERY,
 	KEY_REDACT,
 	KEY_TLS,
-	KEY_BUCKETS
+	KEY_BUCKETS,
+	KEY_SERVICE_TIMES
 };
 
 struct arguments {
@@ -43,12 +45,17 @@ static const struct argp_option argp_options[] = {
 	{"listen", KEY_LISTEN, "ADDRESS:PORT", 0,
 	 "Serve /metrics there (default: " DEFAULT_LISTEN "; port 0: a free one; none: do not)", 0},
 	{"otlp", KEY_OTLP, "URL", 0,
-	 "Push to this OpenTelemetry receiver by OTLP/HTTP with JSON: http://localhost:4318", 0},
+	 "Push to this OpenTelemetry receiver by OTLP/HTTP: http://localhost:4318", 0},
+	{"otlp-protocol", KEY_OTLP_PROTOCOL, "PROTOCOL", 0,
+	 "http/json, the default, or http/protobuf, which is shorter", 0},
 	{"interval", KEY_INTERVAL, "TIME", 0, "Time between two pushes (default: 10s)", 0},
 	{"spans", KEY_SPANS, "SHARE", 0,
 	 "Push spans, too, of this share of traces: 100%, 0.05 (default: none)", 0},
 	{"buckets", KEY_BUCKETS, "LIST", 0,
 	 "Bounds of the histograms' buckets: 100us,1ms,10ms ... (default: 19 from 100us to 10s)",
+	 0},
+	{"service-times", KEY_SERVICE_TIMES, NULL, 0,
+	 "Histograms of how long requests waited to be read, and how long the servers took, too",
 	 0},
 	{"otlp-header", KEY_OTLP_HEADER, "NAME=VALUE", 0,
 	 "Send this header field with each push (repeatable); whoever lists processes sees it", 0},
@@ -96,6 +103,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			argp_error(state, "--otlp: '%s' is no http:// or https:// URL", arg);
 		opts->otlp_endpoint = arg;
 		break;
+	case KEY_OTLP_PROTOCOL:
+		if (otlp_protocol_parse(arg, &opts->otlp_protocol) < 0)
+			argp_error(state, "--otlp-protocol: " OTLP_PROTOCOL_WRONG, arg);
+		break;
 	case KEY_INTERVAL:
 		if (parse_duration(arg, NSEC_PER_SEC, &opts->otlp_interval_ns) < 0)
 			argp_error(state, "--interval: '%s' is no time such as 30s", arg);
@@ -107,6 +118,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		if (durations_parse(arg, &args->bounds) < 0)
 			argp_error(state, "--buckets: " BUCKETS_WRONG, arg);
 		opts->bounds = &args->bounds;
+		break;
+	case KEY_SERVICE_TIMES:
+		opts->service_times = true;
 		break;
 	case KEY_OTLP_HEADER:
 		add_header(state, args, arg);
@@ -130,6 +144,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			argp_error(state, "--listen none: say where to with --otlp");
 		if (opts->otlp_spans > 0 && !opts->otlp_endpoint)
 			argp_error(state, "--spans: say where to with --otlp");
+		if (opts->otlp_protocol != OTLP_HTTP_JSON && !opts->otlp_endpoint)
+			argp_error(state, "--otlp-protocol: say where to with --otlp");
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -145,7 +161,7 @@ static const struct argp argp = {
 	.parser = parse,
 	.children = children,
 	.doc = "Counts the requests of processes and hands the figures to Prometheus "
-	       "(/metrics as text or OpenMetrics, with exemplars) and OpenTelemetry. Names and "
+	       "(/metrics as text, OpenMetrics or protobuf) and OpenTelemetry. Names and "
 	       "labels are those of OpenTelemetry's semantic conventions: "
 	       "http_server_request_duration_seconds with service_name, http_route ..."
 	       "\v"

@@ -22,14 +22,27 @@
 /* For the last push, if the receiver hangs. */
 #define LAST_PUSH_MS 2000
 
+static struct exporter_verdict judge(const struct exporter *exporter, const struct appmon_event *ev)
+{
+	return exporter->judge ? exporter->judge(exporter->judge_ctx, ev)
+			       : (struct exporter_verdict){0};
+}
+
 static void count(struct exporter *exporter, const struct appmon_event *ev)
 {
+	struct exporter_verdict verdict = judge(exporter, ev);
+
+	if (verdict.ignore) {
+		exporter->ignored++;
+		return;
+	}
+	exporter->route = verdict.route;
 	appmon_metrics_add(exporter->metrics, ev);
 	if (exporter->observe)
 		exporter->observe(exporter->observe_ctx, ev);
 	/* A response without its request is no span. */
 	if (exporter->otlp && (ev->request_start_ns != 0 || ev->operation.len > 0))
-		otlp_add_event(exporter->otlp, ev);
+		otlp_add_event(exporter->otlp, ev, verdict.route);
 }
 
 /* The event as one of an application with this name. */
@@ -77,6 +90,12 @@ static void on_log(void *ctx, int level, const char *line)
 	fputc('\n', stderr);
 }
 
+static void count_active(struct exporter *exporter, const struct appmon_event *ev)
+{
+	if (!judge(exporter, ev).ignore)
+		appmon_metrics_active(exporter->metrics, ev);
+}
+
 static int on_active(void *ctx, const struct appmon_event *ev)
 {
 	struct exporter *exporter = ctx;
@@ -85,13 +104,13 @@ static int on_active(void *ctx, const struct appmon_event *ev)
 	const char *name;
 
 	if (!names->name) {
-		appmon_metrics_active(exporter->metrics, ev);
+		count_active(exporter, ev);
 		return 0;
 	}
 	name = names->name(names->ctx, ev);
 	if (name) {
 		copy = named(ev, name);
-		appmon_metrics_active(exporter->metrics, &copy);
+		count_active(exporter, &copy);
 	}
 	return 0;
 }
@@ -102,6 +121,19 @@ static uint64_t instance_of(void *ctx, const struct appmon_event *ev)
 	struct exporter *exporter = ctx;
 
 	return instances_of(&exporter->instances, ev->cgroup_id);
+}
+
+static int route_of(void *ctx, const struct appmon_event *ev, char *buf, size_t size)
+{
+	const struct exporter *exporter = ctx;
+	size_t len;
+
+	(void)ev;
+	if (!exporter->route)
+		return -1;
+	len = strlen(exporter->route);
+	memcpy(buf, exporter->route, len < size ? len : size);
+	return (int)len;
 }
 
 int exporter_snapshot(struct exporter *exporter, struct appmon_snapshot **ret)
@@ -121,7 +153,7 @@ static const struct durations_bounds *bounds_of(const struct exporter_opts *opts
 	return opts->bounds ? opts->bounds : &durations_default;
 }
 
-static int write_page(void *ctx, FILE *out, bool openmetrics)
+static int write_page(void *ctx, FILE *out, enum exposition_format format)
 {
 	struct exporter *exporter = ctx;
 	struct appmon_snapshot *snapshot;
@@ -141,7 +173,7 @@ static int write_page(void *ctx, FILE *out, bool openmetrics)
 					  .numbers = numbers};
 	if (exporter->numbers)
 		input.number_count = exporter->numbers(exporter->numbers_ctx, numbers);
-	ret = prometheus_write(out, &input, openmetrics);
+	ret = prometheus_write(out, &input, format);
 	appmon_snapshot_free(snapshot);
 	return ret;
 }
@@ -151,7 +183,8 @@ static int open_monitor(struct exporter *exporter, const struct exporter_opts *f
 	char text[512] = "";
 	struct appmon_opts opts = {
 		.size = sizeof(opts),
-		.flags = from->open_flags | (from->otlp_spans > 0 ? APPMON_OPEN_LINKS : 0),
+		.flags = from->open_flags | (from->otlp_spans > 0 ? APPMON_OPEN_LINKS : 0) |
+			 (from->service_times ? APPMON_OPEN_IDENTITY : 0),
 		.protocols = from->protocols,
 		.redact_names = from->redact,
 		.redact_name_count = from->redact_count,
@@ -169,13 +202,16 @@ static int open_monitor(struct exporter *exporter, const struct exporter_opts *f
 	return ret;
 }
 
-static int open_metrics(struct exporter *exporter, uint32_t idle_ms)
+static int open_metrics(struct exporter *exporter, const struct exporter_opts *from)
 {
-	struct appmon_metrics_opts opts = {.size = sizeof(opts),
-					   .flags = APPMON_METRICS_ACTIVE,
-					   .idle_ms = idle_ms,
-					   .instance_fn = instance_of,
-					   .instance_ctx = exporter};
+	struct appmon_metrics_opts opts = {
+		.size = sizeof(opts),
+		.flags = APPMON_METRICS_ACTIVE | (from->service_times ? APPMON_METRICS_SERVICE : 0),
+		.idle_ms = from->idle_ms,
+		.route_fn = route_of,
+		.route_ctx = exporter,
+		.instance_fn = instance_of,
+		.instance_ctx = exporter};
 	int ret;
 
 	ret = appmon_metrics_open(&exporter->metrics, &opts);
@@ -200,6 +236,7 @@ static int open_server(struct exporter *exporter, const char *listen, struct htt
 static int open_otlp(struct exporter *exporter, const struct exporter_opts *opts, struct otlp **ret)
 {
 	struct otlp_opts otlp = {.endpoint = opts->otlp_endpoint,
+				 .protocol = opts->otlp_protocol,
 				 .spans = opts->otlp_spans,
 				 .mon = exporter->mon,
 				 .client = exporter->client,
@@ -219,7 +256,7 @@ int exporter_open(struct exporter *exporter, const struct exporter_opts *opts)
 	*exporter = (struct exporter){0};
 	ret = http_client_open(&exporter->client);
 	if (ret == 0)
-		ret = open_metrics(exporter, opts->idle_ms);
+		ret = open_metrics(exporter, opts);
 	if (ret == 0)
 		ret = open_monitor(exporter, opts);
 	if (ret == 0)
@@ -265,6 +302,10 @@ int exporter_reconfigure(struct exporter *exporter, const struct exporter_opts *
 	}
 	if (!same_redaction(opts, &exporter->opts)) {
 		warnx("what is kept of queries cannot change while it runs: start it again");
+		return -EINVAL;
+	}
+	if (opts->service_times != exporter->opts.service_times) {
+		warnx("service_times: cannot change while it runs: start it again");
 		return -EINVAL;
 	}
 	/* The address is in use as long as it is the same. */

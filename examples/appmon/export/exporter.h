@@ -24,7 +24,9 @@ struct exporter_opts {
 	const char *listen;	   /* ADDRESS:PORT; NULL: no /metrics */
 	const char *otlp_endpoint; /* NULL: no OTLP */
 	uint64_t otlp_interval_ns;
+	enum otlp_protocol otlp_protocol;
 	double otlp_spans;		       /* share of traces */
+	bool service_times;		       /* of servers; stays the same, too */
 	uint32_t idle_ms;		       /* of series; 0: the default */
 	const struct durations_bounds *bounds; /* of histograms; NULL: the default */
 	struct otlp_headers otlp_headers;
@@ -45,6 +47,12 @@ struct exporter_names {
 	void *ctx;
 };
 
+/* What becomes of a request. */
+struct exporter_verdict {
+	bool ignore;	   /* it is left out of everything, and counted as that */
+	const char *route; /* NULL: that of its path; as long as the host's rules */
+};
+
 struct exporter {
 	struct appmon *mon;
 	struct appmon_metrics *metrics;
@@ -55,12 +63,17 @@ struct exporter {
 	struct exporter_opts opts;
 	/* Set by the host after exporter_open(); NULL: none. */
 	struct exporter_names names;
+	/* Of an event under its application's name. */
+	struct exporter_verdict (*judge)(void *ctx, const struct appmon_event *ev);
+	void *judge_ctx;
 	size_t (*numbers)(void *ctx, struct prometheus_number numbers[PROMETHEUS_NUMBERS_MAX]);
 	void *numbers_ctx;
 	const struct addresses *addresses;
 	/* Gets every event that is counted, under its application's name. */
 	void (*observe)(void *ctx, const struct appmon_event *ev);
 	void *observe_ctx;
+	uint64_t ignored;  /* requests that judge() left out */
+	const char *route; /* of the event that is being counted, by judge() */
 	uint64_t otlp_due_ns;
 	uint64_t forget_ns; /* when instances were last forgotten */
 };

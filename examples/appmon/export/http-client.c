@@ -11,7 +11,6 @@
 #include "../text.h"
 
 #define POST_TIMEOUT_MS 10000
-#define CONTENT_TYPE "Content-Type: application/json"
 /* A peer that is gone is noticed while an answer that takes its time is waited for. */
 #define KEEPALIVE_S 30L
 
@@ -157,21 +156,23 @@ static struct request *add_request(struct http_client *client, const char *url,
 	return request;
 }
 
-int http_client_post(struct http_client *client, const char *url, char *const *fields,
-		     size_t field_count, char *body, http_client_done_fn done, void *ctx)
+int http_client_post(struct http_client *client, const struct http_post *post)
 {
-	struct request *request = add_request(
-		client, url, header_list(CONTENT_TYPE, fields, field_count), POST_TIMEOUT_MS);
+	struct request *request;
+	char type[64];
 
+	snprintf(type, sizeof(type), "Content-Type: %s", post->type);
+	request = add_request(client, post->url, header_list(type, post->fields, post->field_count),
+			      POST_TIMEOUT_MS);
 	if (!request) {
-		free(body);
+		free(post->body);
 		return -ENOMEM;
 	}
-	request->body = body;
-	request->done = done;
-	request->ctx = ctx;
-	curl_easy_setopt(request->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(body));
-	curl_easy_setopt(request->easy, CURLOPT_POSTFIELDS, body);
+	request->body = post->body;
+	request->done = post->done;
+	request->ctx = post->ctx;
+	curl_easy_setopt(request->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)post->len);
+	curl_easy_setopt(request->easy, CURLOPT_POSTFIELDS, post->body);
 	curl_multi_add_handle(client->multi, request->easy);
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * HTTP in the background of the caller's loop, by libcurl: sends JSON by POST, and reads answers,
- * also such that go on for ever, by GET.
+ * HTTP in the background of the caller's loop, by libcurl: sends by POST, and reads answers, also
+ * such that go on for ever, by GET.
  */
 #ifndef APPMON_EXPORT_HTTP_CLIENT_H
 #define APPMON_EXPORT_HTTP_CLIENT_H
@@ -32,13 +32,21 @@ void http_client_close(struct http_client *client);
 /* Gives up those requests that have this ctx. */
 void http_client_cancel(struct http_client *client, const void *ctx);
 
-/*
- * body is taken over, to be freed by free(), whatever is returned. fields: field_count header
- * fields, "Name: value", beside the client's own; copied. done is called from http_client_wait().
- * Returns 0 or -ENOMEM.
- */
-int http_client_post(struct http_client *client, const char *url, char *const *fields,
-		     size_t field_count, char *body, http_client_done_fn done, void *ctx);
+#define HTTP_CLIENT_JSON "application/json"
+
+struct http_post {
+	const char *url;
+	char *const *fields; /* field_count header fields, "Name: value", beside the client's own */
+	size_t field_count;
+	const char *type; /* of the body */
+	char *body;	  /* taken over, to be freed by free(), whatever is returned */
+	size_t len;
+	http_client_done_fn done;
+	void *ctx;
+};
+
+/* All of post but the body is copied. done is called from http_client_wait(). Returns 0 or -ENOMEM. */
+int http_client_post(struct http_client *client, const struct http_post *post);
 
 /*
  * Takes what has come of a 2xx answer's body, or with len 0 the news that its head has; false: no

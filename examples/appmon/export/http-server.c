@@ -8,7 +8,6 @@
 
 #include "http-daemon.h"
 #include "listen.h"
-#include "prometheus.h"
 
 /* More scrapers than these at once are a mistake, or an attack. */
 #define MAX_CONNECTIONS 32
@@ -51,7 +50,7 @@ static enum MHD_Result answer_metrics(struct http_server *server, struct MHD_Con
 {
 	const char *accept =
 		MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
-	bool openmetrics = accept && strstr(accept, "application/openmetrics-text");
+	enum exposition_format format = exposition_choose(accept);
 	char *body = NULL;
 	size_t len = 0;
 	FILE *out = open_memstream(&body, &len);
@@ -59,13 +58,12 @@ static enum MHD_Result answer_metrics(struct http_server *server, struct MHD_Con
 
 	if (!out)
 		return MHD_NO;
-	ret = server->page(server->ctx, out, openmetrics);
+	ret = server->page(server->ctx, out, format);
 	if (fclose(out) != 0 || ret < 0) {
 		free(body);
 		return answer_text(connection, MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory\n");
 	}
-	return answer(connection, MHD_HTTP_OK, body, len,
-		      openmetrics ? PROMETHEUS_OPENMETRICS_TYPE : PROMETHEUS_TEXT_TYPE);
+	return answer(connection, MHD_HTTP_OK, body, len, exposition_type(format));
 }
 
 static enum MHD_Result handle(void *ctx, struct MHD_Connection *connection, const char *url,

@@ -8,13 +8,14 @@
 #ifndef APPMON_EXPORT_HTTP_SERVER_H
 #define APPMON_EXPORT_HTTP_SERVER_H
 
-#include <stdbool.h>
 #include <stdio.h>
+
+#include "exposition.h"
 
 struct http_server;
 
 /* Writes the page; a negative value becomes a 500. */
-typedef int (*http_server_page_fn)(void *ctx, FILE *out, bool openmetrics);
+typedef int (*http_server_page_fn)(void *ctx, FILE *out, enum exposition_format format);
 
 /* listen: ADDRESS:PORT, [ADDRESS]:PORT or NAME:PORT; port 0: a free one. */
 int http_server_open(struct http_server **ret, const char *listen, http_server_page_fn page,

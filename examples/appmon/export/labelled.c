@@ -45,25 +45,35 @@ void put_labels(FILE *out, const struct attributes *attributes, const char **sep
 	}
 }
 
-const struct side_durations side_durations[SIDES] = {
-	[SIDE_SERVER] = {"http.server.request.duration",
-			 "First byte of the request received to last byte of the response sent."},
-	[SIDE_CLIENT] = {"http.client.request.duration",
-			 "First byte of the request sent to last byte of the response received."},
-	[SIDE_RPC_SERVER] = {"rpc.server.call.duration",
-			     "First byte of the call received to last byte of the answer sent."},
-	[SIDE_RPC_CLIENT] = {"rpc.client.call.duration",
-			     "First byte of the call sent to last byte of the answer received."},
-	[SIDE_DATABASE_SERVER] = {"db.server.operation.duration",
-				  "First byte of the operation received to last byte of the "
-				  "answer sent."},
-	[SIDE_DATABASE_CLIENT] = {"db.client.operation.duration",
-				  "First byte of the operation sent to last byte of the answer "
-				  "received."},
-	[SIDE_TLS_SERVER] = {"tls.server.exchange.duration",
-			     "First record received to last record sent."},
-	[SIDE_TLS_CLIENT] = {"tls.client.exchange.duration",
-			     "First record sent to last record received."},
+const struct histogram_metric histogram_metrics[HISTOGRAM_METRICS] = {
+	{SIDE_SERVER, APPMON_TIME_DURATION, "http.server.request.duration",
+	 "First byte of the request received to last byte of the response sent."},
+	{SIDE_CLIENT, APPMON_TIME_DURATION, "http.client.request.duration",
+	 "First byte of the request sent to last byte of the response received."},
+	{SIDE_RPC_SERVER, APPMON_TIME_DURATION, "rpc.server.call.duration",
+	 "First byte of the call received to last byte of the answer sent."},
+	{SIDE_RPC_CLIENT, APPMON_TIME_DURATION, "rpc.client.call.duration",
+	 "First byte of the call sent to last byte of the answer received."},
+	{SIDE_DATABASE_SERVER, APPMON_TIME_DURATION, "db.server.operation.duration",
+	 "First byte of the operation received to last byte of the answer sent."},
+	{SIDE_DATABASE_CLIENT, APPMON_TIME_DURATION, "db.client.operation.duration",
+	 "First byte of the operation sent to last byte of the answer received."},
+	{SIDE_TLS_SERVER, APPMON_TIME_DURATION, "tls.server.exchange.duration",
+	 "First record received to last record sent."},
+	{SIDE_TLS_CLIENT, APPMON_TIME_DURATION, "tls.client.exchange.duration",
+	 "First record sent to last record received."},
+	{SIDE_SERVER, APPMON_TIME_QUEUE, "http.server.request.queue_time",
+	 "First byte of the request received to its first byte read by the application."},
+	{SIDE_SERVER, APPMON_TIME_SERVICE, "http.server.request.service_time",
+	 "Last byte of the request read by the application to first byte of the response sent."},
+	{SIDE_RPC_SERVER, APPMON_TIME_QUEUE, "rpc.server.call.queue_time",
+	 "First byte of the call received to its first byte read by the application."},
+	{SIDE_RPC_SERVER, APPMON_TIME_SERVICE, "rpc.server.call.service_time",
+	 "Last byte of the call read by the application to first byte of the answer sent."},
+	{SIDE_DATABASE_SERVER, APPMON_TIME_QUEUE, "db.server.operation.queue_time",
+	 "First byte of the operation received to its first byte read by the database."},
+	{SIDE_DATABASE_SERVER, APPMON_TIME_SERVICE, "db.server.operation.service_time",
+	 "Last byte of the operation read by the database to first byte of the answer sent."},
 };
 
 static uint32_t side_of(uint32_t role, const struct appmon_str *system)
@@ -230,15 +240,15 @@ void labelled_figures(const struct labelled_list *labelled, size_t i,
 	}
 }
 
-int labelled_durations(const struct labelled_list *labelled, size_t i,
-		       struct appmon_histogram *histogram)
+int labelled_times(const struct labelled_list *labelled, size_t i, enum appmon_time time,
+		   struct appmon_histogram *histogram)
 {
 	size_t next = labelled_next(labelled, i);
 	int ret = 0;
 
 	for (; ret == 0 && i < next; i++)
-		ret = appmon_snapshot_durations(labelled->snapshot, labelled->kind,
-						labelled->list[i].index, NULL, histogram);
+		ret = appmon_snapshot_histogram(labelled->snapshot, labelled->kind,
+						labelled->list[i].index, NULL, time, histogram);
 	return ret;
 }
 

@@ -29,13 +29,18 @@ enum side {
 	SIDES
 };
 
-/* The histogram of each side, as OpenTelemetry names it; the conventions know none of a database
- * server or of TLS. */
-struct side_durations {
-	const char *name; /* NULL: there is no such side */
+/*
+ * The histograms, as OpenTelemetry names them; the conventions know none of a database server, of TLS,
+ * or of queue and service times, which are called as other times of the conventions are.
+ */
+struct histogram_metric {
+	enum side side;
+	enum appmon_time time;
+	const char *name;
 	const char *description;
 };
-extern const struct side_durations side_durations[SIDES];
+#define HISTOGRAM_METRICS 14
+extern const struct histogram_metric histogram_metrics[HISTOGRAM_METRICS];
 
 struct labelled {
 	const char *labels; /* as in Prometheus' formats: name="value",... */
@@ -65,9 +70,9 @@ size_t labelled_next(const struct labelled_list *labelled, size_t i);
 /* The sums over those that are one, from the first one on. Of series and edges. */
 void labelled_figures(const struct labelled_list *labelled, size_t i,
 		      struct appmon_figures *figures);
-/* Adds their durations. Returns 0 or -ENOMEM. */
-int labelled_durations(const struct labelled_list *labelled, size_t i,
-		       struct appmon_histogram *histogram);
+/* Adds one of their times. Returns 0 or -ENOMEM. */
+int labelled_times(const struct labelled_list *labelled, size_t i, enum appmon_time time,
+		   struct appmon_histogram *histogram);
 /* Of what is in progress: how many, and when the oldest began. */
 void labelled_active(const struct labelled_list *labelled, size_t i, uint64_t *ret_requests,
 		     uint64_t *ret_oldest_ns);

@@ -162,23 +162,29 @@ static struct json_object *new_point(const struct metrics_build *build,
 	return point;
 }
 
-/* A HistogramDataPoint; NULL: no memory. */
-static struct json_object *new_duration_point(const struct metrics_build *build, size_t i,
-					      const struct attributes *attributes)
+/* Reads one of the times of a series. */
+static bool read_times(const struct metrics_build *build, size_t i, enum appmon_time time)
 {
+	appmon_histogram_clear(build->histogram);
+	return labelled_times(&build->series, i, time, build->histogram) == 0;
+}
+
+/* A HistogramDataPoint of what read_times() read. */
+static struct json_object *new_histogram_point(const struct metrics_build *build, size_t i,
+					       enum appmon_time time,
+					       const struct attributes *attributes)
+{
+	uint64_t total = appmon_histogram_count(build->histogram);
+	uint64_t sum_ns = appmon_histogram_sum(build->histogram);
 	uint64_t at_most[DURATIONS_BOUNDS_MAX], before = 0;
 	struct json_object *point, *counts, *bounds;
 	struct appmon_figures figures;
 
-	appmon_histogram_clear(build->histogram);
-	if (labelled_durations(&build->series, i, build->histogram) < 0)
-		return NULL;
 	labelled_figures(&build->series, i, &figures);
 	durations_at_most(build->bounds, build->histogram, at_most);
 	point = new_point(build, attributes, figures.first_ns);
-	add_uint64(point, "count", figures.duration_count);
-	json_object_object_add(point, "sum",
-			       json_object_new_double((double)figures.duration_sum / NSEC_PER_SEC));
+	add_uint64(point, "count", total);
+	json_object_object_add(point, "sum", json_object_new_double((double)sum_ns / NSEC_PER_SEC));
 	counts = add_array(point, "bucketCounts");
 	bounds = add_array(point, "explicitBounds");
 	for (unsigned bound = 0; bound < build->bounds->count; bound++) {
@@ -187,8 +193,9 @@ static struct json_object *new_duration_point(const struct metrics_build *build,
 				      json_object_new_double(build->bounds->seconds[bound]));
 		before = at_most[bound];
 	}
-	json_object_array_add(counts, new_uint64(figures.duration_count - before));
-	add_exemplars(point, build, i);
+	json_object_array_add(counts, new_uint64(total - before));
+	if (time == APPMON_TIME_DURATION)
+		add_exemplars(point, build, i);
 	return point;
 }
 
@@ -196,8 +203,10 @@ static struct json_object *new_duration_point(const struct metrics_build *build,
 struct resource {
 	struct appmon_str app;
 	uint64_t instance;
-	/* Arrays of data points, by side, and by whether they are of a client. */
-	struct json_object *durations[SIDES], *active[2], *ages[2];
+	struct json_object *metrics; /* the array of them */
+	/* Arrays of data points: of a histogram once there is one, of the others by whether they are
+	 * of a client. */
+	struct json_object *histograms[HISTOGRAM_METRICS], *active[2], *ages[2];
 };
 
 static struct json_object *add_metric(struct json_object *metrics, const char *name,
@@ -243,12 +252,7 @@ static struct json_object *new_resource_metrics(struct resource *resource,
 	top = new_resource(&attributes, "scopeMetrics", "metrics", &metrics);
 	resource->instance = series->cgroup_id;
 	resource->app = series->app;
-	for (uint32_t side = 0; side < SIDES; side++)
-		if (side_durations[side].name)
-			resource->durations[side] =
-				add_metric(metrics, side_durations[side].name,
-					   side_durations[side].description, "s", "histogram",
-					   new_cumulative(false));
+	resource->metrics = metrics;
 	resource->active[0] = add_metric(metrics, "http.server.active_requests",
 					 "Number of active HTTP server requests.", "{request}",
 					 "sum", new_cumulative(true));
@@ -291,21 +295,37 @@ static struct resource *find_resource(struct metrics_build *build,
 	return resource;
 }
 
+static struct json_object *histogram_points(struct resource *resource, unsigned metric)
+{
+	if (!resource->histograms[metric])
+		resource->histograms[metric] =
+			add_metric(resource->metrics, histogram_metrics[metric].name,
+				   histogram_metrics[metric].description, "s", "histogram",
+				   new_cumulative(false));
+	return resource->histograms[metric];
+}
+
 /* Those with the labels of one series; false: no memory. */
-static bool add_durations(struct metrics_build *build, size_t i)
+static bool add_histograms(struct metrics_build *build, size_t i)
 {
 	struct appmon_series series = {.size = sizeof(series)};
 	struct attributes attributes;
-	struct json_object *point;
 	struct resource *resource;
 
 	appmon_snapshot_series(build->snapshot, build->series.list[i].index, &series);
 	resource = find_resource(build, &series);
 	attributes_of_series(&attributes, &series);
-	point = new_duration_point(build, i, &attributes);
-	if (!point)
-		return false;
-	json_object_array_add(resource->durations[build->series.list[i].side], point);
+	for (unsigned metric = 0; metric < HISTOGRAM_METRICS; metric++) {
+		enum appmon_time time = histogram_metrics[metric].time;
+
+		if (histogram_metrics[metric].side != build->series.list[i].side)
+			continue;
+		if (!read_times(build, i, time))
+			return false;
+		if (time == APPMON_TIME_DURATION || appmon_histogram_count(build->histogram) > 0)
+			json_object_array_add(histogram_points(resource, metric),
+					      new_histogram_point(build, i, time, &attributes));
+	}
 	return true;
 }
 
@@ -360,7 +380,7 @@ struct json_object *otlp_json_metrics(struct appmon *mon, const struct appmon_sn
 		calloc(build.series.count + build.active.count + 1, sizeof(*build.resources));
 	complete = complete && build.resources;
 	for (size_t i = 0; complete && i < build.series.count; i = labelled_next(&build.series, i))
-		complete = add_durations(&build, i);
+		complete = add_histograms(&build, i);
 	for (size_t i = 0; complete && i < build.active.count; i = labelled_next(&build.active, i))
 		add_active(&build, i);
 	appmon_histogram_free(build.histogram);
@@ -535,15 +555,19 @@ void otlp_json_set_ids(struct json_object *span, const struct otlp_ids *ids)
 		add_text(span, "parentSpanId", ids->parent_id);
 }
 
-struct json_object *otlp_json_span(struct appmon *mon, const struct appmon_event *ev)
+struct json_object *otlp_json_span(struct appmon *mon, const struct appmon_event *ev,
+				   const char *route)
 {
 	struct json_object *span = json_object_new_object(), *status;
 	bool client = ev->role == APPMON_ROLE_CLIENT;
 	const char *error = error_type(ev->role, ev->outcome, &ev->status_text);
-	char route[256], text[SPAN_NAME_SIZE];
+	char of_path[256], text[SPAN_NAME_SIZE];
 	struct appmon_str name;
 
-	appmon_route(ev->path.data, ev->path.len, route, sizeof(route));
+	if (!route) {
+		appmon_route(ev->path.data, ev->path.len, of_path, sizeof(of_path));
+		route = of_path;
+	}
 	name = span_name(ev, route, text);
 	json_object_object_add(span, "name", json_new_str(&name));
 	json_object_object_add(span, "kind",

@@ -26,8 +26,9 @@ struct otlp_ids {
 	char parent_id[17]; /* "": none */
 };
 
-/* A Span of an exchange without its ids; NULL: no memory. */
-struct json_object *otlp_json_span(struct appmon *mon, const struct appmon_event *ev);
+/* A Span of an exchange without its ids; NULL: no memory. route: NULL: that of the path. */
+struct json_object *otlp_json_span(struct appmon *mon, const struct appmon_event *ev,
+				   const char *route);
 void otlp_json_set_ids(struct json_object *span, const struct otlp_ids *ids);
 
 /*

@@ -14,6 +14,7 @@
 #include "../clock.h"
 #include "../text.h"
 #include "otlp-json.h"
+#include "otlp-protobuf.h"
 #include "traces.h"
 
 /* Kept between two pushes; more are lost, and counted. */
@@ -41,6 +42,7 @@ struct signal {
 	uint64_t spans; /* in the message */
 	/* The message: on its way, or to be tried again at retry_ns. NULL: there is none. */
 	char *body;
+	size_t len;
 	unsigned tries;
 	uint64_t first_ns;	/* when it was tried first */
 	uint64_t retry_ns;	/* 0: not */
@@ -59,6 +61,7 @@ struct otlp {
 	struct instances *instances;
 	const struct durations_bounds *bounds;
 	double share;
+	enum otlp_protocol protocol;
 	struct otlp_headers headers;
 	struct signal metrics, traces;
 	/* Spans that wait: an ExportTraceServiceRequest in the making. */
@@ -69,6 +72,17 @@ struct otlp {
 	uint64_t lost_spans;
 	struct traces *traces_of; /* spans that wait for what they are below */
 };
+
+int otlp_protocol_parse(const char *text, enum otlp_protocol *ret)
+{
+	if (strcmp(text, "http/json") == 0)
+		*ret = OTLP_HTTP_JSON;
+	else if (strcmp(text, "http/protobuf") == 0)
+		*ret = OTLP_HTTP_PROTOBUF;
+	else
+		return -EINVAL;
+	return 0;
+}
 
 static int start_request(struct otlp *otlp)
 {
@@ -114,6 +128,7 @@ int otlp_open(struct otlp **ret, const struct otlp_opts *opts)
 	otlp->client = opts->client;
 	otlp->instances = opts->instances;
 	otlp->bounds = opts->bounds;
+	otlp->protocol = opts->protocol;
 	otlp->share = opts->spans;
 	otlp->headers = opts->headers;
 	otlp->traces_of = traces_new(on_ready, otlp);
@@ -207,13 +222,13 @@ static void on_ready(void *ctx, const struct appmon_str *app, uint64_t cgroup_id
 	otlp->span_count++;
 }
 
-void otlp_add_event(struct otlp *otlp, const struct appmon_event *ev)
+void otlp_add_event(struct otlp *otlp, const struct appmon_event *ev, const char *route)
 {
 	struct json_object *span;
 
 	if (otlp->share <= 0)
 		return;
-	span = otlp_json_span(otlp->mon, ev);
+	span = otlp_json_span(otlp->mon, ev, route);
 	if (span)
 		traces_add(otlp->traces_of, ev, span);
 	else
@@ -311,30 +326,49 @@ static void on_done(void *ctx, const struct http_answer *answer)
 
 static void try_message(struct signal *signal)
 {
-	const struct otlp_headers *headers = &signal->otlp->headers;
-	char *copy = strdup(signal->body);
+	const struct otlp *otlp = signal->otlp;
+	struct http_post post = {.url = signal->url,
+				 .fields = otlp->headers.list,
+				 .field_count = otlp->headers.count,
+				 .type = otlp->protocol == OTLP_HTTP_JSON ? HTTP_CLIENT_JSON
+									  : OTLP_PROTOBUF_TYPE,
+				 .body = malloc(signal->len),
+				 .len = signal->len,
+				 .done = on_done,
+				 .ctx = signal};
 
 	signal->retry_ns = 0;
 	if (signal->tries++ == 0)
 		signal->first_ns = now_ns();
-	if (copy && http_client_post(signal->otlp->client, signal->url, headers->list,
-				     headers->count, copy, on_done, signal) == 0)
+	if (post.body)
+		memcpy(post.body, signal->body, signal->len);
+	if (post.body && http_client_post(otlp->client, &post) == 0)
 		signal->on_its_way = true;
 	else
 		on_failure(signal, "out of memory");
 }
 
+/* NULL: no memory. */
+static char *write_message(enum otlp_protocol protocol, struct json_object *message,
+			   size_t *ret_len)
+{
+	const char *text;
+
+	if (protocol == OTLP_HTTP_PROTOBUF)
+		return otlp_protobuf(message, ret_len);
+	text = json_object_to_json_string_length(
+		message, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, ret_len);
+	return text ? strdup(text) : NULL;
+}
+
 /* Takes the message over. */
 static void send_message(struct signal *signal, struct json_object *message)
 {
-	const char *text = NULL;
 	char *body = NULL;
+	size_t len;
 
 	if (message)
-		text = json_object_to_json_string_ext(
-			message, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
-	if (text)
-		body = strdup(text);
+		body = write_message(signal->otlp->protocol, message, &len);
 	json_object_put(message);
 	if (!body) {
 		on_failure(signal, "out of memory");
@@ -343,6 +377,7 @@ static void send_message(struct signal *signal, struct json_object *message)
 	/* Of figures that wait to be tried again these have all: with the tries so far. */
 	free(signal->body);
 	signal->body = body;
+	signal->len = len;
 	if (signal->retry_ns == 0)
 		try_message(signal);
 }

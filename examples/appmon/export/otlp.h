@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Pushes metrics and spans to an OpenTelemetry receiver: OTLP/HTTP with JSON, version 1. */
+/* Pushes metrics and spans to an OpenTelemetry receiver: OTLP/HTTP with JSON or protobuf, version 1. */
 #ifndef APPMON_EXPORT_OTLP_H
 #define APPMON_EXPORT_OTLP_H
 
@@ -15,9 +15,19 @@
 
 struct otlp;
 
+/* How messages are written. */
+enum otlp_protocol { OTLP_HTTP_JSON, OTLP_HTTP_PROTOBUF };
+
+/* "http/json", "http/protobuf": OpenTelemetry's names. Returns 0 or -EINVAL. */
+int otlp_protocol_parse(const char *text, enum otlp_protocol *ret);
+
+/* What is told where otlp_protocol_parse() fails. */
+#define OTLP_PROTOCOL_WRONG "'%s' is neither http/json nor http/protobuf"
+
 struct otlp_opts {
 	const char *endpoint; /* http://HOST:PORT; /v1/metrics and /v1/traces are appended */
-	double spans;	      /* share of traces whose spans are sent, by their trace ids */
+	enum otlp_protocol protocol;
+	double spans; /* share of traces whose spans are sent, by their trace ids */
 	struct appmon *mon;
 	struct http_client *client;
 	struct instances *instances;
@@ -28,8 +38,9 @@ struct otlp_opts {
 int otlp_open(struct otlp **ret, const struct otlp_opts *opts);
 void otlp_close(struct otlp *otlp);
 
-/* Keeps a span of the exchange, if its trace is among those that are sent. */
-void otlp_add_event(struct otlp *otlp, const struct appmon_event *ev);
+/* Keeps a span of the exchange, if its trace is among those that are sent. route: of a request of
+ * HTTP; NULL: that of its path. */
+void otlp_add_event(struct otlp *otlp, const struct appmon_event *ev, const char *route);
 
 /* Sends what was kept, and the figures since the begin. */
 void otlp_push(struct otlp *otlp, const struct appmon_snapshot *snapshot);

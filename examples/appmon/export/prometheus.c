@@ -14,130 +14,70 @@
 #include "resources.h"
 
 struct writer {
-	FILE *out;
+	struct exposition page;
 	const struct prometheus_input *input;
-	bool openmetrics;
 	struct appmon_histogram *histogram; /* reused */
 	struct labelled_list series, edges, active;
 };
 
-/* ---- The format ----------------------------------------------------------- */
-
-enum family_type { FAMILY_COUNTER, FAMILY_GAUGE, FAMILY_HISTOGRAM };
-
-/* name is without _total, which OpenMetrics has at the samples of a counter only. */
-static void put_family(const struct writer *writer, const char *name, enum family_type type,
-		       const char *unit, const char *help)
-{
-	static const char *const types[] = {"counter", "gauge", "histogram"};
-	const char *suffix = type == FAMILY_COUNTER && !writer->openmetrics ? "_total" : "";
-
-	fprintf(writer->out, "# HELP %s%s %s\n", name, suffix, help);
-	fprintf(writer->out, "# TYPE %s%s %s\n", name, suffix, types[type]);
-	if (writer->openmetrics && unit)
-		fprintf(writer->out, "# UNIT %s %s\n", name, unit);
-}
-
-/* le: the bound of a bucket; NULL: it is none. */
-static void put_sample_begin(FILE *out, const char *name, const char *suffix, const char *labels,
-			     const char *le)
-{
-	fprintf(out, "%s%s{%s", name, suffix, labels);
-	if (le)
-		fprintf(out, "%sle=\"%s\"", *labels != '\0' ? "," : "", le);
-	fputs("} ", out);
-}
-
 /* ---- Requests -------------------------------------------------------------- */
 
-static void put_exemplar(const struct writer *writer, const struct appmon_exemplar *exemplar)
-{
-	uint64_t realtime_ns = appmon_realtime_ns(writer->input->mon, exemplar->end_ns);
-
-	fputs(" # {trace_id=\"", writer->out);
-	for (unsigned i = 0; i < sizeof(exemplar->trace_id); i++)
-		fprintf(writer->out, "%02x", exemplar->trace_id[i]);
-	fputs("\",span_id=\"", writer->out);
-	for (unsigned i = 0; i < sizeof(exemplar->span_id); i++)
-		fprintf(writer->out, "%02x", exemplar->span_id[i]);
-	fprintf(writer->out, "\"} %.9g %.3f", (double)exemplar->duration_ns / NSEC_PER_SEC,
-		(double)realtime_ns / NSEC_PER_SEC);
-}
-
 /* The latest of those that are one; false: none of them has any. */
-static bool get_exemplar(const struct writer *writer, size_t i, struct appmon_exemplar *ret)
+static bool get_exemplar(const struct writer *writer, size_t i, struct exposition_exemplar *ret)
 {
 	size_t next = labelled_next(&writer->series, i);
-	bool found = false;
+	struct appmon_exemplar latest = {0};
 
 	for (; i < next; i++) {
 		struct appmon_exemplar one = {.size = sizeof(one)};
 
 		if (appmon_snapshot_exemplar(writer->input->snapshot, APPMON_SNAPSHOT_SERIES,
-					     writer->series.list[i].index, &one) < 0 ||
-		    (found && one.end_ns < ret->end_ns))
-			continue;
-		*ret = one;
-		found = true;
+					     writer->series.list[i].index, &one) == 0 &&
+		    one.end_ns > latest.end_ns)
+			latest = one;
 	}
-	return found;
+	if (latest.end_ns == 0)
+		return false;
+	format_hex(latest.trace_id, sizeof(latest.trace_id), ret->trace_id);
+	format_hex(latest.span_id, sizeof(latest.span_id), ret->span_id);
+	ret->seconds = (double)latest.duration_ns / NSEC_PER_SEC;
+	ret->realtime_ns = appmon_realtime_ns(writer->input->mon, latest.end_ns);
+	return true;
 }
 
-static int put_histogram(const struct writer *writer, const char *name, size_t index)
+static int put_histogram(struct writer *writer, enum appmon_time time, size_t index)
 {
-	const struct durations_bounds *bounds = writer->input->bounds;
-	const char *labels = writer->series.list[index].labels;
-	uint64_t counts[DURATIONS_BOUNDS_MAX];
-	struct appmon_exemplar exemplar = {0};
-	struct appmon_figures figures;
-	/* The bucket that the exemplar is of; none. */
-	unsigned exemplar_at = bounds->count + 1;
-	char bound[32];
+	struct exposition_histogram histogram = {.values = writer->histogram,
+						 .bounds = writer->input->bounds};
+	struct exposition_exemplar exemplar;
 
 	appmon_histogram_clear(writer->histogram);
-	if (labelled_durations(&writer->series, index, writer->histogram) < 0)
+	if (labelled_times(&writer->series, index, time, writer->histogram) < 0)
 		return -ENOMEM;
-	labelled_figures(&writer->series, index, &figures);
-	durations_at_most(bounds, writer->histogram, counts);
-	if (writer->openmetrics && get_exemplar(writer, index, &exemplar))
-		exemplar_at =
-			durations_bound_of(bounds, (double)exemplar.duration_ns / NSEC_PER_SEC);
-	for (unsigned i = 0; i <= bounds->count; i++) {
-		uint64_t count = figures.duration_count;
-
-		strcpy(bound, "+Inf");
-		if (i < bounds->count) {
-			snprintf(bound, sizeof(bound), "%.12g", bounds->seconds[i]);
-			count = counts[i];
-		}
-		put_sample_begin(writer->out, name, "_bucket", labels, bound);
-		fprintf(writer->out, "%" PRIu64, count);
-		if (i == exemplar_at)
-			put_exemplar(writer, &exemplar);
-		fputc('\n', writer->out);
-	}
-	put_sample_begin(writer->out, name, "_sum", labels, NULL);
-	fprintf(writer->out, "%.9g\n", (double)figures.duration_sum / NSEC_PER_SEC);
-	put_sample_begin(writer->out, name, "_count", labels, NULL);
-	fprintf(writer->out, "%" PRIu64 "\n", figures.duration_count);
+	/* Not every request is seen to be read, and where nobody asked for it none is. */
+	if (time != APPMON_TIME_DURATION && appmon_histogram_count(writer->histogram) == 0)
+		return 0;
+	if (time == APPMON_TIME_DURATION && get_exemplar(writer, index, &exemplar))
+		histogram.exemplar = &exemplar;
+	exposition_histogram(&writer->page, writer->series.list[index].labels, &histogram);
 	return 0;
 }
 
-static int put_durations(const struct writer *writer, uint32_t side)
+static int put_histograms(struct writer *writer, const struct histogram_metric *metric)
 {
 	const struct labelled_list *series = &writer->series;
 	char name[64];
 	int ret = 0;
 
 	/* As OpenTelemetry's exporters name it for Prometheus. */
-	snprintf(name, sizeof(name), "%s_seconds", side_durations[side].name);
+	snprintf(name, sizeof(name), "%s_seconds", metric->name);
 	for (char *c = name; *c != '\0'; c++)
 		if (*c == '.')
 			*c = '_';
-	put_family(writer, name, FAMILY_HISTOGRAM, "seconds", side_durations[side].description);
+	exposition_family(&writer->page, name, FAMILY_HISTOGRAM, "seconds", metric->description);
 	for (size_t i = 0; ret == 0 && i < series->count; i = labelled_next(series, i)) {
-		if (series->list[i].side == side)
-			ret = put_histogram(writer, name, i);
+		if (series->list[i].side == metric->side)
+			ret = put_histogram(writer, metric->time, i);
 	}
 	return ret;
 }
@@ -196,53 +136,51 @@ static uint64_t member_at(const void *object, size_t offset)
 	return value;
 }
 
-static void put_sums(const struct writer *writer, size_t which)
+static void put_sums(struct writer *writer, size_t which)
 {
 	const struct labelled_list *series = &writer->series;
 
-	put_family(writer, sums[which].name, FAMILY_COUNTER, sums[which].unit, sums[which].help);
+	exposition_family(&writer->page, sums[which].name, FAMILY_COUNTER, sums[which].unit,
+			  sums[which].help);
 	for (size_t i = 0; i < series->count; i = labelled_next(series, i)) {
 		struct appmon_figures figures;
 
 		if (series->list[i].side != sums[which].side)
 			continue;
 		labelled_figures(series, i, &figures);
-		put_sample_begin(writer->out, sums[which].name, "_total", series->list[i].labels,
-				 NULL);
-		fprintf(writer->out, "%" PRIu64 "\n", member_at(&figures, sums[which].member));
+		exposition_uint(&writer->page, series->list[i].labels,
+				member_at(&figures, sums[which].member));
 	}
 }
 
 /* age: of the oldest one, in place of how many there are. */
-static void put_active(const struct writer *writer, enum side side, bool age, const char *name,
+static void put_active(struct writer *writer, enum side side, bool age, const char *name,
 		       const char *help)
 {
 	uint64_t now = appmon_snapshot_time(writer->input->snapshot), requests, oldest_ns;
 	const struct labelled_list *active = &writer->active;
 
-	put_family(writer, name, FAMILY_GAUGE, age ? "seconds" : NULL, help);
+	exposition_family(&writer->page, name, FAMILY_GAUGE, age ? "seconds" : NULL, help);
 	for (size_t i = 0; i < active->count; i = labelled_next(active, i)) {
 		if (active->list[i].side != side)
 			continue;
 		labelled_active(active, i, &requests, &oldest_ns);
-		put_sample_begin(writer->out, name, "", active->list[i].labels, NULL);
 		if (age)
-			fprintf(writer->out, "%.9g\n",
-				oldest_ns != 0 && oldest_ns < now
-					? (double)(now - oldest_ns) / NSEC_PER_SEC
-					: 0);
+			exposition_double(&writer->page, active->list[i].labels,
+					  oldest_ns != 0 && oldest_ns < now
+						  ? (double)(now - oldest_ns) / NSEC_PER_SEC
+						  : 0);
 		else
-			fprintf(writer->out, "%" PRIu64 "\n", requests);
+			exposition_uint(&writer->page, active->list[i].labels, requests);
 	}
 }
 
-static int put_requests(const struct writer *writer)
+static int put_requests(struct writer *writer)
 {
 	int ret = 0;
 
-	for (uint32_t side = 0; ret == 0 && side < SIDES; side++)
-		if (side_durations[side].name)
-			ret = put_durations(writer, side);
+	for (unsigned i = 0; ret == 0 && i < HISTOGRAM_METRICS; i++)
+		ret = put_histograms(writer, &histogram_metrics[i]);
 	for (size_t i = 0; i < sizeof(sums) / sizeof(sums[0]); i++)
 		put_sums(writer, i);
 	put_active(writer, SIDE_SERVER, false, "http_server_active_requests",
@@ -258,74 +196,76 @@ static int put_requests(const struct writer *writer)
 
 /* ---- Who calls whom ----------------------------------------------------------- */
 
-static void put_edges(const struct writer *writer, const char *name, size_t member,
-		      const char *help)
+static void put_edges(struct writer *writer, const char *name, size_t member, const char *help)
 {
 	const struct labelled_list *edges = &writer->edges;
 
-	put_family(writer, name, FAMILY_COUNTER, NULL, help);
+	exposition_family(&writer->page, name, FAMILY_COUNTER, NULL, help);
 	for (size_t i = 0; i < edges->count; i = labelled_next(edges, i)) {
 		struct appmon_figures figures;
 
 		labelled_figures(edges, i, &figures);
-		put_sample_begin(writer->out, name, "_total", edges->list[i].labels, NULL);
-		fprintf(writer->out, "%" PRIu64 "\n", member_at(&figures, member));
+		exposition_uint(&writer->page, edges->list[i].labels, member_at(&figures, member));
 	}
 }
 
 /* ---- The monitor itself ------------------------------------------------------ */
 
-static void put_number(const struct writer *writer, const char *name, enum family_type type,
+static void put_number(struct writer *writer, const char *name, enum family_type type,
 		       const char *unit, const char *help, uint64_t value)
 {
-	put_family(writer, name, type, unit, help);
-	fprintf(writer->out, "%s%s %" PRIu64 "\n", name, type == FAMILY_COUNTER ? "_total" : "",
-		value);
+	exposition_family(&writer->page, name, type, unit, help);
+	exposition_uint(&writer->page, "", value);
 }
 
 /* What stays opaque of TLS, and why. */
-static void put_tls(const struct writer *writer, const struct appmon_stats *stats)
+static void put_tls(struct writer *writer, const struct appmon_stats *stats)
 {
-	const char *name = "appmon_tls_refused";
-
 	put_number(writer, "appmon_tls_calls", FAMILY_COUNTER, NULL,
 		   "Reads and writes of TLS libraries that were understood.", stats->plain_calls);
 	put_number(writer, "appmon_tls_calls_dropped", FAMILY_COUNTER, NULL,
 		   "Reads and writes of TLS libraries that were not: of sessions whose socket was "
 		   "not found, or for want of memory or room in the ring.",
 		   stats->plain_dropped);
-	put_family(writer, name, FAMILY_COUNTER, NULL,
-		   "Files with a TLS library that is not understood or could not be probed, and "
-		   "processes that could not be looked at: their sessions stay opaque.");
-	fprintf(writer->out,
-		"%s_total{reason=\"file\"} %" PRIu64 "\n%s_total{reason=\"process\"} %" PRIu64 "\n",
-		name, stats->tls_refused - stats->tls_refused_processes, name,
-		stats->tls_refused_processes);
+	exposition_family(&writer->page, "appmon_tls_refused", FAMILY_COUNTER, NULL,
+			  "Files with a TLS library that is not understood or could not be probed, "
+			  "and processes that could not be looked at: their sessions stay opaque.");
+	exposition_uint(&writer->page, "reason=\"file\"",
+			stats->tls_refused - stats->tls_refused_processes);
+	exposition_uint(&writer->page, "reason=\"process\"", stats->tls_refused_processes);
 }
 
-static void put_self(const struct writer *writer)
+static void put_dropped(struct writer *writer, const struct appmon_stats *stats)
+{
+	char labels[64];
+
+	exposition_family(&writer->page, "appmon_exchanges_dropped", FAMILY_COUNTER, NULL,
+			  "Exchanges that were seen and could not be reported.");
+	for (uint32_t i = 0; i < APPMON_DROP_MAX; i++) {
+		const char *reason = appmon_drop_name(i);
+
+		snprintf(labels, sizeof(labels), "reason=\"%s\"", reason);
+		if (strcmp(reason, "unknown") != 0)
+			exposition_uint(&writer->page, labels, stats->dropped[i]);
+	}
+}
+
+static void put_self(struct writer *writer)
 {
 	struct appmon_metrics_stats metrics = {.size = sizeof(metrics)};
 	struct appmon_stats stats = {.size = sizeof(stats)};
-	const char *name = "appmon_exchanges_dropped";
+	char labels[64];
 
-	put_family(writer, "appmon_build_info", FAMILY_GAUGE, NULL,
-		   "The version of libappmon that is running.");
-	fprintf(writer->out, "appmon_build_info{version=\"%s\"} 1\n", appmon_version_string());
+	exposition_family(&writer->page, "appmon_build_info", FAMILY_GAUGE, NULL,
+			  "The version of libappmon that is running.");
+	snprintf(labels, sizeof(labels), "version=\"%s\"", appmon_version_string());
+	exposition_uint(&writer->page, labels, 1);
 	if (appmon_get_stats(writer->input->mon, 0, &stats) == 0) {
 		put_number(writer, "appmon_exchanges_seen", FAMILY_COUNTER, NULL,
 			   "Exchanges that passed the hooks.", stats.exchanges_seen);
 		put_number(writer, "appmon_exchanges_delivered", FAMILY_COUNTER, NULL,
 			   "Exchanges that were reported.", stats.delivered);
-		put_family(writer, name, FAMILY_COUNTER, NULL,
-			   "Exchanges that were seen and could not be reported.");
-		for (uint32_t i = 0; i < APPMON_DROP_MAX; i++) {
-			const char *reason = appmon_drop_name(i);
-
-			if (strcmp(reason, "unknown") != 0)
-				fprintf(writer->out, "%s_total{reason=\"%s\"} %" PRIu64 "\n", name,
-					reason, stats.dropped[i]);
-		}
+		put_dropped(writer, &stats);
 		put_number(writer, "appmon_exchanges_outstanding", FAMILY_GAUGE, NULL,
 			   "Exchanges in progress: seen, and neither delivered nor dropped yet.",
 			   stats.outstanding);
@@ -415,12 +355,12 @@ static int by_labels(const void *a, const void *b)
 	return strcmp(x->labels, y->labels);
 }
 
-static void put_usages(const struct writer *writer, const struct resource_family *family,
+static void put_usages(struct writer *writer, const struct resource_family *family,
 		       const struct usage *usages, int count)
 {
-	const char *suffix = family->type == FAMILY_COUNTER ? "_total" : "", *last = NULL;
+	const char *last = NULL;
 
-	put_family(writer, family->name, family->type, family->unit, family->help);
+	exposition_family(&writer->page, family->name, family->type, family->unit, family->help);
 	for (int i = 0; i < count; i++) {
 		const struct usage *usage = &usages[i];
 
@@ -428,13 +368,13 @@ static void put_usages(const struct writer *writer, const struct resource_family
 		    (last && strcmp(last, usage->labels) == 0))
 			continue;
 		last = usage->labels;
-		put_sample_begin(writer->out, family->name, suffix, usage->labels, NULL);
-		fprintf(writer->out, "%.15g\n",
-			(double)member_at(usage->resources, family->member) * family->scale);
+		exposition_double(&writer->page, usage->labels,
+				  (double)member_at(usage->resources, family->member) *
+					  family->scale);
 	}
 }
 
-static int put_resources(const struct writer *writer)
+static int put_resources(struct writer *writer)
 {
 	struct instance_resources *list;
 	struct usage *usages;
@@ -490,10 +430,10 @@ static int open_writer(struct writer *writer)
 	return ret;
 }
 
-int prometheus_write(FILE *out, const struct prometheus_input *input, bool openmetrics)
+int prometheus_write(FILE *out, const struct prometheus_input *input, enum exposition_format format)
 {
-	struct writer writer = {.out = out, .input = input, .openmetrics = openmetrics};
-	int ret;
+	struct writer writer = {.page = {.out = out, .format = format}, .input = input};
+	int ret, end;
 
 	ret = open_writer(&writer);
 	if (ret == 0)
@@ -508,9 +448,8 @@ int prometheus_write(FILE *out, const struct prometheus_input *input, bool openm
 			  offsetof(struct appmon_figures, errors),
 			  "Those of them that failed, as the client sees it.");
 		put_self(&writer);
-		if (openmetrics)
-			fputs("# EOF\n", out);
 	}
+	end = exposition_end(&writer.page);
 	close_writer(&writer);
-	return ret;
+	return ret < 0 ? ret : end;
 }

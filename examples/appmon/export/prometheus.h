@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Figures in Prometheus' text format 0.0.4, or as OpenMetrics 1.0 with exemplars. */
+/* Figures for Prometheus, in the formats that it knows. */
 #ifndef APPMON_EXPORT_PROMETHEUS_H
 #define APPMON_EXPORT_PROMETHEUS_H
 
@@ -10,6 +10,7 @@
 
 #include "addresses.h"
 #include "durations.h"
+#include "exposition.h"
 #include "instances.h"
 
 /* A figure of the host's own. */
@@ -20,7 +21,7 @@ struct prometheus_number {
 	uint64_t value;
 };
 
-#define PROMETHEUS_NUMBERS_MAX 8
+#define PROMETHEUS_NUMBERS_MAX 9
 
 struct prometheus_input {
 	struct appmon *mon;
@@ -33,10 +34,8 @@ struct prometheus_input {
 	size_t number_count;
 };
 
-#define PROMETHEUS_TEXT_TYPE "text/plain; version=0.0.4; charset=utf-8"
-#define PROMETHEUS_OPENMETRICS_TYPE "application/openmetrics-text; version=1.0.0; charset=utf-8"
-
 /* Returns 0 or -ENOMEM. */
-int prometheus_write(FILE *out, const struct prometheus_input *input, bool openmetrics);
+int prometheus_write(FILE *out, const struct prometheus_input *input,
+		     enum exposition_format format);
 
 #endif /* APPMON_EXPORT_PROMETHEUS_H */

@@ -865,6 +865,8 @@ FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
         ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint32, ctypes.c_void_p, ctypes.POINTER(appmon_figures))),
     "appmon_snapshot_durations": (ctypes.c_int, (
         ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_void_p)),
+    "appmon_snapshot_histogram": (ctypes.c_int, (
+        ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p)),
     "appmon_snapshot_exemplar": (ctypes.c_int, (
         ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint32, ctypes.POINTER(appmon_exemplar))),
     "appmon_histogram_new": (ctypes.c_int, (ctypes.POINTER(ctypes.c_void_p),)),

@@ -447,6 +447,19 @@ class SnapshotKind(Number):
     ACTIVE = 2
 
 
+class TimeKind(Number):
+    """Which times of its events a series or edge has a histogram of: members of appmon_event.
+    Those of the queue and of service are of servers that were seen to read
+    (APPMON_OPEN_IDENTITY), with APPMON_METRICS_SERVICE."""
+
+    #: duration_ns
+    DURATION = 0
+    #: queue_ns
+    QUEUE = 1
+    #: service_ns
+    SERVICE = 2
+
+
 class Dimensions(enum.IntFlag):
     """appmon_metrics_opts.dimensions: what tells series apart beside application, role,
     protocol, system and outcome. 0 means APPMON_DIM_DEFAULT."""
@@ -482,6 +495,8 @@ class MetricsFlags(enum.IntFlag):
     #: Snapshots have what is in progress: the host calls appmon_metrics_active() for it
     #: before each.
     ACTIVE = 0x4
+    #: Histograms of queue and service times, too: three of them in place of one.
+    SERVICE = 0x8
 
 
 class ErrorFlags(enum.IntFlag):
@@ -1409,6 +1424,7 @@ class Resources:
 __all__ = [
     "Protocol", "Role", "Method", "End", "Outcome", "OperationType", "TraceFormat", "Runtime",
     "Owner", "Link", "Drop", "LogLevel", "EventFlags", "TraceFlags", "StatsFlags", "OpenFlags",
-    "Capabilities", "SamplingFlags", "SnapshotKind", "Dimensions", "MetricsFlags", "ErrorFlags",
-    "SeriesFlags", "ResourceFlags", "TakeFlags", "Trace", "Event", "MetricsOptions", "Options",
-    "Stats", "MetricsStats", "Series", "Active", "Edge", "Figures", "Exemplar", "Resources"]
+    "Capabilities", "SamplingFlags", "SnapshotKind", "TimeKind", "Dimensions", "MetricsFlags",
+    "ErrorFlags", "SeriesFlags", "ResourceFlags", "TakeFlags", "Trace", "Event",
+    "MetricsOptions", "Options", "Stats", "MetricsStats", "Series", "Active", "Edge", "Figures",
+    "Exemplar", "Resources"]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _abi
 from ._data import (Active, Edge, Event, Exemplar, Figures, MetricsOptions, MetricsStats, Resources, Runtime,
-                    Series, SnapshotKind, TakeFlags)
+                    Series, SnapshotKind, TakeFlags, TimeKind)
 from ._errors import error
 from ._library import lib
 
@@ -168,10 +168,10 @@ class Snapshot(_Owner):
         """With MetricsFlags.ACTIVE."""
         return self._each(SnapshotKind.ACTIVE, "appmon_snapshot_active", _abi.appmon_active, Active)
 
-    def _read(self, function: str, kind: SnapshotKind, index: int, since: Snapshot | None, last: Any) -> None:
+    def _read(self, function: str, kind: SnapshotKind, index: int, since: Snapshot | None, *last: Any) -> None:
         first, second = sorted((self, since or self), key=id)
         with first._lock, second._lock:
-            _check(getattr(lib, function)(self._get(), kind, index, since._get() if since else None, last))
+            _check(getattr(lib, function)(self._get(), kind, index, since._get() if since else None, *last))
 
     def figures(self, index: int, since: Snapshot | None = None, *,
                 kind: SnapshotKind = SnapshotKind.SERIES) -> Figures:
@@ -186,6 +186,15 @@ class Snapshot(_Owner):
         histogram = Histogram() if into is None else into
         with histogram._lock:
             self._read("appmon_snapshot_durations", kind, index, since, histogram._get())
+        return histogram
+
+    def histogram(self, index: int, time: TimeKind, since: Snapshot | None = None, *,
+                  kind: SnapshotKind = SnapshotKind.SERIES, into: Histogram | None = None) -> Histogram:
+        """The same of one of the times of the events; without MetricsFlags.SERVICE there is nothing to
+        add of queue and service times."""
+        histogram = Histogram() if into is None else into
+        with histogram._lock:
+            self._read("appmon_snapshot_histogram", kind, index, since, time, histogram._get())
         return histogram
 
     def exemplar(self, index: int, *, kind: SnapshotKind = SnapshotKind.SERIES) -> Exemplar | None:

@@ -443,6 +443,20 @@ number! {
     }
 }
 
+number! {
+    /// Which times of its events a series or edge has a histogram of: members of appmon_event. Those of
+    /// the queue and of service are of servers that were seen to read (APPMON_OPEN_IDENTITY), with
+    /// APPMON_METRICS_SERVICE
+    TimeKind: u32 {
+        /// duration_ns
+        DURATION = 0, "duration";
+        /// queue_ns
+        QUEUE = 1, "queue";
+        /// service_ns
+        SERVICE = 2, "service";
+    }
+}
+
 bits! {
     /// appmon_metrics_opts.dimensions: what tells series apart beside application, role, protocol, system
     /// and outcome. 0 means APPMON_DIM_DEFAULT
@@ -475,6 +489,8 @@ bits! {
         NO_JOIN = 0x2, "no_join";
         /// Snapshots have what is in progress: the host calls appmon_metrics_active() for it before each.
         ACTIVE = 0x4, "active";
+        /// Histograms of queue and service times, too: three of them in place of one.
+        SERVICE = 0x8, "service";
     }
 }
 

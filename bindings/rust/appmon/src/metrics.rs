@@ -6,7 +6,7 @@ use crate::library;
 use crate::text::Kept;
 use crate::{
     Active, Container, Dimensions, Edge, Event, Exemplar, Figures, MetricsOptions, MetricsStats, Resources,
-    Series, SnapshotKind, SnapshotOptions,
+    Series, SnapshotKind, SnapshotOptions, TimeKind,
 };
 use libappmon_sys as sys;
 use std::ffi::OsString;
@@ -310,6 +310,23 @@ impl Snapshot {
     ) -> Result<(), Error> {
         let (since, index) = (before(since), place(index));
         let code = unsafe { sys::appmon_snapshot_durations(self.handle, kind.0, index, since, into.handle) };
+        check(code).map(drop)
+    }
+
+    /// The same of one of the times of the events; without `MetricsFlags::SERVICE` there is nothing to add
+    /// of queue and service times.
+    pub fn histogram(
+        &self,
+        kind: SnapshotKind,
+        index: usize,
+        since: Option<&Snapshot>,
+        time: TimeKind,
+        into: &mut Histogram,
+    ) -> Result<(), Error> {
+        let (since, index) = (before(since), place(index));
+        let code = unsafe {
+            sys::appmon_snapshot_histogram(self.handle, kind.0, index, since, time.0, into.handle)
+        };
         check(code).map(drop)
     }
 

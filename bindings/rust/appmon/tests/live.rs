@@ -4,7 +4,7 @@
 use appmon::{
     AttachOptions, Capabilities, Error, EventFlags, Filter, Histogram, LogLevel, Method, MetricsFlags,
     MetricsOptions, Monitor, OpenFlags, Options, Outcome, OwnedEvent, PortHint, Protocol, Role, Snapshot,
-    SnapshotKind, SnapshotOptions, StatsFlags, TakeFlags,
+    SnapshotKind, SnapshotOptions, StatsFlags, TakeFlags, TimeKind,
 };
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -777,6 +777,8 @@ fn figures_are_the_servers_log() {
         assert_eq!((histogram.count(), figures.duration_count), (of.len() as u64, of.len() as u64));
         assert_eq!((figures.duration_sum, figures.duration_max), (of.iter().sum(), of[of.len() - 1]));
         assert!(near(histogram.quantile(0.5), of[(of.len() + 1) / 2 - 1]), "{histogram:?} {of:?}");
+        now.histogram(SnapshotKind::SERIES, index, None, TimeKind::DURATION, &mut histogram).unwrap();
+        assert_eq!(histogram.count(), 2 * of.len() as u64);
         requests += figures.requests;
         all_bytes += figures.response_bytes;
         late += now.figures(SnapshotKind::SERIES, index, early.as_ref()).unwrap().requests;

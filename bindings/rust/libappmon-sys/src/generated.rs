@@ -344,6 +344,13 @@ pub const APPMON_SNAPSHOT_EDGES: u32 = 1;
 /// one for each application with requests in progress
 pub const APPMON_SNAPSHOT_ACTIVE: u32 = 2;
 
+/// duration_ns
+pub const APPMON_TIME_DURATION: u32 = 0;
+/// queue_ns
+pub const APPMON_TIME_QUEUE: u32 = 1;
+/// service_ns
+pub const APPMON_TIME_SERVICE: u32 = 2;
+
 /// The leaf cgroup.
 pub const APPMON_DIM_INSTANCE: u32 = 0x1;
 /// The process, where events name it.
@@ -367,6 +374,8 @@ pub const APPMON_METRICS_RAW_ROUTES: u32 = 0x1;
 pub const APPMON_METRICS_NO_JOIN: u32 = 0x2;
 /// Snapshots have what is in progress: the host calls appmon_metrics_active() for it before each.
 pub const APPMON_METRICS_ACTIVE: u32 = 0x4;
+/// Histograms of queue and service times, too: three of them in place of one.
+pub const APPMON_METRICS_SERVICE: u32 = 0x8;
 
 /// APPMON_OUTCOME_CLIENT_ERROR
 pub const APPMON_ERROR_CLIENT: u32 = 0x4;
@@ -1524,6 +1533,10 @@ extern "C" {
     pub fn appmon_snapshot_figures(snapshot: *const appmon_snapshot, kind: u32, index: u32, since: *const appmon_snapshot, figures: *mut appmon_figures) -> c_int;
     /// Adds the durations (all, or since, as above) to a histogram of the host's.
     pub fn appmon_snapshot_durations(snapshot: *const appmon_snapshot, kind: u32, index: u32, since: *const appmon_snapshot, histogram: *mut appmon_histogram) -> c_int;
+    /// The same of one of the times of enum appmon_time. Without APPMON_METRICS_SERVICE there is nothing
+    /// to
+    /// add of queue and service times. -EINVAL: as above, or time is none of them.
+    pub fn appmon_snapshot_histogram(snapshot: *const appmon_snapshot, kind: u32, index: u32, since: *const appmon_snapshot, time: u32, histogram: *mut appmon_histogram) -> c_int;
     /// -ENODATA: no event of it carried a traceparent.
     pub fn appmon_snapshot_exemplar(snapshot: *const appmon_snapshot, kind: u32, index: u32, exemplar: *mut appmon_exemplar) -> c_int;
     /// Log-linear: each power of two is split into 32 buckets of equal width, values below 64 have one
