@@ -310,6 +310,23 @@ const struct address_name *address_names_find(const struct address_names *names,
 	return NULL;
 }
 
+void address_name_format(const struct address_name *name, const struct appmon_endpoint *endpoint,
+			 char *buf, size_t size)
+{
+	char text[56];
+
+	if (name && (name->watched || endpoint->port == 0)) {
+		snprintf(buf, size, "%s", name->name);
+	} else if (name) {
+		snprintf(buf, size, "%s:%u", name->name, endpoint->port);
+	} else {
+		appmon_format_endpoint(endpoint, text, sizeof(text));
+		if (endpoint->port == 0)
+			*strrchr(text, ':') = '\0';
+		snprintf(buf, size, "%s", text);
+	}
+}
+
 static void free_list(struct address_name *list, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
@@ -317,10 +334,17 @@ static void free_list(struct address_name *list, size_t count)
 	free(list);
 }
 
+void address_names_forget_listeners(struct address_names *names)
+{
+	free_list(names->listeners, names->listener_count);
+	names->listeners = NULL;
+	names->listener_count = 0;
+}
+
 void address_names_free(struct address_names *names)
 {
 	free_list(names->hosts, names->host_count);
-	free_list(names->listeners, names->listener_count);
+	address_names_forget_listeners(names);
 	free(names->destinations);
 	*names = (struct address_names){0};
 }

@@ -39,9 +39,19 @@ void address_names_read_listeners(struct address_names *names, struct appmon *mo
 /* Each event, with APPMON_OPEN_IDENTITY. */
 void address_names_event(struct address_names *names, const struct appmon_event *ev);
 
+/* Listeners may be others by now. */
+void address_names_forget_listeners(struct address_names *names);
+
 /* NULL: it has no name. Valid until names are read again. */
 const struct address_name *address_names_find(const struct address_names *names,
 					      const struct appmon_endpoint *endpoint);
+
+/*
+ * A target's name; any other with the port behind it, as there may be several servers at one address;
+ * else the address, without port if that is 0. NULL stands for what was not found.
+ */
+void address_name_format(const struct address_name *name, const struct appmon_endpoint *endpoint,
+			 char *buf, size_t size);
 
 void address_names_free(struct address_names *names);
 

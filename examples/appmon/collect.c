@@ -14,6 +14,9 @@
 
 /* Few enough that keys are answered soon. */
 #define BATCH_EVENTS 4096
+/* Who served and sent makes more records, and a loaded machine lets the reader wait for a CPU: the
+ * default would not hold what comes meanwhile. */
+#define RING_BYTES (32U << 20)
 #define DRAIN_NS (500 * NSEC_PER_MSEC)
 #define DRAIN_IDLE_MS 100
 
@@ -51,6 +54,7 @@ static int open_monitor(struct collect *collect, const char *replay)
 		.event_ctx = collect,
 		.protocols = collect->protocols,
 		.flags = collect->flags,
+		.ring_bytes = RING_BYTES,
 		.error_text = text,
 		.error_text_size = sizeof(text),
 	};

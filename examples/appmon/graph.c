@@ -2,7 +2,6 @@
 #include "graph.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,27 +30,18 @@ static int node_of(struct graph *graph, const char *name, bool monitored, size_t
 	return 0;
 }
 
-/* A server's name goes with its port: there may be several at one address. */
 static int node_of_address(struct graph *graph, const struct address_names *names,
 			   const struct appmon_endpoint *address, size_t *ret)
 {
 	const struct address_name *known = address_names_find(names, address);
-	char text[56], name[300];
+	char name[300];
 	int err;
 
-	appmon_format_endpoint(address, text, sizeof(text));
-	/* A client's port is of one connection only, and not kept: "192.0.2.1:0". */
-	if (address->port == 0)
-		*strrchr(text, ':') = '\0';
-	if (!known)
-		snprintf(name, sizeof(name), "%s", text);
-	else if (known->watched || address->port == 0)
-		snprintf(name, sizeof(name), "%s", known->name);
-	else
-		snprintf(name, sizeof(name), "%s:%u", known->name, address->port);
+	address_name_format(known, address, name, sizeof(name));
 	err = node_of(graph, name, known && known->watched, ret);
 	if (err == 0 && !graph->node[*ret].monitored)
-		strcpy(graph->node[*ret].address, text);
+		address_name_format(NULL, address, graph->node[*ret].address,
+				    sizeof(graph->node[*ret].address));
 	return err;
 }
 

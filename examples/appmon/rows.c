@@ -20,9 +20,10 @@ static const char *status_of(const struct appmon_series *series)
 }
 
 /* A new string, NULL: no memory. */
-static char *label_of(const struct appmon_series *series, enum grouping by)
+static char *label_of(const struct appmon_series *series, enum grouping by,
+		      const struct address_names *names)
 {
-	char address[56], *label = NULL;
+	char address[300] = "(not monitored)", *label = NULL;
 	int n = 0;
 
 	if (is_other(series) && by != BY_APP)
@@ -47,13 +48,12 @@ static char *label_of(const struct appmon_series *series, enum grouping by)
 		n = asprintf(&label, "cgroup %llu", (unsigned long long)series->cgroup_id);
 		break;
 	case BY_PEER:
-		appmon_format_endpoint(&series->peer, address, sizeof(address));
 		if (series->peer_app.len > 0)
-			n = asprintf(&label, "%s", series->peer_app.data);
-		else
-			n = asprintf(&label, "%s",
-				     series->peer.family ? address : "(not monitored)");
-		break;
+			return strdup(series->peer_app.data);
+		if (series->peer.family)
+			address_name_format(names ? address_names_find(names, &series->peer) : NULL,
+					    &series->peer, address, sizeof(address));
+		return strdup(address);
 	case BY_STATUS:
 		return strdup(status_of(series));
 	}
@@ -106,7 +106,8 @@ static struct row *find_or_add(struct rows *rows, enum grouping by, char *label,
 
 static int add(struct rows *rows, enum grouping by, const struct appmon_series *series,
 	       uint32_t index, const struct appmon_snapshot *now,
-	       const struct appmon_snapshot *since, const struct trends *trends)
+	       const struct appmon_snapshot *since, const struct trends *trends,
+	       const struct address_names *names)
 {
 	struct appmon_figures f = {.size = sizeof(f)}, all = {.size = sizeof(all)};
 	struct row *row;
@@ -117,7 +118,7 @@ static int add(struct rows *rows, enum grouping by, const struct appmon_series *
 		ret = appmon_snapshot_figures(now, APPMON_SNAPSHOT_SERIES, index, NULL, &all);
 	if (ret < 0 || (by == BY_ERROR && all.errors == 0))
 		return ret;
-	row = find_or_add(rows, by, label_of(series, by), series);
+	row = find_or_add(rows, by, label_of(series, by, names), series);
 	if (!row)
 		return -ENOMEM;
 	row->requests += by == BY_ERROR ? all.errors : f.requests;
@@ -147,7 +148,7 @@ static int add_active(struct rows *rows, enum grouping by, const struct selectio
 	series.app = active.app;
 	series.cgroup_id = active.cgroup_id;
 	series.role = active.role;
-	row = find_or_add(rows, by, label_of(&series, by), &series);
+	row = find_or_add(rows, by, label_of(&series, by, NULL), &series);
 	if (!row)
 		return -ENOMEM;
 	row->active += active.requests;
@@ -158,7 +159,7 @@ static int add_active(struct rows *rows, enum grouping by, const struct selectio
 
 int rows_make(struct rows *rows, enum grouping by, const struct selection *only,
 	      const struct appmon_snapshot *now, const struct appmon_snapshot *since,
-	      const struct trends *trends)
+	      const struct trends *trends, const struct address_names *names)
 {
 	uint32_t count = appmon_snapshot_count(now, APPMON_SNAPSHOT_SERIES);
 	int ret = 0;
@@ -170,7 +171,7 @@ int rows_make(struct rows *rows, enum grouping by, const struct selection *only,
 		ret = appmon_snapshot_series(now, i, &series);
 		if (ret == 0 && (!only || (series.role == only->role &&
 					   strcmp(series.app.data, only->app) == 0)))
-			ret = add(rows, by, &series, i, now, since, trends);
+			ret = add(rows, by, &series, i, now, since, trends, names);
 	}
 	count = by == BY_APP || by == BY_INSTANCE
 			? appmon_snapshot_count(now, APPMON_SNAPSHOT_ACTIVE)

@@ -9,6 +9,7 @@
 
 #include <appmon/metrics.h>
 
+#include "address-names.h"
 #include "trends.h"
 
 /* BY_ERROR: what failed only, by application, interface and status. */
@@ -47,11 +48,11 @@ struct selection {
 
 /*
  * The rows of one table: what came between since (NULL: the beginning) and now. Rows without any
- * request since then are there, too. trends may be NULL. Returns 0 or -ENOMEM.
+ * request since then are there, too. names, of peers, and trends may be NULL. Returns 0 or -ENOMEM.
  */
 int rows_make(struct rows *rows, enum grouping by, const struct selection *only,
 	      const struct appmon_snapshot *now, const struct appmon_snapshot *since,
-	      const struct trends *trends);
+	      const struct trends *trends, const struct address_names *names);
 void rows_free(struct rows *rows);
 /* The mean queue or service time in nanoseconds; below 0: not known. */
 double row_mean(const struct row *row, uint64_t sum_ns);

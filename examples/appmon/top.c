@@ -120,6 +120,7 @@ static void take_sample(void *ctx, const struct appmon_event *ev)
 {
 	struct top *top = ctx;
 
+	address_names_event(&top->names, ev);
 	/* What is shown stands still. */
 	if (!top->paused)
 		samples_add(&top->samples, ev);
@@ -159,7 +160,7 @@ static void add_usage(struct top *top, struct row *row)
 		}
 		return;
 	}
-	if (rows_make(&instances, BY_INSTANCE, &only, top->history[0], NULL, NULL) < 0)
+	if (rows_make(&instances, BY_INSTANCE, &only, top->history[0], NULL, NULL, NULL) < 0)
 		return;
 	for (size_t i = 0; i < instances.count; i++) {
 		const struct usage *u = usages_get(&top->usages, instances.list[i].cgroup_id);
@@ -291,7 +292,7 @@ static int make_rows(struct top *top)
 	const struct selection only = {.app = top->app, .role = top->role};
 
 	if (rows_make(&top->rows, grouping[top->view], top->app ? &only : NULL, top->history[0],
-		      since(top), &top->trends) < 0)
+		      since(top), &top->trends, &top->names) < 0)
 		return -ENOMEM;
 	if (top->view == VIEW_APPS || top->view == VIEW_INSTANCES)
 		for (size_t i = 0; i < top->rows.count; i++)
@@ -367,6 +368,10 @@ static void to_first(struct top *top)
 
 static void go(struct top *top, enum view view)
 {
+	if (view == VIEW_PEERS) {
+		address_names_forget_listeners(&top->names);
+		address_names_read_listeners(&top->names, top->collect.mon);
+	}
 	top->view = view;
 	top->filter[0] = '\0';
 	to_first(top);
@@ -691,6 +696,7 @@ static int run(struct top *top, const struct arguments *args)
 	screen = open_screen();
 	if (screen) {
 		top->begin_ns = now_ns();
+		address_names_read_hosts(&top->names, "/etc/hosts");
 		ret = loop(top, args->interval_ns);
 		endwin();
 		delscreen(screen);
@@ -715,6 +721,7 @@ int command_top(int argc, char **argv)
 	rows_free(&top.rows);
 	usages_free(&top.usages);
 	trends_free(&top.trends);
+	address_names_free(&top.names);
 	samples_free(&top.samples);
 	free(top.page);
 	free(top.app);

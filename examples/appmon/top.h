@@ -34,7 +34,8 @@ struct top {
 	struct samples samples;
 	struct usages usages;
 	struct trends trends;
-	bool utf8; /* the terminal's characters */
+	struct address_names names; /* of peers */
+	bool utf8;		    /* the terminal's characters */
 
 	struct appmon_snapshot *history[TOP_HISTORY];
 	size_t history_count;

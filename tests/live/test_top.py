@@ -232,6 +232,23 @@ def test_numbers_become_one_interface(top, traffic):
     assert len(rows(top.until(r"GET /stock/\{id\}"))) == 1
 
 
+def test_peers(scene, tmp_path):
+    """Who is not watched has a name where one is known: its cgroup's, with the port."""
+    terminal = Terminal(tmp_path, [cli(), "top", "--cgroup", scene.web.cgroup.path, "--interval", "200ms"])
+    try:
+        terminal.until("no request so far")
+        scene.get("/stock/1")
+        terminal.until("-> web")
+        if "-> web" not in rows(terminal.screen())[0]:
+            terminal.keys("Down")
+        terminal.keys("Enter")
+        terminal.until("as a client. > interfaces")
+        terminal.keys("3")
+        assert row(terminal.until("> peers"), f"stock:{scene.stock.port}")
+    finally:
+        terminal.close()
+
+
 def pages(top):
     """All of a page's lines, as Page Down shows them."""
     lines, screen = [], top.screen()
