@@ -528,6 +528,83 @@ START_TEST(pipelined_mixed)
 	event("SELECT", "SELECT ?", APPMON_OUTCOME_UNKNOWN);
 	fresh = false; /* nor is the database known any more */
 	simple();
+	/* In the middle of an answer all that was said has been received: it is taken for over. */
+	query("SELECT a");
+	columns(1);
+	rows_of(2);
+	out();
+	query("SELECT b");
+	done("SELECT", "SELECT a", -1);
+	ck_assert(ev->flags & APPMON_EVF_INFERRED_END);
+	sequence = 4;
+	rows_of(2);
+	final(2);
+	sequence = 1;
+	select_of(1, false, 2);
+	out();
+	event("SELECT", "SELECT b", APPMON_OUTCOME_UNKNOWN);
+	ck_assert_uint_eq(ev->end, APPMON_END_GAP);
+	simple();
+}
+END_TEST
+
+/* Conversations by chance: how many commands are under way, where answers are cut, and what they are. */
+START_TEST(pipelined_by_chance)
+{
+	static const int counts[] = {0, 1, 2, 5, 253, 254, 255, 256, 257, 600};
+	static const uint32_t cuts[] = {0, 0, 1460, 333, 50};
+
+	srandom(7);
+	for (int i = 0; i < 200; i++) {
+		struct {
+			char text[32];
+			int rows; /* -1: an error */
+			bool is_ok;
+		} asked[40], *a;
+		uint32_t sent = 0, answered = 0, told = 0;
+		bool eofs;
+
+		connection(true);
+		cut = 0;
+		log_in();
+		eofs = random() & 1;
+		cut = cuts[random() % 5];
+		while (answered < 40) {
+			if (sent < 40 && sent - answered < 8 && random() % 3) {
+				a = &asked[sent];
+				a->is_ok = random() % 3 == 0;
+				a->rows = random() % 8 ? counts[random() % 10] : -1;
+				if (a->is_ok && a->rows > 250)
+					a->rows = 5;
+				snprintf(a->text, sizeof(a->text), "%s t%u_",
+					 a->is_ok ? "DROP TABLE" : "SELECT", sent++);
+				query(a->text);
+				continue;
+			}
+			/* Several come together. */
+			for (long n = random() % 4; n && answered < sent; n--) {
+				a = &asked[answered++];
+				sequence = 1;
+				if (a->rows < 0)
+					PUT("\xff\x7a\x04#42S02No");
+				else if (a->is_ok)
+					ok((uint8_t)a->rows, 2);
+				else
+					select_of(a->rows, eofs, 2);
+			}
+			out();
+		}
+		for (; told < 40; told++) {
+			a = &asked[told];
+			if (a->rows < 0)
+				event(a->is_ok ? "DROP" : "SELECT", a->text,
+				      APPMON_OUTCOME_CLIENT_ERROR);
+			else
+				done(a->is_ok ? "DROP" : "SELECT", a->text, a->rows);
+		}
+		nothing();
+	}
+	cut = 0;
 }
 END_TEST
 
@@ -764,6 +841,7 @@ int main(void)
 				      last_prepared,
 				      pipelined,
 				      pipelined_mixed,
+				      pipelined_by_chance,
 				      several,
 				      other_commands,
 				      hidden,
