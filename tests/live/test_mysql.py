@@ -87,6 +87,23 @@ def test_clients(mariadb, watch, tmp_path, name):
     watching.check_sums(delivered=delivered)
 
 
+def test_both_ends(mariadb, cgroup, watch):
+    """The client's socket says what the server's says, also of batches that do not wait for answers."""
+    try:
+        argv = client("jdbc-prepared", mariadb)
+    except Missing as reason:
+        pytest.skip(str(reason))
+    mariadb.begin()
+    watching = watch(cgroup, args=RAW)
+    process = cgroup.spawn(argv, stdout=subprocess.DEVNULL)
+    assert process.wait(60) == 0
+    events = check_log(mariadb, watching)
+    for event in events:
+        assert (event["role"], event["remote"]) == ("client", f"127.0.0.1:{mariadb.port}")
+        assert event["end"] == "complete"
+    assert sum("pipelined" in event["flags"] for event in events) > 300
+
+
 def test_sysbench(mariadb, watch):
     """Point selects, prepared and not: as many as the tool and the server count."""
     if not shutil.which("sysbench"):
