@@ -40,8 +40,9 @@ def built(name, source, *argv, **env):
                 shutil.copytree(origin, directory, dirs_exist_ok=True)
             else:
                 shutil.copy(origin, directory)
-            done = subprocess.run(argv, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                  text=True, env={**os.environ, "GOCACHE": f"{live}/go-cache", **env})
+            done = subprocess.run(argv, cwd=directory, text=True, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT,
+                                  env={**os.environ, "GOCACHE": f"{live}/go-cache", **env})
             if done.returncode:
                 raise Missing(f"{argv[0]} cannot build it: {done.stdout[-500:]}")
             open(mark, "w").close()
@@ -49,8 +50,10 @@ def built(name, source, *argv, **env):
 
 
 def with_node(name):
-    directory = built("node", "package.json", "npm", "install", "--no-audit", "--no-fund", "--no-package-lock")
-    return ["env", f"NODE_PATH={directory}/node_modules", "node", os.path.join(HERE, "sql", f"with-{name}.js")]
+    directory = built("node", "package.json", "npm", "install", "--no-audit", "--no-fund",
+                      "--no-package-lock")
+    return ["env", f"NODE_PATH={directory}/node_modules", "node",
+            os.path.join(HERE, "sql", f"with-{name}.js")]
 
 
 def with_python(name, *modules):
@@ -59,13 +62,15 @@ def with_python(name, *modules):
 
 def with_mysql_connector():
     """Debian has none."""
-    directory = built("python", "requirements.txt", "/usr/bin/python3", "-m", "pip", "install", "--quiet",
-                      "--no-deps", "--upgrade", "--target", ".", "-r", "requirements.txt")
-    return ["env", f"PYTHONPATH={directory}", "/usr/bin/python3", os.path.join(HERE, "sql", "with-mysql-connector.py")]
+    directory = built("python", "requirements.txt", "/usr/bin/python3", "-m", "pip", "install",
+                      "--quiet", "--no-deps", "--upgrade", "--target", ".", "-r", "requirements.txt")
+    return ["env", f"PYTHONPATH={directory}", "/usr/bin/python3",
+            os.path.join(HERE, "sql", "with-mysql-connector.py")]
 
 
 def with_go(name):
-    directory = built("go", "go", "go", "build", "-o", "bin/", "./pgx", "./go-sql-driver", CGO_ENABLED="0")
+    directory = built("go", "go", "go", "build", "-o", "bin/", "./pgx", "./go-sql-driver",
+                      CGO_ENABLED="0")
     return [f"{directory}/bin/{name}"]
 
 
@@ -102,7 +107,8 @@ def client(name, server, *more):
     """The command line of a client in sql/, which tells what it did."""
     port, postgresql = str(server.port), isinstance(server, Postgresql)
     if name == "jdbc" and postgresql:
-        return [*with_jdbc("postgresql"), f"jdbc:postgresql://127.0.0.1:{port}/postgres?user=postgres"]
+        return [*with_jdbc("postgresql"),
+                f"jdbc:postgresql://127.0.0.1:{port}/postgres?user=postgres"]
     if name.startswith("jdbc"):
         options = "&useServerPrepStmts=true" if name == "jdbc-prepared" else ""
         return [*with_jdbc("mariadb-java-client"),
@@ -235,7 +241,8 @@ class Pgbouncer(Database):
                       "auth_type = any\npool_mode = transaction\ndefault_pool_size = 3\n")
         self.process = cgroup.spawn(self.as_user("pgbouncer", "-q", f"{self.directory}/ini"),
                                     stderr=subprocess.DEVNULL)
-        self.wait_for(f"{postgresql.bindir}/pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port))
+        self.wait_for(f"{postgresql.bindir}/pg_isready", "-q", "-h", "127.0.0.1", "-p",
+                      str(self.port))
 
 
 class Mariadb(Database):
