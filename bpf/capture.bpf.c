@@ -648,8 +648,8 @@ static __always_inline void observe_listener(struct __sk_buff *skb, struct emiss
 		e->look = look_of(sk, DIR_IN);
 	}
 	/* All of it is for the reader, who cuts the frames: the first request may be among them. */
-	if ((e->flags & REC_FLIP) && (sk->protocols & ASKED_HTTP2) &&
-	    begins_http2(skb, s->payload, s->len)) {
+	if ((e->flags & REC_FLIP) && (sk->protocols & ASKED_FRAMES) &&
+	    begins_frames(skb, s->payload, s->len, sk->protocols)) {
 		sk->request_dir = 1 + DIR_IN;
 		sk->wide = WIDE_ALWAYS;
 		e->flags |= REC_START;
@@ -697,8 +697,8 @@ static __noinline int is_path_of_several(struct __sk_buff *skb)
 /* The listening socket has met the first request, which begins at `first`. */
 static __always_inline void inherit(struct socket *sk, __u32 first)
 {
-	/* One listening socket may serve HTTP/2 as well: the next segment tells. */
-	sk->speaks = frames && (sk->protocols & ASKED_HTTP2) ? SPEAKS_UNKNOWN : SPEAKS_HTTP;
+	/* One listening socket may serve several protocols: the next segment tells. */
+	sk->speaks = frames && (sk->protocols & ASKED_FRAMES) ? SPEAKS_UNKNOWN : SPEAKS_HTTP;
 	sk->request_dir = 1 + DIR_IN;
 	sk->wide = WIDE_UNSURE;
 	sk->dir_in.turn = first;

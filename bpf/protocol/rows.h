@@ -373,6 +373,10 @@ static __always_inline __u32 frame_class(const struct row *row, __u32 side,
 	/* Data of LOAD DATA LOCAL, or an answer in a log-in: no command. */
 	if (row->begin_off && side == SIDE_REQUEST && frame_byte(h, row->begin_off))
 		return COPY_16;
+	/* The first of an answer, also behind another one: clients may not wait. */
+	if (row->begin_off && side == SIDE_RESPONSE && class == COPY_NONE &&
+	    frame_byte(h, row->begin_off) == 1)
+		return COPY_32;
 	return class;
 }
 

@@ -256,15 +256,38 @@ static __always_inline int speak_frames(struct socket *sk, struct emission *e, _
 #define PREFACE_0 0x505249202a204854ULL /* "PRI * HT" */
 #define PREFACE_1 0x54502f322e300d0aULL /* "TP/2.0\r\n" */
 
-/* A segment begins with HTTP/2's preface, as much of it as no HTTP/1 begins with. Not static: verified
- * once. */
-__noinline int begins_http2(struct __sk_buff *skb, __u32 at, __u32 len)
+/* HTTP/2's preface, as much of it as no HTTP/1 begins with. */
+static __always_inline bool is_preface(__u32 asked, const __u64 word[2])
 {
-	__u8 head[16] __attribute__((aligned(8))) = {};
+	return (asked & 1U << rows[ROW_HTTP2].protocol) && word[0] == PREFACE_0 &&
+	       word[1] == PREFACE_1;
+}
 
-	if (!frames || len < sizeof(head) || bpf_skb_load_bytes(skb, at, head, sizeof(head)))
+/* A client's first message to PostgreSQL, alone in its segment. */
+static __always_inline bool is_hello(__u32 asked, const __u64 word[2], __u32 segment)
+{
+	const __u32 len = (__u32)(word[0] >> 32), code = (__u32)word[0];
+
+	return (asked & 1U << rows[ROW_POSTGRESQL].protocol) && len == segment && len >= 8 &&
+	       len <= 10000 && is_startup(code);
+}
+
+/* Does a segment begin with what a client sends first? Not static: verified once. */
+__noinline int begins_frames(struct __sk_buff *skb, __u32 at, __u32 len, __u32 asked)
+{
+	__u8 head[FRAME_HEAD_MAX] __attribute__((aligned(8))) = {};
+	__u32 n = len < FRAME_HEAD_MAX ? len : FRAME_HEAD_MAX;
+	__u64 word[2];
+
+	if (!frames || !n)
 		return 0;
-	return frame_word(head) == PREFACE_0 && frame_word(head + 8) == PREFACE_1;
+	barrier_var(n);
+	n = ((n - 1) & (FRAME_HEAD_MAX - 1)) + 1;
+	if (bpf_skb_load_bytes(skb, at, head, n))
+		return 0;
+	word[0] = frame_word(head);
+	word[1] = frame_word(head + 8);
+	return is_preface(asked, word) || is_hello(asked, word, len);
 }
 
 /*
@@ -274,7 +297,7 @@ __noinline int begins_http2(struct __sk_buff *skb, __u32 at, __u32 len)
 __noinline int detect_frames(struct __sk_buff *skb, struct socket *sk, struct emission *e)
 {
 	__u8 head[FRAME_HEAD_MAX] __attribute__((aligned(8))) = {};
-	__u32 n, len, code, row, request_dir, asked;
+	__u32 n, len, row, request_dir, asked;
 	__u64 word[2];
 
 	if (!frames || !sk || !e || !(e->flags & REC_FLIP) || e->holes ||
@@ -291,10 +314,7 @@ __noinline int detect_frames(struct __sk_buff *skb, struct socket *sk, struct em
 	word[1] = frame_word(head + 8);
 	asked = sk->protocols;
 	if (sk->fresh && is_first(sk, e->dir)) {
-		len = (__u32)(word[0] >> 32);
-		code = (__u32)word[0];
-		if ((asked & 1U << rows[ROW_HTTP2].protocol) && word[0] == PREFACE_0 &&
-		    word[1] == PREFACE_1) {
+		if (is_preface(asked, word)) {
 			begin_fresh(sk, 1 + e->dir, rows[ROW_HTTP2].preface);
 			return speak_frames(sk, e, ROW_HTTP2, 1 + e->dir);
 		}
@@ -308,8 +328,7 @@ __noinline int detect_frames(struct __sk_buff *skb, struct socket *sk, struct em
 			begin_fresh(sk, 1 + !e->dir, rows[ROW_HTTP2].preface);
 			return speak_frames(sk, e, ROW_HTTP2, 1 + !e->dir);
 		}
-		if ((asked & 1U << rows[ROW_POSTGRESQL].protocol) && len == e->s.len && len >= 8 &&
-		    len <= 10000 && is_startup(code)) {
+		if (is_hello(asked, word, e->s.len)) {
 			begin_fresh(sk, 1 + e->dir, 0);
 			return speak_frames(sk, e, ROW_POSTGRESQL, 1 + e->dir);
 		}

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * MySQL's and MariaDB's protocol: a command, and its answer. The sides take turns.
+ * MySQL's and MariaDB's protocol: a command, and its answer. The server answers in order; clients
+ * take turns with it, as a rule, but MariaDB's send batches without waiting.
  *
  * An answer is OK, an error, or results: columns, rows and a packet that ends them, which says
- * whether another result follows. Of rows the programs copy nothing: they are counted. An answer
- * whose end is not seen ends with the next command.
+ * whether another result follows. Its packets are numbered from 1 on. Of rows the programs copy
+ * nothing, but of every 256th, whose number is 1 again: they are counted. An answer whose end is not
+ * seen ends with the next command of a client that has received it, or where the next one begins.
  *
  * Secrets: passwords are not looked at, nor are the parameters of what is executed. See sql.h for
  * literals.
@@ -60,7 +62,7 @@ enum expect { EXPECT_RESULT, EXPECT_COLUMNS, EXPECT_ROWS };
 struct mysql {
 	struct frames frames;
 	struct statements prepared;  /* by number */
-	struct statement *preparing; /* its answer is due */
+	struct statement *preparing; /* its answer is due, behind those to what came before */
 	uint32_t last_prepared;	     /* its number */
 	struct start preparing_start;
 	uint64_t preparing_ns;
@@ -69,6 +71,7 @@ struct mysql {
 	uint32_t database_len, wanted_len;
 	char database[DATABASE_MAX], wanted[DATABASE_MAX]; /* wanted: once the answer is OK */
 	bool mariadb;
+	uint8_t eofs; /* so many are due that end what was told of a statement's preparing */
 	bool greeted; /* the client's first packet is next */
 	bool broken;  /* what belongs to which command is lost until a turn */
 };
@@ -77,11 +80,12 @@ struct mysql {
 struct pending {
 	struct asked asked;
 	uint32_t columns;
-	uint8_t command; /* COM_* */
-	uint8_t expect;	 /* EXPECT_* */
+	uint64_t between; /* packets since the columns' number, or the EOF behind them */
+	uint8_t command;  /* COM_* */
+	uint8_t expect;	  /* EXPECT_* */
 	uint8_t mariadb;
 	uint8_t uncounted; /* rows passed that were not */
-	uint8_t eofs;	   /* so many are due that end what was told of a statement's preparing */
+	uint8_t sequence;  /* of the answer's next packet */
 };
 
 static struct mysql *state_of(const struct conn *c)
@@ -236,6 +240,7 @@ static struct exchange *ask(struct pipeline *pl, struct conn *c, int dir, uint32
 			    const struct start *start, uint64_t end_ns, uint64_t bytes)
 {
 	struct mysql *my = state_of(c);
+	bool pipelined = exchange_awaiting(c);
 	struct exchange *ex = exchange_new(pl, c);
 
 	STAT_ADD(pl, target_of(pl, &c->id), requests, 1);
@@ -243,11 +248,14 @@ static struct exchange *ask(struct pipeline *pl, struct conn *c, int dir, uint32
 		mysql_lose(pl, c, WHY("a command was not kept"));
 		return NULL;
 	}
+	if (pipelined)
+		ex->flags |= APPMON_EVF_PIPELINED;
 	statement_request(pl, c, ex, dir,
 			  statement_ask(pl, st, operation, my->database, my->database_len), start,
 			  end_ns, bytes);
 	pending(ex)->command = (uint8_t)command;
 	pending(ex)->mariadb = my->mariadb;
+	pending(ex)->sequence = 1;
 	pending(ex)->expect = command == COM_STMT_FETCH ? EXPECT_ROWS : EXPECT_RESULT;
 	return ex;
 }
@@ -362,40 +370,37 @@ static const char *operation_of(uint32_t command)
 	return command < sizeof(names) / sizeof(names[0]) && names[command] ? names[command] : "";
 }
 
-/* A new command: the answer before it is over, if its end was seen or not. */
-static void settle_before(struct pipeline *pl, struct conn *c)
+/* Its end was not seen. */
+static void end_unseen(struct pipeline *pl, struct conn *c, struct exchange *ex)
 {
-	struct exchange *ex = exchange_awaiting(c);
-
-	if (!ex)
-		return;
-	if (!ex->response_begun) {
-		mysql_lose(pl, c, WHY("a command before the answer to the last one"));
-		return;
-	}
 	answer_of(pl, ex, 0);
 	ex->flags |= APPMON_EVF_INFERRED_END;
+	pending(ex)->uncounted |= pending(ex)->expect != EXPECT_RESULT;
 	ex->response_done = 1;
 	exchanges_settle(pl, c);
 }
 
-/* It does not wait for the answer to the preparing, which comes first. */
-static bool executes_last(const struct frame *frame)
+/* A new command, whose sender has received all that the server has said: if an answer had begun it is
+ * over. What has no answer yet will have it. */
+static void settle_before(struct pipeline *pl, struct conn *c)
 {
-	return (frame->type == COM_STMT_EXECUTE || frame->type == COM_STMT_BULK_EXECUTE) &&
-	       frame->captured >= 5 && little(frame->bytes + 1, 4) == LAST_PREPARED;
+	struct exchange *ex = exchange_awaiting(c);
+
+	state_of(c)->eofs = 0;
+	if (ex && ex->response_begun)
+		end_unseen(pl, c, ex);
 }
 
 static void meet_command(struct pipeline *pl, struct conn *c, int dir, const struct frame *frame)
 {
+	bool waited = !frame->received || (int64_t)(frame->received - frame->other_pos) >= 0;
 	struct mysql *my = state_of(c);
 	struct start start = frame_start(frame);
 	struct statement *st;
 
-	settle_before(pl, c);
-	if (!executes_last(frame))
-		forget_preparing(pl, my);
-	if (my->broken && !(frame->flags & FRAME_TURN)) {
+	if (waited)
+		settle_before(pl, c);
+	if (my->broken && !(waited && (frame->flags & FRAME_TURN))) {
 		exchange_refuse(pl, c, APPMON_DROP_GAP,
 				WHY("a command, and pairing has been given up"));
 		return;
@@ -415,6 +420,10 @@ static void meet_command(struct pipeline *pl, struct conn *c, int dir, const str
 		statement_release(pl, st);
 		break;
 	case COM_STMT_PREPARE:
+		if (my->preparing) {
+			mysql_lose(pl, c, WHY("two statements are being prepared"));
+			return;
+		}
 		my->preparing = read_statement(pl, c, frame);
 		my->preparing_start = start;
 		my->preparing_ns = frame->end_ns;
@@ -446,8 +455,11 @@ static void meet_request(struct pipeline *pl, struct conn *c, int dir, const str
 	}
 	/* The rest of a long statement, data of LOCAL INFILE, a log-in that goes on. */
 	if (frame->head[3]) {
+		if (ex && !ex->response_begun)
+			ex = exchange_at(c, c->exchanges.prev);
 		if (ex) {
 			ex->request_body = frame->pos + frame->total - ex->request_pos;
+			pending(ex)->sequence = frame->head[3] + 1;
 			if (pending(ex)->command == COM_QUERY)
 				ex->request_end_ns = frame->end_ns;
 		}
@@ -486,6 +498,7 @@ static void result_done(struct pipeline *pl, struct conn *c, struct exchange *ex
 	ex->flags |= APPMON_EVF_MULTI;
 	pending(ex)->expect = EXPECT_COLUMNS;
 	pending(ex)->columns = 0;
+	pending(ex)->between = 0;
 	pending(ex)->uncounted = 1;
 }
 
@@ -589,6 +602,11 @@ static void meet_result(struct pipeline *pl, struct conn *c, struct exchange *ex
 	pd->expect = EXPECT_COLUMNS;
 }
 
+static bool is_eof(const struct frame *frame)
+{
+	return frame->type == 0xfe && frame->total == frame->header + 5;
+}
+
 /* 0xfe in front of 4 bytes is EOF, behind the columns or behind the rows; before more it is an OK
  * that ends the rows. */
 static void meet_eof(struct pipeline *pl, struct conn *c, struct exchange *ex,
@@ -596,15 +614,12 @@ static void meet_eof(struct pipeline *pl, struct conn *c, struct exchange *ex,
 {
 	const uint8_t *end = frame->bytes + frame->captured, *p;
 	struct pending *pd = pending(ex);
-	bool eof = frame->total == frame->header + 5;
-	uint64_t affected, id, between = frame->skipped;
+	uint64_t affected, id, between = pd->between + frame->skipped;
+	bool eof = is_eof(frame);
 
 	if (frame->captured < 5)
 		return;
-	if (eof && pd->eofs) {
-		pd->eofs--;
-		return;
-	}
+	pd->between = 0;
 	if (eof && pd->expect == EXPECT_COLUMNS) {
 		uint32_t status = little(frame->bytes + 3, 2);
 
@@ -629,37 +644,46 @@ static void meet_eof(struct pipeline *pl, struct conn *c, struct exchange *ex,
 		result_done(pl, c, ex, little(p, 2), frame->end_ns);
 }
 
-/* The first of what is fetched is told, like any first packet. */
-static void meet_row(struct pipeline *pl, struct exchange *ex, const struct frame *frame)
+/* A row or a column: the first of what is fetched, like any first packet, or one whose number is 1
+ * again. */
+static void meet_row(struct exchange *ex, const struct frame *frame)
 {
-	add_rows(pl, ex, 1);
-	if (!pending(ex)->asked.first_row_ns)
-		pending(ex)->asked.first_row_ns = frame->end_ns;
+	struct pending *pd = pending(ex);
+
+	pd->between += frame->skipped + 1;
+	if (frame->flags & FRAME_AFTER_UNKNOWN)
+		pd->uncounted = 1;
+	if (pd->expect == EXPECT_ROWS && !pd->asked.first_row_ns)
+		pd->asked.first_row_ns = frame->end_ns;
 }
 
-/* ex: what is executed without waiting for this answer, or NULL. */
-static void meet_preparing(struct pipeline *pl, struct conn *c, int dir, struct exchange *ex,
-			   const struct frame *frame)
+/* Is the next answer that to the preparing? */
+static bool prepared_next(struct conn *c, const struct start *start)
+{
+	const struct start *preparing = &state_of(c)->preparing_start;
+	struct exchange *ex = exchange_awaiting(c);
+
+	if (!state_of(c)->preparing || (ex && ex->request_pos < preparing->pos))
+		return false;
+	return (int64_t)(start->pos - preparing->other_pos) >= 0 &&
+	       (!start->received || (int64_t)(start->received - preparing->pos) > 0);
+}
+
+static void meet_preparing(struct pipeline *pl, struct conn *c, int dir, const struct frame *frame)
 {
 	struct mysql *my = state_of(c);
 	struct start start = frame_start(frame);
+	struct exchange *ex;
 
 	if (frame->type == 0 && frame->captured >= 5) {
 		my->last_prepared = little(frame->bytes + 1, 4);
 		statements_put(pl, &my->prepared, my->last_prepared, my->preparing);
-		if (ex) {
-			/* The programs copy no first packet of an answer behind another one. */
-			pending(ex)->expect = EXPECT_COLUMNS;
-			pending(ex)->uncounted = 1;
-			if (frame->captured >= 9)
-				pending(ex)->eofs = !!little(frame->bytes + 5, 2) +
-						    !!little(frame->bytes + 7, 2);
-		}
+		if (frame->captured >= 9)
+			my->eofs = !!little(frame->bytes + 5, 2) + !!little(frame->bytes + 7, 2);
 	} else if (frame->type == 0xff) {
 		/* An error of what was only to be prepared is an exchange as well. */
-		if (!ex)
-			ex = ask(pl, c, !dir, COM_STMT_PREPARE, my->preparing, NULL,
-				 &my->preparing_start, my->preparing_ns, 0);
+		ex = ask(pl, c, !dir, COM_STMT_PREPARE, my->preparing, NULL, &my->preparing_start,
+			 my->preparing_ns, 0);
 		if (ex) {
 			answer_begin(pl, c, ex, dir, &start);
 			answer_goes_on(ex, frame->pos + frame->total, frame->end_ns);
@@ -667,6 +691,16 @@ static void meet_preparing(struct pipeline *pl, struct conn *c, int dir, struct 
 		}
 	}
 	forget_preparing(pl, my);
+}
+
+/* A packet with number 1, where the answer at hand does not have it again: it belongs to the next. */
+static bool begins_next(struct conn *c, struct exchange *ex, const struct frame *frame)
+{
+	const struct pending *pd = pending(ex);
+
+	return frame->head[3] == 1 && ex->response_begun && pd->expect != EXPECT_RESULT &&
+	       (uint8_t)(pd->sequence + frame->skipped) != 1 &&
+	       (ex->link.next != &c->exchanges || state_of(c)->preparing);
 }
 
 static void meet_greeting(struct conn *c, const struct frame *frame)
@@ -682,6 +716,7 @@ static void meet_response(struct pipeline *pl, struct conn *c, int dir, const st
 	struct mysql *my = state_of(c);
 	struct start start = frame_start(frame);
 	struct exchange *ex = exchange_answered(c, &start);
+	struct pending *pd;
 
 	if (my->broken || !frame->captured)
 		return;
@@ -689,22 +724,39 @@ static void meet_response(struct pipeline *pl, struct conn *c, int dir, const st
 		meet_greeting(c, frame);
 		return;
 	}
-	if (my->preparing) {
-		meet_preparing(pl, c, dir, ex, frame);
+	if (frame->head[3] == 1) {
+		my->eofs = 0;
+	} else if (my->eofs && is_eof(frame)) {
+		my->eofs--;
+		return;
+	}
+	if (ex && begins_next(c, ex, frame)) {
+		end_unseen(pl, c, ex);
+		ex = exchange_answered(c, &start);
+	}
+	if (prepared_next(c, &start)) {
+		meet_preparing(pl, c, dir, frame);
 		return;
 	}
 	if (!ex)
 		return;
+	pd = pending(ex);
+	if (!ex->response_begun && pd->command != COM_LOGIN && pd->command != COM_CHANGE_USER &&
+	    frame->head[3] != pd->sequence) {
+		mysql_lose(pl, c, WHY("an answer's first packet was not seen"));
+		return;
+	}
+	pd->sequence = frame->head[3] + 1;
 	answer_begin(pl, c, ex, dir, &start);
 	answer_goes_on(ex, frame->pos + frame->total, frame->end_ns);
 	if (frame->type == 0xff)
 		meet_error(pl, c, ex, frame);
-	else if (frame->type == 0xfe && pending(ex)->expect != EXPECT_RESULT)
+	else if (frame->type == 0xfe && pd->expect != EXPECT_RESULT)
 		meet_eof(pl, c, ex, frame);
-	else if (pending(ex)->expect == EXPECT_RESULT)
+	else if (pd->expect == EXPECT_RESULT)
 		meet_result(pl, c, ex, frame);
-	else if (pending(ex)->expect == EXPECT_ROWS)
-		meet_row(pl, ex, frame);
+	else
+		meet_row(ex, frame);
 }
 
 /* ---- frames ---------------------------------------------------------------------------------- */
@@ -737,11 +789,12 @@ static void mysql_passed(struct pipeline *pl, struct conn *c, int dir, const str
 		ex->request_body = passed->pos + passed->len - ex->request_pos;
 		return;
 	}
-	if (passed->pos < ex->floor)
+	/* Before its first packet comes what was told of a statement's preparing. */
+	if (passed->pos < ex->floor || pending(ex)->expect == EXPECT_RESULT)
 		return;
 	answer_begin(pl, c, ex, dir, &start);
 	answer_goes_on(ex, passed->pos + passed->len, passed->ts_ns);
-	if (pending(ex)->expect != EXPECT_RESULT && !pending(ex)->asked.first_row_ns)
+	if (!pending(ex)->asked.first_row_ns)
 		pending(ex)->asked.first_row_ns = passed->ts_ns;
 }
 

@@ -14,7 +14,7 @@ import time
 import pytest
 
 import cgroups
-from programs import HERE, Missing, building, free_port
+from programs import CRATES, HERE, Missing, building, free_port
 
 
 def python_with(*modules):
@@ -26,17 +26,69 @@ def python_with(*modules):
     raise Missing(f"no Python has {' and '.join(modules)}")
 
 
-def node_with():
-    """node, and where npm has put what sql/package.json asks for."""
-    if not shutil.which("node") or not shutil.which("npm"):
-        raise Missing("no node with npm")
-    directory = os.path.join(os.path.abspath(os.environ["APPMON_BUILD"]), "live", "node-sql")
+def built(name, source, *argv, **env):
+    """A directory where argv has built what sql/SOURCE tells, once for all that want it."""
+    live = os.path.join(os.path.abspath(os.environ["APPMON_BUILD"]), "live")
+    directory, origin = os.path.join(live, "sql-" + name), os.path.join(HERE, "sql", source)
+    files = glob.glob(f"{origin}/**", recursive=True) if os.path.isdir(origin) else [origin]
+    if not shutil.which(argv[0]):
+        raise Missing(f"{argv[0]} is not installed")
     with building(directory):
-        if not os.path.exists(f"{directory}/node_modules"):
-            shutil.copy(os.path.join(HERE, "sql", "package.json"), directory)
-            subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"],
-                           cwd=directory, check=True, stdout=subprocess.DEVNULL)
-    return ["env", f"NODE_PATH={directory}/node_modules", "node"]
+        mark = f"{directory}/built"
+        if not os.path.exists(mark) or os.path.getmtime(mark) < max(map(os.path.getmtime, files)):
+            if os.path.isdir(origin):
+                shutil.copytree(origin, directory, dirs_exist_ok=True)
+            else:
+                shutil.copy(origin, directory)
+            done = subprocess.run(argv, cwd=directory, text=True, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT,
+                                  env={**os.environ, "GOCACHE": f"{live}/go-cache", **env})
+            if done.returncode:
+                raise Missing(f"{argv[0]} cannot build it: {done.stdout[-500:]}")
+            open(mark, "w").close()
+    return directory
+
+
+def with_node(name):
+    directory = built("node", "package.json", "npm", "install", "--no-audit", "--no-fund",
+                      "--no-package-lock")
+    return ["env", f"NODE_PATH={directory}/node_modules", "node",
+            os.path.join(HERE, "sql", f"with-{name}.js")]
+
+
+def with_python(name, *modules):
+    return [python_with(*modules), os.path.join(HERE, "sql", f"with-{name}.py")]
+
+
+def with_mysql_connector():
+    """Debian has none."""
+    directory = built("python", "requirements.txt", "/usr/bin/python3", "-m", "pip", "install",
+                      "--quiet", "--no-deps", "--upgrade", "--target", ".", "-r", "requirements.txt")
+    return ["env", f"PYTHONPATH={directory}", "/usr/bin/python3",
+            os.path.join(HERE, "sql", "with-mysql-connector.py")]
+
+
+def with_go(name):
+    directory = built("go", "go", "go", "build", "-o", "bin/", "./pgx", "./go-sql-driver",
+                      CGO_ENABLED="0")
+    return [f"{directory}/bin/{name}"]
+
+
+def with_rust():
+    if not glob.glob(f"{CRATES}/tokio-postgres-*"):
+        raise Missing(f"no tokio-postgres crate in {CRATES} (Debian: librust-tokio-postgres-dev)")
+    directory = built("rust", "rust", "cargo", "build", "--quiet", "--offline",
+                      "--config", 'source.crates-io.replace-with="debian"',
+                      "--config", f'source.debian.directory="{CRATES}"')
+    return [f"{directory}/target/debug/with-tokio-postgres"]
+
+
+def with_jdbc(jar):
+    if not os.path.exists(f"/usr/share/java/{jar}.jar"):
+        raise Missing(f"no {jar}.jar (Debian: libpostgresql-jdbc-java, libmariadb-java)")
+    directory = built("java", "WithJdbc.java", "javac", "-d", ".", "WithJdbc.java")
+    return ["java", "-Xshare:auto", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp",
+            f"/usr/share/java/{jar}.jar:{directory}", "WithJdbc"]
 
 
 def start_shop(program, cgroup, postgresql):
@@ -46,16 +98,39 @@ def start_shop(program, cgroup, postgresql):
                          f"host=127.0.0.1 port={postgresql.port} user=postgres dbname=postgres"]), port
 
 
-def client(name):
-    """The start of a command line of sql/NAME."""
-    interpreter = {
-        "psycopg.py": lambda: [python_with("psycopg")],
-        "asyncpg.py": lambda: [python_with("asyncpg")],
-        "pg.js": node_with,
-        "pymysql.py": lambda: [python_with("pymysql")],
-        "mysql.js": node_with,
+POSTGRESQL_CLIENTS = ["psycopg", "asyncpg", "sqlalchemy", "pg.js", "pgx", "tokio-postgres", "jdbc"]
+MYSQL_CLIENTS = ["pymysql", "mysql-connector", "sqlalchemy", "mysql.js", "mysql2.js", "go-sql-driver",
+                 "jdbc", "jdbc-prepared"]
+
+
+def client(name, server, *more):
+    """The command line of a client in sql/, which tells what it did."""
+    port, postgresql = str(server.port), isinstance(server, Postgresql)
+    if name == "jdbc" and postgresql:
+        return [*with_jdbc("postgresql"),
+                f"jdbc:postgresql://127.0.0.1:{port}/postgres?user=postgres"]
+    if name.startswith("jdbc"):
+        options = "&useServerPrepStmts=true" if name == "jdbc-prepared" else ""
+        return [*with_jdbc("mariadb-java-client"),
+                f"jdbc:mariadb://127.0.0.1:{port}/shop?user=alice&password=hunter2{options}"]
+    if name == "sqlalchemy":
+        driver = "psycopg2" if postgresql else "pymysql"
+        return [*with_python(name, "sqlalchemy", driver),
+                f"postgresql+psycopg2://postgres@127.0.0.1:{port}/postgres" if postgresql
+                else f"mysql+pymysql://alice:hunter2@127.0.0.1:{port}/shop"]
+    command = {
+        "psycopg": lambda: with_python(name, "psycopg"),
+        "asyncpg": lambda: with_python(name, "asyncpg"),
+        "pg.js": lambda: with_node("pg"),
+        "pgx": lambda: with_go("pgx"),
+        "tokio-postgres": with_rust,
+        "pymysql": lambda: with_python(name, "pymysql"),
+        "mysql-connector": with_mysql_connector,
+        "mysql.js": lambda: with_node("mysql"),
+        "mysql2.js": lambda: with_node("mysql2"),
+        "go-sql-driver": lambda: with_go("go-sql-driver"),
     }[name]()
-    return interpreter + [os.path.join(HERE, "sql", "with-" + name)]
+    return [*command, port, *map(str, more)]
 
 
 class Database:
@@ -151,6 +226,25 @@ class Postgresql(Database):
         return [tuple(statement) for statement in statements], logins
 
 
+class Pgbouncer(Database):
+    """Before a server of PostgreSQL: whoever comes is postgres there, for a transaction at a time."""
+
+    def __init__(self, cgroup, postgresql):
+        if not shutil.which("pgbouncer"):
+            raise Missing("pgbouncer is not installed")
+        super().__init__("postgres")
+        with open(f"{self.directory}/ini", "w") as ini:
+            ini.write("[databases]\n"
+                      f"postgres = host=127.0.0.1 port={postgresql.port} user=postgres\n"
+                      "[pgbouncer]\n"
+                      f"listen_addr = 127.0.0.1\nlisten_port = {self.port}\nunix_socket_dir =\n"
+                      "auth_type = any\npool_mode = transaction\ndefault_pool_size = 3\n")
+        self.process = cgroup.spawn(self.as_user("pgbouncer", "-q", f"{self.directory}/ini"),
+                                    stderr=subprocess.DEVNULL)
+        self.wait_for(f"{postgresql.bindir}/pg_isready", "-q", "-h", "127.0.0.1", "-p",
+                      str(self.port))
+
+
 class Mariadb(Database):
     """Its users are root, without a password, and alice with one."""
 
@@ -194,13 +288,13 @@ class Mariadb(Database):
 
 
 @contextlib.contextmanager
-def running(kind):
+def running(kind, *args):
     """One that runs in a cgroup of its own (server.cgroup), or a skip that says what is missing."""
     if not cgroups.mount_point():
         pytest.skip("cgroup v2 is not mounted")
     with cgroups.Cgroup() as cgroup:
         try:
-            server = kind(cgroup)
+            server = kind(cgroup, *args)
         except Missing as reason:
             pytest.skip(str(reason))
         server.cgroup = cgroup

@@ -10,7 +10,7 @@ import urllib.request
 
 import pytest
 
-from databases import Postgresql, client, python_with, running, start_shop
+from databases import POSTGRESQL_CLIENTS, Pgbouncer, Postgresql, client, python_with, running, start_shop
 from programs import Missing, free_port
 from watch import cli
 
@@ -82,31 +82,30 @@ def test_pgbench(postgresql, watch, mode):
     watching.check_sums(delivered=delivered)
 
 
-@pytest.mark.parametrize("name", ["psycopg.py", "asyncpg.py", "pg.js"])
+@pytest.mark.parametrize("name", POSTGRESQL_CLIENTS)
 def test_clients(postgresql, watch, name):
     """Texts, rows and errors, as both ends have them."""
     try:
-        argv = client(name)
+        argv = client(name, postgresql)
     except Missing as reason:
         pytest.skip(str(reason))
     since = len(postgresql.log())
     watching = watch(postgresql.cgroup, args=RAW)
-    done = subprocess.run([*argv, str(postgresql.port)], stdout=subprocess.PIPE, text=True,
-                          timeout=60, check=True)
+    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, timeout=60, check=True)
     events = check_log(postgresql, since, watching)
     told = collections.Counter()
     for event in events:
-        rows = event["response_items"] if not event["status_text"] else None
-        told[event["query_text"], rows, event["status_text"]] += 1
         told[event["query_text"], None, event["status_text"]] += 1
+        if not event["status_text"]:
+            told[event["query_text"], event["response_items"], ""] += 1
     said = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(said) > 20
-    for one in said:
-        assert told[one["text"], one["rows"], one["error"]] > 0, (one, told)
+    counts = collections.Counter((one["text"], one["rows"], one["error"]) for one in said)
+    assert counts <= told, counts - told
     for event in events:
         assert event["status_text"] == "" or event["outcome"] != "ok"
         assert "partial" not in event["flags"] and "gap" not in event["flags"]
-    if name == "psycopg.py":
+    if name == "psycopg":
         cancelled, = [e for e in events if e["query_text"] == "SELECT pg_sleep(20)"]
         assert (cancelled["status_text"], cancelled["outcome"]) == ("57014", "cancelled")
         assert [e["outcome"] for e in events if e["operation"] == "CANCEL"] == ["ok"]
@@ -122,15 +121,93 @@ def test_clients(postgresql, watch, name):
 def test_both_ends(postgresql, cgroup, watch):
     """The client's socket says what the server's says."""
     try:
-        argv = client("psycopg.py")
+        argv = client("psycopg", postgresql)
     except Missing as reason:
         pytest.skip(str(reason))
     since = len(postgresql.log())
     watching = watch(cgroup, args=RAW)
-    process = cgroup.spawn([*argv, str(postgresql.port)], stdout=subprocess.DEVNULL)
+    process = cgroup.spawn(argv, stdout=subprocess.DEVNULL)
     assert process.wait(60) == 0
     for event in check_log(postgresql, since, watching):
         assert (event["role"], event["remote"]) == ("client", f"127.0.0.1:{postgresql.port}")
+
+
+POOLED = """
+import sys, threading
+import psycopg
+
+def work(n):
+    with psycopg.connect(sys.argv[1], prepare_threshold=None) as conn:
+        for i in range(20):
+            with conn.transaction():
+                conn.execute("SELECT i FROM generate_series(1, %s) i", [10 * n + i]).fetchall()
+                conn.execute(f"SELECT {n}")
+        with conn.pipeline(), conn.transaction():
+            for i in range(50):
+                conn.execute("SELECT %s::int + 1", [i])
+        for text, code in ("SELECT * FROM nowhere", "42P01"), ("SELECT 1 / %s::int", "22012"):
+            try:
+                conn.execute(text, [0] if "%s" in text else None)
+            except psycopg.Error as error:
+                assert error.sqlstate == code
+                conn.rollback()
+        conn.execute("SELECT repeat('x', 100) FROM generate_series(1, 400)").fetchall()
+
+threads = [threading.Thread(target=work, args=(n,)) for n in range(6)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+def test_pgbouncer(postgresql, watch):
+    """Many clients share few connections to the server: what they sent is told of each leg, with its
+    rows and errors. Its listening socket defers accept, so that it meets the clients' log-ins."""
+    with running(Pgbouncer, postgresql) as bouncer:
+        postgresql.ask("pgbench", "-q", "-i", "postgres")
+        since = len(postgresql.log())
+        watching = watch(bouncer.cgroup, postgresql.cgroup, args=RAW)
+        try:
+            python = python_with("psycopg")
+        except Missing as reason:
+            pytest.skip(str(reason))
+        subprocess.run([python, "-c", POOLED, f"host=127.0.0.1 port={bouncer.port} user=postgres "
+                                              "dbname=postgres"], check=True, timeout=60)
+        for mode in "simple", "extended":
+            done = bouncer.run(f"{postgresql.bindir}/pgbench", "-h", "127.0.0.1", "-p", str(bouncer.port),
+                               "-n", "-M", mode, "-c", "5", "-t", "20", "postgres")
+            assert "actually processed: 100/100" in done
+        legs, deadline = {}, time.monotonic() + 10
+        while True:
+            logged, logins = postgresql.statements(since)
+            logged = collections.Counter(logged)
+            events = watching.wait(0)
+            legs["clients"] = [e for e in events if e["local"] == f"127.0.0.1:{bouncer.port}"]
+            legs["bouncer"] = [e for e in events if e["remote"] == f"127.0.0.1:{postgresql.port}"]
+            legs["server"] = [e for e in events if e["local"] == f"127.0.0.1:{postgresql.port}"]
+            told = {name: collections.Counter(statements(leg)) for name, leg in legs.items()}
+            # What it says itself for its clients, whose settings differ.
+            told["clients"].update({one: n for one, n in logged.items() if one[0].startswith("SET ")})
+            if all(leg == logged for leg in told.values()) or time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+        for name, leg in told.items():
+            assert leg == logged, (name, logged - leg, leg - logged)
+        assert sum(logged.values()) > 6 * 20 * 4 + 2 * 100 * 7
+        delivered = len(watching.stop())
+        watching.check_sums(delivered=delivered)
+
+    whole = {name: collections.Counter((e["query_text"], e["response_items"], e["status_text"], e["end"])
+                                       for e in leg if not e["query_text"].startswith("SET ")
+                                       and e["operation"] != "CONNECT") for name, leg in legs.items()}
+    assert whole["clients"] == whole["bouncer"] == whole["server"]
+    for name, leg in legs.items():
+        assert {e["role"] for e in leg} == {"client" if name == "bouncer" else "server"}
+        assert not any({"gap", "partial"} & set(e["flags"]) for e in leg)
+        connects = [e["outcome"] for e in leg if e["operation"] == "CONNECT"]
+        assert connects == ["ok"] * (6 + 2 * (5 + 1) if name == "clients" else logins)
+    assert 1 <= logins <= 3
 
 
 def test_rows(postgresql, watch):

@@ -371,7 +371,7 @@ START_TEST(last_prepared)
 		eofs ? eof(2) : final(2);
 		out();
 		done("SELECT", select, 2);
-		/* Before it: the answers come together, and their rows cannot be told apart. */
+		/* Before it: the answers come together. */
 		command(0x16, select, sizeof(select) - 1);
 		command(0x17, last, sizeof(last) - 1);
 		prepare_ok(6, 1, eofs);
@@ -384,7 +384,7 @@ START_TEST(last_prepared)
 		rows_of(2);
 		eofs ? eof(2) : final(2);
 		out();
-		done("SELECT", select, -1);
+		done("SELECT", select, 2);
 		ck_assert(!(ev->flags & APPMON_EVF_PARTIAL));
 		/* From then on by its number. */
 		command(0x17, "\6\0\0\0\0\1\0\0\0", 9);
@@ -395,23 +395,18 @@ START_TEST(last_prepared)
 		done("SELECT", select, 3);
 		nothing();
 	}
-	/* What answers without rows has ended when the client goes on. */
 	command(0x16, update, sizeof(update) - 1);
 	command(0x17, last, sizeof(last) - 1);
 	prepare_ok(7, 0, false);
+	sequence = 1;
 	ok(3, 2);
 	out();
-	nothing();
-	command(0x0e, "", 0);
-	done("UPDATE", update, -1);
-	ck_assert(ev->flags & APPMON_EVF_INFERRED_END);
-	ok(0, 2);
-	out();
-	done("PING", "", -1);
-	/* An error of what is executed, and one of what is prepared: it has two answers. */
+	done("UPDATE", update, 3);
+	/* An error of what is executed, and one of what is prepared: both are told. */
 	command(0x16, update, sizeof(update) - 1);
 	command(0x17, last, sizeof(last) - 1);
 	prepare_ok(8, 0, true);
+	sequence = 1;
 	PUT("\xff\x26\x04#23000Duplicate entry 'hunter2' for key 'PRIMARY'");
 	out();
 	event("UPDATE", update, APPMON_OUTCOME_CLIENT_ERROR);
@@ -423,9 +418,193 @@ START_TEST(last_prepared)
 	PUT("\xff\xdb\x04#HY000Unknown prepared statement handler");
 	out();
 	event("SELEC", "SELEC ?", APPMON_OUTCOME_CLIENT_ERROR);
+	ck_assert(is(ev->status_text, "1243"));
+	event("SELEC", "SELEC ?", APPMON_OUTCOME_CLIENT_ERROR);
 	ck_assert(is(ev->status_text, "1064"));
 	simple();
 	nothing();
+}
+END_TEST
+
+static void select_of(int n, bool eofs, uint16_t status)
+{
+	columns(1);
+	if (eofs)
+		eof(2);
+	rows_of(n);
+	eofs ? eof(status) : final(status);
+}
+
+/* Commands that do not wait for answers, as MariaDB's connectors send batches: each has its own. */
+START_TEST(pipelined)
+{
+	for (int i = 0; i < 24; i++) {
+		bool eofs = i & 1, one_by_one = i & 2, late = i & 4;
+		int n = i < 8 ? 3 : i < 16 ? 253 : 1000; /* the numbers begin anew behind 255 */
+
+		connection(true);
+		log_in();
+		query("SELECT 1");
+		query("INSERT INTO t VALUES (2)");
+		query("SELECT a");
+		if (late) { /* two of the answers are there when the client goes on */
+			sequence = 1;
+			select_of(n, eofs, 2);
+			out();
+			sequence = 1;
+			ok(5, 2);
+			out();
+		}
+		query("SELECT b");
+		query("SELECT c");
+		for (int k = late ? 2 : 0; k < 5; k++) {
+			sequence = 1;
+			if (k == 1)
+				ok(5, 2);
+			else if (k == 3)
+				PUT("\xff\x7a\x04#42S02Table 'shop.hunter2' doesn't exist");
+			else
+				select_of(n + k, eofs, 2);
+			if (one_by_one)
+				out();
+		}
+		out();
+		done("SELECT", "SELECT ?", n);
+		done("INSERT", "INSERT INTO t VALUES (?)", 5);
+		ck_assert(ev->flags & APPMON_EVF_PIPELINED);
+		done("SELECT", "SELECT a", n + 2);
+		event("SELECT", "SELECT b", APPMON_OUTCOME_CLIENT_ERROR);
+		ck_assert(is(ev->status_text, "1146"));
+		done("SELECT", "SELECT c", n + 4);
+		ck_assert(!(ev->flags & APPMON_EVF_INFERRED_END));
+		nothing();
+		simple();
+	}
+}
+END_TEST
+
+/* Behind answers of which the end is not seen, and with a statement that is prepared among them. */
+START_TEST(pipelined_mixed)
+{
+	static const char select[] = "SELECT a FROM t WHERE b = ?";
+	static const char last[] = "\xff\xff\xff\xff\0\1\0\0\0\0\1\xfd\0\7hunter2";
+
+	for (int eofs = 0; eofs < 2; eofs++) {
+		connection(true);
+		log_in();
+		query("SELECT 1; UPDATE t SET a = 2");
+		command(0x16, select, sizeof(select) - 1);
+		command(0x17, last, sizeof(last) - 1);
+		command(0x17, last, sizeof(last) - 1);
+		command(0x0e, "", 0);
+		sequence = 1;
+		select_of(1, eofs, 2 | 8);
+		ok(0, 2); /* of the second statement: it is not copied */
+		sequence = 1;
+		prepare_ok(5, 1, eofs);
+		for (int k = 0; k < 2; k++) {
+			sequence = 1;
+			select_of(k, eofs, 2);
+		}
+		sequence = 1;
+		ok(0, 2);
+		out();
+		done("SELECT", "SELECT ?; UPDATE t SET a = ?", -1);
+		ck_assert(ev->flags & APPMON_EVF_INFERRED_END);
+		done("SELECT", select, 0);
+		done("SELECT", select, 1);
+		done("PING", "", -1);
+		nothing();
+		simple();
+	}
+	/* An answer that does not begin with its first packet belongs to none of them. */
+	query("SELECT 1");
+	query("SELECT 2");
+	sequence = 7;
+	rows_of(1);
+	out();
+	event("SELECT", "SELECT ?", APPMON_OUTCOME_UNKNOWN);
+	ck_assert_uint_eq(ev->end, APPMON_END_GAP);
+	event("SELECT", "SELECT ?", APPMON_OUTCOME_UNKNOWN);
+	fresh = false; /* nor is the database known any more */
+	simple();
+	/* In the middle of an answer all that was said has been received: it is taken for over. */
+	query("SELECT a");
+	columns(1);
+	rows_of(2);
+	out();
+	query("SELECT b");
+	done("SELECT", "SELECT a", -1);
+	ck_assert(ev->flags & APPMON_EVF_INFERRED_END);
+	sequence = 4;
+	rows_of(2);
+	final(2);
+	sequence = 1;
+	select_of(1, false, 2);
+	out();
+	event("SELECT", "SELECT b", APPMON_OUTCOME_UNKNOWN);
+	ck_assert_uint_eq(ev->end, APPMON_END_GAP);
+	simple();
+}
+END_TEST
+
+/* Conversations by chance: how many commands are under way, where answers are cut, and what they are. */
+START_TEST(pipelined_by_chance)
+{
+	static const int counts[] = {0, 1, 2, 5, 253, 254, 255, 256, 257, 600};
+	static const uint32_t cuts[] = {0, 0, 1460, 333, 50};
+
+	srandom(7);
+	for (int i = 0; i < 200; i++) {
+		struct {
+			char text[32];
+			int rows; /* -1: an error */
+			bool is_ok;
+		} asked[40], *a;
+		uint32_t sent = 0, answered = 0, told = 0;
+		bool eofs;
+
+		connection(true);
+		cut = 0;
+		log_in();
+		eofs = random() & 1;
+		cut = cuts[random() % 5];
+		while (answered < 40) {
+			if (sent < 40 && sent - answered < 8 && random() % 3) {
+				a = &asked[sent];
+				a->is_ok = random() % 3 == 0;
+				a->rows = random() % 8 ? counts[random() % 10] : -1;
+				if (a->is_ok && a->rows > 250)
+					a->rows = 5;
+				snprintf(a->text, sizeof(a->text), "%s t%u_",
+					 a->is_ok ? "DROP TABLE" : "SELECT", sent++);
+				query(a->text);
+				continue;
+			}
+			/* Several come together. */
+			for (long n = random() % 4; n && answered < sent; n--) {
+				a = &asked[answered++];
+				sequence = 1;
+				if (a->rows < 0)
+					PUT("\xff\x7a\x04#42S02No");
+				else if (a->is_ok)
+					ok((uint8_t)a->rows, 2);
+				else
+					select_of(a->rows, eofs, 2);
+			}
+			out();
+		}
+		for (; told < 40; told++) {
+			a = &asked[told];
+			if (a->rows < 0)
+				event(a->is_ok ? "DROP" : "SELECT", a->text,
+				      APPMON_OUTCOME_CLIENT_ERROR);
+			else
+				done(a->is_ok ? "DROP" : "SELECT", a->text, a->rows);
+		}
+		nothing();
+	}
+	cut = 0;
 }
 END_TEST
 
@@ -660,6 +839,9 @@ int main(void)
 				      login_fails,
 				      prepared,
 				      last_prepared,
+				      pipelined,
+				      pipelined_mixed,
+				      pipelined_by_chance,
 				      several,
 				      other_commands,
 				      hidden,

@@ -242,6 +242,78 @@ START_TEST(cut_anywhere)
 }
 END_TEST
 
+/* The client's first message met the listening socket, as with deferred accept (pgbouncer): a
+ * startup, or a request to encrypt that is refused. */
+START_TEST(deferred)
+{
+	static const uint32_t requests[] = {0, 80877103, 80877104};
+
+	for (int i = 0; i < 6; i++) {
+		uint32_t request = requests[i / 2];
+
+		connection(true);
+		if (request)
+			put(0, "i", request);
+		else
+			put(0, "issssb", 196608, "user", "alice", "database", "shop", 0);
+		sim_listener_packet(sk, 0, built, built_len);
+		pos[DIR_IN] = built_len;
+		built_len = 0;
+		pump();
+		if (request) {
+			message(DIR_OUT, "N", 1);
+			startup();
+		}
+		if (i & 1) { /* asks for a password */
+			put('R', "ii", 5, 0x12345678);
+			out();
+			put('p', "s", "hunter2");
+			in();
+		}
+		put('R', "i", 0);
+		put('S', "ss", "server_version", "1.18.0/bouncer");
+		put('K', "ii", 1234, 5678);
+		ready();
+		out();
+		event("CONNECT", "", APPMON_OUTCOME_OK);
+		ck_assert_uint_eq(ev->end, APPMON_END_COMPLETE);
+		ck_assert(is(ev->resource_namespace, "shop"));
+		nothing();
+		simple();
+		simple();
+	}
+}
+END_TEST
+
+/* The same of a request to cancel, which has no answer, and of one to encrypt that is granted. */
+START_TEST(deferred_alone)
+{
+	static const char sealed[] = {23, 3, 3, 0, 5, 'a', 'b', 'c', 'd', 'e'};
+
+	put(0, "iii", 80877102, 1234, 5678);
+	sim_listener_packet(sk, 0, built, built_len);
+	built_len = 0;
+	pump();
+	event("CANCEL", "", APPMON_OUTCOME_OK);
+	nothing();
+	connection(true);
+	put(0, "i", 80877103);
+	sim_listener_packet(sk, 0, built, built_len);
+	pos[DIR_IN] = built_len;
+	built_len = 0;
+	pump();
+	message(DIR_OUT, "S", 1);
+	message(DIR_IN, "\x16\x03\x01\x00\x05hello", 10);
+	event("CONNECT", "", APPMON_OUTCOME_OK);
+	ck_assert_uint_eq(ev->end, APPMON_END_ENCRYPTED);
+	for (int i = 0; i < 20; i++) {
+		message(DIR_OUT, sealed, sizeof(sealed));
+		message(DIR_IN, sealed, sizeof(sealed));
+	}
+	nothing();
+}
+END_TEST
+
 START_TEST(errors)
 {
 	log_in();
@@ -689,10 +761,11 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {simple_query, cut_anywhere, errors,    login_fails, extended,
-				      cursor,	    pipelined,	  copy,	     encryption,  cancel,
-				      replication,  late,	  many_rows, losses,	  closes,
-				      settings,	    traceparent,  NULL};
+	const TTest *const tests[] = {simple_query, cut_anywhere, deferred,    deferred_alone,
+				      errors,	    login_fails,  extended,    cursor,
+				      pipelined,    copy,	  encryption,  cancel,
+				      replication,  late,	  many_rows,   losses,
+				      closes,	    settings,	  traceparent, NULL};
 
 	return unit_run("postgresql", tests, setup, teardown);
 }
