@@ -118,6 +118,8 @@ void http2_fill(struct event_writer *w, const struct exchange *ex)
 	}
 	if (own->grpc)
 		put_grpc(w, ex);
+	else if (own->end_unread && !own->other && ev->status == 200)
+		ev->outcome = APPMON_OUTCOME_UNKNOWN; /* perhaps a call that has failed */
 	if (own->given_up_by == H2_CLIENT)
 		ev->outcome = APPMON_OUTCOME_CANCELLED;
 }

@@ -73,6 +73,25 @@ static void stream_abandoned(struct pipeline *pl, struct conn *c, struct exchang
 
 /* ---- heads ----------------------------------------------------------------------------------- */
 
+/* Messages that came before it was known to be a call are not counted. */
+static void call_found(struct exchange *ex)
+{
+	struct h2_stream *own = h2_own(ex);
+
+	if (own->grpc)
+		return;
+	own->grpc = 1;
+	own->messages[0].lost = ex->request_body > 0;
+	own->messages[1].lost = ex->response_body > 0;
+}
+
+/* A call is a POST, and both its heads have gRPC's content-type. */
+static bool is_no_call(const struct h2_fields *f)
+{
+	return f->is_other || (f->h.method && f->h.method != APPMON_METHOD_POST) ||
+	       (!f->unknown && !f->is_grpc);
+}
+
 /* What both kinds of heads tell. f NULL: the block was not read, and its head says so little. */
 static struct head *keep(struct pipeline *pl, struct exchange *ex, const struct h2_block *b,
 			 const struct h2_fields *f)
@@ -84,8 +103,10 @@ static struct head *keep(struct pipeline *pl, struct exchange *ex, const struct 
 		ex->flags |= APPMON_EVF_PARTIAL;
 	if (f && (f->h.truncated || f->h.flags & HTTP1_FIELDS_LOST))
 		ex->flags |= APPMON_EVF_TRUNCATED;
-	if (f)
-		h2_own(ex)->grpc |= f->is_grpc;
+	if (f && f->is_grpc)
+		call_found(ex);
+	else if (f)
+		h2_own(ex)->other |= is_no_call(f);
 	head = head_keep(pl, f ? &f->h : &unread, f ? f->bytes : "", b->wire);
 	if (!head)
 		exchange_spoil(ex, APPMON_DROP_MEMORY, WHY("no memory for one of its heads"));
@@ -181,6 +202,8 @@ static void trailers(struct pipeline *pl, struct exchange *ex, const struct h2_f
 		ex->flags |= APPMON_EVF_PARTIAL;
 	if (!f)
 		return;
+	if (f->is_grpc)
+		call_found(ex);
 	if (f->grpc_status >= 0)
 		own->grpc_status = f->grpc_status;
 	if (!ex->response || !f->h.head_len)
@@ -238,6 +261,7 @@ static void response_head(struct pipeline *pl, struct conn *c, int dir, const st
 		trailers(pl, ex, f);
 	else
 		response_begins(pl, c, dir, ex, b, f);
+	h2_own(ex)->end_unread = b->end_stream && (!f || f->unknown);
 	if (b->end_stream)
 		stream_over(pl, c, ex, APPMON_END_COMPLETE);
 	else if (h2_own(ex)->connect && status / 100 == 2)
