@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "protocol/http2/http2.h"
+#include "protocol/http2/upgrade.h"
 
 #define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 #define PREFACE_LEN (sizeof(PREFACE) - 1)
@@ -633,6 +634,25 @@ static void http2_init(struct conn *c, const uint64_t pos[2])
 		h->side[dir].lost = !c->fresh;
 		hpack_init(&h->side[dir].table, c->fresh);
 	}
+}
+
+void http2_upgraded(struct pipeline *pl, struct conn *c)
+{
+	struct http2 *h = http2_of(c);
+	struct exchange *ex = exchange_at(c, c->exchanges.next), *same;
+
+	h->first_stream = h->last_stream = 1;
+	if (!ex)
+		return;
+	same = exchange_turn(pl, ex, &protocol_http2);
+	if (!same) {
+		exchange_spoil(ex, APPMON_DROP_MEMORY, WHY("no memory to go on with HTTP/2"));
+		exchange_finish(pl, c, ex, APPMON_END_GAP, 0);
+		return;
+	}
+	h2_own(same)->grpc_status = -1;
+	h2_own(same)->other = 1;
+	exchange_identify(pl, c, same, 1);
 }
 
 static void http2_release(struct pipeline *pl, struct conn *c)
