@@ -206,7 +206,7 @@ class Server:
         if self.name == "caddy":
             request = line.get("request")
             return request and (request["method"], request["uri"], line["status"])
-        return tuple(line) if line[0] in ("GET", "HEAD", "POST", "PUT") else None
+        return tuple(line) if line[0] in ("GET", "HEAD", "POST", "PUT", "CONNECT") else None
 
     def stop(self):
         self.process.terminate()

@@ -11,6 +11,7 @@ from h2.settings import SettingCodes
 import http2_client
 import http2_servers
 from programs import Missing, free_port, wait_for_port
+from test_tunnels import frame
 
 HTTP2 = ["--protocols", "http1,http2"]
 
@@ -129,6 +130,40 @@ def test_servers(name, start, cgroup, watch):
             assert event["end"] == "complete" and not set(event["flags"]) - {"early_response"}
     watching.check_sums(delivered=2 * len(said))
     server.stop()
+
+
+def test_websocket(start, cgroup, watch):
+    """WebSocket on a stream (RFC 8441) is told at its head, as one over HTTP/1 is; what passes on it is
+    none, and the streams beside it go on."""
+    server = start("hypercorn")
+    watching = watch(cgroup, args=HTTP2)
+    client = http2_client.Client(cgroup.connect(("127.0.0.1", server.port)))
+    client.run(lambda: client.settled)
+    plain = client.plan([("GET", "/hello", None)], at_once=1)
+    message = b"GET / HTTP/1.1\r\n\r\n" * 20
+    chat = client.ask("CONNECT", "/chat?token=x", headers=[(":protocol", "websocket"),
+                                                           ("sec-websocket-version", "13")], end=False)
+    client.run(lambda: chat.status)
+    events = watching.wait(4)  # not only when the stream ends
+    for n in range(1, 4):
+        client.conn.send_data(chat.number, frame(message, True))
+        plain.append(client.ask("GET", "/bytes/5000"))
+        client.run(lambda: plain[-1].done and chat.got == n * len(frame(message, False)))
+    client.close()
+    assert chat.status == 200
+    assert sorted(server.asked(5)) == sorted([("CONNECT", "/chat", 200), *(s.told() for s in plain)])
+    events = watching.wait(10)
+    watching.stop()
+    for role in "client", "server":
+        mine = sorted((e for e in events if e["role"] == role), key=lambda e: e["key"])
+        assert [e["key"] for e in mine] == [1, 3, 5, 7, 9]
+        event = mine.pop(1)
+        assert (event["operation"], event["path"], event["status"]) == ("CONNECT", "/chat", 200)
+        assert (event["end"], event["flags"]) == ("upgraded", ["upgraded"])
+        assert event["authority"] == server.url[len("http://"):]
+        assert [(e["request_target"], e["status"], e["end"]) for e in mine] == \
+            [(s.target, 200, "complete") for s in plain]
+    watching.check_sums(delivered=10)
 
 
 # ---- attached in the middle ---------------------------------------------------------------------

@@ -465,6 +465,7 @@ START_TEST(tunnels)
 	ck_assert_uint_eq(ev->method, APPMON_METHOD_CONNECT);
 	ck_assert_str_eq(ev->path.data, "/chat");
 	ck_assert_str_eq(ev->authority.data, "h");
+	ck_assert_uint_eq(ev->flags, APPMON_EVF_UPGRADED);
 	next();
 	ck_assert_uint_eq(ev->end, APPMON_END_UPGRADED);
 	ck_assert_str_eq(ev->path.data, "");

@@ -138,7 +138,8 @@ static void request_begins(struct pipeline *pl, struct conn *c, int dir, uint32_
 	h2_own(ex)->connect = f && f->h.method == APPMON_METHOD_CONNECT;
 	exchange_request(pl, c, ex, dir, &b->start);
 	ex->request_end_ns = b->end_ns;
-	ex->request_done = b->end_stream;
+	/* What follows CONNECT is no body, but the tunnel's. */
+	ex->request_done = b->end_stream || h2_own(ex)->connect;
 	EXPLAIN_EXCHANGE(pl, ex, "begins: stream %u", id);
 	if (pl->causes.bucket && ex->request) {
 		struct trace_fields fields;
