@@ -804,6 +804,8 @@ START_TEST(late_calls)
 	sent(DIR_OUT);
 	complete(19, "", 200);
 	ck_assert_str_eq(ev->system.data, "grpc");
+	ck_assert_str_eq(ev->status_text.data, "");
+	ck_assert_int_eq(ev->status_number, -1);
 	ck_assert_uint_eq(ev->outcome, APPMON_OUTCOME_UNKNOWN);
 }
 END_TEST
