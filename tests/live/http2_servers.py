@@ -129,7 +129,7 @@ CONFIGURED = {"nginx": (NGINX, ["nginx", "-e", "{dir}/error", "-c", "{dir}/conf"
               "caddy": (CADDY, ["caddy", "run", "--adapter", "caddyfile", "--config", "{dir}/conf"]),
               # It has no such log.
               "nghttpd": ("", ["nghttpd", "--no-tls", "-d", "{root}", "{port}"])}
-NAMES = [*CONFIGURED, "node", "hypercorn", "go"]
+NAMES = [*CONFIGURED, "node", "hypercorn", "go", "hyper"]
 
 
 def files(directory):
@@ -170,6 +170,8 @@ class Server:
     def _command(self, directory, programs):
         if self.name == "go":
             return programs.command("server", "go-http2") + [str(self.port), self._log]
+        if self.name == "hyper":
+            return programs.command("server", "rust-hyper") + [str(self.port), self._log]
         if self.name == "node":
             return [tool("node"), f"{HERE}/servers/http2.js", str(self.port), self._log]
         if self.name == "hypercorn":
