@@ -141,7 +141,7 @@ static void response_head(struct pipeline *pl, struct conn *c, int dir, const st
 		message_next(s, s->pos + h->head_len);
 		return;
 	}
-	if (h->status == 101 && h->flags & HTTP1_H2C &&
+	if (h->status == 101 && h->flags & HTTP1_H2C && ex == exchange_answered(c, &start) &&
 	    http2_follows(pl, c, ex, s->pos + h->head_len)) {
 		ex->flags |= APPMON_EVF_CONTINUED;
 		if (dir == DIR_OUT)

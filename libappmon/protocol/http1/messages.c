@@ -107,7 +107,8 @@ bool http2_follows(struct pipeline *pl, struct conn *c, struct exchange *ex, uin
 
 	/* Its client sends nothing before it has the answer. */
 	if (!ex || !ex->request_done || c->exchanges.next != &ex->link ||
-	    c->exchanges.prev != &ex->link || req->phase != PHASE_HEAD || req->head_len ||
+	    c->exchanges.prev != &ex->link || pairing_of(c)->doubts || pairing_of(c)->refused ||
+	    req->phase != PHASE_HEAD || req->head_len ||
 	    !protocol_may_follow(target_of(pl, &c->id), c, &protocol_http2))
 		return false;
 	http1_side(c, !request_dir(c))->pos = pos;
