@@ -500,6 +500,8 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 	limit = e->holes || (request && sk->chunked) ? CAPTURE_MAX : sk->capture;
 	if (sk->wide)
 		limit = sk->wide == WIDE_ALWAYS && !sk->switched ? WIDE_ALWAYS_WINDOW : WIDE_WINDOW;
+	else if (reply && may_be_http2(sk))
+		limit = SWITCHED_WINDOW;
 	offset = e->seq - self->start;
 	if ((__s32)offset < 0)
 		offset = 0;
@@ -1106,7 +1108,7 @@ static __always_inline void observe_packet(struct __sk_buff *skb, struct socket 
 	e->whole = x.whole;
 	e->filled = e->holes && e->whole != self->passed.whole;
 	e->holes = x.holes || end != x.next;
-	if (frames && sk->speaks != SPEAKS_HTTP)
+	if (frames && (sk->speaks != SPEAKS_HTTP || sk->switched))
 		told = follow_segment(skb, sk, e);
 	if (told == FRAMES_NO)
 		told = capture(skb, sk, self, e, dir) ? FRAMES_TOLD : FRAMES_UNTOLD;

@@ -52,6 +52,9 @@ volatile __u32 reader_waits;
  * is as much as can be counted, but not of a tunnel, nor of the stream to a replica. */
 #define WIDE_WINDOW (1 << 20)
 #define WIDE_ALWAYS_WINDOW (1 << 30)
+/* Behind 101, as much as an HTTP/2 server may send before the client's preface: 65,535 bytes of data
+ * (RFC 9113 section 6.9.2), and heads. */
+#define SWITCHED_WINDOW (1 << 17)
 
 static __always_inline void *ring_of_cpu(void)
 {
@@ -350,6 +353,7 @@ static __always_inline bool is_beyond(struct socket *sk, const struct emission *
 __noinline int emit_data(struct __sk_buff *skb, struct socket *sk, struct emission *e)
 {
 	struct draft *d;
+	bool all;
 	int ret;
 
 	if (!sk || !e) /* never: asked for by the verifier */
@@ -374,7 +378,8 @@ __noinline int emit_data(struct __sk_buff *skb, struct socket *sk, struct emissi
 	if (!e->request || sk->framing.phase != FRAMING_IN_HEAD)
 		e->framed = 0;
 	e->start = 0;
-	if ((sk->wide || e->framed || (e->request && sk->chunked)) && e->captured < e->len &&
+	all = sk->wide || e->framed || (!e->request && may_be_http2(sk));
+	if ((all || (e->request && sk->chunked)) && e->captured < e->len &&
 	    e->part + 1 < PARTS_MAX) {
 		e->flags |= REC_PART;
 	} else if (is_beyond(sk, e)) {
@@ -386,8 +391,7 @@ __noinline int emit_data(struct __sk_buff *skb, struct socket *sk, struct emissi
 		goto out;
 	}
 	emitted(e);
-	if (e->proxy != PROXY_HEADER &&
-	    (sk->wide || e->framed || (!e->part && (e->flags & REC_PART))))
+	if (e->proxy != PROXY_HEADER && (all || (!e->part && (e->flags & REC_PART))))
 		e->total = e->len; /* it turned out only now */
 	e->part++;
 out:

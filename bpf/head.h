@@ -60,6 +60,12 @@ static __always_inline bool is_first(const struct socket *sk, int dir)
 	return !(DIRECTION(sk, dir)->marks & MARK_HEARD);
 }
 
+/* 101 has been sent: what follows may be HTTP/2, whose frames only the reader can find. */
+static __always_inline bool may_be_http2(const struct socket *sk)
+{
+	return frames && sk->switched && (sk->protocols & ASKED_HTTP2);
+}
+
 /* Of a request: its sender has received some of a response since it began. */
 static __always_inline bool is_answered(const struct socket *sk, const struct emission *e)
 {
@@ -160,11 +166,11 @@ static __always_inline int frame_response(struct socket *sk, struct emission *e)
 	__u64 length = 0;
 
 	sk->reply_phase = FRAMING_UNKNOWN;
+	if (status[0] == '1' && status[1] == '0' && status[2] == '1')
+		sk->switched = 1;
 	if (e->scan.end < REQUEST_MIN || !status[0]) /* it goes on, or is empty lines in front */
 		return EMIT_OPEN;
 	if (status[0] == '1') { /* interim (RFC 9110 section 15.2): another head comes */
-		if (status[1] == '0' && status[2] == '1')
-			sk->switched = 1;
 		if (e->scan.end == e->captured)
 			sk->reply_phase = FRAMING_IN_HEAD;
 		return EMIT_OPEN;

@@ -377,6 +377,30 @@ __noinline int detect_frames(struct __sk_buff *skb, struct socket *sk, struct em
 	return 0;
 }
 
+/*
+ * Behind 101: the client turns to HTTP/2 with its preface (RFC 7540 section 3.2). Its server may have
+ * sent frames before that, all of which was copied: the reader tells where the next one begins. Not
+ * static: verified once.
+ */
+__noinline int turn_to_http2(struct __sk_buff *skb, struct socket *sk, struct emission *e)
+{
+	struct follow *f;
+
+	if (!frames || !sk || !e || !may_be_http2(sk) || sk->request_dir != 1 + e->dir ||
+	    !(e->flags & REC_FLIP) || e->holes || DIRECTION(sk, e->dir)->passed.whole != e->s.seq ||
+	    !begins_frames(skb, e->s.payload, e->s.len, ASKED_HTTP2))
+		return 0;
+	begin_anywhere(sk);
+	f = follow_of(sk, e->dir);
+	f->phase = FOLLOW_FRAME;
+	f->flags = FOLLOW_HELLO | FOLLOW_FIRST;
+	f->copy_left = rows[ROW_HTTP2].preface;
+	f->due = e->s.seq + f->copy_left;
+	sk->sure = SURE_BOTH;
+	sk->confirmed = CONFIRMED_NO; /* there are no requests of HTTP/1 to look for any more */
+	return speak_frames(sk, e, ROW_HTTP2, sk->request_dir);
+}
+
 enum { FRAMES_NO, FRAMES_UNTOLD, FRAMES_TOLD };
 
 /*
@@ -391,6 +415,8 @@ __noinline int follow_segment(struct __sk_buff *skb, struct socket *sk, struct e
 		return FRAMES_NO;
 	if (sk->speaks == SPEAKS_UNKNOWN &&
 	    !((sk->protocols & ASKED_FRAMES) && detect_frames(skb, sk, e)))
+		return FRAMES_NO;
+	if (sk->speaks == SPEAKS_HTTP && !turn_to_http2(skb, sk, e))
 		return FRAMES_NO;
 	walk = begin_walk(skb, sk, e);
 	/* Here, where begin_walk() takes no stack any more. */

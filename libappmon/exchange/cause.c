@@ -671,6 +671,14 @@ void cause_request(struct pipeline *pl, struct conn *c, struct exchange *ex, int
 		link_received(pl, c, ex);
 }
 
+void cause_move(struct exchange *ex)
+{
+	if (!ex->cause)
+		return;
+	for (int kind = 0; kind < KEYS; kind++)
+		ex->cause->key[kind].ex = ex;
+}
+
 void cause_rename(struct pipeline *pl, struct exchange *ex)
 {
 	if (ex->cause && (pl->flags & APPMON_OPEN_GOROUTINES))

@@ -93,6 +93,23 @@ struct exchange *exchange_new(struct pipeline *pl, struct conn *c)
 	return ex;
 }
 
+struct exchange *exchange_turn(struct pipeline *pl, struct exchange *ex,
+			       const struct protocol *protocol)
+{
+	struct exchange *same = pool_zalloc_evicting(&pl->pool, exchange_bytes(protocol));
+
+	if (!same)
+		return NULL;
+	*same = *ex;
+	same->protocol = protocol;
+	list_append(&ex->link, &same->link); /* in its place */
+	list_remove(&ex->link);
+	list_init(&same->id_node);
+	cause_move(same);
+	pool_free(&pl->pool, ex);
+	return same;
+}
+
 void exchange_withdraw(struct pipeline *pl, struct conn *c, struct exchange *ex)
 {
 	struct target *target = target_of(pl, &ex->id);

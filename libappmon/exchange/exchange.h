@@ -425,6 +425,10 @@ void exchange_finish(struct pipeline *pl, struct conn *c, struct exchange *ex, u
 		     uint64_t flags);
 /* The host gets the event now; what is left waits for the end of the response. */
 void exchange_tell(struct pipeline *pl, struct conn *c, struct exchange *ex);
+/* It goes on with another protocol, and what its own keeps of it is gone: returns it, at another
+ * place in memory. NULL: no memory. */
+struct exchange *exchange_turn(struct pipeline *pl, struct exchange *ex,
+			       const struct protocol *protocol);
 /* It was none: it leaves the queue, and was never counted. */
 void exchange_withdraw(struct pipeline *pl, struct conn *c, struct exchange *ex);
 /* Finishes those at the front that are complete. */
@@ -505,6 +509,8 @@ void cause_read(struct pipeline *pl, struct conn *c, const struct reader *reader
 void cause_response(struct pipeline *pl, struct conn *c, struct exchange *ex);
 /* The exchange is over: nothing is made for it any more. */
 void cause_close(struct exchange *ex);
+/* The exchange is at another place in memory now. */
+void cause_move(struct exchange *ex);
 /* The exchange's connection has another id now. */
 void cause_rename(struct pipeline *pl, struct exchange *ex);
 void cause_report(const struct exchange *ex, struct appmon_event *ev);

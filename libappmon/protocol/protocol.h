@@ -89,6 +89,11 @@ enum {
 
 /* Room for the state of any of `protocols`, bits as above. */
 uint32_t protocol_state_size(uint32_t protocols);
+/* From now on. What it knows of another protocol must be released. */
+void conn_speaks(struct conn *c, const struct protocol *protocol, const uint64_t pos[2]);
+/* Can a connection that has spoken HTTP/1 go on with this one? */
+bool protocol_may_follow(const struct target *target, const struct conn *c,
+			 const struct protocol *protocol);
 /* Does a message of one of `protocols` begin with these bytes? */
 enum message protocol_begins(uint32_t protocols, const char *bytes, uint32_t n);
 /*

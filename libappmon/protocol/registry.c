@@ -23,17 +23,34 @@ static const struct protocol *hint_of(const struct target *target, uint16_t port
 	return NULL;
 }
 
-/* Either end can be the server: its port is the one that a hint names. A client's own port can be a
- * hinted one by chance; it is the higher of the two, as a rule. */
-static const struct protocol *detect_hinted(const struct target *target, struct conn *c,
-					    const char *bytes, uint32_t n)
+/* Either end can be the server: its port is the one that a hint names. NULL: none does, or they
+ * differ. */
+static const struct protocol *hinted(const struct target *target, const struct conn *c)
 {
 	const struct protocol *local = hint_of(target, c->id.local_port);
 	const struct protocol *remote = hint_of(target, c->id.remote_port);
-	const struct protocol *hint = local ? local : remote;
 
-	if (!hint || (local && remote && local != remote) ||
-	    (hint->detect && !hint->detect(bytes, n)))
+	if (local && remote && local != remote)
+		return NULL;
+	return local ? local : remote;
+}
+
+bool protocol_may_follow(const struct target *target, const struct conn *c,
+			 const struct protocol *protocol)
+{
+	/* As the programs have it: where a hint says HTTP/1 nothing else is looked for. */
+	return target && (target->protocols & 1U << protocol->id) &&
+	       hinted(target, c) != &PROTOCOL_FIRST;
+}
+
+/* A client's own port can be a hinted one by chance; it is the higher of the two, as a rule. */
+static const struct protocol *detect_hinted(const struct target *target, struct conn *c,
+					    const char *bytes, uint32_t n)
+{
+	const struct protocol *hint = hinted(target, c);
+	bool local = hint_of(target, c->id.local_port), remote = hint_of(target, c->id.remote_port);
+
+	if (!hint || (hint->detect && !hint->detect(bytes, n)))
 		return NULL;
 	if (!c->fresh && local && c->id.local_port < c->id.remote_port)
 		c->serves = 1 + DIR_IN;
@@ -57,6 +74,13 @@ const struct protocol *protocol_detect(const struct target *target, struct conn 
 			return protocol;
 	}
 	return NULL;
+}
+
+void conn_speaks(struct conn *c, const struct protocol *protocol, const uint64_t pos[2])
+{
+	memset(c->state, 0, protocol->conn_size);
+	c->protocol = protocol;
+	protocol->init(c, pos);
 }
 
 uint32_t protocol_state_size(uint32_t protocols)

@@ -79,13 +79,6 @@ void conn_remove(struct flows *f, struct conn *c)
 
 /* ---- one connection -------------------------------------------------------------------------- */
 
-void conn_speaks(struct conn *c, const struct protocol *protocol, const uint64_t pos[2])
-{
-	memset(c->state, 0, protocol->conn_size);
-	c->protocol = protocol;
-	protocol->init(c, pos);
-}
-
 struct conn *conn_alloc(struct flows *f)
 {
 	/* One block: that the protocol changes must not fail. */

@@ -83,8 +83,6 @@ struct conn *conn_new(struct flows *f, const struct rec_conn *id, uint64_t key,
 uint32_t flows_bucket(const struct flows *f, uint64_t key);
 void conn_insert(struct flows *f, struct conn *c);
 void conn_remove(struct flows *f, struct conn *c);
-/* What it knows of another protocol must be released. */
-void conn_speaks(struct conn *c, const struct protocol *protocol, const uint64_t pos[2]);
 /* Orders the connection by activity, among those with or without exchanges. */
 void conn_active(struct flows *f, struct conn *c, uint64_t ts_ns);
 /* Our side has closed, and no more is due. */

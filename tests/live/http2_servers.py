@@ -129,7 +129,7 @@ CONFIGURED = {"nginx": (NGINX, ["nginx", "-e", "{dir}/error", "-c", "{dir}/conf"
               "caddy": (CADDY, ["caddy", "run", "--adapter", "caddyfile", "--config", "{dir}/conf"]),
               # It has no such log.
               "nghttpd": ("", ["nghttpd", "--no-tls", "-d", "{root}", "{port}"])}
-NAMES = [*CONFIGURED, "node", "hypercorn", "go"]
+NAMES = [*CONFIGURED, "node", "hypercorn", "go", "hyper"]
 
 
 def files(directory):
@@ -170,6 +170,8 @@ class Server:
     def _command(self, directory, programs):
         if self.name == "go":
             return programs.command("server", "go-http2") + [str(self.port), self._log]
+        if self.name == "hyper":
+            return programs.command("server", "rust-hyper") + [str(self.port), self._log]
         if self.name == "node":
             return [tool("node"), f"{HERE}/servers/http2.js", str(self.port), self._log]
         if self.name == "hypercorn":
@@ -206,7 +208,7 @@ class Server:
         if self.name == "caddy":
             request = line.get("request")
             return request and (request["method"], request["uri"], line["status"])
-        return tuple(line) if line[0] in ("GET", "HEAD", "POST", "PUT") else None
+        return tuple(line) if line[0] in ("GET", "HEAD", "POST", "PUT", "CONNECT") else None
 
     def stop(self):
         self.process.terminate()

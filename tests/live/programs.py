@@ -107,10 +107,13 @@ class Programs:
                 "-cp", out, name]
 
     def _rust(self, kind, name):
-        if not glob.glob(f"{CRATES}/tiny_http-*"):
-            raise Missing(f"no tiny_http crate in {CRATES} (Debian: librust-tiny-http-dev)")
-        source = f"{self.directory}/rust"  # cargo writes Cargo.lock beside the sources
-        shutil.copytree(f"{HERE}/rust", source, dirs_exist_ok=True)
+        """rust, of the directory of that name; or rust-NAME, of NAME."""
+        project = name.removeprefix("rust-")
+        crate = {"rust": "tiny-http", "hyper": "hyper"}[project]
+        if not glob.glob(f"{CRATES}/{crate.replace('-', '_')}-[0-9]*"):
+            raise Missing(f"no {crate} crate in {CRATES} (Debian: librust-{crate}-dev)")
+        source = f"{self.directory}/{project}"  # cargo writes Cargo.lock beside the sources
+        shutil.copytree(f"{HERE}/{project}", source, dirs_exist_ok=True)
         self._run(["cargo", "build", "--quiet", "--offline", "--manifest-path",
                    f"{source}/Cargo.toml", "--target-dir", f"{source}/target",
                    "--config", 'source.crates-io.replace-with="debian"',

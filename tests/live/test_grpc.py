@@ -36,7 +36,7 @@ def built(directory, argv, **env):
 
 
 def grpcio(directory):
-    pytest.importorskip("grpc")
+    pytest.importorskip("grpc.aio")  # of the package: grpc/ here is one of that name, too
     return [sys.executable, f"{HERE}/grpc/calls.py"]
 
 

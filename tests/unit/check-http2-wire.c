@@ -131,9 +131,165 @@ START_TEST(deferred)
 }
 END_TEST
 
+/* ---- HTTP/1.1 that turns into it (RFC 7540 section 3.2) --------------------------------------- */
+
+#define UPGRADE                                                                                    \
+	"GET /first HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\n"                \
+	"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n"
+#define SWITCHES "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+
+/* The first request has its head in HTTP/1.1 and its answer in HTTP/2. */
+static void told_first(uint64_t body)
+{
+	ev = fixture_event(&p);
+	ck_assert_ptr_nonnull(ev);
+	ck_assert_uint_eq(ev->protocol, APPMON_PROTO_HTTP2);
+	ck_assert_uint_eq(ev->key, 1);
+	ck_assert_str_eq(ev->path.data, "/first");
+	ck_assert_str_eq(ev->authority.data, "h");
+	ck_assert_uint_eq(ev->request_http_version, 11);
+	ck_assert_uint_eq(ev->response_http_version, 20);
+	ck_assert_uint_eq(ev->status, 200);
+	ck_assert_uint_eq(ev->outcome, APPMON_OUTCOME_OK);
+	ck_assert_uint_eq(ev->end, APPMON_END_COMPLETE);
+	ck_assert_uint_eq(ev->flags, APPMON_EVF_CONTINUED);
+	ck_assert_uint_eq(ev->response_body_bytes, body);
+}
+
+START_TEST(upgrade)
+{
+	for (int i = 0; i < 16; i++) {
+		cut = i & 8 ? 17 : 0;
+		connection(!(i & 4));
+		if (i & 2) { /* not the first request of its connection */
+			SAY(DIR_IN, "GET /before HTTP/1.1\r\nHost: h\r\n\r\n");
+			SAY(DIR_OUT, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+			ev = fixture_event(&p);
+			ck_assert_ptr_nonnull(ev);
+			ck_assert_str_eq(ev->path.data, "/before");
+			ck_assert_uint_eq(ev->protocol, APPMON_PROTO_HTTP1);
+		}
+		SAY(DIR_IN, UPGRADE);
+		if (i & 1) { /* the answer waits for the preface, or does not */
+			SAY(DIR_OUT, SWITCHES SETTINGS);
+			SAY(DIR_IN, PREFACE SETTINGS);
+			SAY(DIR_OUT, SETTINGS_ACK ANSWERS("\1"));
+		} else {
+			SAY(DIR_OUT, SWITCHES);
+			SAY(DIR_OUT, SETTINGS ANSWERS("\1"));
+			SAY(DIR_IN, PREFACE SETTINGS);
+			SAY(DIR_OUT, SETTINGS_ACK);
+		}
+		told_first(0);
+		SAY(DIR_IN, SETTINGS_ACK ASKS("\3") ASKS("\5"));
+		SAY(DIR_OUT, ANSWERS("\5") ANSWERS("\3"));
+		told(5);
+		told(3);
+		SAY(DIR_IN, ASKS("\7"));
+		SAY(DIR_OUT, ANSWERS("\7"));
+		told(7);
+		ck_assert_ptr_null(fixture_event(&p));
+		ck_assert_uint_eq(p.pl.stats.outstanding, 0);
+		ck_assert_uint_eq(p.pl.stats.tunnel_bytes, 0);
+	}
+}
+END_TEST
+
+/* The body begins before the client has turned, and goes on behind; segments cut its frames. */
+START_TEST(upgrade_with_a_long_body)
+{
+	static const char head[] = SWITCHES SETTINGS "\0\0\1\1\4\0\0\0\1\x88";
+	const uint32_t frame = 9 + 16384;
+	static char wire[200 << 10];
+	uint32_t n = sizeof(head) - 1;
+
+	memcpy(wire, head, n);
+	for (int i = 0; i < 8; i++) {
+		memcpy(wire + n, i == 7 ? "\0\x40\0\0\1\0\0\0\1" : "\0\x40\0\0\0\0\0\0\1", 9);
+		memset(wire + n + 9, 'a' + i, frame - 9);
+		n += frame;
+	}
+	for (int i = 0; i < 6; i++) {
+		uint32_t before = 20000 + 9001 * (uint32_t)i, size = i & 1 ? 60000 : 1448;
+
+		connection(true);
+		SAY(DIR_IN, UPGRADE);
+		cut = size;
+		message(DIR_OUT, wire, before);
+		SAY(DIR_IN, PREFACE SETTINGS);
+		message(DIR_OUT, wire + before, n - before);
+		cut = 0;
+		told_first(8 * 16384);
+		SAY(DIR_IN, SETTINGS_ACK ASKS("\3"));
+		SAY(DIR_OUT, SETTINGS_ACK ANSWERS("\3"));
+		told(3);
+		/* The programs follow: of a long body they copy little. */
+		SAY(DIR_IN, ASKS("\5"));
+		sim_now_ns += 1000000;
+		for (uint32_t at = 0; at < 16384; at += 1024) {
+			sim_packet(sk, DIR_OUT, pos[DIR_OUT], wire + sizeof(head) - 1 + at, 1024,
+				   0);
+			pos[DIR_OUT] += 1024;
+		}
+		count_records();
+		ck_assert_uint_le(records, 1);
+	}
+}
+END_TEST
+
+/* 101 to something else, or where HTTP/2 is not looked for: a tunnel, as ever. */
+START_TEST(other_upgrades)
+{
+	static const char websocket[] =
+		"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
+		"Upgrade: websocket\r\n\r\n";
+
+	for (int i = 0; i < 2; i++) {
+		if (i) {
+			talk_end();
+			talk_begin(&(struct appmon_opts){.protocols = 1U << APPMON_PROTO_HTTP1});
+		}
+		connection(true);
+		SAY(DIR_IN, UPGRADE);
+		if (i)
+			SAY(DIR_OUT, SWITCHES SETTINGS);
+		else
+			SAY(DIR_OUT, websocket);
+		ev = fixture_event(&p);
+		ck_assert_ptr_nonnull(ev);
+		ck_assert_uint_eq(ev->protocol, APPMON_PROTO_HTTP1);
+		ck_assert_uint_eq(ev->end, APPMON_END_UPGRADED);
+		ck_assert_uint_eq(ev->status, 101);
+		SAY(DIR_IN, PREFACE SETTINGS ASKS("\3"));
+		SAY(DIR_OUT, ANSWERS("\1") ANSWERS("\3"));
+		ck_assert_ptr_null(fixture_event(&p));
+	}
+}
+END_TEST
+
+/* The connection ends before the answer. */
+START_TEST(upgrade_and_no_answer)
+{
+	SAY(DIR_IN, UPGRADE);
+	SAY(DIR_OUT, SWITCHES SETTINGS);
+	SAY(DIR_IN, PREFACE SETTINGS);
+	sim_packet(sk, DIR_OUT, pos[DIR_OUT], "", 0, SIM_FIN);
+	pump();
+	ev = fixture_event(&p);
+	ck_assert_ptr_nonnull(ev);
+	ck_assert_str_eq(ev->path.data, "/first");
+	ck_assert_uint_eq(ev->status, 0);
+	ck_assert_uint_eq(ev->end, APPMON_END_CLOSED);
+	ck_assert_uint_eq(ev->outcome, APPMON_OUTCOME_NO_RESPONSE);
+	ck_assert_ptr_null(fixture_event(&p));
+}
+END_TEST
+
 int main(void)
 {
-	const TTest *const tests[] = {preface, preface_alone, deferred, NULL};
+	const TTest *const tests[] = {
+		preface,	preface_alone,	       deferred, upgrade, upgrade_with_a_long_body,
+		other_upgrades, upgrade_and_no_answer, NULL};
 
 	return unit_run("http2-wire", tests, setup, talk_end);
 }

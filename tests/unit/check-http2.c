@@ -465,6 +465,7 @@ START_TEST(tunnels)
 	ck_assert_uint_eq(ev->method, APPMON_METHOD_CONNECT);
 	ck_assert_str_eq(ev->path.data, "/chat");
 	ck_assert_str_eq(ev->authority.data, "h");
+	ck_assert_uint_eq(ev->flags, APPMON_EVF_UPGRADED);
 	next();
 	ck_assert_uint_eq(ev->end, APPMON_END_UPGRADED);
 	ck_assert_str_eq(ev->path.data, "");
@@ -732,6 +733,128 @@ START_TEST(loss)
 }
 END_TEST
 
+/* A call, as the client of a connection sends it that was met in the middle: its path and its
+ * content-type have been indexed before. */
+static void late_call(uint32_t stream)
+{
+	index_of(3);
+	index_of(80);
+	index_of(81);
+	headers(END_HEADERS, stream);
+	frame(DATA, END_STREAM, stream, "\0\0\0\0\3abc", 8);
+	sent(DIR_IN);
+}
+
+/* Nothing says that these are calls but what may be grpc-status, indexed before. */
+START_TEST(late_calls)
+{
+	fresh = false;
+	/* Trailers only. */
+	late_call(11);
+	index_of(8);
+	index_of(70);
+	index_of(71);
+	headers(WHOLE, 11);
+	sent(DIR_OUT);
+	complete(11, "", 200);
+	ck_assert_str_eq(ev->system.data, "");
+	ck_assert_uint_eq(ev->outcome, APPMON_OUTCOME_UNKNOWN);
+	ck_assert(ev->flags & APPMON_EVF_PARTIAL);
+	/* Trailers behind a message. */
+	late_call(13);
+	index_of(8);
+	index_of(70);
+	headers(END_HEADERS, 13);
+	frame(DATA, 0, 13, "\0\0\0\0\2ab", 7);
+	index_of(71);
+	headers(WHOLE, 13);
+	sent(DIR_OUT);
+	complete(13, "", 200);
+	ck_assert_uint_eq(ev->outcome, APPMON_OUTCOME_UNKNOWN);
+	ck_assert(ev->flags & APPMON_EVF_PARTIAL);
+	/* A status that comes in full makes it a call; what was counted before is not known. */
+	late_call(15);
+	index_of(8);
+	index_of(70);
+	headers(END_HEADERS, 15);
+	indexed_field("grpc-status", "5");
+	headers(WHOLE, 15);
+	sent(DIR_OUT);
+	complete(15, "", 200);
+	ck_assert_str_eq(ev->system.data, "grpc");
+	ck_assert_str_eq(ev->status_text.data, "NOT_FOUND");
+	ck_assert_uint_eq(ev->outcome, APPMON_OUTCOME_CLIENT_ERROR);
+	ck_assert_int_eq(ev->request_items, -1);
+	ck_assert_int_eq(ev->response_items, 0);
+	/* And so does the one that has been indexed since. */
+	late_call(17);
+	index_of(8);
+	index_of(71);
+	index_of(62);
+	headers(WHOLE, 17);
+	sent(DIR_OUT);
+	complete(17, "", 200);
+	ck_assert_str_eq(ev->status_text.data, "NOT_FOUND");
+	/* Nor is there a field of gRPC's that is known. */
+	late_call(19);
+	index_of(8);
+	index_of(71);
+	field("content-type", "application/grpc");
+	headers(WHOLE, 19);
+	sent(DIR_OUT);
+	complete(19, "", 200);
+	ck_assert_str_eq(ev->system.data, "grpc");
+	ck_assert_str_eq(ev->status_text.data, "");
+	ck_assert_int_eq(ev->status_number, -1);
+	ck_assert_uint_eq(ev->outcome, APPMON_OUTCOME_UNKNOWN);
+}
+END_TEST
+
+/* What cannot be a call has HTTP's outcome, whatever is not known of it. */
+START_TEST(late_and_no_calls)
+{
+	fresh = false;
+	/* GET */
+	index_of(2);
+	index_of(80);
+	headers(WHOLE, 11);
+	sent(DIR_IN);
+	index_of(8);
+	index_of(70);
+	headers(WHOLE, 11);
+	sent(DIR_OUT);
+	complete(11, "", 200);
+	ck_assert_uint_eq(ev->outcome, APPMON_OUTCOME_OK);
+	/* By its content-type. */
+	late_call(13);
+	index_of(8);
+	index_of(70);
+	field("content-type", "text/plain");
+	headers(WHOLE, 13);
+	sent(DIR_OUT);
+	complete(13, "", 200);
+	ck_assert_uint_eq(ev->outcome, APPMON_OUTCOME_OK);
+	/* It has no content-type. */
+	late_call(15);
+	index_of(8);
+	headers(END_HEADERS, 15);
+	index_of(70);
+	headers(WHOLE, 15);
+	sent(DIR_OUT);
+	complete(15, "", 200);
+	ck_assert_uint_eq(ev->outcome, APPMON_OUTCOME_OK);
+	/* Calls end with a header block. */
+	late_call(17);
+	index_of(8);
+	index_of(70);
+	headers(END_HEADERS, 17);
+	frame(DATA, END_STREAM, 17, "ab", 2);
+	sent(DIR_OUT);
+	complete(17, "", 200);
+	ck_assert_uint_eq(ev->outcome, APPMON_OUTCOME_OK);
+}
+END_TEST
+
 /* ---- hostile input --------------------------------------------------------------------------- */
 
 START_TEST(continuation_flood)
@@ -894,6 +1017,8 @@ int main(void)
 				      late,
 				      late_by_the_preface,
 				      late_with_answers_before,
+				      late_calls,
+				      late_and_no_calls,
 				      later,
 				      loss,
 				      continuation_flood,

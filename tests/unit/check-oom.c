@@ -58,12 +58,17 @@ struct talk {
 	uint64_t pos[2];
 };
 
-static void say(struct talk *t, int dir, const char *text)
+static void give(struct talk *t, int dir, const char *bytes, uint32_t n)
 {
 	sim_now_ns += NSEC_PER_MSEC;
-	sim_packet(t->sk, dir, t->pos[dir], text, (uint32_t)strlen(text), SIM_PSH);
-	t->pos[dir] += strlen(text);
+	sim_packet(t->sk, dir, t->pos[dir], bytes, n, SIM_PSH);
+	t->pos[dir] += n;
 	pump();
+}
+
+static void say(struct talk *t, int dir, const char *text)
+{
+	give(t, dir, text, (uint32_t)strlen(text));
 }
 
 static void numbered(struct talk *t, int dir, unsigned int n)
@@ -82,13 +87,33 @@ static void numbered(struct talk *t, int dir, unsigned int n)
 	say(t, dir, text);
 }
 
+/* HTTP/1.1 that turns into HTTP/2: /80 is answered by stream 1, and /81 is stream 3. */
+static void turn(struct talk *t)
+{
+	static const char switches[] = "HTTP/1.1 101 X\r\nUpgrade: h2c\r\n\r\n"
+				       "\0\0\0\4\0\0\0\0\0"
+				       "\0\0\5\1\5\0\0\0\1\x08\x03"
+				       "480";
+	static const char asks[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+				   "\0\0\0\4\0\0\0\0\0"
+				   "\0\0\7\1\5\0\0\0\3\x82\x86\x04\x03"
+				   "/81";
+	static const char answers[] = "\0\0\5\1\5\0\0\0\3\x08\x03"
+				      "481";
+
+	say(t, DIR_IN, "GET /80 HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n");
+	give(t, DIR_OUT, switches, sizeof(switches) - 1);
+	give(t, DIR_IN, asks, sizeof(asks) - 1);
+	give(t, DIR_OUT, answers, sizeof(answers) - 1);
+}
+
 /* Plain, split, early, pipelined, chunked, strays, many connections, ends of all kinds. */
 static void run_script(void)
 {
-	struct talk talks[80] = {0};
+	struct talk talks[81] = {0};
 	static const char late[] = "GET /70 HTTP/1.1\r\nHost: h\r\n\r\n";
 
-	for (unsigned int i = 0; i < 80; i++)
+	for (unsigned int i = 0; i < 81; i++)
 		talks[i].sk = sim_connect(false, 1, 1);
 	for (unsigned int i = 0; i < 5; i++) {
 		numbered(&talks[0], DIR_IN, i);
@@ -125,6 +150,7 @@ static void run_script(void)
 		numbered(&talks[i], DIR_IN, i);
 	for (unsigned int i = 5; i < 70; i++)
 		numbered(&talks[i], DIR_OUT, i);
+	turn(&talks[80]);
 	sim_packet(talks[70].sk, DIR_IN, talks[70].pos[DIR_IN], NULL, 0, SIM_RST);
 	sim_packet(talks[71].sk, DIR_OUT, 0, NULL, 0, SIM_FIN);
 	pump();
@@ -132,20 +158,21 @@ static void run_script(void)
 	flows_expire(&p.flows, sim_now_ns + 400 * NSEC_PER_SEC);
 	armed = false;
 	pump();
-	for (unsigned int i = 0; i < 80; i++)
+	for (unsigned int i = 0; i < 81; i++)
 		sim_forget(talks[i].sk);
 }
 
 /* Returns how many allocations there were. */
 static unsigned long run_once(unsigned long at, bool all_after)
 {
-	struct sim_opts so = {.target = 1, .capture = 4096};
+	const uint64_t protocols = 1U << APPMON_PROTO_HTTP1 | 1U << APPMON_PROTO_HTTP2;
+	struct sim_opts so = {.target = 1, .capture = 4096, .protocols = protocols};
 
 	events = 0;
 	count = 0;
 	fail_at = at;
 	for_ever = all_after;
-	fixture_init(&p, &(struct appmon_opts){.flags = APPMON_OPEN_LINKS});
+	fixture_init(&p, &(struct appmon_opts){.flags = APPMON_OPEN_LINKS, .protocols = protocols});
 	sim_start(&so);
 	run_script();
 	ck_assert_uint_eq(p.pl.stats.outstanding, 0);
@@ -160,7 +187,7 @@ START_TEST(each_allocation_fails)
 	unsigned int all = events;
 
 	ck_assert_uint_gt(n, 100);
-	ck_assert_uint_eq(all, 5 + 5 + 2 + 2 + 1 + 75);
+	ck_assert_uint_eq(all, 5 + 5 + 2 + 2 + 1 + 75 + 2);
 	for (unsigned long at = 1; at <= n; at++) {
 		run_once(at, false);
 		/* One failure costs few events. */

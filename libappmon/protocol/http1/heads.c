@@ -141,6 +141,13 @@ static void response_head(struct pipeline *pl, struct conn *c, int dir, const st
 		message_next(s, s->pos + h->head_len);
 		return;
 	}
+	if (h->status == 101 && h->flags & HTTP1_H2C && ex == exchange_answered(c, &start) &&
+	    http2_follows(pl, c, ex, s->pos + h->head_len)) {
+		ex->flags |= APPMON_EVF_CONTINUED;
+		if (dir == DIR_OUT)
+			exchange_owner(pl, ex);
+		return;
+	}
 	STAT_ADD(pl, target, responses, 1);
 	ex = pairing_response(pl, c, dir, chunk);
 	framing = http1_response_framing(h, ex ? http1_own(ex)->method : APPMON_METHOD_UNKNOWN,

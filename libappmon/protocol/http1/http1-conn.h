@@ -14,6 +14,7 @@ enum phase {
 	PHASE_OPEN,   /* body whose end cannot be counted */
 	PHASE_CLOSE,  /* body up to FIN */
 	PHASE_TUNNEL, /* no HTTP any more */
+	PHASE_HTTP2,  /* HTTP/2 begins at pos */
 };
 
 /* The messages of one direction. Positions are those of its stream. */
@@ -145,6 +146,9 @@ void message_end(struct pipeline *pl, struct conn *c, int dir, uint64_t pos, uin
 void measure_partial(struct conn *c, struct exchange *ex);
 /* Both directions are a tunnel's from here on; pos: where that of the responses begins. */
 void tunnel_begin(struct pipeline *pl, struct conn *c, struct exchange *ex, uint64_t pos);
+/* HTTP/2 answers ex, the only request that is open (RFC 7540 section 3.2), and begins at pos. False:
+ * that cannot be followed. */
+bool http2_follows(struct pipeline *pl, struct conn *c, struct exchange *ex, uint64_t pos);
 /* Ends all exchanges: struct protocol's. */
 void messages_end(struct pipeline *pl, struct conn *c, uint32_t end, uint64_t flags);
 

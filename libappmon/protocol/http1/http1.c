@@ -658,6 +658,11 @@ static __attribute__((noinline)) void known_field(const char *base, struct line 
 		if (!l.cut && same_name(l.name, "expect", len))
 			parse_expect(l.value, l.value_end, out);
 		break;
+	case sizeof("upgrade") - 1:
+		if (!l.cut && same_name(l.name, "upgrade", len) &&
+		    is_word(l.value, (size_t)(l.value_end - l.value), "h2c"))
+			out->flags |= HTTP1_H2C;
+		break;
 	case sizeof("connection") - 1:
 		if (!l.cut && same_name(l.name, "connection", len))
 			parse_connection(l.value, l.value_end, out);
@@ -698,6 +703,7 @@ static __attribute__((noinline)) void keep_field(const struct field_names *keep,
 static const uint32_t known_letters[32] = {
 	[sizeof("host") - 1] = LETTER('h'),
 	[sizeof("expect") - 1] = LETTER('e'),
+	[sizeof("upgrade") - 1] = LETTER('u'),
 	[sizeof("connection") - 1] = LETTER('c'),
 	[sizeof("content-length") - 1] = LETTER('c'),
 	[sizeof("transfer-encoding") - 1] = LETTER('t'),

@@ -44,6 +44,7 @@ enum {
 				       start line, or a version that is none */
 	HTTP1_UNREAD = 1 << 9,	    /* Content-Length is no number, or beyond int64; or it, or
 				       Transfer-Encoding, is in a line that was passed over */
+	HTTP1_H2C = 1 << 10,	    /* Upgrade: h2c */
 };
 
 struct http1_head {

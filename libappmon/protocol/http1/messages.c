@@ -8,6 +8,7 @@
 
 #include "protocol/http1/http1-conn.h"
 #include "protocol/http1/proxy.h"
+#include "protocol/http2/upgrade.h"
 
 /* ---- ends of messages ------------------------------------------------------------------------ */
 
@@ -98,6 +99,35 @@ void tunnel_begin(struct pipeline *pl, struct conn *c, struct exchange *ex, uint
 		exchange_finish(pl, c, first, first == ex ? APPMON_END_UPGRADED : APPMON_END_CLOSED,
 				first == ex ? APPMON_EVF_UPGRADED : 0);
 	}
+}
+
+bool http2_follows(struct pipeline *pl, struct conn *c, struct exchange *ex, uint64_t pos)
+{
+	struct http1_side *req = http1_side(c, request_dir(c));
+
+	/* Its client sends nothing before it has the answer. */
+	if (!ex || !ex->request_done || c->exchanges.next != &ex->link ||
+	    c->exchanges.prev != &ex->link || pairing_of(c)->doubts || pairing_of(c)->refused ||
+	    req->phase != PHASE_HEAD || req->head_len ||
+	    !protocol_may_follow(target_of(pl, &c->id), c, &protocol_http2))
+		return false;
+	http1_side(c, !request_dir(c))->pos = pos;
+	http1_side(c, DIR_IN)->phase = http1_side(c, DIR_OUT)->phase = PHASE_HTTP2;
+	return true;
+}
+
+/* Here, where nothing of HTTP/1 is at work any more: its state goes. */
+static void turn_to_http2(struct pipeline *pl, struct conn *c)
+{
+	const uint64_t pos[2] = {http1_side(c, DIR_IN)->pos, http1_side(c, DIR_OUT)->pos};
+
+	EXPLAIN_CONN(pl, &c->id, "turns to HTTP/2");
+	c->protocol->release(pl, c);
+	/* All of that is seen from its first byte on, whatever was before. */
+	c->fresh = 1;
+	c->gapped = 0;
+	conn_speaks(c, &protocol_http2, pos);
+	http2_upgraded(pl, c);
 }
 
 /* ---- bytes ----------------------------------------------------------------------------------- */
@@ -272,6 +302,10 @@ static void http1_data(struct pipeline *pl, struct conn *c, int dir, const struc
 			body_end(pl, c, dir, at);
 			break;
 		}
+		case PHASE_HTTP2:
+			turn_to_http2(pl, c);
+			c->protocol->data(pl, c, dir, chunk);
+			return;
 		default:
 			return;
 		}

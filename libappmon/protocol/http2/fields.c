@@ -68,6 +68,15 @@ static void pseudo_field(struct h2_fields *f, struct hpack_str name, struct hpac
 	}
 }
 
+static void content_type(struct h2_fields *f, struct hpack_str value)
+{
+	if (value.len >= 16 && !memcmp(value.data, "application/grpc", 16) &&
+	    (value.len == 16 || memchr("+;-", value.data[16], 3)))
+		f->is_grpc = true;
+	else
+		f->is_other = true;
+}
+
 static void known_field(struct h2_fields *f, struct hpack_str name, struct hpack_str value)
 {
 	if (is(name, "host") && !f->h.host.len)
@@ -75,10 +84,9 @@ static void known_field(struct h2_fields *f, struct hpack_str name, struct hpack
 	else if (is(name, "content-length"))
 		f->h.content_length = number(value);
 	else if (is(name, "content-type"))
-		f->is_grpc = value.len >= 16 && !memcmp(value.data, "application/grpc", 16) &&
-			     (value.len == 16 || memchr("+;-", value.data[16], 3));
+		content_type(f, value);
 	else if (is(name, "grpc-status"))
-		f->grpc_status = (int32_t)(number(value) & INT32_MAX);
+		f->is_grpc = true, f->grpc_status = (int32_t)(number(value) & INT32_MAX);
 	else if (is(name, "grpc-message"))
 		f->message = put(f, value);
 }

@@ -76,9 +76,12 @@ static void put_grpc(struct event_writer *w, const struct exchange *ex)
 		ev->operation = put_part(w, &ev->path, 1, ev->path.len - 1);
 	if (own->grpc_status < 0) {
 		/* HTTP's 200 says nothing of the call. */
-		if (ev->outcome == APPMON_OUTCOME_OK)
-			ev->outcome = own->given_up_by == H2_SERVER ? APPMON_OUTCOME_SERVER_ERROR
-								    : APPMON_OUTCOME_UNKNOWN;
+		if (ev->outcome != APPMON_OUTCOME_OK)
+			return;
+		ev->status_number = -1;
+		ev->status_text = (struct appmon_str){.data = ""};
+		ev->outcome = own->given_up_by == H2_SERVER ? APPMON_OUTCOME_SERVER_ERROR
+							    : APPMON_OUTCOME_UNKNOWN;
 		return;
 	}
 	ev->status_number = own->grpc_status;
@@ -118,6 +121,8 @@ void http2_fill(struct event_writer *w, const struct exchange *ex)
 	}
 	if (own->grpc)
 		put_grpc(w, ex);
+	else if (own->end_unread && !own->other && ev->status == 200)
+		ev->outcome = APPMON_OUTCOME_UNKNOWN; /* perhaps a call that has failed */
 	if (own->given_up_by == H2_CLIENT)
 		ev->outcome = APPMON_OUTCOME_CANCELLED;
 }

@@ -69,10 +69,12 @@ struct h2_stream {
 	struct h2_messages messages[2]; /* request, response */
 	struct http1_span message;	/* grpc-message, in the bytes of exchange.response */
 	int32_t grpc_status;		/* -1: none */
-	uint8_t grpc;
-	uint8_t connect;     /* the method is CONNECT */
-	uint8_t given_up_by; /* H2_CLIENT, H2_SERVER */
-	uint8_t pad;
+	uint8_t grpc;			/* it is a call of gRPC */
+	uint8_t other;			/* it is none: its method or a content-type say so */
+	uint8_t end_unread;		/* the last header block has fields that cannot be told */
+	uint8_t connect;		/* the method is CONNECT */
+	uint8_t given_up_by;		/* H2_CLIENT, H2_SERVER */
+	uint8_t pad[3];
 };
 
 enum { H2_CLIENT = 1, H2_SERVER = 2 };
@@ -86,7 +88,8 @@ struct h2_fields {
 	int32_t grpc_status;
 	uint32_t unknown;  /* fields that cannot be told */
 	bool is_request;   /* a pseudo-header field of requests is there */
-	bool is_grpc;	   /* by content-type */
+	bool is_grpc;	   /* by content-type, or grpc-status is there */
+	bool is_other;	   /* by content-type */
 	bool has_protocol; /* extended CONNECT (RFC 8441) */
 };
 

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "protocol/http2/http2.h"
+#include "protocol/http2/upgrade.h"
 
 #define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 #define PREFACE_LEN (sizeof(PREFACE) - 1)
@@ -73,6 +74,25 @@ static void stream_abandoned(struct pipeline *pl, struct conn *c, struct exchang
 
 /* ---- heads ----------------------------------------------------------------------------------- */
 
+/* Messages that came before it was known to be a call are not counted. */
+static void call_found(struct exchange *ex)
+{
+	struct h2_stream *own = h2_own(ex);
+
+	if (own->grpc)
+		return;
+	own->grpc = 1;
+	own->messages[0].lost = ex->request_body > 0;
+	own->messages[1].lost = ex->response_body > 0;
+}
+
+/* A call is a POST, and both its heads have gRPC's content-type. */
+static bool is_no_call(const struct h2_fields *f)
+{
+	return f->is_other || (f->h.method && f->h.method != APPMON_METHOD_POST) ||
+	       (!f->unknown && !f->is_grpc);
+}
+
 /* What both kinds of heads tell. f NULL: the block was not read, and its head says so little. */
 static struct head *keep(struct pipeline *pl, struct exchange *ex, const struct h2_block *b,
 			 const struct h2_fields *f)
@@ -84,8 +104,10 @@ static struct head *keep(struct pipeline *pl, struct exchange *ex, const struct 
 		ex->flags |= APPMON_EVF_PARTIAL;
 	if (f && (f->h.truncated || f->h.flags & HTTP1_FIELDS_LOST))
 		ex->flags |= APPMON_EVF_TRUNCATED;
-	if (f)
-		h2_own(ex)->grpc |= f->is_grpc;
+	if (f && f->is_grpc)
+		call_found(ex);
+	else if (f)
+		h2_own(ex)->other |= is_no_call(f);
 	head = head_keep(pl, f ? &f->h : &unread, f ? f->bytes : "", b->wire);
 	if (!head)
 		exchange_spoil(ex, APPMON_DROP_MEMORY, WHY("no memory for one of its heads"));
@@ -116,7 +138,8 @@ static void request_begins(struct pipeline *pl, struct conn *c, int dir, uint32_
 	h2_own(ex)->connect = f && f->h.method == APPMON_METHOD_CONNECT;
 	exchange_request(pl, c, ex, dir, &b->start);
 	ex->request_end_ns = b->end_ns;
-	ex->request_done = b->end_stream;
+	/* What follows CONNECT is no body, but the tunnel's. */
+	ex->request_done = b->end_stream || h2_own(ex)->connect;
 	EXPLAIN_EXCHANGE(pl, ex, "begins: stream %u", id);
 	if (pl->causes.bucket && ex->request) {
 		struct trace_fields fields;
@@ -181,6 +204,8 @@ static void trailers(struct pipeline *pl, struct exchange *ex, const struct h2_f
 		ex->flags |= APPMON_EVF_PARTIAL;
 	if (!f)
 		return;
+	if (f->is_grpc)
+		call_found(ex);
 	if (f->grpc_status >= 0)
 		own->grpc_status = f->grpc_status;
 	if (!ex->response || !f->h.head_len)
@@ -238,6 +263,7 @@ static void response_head(struct pipeline *pl, struct conn *c, int dir, const st
 		trailers(pl, ex, f);
 	else
 		response_begins(pl, c, dir, ex, b, f);
+	h2_own(ex)->end_unread = b->end_stream && (!f || f->unknown);
 	if (b->end_stream)
 		stream_over(pl, c, ex, APPMON_END_COMPLETE);
 	else if (h2_own(ex)->connect && status / 100 == 2)
@@ -609,6 +635,25 @@ static void http2_init(struct conn *c, const uint64_t pos[2])
 		h->side[dir].lost = !c->fresh;
 		hpack_init(&h->side[dir].table, c->fresh);
 	}
+}
+
+void http2_upgraded(struct pipeline *pl, struct conn *c)
+{
+	struct http2 *h = http2_of(c);
+	struct exchange *ex = exchange_at(c, c->exchanges.next), *same;
+
+	h->first_stream = h->last_stream = 1;
+	if (!ex)
+		return;
+	same = exchange_turn(pl, ex, &protocol_http2);
+	if (!same) {
+		exchange_spoil(ex, APPMON_DROP_MEMORY, WHY("no memory to go on with HTTP/2"));
+		exchange_finish(pl, c, ex, APPMON_END_GAP, 0);
+		return;
+	}
+	h2_own(same)->grpc_status = -1;
+	h2_own(same)->other = 1;
+	exchange_identify(pl, c, same, 1);
 }
 
 static void http2_release(struct pipeline *pl, struct conn *c)

@@ -2,15 +2,19 @@
 
 // calls PORT [CERTIFICATE]: the calls of test_grpc.py, both ends of them, with grpc-go; inside TLS
 // with CERTIFICATE.pem and .key.
+// calls PORT late: a call of each method that a line of standard input names; prints its status.
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -32,6 +36,7 @@ func (plain) Unmarshal(data []byte, v any) error {
 
 func serve(_ any, stream grpc.ServerStream) error {
 	method, _ := grpc.MethodFromServerStream(stream)
+	method, _, _ = strings.Cut(method, "-") // many names, one method
 	received := 0
 	var last []byte
 	for {
@@ -86,7 +91,8 @@ func main() {
 		panic(err)
 	}
 	own, other := insecure.NewCredentials(), insecure.NewCredentials()
-	if len(os.Args) > 2 {
+	late := len(os.Args) > 2 && os.Args[2] == "late"
+	if len(os.Args) > 2 && !late {
 		own, err = credentials.NewServerTLSFromFile(os.Args[2]+".pem", os.Args[2]+".key")
 		if err != nil {
 			panic(err)
@@ -105,6 +111,14 @@ func main() {
 		panic(err)
 	}
 	all := context.Background()
+	if late {
+		for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+			request, response := []byte("hello"), []byte{}
+			err := conn.Invoke(all, lines.Text(), &request, &response)
+			fmt.Println(uint32(status.Code(err)))
+		}
+		return
+	}
 	unary := func(ctx context.Context, method string, size int) {
 		request, response := make([]byte, size), []byte{}
 		err := conn.Invoke(ctx, method, &request, &response)

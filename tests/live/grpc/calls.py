@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""calls.py PORT: the calls of test_grpc.py, both ends of them, with grpcio."""
+"""calls.py PORT: the calls of test_grpc.py, both ends of them, with grpcio.
+calls.py PORT late: a call of each method that a line of standard input names; prints its status."""
 import json
 import sys
 import threading
@@ -33,7 +34,7 @@ class Handler(grpc.GenericRpcHandler):
             "/t.S/Client": grpc.stream_unary_rpc_method_handler(
                 lambda i, c: b"%d" % sum(1 for _ in i), same, same),
             "/t.S/Both": grpc.stream_stream_rpc_method_handler(lambda i, c: i, same, same),
-        }.get(details.method)
+        }.get(details.method.split("-")[0])  # many names, one method
 
 
 def say(method, error, sent, received):
@@ -75,6 +76,17 @@ server = grpc.server(futures.ThreadPoolExecutor(8), handlers=[Handler()])
 server.add_insecure_port("127.0.0.1:" + sys.argv[1])
 server.start()
 channel = grpc.insecure_channel("127.0.0.1:" + sys.argv[1])
+if sys.argv[2:] == ["late"]:
+    for line in sys.stdin:
+        code = grpc.StatusCode.OK
+        try:
+            channel.unary_unary(line.strip(), same, same)(b"hello")
+        except grpc.RpcError as e:
+            code = e.code()
+        print(code.value[0], flush=True)
+    channel.close()
+    server.stop(3).wait()
+    sys.exit()
 for length in 0, 1, 100, 300000:
     unary("/t.S/Unary", length)
 unary("/t.S/Fail", 0)

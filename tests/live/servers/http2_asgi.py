@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""http2_asgi.py PORT LOG: the contract of http2_servers.py on hypercorn, with Python's h2 below it."""
+"""http2_asgi.py PORT LOG: the contract of http2_servers.py on hypercorn, with Python's h2 below it.
+What comes by WebSocket goes back."""
 import asyncio
 import json
 import sys
@@ -15,6 +16,13 @@ async def app(scope, receive, send):
             await send({"type": message["type"] + ".complete"})
             if message["type"] == "lifespan.shutdown":
                 return
+    if scope["type"] == "websocket":
+        assert (await receive())["type"] == "websocket.connect"
+        print(json.dumps(["CONNECT", scope["path"], 200]), file=log, flush=True)
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            await send({"type": "websocket.send", "bytes": message["bytes"]})
+        return
     read, more = 0, True
     while more:
         message = await receive()
