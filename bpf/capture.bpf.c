@@ -1080,6 +1080,10 @@ static __always_inline void observe_packet(struct __sk_buff *skb, struct socket 
 				self->ack = e->ack;
 				self->marks |= MARK_HEARD;
 			}
+			/* The listening socket met some, on another CPU, while this one was made. */
+			if (dir == DIR_OUT && !self->ts_ns && sk->fresh &&
+			    (__s32)(e->ack - sk->dir_in.passed.next) > 0)
+				widen(sk);
 			if (sk->request_dir == 1 + !dir)
 				look_for_overtaking(sk, self, x.next);
 			begun = self->start;

@@ -1895,6 +1895,32 @@ static void turned_away(uint64_t pos, const char *text, uint32_t flags)
 	pump();
 }
 
+/* The first bytes come late, to the socket; the rest, and more requests, met the listening one. */
+START_TEST(stray_behind_the_first)
+{
+	static const char first[] = "GET /1 HTTP/1.1\r\nHo";
+
+	next_pos[DIR_IN] = strlen(first);
+	met("st: h\r\n\r\n" "HEAD /2 HTTP/1.1\r\n\r\n" GET("/3"), 0);
+	at(DIR_IN, 0, first, strlen(first), SIM_PSH);
+	/* As much as is captured of one answer, and a bit. */
+	out(ANSWER(200, 4040));
+	body(DIR_OUT, 4040);
+	complete("/1", 200);
+	out("HTTP");
+	out("/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n");
+	complete("/2", 200);
+	out(OK);
+	complete("/3", 200);
+	flagged(0, APPMON_EVF_GAP);
+	in(GET("/4"));
+	out(OK);
+	complete("/4", 200);
+	nothing();
+	counts(4, 4);
+}
+END_TEST
+
 START_TEST(stray_answered_late)
 {
 	met(GET("/late"), 0);
@@ -3091,7 +3117,8 @@ int main(void)
 				     acks_of_another_request,
 				     acks_of_fin,
 				     NULL};
-	const TTest *const strays[] = {stray_answered_late,
+	const TTest *const strays[] = {stray_behind_the_first,
+				       stray_answered_late,
 				       stray_answered_after_timeout,
 				       stray_closed,
 				       stray_half_closed,
