@@ -3,7 +3,8 @@
  * TLS libraries: finds them among what the processes of the attached cgroups map, and attaches the
  * uprobes of bpf/tls-calls.h to each file once. A process is looked at when its cgroup is attached,
  * when it makes its first socket, and when it has sent a hello, for it may have loaded the library
- * meanwhile, and so ever more rarely with later hellos. No file is detached before the handle is closed: the kernel takes too long for that.
+ * meanwhile, and so ever more rarely with later hellos. No file is detached before the handle is
+ * closed: the kernel takes too long for that.
  *
  * A file is probed for whoever maps it. A probe for one process would keep the others free of traps, but
  * the kernel takes it out of the children that the process forks, and until the reader had put one into

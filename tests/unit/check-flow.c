@@ -1901,7 +1901,7 @@ START_TEST(stray_behind_the_first)
 	static const char first[] = "GET /1 HTTP/1.1\r\nHo";
 
 	next_pos[DIR_IN] = strlen(first);
-	met("st: h\r\n\r\n" "HEAD /2 HTTP/1.1\r\n\r\n" GET("/3"), 0);
+	met("st: h\r\n\r\nHEAD /2 HTTP/1.1\r\n\r\n" GET("/3"), 0);
 	at(DIR_IN, 0, first, strlen(first), SIM_PSH);
 	/* As much as is captured of one answer, and a bit. */
 	out(ANSWER(200, 4040));
