@@ -65,8 +65,9 @@ struct protocol {
 	size_t (*carried_bytes)(const struct exchange *ex);
 	void (*fill_carried)(struct event_writer *w, const struct exchange *ex);
 	/* The plaintext is known from now on (c->plain): what this protocol has taken for an
-	 * exchange, and is not over, is told there; with `fresh` all that has not been told yet. */
-	void (*uncover)(struct pipeline *pl, struct conn *c, bool fresh);
+	 * exchange, and is not over, is told there; with `fresh` all that has not been told yet.
+	 * written_ns: the first that is known was written then; 0: it was read. */
+	void (*uncover)(struct pipeline *pl, struct conn *c, bool fresh, uint64_t written_ns);
 	/* How many bytes fill() may copy at most, with a NUL for each string. */
 	size_t (*event_bytes)(const struct pipeline *pl, const struct exchange *ex);
 	/* The protocol's part of an event: what was asked and what became of it, and its own members.

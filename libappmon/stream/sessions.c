@@ -586,7 +586,9 @@ static void session_drain(struct flows *f, struct session *s, bool late)
 		c->plain = 1;
 		EXPLAIN_CONN(f->pl, &c->id, "carries plaintext that process %u tells", s->tgid);
 		if (c->protocol->uncover)
-			c->protocol->uncover(f->pl, c, is_first(c, s->held));
+			c->protocol->uncover(
+				f->pl, c, is_first(c, s->held),
+				s->held->call.flags & PLAIN_OUT ? s->held->call.entry_ns : 0);
 	}
 	while (s->held && feed(f, s, c, s->held, late))
 		held_free(f, s);

@@ -736,6 +736,28 @@ START_TEST(late)
 }
 END_TEST
 
+/* ... in the middle of an answer: of that no more is known, but it is not lost. */
+START_TEST(late_in_answer)
+{
+	begin(false);
+	records(&w, DIR_IN, 30);
+	records(&w, DIR_OUT, 40);
+	s.since_ns = sim_now_ns;
+	s.pos[DIR_IN] = s.pos[DIR_OUT] = 1000;
+	sim_now_ns += MSEC;
+	writes(&w, &s, "the rest of it");
+	next();
+	ck_assert_uint_eq(ev->protocol, APPMON_PROTO_TLS);
+	ck_assert_uint_eq(ev->end, APPMON_END_GAP);
+	for (int i = 0; i < 2; i++) {
+		reads(&w, &s, GET("/a"));
+		writes(&w, &s, OK);
+		complete("/a", APPMON_ROLE_SERVER);
+	}
+	nothing();
+}
+END_TEST
+
 /* The thread that waits for a request sends another one meanwhile: that is for it. */
 START_TEST(linked)
 {
@@ -802,15 +824,19 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {server,	     client,	   closed_early,
-				      memory,	     long_write,   tickets,
-				      cut,	     both_ends,	   interleaved,
-				      lost,	     forked,	   unknown,
-				      unknown_much,  call_times,   nested,
-				      address_again, not_nested,   not_nested_shared_place,
-				      late,	     until_close,  linked,
-				      call_end,	     longer_write, not_asked,
-				      NULL};
+	const TTest *const tests[] = {server,	    client,
+				      closed_early, memory,
+				      long_write,   tickets,
+				      cut,	    both_ends,
+				      interleaved,  lost,
+				      forked,	    unknown,
+				      unknown_much, call_times,
+				      nested,	    address_again,
+				      not_nested,   not_nested_shared_place,
+				      late,	    late_in_answer,
+				      until_close,  linked,
+				      call_end,	    longer_write,
+				      not_asked,    NULL};
 
 	return unit_run("sessions", tests, setup, teardown);
 }

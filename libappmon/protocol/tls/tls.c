@@ -661,12 +661,18 @@ static void tls_progress(struct pipeline *pl, struct conn *c, int dir, uint64_t 
 		tls_end(pl, c, APPMON_END_CLOSED, 0);
 }
 
-static void tls_uncover(struct pipeline *pl, struct conn *c, bool fresh)
+static void tls_uncover(struct pipeline *pl, struct conn *c, bool fresh, uint64_t written_ns)
 {
 	struct exchange *ex;
 
-	while ((ex = exchange_open(c)) && (fresh || !ex->response_done))
-		exchange_withdraw(pl, c, ex);
+	while ((ex = exchange_open(c)) && (fresh || !ex->response_done)) {
+		/* What is written next is the rest of its answer, and tells of no exchange. */
+		if (!fresh && c->request_dir == 1 + DIR_IN && ex->response_begun &&
+		    ex->response_start_ns < written_ns)
+			exchange_finish(pl, c, ex, APPMON_END_GAP, APPMON_EVF_GAP);
+		else
+			exchange_withdraw(pl, c, ex);
+	}
 	exchanges_settle(pl, c);
 }
 
