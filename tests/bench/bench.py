@@ -169,6 +169,7 @@ class Load:
 
     port = 18080
     unit = "request"
+    protocols = ""  # what libappmon is asked for; empty: what it does by itself
     scheme = "http"
     environment = {}
     connections = 8
@@ -190,6 +191,9 @@ class Load:
 
     def start(self):
         self.nginx("tiny", TINY.format(port=self.port, text=TEXT))
+
+    def stop(self):
+        """What is left when its processes have ended with the cgroup."""
 
     def run(self, seconds):
         """requests (or bytes) a second, and latencies."""
@@ -306,9 +310,15 @@ def wait_for_port(port):
 
 # ---- measuring ----------------------------------------------------------------------------------
 
+def asking(variant, load):
+    """bench-probe's name of a variant, with the protocol that the load speaks."""
+    ours = variant in ("appmon", "identity", "links")
+    return f"{variant}:{load.protocols}" if ours and load.protocols else variant
+
+
 def sample(load, run, watched, variant):
     """One run under one variant: throughput, latencies, CPU a request, and what the probe says."""
-    probe = Probe(variant, [watched])
+    probe = Probe(asking(variant, load), [watched])
     try:
         server, reader = cgroup_cpu_s(load.cgroup), probe.cpu_s()
         got = run()
@@ -320,10 +330,10 @@ def sample(load, run, watched, variant):
     return got
 
 
-def program_time(run, watched, variant):
+def program_time(load, run, watched, variant):
     """Of the variant's programs: ns and runs a request, with what bpf_stats itself adds."""
     with bpf_stats():
-        probe = Probe(variant, [watched])
+        probe = Probe(asking(variant, load), [watched])
         try:
             got = run()
             ns, runs = probe.programs()

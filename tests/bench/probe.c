@@ -229,21 +229,30 @@ int main(int argc, char **argv)
 {
 	struct sigaction action = {.sa_handler = on_signal};
 	unsigned long long ceiling;
+	uint32_t protocols = 0;
+	char *protocol;
 
 	if (argc < 3) {
-		fprintf(stderr, "usage: probe appmon|identity|links|goroutines|wire|plaintext|"
-				"ceiling=EVENTS_PER_SECOND|paused|empty|syscalls|off CGROUP...\n");
+		fprintf(stderr,
+			"usage: probe appmon|identity|links|goroutines|wire|plaintext|"
+			"ceiling=EVENTS_PER_SECOND|paused|empty|syscalls|off CGROUP...\n"
+			"appmon:PROTOCOL, identity:PROTOCOL, links:PROTOCOL: this one only\n");
 		return 2;
+	}
+	protocol = strchr(argv[1], ':');
+	if (protocol) {
+		*protocol++ = '\0';
+		protocols = 1U << appmon_protocol_by_name(protocol);
 	}
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGUSR1, &action, NULL);
 	if (!strcmp(argv[1], "appmon"))
-		run_appmon(0, 0, 0, false, argc - 2, argv + 2);
+		run_appmon(0, protocols, 0, false, argc - 2, argv + 2);
 	else if (!strcmp(argv[1], "identity"))
-		run_appmon(APPMON_OPEN_IDENTITY, 0, 0, false, argc - 2, argv + 2);
+		run_appmon(APPMON_OPEN_IDENTITY, protocols, 0, false, argc - 2, argv + 2);
 	else if (!strcmp(argv[1], "links"))
-		run_appmon(APPMON_OPEN_LINKS, 0, 0, false, argc - 2, argv + 2);
+		run_appmon(APPMON_OPEN_LINKS, protocols, 0, false, argc - 2, argv + 2);
 	else if (!strcmp(argv[1], "goroutines"))
 		run_appmon(APPMON_OPEN_GOROUTINES, 0, 0, false, argc - 2, argv + 2);
 	else if (!strcmp(argv[1], "wire"))

@@ -166,6 +166,10 @@ class Database:
 class Postgresql(Database):
     """Its users are postgres, whom it trusts, and alice with a password."""
 
+    options = {"listen_addresses": "127.0.0.1", "fsync": "off", "logging_collector": "on",
+               "log_destination": "jsonlog", "log_filename": "log", "log_statement": "all",
+               "log_connections": "on", "shared_preload_libraries": "pg_stat_statements"}
+
     def __init__(self, cgroup):
         found = sorted(glob.glob("/usr/lib/postgresql/*/bin/postgres"))
         if not found:
@@ -182,17 +186,14 @@ class Postgresql(Database):
         os.chmod(f"{data}/server.key", 0o600)
         for name in "server.key", "server.crt":
             shutil.chown(f"{data}/{name}", self.user, self.user)
-        options = {"listen_addresses": "127.0.0.1", "fsync": "off", "logging_collector": "on",
-                   "log_destination": "jsonlog", "log_directory": self.directory,
-                   "log_filename": "log", "log_statement": "all", "log_connections": "on",
-                   "shared_preload_libraries": "pg_stat_statements"}
         argv = [f"{self.bindir}/postgres", "-D", data, "-p", str(self.port), "-k", self.directory]
-        for option, value in options.items():
+        for option, value in {**self.options, "log_directory": self.directory}.items():
             argv += ["-c", f"{option}={value}"]
         self.process = cgroup.spawn(self.as_user(*argv), stderr=subprocess.DEVNULL)
         self.wait_for(f"{self.bindir}/pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port))
         self.sql("CREATE USER alice PASSWORD 'hunter2'")
-        self.sql("CREATE EXTENSION pg_stat_statements")
+        if "shared_preload_libraries" in self.options:
+            self.sql("CREATE EXTENSION pg_stat_statements")
 
     def ask(self, program, *args, **kwargs):
         return self.run(f"{self.bindir}/{program}", "-h", "127.0.0.1", "-p", str(self.port), *args,
