@@ -53,8 +53,9 @@ void protobuf_put(struct protobuf *out, const void *data, size_t len)
 void protobuf_put_varint(struct protobuf *out, uint64_t value)
 {
 	char bytes[VARINT_MAX];
+	size_t len = encode_varint(value, bytes);
 
-	protobuf_put(out, bytes, encode_varint(value, bytes));
+	protobuf_put(out, bytes, len);
 }
 
 void protobuf_put_fixed64(struct protobuf *out, uint64_t value)
