@@ -654,19 +654,26 @@ START_TEST(nested)
 }
 END_TEST
 
+/* w and another one, both open at the attach; the session is w's. */
+static void two_open(struct wire *other)
+{
+	*other = w;
+	other->sk = NULL;
+	wire_begin(&w, false);
+	wire_begin(other, false);
+	sim_detached = true;
+	handshake(&w, false, 1);
+	handshake(other, false, 50);
+	sim_detached = false;
+	s = made(0x1000, 1);
+}
+
 /* ... but not if it has sent on two, nor before or behind the call. */
 START_TEST(not_nested)
 {
-	struct wire other = w;
+	struct wire other;
 
-	other.sk = NULL;
-	wire_begin(&w, false);
-	wire_begin(&other, false);
-	sim_detached = true;
-	handshake(&w, false, 1);
-	handshake(&other, false, 50);
-	sim_detached = false;
-	s = made(0x1000, 1);
+	two_open(&other);
 	for (int i = 0; i < 4; i++) {
 		uint64_t entry_ns = sim_now_ns + 1;
 
@@ -688,16 +695,9 @@ END_TEST
 START_TEST(not_nested_shared_place)
 {
 	const uint32_t tid = sim_owner.sender_tid;
-	struct wire other = w;
+	struct wire other;
 
-	other.sk = NULL;
-	wire_begin(&w, false);
-	wire_begin(&other, false);
-	sim_detached = true;
-	handshake(&w, false, 1);
-	handshake(&other, false, 50);
-	sim_detached = false;
-	s = made(0x1000, 1);
+	two_open(&other);
 	for (int i = 0; i < 4; i++) {
 		uint64_t entry_ns = sim_now_ns + 1;
 
