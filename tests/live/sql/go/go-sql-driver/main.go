@@ -4,7 +4,6 @@ package main
 
 import (
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +11,8 @@ import (
 	"sync"
 
 	"github.com/go-sql-driver/mysql"
+
+	"sql-clients/told"
 )
 
 type asker interface {
@@ -19,28 +20,16 @@ type asker interface {
 	Exec(string, ...any) (sql.Result, error)
 }
 
-var out sync.Mutex
-
-func check(err error) {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
-
 func tell(text string, rows any, err error) {
 	code := ""
 	if err != nil {
 		var said *mysql.MySQLError
 		if !errors.As(err, &said) {
-			check(err)
+			told.Check(err)
 		}
 		rows, code = nil, strconv.Itoa(int(said.Number))
 	}
-	line, _ := json.Marshal(map[string]any{"text": text, "rows": rows, "error": code})
-	out.Lock()
-	fmt.Println(string(line))
-	out.Unlock()
+	told.Statement(text, rows, code)
 }
 
 func read(rows *sql.Rows, err error) (int, error) {
@@ -72,7 +61,7 @@ func exec(db asker, text string, args ...any) {
 
 func main() {
 	db, err := sql.Open("mysql", "alice:hunter2@tcp(127.0.0.1:"+os.Args[1]+")/shop")
-	check(err)
+	told.Check(err)
 	db.SetMaxOpenConns(4)
 	db.SetMaxIdleConns(4)
 	exec(db, "CREATE TABLE gophers (id int PRIMARY KEY, name text)")
@@ -84,12 +73,12 @@ func main() {
 	exec(db, "INSERT INTO gophers VALUES (?, ?)", 1, "twice")
 
 	prepared, err := db.Prepare("SELECT id FROM gophers WHERE id > ? AND name = ?")
-	check(err)
+	told.Check(err)
 	for i := range 10 {
 		n, err := read(prepared.Query(40*i, "gopher"))
 		tell("SELECT id FROM gophers WHERE id > ? AND name = ?", n, err)
 	}
-	check(prepared.Close())
+	told.Check(prepared.Close())
 
 	tx, err := db.Begin()
 	tell("START TRANSACTION", 0, err)
@@ -110,5 +99,5 @@ func main() {
 	group.Wait()
 	exec(db, "DELETE FROM gophers WHERE id < ?", 100)
 	exec(db, "DROP TABLE gophers")
-	check(db.Close())
+	told.Check(db.Close())
 }

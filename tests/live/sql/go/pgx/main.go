@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -13,37 +12,26 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"sql-clients/told"
 )
 
 type asker interface {
 	Query(context.Context, string, ...any) (pgx.Rows, error)
 }
 
-var (
-	ctx = context.Background()
-	out sync.Mutex
-)
-
-func check(err error) {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
+var ctx = context.Background()
 
 func tell(text string, rows any, err error) {
 	code := ""
 	if err != nil {
 		var said *pgconn.PgError
 		if !errors.As(err, &said) {
-			check(err)
+			told.Check(err)
 		}
 		rows, code = nil, said.Code
 	}
-	line, _ := json.Marshal(map[string]any{"text": text, "rows": rows, "error": code})
-	out.Lock()
-	fmt.Println(string(line))
-	out.Unlock()
+	told.Statement(text, rows, code)
 }
 
 func run(conn asker, text string, args ...any) {
@@ -58,11 +46,11 @@ func run(conn asker, text string, args ...any) {
 func main() {
 	config, err := pgxpool.ParseConfig("host=127.0.0.1 user=postgres dbname=postgres pool_max_conns=4 port=" +
 		os.Args[1])
-	check(err)
+	told.Check(err)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
-	check(err)
+	told.Check(err)
 	conn, err := pool.Acquire(ctx)
-	check(err)
+	told.Check(err)
 	_, err = conn.Exec(ctx, "CREATE TABLE gophers (id int PRIMARY KEY, name text)")
 	tell("CREATE TABLE gophers (id int PRIMARY KEY, name text)", nil, err)
 	run(conn, "INSERT INTO gophers SELECT i, 'gopher ' || i FROM generate_series(1, 400) i")
@@ -94,7 +82,7 @@ func main() {
 		tag, err := results.Exec()
 		tell("SELECT name FROM gophers WHERE id <= $1 -- batch", tag.RowsAffected(), err)
 	}
-	check(results.Close())
+	told.Check(results.Close())
 
 	n, err := conn.CopyFrom(ctx, pgx.Identifier{"gophers"}, []string{"id", "name"},
 		pgx.CopyFromSlice(2000, func(i int) ([]any, error) { return []any{1000 + i, "copied"}, nil }))
