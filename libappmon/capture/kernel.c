@@ -186,13 +186,13 @@ static uint32_t type_id(const struct btf *btf, const char *name, uint32_t kind)
 	return id > 0 ? (uint32_t)id : 0;
 }
 
-static bool has_attach_type(const struct btf *btf, uint32_t value)
+static bool has_uprobe_sessions(const struct btf *btf)
 {
 	const struct btf_type *t =
 		btf__type_by_id(btf, type_id(btf, "bpf_attach_type", BTF_KIND_ENUM));
 
 	for (int i = 0; i < btf_vlen(t); i++)
-		if ((uint32_t)btf_enum(t)[i].val == value)
+		if (btf_enum(t)[i].val == UPROBE_SESSION)
 			return !strcmp(btf__name_by_offset(btf, btf_enum(t)[i].name_off),
 				       "BPF_TRACE_UPROBE_SESSION");
 	return false;
@@ -239,7 +239,7 @@ static int check_types(struct log *log, uint32_t ring_bytes, struct types *ret)
 		ret->storages = type_id(btf, "bpf_iter_bpf_sk_storage_map", BTF_KIND_FUNC);
 		ret->files = type_id(btf, "bpf_iter_task_file", BTF_KIND_FUNC);
 		ret->tracepoint = type_id(btf, "btf_trace_tcp_rcv_space_adjust", BTF_KIND_TYPEDEF);
-		ret->uprobe_sessions = has_attach_type(btf, UPROBE_SESSION);
+		ret->uprobe_sessions = has_uprobe_sessions(btf);
 		id = 1;
 	}
 	btf__free(btf);
