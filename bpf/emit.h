@@ -1,134 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* 6. Records into the ring. */
+/* 10. Records of a segment, or of a socket as it is, into the ring. */
 #ifndef APPMON_EMIT_H
 #define APPMON_EMIT_H
 
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-#include "head.h"
-#include "identity.h"
-
-/*
- * A ring for each CPU, or for a few: its lock, its position and the header of a record change hands
- * where CPUs share one, which costs as much as all else. The library makes them, and puts their
- * records in order: capture/ring.c.
- */
-struct ring_map {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 4096);
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, RINGS_MAX);
-	__type(key, __u32);
-	__array(values, struct ring_map);
-} rings SEC(".maps");
-
-/* Their number, a power of two, less one. */
-const volatile __u32 ring_mask;
-
-/* What the reader waits on: it holds no records. */
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 4096);
-} bell SEC(".maps");
-
-/* Set when progress was held back: the reader may want a sweep. */
-volatile __u32 held_back;
-
-/*
- * 1 while the reader sleeps without a timer. A wakeup costs the application more than everything
- * else here together, so it is sent only then; a busy reader looks by its own timer.
- */
-volatile __u32 reader_waits;
-
-/* Progress within this time of the last record may wait for the sweep. */
-#define PROGRESS_INTERVAL_NS 1000000
-#define PROGRESS_BURST 8
-
-/* socket.wide: so much of a message is captured. Where messages are known to follow each other it
- * is as much as can be counted, but not of a tunnel, nor of the stream to a replica. */
-#define WIDE_WINDOW (1 << 20)
-#define WIDE_ALWAYS_WINDOW (1 << 30)
-/* Behind 101, as much as an HTTP/2 server may send before the client's preface: 65,535 bytes of data
- * (RFC 9113 section 6.9.2), and heads. */
-#define SWITCHED_WINDOW (1 << 17)
-
-static __always_inline void *ring_of_cpu(void)
-{
-	__u32 key = bpf_get_smp_processor_id() & ring_mask;
-
-	return bpf_map_lookup_elem(&rings, &key);
-}
-
-/* Behind a record: the reader looks into the rings once more when it has set reader_waits. */
-static __always_inline void ring_bell(void)
-{
-	void *p;
-
-	if (!reader_waits || !__sync_lock_test_and_set(&reader_waits, 0))
-		return;
-	p = bpf_ringbuf_reserve(&bell, 8, 0);
-	if (p)
-		bpf_ringbuf_discard(p, BPF_RB_FORCE_WAKEUP);
-}
+#include "attachment.h"
+#include "record.h"
+#include "ring.h"
 
 /* Records that one segment takes at most: the largest there are have 8 * 65535 bytes
  * (GSO_MAX_SIZE), and some bytes of the first record may be carried over from another. */
 #define PARTS_MAX (8 * 65536 / REC_BYTES_MAX + 1)
-
-/* Does the segment end with an empty line? */
-static __always_inline bool ends_with_blank(struct __sk_buff *skb)
-{
-	__u8 tail[4];
-
-	return skb->len >= sizeof(tail) &&
-	       !bpf_skb_load_bytes(skb, skb->len - sizeof(tail), tail, sizeof(tail)) &&
-	       tail[0] == '\r' && tail[1] == '\n' && tail[3] == '\n';
-}
-
-/* tail: aligned to eight bytes. */
-static __always_inline void fill_tail(struct __sk_buff *skb, __u8 *tail)
-{
-	/* With the headers that any TCP packet has. */
-	const __u32 least = 40;
-
-	if (skb->len >= TAIL_BYTES) {
-		bpf_skb_load_bytes(skb, skb->len - TAIL_BYTES, tail, TAIL_BYTES);
-		return;
-	}
-	UNROLL
-	for (__u32 i = 0; i < TAIL_BYTES; i += 8)
-		*(__u64 *)(tail + i) = 0;
-	if (skb->len >= least)
-		bpf_skb_load_bytes(skb, skb->len - least, tail + TAIL_BYTES - least, least);
-}
-
-/* Keeps the compiler from computing an address in a socket, which the verifier forbids. */
-#define READ_ONCE(x) (*(volatile typeof(x) *)&(x))
-
-static __always_inline bool is_followed(const struct socket *sk, int dir)
-{
-	return sk->request_dir == 1 + dir && sk->framing.phase != FRAMING_UNKNOWN &&
-	       sk->wide != WIDE_ALWAYS;
-}
-
-/* With few branches: each can double the ways that old verifiers follow. Members that are multiplied
- * are 0 or 1. */
-static __always_inline __u32 flags_of(const struct socket *sk, const struct emission *e)
-{
-	const __u32 tcp = e->s.flags;
-
-	return e->flags | e->dir * REC_OUT | sk->fresh * REC_FRESH |
-	       (tcp & TCP_PSH) * (REC_PSH / TCP_PSH) | (tcp & TCP_FIN) * (REC_FIN / TCP_FIN) |
-	       (tcp & TCP_RST) * (REC_RST / TCP_RST) | sk->closed * REC_CLOSED |
-	       sk->suspect * REC_WIDE | sk->alone * REC_ALONE |
-	       (e->ends * REC_ENDS & ~(e->flags * (REC_ENDS / REC_PART))) |
-	       (DIRECTION(sk, e->dir)->marks & MARK_HEARD) * (REC_HEARD / MARK_HEARD) |
-	       (is_followed(sk, e->dir) ? REC_FOLLOWED : 0);
-}
 
 static __always_inline void count_lost(struct socket *sk, bool request)
 {
@@ -136,16 +20,6 @@ static __always_inline void count_lost(struct socket *sk, bool request)
 	COUNT(sk->conn.slot, records_lost);
 	if (request)
 		COUNT(sk->conn.slot, requests_lost);
-}
-
-/* What every record begins with. */
-static __always_inline void fill_begin(const struct socket *sk, struct rec *r, __u16 kind,
-				       __u32 size)
-{
-	r->hdr.version = REC_VERSION;
-	r->hdr.kind = kind;
-	r->hdr.size = size;
-	r->conn = sk->conn;
 }
 
 /*
@@ -188,34 +62,6 @@ static __always_inline void *draft_claim(void *map)
 static __always_inline void draft_release(__u32 *busy)
 {
 	*(volatile __u32 *)busy = 0;
-}
-
-static __always_inline void fill_seg(const struct tcp_sock *tp, struct socket *sk,
-				     struct rec_seg *r, struct emission *e)
-{
-	struct direction *self = DIRECTION(sk, e->dir);
-	__u64 last = e->part ? 0 : self->last;
-
-	r->last_ts_ns = e->seq == e->s.seq ? self->ts_ns : 0;
-	r->seq = e->seq;
-	r->len = e->len;
-	r->start = self->start;
-	r->whole = e->whole;
-	r->ack = e->ack;
-	r->written = e->written;
-	r->lost = sk->lost;
-	r->srtt_us = 0;
-	/* Under the socket's lock TCP's word is exact, and once for an exchange is enough. */
-	if (tp) {
-		if (sk->retrans != tp->total_retrans)
-			sk->retrans = tp->total_retrans;
-		r->srtt_us = tp->srtt_us >> 3; /* the kernel keeps it times eight */
-	}
-	r->retrans = sk->retrans;
-	r->dup = sk->dup;
-	r->sample = sk->sample;
-	r->due = e->flags & REC_DUE ? sk->framing.due : 0;
-	__builtin_memcpy(r->before, &last, sizeof(r->before));
 }
 
 /*
@@ -399,6 +245,33 @@ out:
 	return ret;
 }
 
+/* Captures total bytes from e->seq on, in as many records as it takes. Not static: verified once.
+ */
+__noinline int emit_all(struct __sk_buff *skb, struct socket *sk, struct emission *e, __u32 total)
+{
+	int ret;
+
+	if (!sk || !e)
+		return EMIT_FULL;
+	e->total = total;
+	if (total > SMALL_BYTES && !sk->wide && e->start && e->framed && !e->holes &&
+	    sk->request_dir == 1 + !e->dir) {
+		ret = emit_head(skb, sk, e);
+		if (ret != EMIT_OTHER)
+			return ret;
+	}
+	ret = EMIT_OPEN;
+	UNROLL
+	for (int i = 0; i < PARTS_MAX; i++) {
+		if (!e->total)
+			break;
+		ret = emit_data(skb, sk, e);
+		if (ret <= EMIT_NO_HEAD)
+			break;
+	}
+	return ret;
+}
+
 /* Not static: verified once. */
 __noinline int emit_progress(struct __sk_buff *skb, struct socket *sk, struct emission *e)
 {
@@ -413,27 +286,6 @@ __noinline int emit_progress(struct __sk_buff *skb, struct socket *sk, struct em
 	if (d)
 		draft_release(&d->busy);
 	return 0;
-}
-
-/* A progress record without a packet: how far the directions are. */
-static __always_inline void fill_state(struct rec *r, const struct socket *sk, const int dir,
-				       const struct extent *passed, __u32 flags)
-{
-	const struct direction *self = DIRECTION(sk, dir), *other = DIRECTION(sk, !dir);
-
-	__builtin_memset(r, 0, sizeof(*r));
-	fill_begin(sk, r, REC_PROGRESS, sizeof(*r));
-	r->seg.ts_ns = self->ts_ns;
-	r->seg.flags = flags | (dir == DIR_OUT ? REC_OUT : 0) | (sk->fresh ? REC_FRESH : 0) |
-		       (self->marks & MARK_HEARD ? REC_HEARD : 0) |
-		       (is_followed(sk, dir) ? REC_FOLLOWED : 0);
-	r->seg.seq = passed->next;
-	r->seg.start = self->start;
-	r->seg.whole = passed->whole;
-	r->seg.ack = dir == DIR_OUT ? other->passed.whole : self->ack;
-	r->seg.lost = sk->lost;
-	r->seg.dup = sk->dup;
-	r->seg.sample = sk->sample;
 }
 
 /* The same into the ring, for a direction as it is. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * 4. Where a message ends (RFC 9112 section 6): the fields of its head that frame it are found, and
+ * 5. Where a message ends (RFC 9112 section 6): the fields of its head that frame it are found, and
  * chunks are followed from one size line to the next. So the programs know where the next
  * request begins, wherever in a segment that is, without looking at bodies. Only what is plain is
  * followed: anything odd is FRAMING_UNKNOWN, and then the reader gets all bytes and decides.

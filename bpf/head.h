@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* 5. What captured bytes are: does a message begin with them, and what is in its head? */
+/* 6. What captured bytes are: does a message begin with them, and what is in its head? */
 #ifndef APPMON_HEAD_H
 #define APPMON_HEAD_H
 

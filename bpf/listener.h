@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * Data that meets a listening socket. It can arrive with the ACK that completes the handshake
+ * 15. Data that meets a listening socket. It can arrive with the ACK that completes the handshake
  * (TCP_DEFER_ACCEPT, a lost first ACK, SYN cookies) or in the SYN (Fast Open, RFC 7413); the
  * connection's own socket is made only then. So its first request is reported by its
  * addresses, and the connection's socket is born with a mark: by that its first reader,
@@ -12,8 +12,9 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-#include "packet.h"
-#include "state.h"
+#include "attachment.h"
+#include "protocol/segment.h"
+#include "window.h"
 
 /* On a listening socket that has met a request: whose it is. */
 struct listener {
@@ -110,6 +111,67 @@ static __noinline __u32 stream_start(struct __sk_buff *skb, const struct segment
 		start = request->rcv_isn + 1;
 	bpf_sk_release(ss);
 	return start;
+}
+
+/* A segment that meets a listening socket. */
+static __always_inline void observe_listener(struct __sk_buff *skb, struct emission *e,
+					     struct target_conf *conf)
+{
+	const struct segment *s = &e->s;
+	struct bpf_sock *ss = skb->sk;
+	struct listener *l;
+	struct socket *sk;
+	__u32 zero = 0, total = s->len < conf->capture ? s->len : conf->capture;
+	int ret;
+
+	if (!ss)
+		return;
+	l = bpf_sk_storage_get(&listeners, ss, 0, 0);
+	if (l && !owns_listener(skb, l, conf))
+		return;
+	/* Ingress runs do not interrupt each other. */
+	sk = bpf_map_lookup_elem(&embryo, &zero);
+	if (!sk)
+		return;
+	__builtin_memset(sk, 0, sizeof(*sk));
+	sk->fresh = sk->alone = 1;
+	sk->dir_in.start = stream_start(skb, s);
+	sk->conn.target = conf->target;
+	sk->conn.slot = conf->slot;
+	e->flags = REC_LISTENER;
+	e->start = 1;
+	e->whole = sk->dir_in.start;
+	e->proxy = PROXY_PASSED; /* the reader knows one, too */
+	fill_conn(skb, &sk->conn, s, DIR_IN, bpf_get_socket_cookie(skb));
+	sk->protocols =
+		asked_protocols(conf, hint_of(conf, sk->conn.local_port, sk->conn.remote_port));
+	if (!s->len) {
+		emit_progress(skb, sk, e);
+		return;
+	}
+	if (s->seq == sk->dir_in.start) {
+		e->flags |= REC_FLIP;
+		e->whole = s->seq + s->len;
+		e->look = look_of(sk, DIR_IN);
+	}
+	/* All of it is for the reader, who cuts the frames: the first request may be among them. */
+	if ((e->flags & REC_FLIP) && (sk->protocols & ASKED_FRAMES) &&
+	    begins_frames(skb, s->payload, s->len, sk->protocols)) {
+		sk->request_dir = 1 + DIR_IN;
+		sk->wide = WIDE_ALWAYS;
+		e->flags |= REC_START;
+		e->look = LOOK_NO;
+		e->start = 0;
+	}
+	ret = emit_all(skb, sk, e, total);
+	if (ret == EMIT_NO_HEAD)
+		return;
+	if (ret == EMIT_FULL)
+		count_lost(sk, peek(skb, sk, s) == LOOK_REQUEST);
+	if (!l)
+		l = storage_made(&listeners, ss);
+	if (l)
+		mark_listener(skb, l, conf, sk->protocols);
 }
 
 #endif /* APPMON_LISTENER_H */

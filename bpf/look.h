@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* 3. Does a segment begin like HTTP/1.x? A cheap superset: the reader parses and decides. */
+/* 4. Does a segment begin like HTTP/1.x? A cheap superset: the reader parses and decides. */
 #ifndef APPMON_LOOK_H
 #define APPMON_LOOK_H
 

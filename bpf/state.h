@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* 2. What the programs remember: per socket, per attachment, per CPU. */
+/* 2. What the programs remember of a socket. */
 #ifndef APPMON_STATE_H
 #define APPMON_STATE_H
 
@@ -24,9 +24,6 @@ struct extent {
 };
 
 enum { HOLE_NONE, HOLE_ONE, HOLE_MANY };
-
-/* hint_of(): the protocol's number, and whose port it is said of. */
-enum { HINT_PROTOCOL = 31, HINT_LOCAL = 32, HINT_REMOTE = 64 };
 
 /* What the program of one direction works with: a cache line, which the other one does not read on
  * the way of a healthy exchange. */
@@ -140,28 +137,6 @@ static __always_inline bool speaks_known(const struct socket *sk)
 
 #define DIRECTION(sk, dir) ((dir) == DIR_OUT ? &(sk)->dir_out : &(sk)->dir_in)
 
-/* Each costs some 30 ns: ten times as long as a program takes. */
-#define TURN_TRIES 512
-
-/*
- * Ingress runs of one socket work on the same lines: one waits for the other on another CPU. (They
- * do not interrupt each other, and TCP's lock keeps egress runs apart.) The wait has a bound, for
- * the host of a virtual machine can take the other CPU away: then a segment can go untold.
- */
-static __always_inline void take_turn(struct direction *self)
-{
-	for (int i = 0; i < TURN_TRIES; i++) {
-		if (!__sync_lock_test_and_set(&self->busy, 1))
-			return;
-		bpf_ktime_get_ns();
-	}
-}
-
-static __always_inline void end_turn(struct direction *self)
-{
-	__sync_lock_test_and_set(&self->busy, 0);
-}
-
 /* Requests may have passed unseen: for so many more. There is pipelining: always. */
 #define WIDE_UNSURE 8
 #define WIDE_ALWAYS 255
@@ -171,9 +146,6 @@ static __always_inline void widen(struct socket *sk)
 	if (sk->wide < WIDE_UNSURE)
 		sk->wide = WIDE_UNSURE;
 }
-
-/* Who is silent for so long has sent all of a message. */
-#define QUIET_NS 2000000000ULL
 
 static __always_inline void suspect(struct socket *sk)
 {
@@ -236,177 +208,8 @@ struct {
 	__type(value, struct socket);
 } embryo SEC(".maps");
 
-/* Tells a program which attachment it is running for. */
-struct {
-	__uint(type, BPF_MAP_TYPE_CGROUP_STORAGE);
-	__type(key, __u64);
-	__type(value, struct target_conf);
-} targets SEC(".maps");
-
-/* Slot -> target id that uses it now: shows whether a socket's owner is still attached. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, SLOTS);
-	__type(key, __u32);
-	__type(value, __u32);
-} live SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, SLOTS);
-	__type(key, __u32);
-	__type(value, struct slot_counters);
-} counters SEC(".maps");
-
-#define COUNT(slot_, member)                                                                       \
-	do {                                                                                       \
-		__u32 key_ = (slot_);                                                              \
-		struct slot_counters *c_ = bpf_map_lookup_elem(&counters, &key_);                  \
-		/* Atomic although per CPU: a softirq may interrupt an egress run. */              \
-		if (c_)                                                                            \
-			__sync_fetch_and_add(&c_->member, 1);                                      \
-	} while (0)
-
-/* All below seq has passed. */
-static __always_inline void extent_reach(struct extent *x, __u32 seq)
-{
-	if (!x->holes || (__s32)(seq - x->whole) <= 0)
-		return;
-	x->whole = seq;
-	if (x->holes == HOLE_ONE && (__s32)(seq - x->hole_end) >= 0)
-		x->whole = x->next;
-	if ((__s32)(x->whole - x->next) >= 0) { /* TCP counts FIN */
-		x->whole = x->next;
-		x->holes = HOLE_NONE;
-	}
-}
-
-static __always_inline void extent_add(struct extent *x, __u32 seq, __u32 end)
-{
-	if ((__s32)(seq - x->next) > 0) {
-		x->holes = x->holes ? HOLE_MANY : HOLE_ONE;
-		x->hole_end = seq;
-	} else if (x->holes && (__s32)(seq - x->whole) > 0) {
-		/* Somewhere above the lowest missing byte: perhaps it splits the hole. */
-		x->holes = HOLE_MANY;
-	}
-	if ((__s32)(end - x->next) > 0)
-		x->next = end;
-	if (!x->holes)
-		x->whole = x->next;
-	else if ((__s32)(seq - x->whole) <= 0)
-		extent_reach(x, end);
-}
-
-/* Not static: verified once. */
-__noinline int find_depth(struct __sk_buff *skb, struct target_conf *conf)
-{
-	if (!conf)
-		return 0;
-	for (int level = 0; level < 32; level++) {
-		__u64 id = bpf_skb_ancestor_cgroup_id(skb, level);
-
-		if (!id)
-			break;
-		if (id == conf->cgroup_id) {
-			conf->depth = level + 1;
-			break;
-		}
-	}
-	return 0;
-}
-
-/* The level of the attached cgroup above the packet's leaf; the root is 0. */
-static __always_inline __u32 attachment_depth(struct __sk_buff *skb, struct target_conf *conf)
-{
-	if (!conf->depth)
-		find_depth(skb, conf);
-	return conf->depth;
-}
-
-/*
- * What the host says of a connection's ports: a protocol, and the end or ends that it is said of;
- * 0: nothing, or different things of both, as in the reader's detection. Not static: verified once.
- */
-__noinline int hint_of(struct target_conf *conf, __u32 local_port, __u32 remote_port)
-{
-	__u32 local = 0, remote = 0;
-
-	if (!conf)
-		return 0;
-	for (__u32 i = 0; i < HINTS_MAX; i++) {
-		if (i >= conf->hint_count)
-			break;
-		if (conf->hint[i].port == local_port)
-			local = conf->hint[i].protocol;
-		if (conf->hint[i].port == remote_port)
-			remote = conf->hint[i].protocol;
-	}
-	if (local && remote && local != remote)
-		return 0;
-	return (local ? local | HINT_LOCAL : 0) | (remote ? remote | HINT_REMOTE : 0);
-}
-
-/* What is looked for: as the target asks, but where HTTP/1 is spoken nothing else. */
-static __always_inline __u32 asked_protocols(const struct target_conf *conf, __u32 hint)
-{
-	return 1U << (hint & HINT_PROTOCOL) == ASKED_HTTP1 ? ASKED_HTTP1 : conf->protocols;
-}
-
-/* 1 + DIR_* of the requests, as a hint tells; 0: it does not. A client's own port can be a hinted
- * one by chance: it is the higher of the two, as a rule. */
-static __always_inline __u8 hinted_dir(const struct rec_conn *conn, __u32 hint)
-{
-	if ((hint & HINT_LOCAL) && conn->local_port < conn->remote_port)
-		return 1 + DIR_IN;
-	if ((hint & HINT_REMOTE) && conn->remote_port < conn->local_port)
-		return 1 + DIR_OUT;
-	return 0;
-}
-
-static __always_inline void adopt(struct __sk_buff *skb, struct socket *sk,
-				  struct target_conf *conf)
-{
-	sk->conn.target = conf->target;
-	sk->conn.slot = conf->slot;
-	sk->capture = conf->capture;
-	sk->protocols =
-		asked_protocols(conf, hint_of(conf, sk->conn.local_port, sk->conn.remote_port));
-	sk->depth = attachment_depth(skb, conf);
-}
-
-/* The owner is not this attachment and no other one either: it was detached. */
-static __always_inline bool orphaned(struct socket *sk, struct target_conf *conf)
-{
-	__u32 *id, slot = sk->conn.slot;
-
-	if (sk->conn.target == conf->target)
-		return false;
-	id = bpf_map_lookup_elem(&live, &slot);
-	return !id || *id != sk->conn.target;
-}
-
-/*
- * With nested attachments the program runs once for each, innermost first, and the
- * innermost owns the socket.
- */
-static __always_inline bool owns(struct __sk_buff *skb, struct socket *sk, struct target_conf *conf)
-{
-	if (sk->conn.target == conf->target)
-		return true;
-	if (sk->depth >= attachment_depth(skb, conf))
-		return false;
-	adopt(skb, sk, conf);
-	return true;
-}
-
-/* Given up for an attachment that does not ask for as much as this one, which is further inside. */
-static __always_inline bool asks_for_more(struct __sk_buff *skb, const struct socket *sk,
-					  struct target_conf *conf)
-{
-	return sk->speaks == SPEAKS_OTHER && (conf->protocols & ~sk->protocols) &&
-	       sk->depth < attachment_depth(skb, conf);
-}
+/* Keeps the compiler from computing an address in a socket, which the verifier forbids. */
+#define READ_ONCE(x) (*(volatile typeof(x) *)&(x))
 
 static __always_inline void fill_conn(struct __sk_buff *skb, struct rec_conn *conn,
 				      const struct segment *s, int dir, __u64 cookie)

@@ -407,4 +407,101 @@ static __always_inline __u32 frame_copy(__u32 class, __u32 total, __u32 capture)
 	return n < total ? n : total;
 }
 
+/* ---- how connections begin -------------------------------------------------------------------- */
+
+/* Where what it begins with ends. PREFACE: it is no frame, but stands in front of the first one. */
+enum { GREETING_ANYWHERE, GREETING_WITHIN_SEGMENT, GREETING_WITH_SEGMENT, GREETING_PREFACE };
+
+/*
+ * What a side sends that speaks first. Its frame is cut by the row, and has so much more in it as
+ * makes it unlikely that it is of another protocol.
+ */
+struct greeting {
+	__u8 row;
+	__u8 side; /* who sends it */
+	__u8 ends; /* GREETING_* */
+	__u8 at;   /* to: this byte of it is one of from ... to */
+	__u8 from, to;
+	__u8 pad[2];
+	struct frame_head mask, value; /* of the first 16 bytes */
+};
+
+#define GREETING_BYTE(i, value) ((__u64)(value) << (56 - (i) % 8 * 8))
+
+/* clang-format off */
+static const struct greeting greetings[] = {
+	/* The first 16 bytes of the preface: no HTTP/1 begins with them. */
+	{
+		.row = ROW_HTTP2,
+		.side = SIDE_REQUEST,
+		.ends = GREETING_PREFACE,
+		.mask = {{~0ULL, ~0ULL}},
+		.value = {{0x505249202a204854ULL /* "PRI * HT" */, 0x54502f322e300d0aULL /* "TP/2.0\r\n" */}},
+	},
+	/* HTTP/2's server may be the first to speak, with SETTINGS: below 256 bytes, and the first one
+	 * is one of those that there are. */
+	{
+		.row = ROW_HTTP2,
+		.side = SIDE_RESPONSE,
+		.ends = GREETING_WITHIN_SEGMENT,
+		.mask = {{~GREETING_BYTE(2, 0xff), GREETING_BYTE(8, 0xff) | GREETING_BYTE(9, 0xff)}},
+		.value = {{GREETING_BYTE(3, 0x4), 0}},
+		.at = 10, .from = 1, .to = 9,
+	},
+	/* ... or none, and it is alone. */
+	{
+		.row = ROW_HTTP2,
+		.side = SIDE_RESPONSE,
+		.ends = GREETING_WITH_SEGMENT,
+		.mask = {{~0ULL, GREETING_BYTE(8, 0xff)}},
+		.value = {{GREETING_BYTE(3, 0x4), 0}},
+	},
+	/* A client's startup, or what it asks before. */
+	{
+		.row = ROW_POSTGRESQL,
+		.side = SIDE_REQUEST,
+		.ends = GREETING_WITH_SEGMENT,
+		.mask = {{GREETING_BYTE(0, 0xff), 0}},
+	},
+	/* A client's hello, in one record or several, which can be longer than the segment. */
+	{
+		.row = ROW_TLS,
+		.side = SIDE_REQUEST,
+		.mask = {{GREETING_BYTE(0, 0xff) | GREETING_BYTE(5, 0xff), 0}},
+		.value = {{GREETING_BYTE(0, 22) | GREETING_BYTE(5, 1), 0}},
+	},
+	/* A server's greeting: protocol version 10, and the server's own in digits. */
+	{
+		.row = ROW_MYSQL,
+		.side = SIDE_RESPONSE,
+		.ends = GREETING_WITH_SEGMENT,
+		.mask = {{GREETING_BYTE(3, 0xff) | GREETING_BYTE(4, 0xff), 0}},
+		.value = {{GREETING_BYTE(4, 10), 0}},
+		.at = 5, .from = '0', .to = '9',
+	},
+};
+/* clang-format on */
+
+#define GREETINGS (sizeof(greetings) / sizeof(greetings[0]))
+
+/* Does a segment of `len` bytes begin with it? h: its first bytes, `have` of them, and zeros. */
+static __always_inline bool is_greeting(const struct greeting *g, const struct frame_head *h,
+					__u32 have, __u32 len)
+{
+	__u32 total, type;
+
+	if ((h->word[0] & g->mask.word[0]) != g->value.word[0] ||
+	    (h->word[1] & g->mask.word[1]) != g->value.word[1])
+		return false;
+	if (g->to && (frame_byte(h, g->at) < g->from || frame_byte(h, g->at) > g->to))
+		return false;
+	if (g->ends == GREETING_PREFACE)
+		return true;
+	total = frame_total(&rows[g->row], g->side, h, have, TRUST_CHAIN, &type);
+	if (total == FRAME_ODD || total == FRAME_MORE)
+		return false;
+	return g->ends == GREETING_ANYWHERE ||
+	       (g->ends == GREETING_WITH_SEGMENT ? total == len : total <= len);
+}
+
 #endif /* APPMON_ROWS_H */

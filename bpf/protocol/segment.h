@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * Segments of connections whose protocol has frames: finds out that it does (detect_frames), keeps
- * the place in the stream over turns, holes and the reader's word, and writes the pieces that
- * walk.h picks.
+ * Segments of connections whose protocol has frames: keeps the place in the stream over turns, holes
+ * and the reader's word, and writes the pieces that walk.h picks. That it has frames is found out in
+ * start.h.
  */
 #ifndef APPMON_SEGMENT_H
 #define APPMON_SEGMENT_H
 
 #include "emit.h"
+#include "protocol/start.h"
 #include "protocol/walk.h"
 
 /* Records that one segment takes at most: see PARTS_MAX. */
@@ -15,9 +16,6 @@
 
 /* Turns in a row that begin with no frame, until the connection is given up. */
 #define ODD_TURNS_MAX 8
-
-/* socket.sure: both sides speak it. */
-#define SURE_BOTH 3
 
 /* A sender can be preempted inside a program, and interrupted: who comes third does without. */
 #define WALKS 3
@@ -36,11 +34,6 @@ struct {
 	__type(key, __u64);
 	__type(value, struct verdict);
 } verdicts SEC(".maps");
-
-static __always_inline struct follow *follow_of(struct socket *sk, int dir)
-{
-	return dir == DIR_OUT ? &sk->follow_out : &sk->follow_in;
-}
 
 static __always_inline __u32 frame_side(const struct socket *sk, int dir)
 {
@@ -211,194 +204,6 @@ __noinline int tell_walk(struct __sk_buff *skb, struct socket *sk, struct emissi
 		e->reported = 0;
 	*(volatile __u32 *)&w->busy = 0;
 	return 0;
-}
-
-/* ---- is it one? ----------------------------------------------------------------------------- */
-
-/* In the middle of a connection: places are to be found yet. */
-static __always_inline void begin_anywhere(struct socket *sk)
-{
-	struct follow *in = follow_of(sk, DIR_IN), *out = follow_of(sk, DIR_OUT);
-
-	__builtin_memset(in, 0, sizeof(*in));
-	__builtin_memset(out, 0, sizeof(*out));
-	in->copy_left = out->copy_left = FOLLOW_WIDE_MAX;
-}
-
-/* From the first byte on: both directions begin with a frame, the client's with a preface perhaps,
- * which is copied. */
-static __always_inline void begin_fresh(struct socket *sk, __u32 request_dir, __u32 preface)
-{
-	struct follow *in = follow_of(sk, DIR_IN), *out = follow_of(sk, DIR_OUT);
-	__u32 of_in = request_dir == 1 + DIR_IN ? preface : 0;
-
-	begin_anywhere(sk);
-	in->phase = out->phase = FOLLOW_FRAME;
-	in->flags = out->flags = FOLLOW_HELLO | FOLLOW_FIRST;
-	in->copy_left = of_in;
-	out->copy_left = preface - of_in;
-	in->due = sk->dir_in.passed.whole + in->copy_left;
-	out->due = sk->dir_out.passed.whole + out->copy_left;
-	sk->sure = SURE_BOTH;
-}
-
-/* Last: the other direction may look at this moment. */
-static __always_inline int speak_frames(struct socket *sk, struct emission *e, __u32 row,
-					__u32 request_dir)
-{
-	sk->request_dir = request_dir;
-	e->flags |= REC_START;
-	__sync_lock_test_and_set(&sk->row, row); /* keeps the order of the stores */
-	sk->speaks = SPEAKS_FRAMES;
-	return 1;
-}
-
-#define PREFACE_0 0x505249202a204854ULL /* "PRI * HT" */
-#define PREFACE_1 0x54502f322e300d0aULL /* "TP/2.0\r\n" */
-
-/* HTTP/2's preface, as much of it as no HTTP/1 begins with. */
-static __always_inline bool is_preface(__u32 asked, const __u64 word[2])
-{
-	return (asked & 1U << rows[ROW_HTTP2].protocol) && word[0] == PREFACE_0 &&
-	       word[1] == PREFACE_1;
-}
-
-/* A client's first message to PostgreSQL, alone in its segment. */
-static __always_inline bool is_hello(__u32 asked, const __u64 word[2], __u32 segment)
-{
-	const __u32 len = (__u32)(word[0] >> 32), code = (__u32)word[0];
-
-	return (asked & 1U << rows[ROW_POSTGRESQL].protocol) && len == segment && len >= 8 &&
-	       len <= 10000 && is_startup(code);
-}
-
-/* Does a segment begin with what a client sends first? Not static: verified once. */
-__noinline int begins_frames(struct __sk_buff *skb, __u32 at, __u32 len, __u32 asked)
-{
-	__u8 head[FRAME_HEAD_MAX] __attribute__((aligned(8))) = {};
-	__u32 n = len < FRAME_HEAD_MAX ? len : FRAME_HEAD_MAX;
-	__u64 word[2];
-
-	if (!frames || !n)
-		return 0;
-	barrier_var(n);
-	n = ((n - 1) & (FRAME_HEAD_MAX - 1)) + 1;
-	if (bpf_skb_load_bytes(skb, at, head, n))
-		return 0;
-	word[0] = frame_word(head);
-	word[1] = frame_word(head + 8);
-	return is_preface(asked, word) || is_hello(asked, word, len);
-}
-
-/*
- * The first segment of a turn, on a connection of which it is not known what it speaks: 1 if it is
- * a protocol with frames, as far as one side tells. Not static: verified once.
- */
-__noinline int detect_frames(struct __sk_buff *skb, struct socket *sk, struct emission *e)
-{
-	__u8 head[FRAME_HEAD_MAX] __attribute__((aligned(8))) = {};
-	__u32 n, len, row, request_dir, asked;
-	__u64 word[2];
-
-	if (!frames || !sk || !e || !(e->flags & REC_FLIP) || e->holes ||
-	    DIRECTION(sk, e->dir)->passed.whole != e->s.seq)
-		return 0;
-	n = e->s.len < FRAME_HEAD_MAX ? e->s.len : FRAME_HEAD_MAX;
-	if (n < 5)
-		return 0;
-	barrier_var(n);
-	n = ((n - 1) & (FRAME_HEAD_MAX - 1)) + 1;
-	if (bpf_skb_load_bytes(skb, e->s.payload, head, n))
-		return 0;
-	word[0] = frame_word(head);
-	word[1] = frame_word(head + 8);
-	asked = sk->protocols;
-	if (sk->fresh && is_first(sk, e->dir)) {
-		if (is_preface(asked, word)) {
-			begin_fresh(sk, 1 + e->dir, rows[ROW_HTTP2].preface);
-			return speak_frames(sk, e, ROW_HTTP2, 1 + e->dir);
-		}
-		/* HTTP/2's server may be the first to speak, with SETTINGS: below 256 bytes, and the
-		 * first is one of those that there are; or empty, and alone. */
-		if ((asked & 1U << rows[ROW_HTTP2].protocol) && n >= 9 &&
-		    (word[0] & ~0xff0000000000ULL) == 0x400000000ULL && !head[8] &&
-		    (head[2] ? !(head[2] % 6) && e->s.len >= 9U + head[2] && !head[9] && head[10] &&
-				       head[10] <= 9
-			     : e->s.len == 9)) {
-			begin_fresh(sk, 1 + !e->dir, rows[ROW_HTTP2].preface);
-			return speak_frames(sk, e, ROW_HTTP2, 1 + !e->dir);
-		}
-		if (is_hello(asked, word, e->s.len)) {
-			begin_fresh(sk, 1 + e->dir, 0);
-			return speak_frames(sk, e, ROW_POSTGRESQL, 1 + e->dir);
-		}
-		/* A client's hello, in one record or several, which can be longer than the segment. */
-		if ((asked & 1U << rows[ROW_TLS].protocol) && n >= 6 && head[0] == 22 &&
-		    head[1] == 3 && head[2] <= 4 && (head[3] << 8 | head[4]) >= 1 &&
-		    (head[3] << 8 | head[4]) <= 16384 && head[5] == 1) {
-			begin_fresh(sk, 1 + e->dir, 0);
-			return speak_frames(sk, e, ROW_TLS, 1 + e->dir);
-		}
-		/* A greeting: protocol version 10, and the server's in digits. */
-		len = head[0] | head[1] << 8 | head[2] << 16;
-		if ((asked & 1U << rows[ROW_MYSQL].protocol) && len + 4 == e->s.len && !head[3] &&
-		    head[4] == 10 && head[5] >= '0' && head[5] <= '9') {
-			begin_fresh(sk, 1 + !e->dir, 0);
-			return speak_frames(sk, e, ROW_MYSQL, 1 + !e->dir);
-		}
-		return 0;
-	}
-	if (sk->fresh)
-		return 0;
-	for (row = ROW_HTTP2; row < ROWS; row++) {
-		int request = -1, response = -1;
-
-		if (!(asked & 1U << row_at(row)->protocol))
-			continue;
-		if (sk->request_dir != 1 + !e->dir)
-			request = probe_frames(skb, e->s.payload, e->s.len, row, SIDE_REQUEST);
-		if (sk->request_dir != 1 + e->dir)
-			response = probe_frames(skb, e->s.payload, e->s.len, row, SIDE_RESPONSE);
-		/* A chain, or frames that end with the segment. */
-		if (request < PROBE_MAX && response < PROBE_MAX)
-			continue;
-		request_dir = sk->request_dir;
-		/* A frame may be of either side: another turn will tell. */
-		if (!request_dir && !row_at(row)->alike) {
-			if (request >= PROBE_MAX && response >= PROBE_MAX)
-				continue;
-			request_dir = request >= PROBE_MAX ? 1 + e->dir : 1 + !e->dir;
-		}
-		begin_anywhere(sk);
-		/* The host's word is as good as the other side's. */
-		sk->sure = sk->request_dir ? SURE_BOTH : 0;
-		return speak_frames(sk, e, row, request_dir);
-	}
-	return 0;
-}
-
-/*
- * Behind 101: the client turns to HTTP/2 with its preface (RFC 7540 section 3.2). Its server may have
- * sent frames before that, all of which was copied: the reader tells where the next one begins. Not
- * static: verified once.
- */
-__noinline int turn_to_http2(struct __sk_buff *skb, struct socket *sk, struct emission *e)
-{
-	struct follow *f;
-
-	if (!frames || !sk || !e || !may_be_http2(sk) || sk->request_dir != 1 + e->dir ||
-	    !(e->flags & REC_FLIP) || e->holes || DIRECTION(sk, e->dir)->passed.whole != e->s.seq ||
-	    !begins_frames(skb, e->s.payload, e->s.len, ASKED_HTTP2))
-		return 0;
-	begin_anywhere(sk);
-	f = follow_of(sk, e->dir);
-	f->phase = FOLLOW_FRAME;
-	f->flags = FOLLOW_HELLO | FOLLOW_FIRST;
-	f->copy_left = rows[ROW_HTTP2].preface;
-	f->due = e->s.seq + f->copy_left;
-	sk->sure = SURE_BOTH;
-	sk->confirmed = CONFIRMED_NO; /* there are no requests of HTTP/1 to look for any more */
-	return speak_frames(sk, e, ROW_HTTP2, sk->request_dir);
 }
 
 enum { FRAMES_NO, FRAMES_UNTOLD, FRAMES_TOLD };

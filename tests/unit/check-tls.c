@@ -205,6 +205,18 @@ START_TEST(libraries)
 }
 END_TEST
 
+/* The client's hello met the listening socket, as with deferred accept. */
+START_TEST(deferred)
+{
+	for (size_t i = 0; i < sizeof(scenes) / sizeof(scenes[0]); i++) {
+		wire_begin(&w, false);
+		w.deferred = true;
+		play(scenes[i].file, false, 0);
+		check_scene(&scenes[i], false);
+	}
+}
+END_TEST
+
 /* The client has no certificate, and speaks before the server has said that it wants one. */
 START_TEST(refused_late)
 {
@@ -387,9 +399,9 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {libraries,     refused_late, bursts,
-				      renegotiation, abandoned,	   met_in_the_middle,
-				      lost,	     others,	   NULL};
+	const TTest *const tests[] = {libraries,     deferred,	refused_late,	   bursts,
+				      renegotiation, abandoned, met_in_the_middle, lost,
+				      others,	     NULL};
 
 	return unit_run("tls", tests, setup, teardown);
 }

@@ -13,6 +13,7 @@ struct wire {
 	struct fixture *p;
 	struct sim_socket *sk;
 	uint64_t next[2]; /* positions by direction */
+	bool deferred;	  /* the first segment meets the listening socket */
 };
 
 /* active: the monitored end is the client. */
@@ -48,7 +49,12 @@ static inline void wire_segment(struct wire *w, int dir, const uint8_t *bytes, u
 	size_t size;
 
 	sim_now_ns += 1000000;
-	sim_packet(w->sk, dir, w->next[dir], bytes, len, flags);
+	if (w->deferred) {
+		sim_listener_packet(w->sk, 0, bytes, len);
+		w->deferred = false;
+	} else {
+		sim_packet(w->sk, dir, w->next[dir], bytes, len, flags);
+	}
 	w->next[dir] += len;
 	while ((rec = sim_record(&size)))
 		if (!fixture_record(w->p, rec, size))
