@@ -6,6 +6,7 @@ nginx's log and what clients have asked.
 import collections
 import http.client
 import json
+import os
 import re
 import shutil
 import socket
@@ -42,6 +43,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *args):
         pass
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.options |= 1 << 8 # SSL_OP_ALLOW_CLIENT_RENEGOTIATION
 context.load_cert_chain(sys.argv[2] + ".pem", sys.argv[2] + ".key")
 server = http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler)
 server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
@@ -64,6 +66,7 @@ async def serve(reader, writer):
         writer.close()
 async def main():
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.options |= 1 << 8 # SSL_OP_ALLOW_CLIENT_RENEGOTIATION
     context.load_cert_chain(sys.argv[2] + ".pem", sys.argv[2] + ".key")
     server = await asyncio.start_server(serve, "127.0.0.1", int(sys.argv[1]), ssl=context)
     await server.serve_forever()
@@ -122,6 +125,9 @@ SSLEngine on
 SSLCertificateFile {certificate}.pem
 SSLCertificateKeyFile {certificate}.key
 DocumentRoot {dir}
+<Location /asks>
+SSLVerifyClient optional_no_ca
+</Location>
 LogFormat "%m %U %>s %B" truth
 CustomLog {dir}/log truth
 """
@@ -200,6 +206,7 @@ http {{
         let_in(self.directory)
         (self.directory / "big").write_bytes(b"b" * BIG)
         (self.directory / "small").write_text("hello")
+        (self.directory / "asks").write_text("hello")
         (self.directory / "conf").write_text(APACHE.format(
             dir=self.directory, host=host, port=port, certificate=self.certificate))
         return [shutil.which("apache2", path="/usr/sbin:/usr/bin") or "apache2", "-f",
@@ -551,6 +558,81 @@ def test_open_before_the_attach(name, scene, watch):
     events = [e for e in watching.stop() if e["protocol"] == "http1" and e["path"]]
     assert [e["path"] for e in events if e["status"]] == paths[-len(events):]
     assert len(events) >= 4 and all(e["status"] == 200 for e in events)
+
+
+class Asker:
+    """openssl s_client in the cgroup: a request at a time, and a renegotiation."""
+
+    def __init__(self, scene, port):
+        self.process = scene.cgroup.spawn(
+            ["openssl", "s_client", "-connect", f"localhost:{port}", "-tls1_2"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.said = b""
+
+    def wait(self, what):
+        while what not in self.said:
+            self.said += os.read(self.process.stdout.fileno(), 65536) or pytest.fail(
+                f"it ends behind {self.said}")
+        self.said = b""
+
+    def ask(self, path, body=b"b" * 5):
+        self.process.stdin.write(b"GET %s HTTP/1.1\r\nHost: h\r\n\r\n" % path.encode())
+        self.process.stdin.flush()
+        self.wait(b"\r\n\r\n" + body)
+
+    def renegotiate(self):
+        self.process.stdin.write(b"R\n")
+        self.process.stdin.flush()
+        self.wait(b"RENEGOTIATING\n")
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.mark.parametrize("name", ["threads", "asyncio"])
+def test_renegotiation(name, scene, watch):
+    """TLS 1.2 shakes hands anew: the hellos are encrypted, the sessions have other randoms, and still
+    tell of the same connection, at both ends."""
+    port = scene.start(name)
+    watching = watch(scene.cgroup, args=TLS)
+    asker = Asker(scene, port)
+    paths = [f"/{i}" for i in range(6)]
+    for i, path in enumerate(paths):
+        if i and not i % 2:
+            asker.renegotiate()
+        asker.ask(path)
+    watching.wait(2 * len(paths))
+    asker.close()
+    events = watching.stop()
+    watching.check_sums()
+    for role in "server", "client":
+        assert [(e["path"], e["status"], e["response_body_bytes"], e["end"])
+                for e in events if e["role"] == role] == [
+                    (path, 200, 5, "complete") for path in paths]
+    assert len({e["connection_id"] for e in events}) == 2
+    assert watching.stats["plain_dropped"] == 0
+
+
+def test_renegotiation_by_server(scene, watch):
+    """Apache asks for a certificate once it knows the path: between request and response. Its hellos
+    meet the listening socket: which connection it is, a write tells before."""
+    port = scene.start("apache")
+    watching = watch(scene.cgroup, args=TLS)
+    connection = client(port, "1.2")
+    paths = ["/small", "/big", "/asks", "/small", "/asks"]
+    for path in paths:
+        connection.request("GET", path)
+        connection.getresponse().read()
+    connection.close()
+    watching.wait(len(paths))
+    events = watching.stop()
+    watching.check_sums(delivered=len(paths))
+    log = (scene.directory / "log").read_text().splitlines()
+    assert [f"{e['operation']} {e['path']} {e['status']} {e['response_body_bytes']}"
+            for e in events] == log
+    assert [line.split()[1] for line in log] == paths
+    assert watching.stats["plain_dropped"] == 0
 
 
 AGENT = """
