@@ -16,9 +16,11 @@ import sys
 import urllib.request
 
 import pytest
+import yaml
 
 from databases import Postgresql, running
 from exporting import Monitor, wait_for
+from kubernetes import EXAMPLE
 from network import Veth
 from programs import free_port, let_in, wait_for_port
 from test_grpc import GIVEN_UP, STATUSES, grpc_go
@@ -165,7 +167,7 @@ class Scene:
         self.cgroup, self.certificate, self.directory = cgroup, certificate, directory
         self.started = []
 
-    def start(self, name, host="127.0.0.1"):
+    def start(self, name, host="127.0.0.1", wrapper=()):
         """The port of a server in the cgroup: of "/big" it has a million bytes."""
         port = low_port()
         if hasattr(self, name):
@@ -178,7 +180,7 @@ class Scene:
         if not shutil.which(command[0]):
             pytest.skip(f"{command[0]} is not installed")
         with open(self.directory / "output", "w") as output:
-            process = self.cgroup.spawn(command, stdout=output, stderr=subprocess.DEVNULL,
+            process = self.cgroup.spawn([*wrapper, *command], stdout=output, stderr=subprocess.DEVNULL,
                                          start_new_session=True)  # apache signals its group
         self.started.append(process)
         wait_for_port(port, process)
@@ -674,16 +676,34 @@ def test_figures(command, scene, watch, tmp_path):
         monitor.kill()
 
 
-def test_user(scene, watch, tmp_path, public_cli):
-    """An agent that is not root sees inside of root's nginx with the capabilities of its manual."""
-    port = scene.start("nginx")
+def only(capabilities):
+    caps = ",".join(["-all", *(f"+{name.lower()}" for name in capabilities)])
+    return ["setpriv", "--inh-caps", caps, "--bounding-set", caps]
+
+
+@pytest.mark.parametrize("who", ["user", "pod"])
+def test_privileges(who, scene, watch, tmp_path, public_cli):
+    """An agent that is not root sees inside of root's nginx with the capabilities of its manual; and
+    one as examples/kubernetes/tls.yaml runs it inside of an ordinary user's."""
     let_in(tmp_path)
+    if who == "user":
+        names = "bpf", "perfmon", "net_admin", "sys_admin", "sys_ptrace", "dac_read_search"
+        wrapper = only(names)
+        wrapper += ["--reuid", "65534", "--clear-groups", "--ambient-caps", wrapper[2]]
+        port = scene.start("nginx")
+    else:
+        with open(f"{EXAMPLE}/tls.yaml", encoding="ascii") as f:
+            pod = yaml.safe_load(f)["spec"]["template"]["spec"]
+        assert pod["hostPID"] # the test has the machine's processes, too
+        capabilities = pod["containers"][0]["securityContext"]["capabilities"]
+        wrapper = [*only(capabilities["add"]), "--no-new-privs"]
+        for name in "pem", "key":
+            shutil.copy(f"{scene.certificate}.{name}", tmp_path / f"own.{name}")
+            os.chown(tmp_path / f"own.{name}", 65534, 65534)
+        scene.certificate = str(tmp_path / "own")
+        port = scene.start("threads", wrapper=["setpriv", "--reuid", "65534", "--clear-groups"])
     (tmp_path / "agent.yaml").write_text(AGENT % scene.cgroup.name)
-    caps = "-all," + ",".join(f"+{name}" for name in (
-        "bpf", "perfmon", "net_admin", "sys_admin", "sys_ptrace", "dac_read_search"))
-    monitor = Monitor("agent", "-c", tmp_path / "agent.yaml", program=public_cli, wrapper=[
-        "setpriv", "--reuid", "65534", "--clear-groups", "--inh-caps", caps, "--ambient-caps", caps,
-        "--bounding-set", caps])
+    monitor = Monitor("agent", "-c", tmp_path / "agent.yaml", program=public_cli, wrapper=wrapper)
     try:
         monitor.wait_line(r"watching /.*: shop$")
         connection = client(port)
