@@ -134,6 +134,29 @@ LogFormat "%m %U %>s %B" truth
 CustomLog {dir}/log truth
 """
 
+PROXY = """
+import socket, ssl, sys, threading
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[2] + ".pem", sys.argv[2] + ".key")
+def copy(source, sink):
+    while data := source.recv(65536):
+        sink.sendall(data)
+    sink.shutdown(socket.SHUT_WR)
+def serve(plain):
+    with context.wrap_socket(plain, server_side=True) as client:
+        head = b""
+        while not head.endswith(b"\\r\\n\\r\\n"):
+            head += client.recv(4096)
+        host, port = head.split()[1].split(b":")
+        with socket.create_connection((host.decode(), int(port))) as server:
+            client.sendall(b"HTTP/1.1 200 OK\\r\\n\\r\\n")
+            threading.Thread(target=copy, args=(server, client), daemon=True).start()
+            copy(client, server)
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+"""
+
 # What it says on standard output is its log.
 HAPROXY = """
 global
@@ -162,6 +185,9 @@ def application(environ, start_response):
 """ % BIG
 
 
+SCRIPTS = {"threads": THREADS, "asyncio": ASYNCIO, "node": NODE, "proxy": PROXY}
+
+
 class Scene:
     def __init__(self, cgroup, certificate, directory):
         self.cgroup, self.certificate, self.directory = cgroup, certificate, directory
@@ -174,7 +200,7 @@ class Scene:
             command = getattr(self, name)(port, host)
         else:
             script = self.directory / name
-            script.write_text({"threads": THREADS, "asyncio": ASYNCIO, "node": NODE}[name])
+            script.write_text(SCRIPTS[name])
             command = ["node" if name == "node" else sys.executable, str(script), str(port),
                        self.certificate]
         if not shutil.which(command[0]):
@@ -395,6 +421,34 @@ def test_through(scene, watch):
     watching.check_sums(delivered=9)
     assert sorted((e["role"], e["path"], e["response_body_bytes"]) for e in events) == sorted(
         3 * [("server", "/through", BIG), ("client", "/big", BIG), ("server", "/big", BIG)])
+
+
+def test_tls_in_tls(scene, watch):
+    """curl speaks TLS to a proxy, and inside of it to nginx. Of the proxy's connection CONNECT is told,
+    and bytes of a tunnel; what was asked, of nginx's connection; and no request of a wrong one."""
+    proxy, port = scene.start("proxy"), scene.start("nginx")
+    watching = watch(scene.cgroup, args=TLS)
+    paths = ["/a", "/big", "/b"]
+    command = ["curl", "-sk", "--http1.1", "--proxy-insecure", "-x", f"https://localhost:{proxy}"]
+    for path in paths:
+        command += [f"https://localhost:{port}{path}", "-o", "/dev/null"]
+    # Its library may be found only while the first one runs.
+    for _ in range(2):
+        process = scene.cgroup.spawn(command)
+        assert process.wait(timeout=30) == 0
+    # Of both: CONNECT at the proxy, nginx's requests, opaque ones between them. Of curl: its CONNECT.
+    watching.wait(2 * (1 + 2 * len(paths)) + 1)
+    events = watching.stop()
+    watching.check_sums()
+    http = [e for e in events if e["protocol"] == "http1"]
+    assert [told(e) for e in http if e["comm"] == "nginx"] == scene.log()
+    assert [e["operation"] for e in http if e["role"] == "server" and e["comm"] != "nginx"] == [
+        "CONNECT"] * 2
+    assert [(e["operation"], e["end"]) for e in http if e["pid"] == process.pid] == [
+        ("CONNECT", "upgraded")]
+    assert {e["operation"] for e in http if e["role"] == "client"} == {"CONNECT"}
+    assert [e["comm"] for e in events if e["protocol"] == "tls"] == 2 * len(paths) * ["python3"]
+    assert watching.stats["tunnel_bytes"] > 2 * BIG
 
 
 def test_http2(scene, watch):
