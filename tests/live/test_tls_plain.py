@@ -23,7 +23,7 @@ from exporting import Monitor, wait_for
 from kubernetes import EXAMPLE
 from network import Veth
 from programs import free_port, let_in, wait_for_port
-from test_grpc import GIVEN_UP, STATUSES, grpc_go
+from test_grpc import GIVEN_UP, HERE, STATUSES, built, grpc_go, needs
 from test_tls import VERSION, low_port
 from watch import replayed
 
@@ -275,6 +275,21 @@ def scene(cgroup, certificate, tmp_path):
         process.wait()
 
 
+def netty(directory):
+    """What runs netty with the BoringSSL of its jar."""
+    needs("javac")
+    needs("mvn")
+    out = f"{directory}/netty"
+    if not os.path.exists(f"{out}/jars"):
+        built(f"{HERE}/netty", ["mvn", "-q", "-B", "dependency:copy-dependencies",
+                                f"-DoutputDirectory={out}/jars.part"])
+        os.rename(f"{out}/jars.part", f"{out}/jars")
+    built(directory, ["javac", "-encoding", "UTF-8", "-cp", f"{out}/jars/*", "-d", out,
+                      f"{HERE}/netty/Netty.java"])
+    return ["java", "-Xshare:auto", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx256m", "-cp",
+            f"{out}/jars/*:{out}", "Netty"]
+
+
 def client(port, version="1.3", host="localhost"):
     context = ssl.create_default_context()
     context.check_hostname = False
@@ -366,6 +381,36 @@ def test_other_servers(name, scene, watch):
     assert sorted(" ".join(map(str, line[:count])) for line in received) == sorted(lines())
     assert all((e["protocol"], e["role"], e["end"]) == ("http1", "server", "complete")
                for e in events)
+
+
+def test_netty(scene, programs, watch):
+    """BoringSSL in a library of no name any more: by what the client got."""
+    command = netty(programs.directory)
+    port = low_port()
+    process = scene.cgroup.spawn([*command, str(port), f"{scene.certificate}.pem",
+                                  f"{scene.certificate}.key"])
+    scene.started.append(process)
+    wait_for_port(port, process)
+    watching = watch(scene.cgroup, args=[*TLS, "-v"])
+
+    def ask(connection, paths):
+        for path in paths:
+            connection.request("GET", path)
+            received.append((path, len(connection.getresponse().read())))
+    received = []
+    connection = client(port)
+    ask(connection, ["/a", "/big", "/b"])
+    connection.close()
+    connection = client(port, "1.2")
+    ask(connection, ["/c", "/big"])
+    connection.close()
+    watching.wait(len(received))
+    events = watching.stop()
+    watching.check_sums(delivered=len(received))
+    assert [(e["path"], e["response_body_bytes"]) for e in events] == received
+    assert {(e["protocol"], e["role"], e["end"], e["status"]) for e in events} == {
+        ("http1", "server", "complete", 200)}
+    assert re.search(r"netty_tcnative\S*\.so \(deleted\) is read", "".join(watching.log()))
 
 
 @pytest.mark.parametrize("program", ["curl", "python", "requests", "urllib", "wget"])
