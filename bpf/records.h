@@ -9,7 +9,7 @@
 
 #include <linux/types.h>
 
-#define REC_VERSION 9
+#define REC_VERSION 10
 
 enum rec_kind {
 	REC_DATA = 1,	  /* captured bytes of one direction */
@@ -235,12 +235,12 @@ struct rec_plain {
 	__u64 start_ns; /* when that began, CLOCK_BOOTTIME */
 	struct tls_tag tag;
 	__u32 tgid, tid;
-	__u32 flags;	/* PLAIN_* */
-	__u32 len;	/* bytes described, captured or not */
-	__u32 captured; /* bytes that follow */
-	__u32 whole;	/* bytes of the call, in all its records */
-	__u32 lost;	/* calls of this session that could not be told so far */
-	__u32 pad;
+	__u32 flags;	       /* PLAIN_* */
+	__u32 len;	       /* bytes described, captured or not */
+	__u32 captured;	       /* bytes that follow */
+	__u32 whole;	       /* bytes of the call, in all its records */
+	__u32 lost;	       /* calls of this session that could not be told so far */
+	__u32 lost_before;     /* under the tags that its address had before */
 	__u8 tail[TAIL_BYTES]; /* the last bytes described */
 };
 

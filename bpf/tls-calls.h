@@ -60,9 +60,10 @@ struct tls_session {
 	__u64 pos[2]; /* by DIR_*: bytes so far */
 	__u32 window; /* bytes of the message at hand that are still copied */
 	__u32 lost;
-	__u8 turn;  /* 1 + DIR_* of the last call; 0: there was none */
-	__u8 heads; /* speaks HTTP/1: heads are enough */
-	__u8 pad[6];
+	__u32 lost_before; /* under the tags before this one */
+	__u8 turn;	   /* 1 + DIR_* of the last call; 0: there was none */
+	__u8 heads;	   /* speaks HTTP/1: heads are enough */
+	__u8 pad[2];
 };
 
 static const struct tls_session no_session;
@@ -140,8 +141,8 @@ static __always_inline int plain_write_record(struct plain_call *call, struct tl
 	r->len = (__u32)len;
 	r->captured = n;
 	r->whole = call->whole;
-	r->pad = 0;
 	r->lost = session->lost;
+	r->lost_before = session->lost_before;
 	session->pos[dir] += len;
 	call->buf += len;
 	call->len -= len;
@@ -221,14 +222,17 @@ static __always_inline void plain_tell(struct plain_call *call)
 {
 	struct tls_session *session = bpf_map_lookup_elem(&tls_sessions, &call->key);
 	__u64 *was, *is = (__u64 *)&call->tag;
+	__u32 lost;
 
 	if (!call->len)
 		return;
 	if (session) {
 		was = (__u64 *)&session->tag;
 		if (was[0] != is[0] || was[1] != is[1] || was[2] != is[2] || was[3] != is[3]) {
+			lost = session->lost_before + session->lost;
 			*session = no_session;
 			session->tag = call->tag;
+			session->lost_before = lost;
 		}
 	} else {
 		bpf_map_update_elem(&tls_sessions, &call->key, (const void *)&no_session, BPF_ANY);

@@ -321,6 +321,7 @@ struct tls_wire {
 	uint32_t tgid;		/* the session that has something to tell when more has passed */
 	uint64_t session;	/* 0: there is none */
 	bool lost;		/* records pass that are not told here */
+	bool renewed;		/* there was another handshake, whose hellos are encrypted */
 	bool turned;		/* the next that is sent is the first of a turn */
 	struct rec_owner owner; /* as it was when that was sent last */
 };

@@ -29,7 +29,8 @@ struct held {
 	struct held *next;
 	uint64_t end_ns;
 	struct rec_plain call;
-	bool hole; /* calls before it are missing */
+	bool hole;   /* calls before it are missing */
+	bool renews; /* the first one behind another handshake */
 	char bytes[];
 };
 
@@ -40,12 +41,13 @@ struct session {
 	uint32_t tgid;
 	struct tls_tag tag;
 	uint64_t cookie; /* of the socket; 0: not joined */
-	uint32_t lost;
+	uint32_t lost;	 /* calls at this address that could not be told so far */
 	uint32_t turn;	 /* 1 + DIR_* of the last call that was fed */
 	uint64_t fed[2]; /* by DIR_*: bytes below have been fed, or are known to be missing */
 	bool whole;	 /* it has been fed from its first byte on */
 	bool begun;	 /* a call of it has been fed */
-	bool hole;	 /* of the next call: as held.hole */
+	bool hole;	 /* of the next call: as held.hole, */
+	bool renews;	 /* as held.renews */
 	struct held *held, **held_end;
 	size_t held_bytes;
 	/* Of the last turn that was read. */
@@ -153,7 +155,8 @@ static bool held_add(struct flows *f, struct session *s, const struct rec_plain 
 	h->end_ns = end_ns;
 	h->call = *call;
 	h->hole = s->hole;
-	s->hole = false;
+	h->renews = s->renews;
+	s->hole = s->renews = false;
 	memcpy(h->bytes, bytes, call->captured);
 	*s->held_end = h;
 	s->held_end = &h->next;
@@ -161,71 +164,7 @@ static bool held_add(struct flows *f, struct session *s, const struct rec_plain 
 	return true;
 }
 
-/* ---- sessions -------------------------------------------------------------------------------- */
-
-static void session_free(struct flows *f, struct session *s)
-{
-	struct session **p = session_bucket(f->sessions, s->address, s->tgid);
-
-	held_drop(f, s, WHY("no socket was found for it"));
-	while (*p != s)
-		p = &(*p)->next;
-	*p = s->next;
-	list_remove(&s->link);
-	pool_free(&f->pl->pool, s);
-}
-
-void sessions_free(struct flows *f)
-{
-	if (!f->sessions)
-		return;
-	while (!list_empty(&f->sessions->used))
-		session_free(f, list_entry(f->sessions->used.next, struct session, link));
-	pool_free(&f->pl->pool, f->sessions);
-	f->sessions = NULL;
-}
-
-/* Its address is another session's now, or its hellos were renewed. */
-static void session_begin(struct flows *f, struct session *s, const struct rec_plain *call)
-{
-	held_drop(f, s, WHY("its session has ended"));
-	s->tag = call->tag;
-	s->cookie = 0;
-	s->fed[DIR_IN] = s->fed[DIR_OUT] = 0;
-	s->lost = 0;
-	s->turn = 0;
-	s->begun = s->hole = s->more = false;
-	s->read_tid = 0;
-	s->taken = s->left = 0;
-	s->sent = s->due = 0;
-}
-
-static struct session *session_of(struct flows *f, const struct rec_plain *call)
-{
-	struct session *s = session_find(f->sessions, call->session, call->tgid), **bucket;
-
-	if (!s) {
-		s = pool_alloc(&f->pl->pool, sizeof(*s));
-		if (!s)
-			return NULL;
-		memset(s, 0, sizeof(*s));
-		s->address = call->session;
-		s->tgid = call->tgid;
-		s->held_end = &s->held;
-		bucket = session_bucket(f->sessions, s->address, s->tgid);
-		s->next = *bucket;
-		*bucket = s;
-		list_init(&s->link);
-		session_begin(f, s, call);
-	} else if (memcmp(&s->tag, &call->tag, sizeof(s->tag)) != 0) {
-		session_begin(f, s, call);
-	}
-	list_remove(&s->link);
-	list_append(&f->sessions->used, &s->link);
-	return s;
-}
-
-/* ---- the socket ------------------------------------------------------------------------------ */
+/* ---- connections by tag ----------------------------------------------------------------------- */
 
 void sessions_forget(struct flows *f, struct conn *c)
 {
@@ -261,6 +200,118 @@ static struct tls_wire *wire_tagged(const struct flows *f, const uint8_t tag[TLS
 		w = w->next;
 	return w;
 }
+
+/* ---- sessions -------------------------------------------------------------------------------- */
+
+static void session_free(struct flows *f, struct session *s)
+{
+	struct session **p = session_bucket(f->sessions, s->address, s->tgid);
+
+	held_drop(f, s, WHY("no socket was found for it"));
+	while (*p != s)
+		p = &(*p)->next;
+	*p = s->next;
+	list_remove(&s->link);
+	pool_free(&f->pl->pool, s);
+}
+
+void sessions_free(struct flows *f)
+{
+	if (!f->sessions)
+		return;
+	while (!list_empty(&f->sessions->used))
+		session_free(f, list_entry(f->sessions->used.next, struct session, link));
+	pool_free(&f->pl->pool, f->sessions);
+	f->sessions = NULL;
+}
+
+static void note_lost(struct flows *f, struct session *s, uint32_t lost)
+{
+	if (lost > s->lost)
+		f->pl->stats.plain_dropped += lost - s->lost;
+	s->lost = lost;
+}
+
+/* Its address is another session's now. */
+static void session_begin(struct flows *f, struct session *s, const struct rec_plain *call)
+{
+	held_drop(f, s, WHY("its session has ended"));
+	note_lost(f, s, call->lost_before);
+	s->tag = call->tag;
+	s->cookie = 0;
+	s->fed[DIR_IN] = s->fed[DIR_OUT] = 0;
+	s->turn = 0;
+	s->begun = s->hole = s->renews = s->more = false;
+	s->read_tid = 0;
+	s->taken = s->left = 0;
+	s->sent = s->due = 0;
+}
+
+static bool same_random(const uint8_t a[TLS_TAG_BYTES], const uint8_t b[TLS_TAG_BYTES])
+{
+	static const uint8_t unknown[TLS_TAG_BYTES];
+
+	return !memcmp(a, b, TLS_TAG_BYTES) && memcmp(a, unknown, TLS_TAG_BYTES) != 0;
+}
+
+/*
+ * Whether it has another tag because its connection was renegotiated, and keeps its socket. While the
+ * handshake goes on, one random is still the old one. Behind it the wire has shown one, and nobody
+ * else has sent a hello with the new randoms.
+ */
+static bool is_renewed(struct flows *f, const struct session *s, const struct rec_plain *call)
+{
+	const struct conn *c = s->cookie ? conn_find(f, s->cookie) : NULL;
+	const struct tls_tag *tag = &call->tag;
+
+	if (!c || !c->wire || c->stream[DIR_OUT].fin)
+		return false;
+	if (same_random(s->tag.client, tag->client) || same_random(s->tag.server, tag->server))
+		return true;
+	return c->wire->renewed && !wire_tagged(f, tag->server, false) &&
+	       !wire_tagged(f, tag->client, true);
+}
+
+static void session_renew(struct flows *f, struct session *s, const struct rec_plain *call)
+{
+	struct conn *c = conn_find(f, s->cookie);
+
+	EXPLAIN_CONN(f->pl, &c->id, "was renegotiated by process %u", s->tgid);
+	c->wire->renewed = false;
+	s->tag = call->tag;
+	s->renews = true;
+}
+
+static struct session *session_of(struct flows *f, const struct rec_plain *call)
+{
+	struct session *s = session_find(f->sessions, call->session, call->tgid), **bucket;
+
+	if (!s) {
+		s = pool_alloc(&f->pl->pool, sizeof(*s));
+		if (!s)
+			return NULL;
+		memset(s, 0, sizeof(*s));
+		s->address = call->session;
+		s->tgid = call->tgid;
+		s->lost = call->lost_before;
+		s->held_end = &s->held;
+		bucket = session_bucket(f->sessions, s->address, s->tgid);
+		s->next = *bucket;
+		*bucket = s;
+		list_init(&s->link);
+		session_begin(f, s, call);
+	} else if (memcmp(&s->tag, &call->tag, sizeof(s->tag)) != 0) {
+		if (is_renewed(f, s, call))
+			session_renew(f, s, call);
+		else
+			session_begin(f, s, call);
+	}
+	list_remove(&s->link);
+	list_append(&f->sessions->used, &s->link);
+	return s;
+}
+
+/* ---- the socket ------------------------------------------------------------------------------ */
 
 /* Whether the session is a client's, as far as its first bytes tell: 1 + yes; 0: they do not. HTTP/2
  * says it by its preface only. */
@@ -521,6 +572,11 @@ static bool feed(struct flows *f, struct session *s, struct conn *c, const struc
 	};
 	bool timed, ended = true;
 
+	if (h->renews) {
+		s->fed[DIR_IN] = s->fed[DIR_OUT] = 0;
+		s->sent = s->left = 0;
+		s->more = false;
+	}
 	if (s->more && !h->hole)
 		timed = s->timed;
 	else if (plain.dir == DIR_OUT)
@@ -605,6 +661,7 @@ void sessions_call(struct flows *f, const struct record *rec)
 {
 	const struct rec_plain *call = &rec->call;
 	struct session *s;
+	uint32_t lost;
 
 	if (!f->sessions)
 		return;
@@ -613,9 +670,9 @@ void sessions_call(struct flows *f, const struct record *rec)
 		f->pl->stats.plain_dropped++;
 		return;
 	}
-	s->hole |= call->lost != s->lost;
-	f->pl->stats.plain_dropped += call->lost - s->lost;
-	s->lost = call->lost;
+	lost = call->lost_before + call->lost;
+	s->hole |= lost != s->lost;
+	note_lost(f, s, lost);
 	if (!s->cookie)
 		session_join(f, s, call, rec->order_ns, rec->bytes);
 	if (held_add(f, s, call, rec->order_ns, rec->bytes))

@@ -3,7 +3,7 @@
  * libFuzzer target for plaintext of TLS libraries' calls that is joined with sockets. The input decides
  * which of some connections speaks, how requests and responses are cut into calls, whether bytes leave
  * inside of a call or later, which calls and records are lost, when a session's address is used again,
- * and when silence is looked for.
+ * when another handshake renews its randoms, and when silence is looked for.
  *
  * Always: the counters add up, and a response is told with its own request: its length says which that
  * is. If all was told, each request that was answered is one event, on its own connection.
@@ -30,6 +30,7 @@ static uint64_t cookie_of[ASKED_MAX];
 static struct end {
 	struct wire w;
 	struct rec_plain call; /* what its calls have in common */
+	bool old;	       /* TLS 1.2 */
 	uint64_t pos[2];
 	uint32_t first, next; /* requests that have no answer yet: first .. next - 1 */
 } ends[ENDS];
@@ -73,6 +74,18 @@ static void records(struct end *e, int dir, uint32_t len)
 		segment(e, dir, b, put_record(b, 23, len - n + OVERHEAD));
 }
 
+/* TLS 1.2: keys, change_cipher_spec and Finished of both. */
+static void keys(struct end *e)
+{
+	uint8_t b[128] = {0};
+
+	for (int dir = DIR_IN; dir <= DIR_OUT; dir++) {
+		segment(e, dir, b, put_record(b, 22, 100));
+		segment(e, dir, b, put_record(b, 20, 1));
+		segment(e, dir, b, put_record(b, 22, 40));
+	}
+}
+
 static void handshake(struct end *e)
 {
 	static const uint8_t client_end[] = {0, 0, 2, 0x13, 1, 1, 0, 0, 7, 0, 43, 0, 3, 2, 3, 4};
@@ -81,7 +94,9 @@ static void handshake(struct end *e)
 
 	seed += 2;
 	for (int server = 0; server < 2; server++) {
-		const uint32_t n = server ? sizeof(server_end) : sizeof(client_end);
+		/* Without extensions it is TLS 1.2. */
+		const uint32_t n = server ? (e->old ? 4 : sizeof(server_end))
+					  : (e->old ? 6 : sizeof(client_end));
 		uint8_t *tag = server ? e->call.tag.server : e->call.tag.client;
 
 		memset(b, 0, sizeof(b));
@@ -94,10 +109,28 @@ static void handshake(struct end *e)
 		wire_segment(&e->w, server ? DIR_OUT : DIR_IN, b, put_record(b, 22, 38 + n),
 			     SIM_PSH);
 	}
-	wire_segment(&e->w, DIR_IN, b, put_record(b, 23, 36 + OVERHEAD), SIM_PSH);
+	if (e->old)
+		keys(e);
+	else
+		wire_segment(&e->w, DIR_IN, b, put_record(b, 23, 36 + OVERHEAD), SIM_PSH);
 	e->pos[DIR_IN] = e->pos[DIR_OUT] = 0;
+	e->call.lost_before += e->call.lost;
 	e->call.lost = 0;
 	e->call.since_ns = 1;
+}
+
+/* Another handshake on the connection, once its session is known. */
+static void renew(struct end *e)
+{
+	if (!e->old || !e->pos[DIR_IN])
+		return;
+	keys(e);
+	seed += 2;
+	memset(e->call.tag.client, seed, TLS_TAG_BYTES);
+	memset(e->call.tag.server, seed + 1, TLS_TAG_BYTES);
+	e->pos[DIR_IN] = e->pos[DIR_OUT] = 0;
+	e->call.lost_before += e->call.lost;
+	e->call.lost = 0;
 }
 
 static void connect_again(struct end *e)
@@ -106,6 +139,7 @@ static void connect_again(struct end *e)
 	if (e->first != e->next)
 		exact = false;
 	e->first = e->next = asked;
+	e->old = choose(2);
 	wire_begin(&e->w, false);
 	handshake(e);
 }
@@ -217,6 +251,9 @@ static void step(struct end *e)
 	case 3:
 		flows_expire(&p.flows, sim_now_ns + choose(10) * NSEC_PER_SEC);
 		exact = false; /* what waits is given up */
+		break;
+	case 10:
+		renew(e);
 		break;
 	case 4 ... 9:
 		if (e->first == e->next)

@@ -6,6 +6,7 @@ nginx's log and what clients have asked.
 import collections
 import http.client
 import json
+import os
 import re
 import shutil
 import socket
@@ -15,12 +16,14 @@ import sys
 import urllib.request
 
 import pytest
+import yaml
 
 from databases import Postgresql, running
 from exporting import Monitor, wait_for
+from kubernetes import EXAMPLE
 from network import Veth
 from programs import free_port, let_in, wait_for_port
-from test_grpc import GIVEN_UP, STATUSES, grpc_go
+from test_grpc import GIVEN_UP, HERE, STATUSES, built, grpc_go, needs
 from test_tls import VERSION, low_port
 from watch import replayed
 
@@ -42,6 +45,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *args):
         pass
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.options |= 1 << 8 # SSL_OP_ALLOW_CLIENT_RENEGOTIATION
 context.load_cert_chain(sys.argv[2] + ".pem", sys.argv[2] + ".key")
 server = http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler)
 server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
@@ -64,6 +68,7 @@ async def serve(reader, writer):
         writer.close()
 async def main():
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.options |= 1 << 8 # SSL_OP_ALLOW_CLIENT_RENEGOTIATION
     context.load_cert_chain(sys.argv[2] + ".pem", sys.argv[2] + ".key")
     server = await asyncio.start_server(serve, "127.0.0.1", int(sys.argv[1]), ssl=context)
     await server.serve_forever()
@@ -122,8 +127,34 @@ SSLEngine on
 SSLCertificateFile {certificate}.pem
 SSLCertificateKeyFile {certificate}.key
 DocumentRoot {dir}
+<Location /asks>
+SSLVerifyClient optional_no_ca
+</Location>
 LogFormat "%m %U %>s %B" truth
 CustomLog {dir}/log truth
+"""
+
+PROXY = """
+import socket, ssl, sys, threading
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[2] + ".pem", sys.argv[2] + ".key")
+def copy(source, sink):
+    while data := source.recv(65536):
+        sink.sendall(data)
+    sink.shutdown(socket.SHUT_WR)
+def serve(plain):
+    with context.wrap_socket(plain, server_side=True) as client:
+        head = b""
+        while not head.endswith(b"\\r\\n\\r\\n"):
+            head += client.recv(4096)
+        host, port = head.split()[1].split(b":")
+        with socket.create_connection((host.decode(), int(port))) as server:
+            client.sendall(b"HTTP/1.1 200 OK\\r\\n\\r\\n")
+            threading.Thread(target=copy, args=(server, client), daemon=True).start()
+            copy(client, server)
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
 """
 
 # What it says on standard output is its log.
@@ -154,25 +185,28 @@ def application(environ, start_response):
 """ % BIG
 
 
+SCRIPTS = {"threads": THREADS, "asyncio": ASYNCIO, "node": NODE, "proxy": PROXY}
+
+
 class Scene:
     def __init__(self, cgroup, certificate, directory):
         self.cgroup, self.certificate, self.directory = cgroup, certificate, directory
         self.started = []
 
-    def start(self, name, host="127.0.0.1"):
+    def start(self, name, host="127.0.0.1", wrapper=()):
         """The port of a server in the cgroup: of "/big" it has a million bytes."""
         port = low_port()
         if hasattr(self, name):
             command = getattr(self, name)(port, host)
         else:
             script = self.directory / name
-            script.write_text({"threads": THREADS, "asyncio": ASYNCIO, "node": NODE}[name])
+            script.write_text(SCRIPTS[name])
             command = ["node" if name == "node" else sys.executable, str(script), str(port),
                        self.certificate]
         if not shutil.which(command[0]):
             pytest.skip(f"{command[0]} is not installed")
         with open(self.directory / "output", "w") as output:
-            process = self.cgroup.spawn(command, stdout=output, stderr=subprocess.DEVNULL,
+            process = self.cgroup.spawn([*wrapper, *command], stdout=output, stderr=subprocess.DEVNULL,
                                          start_new_session=True)  # apache signals its group
         self.started.append(process)
         wait_for_port(port, process)
@@ -200,6 +234,7 @@ http {{
         let_in(self.directory)
         (self.directory / "big").write_bytes(b"b" * BIG)
         (self.directory / "small").write_text("hello")
+        (self.directory / "asks").write_text("hello")
         (self.directory / "conf").write_text(APACHE.format(
             dir=self.directory, host=host, port=port, certificate=self.certificate))
         return [shutil.which("apache2", path="/usr/sbin:/usr/bin") or "apache2", "-f",
@@ -238,6 +273,21 @@ def scene(cgroup, certificate, tmp_path):
     for process in made.started:
         process.terminate()
         process.wait()
+
+
+def netty(directory):
+    """What runs netty with the BoringSSL of its jar."""
+    needs("javac")
+    needs("mvn")
+    out = f"{directory}/netty"
+    if not os.path.exists(f"{out}/jars"):
+        built(f"{HERE}/netty", ["mvn", "-q", "-B", "dependency:copy-dependencies",
+                                f"-DoutputDirectory={out}/jars.part"])
+        os.rename(f"{out}/jars.part", f"{out}/jars")
+    built(directory, ["javac", "-encoding", "UTF-8", "-cp", f"{out}/jars/*", "-d", out,
+                      f"{HERE}/netty/Netty.java"])
+    return ["java", "-Xshare:auto", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx256m", "-cp",
+            f"{out}/jars/*:{out}", "Netty"]
 
 
 def client(port, version="1.3", host="localhost"):
@@ -333,6 +383,36 @@ def test_other_servers(name, scene, watch):
                for e in events)
 
 
+def test_netty(scene, programs, watch):
+    """BoringSSL in a library of no name any more: by what the client got."""
+    command = netty(programs.directory)
+    port = low_port()
+    process = scene.cgroup.spawn([*command, str(port), f"{scene.certificate}.pem",
+                                  f"{scene.certificate}.key"])
+    scene.started.append(process)
+    wait_for_port(port, process)
+    watching = watch(scene.cgroup, args=[*TLS, "-v"])
+
+    def ask(connection, paths):
+        for path in paths:
+            connection.request("GET", path)
+            received.append((path, len(connection.getresponse().read())))
+    received = []
+    connection = client(port)
+    ask(connection, ["/a", "/big", "/b"])
+    connection.close()
+    connection = client(port, "1.2")
+    ask(connection, ["/c", "/big"])
+    connection.close()
+    watching.wait(len(received))
+    events = watching.stop()
+    watching.check_sums(delivered=len(received))
+    assert [(e["path"], e["response_body_bytes"]) for e in events] == received
+    assert {(e["protocol"], e["role"], e["end"], e["status"]) for e in events} == {
+        ("http1", "server", "complete", 200)}
+    assert re.search(r"netty_tcnative\S*\.so \(deleted\) is read", "".join(watching.log()))
+
+
 @pytest.mark.parametrize("program", ["curl", "python", "requests", "urllib", "wget"])
 def test_clients(program, scene, watch):
     """Both ends are watched, and tell the same. wget has GnuTLS."""
@@ -386,6 +466,34 @@ def test_through(scene, watch):
     watching.check_sums(delivered=9)
     assert sorted((e["role"], e["path"], e["response_body_bytes"]) for e in events) == sorted(
         3 * [("server", "/through", BIG), ("client", "/big", BIG), ("server", "/big", BIG)])
+
+
+def test_tls_in_tls(scene, watch):
+    """curl speaks TLS to a proxy, and inside of it to nginx. Of the proxy's connection CONNECT is told,
+    and bytes of a tunnel; what was asked, of nginx's connection; and no request of a wrong one."""
+    proxy, port = scene.start("proxy"), scene.start("nginx")
+    watching = watch(scene.cgroup, args=TLS)
+    paths = ["/a", "/big", "/b"]
+    command = ["curl", "-sk", "--http1.1", "--proxy-insecure", "-x", f"https://localhost:{proxy}"]
+    for path in paths:
+        command += [f"https://localhost:{port}{path}", "-o", "/dev/null"]
+    # Its library may be found only while the first one runs.
+    for _ in range(2):
+        process = scene.cgroup.spawn(command)
+        assert process.wait(timeout=30) == 0
+    # Of both: CONNECT at the proxy, nginx's requests, opaque ones between them. Of curl: its CONNECT.
+    watching.wait(2 * (1 + 2 * len(paths)) + 1)
+    events = watching.stop()
+    watching.check_sums()
+    http = [e for e in events if e["protocol"] == "http1"]
+    assert [told(e) for e in http if e["comm"] == "nginx"] == scene.log()
+    assert [e["operation"] for e in http if e["role"] == "server" and e["comm"] != "nginx"] == [
+        "CONNECT"] * 2
+    assert [(e["operation"], e["end"]) for e in http if e["pid"] == process.pid] == [
+        ("CONNECT", "upgraded")]
+    assert {e["operation"] for e in http if e["role"] == "client"} == {"CONNECT"}
+    assert [e["comm"] for e in events if e["protocol"] == "tls"] == 2 * len(paths) * ["python3"]
+    assert watching.stats["tunnel_bytes"] > 2 * BIG
 
 
 def test_http2(scene, watch):
@@ -553,6 +661,81 @@ def test_open_before_the_attach(name, scene, watch):
     assert len(events) >= 4 and all(e["status"] == 200 for e in events)
 
 
+class Asker:
+    """openssl s_client in the cgroup: a request at a time, and a renegotiation."""
+
+    def __init__(self, scene, port):
+        self.process = scene.cgroup.spawn(
+            ["openssl", "s_client", "-connect", f"localhost:{port}", "-tls1_2"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.said = b""
+
+    def wait(self, what):
+        while what not in self.said:
+            self.said += os.read(self.process.stdout.fileno(), 65536) or pytest.fail(
+                f"it ends behind {self.said}")
+        self.said = b""
+
+    def ask(self, path, body=b"b" * 5):
+        self.process.stdin.write(b"GET %s HTTP/1.1\r\nHost: h\r\n\r\n" % path.encode())
+        self.process.stdin.flush()
+        self.wait(b"\r\n\r\n" + body)
+
+    def renegotiate(self):
+        self.process.stdin.write(b"R\n")
+        self.process.stdin.flush()
+        self.wait(b"RENEGOTIATING\n")
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.mark.parametrize("name", ["threads", "asyncio"])
+def test_renegotiation(name, scene, watch):
+    """TLS 1.2 shakes hands anew: the hellos are encrypted, the sessions have other randoms, and still
+    tell of the same connection, at both ends."""
+    port = scene.start(name)
+    watching = watch(scene.cgroup, args=TLS)
+    asker = Asker(scene, port)
+    paths = [f"/{i}" for i in range(6)]
+    for i, path in enumerate(paths):
+        if i and not i % 2:
+            asker.renegotiate()
+        asker.ask(path)
+    watching.wait(2 * len(paths))
+    asker.close()
+    events = watching.stop()
+    watching.check_sums()
+    for role in "server", "client":
+        assert [(e["path"], e["status"], e["response_body_bytes"], e["end"])
+                for e in events if e["role"] == role] == [
+                    (path, 200, 5, "complete") for path in paths]
+    assert len({e["connection_id"] for e in events}) == 2
+    assert watching.stats["plain_dropped"] == 0
+
+
+def test_renegotiation_by_server(scene, watch):
+    """Apache asks for a certificate once it knows the path: between request and response. Its hellos
+    meet the listening socket: which connection it is, a write tells before."""
+    port = scene.start("apache")
+    watching = watch(scene.cgroup, args=TLS)
+    connection = client(port, "1.2")
+    paths = ["/small", "/big", "/asks", "/small", "/asks"]
+    for path in paths:
+        connection.request("GET", path)
+        connection.getresponse().read()
+    connection.close()
+    watching.wait(len(paths))
+    events = watching.stop()
+    watching.check_sums(delivered=len(paths))
+    log = (scene.directory / "log").read_text().splitlines()
+    assert [f"{e['operation']} {e['path']} {e['status']} {e['response_body_bytes']}"
+            for e in events] == log
+    assert [line.split()[1] for line in log] == paths
+    assert watching.stats["plain_dropped"] == 0
+
+
 AGENT = """
 listen: 127.0.0.1:0
 tls: true
@@ -592,16 +775,34 @@ def test_figures(command, scene, watch, tmp_path):
         monitor.kill()
 
 
-def test_user(scene, watch, tmp_path, public_cli):
-    """An agent that is not root sees inside of root's nginx with the capabilities of its manual."""
-    port = scene.start("nginx")
+def only(capabilities):
+    caps = ",".join(["-all", *(f"+{name.lower()}" for name in capabilities)])
+    return ["setpriv", "--inh-caps", caps, "--bounding-set", caps]
+
+
+@pytest.mark.parametrize("who", ["user", "pod"])
+def test_privileges(who, scene, watch, tmp_path, public_cli):
+    """An agent that is not root sees inside of root's nginx with the capabilities of its manual; and
+    one as examples/kubernetes/tls.yaml runs it inside of an ordinary user's."""
     let_in(tmp_path)
+    if who == "user":
+        names = "bpf", "perfmon", "net_admin", "sys_admin", "sys_ptrace", "dac_read_search"
+        wrapper = only(names)
+        wrapper += ["--reuid", "65534", "--clear-groups", "--ambient-caps", wrapper[2]]
+        port = scene.start("nginx")
+    else:
+        with open(f"{EXAMPLE}/tls.yaml", encoding="ascii") as f:
+            pod = yaml.safe_load(f)["spec"]["template"]["spec"]
+        assert pod["hostPID"] # the test has the machine's processes, too
+        capabilities = pod["containers"][0]["securityContext"]["capabilities"]
+        wrapper = [*only(capabilities["add"]), "--no-new-privs"]
+        for name in "pem", "key":
+            shutil.copy(f"{scene.certificate}.{name}", tmp_path / f"own.{name}")
+            os.chown(tmp_path / f"own.{name}", 65534, 65534)
+        scene.certificate = str(tmp_path / "own")
+        port = scene.start("threads", wrapper=["setpriv", "--reuid", "65534", "--clear-groups"])
     (tmp_path / "agent.yaml").write_text(AGENT % scene.cgroup.name)
-    caps = "-all," + ",".join(f"+{name}" for name in (
-        "bpf", "perfmon", "net_admin", "sys_admin", "sys_ptrace", "dac_read_search"))
-    monitor = Monitor("agent", "-c", tmp_path / "agent.yaml", program=public_cli, wrapper=[
-        "setpriv", "--reuid", "65534", "--clear-groups", "--inh-caps", caps, "--ambient-caps", caps,
-        "--bounding-set", caps])
+    monitor = Monitor("agent", "-c", tmp_path / "agent.yaml", program=public_cli, wrapper=wrapper)
     try:
         monitor.wait_line(r"watching /.*: shop$")
         connection = client(port)

@@ -20,12 +20,14 @@ static const struct appmon_event *ev;
 /* A session of a process, and how far its calls are. */
 struct made {
 	uint64_t address, since_ns;
-	uint32_t tgid, tid, lost;
+	uint32_t tgid, tid, lost, lost_before;
 	struct tls_tag tag;
 	uint64_t pos[2];
 };
 
 static struct made s;
+/* Whether handshakes are of TLS 1.2. */
+static bool old;
 
 static void setup(void)
 {
@@ -33,6 +35,7 @@ static void setup(void)
 						.protocols = 1U << APPMON_PROTO_HTTP1 |
 							     1U << APPMON_PROTO_TLS};
 
+	old = false;
 	fixture_init(&p, &opts);
 	wire_start(&w, &p);
 	sim_owner = (struct rec_owner){.source = OWNER_SENT, .sender_pid = 100, .sender_tid = 101};
@@ -66,6 +69,9 @@ static void hello(struct wire *on, int dir, uint8_t type, const uint8_t random[T
 	uint32_t end = client ? sizeof(client_end) : sizeof(server_end);
 	uint8_t b[256] = {0};
 
+	if (old)
+		end = client ? 6 : 4; /* no extensions */
+
 	b[5] = type;
 	b[8] = (uint8_t)(2 + TLS_RANDOM + end);
 	b[9] = b[10] = 3;
@@ -95,6 +101,19 @@ static void random_of(uint8_t random[TLS_RANDOM], uint8_t seed)
 		random[i] = (uint8_t)(seed + i);
 }
 
+/* TLS 1.2: keys, change_cipher_spec and Finished of both. Behind a handshake: another one. */
+static void keys(struct wire *on)
+{
+	static const int order[] = {DIR_IN, DIR_OUT};
+	uint8_t b[256] = {0};
+
+	for (size_t i = 0; i < 2; i++) {
+		wire_segment(on, order[i], b, put_record(b, 22, 100), SIM_PSH);
+		wire_segment(on, order[i], b, put_record(b, 20, 1), SIM_PSH);
+		wire_segment(on, order[i], b, put_record(b, 22, 40), SIM_PSH);
+	}
+}
+
 /* Hellos and Finished. seed: of the randoms. */
 static void handshake(struct wire *on, bool active, uint8_t seed)
 {
@@ -105,7 +124,10 @@ static void handshake(struct wire *on, bool active, uint8_t seed)
 	hello(on, client, TLS_CLIENT_HELLO, random);
 	random_of(random, (uint8_t)(seed + 100));
 	hello(on, !client, TLS_SERVER_HELLO, random);
-	records(on, client, 4 + 32); /* Finished, with SHA-256 */
+	if (old)
+		keys(on);
+	else
+		records(on, client, 4 + 32); /* Finished, with SHA-256 */
 }
 
 static struct made made(uint64_t address, uint8_t seed)
@@ -149,6 +171,7 @@ static void call_of(struct made *m, int dir, const char *text, uint32_t len, uin
 	r->len = r->whole = len;
 	r->captured = captured;
 	r->lost = m->lost;
+	r->lost_before = m->lost_before;
 	memcpy(rec.bytes, text, captured);
 	m->pos[dir] += len;
 	ck_assert(fixture_record(&p, &rec, sizeof(rec.call) + captured));
@@ -719,6 +742,107 @@ START_TEST(not_nested_shared_place)
 }
 END_TEST
 
+/* The session has other randoms, of which one can be left. */
+static void renew(uint8_t seed, bool half)
+{
+	struct made as = made(s.address, seed);
+
+	s.tag.client[0] ^= 0xff;
+	if (!half)
+		s.tag = as.tag;
+	s.pos[DIR_IN] = s.pos[DIR_OUT] = 0;
+	s.lost_before += s.lost;
+	s.lost = 0;
+}
+
+static void is_told(const char *path)
+{
+	next();
+	ck_assert_uint_eq(ev->protocol, APPMON_PROTO_HTTP1);
+	ck_assert_str_eq(ev->path.data, path);
+	ck_assert_uint_eq(ev->status, 200);
+	ck_assert_uint_eq(ev->end, APPMON_END_COMPLETE);
+	ck_assert_uint_eq(ev->connection_id, sim_cookie(w.sk));
+}
+
+/* Another handshake, between requests and inside of one. Which cipher it chose is not known. */
+START_TEST(renewed)
+{
+	old = true;
+	begin(false);
+	reads(&w, &s, GET("/a"));
+	writes(&w, &s, OK);
+	is_told("/a");
+	ck_assert_uint_eq(ev->tls_cipher, AES_128);
+	keys(&w);
+	renew(201, false);
+	reads(&w, &s, GET("/b"));
+	writes(&w, &s, OK);
+	is_told("/b");
+	ck_assert_uint_eq(ev->tls_version, TLS_1_2);
+	ck_assert_uint_eq(ev->tls_cipher, 0);
+	reads(&w, &s, GET("/c"));
+	renew(0, true); /* it sends its hello, while the rest is read */
+	keys(&w);
+	renew(210, false);
+	writes(&w, &s, OK);
+	is_told("/c");
+	nothing();
+	ck_assert_uint_eq(p.pl.stats.plain_dropped, 0);
+}
+END_TEST
+
+/* A call that was lost just before is not paired over. */
+START_TEST(renewed_lost)
+{
+	old = true;
+	begin(false);
+	reads(&w, &s, GET("/a"));
+	writes(&w, &s, OK);
+	is_told("/a");
+	reads(&w, &s, GET("/b"));
+	records(&w, DIR_OUT, sizeof(OK) - 1);
+	records(&w, DIR_IN, sizeof(GET("/lost")) - 1);
+	s.lost += 2;
+	keys(&w);
+	renew(201, false);
+	writes(&w, &s, OK);
+	while ((ev = fixture_event(&p)))
+		ck_assert(!ev->path.len || !ev->status);
+	ck_assert_uint_eq(p.pl.stats.plain_dropped, 2);
+	sim_now_ns += 3000 * MSEC;
+	reads(&w, &s, GET("/c"));
+	writes(&w, &s, OK);
+	while ((ev = fixture_event(&p)) && ev->end != APPMON_END_COMPLETE)
+		;
+	ck_assert_ptr_nonnull(ev);
+	ck_assert_str_eq(ev->path.data, "/c");
+	nothing();
+}
+END_TEST
+
+/* Without a handshake on the wire, and of TLS 1.3, another session has the address. */
+START_TEST(not_renewed)
+{
+	for (int i = 0; i < 2; i++) {
+		old = !i;
+		begin(false);
+		reads(&w, &s, GET("/a"));
+		writes(&w, &s, OK);
+		is_told("/a");
+		if (!old)
+			keys(&w);
+		renew(201, false);
+		reads(&w, &s, GET("/b"));
+		writes(&w, &s, OK);
+		while ((ev = fixture_event(&p)))
+			ck_assert_uint_eq(ev->protocol, APPMON_PROTO_TLS);
+		flows_expire(&p.flows, sim_now_ns + 60000 * MSEC);
+	}
+	ck_assert_uint_eq(p.pl.stats.plain_dropped, 4);
+}
+END_TEST
+
 /* The process was looked at when the session had begun: what passed before is told as opaque. */
 START_TEST(late)
 {
@@ -836,7 +960,9 @@ int main(void)
 				      late,	    late_in_answer,
 				      until_close,  linked,
 				      call_end,	    longer_write,
-				      not_asked,    NULL};
+				      not_asked,    renewed,
+				      renewed_lost, not_renewed,
+				      NULL};
 
 	return unit_run("sessions", tests, setup, teardown);
 }

@@ -530,6 +530,19 @@ void tls_hello(struct pipeline *pl, struct conn *c, int dir, const struct tls_he
 
 /* ---- records --------------------------------------------------------------------------------- */
 
+/* Up to TLS 1.2 there can be another handshake. What it agrees on is encrypted. */
+static void renegotiated(struct conn *c)
+{
+	struct tls_told *told = tls_of(c)->told;
+
+	if (told && told->version >= TLS_1_3)
+		return;
+	if (told)
+		told->cipher = 0;
+	if (c->wire)
+		c->wire->renewed = true;
+}
+
 void tls_record(struct pipeline *pl, struct conn *c, int dir, const uint8_t *body, uint32_t n)
 {
 	struct tls *t = tls_of(c);
@@ -545,6 +558,8 @@ void tls_record(struct pipeline *pl, struct conn *c, int dir, const uint8_t *bod
 		 * before which only hellos can be read. */
 		if (t->phase != TLS_HELLOS)
 			s->encrypts = true;
+		if (t->phase == TLS_OPEN)
+			renegotiated(c);
 		break;
 	case TLS_HANDSHAKE:
 		if (s->encrypts)
