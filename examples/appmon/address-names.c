@@ -99,7 +99,8 @@ static bool is_below(const char *path, const struct appmon_str *directory)
 }
 
 /* Targets have the names that the user gave them. */
-static bool name_of_target(struct appmon *mon, uint64_t cgroup_id, char *buf, size_t size)
+static bool name_of_target(struct appmon *mon, uint64_t cgroup_id, char *buf, size_t size,
+			   bool *ret_named)
 {
 	struct appmon_target target = {.size = sizeof(target)};
 	char path[4096];
@@ -111,24 +112,31 @@ static bool name_of_target(struct appmon *mon, uint64_t cgroup_id, char *buf, si
 		found = is_below(path, &target.path);
 	if (found)
 		snprintf(buf, size, "%s", target.name.data);
+	*ret_named = found && !target.user;
 	return found;
 }
 
 static void add_listener(struct address_names *names, struct appmon *mon,
 			 const struct appmon_endpoint *endpoint, uint64_t cgroup_id)
 {
+	const char *container = NULL;
 	struct appmon_str path;
+	bool watched, named = false;
 	char name[256];
 
-	if (name_of_target(mon, cgroup_id, name, sizeof(name))) {
-		add(&names->listeners, &names->listener_count, endpoint, name, true);
-		return;
-	}
+	watched = name_of_target(mon, cgroup_id, name, sizeof(name), &named);
+	if (appmon_find_cgroup(mon, cgroup_id, &path) < 0)
+		path = (struct appmon_str){.data = "/", .len = 1};
+	if (!named)
+		container = container_names_find(names->containers, cgroup_id, path.data);
+	if (container)
+		snprintf(name, sizeof(name), "%s", container);
 	/* The top of the hierarchy is many programs. */
-	if (appmon_find_cgroup(mon, cgroup_id, &path) < 0 || strcmp(path.data, "/") == 0)
+	else if (!watched && strcmp(path.data, "/") == 0)
 		return;
-	machine_name(path.data, "", name, sizeof(name));
-	add(&names->listeners, &names->listener_count, endpoint, name, false);
+	else if (!watched)
+		machine_name(path.data, "", name, sizeof(name));
+	add(&names->listeners, &names->listener_count, endpoint, name, watched);
 }
 
 static void take_socket(struct address_names *names, struct appmon *mon, struct nlmsghdr *header)

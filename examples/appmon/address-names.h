@@ -12,6 +12,8 @@
 
 #include <appmon/appmon.h>
 
+#include "container-names.h"
+
 struct address_name {
 	struct appmon_endpoint endpoint; /* port 0: whatever the port */
 	bool watched;			 /* the name is a target's */
@@ -25,6 +27,7 @@ struct destination {
 };
 
 struct address_names {
+	struct container_names *containers; /* NULL: nobody knows any */
 	struct address_name *hosts, *listeners;
 	size_t host_count, listener_count;
 	/* Who listens here is who was asked only if the clients were here, too. */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -30,9 +31,20 @@ uint64_t event_end_ns(const struct appmon_event *ev)
 	return ev->request_start_ns;
 }
 
+/* Containers of a target without a name have their own. */
+static struct appmon_event under_name(struct collect *collect, const struct appmon_event *ev)
+{
+	const char *name = container_names_of_event(collect->containers, collect->mon, ev);
+	struct appmon_event named = *ev;
+
+	named.target_name = (struct appmon_str){.data = name, .len = (uint32_t)strlen(name)};
+	return named;
+}
+
 static int take_event(void *ctx, const struct appmon_event *ev)
 {
 	struct collect *collect = ctx;
+	struct appmon_event named = under_name(collect, ev);
 	uint64_t end_ns = event_end_ns(ev);
 
 	collect->events++;
@@ -41,8 +53,8 @@ static int take_event(void *ctx, const struct appmon_event *ev)
 	if (end_ns > collect->last_ns)
 		collect->last_ns = end_ns;
 	if (collect->event_fn)
-		collect->event_fn(collect->event_ctx, ev);
-	return appmon_metrics_add(collect->metrics, ev);
+		collect->event_fn(collect->event_ctx, &named);
+	return appmon_metrics_add(collect->metrics, &named);
 }
 
 static int open_monitor(struct collect *collect, const char *replay)
@@ -87,6 +99,9 @@ int collect_open(struct collect *collect, const struct targets *targets, const c
 		warnx("%s", appmon_strerror(ret));
 	else
 		ret = open_monitor(collect, replay);
+	/* A recording may be another machine's. */
+	if (ret == 0 && !replay)
+		ret = container_names_open(&collect->containers);
 	if (ret == 0 && !replay)
 		ret = targets_attach(targets, collect->mon);
 	if (ret == 0 && (replay || !(collect->flags & APPMON_OPEN_TLS)))
@@ -102,6 +117,7 @@ int collect_step(struct collect *collect, int timeout_ms)
 {
 	int ret = appmon_poll(collect->mon, timeout_ms, BATCH_EVENTS);
 
+	container_names_run(collect->containers);
 	if (ret == -ENODATA)
 		return 1;
 	if (ret < 0 && ret != -EINTR) {
@@ -144,7 +160,10 @@ int collect_drain(struct collect *collect)
 
 static int take_active(void *ctx, const struct appmon_event *ev)
 {
-	return appmon_metrics_active(ctx, ev);
+	struct collect *collect = ctx;
+	struct appmon_event named = under_name(collect, ev);
+
+	return appmon_metrics_active(collect->metrics, &named);
 }
 
 struct appmon_snapshot *collect_snapshot(struct collect *collect, bool last)
@@ -155,7 +174,7 @@ struct appmon_snapshot *collect_snapshot(struct collect *collect, bool last)
 
 	if (collect->replay_fd >= 0)
 		opts.now_ns = collect->last_ns;
-	if (appmon_each_active(collect->mon, take_active, collect->metrics) < 0 ||
+	if (appmon_each_active(collect->mon, take_active, collect) < 0 ||
 	    appmon_metrics_snapshot(collect->metrics, &opts, &snapshot) < 0) {
 		warnx("out of memory");
 		return NULL;
@@ -170,9 +189,11 @@ void collect_close(struct collect *collect)
 		appmon_close(collect->mon);
 	}
 	appmon_metrics_close(collect->metrics);
+	container_names_close(collect->containers);
 	if (collect->replay_fd >= 0)
 		close(collect->replay_fd);
 	collect->mon = NULL;
 	collect->metrics = NULL;
+	collect->containers = NULL;
 	collect->replay_fd = -1;
 }

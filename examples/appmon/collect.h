@@ -8,12 +8,14 @@
 
 #include <appmon/metrics.h>
 
+#include "container-names.h"
 #include "targets.h"
 
 struct collect {
 	struct appmon *mon;
 	struct appmon_metrics *metrics;
-	/* Gets every event too, unless NULL. */
+	struct container_names *containers; /* NULL: nobody knows any */
+	/* Gets every event too, under its application's name, unless NULL. */
 	void (*event_fn)(void *ctx, const struct appmon_event *ev);
 	void *event_ctx;
 	uint32_t protocols;	    /* as in appmon_opts; 0: the library's default */

@@ -28,6 +28,20 @@
 /* stdio's own buffer holds two events as JSON. This is what a pipe holds by default. */
 static char output_buffer[65536];
 
+static void write_event(struct session *session, const struct appmon_event *ev, uint64_t began_ns)
+{
+	const char *name = container_names_of_event(session->containers, session->mon, ev);
+	struct appmon_event named = *ev;
+
+	/* Containers of a target without a name have their own. */
+	named.target_name = (struct appmon_str){.data = name, .len = (uint32_t)strlen(name)};
+	began_ns = appmon_realtime_ns(session->mon, began_ns);
+	if (session->options->json)
+		json_event(session->out, &named, began_ns);
+	else
+		human_event(&session->human, &named, began_ns);
+}
+
 static int show_event(void *ctx, const struct appmon_event *ev)
 {
 	struct session *session = ctx;
@@ -42,13 +56,8 @@ static int show_event(void *ctx, const struct appmon_event *ev)
 		session->summary.errors++;
 	if (ev->duration_ns > 0)
 		histogram_add(&session->summary.durations, ev->duration_ns);
-	if (!options->quiet) {
-		began_ns = appmon_realtime_ns(session->mon, began_ns);
-		if (options->json)
-			json_event(session->out, ev, began_ns);
-		else
-			human_event(&session->human, ev, began_ns);
-	}
+	if (!options->quiet)
+		write_event(session, ev, began_ns);
 	if (session->summary.requests == options->count) {
 		session->done = true;
 		return 1;
@@ -343,6 +352,7 @@ void session_close(struct session *session)
 		signals_restore();
 		appmon_close(session->mon);
 	}
+	container_names_close(session->containers);
 	if (session->out && session->out != stdout)
 		fclose(session->out);
 	if (session->replay_fd >= 0)
@@ -350,5 +360,6 @@ void session_close(struct session *session)
 	if (session->record_fd >= 0)
 		close(session->record_fd);
 	session->mon = NULL;
+	session->containers = NULL;
 	session->out = NULL;
 }

@@ -13,6 +13,7 @@
 
 #include <appmon/appmon.h>
 
+#include "container-names.h"
 #include "human.h"
 #include "options.h"
 #include "protocols.h"
@@ -21,6 +22,7 @@
 struct session {
 	const struct options *options;
 	struct appmon *mon;
+	struct container_names *containers; /* NULL: nobody knows any */
 	FILE *out;
 	int replay_fd, record_fd; /* -1: none */
 	bool watch_reader;	  /* out is a pipe whose reader may go away */

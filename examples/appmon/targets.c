@@ -18,7 +18,9 @@ static const struct argp_option argp_options[] = {
 	{"unit", KEY_UNIT, "NAME", 0, "The cgroup of this systemd unit (nginx or nginx.service)",
 	 0},
 	{"name", 'n', "NAME", 0,
-	 "The application's name for the target before it (default: the cgroup's name)", 0},
+	 "The application's name for the target before it (default: those of its containers, else "
+	 "the cgroup's)",
+	 0},
 	{0},
 };
 
@@ -78,6 +80,7 @@ static int attach(const struct targets *targets, const struct target *target, st
 {
 	struct appmon_attach_opts opts = {.size = sizeof(opts),
 					  .name = target->name,
+					  .user = target->name ? NULL : (void *)target,
 					  .ports = targets->ports.list,
 					  .port_count = targets->ports.count};
 	const char *cgroup = target->value;

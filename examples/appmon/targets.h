@@ -30,7 +30,10 @@ struct targets {
 /* For argp's children; the input is a struct targets. */
 extern const struct argp targets_argp;
 
-/* Attaches all of them. Returns 0 or a negative errno value and has told the user then. */
+/*
+ * Attaches all of them. One without a name has a target_user, which says no more than that. Returns 0
+ * or a negative errno value and has told the user then.
+ */
 int targets_attach(const struct targets *targets, struct appmon *mon);
 
 void targets_free(struct targets *targets);

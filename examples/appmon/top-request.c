@@ -187,6 +187,34 @@ static void put_members(FILE *out, struct json_object *object, int depth,
 	}
 }
 
+static void put_label(void *ctx, const char *key, const char *value)
+{
+	FILE *out = ctx;
+
+	fputs("  ", out);
+	put_text(out, key);
+	fprintf(out, "%*s ",
+		KEY_WIDTH > (int)strlen(key) + 2 ? KEY_WIDTH - (int)strlen(key) - 2 : 0, "");
+	put_text(out, value);
+	fputc('\n', out);
+}
+
+/* What docker, podman or Kubernetes says of it. */
+static void put_container(FILE *out, const struct top *top, const struct appmon_event *ev)
+{
+	struct container_names *containers = top->collect.containers;
+	struct appmon_str path;
+	char name[512];
+
+	if (!containers || appmon_find_cgroup(top->collect.mon, ev->cgroup_id, &path) < 0 ||
+	    !container_names_instance(containers, path.data, name, sizeof(name)))
+		return;
+	fputs("\nContainer ", out);
+	put_text(out, name);
+	fputc('\n', out);
+	container_names_each_label(containers, path.data, put_label, out);
+}
+
 static void put_event(FILE *out, const struct top *top, const struct appmon_event *ev)
 {
 	struct json_object *object = NULL;
@@ -235,6 +263,7 @@ char *top_describe(const struct top *top, const struct sample *sample)
 	put_times(out, top, ev);
 	put_cause(out, top, ev);
 	put_effects(out, top, ev);
+	put_container(out, top, ev);
 	put_event(out, top, ev);
 	if (fclose(out) == 0)
 		return text;

@@ -83,7 +83,8 @@ static const struct argp argp = {
 	       "Examples:\n"
 	       "  appmon top --cgroup /sys/fs/cgroup/system.slice\n"
 	       "  appmon top --unit nginx --unit shop --interval 2s\n\n"
-	       "An application is a target with its name; CPU% is of one CPU. Exit status: 0, 1 "
+	       "An application is a target with its name, or a container in one without; CPU% is "
+	       "of one CPU. Exit status: 0, 1 "
 	       "after a failure, 2 for wrong usage. Needs what appmon watch needs.",
 };
 
@@ -151,8 +152,12 @@ static void add_usage(struct top *top, struct row *row)
 		row->memory = u->memory;
 		row->memory_why = u->memory_why;
 		if (u->path) {
-			char *label = strdup(u->path);
+			char name[512], *label;
 
+			label = strdup(container_names_instance(top->collect.containers, u->path,
+								name, sizeof(name))
+					       ? name
+					       : u->path);
 			if (label) {
 				free(row->label);
 				row->label = label;
@@ -342,7 +347,10 @@ static void scroll_to_selected(struct top *top)
 
 static int take_snapshot(struct top *top)
 {
-	struct appmon_snapshot *now = collect_snapshot(&top->collect, false);
+	struct appmon_snapshot *now;
+
+	container_names_run(top->collect.containers);
+	now = collect_snapshot(&top->collect, false);
 
 	if (!now)
 		return -ENOMEM;
@@ -696,6 +704,7 @@ static int run(struct top *top, const struct arguments *args)
 	screen = open_screen();
 	if (screen) {
 		top->begin_ns = now_ns();
+		top->names.containers = top->collect.containers;
 		address_names_read_hosts(&top->names, "/etc/hosts");
 		ret = loop(top, args->interval_ns);
 		endwin();

@@ -93,7 +93,9 @@ static const struct argp argp = {
 	.parser = parse,
 	.children = children,
 	.doc = "Watches for a while, then shows who calls whom, with rate, errors and latency: "
-	       "applications by name where both ends are watched; else the unit, container or "
+	       "applications by name, also of containers, where both ends are watched; else the "
+	       "unit, "
+	       "container or "
 	       "cgroup "
 	       "that listens on this machine, or the name in /etc/hosts, with its port; else the "
 	       "address. (clients) are all that call from outside."
@@ -212,6 +214,7 @@ static int run(const struct arguments *args)
 	if (ret < 0)
 		return ret;
 	begin_ns = now_ns();
+	names.containers = collect.containers;
 	if (args->replay) {
 		ret = replay(&collect);
 	} else {

@@ -55,7 +55,9 @@ static int watch(const struct arguments *args)
 	ret = session_open(&session, &args->options);
 	if (ret < 0)
 		return ret;
-	ret = targets_attach(&args->targets, session.mon);
+	ret = container_names_open(&session.containers);
+	if (ret == 0)
+		ret = targets_attach(&args->targets, session.mon);
 	session.targets = (unsigned)args->targets.count;
 	/* Programs that start later are attached to when they are seen. */
 	if (ret == 0 && !(args->options.flags & (APPMON_OPEN_GOROUTINES | APPMON_OPEN_TLS)))

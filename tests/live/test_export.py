@@ -245,9 +245,10 @@ class Prometheus:
             return None
 
     def query(self, expression):
-        """{labels that were asked for: value} of an instant query."""
+        """{labels that were asked for: value} of an instant query; of a native histogram its count."""
         data = self.ask("query", query=expression)
-        return {tuple(sorted(result["metric"].items())): float(result["value"][1])
+        return {tuple(sorted(result["metric"].items())):
+                float(result["value"][1] if "value" in result else result["histogram"][1]["count"])
                 for result in data["result"]} if data else {}
 
     def close(self):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""examples/grafana: every query of the dashboards and alerts, asked of a real Prometheus that
-scraped `appmon export` under load."""
+"""examples/grafana: every query of the dashboards and alerts, asked of two real Prometheus that
+scraped `appmon export` under load: one has classic histograms, one native ones alone."""
 import collections
 import glob
 import json
@@ -111,6 +111,17 @@ def test_alerts():
     subprocess.run(["promtool", "test", "rules", f"{HERE}/grafana-alerts.yaml"], check=True)
 
 
+def all_queries():
+    """Those of the dashboards and alerts, by where they are."""
+    found = {(os.path.basename(path), title, ref): expression
+             for path in BOARDS for title, ref, expression in queries(load(path))}
+    with open(ALERTS) as f:
+        for group in yaml.safe_load(f)["groups"]:
+            for rule in group["rules"]:
+                found["alerts.yaml", rule["alert"], ""] = without_bounds(rule["expr"])
+    return found
+
+
 def scraped(started, expression, expected):
     """Waits until Prometheus has what was sent."""
     wait_for(lambda: started.query(expression).get(()) == expected, 30, f"{expression}: {expected}")
@@ -142,28 +153,28 @@ def test_queries(cgroup, start_server, export, programs, prometheus, redis, tmp_
     send(PLAN)
     count = "sum(http_server_requests_total)"
     wait_for(lambda: monitor.counted("http_server_requests_total") == {(): len(PLAN)})
-    started = prometheus(monitor.url)
-    scraped(started, count, len(PLAN))
+    started, native = prometheus(monitor.url), prometheus(monitor.url, "native-histograms")
+    for one in started, native:
+        scraped(one, count, len(PLAN))
     call()
     send_commands(5)
     send(PLAN * 5)
     with socket.create_connection(address) as hanging:
         hanging.sendall(b"GET /slow/600000 HTTP/1.1\r\nHost: h\r\n\r\n")
-        scraped(started, count, 6 * len(PLAN))
-        scraped(started, "sum(http_server_active_requests)", 1)
+        for one in started, native:
+            scraped(one, count, 6 * len(PLAN))
+            scraped(one, "sum(http_server_active_requests)", 1)
         # A quantile needs two scrapes, the age one that is later.
         time.sleep(2.5)
         text = monitor.scrape()[1]
-        answers = {(os.path.basename(path), title, ref): (expression, started.query(expression))
-                   for path in BOARDS for title, ref, expression in queries(load(path))}
-        with open(ALERTS) as f:
-            for group in yaml.safe_load(f)["groups"]:
-                for rule in group["rules"]:
-                    expression = without_bounds(rule["expr"])
-                    answers["alerts.yaml", rule["alert"], ""] = (expression,
-                                                                 started.query(expression))
+        questions = all_queries()
+        answers = {where: (expression, started.query(expression))
+                   for where, expression in questions.items()}
+        of_native = {where: native.query(expression) for where, expression in questions.items()}
+        assert not native.query("http_server_request_duration_seconds_bucket")
     families = set(re.findall(r"^# TYPE (\S+)", text, re.M)) | {"up"}
-    have = set(re.findall(r"^(\w+)[{ ]", text, re.M)) | {"up"}
+    have = set(re.findall(r"^(\w+)[{ ]", text, re.M)) | {"up"} \
+        | set(re.findall(r"^# TYPE (\S+) histogram", text, re.M))
     lacking = set()
     for where, (expression, answer) in answers.items():
         names = names_in(expression)
@@ -171,7 +182,11 @@ def test_queries(cgroup, start_server, export, programs, prometheus, redis, tmp_
         for name in names:
             assert name in families or re.sub("_(bucket|sum|count)$", "", name) in families, where
         if names <= have:
-            assert answer and not all(map(math.isnan, answer.values())), (where, expression)
+            for some in answer, of_native[where]:
+                assert some and not all(map(math.isnan, some.values())), (where, expression)
+            # A heat map has no buckets of its own there.
+            if not where[1].startswith("heatmap"):
+                assert of_native[where].keys() == answer.keys(), (where, expression)
         lacking |= names - have
     assert lacking <= NOT_EVERYWHERE
 
@@ -183,7 +198,9 @@ def test_queries(cgroup, start_server, export, programs, prometheus, redis, tmp_
     assert {route: value / sum(routes.values()) for route, value in routes.items()} == {
         "/hello": pytest.approx(0.6), "/bytes/{id}": pytest.approx(0.2),
         "/status/{id}": pytest.approx(0.2)}
-    assert sum(answers["application.json", "table Routes", "F"][1].values()) == pytest.approx(1)
+    where = "application.json", "table Routes", "F"
+    for shares in answers[where][1], of_native[where]:
+        assert sum(shares.values()) == pytest.approx(1)
     for side in "sent", "received":
         operations = collections.Counter()
         for labels, value in answers["calls.json", f"table Statements, {side}", "A"][1].items():

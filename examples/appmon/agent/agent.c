@@ -213,7 +213,7 @@ static int open_pods(struct agent *agent)
 	agent->attachments.pods = agent->pods;
 	agent->attachments.containers = agent->config.docker;
 	return agent->config.docker ? docker_open(&agent->docker, agent->config.docker,
-						  agent->exporter.client, agent->pods)
+						  agent->exporter.client, agent->pods, false)
 				    : open_kubernetes(agent);
 }
 
@@ -255,26 +255,11 @@ static void use_config(struct agent *agent)
 	agent->notify.count = agent->config.notify_count;
 }
 
-/* "shop/web-7d4b9/nginx": a pod's namespace, name and container; a container's name. */
 static bool label_instance(void *ctx, const char *path, char *buf, size_t size)
 {
-	struct appmon_container container = {.size = sizeof(container)};
 	const struct agent *agent = ctx;
-	const char *namespace, *name, *inner;
-	const struct pod *pod;
 
-	if (!agent->pods || appmon_cgroup_container(path, &container) < 0)
-		return false;
-	pod = pods_find(agent->pods,
-			container.pod_uid[0] != '\0' ? container.pod_uid : container.id);
-	if (!pod)
-		return false;
-	namespace = pod_fact(pod, POD_NAMESPACE);
-	name = pod_fact(pod, POD_NAME);
-	inner = pod_container(pod, container.id);
-	snprintf(buf, size, "%s%s%s%s%s", namespace ? namespace : "", namespace ? "/" : "",
-		 name ? name : "", name && inner ? "/" : "", inner ? inner : "");
-	return buf[0] != '\0';
+	return agent->pods && pods_describe(agent->pods, path, buf, size);
 }
 
 static int open_console(struct agent *agent)

@@ -25,8 +25,8 @@ struct docker {
 	char *socket;
 	struct json_stream events, list;
 	bool watching, listing;
-	bool list_wanted; /* something has changed since the last list began */
-	bool told_containers;
+	bool list_wanted;     /* something has changed since the last list began */
+	bool told_containers; /* or there is nobody to tell */
 	struct source source;
 };
 
@@ -163,13 +163,14 @@ const struct source *docker_source(const struct docker *docker)
 }
 
 int docker_open(struct docker **ret, const char *socket, struct http_client *client,
-		struct pods *pods)
+		struct pods *pods, bool quiet)
 {
 	struct docker *docker = calloc(1, sizeof(*docker));
 
 	if (docker) {
 		docker->client = client;
 		docker->pods = pods;
+		docker->source.quiet = docker->told_containers = quiet;
 		docker->socket = strdup(socket);
 		if (docker->socket && asprintf(&docker->source.what, "docker at %s", socket) >= 0) {
 			*ret = docker;

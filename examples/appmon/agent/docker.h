@@ -7,6 +7,7 @@
 #ifndef APPMON_AGENT_DOCKER_H
 #define APPMON_AGENT_DOCKER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "../export/http-client.h"
@@ -15,9 +16,9 @@
 
 struct docker;
 
-/* socket: its Unix socket; copied. Returns 0 or a negative errno value and has told the user then. */
+/* socket: its Unix socket; copied. quiet: nothing is said of how it goes. Returns 0 or a negative errno value and has told the user then. */
 int docker_open(struct docker **ret, const char *socket, struct http_client *client,
-		struct pods *pods);
+		struct pods *pods, bool quiet);
 
 /* Not later than the client. */
 void docker_close(struct docker *docker);

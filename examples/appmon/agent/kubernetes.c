@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../clock.h"
 #include "../text.h"
@@ -62,7 +63,7 @@ struct kubernetes {
 	struct pods *pods;
 	struct addresses *addresses;
 	char *api, *token_file, *ca_file, *node;
-	bool told_pods;
+	bool told_pods; /* or there is nobody to tell */
 	struct watch watches[KINDS];
 };
 
@@ -451,6 +452,16 @@ static int init_watch(struct kubernetes *k, enum kind kind)
 	return -ENOMEM;
 }
 
+bool kubernetes_is_around(void)
+{
+	const char *node = getenv("NODE_NAME");
+	char *api = in_cluster_api();
+	bool around = api && node && is_node_name(node) && access(ACCOUNT "token", R_OK) == 0;
+
+	free(api);
+	return around;
+}
+
 int kubernetes_open(struct kubernetes **ret, const struct kubernetes_opts *opts)
 {
 	struct kubernetes *k = calloc(1, sizeof(*k));
@@ -463,9 +474,12 @@ int kubernetes_open(struct kubernetes **ret, const struct kubernetes_opts *opts)
 	k->client = opts->client;
 	k->pods = opts->pods;
 	k->addresses = opts->addresses;
+	k->told_pods = opts->quiet;
 	err = find_server(k, opts);
 	for (size_t i = 0; err == 0 && i < KINDS; i++)
 		err = init_watch(k, i);
+	for (size_t i = 0; i < KINDS; i++)
+		k->watches[i].source.quiet = opts->quiet;
 	if (err < 0)
 		kubernetes_close(k);
 	else

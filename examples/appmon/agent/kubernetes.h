@@ -22,6 +22,7 @@ struct kubernetes_opts {
 				 * is given: none */
 	const char *ca_file;	/* where api is given: the system's */
 	const char *node;	/* else NODE_NAME */
+	bool quiet;		/* nothing is said of how it goes */
 	struct http_client *client;
 	struct pods *pods;
 	struct addresses *addresses;
@@ -31,6 +32,9 @@ struct kubernetes;
 
 /* The strings of opts are copied. Returns 0 or a negative errno value and has told the user then. */
 int kubernetes_open(struct kubernetes **ret, const struct kubernetes_opts *opts);
+
+/* Whether this is a pod with all that kubernetes_open() needs. */
+bool kubernetes_is_around(void);
 
 /* Not later than the client. */
 void kubernetes_close(struct kubernetes *kubernetes);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <appmon/appmon.h>
+
 #include "../text.h"
 #include "json-stream.h"
 
@@ -391,4 +393,38 @@ const char *pod_annotation(const struct pod *pod, const char *key)
 const char *pod_container(const struct pod *pod, const char *id)
 {
 	return json_member_text(json_member(pod->facts, "containers"), id);
+}
+
+void pod_each_label(const struct pod *pod,
+		    void (*fn)(void *ctx, const char *key, const char *value), void *ctx)
+{
+	json_object_object_foreach(json_member(pod->facts, "labels"), key, value)
+	{
+		fn(ctx, key, json_object_get_string(value));
+	}
+}
+
+const struct pod *pods_of_cgroup(const struct pods *pods, const char *path)
+{
+	struct appmon_container container = {.size = sizeof(container)};
+
+	if (appmon_cgroup_container(path, &container) < 0)
+		return NULL;
+	return pods_find(pods, container.pod_uid[0] != '\0' ? container.pod_uid : container.id);
+}
+
+bool pods_describe(const struct pods *pods, const char *path, char *buf, size_t size)
+{
+	struct appmon_container container = {.size = sizeof(container)};
+	const struct pod *pod = pods_of_cgroup(pods, path);
+	const char *namespace, *name, *inner;
+
+	if (!pod || appmon_cgroup_container(path, &container) < 0)
+		return false;
+	namespace = pod_fact(pod, POD_NAMESPACE);
+	name = pod_fact(pod, POD_NAME);
+	inner = pod_container(pod, container.id);
+	snprintf(buf, size, "%s%s%s%s%s", namespace ? namespace : "", namespace ? "/" : "",
+		 name ? name : "", name && inner ? "/" : "", inner ? inner : "");
+	return buf[0] != '\0';
 }

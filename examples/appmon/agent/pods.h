@@ -48,6 +48,13 @@ uint64_t pods_refused(const struct pods *pods);
  * its id. NULL: it is not known. */
 const struct pod *pods_find(const struct pods *pods, const char *uid);
 
+/* That of a cgroup's pod, or of its container that is in none. NULL: it is in neither, or not known. */
+const struct pod *pods_of_cgroup(const struct pods *pods, const char *path);
+
+/* What tells a cgroup from others of its application: "shop/web-7d4b9/nginx", a pod's namespace, name
+ * and container; a container's name. False: nothing is known. */
+bool pods_describe(const struct pods *pods, const char *path, char *buf, size_t size);
+
 enum pod_fact { POD_NAMESPACE, POD_NAME, POD_WORKLOAD };
 
 /* NULL: it has none, as it is a container. */
@@ -55,6 +62,8 @@ const char *pod_fact(const struct pod *pod, enum pod_fact fact);
 
 /* NULL: it has none. */
 const char *pod_label(const struct pod *pod, const char *key);
+void pod_each_label(const struct pod *pod,
+		    void (*fn)(void *ctx, const char *key, const char *value), void *ctx);
 const char *pod_annotation(const struct pod *pod, const char *key);
 
 /* The name of one of its containers, by the runtime's id; NULL: it is not known (yet). */

@@ -50,7 +50,7 @@ void source_fails(struct source *source, const char *error, const char *hint)
 {
 	source->failures++;
 	source->up = false;
-	if (source->told_down)
+	if (source->told_down || source->quiet)
 		return;
 	source->told_down = true;
 	fprintf(stderr, "appmon: %s: ", source->what);

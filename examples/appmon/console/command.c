@@ -9,6 +9,7 @@
 
 #include "../clock.h"
 #include "../commands.h"
+#include "../container-names.h"
 #include "../options.h"
 #include "../privileges.h"
 #include "../machine-names.h"
@@ -104,6 +105,7 @@ static const struct argp argp = {
 
 struct running {
 	struct exporter exporter;
+	struct container_names *containers; /* NULL: nobody knows any */
 	struct console *console;
 	struct alerts *alerts;
 	struct silences silences;
@@ -124,15 +126,25 @@ static const char *name_of(void *ctx, const struct appmon_event *ev)
 {
 	struct running *running = ctx;
 	char number[24];
-	const char *path;
+	const char *path, *container;
 
 	if (is_own(running, ev))
 		return NULL;
 	if (!running->all)
-		return ev->target_name.data;
+		return container_names_of_event(running->containers, running->exporter.mon, ev);
 	instances_of(&running->exporter.instances, ev->cgroup_id);
 	path = instances_name(&running->exporter.instances, ev->cgroup_id, number, sizeof(number));
+	container = container_names_find(running->containers, ev->cgroup_id, path);
+	if (container)
+		return container;
 	return machine_name(path, ev->comm.data, running->name, sizeof(running->name));
+}
+
+static bool label_instance(void *ctx, const char *path, char *buf, size_t size)
+{
+	const struct running *running = ctx;
+
+	return container_names_instance(running->containers, path, buf, size);
 }
 
 /* What has no name is not shown. */
@@ -229,13 +241,17 @@ static int open_all(struct running *running, struct arguments *args, const char 
 	struct console_opts opts = {.listen = args->listen,
 				    .token = token,
 				    .exporter = &running->exporter,
-				    .silences = &running->silences};
+				    .silences = &running->silences,
+				    .label_instance = label_instance,
+				    .ctx = running};
 	int ret;
 
 	ret = exporter_open(&running->exporter, &args->exporter);
 	if (ret < 0)
 		return ret;
-	ret = open_alerts(running);
+	ret = container_names_open(&running->containers);
+	if (ret == 0)
+		ret = open_alerts(running);
 	opts.alerts = running->alerts;
 	if (ret == 0)
 		ret = console_open(&running->console, &opts);
@@ -251,6 +267,7 @@ static int step(struct running *running)
 	uint64_t now = now_ns();
 	int fd = console_fd(running->console), timeout_ms, evaluate_ms;
 
+	container_names_run(running->containers);
 	evaluate(running, now);
 	timeout_ms = console_run(running->console, now);
 	evaluate_ms = (int)((running->evaluate_due_ns - now) / NSEC_PER_MSEC) + 1;
@@ -274,6 +291,7 @@ static int run(struct arguments *args, const char *token)
 	silences_free(&running.silences);
 	if (running.exporter.mon)
 		exporter_close(&running.exporter);
+	container_names_close(running.containers);
 	return ret;
 }
 
