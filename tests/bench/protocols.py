@@ -74,9 +74,13 @@ class Sql(Protocol):
         shutil.rmtree(self.server.directory)
 
 
-class Quiet(databases.Postgresql):
+class QuietPostgresql(databases.Postgresql):
     """Without the log of statements that the tests want."""
     options = {"listen_addresses": "127.0.0.1", "fsync": "off"}
+
+
+class QuietMariadb(databases.Mariadb):
+    options = []
 
 
 class Postgresql(Sql):
@@ -85,7 +89,7 @@ class Postgresql(Sql):
     mode = "simple"
 
     def start(self):
-        self.server = Quiet(self.cgroup)
+        self.server = QuietPostgresql(self.cgroup)
         self.port = self.server.port
         self.server.ask("pgbench", "-i", "-q", "-s", "1", "postgres")
         pin(self.server.process)
@@ -120,8 +124,7 @@ class Mysql(Sql):
     protocols = "mysql"
 
     def start(self):
-        self.server = databases.Mariadb(self.cgroup)
-        self.server.sql("SET GLOBAL general_log = 0")
+        self.server = QuietMariadb(self.cgroup)
         self.port = self.server.port
         subprocess.run(self.command("prepare"), check=True, stdout=subprocess.DEVNULL)
         pin(self.server.process)

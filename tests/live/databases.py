@@ -249,6 +249,11 @@ class Pgbouncer(Database):
 class Mariadb(Database):
     """Its users are root, without a password, and alice with one."""
 
+    options = ["--general-log", "--log-output=TABLE", "--performance-schema",
+               "--performance-schema-consumer-events-statements-current",
+               "--performance-schema-consumer-events-statements-history-long",
+               "--performance-schema-events-statements-history-long-size=10000"]
+
     def __init__(self, cgroup):
         if not shutil.which("mariadbd"):
             raise Missing("mariadb-server is not installed")
@@ -259,8 +264,8 @@ class Mariadb(Database):
         self.process = cgroup.spawn(self.as_user(
             "mariadbd", "--no-defaults", f"--datadir={data}", f"--port={self.port}",
             f"--socket={self.directory}/socket", f"--tmpdir={self.directory}", "--bind-address=127.0.0.1", "--skip-log-bin",
-            "--innodb-flush-method=nosync", "--general-log", "--log-output=TABLE", "--local-infile",
-            "--skip-name-resolve", "--max-allowed-packet=64M"), stderr=subprocess.DEVNULL)
+            "--innodb-flush-method=nosync", "--local-infile", "--skip-name-resolve",
+            "--max-allowed-packet=64M", *self.options), stderr=subprocess.DEVNULL)
         self.wait_for("mariadb-admin", "--no-defaults", f"--socket={self.directory}/socket", "-uroot",
                       "ping")
         self.sql("CREATE DATABASE shop; CREATE USER alice@'127.0.0.1' IDENTIFIED BY 'hunter2'; "
@@ -276,8 +281,9 @@ class Mariadb(Database):
                         *args, fails=fails)
 
     def begin(self):
-        """What log() tells begins here."""
-        self.sql("SET GLOBAL general_log = 0; TRUNCATE mysql.general_log; SET GLOBAL general_log = 1")
+        """What log() and statements() tell begins here."""
+        self.sql("SET GLOBAL general_log = 0; TRUNCATE mysql.general_log; SET GLOBAL general_log = 1; "
+                 "TRUNCATE performance_schema.events_statements_history_long")
 
     def log(self):
         """(command, text) of what came by TCP, as the server has it."""
@@ -286,6 +292,18 @@ class Mariadb(Database):
                         "user_host LIKE '%127.0.0.1%' ORDER BY event_time; "
                         "SET GLOBAL general_log = 1", "--raw")
         return [(row["command"], row["text"]) for row in map(json.loads, rows.splitlines())]
+
+    def statements(self):
+        """(rows, number of the error or "") of each statement that performance_schema has seen end in
+        the database that is not of the Unix socket; rows are those sent or changed, None beside an error.
+        Not those inside procedures, nor the commands that are no statement."""
+        rows = self.sql("SELECT rows_sent + rows_affected, mysql_errno FROM "
+                        "performance_schema.events_statements_history_long WHERE current_schema = 'shop' "
+                        "AND nesting_event_id IS NULL AND (event_name LIKE 'statement/sql/%' OR event_name IN "
+                        "('statement/com/Execute', 'statement/com/Fetch', 'statement/com/Bulk_execute') "
+                        "OR event_name = 'statement/com/Prepare' AND mysql_errno <> 0)")
+        return [(None, error) if error != "0" else (int(count), "")
+                for count, error in map(str.split, rows.splitlines())]
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ import pytest
 
 import http2_servers
 from programs import HERE, Missing, free_port
-from test_grpc import OUTCOMES, STATUSES, built, grpc_go, grpcio, needs
+from test_grpc import OUTCOMES, STATUSES, built, grpc_go, grpc_java, grpc_js, grpcio, needs, tonic
 
 BEFORE, AFTER = 100, 1000
 HTTP2 = ["--protocols", "http1,http2"]
@@ -121,7 +121,7 @@ def check_calls(events, calls):
 
 # Some of the same workloads: what the others tell is in appmon-protocols(7).
 @pytest.mark.parametrize("workload", ["one path", "new paths"])
-@pytest.mark.parametrize("implementation", [grpcio, grpc_go])
+@pytest.mark.parametrize("implementation", [grpcio, grpc_go, grpc_java, grpc_js, tonic])
 def test_calls(implementation, workload, programs, cgroup, watch):
     """One call in three fails."""
     process = cgroup.spawn([*implementation(programs.directory), str(free_port("127.0.0.1")), "late"],

@@ -24,6 +24,18 @@ def postgresql():
         yield server
 
 
+def begin(postgresql):
+    """What the server counts and logs begins here; returns the number of lines that its log has. Another
+    process writes them: those of statements before may still come."""
+    text = f"SELECT pg_stat_statements_reset() AS at{time.monotonic_ns()}"
+    postgresql.sql(text)
+    deadline = time.monotonic() + 5
+    while text not in str(postgresql.log()[-1:]):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return len(postgresql.log())
+
+
 def statements(events):
     """(text, SQLSTATE or "") of each statement that was not passed over."""
     return [(event["query_text"], event["status_text"]) for event in events
@@ -82,6 +94,29 @@ def test_pgbench(postgresql, watch, mode):
     watching.check_sums(delivered=delivered)
 
 
+def check_rows(postgresql, events):
+    """Of each operation as many rows as pg_stat_statements has. What a cursor of the protocol fetches are
+    rows of its SELECT there."""
+    def name(operation):
+        return "SELECT" if operation == "FETCH" else operation
+
+    told = collections.Counter()
+    for event in events:
+        if event["response_items"] > 0 and not event["status_text"]:
+            told[name(event["operation"])] += event["response_items"]
+    deadline = time.monotonic() + 5
+    while True:
+        counted = collections.Counter()
+        for line in postgresql.sql("SELECT rows, upper(substring(query FROM '[A-Za-z]+')) FROM pg_stat_statements "
+                                   "WHERE rows > 0 AND query !~ 'pg_stat_statements'").splitlines():
+            rows, operation = line.split("|")
+            counted[name(operation)] += int(rows)
+        if told == counted:
+            return
+        assert time.monotonic() < deadline, (told - counted, counted - told)
+        time.sleep(0.1)
+
+
 @pytest.mark.parametrize("name", POSTGRESQL_CLIENTS)
 def test_clients(postgresql, watch, name):
     """Texts, rows and errors, as both ends have them."""
@@ -89,7 +124,7 @@ def test_clients(postgresql, watch, name):
         argv = client(name, postgresql)
     except Missing as reason:
         pytest.skip(str(reason))
-    since = len(postgresql.log())
+    since = begin(postgresql)
     watching = watch(postgresql.cgroup, args=RAW)
     done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, timeout=60, check=True)
     events = check_log(postgresql, since, watching)
@@ -105,6 +140,7 @@ def test_clients(postgresql, watch, name):
     for event in events:
         assert event["status_text"] == "" or event["outcome"] != "ok"
         assert "partial" not in event["flags"] and "gap" not in event["flags"]
+    check_rows(postgresql, events)
     if name == "psycopg":
         cancelled, = [e for e in events if e["query_text"] == "SELECT pg_sleep(20)"]
         assert (cancelled["status_text"], cancelled["outcome"]) == ("57014", "cancelled")
@@ -124,7 +160,7 @@ def test_both_ends(postgresql, cgroup, watch):
         argv = client("psycopg", postgresql)
     except Missing as reason:
         pytest.skip(str(reason))
-    since = len(postgresql.log())
+    since = begin(postgresql)
     watching = watch(cgroup, args=RAW)
     process = cgroup.spawn(argv, stdout=subprocess.DEVNULL)
     assert process.wait(60) == 0
@@ -166,7 +202,7 @@ def test_pgbouncer(postgresql, watch):
     rows and errors. Its listening socket defers accept, so that it meets the clients' log-ins."""
     with running(Pgbouncer, postgresql) as bouncer:
         postgresql.ask("pgbench", "-q", "-i", "postgres")
-        since = len(postgresql.log())
+        since = begin(postgresql)
         watching = watch(bouncer.cgroup, postgresql.cgroup, args=RAW)
         try:
             python = python_with("psycopg")

@@ -23,7 +23,7 @@ from exporting import Monitor, wait_for
 from kubernetes import EXAMPLE
 from network import Veth
 from programs import free_port, let_in, wait_for_port
-from test_grpc import GIVEN_UP, HERE, STATUSES, built, grpc_go, needs
+from test_grpc import CALLS, GIVEN_UP, HERE, STATUSES, built, grpc_go, needs
 from test_tls import VERSION, low_port
 from watch import replayed
 
@@ -526,7 +526,7 @@ def test_grpc_go(cgroup, certificate, programs, watch):
         process = cgroup.spawn([*command, str(low_port()), certificate], stdout=subprocess.PIPE,
                                text=True)
         told = [json.loads(line) for line in process.communicate(timeout=60)[0].splitlines()]
-        assert process.returncode == 0 and len(told) == 11
+        assert process.returncode == 0 and len(told) == CALLS
 
     def mine():
         events = [e for e in watching.wait(0) if e["protocol"] == "http2"]

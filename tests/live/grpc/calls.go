@@ -24,6 +24,9 @@ import (
 	"google.golang.org/grpc/status"
 )
 
+// Of gRPC's tests for interoperability: special_status_message.
+const special = "\t\ntest with whitespace\r\nand Unicode BMP \u263a and non-BMP \U0001f608\t\n"
+
 // Messages are their bytes.
 type plain struct{}
 
@@ -62,6 +65,8 @@ func serve(_ any, stream grpc.ServerStream) error {
 		return stream.SendMsg(&last)
 	case "/t.S/Fail":
 		return status.Error(codes.NotFound, "no such th\u00efng 100%")
+	case "/t.S/Special":
+		return status.Error(codes.Unknown, special)
 	case "/t.S/Slow":
 		<-stream.Context().Done()
 		return stream.Context().Err()
@@ -72,6 +77,13 @@ func serve(_ any, stream grpc.ServerStream) error {
 			}
 		}
 		return nil
+	case "/t.S/Broken":
+		for i := 0; i < 3; i++ {
+			if err := stream.SendMsg(&answer); err != nil {
+				return err
+			}
+		}
+		return status.Error(codes.ResourceExhausted, "no more")
 	case "/t.S/Client":
 		return stream.SendMsg(&answer)
 	case "/t.S/Both":
@@ -145,6 +157,9 @@ func main() {
 			}
 		}
 		if cancel {
+			if count == 0 {
+				time.Sleep(100 * time.Millisecond) // the head is out
+			}
 			give_up()
 		} else {
 			s.CloseSend()
@@ -162,13 +177,17 @@ func main() {
 	for _, size := range []int{0, 1, 100, 300000} {
 		unary(all, "/t.S/Unary", size)
 	}
-	unary(all, "/t.S/Fail", 0)
-	unary(all, "/t.S/Missing", 0)
+	for _, method := range []string{"/t.S/Fail", "/t.S/Special", "/t.S/Missing", "/t.Other/Unary"} {
+		unary(all, method, 0)
+	}
 	soon, cancel := context.WithTimeout(all, 300*time.Millisecond)
 	unary(soon, "/t.S/Slow", 0)
 	cancel()
 	stream("/t.S/Server", 1, false)
+	stream("/t.S/Broken", 1, false)
 	stream("/t.S/Client", 5, false)
+	stream("/t.S/Client", 0, true)
+	stream("/t.S/Both", 0, false)
 	stream("/t.S/Both", 4, false)
 	stream("/t.S/Both", 2, true)
 	time.Sleep(100 * time.Millisecond)

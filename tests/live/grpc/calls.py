@@ -10,6 +10,10 @@ from concurrent import futures
 import grpc
 
 
+# Of gRPC's tests for interoperability: special_status_message.
+SPECIAL = "\t\ntest with whitespace\r\nand Unicode BMP \u263a and non-BMP \U0001f608\t\n"
+
+
 def same(data):
     return data
 
@@ -18,6 +22,13 @@ class Handler(grpc.GenericRpcHandler):
     def service(self, details):
         def fail(request, context):
             context.abort(grpc.StatusCode.NOT_FOUND, "no such th\u00efng 100%")
+
+        def special(request, context):
+            context.abort(grpc.StatusCode.UNKNOWN, SPECIAL)
+
+        def broken(request, context):
+            yield from [b"x"] * 3
+            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "no more")
 
         def slow(request, context):
             over = threading.Event()
@@ -28,9 +39,11 @@ class Handler(grpc.GenericRpcHandler):
         return {
             "/t.S/Unary": grpc.unary_unary_rpc_method_handler(lambda r, c: r, same, same),
             "/t.S/Fail": grpc.unary_unary_rpc_method_handler(fail, same, same),
+            "/t.S/Special": grpc.unary_unary_rpc_method_handler(special, same, same),
             "/t.S/Slow": grpc.unary_unary_rpc_method_handler(slow, same, same),
             "/t.S/Server": grpc.unary_stream_rpc_method_handler(
                 lambda r, c: (b"%d" % i for i in range(7)), same, same),
+            "/t.S/Broken": grpc.unary_stream_rpc_method_handler(broken, same, same),
             "/t.S/Client": grpc.stream_unary_rpc_method_handler(
                 lambda i, c: b"%d" % sum(1 for _ in i), same, same),
             "/t.S/Both": grpc.stream_stream_rpc_method_handler(lambda i, c: i, same, same),
@@ -49,6 +62,30 @@ def unary(method, size, **how):
     except grpc.RpcError as e:
         error = e
     say(method, error, 1, 0 if error else 1)
+
+
+def several(method):
+    received, error = 0, None
+    try:
+        for _ in channel.unary_stream(method, same, same)(b""):
+            received += 1
+    except grpc.RpcError as e:
+        error = e
+    say(method, error, 1, received)
+
+
+def give_up(method):
+    over = threading.Event()
+
+    def none():
+        over.wait()
+        yield from ()
+
+    call = channel.stream_unary(method, same, same).future(none())
+    time.sleep(0.1)  # the head is out
+    call.cancel()
+    over.set()
+    say(method, call, 0, 0)
 
 
 def both(count, cancel):
@@ -89,12 +126,15 @@ if sys.argv[2:] == ["late"]:
     sys.exit()
 for length in 0, 1, 100, 300000:
     unary("/t.S/Unary", length)
-unary("/t.S/Fail", 0)
-unary("/t.S/Missing", 0)
+for name in "/t.S/Fail", "/t.S/Special", "/t.S/Missing", "/t.Other/Unary":
+    unary(name, 0)
 unary("/t.S/Slow", 0, timeout=0.3)
-say("/t.S/Server", None, 1, len(list(channel.unary_stream("/t.S/Server", same, same)(b""))))
+several("/t.S/Server")
+several("/t.S/Broken")
 assert channel.stream_unary("/t.S/Client", same, same)(b"%d" % i for i in range(5)) == b"5"
 say("/t.S/Client", None, 5, 1)
+give_up("/t.S/Client")
+both(0, False)
 both(4, False)
 both(2, True)
 time.sleep(0.1)
