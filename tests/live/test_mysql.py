@@ -24,8 +24,9 @@ def mariadb():
 
 
 def as_prepared(told, logged):
-    """What the log has with its values, with marks as it was prepared."""
-    marked = {text: re.compile(re.escape(text).replace(r"\?", ".*"), re.S) for text in told if "?" in text}
+    """What the log has with its values, with marks as it was prepared: the longest that fits."""
+    marked = {text: re.compile(re.escape(text).replace(r"\?", ".*"), re.S)
+              for text in sorted(told, key=len, reverse=True) if "?" in text}
     found = collections.Counter()
     for text, count in logged.items():
         text = text if text in told else next((t for t, p in marked.items() if p.fullmatch(text)), text)
