@@ -7,9 +7,9 @@ import subprocess
 import pytest
 
 import http2_servers
+import mix
 import test_mysql
 import test_postgresql
-import mix
 from cgroups import Cgroup
 from compare import by_target, check_wire
 from databases import Mariadb, Postgresql, running
