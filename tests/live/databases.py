@@ -151,6 +151,15 @@ class Database:
         assert bool(done.returncode) == fails, done.stderr
         return done.stdout
 
+    def certify(self, path):
+        """Makes PATH.crt and PATH.key, for TLS."""
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                        "-subj", "/CN=test", "-keyout", f"{path}.key", "-out", f"{path}.crt"],
+                       stderr=subprocess.DEVNULL, check=True)
+        os.chmod(f"{path}.key", 0o600)
+        for name in f"{path}.key", f"{path}.crt":
+            shutil.chown(name, self.user, self.user)
+
     def wait_for(self, *argv):
         deadline = time.monotonic() + 30
         while subprocess.run(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode:
@@ -180,12 +189,7 @@ class Postgresql(Database):
         self.run(f"{self.bindir}/initdb", "-N", "-D", data, "-A", "trust")
         with open(f"{data}/pg_hba.conf", "w") as hba:
             hba.write("host all alice all scram-sha-256\nhost all all all trust\n")
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-                        "-subj", "/CN=test", "-keyout", f"{data}/server.key", "-out",
-                        f"{data}/server.crt"], stderr=subprocess.DEVNULL, check=True)
-        os.chmod(f"{data}/server.key", 0o600)
-        for name in "server.key", "server.crt":
-            shutil.chown(f"{data}/{name}", self.user, self.user)
+        self.certify(f"{data}/server")
         argv = [f"{self.bindir}/postgres", "-D", data, "-p", str(self.port), "-k", self.directory]
         for option, value in {**self.options, "listen_addresses": host,
                               "log_directory": self.directory}.items():
@@ -262,11 +266,13 @@ class Mariadb(Database):
         data = f"{self.directory}/data"
         self.run("mariadb-install-db", "--no-defaults", f"--datadir={data}", "--skip-test-db",
                  "--auth-root-authentication-method=normal")
+        self.certify(f"{self.directory}/tls")
         self.process = cgroup.spawn(self.as_user(
             "mariadbd", "--no-defaults", f"--datadir={data}", f"--port={self.port}",
             f"--socket={self.directory}/socket", f"--tmpdir={self.directory}", f"--bind-address={host}", "--skip-log-bin",
             "--innodb-flush-method=nosync", "--local-infile", "--skip-name-resolve",
-            "--max-allowed-packet=64M", *self.options), stderr=subprocess.DEVNULL)
+            "--max-allowed-packet=64M", f"--ssl-cert={self.directory}/tls.crt",
+            f"--ssl-key={self.directory}/tls.key", *self.options), stderr=subprocess.DEVNULL)
         self.wait_for("mariadb-admin", "--no-defaults", f"--socket={self.directory}/socket", "-uroot",
                       "ping")
         self.sql("CREATE DATABASE shop; CREATE USER alice@'%' IDENTIFIED BY 'hunter2'; "
@@ -278,8 +284,8 @@ class Mariadb(Database):
                         "-N", "-B", *args, "-e", text)
 
     def ask(self, *args, fails=False):
-        return self.run("mariadb", "--no-defaults", f"-h{self.host}", f"-P{self.port}", "-N", "-B",
-                        *args, fails=fails)
+        return self.run("mariadb", "--no-defaults", f"-h{self.host}", f"-P{self.port}", "--skip-ssl",
+                        "-N", "-B", *args, fails=fails)
 
     def begin(self):
         """What log() and statements() tell begins here."""
