@@ -76,7 +76,7 @@ class Sql(Protocol):
 
 class QuietPostgresql(databases.Postgresql):
     """Without the log of statements that the tests want."""
-    options = {"listen_addresses": "127.0.0.1", "fsync": "off"}
+    options = {"fsync": "off"}
 
 
 class QuietMariadb(databases.Mariadb):

@@ -134,9 +134,9 @@ def client(name, server, *more):
 
 
 class Database:
-    def __init__(self, user):
-        self.user = user
-        self.port = free_port("127.0.0.1")
+    def __init__(self, user, host="127.0.0.1"):
+        self.user, self.host = user, host
+        self.port = free_port(host)
         self.directory = tempfile.mkdtemp(prefix="appmon-sql-")
         shutil.chown(self.directory, user)
 
@@ -150,6 +150,15 @@ class Database:
                               **kwargs)
         assert bool(done.returncode) == fails, done.stderr
         return done.stdout
+
+    def certify(self, path):
+        """Makes PATH.crt and PATH.key, for TLS."""
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                        "-subj", "/CN=test", "-keyout", f"{path}.key", "-out", f"{path}.crt"],
+                       stderr=subprocess.DEVNULL, check=True)
+        os.chmod(f"{path}.key", 0o600)
+        for name in f"{path}.key", f"{path}.crt":
+            shutil.chown(name, self.user, self.user)
 
     def wait_for(self, *argv):
         deadline = time.monotonic() + 30
@@ -166,37 +175,33 @@ class Database:
 class Postgresql(Database):
     """Its users are postgres, whom it trusts, and alice with a password."""
 
-    options = {"listen_addresses": "127.0.0.1", "fsync": "off", "logging_collector": "on",
+    options = {"fsync": "off", "logging_collector": "on",
                "log_destination": "jsonlog", "log_filename": "log", "log_statement": "all",
                "log_connections": "on", "shared_preload_libraries": "pg_stat_statements"}
 
-    def __init__(self, cgroup):
+    def __init__(self, cgroup, host="127.0.0.1"):
         found = sorted(glob.glob("/usr/lib/postgresql/*/bin/postgres"))
         if not found:
             raise Missing("postgresql is not installed")
-        super().__init__("postgres")
+        super().__init__("postgres", host)
         self.bindir = os.path.dirname(found[-1])
         data = f"{self.directory}/data"
         self.run(f"{self.bindir}/initdb", "-N", "-D", data, "-A", "trust")
         with open(f"{data}/pg_hba.conf", "w") as hba:
-            hba.write("host all alice 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n")
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-                        "-subj", "/CN=test", "-keyout", f"{data}/server.key", "-out",
-                        f"{data}/server.crt"], stderr=subprocess.DEVNULL, check=True)
-        os.chmod(f"{data}/server.key", 0o600)
-        for name in "server.key", "server.crt":
-            shutil.chown(f"{data}/{name}", self.user, self.user)
+            hba.write("host all alice all scram-sha-256\nhost all all all trust\n")
+        self.certify(f"{data}/server")
         argv = [f"{self.bindir}/postgres", "-D", data, "-p", str(self.port), "-k", self.directory]
-        for option, value in {**self.options, "log_directory": self.directory}.items():
+        for option, value in {**self.options, "listen_addresses": host,
+                              "log_directory": self.directory}.items():
             argv += ["-c", f"{option}={value}"]
         self.process = cgroup.spawn(self.as_user(*argv), stderr=subprocess.DEVNULL)
-        self.wait_for(f"{self.bindir}/pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port))
+        self.wait_for(f"{self.bindir}/pg_isready", "-q", "-h", host, "-p", str(self.port))
         self.sql("CREATE USER alice PASSWORD 'hunter2'")
         if "shared_preload_libraries" in self.options:
             self.sql("CREATE EXTENSION pg_stat_statements")
 
     def ask(self, program, *args, **kwargs):
-        return self.run(f"{self.bindir}/{program}", "-h", "127.0.0.1", "-p", str(self.port), *args,
+        return self.run(f"{self.bindir}/{program}", "-h", self.host, "-p", str(self.port), *args,
                         **kwargs)
 
     def sql(self, text, *args, **kwargs):
@@ -254,22 +259,24 @@ class Mariadb(Database):
                "--performance-schema-consumer-events-statements-history-long",
                "--performance-schema-events-statements-history-long-size=10000"]
 
-    def __init__(self, cgroup):
+    def __init__(self, cgroup, host="127.0.0.1"):
         if not shutil.which("mariadbd"):
             raise Missing("mariadb-server is not installed")
-        super().__init__("mysql")
+        super().__init__("mysql", host)
         data = f"{self.directory}/data"
         self.run("mariadb-install-db", "--no-defaults", f"--datadir={data}", "--skip-test-db",
                  "--auth-root-authentication-method=normal")
+        self.certify(f"{self.directory}/tls")
         self.process = cgroup.spawn(self.as_user(
             "mariadbd", "--no-defaults", f"--datadir={data}", f"--port={self.port}",
-            f"--socket={self.directory}/socket", f"--tmpdir={self.directory}", "--bind-address=127.0.0.1", "--skip-log-bin",
+            f"--socket={self.directory}/socket", f"--tmpdir={self.directory}", f"--bind-address={host}", "--skip-log-bin",
             "--innodb-flush-method=nosync", "--local-infile", "--skip-name-resolve",
-            "--max-allowed-packet=64M", *self.options), stderr=subprocess.DEVNULL)
+            "--max-allowed-packet=64M", f"--ssl-cert={self.directory}/tls.crt",
+            f"--ssl-key={self.directory}/tls.key", *self.options), stderr=subprocess.DEVNULL)
         self.wait_for("mariadb-admin", "--no-defaults", f"--socket={self.directory}/socket", "-uroot",
                       "ping")
-        self.sql("CREATE DATABASE shop; CREATE USER alice@'127.0.0.1' IDENTIFIED BY 'hunter2'; "
-                 "GRANT ALL ON shop.* TO alice@'127.0.0.1'")
+        self.sql("CREATE DATABASE shop; CREATE USER alice@'%' IDENTIFIED BY 'hunter2'; "
+                 "GRANT ALL ON shop.* TO alice@'%'")
 
     def sql(self, text, *args):
         """By the Unix socket, which is not watched."""
@@ -277,8 +284,8 @@ class Mariadb(Database):
                         "-N", "-B", *args, "-e", text)
 
     def ask(self, *args, fails=False):
-        return self.run("mariadb", "--no-defaults", "-h127.0.0.1", f"-P{self.port}", "-N", "-B",
-                        *args, fails=fails)
+        return self.run("mariadb", "--no-defaults", f"-h{self.host}", f"-P{self.port}", "--skip-ssl",
+                        "-N", "-B", *args, fails=fails)
 
     def begin(self):
         """What log() and statements() tell begins here."""
@@ -289,7 +296,7 @@ class Mariadb(Database):
         """(command, text) of what came by TCP, as the server has it."""
         rows = self.sql("SET GLOBAL general_log = 0; SELECT JSON_OBJECT('command', command_type, "
                         "'text', CONVERT(argument USING utf8mb4)) FROM mysql.general_log WHERE "
-                        "user_host LIKE '%127.0.0.1%' ORDER BY event_time; "
+                        "user_host LIKE 'alice%' ORDER BY event_time; "
                         "SET GLOBAL general_log = 1", "--raw")
         return [(row["command"], row["text"]) for row in map(json.loads, rows.splitlines())]
 
