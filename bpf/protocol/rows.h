@@ -16,7 +16,7 @@
 /* What the programs and the library call a row; 0: none. */
 enum { ROW_NONE, ROW_HTTP2, ROW_MYSQL, ROW_POSTGRESQL, ROW_TLS, ROWS };
 
-/* Who sends: the index of row.type, row.first and row.rest. */
+/* Who sends: the index of row.type and row.first. */
 enum { SIDE_REQUEST, SIDE_RESPONSE };
 
 /* How much of a frame is copied, its header included. 0: there are no frames of this type. */
@@ -56,10 +56,8 @@ struct row {
 	__u8 alike;   /* the sides' frames look the same */
 	__u8 preface; /* bytes in front of the client's first frame */
 	__u8 server_first;
-	__u8 hello;    /* COPY_* of a direction's first frame, if seen from its first byte */
-	__u8 first[2]; /* by side: COPY_* of the first frame of a turn; 0: as its type says */
-	__u8 rest[2];  /* by side: COPY_* of types that are not listed */
-	__u8 pad[2];
+	__u8 hello;	   /* COPY_* of a direction's first frame, if seen from its first byte */
+	__u8 first[2];	   /* by side: COPY_* of the first frame of a turn; 0: as its type says */
 	__s32 adjust;	   /* the frame occupies its length and so much more */
 	__u32 least, most; /* one of the most bytes goes on in the next, and is not counted */
 	__u32 likely;	   /* most, where it is not sure that a frame begins */
@@ -132,7 +130,6 @@ static const struct row rows[ROWS] = {
 		.server_first = 1,
 		.hello = COPY_256,
 		.first = {0, COPY_128},
-		.rest = {COPY_ODD, COPY_NONE},
 		.adjust = 4,
 		.least = 4,
 		.most = 4 + 0xffffff,
@@ -152,6 +149,7 @@ static const struct row rows[ROWS] = {
 				[0xfa] = COPY_16, /* MariaDB's STMT_BULK_EXECUTE */
 			},
 			[SIDE_RESPONSE] = {
+				[0x00 ... 0xfd] = COPY_NONE, /* rows, columns */
 				[0xfe] = COPY_32 | COPY_SHORT, /* EOF, or the OK that ends rows */
 				[0xff] = COPY_64, /* ERR */
 			},
@@ -364,8 +362,6 @@ static __always_inline __u32 frame_class(const struct row *row, __u32 side,
 {
 	__u32 class = row->type[side & 1][type & 0xff];
 
-	if (!class)
-		class = row->rest[side & 1];
 	if ((flags & FRAME_HELLO) && row->hello)
 		return row->hello;
 	if ((flags & FRAME_FIRST) && row->first[side & 1])

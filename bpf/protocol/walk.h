@@ -7,6 +7,9 @@
  * A segment is walked in one call of bpf_loop(). Headers are found in a window, which one load fills
  * for many small frames. A header that a segment cuts waits in struct follow; what there is of it is
  * copied, whatever its type will be. Where it is not known where frames begin, all is copied (WIDE).
+ *
+ * Every row of a result is walked. Its end could be found in the last bytes before the other side
+ * speaks, but a client may ask again while rows come: then only their lengths lead to the end.
  */
 #ifndef APPMON_WALK_H
 #define APPMON_WALK_H
@@ -55,10 +58,15 @@ struct follow {
 #define WALK_MAX 32768
 /* Frames that are looked at in one step, unless one is to be copied. */
 #define WALK_STEP 4
+/* More that are only counted, behind one of these. */
+#define WALK_ROWS 128
 
-#define WINDOW_BYTES 512
-/* After a jump over more than a window. */
+/* Bytes of a window: of a segment's first; of others; of those behind frames that have more than
+ * WINDOW_DENSE on average, where most of what is loaded would be of no use. */
+#define WINDOW_FIRST 512
+#define WINDOW_BYTES 4096
 #define WINDOW_SMALL 32
+#define WINDOW_DENSE 2048
 
 /* A piece begins below OUT_BYTES, and has so many bytes at most. (What is by CPU has 32 KiB.) */
 #define OUT_BYTES 8192
@@ -73,12 +81,12 @@ struct walk {
 	__u32 row;
 	__u32 side;
 	__u32 window_at, window_len;
-	__u32 count; /* pieces */
-	__u32 len;   /* bytes that they take */
-	__u32 told;  /* where the bytes begin that no record has told of */
-	__u32 off;   /* of the frame at hand in the window */
-	__u32 n;     /* bytes of it to copy, or of a header that is cut */
-	__u32 pad;
+	__u32 count;  /* pieces */
+	__u32 len;    /* bytes that they take */
+	__u32 told;   /* where the bytes begin that no record has told of */
+	__u32 off;    /* of the frame at hand in the window */
+	__u32 n;      /* bytes of it to copy, or of a header that is cut */
+	__u32 frames; /* that began in the window */
 	__u8 window[WINDOW_BYTES + FRAME_HEAD_MAX];
 	__u8 front[REC_FRONT_MAX] __attribute__((aligned(8))); /* of the record */
 	__u8 out[2 * OUT_BYTES + 64]; /* struct rec_piece with its bytes, one behind the other */
@@ -195,6 +203,50 @@ static __always_inline void walk_to(struct walk *w, const struct follow *f)
 	w->at += ahead < left ? ahead : left;
 }
 
+/* In the window from off on: takes frames that are only counted, as read_frames() would, in few
+ * instructions. row is a constant. */
+static __always_inline void pass_counted(const struct row *row, struct walk *w, struct follow *f,
+					 __u32 off)
+{
+	const __u32 len_off = row->len_off, width = row->len_width;
+	/* Not those that end in front of their type, or go on in the next. */
+	const __u32 least = row->least > row->type_off ? row->least : row->type_off + 1U;
+	const __u8 *class = row->type[w->side & 1];
+	__u32 begin = off, n = 0, total;
+
+	for (; n < WALK_ROWS && off + 8 <= w->window_len; n++) {
+		__u64 word = frame_word(w->window + (off & (WINDOW_BYTES - 1)));
+
+		total = (__u32)((word << (8 * len_off)) >> (64 - 8 * width));
+		if (row->little)
+			total = __builtin_bswap32(total) >> (32 - 8 * width);
+		total += (__u32)row->adjust;
+		if (total - least >= row->most - least ||
+		    class[(__u8)(word >> (56 - 8 * row->type_off))] != COPY_NONE)
+			break;
+		/* It may be the first of an answer: see frame_class(). */
+		if (row->begin_off && (__u8)(word >> (56 - 8 * row->begin_off)) == 1)
+			break;
+		off += total;
+	}
+	f->due += off - begin;
+	f->skipped += n;
+	w->frames += n;
+}
+
+/* Behind a frame that is only counted: a result can have 100,000 rows of 16 bytes. Not static:
+ * verified once. */
+__noinline int pass_rows(struct walk *w, struct follow *f, __u32 off)
+{
+	if (!frames || !w || !f)
+		return 0;
+	if (w->row == ROW_POSTGRESQL)
+		pass_counted(&rows[ROW_POSTGRESQL], w, f, off);
+	else if (w->row == ROW_MYSQL)
+		pass_counted(&rows[ROW_MYSQL], w, f, off);
+	return 0;
+}
+
 /* What is to be done. */
 enum { STEP_ON, STEP_LOAD, STEP_CUT, STEP_COPY, STEP_LOST, STEP_END };
 
@@ -234,9 +286,12 @@ __noinline int read_frames(struct walk *w, struct follow *f)
 		if (!class)
 			return STEP_LOST;
 		f->due += total;
+		w->frames++;
 		if (w->n)
 			return STEP_COPY;
 		f->skipped += total < row->most;
+		if (row->turns)
+			pass_rows(w, f, off + total);
 		walk_to(w, f);
 	}
 	return STEP_ON;
@@ -260,11 +315,16 @@ static long walk_step(__u32 i, void *ctx)
 	case STEP_ON:
 		return 0;
 	case STEP_LOAD:
-		n = w->at - w->window_at > WINDOW_BYTES ? WINDOW_SMALL : WINDOW_BYTES;
+		n = WINDOW_BYTES;
+		if (!w->window_len)
+			n = WINDOW_FIRST;
+		else if (w->at - w->window_at > w->frames * WINDOW_DENSE)
+			n = WINDOW_SMALL;
 		if (n > left)
 			n = left;
 		w->window_at = w->at;
 		w->window_len = n;
+		w->frames = 0;
 		barrier_var(n);
 		n = ((n - 1) & (WINDOW_BYTES - 1)) + 1;
 		if (!bpf_skb_load_bytes(x->skb, w->payload + w->at, w->window, n))

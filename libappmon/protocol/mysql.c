@@ -58,22 +58,30 @@ enum command {
 /* What the answer's next packet is. */
 enum expect { EXPECT_RESULT, EXPECT_COLUMNS, EXPECT_ROWS };
 
+/* A statement that is prepared: its answer is due, behind those to what came before. */
+struct preparing {
+	struct list_node link;
+	struct statement *st; /* NULL: no memory */
+	struct start start;
+	uint64_t end_ns;
+};
+
 /* conn.state */
 struct mysql {
 	struct frames frames;
-	struct statements prepared;  /* by number */
-	struct statement *preparing; /* its answer is due, behind those to what came before */
-	uint32_t last_prepared;	     /* its number */
-	struct start preparing_start;
-	uint64_t preparing_ns;
-	uint32_t can;	  /* CAN_* of the client */
-	uint32_t strings; /* SQL_* */
+	struct statements prepared; /* by number */
+	struct list_node preparing; /* struct preparing, in order, from the pool */
+	uint32_t last_prepared;	    /* the number of what was prepared last */
+	uint32_t definitions;	    /* parameters and columns of it that are still to be told */
+	uint32_t can;		    /* CAN_* of the client */
+	uint32_t strings;	    /* SQL_* */
 	uint32_t database_len, wanted_len;
 	char database[DATABASE_MAX], wanted[DATABASE_MAX]; /* wanted: once the answer is OK */
 	bool mariadb;
-	uint8_t eofs; /* so many are due that end what was told of a statement's preparing */
-	bool greeted; /* the client's first packet is next */
-	bool broken;  /* what belongs to which command is lost until a turn */
+	uint8_t eofs;	  /* that are still due behind these, if the server sends any */
+	uint8_t sequence; /* of the next of these */
+	bool greeted;	  /* the client's first packet is next */
+	bool broken;	  /* what belongs to which command is lost until a turn */
 };
 
 /* exchange.own */
@@ -186,10 +194,22 @@ static void mysql_role(struct conn *c, int dir, const char *bytes, uint32_t n)
 
 /* ---- losses ---------------------------------------------------------------------------------- */
 
+static struct preparing *preparing_at(const struct mysql *my, struct list_node *n)
+{
+	return n == &my->preparing ? NULL : list_entry(n, struct preparing, link);
+}
+
+static void preparing_free(struct pipeline *pl, struct preparing *preparing)
+{
+	list_remove(&preparing->link);
+	statement_release(pl, preparing->st);
+	pool_free(&pl->pool, preparing);
+}
+
 static void forget_preparing(struct pipeline *pl, struct mysql *my)
 {
-	statement_release(pl, my->preparing);
-	my->preparing = NULL;
+	while (!list_empty(&my->preparing))
+		preparing_free(pl, preparing_at(my, my->preparing.next));
 }
 
 static void end_all(struct pipeline *pl, struct conn *c, uint32_t end, uint64_t flags)
@@ -209,6 +229,7 @@ static void mysql_lose(struct pipeline *pl, struct conn *c, const char *why)
 	/* A number may have been given anew, or another database be in use. */
 	statements_clear(pl, &my->prepared);
 	my->database_len = 0;
+	my->definitions = my->eofs = 0;
 	c->gapped = 1;
 	my->broken = true;
 }
@@ -288,14 +309,15 @@ static struct statement *read_statement(struct pipeline *pl, const struct conn *
 
 static const struct statement *prepared_as(const struct mysql *my, const struct frame *frame)
 {
+	const struct preparing *last = preparing_at(my, my->preparing.prev);
 	struct statement_entry *entry;
 	uint32_t number;
 
 	if (frame->captured < 5)
 		return NULL;
 	number = little(frame->bytes + 1, 4);
-	if (number == LAST_PREPARED && my->preparing)
-		return my->preparing;
+	if (number == LAST_PREPARED && last)
+		return last->st;
 	entry = statements_find(&my->prepared,
 				number == LAST_PREPARED ? my->last_prepared : number);
 	return entry ? entry->st : NULL;
@@ -386,9 +408,22 @@ static void settle_before(struct pipeline *pl, struct conn *c)
 {
 	struct exchange *ex = exchange_awaiting(c);
 
-	state_of(c)->eofs = 0;
 	if (ex && ex->response_begun)
 		end_unseen(pl, c, ex);
+}
+
+static void meet_prepare(struct pipeline *pl, struct conn *c, const struct frame *frame)
+{
+	struct preparing *preparing = pool_alloc_evicting(&pl->pool, sizeof(*preparing));
+
+	if (!preparing) {
+		mysql_lose(pl, c, WHY("a statement was not kept"));
+		return;
+	}
+	preparing->st = read_statement(pl, c, frame);
+	preparing->start = frame_start(frame);
+	preparing->end_ns = frame->end_ns;
+	list_append(&state_of(c)->preparing, &preparing->link);
 }
 
 static void meet_command(struct pipeline *pl, struct conn *c, int dir, const struct frame *frame)
@@ -420,13 +455,7 @@ static void meet_command(struct pipeline *pl, struct conn *c, int dir, const str
 		statement_release(pl, st);
 		break;
 	case COM_STMT_PREPARE:
-		if (my->preparing) {
-			mysql_lose(pl, c, WHY("two statements are being prepared"));
-			return;
-		}
-		my->preparing = read_statement(pl, c, frame);
-		my->preparing_start = start;
-		my->preparing_ns = frame->end_ns;
+		meet_prepare(pl, c, frame);
 		break;
 	case COM_STMT_EXECUTE:
 	case COM_STMT_BULK_EXECUTE:
@@ -657,40 +686,71 @@ static void meet_row(struct exchange *ex, const struct frame *frame)
 		pd->asked.first_row_ns = frame->end_ns;
 }
 
-/* Is the next answer that to the preparing? */
-static bool prepared_next(struct conn *c, const struct start *start)
+/* If the next answer is that to a preparing: to which. */
+static struct preparing *prepared_next(struct conn *c, const struct start *start)
 {
-	const struct start *preparing = &state_of(c)->preparing_start;
+	struct mysql *my = state_of(c);
+	struct preparing *preparing = preparing_at(my, my->preparing.next);
 	struct exchange *ex = exchange_awaiting(c);
 
-	if (!state_of(c)->preparing || (ex && ex->request_pos < preparing->pos))
-		return false;
-	return (int64_t)(start->pos - preparing->other_pos) >= 0 &&
-	       (!start->received || (int64_t)(start->received - preparing->pos) > 0);
+	if (!preparing || (ex && ex->request_pos < preparing->start.pos) ||
+	    (int64_t)(start->pos - preparing->start.other_pos) < 0 ||
+	    (start->received && (int64_t)(start->received - preparing->start.pos) <= 0))
+		return NULL;
+	return preparing;
 }
 
-static void meet_preparing(struct pipeline *pl, struct conn *c, int dir, const struct frame *frame)
+static void meet_preparing(struct pipeline *pl, struct conn *c, int dir,
+			   struct preparing *preparing, const struct frame *frame)
 {
 	struct mysql *my = state_of(c);
 	struct start start = frame_start(frame);
 	struct exchange *ex;
 
+	list_remove(&preparing->link); /* a loss forgets those that are due */
 	if (frame->type == 0 && frame->captured >= 5) {
 		my->last_prepared = little(frame->bytes + 1, 4);
-		statements_put(pl, &my->prepared, my->last_prepared, my->preparing);
-		if (frame->captured >= 9)
-			my->eofs = !!little(frame->bytes + 5, 2) + !!little(frame->bytes + 7, 2);
+		statements_put(pl, &my->prepared, my->last_prepared, preparing->st);
+		if (frame->captured >= 9) {
+			uint32_t columns = little(frame->bytes + 5, 2);
+			uint32_t parameters = little(frame->bytes + 7, 2);
+
+			my->definitions = parameters + columns;
+			my->eofs = !!parameters + !!columns;
+			my->sequence = frame->head[3] + 1;
+		}
 	} else if (frame->type == 0xff) {
 		/* An error of what was only to be prepared is an exchange as well. */
-		ex = ask(pl, c, !dir, COM_STMT_PREPARE, my->preparing, NULL, &my->preparing_start,
-			 my->preparing_ns, 0);
+		ex = ask(pl, c, !dir, COM_STMT_PREPARE, preparing->st, NULL, &preparing->start,
+			 preparing->end_ns, 0);
 		if (ex) {
 			answer_begin(pl, c, ex, dir, &start);
 			answer_goes_on(ex, frame->pos + frame->total, frame->end_ns);
 			meet_error(pl, c, ex, frame);
 		}
 	}
-	forget_preparing(pl, my);
+	preparing_free(pl, preparing);
+}
+
+/* Is it one of the packets that tell a prepared statement's parameters and columns? Most are not
+ * copied: every 256th is, and EOFs. */
+static bool is_definition(struct mysql *my, const struct frame *frame)
+{
+	uint64_t skipped = frame->skipped;
+	bool eof = my->eofs && is_eof(frame);
+
+	my->sequence += (uint8_t)skipped;
+	my->definitions -= skipped < my->definitions ? (uint32_t)skipped : my->definitions;
+	if (frame->head[3] != my->sequence || !(my->definitions || eof)) {
+		my->definitions = my->eofs = 0;
+		return false;
+	}
+	my->sequence++;
+	if (eof)
+		my->eofs--;
+	else
+		my->definitions--;
+	return true;
 }
 
 /* A packet with number 1, where the answer at hand does not have it again: it belongs to the next. */
@@ -700,7 +760,7 @@ static bool begins_next(struct conn *c, struct exchange *ex, const struct frame 
 
 	return frame->head[3] == 1 && ex->response_begun && pd->expect != EXPECT_RESULT &&
 	       (uint8_t)(pd->sequence + frame->skipped) != 1 &&
-	       (ex->link.next != &c->exchanges || state_of(c)->preparing);
+	       (ex->link.next != &c->exchanges || !list_empty(&state_of(c)->preparing));
 }
 
 static void meet_greeting(struct conn *c, const struct frame *frame)
@@ -716,6 +776,7 @@ static void meet_response(struct pipeline *pl, struct conn *c, int dir, const st
 	struct mysql *my = state_of(c);
 	struct start start = frame_start(frame);
 	struct exchange *ex = exchange_answered(c, &start);
+	struct preparing *preparing;
 	struct pending *pd;
 
 	if (my->broken || !frame->captured)
@@ -724,18 +785,15 @@ static void meet_response(struct pipeline *pl, struct conn *c, int dir, const st
 		meet_greeting(c, frame);
 		return;
 	}
-	if (frame->head[3] == 1) {
-		my->eofs = 0;
-	} else if (my->eofs && is_eof(frame)) {
-		my->eofs--;
+	if ((my->definitions || my->eofs) && is_definition(my, frame))
 		return;
-	}
 	if (ex && begins_next(c, ex, frame)) {
 		end_unseen(pl, c, ex);
 		ex = exchange_answered(c, &start);
 	}
-	if (prepared_next(c, &start)) {
-		meet_preparing(pl, c, dir, frame);
+	preparing = prepared_next(c, &start);
+	if (preparing) {
+		meet_preparing(pl, c, dir, preparing, frame);
 		return;
 	}
 	if (!ex)
@@ -811,6 +869,7 @@ static void mysql_init(struct conn *c, const uint64_t pos[2])
 	struct mysql *my = state_of(c);
 
 	my->strings = SQL_MYSQL | SQL_BACKSLASH | SQL_UNSURE;
+	list_init(&my->preparing);
 	frames_init(&my->frames, &ops, c, pos);
 }
 

@@ -153,6 +153,62 @@ def test_sysbench(mariadb, watch):
         watching.check_sums(delivered=watching.stats["delivered"])
 
 
+def test_prepared_at_once(mariadb, watch):
+    """Statements that are prepared without waiting for each other's answer, and executed later."""
+    try:
+        python = python_with("pymysql")
+    except Missing as reason:
+        pytest.skip(str(reason))
+    mariadb.begin()
+    watching = watch(mariadb.cgroup, args=RAW)
+    many = "SELECT " + ", ".join(f"{i} AS c{i}" for i in range(300)) + " FROM seq_1_to_5 WHERE seq < ?"
+    done = subprocess.run([python, "-c", f"""
+import struct
+import pymysql
+conn = pymysql.connect(host="127.0.0.1", port={mariadb.port}, user="alice", password="hunter2",
+                       database="shop")
+
+def send(packet):
+    conn._next_seq_id = 0
+    conn.write_packet(packet)
+
+def answer(*parts):
+    conn._next_seq_id = 1
+    first = conn._read_packet().get_all_data()
+    for part in parts:
+        for _ in range(part(first)):
+            conn._read_packet()
+    return first
+
+def behind(first, at):
+    n = struct.unpack_from("<H", first, at)[0]
+    return n and n + 1
+
+texts = "{many}", "SELECT seq AS b FROM seq_1_to_9 WHERE seq > ?", "SELECT COUNT(?) AS c"
+for text in texts:
+    send(b"\\x16" + text.encode())
+ids = []
+for text in texts:
+    ids.append(struct.unpack_from("<I", answer(lambda f: behind(f, 7), lambda f: behind(f, 5)), 1)[0])
+for id in ids:
+    send(b"\\x17" + struct.pack("<IBI", id, 0, 1) + b"\\0\\1\\x03\\0" + struct.pack("<I", 4))
+    rows, eofs = 0, 0
+    conn._next_seq_id = 1
+    conn._read_packet()
+    while eofs < 2:
+        eof = conn._read_packet().is_eof_packet()
+        rows += eofs and not eof
+        eofs += eof
+    print(rows)
+"""], check=True, timeout=60, stdout=subprocess.PIPE, text=True)
+    assert done.stdout.split() == ["3", "5", "1"]
+    events = [event for event in check_log(mariadb, watching) if event["operation"] == "SELECT"]
+    assert [(event["query_text"][-6:], event["response_items"]) for event in events] == \
+        [("eq < ?", 3), ("eq > ?", 5), (") AS c", 1)]
+    watching.stop()
+    watching.check_sums(delivered=watching.stats["delivered"])
+
+
 def test_rows_and_long_statements(mariadb, watch):
     """As many rows as the server says, large ones too; 16 MiB of text, in several packets."""
     try:

@@ -4,6 +4,8 @@
 import collections
 import json
 import re
+import socket
+import struct
 import subprocess
 import time
 import urllib.request
@@ -259,6 +261,53 @@ def test_rows(postgresql, watch):
     assert events[5]["response_bytes"] > 15000000
     assert events[6]["status_text"] == "22012"
     watching.check_sums(delivered=2 * 7)
+
+
+def test_copied_rows(postgresql, watch):
+    """Lines of a COPY, and a result in parts, as the server counts them."""
+    watching = watch(postgresql.cgroup, args=PROTOCOLS)
+    lines = postgresql.sql("COPY (SELECT generate_series(1, 100000)) TO STDOUT").split()
+    assert len(lines) == 100000
+    postgresql.sql("BEGIN; DECLARE c CURSOR FOR SELECT generate_series(1, 60000); FETCH 50000 FROM c; "
+                   "FETCH ALL FROM c; COMMIT; SELECT generate_series(1, 7)")
+    events = [event for event in watching.wait(2 * 2, timeout=20) if event["operation"] != "CONNECT"]
+    assert [event["response_items"] for event in events] == [100000, 60007]
+    assert "multi" in events[1]["flags"]
+    watching.stop()
+    watching.check_sums(delivered=2 * 2)
+
+
+def test_asking_while_rows_come(postgresql, watch):
+    """A client that speaks while it is answered: both answers are told, by their own ends."""
+
+    def message(kind, body=b""):
+        return kind + struct.pack("!I", 4 + len(body)) + body
+
+    watching = watch(postgresql.cgroup, args=RAW)
+    texts = [f"SELECT generate_series(1, {n})" for n in (200000, 70000, 3)]
+    with socket.create_connection(("127.0.0.1", postgresql.port)) as client, \
+            client.makefile("rb") as answers:
+        client.sendall(message(b"", struct.pack("!I", 3 << 16) + b"user\0postgres\0\0"))
+        asked, rows, complete = iter(texts), 0, []
+        for _ in range(1 + len(texts)):
+            kind = None
+            while kind != b"Z":
+                kind, length = struct.unpack("!cI", answers.read(5))
+                body = answers.read(length - 4)
+                rows += kind == b"D"
+                if kind == b"C":
+                    complete.append(body)
+                # The log-in is over, or rows have begun to come.
+                if kind == b"Z" and not complete or kind == b"D" and rows in (1000, 201000):
+                    client.sendall(message(b"Q", next(asked).encode() + b"\0"))
+        client.sendall(message(b"X"))
+    assert complete == [b"SELECT 200000\0", b"SELECT 70000\0", b"SELECT 3\0"]
+    events = [event for event in watching.wait(1 + 3, timeout=20) if event["operation"] == "SELECT"]
+    assert [(event["query_text"], event["response_items"]) for event in events] == \
+        list(zip(texts, (200000, 70000, 3)))
+    assert not any({"gap", "partial", "inferred_end"} & set(event["flags"]) for event in events)
+    watching.stop()
+    watching.check_sums(delivered=1 + 3)
 
 
 def test_long_statements(postgresql, watch):

@@ -14,7 +14,7 @@
 #include "unit.h"
 #include "walker.h"
 
-#define FRAMES_MAX 400
+#define FRAMES_MAX 1200
 #define STREAM_MAX (1 << 20)
 
 static struct fixture p;
@@ -158,6 +158,60 @@ static void add_postgresql(void)
 	uint8_t h[5] = {(uint8_t)kinds[k].type, 0, 0, (uint8_t)(len >> 8), (uint8_t)len};
 
 	add(h, 5, 5, 1 + len, (uint8_t)kinds[k].type, kinds[k].copy);
+}
+
+/* Rows of a result, or lines of a COPY: most of few bytes, and what may come between them. */
+static void add_postgresql_row(void)
+{
+	static const struct {
+		char type;
+		uint32_t least, spread, copy;
+	} others[] = {{'C', 12, 10, 64}, {'Z', 5, 1, 16},     {'N', 20, 90, 0},
+		      {'A', 12, 90, 64}, {'E', 20, 500, 256}, {'c', 4, 1, 16}};
+	uint32_t len = rnd(50) ? 4 + rnd(40) : 4 + rnd(6000), k = rnd(40);
+	uint8_t h[5] = {rnd(2) ? 'D' : 'd', 0, 0, (uint8_t)(len >> 8), (uint8_t)len};
+
+	if (k >= sizeof(others) / sizeof(others[0])) {
+		add(h, 5, 5, 1 + len, h[0], 0);
+		return;
+	}
+	len = others[k].least + rnd(others[k].spread);
+	h[0] = (uint8_t)others[k].type;
+	h[3] = (uint8_t)(len >> 8);
+	h[4] = (uint8_t)len;
+	add(h, 5, 5, 1 + len, h[0], others[k].copy);
+}
+
+/* Of one answer, whose numbers wrap. */
+static void add_mysql_small_row(uint32_t i)
+{
+	static const uint8_t lasts[] = {0xfe, 0xff, 0xfd, 0xfb};
+	uint32_t len = rnd(50) ? rnd(40) : rnd(6000), copy = 0;
+	uint8_t h[5] = {(uint8_t)len, (uint8_t)(len >> 8), 0, (uint8_t)(i + 1), (uint8_t)rnd(0xfe)};
+
+	if (!rnd(40))
+		h[4] = lasts[rnd(4)];
+	if (!i)
+		copy = 128;
+	else if (len && h[4] == 0xff)
+		copy = 64;
+	else if (len && h[4] == 0xfe)
+		copy = 4 + len <= 64 ? 32 : 0;
+	else if (h[3] == 1)
+		copy = 32;
+	add(h, len ? 5 : 4, 4, 4 + len, len ? h[4] : 0, copy);
+}
+
+static void make_rows(uint32_t row)
+{
+	uint32_t n = 1 + rnd(1200);
+
+	for (uint32_t i = 0; i < n && stream_len < STREAM_MAX - 10000; i++) {
+		if (row == ROW_MYSQL)
+			add_mysql_small_row(i);
+		else
+			add_postgresql_row();
+	}
 }
 
 static void make(uint32_t row)
@@ -365,14 +419,14 @@ static void walk_cut(bool lose)
 	}
 }
 
-static void walk_streams(uint32_t count, bool lose)
+static void walk_streams(uint32_t count, bool lose, bool result)
 {
 	for (uint32_t i = 0; i < count; i++) {
-		uint32_t row = ROW_HTTP2 + i % 3, want = 0;
+		uint32_t row = result ? ROW_MYSQL + i % 2 : ROW_HTTP2 + i % 3, want = 0;
 
 		begin(row, true, SIDE_RESPONSE);
 		frames.cutter[DIR_IN].hello = 0;
-		make(row);
+		(result ? make_rows : make)(row);
 		walker_begin(row, SIDE_RESPONSE, SEQ, false);
 		walker_turn();
 		copied = 0;
@@ -403,7 +457,7 @@ static uint32_t streams(void)
 START_TEST(walked)
 {
 	told_all = 0;
-	walk_streams(streams(), false);
+	walk_streams(streams(), false, false);
 	if (getenv("APPMON_FRAMES"))
 		printf("%llu frames told\n", (unsigned long long)told_all);
 }
@@ -413,11 +467,86 @@ END_TEST
 START_TEST(walked_and_lost)
 {
 	missed = told_all = 0;
-	walk_streams(streams(), true);
+	walk_streams(streams(), true, false);
 	if (getenv("APPMON_FRAMES"))
 		printf("%llu frames told, %llu missed\n", (unsigned long long)told_all,
 		       (unsigned long long)missed);
 	ck_assert_uint_gt(told_all, 4 * missed);
+}
+END_TEST
+
+/* Long results: see pass_counted(). */
+START_TEST(rows_walked)
+{
+	walk_streams(streams() / 5, false, true);
+}
+END_TEST
+
+START_TEST(rows_walked_and_lost)
+{
+	told_all = 0;
+	walk_streams(streams() / 5, true, true);
+	ck_assert_uint_gt(told_all, 0);
+}
+END_TEST
+
+static void add_rows_of(uint32_t n, const uint8_t *header, uint32_t total)
+{
+	while (n--)
+		add(header, 5, 5, total, header[0], 0);
+}
+
+static void piece_only(const struct walked *w)
+{
+	piece[pieces++] = *w;
+}
+
+static void record_only(uint32_t from, uint32_t to)
+{
+	(void)from;
+	(void)to;
+}
+
+/* What cannot be a frame is noticed behind rows as well. */
+START_TEST(rows_then_no_frame)
+{
+	static const uint8_t good[5] = {'D', 0, 0, 0, 15};
+	static const uint8_t bad[][5] = {{0, 0, 0, 0, 15},     {'D', 0, 0, 0, 3},
+					 {'D', 0, 0, 0, 0},    {'D', 0xff, 0xff, 0xff, 0xff},
+					 {'D', 0x40, 0, 0, 0}, {'Q', 0, 0, 0, 15}};
+
+	for (uint32_t i = 0; i <= sizeof(bad) / sizeof(bad[0]); i++) {
+		begin(ROW_POSTGRESQL, true, SIDE_RESPONSE);
+		add_rows_of(200, good, 16);
+		if (i)
+			add(bad[i - 1], 5, 5, 16, 0, 0);
+		add_rows_of(200, good, 16);
+		walker_begin(ROW_POSTGRESQL, SIDE_RESPONSE, SEQ, false);
+		walker_segment(SEQ, stream, stream_len, piece_only, record_only);
+		ck_assert_int_eq(walker_follows(), !i);
+		pieces = 0;
+	}
+}
+END_TEST
+
+/* A packet of MySQL that goes on in the next one is no row of its own. */
+START_TEST(long_row_is_one)
+{
+	static const uint8_t row[] = {1,    0,	  0,	2, 'x', 1,   0,	  0,  3, 'x',
+				      1,    0,	  0,	4, 'x', 1,   0,	  0,  5, 'x',
+				      0xff, 0xff, 0xff, 6, 'x', 'x', 'x', 'x'};
+	static const uint8_t behind[] = {2,   0, 0, 7, 'x', 'x',  1, 0, 0, 8,
+					 'x', 5, 0, 0, 9,   0xfe, 0, 0, 2, 0};
+
+	walker_begin(ROW_MYSQL, SIDE_RESPONSE, SEQ, false);
+	walker_segment(SEQ, (const uint8_t[]){1, 0, 0, 1, 1}, 5, piece_only, record_only);
+	walker_segment(SEQ + 5, row, sizeof(row), piece_only, record_only);
+	walker_segment(SEQ + 5 + 20 + 4 + 0xffffff, behind, sizeof(behind), piece_only,
+		       record_only);
+	ck_assert_uint_eq(pieces, 2);
+	ck_assert_uint_eq(piece[1].n, 9);
+	ck_assert_uint_eq(piece[1].skipped, 4 + 2);
+	pieces = 0;
 }
 END_TEST
 
@@ -495,10 +624,12 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {cut_anywhere,	   copied_by_the_programs,
-				      found_in_the_middle, one_byte_answers,
-				      programs_are_told,   walked,
-				      walked_and_lost,	   NULL};
+	const TTest *const tests[] = {cut_anywhere,	    copied_by_the_programs,
+				      found_in_the_middle,  one_byte_answers,
+				      programs_are_told,    walked,
+				      walked_and_lost,	    rows_walked,
+				      rows_walked_and_lost, rows_then_no_frame,
+				      long_row_is_one,	    NULL};
 
 	mallopt(M_MMAP_THRESHOLD, 1 << 24); /* large chunks are many */
 	mallopt(M_TRIM_THRESHOLD, 1 << 28);

@@ -426,6 +426,58 @@ START_TEST(last_prepared)
 }
 END_TEST
 
+static void execute(uint8_t number)
+{
+	command(0x17, (char[]){(char)number, 0, 0, 0, 0, 1, 0, 0, 0}, 9);
+}
+
+/* Statements that are prepared without waiting for each other's answer, which come in order. One has
+ * so many columns that the numbers of its packets begin anew. */
+START_TEST(prepared_at_once)
+{
+	static const char last[] = "\xff\xff\xff\xff\0\1\0\0\0\0\1\xfd\0\7hunter2";
+	static const char *const texts[] = {"SELECT a FROM t WHERE b = ?", "SELEC ?",
+					    "SELECT b FROM u WHERE c = ?"};
+	static const uint8_t columns_of[] = {1, 0, 253, 254, 255};
+
+	for (uint32_t i = 0; i < 20; i++) {
+		bool eofs = i & 1, one_by_one = i & 2;
+		uint8_t n = columns_of[i / 4];
+
+		connection(true);
+		log_in();
+		for (int k = 0; k < 3; k++)
+			command(0x16, texts[k], (uint32_t)strlen(texts[k]));
+		command(0x17, last, sizeof(last) - 1);
+		for (int k = 0; k < 4; k++) {
+			sequence = 1;
+			if (k == 1)
+				PUT("\xff\x28\x04#42000You have an error in your SQL syntax");
+			else if (k == 3)
+				ok(3, 2);
+			else
+				prepare_ok((uint8_t)(5 + k), k ? 1 : n, eofs);
+			if (one_by_one)
+				out();
+		}
+		out();
+		done("SELECT", texts[2], 3);
+		event("SELEC", texts[1], APPMON_OUTCOME_CLIENT_ERROR);
+		ck_assert(is(ev->status_text, "1064"));
+		nothing();
+		for (int k = 0; k < 3; k += 2) {
+			execute((uint8_t)(5 + k));
+			sequence = 1;
+			ok((uint8_t)(8 + k), 2);
+			out();
+			done("SELECT", texts[k], 8 + k);
+			ck_assert(!(ev->flags & (APPMON_EVF_PARTIAL | APPMON_EVF_INFERRED_END)));
+		}
+		nothing();
+	}
+}
+END_TEST
+
 static void select_of(int n, bool eofs, uint16_t status)
 {
 	columns(1);
@@ -839,6 +891,7 @@ int main(void)
 				      login_fails,
 				      prepared,
 				      last_prepared,
+				      prepared_at_once,
 				      pipelined,
 				      pipelined_mixed,
 				      pipelined_by_chance,
