@@ -169,10 +169,10 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 
 	self = DIRECTION(sk, dir);
 	if (dir == DIR_IN)
-		take_turn(self);
+		take_turn(sk);
 	observe_packet(skb, sk, self, &e, dir);
 	if (dir == DIR_IN)
-		end_turn(self);
+		end_turn(sk);
 }
 
 /*
