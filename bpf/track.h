@@ -41,17 +41,9 @@ static __always_inline void take_turn(struct socket *sk)
 		wait_turn(sk);
 }
 
-/* What was written before is seen by who comes next. */
 static __always_inline void end_turn(struct socket *sk)
 {
-#ifdef __TARGET_ARCH_x86
-	/* Stores keep their order. An exchange would wait until all have left the CPU, those into
-	 * the ring, too. */
-	barrier();
-	*(volatile __u32 *)&sk->dir_in.busy = 0;
-#else
 	__sync_lock_test_and_set(&sk->dir_in.busy, 0);
-#endif
 }
 
 /* All below seq has passed. */
