@@ -15,6 +15,13 @@ struct {
 	__type(value, struct target_conf);
 } targets SEC(".maps");
 
+/*
+ * The target that alone is attached, as the library says; 0: there are several. With one attachment a
+ * packet has one run, and what is asked of `targets` for a socket of this target is known. That saves
+ * a call a packet.
+ */
+volatile __u32 only_target;
+
 /* Slot -> target id that uses it now: shows whether a socket's owner is still attached. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -41,6 +48,14 @@ struct {
 
 /* hint_of(): the protocol's number, and whose port it is said of. */
 enum { HINT_PROTOCOL = 31, HINT_LOCAL = 32, HINT_REMOTE = 64 };
+
+/* Is the target of this attachment set? */
+static __always_inline bool is_armed(void)
+{
+	struct target_conf *conf = bpf_get_local_storage(&targets, 0);
+
+	return conf->target;
+}
 
 /* Not static: verified once. */
 __noinline int find_depth(struct __sk_buff *skb, struct target_conf *conf)

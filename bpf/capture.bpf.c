@@ -118,22 +118,57 @@ static __always_inline void observe_packet(struct __sk_buff *skb, struct socket 
 	publish(self, e, end, dir);
 }
 
+/*
+ * The socket that a packet is of, if it is this attachment's. Else NULL: it is another one's, or
+ * nobody's. Not inlined: the verifier goes on behind it in fewer ways.
+ */
+static __noinline struct socket *find_socket(struct __sk_buff *skb, struct emission *e, int dir)
+{
+	struct target_conf *conf = bpf_get_local_storage(&targets, 0);
+	struct bpf_sock *ss = skb->sk;
+	struct socket *sk;
+
+	if (!ss || !conf->target)
+		return 0;
+	sk = bpf_sk_storage_get(&sockets, ss, 0, 0);
+	if (sk && !is_sampled(sk->sample)) {
+		if (sk->conn.generation)
+			sk->conn.generation = 0; /* met again when it is */
+		return 0;
+	}
+	if (!sk || !is_current(sk) || orphaned(sk, conf) || asks_for_more(skb, sk, conf)) {
+		if (!e->s.len && !is_heir(skb))
+			return 0;
+		if (ss->state == BPF_TCP_LISTEN) {
+			/* Resets for others are sent in its name. */
+			if (dir == DIR_IN)
+				observe_listener(skb, e, conf);
+			return 0;
+		}
+		if (!is_sampled(sample_of(skb, ss)))
+			return 0; /* most, if the host has set a ceiling */
+		if (is_path_of_several(skb))
+			return 0;
+		sk = meet(skb, ss, &e->s, dir, conf);
+		if (!sk)
+			return 0;
+	}
+	return owns(skb, sk, conf) ? sk : 0;
+}
+
 static __always_inline void observe(struct __sk_buff *skb, int dir)
 {
-	struct target_conf *conf;
-	struct direction *self;
 	struct emission e = {};
 	struct bpf_sock *ss;
 	struct socket *sk;
 
 	if (!capture_from || !parse_segment(skb, &e.s))
 		return;
-	conf = bpf_get_local_storage(&targets, 0);
 	ss = skb->sk;
-	if (!ss || !conf->target)
+	if (!ss)
 		return;
 	if (e.s.flags & TCP_SYN) {
-		if (identity)
+		if (identity && is_armed())
 			see_handshake(skb, ss, &e.s, dir);
 		if (!e.s.len && !(e.s.flags & (TCP_FIN | TCP_RST)))
 			return;
@@ -141,38 +176,17 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 	e.dir = dir;
 	e.seq = e.s.seq;
 	e.len = e.s.len;
-	sk = bpf_sk_storage_get(&sockets, ss, 0, 0);
-	if (sk && !is_sampled(sk->sample)) {
-		if (sk->conn.generation)
-			sk->conn.generation = 0; /* met again when it is */
-		return;
-	}
-	if (!sk || !is_current(sk) || orphaned(sk, conf) || asks_for_more(skb, sk, conf)) {
-		if (!e.s.len && !is_heir(skb))
-			return;
-		if (ss->state == BPF_TCP_LISTEN) {
-			/* Resets for others are sent in its name. */
-			if (dir == DIR_IN)
-				observe_listener(skb, &e, conf);
-			return;
-		}
-		if (!is_sampled(sample_of(skb, ss)))
-			return; /* most, if the host has set a ceiling */
-		if (is_path_of_several(skb))
-			return;
-		sk = meet(skb, ss, &e.s, dir, conf);
-		if (!sk)
-			return;
-	}
-	if (sk->speaks == SPEAKS_OTHER || !owns(skb, sk, conf))
+	sk = only_target ? bpf_sk_storage_get(&sockets, ss, 0, 0) : 0;
+	if (!sk || sk->conn.target != only_target || !is_current(sk))
+		sk = find_socket(skb, &e, dir);
+	if (!sk || sk->speaks == SPEAKS_OTHER)
 		return;
 
-	self = DIRECTION(sk, dir);
 	if (dir == DIR_IN)
-		take_turn(self);
-	observe_packet(skb, sk, self, &e, dir);
+		take_turn(sk);
+	observe_packet(skb, sk, DIRECTION(sk, dir), &e, dir);
 	if (dir == DIR_IN)
-		end_turn(self);
+		end_turn(sk);
 }
 
 /*

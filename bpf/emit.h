@@ -261,10 +261,7 @@ __noinline int emit_all(struct __sk_buff *skb, struct socket *sk, struct emissio
 			return ret;
 	}
 	ret = EMIT_OPEN;
-	UNROLL
-	for (int i = 0; i < PARTS_MAX; i++) {
-		if (!e->total)
-			break;
+	for (int i = 0; i < PARTS_MAX && e->total; i++) {
 		ret = emit_data(skb, sk, e);
 		if (ret <= EMIT_NO_HEAD)
 			break;

@@ -17,23 +17,33 @@ volatile __u32 held_back;
 /* Each costs some 30 ns: ten times as long as a program takes. */
 #define TURN_TRIES 512
 
+/* Not static: verified once. */
+__noinline int wait_turn(struct socket *sk)
+{
+	if (!sk) /* never: asked for by the verifier */
+		return 0;
+	for (int i = 0; i < TURN_TRIES; i++) {
+		bpf_ktime_get_ns();
+		if (!__sync_lock_test_and_set(&sk->dir_in.busy, 1))
+			break;
+	}
+	return 0;
+}
+
 /*
  * Ingress runs of one socket work on the same lines: one waits for the other on another CPU. (They
  * do not interrupt each other, and TCP's lock keeps egress runs apart.) The wait has a bound, for
  * the host of a virtual machine can take the other CPU away: then a segment can go untold.
  */
-static __always_inline void take_turn(struct direction *self)
+static __always_inline void take_turn(struct socket *sk)
 {
-	for (int i = 0; i < TURN_TRIES; i++) {
-		if (!__sync_lock_test_and_set(&self->busy, 1))
-			return;
-		bpf_ktime_get_ns();
-	}
+	if (__sync_lock_test_and_set(&sk->dir_in.busy, 1))
+		wait_turn(sk);
 }
 
-static __always_inline void end_turn(struct direction *self)
+static __always_inline void end_turn(struct socket *sk)
 {
-	__sync_lock_test_and_set(&self->busy, 0);
+	__sync_lock_test_and_set(&sk->dir_in.busy, 0);
 }
 
 /* All below seq has passed. */

@@ -68,6 +68,13 @@ static int arm(struct capture *cap, const struct target *t, uint32_t id)
 	return 0;
 }
 
+/* Says whether a packet passes one attachment only. Before a second one is made, and before the one
+ * goes. */
+static void tell_only_target(struct capture *cap, uint32_t id)
+{
+	cap->skel->bss->only_target = id;
+}
+
 static int reset_slot(struct capture *cap, uint32_t slot, uint32_t id)
 {
 	memset(cap->per_cpu, 0, (size_t)cap->cpus * sizeof(*cap->per_cpu));
@@ -119,6 +126,7 @@ int attach_programs(struct capture *cap, struct target *t, int cgroup_fd, const 
 
 	if (err)
 		return fail(cap->log, err, "attaching to %s: %s", what, strerror(-err));
+	tell_only_target(cap, cap->attached ? 0 : t->id);
 	err = link_programs(cap, t, cgroup_fd, what);
 	if (err)
 		return err;
@@ -126,11 +134,17 @@ int attach_programs(struct capture *cap, struct target *t, int cgroup_fd, const 
 	if (err == -ENOENT)
 		return log_answer(cap->log, -ENODEV, "attaching to %s: the cgroup was removed",
 				  what);
-	return err ? fail(cap->log, err, "attaching to %s: %s", what, strerror(-err)) : 0;
+	if (err)
+		return fail(cap->log, err, "attaching to %s: %s", what, strerror(-err));
+	cap->attached++;
+	return 0;
 }
 
 void detach_programs(struct capture *cap, struct target *t)
 {
+	/* Also where one is left: a packet may be on its way through both. */
+	tell_only_target(cap, 0);
+	cap->attached--;
 	arm(cap, t, 0); /* fails if the cgroup is gone, and with it what is to be switched off */
 	for (int i = 0; i < LINKS; i++) {
 		if (t->link_fd[i] < 0)

@@ -75,6 +75,7 @@ struct capture {
 	struct slot_counters *per_cpu; /* room for one slot's, of every CPU */
 	int cpus;
 	uint64_t capabilities; /* APPMON_CAP_* */
+	uint32_t attached;     /* targets that have programs */
 };
 
 /* opts: with defaults filled in. An error is in the log; capture_close() frees what there is. */

@@ -459,6 +459,7 @@ void sim_nest(const struct sim_opts *opts)
 	conf->capture = opts->capture;
 	conf->cgroup_id = opts->cgroup_id;
 	conf->protocols = opts->protocols ? opts->protocols : ~ASKED_FRAMES;
+	only_target = attached_count == 1 ? opts->target : 0;
 }
 
 void sim_hint(uint16_t port, uint16_t protocol)
