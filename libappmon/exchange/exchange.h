@@ -75,6 +75,7 @@ struct filter {
 struct redact {
 	char **name; /* query parameters that the host has added, lower case */
 	uint32_t count;
+	uint32_t letters; /* LETTER() of what they begin with */
 };
 
 struct pipeline {
