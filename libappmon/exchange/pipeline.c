@@ -93,6 +93,7 @@ static int keep_redacted(struct pipeline *pl, const struct appmon_opts *opts)
 		r->name[i] = lower_case(name);
 		if (!r->name[i])
 			return fail(pl->log, -ENOMEM, "out of memory");
+		r->letters |= LETTER(*r->name[i]);
 		r->count++;
 	}
 	return 0;

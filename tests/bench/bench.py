@@ -27,7 +27,7 @@ def build():
     """A release build, once, and what the benchmarks run of it."""
     subprocess.run([os.path.join(TOP, "tests", "install-deps"), "build", "test", "bench"], check=True)
     if not os.path.exists(os.path.join(BUILD, "build.ninja")):
-        subprocess.run(["meson", "setup", BUILD, TOP, "--buildtype=release", "-Dexamples=false"],
+        subprocess.run(["meson", "setup", BUILD, TOP, "--buildtype=release", "-Db_lto=true", "-Dexamples=false"],
                        check=True, stdout=subprocess.DEVNULL)
     subprocess.run(["ninja", "-C", BUILD, "tests/bench/bench-probe", "tests/bench/bench-replay",
                     "tests/bench/bench-arrivals"],

@@ -2,9 +2,10 @@
 /*
  * The whole pipeline without a kernel: a ring full of records, as the BPF programs write them for
  * keep-alive connections, is read again and again, each request ending in the host's callback.
- *     replay [SECONDS [CONNECTIONS]]      requests a second, allocations a request
- *     replay instructions [CONNECTIONS]   one pass for valgrind --tool=callgrind
+ *     replay [SECONDS [CONNECTIONS [small]]]      requests a second, allocations a request
+ *     replay instructions [CONNECTIONS [small]]   one pass for valgrind --tool=callgrind
  * --toggle-collect=pass
+ * A browser asks; with "small" a load generator.
  */
 #include <linux/bpf.h>
 #include <stdio.h>
@@ -119,10 +120,10 @@ static bool ring_take(void)
  * Connections live from their first byte to a FIN of both sides within the ring, so that a pass
  * over it leaves the pipeline as it found it.
  */
-static void record_traffic(uint32_t connections)
+static void record_traffic(uint32_t connections, const char *request)
 {
-	static const char request[] = BENCH_REQUEST, response[] = BENCH_RESPONSE_HEAD BENCH_BODY;
-	const uint32_t in = sizeof(request) - 1, out = sizeof(response) - 1;
+	static const char response[] = BENCH_RESPONSE_HEAD BENCH_BODY;
+	const uint32_t in = (uint32_t)strlen(request), out = sizeof(response) - 1;
 	struct sim_opts opts = {.target = 1, .slot = 0, .capture = 4096, .cgroup_id = 4711};
 	struct sim_socket **sk = calloc(connections, sizeof(struct sim_socket *));
 	uint64_t pass = 0, most;
@@ -195,15 +196,17 @@ int main(int argc, char **argv)
 	uint32_t connections = argc > 2 ? (uint32_t)atoi(argv[2]) : 64;
 	struct appmon_opts opts = {
 		.size = sizeof(opts), .event_fn = on_event, .log_level = APPMON_LOG_WARN};
+	const char *request = argc > 3 ? BENCH_SMALL : BENCH_REQUEST;
 	uint64_t from, until, best = UINT64_MAX;
 
-	if (seconds <= 0 || connections < 1 || connections > CONNECTIONS_MAX) {
-		fprintf(stderr, "usage: replay [SECONDS|instructions [CONNECTIONS]]\n");
+	if (seconds <= 0 || connections < 1 || connections > CONNECTIONS_MAX ||
+	    (argc > 3 && strcmp(argv[3], "small"))) {
+		fprintf(stderr, "usage: replay [SECONDS|instructions [CONNECTIONS [small]]]\n");
 		return 2;
 	}
 	fixture_init(&p, &opts);
 	ring_create(connections);
-	record_traffic(connections);
+	record_traffic(connections, request);
 	if (instructions) {
 		pass();
 		printf("%llu\n", (unsigned long long)requests);

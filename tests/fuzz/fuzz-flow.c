@@ -75,6 +75,8 @@ struct request {
 	bool no_body;		    /* HEAD: the response has none */
 	bool long_chunks;	    /* the response is chunked, beyond the capture */
 	size_t last_chunk;	    /* where its last chunk begins, in its stream */
+	bool crossed;		    /* part of an answer passed at the same time as its begin */
+	bool followed;		    /* crossed, and the next one came before its answer */
 	bool seen;		    /* had its event */
 	bool odd; /* has lines that are no fields, or other than CRLF in its chunks */
 };
@@ -417,20 +419,34 @@ static void pump(void)
 
 /* ---- the network ------------------------------------------------------------------------ */
 
+static bool begins_in(unsigned int k, size_t from, size_t len)
+{
+	size_t start = k ? requests[k - 1].end : 0;
+
+	return start >= from && start < from + len;
+}
+
 /*
  * A request on its way. If pipelining begins behind a part of an answer whose chunks passed
  * uncaptured, the rest of it is taken for other answers where it looks like them.
+ *
+ * If the answer before it and the begin of a request have crossed, neither direction's program could
+ * know of the other's: to the one the rest of that answer, which the client has received when the
+ * next request comes, may as well be the answer to this one, and there is no pipelining.
  */
 static void note_pipelining(size_t from, size_t len)
 {
 	for (unsigned int k = 1; k < made; k++) {
 		size_t start = requests[k - 1].end;
 
-		if (start < from || start >= from + len || start >= plain_from)
+		if (!begins_in(k, from, len) || start >= plain_from)
 			continue;
 		if (!requests[k - 1].answered ||
 		    resp.sent <= (k > 1 ? requests[k - 2].response_end : 0)) {
-			plain_from = start;
+			if (requests[k - 1].crossed)
+				requests[k - 1].followed = true;
+			else
+				plain_from = start;
 		} else if (resp_passed < requests[k - 1].response_end &&
 			   requests[k - 1].long_chunks) {
 			exact = false;
@@ -441,14 +457,21 @@ static void note_pipelining(size_t from, size_t len)
 
 /*
  * Part of a response on its way. Beyond the capture the end of chunks is told by a segment's last
- * bytes, and eight before it: too little for a trailer section that is cut.
+ * bytes, and eight before it: too little for a trailer section that is cut. And the answer to a
+ * request behind it can be among what was not captured: that is told as a gap.
  */
 static void note_cut(size_t end)
 {
-	for (unsigned int k = 0; k < answered; k++)
-		if (requests[k].long_chunks && end > requests[k].last_chunk + 6 &&
-		    end < requests[k].response_end)
+	for (unsigned int k = 0; k < answered; k++) {
+		const struct request *r = &requests[k];
+
+		if (!r->long_chunks)
+			continue;
+		if (end > r->last_chunk + 6 && end < r->response_end)
 			exact = false;
+		if (r->followed && end > r->response_end - r->response_body)
+			exact = false;
+	}
 }
 
 /*
@@ -508,6 +531,8 @@ static void packet(int dir, size_t from, size_t len, uint32_t flags)
 			at_once = false;
 		if (side == &req && resp.sent != answers) {
 			/* An answer at the same time: it may also have been the first. */
+			for (unsigned int k = 0; k < made; k++)
+				requests[k].crossed |= begins_in(k, from, len);
 			plain_from = plain;
 			note_pipelining(from, len);
 		}

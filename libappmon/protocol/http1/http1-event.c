@@ -123,8 +123,8 @@ static void put_request(struct event_writer *w, const struct head *head)
 {
 	struct appmon_event *ev = w->ev;
 	struct http1_span path, query, authority;
-	bool mark = memchr(head->bytes + head->h.target.off, '?', head->h.target.len);
-	uint32_t cut = head->h.target_truncated;
+	bool cut = head->h.target_truncated;
+	bool mark = cut && memchr(head->bytes + head->h.target.off, '?', head->h.target.len);
 
 	ev->method = head->h.method;
 	ev->operation_type = operation_type(head->h.method);

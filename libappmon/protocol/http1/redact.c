@@ -37,6 +37,11 @@ static const char *const default_names[][2] = {
 
 #define LENGTHS (sizeof(default_names) / sizeof(default_names[0]))
 
+/* That these begin with. */
+#define DEFAULT_LETTERS                                                                            \
+	(LETTER('a') | LETTER('c') | LETTER('i') | LETTER('p') | LETTER('r') | LETTER('s') |       \
+	 LETTER('x'))
+
 static int hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
@@ -118,6 +123,9 @@ static const char *secret_value(const struct redact *r, const char *p, const cha
 	char name[REDACT_NAME_MAX], c = 0;
 	size_t len = 0;
 
+	/* As most are: no secret's name begins so, and no encoded one. */
+	if (p < end && *p != '%' && !((DEFAULT_LETTERS | r->letters) & LETTER(*p)))
+		return NULL;
 	while (p < end) {
 		c = take(&p, end);
 		if (c == '=' || c == '[' || separates(c))
