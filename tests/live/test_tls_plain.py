@@ -661,6 +661,35 @@ def test_open_before_the_attach(name, scene, watch):
     assert len(events) >= 4 and all(e["status"] == 200 for e in events)
 
 
+@pytest.mark.parametrize("name", ["asyncio", "node"])
+def test_open_before_the_attach_in_memory(name, scene, watch):
+    """These sessions write to memory, and another call sends it: which socket it is, the begin of a
+    record tells. So much is looked for once a few turns have passed."""
+    port = scene.start(name)
+    connections = [client(port), client(port, "1.2")]
+    for connection in connections:
+        connection.request("GET", "/before")
+        connection.getresponse().read()
+    watching = watch(scene.cgroup, args=[*TLS, "-v"])
+    paths = [f"/{i}" for i in range(8)]
+    for path in paths:
+        for i, connection in enumerate(connections):
+            connection.request("GET", f"{path}/{i}")
+            assert len(connection.getresponse().read()) == 5
+        if path == "/3":
+            watching.wait_stderr("records of TLS are told", timeout=10)
+    for connection in connections:
+        connection.close()
+    watching.wait(8)
+    events = [e for e in watching.stop() if e["protocol"] == "http1" and e["path"]]
+    for i in range(2):
+        mine = [e for e in events if e["path"].endswith(f"/{i}")]
+        assert [e["path"] for e in mine] == [f"{path}/{i}" for path in paths][-len(mine):]
+        assert len(mine) >= 4 and len({e["connection_id"] for e in mine}) == 1
+    assert {e["status"] for e in events} == {200}
+    assert len({e["connection_id"] for e in events}) == 2
+
+
 class Asker:
     """openssl s_client in the cgroup: a request at a time, and a renegotiation."""
 
