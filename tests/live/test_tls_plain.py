@@ -104,6 +104,23 @@ with requests.Session() as session:
         session.get(url, verify=False)
 """
 
+HTTPX = """
+import asyncio, httpx, sys
+async def ask():
+    async with httpx.AsyncClient(verify=False) as client:
+        for url in sys.argv[1:]:
+            await client.get(url)
+asyncio.run(ask())
+"""
+
+AGENT_JS = """
+const https = require('https'), urls = process.argv.slice(1);
+const agent = new https.Agent({keepAlive: true, maxSockets: 1, rejectUnauthorized: false});
+const ask = () => urls.length ? https.get(urls.shift(), {agent}, (r) => r.resume().on('end', ask))
+                              : agent.destroy();
+ask();
+"""
+
 # A connection for each.
 URLLIB = """
 import ssl, sys, urllib.request
@@ -118,7 +135,7 @@ PidFile {dir}/pid
 DefaultRuntimeDir {dir}
 ErrorLog {dir}/error
 Listen {host}:{port}
-LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
+LoadModule mpm_{mpm}_module /usr/lib/apache2/modules/mod_mpm_{mpm}.so
 LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
 LoadModule ssl_module /usr/lib/apache2/modules/mod_ssl.so
 User nobody
@@ -184,6 +201,19 @@ def application(environ, start_response):
     return [body]
 """ % BIG
 
+# Its log is what it says.
+ASGI = """
+async def application(scope, receive, send):
+    if scope["type"] != "http":
+        return
+    path = scope["path"]
+    body, status = b"b" * (%d if path == "/big" else 5), 404 if path == "/missing" else 200
+    print(scope["method"], path, status, len(body), flush=True)
+    await send({"type": "http.response.start", "status": status,
+                "headers": [(b"content-length", str(len(body)).encode())]})
+    await send({"type": "http.response.body", "body": body})
+""" % BIG
+
 
 SCRIPTS = {"threads": THREADS, "asyncio": ASYNCIO, "node": NODE, "proxy": PROXY}
 
@@ -230,13 +260,16 @@ http {{
 """)
         return ["nginx", "-c", str(config), "-p", str(self.directory)]
 
-    def apache(self, port, host):
+    def prefork(self, port, host):
+        return self.apache(port, host, "prefork")
+
+    def apache(self, port, host, mpm="event"):
         let_in(self.directory)
         (self.directory / "big").write_bytes(b"b" * BIG)
         (self.directory / "small").write_text("hello")
         (self.directory / "asks").write_text("hello")
         (self.directory / "conf").write_text(APACHE.format(
-            dir=self.directory, host=host, port=port, certificate=self.certificate))
+            dir=self.directory, host=host, port=port, certificate=self.certificate, mpm=mpm))
         return [shutil.which("apache2", path="/usr/sbin:/usr/bin") or "apache2", "-f",
                 f"{self.directory}/conf", "-DFOREGROUND"]
 
@@ -258,6 +291,12 @@ http {{
                 "--bind", f"{host}:{port}", "--certfile", f"{self.certificate}.pem", "--keyfile",
                 f"{self.certificate}.key", "--access-logfile", str(self.directory / "log"),
                 "--access-logformat", "%(m)s %(U)s %(s)s %(B)s", "app"]
+
+    def uvicorn(self, port, host):
+        (self.directory / "app.py").write_text(ASGI)
+        return ["uvicorn", "--app-dir", str(self.directory), "--host", host, "--port", str(port),
+                "--ssl-certfile", f"{self.certificate}.pem", "--ssl-keyfile",
+                f"{self.certificate}.key", "--log-level", "warning", "app:application"]
 
     def log(self):
         """What nginx has served: method, path, status, bytes of the request, of the body sent."""
@@ -354,7 +393,7 @@ def test_servers(name, scene, watch):
     assert not any("call_times" in e["flags"] for e in events)
 
 
-@pytest.mark.parametrize("name", ["apache", "haproxy", "gunicorn"])
+@pytest.mark.parametrize("name", ["apache", "prefork", "haproxy", "gunicorn", "uvicorn"])
 def test_other_servers(name, scene, watch):
     """Against their own logs and what the client got."""
     port = scene.start(name)
@@ -373,7 +412,7 @@ def test_other_servers(name, scene, watch):
     watching.check_sums(delivered=len(received))
     assert [(e["operation"], e["path"], e["status"], e["response_body_bytes"])
             for e in events] == received
-    log = scene.directory / ("output" if name == "haproxy" else "log")
+    log = scene.directory / ("output" if name in ("haproxy", "uvicorn") else "log")
     lines = lambda: [line for line in log.read_text().splitlines() if line.startswith("GET ")]
     wait_for(lambda: len(lines()) >= len(received))
     # haproxy's log has the size of what it keeps, not of what it sends.
@@ -413,12 +452,13 @@ def test_netty(scene, programs, watch):
     assert re.search(r"netty_tcnative\S*\.so \(deleted\) is read", "".join(watching.log()))
 
 
-@pytest.mark.parametrize("program", ["curl", "python", "requests", "urllib", "wget"])
+@pytest.mark.parametrize("program", ["curl", "httpx", "node", "python", "requests", "urllib",
+                                     "wget"])
 def test_clients(program, scene, watch):
     """Both ends are watched, and tell the same. wget has GnuTLS."""
-    scripts = {"requests": REQUESTS, "urllib": URLLIB}
-    if program == "requests":
-        pytest.importorskip("requests")
+    scripts = {"httpx": HTTPX, "requests": REQUESTS, "urllib": URLLIB}
+    if program in ("httpx", "requests"):
+        pytest.importorskip(program)
     elif program not in ("python", "urllib") and not shutil.which(program):
         pytest.skip(f"{program} is not installed")
     port = scene.start("nginx")
@@ -431,6 +471,7 @@ def test_clients(program, scene, watch):
                ["wget", "-qO", "/dev/null", "--no-check-certificate", *urls]
                if program == "wget" else
                [sys.executable, "-c", scripts[program], *urls] if program in scripts else
+               ["node", "-e", AGENT_JS, *urls] if program == "node" else
                [sys.executable, "-c", ASKS, str(port), *paths])
     # Its library may be found only while the first one runs.
     for _ in range(2):
@@ -449,6 +490,47 @@ def test_clients(program, scene, watch):
     assert [e["wire_id"] for e in events if e["role"] == "client"] == [
         e["wire_id"] for e in events if e["role"] == "server"]
     assert len({e["wire_id"] for e in events}) == len(paths)
+
+
+STRICT = """
+import ctypes, socket, ssl, sys
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[2] + ".pem", sys.argv[2] + ".key")
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print("listens", flush=True)
+conn = context.wrap_socket(listener.accept()[0], server_side=True)
+prctl, body, buffer = ctypes.CDLL(None).prctl, sys.argv[3].encode(), bytearray(4096)
+def serve():
+    conn.recv_into(buffer)
+    conn.sendall(body)
+serve()
+prctl(22, 1) # PR_SET_SECCOMP, SECCOMP_MODE_STRICT: read(), write(), and no other call
+while True:
+    serve()
+"""
+
+
+def test_strict_seccomp(scene, watch):
+    """A process that is killed for any call but read() and write() lives on, and is read."""
+    release = tuple(int(n) for n in os.uname().release.split("-")[0].split(".")[:2])
+    if (6, 11) <= release < (6, 14):
+        pytest.skip("these kernels kill it for a return that is probed: appmon-security(7)")
+    port = low_port()
+    answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    process = scene.cgroup.spawn([sys.executable, "-c", STRICT, str(port), scene.certificate, answer],
+                                 stdout=subprocess.PIPE)
+    scene.started.append(process)
+    assert process.stdout.readline() == b"listens\n"
+    watching = watch(scene.cgroup, args=TLS)
+    connection = client(port)
+    paths = [f"/{i}" for i in range(6)]
+    for path in paths:
+        connection.request("GET", path)
+        assert connection.getresponse().read() == b"ok"
+    assert process.poll() is None
+    watching.wait(len(paths))
+    connection.close()
+    assert [(e["path"], e["status"]) for e in watching.stop()] == [(path, 200) for path in paths]
 
 
 def test_through(scene, watch):
