@@ -218,9 +218,25 @@ async def application(scope, receive, send):
 SCRIPTS = {"threads": THREADS, "asyncio": ASYNCIO, "node": NODE, "proxy": PROXY}
 
 
+def netty(directory):
+    """What runs netty with the BoringSSL of its jar."""
+    needs("javac")
+    needs("mvn")
+    out = f"{directory}/netty"
+    if not os.path.exists(f"{out}/jars"):
+        built(f"{HERE}/netty", ["mvn", "-q", "-B", "dependency:copy-dependencies",
+                                f"-DoutputDirectory={out}/jars.part"])
+        os.rename(f"{out}/jars.part", f"{out}/jars")
+    built(directory, ["javac", "-encoding", "UTF-8", "-cp", f"{out}/jars/*", "-d", out,
+                      f"{HERE}/netty/Netty.java"])
+    return ["java", "-Xshare:auto", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx256m", "-cp",
+            f"{out}/jars/*:{out}", "Netty"]
+
+
 class Scene:
-    def __init__(self, cgroup, certificate, directory):
+    def __init__(self, cgroup, certificate, directory, programs):
         self.cgroup, self.certificate, self.directory = cgroup, certificate, directory
+        self.programs = programs
         self.started = []
 
     def start(self, name, host="127.0.0.1", wrapper=()):
@@ -298,6 +314,10 @@ http {{
                 "--ssl-certfile", f"{self.certificate}.pem", "--ssl-keyfile",
                 f"{self.certificate}.key", "--log-level", "warning", "app:application"]
 
+    def netty(self, port, host):
+        return [*netty(self.programs.directory), str(port), f"{self.certificate}.pem",
+                f"{self.certificate}.key"]
+
     def log(self):
         """What nginx has served: method, path, status, bytes of the request, of the body sent."""
         lines = [line.split() for line in (self.directory / "log").read_text().splitlines()]
@@ -306,27 +326,12 @@ http {{
 
 
 @pytest.fixture
-def scene(cgroup, certificate, tmp_path):
-    made = Scene(cgroup, certificate, tmp_path)
+def scene(cgroup, certificate, tmp_path, programs):
+    made = Scene(cgroup, certificate, tmp_path, programs)
     yield made
     for process in made.started:
         process.terminate()
         process.wait()
-
-
-def netty(directory):
-    """What runs netty with the BoringSSL of its jar."""
-    needs("javac")
-    needs("mvn")
-    out = f"{directory}/netty"
-    if not os.path.exists(f"{out}/jars"):
-        built(f"{HERE}/netty", ["mvn", "-q", "-B", "dependency:copy-dependencies",
-                                f"-DoutputDirectory={out}/jars.part"])
-        os.rename(f"{out}/jars.part", f"{out}/jars")
-    built(directory, ["javac", "-encoding", "UTF-8", "-cp", f"{out}/jars/*", "-d", out,
-                      f"{HERE}/netty/Netty.java"])
-    return ["java", "-Xshare:auto", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx256m", "-cp",
-            f"{out}/jars/*:{out}", "Netty"]
 
 
 def client(port, version="1.3", host="localhost"):
@@ -422,14 +427,9 @@ def test_other_servers(name, scene, watch):
                for e in events)
 
 
-def test_netty(scene, programs, watch):
+def test_netty(scene, watch):
     """BoringSSL in a library of no name any more: by what the client got."""
-    command = netty(programs.directory)
-    port = low_port()
-    process = scene.cgroup.spawn([*command, str(port), f"{scene.certificate}.pem",
-                                  f"{scene.certificate}.key"])
-    scene.started.append(process)
-    wait_for_port(port, process)
+    port = scene.start("netty")
     watching = watch(scene.cgroup, args=[*TLS, "-v"])
 
     def ask(connection, paths):
@@ -743,7 +743,7 @@ def test_open_before_the_attach(name, scene, watch):
     assert len(events) >= 4 and all(e["status"] == 200 for e in events)
 
 
-@pytest.mark.parametrize("name", ["asyncio", "node"])
+@pytest.mark.parametrize("name", ["asyncio", "node", "netty"])
 def test_open_before_the_attach_in_memory(name, scene, watch):
     """These sessions write to memory, and another call sends it: which socket it is, the begin of a
     record tells. So much is looked for once a few turns have passed."""
