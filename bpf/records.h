@@ -199,6 +199,9 @@ enum tls_call {
 /* So much of each random tells sessions apart. */
 #define TLS_TAG_BYTES 16
 
+/* The begin of a record on the wire: its head, and as much ciphertext as no other one begins with. */
+#define TLS_RECORD_BYTES 16
+
 /* The begins of both hellos' randoms; 0: not known. */
 struct tls_tag {
 	__u8 client[TLS_TAG_BYTES];
@@ -235,13 +238,14 @@ struct rec_plain {
 	__u64 start_ns; /* when that began, CLOCK_BOOTTIME */
 	struct tls_tag tag;
 	__u32 tgid, tid;
-	__u32 flags;	       /* PLAIN_* */
-	__u32 len;	       /* bytes described, captured or not */
-	__u32 captured;	       /* bytes that follow */
-	__u32 whole;	       /* bytes of the call, in all its records */
-	__u32 lost;	       /* calls of this session that could not be told so far */
-	__u32 lost_before;     /* under the tags that its address had before */
-	__u8 tail[TAIL_BYTES]; /* the last bytes described */
+	__u32 flags;		       /* PLAIN_* */
+	__u32 len;		       /* bytes described, captured or not */
+	__u32 captured;		       /* bytes that follow */
+	__u32 whole;		       /* bytes of the call, in all its records */
+	__u32 lost;		       /* calls of this session that could not be told so far */
+	__u32 lost_before;	       /* under the tags that its address had before */
+	__u8 record[TLS_RECORD_BYTES]; /* what was written became this; 0: not known */
+	__u8 tail[TAIL_BYTES];	       /* the last bytes described */
 };
 
 struct rec_process {

@@ -44,7 +44,8 @@ struct tls_entered {
 	__u64 done; /* address of the length; 0: the result is the length */
 	__u64 layout;
 	__u64 entry_ns;
-	__u64 stack; /* where its return address is */
+	__u64 stack;		       /* where its return address is */
+	__u8 record[TLS_RECORD_BYTES]; /* as in struct rec_plain */
 };
 
 /* As long as its thread, however many there are. */
@@ -108,6 +109,19 @@ struct {
 	__type(value, struct plain_draft);
 } plain_drafts SEC(".maps");
 
+/* The thread's call has just ended. Go's has not, and is no such one. */
+static __always_inline void plain_fill_record(struct rec_plain *r, __u32 flags)
+{
+	struct tls_entered *entered = 0;
+
+	if ((flags & PLAIN_OUT) && !(flags & PLAIN_ENTRY))
+		entered = bpf_task_storage_get(&tls_calls, bpf_get_current_task_btf(), 0, 0);
+	if (entered)
+		__builtin_memcpy(r->record, entered->record, sizeof(r->record));
+	else
+		__builtin_memset(r->record, 0, sizeof(r->record));
+}
+
 /* One record. The call goes on behind it. Returns 0 if there is no room. */
 static __always_inline int plain_write_record(struct plain_call *call, struct tls_session *session,
 					      struct plain_draft *d)
@@ -132,6 +146,7 @@ static __always_inline int plain_write_record(struct plain_call *call, struct tl
 	r->session = call->key.session;
 	r->cookie = call->cookie;
 	r->pos = session->pos[dir];
+	plain_fill_record(r, call->flags);
 	r->entry_ns = call->entry_ns;
 	r->since_ns = call->since_ns;
 	r->tag = call->tag;
@@ -376,6 +391,7 @@ static __always_inline int tls_enter(struct call_registers *regs)
 	entered->layout = layout;
 	entered->entry_ns = bpf_ktime_get_ns();
 	entered->stack = sp;
+	__builtin_memset(entered->record, 0, sizeof(entered->record));
 	return 1;
 }
 
@@ -442,6 +458,25 @@ int appmon_tls_call(struct call_registers *regs)
 	if (regs->ip == bpf_get_func_ip(regs))
 		return !tls_enter(regs);
 	tls_leave(regs);
+	return 0;
+}
+
+/*
+ * BIO_write(bio, bytes, length), where OpenSSL hands over a record to be sent; of a call's the first.
+ * For processes whose sessions have sockets that are not known.
+ */
+SEC("uprobe")
+int appmon_tls_record(struct call_registers *regs)
+{
+	struct tls_entered *entered =
+		bpf_task_storage_get(&tls_calls, bpf_get_current_task_btf(), 0, 0);
+
+	if (!entered || !entered->session || !TLS_LAYOUT_OUT(entered->layout) ||
+	    entered->record[0] || (__s32)regs->r.dx < TLS_RECORD_BYTES)
+		return 0;
+	bpf_probe_read_user(entered->record, sizeof(entered->record), (const void *)regs->r.si);
+	if (entered->record[0] != TLS_APPLICATION_DATA)
+		entered->record[0] = 0;
 	return 0;
 }
 

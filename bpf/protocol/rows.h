@@ -229,7 +229,7 @@ static const struct row rows[ROWS] = {
 				[20] = COPY_5, /* change_cipher_spec */
 				[21] = COPY_16, /* alert */
 				[22] = COPY_WHOLE, /* handshake */
-				[23] = COPY_5, /* application_data */
+				[23] = COPY_16, /* application_data */
 				[24] = COPY_5, /* heartbeat (RFC 6520) */
 			},
 		},

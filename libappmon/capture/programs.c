@@ -69,9 +69,9 @@ static int choose_goroutines(struct capture_bpf *skel, bool with)
 /* Behind choose_goroutines(): the two share a map. */
 static int choose_tls(struct capture_bpf *skel, int with, uint32_t capture)
 {
-	struct bpf_program *const programs[] = {skel->progs.appmon_tls_go_write,
-						skel->progs.appmon_tls_go_read,
-						skel->progs.appmon_socket};
+	struct bpf_program *const programs[] = {
+		skel->progs.appmon_tls_go_write, skel->progs.appmon_tls_go_read,
+		skel->progs.appmon_tls_record, skel->progs.appmon_socket};
 	struct bpf_map *const maps[] = {skel->maps.tls_processes,  skel->maps.tls_calls,
 					skel->maps.tls_sessions,   skel->maps.plain_drafts,
 					skel->maps.tls_go_sockets, skel->maps.tls_go_writes};
@@ -365,6 +365,7 @@ void capture_tls_programs(const struct capture *cap, int fd[TLS_HOOKS])
 	fd[TLS_HOOK_ENTER] = bpf_program__fd(cap->skel->progs.appmon_tls_enter);
 	fd[TLS_HOOK_LEAVE] = bpf_program__fd(cap->skel->progs.appmon_tls_leave);
 	fd[TLS_HOOK_CALL] = bpf_program__fd(cap->skel->progs.appmon_tls_call);
+	fd[TLS_HOOK_RECORD] = bpf_program__fd(cap->skel->progs.appmon_tls_record);
 	fd[TLS_HOOK_GO_WRITE] = bpf_program__fd(cap->skel->progs.appmon_tls_go_write);
 	fd[TLS_HOOK_GO_READ] = bpf_program__fd(cap->skel->progs.appmon_tls_go_read);
 }

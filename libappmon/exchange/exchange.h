@@ -302,6 +302,7 @@ struct carrier {
 };
 
 #define CARRIERS 32
+#define WIRE_RECORDS 8
 
 /*
  * What a connection that carries plaintext knows for it: who it is, and when its bytes passed. Made
@@ -318,10 +319,13 @@ struct tls_wire {
 	struct carrier turn[2]; /* by DIR_*: the first one of the last turn, and when that ended */
 	struct carrier carrier[2][CARRIERS]; /* the last ones, carried % CARRIERS is the next */
 	uint64_t carried[2], bytes[2];
-	uint32_t last;		/* 1 + DIR_* of the last one */
-	uint32_t tgid;		/* the session that has something to tell when more has passed */
-	uint64_t session;	/* 0: there is none */
-	bool lost;		/* records pass that are not told here */
+	uint32_t last;	  /* 1 + DIR_* of the last one */
+	uint32_t tgid;	  /* the session that has something to tell when more has passed */
+	uint64_t session; /* 0: there is none */
+	bool lost;	  /* records pass that are not told here */
+	uint32_t turns;	  /* that began without it being known which session is its own */
+	uint32_t records; /* in `record` */
+	uint8_t record[WIRE_RECORDS][TLS_RECORD_BYTES]; /* that left since it was looked for */
 	bool renewed;		/* there was another handshake, whose hellos are encrypted */
 	bool turned;		/* the next that is sent is the first of a turn */
 	struct rec_owner owner; /* as it was when that was sent last */

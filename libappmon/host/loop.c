@@ -147,6 +147,10 @@ static bool consume_one(struct appmon *mon)
 		if (rec.process)
 			continue;
 		take(mon, &rec);
+		if (mon->flows.records_pid && mon->tls.file) {
+			tls_see_records(&mon->tls, mon->flows.records_pid);
+			mon->flows.records_pid = 0;
+		}
 		if (rec.seg.ts_ns > mon->read_ns)
 			mon->read_ns = rec.seg.ts_ns;
 	}

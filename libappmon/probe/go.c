@@ -96,7 +96,7 @@ static int attach(struct go_programs *go, struct executable *e, int fd,
 		if (!binary->hook[i])
 			continue;
 		link = uprobe_attach(go->uprobe_type, go->program_fd[i], fd, binary->hook[i], false,
-				     GO_LAYOUT(binary->goid, binary->parent));
+				     GO_LAYOUT(binary->goid, binary->parent), 0);
 		if (link < 0) {
 			detach(e);
 			return link;

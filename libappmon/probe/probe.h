@@ -22,10 +22,10 @@ int executable_open(uint32_t pid, struct file_id *ret);
 
 /* The number of the uprobes among the kinds of perf events; negative: there are none. */
 int uprobe_type(void);
-/* In every process that runs the file, also those that will. type: uprobe_type(). Returns a link, which
+/* In every process that runs the file, also those that will; or only in this one. type: uprobe_type(). Returns a link, which
  * detaches when it is closed (the kernel takes a tenth of a second for that), or an error. */
 int uprobe_attach(int type, int prog_fd, int file_fd, uint64_t offset, bool at_return,
-		  uint64_t cookie);
+		  uint64_t cookie, uint32_t pid);
 /* The same at all places of a file, for a program of UPROBE_SESSION. */
 int uprobe_attach_session(int prog_fd, int file_fd, const uint64_t *offset, const uint64_t *cookie,
 			  uint32_t count);
@@ -75,6 +75,9 @@ void go_see_cgroup(struct go_programs *go, int cgroup_fd);
 
 /* ---- tls.c: plaintext of TLS ----------------------------------------------------------------- */
 
+/* Processes that have connections whose hellos were not seen, and write to memory. */
+#define RECORD_LINKS 64
+
 struct tls_programs {
 	struct log *log;
 	struct pool *pool;
@@ -87,7 +90,9 @@ struct tls_programs {
 	uint32_t turn;	   /* which is forgotten next */
 	int uprobe_type;
 	uint64_t refused_files, refused_processes; /* whose plaintext cannot be had */
-	struct seen seen, greeted;
+	int record_fd[RECORD_LINKS];		   /* links of processes whose records are told */
+	uint32_t records;
+	struct seen seen, greeted, recorded;
 };
 
 /* False: no memory. */
@@ -97,6 +102,9 @@ void tls_free(struct tls_programs *tls);
  * processes of a cgroup, which does nothing unless it was asked for. */
 void tls_see_process(struct tls_programs *tls, const struct rec_task *task, bool hello);
 void tls_see_cgroup(struct tls_programs *tls, int cgroup_fd);
+/* Tells of this process the records, too, that its sessions make: it has connections whose sessions are
+ * not known. */
+void tls_see_records(struct tls_programs *tls, uint32_t pid);
 
 /* Is this line of /proc/PID/maps the code of a TLS library? Then ret_range is its name in
  * /proc/PID/map_files. */

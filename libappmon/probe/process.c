@@ -67,7 +67,7 @@ int uprobe_type(void)
 /* A link is all there is, so that closing it detaches, and closing a forked child's copy does not.
  * (libbpf's would disable the parent's event.) */
 int uprobe_attach(int type, int prog_fd, int file_fd, uint64_t offset, bool at_return,
-		  uint64_t cookie)
+		  uint64_t cookie, uint32_t pid)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, opts, .perf_event.bpf_cookie = cookie);
 	char path[32];
@@ -81,7 +81,8 @@ int uprobe_attach(int type, int prog_fd, int file_fd, uint64_t offset, bool at_r
 	if (type < 0)
 		return type;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", file_fd);
-	event = (int)syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
+	event = (int)syscall(SYS_perf_event_open, &attr, pid ? (int)pid : -1, pid ? -1 : 0, -1,
+			     PERF_FLAG_FD_CLOEXEC);
 	if (event < 0)
 		return -errno;
 	link = bpf_link_create(prog_fd, event, BPF_PERF_EVENT, &opts);

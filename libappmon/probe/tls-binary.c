@@ -215,6 +215,16 @@ static int read_gnutls(struct elf_file *f, const struct elf_function *fn, struct
 	return find_site(f, send, TLS_CALL_RESULT, &ret->write[0]) ? 0 : -EOPNOTSUPP;
 }
 
+bool tls_record_site(int fd, struct tls_site *ret)
+{
+	static const char *const name[] = {"BIO_write"};
+	struct elf_function fn;
+	struct elf_file f;
+
+	return !elf_file_read(fd, &f) && !elf_file_find(&f, name, 1, &fn) &&
+	       find_site(&f, &fn, TLS_CALL_RESULT, ret);
+}
+
 int tls_binary_read(int fd, struct tls_binary *ret, const char **ret_why)
 {
 	struct elf_function fn[NAMES];

@@ -13,6 +13,7 @@ enum {
 	TLS_HOOK_ENTER,
 	TLS_HOOK_LEAVE,
 	TLS_HOOK_CALL, /* since Linux 6.13, in place of these two */
+	TLS_HOOK_RECORD,
 	TLS_HOOK_GO_WRITE,
 	TLS_HOOK_GO_READ,
 	TLS_HOOKS
@@ -54,5 +55,8 @@ struct tls_binary {
  *  -ENOMEM
  */
 int tls_binary_read(int fd, struct tls_binary *ret, const char **ret_why);
+
+/* Where OpenSSL's BIO_write() is in a file, which may be anything. False: it is not there. */
+bool tls_record_site(int fd, struct tls_site *ret);
 
 #endif /* APPMON_TLS_BINARY_H */

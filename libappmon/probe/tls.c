@@ -60,6 +60,8 @@ void tls_free(struct tls_programs *tls)
 {
 	for (uint32_t i = 0; i < tls->files; i++)
 		detach(&tls->file[i]);
+	while (tls->records)
+		close(tls->record_fd[--tls->records]);
 	free(tls->file);
 	tls->file = NULL;
 	tls->files = 0;
@@ -71,7 +73,7 @@ static int add(struct tls_programs *tls, struct tls_file *file, int fd, int hook
 	       uint64_t cookie)
 {
 	int link = uprobe_attach(tls->uprobe_type, tls->program_fd[hook], fd, offset,
-				 hook == TLS_HOOK_LEAVE, cookie);
+				 hook == TLS_HOOK_LEAVE, cookie, 0);
 
 	if (link < 0)
 		return link;
@@ -204,11 +206,32 @@ static void see_file(struct tls_programs *tls, int fd, const struct file_id *id)
 	log_line(tls->log, APPMON_LOG_INFO, "the plaintext of TLS in %s is read", path);
 }
 
+/* One process only: it stays there until the handle is closed, and costs a trap a write. */
+static void attach_records(struct tls_programs *tls, uint32_t pid, int fd)
+{
+	struct tls_site site;
+	int link;
+
+	if (tls->records == RECORD_LINKS || !tls_record_site(fd, &site))
+		return;
+	link = uprobe_attach(tls->uprobe_type, tls->program_fd[TLS_HOOK_RECORD], fd, site.offset,
+			     false, 0, pid);
+	if (link < 0) {
+		log_line(tls->log, APPMON_LOG_WARN, "records of process %u are not told: %s", pid,
+			 uprobe_error(link));
+		return;
+	}
+	tls->record_fd[tls->records++] = link;
+	log_line(tls->log, APPMON_LOG_INFO,
+		 "records of TLS are told of process %u, which has connections from before", pid);
+}
+
 /* ---- processes ------------------------------------------------------------------------------- */
 
-bool tls_maps_line(const char *line, char ret_range[MAPS_RANGE_MAX])
+/* Is this line the code of a file whose name has one of these in it? */
+static bool maps_names(const char *line, const char *const *names, size_t count,
+		       char ret_range[MAPS_RANGE_MAX])
 {
-	static const char *const names[] = {"libssl", "libgnutls", "libtcnative", "netty_tcnative"};
 	uint64_t from, to, inode;
 	char executable;
 	int path = 0;
@@ -219,7 +242,7 @@ bool tls_maps_line(const char *line, char ret_range[MAPS_RANGE_MAX])
 	    executable != 'x' || !inode || !path || line[path] != '/')
 		return false;
 	name = strrchr(line + path, '/') + 1;
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+	for (size_t i = 0; i < count; i++)
 		if (strstr(name, names[i])) {
 			snprintf(ret_range, MAPS_RANGE_MAX, "%" PRIx64 "-%" PRIx64, from, to);
 			return true;
@@ -227,8 +250,23 @@ bool tls_maps_line(const char *line, char ret_range[MAPS_RANGE_MAX])
 	return false;
 }
 
+bool tls_maps_line(const char *line, char ret_range[MAPS_RANGE_MAX])
+{
+	static const char *const names[] = {"libssl", "libgnutls", "libtcnative", "netty_tcnative"};
+
+	return maps_names(line, names, sizeof(names) / sizeof(names[0]), ret_range);
+}
+
+/* Where BIO_write() can be. */
+static bool is_crypto_line(const char *line, char ret_range[MAPS_RANGE_MAX])
+{
+	static const char *const names[] = {"libcrypto", "libtcnative", "netty_tcnative"};
+
+	return maps_names(line, names, sizeof(names) / sizeof(names[0]), ret_range);
+}
+
 /* 0 or an error; a process that is gone, and a mapping that is, are none. */
-static int see_mapping(struct tls_programs *tls, uint32_t pid, const char *range)
+static int see_mapping(struct tls_programs *tls, uint32_t pid, const char *range, bool records)
 {
 	char name[32 + MAPS_RANGE_MAX];
 	struct file_id id;
@@ -239,13 +277,15 @@ static int see_mapping(struct tls_programs *tls, uint32_t pid, const char *range
 	fd = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0)
 		return errno == ENOENT || errno == ESRCH ? 0 : -errno;
-	if (!file_identify(fd, &id))
+	if (records)
+		attach_records(tls, pid, fd);
+	else if (!file_identify(fd, &id))
 		see_file(tls, fd, &id);
 	close(fd);
 	return 0;
 }
 
-static int see_libraries(struct tls_programs *tls, uint32_t pid)
+static int see_libraries(struct tls_programs *tls, uint32_t pid, bool records)
 {
 	char name[32], range[MAPS_RANGE_MAX], *line = NULL;
 	uint32_t lines = 0, libraries = 0;
@@ -259,10 +299,10 @@ static int see_libraries(struct tls_programs *tls, uint32_t pid)
 		return errno == ENOENT || errno == ESRCH ? 0 : -errno;
 	while (!err && libraries < LIBRARIES_MAX && lines++ < MAPS_LINES_MAX &&
 	       getline(&line, &size, f) > 0) {
-		if (!tls_maps_line(line, range))
+		if (!(records ? is_crypto_line : tls_maps_line)(line, range))
 			continue;
 		libraries++;
-		err = see_mapping(tls, pid, range);
+		err = see_mapping(tls, pid, range, records);
 	}
 	free(line);
 	fclose(f);
@@ -293,7 +333,7 @@ static void tell(struct tls_programs *tls, uint32_t pid, uint64_t start)
 
 static void see_process(struct tls_programs *tls, uint32_t pid, uint64_t start)
 {
-	int err = see_executable(tls, pid), library = see_libraries(tls, pid);
+	int err = see_executable(tls, pid), library = see_libraries(tls, pid, false);
 
 	tell(tls, pid, start);
 	if (!err && !library)
@@ -351,6 +391,22 @@ static void see_each(void *ctx, uint32_t pid)
 
 	if (start)
 		see_process(ctx, pid, start);
+}
+
+void tls_see_records(struct tls_programs *tls, uint32_t pid)
+{
+	const struct rec_task task = {.pid = pid};
+	struct file_id id;
+	int fd;
+
+	if (seen_count(&tls->recorded, &task) > 1)
+		return;
+	fd = executable_open(pid, &id);
+	if (fd >= 0) {
+		attach_records(tls, pid, fd);
+		close(fd);
+	}
+	see_libraries(tls, pid, true);
 }
 
 void tls_see_cgroup(struct tls_programs *tls, int cgroup_fd)

@@ -40,9 +40,10 @@ struct session {
 	uint64_t address;
 	uint32_t tgid;
 	struct tls_tag tag;
-	uint64_t cookie; /* of the socket; 0: not joined */
-	uint32_t lost;	 /* calls at this address that could not be told so far */
-	uint32_t turn;	 /* 1 + DIR_* of the last call that was fed */
+	uint8_t record[TLS_RECORD_BYTES]; /* the last that it has made; 0: not known */
+	uint64_t cookie;		  /* of the socket; 0: not joined */
+	uint32_t lost;			  /* calls at this address that could not be told so far */
+	uint32_t turn;			  /* 1 + DIR_* of the last call that was fed */
 	uint64_t fed[2]; /* by DIR_*: bytes below have been fed, or are known to be missing */
 	bool whole;	 /* it has been fed from its first byte on */
 	bool begun;	 /* a call of it has been fed */
@@ -71,8 +72,15 @@ struct sender {
 	uint32_t tid;
 };
 
+/* Which session has made a record whose socket is looked for: 0: none. */
+struct made {
+	uint64_t session;
+	uint32_t tgid, pad;
+};
+
 struct sessions {
 	struct list_node used;
+	struct made made[SENDERS]; /* by the record */
 	struct session *bucket[SESSION_BUCKETS];
 	struct tls_wire *tag[SESSION_BUCKETS]; /* connections by tag */
 	struct sender sender[SENDERS];
@@ -238,6 +246,7 @@ static void session_begin(struct flows *f, struct session *s, const struct rec_p
 	held_drop(f, s, WHY("its session has ended"));
 	note_lost(f, s, call->lost_before);
 	s->tag = call->tag;
+	memset(s->record, 0, sizeof(s->record));
 	s->cookie = 0;
 	s->fed[DIR_IN] = s->fed[DIR_OUT] = 0;
 	s->turn = 0;
@@ -380,6 +389,20 @@ static uint64_t by_nesting(const struct flows *f, const struct rec_plain *call, 
 	    sender->other_ns > call->entry_ns)
 		return 0;
 	return sender->cookie;
+}
+
+static struct made *made_place(const struct flows *f, const uint8_t record[TLS_RECORD_BYTES])
+{
+	return &f->sessions->made[XXH3_64bits(record, TLS_RECORD_BYTES) % SENDERS];
+}
+
+/* A session whose socket is not known has made a record. */
+static void note_made(struct flows *f, struct session *s, const struct rec_plain *call)
+{
+	if (!call->record[0])
+		return;
+	memcpy(s->record, call->record, sizeof(s->record));
+	*made_place(f, s->record) = (struct made){.session = s->address, .tgid = s->tgid};
 }
 
 static void session_join(struct flows *f, struct session *s, const struct rec_plain *call,
@@ -675,6 +698,8 @@ void sessions_call(struct flows *f, const struct record *rec)
 	note_lost(f, s, lost);
 	if (!s->cookie)
 		session_join(f, s, call, rec->order_ns, rec->bytes);
+	if (!s->cookie)
+		note_made(f, s, call);
 	if (held_add(f, s, call, rec->order_ns, rec->bytes))
 		session_drain(f, s, false);
 }
@@ -703,6 +728,37 @@ static void join_writer(struct flows *f, struct conn *c, const struct record *re
 	session_drain(f, s, false);
 }
 
+/*
+ * Its hellos were not seen. A session has made a record that begins as this one: it writes to memory,
+ * and its process sends that.
+ */
+static void join_maker(struct flows *f, struct conn *c, const struct record *rec)
+{
+	struct tls_wire *w = c->wire;
+
+	for (uint32_t i = 0; i < w->records && !c->plain; i++) {
+		const struct made *made = made_place(f, w->record[i]);
+		struct session *s = session_find(f->sessions, made->session, made->tgid);
+
+		if (!s || s->cookie || s->tgid != rec->owner.sender_pid ||
+		    memcmp(s->record, w->record[i], sizeof(s->record)) != 0)
+			continue;
+		s->cookie = c->id.cookie;
+		session_drain(f, s, false);
+	}
+	w->records = 0;
+}
+
+/* Turns without a session, until the records of a process are asked for. */
+#define TURNS_UNKNOWN 3
+
+/* A turn begins on a connection of which it is not known which session it has. */
+static void note_unknown(struct flows *f, struct tls_wire *w, const struct record *rec)
+{
+	if (rec->owner.sender_pid && ++w->turns == TURNS_UNKNOWN)
+		f->records_pid = rec->owner.sender_pid;
+}
+
 void sessions_wire(struct flows *f, struct conn *c, const struct record *rec)
 {
 	struct session *s;
@@ -715,6 +771,8 @@ void sessions_wire(struct flows *f, struct conn *c, const struct record *rec)
 	if (rec->seg.len && (rec->seg.flags & REC_OUT) && w->turned) {
 		w->owner = rec->owner;
 		w->turned = false;
+		if (!w->hello_ns && !c->plain)
+			note_unknown(f, w, rec);
 	}
 	if (w->hello_ns && !w->tagged)
 		wire_tag(f, w);
@@ -723,6 +781,8 @@ void sessions_wire(struct flows *f, struct conn *c, const struct record *rec)
 		note_sender(f, rec);
 	if (rec->owner.tls_session)
 		join_writer(f, c, rec);
+	if (w->records)
+		join_maker(f, c, rec);
 	if (!w->session) {
 		if (c->plain && (rec->seg.flags & REC_FIN))
 			tell_ends(f, c, rec->seg.ts_ns);

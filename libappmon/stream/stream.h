@@ -58,6 +58,7 @@ struct flows {
 	bool look_soon;		     /* there is one more of these */
 	uint64_t ordinal_max;	     /* of connections that were forgotten */
 	struct sessions *sessions;   /* NULL: plaintext is not looked for */
+	uint32_t records_pid;	     /* the records of this process would tell sockets; 0: none */
 };
 
 int flows_init(struct flows *f, struct pipeline *pl, const struct appmon_opts *opts);

@@ -5,6 +5,7 @@ against nginx's log and what the client has asked.
 """
 import contextlib
 import http.client
+import os
 import shutil
 import socket
 import ssl
@@ -16,6 +17,7 @@ import pytest
 
 from programs import wait_for_port
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 TLS = ["--protocols", "http1,tls"]
 REQUESTS = 6
 VERSION = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
@@ -189,6 +191,28 @@ def test_clients(program, serve, cgroup, watch):
     assert sorted(e["role"] for e in events) == ["client", "server"]
     assert {e["tls_server_name"] for e in events} == {"localhost"}
     assert len({(e["request_bytes"], e["tls_version"], e["tls_cipher"]) for e in events}) == 1
+
+
+def test_jdk(certificate, cgroup, watch, tmp_path):
+    """JSSE has no library to look into: at both ends a closed exchange for each request."""
+    if not shutil.which("javac"):
+        pytest.skip("javac is not installed")
+    subprocess.run(["openssl", "pkcs12", "-export", "-in", f"{certificate}.pem", "-inkey",
+                    f"{certificate}.key", "-out", tmp_path / "store", "-passout", "pass:secret"],
+                   check=True)
+    watching = watch(cgroup, args=[*TLS, "--tls"])
+    process = cgroup.spawn(["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+                            f"{HERE}/servers/JdkTls.java", str(low_port()), tmp_path / "store",
+                            str(REQUESTS)], stdout=subprocess.PIPE)
+    out, _ = process.communicate(timeout=60)
+    assert out.split() == REQUESTS * [b"5"]
+    events = watching.wait(2 * REQUESTS)
+    watching.stop()
+    watching.check_sums(delivered=2 * REQUESTS)
+    assert sorted(e["role"] for e in events) == REQUESTS * ["client"] + REQUESTS * ["server"]
+    assert {(e["protocol"], e["operation"], e["end"], e["tls_server_name"]) for e in events} == {
+        ("tls", "exchange", "complete", "localhost")}
+    assert watching.stats["plain_calls"] == 0
 
 
 def test_handshake_fails(serve, cgroup, watch):

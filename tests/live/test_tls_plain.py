@@ -104,6 +104,23 @@ with requests.Session() as session:
         session.get(url, verify=False)
 """
 
+HTTPX = """
+import asyncio, httpx, sys
+async def ask():
+    async with httpx.AsyncClient(verify=False) as client:
+        for url in sys.argv[1:]:
+            await client.get(url)
+asyncio.run(ask())
+"""
+
+AGENT_JS = """
+const https = require('https'), urls = process.argv.slice(1);
+const agent = new https.Agent({keepAlive: true, maxSockets: 1, rejectUnauthorized: false});
+const ask = () => urls.length ? https.get(urls.shift(), {agent}, (r) => r.resume().on('end', ask))
+                              : agent.destroy();
+ask();
+"""
+
 # A connection for each.
 URLLIB = """
 import ssl, sys, urllib.request
@@ -118,7 +135,7 @@ PidFile {dir}/pid
 DefaultRuntimeDir {dir}
 ErrorLog {dir}/error
 Listen {host}:{port}
-LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
+LoadModule mpm_{mpm}_module /usr/lib/apache2/modules/mod_mpm_{mpm}.so
 LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
 LoadModule ssl_module /usr/lib/apache2/modules/mod_ssl.so
 User nobody
@@ -184,13 +201,42 @@ def application(environ, start_response):
     return [body]
 """ % BIG
 
+# Its log is what it says.
+ASGI = """
+async def application(scope, receive, send):
+    if scope["type"] != "http":
+        return
+    path = scope["path"]
+    body, status = b"b" * (%d if path == "/big" else 5), 404 if path == "/missing" else 200
+    print(scope["method"], path, status, len(body), flush=True)
+    await send({"type": "http.response.start", "status": status,
+                "headers": [(b"content-length", str(len(body)).encode())]})
+    await send({"type": "http.response.body", "body": body})
+""" % BIG
+
 
 SCRIPTS = {"threads": THREADS, "asyncio": ASYNCIO, "node": NODE, "proxy": PROXY}
 
 
+def netty(directory):
+    """What runs netty with the BoringSSL of its jar."""
+    needs("javac")
+    needs("mvn")
+    out = f"{directory}/netty"
+    if not os.path.exists(f"{out}/jars"):
+        built(f"{HERE}/netty", ["mvn", "-q", "-B", "dependency:copy-dependencies",
+                                f"-DoutputDirectory={out}/jars.part"])
+        os.rename(f"{out}/jars.part", f"{out}/jars")
+    built(directory, ["javac", "-encoding", "UTF-8", "-cp", f"{out}/jars/*", "-d", out,
+                      f"{HERE}/netty/Netty.java"])
+    return ["java", "-Xshare:auto", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx256m", "-cp",
+            f"{out}/jars/*:{out}", "Netty"]
+
+
 class Scene:
-    def __init__(self, cgroup, certificate, directory):
+    def __init__(self, cgroup, certificate, directory, programs):
         self.cgroup, self.certificate, self.directory = cgroup, certificate, directory
+        self.programs = programs
         self.started = []
 
     def start(self, name, host="127.0.0.1", wrapper=()):
@@ -230,13 +276,16 @@ http {{
 """)
         return ["nginx", "-c", str(config), "-p", str(self.directory)]
 
-    def apache(self, port, host):
+    def prefork(self, port, host):
+        return self.apache(port, host, "prefork")
+
+    def apache(self, port, host, mpm="event"):
         let_in(self.directory)
         (self.directory / "big").write_bytes(b"b" * BIG)
         (self.directory / "small").write_text("hello")
         (self.directory / "asks").write_text("hello")
         (self.directory / "conf").write_text(APACHE.format(
-            dir=self.directory, host=host, port=port, certificate=self.certificate))
+            dir=self.directory, host=host, port=port, certificate=self.certificate, mpm=mpm))
         return [shutil.which("apache2", path="/usr/sbin:/usr/bin") or "apache2", "-f",
                 f"{self.directory}/conf", "-DFOREGROUND"]
 
@@ -259,6 +308,16 @@ http {{
                 f"{self.certificate}.key", "--access-logfile", str(self.directory / "log"),
                 "--access-logformat", "%(m)s %(U)s %(s)s %(B)s", "app"]
 
+    def uvicorn(self, port, host):
+        (self.directory / "app.py").write_text(ASGI)
+        return ["uvicorn", "--app-dir", str(self.directory), "--host", host, "--port", str(port),
+                "--ssl-certfile", f"{self.certificate}.pem", "--ssl-keyfile",
+                f"{self.certificate}.key", "--log-level", "warning", "app:application"]
+
+    def netty(self, port, host):
+        return [*netty(self.programs.directory), str(port), f"{self.certificate}.pem",
+                f"{self.certificate}.key"]
+
     def log(self):
         """What nginx has served: method, path, status, bytes of the request, of the body sent."""
         lines = [line.split() for line in (self.directory / "log").read_text().splitlines()]
@@ -267,27 +326,12 @@ http {{
 
 
 @pytest.fixture
-def scene(cgroup, certificate, tmp_path):
-    made = Scene(cgroup, certificate, tmp_path)
+def scene(cgroup, certificate, tmp_path, programs):
+    made = Scene(cgroup, certificate, tmp_path, programs)
     yield made
     for process in made.started:
         process.terminate()
         process.wait()
-
-
-def netty(directory):
-    """What runs netty with the BoringSSL of its jar."""
-    needs("javac")
-    needs("mvn")
-    out = f"{directory}/netty"
-    if not os.path.exists(f"{out}/jars"):
-        built(f"{HERE}/netty", ["mvn", "-q", "-B", "dependency:copy-dependencies",
-                                f"-DoutputDirectory={out}/jars.part"])
-        os.rename(f"{out}/jars.part", f"{out}/jars")
-    built(directory, ["javac", "-encoding", "UTF-8", "-cp", f"{out}/jars/*", "-d", out,
-                      f"{HERE}/netty/Netty.java"])
-    return ["java", "-Xshare:auto", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx256m", "-cp",
-            f"{out}/jars/*:{out}", "Netty"]
 
 
 def client(port, version="1.3", host="localhost"):
@@ -354,7 +398,7 @@ def test_servers(name, scene, watch):
     assert not any("call_times" in e["flags"] for e in events)
 
 
-@pytest.mark.parametrize("name", ["apache", "haproxy", "gunicorn"])
+@pytest.mark.parametrize("name", ["apache", "prefork", "haproxy", "gunicorn", "uvicorn"])
 def test_other_servers(name, scene, watch):
     """Against their own logs and what the client got."""
     port = scene.start(name)
@@ -373,7 +417,7 @@ def test_other_servers(name, scene, watch):
     watching.check_sums(delivered=len(received))
     assert [(e["operation"], e["path"], e["status"], e["response_body_bytes"])
             for e in events] == received
-    log = scene.directory / ("output" if name == "haproxy" else "log")
+    log = scene.directory / ("output" if name in ("haproxy", "uvicorn") else "log")
     lines = lambda: [line for line in log.read_text().splitlines() if line.startswith("GET ")]
     wait_for(lambda: len(lines()) >= len(received))
     # haproxy's log has the size of what it keeps, not of what it sends.
@@ -383,14 +427,9 @@ def test_other_servers(name, scene, watch):
                for e in events)
 
 
-def test_netty(scene, programs, watch):
+def test_netty(scene, watch):
     """BoringSSL in a library of no name any more: by what the client got."""
-    command = netty(programs.directory)
-    port = low_port()
-    process = scene.cgroup.spawn([*command, str(port), f"{scene.certificate}.pem",
-                                  f"{scene.certificate}.key"])
-    scene.started.append(process)
-    wait_for_port(port, process)
+    port = scene.start("netty")
     watching = watch(scene.cgroup, args=[*TLS, "-v"])
 
     def ask(connection, paths):
@@ -413,12 +452,13 @@ def test_netty(scene, programs, watch):
     assert re.search(r"netty_tcnative\S*\.so \(deleted\) is read", "".join(watching.log()))
 
 
-@pytest.mark.parametrize("program", ["curl", "python", "requests", "urllib", "wget"])
+@pytest.mark.parametrize("program", ["curl", "httpx", "node", "python", "requests", "urllib",
+                                     "wget"])
 def test_clients(program, scene, watch):
     """Both ends are watched, and tell the same. wget has GnuTLS."""
-    scripts = {"requests": REQUESTS, "urllib": URLLIB}
-    if program == "requests":
-        pytest.importorskip("requests")
+    scripts = {"httpx": HTTPX, "requests": REQUESTS, "urllib": URLLIB}
+    if program in ("httpx", "requests"):
+        pytest.importorskip(program)
     elif program not in ("python", "urllib") and not shutil.which(program):
         pytest.skip(f"{program} is not installed")
     port = scene.start("nginx")
@@ -431,6 +471,7 @@ def test_clients(program, scene, watch):
                ["wget", "-qO", "/dev/null", "--no-check-certificate", *urls]
                if program == "wget" else
                [sys.executable, "-c", scripts[program], *urls] if program in scripts else
+               ["node", "-e", AGENT_JS, *urls] if program == "node" else
                [sys.executable, "-c", ASKS, str(port), *paths])
     # Its library may be found only while the first one runs.
     for _ in range(2):
@@ -449,6 +490,47 @@ def test_clients(program, scene, watch):
     assert [e["wire_id"] for e in events if e["role"] == "client"] == [
         e["wire_id"] for e in events if e["role"] == "server"]
     assert len({e["wire_id"] for e in events}) == len(paths)
+
+
+STRICT = """
+import ctypes, socket, ssl, sys
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[2] + ".pem", sys.argv[2] + ".key")
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print("listens", flush=True)
+conn = context.wrap_socket(listener.accept()[0], server_side=True)
+prctl, body, buffer = ctypes.CDLL(None).prctl, sys.argv[3].encode(), bytearray(4096)
+def serve():
+    conn.recv_into(buffer)
+    conn.sendall(body)
+serve()
+prctl(22, 1) # PR_SET_SECCOMP, SECCOMP_MODE_STRICT: read(), write(), and no other call
+while True:
+    serve()
+"""
+
+
+def test_strict_seccomp(scene, watch):
+    """A process that is killed for any call but read() and write() lives on, and is read."""
+    release = tuple(int(n) for n in os.uname().release.split("-")[0].split(".")[:2])
+    if (6, 11) <= release < (6, 14):
+        pytest.skip("these kernels kill it for a return that is probed: appmon-security(7)")
+    port = low_port()
+    answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    process = scene.cgroup.spawn([sys.executable, "-c", STRICT, str(port), scene.certificate, answer],
+                                 stdout=subprocess.PIPE)
+    scene.started.append(process)
+    assert process.stdout.readline() == b"listens\n"
+    watching = watch(scene.cgroup, args=TLS)
+    connection = client(port)
+    paths = [f"/{i}" for i in range(6)]
+    for path in paths:
+        connection.request("GET", path)
+        assert connection.getresponse().read() == b"ok"
+    assert process.poll() is None
+    watching.wait(len(paths))
+    connection.close()
+    assert [(e["path"], e["status"]) for e in watching.stop()] == [(path, 200) for path in paths]
 
 
 def test_through(scene, watch):
@@ -659,6 +741,35 @@ def test_open_before_the_attach(name, scene, watch):
     events = [e for e in watching.stop() if e["protocol"] == "http1" and e["path"]]
     assert [e["path"] for e in events if e["status"]] == paths[-len(events):]
     assert len(events) >= 4 and all(e["status"] == 200 for e in events)
+
+
+@pytest.mark.parametrize("name", ["asyncio", "node", "netty"])
+def test_open_before_the_attach_in_memory(name, scene, watch):
+    """These sessions write to memory, and another call sends it: which socket it is, the begin of a
+    record tells. So much is looked for once a few turns have passed."""
+    port = scene.start(name)
+    connections = [client(port), client(port, "1.2")]
+    for connection in connections:
+        connection.request("GET", "/before")
+        connection.getresponse().read()
+    watching = watch(scene.cgroup, args=[*TLS, "-v"])
+    paths = [f"/{i}" for i in range(8)]
+    for path in paths:
+        for i, connection in enumerate(connections):
+            connection.request("GET", f"{path}/{i}")
+            assert len(connection.getresponse().read()) == 5
+        if path == "/3":
+            watching.wait_stderr("records of TLS are told", timeout=10)
+    for connection in connections:
+        connection.close()
+    watching.wait(8)
+    events = [e for e in watching.stop() if e["protocol"] == "http1" and e["path"]]
+    for i in range(2):
+        mine = [e for e in events if e["path"].endswith(f"/{i}")]
+        assert [e["path"] for e in mine] == [f"{path}/{i}" for path in paths][-len(mine):]
+        assert len(mine) >= 4 and len({e["connection_id"] for e in mine}) == 1
+    assert {e["status"] for e in events} == {200}
+    assert len({e["connection_id"] for e in events}) == 2
 
 
 class Asker:

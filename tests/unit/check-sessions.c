@@ -22,12 +22,15 @@ struct made {
 	uint64_t address, since_ns;
 	uint32_t tgid, tid, lost, lost_before;
 	struct tls_tag tag;
+	uint8_t record[TLS_RECORD_BYTES]; /* of writes */
 	uint64_t pos[2];
 };
 
 static struct made s;
 /* Whether handshakes are of TLS 1.2. */
 static bool old;
+/* What the ciphertext of records consists of. */
+static uint8_t cipher;
 
 static void setup(void)
 {
@@ -36,6 +39,7 @@ static void setup(void)
 							     1U << APPMON_PROTO_TLS};
 
 	old = false;
+	cipher = 0;
 	fixture_init(&p, &opts);
 	wire_start(&w, &p);
 	sim_owner = (struct rec_owner){.source = OWNER_SENT, .sender_pid = 100, .sender_tid = 101};
@@ -89,6 +93,7 @@ static void records(struct wire *on, int dir, uint32_t len)
 	while (len) {
 		uint32_t n = len < 16384 ? len : 16384;
 
+		memset(b + at + 5, cipher, OVERHEAD);
 		at += put_record(b + at, 23, n + OVERHEAD);
 		len -= n;
 	}
@@ -170,6 +175,8 @@ static void call_of(struct made *m, int dir, const char *text, uint32_t len, uin
 	r->flags = dir == DIR_OUT ? PLAIN_OUT : 0;
 	r->len = r->whole = len;
 	r->captured = captured;
+	if (dir == DIR_OUT)
+		memcpy(r->record, m->record, sizeof(r->record));
 	r->lost = m->lost;
 	r->lost_before = m->lost_before;
 	memcpy(rec.bytes, text, captured);
@@ -677,6 +684,57 @@ START_TEST(nested)
 }
 END_TEST
 
+/* Bytes are written to memory, which another call sends. made_of: what its ciphertext consists of. */
+static void writes_memory(struct made *m, uint32_t n, uint8_t made_of)
+{
+	uint8_t record[5 + OVERHEAD];
+
+	put_record(record, 23, n + OVERHEAD);
+	memset(record + 5, made_of, OVERHEAD);
+	memcpy(m->record, record, sizeof(m->record));
+	call_of(m, DIR_OUT, OK, sizeof(OK) - 1, sizeof(OK) - 1, sim_now_ns);
+	records(&w, DIR_OUT, sizeof(OK) - 1);
+}
+
+/* Open at the attach: the record that a session has made leaves from a socket of its process. */
+START_TEST(in_memory)
+{
+	const uint32_t n = sizeof(OK) - 1;
+	uint32_t found = 0;
+
+	wire_begin(&w, false);
+	sim_detached = true;
+	handshake(&w, false, 1);
+	sim_detached = false;
+	s = made(0x1000, 1);
+	s.pos[DIR_IN] = s.pos[DIR_OUT] = 1000;
+	for (int i = 0; i < 3; i++) {
+		ck_assert_uint_eq(p.flows.records_pid, 0);
+		cipher = (uint8_t)(1 + i);
+		reads(&w, &s, GET("/unknown"));
+		writes_memory(&s, n, 0); /* another record */
+	}
+	ck_assert_uint_eq(p.flows.records_pid, 100);
+	sim_owner.sender_pid = 99;
+	reads(&w, &s, GET("/unknown"));
+	writes_memory(&s, n, cipher); /* another process */
+	sim_owner.sender_pid = 100;
+	ck_assert_uint_eq(p.pl.stats.plain_calls, 0);
+	flows_expire(&p.flows, sim_now_ns + 60000 * MSEC);
+	for (int i = 0; i < 4; i++) {
+		cipher = (uint8_t)(10 + i);
+		reads(&w, &s, GET("/a"));
+		writes_memory(&s, n, cipher);
+	}
+	while ((ev = fixture_event(&p))) {
+		ck_assert_uint_eq(ev->connection_id, sim_cookie(w.sk));
+		found += ev->protocol == APPMON_PROTO_HTTP1 && ev->end == APPMON_END_COMPLETE &&
+			 !strcmp(ev->path.data, "/a") && ev->status == 200;
+	}
+	ck_assert_uint_ge(found, 3);
+}
+END_TEST
+
 /* w and another one, both open at the attach; the session is w's. */
 static void two_open(struct wire *other)
 {
@@ -948,21 +1006,16 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {server,	    client,
-				      closed_early, memory,
-				      long_write,   tickets,
-				      cut,	    both_ends,
-				      interleaved,  lost,
-				      forked,	    unknown,
-				      unknown_much, call_times,
-				      nested,	    address_again,
-				      not_nested,   not_nested_shared_place,
-				      late,	    late_in_answer,
-				      until_close,  linked,
-				      call_end,	    longer_write,
-				      not_asked,    renewed,
-				      renewed_lost, not_renewed,
-				      NULL};
+	const TTest *const tests[] = {server,	     client,	     closed_early,
+				      memory,	     long_write,     tickets,
+				      cut,	     both_ends,	     interleaved,
+				      lost,	     forked,	     unknown,
+				      unknown_much,  call_times,     nested,
+				      address_again, not_nested,     not_nested_shared_place,
+				      late,	     late_in_answer, until_close,
+				      linked,	     call_end,	     longer_write,
+				      not_asked,     renewed,	     in_memory,
+				      renewed_lost,  not_renewed,    NULL};
 
 	return unit_run("sessions", tests, setup, teardown);
 }

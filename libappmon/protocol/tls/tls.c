@@ -150,6 +150,19 @@ static uint32_t overhead_of(const struct tls_told *told)
 	}
 }
 
+/* The begin of one that left: of a connection whose hellos are not known it tells the session. */
+static void carry_begin(struct tls_wire *w, const struct tls_record *r, const uint8_t *body)
+{
+	const uint8_t head[RECORD_HEAD] = {r->type, 3, 3, (uint8_t)(r->len >> 8), (uint8_t)r->len};
+	uint8_t *to;
+
+	if (w->records == WIRE_RECORDS)
+		return;
+	to = w->record[w->records++];
+	memcpy(to, head, RECORD_HEAD);
+	memcpy(to + RECORD_HEAD, body, TLS_RECORD_BYTES - RECORD_HEAD);
+}
+
 /* A record of the applications' data has passed. */
 static void carry_data(struct pipeline *pl, struct conn *c, int dir, const struct tls_record *r)
 {
@@ -550,6 +563,9 @@ void tls_record(struct pipeline *pl, struct conn *c, int dir, const uint8_t *bod
 
 	switch (s->record.type) {
 	case TLS_DATA:
+		if (dir == DIR_OUT && c->wire && !c->wire->hello_ns && !c->plain &&
+		    n >= TLS_RECORD_BYTES - RECORD_HEAD)
+			carry_begin(c->wire, &s->record, body);
 		if (take_data(pl, c, dir) && !s->cut)
 			data_passed(c, dir, s->record.end_ns);
 		break;
