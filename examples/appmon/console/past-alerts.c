@@ -23,6 +23,12 @@ static char *copy(const char *text)
 	return text ? strdup(text) : NULL;
 }
 
+/* What shows an alert: requests that failed, or slow ones. */
+static unsigned kept_of(const struct alert_rule *rule)
+{
+	return rule->condition.metric == ALERT_LATENCY ? KEPT_SLOW : KEPT_FAILED;
+}
+
 void past_alerts_add(struct past_alerts *past, const struct alert_notice *notice)
 {
 	struct past_alert *to = &past->list[past->at % PAST_ALERTS_MAX];
@@ -40,7 +46,9 @@ void past_alerts_add(struct past_alerts *past, const struct alert_notice *notice
 		.instance = notice->cgroup_id,
 		.since_ns = notice->since_ns,
 		.at_ns = notice->now_ns,
-		.silenced = notice->silenced};
+		.silenced = notice->silenced,
+		.kept = kept_of(notice->rule),
+		.from_ns = notice->since_ns - notice->rule->for_ns - notice->rule->over_ns};
 	if (!to->name || !to->when || !to->application || !to->route)
 		clear(to);
 }
@@ -74,17 +82,24 @@ static void put_subject(struct writing *w, const char *application, uint32_t rol
 			 instances_name(w->view->instances, instance, number, sizeof(number)));
 }
 
-/* A request that shows what the alert is about: the last one that failed, or one that was slow. */
-static void put_sample(struct writing *w, const struct alert_view *alert)
+struct showing {
+	const char *application;
+	uint32_t role;
+	unsigned kept;
+	uint64_t from_ns, to_ns;
+};
+
+/* The last request that shows what an alert is about. */
+static void put_sample(struct writing *w, const struct showing *which)
 {
-	unsigned kept = alert->rule->condition.metric == ALERT_LATENCY ? KEPT_SLOW : KEPT_FAILED;
 	const struct request *request = w->view->requests->last;
 
 	for (; request; request = request->previous) {
 		const struct appmon_event *ev = request->event;
 
-		if (request->kept & kept && ev->role == alert->rule->role &&
-		    strcmp(ev->target_name.data, alert->application) == 0)
+		if (request->kept & which->kept && ev->role == which->role &&
+		    request->end_ns >= which->from_ns && request->end_ns <= which->to_ns &&
+		    strcmp(ev->target_name.data, which->application) == 0)
 			break;
 	}
 	if (request)
@@ -112,7 +127,10 @@ static void put_alert(void *ctx, const struct alert_view *alert)
 	put_time(&w->json, "since_ms", w->view->mon, alert->since_ns);
 	if (until_ns != 0)
 		put_time(&w->json, "silenced_until_ms", w->view->mon, until_ns);
-	put_sample(w, alert);
+	put_sample(w, &(struct showing){.application = alert->application,
+					.role = rule->role,
+					.kept = kept_of(rule),
+					.to_ns = UINT64_MAX});
 	json_line_close(&w->json, '}');
 }
 
@@ -131,6 +149,11 @@ static void put_past(struct writing *w, const struct past_alert *alert)
 	put_time(&w->json, "since_ms", w->view->mon, alert->since_ns);
 	put_time(&w->json, "resolved_ms", w->view->mon, alert->at_ns);
 	put_bool(&w->json, "silenced", alert->silenced);
+	put_sample(w, &(struct showing){.application = alert->application,
+					.role = alert->role,
+					.kept = alert->kept,
+					.from_ns = alert->from_ns,
+					.to_ns = alert->at_ns});
 	json_line_close(&w->json, '}');
 }
 
