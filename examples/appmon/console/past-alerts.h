@@ -18,8 +18,7 @@ struct past_alert {
 	uint64_t instance;
 	uint64_t since_ns, at_ns;
 	bool silenced;
-	unsigned kept;	  /* KEPT_*, of requests that show it ... */
-	uint64_t from_ns; /* ... which ended from here on */
+	uint64_t from_ns; /* when the window began that it fired by */
 };
 
 struct past_alerts {
