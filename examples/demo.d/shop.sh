@@ -197,7 +197,7 @@ dead_catalog() {
 }
 
 shop_scene() {
-	local service targets=(--protocols http1,resp)
+	local service targets=(--protocols "http1,resp")
 
 	prepare build shop
 	compile_services
