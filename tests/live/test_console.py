@@ -26,7 +26,7 @@ from test_grpc import GIVEN_UP, STATUSES, grpc_go
 from test_postgresql import postgresql  # noqa: F401: a fixture
 from test_resp import command, redis  # noqa: F401: a fixture
 from test_tls import PYTHON, low_port
-from test_topology import drive
+from test_topology import ASKED, PROXIED, drive, elsewhere  # noqa: F401: a fixture
 from watch import cli
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -199,6 +199,16 @@ def test_requests(scene, console):
         assert monitor.ask(f"/api/{path}")[0] == 404
     for path in ("request?number=x", "request", "requests", "requests?kind=x", "application"):
         assert monitor.ask(f"/api/{path}")[0] == 400
+    monitor.stop()
+
+
+def test_names_of_servers(console, cgroup, elsewhere):  # noqa: F811
+    """One that is not watched is called as its clients call it, unless by several names."""
+    monitor = console("--cgroup", cgroup.path, "--name", "shop")
+    asked, proxied = (elsewhere(requests, cgroup) for requests in (ASKED, PROXIED))
+    monitor.wait_requests("shop", "client", 4)
+    assert {e["server"] for e in monitor.get("overview", range=3600)["edges"]} == {
+        "api.example.com:" + asked.rpartition(":")[2], proxied}
     monitor.stop()
 
 
