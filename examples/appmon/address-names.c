@@ -244,6 +244,7 @@ void address_names_event(struct address_names *names, const struct appmon_event 
 	struct destination *destination;
 	struct stat st;
 
+	host_names_event(&names->asked, ev);
 	if (ev->role != APPMON_ROLE_CLIENT || ev->netns_inum == 0)
 		return;
 	if (own == 0 && stat("/proc/self/ns/net", &st) == 0)
@@ -315,7 +316,7 @@ const struct address_name *address_names_find(const struct address_names *names,
 	for (size_t i = 0; i < names->host_count; i++)
 		if (same_address(&names->hosts[i].endpoint, endpoint))
 			return &names->hosts[i];
-	return NULL;
+	return host_names_find(&names->asked, endpoint);
 }
 
 void address_name_format(const struct address_name *name, const struct appmon_endpoint *endpoint,
@@ -353,6 +354,7 @@ void address_names_free(struct address_names *names)
 {
 	free_list(names->hosts, names->host_count);
 	address_names_forget_listeners(names);
+	host_names_free(&names->asked);
 	free(names->destinations);
 	*names = (struct address_names){0};
 }

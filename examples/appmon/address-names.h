@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Names of addresses at which no watched application was seen: that of the unit, container or cgroup
- * that listens there on this machine, else that of /etc/hosts.
+ * that listens there on this machine, else that of /etc/hosts, else the one that its clients use.
  */
 #ifndef APPMON_CLI_ADDRESS_NAMES_H
 #define APPMON_CLI_ADDRESS_NAMES_H
@@ -13,12 +13,7 @@
 #include <appmon/appmon.h>
 
 #include "container-names.h"
-
-struct address_name {
-	struct appmon_endpoint endpoint; /* port 0: whatever the port */
-	bool watched;			 /* the name is a target's */
-	char *name;
-};
+#include "host-names.h"
 
 /* Where a client went, and from which network namespaces. */
 struct destination {
@@ -33,6 +28,7 @@ struct address_names {
 	/* Who listens here is who was asked only if the clients were here, too. */
 	struct destination *destinations;
 	size_t destination_count;
+	struct host_names asked;
 };
 
 /* Both may be called again, and add what is new. Without memory, names are missing. */

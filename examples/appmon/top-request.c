@@ -127,6 +127,10 @@ static void put_number(FILE *out, const char *key, int64_t value, const struct a
 		fputs(format_duration((uint64_t)value, text), out);
 	else if (is_one_of(key, times) && begin_ns != 0 && (uint64_t)value >= begin_ns)
 		fprintf(out, "+%s", format_duration((uint64_t)value - begin_ns, text));
+	else if (strcmp(key, "tls_version") == 0 && value >> 8 == 3 && (value & 0xff) > 0)
+		fprintf(out, "TLS 1.%" PRId64, (value & 0xff) - 1);
+	else if (strcmp(key, "tls_cipher") == 0)
+		fprintf(out, "0x%04" PRIx64, (uint64_t)value);
 	else
 		fprintf(out, "%" PRId64, value);
 }

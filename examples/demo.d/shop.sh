@@ -4,7 +4,7 @@
 
 shop=$here/shop
 built=$build/demo # compiled once
-services=(web shop catalog-1 catalog-2 cart orders)
+services=(web shop catalog-1 catalog-2 cart orders redis)
 alerts=(slow-catalog failing-orders dead-catalog)
 
 compile_services() {
@@ -60,18 +60,32 @@ start_web() {
 	die_with "$dir/web.error.log" "nginx does not start"
 }
 
+redis_serves_or_is_gone() {
+	[ -S "$dir/redis.sock" ] || ! kill -0 "${pid[redis]}" 2>/dev/null
+}
+
+# As nginx, it takes no port 0. The socket says that it is ready.
+start_redis() {
+	label redis redis
+	for _ in {1..5}; do
+		port[redis]=$(free_port)
+		start redis redis-server --bind 127.0.0.1 --port "${port[redis]}" \
+			--unixsocket "$dir/redis.sock" --save '' --dir "$dir"
+		until_true 20 redis_serves_or_is_gone && [ -S "$dir/redis.sock" ] && return
+	done
+	die_with "$dir/redis.out" "redis does not start"
+}
+
 start_shop() {
 	local service
 
 	say "A shop of five services, each instance in a cgroup of its own"
-	# No label, as it speaks no HTTP: nobody watches it.
-	start redis redis-server --port 0 --unixsocket "$dir/redis.sock" --save '' --dir "$dir"
+	start_redis
 	serve catalog-1 catalog "$built/catalog" "$dir" catalog-1
 	serve catalog-2 catalog "$built/catalog" "$dir" catalog-2
 	serve orders orders java -Xshare:auto -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xmx64m \
 		-cp "$built" Orders "$dir"
-	until_true 20 test -S "$dir/redis.sock" || die_with "$dir/redis.out" "redis does not start"
-	serve cart cart python3 "$shop/cart.py" "$dir"
+	serve cart cart python3 "$shop/cart.py" "$dir" "${port[redis]}"
 	serve shop shop node "$shop/shop.js" "$dir" "${port[cart]}" "${port[orders]}" \
 		"${port[catalog-1]}" "${port[catalog-2]}"
 	start_web
@@ -81,13 +95,13 @@ start_shop() {
 		                              ->  orders (java)
 	END
 	for service in "${services[@]}"; do
-		printf '%-10s http://127.0.0.1:%s  %s\n' "$service" "${port[$service]}" "$cgroup/$service"
+		printf '%-10s 127.0.0.1:%s  %s\n' "$service" "${port[$service]}" "$cgroup/$service"
 	done
 }
 
 agent_serves() {
 	metrics=$(sed -n 's|^appmon: \(http://.*/metrics\)$|\1|p' "$dir/agent.err")
-	[ "$metrics" ] && grep -q 'watching 6 cgroup' "$dir/agent.err"
+	[ "$metrics" ] && grep -q "watching ${#services[@]} cgroup" "$dir/agent.err"
 }
 
 start_agent() {
@@ -183,7 +197,7 @@ dead_catalog() {
 }
 
 shop_scene() {
-	local service targets=()
+	local service targets=(--protocols "http1,resp")
 
 	prepare build shop
 	compile_services

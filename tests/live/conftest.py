@@ -24,7 +24,7 @@ for ignored in signal.SIGQUIT, signal.SIGHUP:
 
 
 # What stands for these takes minutes to build: `tests/run kubernetes`.
-LONG = {"real", "kubectl", "podman", "rootfs"}
+LONG = {"real", "kubectl", "podman", "rootfs", "grafana_types"}
 
 
 def pytest_collection_modifyitems(config, items):

@@ -8,7 +8,9 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
+import sys
 import urllib.parse
 
 import pytest
@@ -16,14 +18,15 @@ import pytest
 from browser import Browser, chromium
 from cgroups import Cgroup
 from exporting import Monitor, wait_for
-from programs import free_port
+from programs import free_port, wait_for_port
 from scene import Scene
 from test_agent import serve
 from test_docker import Stub
 from test_grpc import GIVEN_UP, STATUSES, grpc_go
 from test_postgresql import postgresql  # noqa: F401: a fixture
 from test_resp import command, redis  # noqa: F401: a fixture
-from test_topology import drive
+from test_tls import PYTHON, low_port
+from test_topology import ASKED, PROXIED, drive, elsewhere  # noqa: F401: a fixture
 from watch import cli
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -196,6 +199,16 @@ def test_requests(scene, console):
         assert monitor.ask(f"/api/{path}")[0] == 404
     for path in ("request?number=x", "request", "requests", "requests?kind=x", "application"):
         assert monitor.ask(f"/api/{path}")[0] == 400
+    monitor.stop()
+
+
+def test_names_of_servers(console, cgroup, elsewhere):  # noqa: F811
+    """One that is not watched is called as its clients call it, unless by several names."""
+    monitor = console("--cgroup", cgroup.path, "--name", "shop")
+    asked, proxied = (elsewhere(requests, cgroup) for requests in (ASKED, PROXIED))
+    monitor.wait_requests("shop", "client", 4)
+    assert {e["server"] for e in monitor.get("overview", range=3600)["edges"]} == {
+        "api.example.com:" + asked.rpartition(":")[2], proxied}
     monitor.stop()
 
 
@@ -525,6 +538,35 @@ def test_commands(console, page, cgroup, redis):  # noqa: F811
     monitor.stop()
 
 
+def test_tls(console, page, cgroup, certificate, tmp_path):
+    """What a handshake says in clear text, by what the client's library has agreed on."""
+    script, port = tmp_path / "server.py", low_port()
+    script.write_text(PYTHON)
+    server = cgroup.spawn([sys.executable, script, str(port), certificate])
+    wait_for_port(port, server)
+    monitor = console("--cgroup", cgroup.path, "--name", "bank", "--protocols", "http1,tls")
+    context = ssl.create_default_context(cafile=f"{certificate}.pem")
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    connection = http.client.HTTPSConnection("localhost", port, context=context, timeout=10)
+    connection.request("GET", "/")
+    assert connection.getresponse().read() == b"hello"
+    version, cipher = connection.sock.version(), connection.sock.cipher()[0]
+    connection.close()
+    number = {c["name"]: c["id"] & 0xffff for c in context.get_ciphers()}[cipher]
+    wait_for(lambda: monitor.get("requests", kind="latest", application="bank")["requests"])
+    for kept in monitor.get("requests", kind="latest", application="bank")["requests"]:
+        show(page, monitor, f"#/request/{kept['number']}")
+        texts = page.run("[...document.querySelectorAll('#tls dt, #tls dd')].map((e) => e.textContent)")
+        found = dict(zip(texts[::2], texts[1::2]))
+        assert found["server name"] == "localhost" and found["version"].replace(" ", "v") == version
+        assert found["cipher"] == f"0x{number:04x}"
+    keep(page, "tls")
+    assert page.errors == []
+    monitor.stop()
+    server.terminate()
+    server.wait()
+
+
 def test_access(console, cgroup):
     """Who is answered without a token: pages of its own, on this machine. It is only looked at."""
     monitor = console("--cgroup", cgroup.path)
@@ -654,6 +696,8 @@ def test_alerts(console, page, cgroup, tmp_path, scene):
               "document.querySelectorAll('.alert.resolved').length >= 2")
     keep(page, "alerts")
     wait_for(lambda: {"web", "pay"} <= alerts("resolved").keys(), what="its end")
+    for alert in alerts("resolved").values():
+        assert monitor.get("request", number=alert["sample"])["requests"][0]["event"]["status"] == 503
     lines = [json.loads(line) for line in told.read_text().splitlines()]
     assert sorted((a["application"], a["status"]) for a in lines) == [
         ("pay", "firing"), ("pay", "resolved"), ("web", "firing"), ("web", "resolved")]

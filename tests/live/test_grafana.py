@@ -18,7 +18,8 @@ import yaml
 from exporting import wait_for
 from programs import HERE, free_port, run_client
 from test_export import built, export, prometheus  # noqa: F401: fixtures
-from test_grpc import grpc_go
+from test_grpc import built as built_by_go
+from test_grpc import grpc_go, needs
 from test_resp import redis  # noqa: F401: a fixture
 
 GRAFANA = os.path.join(HERE, "..", "..", "examples", "grafana")
@@ -101,6 +102,30 @@ def test_dashboard(path):
             assert {override["matcher"]["options"]
                     for override in panel["fieldConfig"]["overrides"]} <= set(names.values())
             assert panel["options"]["sortBy"][0]["displayName"] in names.values()
+
+
+@pytest.fixture
+def grafana_types(programs):
+    """grafana_types(path): what Grafana's own types have against a dashboard."""
+    needs("go")
+    program = f"{programs.directory}/check-dashboards"
+    built_by_go(f"{HERE}/grafana", ["go", "build", "-o", program, "."])
+
+    def check(path):
+        return subprocess.run([program, path], stderr=subprocess.PIPE, text=True).stderr
+    return check
+
+
+def test_types(grafana_types, tmp_path):
+    """Dashboards, panels, options and queries by the types that Grafana generates of its schema."""
+    assert [grafana_types(path) for path in BOARDS] == [""] * 4
+    board = load(BOARDS[0])
+    board["panels"][0]["options"]["colorMode"] = 3
+    board["panels"][1]["targets"][0]["exprr"] = board["panels"][1]["targets"][0].pop("expr")
+    (tmp_path / "wrong.json").write_text(json.dumps(board))
+    wrong = grafana_types(tmp_path / "wrong.json")
+    assert "panels[0].options.colorMode: json: cannot unmarshal" in wrong
+    assert "panels[1].targets[0].expr: required" in wrong and "unexpected field 'exprr'" in wrong
 
 
 def test_alerts():

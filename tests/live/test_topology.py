@@ -93,9 +93,52 @@ def exchange(listener, address, cgroup):
     server.close()
 
 
+ASKED = [("API.example.com:8080", "/a"), ("api.example.com", "/b")]
+PROXIED = [("one.example.com", "/"), ("two.example.com", "/")]
+FORWARDED = [("one.example.com", "http://one.example.com/"), ("127.0.0.1", "/")]
+
+
+@pytest.fixture
+def elsewhere(cgroup, watch):
+    """ask(requests, cgroup): sends requests, each a host and a target, from a process of the cgroup to
+    a server in another network namespace. Returns its address."""
+    namespace, listeners = Namespace(), []
+
+    def ask(requests, cgroup):
+        with namespace.inside():
+            listener = socket.create_server(("127.0.0.1", 0))
+            listeners.append(listener)
+            with cgroup.inside():
+                client = socket.create_connection(listener.getsockname(), timeout=10)
+        server, _ = listener.accept()
+        with client, server:
+            for host, target in requests:
+                client.sendall(f"GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+                assert server.recv(4096)
+                server.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                assert client.recv(4096)
+        return "%s:%d" % listener.getsockname()
+    yield ask
+    for listener in listeners:
+        listener.close()
+    namespace.close()
+
+
+def test_names_by_clients(cgroup, elsewhere):
+    """A server elsewhere is called as its clients call it, unless by several names; a proxy has not the
+    name of whom it asks."""
+    shop = cgroup.child("shop")
+    process = start_cli("topology", "--cgroup", shop.path, "--format", "json")
+    asked, proxied, forwarded = (elsewhere(requests, shop)
+                                 for requests in (ASKED, PROXIED, FORWARDED))
+    found = edges(json.loads(finish(process)))
+    assert {server: edge["requests"] for (_, server), edge in found.items()} == {
+        "api.example.com:" + asked.rpartition(":")[2]: 2, proxied: 2, forwarded: 2}
+
+
 def test_names_of_listeners(cgroup, watch):
     """Those of all addresses, too, one node for all of them. In another network namespace the same
-    address is somebody else's."""
+    address is somebody else's, who has the name that the client uses: h."""
     shop, db, cache, other = (cgroup.child(name) for name in ("shop", "db", "cache", "other"))
     with db.inside():
         any4 = socket.create_server(("0.0.0.0", 0))
@@ -118,7 +161,7 @@ def test_names_of_listeners(cgroup, watch):
         found = edges(json.loads(finish(process)))
         assert {names: edge["requests"] for names, edge in found.items()} == {
             ("shop", f"db:{port4}"): 1, ("shop", f"cache:{port6}"): 2,
-            ("shop", f"cache:{port46}"): 1, ("shop", f"127.0.0.1:{port}"): 1}
+            ("shop", f"cache:{port46}"): 1, ("shop", f"h:{port}"): 1}
     finally:
         namespace.close()
         for listener in any4, any6, mapped, shared:

@@ -105,7 +105,7 @@ static void serve(unsigned count, const char *app, const char *path, uint32_t st
 static void update_after(unsigned seconds)
 {
 	now += seconds * NSEC_PER_SEC;
-	ck_assert_int_eq(history_update(&kept, snap(metrics, now, 0), &instances, NULL), 0);
+	ck_assert_int_eq(history_update(&kept, snap(metrics, now, 0), &instances, NULL, NULL), 0);
 }
 
 static struct period since(unsigned seconds)

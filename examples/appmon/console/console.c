@@ -34,6 +34,7 @@ struct console {
 	struct history history;
 	struct requests requests;
 	struct past_alerts past;
+	struct host_names hosts;
 	uint64_t updated_ns, tick_ns;
 };
 
@@ -43,6 +44,7 @@ static void on_event(void *ctx, const struct appmon_event *ev)
 {
 	struct console *console = ctx;
 
+	host_names_event(&console->hosts, ev);
 	/* A response without its request says too little. */
 	if (ev->request_start_ns != 0 || ev->operation.len > 0)
 		requests_add(&console->requests, ev);
@@ -55,8 +57,8 @@ static void update(struct console *console, uint64_t now)
 
 	console->updated_ns = now;
 	if (exporter_snapshot(exporter, &snapshot) == 0 &&
-	    history_update(&console->history, snapshot, &exporter->instances, exporter->addresses) <
-		    0)
+	    history_update(&console->history, snapshot, &exporter->instances, exporter->addresses,
+			   &console->hosts) < 0)
 		warnx("a part of the console's history is missing: out of memory");
 	requests_forget(&console->requests, now > KEEP_NS ? now - KEEP_NS : 0);
 }
@@ -353,6 +355,7 @@ void console_close(struct console *console)
 	history_free(&console->history);
 	requests_free(&console->requests);
 	past_alerts_free(&console->past);
+	host_names_free(&console->hosts);
 	free(console);
 }
 

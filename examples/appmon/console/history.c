@@ -212,6 +212,7 @@ struct making {
 	struct step *step;
 	const struct appmon_snapshot *snapshot;
 	const struct addresses *addresses;
+	const struct host_names *hosts;
 	struct appmon_histogram *histogram;
 };
 
@@ -251,14 +252,22 @@ static int put_cell(struct making *making, uint32_t kind, uint32_t index, const 
 	return 0;
 }
 
-/* "192.0.2.1:80", or as its Service is called. */
+/* A host's name, and a port. */
+#define ENDPOINT_SIZE 264
+
+/* As its Service is called, or "shop.example.com:80" as its clients call it, or "192.0.2.1:80". */
 static void name_endpoint(const struct making *making, const struct appmon_endpoint *endpoint,
-			  char buf[56], struct appmon_str *ret)
+			  char buf[ENDPOINT_SIZE], struct appmon_str *ret)
 {
 	const char *name = addresses_find(making->addresses, endpoint);
+	const struct address_name *host =
+		making->hosts ? host_names_find(making->hosts, endpoint) : NULL;
 
-	if (!name) {
-		appmon_format_endpoint(endpoint, buf, 56);
+	if (!name && host) {
+		snprintf(buf, ENDPOINT_SIZE, "%s:%u", host->name, endpoint->port);
+		name = buf;
+	} else if (!name) {
+		appmon_format_endpoint(endpoint, buf, ENDPOINT_SIZE);
 		/* A client's port is of one connection only, and not kept. */
 		if (endpoint->port == 0)
 			*strrchr(buf, ':') = '\0';
@@ -275,7 +284,7 @@ static int put_series(struct making *making, uint32_t index)
 {
 	struct appmon_series series = {.size = sizeof(series)};
 	struct key key = {.kind = SUBJECT_SERIES};
-	char peer[56];
+	char peer[ENDPOINT_SIZE];
 
 	appmon_snapshot_series(making->snapshot, index, &series);
 	key.role = series.role;
@@ -297,7 +306,7 @@ static int put_series(struct making *making, uint32_t index)
 }
 
 static void name_end(const struct making *making, const struct appmon_edge *edge, bool server,
-		     struct key *key, char buf[56])
+		     struct key *key, char buf[ENDPOINT_SIZE])
 {
 	const struct appmon_str *app = server ? &edge->server_app : &edge->client_app;
 	const struct appmon_endpoint *endpoint = server ? &edge->server : &edge->client;
@@ -319,7 +328,7 @@ static int put_edge(struct making *making, uint32_t index)
 {
 	struct appmon_edge edge = {.size = sizeof(edge)};
 	struct key key = {.kind = SUBJECT_EDGE};
-	char client[56], server[56];
+	char client[ENDPOINT_SIZE], server[ENDPOINT_SIZE];
 
 	appmon_snapshot_edge(making->snapshot, index, &edge);
 	key.protocol = edge.protocol;
@@ -463,10 +472,12 @@ static struct step *reopen(struct history *history, uint64_t now)
 }
 
 int history_update(struct history *history, struct appmon_snapshot *snapshot,
-		   struct instances *instances, const struct addresses *addresses)
+		   struct instances *instances, const struct addresses *addresses,
+		   const struct host_names *hosts)
 {
 	uint64_t now = appmon_snapshot_time(snapshot);
-	struct making making = {.history = history, .snapshot = snapshot, .addresses = addresses};
+	struct making making = {
+		.history = history, .snapshot = snapshot, .addresses = addresses, .hosts = hosts};
 	int ret;
 
 	ret = appmon_histogram_new(&making.histogram);

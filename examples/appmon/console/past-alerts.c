@@ -40,7 +40,8 @@ void past_alerts_add(struct past_alerts *past, const struct alert_notice *notice
 		.instance = notice->cgroup_id,
 		.since_ns = notice->since_ns,
 		.at_ns = notice->now_ns,
-		.silenced = notice->silenced};
+		.silenced = notice->silenced,
+		.from_ns = notice->since_ns - notice->rule->for_ns - notice->rule->over_ns};
 	if (!to->name || !to->when || !to->application || !to->route)
 		clear(to);
 }
@@ -74,19 +75,63 @@ static void put_subject(struct writing *w, const char *application, uint32_t rol
 			 instances_name(w->view->instances, instance, number, sizeof(number)));
 }
 
-/* A request that shows what the alert is about: the last one that failed, or one that was slow. */
-static void put_sample(struct writing *w, const struct alert_view *alert)
+/* What an alert is about, and when. */
+struct about {
+	const char *when, *application, *route;
+	uint32_t role;
+	uint64_t instance; /* 0: all */
+	uint64_t from_ns, to_ns;
+};
+
+/* Of a rate, or of how many are in progress, a single request shows nothing. */
+static bool shows(const struct alert_condition *condition, const struct request *request)
 {
-	unsigned kept = alert->rule->condition.metric == ALERT_LATENCY ? KEPT_SLOW : KEPT_FAILED;
-	const struct request *request = w->view->requests->last;
-
-	for (; request; request = request->previous) {
-		const struct appmon_event *ev = request->event;
-
-		if (request->kept & kept && ev->role == alert->rule->role &&
-		    strcmp(ev->target_name.data, alert->application) == 0)
-			break;
+	switch (condition->metric) {
+	case ALERT_ERROR_RATIO:
+		return request->kept & KEPT_FAILED;
+	case ALERT_STATUS_RATE:
+	case ALERT_STATUS_RATIO:
+		return filter_matches(&condition->status, request->event);
+	case ALERT_LATENCY:
+	case ALERT_ACTIVE_AGE:
+		return (double)request->event->duration_ns / 1e9 > condition->threshold;
+	default:
+		return false;
 	}
+}
+
+static bool has_route(const struct appmon_event *ev, const char *route)
+{
+	char own[512];
+
+	return *route == '\0' ||
+	       (appmon_route(ev->path.data, ev->path.len, own, sizeof(own)) < sizeof(own) &&
+		strcmp(own, route) == 0);
+}
+
+static bool is_about(const struct writing *w, const struct about *about,
+		     const struct request *request)
+{
+	const struct appmon_event *ev = request->event;
+
+	return ev->role == about->role && request->end_ns >= about->from_ns &&
+	       request->end_ns <= about->to_ns &&
+	       strcmp(ev->target_name.data, about->application) == 0 &&
+	       has_route(ev, about->route) &&
+	       (about->instance == 0 ||
+		instances_of(w->view->instances, ev->cgroup_id) == about->instance);
+}
+
+/* The last request that shows it. */
+static void put_sample(struct writing *w, const struct about *about)
+{
+	const struct request *request = w->view->requests->last;
+	struct alert_condition condition;
+
+	if (alert_condition_parse(&condition, about->when) < 0)
+		return;
+	while (request && !(is_about(w, about, request) && shows(&condition, request)))
+		request = request->previous;
 	if (request)
 		put_uint(&w->json, "sample", request->number);
 }
@@ -112,7 +157,12 @@ static void put_alert(void *ctx, const struct alert_view *alert)
 	put_time(&w->json, "since_ms", w->view->mon, alert->since_ns);
 	if (until_ns != 0)
 		put_time(&w->json, "silenced_until_ms", w->view->mon, until_ns);
-	put_sample(w, alert);
+	put_sample(w, &(struct about){.when = rule->when,
+				      .application = alert->application,
+				      .route = alert->route,
+				      .role = rule->role,
+				      .instance = alert->cgroup_id,
+				      .to_ns = UINT64_MAX});
 	json_line_close(&w->json, '}');
 }
 
@@ -131,6 +181,13 @@ static void put_past(struct writing *w, const struct past_alert *alert)
 	put_time(&w->json, "since_ms", w->view->mon, alert->since_ns);
 	put_time(&w->json, "resolved_ms", w->view->mon, alert->at_ns);
 	put_bool(&w->json, "silenced", alert->silenced);
+	put_sample(w, &(struct about){.when = alert->when,
+				      .application = alert->application,
+				      .route = alert->route,
+				      .role = alert->role,
+				      .instance = alert->instance,
+				      .from_ns = alert->from_ns,
+				      .to_ns = alert->at_ns});
 	json_line_close(&w->json, '}');
 }
 

@@ -18,6 +18,7 @@ struct past_alert {
 	uint64_t instance;
 	uint64_t since_ns, at_ns;
 	bool silenced;
+	uint64_t from_ns; /* when the window began that it fired by */
 };
 
 struct past_alerts {

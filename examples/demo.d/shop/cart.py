@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""cart.py DIR: the shop's carts, which are lists in the redis that listens on DIR/redis.sock.
+"""cart.py DIR REDIS: the shop's carts, which are lists in the redis that listens on port REDIS.
 Writes its port to DIR/cart.port."""
 import http.server
 import os
@@ -16,8 +16,8 @@ local = threading.local()
 def redis(*command):
     """One command in redis' protocol (RESP); returns bytes, a number, a list or None."""
     if not hasattr(local, "stream"):
-        sock = socket.socket(socket.AF_UNIX)
-        sock.connect(f"{directory}/redis.sock")
+        sock = socket.create_connection(("127.0.0.1", redis_port))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         local.stream = sock.makefile("rwb")
     parts = [str(part).encode() for part in command]
     local.stream.write(b"*%d\r\n" % len(parts)
@@ -74,7 +74,7 @@ class Server(http.server.ThreadingHTTPServer):
     request_queue_size = 64
 
 
-directory = sys.argv[1]
+directory, redis_port = sys.argv[1], int(sys.argv[2])
 server = Server(("127.0.0.1", 0), Handler)
 with open(f"{directory}/cart.port.new", "w") as f:
     print(server.server_port, file=f)

@@ -47,7 +47,7 @@ const alertsPage = {
 				alert.instance ? el("span", { class: "soft" }, alert.instance) : null,
 				alert.route ? el("span", { class: "soft" }, alert.route) : null,
 				el("span", { class: "soft" }, since)),
-			el("p", { class: "note" }, alert.when, alert.value ? el("b", null, "; it is " + alert.value) : null,
+			el("p", { class: "note" }, alert.when, alert.value ? ["; it is ", el("b", null, alert.value)] : null,
 				alert.reason ? "; " + alert.reason : null, alert.silenced ? "; it was silenced" : null),
 			el("div", { class: "row" },
 				alert.sample ? el("a", { href: link("request", String(alert.sample)) }, "a request that shows it") : null,

@@ -5,6 +5,8 @@ const whatOf = (event) => [event.operation || "?", event.request_target || event
 const statusOf = (event) => event.status_text || (event.outcome || "").replaceAll("_", " ");
 const isError = (event) => !["ok", "unknown"].includes(event.outcome) && !(event.role === "server" && event.outcome === "client_error");
 
+const TLS_VERSIONS = { 0x300: "SSL 3.0", 0x301: "TLS 1.0", 0x302: "TLS 1.1", 0x303: "TLS 1.2", 0x304: "TLS 1.3" };
+
 /* Its parts in the order in which they came: [class, name, from, to], nanoseconds. */
 function partsOf(event) {
 	const { request_start_ns: a, request_end_ns: b, response_start_ns: c, response_end_ns: d, read_start_ns: r, read_end_ns: e } = event;
@@ -58,7 +60,7 @@ const requestPage = {
 			el("span", { class: "tag" + (isError(here) ? " bad" : "") }, statusOf(here)), el("span", null, duration(here.duration_ns)),
 			el("a", { href: link("app", here.app, { role: here.role }) }, here.app),
 			el("span", { class: "soft" }, here.role + ", " + moment(Date.parse(here.time)))),
-			this.statement(here), this.fall(), this.fields(here));
+			this.statement(here), this.tls(here), this.fall(), this.fields(here));
 	},
 
 	/* Those without a cause first, each with what it caused below it. */
@@ -118,6 +120,19 @@ const requestPage = {
 				list.append(el("dt", null, name), el("dd", null, String(value)));
 		return el("section", { class: "card", id: "statement" }, el("h2", null, "Statement"),
 			el("pre", { class: "statement" }, event.query_text), list);
+	},
+
+	/* What is known of the encryption, by the names that people use. */
+	tls(event) {
+		if (!event.tls_version && !event.tls_server_name)
+			return null;
+		const list = el("dl", { class: "fields" });
+		for (const [name, value] of [["server name", event.tls_server_name], ["version", TLS_VERSIONS[event.tls_version]],
+			["application protocol", event.tls_alpn || (event.tls_alpn_offered ? "offered: " + event.tls_alpn_offered : "")],
+			["cipher", event.tls_cipher && "0x" + event.tls_cipher.toString(16).padStart(4, "0")]])
+			if (value)
+				list.append(el("dt", null, name), el("dd", null, value));
+		return el("section", { class: "card", id: "tls" }, el("h2", null, "TLS"), list);
 	},
 
 	/* All that the event has. */
