@@ -139,12 +139,6 @@ static __noinline struct socket *find_socket(struct __sk_buff *skb, struct emiss
 	if (!sk || !is_current(sk) || orphaned(sk, conf) || asks_for_more(skb, sk, conf)) {
 		if (!e->s.len && !is_heir(skb))
 			return 0;
-		if (ss->state == BPF_TCP_LISTEN) {
-			/* Resets for others are sent in its name. */
-			if (dir == DIR_IN)
-				observe_listener(skb, e, conf);
-			return 0;
-		}
 		if (!is_sampled(sample_of(skb, ss)))
 			return 0; /* most, if the host has set a ceiling */
 		if (is_path_of_several(skb))
@@ -177,8 +171,15 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 	e.seq = e.s.seq;
 	e.len = e.s.len;
 	sk = only_target ? bpf_sk_storage_get(&sockets, ss, 0, 0) : 0;
-	if (!sk || sk->conn.target != only_target || !is_current(sk))
+	if (!sk || sk->conn.target != only_target || !is_current(sk)) {
+		if (ss->state == BPF_TCP_LISTEN) {
+			/* Resets for others are sent in its name. */
+			if (dir == DIR_IN)
+				observe_listener(skb, &e);
+			return;
+		}
 		sk = find_socket(skb, &e, dir);
+	}
 	if (!sk || sk->speaks == SPEAKS_OTHER)
 		return;
 

@@ -75,8 +75,6 @@ static __noinline int is_heir(struct __sk_buff *skb)
 
 	if (!ss || !bpf_sk_storage_get(&listeners, ss, 0, 0))
 		return 0;
-	if (ss->state == BPF_TCP_LISTEN)
-		return 1;
 	tp = bpf_tcp_sock(ss);
 	return tp && tp->bytes_received;
 }
@@ -114,9 +112,9 @@ static __noinline __u32 stream_start(struct __sk_buff *skb, const struct segment
 }
 
 /* A segment that meets a listening socket. */
-static __always_inline void observe_listener(struct __sk_buff *skb, struct emission *e,
-					     struct target_conf *conf)
+static __always_inline void observe_listener(struct __sk_buff *skb, struct emission *e)
 {
+	struct target_conf *conf = bpf_get_local_storage(&targets, 0);
 	const struct segment *s = &e->s;
 	struct bpf_sock *ss = skb->sk;
 	struct listener *l;
@@ -124,10 +122,10 @@ static __always_inline void observe_listener(struct __sk_buff *skb, struct emiss
 	__u32 zero = 0, total = s->len < conf->capture ? s->len : conf->capture;
 	int ret;
 
-	if (!ss)
+	if (!ss || !conf->target)
 		return;
 	l = bpf_sk_storage_get(&listeners, ss, 0, 0);
-	if (l && !owns_listener(skb, l, conf))
+	if (l ? !owns_listener(skb, l, conf) : !s->len)
 		return;
 	/* Ingress runs do not interrupt each other. */
 	sk = bpf_map_lookup_elem(&embryo, &zero);
