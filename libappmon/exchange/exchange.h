@@ -343,19 +343,20 @@ struct ids {
 	uint32_t buckets; /* power of two; 0: they are few */
 };
 
-/* In this order: what each record asks for, then what most ask for, then what few do. Of 10,000
- * connections none is in the CPU's first caches when its next record comes. */
 struct conn {
 	struct conn *hash_next;
-	struct rec_conn id;
 	const struct protocol *protocol;
-	void *state;	       /* the protocol's, of protocol.conn_size bytes */
-	struct conn *above;    /* the plaintext in what the socket carries; NULL: none is known */
-	struct conn *below;    /* of plaintext: the socket's own bytes */
-	struct tls_wire *wire; /* NULL: none, or no plaintext is looked for */
-	struct list_node link; /* in flows.busy or flows.idle, least recently active first */
+	void *state;	    /* the protocol's, of protocol.conn_size bytes */
+	struct conn *above; /* the plaintext in what the socket carries; NULL: none is known */
+	struct conn *below; /* of plaintext: the socket's own bytes */
+	struct numbers numbers[2];  /* by DIR_*: of plaintext, of the piece at hand */
+	struct tls_wire *wire;	    /* NULL: none, or no plaintext is looked for */
+	struct list_node link;	    /* in flows.busy or flows.idle, least recently active first */
 	struct list_node exchanges; /* oldest first */
-	struct stream stream[2];    /* by DIR_* */
+	struct ids ids;
+	struct rec_conn id;
+	struct stream stream[2]; /* by DIR_* */
+	struct reader reader;	 /* since the last response */
 	uint64_t active_ns;
 	uint64_t ordinal;
 	uint32_t srtt_us, retrans, dup;
@@ -371,13 +372,10 @@ struct conn {
 	uint8_t plain; /* its plaintext is known: its own bytes are no exchanges */
 	uint8_t call_times; /* of plaintext: times are the library's calls' */
 	uint8_t serves; /* as request_dir, if a hint says so of a connection met in the middle */
+	uint64_t key;	/* what it is found by: its cookie; of a stray, a hash of its peers */
+	uint32_t first_seq; /* of a stray: TCP's number of the client's first byte */
 	struct proxied proxied;
 	uint64_t ordinal_base; /* exchanges of it may have been told before it was forgotten */
-	uint64_t key;	    /* what it is found by: its cookie; of a stray, a hash of its peers */
-	uint32_t first_seq; /* of a stray: TCP's number of the client's first byte */
-	struct numbers numbers[2]; /* by DIR_*: of plaintext, of the piece at hand */
-	struct ids ids;
-	struct reader reader; /* since the last response */
 };
 
 /* Is it the direction of the requests? Of neither while that is not known. */

@@ -12,7 +12,6 @@
 #include "stream/stream.h"
 
 #define BUCKETS_MIN 64
-#define CACHE_LINE 64
 /* How long a stray waits where not all connections are watched: it may be none of those. */
 #define UNSAMPLED_NS (10 * NSEC_PER_SEC)
 /* How long a closed connection waits for bytes that the network delivers late. */
@@ -52,24 +51,12 @@ static void grow(struct flows *f)
 	pool_free(&f->pl->pool, bucket);
 }
 
-/* Of thousands of connections none is in a cache when it has a record: its lines come from memory all
- * at once, not each when it is asked for. */
-static void conn_prefetch(const struct conn *c)
-{
-	for (size_t at = 0; at < sizeof(*c) + PROTOCOL_FIRST.conn_size; at += CACHE_LINE)
-		__builtin_prefetch((const char *)c + at);
-	__builtin_prefetch(c->link.prev);
-	__builtin_prefetch(c->link.next);
-}
-
 struct conn *conn_find(struct flows *f, uint64_t cookie)
 {
 	struct conn *c = f->bucket[flows_bucket(f, cookie)];
 
 	while (c && c->id.cookie != cookie)
 		c = c->hash_next;
-	if (c)
-		conn_prefetch(c);
 	return c;
 }
 
