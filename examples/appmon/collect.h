@@ -27,8 +27,8 @@ struct collect {
 
 /*
  * Opens both and attaches the targets, or reads a recording unless replay is NULL; gives up all
- * privileges, unless programs that start later are to be attached to. From here on signals wake the monitor: see signals.h. Returns 0 or a negative
- * errno value, and has told the user then.
+ * privileges, unless programs that start later are to be attached to. From here on signals wake
+ * the monitor: see signals.h. Returns 0 or a negative errno value, and has told the user then.
  */
 int collect_open(struct collect *collect, const struct targets *targets, const char *replay);
 

@@ -32,7 +32,7 @@ struct engine {
 };
 
 struct cached {
-	uint64_t cgroup_id; /* 0: nothing is here */
+	uint64_t cgroup_id; /* 0: the slot is free */
 	char *name;	    /* NULL: it has none */
 };
 

@@ -20,7 +20,7 @@ struct address_name {
 #define HOST_NAMES_MAX 1024
 
 struct host_names {
-	/* family 0: nothing is here; no name: it goes by several. */
+	/* family 0: the slot is free; no name: it goes by several. */
 	struct address_name table[2 * HOST_NAMES_MAX];
 	size_t count; /* further addresses have no names */
 };

@@ -22,8 +22,9 @@ int executable_open(uint32_t pid, struct file_id *ret);
 
 /* The number of the uprobes among the kinds of perf events; negative: there are none. */
 int uprobe_type(void);
-/* In every process that runs the file, also those that will; or only in this one. type: uprobe_type(). Returns a link, which
- * detaches when it is closed (the kernel takes a tenth of a second for that), or an error. */
+/* In every process that runs the file, also those that will; or, unless pid is 0, only in this one.
+ * type: uprobe_type(). Returns a link, which detaches when it is closed (the kernel takes a tenth of a
+ * second for that), or an error. */
 int uprobe_attach(int type, int prog_fd, int file_fd, uint64_t offset, bool at_return,
 		  uint64_t cookie, uint32_t pid);
 /* The same at all places of a file, for a program of UPROBE_SESSION. */

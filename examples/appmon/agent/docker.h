@@ -16,7 +16,8 @@
 
 struct docker;
 
-/* socket: its Unix socket; copied. quiet: nothing is said of how it goes. Returns 0 or a negative errno value and has told the user then. */
+/* socket: its Unix socket; copied. quiet: the user is not told how it goes. Returns 0 or a negative
+ * errno value and has told the user then. */
 int docker_open(struct docker **ret, const char *socket, struct http_client *client,
 		struct pods *pods, bool quiet);
 

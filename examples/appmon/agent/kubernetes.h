@@ -22,7 +22,7 @@ struct kubernetes_opts {
 				 * is given: none */
 	const char *ca_file;	/* where api is given: the system's */
 	const char *node;	/* else NODE_NAME */
-	bool quiet;		/* nothing is said of how it goes */
+	bool quiet;		/* the user is not told how it goes */
 	struct http_client *client;
 	struct pods *pods;
 	struct addresses *addresses;

@@ -12,14 +12,15 @@ struct source {
 	uint64_t failures; /* requests that failed */
 	uint64_t due_ns;   /* when it is asked next */
 	uint64_t delay_ns; /* after the next failure; 0: at once */
-	bool quiet;	   /* nothing is said of it */
+	bool quiet;	   /* the user is not told of it */
 	bool told_down;
 };
 
 /* It answers. */
 void source_works(struct source *source);
 
-/* A request failed: told once, until it works again, unless it is quiet. The texts are put one behind the other. */
+/* A request failed: told once, until it works again, unless it is quiet. The texts are put one
+ * behind the other. */
 void source_fails(struct source *source, const char *error, const char *hint);
 
 /*

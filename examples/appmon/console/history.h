@@ -119,8 +119,9 @@ void history_init(struct history *history, size_t max_bytes, uint64_t now_ns);
 
 /*
  * The step that is under way is what came since it began. Takes the snapshot over. What instances
- * use is read, unless that was done less than CONSUMPTION_NS ago. addresses and hosts have
- * names of servers that are not watched, the first before the second; NULL: none. Returns 0 or -ENOMEM: the step has what there was room for.
+ * use is read, unless that was done less than CONSUMPTION_NS ago. addresses and hosts have names of
+ * servers that are not watched, the first before the second; NULL: none. Returns 0 or -ENOMEM: the
+ * step has what there was room for.
  */
 int history_update(struct history *history, struct appmon_snapshot *snapshot,
 		   struct instances *instances, const struct addresses *addresses,
