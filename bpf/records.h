@@ -163,13 +163,15 @@ struct rec {
  * lies between the pieces was not copied. Without REC_PART it has the segment's tail.
  */
 enum {
-	PIECE_FRAME = 1,   /* a frame begins with the first byte */
-	PIECE_UNWALKED = 2 /* before it frames may have passed that are not counted */
+	PIECE_FRAME = 1,    /* a frame begins with the first byte */
+	PIECE_UNWALKED = 2, /* before it frames may have passed that are not counted */
+	PIECE_DUE = 4	    /* no bytes, and the first one: a frame begins before the segment, in bytes
+			       that come late, `skipped` frames behind the last piece */
 };
 
 /* n bytes follow, with padding to a multiple of 8. */
 struct rec_piece {
-	__u32 at;      /* from seg.seq */
+	__u32 at;      /* from seg.seq; PIECE_DUE: a signed number */
 	__u32 skipped; /* PIECE_FRAME: frames not copied between the piece before and this one */
 	__u32 n;
 	__u32 flags; /* PIECE_* */

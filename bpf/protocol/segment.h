@@ -74,9 +74,11 @@ static __always_inline void find_frames(struct __sk_buff *skb, struct socket *sk
 		__u32 due = v->due[e->dir & 1];
 
 		v->known[e->dir & 1] = 0;
-		/* Not what has passed meanwhile. */
-		if ((__s32)(due - e->seq) >= 0)
+		/* Not what has passed meanwhile. The reader has cut all before it. */
+		if ((__s32)(due - e->seq) >= 0) {
 			follow_found(f, due, e->seq);
+			f->flags &= ~FOLLOW_UNWALKED;
+		}
 		f->odd = 0;
 		sk->sure |= 1 << (e->dir & 1);
 	} else if (f->odd >= ODD_TURNS_MAX || ((turn || !f->copy_left) && !(sk->sure & needed))) {
@@ -124,7 +126,10 @@ __noinline int begin_walk(struct __sk_buff *skb, struct socket *sk, struct emiss
 		if (f->phase == FOLLOW_FRAME && !f->have && (__s32)(f->due - end) >= 0)
 			f->copy_left = 0;
 		else if (f->phase != FOLLOW_WIDE || (e->flags & REC_FLIP))
-			follow_lost(f);
+			follow_hole(f);
+		/* With the bytes that come late the reader goes on. */
+		if (f->phase == FOLLOW_WIDE && e->seq == whole && f->copy_left < e->len)
+			f->copy_left = e->len;
 	} else if (f->phase != FOLLOW_FRAME) {
 		find_frames(skb, sk, e, f, DIRECTION(sk, e->dir));
 	}

@@ -32,9 +32,10 @@ const volatile __u32 frames = 1;
 enum { FOLLOW_WIDE, FOLLOW_FRAME };
 
 enum {
-	FOLLOW_HELLO = 1,   /* the direction's first frame is still to come */
-	FOLLOW_FIRST = 2,   /* the next frame is the first of a turn */
-	FOLLOW_UNWALKED = 4 /* before it frames have passed that are not counted */
+	FOLLOW_HELLO = 1,    /* the direction's first frame is still to come */
+	FOLLOW_FIRST = 2,    /* the next frame is the first of a turn */
+	FOLLOW_UNWALKED = 4, /* before it frames have passed that are not counted */
+	FOLLOW_HOLE = 8 /* WIDE: a frame begins at due, in bytes that come late; not told yet */
 };
 
 struct follow {
@@ -158,6 +159,21 @@ out:
 	return true;
 }
 
+/* Where a frame begins that comes late. */
+static __always_inline void put_due(struct walk *w, struct follow *f)
+{
+	struct rec_piece *piece = (struct rec_piece *)w->out;
+
+	piece->at = f->due - (w->seq + w->told);
+	piece->skipped = f->skipped;
+	piece->n = 0;
+	piece->flags = PIECE_DUE;
+	f->skipped = 0;
+	f->flags &= ~FOLLOW_HOLE;
+	w->len = sizeof(*piece);
+	w->count = 1;
+}
+
 static __always_inline void follow_lost(struct follow *f)
 {
 	f->phase = FOLLOW_WIDE;
@@ -165,6 +181,20 @@ static __always_inline void follow_lost(struct follow *f)
 	f->have = 0;
 	f->skipped = 0;
 	f->flags = FOLLOW_UNWALKED;
+}
+
+/* A segment came early. Up to the hole before it the place is known, but not to the reader, who has
+ * not seen frames that were not copied. */
+static __always_inline void follow_hole(struct follow *f)
+{
+	__u32 skipped = f->skipped;
+	bool known = f->phase == FOLLOW_FRAME && !f->have;
+
+	follow_lost(f);
+	if (known) {
+		f->skipped = skipped;
+		f->flags |= FOLLOW_HOLE;
+	}
 }
 
 /* What was due there was no frame. */
@@ -183,6 +213,8 @@ static __always_inline void follow_found(struct follow *f, __u32 due, __u32 from
 	f->due = due;
 	f->copy_left = due - from < FRAME_COPY_MAX ? due - from : FRAME_COPY_MAX;
 	f->have = 0;
+	f->skipped = 0;
+	f->flags &= ~FOLLOW_HOLE;
 }
 
 /* How much of a frame is copied. */
@@ -473,6 +505,8 @@ static __always_inline int walk_frames(struct __sk_buff *skb, struct follow *f, 
 			return 1;
 	}
 	if (f->phase == FOLLOW_WIDE && f->copy_left) {
+		if (f->flags & FOLLOW_HOLE)
+			put_due(w, f);
 		walk_rest(skb, w, f);
 		if (w->end != w->at && f->copy_left)
 			return 1;

@@ -14,6 +14,11 @@ static bool pieces_are_valid(const struct record *rec)
 		if (rec->seg.captured - at < sizeof(piece))
 			return false;
 		memcpy(&piece, rec->bytes + at, sizeof(piece));
+		if (piece.flags & PIECE_DUE) {
+			if (at || piece.n)
+				return false;
+			continue;
+		}
 		if (piece.n > rec->seg.captured - at - sizeof(piece) || piece.n > rec->seg.len ||
 		    piece.at < passed || piece.at > rec->seg.len - piece.n)
 			return false;

@@ -427,6 +427,39 @@ static void other_speaks(struct pipeline *pl, struct conn *c, int dir)
 	d->turned = 1;
 }
 
+void frames_framed(struct conn *c, int dir, uint64_t pos, uint32_t skipped)
+{
+	struct frame_cutter *d = &((struct frames *)c->state)->cutter[dir];
+
+	d->late = pos;
+	d->late_skipped = skipped;
+	d->is_late = 1;
+}
+
+/* From `at` on to the frame that comes late, if there is one ahead, or to the end of what is here:
+ * returns that, or `at`. */
+static uint64_t pass_late(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk,
+			  uint64_t at)
+{
+	struct frame_cutter *d = &((struct frames *)c->state)->cutter[dir];
+	uint64_t end = chunk->pos + chunk->len, to = d->late;
+	bool lost = d->phase == PHASE_SYNC;
+
+	if (!d->is_late || (int64_t)(to - at) < 0)
+		return at;
+	if ((int64_t)(to - end) > 0)
+		to = end;
+	d->pos = to;
+	tell_passed(pl, c, dir, at, to - at, chunk, lost);
+	if (to == d->late) {
+		d->is_late = 0;
+		d->frame.flags &= ~(uint32_t)FRAME_GUESSED;
+		d->frame.skipped = lost ? 0 : d->frame.skipped + d->late_skipped;
+		expect(d, to);
+	}
+	return to;
+}
+
 /* The programs copy all, because they do not know where frames begin: as of now it is known. */
 static void tell_programs(struct pipeline *pl, struct conn *c, int dir)
 {
@@ -481,6 +514,11 @@ void frames_data(struct pipeline *pl, struct conn *c, int dir, const struct chun
 			at = take_body(pl, c, dir, chunk, at);
 			break;
 		case PHASE_PASSING:
+			next = pass_late(pl, c, dir, chunk, at);
+			if (next != at || d->phase == PHASE_HEAD) {
+				at = next;
+				break;
+			}
 			if (at >= chunk->pos + chunk->captured) {
 				d->pos = end;
 				tell_passed(pl, c, dir, at, end - at, chunk, false);
@@ -489,6 +527,11 @@ void frames_data(struct pipeline *pl, struct conn *c, int dir, const struct chun
 			lose(d);
 			break;
 		default:
+			next = pass_late(pl, c, dir, chunk, at);
+			if (next != at || d->phase == PHASE_HEAD) {
+				at = next;
+				break;
+			}
 			next = find_chain(f, c, dir, chunk, at);
 			d->pos = next;
 			tell_passed(pl, c, dir, at, next - at, chunk, true);

@@ -17,6 +17,7 @@
  *		.detect = my_detect,	  // may call frames_chain()
  *		.data = frames_data,
  *		.progress = my_progress,  // calls frames_progress(), or that itself
+ *		.framed = frames_framed,
  *		.end = my_end,		  // calls frames_end() first
  *		...
  *	};
@@ -93,19 +94,22 @@ struct frame_ops {
 
 /* One direction. Only frames.c looks inside. */
 struct frame_cutter {
-	struct frame frame; /* the one that is coming: PHASE_BODY; else flags and skipped of the
+	struct frame frame;    /* the one that is coming: PHASE_BODY; else flags and skipped of the
 			       next one */
-	uint64_t due;	    /* where that begins, or the next one */
-	uint64_t pos;	    /* all below has been looked at */
-	uint8_t *payload;   /* gathered: a frame that came in pieces; from the pool */
-	uint32_t room;	    /* bytes of the payload that are wanted */
-	uint32_t have;	    /* of head */
-	uint32_t preface;   /* bytes still to come in front of the first frame */
-	uint8_t phase;	    /* PHASE_* */
-	uint8_t hello;	    /* the first frame of the direction is still to come */
-	uint8_t turned;	    /* the next frame is the first of a turn */
-	uint8_t single;	    /* a byte may come alone */
-	uint8_t raw;	    /* a header was found where the programs have not seen one */
+	uint64_t due;	       /* where that begins, or the next one */
+	uint64_t pos;	       /* all below has been looked at */
+	uint64_t late;	       /* a frame begins there, the programs say, in bytes that come late */
+	uint32_t late_skipped; /* frames of COPY_NONE in front of that */
+	uint8_t *payload;      /* gathered: a frame that came in pieces; from the pool */
+	uint32_t room;	       /* bytes of the payload that are wanted */
+	uint32_t have;	       /* of head */
+	uint32_t preface;      /* bytes still to come in front of the first frame */
+	uint8_t phase;	       /* PHASE_* */
+	uint8_t hello;	       /* the first frame of the direction is still to come */
+	uint8_t turned;	       /* the next frame is the first of a turn */
+	uint8_t single;	       /* a byte may come alone */
+	uint8_t is_late;       /* `late` is still to come */
+	uint8_t raw;	       /* a header was found where the programs have not seen one */
 	uint8_t head[FRAME_HEAD_MAX];
 };
 
@@ -124,9 +128,10 @@ void frames_init(struct frames *f, const struct frame_ops *ops, const struct con
 /* Frees what is gathered; tells nothing. */
 void frames_release(struct pipeline *pl, struct frames *f);
 
-/* protocol.data and protocol.progress; conn.state begins with the struct frames. */
+/* protocol.data, progress and framed; conn.state begins with the struct frames. */
 void frames_data(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk);
 void frames_progress(struct pipeline *pl, struct conn *c, int dir, uint64_t ts_ns);
+void frames_framed(struct conn *c, int dir, uint64_t pos, uint32_t skipped);
 /* Tells the frames that will not come to their end (FRAME_CUT). */
 void frames_end(struct pipeline *pl, struct conn *c);
 

@@ -219,19 +219,39 @@ static void end_all(struct pipeline *pl, struct conn *c, uint32_t end, uint64_t 
 }
 
 /* why: WHY() */
-static void mysql_lose(struct pipeline *pl, struct conn *c, const char *why)
+static void give_up(struct pipeline *pl, struct conn *c, const char *why)
 {
 	struct mysql *my = state_of(c);
 
 	if (!my->broken)
 		EXPLAIN(APPMON_LOG_DEBUG, pl, &c->id, "pairing is given up: %s", why);
 	end_all(pl, c, APPMON_END_GAP, APPMON_EVF_GAP);
-	/* A number may have been given anew, or another database be in use. */
-	statements_clear(pl, &my->prepared);
-	my->database_len = 0;
 	my->definitions = my->eofs = 0;
 	c->gapped = 1;
 	my->broken = true;
+}
+
+/* Commands were missed: a number may have been given anew, or another database be in use. */
+static void forget_commands(struct pipeline *pl, struct mysql *my)
+{
+	statements_clear(pl, &my->prepared);
+	my->database_len = 0;
+}
+
+static void mysql_lose(struct pipeline *pl, struct conn *c, const char *why)
+{
+	give_up(pl, c, why);
+	forget_commands(pl, state_of(c));
+}
+
+/* All commands are known, but not what was answered. */
+static void lose_answers(struct pipeline *pl, struct conn *c)
+{
+	struct mysql *my = state_of(c);
+
+	give_up(pl, c, WHY("bytes of answers were missed"));
+	if (my->wanted_len)
+		my->database_len = my->wanted_len = 0;
 }
 
 static void mysql_doubt(struct pipeline *pl, struct conn *c, bool lost)
@@ -436,6 +456,7 @@ static void meet_command(struct pipeline *pl, struct conn *c, int dir, const str
 	if (waited)
 		settle_before(pl, c);
 	if (my->broken && !(waited && (frame->flags & FRAME_TURN))) {
+		forget_commands(pl, my);
 		exchange_refuse(pl, c, APPMON_DROP_GAP,
 				WHY("a command, and pairing has been given up"));
 		return;
@@ -834,8 +855,12 @@ static void mysql_passed(struct pipeline *pl, struct conn *c, int dir, const str
 	struct exchange *ex;
 
 	if (passed->lost) {
-		if (!my->broken && c->ordinal)
+		if (is_request(c, dir) && c->ordinal && !my->broken)
 			mysql_lose(pl, c, WHY("bytes were missed"));
+		else if (is_request(c, dir))
+			forget_commands(pl, my);
+		else if (c->ordinal && !my->broken)
+			lose_answers(pl, c);
 		return;
 	}
 	if (my->broken)
@@ -931,6 +956,7 @@ const struct protocol protocol_mysql = {
 	.role = mysql_role,
 	.data = frames_data,
 	.progress = mysql_progress,
+	.framed = frames_framed,
 	.doubt = mysql_doubt,
 	.missed = mysql_missed,
 	.end = mysql_end,

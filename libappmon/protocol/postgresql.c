@@ -43,7 +43,10 @@ struct postgresql {
 	uint32_t strings;  /* SQL_BACKSLASH, SQL_UNSURE */
 	uint32_t database_len;
 	char database[DATABASE_MAX];
-	bool broken; /* which answer belongs to which statement is lost until a silence */
+	uint64_t ready_end;  /* the server's bytes end there, with ReadyForQuery; 0: otherwise */
+	uint64_t ready_told; /* where the last one ends that was told as a frame */
+	bool broken;	     /* which answer belongs to which statement is lost until a silence, */
+	bool waits;  /* or until the client goes on: it has asked for one ReadyForQuery at most */
 	bool synced; /* a first statement has been seen: cycles count */
 	bool secure; /* encryption was asked for */
 };
@@ -220,6 +223,14 @@ static void end_all(struct pipeline *pl, struct conn *c, uint32_t end, uint64_t 
 	forget_parsed(pl, state_of(c));
 }
 
+/* Statements were missed: a name may have been given anew. */
+static void forget_names(struct pipeline *pl, struct postgresql *pg)
+{
+	statements_clear(pl, &pg->prepared);
+	statements_clear(pl, &pg->portals);
+	pg->waits = false;
+}
+
 /* why: WHY() */
 static void pg_lose(struct pipeline *pl, struct conn *c, const char *why)
 {
@@ -228,11 +239,25 @@ static void pg_lose(struct pipeline *pl, struct conn *c, const char *why)
 	if (!pg->broken)
 		EXPLAIN(APPMON_LOG_DEBUG, pl, &c->id, "pairing is given up: %s", why);
 	end_all(pl, c, APPMON_END_GAP, APPMON_EVF_GAP);
-	/* A name may have been given anew. */
-	statements_clear(pl, &pg->prepared);
-	statements_clear(pl, &pg->portals);
+	forget_names(pl, pg);
 	c->gapped = 1;
 	pg->broken = true;
+}
+
+/* All that the client has sent is known, but not what was answered. */
+static void lose_answers(struct pipeline *pl, struct conn *c)
+{
+	struct postgresql *pg = state_of(c);
+
+	if (pg->asked - pg->answered > 1) {
+		pg_lose(pl, c, WHY("bytes of answers to several statements were missed"));
+		return;
+	}
+	EXPLAIN(APPMON_LOG_DEBUG, pl, &c->id,
+		"bytes of an answer were missed: pairing waits for its end");
+	end_all(pl, c, APPMON_END_GAP, APPMON_EVF_GAP);
+	c->gapped = 1;
+	pg->broken = pg->waits = true;
 }
 
 static void pg_doubt(struct pipeline *pl, struct conn *c, bool lost)
@@ -722,8 +747,34 @@ static void meet_response(struct pipeline *pl, struct conn *c, int dir, const st
 
 /* ---- frames ---------------------------------------------------------------------------------- */
 
+/* No more than one statement waits: whatever is answered, it is that one. */
+static bool is_alone(struct conn *c)
+{
+	const struct postgresql *pg = state_of(c);
+	struct exchange *ex = exchange_awaiting(c);
+
+	return pg->asked - pg->answered <= 1 && (!ex || ex->link.next == &c->exchanges);
+}
+
+/* Before this frame others may have passed that nobody saw. */
+static void meet_after_unknown(struct pipeline *pl, struct conn *c, int dir)
+{
+	struct postgresql *pg = state_of(c);
+
+	if (!pg->synced || pg->broken)
+		return;
+	if (is_request(c, dir))
+		pg_lose(pl, c, WHY("statements may have been missed"));
+	else if (!is_alone(c))
+		lose_answers(pl, c);
+}
+
 static void pg_frame(struct pipeline *pl, struct conn *c, int dir, const struct frame *frame)
 {
+	if (frame->flags & FRAME_AFTER_UNKNOWN)
+		meet_after_unknown(pl, c, dir);
+	if (frame->type == 'Z' && !is_request(c, dir))
+		state_of(c)->ready_told = frame->pos + frame->total;
 	if (is_request(c, dir))
 		meet_request(pl, c, dir, frame);
 	else
@@ -737,8 +788,12 @@ static void pg_passed(struct pipeline *pl, struct conn *c, int dir, const struct
 	struct exchange *ex;
 
 	if (passed->lost) {
-		if (pg->synced && !pg->broken)
+		if (is_request(c, dir))
+			forget_names(pl, pg);
+		if (pg->synced && !pg->broken && is_request(c, dir))
 			pg_lose(pl, c, WHY("bytes were missed"));
+		else if (pg->synced && !pg->broken)
+			lose_answers(pl, c);
 		return;
 	}
 	if (pg->broken)
@@ -782,20 +837,53 @@ static void pg_release(struct pipeline *pl, struct conn *c)
 	forget_parsed(pl, pg);
 }
 
-/* After a loss the connection is taken up again with a statement behind a silence. */
+/* Do the server's bytes end with ReadyForQuery? */
+static bool ends_ready(const struct chunk *chunk)
+{
+	static const char ready[] = "Z\0\0\0\5";
+	const char *message = chunk->tail + chunk->tail_len - sizeof(ready);
+
+	return chunk->tail_len >= sizeof(ready) && !(chunk->flags & CHUNK_MORE) &&
+	       !memcmp(message, ready, sizeof(ready) - 1) &&
+	       memchr("ITE", message[sizeof(ready) - 1], 3);
+}
+
+/* The client goes on after a loss. */
+static void take_up(struct pipeline *pl, struct conn *c, const struct chunk *chunk)
+{
+	struct postgresql *pg = state_of(c);
+
+	if (pg->waits && pg->ready_end && chunk->received == pg->ready_end) {
+		EXPLAIN_CONN(pl, &c->id, "it has the end of the answer: pairing begins anew");
+	} else if (!(chunk->flags & CHUNK_TURN)) {
+		forget_names(pl, pg);
+		return;
+	} else if (conn_was_quiet(c, chunk, QUIET_NS)) {
+		EXPLAIN_CONN(pl, &c->id, "a silence: pairing begins anew");
+		pg->synced = false;
+	} else {
+		forget_names(pl, pg);
+		exchange_refuse(pl, c, APPMON_DROP_GAP,
+				WHY("statements, and pairing has been given up"));
+		return;
+	}
+	pg->broken = pg->waits = false;
+	pg->asked = pg->answered;
+	pg->ready_told = pg->ready_end;
+}
+
 static void pg_data(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk)
 {
 	struct postgresql *pg = state_of(c);
 
-	if (pg->broken && is_request(c, dir) && (chunk->flags & CHUNK_TURN)) {
-		if (conn_was_quiet(c, chunk, QUIET_NS)) {
-			EXPLAIN_CONN(pl, &c->id, "a silence: pairing begins anew");
-			pg->broken = pg->synced = false;
-			pg->asked = pg->answered;
-		} else {
-			exchange_refuse(pl, c, APPMON_DROP_GAP,
-					WHY("statements, and pairing has been given up"));
-		}
+	if (!is_request(c, dir)) {
+		pg->ready_end = ends_ready(chunk) ? chunk->pos + chunk->len : 0;
+	} else {
+		/* The programs had lost their place. */
+		if (pg->ready_end > pg->ready_told && pg->synced && !pg->broken)
+			lose_answers(pl, c);
+		if (pg->broken)
+			take_up(pl, c, chunk);
 	}
 	frames_data(pl, c, dir, chunk);
 }
@@ -848,6 +936,7 @@ const struct protocol protocol_postgresql = {
 	.role = pg_role,
 	.data = pg_data,
 	.progress = pg_progress,
+	.framed = frames_framed,
 	.doubt = pg_doubt,
 	.missed = pg_missed,
 	.end = pg_end,

@@ -43,8 +43,9 @@ struct protocol {
 	/* stream.seen has grown, or a FIN was noted, at the latest at ts_ns. */
 	void (*progress)(struct pipeline *pl, struct conn *c, int dir, uint64_t ts_ns);
 	/* Optional. Behind what has been seen a message that the programs followed goes on, in
-	 * bytes that come out of order: its framing does at pos. */
-	void (*framed)(struct conn *c, int dir, uint64_t pos);
+	 * bytes that come out of order: its framing does at pos, `skipped` frames behind the last one
+	 * that was told. */
+	void (*framed)(struct conn *c, int dir, uint64_t pos, uint32_t skipped);
 	/* Optional. This chunk of the other direction begins a message, or seems to: what is open in
 	 * dir has ended. */
 	void (*turn)(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk);

@@ -115,6 +115,15 @@ static void flow_frames(struct flows *f, struct conn *c, const struct record *re
 	flow_before(f, c, &rec->seg, rec->seg.seq + rec->seg.len);
 	if (left)
 		memcpy(&piece, p, sizeof(piece));
+	if (piece.flags & PIECE_DUE) {
+		stream_framed(c, rec->seg.flags & REC_OUT ? DIR_OUT : DIR_IN,
+			      rec->seg.seq + piece.at, piece.skipped);
+		p += sizeof(piece);
+		left -= sizeof(piece);
+		piece = (struct rec_piece){.at = rec->seg.len};
+		if (left)
+			memcpy(&piece, p, sizeof(piece));
+	}
 	if (piece.at)
 		flow_piece(f, c, rec, 0, piece.at, NULL, "");
 	while (left) {

@@ -128,6 +128,12 @@ void pieces_flush(struct flows *f, struct conn *c, int dir)
 	}
 }
 
+void stream_framed(struct conn *c, int dir, uint32_t seq, uint32_t skipped)
+{
+	if (c->protocol->framed)
+		c->protocol->framed(c, dir, stream_pos(&c->stream[dir], seq), skipped);
+}
+
 /* A segment as it comes. */
 void stream_segment(struct flows *f, struct conn *c, int dir, const struct rec_seg *seg,
 		    const char *bytes, const char *tail)
@@ -137,8 +143,8 @@ void stream_segment(struct flows *f, struct conn *c, int dir, const struct rec_s
 	uint64_t pos = stream_pos(s, seg->seq);
 
 	stream_saw(s, seg->whole, seg->ts_ns);
-	if ((seg->flags & REC_DUE) && c->protocol->framed)
-		c->protocol->framed(c, dir, stream_pos(s, seg->due));
+	if (seg->flags & REC_DUE)
+		stream_framed(c, dir, seg->due, 0);
 	if (seg->len) {
 		pieces_drain(f, c, dir, pos);
 		if ((int64_t)(pos - s->seen) > 0) {

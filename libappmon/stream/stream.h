@@ -116,6 +116,8 @@ void chunk_tells(struct flows *f, struct conn *c, int dir, const struct chunk *c
 void stream_begin(struct stream *s, uint32_t seq);
 /* All bytes below seq_end have passed. */
 void stream_saw(struct stream *s, uint32_t seq_end, uint64_t ts_ns);
+/* Behind what has been seen a message goes on in bytes that come late: see protocol.framed. */
+void stream_framed(struct conn *c, int dir, uint32_t seq, uint32_t skipped);
 /* A segment as it comes. tail: as in struct record. */
 void stream_segment(struct flows *f, struct conn *c, int dir, const struct rec_seg *seg,
 		    const char *bytes, const char *tail);

@@ -123,7 +123,7 @@ static void event(const char *operation, const char *text, uint32_t outcome)
 	ck_assert_msg(is(ev->operation, operation), "%s, not %s", ev->operation.data, operation);
 	ck_assert_msg(is(ev->query_text, text), "%s", ev->query_text.data);
 	ck_assert_uint_eq(ev->outcome, outcome);
-	ck_assert_uint_eq(ev->role, APPMON_ROLE_SERVER);
+	ck_assert_uint_eq(ev->role, mirrored ? APPMON_ROLE_CLIENT : APPMON_ROLE_SERVER);
 	ck_assert(is(ev->system, strstr(server, "MariaDB") ? "mariadb" : "mysql") || !fresh);
 }
 
@@ -867,6 +867,25 @@ START_TEST(long_statement_in_disorder)
 }
 END_TEST
 
+/* The client is watched, and segments of a result come late. All rows are counted. */
+START_TEST(rows_in_disorder)
+{
+	mirrored = true;
+	for (uint32_t k = 0; k < 24; k++) {
+		connection(true);
+		log_in();
+		query("SELECT * FROM big");
+		columns(1);
+		rows_of(3000);
+		final(2);
+		in_disorder(DIR_OUT, built, built_len, 1000, k, 1 + k % 3);
+		built_len = 0;
+		done("SELECT", "SELECT * FROM big", 3000);
+		simple();
+	}
+}
+END_TEST
+
 START_TEST(losses)
 {
 	log_in();
@@ -902,6 +921,7 @@ int main(void)
 				      many_rows,
 				      long_rows,
 				      long_statement_in_disorder,
+				      rows_in_disorder,
 				      losses,
 				      NULL};
 

@@ -34,7 +34,7 @@ static void teardown(void)
 	talk_end();
 }
 
-static char built[1 << 16];
+static char built[1 << 18];
 static uint32_t built_len;
 
 /* A message: its type (0: none), then what the format says: 's' a string with NUL, 'i' 32 bits, 'h'
@@ -131,7 +131,7 @@ static void event(const char *summary, const char *text, uint32_t outcome)
 		      ev->query_summary.data, summary);
 	ck_assert_msg(is(ev->query_text, text), "%s", ev->query_text.data);
 	ck_assert_uint_eq(ev->outcome, outcome);
-	ck_assert_uint_eq(ev->role, APPMON_ROLE_SERVER);
+	ck_assert_uint_eq(ev->role, mirrored ? APPMON_ROLE_CLIENT : APPMON_ROLE_SERVER);
 	ck_assert_int_eq(ev->status_number, -1);
 }
 
@@ -677,6 +677,70 @@ START_TEST(many_rows)
 }
 END_TEST
 
+/* The client is watched, and segments of a result come late: its rows were not copied, and the reader
+ * goes on in the bytes that come late. */
+START_TEST(rows_in_disorder)
+{
+	mirrored = true;
+	for (uint32_t k = 0; k < 24; k++) {
+		for (uint32_t by = 1; by < 4; by++) {
+			connection(true);
+			log_in();
+			put('Q', "s", "SELECT * FROM big");
+			in();
+			put('T', "hsihihih", 1, "name", 16385, 1, 25, 65535, -1, 0);
+			for (int i = 0; i < 1000; i++)
+				row("some value");
+			put('C', "s", "SELECT 1000");
+			ready();
+			in_disorder(DIR_OUT, built, built_len, 1000, k, by);
+			built_len = 0;
+			done("SELECT big", "SELECT * FROM big", 1000);
+			ck_assert(!(ev->flags & APPMON_EVF_PARTIAL));
+			ck_assert_uint_gt(ev->response_bytes, 1000 * 17);
+			simple();
+		}
+	}
+}
+END_TEST
+
+/* More comes early than is copied: the answer is lost, and the next statement is not. What the first
+ * one has prepared is still known. */
+START_TEST(much_in_disorder)
+{
+	mirrored = true;
+	for (uint32_t k = 0; k < 2; k++) {
+		connection(true);
+		log_in();
+		put('P', "ssh", "s1", "SELECT * FROM big WHERE a > $1", 0);
+		bind_to("", "s1");
+		execute("", 0);
+		put('S', "");
+		in();
+		put('1', "");
+		put('2', "");
+		for (int i = 0; i < 10000; i++)
+			row("some value");
+		put('C', "s", "SELECT 10000");
+		ready();
+		in_disorder(DIR_OUT, built, built_len, 20000, k, 7);
+		built_len = 0;
+		bind_to("", "s1");
+		execute("", 0);
+		put('S', "");
+		in();
+		event("SELECT big", "SELECT * FROM big WHERE a > ?", APPMON_OUTCOME_UNKNOWN);
+		ck_assert_uint_eq(ev->end, APPMON_END_GAP);
+		put('2', "");
+		put('C', "s", "SELECT 0");
+		ready();
+		out();
+		done("SELECT big", "SELECT * FROM big WHERE a > ?", 0);
+		simple();
+	}
+}
+END_TEST
+
 /* A record is lost: nothing is paired wrongly, and after a silence it goes on. */
 START_TEST(losses)
 {
@@ -761,11 +825,12 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {simple_query, cut_anywhere, deferred,    deferred_alone,
-				      errors,	    login_fails,  extended,    cursor,
-				      pipelined,    copy,	  encryption,  cancel,
-				      replication,  late,	  many_rows,   losses,
-				      closes,	    settings,	  traceparent, NULL};
+	const TTest *const tests[] = {simple_query,	cut_anywhere, deferred,	  deferred_alone,
+				      errors,		login_fails,  extended,	  cursor,
+				      pipelined,	copy,	      encryption, cancel,
+				      replication,	late,	      many_rows,  rows_in_disorder,
+				      much_in_disorder, losses,	      closes,	  settings,
+				      traceparent,	NULL};
 
 	return unit_run("postgresql", tests, setup, teardown);
 }

@@ -18,6 +18,7 @@ static struct sim_socket *sk;
 static uint64_t pos[2];
 static uint32_t cut; /* bytes of a packet at most; 0: as many as it takes */
 static bool fresh;
+static bool mirrored; /* the client is watched: requests go out */
 
 static inline void pump(void)
 {
@@ -31,17 +32,39 @@ static inline void pump(void)
 
 static inline void packet(int dir, const char *bytes, uint32_t len, uint32_t flags)
 {
+	dir ^= mirrored;
 	sim_now_ns += 1000000;
 	sim_packet(sk, dir, pos[dir], bytes, len, flags);
 	pos[dir] += len;
 	pump();
 }
 
+/* In segments of `segment` bytes, of which number `late` comes behind the `by` that follow it. */
+static inline void in_disorder(int dir, const char *bytes, uint32_t len, uint32_t segment,
+			       uint32_t late, uint32_t by)
+{
+	uint32_t count = (len + segment - 1) / segment;
+
+	dir ^= mirrored;
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t k = i, at, n;
+
+		if (late + by < count && i >= late && i <= late + by)
+			k = i == late + by ? late : i + 1;
+		at = k * segment;
+		n = len - at < segment ? len - at : segment;
+		sim_now_ns += 1000000;
+		sim_packet(sk, dir, pos[dir] + at, bytes + at, n, k + 1 == count ? SIM_PSH : 0);
+		pump();
+	}
+	pos[dir] += len;
+}
+
 static inline void connection(bool from_its_begin)
 {
 	if (sk)
 		sim_forget(sk);
-	sk = sim_connect(false, SEQ_IN, SEQ_OUT);
+	sk = sim_connect(mirrored, SEQ_IN, SEQ_OUT);
 	fresh = from_its_begin;
 	pos[0] = pos[1] = 0;
 	if (fresh)
@@ -75,6 +98,7 @@ static inline void talk_begin(const struct appmon_opts *opts)
 	sim_start(&so);
 	sk = NULL;
 	cut = 0;
+	mirrored = false;
 	connection(true);
 }
 

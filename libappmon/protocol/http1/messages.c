@@ -375,10 +375,11 @@ static void http1_progress(struct pipeline *pl, struct conn *c, int dir, uint64_
 
 /* The programs followed an upload to a hole: there is no end, and no other request, before its
  * chunk-size line at pos. */
-static void http1_framed(struct conn *c, int dir, uint64_t pos)
+static void http1_framed(struct conn *c, int dir, uint64_t pos, uint32_t skipped)
 {
 	struct http1_side *s = http1_side(c, dir);
 
+	(void)skipped;
 	if (dir == request_dir(c) && (int64_t)(pos - s->in->seen) >= 0)
 		body_goes_on(s, pos);
 }

@@ -749,6 +749,7 @@ const struct protocol protocol_http2 = {
 	.role = http2_role,
 	.data = http2_data,
 	.progress = http2_progress,
+	.framed = frames_framed,
 	.stream = http2_stream,
 	.doubt = http2_doubt,
 	.missed = http2_missed,

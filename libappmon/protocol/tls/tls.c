@@ -737,6 +737,7 @@ const struct protocol protocol_tls = {
 	.role = tls_role,
 	.data = frames_data,
 	.progress = tls_progress,
+	.framed = frames_framed,
 	.doubt = tls_doubt,
 	.missed = tls_missed,
 	.end = tls_end,
