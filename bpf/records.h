@@ -165,7 +165,7 @@ struct rec {
 enum {
 	PIECE_FRAME = 1,    /* a frame begins with the first byte */
 	PIECE_UNWALKED = 2, /* before it frames may have passed that are not counted */
-	PIECE_DUE = 4	    /* no bytes, and the first one: a frame begins before the segment, in bytes
+	PIECE_DUE = 4 /* no bytes, and the first one: a frame begins before the segment, in bytes
 			       that come late, `skipped` frames behind the last piece */
 };
 

@@ -92,6 +92,43 @@ static __always_inline void find_frames(struct __sk_buff *skb, struct socket *sk
 	}
 }
 
+/* A segment that comes early, behind a hole, or late, into one: e->seq is `whole` then. */
+static __always_inline void meet_hole(struct follow *f, const struct row *row,
+				      const struct emission *e, __u32 whole, __u32 end)
+{
+	if (f->phase == FOLLOW_FRAME) {
+		if (!f->have && (__s32)(f->due - end) >= 0)
+			f->copy_left = 0; /* a long frame passes */
+		else if (f->have || f->copy_left || (__s32)(f->due - e->seq) < 0)
+			follow_late(f);
+		return;
+	}
+	if ((e->flags & REC_FLIP) && f->copy_left < FOLLOW_WIDE_MAX)
+		f->copy_left = FOLLOW_WIDE_MAX;
+	if (e->seq != whole)
+		return;
+	/* The reader goes on with what comes late, and here, too, where each frame is told. */
+	if (f->copy_left < e->len)
+		f->copy_left = e->len;
+	if ((f->flags & FOLLOW_LATE) && !row->turns && (__s32)(f->due - e->seq) >= 0 &&
+	    (__s32)(f->due - end) < 0) {
+		f->phase = FOLLOW_FRAME;
+		f->copy_left = 0;
+		f->flags &= ~(FOLLOW_UNWALKED | FOLLOW_LATE | FOLLOW_UNTOLD);
+	}
+}
+
+/* Behind a segment that came late: others had passed, in which the next frame may begin. */
+static __always_inline void leave_hole(struct follow *f, const struct emission *e, __u32 next)
+{
+	if (f->phase != FOLLOW_FRAME || (__s32)(next - (e->s.seq + e->s.len)) <= 0)
+		return;
+	if ((__s32)(f->due - next) < 0)
+		follow_late(f);
+	else
+		f->copy_left = 0;
+}
+
 /*
  * New bytes of a direction. Returns 1 + the number of the struct walk that is theirs now, if there
  * is anything to walk, else 0. Not static: verified once.
@@ -121,18 +158,10 @@ __noinline int begin_walk(struct __sk_buff *skb, struct socket *sk, struct emiss
 			f->due++;
 		}
 	}
-	/* What comes early cannot be followed, unless it is of a long frame that passes. */
-	if (e->holes) {
-		if (f->phase == FOLLOW_FRAME && !f->have && (__s32)(f->due - end) >= 0)
-			f->copy_left = 0;
-		else if (f->phase != FOLLOW_WIDE || (e->flags & REC_FLIP))
-			follow_hole(f);
-		/* With the bytes that come late the reader goes on. */
-		if (f->phase == FOLLOW_WIDE && e->seq == whole && f->copy_left < e->len)
-			f->copy_left = e->len;
-	} else if (f->phase != FOLLOW_FRAME) {
+	if (e->holes)
+		meet_hole(f, row_at(sk->row), e, whole, end);
+	else if (f->phase != FOLLOW_FRAME)
 		find_frames(skb, sk, e, f, DIRECTION(sk, e->dir));
-	}
 	if (sk->speaks != SPEAKS_FRAMES || (f->phase == FOLLOW_WIDE && !f->copy_left))
 		return 0;
 	/* A long frame passes. */
@@ -195,6 +224,7 @@ __noinline int tell_walk(struct __sk_buff *skb, struct socket *sk, struct emissi
 			e->flags |= REC_PART;
 		if (!emit_front(skb, sk, e, w->front, w->len, sizeof(w->out), REC_FRAMES)) {
 			follow_of(sk, e->dir)->flags |= FOLLOW_UNWALKED;
+			follow_of(sk, e->dir)->flags &= ~FOLLOW_LATE;
 			count_lost(sk, false);
 		}
 		e->part = 1;
@@ -208,6 +238,8 @@ __noinline int tell_walk(struct __sk_buff *skb, struct socket *sk, struct emissi
 	if (e->len)
 		e->reported = 0;
 	*(volatile __u32 *)&w->busy = 0;
+	if (e->holes)
+		leave_hole(follow_of(sk, e->dir), e, DIRECTION(sk, e->dir)->passed.next);
 	return 0;
 }
 

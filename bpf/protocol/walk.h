@@ -35,7 +35,8 @@ enum {
 	FOLLOW_HELLO = 1,    /* the direction's first frame is still to come */
 	FOLLOW_FIRST = 2,    /* the next frame is the first of a turn */
 	FOLLOW_UNWALKED = 4, /* before it frames have passed that are not counted */
-	FOLLOW_HOLE = 8 /* WIDE: a frame begins at due, in bytes that come late; not told yet */
+	FOLLOW_LATE = 8,     /* WIDE: a frame begins at due, in bytes that come late */
+	FOLLOW_UNTOLD = 16   /* the reader does not know that yet */
 };
 
 struct follow {
@@ -52,6 +53,8 @@ struct follow {
 
 /* So much is copied while it is not known where frames begin. */
 #define FOLLOW_WIDE_MAX 65536
+/* The same behind a hole: the reader knows where, and has to say it before that has passed. */
+#define FOLLOW_LATE_MAX (1 << 24)
 /* Then, where sides do not take turns, of what comes behind the other side's bytes. */
 #define FOLLOW_TURN_MAX 1024
 
@@ -169,7 +172,7 @@ static __always_inline void put_due(struct walk *w, struct follow *f)
 	piece->n = 0;
 	piece->flags = PIECE_DUE;
 	f->skipped = 0;
-	f->flags &= ~FOLLOW_HOLE;
+	f->flags &= ~FOLLOW_UNTOLD;
 	w->len = sizeof(*piece);
 	w->count = 1;
 }
@@ -183,17 +186,18 @@ static __always_inline void follow_lost(struct follow *f)
 	f->flags = FOLLOW_UNWALKED;
 }
 
-/* A segment came early. Up to the hole before it the place is known, but not to the reader, who has
- * not seen frames that were not copied. */
-static __always_inline void follow_hole(struct follow *f)
+/* The next frame begins in bytes that come late. The reader, who has not seen those that were not
+ * copied, does not know where. */
+static __always_inline void follow_late(struct follow *f)
 {
 	__u32 skipped = f->skipped;
-	bool known = f->phase == FOLLOW_FRAME && !f->have;
+	bool known = !f->have && !(f->flags & FOLLOW_UNWALKED);
 
 	follow_lost(f);
+	f->copy_left = FOLLOW_LATE_MAX;
 	if (known) {
 		f->skipped = skipped;
-		f->flags |= FOLLOW_HOLE;
+		f->flags |= FOLLOW_LATE | FOLLOW_UNTOLD;
 	}
 }
 
@@ -214,7 +218,7 @@ static __always_inline void follow_found(struct follow *f, __u32 due, __u32 from
 	f->copy_left = due - from < FRAME_COPY_MAX ? due - from : FRAME_COPY_MAX;
 	f->have = 0;
 	f->skipped = 0;
-	f->flags &= ~FOLLOW_HOLE;
+	f->flags &= ~(FOLLOW_LATE | FOLLOW_UNTOLD);
 }
 
 /* How much of a frame is copied. */
@@ -505,7 +509,7 @@ static __always_inline int walk_frames(struct __sk_buff *skb, struct follow *f, 
 			return 1;
 	}
 	if (f->phase == FOLLOW_WIDE && f->copy_left) {
-		if (f->flags & FOLLOW_HOLE)
+		if (f->flags & FOLLOW_UNTOLD)
 			put_due(w, f);
 		walk_rest(skb, w, f);
 		if (w->end != w->at && f->copy_left)

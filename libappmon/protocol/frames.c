@@ -453,6 +453,8 @@ static uint64_t pass_late(struct pipeline *pl, struct conn *c, int dir, const st
 	tell_passed(pl, c, dir, at, to - at, chunk, lost);
 	if (to == d->late) {
 		d->is_late = 0;
+		if (d->due < to && !d->late_skipped)
+			d->frame.flags |= FRAME_AFTER_UNKNOWN;
 		d->frame.flags &= ~(uint32_t)FRAME_GUESSED;
 		d->frame.skipped = lost ? 0 : d->frame.skipped + d->late_skipped;
 		expect(d, to);

@@ -74,6 +74,17 @@ static bool piece_keep(struct flows *f, struct stream *s, uint64_t pos, const st
 	return true;
 }
 
+/* Are all of these bytes in pieces that came before? */
+static bool is_kept(const struct stream *s, uint64_t pos, uint32_t len)
+{
+	uint64_t end = pos + len;
+
+	for (const struct piece *p = s->pieces; p && (int64_t)(p->pos - pos) <= 0; p = p->next)
+		if ((int64_t)(p->pos + p->seg.len - pos) > 0)
+			pos = p->pos + p->seg.len;
+	return (int64_t)(pos - end) >= 0;
+}
+
 /* A segment in its turn, captured or not. */
 static void segment_apply(struct flows *f, struct conn *c, int dir, uint64_t pos,
 			  const struct rec_seg *seg, const struct heard *heard, const char *bytes,
@@ -148,6 +159,9 @@ void stream_segment(struct flows *f, struct conn *c, int dir, const struct rec_s
 	if (seg->len) {
 		pieces_drain(f, c, dir, pos);
 		if ((int64_t)(pos - s->seen) > 0) {
+			/* Sent again: what it lacks can be in the pieces of the first one. */
+			if (!seg->captured && is_kept(s, pos, seg->len))
+				return;
 			if (piece_keep(f, s, pos, seg, &heard, bytes, tail))
 				return;
 			pieces_flush(f, c, dir);

@@ -144,6 +144,7 @@ static const struct protocol framed = {
 	.role = role,
 	.data = frames_data,
 	.progress = frames_progress,
+	.framed = frames_framed,
 	.doubt = nothing_lost,
 	.missed = missed,
 	.end = end,
@@ -469,7 +470,7 @@ START_TEST(in_any_order)
 	for (uint32_t i = 0; i < conversations(); i++)
 		talk(ROW_HTTP2 + i % 3, (int)(i / 3 % 2), BAD_ORDER | BAD_AGAIN);
 	report("in any order");
-	ck_assert_uint_gt(told_all, 3 * missed_all);
+	ck_assert_uint_gt(told_all, 200 * missed_all);
 }
 END_TEST
 

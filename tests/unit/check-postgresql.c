@@ -34,7 +34,7 @@ static void teardown(void)
 	talk_end();
 }
 
-static char built[1 << 18];
+static char built[1 << 25];
 static uint32_t built_len;
 
 /* A message: its type (0: none), then what the format says: 's' a string with NUL, 'i' 32 bits, 'h'
@@ -708,6 +708,9 @@ END_TEST
  * one has prepared is still known. */
 START_TEST(much_in_disorder)
 {
+	static char value[4000];
+
+	memset(value, 'x', sizeof(value) - 1);
 	mirrored = true;
 	for (uint32_t k = 0; k < 2; k++) {
 		connection(true);
@@ -719,11 +722,11 @@ START_TEST(much_in_disorder)
 		in();
 		put('1', "");
 		put('2', "");
-		for (int i = 0; i < 10000; i++)
-			row("some value");
-		put('C', "s", "SELECT 10000");
+		for (int i = 0; i < 5000; i++)
+			row(value);
+		put('C', "s", "SELECT 5000");
 		ready();
-		in_disorder(DIR_OUT, built, built_len, 20000, k, 7);
+		in_disorder(DIR_OUT, built, built_len, 1000000, k, 18);
 		built_len = 0;
 		bind_to("", "s1");
 		execute("", 0);
