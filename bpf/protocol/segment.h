@@ -152,8 +152,9 @@ __noinline int begin_walk(struct __sk_buff *skb, struct socket *sk, struct emiss
 		return 0;
 	if (e->flags & REC_FLIP) {
 		f->flags |= FOLLOW_FIRST;
-		/* A byte alone: the answer to SSLRequest. */
-		if (f->phase == FOLLOW_FRAME && f->have == 1 && row_at(sk->row)->single) {
+		/* A byte alone, before any frame: the answer to SSLRequest. */
+		if (f->phase == FOLLOW_FRAME && f->have == 1 && (f->flags & FOLLOW_HELLO) &&
+		    row_at(sk->row)->single) {
 			f->have = 0;
 			f->due++;
 		}

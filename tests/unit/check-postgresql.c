@@ -677,6 +677,39 @@ START_TEST(many_rows)
 }
 END_TEST
 
+/* The client asks again when a segment has ended with the first byte of a row. */
+START_TEST(asked_amid_a_header)
+{
+	uint32_t at;
+
+	p.pl.tell_programs = NULL; /* the reader is slow */
+	log_in();
+	put('Q', "s", "SELECT * FROM big");
+	in();
+	put('T', "hsihihih", 1, "name", 16385, 1, 25, 65535, -1, 0);
+	for (int i = 0; i < 10; i++)
+		row("some value");
+	at = built_len + 1;
+	for (int i = 0; i < 9990; i++)
+		row("some value");
+	put('C', "s", "SELECT 10000");
+	ready();
+	packet(DIR_OUT, built, at, SIM_PSH);
+	packet(DIR_IN, "Q\0\0\0\15SELECT 1", 14, SIM_PSH);
+	for (uint32_t n; at < built_len; at += n) {
+		n = built_len - at < 20000 ? built_len - at : 20000;
+		packet(DIR_OUT, built + at, n, SIM_PSH);
+	}
+	built_len = 0;
+	done("SELECT big", "SELECT * FROM big", 10000);
+	put('C', "s", "SELECT 1");
+	ready();
+	out();
+	done("SELECT", "SELECT ?", 1);
+	simple();
+}
+END_TEST
+
 /* The client is watched, and segments of a result come late: its rows were not copied, and the reader
  * goes on in the bytes that come late. */
 START_TEST(rows_in_disorder)
@@ -828,12 +861,29 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {simple_query,	cut_anywhere, deferred,	  deferred_alone,
-				      errors,		login_fails,  extended,	  cursor,
-				      pipelined,	copy,	      encryption, cancel,
-				      replication,	late,	      many_rows,  rows_in_disorder,
-				      much_in_disorder, losses,	      closes,	  settings,
-				      traceparent,	NULL};
+	const TTest *const tests[] = {simple_query,
+				      cut_anywhere,
+				      deferred,
+				      deferred_alone,
+				      errors,
+				      login_fails,
+				      extended,
+				      cursor,
+				      pipelined,
+				      copy,
+				      encryption,
+				      cancel,
+				      replication,
+				      late,
+				      many_rows,
+				      asked_amid_a_header,
+				      rows_in_disorder,
+				      much_in_disorder,
+				      losses,
+				      closes,
+				      settings,
+				      traceparent,
+				      NULL};
 
 	return unit_run("postgresql", tests, setup, teardown);
 }
