@@ -436,21 +436,21 @@ void frames_framed(struct conn *c, int dir, uint64_t pos, uint32_t skipped)
 	d->is_late = 1;
 }
 
-/* From `at` on to the frame that comes late, if there is one ahead, or to the end of what is here:
- * returns that, or `at`. */
-static uint64_t pass_late(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk,
-			  uint64_t at)
+/* Moves *at to the frame that comes late, or to the end of what is here. False: there is none ahead. */
+static bool pass_late(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk,
+		      uint64_t *at)
 {
 	struct frame_cutter *d = &((struct frames *)c->state)->cutter[dir];
 	uint64_t end = chunk->pos + chunk->len, to = d->late;
 	bool lost = d->phase == PHASE_SYNC;
 
-	if (!d->is_late || (int64_t)(to - at) < 0)
-		return at;
+	if (!d->is_late || (int64_t)(to - *at) < 0)
+		return false;
 	if ((int64_t)(to - end) > 0)
 		to = end;
 	d->pos = to;
-	tell_passed(pl, c, dir, at, to - at, chunk, lost);
+	tell_passed(pl, c, dir, *at, to - *at, chunk, lost);
+	*at = to;
 	if (to == d->late) {
 		d->is_late = 0;
 		if (d->due < to && !d->late_skipped)
@@ -459,7 +459,7 @@ static uint64_t pass_late(struct pipeline *pl, struct conn *c, int dir, const st
 		d->frame.skipped = lost ? 0 : d->frame.skipped + d->late_skipped;
 		expect(d, to);
 	}
-	return to;
+	return true;
 }
 
 /* The programs copy all, because they do not know where frames begin: as of now it is known. */
@@ -516,11 +516,8 @@ void frames_data(struct pipeline *pl, struct conn *c, int dir, const struct chun
 			at = take_body(pl, c, dir, chunk, at);
 			break;
 		case PHASE_PASSING:
-			next = pass_late(pl, c, dir, chunk, at);
-			if (next != at || d->phase == PHASE_HEAD) {
-				at = next;
+			if (pass_late(pl, c, dir, chunk, &at))
 				break;
-			}
 			if (at >= chunk->pos + chunk->captured) {
 				d->pos = end;
 				tell_passed(pl, c, dir, at, end - at, chunk, false);
@@ -529,11 +526,8 @@ void frames_data(struct pipeline *pl, struct conn *c, int dir, const struct chun
 			lose(d);
 			break;
 		default:
-			next = pass_late(pl, c, dir, chunk, at);
-			if (next != at || d->phase == PHASE_HEAD) {
-				at = next;
+			if (pass_late(pl, c, dir, chunk, &at))
 				break;
-			}
 			next = find_chain(f, c, dir, chunk, at);
 			d->pos = next;
 			tell_passed(pl, c, dir, at, next - at, chunk, true);

@@ -785,15 +785,16 @@ static void pg_passed(struct pipeline *pl, struct conn *c, int dir, const struct
 {
 	struct postgresql *pg = state_of(c);
 	struct start start = {.pos = passed->pos, .ts_ns = passed->ts_ns};
+	bool paired = pg->synced && !pg->broken;
 	struct exchange *ex;
 
 	if (passed->lost) {
-		if (is_request(c, dir))
-			forget_names(pl, pg);
-		if (pg->synced && !pg->broken && is_request(c, dir))
-			pg_lose(pl, c, WHY("bytes were missed"));
-		else if (pg->synced && !pg->broken)
+		if (!is_request(c, dir) && paired)
 			lose_answers(pl, c);
+		else if (is_request(c, dir) && paired)
+			pg_lose(pl, c, WHY("bytes were missed"));
+		else if (is_request(c, dir))
+			forget_names(pl, pg);
 		return;
 	}
 	if (pg->broken)

@@ -106,35 +106,35 @@ static void flow_piece(struct flows *f, struct conn *c, const struct record *rec
 	stream_segment(f, c, seg.flags & REC_OUT ? DIR_OUT : DIR_IN, &seg, bytes, rec->tail);
 }
 
+/* The piece whose place in the record is `from`; behind the last one the end of the segment. */
+static struct rec_piece piece_at(const struct record *rec, uint32_t from)
+{
+	struct rec_piece piece = {.at = rec->seg.len};
+
+	if (from < rec->seg.captured)
+		memcpy(&piece, rec->bytes + from, sizeof(piece));
+	return piece;
+}
+
 static void flow_frames(struct flows *f, struct conn *c, const struct record *rec)
 {
-	struct rec_piece piece = {.at = rec->seg.len}, next;
-	uint32_t left = rec->seg.captured;
-	const char *p = rec->bytes;
+	struct rec_piece piece = piece_at(rec, 0), next;
+	uint32_t from = 0;
 
 	flow_before(f, c, &rec->seg, rec->seg.seq + rec->seg.len);
-	if (left)
-		memcpy(&piece, p, sizeof(piece));
 	if (piece.flags & PIECE_DUE) {
 		stream_framed(c, rec->seg.flags & REC_OUT ? DIR_OUT : DIR_IN,
 			      rec->seg.seq + piece.at, piece.skipped);
-		p += sizeof(piece);
-		left -= sizeof(piece);
-		piece = (struct rec_piece){.at = rec->seg.len};
-		if (left)
-			memcpy(&piece, p, sizeof(piece));
+		from = sizeof(piece);
+		piece = piece_at(rec, from);
 	}
 	if (piece.at)
 		flow_piece(f, c, rec, 0, piece.at, NULL, "");
-	while (left) {
-		const char *bytes = p + sizeof(piece);
-		uint32_t size = sizeof(piece) + ((piece.n + 7) & ~7U);
+	while (from < rec->seg.captured) {
+		const char *bytes = rec->bytes + from + sizeof(piece);
 
-		p += size;
-		left -= size;
-		next.at = rec->seg.len;
-		if (left)
-			memcpy(&next, p, sizeof(next));
+		from += sizeof(piece) + ((piece.n + 7) & ~7U);
+		next = piece_at(rec, from);
 		flow_piece(f, c, rec, piece.at, next.at, &piece, bytes);
 		piece = next;
 	}
