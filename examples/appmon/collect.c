@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -31,20 +30,10 @@ uint64_t event_end_ns(const struct appmon_event *ev)
 	return ev->request_start_ns;
 }
 
-/* Containers of a target without a name have their own. */
-static struct appmon_event under_name(struct collect *collect, const struct appmon_event *ev)
-{
-	const char *name = container_names_of_event(collect->containers, collect->mon, ev);
-	struct appmon_event named = *ev;
-
-	named.target_name = (struct appmon_str){.data = name, .len = (uint32_t)strlen(name)};
-	return named;
-}
-
 static int take_event(void *ctx, const struct appmon_event *ev)
 {
 	struct collect *collect = ctx;
-	struct appmon_event named = under_name(collect, ev);
+	struct appmon_event named = container_names_event(collect->containers, collect->mon, ev);
 	uint64_t end_ns = event_end_ns(ev);
 
 	collect->events++;
@@ -161,7 +150,7 @@ int collect_drain(struct collect *collect)
 static int take_active(void *ctx, const struct appmon_event *ev)
 {
 	struct collect *collect = ctx;
-	struct appmon_event named = under_name(collect, ev);
+	struct appmon_event named = container_names_event(collect->containers, collect->mon, ev);
 
 	return appmon_metrics_active(collect->metrics, &named);
 }

@@ -272,6 +272,16 @@ const char *container_names_of_event(struct container_names *names, struct appmo
 	return name ? name : ev->target_name.data;
 }
 
+struct appmon_event container_names_event(struct container_names *names, struct appmon *mon,
+					  const struct appmon_event *ev)
+{
+	const char *name = container_names_of_event(names, mon, ev);
+	struct appmon_event named = *ev;
+
+	named.target_name = (struct appmon_str){.data = name, .len = (uint32_t)strlen(name)};
+	return named;
+}
+
 bool container_names_instance(struct container_names *names, const char *path, char *buf,
 			      size_t size)
 {

@@ -39,6 +39,10 @@ const char *container_names_find(struct container_names *names, uint64_t cgroup_
 const char *container_names_of_event(struct container_names *names, struct appmon *mon,
 				     const struct appmon_event *ev);
 
+/* The event under that name. Valid as long as both. */
+struct appmon_event container_names_event(struct container_names *names, struct appmon *mon,
+					  const struct appmon_event *ev);
+
 /* One container of several with this name, as pods_describe() has it. */
 bool container_names_instance(struct container_names *names, const char *path, char *buf,
 			      size_t size);

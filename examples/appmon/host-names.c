@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "text.h"
+
 #define SLOTS (sizeof(((struct host_names *)NULL)->table) / sizeof(struct address_name))
 #define NAME_SIZE 254 /* of DNS, with its NUL */
 
@@ -24,12 +26,8 @@ static bool is_same(const struct appmon_endpoint *a, const struct appmon_endpoin
 /* Where the address is, or would be: there are twice as many slots as addresses. */
 static size_t slot_of(const struct host_names *names, const struct appmon_endpoint *endpoint)
 {
-	uint32_t hash = 2166136261U ^ endpoint->port; /* FNV-1a */
-	size_t slot;
+	size_t slot = (hash_bytes(endpoint->addr, address_len(endpoint)) ^ endpoint->port) % SLOTS;
 
-	for (size_t i = 0; i < address_len(endpoint); i++)
-		hash = (hash ^ endpoint->addr[i]) * 16777619U;
-	slot = hash % SLOTS;
 	while (names->table[slot].endpoint.family != 0 &&
 	       !is_same(&names->table[slot].endpoint, endpoint))
 		slot = (slot + 1) % SLOTS;

@@ -30,11 +30,8 @@ static char output_buffer[65536];
 
 static void write_event(struct session *session, const struct appmon_event *ev, uint64_t began_ns)
 {
-	const char *name = container_names_of_event(session->containers, session->mon, ev);
-	struct appmon_event named = *ev;
+	struct appmon_event named = container_names_event(session->containers, session->mon, ev);
 
-	/* Containers of a target without a name have their own. */
-	named.target_name = (struct appmon_str){.data = name, .len = (uint32_t)strlen(name)};
 	began_ns = appmon_realtime_ns(session->mon, began_ns);
 	if (session->options->json)
 		json_event(session->out, &named, began_ns);

@@ -93,6 +93,16 @@ static size_t plain_length(const char *s, size_t len)
 	return n;
 }
 
+uint32_t hash_bytes(const void *bytes, size_t size)
+{
+	const unsigned char *c = bytes;
+	uint32_t hash = 2166136261U;
+
+	for (size_t i = 0; i < size; i++)
+		hash = (hash ^ c[i]) * 16777619U;
+	return hash;
+}
+
 size_t put_escaped(FILE *out, const char *s, size_t len, size_t max_columns)
 {
 	size_t columns = 0;

@@ -21,6 +21,9 @@ size_t utf8_decode(const char *s, size_t len, uint32_t *ret_char);
  */
 size_t put_escaped(FILE *out, const char *s, size_t len, size_t max_columns);
 
+/* FNV-1a, for tables. */
+uint32_t hash_bytes(const void *bytes, size_t size);
+
 /* "1.23ms" and "612B"; buf of TEXT_UNIT_SIZE bytes. */
 #define TEXT_UNIT_SIZE 24
 const char *format_duration(uint64_t ns, char *buf);

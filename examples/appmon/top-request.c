@@ -166,6 +166,14 @@ static bool is_empty(struct json_object *value)
 	}
 }
 
+/* What stands behind the key. */
+static void pad_key(FILE *out, const char *key, int depth)
+{
+	int left = KEY_WIDTH - 2 * depth - (int)strlen(key);
+
+	fprintf(out, "%*s ", left > 0 ? left : 0, "");
+}
+
 static void put_members(FILE *out, struct json_object *object, int depth,
 			const struct appmon_event *ev)
 {
@@ -181,11 +189,7 @@ static void put_members(FILE *out, struct json_object *object, int depth,
 			put_members(out, value, depth + 1, ev);
 			continue;
 		}
-		fprintf(out, "%*s ",
-			KEY_WIDTH - 2 * depth > (int)strlen(key)
-				? KEY_WIDTH - 2 * depth - (int)strlen(key)
-				: 0,
-			"");
+		pad_key(out, key, depth);
 		put_value(out, key, value, ev);
 		fputc('\n', out);
 	}
@@ -197,8 +201,7 @@ static void put_label(void *ctx, const char *key, const char *value)
 
 	fputs("  ", out);
 	put_text(out, key);
-	fprintf(out, "%*s ",
-		KEY_WIDTH > (int)strlen(key) + 2 ? KEY_WIDTH - (int)strlen(key) - 2 : 0, "");
+	pad_key(out, key, 1);
 	put_text(out, value);
 	fputc('\n', out);
 }

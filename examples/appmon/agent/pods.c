@@ -195,11 +195,7 @@ static size_t bytes_of(struct json_object *value)
 
 static struct pod **bucket_of(struct pods *pods, const char *uid)
 {
-	uint32_t hash = 2166136261; /* FNV-1a */
-
-	for (; *uid != '\0'; uid++)
-		hash = (hash ^ (unsigned char)*uid) * 16777619;
-	return &pods->bucket[hash % BUCKETS];
+	return &pods->bucket[hash_bytes(uid, strlen(uid)) % BUCKETS];
 }
 
 const struct pod *pods_find(const struct pods *pods, const char *uid)

@@ -129,11 +129,9 @@ static void keep_related(struct requests *requests, struct request *of)
 static struct slowness *slowness_of(struct requests *requests, const char *application)
 {
 	struct slowness **bucket, *of;
-	uint32_t hash = 2166136261U; /* FNV-1a */
 
-	for (const char *c = application; *c != '\0'; c++)
-		hash = (hash ^ (unsigned char)*c) * 16777619U;
-	bucket = &requests->slowness[hash % REQUESTS_HASHES];
+	bucket =
+		&requests->slowness[hash_bytes(application, strlen(application)) % REQUESTS_HASHES];
 	for (of = *bucket; of; of = of->next) {
 		if (strcmp(of->application, application) == 0)
 			return of;

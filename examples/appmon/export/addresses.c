@@ -39,12 +39,7 @@ struct addresses {
 
 static size_t bucket_of(const void *bytes, size_t size)
 {
-	const unsigned char *c = bytes;
-	uint32_t hash = 2166136261; /* FNV-1a */
-
-	for (size_t i = 0; i < size; i++)
-		hash = (hash ^ c[i]) * 16777619;
-	return hash % BUCKETS;
+	return hash_bytes(bytes, size) % BUCKETS;
 }
 
 static size_t address_bucket(const struct appmon_endpoint *endpoint)
