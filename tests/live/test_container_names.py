@@ -13,8 +13,8 @@ from scene import start_cli
 from test_agent import serve
 from test_console import console  # noqa: F401: a fixture
 from test_docker import COMPOSE, node, stub  # noqa: F401: fixtures
-from kubernetes import NODE, Stub, make_pod
-from test_kubernetes import pod_path
+from kubernetes import NODE, make_pod
+from test_kubernetes import pod_path, stub as api  # noqa: F401: a fixture
 from test_top import Terminal
 from test_topology import edges, finish
 from watch import Watch, cli
@@ -123,15 +123,6 @@ def test_whole_machine(machine, console):  # noqa: F811
     machine.serve()
     monitor.wait_requests("shop/web", "server", machine.expected["shop/web"])
     monitor.stop()
-
-
-@pytest.fixture
-def api(tmp_path):
-    (tmp_path / "api").mkdir()
-    server = Stub(tmp_path / "api")
-    yield server
-    server.close()
-    assert not server.mistakes
 
 
 def test_kubernetes(api, node, tmp_path, monkeypatch):  # noqa: F811

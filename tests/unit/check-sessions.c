@@ -666,27 +666,39 @@ START_TEST(call_end)
 }
 END_TEST
 
-/* Open at the attach: a thread that sends inside of a write tells the socket. */
-START_TEST(nested)
+/* Most of the session's requests are told, on the connection of w. */
+static void is_found(void)
 {
 	uint32_t found = 0;
 
-	wire_begin(&w, false);
-	sim_detached = true;
-	handshake(&w, false, 1);
-	sim_detached = false;
-	s = made(0x1000, 1);
-	s.pos[DIR_IN] = s.pos[DIR_OUT] = 1000;
-	for (int i = 0; i < 4; i++) {
-		reads(&w, &s, GET("/a"));
-		writes(&w, &s, OK);
-	}
 	while ((ev = fixture_event(&p))) {
 		ck_assert_uint_eq(ev->connection_id, sim_cookie(w.sk));
 		found += ev->protocol == APPMON_PROTO_HTTP1 && ev->end == APPMON_END_COMPLETE &&
 			 !strcmp(ev->path.data, "/a") && ev->status == 200;
 	}
 	ck_assert_uint_ge(found, 3);
+}
+
+/* w was open before the attach, with a session that has said something. */
+static void open_before(void)
+{
+	wire_begin(&w, false);
+	sim_detached = true;
+	handshake(&w, false, 1);
+	sim_detached = false;
+	s = made(0x1000, 1);
+	s.pos[DIR_IN] = s.pos[DIR_OUT] = 1000;
+}
+
+/* Open at the attach: a thread that sends inside of a write tells the socket. */
+START_TEST(nested)
+{
+	open_before();
+	for (int i = 0; i < 4; i++) {
+		reads(&w, &s, GET("/a"));
+		writes(&w, &s, OK);
+	}
+	is_found();
 }
 END_TEST
 
@@ -706,14 +718,8 @@ static void writes_memory(struct made *m, uint32_t n, uint8_t made_of)
 START_TEST(in_memory)
 {
 	const uint32_t n = sizeof(OK) - 1;
-	uint32_t found = 0;
 
-	wire_begin(&w, false);
-	sim_detached = true;
-	handshake(&w, false, 1);
-	sim_detached = false;
-	s = made(0x1000, 1);
-	s.pos[DIR_IN] = s.pos[DIR_OUT] = 1000;
+	open_before();
 	for (int i = 0; i < 3; i++) {
 		ck_assert_uint_eq(p.flows.records_pid, 0);
 		cipher = (uint8_t)(1 + i);
@@ -732,12 +738,7 @@ START_TEST(in_memory)
 		reads(&w, &s, GET("/a"));
 		writes_memory(&s, n, cipher);
 	}
-	while ((ev = fixture_event(&p))) {
-		ck_assert_uint_eq(ev->connection_id, sim_cookie(w.sk));
-		found += ev->protocol == APPMON_PROTO_HTTP1 && ev->end == APPMON_END_COMPLETE &&
-			 !strcmp(ev->path.data, "/a") && ev->status == 200;
-	}
-	ck_assert_uint_ge(found, 3);
+	is_found();
 }
 END_TEST
 
