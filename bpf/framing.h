@@ -142,16 +142,25 @@ static __always_inline __u64 line_feeds(const __u8 *b)
 	return (word - ONES) & ~word & 0x80 * ONES;
 }
 
-enum { LINE_PLAIN, LINE_LAST, LINE_FURTHER };
+enum { LINE_PASSED, LINE_LAST, LINE_FURTHER };
+
+/* May a line that begins so be of is_framing(), or the empty one? Most are not. */
+static __always_inline bool may_matter(__u8 c)
+{
+	const __u64 low = 1ULL << '\r' | 1ULL << ' ' | 1ULL << '\t';
+	const __u64 high =
+		1ULL << ('C' & 63) | 1ULL << ('c' & 63) | 1ULL << ('T' & 63) | 1ULL << ('t' & 63);
+
+	return (c & 0x40 ? high : low) >> (c & 63) & 1;
+}
 
 /*
  * The first line that ends among the eight bytes behind the one at i (found: their line feeds).
- * PLAIN: with CRLF, no other one ends there, and it is neither the last one nor followed by one that
- * matters. This is so of most. LAST: the head ends behind it, at *end. Inlined: a function's return
- * is slow where the kernel guards it.
+ * PASSED: with CRLF, and no other one ends there. This is so of most. LAST: the head ends behind it,
+ * at scan->end. Inlined: a function's return is slow where the kernel guards it.
  */
-static __always_inline int line_at(const struct block *block, __u32 i, __u64 found, __u32 n,
-				   __u32 *end)
+static __always_inline int line_at(const struct block *block, struct scan *scan, __u32 i,
+				   __u64 found, __u32 n)
 {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 	const __u64 lowest = found & -found;
@@ -166,13 +175,18 @@ static __always_inline int line_at(const struct block *block, __u32 i, __u64 fou
 	b = block->b + at;
 	if (b[0] != '\r')
 		return LINE_FURTHER;
-	if (b[2] == '\r' && b[3] == '\n') {
-		*end = at + 4;
-		return LINE_LAST;
+	if (may_matter(b[2])) {
+		if (b[2] == '\r' && b[3] == '\n') {
+			scan->end = at + 4;
+			return LINE_LAST;
+		}
+		if (found != lowest || b[2] == '\r')
+			return LINE_FURTHER;
+		if (is_framing(b + 2))
+			scan_field((const struct field *)(b + 2), scan, n - (__u32)at - 2);
+		return LINE_PASSED;
 	}
-	if (found != lowest || (__s32)(n - (__u32)at - 11) < 0 || b[2] == '\r' || is_framing(b + 2))
-		return LINE_FURTHER;
-	return LINE_PLAIN;
+	return found == lowest ? LINE_PASSED : LINE_FURTHER;
 #else
 	return LINE_FURTHER;
 #endif
@@ -223,10 +237,10 @@ __noinline int scan_block(const struct block *block, struct scan *scan, __u32 n)
 		second = line_feeds(block->b + i + 9);
 		if (!(found | second))
 			continue;
-		line = found ? line_at(block, i, found, n, &scan->end) : LINE_PLAIN;
+		line = found ? line_at(block, scan, i, found, n) : LINE_PASSED;
 		if (line == LINE_LAST || (line == LINE_FURTHER && scan_word(block, scan, i, n)))
 			return 1;
-		line = second ? line_at(block, i + 8, second, n, &scan->end) : LINE_PLAIN;
+		line = second ? line_at(block, scan, i + 8, second, n) : LINE_PASSED;
 		if (line == LINE_LAST || (line == LINE_FURTHER && scan_word(block, scan, i + 8, n)))
 			return 1;
 	}
