@@ -61,7 +61,7 @@ static __always_inline void *draft_claim(void *map)
 
 static __always_inline void draft_release(__u32 *busy)
 {
-	*(volatile __u32 *)busy = 0;
+	STORE_RELEASE(busy, 0);
 }
 
 /*
@@ -78,7 +78,6 @@ static __always_inline int emit_front(struct __sk_buff *skb, struct socket *sk, 
 	struct tcp_sock *tp = 0;
 	struct bpf_sock *ss;
 	__u32 size;
-	void *ring;
 
 	/* First what would wait on the stack: old verifiers count that of all callers. */
 	fill_begin(sk, r, kind, REC_FRONT_MAX - off + n);
@@ -97,7 +96,6 @@ static __always_inline int emit_front(struct __sk_buff *skb, struct socket *sk, 
 	if (!e->ts_ns)
 		e->ts_ns = r->hdr.order_ns;
 	r->seg.ts_ns = e->ts_ns;
-	ring = ring_of_cpu();
 	/*
 	 * Read from memory: a size that is worked out in front of fill_owner() would have a verifier
 	 * before 6.5, which does not look for its origin behind a call, tell all values apart.
@@ -105,9 +103,8 @@ static __always_inline int emit_front(struct __sk_buff *skb, struct socket *sk, 
 	size = READ_ONCE(r->hdr.size);
 	if (size > REC_FRONT_MAX + bytes)
 		return 0; /* never: asked for by the verifier */
-	if (!ring || bpf_ringbuf_output(ring, r, size, BPF_RB_NO_WAKEUP))
+	if (!ring_put(r, size, REC_FRONT_MAX + bytes))
 		return 0;
-	ring_bell();
 	e->reported = 1;
 	DIRECTION(sk, e->dir)->progress_ts_ns = e->ts_ns;
 	return 1;
@@ -289,18 +286,12 @@ __noinline int emit_progress(struct __sk_buff *skb, struct socket *sk, struct em
 static __always_inline void emit_state(struct socket *sk, const int dir, __u32 flags)
 {
 	struct extent passed = DIRECTION(sk, dir)->passed;
-	__u64 now_ns = bpf_ktime_get_ns();
-	void *ring = ring_of_cpu();
-	struct rec *r = ring ? bpf_ringbuf_reserve(ring, sizeof(*r), 0) : 0;
+	struct rec r;
 
-	if (!r) {
+	fill_state(&r, sk, dir, &passed, flags);
+	r.hdr.order_ns = bpf_ktime_get_ns();
+	if (!ring_put(&r, sizeof(r), sizeof(r)))
 		count_lost(sk, false);
-		return;
-	}
-	fill_state(r, sk, dir, &passed, flags);
-	r->hdr.order_ns = now_ns;
-	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
-	ring_bell();
 }
 
 struct rec_read {
@@ -312,31 +303,21 @@ struct rec_read {
 static __always_inline void emit_read(struct socket *sk, const struct owner *o, bool blocks)
 {
 	struct extent passed;
-	struct rec_read *r;
-	__u64 now_ns;
-	void *ring;
+	struct rec_read r;
 
 	if (!sk || sk->request_dir != 1 + DIR_IN ||
 	    (__s32)(sk->dir_out.ack - sk->dir_in.start) > 0) /* it is answered */
 		return;
 	passed = sk->dir_in.passed;
-	now_ns = bpf_ktime_get_ns();
-	ring = ring_of_cpu();
-	r = ring ? bpf_ringbuf_reserve(ring, sizeof(*r), 0) : 0;
-	if (!r) {
+	fill_state(&r.rec, sk, DIR_IN, &passed, REC_READ | REC_OWNER | (blocks ? REC_BLOCKING : 0));
+	r.rec.hdr.size = sizeof(r);
+	r.rec.seg.seq = o->turn;
+	__builtin_memset(&r.owner, 0, sizeof(r.owner));
+	r.owner.task = o->task;
+	r.owner.source = o->source;
+	r.rec.hdr.order_ns = bpf_ktime_get_ns();
+	if (!ring_put(&r, sizeof(r), sizeof(r)))
 		COUNT(sk->conn.slot, records_lost); /* evidence only: no exchange is harmed */
-		return;
-	}
-	fill_state(&r->rec, sk, DIR_IN, &passed,
-		   REC_READ | REC_OWNER | (blocks ? REC_BLOCKING : 0));
-	r->rec.hdr.size = sizeof(*r);
-	r->rec.hdr.order_ns = now_ns;
-	r->rec.seg.seq = o->turn;
-	__builtin_memset(&r->owner, 0, sizeof(r->owner));
-	r->owner.task = o->task;
-	r->owner.source = o->source;
-	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
-	ring_bell();
 }
 
 #endif /* APPMON_EMIT_H */

@@ -262,6 +262,19 @@ struct rec_call {
 
 /* More CPUs share them. */
 #define RINGS_MAX 16
+/* A record's first word, which says that it is whole; the largest record (REC_FRAMES). */
+#define RING_WORD 8
+#define RING_RECORD_MAX (20 * 1024)
+/* What a record of n bytes takes: it begins with a cache line, and is copied 32 bytes at a time. */
+#define RING_ROOM(n) (((((__u64)(n) + 31) & ~31ULL) + RING_WORD + 63) & ~63ULL)
+
+/* Of one ring. Positions count all bytes that ever were in it. */
+struct ring_place {
+	__u64 end; /* where the next record goes; the programs' */
+	__u8 pad[56];
+	__u64 begin; /* what is before has been read; the reader's */
+	__u8 pad2[56];
+};
 
 /* Captured bytes of one record at most, but for REC_FRAMES. */
 #define REC_BYTES_MAX 4096

@@ -7,6 +7,7 @@
 #include <bpf/bpf_helpers.h>
 #include <stddef.h>
 
+#include "order.h"
 #include "packet.h"
 #include "protocol/walk.h"
 #include "records.h"
@@ -207,9 +208,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct socket);
 } embryo SEC(".maps");
-
-/* Keeps the compiler from computing an address in a socket, which the verifier forbids. */
-#define READ_ONCE(x) (*(volatile typeof(x) *)&(x))
 
 static __always_inline void fill_conn(struct __sk_buff *skb, struct rec_conn *conn,
 				      const struct segment *s, int dir, __u64 cookie)

@@ -99,7 +99,7 @@ struct plain_draft {
 	__u32 busy;
 	__u32 pad;
 	struct rec_call rec;
-	__u8 bytes[REC_BYTES_MAX];
+	__u8 bytes[REC_BYTES_MAX + 16]; /* ring_put() copies 32 at a time */
 };
 
 struct {
@@ -130,7 +130,6 @@ static __always_inline int plain_write_record(struct plain_call *call, struct tl
 	const int dir = call->flags & PLAIN_OUT ? DIR_OUT : DIR_IN;
 	__u32 n = call->copy < REC_BYTES_MAX ? call->copy : REC_BYTES_MAX;
 	__u64 len = call->copy > REC_BYTES_MAX ? REC_BYTES_MAX : call->len;
-	void *ring = ring_of_cpu();
 
 	r->flags = call->flags;
 	if (call->copy > REC_BYTES_MAX)
@@ -169,10 +168,7 @@ static __always_inline int plain_write_record(struct plain_call *call, struct tl
 		return 0;
 	d->rec.hdr.size = sizeof(d->rec) + n;
 	d->rec.hdr.order_ns = bpf_ktime_get_ns();
-	if (!ring || bpf_ringbuf_output(ring, &d->rec, sizeof(d->rec) + n, BPF_RB_NO_WAKEUP))
-		return 0;
-	ring_bell();
-	return 1;
+	return ring_put(&d->rec, sizeof(d->rec) + n, sizeof(d->rec) + sizeof(d->bytes));
 }
 
 /* The next record of a call. Not static: verified once. */
@@ -325,7 +321,6 @@ int appmon_socket(struct bpf_sock *ctx)
 	struct tls_process own = {};
 	struct rec_process r = {};
 	__u32 tgid = task->tgid;
-	void *ring;
 
 	if (!leader || ctx->type != SOCK_STREAM || tls_find(leader))
 		return 1;
@@ -337,9 +332,7 @@ int appmon_socket(struct bpf_sock *ctx)
 	r.hdr.size = sizeof(r);
 	fill_task(&r.task, task);
 	r.hdr.order_ns = bpf_ktime_get_ns();
-	ring = ring_of_cpu();
-	if (ring && !bpf_ringbuf_output(ring, &r, sizeof(r), BPF_RB_NO_WAKEUP))
-		ring_bell();
+	ring_put(&r, sizeof(r), sizeof(r));
 	return 1;
 }
 

@@ -43,7 +43,7 @@ static __always_inline void take_turn(struct socket *sk)
 
 static __always_inline void end_turn(struct socket *sk)
 {
-	__sync_lock_test_and_set(&sk->dir_in.busy, 0);
+	STORE_RELEASE(&sk->dir_in.busy, 0);
 }
 
 /* All below seq has passed. */

@@ -1585,7 +1585,7 @@ type Options struct {
 	Flags OpenFlags
 	// bytes of connection state in this process; default 64 MiB, at least 64 KiB
 	MemoryLimit uint64
-	// the kernel's rings together: power of two, 4 KiB to 1 GiB; default 8 MiB. There is one for
+	// the kernel's rings together: power of two, 4 KiB to 256 MiB; default 8 MiB. There is one for
 	// each CPU, all of one size; but CPUs share them if there are more than 16, or if each would
 	// have less than 512 KiB.
 	RingBytes uint32

@@ -93,7 +93,7 @@ static const struct argp_option argp_options[] = {
 	{"capture", KEY_CAPTURE, "BYTES", 0,
 	 "Most bytes of a message's head to capture, 128 to 64K (default 4K)", 0},
 	{"ring", KEY_RING, "BYTES", 0,
-	 "Size of the kernel's ring buffer: a power of two, 4K to 1G (default 8M)", 0},
+	 "Size of the rings of records together: a power of two, 4K to 256M (default 8M)", 0},
 	{"record", KEY_RECORD, "FILE", 0,
 	 "Keep what the kernel says in FILE, for appmon replay and bug reports (it holds the "
 	 "captured heads whole, credentials too)",

@@ -669,7 +669,7 @@ struct appmon_opts {
 	uint32_t flags;		/* APPMON_OPEN_* */
 	uint64_t memory_limit;	/* bytes of connection state in this process; default 64 MiB,
 				 * at least 64 KiB */
-	uint32_t ring_bytes;	/* the kernel's rings together: power of two, 4 KiB to 1 GiB;
+	uint32_t ring_bytes;	/* the kernel's rings together: power of two, 4 KiB to 256 MiB;
 				 * default 8 MiB. There is one for each CPU, all of one size; but
 				 * CPUs share them if there are more than 16, or if each would have
 				 * less than 512 KiB. */

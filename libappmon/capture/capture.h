@@ -24,38 +24,49 @@ struct replay;
  * writes. */
 int record_decode(const void *data, size_t size, struct record *ret);
 
-/* ---- ring.c: the consumer side of BPF ring buffers, one for each CPU ------------------------- */
+/* ---- ring.c: the reader's side of the rings, one for each CPU -------------------------------- */
 
 struct ring {
-	unsigned long *consumer_pos; /* one page, shared with the kernel */
-	unsigned long *producer_pos; /* one page, then the data mapped twice */
-	const uint8_t *data;
-	size_t size;
-	size_t page;
-	unsigned long pos;  /* read so far; consumer_pos follows now and then */
-	unsigned long seen; /* producer_pos, the last but one time that it was looked at */
-	unsigned long end;  /* ... the last time */
-	unsigned long mark; /* ... at rings_mark() */
-	uint64_t order_ns;  /* of the record at pos */
-	bool known;	    /* it has been looked at */
+	struct ring_place *place; /* shared with the programs, as the bytes are */
+	uint8_t *bytes;		  /* mapped to be read only */
+	uint64_t size;		  /* these two: see struct rings */
+	uint64_t key;
+	uint64_t pos;	   /* read so far; place->begin follows now and then */
+	uint64_t seen;	   /* place->end, the last but one time that it was looked at */
+	uint64_t end;	   /* ... the last time */
+	uint64_t mark;	   /* ... at rings_mark() */
+	uint64_t order_ns; /* of the record at pos */
+	bool known;	   /* it has been looked at */
 };
 
 struct rings {
 	struct ring ring[RINGS_MAX];
-	uint32_t count;
+	size_t size;		/* bytes of one: a power of two */
+	uint64_t key;		/* what the words of whole records have, beside their position */
+	uint32_t count;		/* a power of two */
 	struct ring *next;	/* that with the next record; NULL: to be found out */
 	uint64_t next_until_ns; /* ... as long as its records come before this */
 };
 
-int ring_map(struct ring *ring, int map_fd, size_t size);
-void ring_unmap(struct ring *ring);
-/* Takes all that there is, unread. */
-void ring_skip(struct ring *ring);
+/* Maps what the two maps have; size, key and count are set. */
+int rings_map(struct rings *rings, int places_fd, int bytes_fd);
+void rings_unmap(struct rings *rings);
+
+/* The kernel's ring that wakes the reader: without records. */
+struct bell {
+	unsigned long *consumer_pos; /* a page each */
+	const unsigned long *producer_pos;
+	size_t page;
+};
+
+int bell_map(struct bell *bell, int map_fd);
+void bell_unmap(struct bell *bell);
+void bell_quiet(struct bell *bell);
 
 /* The next record of all rings, or NULL. *busy: one is being written at this moment. */
 const void *rings_peek(struct rings *rings, size_t *size, bool *busy);
-/* Done with the record that rings_peek() returned. The kernel gets its memory back when nothing is
- * left to read, or an eighth of its ring has been. */
+/* Done with the record that rings_peek() returned. The programs get its memory back when all has been
+ * read, or an eighth of its ring has. */
 void rings_release(struct rings *rings);
 /* Is there what has not been read? */
 bool rings_hold(const struct rings *rings);
@@ -71,7 +82,7 @@ struct capture {
 	struct bpf_link *sweep; /* NULL: this kernel has none */
 	struct bpf_link *reads;
 	struct rings rings;
-	struct ring bell;
+	struct bell bell;
 	struct slot_counters *per_cpu; /* room for one slot's, of every CPU */
 	int cpus;
 	uint64_t capabilities; /* APPMON_CAP_* */

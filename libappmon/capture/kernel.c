@@ -361,7 +361,9 @@ static int check_bpf(struct log *log, uint32_t ring_bytes)
 		err = reach(commands[i]);
 	if (err)
 		return kernel_refused(log, err);
-	err = create(BPF_MAP_TYPE_RINGBUF, 0, ring_bytes);
+	err = create(BPF_MAP_TYPE_RINGBUF, 0, 4096);
+	if (!err)
+		err = create(BPF_MAP_TYPE_ARRAY, 4096, ring_bytes / 4096);
 	if (err == -ENOMEM)
 		return fail(log, err,
 			    "out of memory for a ring of %u bytes: a smaller ring_bytes, or a "

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -117,28 +118,41 @@ static uint32_t ring_count(uint32_t ring_bytes)
 	return n;
 }
 
-/* Before there is an attachment: no program has run. */
-static int make_rings(struct capture *cap, uint32_t ring_bytes)
+/* Before Linux 5.16 a map has no larger value than the kernel can allocate at once: 4 MiB. */
+static size_t ring_size(uint32_t ring_bytes)
 {
-	struct rings *rings = &cap->rings;
-	uint32_t key[RINGS_MAX], n = rings->count;
-	int fd[RINGS_MAX], map = bpf_map__fd(cap->skel->maps.rings), err = 0, made = 0;
+	size_t size = ring_bytes;
+	int fd;
 
-	for (; made < (int)n && !err; made++) {
-		key[made] = (uint32_t)made;
-		fd[made] = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "appmon_ring", 0, 0, ring_bytes / n,
-					  NULL);
-		err = fd[made] < 0 ? fd[made]
-				   : ring_map(&rings->ring[made], fd[made], ring_bytes / n);
-	}
-	/* At once, for the kernel waits for its CPUs behind a change. Before Linux 5.19 it must be
-	 * one by one. */
-	if (!err && bpf_map_update_batch(map, key, fd, &n, NULL))
-		for (int i = 0; i < made && !err; i++)
-			err = bpf_map_update_elem(map, &key[i], &fd[i], 0);
-	while (made--)
-		if (fd[made] >= 0)
-			close(fd[made]); /* the map has them */
+	while ((fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "appmon_size", 4,
+				    (uint32_t)size + RING_RECORD_MAX, 1, NULL)) == -E2BIG)
+		size /= 2;
+	if (fd >= 0)
+		close(fd);
+	return size;
+}
+
+/* Before the programs are loaded. */
+static int choose_rings(struct capture *cap, uint32_t ring_bytes)
+{
+	struct capture_bpf *skel = cap->skel;
+	struct rings *rings = &cap->rings;
+	int err;
+
+	rings->count = ring_count(ring_bytes);
+	rings->size = ring_size(ring_bytes / rings->count);
+	if (getrandom(&rings->key, sizeof(rings->key), 0) != sizeof(rings->key))
+		return -errno;
+	rings->key |= 1; /* memory that was never written is no record */
+	skel->rodata->ring_mask = rings->count - 1;
+	skel->rodata->ring_bytes_mask = (uint32_t)rings->size - 1;
+	skel->rodata->ring_key = rings->key;
+	err = bpf_map__set_max_entries(skel->maps.ring_places, rings->count);
+	if (!err)
+		err = bpf_map__set_max_entries(skel->maps.rings, rings->count);
+	if (!err)
+		err = bpf_map__set_value_size(skel->maps.rings,
+					      (uint32_t)rings->size + RING_RECORD_MAX);
 	return err;
 }
 
@@ -152,9 +166,7 @@ static int try_load(struct capture *cap, const struct appmon_opts *opts, char *v
 	cap->skel = capture_bpf__open_opts(&open_opts);
 	if (!cap->skel)
 		return -errno;
-	cap->rings.count = ring_count(opts->ring_bytes);
-	cap->skel->rodata->ring_mask = cap->rings.count - 1;
-	err = bpf_map__set_max_entries(cap->skel->maps.rings, cap->rings.count);
+	err = choose_rings(cap, opts->ring_bytes);
 	if (!err)
 		err = bpf_program__set_autoload(cap->skel->progs.appmon_sweep, with & WITH_SWEEP);
 	if (!err)
@@ -274,21 +286,20 @@ int capture_open(struct capture *cap, const struct appmon_opts *opts, struct log
 	cap->per_cpu = cap->cpus > 0 ? calloc((size_t)cap->cpus, sizeof(*cap->per_cpu)) : NULL;
 	if (!cap->per_cpu)
 		return fail(cap->log, -ENOMEM, "out of memory");
-	err = make_rings(cap, opts->ring_bytes);
+	err = rings_map(&cap->rings, bpf_map__fd(cap->skel->maps.ring_places),
+			bpf_map__fd(cap->skel->maps.rings));
 	if (!err)
-		err = ring_map(&cap->bell, bpf_map__fd(cap->skel->maps.bell),
-			       bpf_map__max_entries(cap->skel->maps.bell));
+		err = bell_map(&cap->bell, bpf_map__fd(cap->skel->maps.bell));
 	if (err)
-		return fail(cap->log, err, "the ring buffers cannot be made: %s", strerror(-err));
+		return fail(cap->log, err, "the rings cannot be mapped: %s", strerror(-err));
 	cap->capabilities |= APPMON_CAP_CAPTURE;
 	return 0;
 }
 
 void capture_close(struct capture *cap)
 {
-	for (uint32_t i = 0; i < cap->rings.count; i++)
-		ring_unmap(&cap->rings.ring[i]);
-	ring_unmap(&cap->bell);
+	rings_unmap(&cap->rings);
+	bell_unmap(&cap->bell);
 	if (cap->sweep)
 		bpf_link__destroy(cap->sweep);
 	if (cap->reads)
@@ -329,7 +340,7 @@ bool capture_wait(struct capture *cap)
 
 void capture_awake(struct capture *cap)
 {
-	ring_skip(&cap->bell);
+	bell_quiet(&cap->bell);
 }
 
 bool capture_held_back(struct capture *cap)

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Consumer of several BPF_MAP_TYPE_RINGBUF. libbpf's own (ring_buffer__poll) has no bound on what
- * it delivers, no pull form, and no order among rings, and the library needs all three. The layout
- * is the kernel's (Documentation/bpf/ringbuf.rst): a consumer page, a producer page, the data twice
- * in a row.
+ * The reader's half of the rings in bpf/ring.h. They are arrays that both sides map: a line with the
+ * position where the next record goes, one with the position up to which all has been read, and the
+ * bytes. Positions count on for ever; a record lies at its position modulo the ring's size, in one
+ * piece, for there is room for one behind the end.
  *
- * The positions are cache lines that the watched applications' CPUs use for each record. So the
- * kernel's is read only when what was known of it is used up, and ours is written when the rings
- * are found empty, or a part of one has been read: a line that changes hands costs more than all
- * else that a record takes.
+ * A program takes its place by moving `end`, copies the record, and writes the first word last: its
+ * position, xor a secret number that nobody knows who sends bytes to be captured. So whatever lies
+ * there before, from an earlier turn, is not taken for a record that is whole.
+ *
+ * The positions are cache lines that the watched applications' CPUs use for each record. So `end` is
+ * read only when what was known of it is used up, and `begin` is written when the rings are found
+ * empty, or a part of one has been read: a line that changes hands costs more than all else that a
+ * record takes.
  *
  * The order. Record A comes before B if A was in its ring before B's program read the last of what
  * it put into B. That is what a single ring would give, and all that the pipeline asks for: a
@@ -48,114 +52,139 @@
  * records that are in order, for by (1) those of one direction are.
  */
 #include <errno.h>
-#include <linux/bpf.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "capture/capture.h"
 
-int ring_map(struct ring *ring, int map_fd, size_t size)
+static size_t places_size(const struct rings *rings)
 {
-	void *p;
+	return rings->count * sizeof(struct ring_place);
+}
 
-	ring->page = (size_t)sysconf(_SC_PAGESIZE);
-	p = mmap(NULL, ring->page, PROT_READ | PROT_WRITE, MAP_SHARED, map_fd, 0);
-	if (p == MAP_FAILED)
+/* Of one ring; they lie one behind the other. */
+static size_t bytes_size(const struct rings *rings)
+{
+	return rings->size + RING_RECORD_MAX;
+}
+
+int rings_map(struct rings *rings, int places_fd, int bytes_fd)
+{
+	struct ring_place *places;
+	uint8_t *bytes;
+
+	places = mmap(NULL, places_size(rings), PROT_READ | PROT_WRITE, MAP_SHARED, places_fd, 0);
+	if (places == MAP_FAILED)
 		return -errno;
-	ring->consumer_pos = p;
-	p = mmap(NULL, ring->page + 2 * size, PROT_READ, MAP_SHARED, map_fd, (off_t)ring->page);
-	if (p == MAP_FAILED) {
+	bytes = mmap(NULL, rings->count * bytes_size(rings), PROT_READ, MAP_SHARED, bytes_fd, 0);
+	if (bytes == MAP_FAILED) {
 		int err = -errno;
 
-		munmap(ring->consumer_pos, ring->page);
-		ring->consumer_pos = NULL;
+		munmap(places, places_size(rings));
 		return err;
 	}
-	ring->producer_pos = p;
-	ring->data = (const uint8_t *)p + ring->page;
-	ring->size = size;
-	ring->pos = ring->seen = ring->end = *ring->consumer_pos;
+	for (uint32_t i = 0; i < rings->count; i++)
+		rings->ring[i] = (struct ring){.place = &places[i],
+					       .bytes = bytes + i * bytes_size(rings),
+					       .size = rings->size,
+					       .key = rings->key};
 	return 0;
 }
 
-void ring_unmap(struct ring *ring)
+void rings_unmap(struct rings *rings)
 {
-	if (!ring->consumer_pos)
+	struct ring *first = &rings->ring[0];
+
+	if (!first->place)
 		return;
-	munmap(ring->consumer_pos, ring->page);
-	munmap(ring->producer_pos, ring->page + 2 * ring->size);
-	ring->consumer_pos = NULL;
+	munmap(first->place, places_size(rings));
+	munmap(first->bytes, rings->count * bytes_size(rings));
+	first->place = NULL;
 }
 
-/* Length in the ring of the record whose header word is given. */
-static unsigned long stride(uint32_t word)
+int bell_map(struct bell *bell, int map_fd)
 {
-	uint32_t len = word & ~(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT);
+	void *p;
 
-	return ((unsigned long)len + BPF_RINGBUF_HDR_SZ + 7) & ~7UL;
+	bell->page = (size_t)sysconf(_SC_PAGESIZE);
+	p = mmap(NULL, bell->page, PROT_READ | PROT_WRITE, MAP_SHARED, map_fd, 0);
+	if (p == MAP_FAILED)
+		return -errno;
+	bell->consumer_pos = p;
+	p = mmap(NULL, bell->page, PROT_READ, MAP_SHARED, map_fd, (off_t)bell->page);
+	if (p == MAP_FAILED) {
+		int err = -errno;
+
+		munmap(bell->consumer_pos, bell->page);
+		bell->consumer_pos = NULL;
+		return err;
+	}
+	bell->producer_pos = p;
+	return 0;
 }
 
-static uint32_t header_at(const struct ring *ring, unsigned long pos)
+void bell_unmap(struct bell *bell)
 {
-	const uint32_t *word = (const uint32_t *)(ring->data + (pos & (ring->size - 1)));
-
-	return __atomic_load_n(word, __ATOMIC_ACQUIRE);
+	if (!bell->consumer_pos)
+		return;
+	munmap(bell->consumer_pos, bell->page);
+	munmap((void *)bell->producer_pos, bell->page);
+	bell->consumer_pos = NULL;
 }
 
-static const void *record_at(const struct ring *ring, unsigned long pos)
+void bell_quiet(struct bell *bell)
 {
-	return ring->data + (pos & (ring->size - 1)) + BPF_RINGBUF_HDR_SZ;
+	*bell->consumer_pos = __atomic_load_n(bell->producer_pos, __ATOMIC_ACQUIRE);
+}
+
+static const uint8_t *front(const struct ring *ring)
+{
+	return ring->bytes + (ring->pos & (ring->size - 1));
+}
+
+/* If it is whole. */
+static const struct rec_hdr *record(const struct ring *ring)
+{
+	return (const void *)(front(ring) + RING_WORD);
 }
 
 static void publish(struct ring *ring)
 {
-	if (*ring->consumer_pos != ring->pos)
-		__atomic_store_n(ring->consumer_pos, ring->pos, __ATOMIC_RELEASE);
+	if (ring->place->begin != ring->pos)
+		__atomic_store_n(&ring->place->begin, ring->pos, __ATOMIC_RELEASE);
 }
 
-static unsigned long produced(const struct ring *ring)
+static uint64_t produced(const struct ring *ring)
 {
-	return __atomic_load_n(ring->producer_pos, __ATOMIC_ACQUIRE);
-}
-
-void ring_skip(struct ring *ring)
-{
-	ring->pos = produced(ring);
-	publish(ring);
+	return __atomic_load_n(&ring->place->end, __ATOMIC_ACQUIRE);
 }
 
 static void pass(struct ring *ring)
 {
-	ring->pos += stride(header_at(ring, ring->pos));
+	ring->pos += RING_ROOM(record(ring)->size);
 	ring->known = false;
-	if (ring->pos - *ring->consumer_pos >= ring->size / 8)
+	if (ring->pos - ring->place->begin >= ring->size / 8)
 		publish(ring);
 }
 
 /* Looks at the record in front. False: it is being written. */
 static bool look_at_front(struct ring *ring)
 {
-	while (!ring->known && ring->pos != ring->end) {
-		uint32_t word = header_at(ring, ring->pos);
+	const uint64_t *word = (const void *)front(ring);
 
-		if (word & BPF_RINGBUF_BUSY_BIT)
-			return false;
-		if (word & BPF_RINGBUF_DISCARD_BIT) {
-			pass(ring);
-		} else {
-			const struct rec_hdr *hdr = record_at(ring, ring->pos);
-
-			ring->order_ns = word < sizeof(*hdr) ? 0 : hdr->order_ns;
-			ring->known = true;
-		}
-	}
+	if (ring->known || ring->pos == ring->end)
+		return true;
+	if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != (ring->pos ^ ring->key))
+		return false;
+	ring->order_ns = record(ring)->order_ns;
+	ring->known = true;
 	return true;
 }
 
 /* Is there a record in front that had been seen before all rings were looked at? */
 static bool has_seen(const struct ring *ring)
 {
-	return (long)(ring->seen - ring->pos) > 0;
+	return (int64_t)(ring->seen - ring->pos) > 0;
 }
 
 /* Looks how far the kernel is. False: all has been read. */
@@ -217,8 +246,8 @@ const void *rings_peek(struct rings *rings, size_t *size, bool *busy)
 			publish(&rings->ring[i]);
 		return NULL;
 	}
-	*size = header_at(ring, ring->pos);
-	return record_at(ring, ring->pos);
+	*size = record(ring)->size;
+	return record(ring);
 }
 
 void rings_release(struct rings *rings)
@@ -248,7 +277,7 @@ void rings_mark(struct rings *rings)
 bool rings_behind(const struct rings *rings)
 {
 	for (uint32_t i = 0; i < rings->count; i++)
-		if ((long)(rings->ring[i].mark - rings->ring[i].pos) > 0)
+		if ((int64_t)(rings->ring[i].mark - rings->ring[i].pos) > 0)
 			return true;
 	return false;
 }

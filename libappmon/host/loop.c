@@ -121,6 +121,22 @@ static bool is_hello(const struct record *rec)
 	       rec->bytes[at] == 0x16 && rec->bytes[at + 1] == 3;
 }
 
+static void take_from_ring(struct appmon *mon, struct record *rec)
+{
+	go_see_process(&mon->go, &rec->owner.task);
+	if (mon->tls.file)
+		tls_see_process(&mon->tls, &rec->owner.task, is_hello(rec));
+	if (rec->process)
+		return;
+	take(mon, rec);
+	if (mon->flows.records_pid && mon->tls.file) {
+		tls_see_records(&mon->tls, mon->flows.records_pid);
+		mon->flows.records_pid = 0;
+	}
+	if (rec->seg.ts_ns > mon->read_ns)
+		mon->read_ns = rec->seg.ts_ns;
+}
+
 /* False: the rings have no record at the moment. */
 static bool consume_one(struct appmon *mon)
 {
@@ -133,26 +149,12 @@ static bool consume_one(struct appmon *mon)
 	data = rings_peek(&mon->cap.rings, &size, &mon->ring_busy);
 	if (!data)
 		return false;
-	/* A response may have its request in front of it. */
-	for (size_t at = 0; at < size; at += rec.size) {
-		if (record_decode(data + at, size - at, &rec)) {
-			if (!mon->pl.stats.records_bad++)
-				log_line(&mon->log, APPMON_LOG_ERROR,
-					 "a record of %zu bytes was not understood", size - at);
-			break;
-		}
-		go_see_process(&mon->go, &rec.owner.task);
-		if (mon->tls.file)
-			tls_see_process(&mon->tls, &rec.owner.task, is_hello(&rec));
-		if (rec.process)
-			continue;
-		take(mon, &rec);
-		if (mon->flows.records_pid && mon->tls.file) {
-			tls_see_records(&mon->tls, mon->flows.records_pid);
-			mon->flows.records_pid = 0;
-		}
-		if (rec.seg.ts_ns > mon->read_ns)
-			mon->read_ns = rec.seg.ts_ns;
+	if (record_decode(data, size, &rec)) {
+		if (!mon->pl.stats.records_bad++)
+			log_line(&mon->log, APPMON_LOG_ERROR,
+				 "a record of %zu bytes was not understood", size);
+	} else {
+		take_from_ring(mon, &rec);
 	}
 	rings_release(&mon->cap.rings);
 	mon->consumed++;

@@ -53,7 +53,7 @@ int options_take(struct appmon_opts *o, const struct appmon_opts *user, struct l
 		o->flags |= APPMON_OPEN_IDENTITY | APPMON_OPEN_TRACE;
 	err = range(log, "memory_limit", o->memory_limit, 64 << 10, UINT64_MAX);
 	if (!err)
-		err = range(log, "ring_bytes", o->ring_bytes, 4096, 1 << 30);
+		err = range(log, "ring_bytes", o->ring_bytes, 4096, 256 << 20);
 	if (!err && (o->ring_bytes & (o->ring_bytes - 1)))
 		err = fail(log, -EINVAL, "ring_bytes is %u, it must be a power of two",
 			   o->ring_bytes);

@@ -24,10 +24,9 @@
 #define CONNECTIONS_MAX 200000
 
 static struct fixture p;
-static struct rings rings = {.count = 1};
-#define ring (rings.ring[0])
-static unsigned long *producer;
-static uint8_t *data;
+static struct rings rings = {.count = 1, .key = 1};
+static struct ring_place *place;
+static uint8_t *bytes;
 static uint64_t requests;  /* that one pass over the ring holds */
 static uint64_t delivered; /* events */
 static uint64_t checksum;  /* the callback reads what hosts read */
@@ -53,14 +52,19 @@ void *__wrap_realloc(void *ptr, size_t size)
 	return __real_realloc(ptr, size);
 }
 
-/* ---- the ring, laid out as the kernel's ----------------------------------------------- */
+/* ---- the ring, laid out as the programs do it ------------------------------------------ */
 
-static void *map(void *at, size_t size, int prot, int fd, size_t offset)
+/* All zeros, and mapped here, too. */
+static void *memory(size_t size, int *fd)
 {
-	void *m = mmap(at, size, prot, MAP_SHARED | (at ? MAP_FIXED : 0), fd, (off_t)offset);
+	void *m;
 
+	*fd = memfd_create("ring", MFD_CLOEXEC);
+	m = *fd < 0 || ftruncate(*fd, (off_t)size)
+		    ? MAP_FAILED
+		    : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
 	if (m == MAP_FAILED) {
-		perror("mmap");
+		perror("memory of the ring");
 		exit(1);
 	}
 	return m;
@@ -68,31 +72,19 @@ static void *map(void *at, size_t size, int prot, int fd, size_t offset)
 
 static void ring_create(uint32_t connections)
 {
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	int fd = memfd_create("ring", MFD_CLOEXEC);
-	uint8_t *all;
+	int places_fd, bytes_fd;
 
-	ring.size = RING_MIN;
-	while (ring.size < (size_t)connections * CONNECTION_BYTES)
-		ring.size *= 2;
-	if (fd < 0 || ftruncate(fd, (off_t)(2 * page + ring.size))) {
-		perror("memfd");
-		exit(1);
-	}
-	ring.page = page;
-	ring.consumer_pos = map(NULL, page, PROT_READ | PROT_WRITE, fd, 0);
-	producer = map(NULL, page, PROT_READ | PROT_WRITE, fd, page);
-	data = map(NULL, ring.size, PROT_READ | PROT_WRITE, fd, 2 * page);
-	all = mmap(NULL, page + 2 * ring.size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (all == MAP_FAILED) {
+	rings.size = RING_MIN;
+	while (rings.size < (size_t)connections * CONNECTION_BYTES)
+		rings.size *= 2;
+	place = memory(sizeof(*place), &places_fd);
+	bytes = memory(rings.size + RING_RECORD_MAX, &bytes_fd);
+	if (rings_map(&rings, places_fd, bytes_fd)) {
 		perror("mmap");
 		exit(1);
 	}
-	map(all, page + ring.size, PROT_READ, fd, page);
-	map(all + page + ring.size, ring.size, PROT_READ, fd, 2 * page);
-	ring.producer_pos = (unsigned long *)(void *)all;
-	ring.data = all + page;
-	close(fd);
+	close(places_fd);
+	close(bytes_fd);
 }
 
 /* Moves what the programs wrote into the ring. False: it is full. */
@@ -102,14 +94,13 @@ static bool ring_take(void)
 	size_t size;
 
 	while ((record = sim_record(&size))) {
-		uint32_t word = (uint32_t)size;
-		size_t space = (size + BPF_RINGBUF_HDR_SZ + 7) & ~(size_t)7;
+		const uint64_t word = place->end ^ rings.key;
 
-		if (*producer + space > ring.size)
+		if (place->end + RING_ROOM(size) > rings.size)
 			return false;
-		memcpy(data + *producer, &word, sizeof(word));
-		memcpy(data + *producer + BPF_RINGBUF_HDR_SZ, record, size);
-		*producer += space;
+		memcpy(bytes + place->end, &word, sizeof(word));
+		memcpy(bytes + place->end + RING_WORD, record, size);
+		place->end += RING_ROOM(size);
 	}
 	return true;
 }
@@ -134,8 +125,8 @@ static void record_traffic(uint32_t connections, const char *request)
 	for (uint32_t i = 0; i < connections; i++)
 		sk[i] = sim_connect(false, i * 7919, i * 104729);
 	/* Room for the ends: two progress records for each connection. */
-	most = ring.size - connections * (2 * (sizeof(struct rec) + 8 + TAIL_BYTES)) - 65536;
-	while (*producer < most - connections * (uint64_t)2048) {
+	most = rings.size - connections * 2 * RING_ROOM(sizeof(struct rec) + TAIL_BYTES) - 65536;
+	while (place->end < most - connections * (uint64_t)2048) {
 		for (uint32_t i = 0; i < connections; i++) {
 			sim_packet(sk[i], DIR_IN, pass * in, request, in, SIM_PSH);
 			sim_now_ns += 5000;
@@ -177,7 +168,7 @@ void pass(void)
 	bool busy;
 	const void *record;
 
-	*ring.consumer_pos = ring.pos = ring.seen = ring.end = 0;
+	rings.ring[0].pos = rings.ring[0].seen = rings.ring[0].end = place->begin = 0;
 	while ((record = rings_peek(&rings, &size, &busy))) {
 		if (record_decode(record, size, &rec))
 			abort();
@@ -234,7 +225,7 @@ int main(int argc, char **argv)
 	       "\"ring_bytes_per_request\": %.0f, \"connections\": %u, \"checksum\": %llu}\n",
 	       (unsigned long long)delivered, (double)delivered * 1e9 / (double)(until - from),
 	       (double)requests * 1e9 / (double)best, (double)allocations / (double)delivered,
-	       (double)*producer / (double)requests, connections, (unsigned long long)checksum);
+	       (double)place->end / (double)requests, connections, (unsigned long long)checksum);
 out:
 	fixture_free(&p);
 	sim_stop();

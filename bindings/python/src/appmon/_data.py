@@ -1044,7 +1044,7 @@ class Options:
     flags: OpenFlags = OpenFlags(0)
     #: bytes of connection state in this process; default 64 MiB, at least 64 KiB
     memory_limit: int = 0
-    #: the kernel's rings together: power of two, 4 KiB to 1 GiB; default 8 MiB. There is
+    #: the kernel's rings together: power of two, 4 KiB to 256 MiB; default 8 MiB. There is
     #: one for each CPU, all of one size; but CPUs share them if there are more than 16, or
     #: if each would have less than 512 KiB.
     ring_bytes: int = 0

@@ -1311,7 +1311,7 @@ impl Options {
         self
     }
 
-    /// the kernel's rings together: power of two, 4 KiB to 1 GiB; default 8 MiB. There is one for each
+    /// the kernel's rings together: power of two, 4 KiB to 256 MiB; default 8 MiB. There is one for each
     /// CPU, all of one size; but CPUs share them if there are more than 16, or if each would have less
     /// than 512 KiB.
     pub fn ring_bytes(mut self, value: u32) -> Options {

@@ -779,7 +779,7 @@ pub struct appmon_opts {
     pub flags: u32,
     /// bytes of connection state in this process; default 64 MiB, at least 64 KiB
     pub memory_limit: u64,
-    /// the kernel's rings together: power of two, 4 KiB to 1 GiB; default 8 MiB. There is one for each
+    /// the kernel's rings together: power of two, 4 KiB to 256 MiB; default 8 MiB. There is one for each
     /// CPU, all of one size; but CPUs share them if there are more than 16, or if each would have less
     /// than 512 KiB.
     pub ring_bytes: u32,

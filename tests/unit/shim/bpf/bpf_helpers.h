@@ -14,16 +14,15 @@
 #define __uint(name, value) int(*name)[value]
 #define __array(name, value) __typeof__(value) *name
 #define __type(name, value) __typeof__(value) *name
+#define barrier() __asm__ volatile("" ::: "memory")
 #define barrier_var(var) __asm__ volatile("" : "+r"(var))
 
 void *bpf_map_lookup_elem(void *map, const void *key);
 void *bpf_get_local_storage(void *map, __u64 flags);
 void *bpf_sk_storage_get(void *map, void *sk, void *value, __u64 flags);
 void *bpf_ringbuf_reserve(void *ring, __u64 size, __u64 flags);
-void bpf_ringbuf_submit(void *data, __u64 flags);
 void bpf_ringbuf_discard(void *data, __u64 flags);
 __u32 bpf_get_smp_processor_id(void);
-long bpf_ringbuf_output(void *ring, void *data, __u64 size, __u64 flags);
 long bpf_loop(__u32 count, long (*step)(__u32, void *), void *ctx, __u64 flags);
 long bpf_skb_load_bytes(const void *skb, __u32 offset, void *to, __u32 len);
 __u64 bpf_skb_cgroup_id(struct __sk_buff *skb);
