@@ -9,6 +9,7 @@
 #include "kernel.h"
 #include "listener.h"
 #include "meet.h"
+#include "plain.h"
 #include "protocol/segment.h"
 #include "tls-calls.h"
 #include "track.h"
@@ -36,8 +37,6 @@ static __always_inline void observe_packet(struct __sk_buff *skb, struct socket 
 			return;
 		peer_answers(sk, ss, &e->s, dir);
 	}
-	/* TCP stamps what it sends with its own monotonic clock, perhaps with a time to come. */
-	e->ts_ns = dir == DIR_OUT ? skb->tstamp : 0;
 	x = self->passed;
 	e->ack = acked(ss, &e->s, dir, self->ack);
 	e->holes = !!x.holes;
@@ -185,7 +184,10 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 
 	if (dir == DIR_IN)
 		take_turn(sk);
-	observe_packet(skb, sk, DIRECTION(sk, dir), &e, dir);
+	/* TCP stamps what it sends with its own monotonic clock, perhaps with a time to come. */
+	e.ts_ns = dir == DIR_OUT ? skb->tstamp : 0;
+	if (!is_plain(ss, sk, DIRECTION(sk, dir), &e, dir) || !pass_plain(skb, sk, &e))
+		observe_packet(skb, sk, DIRECTION(sk, dir), &e, dir);
 	if (dir == DIR_IN)
 		end_turn(sk);
 }

@@ -167,10 +167,11 @@ static __always_inline int line_at(const struct block *block, struct scan *scan,
 	const __u8 *b;
 	__u64 at; /* 64 bits: else the verifier loses sight of it */
 
-	at = i + ((lowest >> 7) * 0x0001020304050607ULL >> 56);
+	/* The last three bits are all that it can have: so much for the verifier. */
+	at = i + ((lowest >> 7) * 0x0001020304050607ULL >> 56 & 7);
 	barrier_var(at);
 	/* at + 4 > n, without telling the verifier more of n: it would follow each value apart. */
-	if (at >= BLOCK_STEP + 8 || (__s32)(n - (__u32)at - 4) < 0)
+	if ((__s32)(n - (__u32)at - 4) < 0)
 		return LINE_FURTHER;
 	b = block->b + at;
 	if (b[0] != '\r')

@@ -119,6 +119,11 @@ static void fill_owner(struct __sk_buff *skb, const struct socket *sk, const str
 #pragma GCC diagnostic ignored "-Wparentheses"
 #pragma GCC diagnostic ignored "-Wunknown-pragmas"
 #define LOOK_RODATA static
+#include "plain.h"
+static bool may_be_plain = true, went_plain;
+/* What finds the ring full tries again the other way: the tests say how much is lost. */
+#define is_plain(...) (may_be_plain && !sim_lose && is_plain(__VA_ARGS__))
+#define pass_plain(...) (went_plain = pass_plain(__VA_ARGS__))
 #include "capture.bpf.c"
 #pragma GCC diagnostic pop
 
@@ -545,6 +550,42 @@ static uint32_t put_headers(uint8_t *to, struct sim_socket *sk, int dir, uint64_
 	return sizeof(ip) + sizeof(tcp);
 }
 
+/* What the programs wrote since *from was the end of the list, which ends there again. */
+static struct sim_rec *take_records(struct sim_rec **from)
+{
+	struct sim_rec *taken = *from;
+
+	*from = NULL;
+	last = from;
+	return taken;
+}
+
+/* plain.h: a packet that goes the short way goes the other one, too. Both must leave the same. */
+static void run_both_ways(struct __sk_buff *skb, struct sim_socket *sk)
+{
+	struct sim_rec **end = last, *one, *other;
+	struct storage before = sk->storage, after;
+
+	const bool alone = !sim_meanwhile;
+
+	went_plain = false;
+	appmon_packet(skb);
+	if (!went_plain || !alone)
+		return;
+	one = take_records(end);
+	after = sk->storage;
+	sk->storage = before;
+	may_be_plain = false;
+	appmon_packet(skb);
+	may_be_plain = true;
+	other = *end;
+	if (!one || !other || one->next || other->next || one->size != other->size ||
+	    memcmp(one->data, other->data, one->size) ||
+	    memcmp(&after, &sk->storage, sizeof(after)))
+		abort();
+	free(one);
+}
+
 static void run_program(struct sim_socket *owner, struct sim_socket *sk, int dir, uint64_t pos,
 			const void *data, uint32_t len, uint32_t flags)
 {
@@ -568,7 +609,7 @@ static void run_program(struct sim_socket *owner, struct sim_socket *sk, int dir
 		abort();
 	for (uint32_t i = attached_count; i--;) {
 		running = i;
-		appmon_packet(&skb);
+		run_both_ways(&skb, owner);
 	}
 	running = interrupted;
 	if (!--nested)

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * 15. Most of all packets: a request, or a response, that is one segment, begins where the message
+ * before it ended, and comes in its turn on a connection of which all is known. For these a
+ * shorter way does what observe_packet() does, which asks for all that can be else. A CPU that
+ * serves requests has that code in no near cache: what it costs is how much of it there is.
+ *
+ * The tests' kernel sends each packet that goes this way the other one, too, and compares the
+ * records and all that is remembered.
+ */
+#ifndef APPMON_PLAIN_H
+#define APPMON_PLAIN_H
+
+#include "emit.h"
+#include "pipelining.h"
+#include "progress.h"
+#include "track.h"
+#include "window.h"
+
+/* So far as is known without its bytes. */
+static __always_inline bool is_plain(struct bpf_sock *ss, const struct socket *sk,
+				     const struct direction *self, struct emission *e,
+				     const int dir)
+{
+	const struct direction *other = DIRECTION(sk, !dir);
+	const struct segment *s = &e->s;
+
+	/* In few branches. */
+	if ((sk->speaks ^ SPEAKS_HTTP) | (sk->confirmed ^ CONFIRMED_HTTP) | sk->other_flips |
+	    sk->closed | sk->wide | sk->suspect | sk->alone | sk->switched | self->passed.holes |
+	    (self->passed.next ^ s->seq) | !self->ts_ns |
+	    ((s->flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_PSH | TCP_ACK)) ^ (TCP_PSH | TCP_ACK)))
+		return false;
+	if (s->len < REQUEST_MIN || s->len > SMALL_BYTES || s->len > sk->capture)
+		return false;
+	e->ack = acked(ss, s, dir, self->ack);
+	if ((__s32)(e->ack - self->ack) <= 0)
+		return false;
+	if (sk->request_dir == 1 + dir)
+		return sk->framing.phase == FRAMING_HEAD && sk->framing.due == s->seq &&
+		       !sk->framing.left && !sk->chunked && !sk->line_len &&
+		       (dir == DIR_IN ? is_answered(sk, e)
+				      : (__s32)(other->begun_ack - sk->request_start) > 0 &&
+						sk->reply_phase == FRAMING_HEAD &&
+						(__s32)(sk->reply_due - other->passed.next) <= 0);
+	return sk->request_dir && sk->reply_phase == FRAMING_HEAD &&
+	       (__s32)(sk->reply_due - s->seq) <= 0 && !sk->head_only &&
+	       (self->window != WINDOW_HEAD || s->seq - self->start >= STATUS_LINE_MIN);
+}
+
+/* A status line whose message has a body: see frame_response(). */
+static __always_inline bool is_status(const __u8 *b)
+{
+	return *(const __u32 *)b == FIRST('H', 'T', 'T', 'P') && b[4] == '/' && b[8] == ' ' &&
+	       b[9] >= '2' && !((b[9] == '2' || b[9] == '3') && b[10] == '0' && b[11] == '4');
+}
+
+static __always_inline bool is_method(const __u8 *b)
+{
+	const __u32 first = *(const __u32 *)b;
+
+	return first == FIRST('G', 'E', 'T', ' ') || first == FIRST('P', 'O', 'S', 'T');
+}
+
+/* Are the e->s.len bytes one whole message? */
+static __always_inline bool is_whole(struct draft *d, const struct emission *e)
+{
+	struct scan *scan = &d->scan;
+
+	if (e->request ? !is_method(d->bytes) : !is_status(d->bytes))
+		return false;
+	scan->length = 0;
+	scan->found = 0;
+	scan_head(d->bytes, e->captured, SMALL_BYTES, scan);
+	return scan->end >= REQUEST_MIN && scan->end + scan->length == e->s.len &&
+	       (scan->found == HEAD_LENGTH || (e->request && !scan->found));
+}
+
+/* Could this have arrived, and is it the next that TCP expects, with the answer before it read? */
+static __always_inline bool is_next(struct bpf_sock *ss, const struct socket *sk,
+				    struct emission *e)
+{
+	struct bpf_tcp_sock *tp;
+
+	if (!is_plausible(ss, e) || (e->written && (__s32)(e->written - e->ack) > 0))
+		return false;
+	if (sk->fresh)
+		return true;
+	tp = bpf_tcp_sock(ss);
+	return tp && (__s32)(READ_ONCE(tp->rcv_nxt) - e->seq) <= 0;
+}
+
+/* Returns 1 if the segment is told, and 0 if it has to go the other way. Not static: verified once. */
+__noinline int pass_plain(struct __sk_buff *skb, struct socket *sk, struct emission *e)
+{
+	struct direction *self;
+	__u32 n, start;
+	struct draft *d;
+
+	if (!sk || !e) /* never: asked for by the verifier */
+		return 0;
+	if (e->dir == DIR_IN && (!skb->sk || !is_next(skb->sk, sk, e)))
+		return 0;
+	d = draft_claim(&drafts);
+	if (!d)
+		return 0;
+	e->captured = n = e->s.len;
+	barrier_var(n);
+	n = ((n - 1) & (SMALL_BYTES - 1)) + 1;
+	self = DIRECTION(sk, e->dir);
+	e->request = sk->request_dir == 1 + e->dir;
+	if (bpf_skb_load_bytes(skb, e->s.payload, d->bytes, n) || !is_whole(d, e))
+		goto out;
+	start = self->start;
+	self->start = e->seq;
+	self->marks |= MARK_HEARD;
+	e->whole = e->s.seq + e->s.len;
+	e->look = e->request ? LOOK_REQUEST : LOOK_RESPONSE;
+	e->flags = REC_FLIP | REC_START | (e->request ? REC_BEGINS : 0);
+	if (!draft_write(skb, sk, e, d, REC_DATA)) {
+		self->start = start;
+		e->flags = e->look = 0;
+		goto out;
+	}
+	self->turn = e->seq;
+	self->ack = self->begun_ack = e->ack;
+	self->burst = PROGRESS_BURST;
+	self->window = e->request ? WINDOW_HEAD : WINDOW_CLOSED;
+	self->last = 0;
+	self->ts_ns = e->ts_ns;
+	self->pending = 0;
+	if (e->request) {
+		sk->request_start = e->seq;
+		sk->framing.due = e->whole;
+		sk->framing.found = d->scan.found;
+		if (sk->head_only)
+			sk->head_only = 0;
+	} else {
+		sk->reply_due = e->whole;
+	}
+	self->passed.next = self->passed.whole = e->whole;
+out:
+	draft_release(&d->busy);
+	return e->reported;
+}
+
+#endif /* APPMON_PLAIN_H */
