@@ -22,8 +22,8 @@ from databases import Postgresql, running
 from exporting import Monitor, wait_for
 from kubernetes import EXAMPLE
 from network import Veth
-from programs import free_port, let_in, wait_for_port
-from test_grpc import CALLS, GIVEN_UP, HERE, STATUSES, built, grpc_go, needs
+from programs import building, free_port, let_in, wait_for_port
+from test_grpc import CALLS, GIVEN_UP, HERE, STATUSES, built, grpc_go, grpcio, needs
 from test_tls import VERSION, low_port
 from watch import replayed
 
@@ -599,9 +599,11 @@ def test_http2(scene, watch):
     assert {e["protocol"] for e in events} == {"http2"}
 
 
-def test_grpc_go(cgroup, certificate, programs, watch):
-    """crypto/tls of Go, at both ends: each call against what its client was told."""
-    command = grpc_go(programs.directory)
+@pytest.mark.parametrize("implementation", [grpc_go, grpcio])
+def test_grpc(implementation, cgroup, certificate, programs, watch):
+    """crypto/tls of Go, and OpenSSL below the C++ of Debian's grpcio, at both ends: each call against
+    what its client was told."""
+    command = implementation(programs.directory)
     watching = watch(cgroup, args=TLS)
     # The program may be found only while the first one runs.
     for _ in range(2):
@@ -629,6 +631,38 @@ def test_grpc_go(cgroup, certificate, programs, watch):
             assert (event["end"], event["status_text"]) == ("complete", STATUSES[code])
             assert event["message"] == message or (code == 0 and event["message"] == "OK")
             assert (event["request_items"], event["response_items"]) == (sent, received)
+
+
+def grpcio_of_pypi(directory):
+    """Its BoringSSL has no symbols."""
+    directory = f"{directory}/grpcio"
+    with building(directory):
+        if not os.path.exists(f"{directory}/grpc"):
+            built(directory, [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target",
+                              directory, "grpcio==1.68.1"])
+    return ["env", f"PYTHONPATH={directory}", sys.executable, f"{HERE}/grpc/calls.py"]
+
+
+def test_grpc_stripped(cgroup, certificate, programs, watch):
+    """What cannot be looked into stays closed, is counted at both ends, and nothing is made of it."""
+    command = grpcio_of_pypi(programs.directory)
+    watching = watch(cgroup, args=[*TLS, "-v"])
+    process = cgroup.spawn([*command, str(low_port()), certificate], stdout=subprocess.PIPE, text=True)
+    assert len(process.communicate(timeout=60)[0].splitlines()) == CALLS and process.returncode == 0
+    # A turn for each call at least: they follow one another.
+    watching.wait(2 * CALLS)
+    events = watching.stop()
+    watching.check_sums(delivered=len(events))
+    assert {(e["protocol"], e["operation"], e["resource"], e["tls_version"]) for e in events} == {
+        ("tls", "exchange", "localhost", 0x304)}
+    assert {e["pid"] for e in events} - {0} == {process.pid}
+    assert watching.stats["plain_calls"] == 0
+    assert "cygrpc" not in "".join(watching.log())
+    for role in "client", "server":
+        mine = [e for e in events if e["role"] == role]
+        assert len({e["connection_id"] for e in mine}) == 1
+        # One call sends so much, and gets it back: calls.py.
+        assert len([e for e in mine if min(e["request_bytes"], e["response_bytes"]) > 300000]) == 1
 
 
 def test_loss(scene, programs, watch):
