@@ -270,7 +270,7 @@ http {{
   ssl_certificate {self.certificate}.pem; ssl_certificate_key {self.certificate}.key;
   ssl_protocols TLSv1.2 TLSv1.3;
   server {{ listen {host}:{port} ssl http2; keepalive_timeout 60; root {self.directory};
-    location / {{ return 200 "hello"; }} location = /big {{ }}
+    location / {{ return 200 "hello"; }} location = /big {{ }} location /git/ {{ }}
     location /through {{ proxy_pass https://127.0.0.1:{port}/big; proxy_http_version 1.1;
                          proxy_set_header Connection ""; }} }} }}
 """)
@@ -490,6 +490,43 @@ def test_clients(program, scene, watch):
     assert [e["wire_id"] for e in events if e["role"] == "client"] == [
         e["wire_id"] for e in events if e["role"] == "server"]
     assert len({e["wire_id"] for e in events}) == len(paths)
+
+
+@pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/2"])
+def test_git(version, scene, watch):
+    """Debian's git has libcurl with GnuTLS: each file that it asks for, as both ends tell it."""
+    needs("git")
+    port = scene.start("nginx")
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t", "-c", "http.sslVerify=false", "-c",
+           f"http.version={version}"]
+    served, url = scene.directory / "git", f"https://localhost:{port}/git/.git"
+    subprocess.run([*git, "init", "-q", served], check=True)
+    for i in range(8):
+        (served / str(i)).write_text(os.urandom(6 ** i).hex())
+    for command in ["add", "."], ["commit", "-qm", "all"], ["update-server-info"]:
+        subprocess.run([*git, "-C", served, *command], check=True)
+    # So its library is found at the attach.
+    idle = scene.cgroup.spawn([*git, "remote-https", "origin", url], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE)
+    idle.stdin.write(b"capabilities\n")
+    idle.stdin.flush()
+    assert idle.stdout.readline()
+    watching = watch(scene.cgroup, args=TLS)
+    clone = [*git, "clone", "-q", url, scene.directory / "clone"]
+    assert scene.cgroup.spawn(clone).wait(timeout=30) == 0
+    log = sorted((method, path.split("?")[0], status, sent)
+                 for method, path, status, _, sent in scene.log())
+    assert len(log) == 12  # info/refs, HEAD, a commit, a tree, the files
+    watching.wait(2 * len(log))
+    events = watching.stop()
+    watching.check_sums(delivered=2 * len(log))
+    for role, name in ("server", "nginx"), ("client", "git-remote-http"):
+        mine = [e for e in events if e["role"] == role]
+        assert sorted((e["operation"], e["path"], e["status"], e["response_body_bytes"])
+                      for e in mine) == log
+        assert {e["protocol"] for e in mine} == {"http1" if version == "HTTP/1.1" else "http2"}
+        assert {e["comm"] for e in mine} == {name}
+    idle.stdin.close()
 
 
 STRICT = """
