@@ -250,6 +250,36 @@ def test_upgraded(cgroup, watch, place, library):
     assert len(files(watching)) == 2
 
 
+@pytest.mark.parametrize("how", ["touched", "written"])
+def test_changed_in_place(how, cgroup, watch, place, library):
+    """The file is the same one, with another time: it is attached to anew, and not twice. Who has it
+    while it is written loses his relocated pages and dies, whether it is watched or not."""
+    file, env = library / "libssl.so.3", {**os.environ, "LD_LIBRARY_PATH": str(library)}
+    old, new = place, Place(place.certificate, place.tmp_path / "new")
+    new.tmp_path.mkdir()
+    process = cgroup.spawn(old.command(), env=env)
+    wait_for_port(old.port, process)
+    watching = watch(cgroup, args=["--tls", "-v"])
+    paths = ask(old.port, "before")
+    if how == "touched":
+        os.utime(file)
+    else:
+        process.kill()
+        process.wait()
+        file.write_bytes(file.read_bytes())
+    process = cgroup.spawn(new.command(), env=env)
+    wait_for_port(new.port, process)
+    wait_for(lambda: len(files(watching)) == 2)
+    paths += ask(new.port, "new")
+    if how == "touched":
+        paths += ask(old.port, "still")
+    watching.wait(len(paths), timeout=10)
+    events = watching.stop()
+    watching.check_sums(delivered=len(paths))
+    assert sorted(old.noted() + new.noted()) == sorted(paths) == told(events)
+    assert watching.stats["plain_calls"] == 2 * len(paths) and not watching.stats["plain_dropped"]
+
+
 def test_other_mounts(cgroup, watch, place, library):
     """A container: its library is in a file system that is mounted for it alone."""
     inner = ["unshare", "--mount", "sh", "-c",
