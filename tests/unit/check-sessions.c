@@ -401,6 +401,31 @@ START_TEST(longer_write)
 }
 END_TEST
 
+/* ... or are forgotten while the rest leaves, and behind tickets, so that nothing was sent before of
+ * which the place is known. */
+START_TEST(long_write_behind_tickets)
+{
+	static const char head[] = "HTTP/1.1 200 OK\r\nContent-Length: 983040\r\n\r\n";
+	const uint32_t len = (uint32_t)sizeof(head) - 1;
+	uint64_t left;
+
+	begin(false);
+	reads(&w, &s, GET("/a"));
+	records(&w, DIR_OUT, 250);
+	call_of(&s, DIR_OUT, head, len + 983040, len, sim_now_ns + 1);
+	records(&w, DIR_OUT, 16384);
+	left = sim_now_ns;
+	for (int i = 1; i < 60; i++)
+		records(&w, DIR_OUT, 16384);
+	nothing();
+	records(&w, DIR_OUT, len);
+	complete("/a", APPMON_ROLE_SERVER);
+	ck_assert_uint_eq(ev->response_start_ns, left);
+	ck_assert_uint_eq(ev->response_end_ns, sim_now_ns);
+	nothing();
+}
+END_TEST
+
 /* Tickets are records like any other, and no response. */
 START_TEST(tickets)
 {
@@ -1006,16 +1031,37 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {server,	     client,	     closed_early,
-				      memory,	     long_write,     tickets,
-				      cut,	     both_ends,	     interleaved,
-				      lost,	     forked,	     unknown,
-				      unknown_much,  call_times,     nested,
-				      address_again, not_nested,     not_nested_shared_place,
-				      late,	     late_in_answer, until_close,
-				      linked,	     call_end,	     longer_write,
-				      not_asked,     renewed,	     in_memory,
-				      renewed_lost,  not_renewed,    NULL};
+	const TTest *const tests[] = {server,
+				      client,
+				      closed_early,
+				      memory,
+				      long_write,
+				      tickets,
+				      cut,
+				      both_ends,
+				      interleaved,
+				      lost,
+				      forked,
+				      unknown,
+				      unknown_much,
+				      call_times,
+				      nested,
+				      address_again,
+				      not_nested,
+				      not_nested_shared_place,
+				      late,
+				      late_in_answer,
+				      until_close,
+				      linked,
+				      call_end,
+				      longer_write,
+				      long_write_behind_tickets,
+				      not_asked,
+				      renewed,
+				      in_memory,
+				      renewed_lost,
+				      not_renewed,
+				      NULL};
 
 	return unit_run("sessions", tests, setup, teardown);
 }
