@@ -398,6 +398,28 @@ def test_servers(name, scene, watch):
     assert not any("call_times" in e["flags"] for e in events)
 
 
+@pytest.mark.parametrize("name", ["asyncio", "node"])
+def test_long_first(name, scene, watch):
+    """The first answer of a connection leaves in many records, behind tickets: it and those behind it
+    are told with the wire's times, while the connection is open."""
+    port = scene.start(name)
+    watching = watch(scene.cgroup, args=TLS)
+    connections = [client(port) for _ in range(8)]
+    paths = ["/big", "/a"]
+    for connection in connections:
+        for path in paths:
+            connection.request("GET", path)
+            connection.getresponse().read()
+    watching.wait(len(connections) * len(paths))
+    for connection in connections:
+        connection.close()
+    events = watching.stop()
+    watching.check_sums(delivered=len(connections) * len(paths))
+    assert [(e["path"], e["end"]) for e in events] == [
+        (path, "complete") for path in paths] * len(connections)
+    assert not any("call_times" in e["flags"] for e in events)
+
+
 @pytest.mark.parametrize("name", ["apache", "prefork", "haproxy", "gunicorn", "uvicorn"])
 def test_other_servers(name, scene, watch):
     """Against their own logs and what the client got."""
