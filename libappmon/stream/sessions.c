@@ -774,8 +774,10 @@ void sessions_wire(struct flows *f, struct conn *c, const struct record *rec)
 		return;
 	if (rec->seg.len && !(rec->seg.flags & REC_OUT))
 		w->turned = true;
-	if (rec->seg.len && (rec->seg.flags & REC_OUT) && w->turned) {
+	/* A turn can begin with tickets, of which it is not known who sent them. */
+	if (rec->seg.len && (rec->seg.flags & REC_OUT) && (w->turned || !w->owner.source))
 		w->owner = rec->owner;
+	if (rec->seg.len && (rec->seg.flags & REC_OUT) && w->turned) {
 		w->turned = false;
 		if (!w->hello_ns && !c->plain)
 			note_unknown(f, w, rec);

@@ -453,6 +453,24 @@ START_TEST(tickets)
 }
 END_TEST
 
+/* ... and whose process is not known need not be the response's. */
+START_TEST(tickets_of_nobody)
+{
+	const struct rec_owner owner = sim_owner;
+
+	begin(false);
+	records(&w, DIR_IN, sizeof(GET("/a")) - 1);
+	sim_owner = (struct rec_owner){0};
+	records(&w, DIR_OUT, 250);
+	sim_owner = owner;
+	call_of(&s, DIR_IN, GET("/a"), sizeof(GET("/a")) - 1, sizeof(GET("/a")) - 1, sim_now_ns);
+	writes(&w, &s, OK);
+	complete("/a", APPMON_ROLE_SERVER);
+	ck_assert_uint_eq(ev->pid, 100);
+	nothing();
+}
+END_TEST
+
 /* Several calls read one record, and one call several messages. */
 START_TEST(cut)
 {
@@ -1046,6 +1064,7 @@ int main(void)
 				      memory,
 				      long_write,
 				      tickets,
+				      tickets_of_nobody,
 				      cut,
 				      both_ends,
 				      interleaved,
