@@ -218,6 +218,8 @@ void exchange_finish(struct pipeline *pl, struct conn *c, struct exchange *ex, u
 	}
 	ex->end = end;
 	ex->flags |= flags | (c->call_times ? APPMON_EVF_CALL_TIMES : 0);
+	if (c->call_times == CALL_TIMES_BEFORE && c->exchanges.next == c->exchanges.prev)
+		c->call_times = 0;
 	ex->srtt_us = c->srtt_us;
 	ex->retrans = c->retrans - ex->retrans;
 	ex->dup = c->dup - ex->dup;

@@ -331,6 +331,9 @@ struct tls_wire {
 	struct rec_owner owner; /* as it was when that was sent last */
 };
 
+/* Since the last exchange that was alone on its connection; of the present piece of plaintext. */
+enum { CALL_TIMES_BEFORE = 1, CALL_TIMES_NOW = 2 };
+
 /* Bytes of plaintext have the numbers of the record that carried them, counted on from its first. */
 struct numbers {
 	uint64_t pos;
@@ -370,7 +373,7 @@ struct conn {
 	uint8_t wide;	     /* the programs saw signs of pipelining */
 	uint8_t stray; /* known by what met its listening socket: its own has not shown up yet */
 	uint8_t plain; /* its plaintext is known: its own bytes are no exchanges */
-	uint8_t call_times; /* of plaintext: times are the library's calls' */
+	uint8_t call_times; /* of plaintext, CALL_TIMES_*: times are the library's calls' */
 	uint8_t serves; /* as request_dir, if a hint says so of a connection met in the middle */
 	uint64_t key;	/* what it is found by: its cookie; of a stray, a hash of its peers */
 	uint32_t first_seq; /* of a stray: TCP's number of the client's first byte */

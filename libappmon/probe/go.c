@@ -67,9 +67,14 @@ static bool is_gone(const struct executable *e)
 }
 
 /* A free place; NULL: there is none. */
-static struct executable *make_room(struct go_programs *go)
+static struct executable *make_room(struct go_programs *go, const struct file_id *id)
 {
-
+	/* Written to, or touched, since it was attached: not twice. */
+	for (uint32_t i = 0; i < go->executables; i++)
+		if (file_same(&go->executable[i].id, id)) {
+			detach(&go->executable[i]);
+			return &go->executable[i];
+		}
 	if (go->executables < EXECUTABLES_MAX) {
 		struct executable *e = &go->executable[go->executables++];
 
@@ -120,7 +125,7 @@ static void look_at(struct go_programs *go, uint32_t pid, int fd, const struct f
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	if (readlink(link, path, sizeof(path) - 1) < 0)
 		path[0] = '\0';
-	e = make_room(go);
+	e = make_room(go, id);
 	if (!e) {
 		log_line(go->log, APPMON_LOG_WARN,
 			 "goroutines of %s are not followed: %d executables are already", path,

@@ -17,6 +17,8 @@ struct file_id {
 
 /* 0 or an error. */
 int file_identify(int fd, struct file_id *ret);
+/* The same, maybe written to since: what is attached to one is attached to the other. */
+bool file_same(const struct file_id *a, const struct file_id *b);
 /* Returns a descriptor of what the process runs, or an error. */
 int executable_open(uint32_t pid, struct file_id *ret);
 

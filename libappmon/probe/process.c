@@ -35,6 +35,12 @@ int file_identify(int fd, struct file_id *ret)
 	return 0;
 }
 
+bool file_same(const struct file_id *a, const struct file_id *b)
+{
+	/* Images of containers can have one number for several files. */
+	return a->device && a->device == b->device && a->inode == b->inode;
+}
+
 int executable_open(uint32_t pid, struct file_id *ret)
 {
 	char name[32];

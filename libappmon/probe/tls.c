@@ -4,7 +4,7 @@
  * uprobes of bpf/tls-calls.h to each file once. A process is looked at when its cgroup is attached,
  * when it makes its first socket, and when it has sent a hello, for it may have loaded the library
  * meanwhile, and so ever more rarely with later hellos. No file is detached before the handle is
- * closed: the kernel takes too long for that.
+ * closed, for the kernel takes long for that, unless it was written to in place.
  *
  * A file is probed for whoever maps it. A probe for one process would keep the others free of traps, but
  * the kernel takes it out of the children that the process forks, and until the reader had put one into
@@ -181,13 +181,23 @@ static void see_file(struct tls_programs *tls, int fd, const struct file_id *id)
 {
 	const char *why = "";
 	char path[256] = "", link[32];
-	struct tls_file *file;
+	struct tls_file *file = NULL;
 	int err;
 
-	for (uint32_t i = 0; i < tls->files; i++)
+	for (uint32_t i = 0; i < tls->files; i++) {
 		if (!memcmp(&tls->file[i].id, id, sizeof(*id)))
 			return;
-	file = make_room(tls);
+		if (file_same(&tls->file[i].id, id))
+			file = &tls->file[i];
+	}
+	/* Written to, so its places may be others; or touched, and a second probe at a place would tell
+	 * all twice. */
+	if (file && file->links) {
+		detach(file);
+		tls->attached--;
+	}
+	if (!file)
+		file = make_room(tls);
 	memset(file, 0, sizeof(*file));
 	file->id = *id;
 	err = find_and_attach(tls, file, fd, &why);

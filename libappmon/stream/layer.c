@@ -119,7 +119,10 @@ bool layer_plain(struct flows *f, const struct plain *p)
 	upper->srtt_us = c->srtt_us;
 	upper->retrans = c->retrans;
 	upper->dup = c->dup;
-	upper->call_times |= p->call_times;
+	if (p->call_times)
+		upper->call_times = CALL_TIMES_NOW;
+	else if (upper->call_times)
+		upper->call_times = CALL_TIMES_BEFORE;
 	upper->numbers[p->dir] = (struct numbers){
 		.pos = upper->stream[p->dir].seen, .seq = p->seq, .len = p->numbered};
 	if (p->len)

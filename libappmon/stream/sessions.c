@@ -56,6 +56,9 @@ struct session {
 	uint32_t read_tid;
 	/* Of the last call: whether and when its record passed, and there is more of it. */
 	bool timed, more;
+	/* Of the one that waits: times and due have the first record that it has become. It is kept, for
+	 * the wire forgets its records. */
+	bool placed;
 	struct carrier times;
 	uint32_t left;	 /* bytes of the record `taken` that are still to be read */
 	uint32_t offset; /* in the record: where the part of the call begins that is fed next */
@@ -125,6 +128,7 @@ static void held_free(struct flows *f, struct session *s)
 	if (!s->held)
 		s->held_end = &s->held;
 	s->held_bytes -= sizeof(*h) + h->call.captured;
+	s->placed = false;
 	pool_free(&f->pl->pool, h);
 }
 
@@ -603,14 +607,16 @@ static bool feed(struct flows *f, struct session *s, struct conn *c, const struc
 	if (s->more && !h->hole)
 		timed = s->timed;
 	else if (plain.dir == DIR_OUT)
-		timed = w && time_written(s, w, call, &s->times);
+		timed = w && (s->placed || time_written(s, w, call, &s->times));
 	else
 		timed = w && time_read(s, w, call, h->end_ns, &s->times);
 	if (timed && plain.dir == DIR_OUT && !plain.more)
 		ended = time_ended(s, w, &s->times);
 	late |= !w || w->lost;
-	if (plain.dir == DIR_OUT && !late && (!timed || !ended))
+	if (plain.dir == DIR_OUT && !late && (!timed || !ended)) {
+		s->placed = timed;
 		return false;
+	}
 	times = s->times;
 	if (!ended)
 		times.end_ns = h->end_ns;
@@ -768,8 +774,10 @@ void sessions_wire(struct flows *f, struct conn *c, const struct record *rec)
 		return;
 	if (rec->seg.len && !(rec->seg.flags & REC_OUT))
 		w->turned = true;
-	if (rec->seg.len && (rec->seg.flags & REC_OUT) && w->turned) {
+	/* A turn can begin with tickets, of which it is not known who sent them. */
+	if (rec->seg.len && (rec->seg.flags & REC_OUT) && (w->turned || !w->owner.source))
 		w->owner = rec->owner;
+	if (rec->seg.len && (rec->seg.flags & REC_OUT) && w->turned) {
 		w->turned = false;
 		if (!w->hello_ns && !c->plain)
 			note_unknown(f, w, rec);

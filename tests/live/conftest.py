@@ -11,7 +11,7 @@ import tempfile
 import pytest
 
 import cgroups
-from programs import WRK_CONNECTIONS, Missing, Programs, Server
+from programs import WRK_CONNECTIONS, Missing, Programs, Server, make_certificate
 from watch import Watch, cli
 from wire import Connection
 
@@ -125,10 +125,7 @@ def play(cgroup):
 def certificate(tmp_path_factory):
     """A certificate of localhost, which it has signed itself: NAME.pem, and NAME.key."""
     base = str(tmp_path_factory.mktemp("certificate") / "test")
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                    "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-                    "-addext", "subjectAltName=DNS:localhost", "-keyout", base + ".key", "-out",
-                    base + ".pem"], check=True, stderr=subprocess.DEVNULL)
+    make_certificate(base)
     return base
 
 

@@ -43,6 +43,14 @@ def building(directory):
         yield
 
 
+def make_certificate(base):
+    """Of localhost, which it has signed itself: BASE.pem, and BASE.key."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                    "-addext", "subjectAltName=DNS:localhost", "-keyout", base + ".key", "-out",
+                    base + ".pem"], check=True, stderr=subprocess.DEVNULL)
+
+
 class Programs:
     """Builds each program once, outside the source tree."""
 

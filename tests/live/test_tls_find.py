@@ -8,12 +8,13 @@ import os
 import re
 import shutil
 import ssl
+import struct
 import subprocess
 import sys
 
 import pytest
 
-from exporting import Monitor
+from exporting import Monitor, wait_for
 from programs import free_port, wait_for_port
 
 # Says when it listens; notes each path that it is asked for. It speaks TLS in WORKERS processes, which
@@ -212,6 +213,73 @@ def test_replaced_and_deleted(cgroup, watch, place, library):
     assert files(watching) == [f"{library}/libssl.so.3 (deleted)", f"{library}/libssl.so.3"]
 
 
+def upgrade(file):
+    """As a package manager does it: a file of another build id takes the name."""
+    with open(file, "rb") as f:
+        data = f.read()
+    # A note of GNU with 20 bytes of a build id, or of Go with its 83.
+    note = re.search(b"|".join(re.escape(struct.pack("<3I4s", 4, size, kind, name)) for size, kind, name
+                               in ((20, 3, b"GNU"), (83, 4, b"Go"))), data)
+    shutil.copy(file, f"{file}.new")
+    with open(f"{file}.new", "r+b") as f:
+        f.seek(note.end())
+        f.write(b"another")
+    os.rename(f"{file}.new", file)
+
+
+def test_upgraded(cgroup, watch, place, library):
+    """While they are watched: a process keeps the old library, the next one has the new, and all that
+    either serves is told."""
+    env = {**os.environ, "LD_LIBRARY_PATH": str(library)}
+    old, new = place, Place(place.certificate, place.tmp_path / "new")
+    new.tmp_path.mkdir()
+    process = cgroup.spawn(old.command(), env=env)
+    wait_for_port(old.port, process)
+    watching = watch(cgroup, args=["--tls", "-v"])
+    paths = ask(old.port, "before")
+    upgrade(library / "libssl.so.3")
+    paths += ask(old.port, "old")
+    process = cgroup.spawn(new.command(), env=env)
+    wait_for_port(new.port, process)
+    wait_for(lambda: len(files(watching)) == 2)
+    paths += ask(new.port, "new") + ask(old.port, "still")
+    watching.wait(len(paths), timeout=10)
+    events = watching.stop()
+    watching.check_sums(delivered=len(paths))
+    assert sorted(old.noted() + new.noted()) == sorted(paths) == told(events)
+    assert len(files(watching)) == 2
+
+
+@pytest.mark.parametrize("how", ["touched", "written"])
+def test_changed_in_place(how, cgroup, watch, place, library):
+    """The file is the same one, with another time: it is attached to anew, and not twice. Who has it
+    while it is written loses his relocated pages and dies, whether it is watched or not."""
+    file, env = library / "libssl.so.3", {**os.environ, "LD_LIBRARY_PATH": str(library)}
+    old, new = place, Place(place.certificate, place.tmp_path / "new")
+    new.tmp_path.mkdir()
+    process = cgroup.spawn(old.command(), env=env)
+    wait_for_port(old.port, process)
+    watching = watch(cgroup, args=["--tls", "-v"])
+    paths = ask(old.port, "before")
+    if how == "touched":
+        os.utime(file)
+    else:
+        process.kill()
+        process.wait()
+        file.write_bytes(file.read_bytes())
+    process = cgroup.spawn(new.command(), env=env)
+    wait_for_port(new.port, process)
+    wait_for(lambda: len(files(watching)) == 2)
+    paths += ask(new.port, "new")
+    if how == "touched":
+        paths += ask(old.port, "still")
+    watching.wait(len(paths), timeout=10)
+    events = watching.stop()
+    watching.check_sums(delivered=len(paths))
+    assert sorted(old.noted() + new.noted()) == sorted(paths) == told(events)
+    assert watching.stats["plain_calls"] == 2 * len(paths) and not watching.stats["plain_dropped"]
+
+
 def test_other_mounts(cgroup, watch, place, library):
     """A container: its library is in a file system that is mounted for it alone."""
     inner = ["unshare", "--mount", "sh", "-c",
@@ -316,3 +384,23 @@ def test_go(cgroup, watch, certificate, tmp_path, go_program, version, protocol)
         assert {(e["status"], e["protocol"]) for e in mine} == {(200, protocol)}
         assert {e["pid"] for e in mine} - {0} == {server.pid} or role == "client"
     assert watching.stats["plain_dropped"] == 0
+
+
+def test_go_upgraded(cgroup, watch, certificate, tmp_path, go_program):
+    """The program, too, is replaced while it is watched, and the old one still runs."""
+    program = shutil.copy(go_program, tmp_path / "program")
+    notes = [tmp_path / "old", tmp_path / "new"]
+    ports = []
+    watching = watch(cgroup, args=["--tls", "-v"])
+    for i, note in enumerate(notes):
+        ports.append(free_port("127.0.0.1"))
+        server = cgroup.spawn([program, str(ports[i]), certificate, str(note)])
+        wait_for_port(ports[i], server)
+        wait_for(lambda i=i: len(files(watching)) == i + 1)
+        upgrade(program)
+    paths = [ask(port, name) for port, name in zip(ports, ("old", "new"))]
+    watching.wait(sum(map(len, paths)), timeout=10)
+    events = watching.stop()
+    watching.check_sums(delivered=sum(map(len, paths)))
+    assert [sorted(note.read_text().split()) for note in notes] == paths
+    assert told(events) == sorted(sum(paths, []))

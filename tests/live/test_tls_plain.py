@@ -22,8 +22,8 @@ from databases import Postgresql, running
 from exporting import Monitor, wait_for
 from kubernetes import EXAMPLE
 from network import Veth
-from programs import free_port, let_in, wait_for_port
-from test_grpc import CALLS, GIVEN_UP, HERE, STATUSES, built, grpc_go, needs
+from programs import building, free_port, let_in, wait_for_port
+from test_grpc import CALLS, GIVEN_UP, HERE, STATUSES, built, grpc_go, grpcio, needs
 from test_tls import VERSION, low_port
 from watch import replayed
 
@@ -270,7 +270,7 @@ http {{
   ssl_certificate {self.certificate}.pem; ssl_certificate_key {self.certificate}.key;
   ssl_protocols TLSv1.2 TLSv1.3;
   server {{ listen {host}:{port} ssl http2; keepalive_timeout 60; root {self.directory};
-    location / {{ return 200 "hello"; }} location = /big {{ }}
+    location / {{ return 200 "hello"; }} location = /big {{ }} location /git/ {{ }}
     location /through {{ proxy_pass https://127.0.0.1:{port}/big; proxy_http_version 1.1;
                          proxy_set_header Connection ""; }} }} }}
 """)
@@ -398,6 +398,28 @@ def test_servers(name, scene, watch):
     assert not any("call_times" in e["flags"] for e in events)
 
 
+@pytest.mark.parametrize("name", ["asyncio", "node"])
+def test_long_first(name, scene, watch):
+    """The first answer of a connection leaves in many records, behind tickets: it and those behind it
+    are told with the wire's times, while the connection is open."""
+    port = scene.start(name)
+    watching = watch(scene.cgroup, args=TLS)
+    connections = [client(port) for _ in range(8)]
+    paths = ["/big", "/a"]
+    for connection in connections:
+        for path in paths:
+            connection.request("GET", path)
+            connection.getresponse().read()
+    watching.wait(len(connections) * len(paths))
+    for connection in connections:
+        connection.close()
+    events = watching.stop()
+    watching.check_sums(delivered=len(connections) * len(paths))
+    assert [(e["path"], e["end"]) for e in events] == [
+        (path, "complete") for path in paths] * len(connections)
+    assert not any("call_times" in e["flags"] for e in events)
+
+
 @pytest.mark.parametrize("name", ["apache", "prefork", "haproxy", "gunicorn", "uvicorn"])
 def test_other_servers(name, scene, watch):
     """Against their own logs and what the client got."""
@@ -490,6 +512,43 @@ def test_clients(program, scene, watch):
     assert [e["wire_id"] for e in events if e["role"] == "client"] == [
         e["wire_id"] for e in events if e["role"] == "server"]
     assert len({e["wire_id"] for e in events}) == len(paths)
+
+
+@pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/2"])
+def test_git(version, scene, watch):
+    """Debian's git has libcurl with GnuTLS: each file that it asks for, as both ends tell it."""
+    needs("git")
+    port = scene.start("nginx")
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t", "-c", "http.sslVerify=false", "-c",
+           f"http.version={version}"]
+    served, url = scene.directory / "git", f"https://localhost:{port}/git/.git"
+    subprocess.run([*git, "init", "-q", served], check=True)
+    for i in range(8):
+        (served / str(i)).write_text(os.urandom(6 ** i).hex())
+    for command in ["add", "."], ["commit", "-qm", "all"], ["update-server-info"]:
+        subprocess.run([*git, "-C", served, *command], check=True)
+    # So its library is found at the attach.
+    idle = scene.cgroup.spawn([*git, "remote-https", "origin", url], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE)
+    idle.stdin.write(b"capabilities\n")
+    idle.stdin.flush()
+    assert idle.stdout.readline()
+    watching = watch(scene.cgroup, args=TLS)
+    clone = [*git, "clone", "-q", url, scene.directory / "clone"]
+    assert scene.cgroup.spawn(clone).wait(timeout=30) == 0
+    log = sorted((method, path.split("?")[0], status, sent)
+                 for method, path, status, _, sent in scene.log())
+    assert len(log) == 12  # info/refs, HEAD, a commit, a tree, the files
+    watching.wait(2 * len(log))
+    events = watching.stop()
+    watching.check_sums(delivered=2 * len(log))
+    for role, name in ("server", "nginx"), ("client", "git-remote-http"):
+        mine = [e for e in events if e["role"] == role]
+        assert sorted((e["operation"], e["path"], e["status"], e["response_body_bytes"])
+                      for e in mine) == log
+        assert {e["protocol"] for e in mine} == {"http1" if version == "HTTP/1.1" else "http2"}
+        assert {e["comm"] for e in mine} == {name}
+    idle.stdin.close()
 
 
 STRICT = """
@@ -599,9 +658,11 @@ def test_http2(scene, watch):
     assert {e["protocol"] for e in events} == {"http2"}
 
 
-def test_grpc_go(cgroup, certificate, programs, watch):
-    """crypto/tls of Go, at both ends: each call against what its client was told."""
-    command = grpc_go(programs.directory)
+@pytest.mark.parametrize("implementation", [grpc_go, grpcio])
+def test_grpc(implementation, cgroup, certificate, programs, watch):
+    """crypto/tls of Go, and OpenSSL below the C++ of Debian's grpcio, at both ends: each call against
+    what its client was told."""
+    command = implementation(programs.directory)
     watching = watch(cgroup, args=TLS)
     # The program may be found only while the first one runs.
     for _ in range(2):
@@ -629,6 +690,39 @@ def test_grpc_go(cgroup, certificate, programs, watch):
             assert (event["end"], event["status_text"]) == ("complete", STATUSES[code])
             assert event["message"] == message or (code == 0 and event["message"] == "OK")
             assert (event["request_items"], event["response_items"]) == (sent, received)
+
+
+def grpcio_of_pypi(directory):
+    """Its BoringSSL has no symbols."""
+    directory = f"{directory}/grpcio"
+    with building(directory):
+        if not os.path.exists(f"{directory}/grpc"):
+            built(directory, [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target",
+                              directory, "grpcio==1.68.1"])
+    return ["env", f"PYTHONPATH={directory}", sys.executable, f"{HERE}/grpc/calls.py"]
+
+
+def test_grpc_stripped(cgroup, certificate, programs, watch):
+    """What cannot be looked into stays closed, is counted at both ends, and nothing is made of it."""
+    command = grpcio_of_pypi(programs.directory)
+    watching = watch(cgroup, args=[*TLS, "-v"])
+    process = cgroup.spawn([*command, str(low_port()), certificate], stdout=subprocess.PIPE, text=True)
+    assert len(process.communicate(timeout=60)[0].splitlines()) == CALLS and process.returncode == 0
+    # A turn for each call at least: they follow one another.
+    watching.wait(2 * CALLS)
+    events = watching.stop()
+    watching.check_sums(delivered=len(events))
+    assert {(e["protocol"], e["operation"], e["resource"], e["tls_version"]) for e in events} == {
+        ("tls", "exchange", "localhost", 0x304)}
+    assert {e["pid"] for e in events} - {0} == {process.pid}
+    assert watching.stats["plain_calls"] == 0
+    assert "cygrpc" not in "".join(watching.log())
+    for role in "client", "server":
+        mine = [e for e in events if e["role"] == role]
+        assert len({e["connection_id"] for e in mine}) == 1
+        # One call sends so much, and gets it back: calls.py.
+        for what in "request_bytes", "response_bytes":
+            assert 300000 < sum(e[what] for e in mine) < 320000
 
 
 def test_loss(scene, programs, watch):

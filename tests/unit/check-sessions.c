@@ -401,6 +401,31 @@ START_TEST(longer_write)
 }
 END_TEST
 
+/* ... or are forgotten while the rest leaves, and behind tickets, so that nothing was sent before of
+ * which the place is known. */
+START_TEST(long_write_behind_tickets)
+{
+	static const char head[] = "HTTP/1.1 200 OK\r\nContent-Length: 983040\r\n\r\n";
+	const uint32_t len = (uint32_t)sizeof(head) - 1;
+	uint64_t left;
+
+	begin(false);
+	reads(&w, &s, GET("/a"));
+	records(&w, DIR_OUT, 250);
+	call_of(&s, DIR_OUT, head, len + 983040, len, sim_now_ns + 1);
+	records(&w, DIR_OUT, 16384);
+	left = sim_now_ns;
+	for (int i = 1; i < 60; i++)
+		records(&w, DIR_OUT, 16384);
+	nothing();
+	records(&w, DIR_OUT, len);
+	complete("/a", APPMON_ROLE_SERVER);
+	ck_assert_uint_eq(ev->response_start_ns, left);
+	ck_assert_uint_eq(ev->response_end_ns, sim_now_ns);
+	nothing();
+}
+END_TEST
+
 /* Tickets are records like any other, and no response. */
 START_TEST(tickets)
 {
@@ -424,6 +449,24 @@ START_TEST(tickets)
 	reads(&w, &s, OK);
 	complete("/a", APPMON_ROLE_CLIENT);
 	ck_assert_uint_eq(ev->response_start_ns, left);
+	nothing();
+}
+END_TEST
+
+/* ... and whose process is not known need not be the response's. */
+START_TEST(tickets_of_nobody)
+{
+	const struct rec_owner owner = sim_owner;
+
+	begin(false);
+	records(&w, DIR_IN, sizeof(GET("/a")) - 1);
+	sim_owner = (struct rec_owner){0};
+	records(&w, DIR_OUT, 250);
+	sim_owner = owner;
+	call_of(&s, DIR_IN, GET("/a"), sizeof(GET("/a")) - 1, sizeof(GET("/a")) - 1, sim_now_ns);
+	writes(&w, &s, OK);
+	complete("/a", APPMON_ROLE_SERVER);
+	ck_assert_uint_eq(ev->pid, 100);
 	nothing();
 }
 END_TEST
@@ -634,6 +677,15 @@ START_TEST(call_times)
 	ck_assert_uint_eq(ev->status, 200);
 	ck_assert(ev->flags & APPMON_EVF_CALL_TIMES);
 	ck_assert_uint_eq(ev->response_start_ns, entry_ns);
+	nothing();
+	/* It may have been behind the first of these. */
+	for (int i = 0; i < 2; i++) {
+		reads(&w, &s, GET("/b"));
+		writes(&w, &s, OK);
+		next();
+		ck_assert_str_eq(ev->path.data, "/b");
+		ck_assert_uint_eq(!(ev->flags & APPMON_EVF_CALL_TIMES), i);
+	}
 	nothing();
 }
 END_TEST
@@ -1006,16 +1058,38 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {server,	     client,	     closed_early,
-				      memory,	     long_write,     tickets,
-				      cut,	     both_ends,	     interleaved,
-				      lost,	     forked,	     unknown,
-				      unknown_much,  call_times,     nested,
-				      address_again, not_nested,     not_nested_shared_place,
-				      late,	     late_in_answer, until_close,
-				      linked,	     call_end,	     longer_write,
-				      not_asked,     renewed,	     in_memory,
-				      renewed_lost,  not_renewed,    NULL};
+	const TTest *const tests[] = {server,
+				      client,
+				      closed_early,
+				      memory,
+				      long_write,
+				      tickets,
+				      tickets_of_nobody,
+				      cut,
+				      both_ends,
+				      interleaved,
+				      lost,
+				      forked,
+				      unknown,
+				      unknown_much,
+				      call_times,
+				      nested,
+				      address_again,
+				      not_nested,
+				      not_nested_shared_place,
+				      late,
+				      late_in_answer,
+				      until_close,
+				      linked,
+				      call_end,
+				      longer_write,
+				      long_write_behind_tickets,
+				      not_asked,
+				      renewed,
+				      in_memory,
+				      renewed_lost,
+				      not_renewed,
+				      NULL};
 
 	return unit_run("sessions", tests, setup, teardown);
 }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""calls.py PORT: the calls of test_grpc.py, both ends of them, with grpcio.
+"""calls.py PORT [CERTIFICATE]: the calls of test_grpc.py, both ends of them, with grpcio; inside TLS with
+CERTIFICATE.pem and .key.
 calls.py PORT late: a call of each method that a line of standard input names; prints its status."""
 import json
 import sys
@@ -109,11 +110,23 @@ def both(count, cancel):
     say("/t.S/Both", error, count, received)
 
 
+def read(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+address, late = "127.0.0.1:" + sys.argv[1], sys.argv[2:] == ["late"]
 server = grpc.server(futures.ThreadPoolExecutor(8), handlers=[Handler()])
-server.add_insecure_port("127.0.0.1:" + sys.argv[1])
+if sys.argv[2:] and not late:
+    certificate, key = read(sys.argv[2] + ".pem"), read(sys.argv[2] + ".key")
+    server.add_secure_port(address, grpc.ssl_server_credentials([(key, certificate)]))
+    channel = grpc.secure_channel(address, grpc.ssl_channel_credentials(certificate),
+                                  [("grpc.ssl_target_name_override", "localhost")])
+else:
+    server.add_insecure_port(address)
+    channel = grpc.insecure_channel(address)
 server.start()
-channel = grpc.insecure_channel("127.0.0.1:" + sys.argv[1])
-if sys.argv[2:] == ["late"]:
+if late:
     for line in sys.stdin:
         code = grpc.StatusCode.OK
         try:
