@@ -72,7 +72,7 @@ static int choose_tls(struct capture_bpf *skel, int with, uint32_t capture)
 	struct bpf_program *const programs[] = {
 		skel->progs.appmon_tls_go_write, skel->progs.appmon_tls_go_read,
 		skel->progs.appmon_tls_record, skel->progs.appmon_socket};
-	struct bpf_map *const maps[] = {skel->maps.tls_processes,  skel->maps.tls_calls,
+	struct bpf_map *const maps[] = {skel->maps.tls_processes,  skel->maps.tls_threads,
 					skel->maps.tls_sessions,   skel->maps.plain_drafts,
 					skel->maps.tls_go_sockets, skel->maps.tls_go_writes};
 	const bool tls = with & WITH_TLS, sessions = with & WITH_UPROBE_SESSIONS;

@@ -97,7 +97,8 @@ static void add_places(struct places *places, bool out, const struct tls_site *s
 		/* Where it must be trapped for the return, it is entered, too. */
 		places->offset[places->count] = site[i].returns ? site[i].offset : site[i].begin;
 		places->cookie[places->count++] =
-			TLS_LAYOUT(out, site[i].call, r->holder, r->client, r->server);
+			TLS_LAYOUT(out, site[i].call, r->holder, r->client, r->server) |
+			site[i].places;
 	}
 }
 
@@ -119,7 +120,9 @@ static int attach_library(struct tls_programs *tls, struct tls_file *file, int f
 		return 0;
 	}
 	for (uint32_t i = 0; i < places.count && !err; i++) {
-		err = add(tls, file, fd, TLS_HOOK_LEAVE, places.offset[i], places.cookie[i]);
+		if (TLS_LAYOUT_CALL(places.cookie[i]) != TLS_CALL_COPY)
+			err = add(tls, file, fd, TLS_HOOK_LEAVE, places.offset[i],
+				  places.cookie[i]);
 		if (!err)
 			err = add(tls, file, fd, TLS_HOOK_ENTER, places.offset[i],
 				  places.cookie[i]);

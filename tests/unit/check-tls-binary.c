@@ -316,6 +316,9 @@ static void check_site(const char *path, const struct tls_site *s)
 	text_at(path, s->offset, text, sizeof(text));
 	ck_assert_msg(begins(text, "push") || begins(text, "call") || text[0] == 'j',
 		      "%s, 0x%" PRIx64 ": %s", path, s->offset, text);
+	if (s->call == TLS_CALL_COPY)
+		ck_assert_msg(strstr(text, "<mem") != NULL, "%s, 0x%" PRIx64 ": %s", path,
+			      s->offset, text);
 }
 
 struct datum {
