@@ -31,6 +31,8 @@ const volatile __u32 plain_capture = 4096;
 
 /* The last probe was in place by then, CLOCK_MONOTONIC; while the reader attaches some: never. */
 __u64 tls_since = 0;
+/* Another process was put into tls_processes: what threads remember of it is no more certain. */
+__u64 tls_generation = 1;
 
 /* Everybody who maps the library runs into its probes: whose calls are told. The reader puts in those
  * that it finds in the cgroup. */
@@ -41,7 +43,7 @@ struct {
 	__type(value, struct tls_process);
 } tls_processes SEC(".maps");
 
-/* A thread, and the call that it is in. */
+/* A thread: the call that it is in, and since when its process's calls are told. */
 struct tls_thread {
 	__u64 session; /* 0: it is in none */
 	__u64 buf;
@@ -49,6 +51,8 @@ struct tls_thread {
 	__u64 layout;
 	__u64 entry_ns;
 	__u64 stack;		       /* where its return address is */
+	__u64 since_ns;		       /* 0: they are not told */
+	__u64 generation;	       /* that is true of this one; 0: it is not known */
 	__u8 record[TLS_RECORD_BYTES]; /* as in struct rec_plain */
 	__u32 blocks;		       /* its last read of a socket waits if there is nothing */
 	__u32 pad;
@@ -317,6 +321,7 @@ static __always_inline __u64 tls_inherit(struct task_struct *leader)
 			continue;
 		own.since_ns = p->since_ns > leader->start_time ? p->since_ns : leader->start_time;
 		bpf_map_update_elem(&tls_processes, &tgid, &own, BPF_ANY);
+		__sync_fetch_and_add(&tls_generation, 1);
 		return own.since_ns;
 	}
 	return 0;
@@ -328,17 +333,27 @@ static __always_inline struct tls_thread *tls_current(void)
 				    BPF_LOCAL_STORAGE_GET_F_CREATE);
 }
 
-/* Since when all calls of the current process are told; 0: they are not. */
-static __always_inline __u64 tls_told_since(void)
+/* Since when all calls of the current process are told; 0: they are not. Whoever maps a library asks
+ * this at each hit. */
+static __always_inline __u64 tls_told_since(struct tls_thread *t)
 {
 	struct task_struct *leader = bpf_get_current_task_btf()->group_leader;
+	__u64 generation = *(volatile __u64 *)&tls_generation;
 	__u64 since, all = *(volatile __u64 *)&tls_since;
 	struct tls_process *p;
 
-	if (!leader)
-		return 0;
-	p = tls_find(leader);
-	since = p ? p->since_ns : tls_inherit(leader);
+	if (t && t->generation == generation) {
+		since = t->since_ns;
+	} else {
+		if (!leader)
+			return 0;
+		p = tls_find(leader);
+		since = p ? p->since_ns : tls_inherit(leader);
+		if (t) {
+			t->since_ns = since;
+			t->generation = generation;
+		}
+	}
 	return since && since < all ? all : since;
 }
 
@@ -357,6 +372,7 @@ int appmon_socket(struct bpf_sock *ctx)
 	own.since_ns = bpf_ktime_get_ns();
 	own.start = leader->start_boottime / TLS_START_NS;
 	bpf_map_update_elem(&tls_processes, &tgid, &own, BPF_ANY);
+	__sync_fetch_and_add(&tls_generation, 1);
 	r.hdr.version = REC_VERSION;
 	r.hdr.kind = REC_PROCESS;
 	r.hdr.size = sizeof(r);
@@ -463,7 +479,7 @@ static __always_inline void tls_see_read(struct sock *sk)
 static __always_inline void tls_copied(struct call_registers *regs, __u64 layout)
 {
 	struct tls_thread *t = tls_current();
-	struct plain_call call = {.since_ns = tls_told_since()};
+	struct plain_call call = {.since_ns = tls_told_since(t)};
 	struct tls_frame frame = {};
 
 	if (!call.since_ns || bpf_probe_read_user(&frame, sizeof(frame), (const void *)regs->sp) ||
@@ -492,9 +508,9 @@ static __always_inline int tls_enter(struct call_registers *regs)
 		tls_copied(regs, layout);
 		return 0;
 	}
-	if (!tls_told_since())
-		return 0;
 	t = tls_current();
+	if (!tls_told_since(t))
+		return 0;
 	/* Read here, or the compiler reads either through one pointer, which the verifier refuses. */
 	barrier_var(fourth);
 	barrier_var(fifth);
@@ -545,7 +561,7 @@ static __always_inline int tls_leave(struct call_registers *regs)
 	layout = t->layout;
 	if (TLS_LAYOUT_OUT(layout))
 		call.flags = PLAIN_OUT;
-	call.since_ns = tls_told_since();
+	call.since_ns = tls_told_since(t);
 	if (!call.since_ns || done > 0x7fffffff)
 		return 0;
 	call.len = done;
@@ -624,7 +640,7 @@ int appmon_tls_go_write(struct registers *regs)
 		.buf = regs->bx,
 		.len = regs->cx,
 		.entry_ns = bpf_ktime_get_ns(),
-		.since_ns = tls_told_since(),
+		.since_ns = tls_told_since(tls_current()),
 		.flags = PLAIN_OUT | PLAIN_ENTRY};
 
 	if (!call.since_ns || call.len > 0x7fffffff)
@@ -643,7 +659,7 @@ int appmon_tls_go_read(struct registers *regs)
 				  .buf = regs->bx,
 				  .len = regs->cx,
 				  .entry_ns = bpf_ktime_get_ns(),
-				  .since_ns = tls_told_since()};
+				  .since_ns = tls_told_since(tls_current())};
 
 	if (!call.since_ns || call.len > 0x7fffffff)
 		return 0;

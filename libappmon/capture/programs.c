@@ -380,6 +380,11 @@ volatile uint64_t *capture_tls_since(const struct capture *cap)
 	return (volatile uint64_t *)&cap->skel->bss->tls_since;
 }
 
+uint64_t *capture_tls_generation(const struct capture *cap)
+{
+	return (uint64_t *)&cap->skel->data->tls_generation;
+}
+
 void capture_counters(struct capture *cap, uint32_t slot, struct appmon_stats *stats)
 {
 	struct slot_counters *cpu = cap->per_cpu;

@@ -332,6 +332,7 @@ static void tell(struct tls_programs *tls, uint32_t pid, uint64_t start)
 	if (!bpf_map_lookup_elem(tls->processes_fd, &pid, &known) && known.start == start)
 		return;
 	bpf_map_update_elem(tls->processes_fd, &pid, &process, BPF_ANY);
+	__atomic_fetch_add(tls->generation, 1, __ATOMIC_SEQ_CST);
 }
 
 static void see_process(struct tls_programs *tls, uint32_t pid, uint64_t start)
