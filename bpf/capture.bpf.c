@@ -222,6 +222,8 @@ int appmon_read(__u64 *ctx)
 		sk = meet_in_read(ksk);
 	if (!sk)
 		return 0;
+	if (links && tls_go && sk->speaks == SPEAKS_FRAMES)
+		tls_see_read(ksk);
 	o = see_read(ksk, sk);
 	if (o && links)
 		emit_read(sk, o, reads_block(ksk));

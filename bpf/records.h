@@ -180,23 +180,40 @@ struct rec_piece {
 /* How a function of a TLS library takes (session, buffer, length), and says how much it did. */
 enum tls_call {
 	TLS_CALL_NONE,
-	TLS_CALL_RESULT,  /* the result is the length; 0 and less: none */
-	TLS_CALL_POINTER, /* the result is a truth value, the length is at the fourth argument */
-	TLS_CALL_POINTER5 /* the same with the fifth */
+	TLS_CALL_RESULT,   /* the result is the length; 0 and less: none */
+	TLS_CALL_POINTER,  /* the result is a truth value, the length is at the fourth argument */
+	TLS_CALL_POINTER5, /* the same with the fifth */
+	TLS_CALL_COPY /* the place is a call of memcpy(), to where the caller wants the bytes */
 };
+
+#define TLS_RANDOM_BYTES 32
 
 /*
  * The cookie of a uprobe in a TLS library: whether it writes, TLS_CALL_*, and where a session keeps the
- * randoms of the two hellos. holder: offset of the pointer to what has them; 0: the session itself.
+ * randoms of the two hellos, which stand side by side. holder: offset of the pointer to what has
+ * them; 0: the session itself.
  */
 #define TLS_LAYOUT(out, call, holder, client, server)                                              \
-	((__u64)(__u8)(out) << 56 | (__u64)(__u8)(call) << 48 | (__u64)(__u16)(holder) << 32 |     \
-	 (__u64)(__u16)(server) << 16 | (__u16)(client))
-#define TLS_LAYOUT_OUT(layout) ((__u8)((layout) >> 56))
-#define TLS_LAYOUT_CALL(layout) ((__u8)((layout) >> 48))
-#define TLS_LAYOUT_HOLDER(layout) ((__u16)((layout) >> 32))
-#define TLS_LAYOUT_SERVER(layout) ((__u16)((layout) >> 16))
-#define TLS_LAYOUT_CLIENT(layout) ((__u16)(layout))
+	((__u64) !!(out) << 63 | (__u64)((call)&7) << 60 | (__u64)((server) < (client)) << 32 |    \
+	 (__u64)(__u16)(holder) << 16 | (__u16)(client))
+#define TLS_LAYOUT_OUT(layout) ((layout) >> 63)
+#define TLS_LAYOUT_CALL(layout) ((layout) >> 60 & 7)
+#define TLS_LAYOUT_HOLDER(layout) ((__u16)((layout) >> 16))
+#define TLS_LAYOUT_SWAPPED(layout) ((layout) >> 32 & 1) /* the server's stands first */
+#define TLS_LAYOUT_RANDOMS(layout)                                                                 \
+	((__u16)(layout) - (TLS_LAYOUT_SWAPPED(layout) ? TLS_RANDOM_BYTES : 0))
+
+/*
+ * And of TLS_CALL_COPY: where the function has the session, the type of the bytes, and whether they
+ * are only looked at. A place is so many times four bytes above the stack pointer, or from
+ * TLS_PLACES_STACK on a register, as machine code numbers them.
+ */
+#define TLS_PLACES_STACK 32
+#define TLS_LAYOUT_PLACES(session, type, peek)                                                     \
+	((__u64)((session)&63) << 33 | (__u64)((type)&63) << 39 | (__u64)((peek)&63) << 45)
+#define TLS_LAYOUT_SESSION(layout) ((layout) >> 33 & 63)
+#define TLS_LAYOUT_TYPE(layout) ((layout) >> 39 & 63)
+#define TLS_LAYOUT_PEEK(layout) ((layout) >> 45 & 63)
 
 /* So much of each random tells sessions apart. */
 #define TLS_TAG_BYTES 16
@@ -227,7 +244,8 @@ enum plain_flag {
 };
 
 /*
- * Bytes that a call has passed: when a write returns, with what was accepted, and when a read does.
+ * Bytes that a call has passed: when a write returns, with what was accepted, and when a read does, or
+ * copies them.
  * A thread has one call at a time, and so has a session, but for those of Go: their order is that of
  * the records.
  */
@@ -235,7 +253,9 @@ struct rec_plain {
 	__u64 session; /* its address */
 	__u64 cookie;  /* of the socket, if the program knows it; else 0 */
 	__u64 pos; /* of the first byte, in this direction of the session as far as it is known */
-	__u64 entry_ns; /* when the call began, CLOCK_MONOTONIC; its end: rec_hdr.order_ns */
+	/* When the call began, CLOCK_MONOTONIC; its end: rec_hdr.order_ns. Of a read that is told where
+	 * it copies: now, or 0 if it may have waited for the bytes. */
+	__u64 entry_ns;
 	__u64 since_ns; /* of the process */
 	__u64 start_ns; /* when that began, CLOCK_BOOTTIME */
 	struct tls_tag tag;

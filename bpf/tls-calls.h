@@ -4,9 +4,13 @@
  * passed, and names the session by the randoms of its hellos, which the reader has seen on the wire:
  * so it finds the socket. The programs at the cgroup know of none of this.
  *
- * A record is written when the call returns, for only then it is known how much was accepted. The
- * buffer is still the caller's. What the call has sent stands in front of the record; what it makes
+ * A write's record is written when the call returns, for only then it is known how much was accepted.
+ * The buffer is still the caller's. What the call has sent stands in front of the record; what it makes
  * another thread send comes behind it.
+ *
+ * A read's is written where the library copies the bytes to its caller, if that place is known: a read
+ * that finds none, of which a server makes one for each message, then costs nothing. Else it is
+ * written at the return, too.
  */
 #ifndef APPMON_TLS_CALLS_H
 #define APPMON_TLS_CALLS_H
@@ -27,6 +31,8 @@ const volatile __u32 plain_capture = 4096;
 
 /* The last probe was in place by then, CLOCK_MONOTONIC; while the reader attaches some: never. */
 __u64 tls_since = 0;
+/* Another process was put into tls_processes: what threads remember of it is no more certain. */
+__u64 tls_generation = 1;
 
 /* Everybody who maps the library runs into its probes: whose calls are told. The reader puts in those
  * that it finds in the cgroup. */
@@ -37,15 +43,19 @@ struct {
 	__type(value, struct tls_process);
 } tls_processes SEC(".maps");
 
-/* The call that a thread is in. */
-struct tls_entered {
+/* A thread: the call that it is in, and since when its process's calls are told. */
+struct tls_thread {
 	__u64 session; /* 0: it is in none */
 	__u64 buf;
 	__u64 done; /* address of the length; 0: the result is the length */
 	__u64 layout;
 	__u64 entry_ns;
 	__u64 stack;		       /* where its return address is */
+	__u64 since_ns;		       /* 0: they are not told */
+	__u64 generation;	       /* that is true of this one; 0: it is not known */
 	__u8 record[TLS_RECORD_BYTES]; /* as in struct rec_plain */
+	__u32 blocks;		       /* its last read of a socket waits if there is nothing */
+	__u32 pad;
 };
 
 /* As long as its thread, however many there are. */
@@ -53,8 +63,8 @@ struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
-	__type(value, struct tls_entered);
-} tls_calls SEC(".maps");
+	__type(value, struct tls_thread);
+} tls_threads SEC(".maps");
 
 struct tls_session {
 	struct tls_tag tag;
@@ -64,7 +74,8 @@ struct tls_session {
 	__u32 lost_before; /* under the tags before this one */
 	__u8 turn;	   /* 1 + DIR_* of the last call; 0: there was none */
 	__u8 heads;	   /* speaks HTTP/1: heads are enough */
-	__u8 pad[2];
+	__u8 carried;	   /* its records are bytes of another session: its calls are not told */
+	__u8 pad;
 };
 
 static const struct tls_session no_session;
@@ -112,10 +123,10 @@ struct {
 /* The thread's call has just ended. Go's has not, and is no such one. */
 static __always_inline void plain_fill_record(struct rec_plain *r, __u32 flags)
 {
-	struct tls_entered *entered = 0;
+	struct tls_thread *entered = 0;
 
 	if ((flags & PLAIN_OUT) && !(flags & PLAIN_ENTRY))
-		entered = bpf_task_storage_get(&tls_calls, bpf_get_current_task_btf(), 0, 0);
+		entered = bpf_task_storage_get(&tls_threads, bpf_get_current_task_btf(), 0, 0);
 	if (entered)
 		__builtin_memcpy(r->record, entered->record, sizeof(r->record));
 	else
@@ -225,18 +236,13 @@ static __always_inline __u32 plain_copied(struct tls_session *session,
 	return n;
 }
 
-/*
- * Tells of a call: key.session, tag, buf, len, flags, and what else is known of it. Go's programs
- * use it, too. The session is the one that had this address before, unless its tag says another.
- */
-static __always_inline void plain_tell(struct plain_call *call)
+/* The session is the one that had this address before, unless its tag says another. */
+static __always_inline struct tls_session *plain_session(struct plain_call *call)
 {
 	struct tls_session *session = bpf_map_lookup_elem(&tls_sessions, &call->key);
 	__u64 *was, *is = (__u64 *)&call->tag;
 	__u32 lost;
 
-	if (!call->len)
-		return;
 	if (session) {
 		was = (__u64 *)&session->tag;
 		if (was[0] != is[0] || was[1] != is[1] || was[2] != is[2] || was[3] != is[3]) {
@@ -245,12 +251,29 @@ static __always_inline void plain_tell(struct plain_call *call)
 			session->tag = call->tag;
 			session->lost_before = lost;
 		}
-	} else {
-		bpf_map_update_elem(&tls_sessions, &call->key, (const void *)&no_session, BPF_ANY);
-		session = bpf_map_lookup_elem(&tls_sessions, &call->key);
-		if (!session)
-			return;
+		return session;
+	}
+	bpf_map_update_elem(&tls_sessions, &call->key, (const void *)&no_session, BPF_ANY);
+	session = bpf_map_lookup_elem(&tls_sessions, &call->key);
+	if (session)
 		session->tag = call->tag;
+	return session;
+}
+
+/* Tells of a call: key.session, tag, buf, len, flags, and what else is known of it. Go's programs
+ * use it, too. */
+static __always_inline void plain_tell(struct plain_call *call)
+{
+	struct tls_session *session;
+
+	if (!call->len)
+		return;
+	session = plain_session(call);
+	if (!session)
+		return;
+	if (session->carried) {
+		session->lost++;
+		return;
 	}
 	call->whole = (__u32)call->len;
 	call->copy = plain_copied(session, call);
@@ -294,22 +317,39 @@ static __always_inline __u64 tls_inherit(struct task_struct *leader)
 			continue;
 		own.since_ns = p->since_ns > leader->start_time ? p->since_ns : leader->start_time;
 		bpf_map_update_elem(&tls_processes, &tgid, &own, BPF_ANY);
+		__sync_fetch_and_add(&tls_generation, 1);
 		return own.since_ns;
 	}
 	return 0;
 }
 
-/* Since when all calls of the current process are told; 0: they are not. */
-static __always_inline __u64 tls_told_since(void)
+static __always_inline struct tls_thread *tls_current(void)
+{
+	return bpf_task_storage_get(&tls_threads, bpf_get_current_task_btf(), 0,
+				    BPF_LOCAL_STORAGE_GET_F_CREATE);
+}
+
+/* Since when all calls of the current process are told; 0: they are not. Whoever maps a library asks
+ * this at each hit. */
+static __always_inline __u64 tls_told_since(struct tls_thread *t)
 {
 	struct task_struct *leader = bpf_get_current_task_btf()->group_leader;
+	__u64 generation = *(volatile __u64 *)&tls_generation;
 	__u64 since, all = *(volatile __u64 *)&tls_since;
 	struct tls_process *p;
 
-	if (!leader)
-		return 0;
-	p = tls_find(leader);
-	since = p ? p->since_ns : tls_inherit(leader);
+	if (t && t->generation == generation) {
+		since = t->since_ns;
+	} else {
+		if (!leader)
+			return 0;
+		p = tls_find(leader);
+		since = p ? p->since_ns : tls_inherit(leader);
+		if (t) {
+			t->since_ns = since;
+			t->generation = generation;
+		}
+	}
 	return since && since < all ? all : since;
 }
 
@@ -327,6 +367,7 @@ int appmon_socket(struct bpf_sock *ctx)
 	own.since_ns = bpf_ktime_get_ns();
 	own.start = leader->start_boottime / TLS_START_NS;
 	bpf_map_update_elem(&tls_processes, &tgid, &own, BPF_ANY);
+	__sync_fetch_and_add(&tls_generation, 1);
 	r.hdr.version = REC_VERSION;
 	r.hdr.kind = REC_PROCESS;
 	r.hdr.size = sizeof(r);
@@ -352,14 +393,116 @@ static __always_inline void tls_lose(__u64 address)
 		session->lost++;
 }
 
+/* What is known of a session by its layout. */
+static __always_inline void tls_identify(struct plain_call *call, __u64 layout)
+{
+	const bool swapped = TLS_LAYOUT_SWAPPED(layout);
+	__u64 holder = call->key.session;
+	struct tls_tag two[2] = {}; /* each as long as a random */
+
+	call->key.tgid = bpf_get_current_pid_tgid() >> 32;
+	if (TLS_LAYOUT_HOLDER(layout))
+		holder = read_word(holder + TLS_LAYOUT_HOLDER(layout));
+	bpf_probe_read_user(two, sizeof(two), (const void *)(holder + TLS_LAYOUT_RANDOMS(layout)));
+	__builtin_memcpy(call->tag.client, two[swapped].client, TLS_TAG_BYTES);
+	__builtin_memcpy(call->tag.server, two[!swapped].client, TLS_TAG_BYTES);
+}
+
+/* Inside of the thread's call another session passes bytes: those of its records. */
+static __always_inline void tls_carry(const struct tls_thread *t)
+{
+	struct plain_call call = {.key.session = t->session};
+	struct tls_session *session;
+
+	tls_identify(&call, t->layout);
+	session = plain_session(&call);
+	if (session) {
+		session->carried = 1;
+		session->lost++;
+	}
+}
+
+/* The stack that TLS_LAYOUT_PLACES() can name, and the upper half of its last word. */
+struct tls_frame {
+	__u32 cell[TLS_PLACES_STACK + 2];
+};
+
+static __always_inline __u64 tls_place(const struct call_registers *regs,
+				       const struct tls_frame *frame, __u32 place)
+{
+	__u64 bx = regs->r.bx, bp = regs->r.bp, r12 = regs->r.r12, r13 = regs->r.r13;
+	__u64 r14 = regs->r.r14, r15 = regs->r.r15;
+
+	/* Read here: see tls_enter(). */
+	barrier_var(bx);
+	barrier_var(bp);
+	barrier_var(r12);
+	barrier_var(r13);
+	barrier_var(r14);
+	barrier_var(r15);
+	switch (place) {
+	case TLS_PLACES_STACK + 3:
+		return bx;
+	case TLS_PLACES_STACK + 5:
+		return bp;
+	case TLS_PLACES_STACK + 12:
+		return r12;
+	case TLS_PLACES_STACK + 13:
+		return r13;
+	case TLS_PLACES_STACK + 14:
+		return r14;
+	case TLS_PLACES_STACK + 15:
+		return r15;
+	default:
+		place &= TLS_PLACES_STACK - 1;
+		return (__u64)frame->cell[place + 1] << 32 | frame->cell[place];
+	}
+}
+
+/* A thread reads of a socket that may be one of TLS: there it waits, if it does. */
+static __always_inline void tls_see_read(struct sock *sk)
+{
+	struct tls_thread *t = tls_current();
+
+	if (t)
+		t->blocks = reads_block(sk);
+}
+
+/* memcpy(to, bytes, length), where a library hands over what it has read. */
+static __always_inline void tls_copied(struct call_registers *regs, __u64 layout)
+{
+	struct tls_thread *t = tls_current();
+	struct plain_call call = {.since_ns = tls_told_since(t)};
+	struct tls_frame frame = {};
+
+	if (!call.since_ns || bpf_probe_read_user(&frame, sizeof(frame), (const void *)regs->sp) ||
+	    (__u32)tls_place(regs, &frame, TLS_LAYOUT_TYPE(layout)) != TLS_APPLICATION_DATA ||
+	    (__u32)tls_place(regs, &frame, TLS_LAYOUT_PEEK(layout)))
+		return;
+	call.key.session = tls_place(regs, &frame, TLS_LAYOUT_SESSION(layout));
+	call.buf = regs->r.si;
+	call.len = regs->r.dx;
+	if (call.len > 0x7fffffff)
+		return;
+	/* When the read began is not known. One that waits had, for these bytes. */
+	call.entry_ns = t && t->blocks ? 0 : bpf_ktime_get_ns();
+	tls_identify(&call, layout);
+	plain_tell(&call);
+}
+
 /* Returns 1 if the call is told at its return. */
 static __always_inline int tls_enter(struct call_registers *regs)
 {
 	__u64 sp = regs->sp, layout = bpf_get_attach_cookie(regs);
 	__u64 done = 0, fourth = regs->r.cx, fifth = regs->r.r8;
-	struct tls_entered *entered;
+	struct tls_thread *t;
 
-	if (!tls_told_since())
+	if (TLS_LAYOUT_CALL(layout) == TLS_CALL_COPY) {
+		tls_copied(regs, layout);
+		return 0;
+	}
+	t = tls_current();
+	if (!tls_told_since(t))
 		return 0;
 	/* Read here, or the compiler reads either through one pointer, which the verifier refuses. */
 	barrier_var(fourth);
@@ -368,62 +511,54 @@ static __always_inline int tls_enter(struct call_registers *regs)
 		done = fourth;
 	else if (TLS_LAYOUT_CALL(layout) == TLS_CALL_POINTER5)
 		done = fifth;
-	entered = bpf_task_storage_get(&tls_calls, bpf_get_current_task_btf(), 0,
-				       BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (!entered) {
+	if (!t) {
 		tls_lose(regs->r.di);
 		return 0;
 	}
-	/* One that carries another one's bytes, or a coroutine that waits, or its return was not
-	 * seen: of the call before no more is known. Inside of it the same session tells its bytes. */
-	if (entered->session && (entered->session != regs->r.di || entered->stack <= sp))
-		tls_lose(entered->session);
-	entered->session = regs->r.di;
-	entered->buf = regs->r.si;
-	entered->done = done;
-	entered->layout = layout;
-	entered->entry_ns = bpf_ktime_get_ns();
-	entered->stack = sp;
-	__builtin_memset(entered->record, 0, sizeof(entered->record));
+	/* A coroutine that waits, or its return was not seen: of the call before no more is known.
+	 * Inside of it the same session tells its bytes. */
+	if (t->session && t->stack <= sp)
+		tls_lose(t->session);
+	else if (t->session && t->session != regs->r.di)
+		tls_carry(t);
+	t->session = regs->r.di;
+	t->buf = regs->r.si;
+	t->done = done;
+	t->layout = layout;
+	t->entry_ns = bpf_ktime_get_ns();
+	t->stack = sp;
+	__builtin_memset(t->record, 0, sizeof(t->record));
 	return 1;
 }
 
 static __always_inline int tls_leave(struct call_registers *regs)
 {
-	struct tls_entered *entered =
-		bpf_task_storage_get(&tls_calls, bpf_get_current_task_btf(), 0, 0);
-	__u64 holder, layout, done;
+	struct tls_thread *t = bpf_task_storage_get(&tls_threads, bpf_get_current_task_btf(), 0, 0);
+	__u64 layout, done;
 	struct plain_call call = {};
 	__s32 result = (__s32)regs->r.ax;
 
 	/* Processes outside of the cgroups end here. */
-	if (!entered || regs->sp != entered->stack + sizeof(__u64))
+	if (!t || regs->sp != t->stack + sizeof(__u64))
 		return 0;
-	call.key.session = entered->session;
-	entered->session = 0;
+	call.key.session = t->session;
+	t->session = 0;
 	/* A read that found no bytes: a server makes one for each message. */
 	if (!call.key.session || result <= 0)
 		return 0;
-	call.key.tgid = bpf_get_current_pid_tgid() >> 32;
-	call.buf = entered->buf;
-	call.entry_ns = entered->entry_ns;
+	call.buf = t->buf;
+	call.entry_ns = t->entry_ns;
 	done = (__u32)result;
-	if (entered->done)
-		bpf_probe_read_user(&done, sizeof(done), (const void *)entered->done);
-	layout = entered->layout;
+	if (t->done)
+		bpf_probe_read_user(&done, sizeof(done), (const void *)t->done);
+	layout = t->layout;
 	if (TLS_LAYOUT_OUT(layout))
 		call.flags = PLAIN_OUT;
-	call.since_ns = tls_told_since();
+	call.since_ns = tls_told_since(t);
 	if (!call.since_ns || done > 0x7fffffff)
 		return 0;
-	holder = call.key.session;
-	if (TLS_LAYOUT_HOLDER(layout))
-		holder = read_word(holder + TLS_LAYOUT_HOLDER(layout));
-	bpf_probe_read_user(call.tag.client, TLS_TAG_BYTES,
-			    (const void *)(holder + TLS_LAYOUT_CLIENT(layout)));
-	bpf_probe_read_user(call.tag.server, TLS_TAG_BYTES,
-			    (const void *)(holder + TLS_LAYOUT_SERVER(layout)));
 	call.len = done;
+	tls_identify(&call, layout);
 	plain_tell(&call);
 	return 0;
 }
@@ -461,8 +596,8 @@ int appmon_tls_call(struct call_registers *regs)
 SEC("uprobe")
 int appmon_tls_record(struct call_registers *regs)
 {
-	struct tls_entered *entered =
-		bpf_task_storage_get(&tls_calls, bpf_get_current_task_btf(), 0, 0);
+	struct tls_thread *entered =
+		bpf_task_storage_get(&tls_threads, bpf_get_current_task_btf(), 0, 0);
 
 	if (!entered || !entered->session || !TLS_LAYOUT_OUT(entered->layout) ||
 	    entered->record[0] || (__s32)regs->r.dx < TLS_RECORD_BYTES)
@@ -498,7 +633,7 @@ int appmon_tls_go_write(struct registers *regs)
 		.buf = regs->bx,
 		.len = regs->cx,
 		.entry_ns = bpf_ktime_get_ns(),
-		.since_ns = tls_told_since(),
+		.since_ns = tls_told_since(tls_current()),
 		.flags = PLAIN_OUT | PLAIN_ENTRY};
 
 	if (!call.since_ns || call.len > 0x7fffffff)
@@ -517,7 +652,7 @@ int appmon_tls_go_read(struct registers *regs)
 				  .buf = regs->bx,
 				  .len = regs->cx,
 				  .entry_ns = bpf_ktime_get_ns(),
-				  .since_ns = tls_told_since()};
+				  .since_ns = tls_told_since(tls_current())};
 
 	if (!call.since_ns || call.len > 0x7fffffff)
 		return 0;

@@ -113,6 +113,8 @@ void capture_tls_programs(const struct capture *cap, int fd[TLS_HOOKS]);
 /* The map of processes whose calls are told, and when the last probe was attached. */
 int capture_tls_processes(const struct capture *cap);
 volatile uint64_t *capture_tls_since(const struct capture *cap);
+/* Counts changes of that map: what the programs remember of a process ends with each. */
+uint64_t *capture_tls_generation(const struct capture *cap);
 /* Adds what the kernel counts for one slot. */
 void capture_counters(struct capture *cap, uint32_t slot, struct appmon_stats *stats);
 

@@ -73,7 +73,7 @@ static int choose_tls(struct capture_bpf *skel, int with, uint32_t capture)
 	struct bpf_program *const programs[] = {
 		skel->progs.appmon_tls_go_write, skel->progs.appmon_tls_go_read,
 		skel->progs.appmon_tls_record, skel->progs.appmon_socket};
-	struct bpf_map *const maps[] = {skel->maps.tls_processes,  skel->maps.tls_calls,
+	struct bpf_map *const maps[] = {skel->maps.tls_processes,  skel->maps.tls_threads,
 					skel->maps.tls_sessions,   skel->maps.plain_drafts,
 					skel->maps.tls_go_sockets, skel->maps.tls_go_writes};
 	const bool tls = with & WITH_TLS, sessions = with & WITH_UPROBE_SESSIONS;
@@ -389,6 +389,11 @@ int capture_tls_processes(const struct capture *cap)
 volatile uint64_t *capture_tls_since(const struct capture *cap)
 {
 	return (volatile uint64_t *)&cap->skel->bss->tls_since;
+}
+
+uint64_t *capture_tls_generation(const struct capture *cap)
+{
+	return (uint64_t *)&cap->skel->data->tls_generation;
 }
 
 void capture_counters(struct capture *cap, uint32_t slot, struct appmon_stats *stats)

@@ -84,6 +84,7 @@ static int open_kernel(struct appmon *mon)
 		capture_tls_programs(&mon->cap, mon->tls.program_fd);
 		mon->tls.processes_fd = capture_tls_processes(&mon->cap);
 		mon->tls.since = capture_tls_since(&mon->cap);
+		mon->tls.generation = capture_tls_generation(&mon->cap);
 		if (!tls_programs_init(&mon->tls, &mon->log, &mon->pl.pool))
 			return fail(&mon->log, -ENOMEM, "out of memory");
 	}

@@ -88,6 +88,10 @@ static void read_sections(struct elf_file *f, const Elf64_Ehdr *h)
 	for (uint32_t i = 0; i < count; i++) {
 		if (!read_at(f, h->e_shoff + i * sizeof(s), &s, sizeof(s)))
 			return;
+		/* With SHF_INFO_LINK: those of the procedure linkage table. */
+		if (s.sh_type == SHT_RELA && s.sh_flags == SHF_ALLOC &&
+		    s.sh_entsize == sizeof(Elf64_Rela))
+			f->relocations = s;
 		if ((s.sh_type != SHT_DYNSYM && s.sh_type != SHT_SYMTAB) ||
 		    s.sh_entsize != sizeof(Elf64_Sym) || s.sh_link >= count ||
 		    !read_at(f, h->e_shoff + s.sh_link * sizeof(s), &strings, sizeof(strings)) ||
@@ -228,14 +232,14 @@ int elf_file_find(struct elf_file *f, const char *const *names, uint32_t count,
 	return err;
 }
 
-/* ---- code ------------------------------------------------------------------------------------ */
+/* ---- code and data --------------------------------------------------------------------------- */
 
-static const struct elf_segment *segment_of(const struct elf_file *f, uint64_t address)
+static const struct elf_segment *segment_of(const struct elf_file *f, uint64_t address, bool code)
 {
 	for (uint32_t i = 0; i < f->segment_count; i++) {
 		const struct elf_segment *s = &f->segment[i];
 
-		if (s->code && address >= s->address && address - s->address < s->size)
+		if (s->code == code && address >= s->address && address - s->address < s->size)
 			return s;
 	}
 	return NULL;
@@ -243,7 +247,7 @@ static const struct elf_segment *segment_of(const struct elf_file *f, uint64_t a
 
 bool elf_file_offset(const struct elf_file *f, uint64_t address, uint64_t *ret)
 {
-	const struct elf_segment *s = segment_of(f, address);
+	const struct elf_segment *s = segment_of(f, address, true);
 
 	if (s)
 		*ret = s->offset + (address - s->address);
@@ -252,11 +256,48 @@ bool elf_file_offset(const struct elf_file *f, uint64_t address, uint64_t *ret)
 
 size_t elf_file_code(struct elf_file *f, uint64_t address, uint8_t *code, size_t n)
 {
-	const struct elf_segment *s = segment_of(f, address);
+	const struct elf_segment *s = segment_of(f, address, true);
 
 	if (!s)
 		return 0;
 	if (n > s->size - (address - s->address))
 		n = (size_t)(s->size - (address - s->address));
 	return read_at(f, s->offset + (address - s->address), code, n) ? n : 0;
+}
+
+static bool relocate(struct elf_file *f, uint64_t address, uint64_t *pointer, uint32_t count)
+{
+	const size_t size = sizeof(Elf64_Rela), most = WINDOW_BYTES / size * size;
+	uint8_t *window = malloc(WINDOW_BYTES);
+	bool ok = window;
+
+	for (uint64_t at = 0; ok && at + size <= f->relocations.sh_size; at += most) {
+		uint64_t rest = f->relocations.sh_size - at;
+		size_t n = rest < most ? (size_t)rest / size * size : most;
+
+		ok = f->relocations.sh_offset <= INT64_MAX - at &&
+		     read_at(f, f->relocations.sh_offset + at, window, n);
+		for (size_t i = 0; ok && i < n; i += size) {
+			Elf64_Rela r;
+			uint64_t k;
+
+			memcpy(&r, window + i, size);
+			k = (r.r_offset - address) / sizeof(*pointer);
+			if (r.r_offset >= address && k < count &&
+			    ELF64_R_TYPE(r.r_info) == R_X86_64_RELATIVE)
+				pointer[k] = (uint64_t)r.r_addend;
+		}
+	}
+	free(window);
+	return ok;
+}
+
+bool elf_file_pointers(struct elf_file *f, uint64_t address, uint64_t *ret, uint32_t count)
+{
+	const struct elf_segment *s = segment_of(f, address, false);
+	const size_t n = count * sizeof(*ret);
+
+	return s && n <= s->size - (address - s->address) &&
+	       read_at(f, s->offset + (address - s->address), ret, n) &&
+	       relocate(f, address, ret, count);
 }

@@ -26,6 +26,7 @@ struct elf_file {
 	uint64_t left; /* bytes that may still be read */
 	struct elf_segment segment[ELF_SEGMENTS];
 	Elf64_Shdr dynsym, dynstr, symtab, strtab; /* sh_size 0: not there */
+	Elf64_Shdr relocations;			   /* of data */
 	uint32_t build_id_len;			   /* 0: it has none */
 	uint8_t build_id[ELF_BUILD_ID_MAX];
 };
@@ -43,6 +44,9 @@ int elf_file_find(struct elf_file *f, const char *const *names, uint32_t count,
 		  struct elf_function *ret);
 /* Reads code at an address, n bytes or as far as its segment goes. Returns how many. */
 size_t elf_file_code(struct elf_file *f, uint64_t address, uint8_t *code, size_t n);
+/* Reads pointers that lie side by side, as a loader that puts the file at its own addresses would set
+ * them; those to other files are 0. False: there are none, or not all of them. */
+bool elf_file_pointers(struct elf_file *f, uint64_t address, uint64_t *ret, uint32_t count);
 /* Where in the file an address of code is; false: nowhere. */
 bool elf_file_offset(const struct elf_file *f, uint64_t address, uint64_t *ret);
 

@@ -86,6 +86,7 @@ struct tls_programs {
 	struct pool *pool;
 	int program_fd[TLS_HOOKS];
 	int processes_fd;	  /* the map tls_processes */
+	uint64_t *generation;	  /* of what that has */
 	volatile uint64_t *since; /* when the last probe was attached */
 	struct tls_file *file;	  /* NULL: not asked for */
 	uint32_t files;

@@ -8,6 +8,9 @@
  * two for writing do so, too: its place stands for both. SSL_peek() calls another one. Where a
  * compiler has put that into each of them, each has its own.
  *
+ * Most calls of SSL_read() by a server that waits for many sockets find nothing. The bytes that others
+ * deliver pass one place, where OpenSSL copies them out of its buffer: it is cheaper to see these.
+ *
  * Where a session keeps the randoms of its hellos differs between builds of one version. The functions
  * that tell them say it by their code.
  */
@@ -16,11 +19,13 @@
 #include <errno.h>
 #include <string.h>
 
+#include "probe/x86-arguments.h"
 #include "probe/x86.h"
 
 #define CODE_MAX 4096
+#define READ_CODE_MAX 8192
 #define CALLS_MAX 32
-#define RANDOM_BYTES 32
+#define METHOD_WORDS 24
 
 enum {
 	SSL_READ,
@@ -33,6 +38,7 @@ enum {
 	RECORD_SEND2,
 	CLIENT_RANDOM,
 	SERVER_RANDOM,
+	METHOD,
 	GET_RANDOM,
 	NAMES
 };
@@ -48,6 +54,7 @@ static const char *const names[NAMES] = {
 	[RECORD_SEND2] = "gnutls_record_send2",
 	[CLIENT_RANDOM] = "SSL_get_client_random",
 	[SERVER_RANDOM] = "SSL_get_server_random",
+	[METHOD] = "TLS_method",
 	[GET_RANDOM] = "gnutls_session_get_random",
 };
 
@@ -145,7 +152,7 @@ static bool find_randoms(struct elf_file *f, const struct elf_function *client,
 		return false;
 	if (c.holder != s.holder || c.holder > UINT16_MAX || c.offset < 0 || s.offset < 0 ||
 	    c.offset > UINT16_MAX || s.offset > UINT16_MAX ||
-	    (c.offset - s.offset != RANDOM_BYTES && s.offset - c.offset != RANDOM_BYTES))
+	    (c.offset - s.offset != TLS_RANDOM_BYTES && s.offset - c.offset != TLS_RANDOM_BYTES))
 		return false;
 	*ret = (struct tls_randoms){.holder = (uint16_t)c.holder,
 				    .client = (uint16_t)c.offset,
@@ -180,6 +187,77 @@ static bool find_write(struct elf_file *f, const struct elf_function *fn, struct
 	       find_site(f, &fn[SSL_WRITE_EX], TLS_CALL_POINTER, &ret[1]);
 }
 
+/* The address that a function returns, whatever it is given; 0: it does something else. */
+static uint64_t constant_of(struct elf_file *f, const struct elf_function *fn)
+{
+	uint8_t code[32];
+	size_t n = elf_file_code(f, fn->address, code, sizeof(code));
+	struct x86_instruction i;
+	uint64_t found = 0;
+	int32_t value;
+
+	for (size_t at = 0; x86_decode(code + at, n - at, &i) && !i.direct; at += i.len) {
+		if (i.kind == X86_END)
+			return found;
+		if (i.len <= sizeof(value))
+			continue;
+		memcpy(&value, code + at + i.len - sizeof(value), sizeof(value));
+		if (i.len == 7 && !memcmp(code + at, "\x48\x8d\x05", 3)) /* lea value(%rip),%rax */
+			found = fn->address + at + i.len + (uint64_t)value;
+		else if (i.len == 5 && code[at] == 0xb8) /* mov $value,%eax */
+			found = (uint32_t)value;
+	}
+	return 0;
+}
+
+/*
+ * (session, type, &type, to, length, peek, &done), behind all of OpenSSL's functions that read: where it
+ * copies bytes to what it was given.
+ */
+static bool find_copies(struct elf_file *f, uint64_t function, struct tls_site ret[TLS_SITES])
+{
+	static const struct x86_argument wanted[X86_WANTED] = {
+		{X86_RDI, false}, {X86_RSI, true}, {X86_R9, true}};
+	struct x86_handed copy[TLS_SITES];
+	uint8_t code[READ_CODE_MAX];
+	size_t n = elf_file_code(f, function, code, sizeof(code));
+	uint32_t count = x86_find_handed(code, n, X86_RCX, wanted, copy, TLS_SITES);
+
+	for (uint32_t i = 0; i < count; i++) {
+		const uint16_t *place = copy[i].place;
+
+		if (!elf_file_offset(f, function + copy[i].at, &ret[i].offset))
+			return false;
+		ret[i].begin = ret[i].offset;
+		ret[i].returns = false;
+		ret[i].call = TLS_CALL_COPY;
+		ret[i].places = TLS_LAYOUT_PLACES(place[0], place[1], place[2]);
+	}
+	return count;
+}
+
+/* The function has no name, but a table of all that TLS does has it. False: it is not clear. */
+static bool find_read(struct elf_file *f, const struct elf_function *method,
+		      struct tls_site ret[TLS_SITES])
+{
+	uint64_t word[METHOD_WORDS], at = method->address ? constant_of(f, method) : 0;
+	struct tls_site found[TLS_SITES];
+	uint64_t reader = 0;
+
+	if (!at || !elf_file_pointers(f, at, word, METHOD_WORDS))
+		return false;
+	for (int i = 0; i < METHOD_WORDS; i++) {
+		memset(found, 0, sizeof(found));
+		if (word[i] == reader || !find_copies(f, word[i], found))
+			continue;
+		if (reader)
+			return false;
+		reader = word[i];
+		memcpy(ret, found, sizeof(found));
+	}
+	return reader;
+}
+
 static int read_openssl(struct elf_file *f, const struct elf_function *fn, struct tls_binary *ret,
 			const char **why)
 {
@@ -190,8 +268,11 @@ static int read_openssl(struct elf_file *f, const struct elf_function *fn, struc
 	if (!find_randoms(f, &fn[CLIENT_RANDOM], &fn[SERVER_RANDOM], into, &ret->randoms))
 		return -EOPNOTSUPP;
 	*why = "SSL_read";
-	if (!find_pair(f, &fn[SSL_READ], &fn[SSL_READ_EX], ret->read))
-		return -EOPNOTSUPP;
+	if (!find_read(f, &fn[METHOD], ret->read)) {
+		memset(ret->read, 0, sizeof(ret->read));
+		if (!find_pair(f, &fn[SSL_READ], &fn[SSL_READ_EX], ret->read))
+			return -EOPNOTSUPP;
+	}
 	*why = "SSL_write";
 	return find_write(f, fn, ret->write) ? 0 : -EOPNOTSUPP;
 }

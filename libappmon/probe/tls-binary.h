@@ -28,6 +28,7 @@ struct tls_site {
 	uint64_t begin;	 /* of its function */
 	uint32_t call;	 /* TLS_CALL_*; NONE: there is no such place */
 	bool returns;	 /* a return probe can be there, too; else only at begin, which is dear */
+	uint64_t places; /* of TLS_CALL_COPY: TLS_LAYOUT_PLACES() */
 };
 
 /* Where a session keeps the randoms of its two hellos. */

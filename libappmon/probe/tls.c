@@ -97,7 +97,8 @@ static void add_places(struct places *places, bool out, const struct tls_site *s
 		/* Where it must be trapped for the return, it is entered, too. */
 		places->offset[places->count] = site[i].returns ? site[i].offset : site[i].begin;
 		places->cookie[places->count++] =
-			TLS_LAYOUT(out, site[i].call, r->holder, r->client, r->server);
+			TLS_LAYOUT(out, site[i].call, r->holder, r->client, r->server) |
+			site[i].places;
 	}
 }
 
@@ -119,7 +120,9 @@ static int attach_library(struct tls_programs *tls, struct tls_file *file, int f
 		return 0;
 	}
 	for (uint32_t i = 0; i < places.count && !err; i++) {
-		err = add(tls, file, fd, TLS_HOOK_LEAVE, places.offset[i], places.cookie[i]);
+		if (TLS_LAYOUT_CALL(places.cookie[i]) != TLS_CALL_COPY)
+			err = add(tls, file, fd, TLS_HOOK_LEAVE, places.offset[i],
+				  places.cookie[i]);
 		if (!err)
 			err = add(tls, file, fd, TLS_HOOK_ENTER, places.offset[i],
 				  places.cookie[i]);
@@ -339,6 +342,7 @@ static void tell(struct tls_programs *tls, uint32_t pid, uint64_t start)
 	if (!bpf_map_lookup_elem(tls->processes_fd, &pid, &known) && known.start == start)
 		return;
 	bpf_map_update_elem(tls->processes_fd, &pid, &process, BPF_ANY);
+	__atomic_fetch_add(tls->generation, 1, __ATOMIC_SEQ_CST);
 }
 
 static void see_process(struct tls_programs *tls, uint32_t pid, uint64_t start)

@@ -347,10 +347,14 @@ static enum x86_move move_register(const struct cursor *c, uint8_t op, struct x8
 {
 	const uint32_t group = c->modrm >> 3 & 7;
 
-	ret->reg = op == 0x8b ? reg_of(c) : rm_of(c);
-	ret->base = op == 0x8b ? rm_of(c) : reg_of(c);
+	const bool to_reg = op == 0x03 || op == 0x8b;
+
+	ret->reg = to_reg ? reg_of(c) : rm_of(c);
+	ret->base = to_reg ? rm_of(c) : reg_of(c);
 	if (op == 0x89 || op == 0x8b)
 		return X86_MOVE_REGISTER;
+	if (op == 0x01 || op == 0x03)
+		return X86_MOVE_ADD_REGISTER;
 	ret->value = displacement(c->at, op == 0x83 ? 1 : 4);
 	if (op == 0xc7)
 		return group ? X86_MOVE_OTHER : X86_MOVE_CONSTANT;
@@ -365,12 +369,13 @@ static enum x86_move move_of(const struct cursor *c, uint8_t op, struct x86_inst
 
 	if (c->prefixed)
 		return X86_MOVE_OTHER;
+	ret->half = !wide && (op == 0x89 || op == 0x8b);
 	if (op >= 0xb8 && op <= 0xbf && !wide) { /* the upper half becomes 0 */
 		ret->reg = (op & 7) | (c->rex & 1) << 3;
 		ret->value = (uint32_t)displacement(c->at, 4);
 		return X86_MOVE_CONSTANT;
 	}
-	if (!wide)
+	if (!wide && !ret->half)
 		return X86_MOVE_OTHER;
 	if (op == 0x05) {
 		ret->reg = X86_RAX;
@@ -379,10 +384,34 @@ static enum x86_move move_of(const struct cursor *c, uint8_t op, struct x86_inst
 	}
 	if (op == 0x8d || ((op == 0x03 || op == 0x89 || op == 0x8b) && c->modrm >> 6 != 3))
 		return move_memory(c, op, ret);
-	if ((op == 0x81 || op == 0x83 || op == 0x89 || op == 0x8b || op == 0xc7) &&
+	if ((op == 0x01 || op == 0x03 || op == 0x81 || op == 0x83 || op == 0x89 || op == 0x8b ||
+	     op == 0xc7) &&
 	    c->modrm >> 6 == 3)
 		return move_register(c, op, ret);
 	return X86_MOVE_OTHER;
+}
+
+/* Instructions with an operand in memory that they leave as it is. */
+static bool only_reads_1(const struct cursor *c, uint8_t op)
+{
+	const uint32_t group = c->modrm >> 3 & 7;
+
+	if (op < 0x40)
+		return (op & 7) >= 2 || op >> 3 == 7;
+	return op == 0x63 || op == 0x69 || op == 0x6b || op == 0x84 || op == 0x85 || op == 0x8a ||
+	       op == 0x8b || op == 0x8d ||
+	       ((op == 0x80 || op == 0x81 || op == 0x83) && group == 7) ||
+	       ((op == 0xf6 || op == 0xf7) && (group < 2 || group > 3)) ||
+	       (op == 0xff && group >= 2);
+}
+
+static int32_t pushes_1(const struct cursor *c, uint8_t op)
+{
+	const uint32_t group = c->modrm >> 3 & 7;
+
+	if ((op >= 0x50 && op <= 0x57) || op == 0x68 || op == 0x6a || (op == 0xff && group == 6))
+		return 8;
+	return (op >= 0x58 && op <= 0x5f) || (op == 0x8f && !group) ? -8 : 0;
 }
 
 static bool decode_1(struct cursor *c, const uint8_t *code, uint8_t op, struct x86_instruction *ret)
@@ -391,6 +420,11 @@ static bool decode_1(struct cursor *c, const uint8_t *code, uint8_t op, struct x
 		return false;
 	ret->writes = writes_1(c, op);
 	ret->move = move_of(c, op, ret);
+	ret->pushes = pushes_1(c, op);
+	if (op >= 0x50 && op <= 0x5f)
+		ret->reg = (op & 7) | (c->rex & 1) << 3;
+	if (ret->move == X86_MOVE_OTHER && c->has_modrm && is_based(c, ret) && !only_reads_1(c, op))
+		ret->stores = !(op & 1) ? 1 : c->rex & 8 ? 8 : 4;
 	if (op >= 0x50 && op <= 0x57 && !c->prefixed && (!c->rex || c->rex == 0x41)) {
 		ret->kind = X86_PUSH;
 	} else if (op == 0xe8 || op == 0xe9 || op == 0xeb || (op >= 0x70 && op <= 0x7f)) {
@@ -402,10 +436,21 @@ static bool decode_1(struct cursor *c, const uint8_t *code, uint8_t op, struct x
 	} else if (op >= 0xe0 && op <= 0xe3) { /* loop, jrcxz */
 		direct(ret, c, code, 1);
 	} else if (op == 0xc2 || op == 0xc3 || op == 0xca || op == 0xcb || op == 0xcc ||
-		   op == 0xcf || op == 0xf4 || (op == 0xff && (c->modrm >> 3 & 6) == 4)) {
+		   op == 0xcf || op == 0xf4) {
 		ret->kind = X86_END;
+	} else if (op == 0xff && (c->modrm >> 3 & 6) == 4) {
+		ret->kind = X86_JUMP_INDIRECT;
+	} else if (op == 0xff && (c->modrm >> 3 & 7) == 2) {
+		ret->kind = X86_CALL_INDIRECT;
 	}
 	return true;
+}
+
+static bool only_reads_0f(uint8_t op)
+{
+	return op == 0x10 || op == 0x16 || (op >= 0x18 && op <= 0x1f) || op == 0x28 ||
+	       (op >= 0x40 && op <= 0x4f) || op == 0x6e || op == 0x6f || op == 0xaf || op == 0xb6 ||
+	       op == 0xb7 || op == 0xbe || op == 0xbf || op == 0xef;
 }
 
 static bool decode_0f(struct cursor *c, const uint8_t *code, struct x86_instruction *ret)
@@ -428,6 +473,8 @@ static bool decode_0f(struct cursor *c, const uint8_t *code, struct x86_instruct
 	if (is_invalid_0f(op) || (!is_plain_0f(op) && !take_modrm(c)) || !take(c, immediate_0f(op)))
 		return false;
 	ret->writes = is_plain_0f(op) ? ALL : writes_0f(c, op);
+	if (c->has_modrm && is_based(c, ret) && !only_reads_0f(op))
+		ret->stores = (op & 0xf0) == 0x90 ? 1 : 16;
 	if (op == 0x0b)
 		ret->kind = X86_END;
 	return true;
@@ -527,7 +574,6 @@ bool x86_each_call(const uint8_t *code, size_t n, void (*fn)(void *ctx, int64_t 
 
 /* ---- addresses ------------------------------------------------------------------------------- */
 
-#define REGISTERS 16
 #define AHEAD_MAX 16
 
 struct value {
@@ -538,7 +584,7 @@ struct value {
 
 struct state {
 	size_t at; /* where the code goes on with this */
-	struct value reg[REGISTERS];
+	struct value reg[X86_REGISTERS];
 };
 
 /* Branches forward: what the registers hold where they lead. */
@@ -550,7 +596,7 @@ struct ahead {
 /* Where two ways meet: if one of them does not know, the other one does. */
 static void meet(struct value *reg, const struct value *other)
 {
-	for (int r = 0; r < REGISTERS; r++) {
+	for (int r = 0; r < X86_REGISTERS; r++) {
 		struct value *a = &reg[r];
 		const struct value *b = &other[r];
 
@@ -654,7 +700,7 @@ static bool is_address(const struct x86_instruction *i, const struct value *reg,
 
 bool x86_find_address(const uint8_t *code, size_t n, uint32_t into, struct x86_address *ret)
 {
-	struct value reg[REGISTERS] = {0}, found;
+	struct value reg[X86_REGISTERS] = {0}, found;
 	struct ahead ahead = {.count = 0};
 	struct x86_instruction i;
 	bool reached = true;
@@ -669,6 +715,8 @@ bool x86_find_address(const uint8_t *code, size_t n, uint32_t into, struct x86_a
 		reached = arrive(&ahead, at, reached, reg);
 		if (!reached)
 			continue;
+		if (i.half)
+			i.move = X86_MOVE_OTHER;
 		leaves = i.direct && (i.kind == X86_CALL || target < 0 || target >= (int64_t)n);
 		if (is_address(&i, reg, into, leaves, &found) && found.argument == X86_RDI &&
 		    (found.kind == ARGUMENT || found.kind == HELD)) {
@@ -676,14 +724,14 @@ bool x86_find_address(const uint8_t *code, size_t n, uint32_t into, struct x86_a
 			return true;
 		}
 		found = result_of(&i, reg);
-		for (uint32_t r = 0; r < REGISTERS; r++)
+		for (uint32_t r = 0; r < X86_REGISTERS; r++)
 			if (i.writes & BIT(r))
 				reg[r] = (struct value){0};
 		if (i.move != X86_MOVE_OTHER && i.move != X86_MOVE_STORE)
 			reg[i.reg] = found;
 		if (i.direct && i.kind != X86_CALL && target > (int64_t)at && target < (int64_t)n)
 			branch(&ahead, (size_t)target, reg);
-		reached = i.kind != X86_END && i.kind != X86_JUMP;
+		reached = i.kind != X86_END && i.kind != X86_JUMP && i.kind != X86_JUMP_INDIRECT;
 	}
 	return false;
 }

@@ -10,18 +10,28 @@
 #define X86_INSTRUCTION_MAX 15
 
 /* What the kernel does itself, so that a uprobe there costs one trap: the first four. */
-enum x86_kind { X86_PUSH, X86_CALL, X86_JUMP, X86_BRANCH, X86_END, X86_OTHER };
+enum x86_kind {
+	X86_PUSH,
+	X86_CALL,
+	X86_JUMP,
+	X86_BRANCH,
+	X86_END,
+	X86_JUMP_INDIRECT,
+	X86_CALL_INDIRECT,
+	X86_OTHER
+};
 
-/* What is known of an instruction that moves words of 64 bits around. */
+/* What is known of an instruction that moves words around. */
 enum x86_move {
 	X86_MOVE_OTHER,
-	X86_MOVE_ADDRESS,  /* lea value(base), reg */
-	X86_MOVE_LOAD,	   /* mov value(base), reg */
-	X86_MOVE_STORE,	   /* mov reg, value(base) */
-	X86_MOVE_REGISTER, /* mov base, reg */
-	X86_MOVE_CONSTANT, /* mov $value, reg */
-	X86_MOVE_ADD,	   /* add $value, reg */
-	X86_MOVE_ADD_LOAD  /* add value(base), reg */
+	X86_MOVE_ADDRESS,     /* lea value(base), reg */
+	X86_MOVE_LOAD,	      /* mov value(base), reg */
+	X86_MOVE_STORE,	      /* mov reg, value(base) */
+	X86_MOVE_REGISTER,    /* mov base, reg */
+	X86_MOVE_CONSTANT,    /* mov $value, reg */
+	X86_MOVE_ADD,	      /* add $value, reg */
+	X86_MOVE_ADD_LOAD,    /* add value(base), reg */
+	X86_MOVE_ADD_REGISTER /* add base, reg */
 };
 
 struct x86_instruction {
@@ -32,11 +42,15 @@ struct x86_instruction {
 	uint32_t writes;    /* bit n: may change the general register n, as machine code numbers
 			      * them; of those that are not known all are set */
 	enum x86_move move;
-	uint32_t reg, base; /* of move */
+	bool half;	    /* it moves 32 bits */
+	uint32_t stores;    /* so many bytes at value(base) it may change, other than by a move */
+	int32_t pushes;	    /* bytes that it puts on the stack; less than 0: takes from it */
+	uint32_t reg, base; /* of move; reg: also what is pushed or popped */
 	int64_t value;
 };
 
-enum { X86_RAX, X86_RCX, X86_RDX, X86_RBX, X86_RSP, X86_RBP, X86_RSI, X86_RDI, X86_R8 };
+enum { X86_RAX, X86_RCX, X86_RDX, X86_RBX, X86_RSP, X86_RBP, X86_RSI, X86_RDI, X86_R8, X86_R9 };
+#define X86_REGISTERS 16
 /* The first arguments of a function in the System V ABI. */
 #define X86_ARGUMENTS_3 (1U << X86_RDI | 1U << X86_RSI | 1U << X86_RDX)
 #define X86_ARGUMENTS_4 (X86_ARGUMENTS_3 | 1U << X86_RCX)

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "probe/x86-arguments.h"
 #include "probe/x86.h"
 #include "target.h"
 
@@ -53,6 +54,21 @@ static void check_instruction(const uint8_t *code, size_t n)
 	CHECK(i.kind > X86_BRANCH || is_emulated(code, n));
 }
 
+static void check_handed(const uint8_t *code, size_t n)
+{
+	static const struct x86_argument wanted[X86_WANTED] = {
+		{X86_RDI, false}, {X86_RSI, true}, {X86_R9, true}};
+	struct x86_handed handed[TLS_SITES];
+	uint32_t count = x86_find_handed(code, n, X86_RCX, wanted, handed, TLS_SITES);
+
+	CHECK(count <= TLS_SITES);
+	for (uint32_t i = 0; i < count; i++) {
+		CHECK(handed[i].at < n && is_emulated(code + handed[i].at, n - handed[i].at));
+		for (int k = 0; k < X86_WANTED; k++)
+			CHECK(handed[i].place[k] < X86_PLACES_STACK + X86_REGISTERS);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static int fd = -1;
@@ -84,6 +100,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	if (x86_find_address(data, len, X86_RDI, &address))
 		CHECK(address.holder >= 0);
 	x86_find_address(data, len, X86_RDX, &address);
+	check_handed(data, len);
 	return 0;
 }
 

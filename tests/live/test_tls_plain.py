@@ -637,6 +637,52 @@ def test_tls_in_tls(scene, watch):
     assert watching.stats["tunnel_bytes"] > 2 * BIG
 
 
+PEEK = """
+import ctypes, socket, ssl, sys
+lib = ctypes.CDLL("libssl.so.%d" % ssl.OPENSSL_VERSION_INFO[0])
+for name in "TLS_client_method", "SSL_CTX_new", "SSL_new":
+    getattr(lib, name).restype = ctypes.c_void_p
+sock = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+session = ctypes.c_void_p(lib.SSL_new(ctypes.c_void_p(lib.SSL_CTX_new(ctypes.c_void_p(
+    lib.TLS_client_method())))))
+lib.SSL_set_fd(session, sock.fileno())
+assert lib.SSL_connect(session) == 1
+for path in sys.argv[2:]:
+    request = f"GET {path} HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n".encode()
+    assert lib.SSL_write(session, request, len(request)) == len(request)
+    buffer = ctypes.create_string_buffer(65536)
+    got = b""
+    while b"\\r\\n\\r\\n" not in got:
+        assert lib.SSL_peek(session, buffer, 5) == 5
+        n = lib.SSL_peek(session, buffer, len(buffer))
+        assert lib.SSL_read(session, buffer, len(buffer)) == n
+        got += buffer.raw[:n]
+    head, _, body = got.partition(b"\\r\\n\\r\\n")
+    left = int(head.lower().split(b"content-length: ")[1].split()[0]) - len(body)
+    while left:
+        n = lib.SSL_read(session, buffer, 5000)
+        assert n > 0
+        left -= n
+"""
+
+
+def test_peek(scene, watch):
+    """What is only looked at is not read: it is told once, when it is."""
+    port = scene.start("nginx")
+    watching = watch(scene.cgroup, args=TLS)
+    paths = ["/a", "/big", "/b"]
+    # Its library is found before it speaks.
+    assert scene.cgroup.spawn([sys.executable, "-c", PEEK, str(port), "/a"]).wait(timeout=30) == 0
+    watching.wait(1)
+    assert scene.cgroup.spawn([sys.executable, "-c", PEEK, str(port), *paths]).wait(timeout=30) == 0
+    events = watching.wait(2 * len(paths) + 2)
+    watching.stop()
+    told_by = lambda role: [(e["path"], e["status"], e["response_body_bytes"]) for e in events
+                            if e["protocol"] == "http1" and e["role"] == role][-len(paths):]
+    asked = [(path, status, sent) for _, path, status, _, sent in scene.log()][-len(paths):]
+    assert told_by("server") == told_by("client") == asked
+
+
 def test_http2(scene, watch):
     if "HTTP2" not in subprocess.run(["curl", "-V"], stdout=subprocess.PIPE, text=True,
                                      check=True).stdout:

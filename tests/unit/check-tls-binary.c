@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "probe/tls-binary.h"
+#include "probe/x86-arguments.h"
 #include "probe/x86.h"
 #include "unit.h"
 
@@ -214,6 +215,75 @@ START_TEST(addresses)
 }
 END_TEST
 
+/* Where a function with seven arguments hands its fourth one on, and there has the first, the second
+ * and the sixth. */
+static uint32_t handed_of(const char *code, size_t n, struct x86_handed ret[2])
+{
+	static const struct x86_argument wanted[X86_WANTED] = {
+		{X86_RDI, false}, {X86_RSI, true}, {X86_R9, true}};
+
+	return x86_find_handed((const uint8_t *)code, n, X86_RCX, wanted, ret, 2);
+}
+
+#define HANDED(code, ret) handed_of(code, sizeof(code) - 1, ret)
+#define IN(reg) (X86_PLACES_STACK + (reg))
+/* push %rbx; sub $32,%rsp; mov %rdi,%rbx; mov %esi,4(%rsp); mov %r9d,(%rsp) */
+#define BEGIN "\x53\x48\x83\xec\x20\x48\x89\xfb\x89\x74\x24\x04\x44\x89\x0c\x24"
+#define COPY "\xe8\xfb\x0f\x00\x00"	  /* call memcpy */
+#define RETURN "\x48\x83\xc4\x20\x5b\xc3" /* add $32,%rsp; pop %rbx; ret */
+
+START_TEST(arguments)
+{
+	struct x86_handed h[2];
+
+	/* mov %rcx,%rdi; and if another argument is copied: mov %rdx,%rdi */
+	ck_assert_uint_eq(HANDED(BEGIN "\x48\x89\xcf" COPY RETURN, h), 1);
+	ck_assert_uint_eq(h[0].at, 19);
+	ck_assert_uint_eq(h[0].place[0], IN(X86_RBX));
+	ck_assert_uint_eq(h[0].place[1], 1);
+	ck_assert_uint_eq(h[0].place[2], 0);
+	ck_assert_uint_eq(HANDED(BEGIN "\x48\x89\xd7" COPY RETURN, h), 0);
+	/* movl $0,4(%rsp): the second argument is gone. */
+	ck_assert_uint_eq(HANDED(BEGIN "\xc7\x44\x24\x04\x00\x00\x00\x00"
+				       "\x48\x89\xcf" COPY RETURN,
+				 h),
+			  0);
+	/* test %edx,%edx; je over; xor %ebx,%ebx: on one way the first one is. */
+	ck_assert_uint_eq(HANDED(BEGIN "\x85\xd2\x74\x02\x31\xdb\x48\x89\xcf" COPY RETURN, h), 0);
+	/* mov %rcx,%r12; loop: mov %r12,%rdi; call; add %rbp,%r12; jne loop */
+	ck_assert_uint_eq(
+		HANDED(BEGIN "\x49\x89\xcc\x4c\x89\xe7" COPY "\x49\x01\xec\x75\xf3" RETURN, h), 1);
+	ck_assert_uint_eq(h[0].at, 22);
+	/* The same with mov %eax,%ebx in the loop: only its first round knows the first argument. */
+	ck_assert_uint_eq(
+		HANDED(BEGIN "\x49\x89\xcc\x4c\x89\xe7" COPY "\x89\xc3\x75\xf4" RETURN, h), 0);
+	/* mov %rax,%rdi: memcpy() returns what it was given. A third one is one too many. */
+	ck_assert_uint_eq(HANDED(BEGIN "\x48\x89\xcf" COPY "\x48\x89\xc7" COPY RETURN, h), 2);
+	ck_assert_uint_eq(h[1].at, 27);
+	ck_assert_uint_eq(
+		HANDED(BEGIN "\x48\x89\xcf" COPY "\x48\x89\xc7" COPY "\x48\x89\xc7" COPY RETURN, h),
+		0);
+	/* With a frame pointer: push %rbp; mov %rsp,%rbp; push %r13; sub $40,%rsp;
+	 * mov %rdi,-48(%rbp); mov %esi,-20(%rbp); mov %r9d,-24(%rbp); mov %rcx,%rdi;
+	 * movb $0,-25(%rbp); call; leave; ret */
+	ck_assert_uint_eq(HANDED("\x55\x48\x89\xe5\x41\x55\x48\x83\xec\x28\x48\x89\x7d\xd0"
+				 "\x89\x75\xec\x44\x89\x4d\xe8\x48\x89\xcf\xc6\x45\xe7"
+				 "\x00" COPY "\xc9\xc3",
+				 h),
+			  1);
+	ck_assert_uint_eq(h[0].place[0], 0);
+	ck_assert_uint_eq(h[0].place[1], 7);
+	ck_assert_uint_eq(h[0].place[2], 6);
+	/* What is not seen: call *%rax; jmp *%rax behind it; a branch far away; no end. */
+	ck_assert_uint_eq(HANDED(BEGIN "\x48\x89\xcf\xff\xd0" RETURN, h), 0);
+	ck_assert_uint_eq(HANDED(BEGIN "\x48\x89\xcf" COPY "\xff\xe0", h), 0);
+	ck_assert_uint_eq(HANDED(BEGIN "\x48\x89\xcf" COPY "\x0f\x85\xfa\xff\x00\x00" RETURN, h),
+			  0);
+	ck_assert_uint_eq(HANDED(BEGIN "\x48\x89\xcf" COPY, h), 0);
+	ck_assert_uint_eq(handed_of("", 0, h), 0);
+}
+END_TEST
+
 /* The instruction at an offset of a library, as objdump prints it. Its code is where it is in the
  * file, as linkers lay out libraries. */
 static void text_at(const char *path, uint64_t offset, char *text, size_t size)
@@ -246,6 +316,9 @@ static void check_site(const char *path, const struct tls_site *s)
 	text_at(path, s->offset, text, sizeof(text));
 	ck_assert_msg(begins(text, "push") || begins(text, "call") || text[0] == 'j',
 		      "%s, 0x%" PRIx64 ": %s", path, s->offset, text);
+	if (s->call == TLS_CALL_COPY)
+		ck_assert_msg(strstr(text, "<mem") != NULL, "%s, 0x%" PRIx64 ": %s", path,
+			      s->offset, text);
 }
 
 struct datum {
@@ -388,7 +461,7 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {instructions, places, addresses, libraries, NULL};
+	const TTest *const tests[] = {instructions, places, addresses, arguments, libraries, NULL};
 
 	return unit_run("tls-binary", tests, NULL, NULL);
 }

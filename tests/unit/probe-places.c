@@ -24,7 +24,9 @@ static void say_sites(const char *file, const char *what, const struct tls_site 
 	for (int i = 0; i < TLS_SITES; i++)
 		if (sites[i].call != TLS_CALL_NONE)
 			say(file, what, sites[i].offset,
-			    sites[i].call == TLS_CALL_RESULT ? "result" : "pointer");
+			    sites[i].call == TLS_CALL_RESULT ? "result"
+			    : sites[i].call == TLS_CALL_COPY ? "copy"
+							     : "pointer");
 }
 
 static void say_randoms(const char *file, const struct tls_binary *b)

@@ -58,6 +58,9 @@ static struct socket___kernel *bpf_sock_from_file(struct file *file)
 /* Uprobes are not played. */
 #define APPMON_TLS_CALLS_H
 static const bool tls_go;
+static void tls_see_read(struct sock *sk)
+{
+}
 static void tls_go_closed(__u64 cookie)
 {
 	(void)cookie;

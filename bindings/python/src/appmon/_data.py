@@ -397,19 +397,20 @@ class OpenFlags(enum.IntFlag):
     #: are never touched. The library attaches uprobes to such files: those of processes
     #: that are in a cgroup at its attach, and of others when they make their first socket
     #: or send a hello; at most 256, until appmon_close(), which takes up to a second for
-    #: each (since Linux 6.13 less than a tenth). A call costs 2 to 5 microseconds. Whoever
-    #: else maps such a file pays 2 to 3 for each call, and since Linux 6.13 some 1.5, but
-    #: only calls of processes in the cgroups, and of those that they start, are read: a
-    #: probe for one process alone would miss what its children do first. The first
-    #: connections of the first process with a new file can stay closed: an event of TLS. A
-    #: connection that was open before the attach is told once a write shows its socket:
-    #: because its thread sends meanwhile, or, where OpenSSL and BoringSSL write to memory
-    #: as in node and asyncio, by the ciphertext. For that such a process, 64 at most, gets
-    #: one more probe, of a microsecond a write. Implies APPMON_OPEN_IDENTITY, and
-    #: APPMON_PROTO_TLS in protocols. Needs CAP_SYS_ADMIN as long as processes come (before
-    #: Linux 6.16 CAP_PERFMON with CAP_CHECKPOINT_RESTORE), and for other users' processes
-    #: CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH. A file or process that cannot be looked into
-    #: is logged (WARN), and counted in appmon_stats.tls_refused.
+    #: each (since Linux 6.13 less than a tenth). A call costs 2 to 5 microseconds; a read
+    #: of OpenSSL that finds nothing costs none where the library understands its code, as
+    #: that of 1.1.1 and 3.0. Whoever else maps such a file pays 2 to 3 for each call, and
+    #: since Linux 6.13 some 1.5, but only calls of processes in the cgroups, and of those
+    #: that they start, are read: a probe for one process alone would miss what its children
+    #: do first. The first connections of the first process with a new file can stay closed:
+    #: an event of TLS. A connection that was open before the attach is told once a write
+    #: shows its socket: because its thread sends meanwhile, or, where OpenSSL and BoringSSL
+    #: write to memory as in node and asyncio, by the ciphertext. For that such a process,
+    #: 64 at most, gets one more probe, of a microsecond a write. Implies
+    #: APPMON_OPEN_IDENTITY, and APPMON_PROTO_TLS in protocols. Needs CAP_SYS_ADMIN as long
+    #: as processes come (before Linux 6.16 CAP_PERFMON with CAP_CHECKPOINT_RESTORE), and
+    #: for other users' processes CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH. A file or process
+    #: that cannot be looked into is logged (WARN), and counted in appmon_stats.tls_refused.
     TLS = 0x200
 
 
