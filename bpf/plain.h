@@ -17,6 +17,10 @@
 #include "track.h"
 #include "window.h"
 
+/* Requests are looked at so far. Of a response its head is captured, if all of it is longer than
+ * SMALL_BYTES. */
+#define PLAIN_BYTES 2048
+
 /* So far as is known without its bytes. */
 static __always_inline bool is_plain(struct bpf_sock *ss, const struct socket *sk,
 				     const struct direction *self, struct emission *e,
@@ -31,13 +35,14 @@ static __always_inline bool is_plain(struct bpf_sock *ss, const struct socket *s
 	    (self->passed.next ^ s->seq) | !self->ts_ns |
 	    ((s->flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_PSH | TCP_ACK)) ^ (TCP_PSH | TCP_ACK)))
 		return false;
-	if (s->len < REQUEST_MIN || s->len > SMALL_BYTES || s->len > sk->capture)
+	if (s->len < REQUEST_MIN || (s->len > SMALL_BYTES ? SMALL_BYTES + 1 : s->len) > sk->capture)
 		return false;
 	e->ack = acked(ss, s, dir, self->ack);
 	if ((__s32)(e->ack - self->ack) <= 0)
 		return false;
 	if (sk->request_dir == 1 + dir)
-		return sk->framing.phase == FRAMING_HEAD && sk->framing.due == s->seq &&
+		return s->len <= PLAIN_BYTES && s->len <= sk->capture &&
+		       sk->framing.phase == FRAMING_HEAD && sk->framing.due == s->seq &&
 		       !sk->framing.left && !sk->chunked && !sk->line_len &&
 		       (dir == DIR_IN ? is_answered(sk, e)
 				      : (__s32)(other->begun_ack - sk->request_start) > 0 &&
@@ -62,7 +67,7 @@ static __always_inline bool is_method(const __u8 *b)
 	return first == FIRST('G', 'E', 'T', ' ') || first == FIRST('P', 'O', 'S', 'T');
 }
 
-/* Are the e->s.len bytes one whole message? */
+/* Is the segment one whole message? */
 static __always_inline bool is_whole(struct draft *d, const struct emission *e)
 {
 	struct scan *scan = &d->scan;
@@ -71,7 +76,7 @@ static __always_inline bool is_whole(struct draft *d, const struct emission *e)
 		return false;
 	scan->length = 0;
 	scan->found = 0;
-	scan_head(d->bytes, e->captured, SMALL_BYTES, scan);
+	scan_head(d->bytes, e->captured, PLAIN_BYTES, scan);
 	return scan->end >= REQUEST_MIN && scan->end + scan->length == e->s.len &&
 	       (scan->found == HEAD_LENGTH || (e->request && !scan->found));
 }
@@ -104,13 +109,18 @@ __noinline int pass_plain(struct __sk_buff *skb, struct socket *sk, struct emiss
 	d = draft_claim(&drafts);
 	if (!d)
 		return 0;
-	e->captured = n = e->s.len;
-	barrier_var(n);
-	n = ((n - 1) & (SMALL_BYTES - 1)) + 1;
 	self = DIRECTION(sk, e->dir);
 	e->request = sk->request_dir == 1 + e->dir;
+	n = e->s.len;
+	if (!e->request && n > SMALL_BYTES)
+		n = SMALL_BYTES;
+	e->captured = n;
+	barrier_var(n);
+	n = ((n - 1) & (PLAIN_BYTES - 1)) + 1;
 	if (bpf_skb_load_bytes(skb, e->s.payload, d->bytes, n) || !is_whole(d, e))
 		goto out;
+	if (e->captured < e->s.len)
+		e->captured = d->scan.end;
 	start = self->start;
 	self->start = e->seq;
 	self->marks |= MARK_HEARD;

@@ -165,6 +165,7 @@ struct sim_rec {
 
 uint64_t sim_now_ns;
 uint32_t sim_lose;
+uint64_t sim_short_ways;
 uint32_t sim_storage_races;
 void (*sim_meanwhile)(void);
 uint32_t sim_meanwhile_after;
@@ -587,6 +588,7 @@ static void run_both_ways(struct __sk_buff *skb, struct sim_socket *sk)
 	    memcmp(&after, &sk->storage, sizeof(after)))
 		abort();
 	free(one);
+	sim_short_ways++;
 }
 
 static void run_program(struct sim_socket *owner, struct sim_socket *sk, int dir, uint64_t pos,
