@@ -9,7 +9,7 @@
 #include "kernel.h"
 #include "listener.h"
 #include "meet.h"
-#include "plain.h"
+#include "healthy.h"
 #include "protocol/segment.h"
 #include "tls-calls.h"
 #include "track.h"
@@ -186,7 +186,7 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 		take_turn(sk);
 	/* TCP stamps what it sends with its own monotonic clock, perhaps with a time to come. */
 	e.ts_ns = dir == DIR_OUT ? skb->tstamp : 0;
-	if (!is_plain(ss, sk, DIRECTION(sk, dir), &e, dir) || !pass_plain(skb, sk, &e))
+	if (!is_healthy(ss, sk, DIRECTION(sk, dir), &e, dir) || !pass_healthy(skb, sk, &e))
 		observe_packet(skb, sk, DIRECTION(sk, dir), &e, dir);
 	if (dir == DIR_IN)
 		end_turn(sk);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * 15. Data that meets a listening socket. It can arrive with the ACK that completes the handshake
+ * 16. Data that meets a listening socket. It can arrive with the ACK that completes the handshake
  * (TCP_DEFER_ACCEPT, a lost first ACK, SYN cookies) or in the SYN (Fast Open, RFC 7413); the
  * connection's own socket is made only then. So its first request is reported by its
  * addresses, and the connection's socket is born with a mark: by that its first reader,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * 16. A connection is met: by its first packet since it is watched, or in a thread that reads from
+ * 17. A connection is met: by its first packet since it is watched, or in a thread that reads from
  * it. What has passed before is asked of TCP.
  */
 #ifndef APPMON_MEET_H

@@ -122,11 +122,11 @@ static void fill_owner(struct __sk_buff *skb, const struct socket *sk, const str
 #pragma GCC diagnostic ignored "-Wparentheses"
 #pragma GCC diagnostic ignored "-Wunknown-pragmas"
 #define LOOK_RODATA static
-#include "plain.h"
-static bool may_be_plain = true, went_plain;
+#include "healthy.h"
+static bool may_go_short = true, went_short;
 /* What finds the ring full tries again the other way: the tests say how much is lost. */
-#define is_plain(...) (may_be_plain && !sim_lose && is_plain(__VA_ARGS__))
-#define pass_plain(...) (went_plain = pass_plain(__VA_ARGS__))
+#define is_healthy(...) (may_go_short && !sim_lose && is_healthy(__VA_ARGS__))
+#define pass_healthy(...) (went_short = pass_healthy(__VA_ARGS__))
 #include "capture.bpf.c"
 #pragma GCC diagnostic pop
 
@@ -564,7 +564,7 @@ static struct sim_rec *take_records(struct sim_rec **from)
 	return taken;
 }
 
-/* plain.h: a packet that goes the short way goes the other one, too. Both must leave the same. */
+/* healthy.h: a packet that goes the short way goes the other one, too. Both must leave the same. */
 static void run_both_ways(struct __sk_buff *skb, struct sim_socket *sk)
 {
 	struct sim_rec **end = last, *one, *other;
@@ -572,16 +572,16 @@ static void run_both_ways(struct __sk_buff *skb, struct sim_socket *sk)
 
 	const bool alone = !sim_meanwhile;
 
-	went_plain = false;
+	went_short = false;
 	appmon_packet(skb);
-	if (!went_plain || !alone)
+	if (!went_short || !alone)
 		return;
 	one = take_records(end);
 	after = sk->storage;
 	sk->storage = before;
-	may_be_plain = false;
+	may_go_short = false;
 	appmon_packet(skb);
-	may_be_plain = true;
+	may_go_short = true;
 	other = *end;
 	if (!one || !other || one->next || other->next || one->size != other->size ||
 	    memcmp(one->data, other->data, one->size) ||

@@ -29,7 +29,7 @@ extern uint32_t sim_storage_races;
  * helpers. */
 extern void (*sim_meanwhile)(void);
 extern uint32_t sim_meanwhile_after;
-/* Packets that went the short way of plain.h, and the long one, with the same outcome. */
+/* Packets that went the short way of healthy.h, and the long one, with the same outcome. */
 extern uint64_t sim_short_ways;
 /* While set, nothing is attached: packets pass unseen. */
 extern bool sim_detached;

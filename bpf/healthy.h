@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
  * 15. Most of all packets: a request, or a response, that is one segment, begins where the message
- * before it ended, and comes in its turn on a connection of which all is known. For these a
- * shorter way does what observe_packet() does, which asks for all that can be else. A CPU that
- * serves requests has that code in no near cache: what it costs is how much of it there is.
+ * before it ended, and comes in its turn on a connection of which all is known. These go a
+ * shorter way, with the same outcome: observe_packet() asks for all that can be else. A CPU that
+ * serves requests has that code in no near cache, so it costs by its size.
  *
  * The tests' kernel sends each packet that goes this way the other one, too, and compares the
  * records and all that is remembered.
  */
-#ifndef APPMON_PLAIN_H
-#define APPMON_PLAIN_H
+#ifndef APPMON_HEALTHY_H
+#define APPMON_HEALTHY_H
 
 #include "emit.h"
 #include "pipelining.h"
@@ -19,12 +19,12 @@
 
 /* Requests are looked at so far. Of a response its head is captured, if all of it is longer than
  * SMALL_BYTES. */
-#define PLAIN_BYTES 2048
+#define HEALTHY_BYTES 2048
 
 /* So far as is known without its bytes. */
-static __always_inline bool is_plain(struct bpf_sock *ss, const struct socket *sk,
-				     const struct direction *self, struct emission *e,
-				     const int dir)
+static __always_inline bool is_healthy(struct bpf_sock *ss, const struct socket *sk,
+				       const struct direction *self, struct emission *e,
+				       const int dir)
 {
 	const struct direction *other = DIRECTION(sk, !dir);
 	const struct segment *s = &e->s;
@@ -41,7 +41,7 @@ static __always_inline bool is_plain(struct bpf_sock *ss, const struct socket *s
 	if ((__s32)(e->ack - self->ack) <= 0)
 		return false;
 	if (sk->request_dir == 1 + dir)
-		return s->len <= PLAIN_BYTES && s->len <= sk->capture &&
+		return s->len <= HEALTHY_BYTES && s->len <= sk->capture &&
 		       sk->framing.phase == FRAMING_HEAD && sk->framing.due == s->seq &&
 		       !sk->framing.left && !sk->chunked && !sk->line_len &&
 		       (dir == DIR_IN ? is_answered(sk, e)
@@ -76,7 +76,7 @@ static __always_inline bool is_whole(struct draft *d, const struct emission *e)
 		return false;
 	scan->length = 0;
 	scan->found = 0;
-	scan_head(d->bytes, e->captured, PLAIN_BYTES, scan);
+	scan_head(d->bytes, e->captured, HEALTHY_BYTES, scan);
 	return scan->end >= REQUEST_MIN && scan->end + scan->length == e->s.len &&
 	       (scan->found == HEAD_LENGTH || (e->request && !scan->found));
 }
@@ -96,7 +96,7 @@ static __always_inline bool is_next(struct bpf_sock *ss, const struct socket *sk
 }
 
 /* Returns 1 if the segment is told, and 0 if it has to go the other way. Not static: verified once. */
-__noinline int pass_plain(struct __sk_buff *skb, struct socket *sk, struct emission *e)
+__noinline int pass_healthy(struct __sk_buff *skb, struct socket *sk, struct emission *e)
 {
 	struct direction *self;
 	__u32 n, start;
@@ -116,7 +116,7 @@ __noinline int pass_plain(struct __sk_buff *skb, struct socket *sk, struct emiss
 		n = SMALL_BYTES;
 	e->captured = n;
 	barrier_var(n);
-	n = ((n - 1) & (PLAIN_BYTES - 1)) + 1;
+	n = ((n - 1) & (HEALTHY_BYTES - 1)) + 1;
 	if (bpf_skb_load_bytes(skb, e->s.payload, d->bytes, n) || !is_whole(d, e))
 		goto out;
 	if (e->captured < e->s.len)
@@ -154,4 +154,4 @@ out:
 	return e->reported;
 }
 
-#endif /* APPMON_PLAIN_H */
+#endif /* APPMON_HEALTHY_H */

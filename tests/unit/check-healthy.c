@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Healthy connections with random messages, of which most go the short way of bpf/plain.h: sim.c ends
+ * Healthy connections with random messages, of which most go the short way of bpf/healthy.h: sim.c ends
  * the process where the long way would have told or remembered anything else. Here each exchange is
  * told, with what was sent.
  */
@@ -215,5 +215,5 @@ int main(void)
 {
 	const TTest *const tests[] = {server, client, short_capture, NULL};
 
-	return unit_run("plain", tests, NULL, NULL);
+	return unit_run("healthy", tests, NULL, NULL);
 }
