@@ -83,7 +83,7 @@ static __noinline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss
 	struct storage *storage;
 	struct socket *sk;
 	__u32 depth, start, other_start, retrans, met_in, sample, hint;
-	bool silent, fresh, heir;
+	bool again, silent, fresh, heir;
 
 	storage = storage_made(&sockets, ss);
 	if (!storage) {
@@ -110,12 +110,13 @@ static __noinline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss
 	}
 	/* TCP moves snd_nxt after the segment has been here; bytes_acked counts the SYN of an
 	 * active open. */
-	silent = tp && tp->bytes_acked <= 1 &&
+	again = dir == DIR_OUT && tp && (__s32)(READ_ONCE(tp->snd_nxt) - start) > 0;
+	silent = tp && tp->bytes_acked <= 1 && !again &&
 		 (dir == DIR_IN ? other_start : start) == READ_ONCE(tp->snd_una);
 	fresh = silent && tp->bytes_received == 0;
 	heir = silent && !fresh && bpf_sk_storage_get(&listeners, ss, 0, 0);
-	if (dir == DIR_OUT && tp && (__s32)(READ_ONCE(tp->snd_nxt) - start) > 0)
-		start = READ_ONCE(tp->snd_nxt); /* sent again, and answered perhaps */
+	if (again)
+		start = READ_ONCE(tp->snd_nxt); /* and answered perhaps */
 
 	bpf_spin_lock(&storage->lock);
 	if (is_current(sk) && sk->conn.target == conf->target)

@@ -1428,6 +1428,26 @@ START_TEST(attached_before_response)
 }
 END_TEST
 
+/* What a client sends again after the attach is not the first byte: its answer is no orphan. */
+START_TEST(attached_before_resend)
+{
+	client();
+	sim_detached = true;
+	out(GET("/unseen"));
+	sim_detached = false;
+	at(DIR_OUT, 0, "G", 1, 0);
+	in("HTTP/1.1 200 OK\r\n\r\nuntil the next one");
+	out(GET("/next"));
+	in(OK);
+	event();
+	flagged(APPMON_EVF_MID_MESSAGE, 0);
+	IS(ev->path, "");
+	complete("/next", 200);
+	flagged(0, APPMON_EVF_MID_MESSAGE);
+	nothing();
+}
+END_TEST
+
 START_TEST(attached_inside_response)
 {
 	sim_detached = true;
@@ -3058,6 +3078,7 @@ int main(void)
 				      never_paired_wrongly,
 				      attached_between,
 				      attached_before_response,
+				      attached_before_resend,
 				      attached_inside_response,
 				      attached_inside_request,
 				      attached_idle_then_pipelined,
