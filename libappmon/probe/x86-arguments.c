@@ -99,7 +99,9 @@ static struct value moved(struct value v, int64_t by)
 
 static struct value *cell(struct state *s, int64_t at)
 {
-	return at < 0 && at >= -CELLS * CELL && !(at % CELL) ? &s->cell[-at / CELL - 1] : NULL;
+	const int64_t n = -at / CELL - 1;
+
+	return n >= 0 && n < CELLS && !(at % CELL) ? &s->cell[n] : NULL;
 }
 
 static void forget(struct state *s, int64_t at, int64_t bytes)
@@ -269,7 +271,7 @@ static void sweep(struct function *f, visit_fn fn, void *ctx)
 	struct x86_instruction i;
 
 	f->now = (struct state){.reached = true};
-	f->now.reg[X86_RSP].kind = FRAME;
+	f->now.reg[X86_RSP] = (struct value){.kind = FRAME};
 	for (uint8_t r = 0; r < X86_REGISTERS; r++)
 		if (BIT(r) & (X86_ARGUMENTS_5 | BIT(X86_R9)))
 			f->now.reg[r] = (struct value){.kind = WHOLE, .argument = r};
