@@ -216,6 +216,7 @@ static uint64_t constant_of(struct elf_file *f, const struct elf_function *fn)
  */
 static bool find_copies(struct elf_file *f, uint64_t function, struct tls_site ret[TLS_SITES])
 {
+	_Static_assert(X86_PLACES_STACK == TLS_PLACES_STACK, "places are told as they are found");
 	static const struct x86_argument wanted[X86_WANTED] = {
 		{X86_RDI, false}, {X86_RSI, true}, {X86_R9, true}};
 	struct x86_handed copy[TLS_SITES];

@@ -126,6 +126,21 @@ def library(tmp_path):
     return directory
 
 
+def serve(place, cgroup, library):
+    """A server with the library that is in the directory now."""
+    process = cgroup.spawn(place.command(), env={**os.environ, "LD_LIBRARY_PATH": str(library)})
+    wait_for_port(place.port, process)
+    return process
+
+
+@pytest.fixture
+def places(place):
+    """Of two servers at a time."""
+    other = Place(place.certificate, place.tmp_path / "other")
+    other.tmp_path.mkdir()
+    return place, other
+
+
 def ask(port, name, count=4):
     """Requests on connections of their own, from outside of any cgroup that is watched."""
     paths = [f"/{name}/{i}" for i in range(count)]
@@ -197,15 +212,12 @@ def test_outside(cgroup, watch, place):
 def test_replaced_and_deleted(cgroup, watch, place, library):
     """An upgrade in place: a process has the old file, which has no name any more, another the new
     one."""
-    env = {**os.environ, "LD_LIBRARY_PATH": str(library)}
-    old = cgroup.spawn(place.command(), env=env)
-    wait_for_port(place.port, old)
+    serve(place, cgroup, library)
     shutil.copy(library / "libssl.so.3", library / "new")
     os.rename(library / "new", library / "libssl.so.3")
     watching = watch(cgroup, args=["--tls", "-v"])
     paths = ask(place.port, "old")
-    new = cgroup.spawn(place.command(), env=env)
-    wait_for_port(place.port, new)
+    serve(place, cgroup, library)
     watching.wait_stderr(f"{library}/libssl.so.3 is read", timeout=10)
     paths += ask(place.port, "new")
     watching.wait(len(paths), timeout=10)
@@ -227,20 +239,16 @@ def upgrade(file):
     os.rename(f"{file}.new", file)
 
 
-def test_upgraded(cgroup, watch, place, library):
+def test_upgraded(cgroup, watch, places, library):
     """While they are watched: a process keeps the old library, the next one has the new, and all that
     either serves is told."""
-    env = {**os.environ, "LD_LIBRARY_PATH": str(library)}
-    old, new = place, Place(place.certificate, place.tmp_path / "new")
-    new.tmp_path.mkdir()
-    process = cgroup.spawn(old.command(), env=env)
-    wait_for_port(old.port, process)
+    old, new = places
+    serve(old, cgroup, library)
     watching = watch(cgroup, args=["--tls", "-v"])
     paths = ask(old.port, "before")
     upgrade(library / "libssl.so.3")
     paths += ask(old.port, "old")
-    process = cgroup.spawn(new.command(), env=env)
-    wait_for_port(new.port, process)
+    serve(new, cgroup, library)
     wait_for(lambda: len(files(watching)) == 2)
     paths += ask(new.port, "new") + ask(old.port, "still")
     watching.wait(len(paths), timeout=10)
@@ -251,14 +259,11 @@ def test_upgraded(cgroup, watch, place, library):
 
 
 @pytest.mark.parametrize("how", ["touched", "written"])
-def test_changed_in_place(how, cgroup, watch, place, library):
+def test_changed_in_place(how, cgroup, watch, places, library):
     """The file is the same one, with another time: it is attached to anew, and not twice. Who has it
     while it is written loses his relocated pages and dies, whether it is watched or not."""
-    file, env = library / "libssl.so.3", {**os.environ, "LD_LIBRARY_PATH": str(library)}
-    old, new = place, Place(place.certificate, place.tmp_path / "new")
-    new.tmp_path.mkdir()
-    process = cgroup.spawn(old.command(), env=env)
-    wait_for_port(old.port, process)
+    file, (old, new) = library / "libssl.so.3", places
+    process = serve(old, cgroup, library)
     watching = watch(cgroup, args=["--tls", "-v"])
     paths = ask(old.port, "before")
     if how == "touched":
@@ -267,8 +272,7 @@ def test_changed_in_place(how, cgroup, watch, place, library):
         process.kill()
         process.wait()
         file.write_bytes(file.read_bytes())
-    process = cgroup.spawn(new.command(), env=env)
-    wait_for_port(new.port, process)
+    serve(new, cgroup, library)
     wait_for(lambda: len(files(watching)) == 2)
     paths += ask(new.port, "new")
     if how == "touched":
@@ -304,8 +308,7 @@ def test_not_understood(cgroup, watch, place, library):
     # Nobody here calls it, and by its name alone it would be found.
     (library / "libssl.so.3").write_bytes(
         data.replace(b"\0SSL_get_client_random\0", b"\0SSL_get_Client_random\0"))
-    server = cgroup.spawn(place.command(), env={**os.environ, "LD_LIBRARY_PATH": str(library)})
-    wait_for_port(place.port, server)
+    serve(place, cgroup, library)
     watching = watch(cgroup, args=["--tls", "-v"])
     paths = ask(place.port, "opaque", count=2)
     watching.wait(len(paths), timeout=10)

@@ -76,6 +76,34 @@ static void add_length(uint32_t n)
 	add(line);
 }
 
+/* The end of a head, and the body that it announces, if that is sent. Returns where the body begins. */
+static uint32_t add_counted(uint32_t n, bool sent)
+{
+	uint32_t begin;
+
+	add_length(n);
+	add_fields(3);
+	add("\r\n");
+	begin = made;
+	if (sent)
+		add_body(n);
+	return begin;
+}
+
+static uint32_t add_chunked(uint32_t n)
+{
+	uint32_t begin;
+	char line[16];
+
+	add("Transfer-Encoding: chunked\r\n\r\n");
+	begin = made;
+	snprintf(line, sizeof(line), "%x\r\n", n);
+	add(line);
+	add_body(n);
+	add("\r\n0\r\n\r\n");
+	return begin;
+}
+
 /* As one segment, or cut somewhere. */
 static void send_message(int dir)
 {
@@ -95,19 +123,12 @@ static const char *ask(uint32_t number)
 	snprintf(line, sizeof(line), "%s /%u HTTP/1.1\r\n", method, number);
 	add(line);
 	add_fields(25);
-	if (method[0] != 'P') {
+	if (method[0] != 'P')
 		add("\r\n");
-	} else if (below(8)) {
-		add_length(body);
-		add_fields(3);
-		add("\r\n");
-		add_body(body);
-	} else {
-		snprintf(line, sizeof(line), "Transfer-Encoding: chunked\r\n\r\n%x\r\n", body + 1);
-		add(line);
-		add_body(body + 1);
-		add("\r\n0\r\n\r\n");
-	}
+	else if (below(8))
+		add_counted(body, true);
+	else
+		add_chunked(body + 1);
 	send_message(DIR_IN);
 	return method;
 }
@@ -123,25 +144,13 @@ static uint32_t answer(const char *method, uint32_t *body)
 	snprintf(line, sizeof(line), "HTTP/1.1 %u Whatever\r\n", status);
 	add(line);
 	add_fields(12);
-	head = made;
 	if (status == 204 || status == 304) {
 		add("\r\n");
 		head = made;
 	} else if (below(8) || method[0] == 'H') {
-		add_length(length);
-		add_fields(3);
-		add("\r\n");
-		head = made;
-		if (method[0] != 'H')
-			add_body(length);
+		head = add_counted(length, method[0] != 'H');
 	} else {
-		snprintf(line, sizeof(line), "Transfer-Encoding: chunked\r\n\r\n");
-		add(line);
-		head = made;
-		snprintf(line, sizeof(line), "%x\r\n", length + 1);
-		add(line);
-		add_body(length + 1);
-		add("\r\n0\r\n\r\n");
+		head = add_chunked(length + 1);
 	}
 	*body = made - head;
 	send_message(DIR_OUT);
