@@ -329,22 +329,31 @@ static __always_inline struct tls_thread *tls_current(void)
 				    BPF_LOCAL_STORAGE_GET_F_CREATE);
 }
 
-/* Since when all calls of the current process are told; 0: they are not. Whoever maps a library asks
- * this at each hit. */
-static __always_inline __u64 tls_told_since(struct tls_thread *t)
+/*
+ * Since when all calls of the current process are told; 0: they are not. Not static, to be verified
+ * once: the verifier looks up the names of the kernel's types for each pointer that is followed.
+ */
+__noinline __u64 tls_process_since(void)
 {
 	struct task_struct *leader = bpf_get_current_task_btf()->group_leader;
+	struct tls_process *p;
+
+	if (!leader)
+		return 0;
+	p = tls_find(leader);
+	return p ? p->since_ns : tls_inherit(leader);
+}
+
+/* The same, as of its thread. Whoever maps a library asks this at each hit. */
+static __always_inline __u64 tls_told_since(struct tls_thread *t)
+{
 	__u64 generation = *(volatile __u64 *)&tls_generation;
 	__u64 since, all = *(volatile __u64 *)&tls_since;
-	struct tls_process *p;
 
 	if (t && t->generation == generation) {
 		since = t->since_ns;
 	} else {
-		if (!leader)
-			return 0;
-		p = tls_find(leader);
-		since = p ? p->since_ns : tls_inherit(leader);
+		since = tls_process_since();
 		if (t) {
 			t->since_ns = since;
 			t->generation = generation;
