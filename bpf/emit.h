@@ -34,7 +34,7 @@ struct draft {
 	struct scan scan;
 	__u8 front[REC_FRONT_MAX] __attribute__((aligned(8)));
 	__u8 bytes[REC_BYTES_MAX + SCAN_SLACK];
-	__u8 behind[REC_EXTRAS_MAX]; /* see emit_front() */
+	__u8 behind[REC_EXTRAS_ROOM]; /* see emit_front() */
 };
 
 #define DRAFTS 4
@@ -66,23 +66,26 @@ static __always_inline void draft_release(__u32 *busy)
 
 /*
  * Returns 0 if the ring is full. front: REC_FRONT_MAX bytes, aligned to eight, n bytes of
- * `bytes` behind them, and REC_EXTRAS_MAX more, which are not used.
+ * `bytes` behind them, and REC_EXTRAS_ROOM more, which are not used.
  */
 static __always_inline int emit_front(struct __sk_buff *skb, struct socket *sk, struct emission *e,
 				      __u8 *front, __u32 n, const __u32 bytes, __u16 kind)
 {
-	const bool tail = e->captured < e->len;
+	const __u32 tail = (e->captured - e->len) >> 31;
 	const bool owner = identity && (e->dir == DIR_OUT || (e->s.flags & (TCP_FIN | TCP_RST)));
-	const __u32 off = (tail ? 0 : TAIL_BYTES) + (owner ? 0 : sizeof(struct rec_owner));
-	struct rec *r = (struct rec *)(front + off);
+	__u32 off = (1 - tail) * TAIL_BYTES + (owner ? 0 : sizeof(struct rec_owner)), size;
 	struct tcp_sock *tp = 0;
 	struct bpf_sock *ss;
-	__u32 size;
+	struct rec *r;
 
+	barrier_var(off);
+	_Static_assert(REC_EXTRAS_MAX < REC_EXTRAS_ROOM, "");
+	off &= REC_EXTRAS_ROOM - 1; /* asked for by verifiers before 6.5 */
+	r = (struct rec *)(front + off);
 	/* First what would wait on the stack: old verifiers count that of all callers. */
 	fill_begin(sk, r, kind, REC_FRONT_MAX - off + n);
 	r->seg.captured = n;
-	r->seg.flags = flags_of(sk, e) | (tail ? REC_TAIL : 0) | (owner ? REC_OWNER : 0);
+	r->seg.flags = flags_of(sk, e) | tail * REC_TAIL | (owner ? REC_OWNER : 0);
 	if (tail)
 		fill_tail(skb, front + REC_FRONT_MAX - TAIL_BYTES);
 	if (owner)

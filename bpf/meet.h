@@ -93,6 +93,8 @@ static __noinline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss
 	sk = &storage->socket;
 	sample = sample_of(skb, ss);
 	tp = bpf_tcp_sock(ss);
+	if (!tp)
+		return 0; /* never: asked for by the verifier */
 	fill_conn(skb, &conn, s, dir, cookie);
 	conn.target = conf->target;
 	conn.slot = conf->slot;
@@ -100,18 +102,18 @@ static __noinline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss
 	conn.generation = 0;
 	depth = attachment_depth(skb, conf);
 	hint = hint_of(conf, conn.local_port, conn.remote_port);
-	retrans = tp ? tp->total_retrans : 0;
+	retrans = tp->total_retrans;
 	/* Not the segment's own number: an earlier one may be late. */
 	start = s->seq;
 	other_start = s->ack;
-	if (dir == DIR_IN && tp) {
+	if (dir == DIR_IN) {
 		start = READ_ONCE(tp->rcv_nxt);
 		other_start = READ_ONCE(tp->snd_nxt);
 	}
 	/* TCP moves snd_nxt after the segment has been here; bytes_acked counts the SYN of an
 	 * active open. */
-	again = dir == DIR_OUT && tp && (__s32)(READ_ONCE(tp->snd_nxt) - start) > 0;
-	silent = tp && tp->bytes_acked <= 1 && !again &&
+	again = dir == DIR_OUT && (__s32)(READ_ONCE(tp->snd_nxt) - start) > 0;
+	silent = tp->bytes_acked <= 1 && !again &&
 		 (dir == DIR_IN ? other_start : start) == READ_ONCE(tp->snd_una);
 	fresh = silent && tp->bytes_received == 0;
 	heir = silent && !fresh && bpf_sk_storage_get(&listeners, ss, 0, 0);

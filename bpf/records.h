@@ -155,6 +155,7 @@ struct rec {
 
 /* All that can stand in front of the captured bytes, and what of it need not. */
 #define REC_EXTRAS_MAX (sizeof(struct rec_owner) + TAIL_BYTES)
+#define REC_EXTRAS_ROOM 256 /* a power of two, for the verifier */
 #define REC_FRONT_MAX (sizeof(struct rec) + REC_EXTRAS_MAX)
 
 /*

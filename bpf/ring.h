@@ -72,6 +72,26 @@ static __always_inline void ring_bell(void)
 /* Programs that meet at one ring: an interrupt's, those of the CPUs that share it. */
 #define RING_TRIES 16
 
+#define RING_FULL (~0ULL) /* in place of a position */
+
+/* Another program was faster at a ring: takes the next place. Not static: verified once. */
+__noinline __u64 ring_take(struct ring_place *p, __u64 room)
+{
+	volatile struct ring_place *place = p;
+	__u64 pos;
+
+	if (!place) /* never: asked for by the verifier */
+		return RING_FULL;
+	for (int i = 0; i < RING_TRIES; i++) {
+		pos = place->end;
+		if (pos + room - place->begin > ring_bytes_mask + 1ULL)
+			break;
+		if (__sync_val_compare_and_swap(&place->end, pos, pos + room) == pos)
+			return pos;
+	}
+	return RING_FULL;
+}
+
 /* So much of a record is copied here: for that a call costs as much. */
 #define PUT_BYTES 512
 
@@ -86,19 +106,18 @@ static __always_inline bool ring_put(const void *record, __u32 size, const __u32
 	volatile struct ring_place *place = bpf_map_lookup_elem(&ring_places, &key);
 	__u8 *at = bpf_map_lookup_elem(&rings, &key), *to;
 	const __u64 room = RING_ROOM(size);
-	bool taken = false;
-	__u64 pos = 0;
+	__u64 pos;
 
 	if (!place || !at)
 		return false; /* never: asked for by the verifier */
-	for (int i = 0; i < RING_TRIES && !taken; i++) {
-		pos = place->end;
-		if (pos + room - place->begin > ring_bytes_mask + 1ULL)
-			return false;
-		taken = __sync_val_compare_and_swap(&place->end, pos, pos + room) == pos;
-	}
-	if (!taken)
+	pos = place->end;
+	if (pos + room - place->begin > ring_bytes_mask + 1ULL)
 		return false;
+	if (__sync_val_compare_and_swap(&place->end, pos, pos + room) != pos) {
+		pos = ring_take((struct ring_place *)place, room);
+		if (pos == RING_FULL)
+			return false;
+	}
 	at += pos & ring_bytes_mask;
 	to = at + RING_WORD;
 	for (__u32 i = 0; i < here && i < size; i += 32) {

@@ -17,16 +17,24 @@ volatile __u32 held_back;
 /* Each costs some 30 ns: ten times as long as a program takes. */
 #define TURN_TRIES 512
 
+static long try_turn(__u32 i, void *ctx)
+{
+	__u32 **busy = ctx;
+
+	(void)i;
+	bpf_ktime_get_ns();
+	return !__sync_lock_test_and_set(*busy, 1);
+}
+
 /* Not static: verified once. */
 __noinline int wait_turn(struct socket *sk)
 {
+	__u32 *busy;
+
 	if (!sk) /* never: asked for by the verifier */
 		return 0;
-	for (int i = 0; i < TURN_TRIES; i++) {
-		bpf_ktime_get_ns();
-		if (!__sync_lock_test_and_set(&sk->dir_in.busy, 1))
-			break;
-	}
+	busy = &sk->dir_in.busy;
+	bpf_loop(TURN_TRIES, try_turn, &busy, 0);
 	return 0;
 }
 

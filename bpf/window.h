@@ -213,17 +213,24 @@ __noinline int request_part(struct __sk_buff *skb, struct socket *sk, struct emi
 	return PART_UNKNOWN;
 }
 
-/* Returns false if nothing was captured. */
-static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
-				    struct direction *self, struct emission *e, const int dir)
+/*
+ * What of a segment is captured: from e->seq on, so many bytes as are returned, or all that is left of
+ * it; 0: no bytes. Not static: verified once.
+ */
+__noinline int choose_window(struct __sk_buff *skb, struct socket *sk, struct direction *self,
+			     struct emission *e)
 {
-	const struct extent *passed = &self->passed;
-	__u32 end = e->s.seq + e->s.len;
-	int part = PART_UNKNOWN, ret;
-	__u32 limit, offset, room;
-	bool request = sk->request_dir == 1 + e->dir, reply = sk->request_dir && !request;
-	bool start = false;
-	enum look look;
+	const struct extent *passed;
+	__u32 end, limit, offset;
+	int part = PART_UNKNOWN;
+	bool request, reply;
+
+	if (!sk || !self || !e) /* never: asked for by the verifier */
+		return 0;
+	passed = &self->passed;
+	end = e->s.seq + e->s.len;
+	request = sk->request_dir == 1 + e->dir;
+	reply = sk->request_dir && !request;
 
 	e->seq = e->s.seq;
 	if ((__s32)(e->seq - passed->whole) < 0)
@@ -243,13 +250,13 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 	if (part == PART_BODY && !sk->wide && !sk->chunked) {
 		e->seq = e->s.seq;
 		e->len = e->s.len;
-		return false;
+		return 0;
 	}
 	if (part == PART_BEGIN) {
 		self->start = e->seq = sk->framing.due;
 		e->len = end - e->seq;
 		e->flags |= REC_BEGINS;
-		look_for_pipelining(sk, e, dir);
+		look_for_pipelining(sk, e, e->dir);
 	}
 	if (reply && sk->wide != WIDE_ALWAYS && sk->reply_phase == FRAMING_HEAD && !sk->switched &&
 	    !(e->flags & REC_FLIP))
@@ -267,16 +274,16 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 	if (part == PART_HEAD && offset >= limit && offset < CAPTURE_MAX)
 		limit = offset + REC_BYTES_MAX;
 	if (part == PART_BEGIN) {
-		start = e->start = 1;
+		e->start = 1;
 		self->window = WINDOW_HEAD;
 		self->burst = PROGRESS_BURST;
 		e->look = LOOK_REQUEST;
 	} else if ((self->window != WINDOW_CLOSED || e->holes) && (__s32)e->len > 0 &&
 		   offset < limit) {
-		start = e->start = part == PART_UNKNOWN && e->seq == self->start;
+		e->start = part == PART_UNKNOWN && e->seq == self->start;
 		/* With pipelining the rest of a head can follow an answer, but not the first one.
 		 * Behind a hole the rest of any can, whose begin is late. */
-		e->look = start && self->window == WINDOW_NEW && !e->holes &&
+		e->look = e->start && self->window == WINDOW_NEW && !e->holes &&
 					  (!sk->wide || (sk->fresh && !sk->confirmed))
 				  ? look_of(sk, e->dir)
 				  : LOOK_NO;
@@ -285,16 +292,15 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 			sk->framing.phase = FRAMING_UNKNOWN; /* longer than the capture */
 		if (part == PART_UNKNOWN &&
 		    (sk->speaks == SPEAKS_HTTP || !sk->fresh || e->holes || passed->holes))
-			start = peek_strict(skb, sk, &e->s, look_of(sk, e->dir));
-		if (!start) {
+			e->start = peek_strict(skb, sk, &e->s, look_of(sk, e->dir));
+		if (!e->start) {
 			e->seq = e->s.seq;
 			e->len = e->s.len;
-			return false;
+			return 0;
 		}
 		/* A few bytes with a capital in front are not proof enough. */
 		if (request && !is_answered(sk, e) && e->s.len >= 8)
 			suspect(sk);
-		e->start = 1;
 		self->start = e->seq = e->s.seq;
 		self->window = WINDOW_HEAD;
 		self->burst = PROGRESS_BURST;
@@ -306,52 +312,69 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 	if (sk->wide != WIDE_ALWAYS)
 		e->framed =
 			part >= PART_HEAD ||
-			(start &&
+			(e->start &&
 			 (reply || ((e->flags & REC_FLIP) && !e->holes && e->seq == self->turn)));
-	if (start && !e->framed && !reply)
+	if (e->start && !e->framed && !reply)
 		widen(sk);
-	room = limit - offset;
+	return limit - offset;
+}
+
+/* Returns 0 if no bytes were captured. Not static: verified once. */
+__noinline int capture(struct __sk_buff *skb, struct socket *sk, struct direction *self,
+		       struct emission *e)
+{
+	__u32 asked, room; /* few: old verifiers count the stack of all callers */
+	enum look look;
+	bool start;
+	int ret;
+
+	if (!sk || !self || !e) /* never: asked for by the verifier */
+		return 0;
+	room = choose_window(skb, sk, self, e);
+	if (!room)
+		return 0;
+	asked = sk->request_dir;
+	start = e->start;
 	ret = emit_all(skb, sk, e, e->len < room ? e->len : room);
 	if (ret == EMIT_NO_HEAD && e->proxy == PROXY_SEEN) {
 		int header = e->holes ? 0 : proxy_header(skb, sk, e);
 
 		e->proxy = PROXY_PASSED;
 		if (header > 0) {
-			pass_proxy_header(skb, sk, e, header, dir);
+			pass_proxy_header(skb, sk, e, header, e->dir);
 			self->window = WINDOW_HEAD;
 			if (!e->len)
-				return true;
+				return 1;
 			self->start = e->seq;
 			e->flags |= REC_BEGINS;
 			e->look = LOOK_REQUEST;
 			e->start = e->framed = 1;
 			e->part = 0;
-			room = limit;
 		}
 		ret = emit_all(skb, sk, e, e->len < room ? e->len : room);
 	}
 	if (ret == EMIT_FULL) {
 		self->window = WINDOW_HEAD;
 		window_full(skb, sk, e, start);
-		return true;
+		return 1;
 	}
 	if (ret == EMIT_NO_HEAD) {
 		self->window = WINDOW_CLOSED;
 		e->flags &= ~(REC_START | REC_BEGINS);
-		if (request)
+		if (asked == 1 + e->dir)
 			sk->framing.phase = FRAMING_UNKNOWN;
 		message_is_other(skb, sk, e);
 		/* An odd first answer is for the reader. */
 		if (sk->speaks == SPEAKS_OTHER ||
-		    (!sk->wide && (sk->confirmed || !sk->proper || !reply)))
-			return false;
+		    (!sk->wide && (sk->confirmed || !sk->proper || asked != 1 + !e->dir)))
+			return 0;
 		self->window = WINDOW_HEAD;
 		e->look = LOOK_NO;
 		e->framed = 0;
 		ret = emit_all(skb, sk, e, e->len < room ? e->len : room);
 		if (ret == EMIT_FULL)
 			window_full(skb, sk, e, false);
-		return true;
+		return 1;
 	}
 	look = e->look & look_of(sk, e->dir);
 	if (start && look)
@@ -359,11 +382,12 @@ static __always_inline bool capture(struct __sk_buff *skb, struct socket *sk,
 	if (!sk->request_dir)
 		widen(sk); /* the reader may know what is a request, and where it ends */
 	self->window = ret == EMIT_ENDED && !sk->wide && !e->holes ? WINDOW_CLOSED : WINDOW_HEAD;
-	if (e->request && sk->framing.phase == FRAMING_IN_HEAD && sk->framing.due != end)
+	if (e->request && sk->framing.phase == FRAMING_IN_HEAD &&
+	    sk->framing.due != e->s.seq + e->s.len)
 		frame_lost(sk); /* even longer: its end is not looked for */
 	if (e->s.flags & TCP_FIN)
 		self->marks |= MARK_FIN;
-	return true;
+	return 1;
 }
 
 #endif /* APPMON_WINDOW_H */

@@ -94,7 +94,7 @@ struct walk {
 	__u8 window[WINDOW_BYTES + FRAME_HEAD_MAX];
 	__u8 front[REC_FRONT_MAX] __attribute__((aligned(8))); /* of the record */
 	__u8 out[2 * OUT_BYTES + 64]; /* struct rec_piece with its bytes, one behind the other */
-	__u8 behind[REC_EXTRAS_MAX];  /* see emit_front() */
+	__u8 behind[REC_EXTRAS_ROOM]; /* see emit_front() */
 };
 
 struct walk_ctx {

@@ -4,7 +4,10 @@
 #include <string.h>
 
 #define RING_RODATA static
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmissing-prototypes"
 #include "ring.h"
+#pragma GCC diagnostic pop
 
 uint32_t writer_rung;
 
