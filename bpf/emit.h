@@ -65,11 +65,26 @@ static __always_inline void draft_release(__u32 *busy)
 }
 
 /*
+ * By which the reader puts records in order (capture/ring.c): the clock, read behind all that the
+ * program has read of what other programs write. known: all of that was there when TCP began to send;
+ * then the time of that will do, for it costs nothing. Not where a record was lost: losses are told
+ * in order.
+ */
+static __always_inline __u64 order_of(const struct tcp_sock *tp, const struct socket *sk,
+				      const bool known)
+{
+	__u64 sent_ns = known && tp && !sk->lost ? tp->tcp_clock_cache : 0;
+
+	return sent_ns ? sent_ns : bpf_ktime_get_ns();
+}
+
+/*
  * Returns 0 if the ring is full. front: REC_FRONT_MAX bytes, aligned to eight, n bytes of
  * `bytes` behind them, and REC_EXTRAS_ROOM more, which are not used.
  */
 static __always_inline int emit_front(struct __sk_buff *skb, struct socket *sk, struct emission *e,
-				      __u8 *front, __u32 n, const __u32 bytes, __u16 kind)
+				      __u8 *front, __u32 n, const __u32 bytes, __u16 kind,
+				      const bool known)
 {
 	const __u32 tail = (e->captured - e->len) >> 31;
 	const bool owner = identity && (e->dir == DIR_OUT || (e->s.flags & (TCP_FIN | TCP_RST)));
@@ -94,8 +109,7 @@ static __always_inline int emit_front(struct __sk_buff *skb, struct socket *sk, 
 	if (e->dir == DIR_OUT && ss)
 		tp = bpf_skc_to_tcp_sock(ss);
 	fill_seg(tp, sk, &r->seg, e);
-	/* Last: behind all that this program has read. */
-	r->hdr.order_ns = bpf_ktime_get_ns();
+	r->hdr.order_ns = order_of(tp, sk, known);
 	if (!e->ts_ns)
 		e->ts_ns = r->hdr.order_ns;
 	r->seg.ts_ns = e->ts_ns;
@@ -117,7 +131,7 @@ static __always_inline int emit_front(struct __sk_buff *skb, struct socket *sk, 
 static __always_inline int draft_write(struct __sk_buff *skb, struct socket *sk, struct emission *e,
 				       struct draft *d, __u16 kind)
 {
-	return emit_front(skb, sk, e, d->front, e->captured, REC_BYTES_MAX, kind);
+	return emit_front(skb, sk, e, d->front, e->captured, REC_BYTES_MAX, kind, false);
 }
 
 /* Loads the next e->captured bytes behind e->carry, and looks at them. EMIT_* */

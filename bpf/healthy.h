@@ -45,7 +45,8 @@ static __always_inline bool is_healthy(struct bpf_sock *ss, const struct socket 
 		       sk->framing.phase == FRAMING_HEAD && sk->framing.due == s->seq &&
 		       !sk->framing.left && !sk->chunked && !sk->line_len &&
 		       (dir == DIR_IN ? is_answered(sk, e)
-				      : (__s32)(other->begun_ack - sk->request_start) > 0 &&
+				      : (__s32)(other->passed.next - e->ack) <= 0 &&
+						(__s32)(other->begun_ack - sk->request_start) > 0 &&
 						sk->reply_phase == FRAMING_HEAD &&
 						(__s32)(sk->reply_due - other->passed.next) <= 0);
 	return sk->request_dir && sk->reply_phase == FRAMING_HEAD &&
@@ -127,7 +128,7 @@ __noinline int pass_healthy(struct __sk_buff *skb, struct socket *sk, struct emi
 	e->whole = e->s.seq + e->s.len;
 	e->look = e->request ? LOOK_REQUEST : LOOK_RESPONSE;
 	e->flags = REC_FLIP | REC_START | (e->request ? REC_BEGINS : 0);
-	if (!draft_write(skb, sk, e, d, REC_DATA)) {
+	if (!emit_front(skb, sk, e, d->front, e->captured, REC_BYTES_MAX, REC_DATA, true)) {
 		self->start = start;
 		e->flags = e->look = 0;
 		goto out;

@@ -76,6 +76,7 @@ struct tcp_sock {
 	unsigned int srtt_us;
 	unsigned long long bytes_received;
 	unsigned long long bytes_acked;
+	unsigned long long tcp_clock_cache; /* CLOCK_MONOTONIC, as it began to send */
 };
 
 /* A connection that its listening socket has not made yet. */

@@ -58,7 +58,7 @@ struct rec_hdr {
 	__u16 version;
 	__u16 kind;
 	__u32 size;	/* of the whole record */
-	__u64 order_ns; /* CLOCK_MONOTONIC, read when all the rest was known: capture/ring.c */
+	__u64 order_ns; /* CLOCK_MONOTONIC, when all the rest was known: capture/ring.c */
 };
 
 /* Whose packet it was. Family is 4 or 6; IPv4 uses the first four bytes. */

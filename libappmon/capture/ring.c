@@ -36,6 +36,12 @@
  *     look began, and C has a larger order_ns than whatever the first look found: it is not taken
  *     before all of that has been. The second look is the first one of the next round.
  *
+ * What is sent and goes the short way (bpf/healthy.h) has an earlier order_ns: when TCP began to send
+ * it. For (1) and (3) this is as good. Whatever its program can know of was in its ring by then: what
+ * the sender had received, for an ingress program saw it before TCP did; what the same direction had
+ * sent before; and the state of the connection, for whoever changes that lets the next segment go the
+ * other way. What another program put into its ring after TCP began comes in any order.
+ *
  * A record that is being written hides its order_ns, and what is behind it. Then the reader stops
  * altogether, as it would at a single ring: this takes the kernel less than a microsecond.
  *

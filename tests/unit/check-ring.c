@@ -398,7 +398,8 @@ END_TEST
 
 /*
  * Each record is the cause of the next, which another CPU writes. One thread is all of them, so that
- * it takes turns faster than CPUs can.
+ * it takes turns faster than CPUs can. For some a while passes between the clock and the ring, as for
+ * what TCP sends.
  */
 #define CAUSES 50000
 
@@ -408,8 +409,11 @@ static void *write_chain(void *arg)
 		/* From one that the reader looks at early to one that it looks at late. */
 		uint32_t turn = (uint32_t)(i / 2 % (RINGS / 2)),
 			 n = i & 1 ? RINGS - 1 - turn : turn;
+		const uint64_t order_ns = now_ns();
 
-		while (!put(n, now_ns(), i, NUMBERED))
+		if (i % 3 == 0)
+			sched_yield();
+		while (!put(n, order_ns, i, NUMBERED))
 			sched_yield();
 	}
 	return arg;

@@ -21,7 +21,7 @@ struct sock {
 };
 struct tcp_sock {
 	unsigned int rcv_nxt, snd_nxt, snd_una, write_seq, total_retrans, srtt_us;
-	unsigned long long bytes_received, bytes_acked;
+	unsigned long long bytes_received, bytes_acked, tcp_clock_cache;
 };
 struct tcp_request_sock {
 	unsigned int rcv_isn;
@@ -355,6 +355,7 @@ struct tcp_sock *bpf_skc_to_tcp_sock(void *sk)
 	tcp.write_seq = ((struct sim_socket *)sk)->write_seq;
 	tcp.bytes_received = tp->bytes_received;
 	tcp.bytes_acked = tp->bytes_acked;
+	tcp.tcp_clock_cache = sim_now_ns;
 	return &tcp;
 }
 
