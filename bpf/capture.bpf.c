@@ -80,9 +80,11 @@ static __always_inline void observe_packet(struct __sk_buff *skb, struct socket 
 		reach_by_tcp(tp, sk, &x);
 	}
 	if (dir == DIR_IN &&
-	    ((__s32)(e->ack - self->ack) > 0 || ((self->marks & MARK_HEARD) && !self->ts_ns)) &&
-	    !is_plausible(ss, e))
-		return;
+	    ((__s32)(e->ack - self->ack) > 0 || ((self->marks & MARK_HEARD) && !self->ts_ns))) {
+		see_written(ss, e);
+		if (!is_plausible(e))
+			return;
+	}
 	if (!e->s.len) {
 		e->whole = x.whole;
 		if (dir == DIR_IN && (e->s.flags & TCP_RST) &&

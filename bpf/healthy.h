@@ -82,17 +82,17 @@ static __always_inline bool is_whole(struct draft *d, const struct emission *e)
 	       (scan->found == HEAD_LENGTH || (e->request && !scan->found));
 }
 
-/* Could this have arrived, and is it the next that TCP expects, with the answer before it read? */
+/* Of what arrives: can it have, is the answer before it read, and is it the next that TCP expects? */
 static __always_inline bool is_next(struct bpf_sock *ss, const struct socket *sk,
-				    struct emission *e)
+				    const struct emission *e)
 {
 	struct bpf_tcp_sock *tp;
 
-	if (!is_plausible(ss, e) || (e->written && (__s32)(e->written - e->ack) > 0))
+	if (e->written && e->written != e->ack)
 		return false;
 	if (sk->fresh)
 		return true;
-	tp = bpf_tcp_sock(ss);
+	tp = ss ? bpf_tcp_sock(ss) : 0;
 	return tp && (__s32)(READ_ONCE(tp->rcv_nxt) - e->seq) <= 0;
 }
 
@@ -105,11 +105,12 @@ __noinline int pass_healthy(struct __sk_buff *skb, struct socket *sk, struct emi
 
 	if (!sk || !e) /* never: asked for by the verifier */
 		return 0;
-	if (e->dir == DIR_IN && (!skb->sk || !is_next(skb->sk, sk, e)))
-		return 0;
 	d = draft_claim(&drafts);
 	if (!d)
 		return 0;
+	/* The sender's CPU has had that line: it comes while the bytes are looked at. */
+	if (e->dir == DIR_IN && skb->sk)
+		see_written(skb->sk, e);
 	self = DIRECTION(sk, e->dir);
 	e->request = sk->request_dir == 1 + e->dir;
 	n = e->s.len;
@@ -118,7 +119,8 @@ __noinline int pass_healthy(struct __sk_buff *skb, struct socket *sk, struct emi
 	e->captured = n;
 	barrier_var(n);
 	n = ((n - 1) & (HEALTHY_BYTES - 1)) + 1;
-	if (bpf_skb_load_bytes(skb, e->s.payload, d->bytes, n) || !is_whole(d, e))
+	if (bpf_skb_load_bytes(skb, e->s.payload, d->bytes, n) || !is_whole(d, e) ||
+	    (e->dir == DIR_IN && !is_next(skb->sk, sk, e)))
 		goto out;
 	if (e->captured < e->s.len)
 		e->captured = d->scan.end;

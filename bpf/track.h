@@ -120,18 +120,22 @@ static __always_inline __u32 acked(const struct bpf_sock *ss, const struct segme
 					    state == BPF_TCP_LAST_ACK || state == BPF_TCP_CLOSING));
 }
 
-/*
- * A peer acknowledges more than it had before: can it have that? If not TCP drops the segment (RFC
- * 9293 section 3.10.7.4).
- */
-static __always_inline bool is_plausible(struct bpf_sock *ss, struct emission *e)
+/* Of what arrives: how far has our application written? */
+static __always_inline void see_written(struct bpf_sock *ss, struct emission *e)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(ss);
 
-	if (!tp)
-		return true;
-	e->written = tp->write_seq;
-	return (__s32)(e->ack - e->written) <= 0;
+	if (tp)
+		e->written = READ_ONCE(tp->write_seq);
+}
+
+/*
+ * Behind that: a peer acknowledges more than it had before, can it have that? If not TCP drops the
+ * segment (RFC 9293 section 3.10.7.4).
+ */
+static __always_inline bool is_plausible(const struct emission *e)
+{
+	return !e->written || (__s32)(e->ack - e->written) <= 0;
 }
 
 /*
