@@ -203,8 +203,11 @@ static __always_inline void observe(struct __sk_buff *skb, int dir)
 	e.ts_ns = dir == DIR_OUT ? skb->tstamp : 0;
 	if (!is_healthy(ss, sk, DIRECTION(sk, dir), &e, dir) || !pass_healthy(skb, sk, &e))
 		observe_packet(skb, sk, DIRECTION(sk, dir), &e, dir);
-	if (dir == DIR_IN)
+	if (dir == DIR_IN) {
+		if (identity && sk->turn_in != sk->dir_in.turn)
+			sk->turn_in = sk->dir_in.turn;
 		end_turn(sk);
+	}
 }
 
 /*

@@ -159,7 +159,7 @@ static __always_inline struct owner *see_read(struct sock *sk, const struct sock
 	/* Not held: a strparser, in a softirq. */
 	if (!tp || !sk->sk_lock.owned)
 		return 0;
-	turn = s->dir_in.turn;
+	turn = s->turn_in;
 	copied = tp->copied_seq;
 	if ((__s32)(copied - turn) <= 0)
 		return 0; /* of an earlier message, or a peek */
@@ -233,8 +233,8 @@ __noinline int fill_owner(struct __sk_buff *skb, const struct socket *sk, const 
 		 * that is sent before anyone has read of that is to one that was read before. */
 		if (o->source == OWNER_CONNECTED ||
 		    (!request &&
-		     (o->turn == sk->dir_in.turn ||
-		      (sk->wide == WIDE_ALWAYS && (__s32)(o->copied - sk->dir_in.turn) <= 0)))) {
+		     (o->turn == sk->turn_in ||
+		      (sk->wide == WIDE_ALWAYS && (__s32)(o->copied - sk->turn_in) <= 0)))) {
 			r->task = o->task;
 			r->read_first_ns = o->read_first_ns;
 			r->read_last_ns = o->read_last_ns;

@@ -47,7 +47,7 @@ static __always_inline void inherit(struct socket *sk, __u32 first)
 	sk->speaks = frames && (sk->protocols & ASKED_FRAMES) ? SPEAKS_UNKNOWN : SPEAKS_HTTP;
 	sk->request_dir = 1 + DIR_IN;
 	sk->wide = WIDE_UNSURE;
-	sk->dir_in.turn = first;
+	sk->dir_in.turn = sk->turn_in = first;
 }
 
 /*

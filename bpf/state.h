@@ -108,7 +108,10 @@ struct socket {
 
 	struct direction dir_in;
 	struct follow follow_in; /* SPEAKS_FRAMES */
-	__u8 pad5[24];
+	/* dir_in.turn, for threads that read: they would take the other line away from the CPU that
+	 * works with it. */
+	__u32 turn_in;
+	__u8 pad5[20];
 
 	/* Of the requests. */
 	struct framing framing;
