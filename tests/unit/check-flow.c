@@ -902,6 +902,27 @@ START_TEST(body_chunked_short_end)
 }
 END_TEST
 
+/* A long chunk ends with a line end that is cut, and what follows is sent again with what came early. */
+START_TEST(body_chunked_cut_end)
+{
+	uint64_t pos;
+
+	client();
+	out(GET("/long"));
+	in(CHUNKED "4e20\r\n");
+	body(DIR_IN, 20000);
+	pos = next_pos[DIR_IN];
+	at(DIR_IN, pos, "\r", 1, SIM_PSH);
+	at(DIR_IN, pos + 3, "\r\n\r\n", 4, SIM_PSH);
+	nothing();
+	at(DIR_IN, pos + 1, "\n0\r\n\r\n", 6, SIM_PSH);
+	complete("/long", 200);
+	flagged(APPMON_EVF_CHUNKED_RESPONSE, APPMON_EVF_GAP);
+	bodies(0, 6 + 20000 + 7);
+	nothing();
+}
+END_TEST
+
 /* Bodies in tiny segments that begin like a method would, long after the captured part. */
 START_TEST(body_tiny_capitals)
 {
@@ -3057,6 +3078,7 @@ int main(void)
 				      body_chunked_long,
 				      body_chunked_hole,
 				      body_chunked_short_end,
+				      body_chunked_cut_end,
 				      body_tiny_capitals,
 				      body_until_close,
 				      body_none,

@@ -212,6 +212,38 @@ static bool ends_with_last_chunk(const struct chunk *chunk)
 	return false;
 }
 
+static void chunked_end(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk)
+{
+	struct http1_side *s = http1_side(c, dir);
+	bool odd = s->chunks.odd;
+
+	message_end(pl, c, dir, s->end, chunk->ts_ns, odd ? APPMON_EVF_AMBIGUOUS : 0);
+	/* To the server it may have ended elsewhere. */
+	s->guessed = odd && dir == request_dir(c);
+}
+
+/*
+ * Bytes of the body that were not captured, to the end of a segment. Of a few, as when what came late
+ * fills a hole, its last bytes are all: then they are read. Returns HTTP1_CHUNKS_*.
+ */
+static int chunked_rest(struct http1_side *s, const struct chunk *chunk)
+{
+	const size_t left = (size_t)(chunk->pos + chunk->len - s->end);
+	struct http1_chunks chunks = s->chunks;
+	size_t used = 0;
+	int r;
+
+	s->end += left;
+	if (left <= chunk->tail_len) {
+		r = http1_chunks_feed(&chunks, chunk->tail + chunk->tail_len - left, left, &used);
+		if (r == HTTP1_CHUNKS_MORE || (r == HTTP1_CHUNKS_DONE && used == left)) {
+			s->chunks = chunks;
+			return r;
+		}
+	}
+	return http1_chunks_skip(&s->chunks, left);
+}
+
 /* True: the body ended and the stream is at a head again. */
 bool chunked_data(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk)
 {
@@ -232,19 +264,16 @@ bool chunked_data(struct pipeline *pl, struct conn *c, int dir, const struct chu
 		r = http1_chunks_feed(&s->chunks, chunk->bytes + off, chunk->captured - off, &used);
 		s->end += used;
 		if (r == HTTP1_CHUNKS_DONE) {
-			bool odd = s->chunks.odd;
-
-			message_end(pl, c, dir, s->end, chunk->ts_ns,
-				    odd ? APPMON_EVF_AMBIGUOUS : 0);
-			/* To the server it may have ended elsewhere. */
-			s->guessed = odd && dir == request_dir(c);
+			chunked_end(pl, c, dir, chunk);
 			return true;
 		}
 		s->unread = r != HTTP1_CHUNKS_MORE;
 	}
-	if (!r && s->end < end) {
-		r = http1_chunks_skip(&s->chunks, end - s->end);
-		s->end = end;
+	if (!r && s->end < end)
+		r = chunked_rest(s, chunk);
+	if (r == HTTP1_CHUNKS_DONE) {
+		chunked_end(pl, c, dir, chunk);
+		return true;
 	}
 	if (!r)
 		return false;
