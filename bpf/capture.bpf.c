@@ -17,41 +17,6 @@
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
-/*
- * The sender has received more since it sent last, or it sends for the first time. next: how far its
- * direction was. Not static: verified once.
- */
-__noinline int begin_turn(struct socket *sk, struct direction *self, struct emission *e, __u32 next)
-{
-	__u32 begun;
-
-	if (!sk || !self || !e) /* never: asked for by the verifier */
-		return 0;
-	if ((__s32)(e->ack - self->ack) > 0) {
-		self->ack = e->ack;
-		self->marks |= MARK_HEARD;
-	}
-	/* The listening socket met some, on another CPU, while this one was made. */
-	if (e->dir == DIR_OUT && !self->ts_ns && sk->fresh &&
-	    (__s32)(e->ack - sk->dir_in.passed.next) > 0)
-		widen(sk);
-	if (sk->request_dir == 1 + !e->dir)
-		look_for_overtaking(sk, self, next);
-	begun = self->start;
-	/* Not e->s.seq: an earlier segment may be late. */
-	self->start = self->turn = next;
-	/* A head that is not at its end goes on, whatever it looks like. */
-	if (self->window != WINDOW_HEAD ||
-	    (sk->request_dir != 1 + e->dir && next - begun >= STATUS_LINE_MIN))
-		self->window = WINDOW_NEW;
-	self->burst = PROGRESS_BURST;
-	/* Not for pieces of a head that answers to others come between. */
-	if (sk->wide && sk->wide != WIDE_ALWAYS && sk->request_dir == 1 + e->dir &&
-	    sk->framing.phase != FRAMING_IN_HEAD && !--sk->wide)
-		sk->suspect = 0;
-	return 0;
-}
-
 /* A packet of a socket that is followed. */
 static __always_inline void observe_packet(struct __sk_buff *skb, struct socket *sk,
 					   struct direction *self, struct emission *e,
