@@ -248,6 +248,14 @@ __noinline int request_part(struct __sk_buff *skb, struct socket *sk, struct emi
 	return PART_UNKNOWN;
 }
 
+/* In the middle of a response whose length is known, with no more received since: what looks like a
+ * head is its body's. */
+static __always_inline bool is_inside(const struct socket *sk, const struct emission *e)
+{
+	return sk->reply_phase == FRAMING_HEAD && !(e->flags & REC_FLIP) &&
+	       (__s32)(sk->reply_due - (e->s.seq + e->s.len)) >= 0;
+}
+
 /*
  * What of a segment is captured: from e->seq on, so many bytes as are returned, or all that is left of
  * it; 0: no bytes. Not static: verified once.
@@ -345,10 +353,10 @@ __noinline int choose_window(struct __sk_buff *skb, struct socket *sk, struct di
 	}
 	/* Requests are followed from where one begins for sure. */
 	if (sk->wide != WIDE_ALWAYS)
-		e->framed =
-			part >= PART_HEAD ||
-			(e->start &&
-			 (reply || ((e->flags & REC_FLIP) && !e->holes && e->seq == self->turn)));
+		e->framed = part >= PART_HEAD ||
+			    (e->start &&
+			     (reply ? !is_inside(sk, e)
+				    : (e->flags & REC_FLIP) && !e->holes && e->seq == self->turn));
 	if (e->start && !e->framed && !reply)
 		widen(sk);
 	return limit - offset;

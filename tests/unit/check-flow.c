@@ -2498,6 +2498,45 @@ START_TEST(next_comes_while_answered)
 }
 END_TEST
 
+#define BAIT "HTTP/1.1 500 bait\r\n\r\n"
+
+static void bait_goes(void)
+{
+	packets++;
+	out(BAIT);
+}
+
+static void head_comes(void)
+{
+	packets++;
+	in("HEAD /2 HTTP/1.1\r\nHost: a\r\n\r\n");
+}
+
+/* A client that has all so far of a long answer asks for a head, while more of it goes that looks like
+ * one. The next answer begins at the end of a long segment. */
+START_TEST(bait_goes_while_next_comes)
+{
+	for (uint32_t after = 0; after < HELPERS; after++) {
+		stop();
+		setup();
+		in(GET("/1"));
+		answer_and(ANSWER(201, 20000), 700, "");
+		packets = 0;
+		sim_meanwhile = bait_goes;
+		sim_meanwhile_after = after;
+		head_comes();
+		if (packets == 1)
+			bait_goes();
+		out("\r\n" BAIT);
+		answer_and("", 20000 - 700 - 2 * strlen(BAIT) - 2, OK);
+		complete("/1", 201);
+		bodies(0, 20000);
+		complete("/2", 200);
+		counts(2, 2);
+	}
+}
+END_TEST
+
 /* ---- targets
  * -----------------------------------------------------------------------------------------------
  */
@@ -3125,6 +3164,7 @@ int main(void)
 				      more_comes_while_stray_answered,
 				      answered_while_next_comes,
 				      next_comes_while_answered,
+				      bait_goes_while_next_comes,
 				      memory_arena_reclaims,
 				      memory_and_pairing,
 				      drop_query,
