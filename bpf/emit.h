@@ -129,9 +129,9 @@ static __always_inline int emit_front(struct __sk_buff *skb, struct socket *sk, 
 
 /* The same of a draft: the captured bytes are in it. */
 static __always_inline int draft_write(struct __sk_buff *skb, struct socket *sk, struct emission *e,
-				       struct draft *d, __u16 kind)
+				       struct draft *d, __u16 kind, const bool known)
 {
-	return emit_front(skb, sk, e, d->front, e->captured, REC_BYTES_MAX, kind, false);
+	return emit_front(skb, sk, e, d->front, e->captured, REC_BYTES_MAX, kind, known);
 }
 
 /* Loads the next e->captured bytes behind e->carry, and looks at them. EMIT_* */
@@ -190,7 +190,7 @@ __noinline int emit_head(struct __sk_buff *skb, struct socket *sk, struct emissi
 		goto out;
 	}
 	e->captured = e->scan.end;
-	if (!draft_write(skb, sk, e, d, REC_DATA))
+	if (!draft_write(skb, sk, e, d, REC_DATA, false))
 		ret = EMIT_FULL;
 	else
 		emitted(e);
@@ -246,7 +246,7 @@ __noinline int emit_data(struct __sk_buff *skb, struct socket *sk, struct emissi
 		e->flags &= ~REC_PART;
 		e->total = 0;
 	}
-	if (!draft_write(skb, sk, e, d, REC_DATA)) {
+	if (!draft_write(skb, sk, e, d, REC_DATA, false)) {
 		ret = EMIT_FULL;
 		goto out;
 	}
@@ -292,7 +292,7 @@ __noinline int emit_progress(struct __sk_buff *skb, struct socket *sk, struct em
 		return 0;
 	d = draft_claim(&drafts);
 	e->captured = 0;
-	if (!d || !draft_write(skb, sk, e, d, REC_PROGRESS))
+	if (!d || !draft_write(skb, sk, e, d, REC_PROGRESS, false))
 		count_lost(sk, false);
 	if (d)
 		draft_release(&d->busy);

@@ -130,7 +130,7 @@ __noinline int pass_healthy(struct __sk_buff *skb, struct socket *sk, struct emi
 	e->whole = e->s.seq + e->s.len;
 	e->look = e->request ? LOOK_REQUEST : LOOK_RESPONSE;
 	e->flags = REC_FLIP | REC_START | (e->request ? REC_BEGINS : 0);
-	if (!emit_front(skb, sk, e, d->front, e->captured, REC_BYTES_MAX, REC_DATA, true)) {
+	if (!draft_write(skb, sk, e, d, REC_DATA, true)) {
 		self->start = start;
 		e->flags = e->look = 0;
 		goto out;

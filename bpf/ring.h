@@ -72,21 +72,28 @@ static __always_inline void ring_bell(void)
 /* Programs that meet at one ring: an interrupt's, those of the CPUs that share it. */
 #define RING_TRIES 16
 
-#define RING_FULL (~0ULL) /* in place of a position */
+/* In place of a position, which is a multiple of 64. TAKEN: another program was faster. */
+#define RING_FULL (~0ULL)
+#define RING_TAKEN (~1ULL)
 
-/* Another program was faster at a ring: takes the next place. Not static: verified once. */
-__noinline __u64 ring_take(struct ring_place *p, __u64 room)
+static __always_inline __u64 ring_try(volatile struct ring_place *place, __u64 room)
 {
-	volatile struct ring_place *place = p;
-	__u64 pos;
+	const __u64 pos = place->end;
 
+	if (pos + room - place->begin > ring_bytes_mask + 1ULL)
+		return RING_FULL;
+	return __sync_val_compare_and_swap(&place->end, pos, pos + room) == pos ? pos : RING_TAKEN;
+}
+
+/* Not static: verified once. */
+__noinline __u64 ring_try_again(struct ring_place *place, __u64 room)
+{
 	if (!place) /* never: asked for by the verifier */
 		return RING_FULL;
 	for (int i = 0; i < RING_TRIES; i++) {
-		pos = place->end;
-		if (pos + room - place->begin > ring_bytes_mask + 1ULL)
-			break;
-		if (__sync_val_compare_and_swap(&place->end, pos, pos + room) == pos)
+		__u64 pos = ring_try(place, room);
+
+		if (pos != RING_TAKEN)
 			return pos;
 	}
 	return RING_FULL;
@@ -103,21 +110,18 @@ static __always_inline bool ring_put(const void *record, __u32 size, const __u32
 {
 	const __u32 here = most < PUT_BYTES ? most : PUT_BYTES;
 	__u32 key = bpf_get_smp_processor_id() & ring_mask;
-	volatile struct ring_place *place = bpf_map_lookup_elem(&ring_places, &key);
+	struct ring_place *place = bpf_map_lookup_elem(&ring_places, &key);
 	__u8 *at = bpf_map_lookup_elem(&rings, &key), *to;
 	const __u64 room = RING_ROOM(size);
 	__u64 pos;
 
 	if (!place || !at)
 		return false; /* never: asked for by the verifier */
-	pos = place->end;
-	if (pos + room - place->begin > ring_bytes_mask + 1ULL)
+	pos = ring_try(place, room);
+	if (pos == RING_TAKEN)
+		pos = ring_try_again(place, room);
+	if (pos == RING_FULL)
 		return false;
-	if (__sync_val_compare_and_swap(&place->end, pos, pos + room) != pos) {
-		pos = ring_take((struct ring_place *)place, room);
-		if (pos == RING_FULL)
-			return false;
-	}
 	at += pos & ring_bytes_mask;
 	to = at + RING_WORD;
 	for (__u32 i = 0; i < here && i < size; i += 32) {

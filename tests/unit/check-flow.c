@@ -2454,19 +2454,25 @@ static void stray_came(void)
 /* Helpers that a program calls for a packet, and more. */
 #define HELPERS 60
 
-/* `other` in the middle of the program for `packet`, after each of the helpers that it calls. */
+/* `other` in the middle of the program for `packet`, after so many of the helpers that it calls. */
+static void meet_after(uint32_t after, void (*begin)(void), void (*packet)(void),
+		       void (*other)(void))
+{
+	stop();
+	setup();
+	begin();
+	packets = 0;
+	sim_meanwhile = other;
+	sim_meanwhile_after = after;
+	packet();
+	if (packets == 1)
+		other(); /* that many helpers were not called */
+}
+
 static void at_once(void (*begin)(void), void (*packet)(void), void (*other)(void))
 {
 	for (uint32_t after = 0; after < HELPERS; after++) {
-		stop();
-		setup();
-		begin();
-		packets = 0;
-		sim_meanwhile = other;
-		sim_meanwhile_after = after;
-		packet();
-		if (packets == 1)
-			other(); /* that many helpers were not called */
+		meet_after(after, begin, packet, other);
 		complete("/1", 200);
 		out(OK);
 		complete("/2", 200);
@@ -2500,6 +2506,12 @@ END_TEST
 
 #define BAIT "HTTP/1.1 500 bait\r\n\r\n"
 
+static void long_answer_began(void)
+{
+	in(GET("/1"));
+	answer_and(ANSWER(201, 20000), 700, "");
+}
+
 static void bait_goes(void)
 {
 	packets++;
@@ -2517,16 +2529,7 @@ static void head_comes(void)
 START_TEST(bait_goes_while_next_comes)
 {
 	for (uint32_t after = 0; after < HELPERS; after++) {
-		stop();
-		setup();
-		in(GET("/1"));
-		answer_and(ANSWER(201, 20000), 700, "");
-		packets = 0;
-		sim_meanwhile = bait_goes;
-		sim_meanwhile_after = after;
-		head_comes();
-		if (packets == 1)
-			bait_goes();
+		meet_after(after, long_answer_began, head_comes, bait_goes);
 		out("\r\n" BAIT);
 		answer_and("", 20000 - 700 - 2 * strlen(BAIT) - 2, OK);
 		complete("/1", 201);

@@ -212,16 +212,6 @@ static bool ends_with_last_chunk(const struct chunk *chunk)
 	return false;
 }
 
-static void chunked_end(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk)
-{
-	struct http1_side *s = http1_side(c, dir);
-	bool odd = s->chunks.odd;
-
-	message_end(pl, c, dir, s->end, chunk->ts_ns, odd ? APPMON_EVF_AMBIGUOUS : 0);
-	/* To the server it may have ended elsewhere. */
-	s->guessed = odd && dir == request_dir(c);
-}
-
 /*
  * Bytes of the body that were not captured, to the end of a segment. Of a few, as when what came late
  * fills a hole, its last bytes are all: then they are read. Returns HTTP1_CHUNKS_*.
@@ -263,16 +253,17 @@ bool chunked_data(struct pipeline *pl, struct conn *c, int dir, const struct chu
 
 		r = http1_chunks_feed(&s->chunks, chunk->bytes + off, chunk->captured - off, &used);
 		s->end += used;
-		if (r == HTTP1_CHUNKS_DONE) {
-			chunked_end(pl, c, dir, chunk);
-			return true;
-		}
-		s->unread = r != HTTP1_CHUNKS_MORE;
+		if (r != HTTP1_CHUNKS_DONE)
+			s->unread = r != HTTP1_CHUNKS_MORE;
 	}
 	if (!r && s->end < end)
 		r = chunked_rest(s, chunk);
 	if (r == HTTP1_CHUNKS_DONE) {
-		chunked_end(pl, c, dir, chunk);
+		bool odd = s->chunks.odd;
+
+		message_end(pl, c, dir, s->end, chunk->ts_ns, odd ? APPMON_EVF_AMBIGUOUS : 0);
+		/* To the server it may have ended elsewhere. */
+		s->guessed = odd && dir == request_dir(c);
 		return true;
 	}
 	if (!r)
