@@ -132,6 +132,7 @@ static __always_inline void adopt(struct __sk_buff *skb, struct socket *sk,
 	sk->protocols =
 		asked_protocols(conf, hint_of(conf, sk->conn.local_port, sk->conn.remote_port));
 	sk->depth = attachment_depth(skb, conf);
+	conn_changes(sk);
 }
 
 /* The owner is not this attachment and no other one either: it was detached. */

@@ -63,8 +63,10 @@ static __always_inline void observe_packet(struct __sk_buff *skb, struct socket 
 	ahead = e->s.seq - x.next;
 	if (ahead < 0) {
 		e->flags |= REC_OLD;
-		if (dir == DIR_IN)
+		if (dir == DIR_IN) {
 			sk->dup++;
+			conn_changes(sk);
+		}
 	}
 	if ((__s32)(end - x.next) > 0) {
 		if ((__s32)(e->ack - self->ack) > 0 || !self->ts_ns)
@@ -239,9 +241,9 @@ int appmon_release(struct bpf_sock *ctx)
  */
 static __always_inline int sweep_socket(struct seq_file *seq, struct socket *sk, struct sock *ksk)
 {
+	struct rec_state r;
 	struct extent passed;
 	struct tcp_sock *tp;
-	struct rec r;
 
 	if (!speaks_known(sk) || !is_current(sk))
 		return 0;
@@ -249,9 +251,9 @@ static __always_inline int sweep_socket(struct seq_file *seq, struct socket *sk,
 	for (int dir = 0; dir < 2; dir++) {
 		struct direction *self = DIRECTION(sk, dir);
 
-		if (!self->pending)
+		if (self->pending != PENDING)
 			continue;
-		self->pending = 0;
+		self->pending = PENDING_SWEPT;
 		passed = self->passed;
 		if (dir == DIR_IN && tp)
 			extent_reach(&passed, tp->rcv_nxt);

@@ -17,6 +17,7 @@
 static __always_inline void count_lost(struct socket *sk, bool request)
 {
 	__sync_fetch_and_add(&sk->lost, 1);
+	conn_changes(sk);
 	COUNT(sk->conn.slot, records_lost);
 	if (request)
 		COUNT(sk->conn.slot, requests_lost);
@@ -78,60 +79,120 @@ static __always_inline __u64 order_of(const struct tcp_sock *tp, const struct so
 	return sent_ns ? sent_ns : bpf_ktime_get_ns();
 }
 
-/*
- * Returns 0 if the ring is full. front: REC_FRONT_MAX bytes, aligned to eight, n bytes of
- * `bytes` behind them, and REC_EXTRAS_ROOM more, which are not used.
- */
-static __always_inline int emit_front(struct __sk_buff *skb, struct socket *sk, struct emission *e,
-				      __u8 *front, __u32 n, const __u32 bytes, __u16 kind,
-				      const bool known)
+/* What stands in front of captured bytes, and some of these. */
+struct front {
+	__u8 byte[REC_FRONT_MAX + REC_EXTRAS_ROOM];
+};
+
+/* A place in it, in a form that verifiers before 6.5 ask for. */
+static __always_inline void *front_at(struct front *front, __u32 off)
 {
-	const __u32 tail = (e->captured - e->len) >> 31;
-	const bool owner = identity && (e->dir == DIR_OUT || (e->s.flags & (TCP_FIN | TCP_RST)));
-	__u32 off = (1 - tail) * TAIL_BYTES + (owner ? 0 : sizeof(struct rec_owner)), size;
-	struct tcp_sock *tp = 0;
-	struct bpf_sock *ss;
+	_Static_assert(REC_FRONT_MAX < REC_EXTRAS_ROOM, "");
+	barrier_var(off);
+	return front->byte + (off & (REC_EXTRAS_ROOM - 1));
+}
+
+/* TCP, under its lock, where its word is exact. */
+static __always_inline struct tcp_sock *tcp_sending(struct __sk_buff *skb, struct socket *sk,
+						    const struct emission *e)
+{
+	struct bpf_sock *ss = skb->sk;
+	struct tcp_sock *tp = e->dir == DIR_OUT && ss ? bpf_skc_to_tcp_sock(ss) : 0;
+
+	if (tp && sk->retrans != tp->total_retrans) {
+		sk->retrans = tp->total_retrans;
+		conn_changes(sk);
+	}
+	return tp;
+}
+
+/* Writes a record, and what follows it, in front of n captured bytes. Returns where it begins. Not
+ * static: verified once. */
+__noinline int fill_front(struct __sk_buff *skb, struct socket *sk, struct emission *e,
+			  struct front *front, __u32 n)
+{
+	__u32 at = REC_FRONT_MAX - sizeof(struct rec), flags;
+	struct direction *self;
+	struct tcp_sock *tp;
 	struct rec *r;
 
-	barrier_var(off);
-	_Static_assert(REC_EXTRAS_MAX < REC_EXTRAS_ROOM, "");
-	off &= REC_EXTRAS_ROOM - 1; /* asked for by verifiers before 6.5 */
-	r = (struct rec *)(front + off);
+	if (!sk || !e || !front) /* never: asked for by the verifier */
+		return 0;
+	self = DIRECTION(sk, e->dir);
+	tp = tcp_sending(skb, sk, e);
+	flags = tells_conn(sk, self, tell_time()) * REC_CONN |
+		tells_before(sk, self, e) * REC_BEFORE | tells_owner(e) * REC_OWNER |
+		tells_tail(sk, e) * REC_TAIL;
+	barrier_var(flags);
+	at -= flags / REC_CONN % 2 * sizeof(struct rec_conn_told) +
+	      flags / REC_BEFORE % 2 * sizeof(struct rec_before) +
+	      flags / REC_OWNER % 2 * sizeof(struct rec_owner) + flags / REC_TAIL % 2 * TAIL_BYTES;
 	/* First what would wait on the stack: old verifiers count that of all callers. */
-	fill_begin(sk, r, kind, REC_FRONT_MAX - off + n);
-	r->seg.captured = n;
-	r->seg.flags = flags_of(sk, e) | tail * REC_TAIL | (owner ? REC_OWNER : 0);
-	if (tail)
-		fill_tail(skb, front + REC_FRONT_MAX - TAIL_BYTES);
-	if (owner)
-		fill_owner(skb, sk, &e->s, OWNER_HOW(e->dir, e->look), (struct rec_owner *)(r + 1));
-	ss = skb->sk;
-	if (e->dir == DIR_OUT && ss)
-		tp = bpf_skc_to_tcp_sock(ss);
-	fill_seg(tp, sk, &r->seg, e);
+	r = front_at(front, at);
+	fill_rec(sk, tp, e, r, REC_FRONT_MAX - at + n, flags);
+	barrier();
+	r->seg.flags |= flags_of(sk, e);
+	at += sizeof(*r);
+	if (r->seg.flags & REC_CONN) {
+		self->told = tell_time();
+		fill_conn_told(sk, front_at(front, at));
+	}
+	at += r->seg.flags / REC_CONN % 2 * sizeof(struct rec_conn_told);
+	if (r->seg.flags & REC_BEFORE)
+		fill_before(sk, self, e, front_at(front, at));
+	at += r->seg.flags / REC_BEFORE % 2 * sizeof(struct rec_before);
+	if (r->seg.flags & REC_OWNER)
+		fill_owner(skb, sk, &e->s, OWNER_HOW(e->dir, e->look), front_at(front, at));
+	if (r->seg.flags & REC_TAIL)
+		fill_tail(skb, front->byte + REC_FRONT_MAX - TAIL_BYTES);
+	return REC_FRONT_MAX + n - r->hdr.size;
+}
+
+/*
+ * The record at `at`, with its times, into the ring. Returns 0 if that is full. front: REC_FRONT_MAX
+ * bytes, aligned to eight, `bytes` behind them, and REC_EXTRAS_ROOM more, which are not used. tp,
+ * known: as for order_of().
+ */
+static __always_inline int put_front(const struct tcp_sock *tp, struct socket *sk,
+				     struct emission *e, __u8 *front, __u32 at, const __u32 bytes,
+				     __u16 kind, const bool known)
+{
+	struct rec *r = front_at((struct front *)front, at);
+	struct direction *self = DIRECTION(sk, e->dir);
+	__u32 size;
+
+	r->hdr.kind = kind;
 	r->hdr.order_ns = order_of(tp, sk, known);
 	if (!e->ts_ns)
 		e->ts_ns = r->hdr.order_ns;
 	r->seg.ts_ns = e->ts_ns;
-	/*
-	 * Read from memory: a size that is worked out in front of fill_owner() would have a verifier
-	 * before 6.5, which does not look for its origin behind a call, tell all values apart.
-	 */
+	/* Read from memory: a verifier before 6.5 would tell all values apart. */
 	size = READ_ONCE(r->hdr.size);
 	if (size > REC_FRONT_MAX + bytes)
 		return 0; /* never: asked for by the verifier */
-	if (!ring_put(r, size, REC_FRONT_MAX + bytes))
+	if (!ring_put(r, size, REC_FRONT_MAX + bytes)) {
+		self->told = tell_never();
 		return 0;
+	}
 	e->reported = 1;
-	DIRECTION(sk, e->dir)->progress_ts_ns = e->ts_ns;
+	self->progress = progress_time(e);
 	return 1;
+}
+
+/* A record of n bytes behind front, into the ring, likewise. */
+static __always_inline int emit_front(struct __sk_buff *skb, struct socket *sk, struct emission *e,
+				      __u8 *front, __u32 n, const __u32 bytes, __u16 kind)
+{
+	const __u32 at = fill_front(skb, sk, e, (struct front *)front, n);
+
+	return put_front(0, sk, e, front, at, bytes, kind, false);
 }
 
 /* The same of a draft: the captured bytes are in it. */
 static __always_inline int draft_write(struct __sk_buff *skb, struct socket *sk, struct emission *e,
-				       struct draft *d, __u16 kind, const bool known)
+				       struct draft *d, __u16 kind)
 {
-	return emit_front(skb, sk, e, d->front, e->captured, REC_BYTES_MAX, kind, known);
+	return emit_front(skb, sk, e, d->front, e->captured, REC_BYTES_MAX, kind);
 }
 
 /* Loads the next e->captured bytes behind e->carry, and looks at them. EMIT_* */
@@ -190,7 +251,7 @@ __noinline int emit_head(struct __sk_buff *skb, struct socket *sk, struct emissi
 		goto out;
 	}
 	e->captured = e->scan.end;
-	if (!draft_write(skb, sk, e, d, REC_DATA, false))
+	if (!draft_write(skb, sk, e, d, REC_DATA))
 		ret = EMIT_FULL;
 	else
 		emitted(e);
@@ -246,7 +307,7 @@ __noinline int emit_data(struct __sk_buff *skb, struct socket *sk, struct emissi
 		e->flags &= ~REC_PART;
 		e->total = 0;
 	}
-	if (!draft_write(skb, sk, e, d, REC_DATA, false)) {
+	if (!draft_write(skb, sk, e, d, REC_DATA)) {
 		ret = EMIT_FULL;
 		goto out;
 	}
@@ -292,7 +353,7 @@ __noinline int emit_progress(struct __sk_buff *skb, struct socket *sk, struct em
 		return 0;
 	d = draft_claim(&drafts);
 	e->captured = 0;
-	if (!d || !draft_write(skb, sk, e, d, REC_PROGRESS, false))
+	if (!d || !draft_write(skb, sk, e, d, REC_PROGRESS))
 		count_lost(sk, false);
 	if (d)
 		draft_release(&d->busy);
@@ -303,22 +364,29 @@ __noinline int emit_progress(struct __sk_buff *skb, struct socket *sk, struct em
 static __always_inline void emit_state(struct socket *sk, const int dir, __u32 flags)
 {
 	struct extent passed = DIRECTION(sk, dir)->passed;
-	struct rec r;
+	struct {
+		struct rec_state state;
+		__u8 room[16]; /* for ring_put() */
+	} r;
 
-	fill_state(&r, sk, dir, &passed, flags);
-	r.hdr.order_ns = bpf_ktime_get_ns();
-	if (!ring_put(&r, sizeof(r), sizeof(r)))
+	fill_state(&r.state, sk, dir, &passed, flags);
+	__builtin_memset(r.room, 0, sizeof(r.room));
+	r.state.rec.hdr.order_ns = bpf_ktime_get_ns();
+	if (!ring_put(&r, sizeof(r.state), sizeof(r)))
 		count_lost(sk, false);
 }
 
 struct rec_read {
-	struct rec rec;
+	struct rec_state state;
 	struct rec_owner owner;
+	__u8 room[16]; /* for ring_put() */
 };
 
-/* A thread begins to read a request. */
+/* A thread begins to read a request. Which socket it reads from may not have been told yet: data can
+ * meet a listening socket. */
 static __always_inline void emit_read(struct socket *sk, const struct owner *o, bool blocks)
 {
+	const __u32 size = offsetof(struct rec_read, room);
 	struct extent passed;
 	struct rec_read r;
 
@@ -326,14 +394,16 @@ static __always_inline void emit_read(struct socket *sk, const struct owner *o, 
 	    (__s32)(sk->dir_out.ack - sk->dir_in.start) > 0) /* it is answered */
 		return;
 	passed = sk->dir_in.passed;
-	fill_state(&r.rec, sk, DIR_IN, &passed, REC_READ | REC_OWNER | (blocks ? REC_BLOCKING : 0));
-	r.rec.hdr.size = sizeof(r);
-	r.rec.seg.seq = o->turn;
+	fill_state(&r.state, sk, DIR_IN, &passed,
+		   REC_READ | REC_OWNER | (blocks ? REC_BLOCKING : 0));
+	r.state.rec.hdr.size = size;
+	r.state.rec.seg.seq = o->turn;
 	__builtin_memset(&r.owner, 0, sizeof(r.owner));
+	__builtin_memset(r.room, 0, sizeof(r.room));
 	r.owner.task = o->task;
 	r.owner.source = o->source;
-	r.rec.hdr.order_ns = bpf_ktime_get_ns();
-	if (!ring_put(&r, sizeof(r), sizeof(r)))
+	r.state.rec.hdr.order_ns = bpf_ktime_get_ns();
+	if (!ring_put(&r, size, sizeof(r)))
 		COUNT(sk->conn.slot, records_lost); /* evidence only: no exchange is harmed */
 }
 

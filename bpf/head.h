@@ -54,6 +54,13 @@ static __always_inline __u64 passed_ns(struct emission *e)
 	return e->ts_ns;
 }
 
+#define PROGRESS_UNIT (1 << 10) /* ns */
+
+static __always_inline __u32 progress_time(struct emission *e)
+{
+	return passed_ns(e) / PROGRESS_UNIT;
+}
+
 /* The other direction has had no data before this one's. */
 static __always_inline bool is_first(const struct socket *sk, int dir)
 {

@@ -96,11 +96,29 @@ static __always_inline bool is_next(struct bpf_sock *ss, const struct socket *sk
 	return tp && (__s32)(READ_ONCE(tp->rcv_nxt) - e->seq) <= 0;
 }
 
+/* The record. Most stand alone: the reader knows the connection, and all that was before. */
+static __always_inline int emit_healthy(struct __sk_buff *skb, struct socket *sk,
+					struct emission *e, struct draft *d)
+{
+	const struct direction *self = DIRECTION(sk, e->dir);
+	const struct tcp_sock *tp = tcp_sending(skb, sk, e);
+	__u32 at = REC_FRONT_MAX - sizeof(struct rec);
+
+	if ((self->last | self->pending | sk->lost | tells_owner(e)) ||
+	    tells_conn(sk, self, tell_time()))
+		at = fill_front(skb, sk, e, (struct front *)d->front, e->captured);
+	else
+		fill_rec(sk, tp, e, (struct rec *)(d->front + at), sizeof(struct rec) + e->captured,
+			 e->flags | e->dir * REC_OUT | sk->fresh * REC_FRESH | REC_PSH | REC_HEARD |
+				 e->request * REC_FOLLOWED);
+	return put_front(tp, sk, e, d->front, at, REC_BYTES_MAX, REC_DATA, true);
+}
+
 /* Returns 1 if the segment is told, and 0 if it has to go the other way. Not static: verified once. */
 __noinline int pass_healthy(struct __sk_buff *skb, struct socket *sk, struct emission *e)
 {
 	struct direction *self;
-	__u32 n, start;
+	__u32 n, start, due = 0;
 	struct draft *d;
 
 	if (!sk || !e) /* never: asked for by the verifier */
@@ -130,8 +148,14 @@ __noinline int pass_healthy(struct __sk_buff *skb, struct socket *sk, struct emi
 	e->whole = e->s.seq + e->s.len;
 	e->look = e->request ? LOOK_REQUEST : LOOK_RESPONSE;
 	e->flags = REC_FLIP | REC_START | (e->request ? REC_BEGINS : 0);
-	if (!draft_write(skb, sk, e, d, REC_DATA, true)) {
+	if (!e->request) { /* its line is the sender's */
+		due = sk->reply_due;
+		sk->reply_due = e->whole;
+	}
+	if (!emit_healthy(skb, sk, e, d)) {
 		self->start = start;
+		if (!e->request)
+			sk->reply_due = due;
 		e->flags = e->look = 0;
 		goto out;
 	}
@@ -141,15 +165,13 @@ __noinline int pass_healthy(struct __sk_buff *skb, struct socket *sk, struct emi
 	self->window = e->request ? WINDOW_HEAD : WINDOW_CLOSED;
 	self->last = 0;
 	self->ts_ns = e->ts_ns;
-	self->pending = 0;
+	self->pending = PENDING_NO;
 	if (e->request) {
 		sk->request_start = e->seq;
 		sk->framing.due = e->whole;
 		sk->framing.found = d->scan.found;
 		if (sk->head_only)
 			sk->head_only = 0;
-	} else {
-		sk->reply_due = e->whole;
 	}
 	self->passed.next = self->passed.whole = e->whole;
 out:

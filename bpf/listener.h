@@ -134,6 +134,7 @@ static __always_inline void observe_listener(struct __sk_buff *skb, struct emiss
 	__builtin_memset(sk, 0, sizeof(*sk));
 	sk->fresh = sk->alone = 1;
 	sk->dir_in.start = stream_start(skb, s);
+	sk->dir_in.told = tell_never();
 	sk->conn.target = conf->target;
 	sk->conn.slot = conf->slot;
 	e->flags = REC_LISTENER;

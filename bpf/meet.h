@@ -82,7 +82,7 @@ static __noinline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss
 	struct rec_conn conn = {};
 	struct storage *storage;
 	struct socket *sk;
-	__u32 depth, start, other_start, retrans, met_in, sample, hint;
+	__u32 depth, start, other_start, retrans, met_in, sample, hint, never = tell_never();
 	bool again, silent, fresh, heir;
 
 	storage = storage_made(&sockets, ss);
@@ -130,6 +130,7 @@ static __noinline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss
 	sk->sample = sample;
 	sk->retrans = retrans;
 	sk->fresh = fresh;
+	self->told = other->told = never;
 	self->start = start;
 	other->start = other_start;
 	/* A peer may acknowledge later what had been sent before: that is no turn. */
@@ -203,12 +204,13 @@ static __noinline struct socket *meet_in_read(struct sock *ksk)
 	struct listener *l;
 	struct tcp_sock *tp;
 	struct socket *sk;
-	__u32 in, out, first, retrans, sample, met_in = generation;
+	__u32 in, out, first, retrans, sample, never, met_in = generation;
 
 	l = bpf_sk_storage_get(&listeners, ksk, 0, 0);
 	tp = l ? bpf_skc_to_tcp_sock(ksk) : 0;
 	if (!tp || !capture_from || !is_attached(l))
 		return 0;
+	never = tell_never(); /* no helper is called under the lock */
 	in = tp->rcv_nxt;
 	out = tp->snd_nxt;
 	first = in - (__u32)tp->bytes_received;
@@ -232,6 +234,7 @@ static __noinline struct socket *meet_in_read(struct sock *ksk)
 	__builtin_memset(sk, 0, sizeof(*sk));
 	sk->retrans = retrans;
 	sk->sample = sample;
+	sk->dir_in.told = sk->dir_out.told = never;
 	sk->dir_in.start = sk->dir_in.passed.next = sk->dir_in.passed.whole = in;
 	sk->dir_out.start = sk->dir_out.passed.next = sk->dir_out.passed.whole = out;
 	sk->dir_out.marks = MARK_HEARD;

@@ -10,7 +10,7 @@
 #include "track.h"
 
 /* Progress within this time of the last record may wait for the sweep. */
-#define PROGRESS_INTERVAL_NS 1000000
+#define PROGRESS_INTERVAL (1000000 / PROGRESS_UNIT)
 #define PROGRESS_BURST 8
 
 /* Does the segment end with an empty line? */
@@ -65,7 +65,7 @@ static __always_inline void progress(struct __sk_buff *skb, struct socket *sk,
 		return;
 	if (self->burst) {
 		self->burst--;
-	} else if (passed_ns(e) - self->progress_ts_ns < PROGRESS_INTERVAL_NS && !blank) {
+	} else if (progress_time(e) - self->progress < PROGRESS_INTERVAL && !blank) {
 		if (!held_back)
 			held_back = 1;
 		return;

@@ -20,24 +20,24 @@ static __always_inline bool is_followed(const struct socket *sk, int dir)
 static __always_inline __u32 flags_of(const struct socket *sk, const struct emission *e)
 {
 	const __u32 tcp = e->s.flags;
+	__u32 flags = is_followed(sk, e->dir) ? REC_FOLLOWED : 0;
 
-	return e->flags | e->dir * REC_OUT | sk->fresh * REC_FRESH |
+	flags |= (DIRECTION(sk, e->dir)->marks & MARK_HEARD) * (REC_HEARD / MARK_HEARD);
+	barrier(); /* what follows would wait on the stack */
+	return flags | e->flags | e->dir * REC_OUT | sk->fresh * REC_FRESH |
 	       (tcp & TCP_PSH) * (REC_PSH / TCP_PSH) | (tcp & TCP_FIN) * (REC_FIN / TCP_FIN) |
 	       (tcp & TCP_RST) * (REC_RST / TCP_RST) | sk->closed * REC_CLOSED |
 	       sk->suspect * REC_WIDE | sk->alone * REC_ALONE |
-	       (e->ends * REC_ENDS & ~(e->flags * (REC_ENDS / REC_PART))) |
-	       (DIRECTION(sk, e->dir)->marks & MARK_HEARD) * (REC_HEARD / MARK_HEARD) |
-	       (is_followed(sk, e->dir) ? REC_FOLLOWED : 0);
+	       (e->ends * REC_ENDS & ~(e->flags * (REC_ENDS / REC_PART)));
 }
 
-/* What every record begins with. */
-static __always_inline void fill_begin(const struct socket *sk, struct rec *r, __u16 kind,
-				       __u32 size)
+static __always_inline void fill_conn_told(const struct socket *sk, struct rec_conn_told *told)
 {
-	r->hdr.version = REC_VERSION;
-	r->hdr.kind = kind;
-	r->hdr.size = size;
-	r->conn = sk->conn;
+	told->conn = sk->conn;
+	told->sample = sk->sample;
+	told->lost = sk->lost;
+	told->retrans = sk->retrans;
+	told->dup = sk->dup;
 }
 
 /* tail: aligned to eight bytes. */
@@ -57,53 +57,90 @@ static __always_inline void fill_tail(struct __sk_buff *skb, __u8 *tail)
 		bpf_skb_load_bytes(skb, skb->len - least, tail + TAIL_BYTES - least, least);
 }
 
-static __always_inline void fill_seg(const struct tcp_sock *tp, struct socket *sk,
-				     struct rec_seg *r, struct emission *e)
+/* Of the first record of a segment. What the record before it has told is not said again. */
+static __always_inline __u32 tells_before(const struct socket *sk, const struct direction *self,
+					  const struct emission *e)
 {
-	struct direction *self = DIRECTION(sk, e->dir);
-	__u64 last = e->part ? 0 : self->last;
+	const __u32 first = is_less(e->part, 1),
+		    unknown = is_less(0, self->pending | (__u64)sk->lost);
 
-	r->last_ts_ns = e->seq == e->s.seq ? self->ts_ns : 0;
-	r->seq = e->seq;
-	r->len = e->len;
-	r->start = self->start;
-	r->whole = e->whole;
-	r->ack = e->ack;
-	r->written = e->written;
-	r->lost = sk->lost;
-	r->srtt_us = 0;
-	/* Under the socket's lock TCP's word is exact, and once for an exchange is enough. */
-	if (tp) {
-		if (sk->retrans != tp->total_retrans)
-			sk->retrans = tp->total_retrans;
-		r->srtt_us = tp->srtt_us >> 3; /* the kernel keeps it times eight */
-	}
-	r->retrans = sk->retrans;
-	r->dup = sk->dup;
-	r->sample = sk->sample;
-	r->due = e->flags & REC_DUE ? sk->framing.due : 0;
-	__builtin_memcpy(r->before, &last, sizeof(r->before));
+	return e->flags / REC_DUE % 2 |
+	       (first & (has_bits(self->last) | (unknown & has_bits(self->ts_ns))));
 }
 
-/* A progress record without a packet: how far the directions are. */
-static __always_inline void fill_state(struct rec *r, const struct socket *sk, const int dir,
-				       const struct extent *passed, __u32 flags)
+static __always_inline void fill_before(const struct socket *sk, const struct direction *self,
+					const struct emission *e, struct rec_before *before)
+{
+	before->last_ts_ns = e->seq == e->s.seq ? self->ts_ns : 0;
+	*(__u64 *)before->bytes = e->part ? 0 : self->last;
+	before->due = e->flags & REC_DUE ? sk->framing.due : 0;
+	before->pad = 0;
+}
+
+/* In records of what is sent, and of what ends the connection. */
+static __always_inline __u32 tells_owner(const struct emission *e)
+{
+	return identity && (e->dir == DIR_OUT || (e->s.flags & (TCP_FIN | TCP_RST)));
+}
+
+/* Does the message that the segment is in have a length, and end in it or behind it? */
+static __always_inline bool is_counted(const struct socket *sk, const struct emission *e)
+{
+	const bool request = sk->request_dir == 1 + e->dir;
+	const __u32 due = request ? sk->framing.due : sk->reply_due;
+
+	return (request ? sk->framing.phase : sk->reply_phase) == FRAMING_HEAD && !sk->wide &&
+	       sk->speaks == SPEAKS_HTTP && (__s32)(due - (e->s.seq + e->s.len)) >= 0;
+}
+
+/* Where not all bytes are captured, and the last ones can tell an end. */
+static __always_inline __u32 tells_tail(const struct socket *sk, const struct emission *e)
+{
+	return e->captured < e->len && !is_counted(sk, e);
+}
+
+/* The record without its times, which are told last. */
+static __always_inline void fill_rec(const struct socket *sk, const struct tcp_sock *tp,
+				     const struct emission *e, struct rec *r, __u32 size,
+				     __u32 flags)
+{
+	r->hdr.version = REC_VERSION;
+	r->hdr.size = size;
+	r->cookie = sk->conn.cookie;
+	r->seg.flags = flags;
+	r->seg.seq = e->seq;
+	r->seg.len = e->len;
+	r->seg.start = DIRECTION(sk, e->dir)->start;
+	r->seg.whole = e->whole;
+	r->seg.ack = e->ack;
+	r->seg.written = e->written;
+	r->seg.srtt_us = tp ? tp->srtt_us >> 3 : 0; /* the kernel keeps it times eight */
+}
+
+/* A progress record without a packet: how far a direction is. */
+static __always_inline void fill_state(struct rec_state *state, const struct socket *sk,
+				       const int dir, const struct extent *passed, __u32 flags)
 {
 	const struct direction *self = DIRECTION(sk, dir), *other = DIRECTION(sk, !dir);
+	struct rec *r = &state->rec;
 
-	__builtin_memset(r, 0, sizeof(*r));
-	fill_begin(sk, r, REC_PROGRESS, sizeof(*r));
+	r->hdr.version = REC_VERSION;
+	r->hdr.kind = REC_PROGRESS;
+	r->hdr.size = sizeof(*state);
+	r->hdr.order_ns = 0;
+	r->cookie = sk->conn.cookie;
 	r->seg.ts_ns = self->ts_ns;
-	r->seg.flags = flags | (dir == DIR_OUT ? REC_OUT : 0) | (sk->fresh ? REC_FRESH : 0) |
-		       (self->marks & MARK_HEARD ? REC_HEARD : 0) |
+	r->seg.flags = flags | REC_CONN | (dir == DIR_OUT ? REC_OUT : 0) |
+		       (sk->fresh ? REC_FRESH : 0) | (self->marks & MARK_HEARD ? REC_HEARD : 0) |
 		       (is_followed(sk, dir) ? REC_FOLLOWED : 0);
 	r->seg.seq = passed->next;
+	r->seg.len = 0;
 	r->seg.start = self->start;
 	r->seg.whole = passed->whole;
 	r->seg.ack = dir == DIR_OUT ? other->passed.whole : self->ack;
-	r->seg.lost = sk->lost;
-	r->seg.dup = sk->dup;
-	r->seg.sample = sk->sample;
+	r->seg.written = 0;
+	r->seg.srtt_us = 0;
+	fill_conn_told(sk, &state->told);
 }
 
 #endif /* APPMON_RECORD_H */

@@ -9,7 +9,7 @@
 
 #include <linux/types.h>
 
-#define REC_VERSION 10
+#define REC_VERSION 11
 
 enum rec_kind {
 	REC_DATA = 1,	  /* captured bytes of one direction */
@@ -45,9 +45,12 @@ enum rec_flag {
 	REC_READ = 1 << 18, /* progress: the owner's thread has begun to read the message at seq */
 	REC_BLOCKING = 1 << 19, /* ... and waits in reading if there is nothing to read */
 	REC_OWNER = 1 << 20,	/* a struct rec_owner follows */
-	REC_TAIL = 1 << 21,	/* the segment's last TAIL_BYTES bytes follow */
+	REC_TAIL = 1 << 21,	/* the segment's last TAIL_BYTES bytes follow: not all are captured,
+				 * and the message has no length */
 	REC_HEARD = 1 << 22,	/* the other direction has had data before */
-	REC_DUE = 1 << 23, /* chunks were followed as far as the stream is whole: see rec_seg.due */
+	REC_DUE = 1 << 23,  /* chunks were followed as far as the stream is whole: see rec_before */
+	REC_CONN = 1 << 24, /* a struct rec_conn_told follows: see struct rec */
+	REC_BEFORE = 1 << 25, /* a struct rec_before follows */
 	/* Only in the reader, of a piece of REC_FRAMES: PIECE_FRAME, PIECE_UNWALKED. */
 	REC_FRAME = 1 << 29,
 	REC_UNWALKED = 1 << 30
@@ -63,7 +66,7 @@ struct rec_hdr {
 
 /* Whose packet it was. Family is 4 or 6; IPv4 uses the first four bytes. */
 struct rec_conn {
-	__u64 cookie;
+	__u64 cookie;	 /* of the socket: as in struct rec */
 	__u64 cgroup_id; /* leaf */
 	__u32 target;
 	__u16 family;
@@ -75,8 +78,33 @@ struct rec_conn {
 	__u8 remote_addr[16];
 };
 
+/* ... and what of it changes seldom. */
+struct rec_conn_told {
+	struct rec_conn conn;
+	__u32 sample;  /* the connection's place in the sample: see sample_hash() */
+	__u32 lost;    /* records of it that found the ring full so far */
+	__u32 retrans; /* segments this host sent again so far */
+	__u32 dup;     /* segments that arrived again so far */
+};
+
+/*
+ * A direction tells its connection with its first record, when something of that has changed, when
+ * the reader asks for it, and when it did so more than REC_TELL_TICKS ago: a second at most. So the
+ * reader may forget who was silent for longer.
+ */
+#define REC_TELL_TICKS 100
+#define REC_TELL_AGAIN (2 * REC_TELL_TICKS)
+
 /* Enough for the last chunk with a short trailer section. */
 #define TAIL_BYTES 64
+
+/* What was before the segment. */
+struct rec_before {
+	__u64 last_ts_ns; /* when the bytes before seq had passed; 0: not known, or never */
+	__u8 bytes[8];	  /* the last of them; 0: not known */
+	__u32 due;	  /* REC_DUE: where a chunk-size line begins */
+	__u32 pad;
+};
 
 /*
  * Where this direction is. What is known of the other one stands in ack: TCP says how far the
@@ -84,24 +112,15 @@ struct rec_conn {
  * program has put into its ring before another one began is read first.
  */
 struct rec_seg {
-	__u64 ts_ns;	  /* CLOCK_MONOTONIC: ingress: now; egress: TCP's send time */
-	__u64 last_ts_ns; /* when the bytes before seq had passed; 0: not known, or never */
-	__u32 flags;	  /* REC_* */
-	__u32 seq;	  /* TCP sequence number of the first byte described */
-	__u32 len;	  /* bytes described, to the segment's end, captured or not */
-	__u32 start;	  /* where the message that this direction is in began; in the reader, with
-			     REC_FRAME: rec_piece.skipped */
-	__u32 whole;	  /* all bytes below have passed, these included; TCP delivers no others */
-	__u32 ack;	  /* all bytes of the other direction below had been received */
-	__u32 written;	  /* of what arrives: so far our application had written; 0: not known */
-	__u32 lost;	  /* records of this connection that found the ring full so far */
-	__u32 srtt_us;
-	__u32 retrans;	/* segments this host sent again so far */
-	__u32 dup;	/* segments that arrived again so far */
-	__u32 sample;	/* the connection's place in the sample: see sample_hash() */
-	__u32 captured; /* bytes that follow, from seq on, or pieces */
-	__u32 due;	/* REC_DUE: where a chunk-size line begins */
-	__u8 before[8]; /* the bytes before the segment; 0: not known */
+	__u64 ts_ns;   /* CLOCK_MONOTONIC: ingress: now; egress: TCP's send time */
+	__u32 flags;   /* REC_* */
+	__u32 seq;     /* TCP sequence number of the first byte described */
+	__u32 len;     /* bytes described, to the segment's end, captured or not */
+	__u32 start;   /* where the message that this direction is in began */
+	__u32 whole;   /* all bytes below have passed, these included; TCP delivers no others */
+	__u32 ack;     /* all bytes of the other direction below had been received */
+	__u32 written; /* of what arrives: so far our application had written; 0: not known */
+	__u32 srtt_us; /* of what is sent; 0: not known */
 };
 
 /* A thread, by the numbers of the initial namespaces. */
@@ -146,17 +165,29 @@ struct rec_owner {
 	__u64 tls_session;	/* Go: rec_plain.session of what it writes to; 0: not known */
 };
 
-/* Behind it, where its flags say so: struct rec_owner, the tail; then the captured bytes. */
+/*
+ * A cache line. Behind it, where its flags say so: struct rec_conn_told, struct rec_before, struct
+ * rec_owner, the tail. The rest are the captured bytes, from seg.seq on, or pieces.
+ */
 struct rec {
 	struct rec_hdr hdr;
-	struct rec_conn conn;
+	__u64 cookie; /* of the socket: by that the reader knows the connection */
 	struct rec_seg seg;
 };
 
+/* Of a direction as it is, without a packet. */
+struct rec_state {
+	struct rec rec;
+	struct rec_conn_told told;
+};
+
 /* All that can stand in front of the captured bytes, and what of it need not. */
-#define REC_EXTRAS_MAX (sizeof(struct rec_owner) + TAIL_BYTES)
-#define REC_EXTRAS_ROOM 256 /* a power of two, for the verifier */
-#define REC_FRONT_MAX (sizeof(struct rec) + REC_EXTRAS_MAX)
+#define REC_EXTRAS_MAX                                                                             \
+	(sizeof(struct rec_conn_told) + sizeof(struct rec_before) + sizeof(struct rec_owner) +     \
+	 TAIL_BYTES)
+#define REC_EXTRAS_ROOM 512 /* a power of two, for the verifier */
+/* With it, and a bit more: see ring_put(). */
+#define REC_FRONT_MAX ((sizeof(struct rec) + REC_EXTRAS_MAX + 31) / 32 * 32)
 
 /*
  * REC_FRAMES: a segment of a protocol whose frames the programs follow, or a part of one (REC_PART).

@@ -31,7 +31,8 @@ enum { HOLE_NONE, HOLE_ONE, HOLE_MANY };
 struct direction {
 	struct extent passed; /* written when the segment's record is in the ring */
 	__u64 ts_ns;	      /* of the last data; 0: there was none */
-	__u64 progress_ts_ns; /* of the last record */
+	__u32 progress;	      /* time of the last record, in PROGRESS_UNIT */
+	__u32 told;	      /* ... of the last that says who the connection is: tell_time() */
 	__u64 last;	      /* eight bytes in the order of the stream; 0: not known */
 	__u32 start;	      /* where the present message, and with it the window, begins */
 	__u32 turn;	      /* first byte sent since its sender received any */
@@ -39,12 +40,15 @@ struct direction {
 	__u32 begun_ack;      /* when the present message began */
 	__u8 window;	      /* WINDOW_* */
 	__u8 burst;	      /* progress records left before the rate limit */
-	__u8 pending;	      /* the reader lacks a progress record; the sweep writes it, too */
+	__u8 pending;	      /* PENDING_* */
 	__u8 marks;	      /* MARK_* */
 	__u32 busy;	      /* a program is at work: take_turn() */
 };
 
 enum { WINDOW_CLOSED, WINDOW_NEW, WINDOW_HEAD };
+
+/* The reader lacks a progress record. The sweep writes it, too; then it has been SWEPT. */
+enum { PENDING_NO, PENDING, PENDING_SWEPT };
 
 /* A FIN has passed; the sender has received data. */
 enum { MARK_FIN = 1, MARK_HEARD = 2 };
@@ -104,7 +108,9 @@ struct socket {
 	__u32 protocols;  /* that are looked for: asked_protocols() */
 	__u32 row;	  /* SPEAKS_FRAMES: ROW_* */
 	__u8 sure;	  /* ... bit DIR_*: frames were found in this direction */
-	__u8 pad[11];
+	__u8 pad[3];
+	__u32 changed; /* when: something of what rec_conn_told has */
+	__u8 pad7[4];
 
 	struct direction dir_in;
 	struct follow follow_in; /* SPEAKS_FRAMES */
@@ -167,6 +173,53 @@ volatile __u64 sample_below;
 static __always_inline bool is_sampled(__u32 sample)
 {
 	return sample < sample_below;
+}
+
+/* The reader adds REC_TELL_AGAIN when it has forgotten who a connection is that may go on. */
+volatile __u32 conns_asked;
+
+/* Ticks of the kernel's clock, a hundredth to a thousandth of a second each, and what the reader adds. */
+static __always_inline __u32 tell_time(void)
+{
+	return (__u32)bpf_jiffies64() + conns_asked;
+}
+
+/* Something has just changed of what rec_conn_told has. */
+static __always_inline void conn_changes(struct socket *sk)
+{
+	sk->changed = tell_time();
+}
+
+/* In a direction that has told no connection. */
+static __always_inline __u32 tell_never(void)
+{
+	return tell_time() - REC_TELL_AGAIN;
+}
+
+/* Bits, 0 or 1, without the branches that a verifier would follow. */
+static __always_inline __u32 is_less(__u64 a, __u64 b)
+{
+	__u64 less = a - b;
+
+	barrier_var(less);
+	return less >> 63;
+}
+
+static __always_inline __u32 has_bits(__u64 x)
+{
+	__u64 sign = x | -x;
+
+	barrier_var(sign);
+	return sign >> 63;
+}
+
+/* Has a record of this direction to say who the connection is? 0 or 1. */
+static __always_inline __u32 tells_conn(const struct socket *sk, const struct direction *self,
+					__u32 now)
+{
+	const __u32 told = now - self->told, changed = now - sk->changed;
+
+	return is_less(REC_TELL_TICKS, told) | is_less(changed, told + 1ULL) | sk->closed;
 }
 
 /* Has all of the connection been looked at since it was met? */

@@ -206,7 +206,8 @@ static __always_inline void publish(struct direction *self, struct emission *e, 
 		x.holes = HOLE_NONE;
 	}
 	self->passed = x;
-	self->pending = !e->reported || x.whole != e->whole || x.holes == HOLE_MANY;
+	self->pending =
+		!e->reported || x.whole != e->whole || x.holes == HOLE_MANY ? PENDING : PENDING_NO;
 	if (x.holes == HOLE_MANY || (e->reported && x.whole != e->whole))
 		held_back = 1;
 }

@@ -473,7 +473,8 @@ type Drop uint32
 const (
 	// the host did not read fast enough
 	DropRingFull Drop = 0
-	// memory_limit reached
+	// memory_limit reached, now or when its connection was forgotten a moment before: then the
+	// handle counts it, but no target
 	DropMemory Drop = 1
 	// a message could not be assembled: bytes missed
 	DropGap Drop = 2
@@ -1595,7 +1596,7 @@ type Options struct {
 	// silence that ends an exchange; default 300,000; UINT32_MAX: never
 	ExchangeTimeoutMS uint32
 	// silence after which a connection without an exchange is forgotten (it is found again);
-	// default 3,600,000
+	// default 3,600,000, less than 2000 is taken for that
 	IdleTimeoutMS uint32
 	// most verbose APPMON_LOG_* wanted; default WARN
 	LogLevel LogLevel

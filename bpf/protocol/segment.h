@@ -223,7 +223,7 @@ __noinline int tell_walk(struct __sk_buff *skb, struct socket *sk, struct emissi
 		e->captured = more ? e->len : 0;
 		if (more)
 			e->flags |= REC_PART;
-		if (!emit_front(skb, sk, e, w->front, w->len, sizeof(w->out), REC_FRAMES, false)) {
+		if (!emit_front(skb, sk, e, w->front, w->len, sizeof(w->out), REC_FRAMES)) {
 			follow_of(sk, e->dir)->flags |= FOLLOW_UNWALKED;
 			follow_of(sk, e->dir)->flags &= ~FOLLOW_LATE;
 			count_lost(sk, false);

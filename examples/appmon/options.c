@@ -107,7 +107,7 @@ static const struct argp_option argp_options[] = {
 	{"idle", KEY_IDLE, "SECS", 0,
 	 "Forget a connection that had no exchange for this long; its next one is seen all the "
 	 "same "
-	 "(default 3600)",
+	 "(default 3600, at least 2)",
 	 0},
 	{0},
 };

@@ -295,7 +295,8 @@ enum appmon_link {
 /* appmon_stats.dropped[]: why an exchange that was seen has no event. */
 enum appmon_drop {
 	APPMON_DROP_RING_FULL = 0, /* the host did not read fast enough */
-	APPMON_DROP_MEMORY = 1,	   /* memory_limit reached */
+	APPMON_DROP_MEMORY = 1,	   /* memory_limit reached, now or when its connection was forgotten
+				    * a moment before: then the handle counts it, but no target */
 	APPMON_DROP_GAP = 2,	   /* a message could not be assembled: bytes missed */
 	APPMON_DROP_TRUNCATED = 3, /* the request line alone exceeds the capture limit */
 	APPMON_DROP_PARSE = 4,	   /* began like HTTP, but the start line cannot be read */
@@ -678,7 +679,8 @@ struct appmon_opts {
 	uint32_t exchange_timeout_ms; /* silence that ends an exchange; default 300,000;
 				       * UINT32_MAX: never */
 	uint32_t idle_timeout_ms;     /* silence after which a connection without an exchange is
-				       * forgotten (it is found again); default 3,600,000 */
+				       * forgotten (it is found again); default 3,600,000, less than
+				       * 2000 is taken for that */
 	uint32_t log_level;	      /* most verbose APPMON_LOG_* wanted; default WARN */
 	uint32_t header_count;
 	const char *const *headers; /* header_count names to keep beside the default ones:

@@ -99,6 +99,8 @@ bool capture_wait(struct capture *cap);
 void capture_awake(struct capture *cap);
 /* pipeline.tell_programs; ctx: the struct capture. */
 void capture_verdict(void *ctx, uint64_t cookie, const struct verdict *verdict);
+/* pipeline.ask_programs, likewise. */
+void capture_ask(void *ctx);
 /* Has a progress record been held back for the rate limit since this was asked last? */
 bool capture_held_back(struct capture *cap);
 /* Watches the connections whose hash lies below. Those met from now on are of the generation. */

@@ -343,6 +343,13 @@ void capture_awake(struct capture *cap)
 	bell_quiet(&cap->bell);
 }
 
+void capture_ask(void *ctx)
+{
+	const struct capture *cap = ctx;
+
+	cap->skel->bss->conns_asked += REC_TELL_AGAIN;
+}
+
 bool capture_held_back(struct capture *cap)
 {
 	bool held_back = cap->skel->bss->held_back;

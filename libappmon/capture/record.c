@@ -58,11 +58,79 @@ static int decode_process(const uint8_t *p, uint32_t size, struct record *ret)
 	return 0;
 }
 
+/* What its flags promise, and the captured bytes. */
+static int decode_segment(const uint8_t *p, const struct rec_hdr *hdr, struct record *ret)
+{
+	uint32_t at = sizeof(struct rec);
+	struct segment *seg = &ret->seg;
+	struct rec_seg said;
+
+	memcpy(&said, p + offsetof(struct rec, seg), sizeof(said));
+	*seg = (struct segment){.ts_ns = said.ts_ns,
+				.flags = said.flags,
+				.seq = said.seq,
+				.len = said.len,
+				.start = said.start,
+				.whole = said.whole,
+				.ack = said.ack,
+				.written = said.written,
+				.srtt_us = said.srtt_us};
+	memcpy(&ret->conn.cookie, p + offsetof(struct rec, cookie), sizeof(ret->conn.cookie));
+	ret->size = hdr->size;
+	ret->framed = hdr->kind == REC_FRAMES;
+	ret->tail = NULL;
+	if (said.flags & REC_CONN) {
+		struct rec_conn_told told;
+
+		if (hdr->size - at < sizeof(told))
+			return -EPROTO;
+		memcpy(&told, p + at, sizeof(told));
+		at += sizeof(told);
+		if (told.conn.cookie != ret->conn.cookie ||
+		    (told.conn.family != 4 && told.conn.family != 6))
+			return -EPROTO;
+		ret->conn = told.conn;
+		seg->sample = told.sample;
+		seg->lost = told.lost;
+		seg->retrans = told.retrans;
+		seg->dup = told.dup;
+	}
+	if (said.flags & REC_BEFORE) {
+		if (hdr->size - at < sizeof(seg->before))
+			return -EPROTO;
+		memcpy(&seg->before, p + at, sizeof(seg->before));
+		at += sizeof(seg->before);
+	}
+	if (said.flags & REC_OWNER) {
+		if (hdr->size - at < sizeof(ret->owner))
+			return -EPROTO;
+		memcpy(&ret->owner, p + at, sizeof(ret->owner));
+		at += sizeof(ret->owner);
+	} else {
+		memset(&ret->owner, 0, sizeof(ret->owner));
+	}
+	if (said.flags & REC_TAIL) {
+		if (hdr->size - at < TAIL_BYTES)
+			return -EPROTO;
+		ret->tail = (const char *)p + at;
+		at += TAIL_BYTES;
+	}
+	ret->bytes = (const char *)p + at;
+	seg->captured = hdr->size - at;
+	if (ret->framed ? !pieces_are_valid(ret) : seg->captured > seg->len)
+		return -EPROTO;
+	if (seg->len > INT32_MAX || (said.flags & (REC_FRAME | REC_UNWALKED)) ||
+	    (!(said.flags & REC_BEFORE) && (said.flags & REC_DUE)) ||
+	    (!(said.flags & REC_CONN) && (said.flags & REC_LISTENER)) ||
+	    ret->owner.source > OWNER_CONNECTED)
+		return -EPROTO;
+	return 0;
+}
+
 int record_decode(const void *data, size_t size, struct record *ret)
 {
 	const uint8_t *p = data;
 	struct rec_hdr hdr;
-	size_t at;
 
 	if (size < sizeof(hdr))
 		return -EPROTO;
@@ -78,37 +146,7 @@ int record_decode(const void *data, size_t size, struct record *ret)
 		return decode_call(p, hdr.size, ret);
 	if (hdr.kind != REC_DATA && hdr.kind != REC_PROGRESS && hdr.kind != REC_FRAMES)
 		return -EPROTO;
-	at = sizeof(struct rec);
-	if (hdr.size < at)
+	if (hdr.size < sizeof(struct rec))
 		return -EPROTO;
-	memcpy(&ret->conn, p + offsetof(struct rec, conn), sizeof(ret->conn));
-	memcpy(&ret->seg, p + offsetof(struct rec, seg), sizeof(ret->seg));
-	ret->size = hdr.size;
-	ret->framed = hdr.kind == REC_FRAMES;
-	ret->tail = NULL;
-	if (ret->seg.flags & REC_OWNER) {
-		if (hdr.size - at < sizeof(ret->owner))
-			return -EPROTO;
-		memcpy(&ret->owner, p + at, sizeof(ret->owner));
-		at += sizeof(ret->owner);
-	} else {
-		memset(&ret->owner, 0, sizeof(ret->owner));
-	}
-	if (ret->seg.flags & REC_TAIL) {
-		if (hdr.size - at < TAIL_BYTES)
-			return -EPROTO;
-		ret->tail = (const char *)p + at;
-		at += TAIL_BYTES;
-	}
-	ret->bytes = (const char *)p + at;
-	if (ret->seg.captured > hdr.size - at)
-		return -EPROTO;
-	if (ret->framed ? !pieces_are_valid(ret)
-			: ret->seg.captured > ret->seg.len ||
-				  (!ret->tail && ret->seg.captured < ret->seg.len))
-		return -EPROTO;
-	if ((ret->conn.family != 4 && ret->conn.family != 6) || ret->seg.len > INT32_MAX ||
-	    (ret->seg.flags & (REC_FRAME | REC_UNWALKED)) || ret->owner.source > OWNER_CONNECTED)
-		return -EPROTO;
-	return 0;
+	return decode_segment(p, &hdr, ret);
 }

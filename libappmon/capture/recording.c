@@ -88,13 +88,19 @@ static void recording_call(struct recording *r, const struct record *rec)
 	put_entry(r, RECORDING_RECORD, &call, sizeof(call), rec->bytes, rec->call.captured);
 }
 
+static size_t append(char *to, size_t at, const void *part, size_t size)
+{
+	memcpy(to + at, part, size);
+	return at + size;
+}
+
 void recording_record(struct recording *r, const struct record *rec)
 {
-	struct {
-		struct rec rec;
-		char parts[sizeof(rec->owner) + TAIL_BYTES];
-	} fixed;
-	size_t size = sizeof(fixed.rec);
+	const struct segment *seg = &rec->seg;
+	const struct rec_conn_told told = record_told(rec);
+	char fixed[sizeof(struct rec) + REC_EXTRAS_MAX];
+	size_t size = sizeof(struct rec);
+	struct rec out;
 
 	if (!r)
 		return;
@@ -102,21 +108,30 @@ void recording_record(struct recording *r, const struct record *rec)
 		recording_call(r, rec);
 		return;
 	}
-	fixed.rec = (struct rec){.hdr = {.version = REC_VERSION,
-					 .order_ns = rec->order_ns,
-					 .kind = rec->framed ? REC_FRAMES : REC_DATA},
-				 .conn = rec->conn,
-				 .seg = rec->seg};
-	if (rec->seg.flags & REC_OWNER) {
-		memcpy((char *)&fixed + size, &rec->owner, sizeof(rec->owner));
-		size += sizeof(rec->owner);
-	}
-	if (rec->seg.flags & REC_TAIL) {
-		memcpy((char *)&fixed + size, rec->tail, TAIL_BYTES);
-		size += TAIL_BYTES;
-	}
-	fixed.rec.hdr.size = (uint32_t)(size + rec->seg.captured);
-	put_entry(r, RECORDING_RECORD, &fixed, size, rec->bytes, rec->seg.captured);
+	if (seg->flags & REC_CONN)
+		size = append(fixed, size, &told, sizeof(told));
+	if (seg->flags & REC_BEFORE)
+		size = append(fixed, size, &seg->before, sizeof(seg->before));
+	if (seg->flags & REC_OWNER)
+		size = append(fixed, size, &rec->owner, sizeof(rec->owner));
+	if (seg->flags & REC_TAIL)
+		size = append(fixed, size, rec->tail, TAIL_BYTES);
+	out = (struct rec){.hdr = {.version = REC_VERSION,
+				   .order_ns = rec->order_ns,
+				   .kind = rec->framed ? REC_FRAMES : REC_DATA,
+				   .size = (uint32_t)size + seg->captured},
+			   .cookie = rec->conn.cookie,
+			   .seg = {.ts_ns = seg->ts_ns,
+				   .flags = seg->flags,
+				   .seq = seg->seq,
+				   .len = seg->len,
+				   .start = seg->start,
+				   .whole = seg->whole,
+				   .ack = seg->ack,
+				   .written = seg->written,
+				   .srtt_us = seg->srtt_us}};
+	memcpy(fixed, &out, sizeof(out));
+	put_entry(r, RECORDING_RECORD, fixed, size, rec->bytes, seg->captured);
 }
 
 void recording_target(struct recording *r, const struct target *t)

@@ -51,7 +51,7 @@
  * ktime_get_mono_fast_ns() in the kernel): less than a CPU needs to learn anything from another.
  *
  * A ring that is full loses what its CPUs see while another one has room. The program counts this in
- * the socket (rec_seg.lost), whatever its CPU, before it leaves. Each record that was filled later
+ * the socket (rec_conn_told.lost), whatever its CPU, before it leaves. Each record that was filled later
  * has the number, and comes behind all that was in any ring before: the first record that says more
  * than the one before it stands where the lost one would, or it was written at the same time. What
  * is lost is, as with one ring, a range of the direction in which the program ran, between two

@@ -35,9 +35,9 @@ bool sweep_read(struct sweep *sweep)
 
 bool sweep_next(struct sweep *sweep, struct record *ret, int *ret_err)
 {
-	if (sweep->have - sweep->at < sizeof(struct rec))
+	if (sweep->have - sweep->at < sizeof(struct rec_state))
 		return false;
-	*ret_err = record_decode(sweep->buf + sweep->at, sizeof(struct rec), ret);
-	sweep->at += sizeof(struct rec);
+	*ret_err = record_decode(sweep->buf + sweep->at, sizeof(struct rec_state), ret);
+	sweep->at += sizeof(struct rec_state);
 	return true;
 }

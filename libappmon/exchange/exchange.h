@@ -90,7 +90,9 @@ struct pipeline {
 	/* Tells the programs what is known of a connection that they have lost; NULL: there are
 	 * none. */
 	void (*tell_programs)(void *ctx, uint64_t cookie, const struct verdict *verdict);
-	void *programs;
+	/* Has them say once more who each connection is; NULL: likewise. */
+	void (*ask_programs)(void *ctx);
+	void *programs;		       /* ctx of both */
 	struct list_node ready;	       /* finished exchanges, not delivered yet */
 	const struct rec_owner *owner; /* what the record at hand says of the owner */
 

@@ -74,6 +74,7 @@ static int open_kernel(struct appmon *mon)
 	if (err)
 		return err;
 	mon->pl.tell_programs = capture_verdict;
+	mon->pl.ask_programs = capture_ask;
 	mon->pl.programs = &mon->cap;
 	if (mon->cap.capabilities & APPMON_CAP_GOROUTINES) {
 		capture_go_programs(&mon->cap, mon->go.program_fd);

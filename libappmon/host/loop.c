@@ -105,11 +105,12 @@ static void take(struct appmon *mon, struct record *rec)
 		if (rec->seg.ts_ns > mon->now_ns)
 			rec->seg.ts_ns = mon->now_ns;
 	}
-	if (rec->seg.last_ts_ns > mon->now_ns)
-		rec->seg.last_ts_ns = mon->now_ns;
+	if (rec->seg.before.last_ts_ns > mon->now_ns)
+		rec->seg.before.last_ts_ns = mon->now_ns;
 	mon->pl.stats.records++;
-	recording_record(mon->recording, rec);
 	flow_record(&mon->flows, rec);
+	/* It can begin at any time: who the connection is stands in each of its records. */
+	recording_record(mon->recording, rec);
 }
 
 /* Of TLS. */

@@ -5,9 +5,9 @@
 #include "stream/stream.h"
 
 _Static_assert(CHUNK_TAIL == TAIL_BYTES, "a chunk's tail is what a record has of it");
-_Static_assert(CHUNK_BEFORE == sizeof(((struct rec_seg *)0)->before), "likewise");
+_Static_assert(CHUNK_BEFORE == sizeof(((struct rec_before *)0)->bytes), "likewise");
 
-static uint32_t chunk_flags(const struct rec_seg *seg)
+static uint32_t chunk_flags(const struct segment *seg)
 {
 	return (seg->flags & REC_FLIP ? CHUNK_TURN : 0) |
 	       (seg->flags & REC_START ? CHUNK_STARTS : 0) |
@@ -19,7 +19,7 @@ static uint32_t chunk_flags(const struct rec_seg *seg)
 	       (seg->flags & REC_UNWALKED ? CHUNK_UNWALKED : 0);
 }
 
-struct heard heard_by(const struct conn *c, int dir, const struct rec_seg *seg)
+struct heard heard_by(const struct conn *c, int dir, const struct segment *seg)
 {
 	const struct stream *other = &c->stream[!dir];
 	struct heard heard = {.pos = other->seen, .ts_ns = other->seen_ns};
@@ -35,7 +35,7 @@ struct heard heard_by(const struct conn *c, int dir, const struct rec_seg *seg)
 	return heard;
 }
 
-struct chunk chunk_of(uint64_t pos, const struct rec_seg *seg, const struct heard *heard,
+struct chunk chunk_of(uint64_t pos, const struct segment *seg, const struct heard *heard,
 		      const char *bytes, const char *tail)
 {
 	struct chunk chunk = {.pos = pos,
@@ -45,18 +45,19 @@ struct chunk chunk_of(uint64_t pos, const struct rec_seg *seg, const struct hear
 			      .flags = chunk_flags(seg),
 			      .skipped = seg->flags & REC_FRAME ? seg->start : 0,
 			      .tail_len = seg->len < CHUNK_TAIL ? seg->len : CHUNK_TAIL,
-			      .before = (const char *)seg->before,
+			      .before = (const char *)seg->before.bytes,
 			      .ts_ns = seg->ts_ns,
 			      .other_ts_ns = heard->ts_ns,
 			      .other_pos = heard->pos,
 			      .received = heard->received};
+	static const char unknown[CHUNK_TAIL];
 	const char *end = bytes + seg->captured;
 
 	if (seg->captured < seg->len) {
 		if (seg->flags & REC_PART) /* between the pieces of a segment */
 			chunk.tail_len = 0;
 		else
-			end = tail + CHUNK_TAIL;
+			end = (seg->flags & REC_TAIL ? tail : unknown) + CHUNK_TAIL;
 	}
 	chunk.tail = end - chunk.tail_len;
 	return chunk;
@@ -66,10 +67,11 @@ void record_explain(struct pipeline *pl, const struct record *rec)
 {
 	/* By their bits, as bpf/records.h has them. */
 	static const char *const name[] = {
-		"out",	"flip",	    "start", "fresh",	 "alone",    "old",    "psh",	"fin",
-		"rst",	"listener", "part",  "swept",	 "not_http", "closed", "wide",	"begins",
-		"ends", "followed", "read",  "blocking", "owner",    "tail",   "heard", "due"};
-	const struct rec_seg *seg = &rec->seg;
+		"out",	"flip",	  "start",    "fresh",	  "alone", "old",      "psh",
+		"fin",	"rst",	  "listener", "part",	  "swept", "not_http", "closed",
+		"wide", "begins", "ends",     "followed", "read",  "blocking", "owner",
+		"tail", "heard",  "due",      "conn",	  "before"};
+	const struct segment *seg = &rec->seg;
 	char flags[192];
 	size_t len = 0;
 
@@ -82,7 +84,8 @@ void record_explain(struct pipeline *pl, const struct record *rec)
 		return;
 	}
 
-	_Static_assert(REC_DUE == 1 << (sizeof(name) / sizeof(name[0]) - 1), "a flag has no name");
+	_Static_assert(REC_BEFORE == 1 << (sizeof(name) / sizeof(name[0]) - 1),
+		       "a flag has no name");
 	flags[0] = '\0';
 	for (size_t i = 1; i < sizeof(name) / sizeof(name[0]); i++)
 		if (seg->flags & 1U << i)

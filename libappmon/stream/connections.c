@@ -16,6 +16,8 @@
 #define UNSAMPLED_NS (10 * NSEC_PER_SEC)
 /* How long a closed connection waits for bytes that the network delivers late. */
 #define LINGER_NS (2 * NSEC_PER_SEC)
+/* Who was silent for a second says who it is: see REC_TELL_TICKS. Twice that, to be sure. */
+#define FORGET_NS (2 * NSEC_PER_SEC)
 
 /* ---- table ----------------------------------------------------------------------------------- */
 
@@ -93,7 +95,7 @@ struct conn *conn_alloc(struct flows *f)
 }
 
 struct conn *conn_new(struct flows *f, const struct rec_conn *id, uint64_t key,
-		      const struct rec_seg *seg)
+		      const struct segment *seg)
 {
 	struct conn *c = conn_alloc(f);
 
@@ -207,7 +209,7 @@ bool conn_over(const struct conn *c)
 {
 	return c->stream[DIR_OUT].fin == FIN_HANDLED && !has_exchanges(c) &&
 	       !c->stream[DIR_IN].pieces && !c->stream[DIR_OUT].pieces &&
-	       (c->request_dir != 1 + DIR_IN || c->stream[DIR_IN].fin == FIN_HANDLED);
+	       (c->request_dir == 1 + DIR_OUT || c->stream[DIR_IN].fin == FIN_HANDLED);
 }
 
 /* With nested targets the owner can change. */
@@ -232,17 +234,40 @@ bool conn_is_watched(const struct flows *f, const struct rec_conn *conn, uint32_
 
 /* ---- all of them ----------------------------------------------------------------------------- */
 
+void flows_forgot(struct flows *f, uint32_t reason)
+{
+	f->forgotten = reason;
+	if (f->pl->ask_programs)
+		f->pl->ask_programs(f->pl->programs);
+}
+
+void flows_forgot_one(struct flows *f, struct rec_conn_told told)
+{
+	f->remembered[told.conn.cookie % REMEMBERED] = told;
+	flows_forgot(f, APPMON_DROP_MEMORY);
+}
+
+bool flows_remember(const struct flows *f, uint64_t cookie, struct rec_conn_told *ret)
+{
+	*ret = f->remembered[cookie % REMEMBERED];
+	return ret->conn.cookie == cookie;
+}
+
 /* The least recently active is forgotten first, and met again by its next request. */
 static bool evict_idle(void *ctx)
 {
 	struct flows *f = ctx;
 	struct list_node *n = f->idle.next;
+	struct conn *c;
 
 	if (n != &f->idle && list_entry(n, struct conn, link) == f->current)
 		n = n->next;
 	if (n == &f->idle)
 		return false;
-	conn_free(f, list_entry(n, struct conn, link));
+	c = list_entry(n, struct conn, link);
+	if (!c->stray)
+		flows_forgot_one(f, conn_told(c));
+	conn_free(f, c);
 	return true;
 }
 
@@ -252,6 +277,7 @@ int flows_init(struct flows *f, struct pipeline *pl, const struct appmon_opts *o
 	f->state_size = protocol_state_size(pl->protocols);
 	f->exchange_timeout_ms = opts->exchange_timeout_ms;
 	f->idle_timeout_ms = opts->idle_timeout_ms;
+	f->forgotten = APPMON_DROP_GAP;
 
 	list_init(&f->busy);
 	list_init(&f->idle);
@@ -294,6 +320,8 @@ void flows_expire(struct flows *f, uint64_t now)
 	uint64_t busy_ns = f->exchange_timeout_ms * NSEC_PER_MSEC;
 	uint64_t idle_ns = f->idle_timeout_ms * NSEC_PER_MSEC;
 
+	if (idle_ns < FORGET_NS)
+		idle_ns = FORGET_NS;
 	for (struct list_node *n = f->busy.next, *next; n != &f->busy; n = next) {
 		struct conn *c = list_entry(n, struct conn, link);
 		bool closed = c->stream[DIR_IN].fin && c->stream[DIR_OUT].fin;
@@ -330,6 +358,7 @@ void flows_expire(struct flows *f, uint64_t now)
 static void drop_some(struct flows *f, const struct target *target, uint32_t reason,
 		      const char *why)
 {
+	flows_forgot(f, reason);
 	for (uint32_t i = 0; i < f->buckets; i++) {
 		struct conn *c = f->bucket[i], *next;
 

@@ -9,7 +9,7 @@
 #include "protocol/protocol.h"
 #include "stream/stream.h"
 
-static void conn_follow(struct conn *c, const struct rec_seg *seg)
+static void conn_follow(struct conn *c, const struct segment *seg)
 {
 	struct stream *self = &c->stream[!!(seg->flags & REC_OUT)];
 	struct stream *other = &c->stream[!(seg->flags & REC_OUT)];
@@ -27,7 +27,7 @@ static void conn_follow(struct conn *c, const struct rec_seg *seg)
 }
 
 /* seg_end: where the segment ends, parts that follow in other records included. */
-static void flow_before(struct flows *f, struct conn *c, const struct rec_seg *seg,
+static void flow_before(struct flows *f, struct conn *c, const struct segment *seg,
 			uint32_t seg_end)
 {
 	int dir = seg->flags & REC_OUT ? DIR_OUT : DIR_IN;
@@ -49,11 +49,11 @@ static void flow_before(struct flows *f, struct conn *c, const struct rec_seg *s
 		stream_saw(other, seg->ack, 0);
 	pieces_drain(f, c, !dir, ANY);
 	c->protocol->progress(f->pl, c, !dir, seg->ts_ns);
-	if (seg->last_ts_ns && seg->len && seg->whole == seg->seq + seg->len &&
+	if (seg->before.last_ts_ns && seg->len && seg->whole == seg->seq + seg->len &&
 	    !(seg->flags & REC_OLD)) {
-		stream_saw(self, seg->seq, seg->last_ts_ns);
+		stream_saw(self, seg->seq, seg->before.last_ts_ns);
 		pieces_drain(f, c, dir, ANY);
-		c->protocol->progress(f->pl, c, dir, seg->last_ts_ns);
+		c->protocol->progress(f->pl, c, dir, seg->before.last_ts_ns);
 	}
 	if ((seg->flags & REC_FIN) && self->fin != FIN_HANDLED) {
 		self->fin = FIN_NOTED;
@@ -61,7 +61,7 @@ static void flow_before(struct flows *f, struct conn *c, const struct rec_seg *s
 	}
 }
 
-static void flow_after(struct flows *f, struct conn *c, const struct rec_seg *seg)
+static void flow_after(struct flows *f, struct conn *c, const struct segment *seg)
 {
 	c->protocol->progress(f->pl, c, seg->flags & REC_OUT ? DIR_OUT : DIR_IN, seg->ts_ns);
 	if ((f->pl->flags & APPMON_OPEN_STREAM_HEADS) && !(seg->flags & REC_PART) &&
@@ -69,7 +69,7 @@ static void flow_after(struct flows *f, struct conn *c, const struct rec_seg *se
 		c->protocol->stream(f->pl, c);
 }
 
-static void flow_segment(struct flows *f, struct conn *c, const struct rec_seg *seg,
+static void flow_segment(struct flows *f, struct conn *c, const struct segment *seg,
 			 const char *bytes, const char *tail, uint32_t seg_end)
 {
 	flow_before(f, c, seg, seg_end);
@@ -82,7 +82,7 @@ static void flow_segment(struct flows *f, struct conn *c, const struct rec_seg *
 static void flow_piece(struct flows *f, struct conn *c, const struct record *rec, uint32_t at,
 		       uint32_t next, const struct rec_piece *piece, const char *bytes)
 {
-	struct rec_seg seg = rec->seg;
+	struct segment seg = rec->seg;
 	uint32_t end = rec->seg.seq + next;
 
 	seg.seq += at;
@@ -95,7 +95,7 @@ static void flow_piece(struct flows *f, struct conn *c, const struct record *rec
 	}
 	if (at) {
 		seg.flags &= ~(uint32_t)(REC_FLIP | REC_START);
-		memset(seg.before, 0, sizeof(seg.before));
+		memset(seg.before.bytes, 0, sizeof(seg.before.bytes));
 	}
 	if (piece && (piece->flags & PIECE_FRAME)) {
 		seg.flags |= REC_FRAME;
@@ -144,7 +144,7 @@ static void flow_frames(struct flows *f, struct conn *c, const struct record *re
 /* The rest of the segment is in the records that follow. */
 static void flow_part(struct flows *f, struct conn *c, const struct record *rec)
 {
-	struct rec_seg part = rec->seg;
+	struct segment part = rec->seg;
 	uint32_t seg_end = part.seq + part.len;
 
 	part.len = part.captured;
@@ -172,11 +172,45 @@ static void conn_read(struct flows *f, struct conn *c, const struct record *rec)
 	cause_read(f->pl, c, &reader);
 }
 
-void flow_record(struct flows *f, const struct record *rec)
+static void fill_told(struct record *rec, const struct rec_conn_told *told)
 {
-	struct target *target = target_of(f->pl, &rec->conn);
-	bool listener = rec->seg.flags & REC_LISTENER;
-	struct conn *c;
+	rec->conn = told->conn;
+	rec->seg.sample = told->sample;
+	rec->seg.lost = told->lost;
+	rec->seg.retrans = told->retrans;
+	rec->seg.dup = told->dup;
+	rec->seg.flags |= REC_CONN;
+}
+
+/* An earlier record has said who the connection is: see REC_TELL_TICKS. False: that is forgotten. */
+static bool identify(struct flows *f, struct record *rec, struct conn **ret)
+{
+	struct conn *c = *ret = conn_find(f, rec->conn.cookie);
+	struct rec_conn_told told;
+
+	if (c)
+		told = conn_told(c);
+	if (c || flows_remember(f, rec->conn.cookie, &told)) {
+		fill_told(rec, &told);
+		return true;
+	}
+	if (begins_request(f, rec)) {
+		f->pl->stats.exchanges_seen++;
+		f->pl->stats.dropped[f->forgotten]++;
+		EXPLAIN_DROP(f->pl, &rec->conn, f->forgotten,
+			     WHY("its connection was forgotten a moment ago"),
+			     "a request is dropped, %s: %s");
+	} else {
+		EXPLAIN_CONN(f->pl, &rec->conn, "has been forgotten");
+	}
+	return false;
+}
+
+void flow_record(struct flows *f, struct record *rec)
+{
+	bool listener = rec->seg.flags & REC_LISTENER, told = rec->seg.flags & REC_CONN;
+	struct conn *c = NULL;
+	struct target *target;
 
 	if (EXPLAINS(APPMON_LOG_TRACE, f->pl))
 		record_explain(f->pl, rec);
@@ -184,6 +218,9 @@ void flow_record(struct flows *f, const struct record *rec)
 		sessions_call(f, rec);
 		return;
 	}
+	if (!told && !identify(f, rec, &c))
+		return;
+	target = target_of(f->pl, &rec->conn);
 	if (!target) {
 		if (begins_request(f, rec)) {
 			f->pl->stats.exchanges_seen++;
@@ -199,7 +236,8 @@ void flow_record(struct flows *f, const struct record *rec)
 		EXPLAIN_CONN(f->pl, &rec->conn, "is not in the sample");
 		return;
 	}
-	c = listener ? stray_meet(f, rec) : conn_find(f, rec->conn.cookie);
+	if (told)
+		c = listener ? stray_meet(f, rec) : conn_find(f, rec->conn.cookie);
 	if (c && c->id.generation != rec->conn.generation) {
 		/* It was away meanwhile. */
 		conn_drop(f, c, APPMON_DROP_SAMPLED,
@@ -226,6 +264,8 @@ void flow_record(struct flows *f, const struct record *rec)
 		c = listener ? stray_new(f, rec)
 			     : conn_new(f, &rec->conn, rec->conn.cookie, &rec->seg);
 		if (!c) {
+			if (!listener)
+				flows_forgot_one(f, record_told(rec));
 			if (begins_request(f, rec)) {
 				STAT_ADD(f->pl, target, exchanges_seen, 1);
 				STAT_ADD(f->pl, target, dropped[APPMON_DROP_MEMORY], 1);
@@ -240,7 +280,7 @@ void flow_record(struct flows *f, const struct record *rec)
 	f->pl->owner = &rec->owner;
 	if (c->id.target != rec->conn.target)
 		conn_moves(f, c, target);
-	if (!listener)
+	if (told && !listener)
 		c->id = rec->conn;
 	if (rec->framed)
 		flow_frames(f, c, rec);

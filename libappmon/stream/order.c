@@ -50,7 +50,7 @@ void pieces_free(struct flows *f, struct stream *s)
 }
 
 /* False: no memory, or too many. */
-static bool piece_keep(struct flows *f, struct stream *s, uint64_t pos, const struct rec_seg *seg,
+static bool piece_keep(struct flows *f, struct stream *s, uint64_t pos, const struct segment *seg,
 		       const struct heard *heard, const char *bytes, const char *tail)
 {
 	struct piece **at = &s->pieces, *p;
@@ -87,7 +87,7 @@ static bool is_kept(const struct stream *s, uint64_t pos, uint32_t len)
 
 /* A segment in its turn, captured or not. */
 static void segment_apply(struct flows *f, struct conn *c, int dir, uint64_t pos,
-			  const struct rec_seg *seg, const struct heard *heard, const char *bytes,
+			  const struct segment *seg, const struct heard *heard, const char *bytes,
 			  const char *tail)
 {
 	struct stream *s = &c->stream[dir];
@@ -146,7 +146,7 @@ void stream_framed(struct conn *c, int dir, uint32_t seq, uint32_t skipped)
 }
 
 /* A segment as it comes. */
-void stream_segment(struct flows *f, struct conn *c, int dir, const struct rec_seg *seg,
+void stream_segment(struct flows *f, struct conn *c, int dir, const struct segment *seg,
 		    const char *bytes, const char *tail)
 {
 	struct stream *s = &c->stream[dir];
@@ -155,7 +155,7 @@ void stream_segment(struct flows *f, struct conn *c, int dir, const struct rec_s
 
 	stream_saw(s, seg->whole, seg->ts_ns);
 	if (seg->flags & REC_DUE)
-		stream_framed(c, dir, seg->due, 0);
+		stream_framed(c, dir, seg->before.due, 0);
 	if (seg->len) {
 		pieces_drain(f, c, dir, pos);
 		if ((int64_t)(pos - s->seen) > 0) {

@@ -5,14 +5,26 @@
 
 #include "exchange/exchange.h"
 
+/* What a record says of a segment: as struct rec_seg, with what follows that. */
+struct segment {
+	uint64_t ts_ns;
+	uint32_t flags; /* REC_* */
+	uint32_t seq, len;
+	uint32_t start; /* with REC_FRAME: rec_piece.skipped */
+	uint32_t whole, ack, written, srtt_us;
+	uint32_t captured;		     /* bytes that follow, from seq on, or pieces */
+	uint32_t sample, lost, retrans, dup; /* as in struct rec_conn_told */
+	struct rec_before before;
+};
+
 /* What was captured, in the order in which it came. */
 struct record {
-	struct rec_conn conn;
-	struct rec_seg seg;
+	struct rec_conn conn; /* without REC_CONN: the cookie alone, until flow_record() */
+	struct segment seg;
 	struct rec_owner owner;
 	/* In the ring: valid until the record is released. */
 	const char *bytes; /* seg.captured */
-	const char *tail;  /* the segment's last TAIL_BYTES, if they are not all captured */
+	const char *tail;  /* the segment's last TAIL_BYTES; NULL: see REC_TAIL */
 	uint32_t size;	   /* in the ring */
 	bool framed;	   /* REC_FRAMES: the bytes are pieces */
 	bool called;	   /* REC_PLAIN: call is valid, in place of conn, seg and owner */
@@ -21,8 +33,28 @@ struct record {
 	struct rec_plain call;
 };
 
+/* Who the connection is, as the record tells. */
+static inline struct rec_conn_told record_told(const struct record *rec)
+{
+	return (struct rec_conn_told){.conn = rec->conn,
+				      .sample = rec->seg.sample,
+				      .lost = rec->seg.lost,
+				      .retrans = rec->seg.retrans,
+				      .dup = rec->seg.dup};
+}
+
+/* ... as the reader knows. */
+static inline struct rec_conn_told conn_told(const struct conn *c)
+{
+	return (struct rec_conn_told){.conn = c->id,
+				      .sample = c->sample,
+				      .lost = c->lost,
+				      .retrans = c->retrans,
+				      .dup = c->dup};
+}
+
 /* Has the segment the other direction's numbers? Not before there is a connection. */
-static inline bool seg_acknowledges(const struct rec_seg *seg)
+static inline bool seg_acknowledges(const struct segment *seg)
 {
 	return !(seg->flags & (REC_ALONE | REC_LISTENER));
 }
@@ -37,11 +69,13 @@ struct heard {
 struct piece {
 	struct piece *next;
 	uint64_t pos;
-	struct rec_seg seg;
+	struct segment seg;
 	struct heard heard;
 	char tail[TAIL_BYTES];
 	char bytes[];
 };
+
+#define REMEMBERED 128
 
 struct flows {
 	struct pipeline *pl;
@@ -59,11 +93,21 @@ struct flows {
 	uint64_t ordinal_max;	     /* of connections that were forgotten */
 	struct sessions *sessions;   /* NULL: plaintext is not looked for */
 	uint32_t records_pid;	     /* the records of this process would tell sockets; 0: none */
+	uint32_t forgotten;	     /* the last reason of flows_forgot() */
+	/* Of those for which there was no memory, as they were told last, by cookie. */
+	struct rec_conn_told remembered[REMEMBERED];
 };
 
 int flows_init(struct flows *f, struct pipeline *pl, const struct appmon_opts *opts);
 void flows_destroy(struct flows *f);
-void flow_record(struct flows *f, const struct record *rec);
+/* What the record does not say of its connection, because an earlier one has, is filled in. */
+void flow_record(struct flows *f, struct record *rec);
+/* A connection is not known any more that may go on. reason: APPMON_DROP_*, for what it tells before
+ * it says who it is. */
+void flows_forgot(struct flows *f, uint32_t reason);
+/* The same for lack of memory. The last ones are known all the same, if they are found. */
+void flows_forgot_one(struct flows *f, struct rec_conn_told told);
+bool flows_remember(const struct flows *f, uint64_t cookie, struct rec_conn_told *ret);
 /* Ends what has been silent for too long. */
 void flows_expire(struct flows *f, uint64_t now_ns);
 /* Forgets everything that belongs to a target. */
@@ -80,7 +124,7 @@ struct conn *conn_find(struct flows *f, uint64_t cookie);
 struct conn *conn_alloc(struct flows *f);
 /* Found by key from now on. seg: its first. */
 struct conn *conn_new(struct flows *f, const struct rec_conn *id, uint64_t key,
-		      const struct rec_seg *seg);
+		      const struct segment *seg);
 uint32_t flows_bucket(const struct flows *f, uint64_t key);
 void conn_insert(struct flows *f, struct conn *c);
 void conn_remove(struct flows *f, struct conn *c);
@@ -119,7 +163,7 @@ void stream_saw(struct stream *s, uint32_t seq_end, uint64_t ts_ns);
 /* Behind what has been seen a message goes on in bytes that come late: see protocol.framed. */
 void stream_framed(struct conn *c, int dir, uint32_t seq, uint32_t skipped);
 /* A segment as it comes. tail: as in struct record. */
-void stream_segment(struct flows *f, struct conn *c, int dir, const struct rec_seg *seg,
+void stream_segment(struct flows *f, struct conn *c, int dir, const struct segment *seg,
 		    const char *bytes, const char *tail);
 /* Hands over the pieces before which all has passed, those below `until` only. */
 void pieces_take(struct flows *f, struct conn *c, int dir, uint64_t until);
@@ -182,9 +226,9 @@ void sessions_expire(struct flows *f, uint64_t now_ns);
 /* ---- chunk.c --------------------------------------------------------------------------------- */
 
 /* How far the other direction is, as far as a record tells that comes now. */
-struct heard heard_by(const struct conn *c, int dir, const struct rec_seg *seg);
+struct heard heard_by(const struct conn *c, int dir, const struct segment *seg);
 /* What a protocol sees of a segment whose first byte is at pos. It points to bytes, tail and seg. */
-struct chunk chunk_of(uint64_t pos, const struct rec_seg *seg, const struct heard *heard,
+struct chunk chunk_of(uint64_t pos, const struct segment *seg, const struct heard *heard,
 		      const char *bytes, const char *tail);
 /* What a record says, as a line of log. */
 void record_explain(struct pipeline *pl, const struct record *rec);

@@ -27,24 +27,24 @@ static void put_entry(__u32 type, const void *fixed, size_t fixed_size, const ch
 static void put_segment(__u64 ts_ns, __u32 flags, __u32 seq, __u32 ack, const char *bytes)
 {
 	__u32 len = (__u32)strlen(bytes);
-	struct rec rec = {
-		.hdr = {REC_VERSION, REC_DATA, (__u32)sizeof(rec) + len, 0},
-		.conn = {.cookie = 1,
-			 .cgroup_id = 7,
-			 .target = 1,
-			 .family = 4,
-			 .local_port = 80,
-			 .remote_port = 40000,
-			 .local_addr = {127, 0, 0, 1},
-			 .remote_addr = {127, 0, 0, 2}},
-		.seg = {.ts_ns = ts_ns,
-			.flags = flags | REC_FLIP | REC_START | REC_PSH,
-			.seq = seq,
-			.start = seq,
-			.len = len,
-			.whole = seq + len,
-			.ack = ack,
-			.captured = len},
+	struct rec_state rec = {
+		.rec = {.hdr = {REC_VERSION, REC_DATA, (__u32)sizeof(rec) + len, 0},
+			.cookie = 1,
+			.seg = {.ts_ns = ts_ns,
+				.flags = flags | REC_CONN | REC_FLIP | REC_START | REC_PSH,
+				.seq = seq,
+				.start = seq,
+				.len = len,
+				.whole = seq + len,
+				.ack = ack}},
+		.told.conn = {.cookie = 1,
+			      .cgroup_id = 7,
+			      .target = 1,
+			      .family = 4,
+			      .local_port = 80,
+			      .remote_port = 40000,
+			      .local_addr = {127, 0, 0, 1},
+			      .remote_addr = {127, 0, 0, 2}},
 	};
 
 	put_entry(RECORDING_RECORD, &rec, sizeof(rec), bytes);

@@ -35,9 +35,10 @@ static bool trace;	 /* say what happens */
 	} while (0)
 
 static const char *const flag_names[] = {
-	"OUT",	"FLIP",	    "START", "FRESH",	 "4",	     "OLD",    "PSH",  "FIN",
-	"RST",	"LISTENER", "PART",  "SWEPT",	 "NOT_HTTP", "CLOSED", "WIDE", "BEGINS",
-	"ENDS", "FOLLOWED", "READ",  "BLOCKING", "OWNER",    "TAIL",   "HEARD"};
+	"OUT",	"FLIP",	  "START",    "FRESH",	  "4",	   "OLD",      "PSH",
+	"FIN",	"RST",	  "LISTENER", "PART",	  "SWEPT", "NOT_HTTP", "CLOSED",
+	"WIDE", "BEGINS", "ENDS",     "FOLLOWED", "READ",  "BLOCKING", "OWNER",
+	"TAIL", "HEARD",  "DUE",      "CONN",	  "BEFORE"};
 
 #define STREAM_MAX 600000 /* REQUESTS_MAX messages of at most 36,000 bytes */
 #define CAPTURE 4096
@@ -361,15 +362,13 @@ static void show_record(const void *rec)
 	const struct rec_seg *seg = &r->seg;
 	int out = !!(seg->flags & REC_OUT);
 
-	printf("  %s %d+%u%s whole %d, ack %d, lost %u:", out ? "out" : "in",
+	printf("  %s %d+%u%s whole %d, ack %d, %u bytes:", out ? "out" : "in",
 	       (int)(seg->seq - first_seq[out]), seg->len,
 	       r->hdr.kind == REC_DATA ? "" : " progress", (int)(seg->whole - first_seq[out]),
-	       (int)(seg->ack - first_seq[!out]), seg->lost);
+	       (int)(seg->ack - first_seq[!out]), r->hdr.size);
 	for (unsigned int i = 0; i < sizeof(flag_names) / sizeof(flag_names[0]); i++)
 		if (seg->flags & 1u << i)
 			printf(" %s", flag_names[i]);
-	if (r->hdr.kind == REC_DATA)
-		printf(", %u captured", seg->captured);
 	printf("\n");
 }
 

@@ -76,9 +76,11 @@ static void feed_shaped(struct fixture *p, const uint8_t *data, size_t len)
 {
 	struct {
 		struct rec rec;
-		uint8_t behind[sizeof(struct rec_owner) + TAIL_BYTES + 1024];
+		uint8_t behind[REC_EXTRAS_MAX + 1024];
 	} buf = {0};
 	struct rec *rec = &buf.rec;
+	struct rec_conn_told told = {0};
+	struct rec_before before = {0};
 	struct rec_owner owner;
 	uint8_t knob[16] = {0};
 	size_t at = 0;
@@ -89,38 +91,52 @@ static void feed_shaped(struct fixture *p, const uint8_t *data, size_t len)
 	if (len > 1024)
 		len = 1024;
 	clock_ns += (uint64_t)knob[0] << 22;
-	rec->conn.cookie = 1 + (knob[1] >> 6);
-	rec->conn.slot = knob[1] >> 1 & 3;
-	rec->conn.target = rec->conn.slot + 1u + (knob[1] >> 3 & knob[1] >> 4 & knob[1] >> 5 & 1);
-	rec->conn.family = knob[1] & 16 ? 6 : 4;
-	rec->conn.local_port = 80;
-	rec->conn.remote_port = (uint16_t)(40000 + rec->conn.cookie);
+	rec->cookie = 1 + (knob[1] >> 6);
 	rec->seg.ts_ns = clock_ns;
-	rec->seg.last_ts_ns = clock_ns - ((uint64_t)knob[2] << 20);
 	rec->seg.flags = knob[3] | (uint32_t)knob[4] << 8 | (uint32_t)(knob[12] & 127) << 16;
+	rec->seg.flags &= ~(uint32_t)(REC_CONN | REC_BEFORE);
+	rec->seg.flags |= (knob[9] & 1 ? 0 : REC_CONN) | (knob[9] & 2 ? 0 : REC_BEFORE);
 	rec->seg.seq = (uint32_t)(int8_t)knob[5] * (knob[6] & 1 ? 1u : 100u);
 	rec->seg.start = rec->seg.seq - (knob[6] >> 1 & 3) * 10u;
 	rec->seg.ack = (uint32_t)(int8_t)knob[7] * (knob[6] & 8 ? 1u : 100u);
 	rec->seg.len = (uint32_t)len + knob[8];
 	if (knob[6] & 16)
 		rec->seg.len <<= 20;
-	rec->seg.lost = knob[9] >> 6;
-	rec->seg.retrans = knob[10] & 7;
-	rec->seg.dup = knob[10] >> 5;
+	if (rec->seg.flags & REC_CONN) {
+		told.conn.cookie = rec->cookie;
+		told.conn.slot = knob[1] >> 1 & 3;
+		told.conn.target =
+			told.conn.slot + 1u + (knob[1] >> 3 & knob[1] >> 4 & knob[1] >> 5 & 1);
+		told.conn.family = knob[1] & 16 ? 6 : 4;
+		told.conn.local_port = 80;
+		told.conn.remote_port = (uint16_t)(40000 + rec->cookie);
+		told.lost = knob[9] >> 6;
+		told.retrans = knob[10] & 7;
+		told.dup = knob[10] >> 5;
+		memcpy(buf.behind, &told, sizeof(told));
+		at += sizeof(told);
+	}
+	if (rec->seg.flags & REC_BEFORE) {
+		before.last_ts_ns = clock_ns - ((uint64_t)knob[2] << 20);
+		memcpy(buf.behind + at, &before, sizeof(before));
+		at += sizeof(before);
+	}
 	if (rec->seg.flags & REC_OWNER) {
 		memset(&owner, knob[11], sizeof(owner));
 		owner.source = knob[11] & 7;
 		owner.read_first_ns = clock_ns - ((uint64_t)knob[12] << 20);
-		memcpy(buf.behind, &owner, sizeof(owner));
+		memcpy(buf.behind + at, &owner, sizeof(owner));
 		at += sizeof(owner);
 	}
 	if (rec->seg.flags & REC_TAIL) {
 		memcpy(buf.behind + at + TAIL_BYTES - 8, knob + 8, 8);
 		at += TAIL_BYTES;
 	}
-	rec->seg.captured = knob[1] & 1 ? 0 : (uint32_t)len;
-	memcpy(buf.behind + at, data, rec->seg.captured);
-	at += sizeof(*rec) + rec->seg.captured;
+	if (!(knob[1] & 1)) {
+		memcpy(buf.behind + at, data, len);
+		at += len;
+	}
+	at += sizeof(*rec);
 	rec->hdr = (struct rec_hdr){REC_VERSION, knob[1] & 1 ? REC_PROGRESS : REC_DATA,
 				    (uint32_t)at, 0};
 	feed(p, (const uint8_t *)&buf, at);

@@ -64,6 +64,7 @@ static void segment(struct end *e, int dir, const char *text, uint32_t pid, uint
 {
 	struct {
 		struct rec rec;
+		struct rec_conn_told told;
 		struct rec_owner owner;
 		char bytes[1024];
 	} r = {.rec.hdr = {.version = REC_VERSION, .kind = REC_DATA}};
@@ -71,11 +72,12 @@ static void segment(struct end *e, int dir, const char *text, uint32_t pid, uint
 
 	ck_assert_uint_le(len, sizeof(r.bytes));
 	r.rec.hdr.size = (uint32_t)(offsetof(typeof(r), bytes) + len);
-	r.rec.conn = e->id;
+	r.rec.cookie = e->id.cookie;
+	r.told.conn = e->id;
 	r.rec.seg.ts_ns = clock_ns += MS;
-	r.rec.seg.flags = REC_FRESH | REC_OWNER | flags | (dir == DIR_OUT ? REC_OUT : 0);
+	r.rec.seg.flags = REC_FRESH | REC_CONN | REC_OWNER | flags | (dir == DIR_OUT ? REC_OUT : 0);
 	r.rec.seg.seq = r.rec.seg.start = e->next[dir];
-	r.rec.seg.len = r.rec.seg.captured = len;
+	r.rec.seg.len = len;
 	e->next[dir] += len;
 	r.rec.seg.whole = e->next[dir];
 	r.rec.seg.ack = e->next[!dir];
@@ -108,7 +110,7 @@ static void read_len(struct end *e, uint32_t len, uint32_t pid, uint32_t tid, bo
 		struct rec_owner owner;
 	} r = {.rec.hdr = {.version = REC_VERSION, .kind = REC_PROGRESS, .size = sizeof(r)}};
 
-	r.rec.conn = e->id;
+	r.rec.cookie = e->id.cookie;
 	r.rec.seg.ts_ns = clock_ns += MS;
 	r.rec.seg.flags = REC_READ | REC_FRESH | REC_OWNER | (blocks ? REC_BLOCKING : 0);
 	r.rec.seg.seq = e->next[DIR_IN] - len;

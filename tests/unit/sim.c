@@ -336,6 +336,13 @@ __u64 bpf_ktime_get_ns(void)
 	return sim_now_ns;
 }
 
+#define TICK_NS 4000000
+
+__u64 bpf_jiffies64(void)
+{
+	return sim_now_ns / TICK_NS;
+}
+
 struct bpf_tcp_sock *bpf_tcp_sock(struct bpf_sock *sk)
 {
 	helper();
@@ -404,7 +411,7 @@ long bpf_probe_read_kernel(void *to, __u32 size, const void *from)
 long bpf_seq_write(struct seq_file *seq, const void *data, __u32 len)
 {
 	(void)seq;
-	return ring_put(data, len, len) ? 0 : -1;
+	return ring_put(data, len, (len + 31) / 32 * 32) ? 0 : -1;
 }
 
 /* ---- the kernel ------------------------------------------------------------------ */
@@ -414,6 +421,12 @@ void sim_budget(uint32_t now, uint32_t from, uint64_t below)
 	generation = now;
 	capture_from = from;
 	sample_below = below;
+}
+
+void sim_ask(void *unused)
+{
+	(void)unused;
+	conns_asked += REC_TELL_AGAIN;
 }
 
 void sim_nest(const struct sim_opts *opts)

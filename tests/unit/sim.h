@@ -53,6 +53,9 @@ struct sim_socket;
 /* The budget: what sampling.c writes. sim_start() sets (1, 1, SAMPLE_ALL). */
 void sim_budget(uint32_t generation, uint32_t from, uint64_t below);
 
+/* pipeline.ask_programs */
+void sim_ask(void *unused);
+
 /* A connection whose first bytes have the given sequence numbers. active: our connect(). */
 struct sim_socket *sim_connect(bool active, uint32_t in_seq, uint32_t out_seq);
 void sim_forget(struct sim_socket *sk);

@@ -236,7 +236,8 @@ class Drop(Number):
 
     #: the host did not read fast enough
     RING_FULL = 0
-    #: memory_limit reached
+    #: memory_limit reached, now or when its connection was forgotten a moment before: then
+    #: the handle counts it, but no target
     MEMORY = 1
     #: a message could not be assembled: bytes missed
     GAP = 2
@@ -1054,7 +1055,7 @@ class Options:
     #: silence that ends an exchange; default 300,000; UINT32_MAX: never
     exchange_timeout_ms: int = 0
     #: silence after which a connection without an exchange is forgotten (it is found
-    #: again); default 3,600,000
+    #: again); default 3,600,000, less than 2000 is taken for that
     idle_timeout_ms: int = 0
     #: most verbose APPMON_LOG_* wanted; default WARN
     log_level: int = 0

@@ -238,7 +238,8 @@ number! {
     Drop: u32 {
         /// the host did not read fast enough
         RING_FULL = 0, "ring_full";
-        /// memory_limit reached
+        /// memory_limit reached, now or when its connection was forgotten a moment before: then the
+        /// handle counts it, but no target
         MEMORY = 1, "memory";
         /// a message could not be assembled: bytes missed
         GAP = 2, "gap";
@@ -1333,7 +1334,7 @@ impl Options {
     }
 
     /// silence after which a connection without an exchange is forgotten (it is found again); default
-    /// 3,600,000
+    /// 3,600,000, less than 2000 is taken for that
     pub fn idle_timeout_ms(mut self, value: u32) -> Options {
         self.idle_timeout_ms = value;
         self

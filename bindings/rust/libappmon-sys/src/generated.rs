@@ -179,7 +179,8 @@ pub const APPMON_LINK_STARTED: u32 = 9;
 
 /// the host did not read fast enough
 pub const APPMON_DROP_RING_FULL: u32 = 0;
-/// memory_limit reached
+/// memory_limit reached, now or when its connection was forgotten a moment before: then the handle counts
+/// it, but no target
 pub const APPMON_DROP_MEMORY: u32 = 1;
 /// a message could not be assembled: bytes missed
 pub const APPMON_DROP_GAP: u32 = 2;
@@ -789,7 +790,7 @@ pub struct appmon_opts {
     /// silence that ends an exchange; default 300,000; UINT32_MAX: never
     pub exchange_timeout_ms: u32,
     /// silence after which a connection without an exchange is forgotten (it is found again); default
-    /// 3,600,000
+    /// 3,600,000, less than 2000 is taken for that
     pub idle_timeout_ms: u32,
     /// most verbose APPMON_LOG_* wanted; default WARN
     pub log_level: u32,

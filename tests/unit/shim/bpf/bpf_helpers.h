@@ -29,6 +29,7 @@ __u64 bpf_skb_cgroup_id(struct __sk_buff *skb);
 __u64 bpf_skb_ancestor_cgroup_id(struct __sk_buff *skb, int level);
 __u64 bpf_get_socket_cookie(void *ctx);
 __u64 bpf_ktime_get_ns(void);
+__u64 bpf_jiffies64(void);
 struct bpf_tcp_sock *bpf_tcp_sock(struct bpf_sock *sk);
 struct tcp_sock *bpf_skc_to_tcp_sock(void *sk);
 struct bpf_sock *bpf_skc_lookup_tcp(void *ctx, struct bpf_sock_tuple *tuple, __u32 size,
