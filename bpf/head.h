@@ -130,7 +130,9 @@ static __always_inline void frame_request(struct __sk_buff *skb, struct socket *
 	struct framing *f = &sk->framing;
 	__u32 end = e->s.seq + e->s.len;
 
-	if (e->start && sk->head_only != is_head(e->begin))
+	/* A method that a segment cuts stands in the line that is kept. */
+	if (e->seq == DIRECTION(sk, e->dir)->start && e->captured > 4 &&
+	    sk->head_only != is_head(e->begin))
 		sk->head_only = is_head(e->begin);
 	f->due = e->seq + (e->scan.end ? e->scan.end : e->captured);
 	f->left = e->scan.length;
@@ -337,8 +339,9 @@ static __always_inline int examine(struct __sk_buff *skb, struct socket *sk, str
 	if (!e->framed)
 		return EMIT_OPEN;
 	__builtin_memcpy(e->begin, b + (request ? 0 : 9), sizeof(e->begin));
-	if (b[request ? 4 : 8] != ' ')
-		e->begin[0] = 0; /* a longer method; a version with more digits, or fewer */
+	/* Cut; a longer method; a version with more digits, or fewer. */
+	if (e->captured < (request ? 5 : 13) || b[request ? 4 : 8] != ' ')
+		e->begin[0] = 0;
 	scan->length = e->start ? 0 : sk->framing.left;
 	scan->found = e->start ? 0 : sk->framing.found;
 	scan_head(b, e->captured, bytes, scan);
