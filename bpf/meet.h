@@ -50,6 +50,13 @@ static __always_inline void inherit(struct socket *sk, __u32 first)
 	sk->dir_in.turn = sk->turn_in = first;
 }
 
+/* The present request began before all that is seen: no answer is seen that was sent before it. */
+static __always_inline void request_before(struct socket *sk)
+{
+	sk->request_start =
+		(sk->request_dir == 1 + DIR_OUT ? sk->dir_out.start : sk->dir_in.start) - 1;
+}
+
 /*
  * The connection's place in the sample. TCP counts what both directions have delivered, so that the
  * initial sequence numbers follow at any time. (While another CPU moves them on the result can be
@@ -134,8 +141,8 @@ static __noinline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss
 	self->start = start;
 	other->start = other_start;
 	/* A peer may acknowledge later what had been sent before: that is no turn. */
-	self->ack = other_start;
-	other->ack = start;
+	self->ack = self->begun_ack = other_start;
+	other->ack = other->begun_ack = start;
 	self->marks = other->marks = fresh ? 0 : MARK_HEARD;
 	if (!fresh) /* else who speaks first asks */
 		sk->request_dir = hinted_dir(&conn, hint);
@@ -143,7 +150,7 @@ static __noinline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss
 	 * met or which began before the attach. */
 	if (silent && !fresh) {
 		sk->wide = WIDE_UNSURE;
-		sk->dir_in.ack = dir == DIR_IN ? other_start : start;
+		sk->dir_in.ack = sk->dir_in.begun_ack = dir == DIR_IN ? other_start : start;
 		sk->dir_in.marks = 0;
 		if (dir == DIR_IN) {
 			self->window = WINDOW_HEAD;
@@ -157,6 +164,7 @@ static __noinline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss
 	sk->protocols = asked_protocols(conf, hint);
 	if (heir)
 		inherit(sk, tp->rcv_nxt - (__u32)tp->bytes_received);
+	request_before(sk);
 	sk->depth = depth;
 	sk->conn = conn;
 	/* Last: it marks the rest as complete. */
@@ -238,12 +246,13 @@ static __noinline struct socket *meet_in_read(struct sock *ksk)
 	sk->dir_in.start = sk->dir_in.passed.next = sk->dir_in.passed.whole = in;
 	sk->dir_out.start = sk->dir_out.passed.next = sk->dir_out.passed.whole = out;
 	sk->dir_out.marks = MARK_HEARD;
-	sk->dir_in.ack = out;
-	sk->dir_out.ack = in;
+	sk->dir_in.ack = sk->dir_in.begun_ack = out;
+	sk->dir_out.ack = sk->dir_out.begun_ack = in;
 	sk->dir_in.window = WINDOW_HEAD;
 	sk->capture = l->capture;
 	sk->protocols = l->protocols;
 	inherit(sk, first);
+	request_before(sk);
 	sk->depth = l->depth;
 	sk->conn = conn;
 	/* Last: it marks the rest as complete. */

@@ -115,8 +115,10 @@ static __always_inline void message_began(struct socket *sk, const struct emissi
 	if (!sk->request_dir) {
 		if (look == LOOK_REQUEST)
 			sk->request_dir = 1 + dir;
-		else if (look == LOOK_RESPONSE)
+		else if (look == LOOK_RESPONSE) {
 			sk->request_dir = 1 + !dir;
+			sk->request_start = e->ack - 1; /* unseen */
+		}
 	}
 	if (look == LOOK_RESPONSE && !sk->confirmed)
 		sk->confirmed = CONFIRMED_HTTP;
