@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The same conversation with other initial sequence numbers (RFC 9293 section 3.4.1): the programs say
- * the same of it. */
+/* The same conversation with other initial sequence numbers (RFC 9293 section 3.4.1), and with other bytes
+ * in the programs' memory: they say the same of it. */
 #include <string.h>
 
 #include "fixture.h"
@@ -181,6 +181,13 @@ static void same_with_all_numbers(void (*talk)(int ask), int ask, uint32_t least
 	static const uint32_t numbers[] = {1,	       0x40000000, 0x7fffffff,
 					   0x80000001, 0xc0000000, 0xffffff00};
 	const size_t count = sizeof(numbers) / sizeof(numbers[0]);
+	static const char *const left_behind[] = {NULL,
+						  "HEAD / HTTP/1.1\r\n\r\n",
+						  "HTTP/1.1 101 S\r\n\r\n",
+						  "\r\n0\r\n\r\n",
+						  "Content-Length: 9\r\n",
+						  "EAD ",
+						  "\xff"};
 	const uint32_t seeded = seed;
 	static struct said_all want;
 
@@ -192,6 +199,7 @@ static void same_with_all_numbers(void (*talk)(int ask), int ask, uint32_t least
 		first[DIR_OUT] = numbers[i / count];
 		pos[0] = pos[1] = 0;
 		seed = seeded;
+		sim_left_behind = left_behind[i % (sizeof(left_behind) / sizeof(left_behind[0]))];
 		sk = sim_connect(ask == DIR_OUT, first[DIR_IN], first[DIR_OUT]);
 		talk(ask);
 		take(&all);

@@ -171,6 +171,7 @@ void (*sim_meanwhile)(void);
 uint32_t sim_meanwhile_after;
 bool sim_detached;
 bool sim_syn_cookies;
+const char *sim_left_behind;
 
 #define ATTACHED_MAX 2
 
@@ -202,10 +203,26 @@ static void helper(void)
 	meanwhile();
 }
 
+static struct draft drafts_of_cpu[DRAFTS];
+
+/* What the last packet has left where this one's bytes come. */
+static void leave_behind(const char *text)
+{
+	struct draft *d = &drafts_of_cpu[0];
+	size_t n = strlen(text);
+
+	if (nested)
+		return;
+	memset(&d->scan, text[0], sizeof(d->scan));
+	memset(d->front, text[0], sizeof(d->front));
+	memcpy(d->bytes, text, n);
+	for (; 2 * n <= sizeof(d->bytes); n *= 2)
+		memcpy(d->bytes + n, d->bytes, n);
+}
+
 void *bpf_map_lookup_elem(void *map, const void *key)
 {
 	static struct socket embryo_of_cpu;
-	static struct draft drafts_of_cpu[DRAFTS];
 	static struct walk walk_of_cpu[WALKS];
 	__u32 slot;
 
@@ -624,6 +641,8 @@ static void run_program(struct sim_socket *owner, struct sim_socket *sk, int dir
 	skb.tstamp = dir == DIR_OUT ? sim_now_ns : 0;
 	if (sim_detached)
 		return;
+	if (sim_left_behind)
+		leave_behind(sim_left_behind);
 	if (++nested > NEST_MAX)
 		abort();
 	for (uint32_t i = attached_count; i--;) {

@@ -35,6 +35,8 @@ extern uint64_t sim_short_ways;
 extern bool sim_detached;
 /* While set, the kernel keeps nothing of a connection that its listening socket has not made. */
 extern bool sim_syn_cookies;
+/* What stands where each packet's bytes come; NULL: what the one before has left. */
+extern const char *sim_left_behind;
 
 void sim_start(const struct sim_opts *opts);
 /* Another attachment, further inside: the programs run for it first. */
