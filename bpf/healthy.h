@@ -96,7 +96,8 @@ static __always_inline bool is_next(struct bpf_sock *ss, const struct socket *sk
 	return tp && (__s32)(READ_ONCE(tp->rcv_nxt) - e->seq) <= 0;
 }
 
-/* The record. Most stand alone: the reader knows the connection, and all that was before. */
+/* The record. Most stand alone: the reader knows the connection, and all that was before. Of flags_of()
+ * these are what is_healthy() leaves open. */
 static __always_inline int emit_healthy(struct __sk_buff *skb, struct socket *sk,
 					struct emission *e, struct draft *d)
 {

@@ -97,7 +97,7 @@ static size_t append(char *to, size_t at, const void *part, size_t size)
 void recording_record(struct recording *r, const struct record *rec)
 {
 	const struct segment *seg = &rec->seg;
-	const struct rec_conn_told told = record_told(rec);
+	struct rec_conn_told told;
 	char fixed[sizeof(struct rec) + REC_EXTRAS_MAX];
 	size_t size = sizeof(struct rec);
 	struct rec out;
@@ -108,6 +108,7 @@ void recording_record(struct recording *r, const struct record *rec)
 		recording_call(r, rec);
 		return;
 	}
+	told = record_told(rec);
 	if (seg->flags & REC_CONN)
 		size = append(fixed, size, &told, sizeof(told));
 	if (seg->flags & REC_BEFORE)

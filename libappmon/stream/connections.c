@@ -202,8 +202,8 @@ void conn_active(struct flows *f, struct conn *c, uint64_t ts_ns)
 
 /*
  * Our side has closed and nothing is due. The peer's FIN is not waited for: it meets a time-wait
- * socket, which the programs do not see. But a server's socket that was only shut down can meet
- * requests until it is closed, which a record tells.
+ * socket, which the programs do not see. But a socket that was only shut down can meet requests until
+ * it is closed, which a record tells: a server's, and one of which that is not known.
  */
 bool conn_over(const struct conn *c)
 {

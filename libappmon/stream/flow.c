@@ -161,6 +161,18 @@ static bool begins_request(const struct flows *f, const struct record *rec)
 	       protocol_begins(f->pl->protocols, rec->bytes, rec->seg.captured) == MESSAGE_REQUEST;
 }
 
+/* If the record begins one: of no target that is known. why: WHY() */
+static bool drop_request(struct flows *f, const struct record *rec, uint32_t reason,
+			 const char *why)
+{
+	if (!begins_request(f, rec))
+		return false;
+	f->pl->stats.exchanges_seen++;
+	f->pl->stats.dropped[reason]++;
+	EXPLAIN_DROP(f->pl, &rec->conn, reason, why, "a request is dropped, %s: %s");
+	return true;
+}
+
 static void conn_read(struct flows *f, struct conn *c, const struct record *rec)
 {
 	struct reader reader = {.start_ns = rec->owner.task.start_ns,
@@ -194,15 +206,8 @@ static bool identify(struct flows *f, struct record *rec, struct conn **ret)
 		fill_told(rec, &told);
 		return true;
 	}
-	if (begins_request(f, rec)) {
-		f->pl->stats.exchanges_seen++;
-		f->pl->stats.dropped[f->forgotten]++;
-		EXPLAIN_DROP(f->pl, &rec->conn, f->forgotten,
-			     WHY("its connection was forgotten a moment ago"),
-			     "a request is dropped, %s: %s");
-	} else {
+	if (!drop_request(f, rec, f->forgotten, WHY("its connection was forgotten a moment ago")))
 		EXPLAIN_CONN(f->pl, &rec->conn, "has been forgotten");
-	}
 	return false;
 }
 
@@ -222,12 +227,7 @@ void flow_record(struct flows *f, struct record *rec)
 		return;
 	target = target_of(f->pl, &rec->conn);
 	if (!target) {
-		if (begins_request(f, rec)) {
-			f->pl->stats.exchanges_seen++;
-			f->pl->stats.dropped[APPMON_DROP_DETACHED]++;
-			EXPLAIN_DROP(f->pl, &rec->conn, APPMON_DROP_DETACHED,
-				     WHY("its target is detached"), "a request is dropped, %s: %s");
-		}
+		drop_request(f, rec, APPMON_DROP_DETACHED, WHY("its target is detached"));
 		return;
 	}
 	target->stats.records++;

@@ -139,6 +139,19 @@ static void dropped(struct talk *t, uint32_t reason)
 	ck_assert_uint_eq(p.pl.stats.dropped[reason], before + 1);
 }
 
+/* Its record finds the ring full; that of the answer says so. */
+static void lose_request(void)
+{
+	sim_lose = 1;
+	say(&one, DIR_IN, GET("/lost"));
+	say(&one, DIR_OUT, OK);
+	pump();
+	counts(0, 0, 1, 0);
+	ck_assert_uint_eq(last.lost, 1);
+	while (fixture_event(&p))
+		;
+}
+
 START_TEST(once)
 {
 	for (int i = 0; i < 10; i++)
@@ -172,14 +185,7 @@ START_TEST(after_a_loss)
 	exchange(&one);
 	exchange(&one);
 	counts(1, 1, 1, 1);
-	sim_lose = 1;
-	say(&one, DIR_IN, GET("/lost"));
-	say(&one, DIR_OUT, OK);
-	pump();
-	counts(0, 0, 1, 0);
-	ck_assert_uint_eq(last.lost, 1);
-	while (fixture_event(&p))
-		;
+	lose_request();
 	/* Whoever told it in the tick of the loss tells it once more. */
 	sim_now_ns += 50 * NSEC_PER_MSEC;
 	exchange(&one);
@@ -193,14 +199,7 @@ END_TEST
 /* The first record of a direction is lost: the next one has all that it would have said. */
 START_TEST(first_lost)
 {
-	sim_lose = 1;
-	say(&one, DIR_IN, GET("/lost"));
-	say(&one, DIR_OUT, OK);
-	pump();
-	counts(0, 0, 1, 0);
-	ck_assert_uint_eq(last.lost, 1);
-	while (fixture_event(&p))
-		;
+	lose_request();
 	exchange(&one);
 	counts(1, 0, 1, 0);
 }
