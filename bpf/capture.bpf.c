@@ -69,7 +69,11 @@ static __always_inline void observe_packet(struct __sk_buff *skb, struct socket 
 		}
 	}
 	if ((__s32)(end - x.next) > 0) {
-		if ((__s32)(e->ack - self->ack) > 0 || !self->ts_ns)
+		const bool turns = (__s32)(e->ack - self->ack) > 0 || !self->ts_ns;
+
+		if (sk->request_dir == 1 + !dir)
+			recall_reply(skb, sk, e, x.next, turns);
+		if (turns)
 			begin_turn(sk, self, e, x.next);
 	} else if (!e->holes || (__s32)(end - x.whole) <= 0) {
 		return; /* sent again: every byte has been looked at */

@@ -21,6 +21,47 @@
  * SMALL_BYTES. */
 #define HEALTHY_BYTES 2048
 
+/*
+ * A response that is one short segment is not scanned: all of it is captured, and the reader knows
+ * where it ends. It is believed to be whole until more of it comes. On a connection where that has
+ * been so responses are scanned from then on.
+ */
+static __always_inline bool is_believed(const struct socket *sk, const struct emission *e)
+{
+	return !e->request && e->s.len <= SMALL_BYTES && !sk->in_parts;
+}
+
+/*
+ * More comes from the server, whose responses were at next. One was whole if the server has received
+ * more since it sent that, and another one begins here. Else not: the reader gets what follows, as
+ * of any response whose end is not known. Not static: verified once.
+ */
+__noinline int recall_reply(struct __sk_buff *skb, struct socket *sk, struct emission *e,
+			    __u32 next, __u32 turns)
+{
+	struct direction *self;
+
+	if (!sk || !e) /* never: asked for by the verifier */
+		return 0;
+	self = DIRECTION(sk, e->dir);
+	if (!turns && next - self->start <= SMALL_BYTES)
+		sk->in_parts = 1;
+	if (sk->reply_phase != FRAMING_WHOLE)
+		return 0;
+	if (turns && e->s.seq == next && peek_strict(skb, sk, &e->s, LOOK_RESPONSE))
+		sk->reply_phase = FRAMING_HEAD;
+	else
+		sk->reply_phase = FRAMING_UNKNOWN;
+	return 0;
+}
+
+/* The response before has ended at seq, or is believed to. */
+static __always_inline bool reply_ended(const struct socket *sk, __u32 seq)
+{
+	return (sk->reply_phase == FRAMING_HEAD || sk->reply_phase == FRAMING_WHOLE) &&
+	       (__s32)(sk->reply_due - seq) <= 0;
+}
+
 /* So far as is known without its bytes. */
 static __always_inline bool is_healthy(struct bpf_sock *ss, const struct socket *sk,
 				       const struct direction *self, struct emission *e,
@@ -47,18 +88,22 @@ static __always_inline bool is_healthy(struct bpf_sock *ss, const struct socket 
 		       (dir == DIR_IN ? is_answered(sk, e)
 				      : (__s32)(other->passed.next - e->ack) <= 0 &&
 						(__s32)(other->begun_ack - sk->request_start) > 0 &&
-						sk->reply_phase == FRAMING_HEAD &&
-						(__s32)(sk->reply_due - other->passed.next) <= 0);
-	return sk->request_dir && sk->reply_phase == FRAMING_HEAD &&
-	       (__s32)(sk->reply_due - s->seq) <= 0 && !sk->head_only &&
+						reply_ended(sk, other->passed.next));
+	return sk->request_dir && reply_ended(sk, s->seq) && !sk->head_only &&
 	       (self->window != WINDOW_HEAD || s->seq - self->start >= STATUS_LINE_MIN);
 }
 
-/* A status line whose message has a body: see frame_response(). */
-static __always_inline bool is_status(const __u8 *b)
+/* A status line, of no interim response. */
+static __always_inline bool is_final(const __u8 *b)
 {
 	return *(const __u32 *)b == FIRST('H', 'T', 'T', 'P') && b[4] == '/' && b[8] == ' ' &&
-	       b[9] >= '2' && !((b[9] == '2' || b[9] == '3') && b[10] == '0' && b[11] == '4');
+	       b[9] >= '2';
+}
+
+/* Such a response has no body: see frame_response(). */
+static __always_inline bool is_bodiless(const __u8 *b)
+{
+	return (b[9] == '2' || b[9] == '3') && b[10] == '0' && b[11] == '4';
 }
 
 static __always_inline bool is_method(const __u8 *b)
@@ -68,12 +113,17 @@ static __always_inline bool is_method(const __u8 *b)
 	return first == FIRST('G', 'E', 'T', ' ') || first == FIRST('P', 'O', 'S', 'T');
 }
 
-/* Is the segment one whole message? */
-static __always_inline bool is_whole(struct draft *d, const struct emission *e)
+/* Is the segment one whole message, or believed to be? */
+static __always_inline bool is_whole(const struct socket *sk, struct draft *d,
+				     const struct emission *e)
 {
 	struct scan *scan = &d->scan;
 
-	if (e->request ? !is_method(d->bytes) : !is_status(d->bytes))
+	if (e->request ? !is_method(d->bytes) : !is_final(d->bytes))
+		return false;
+	if (is_believed(sk, e))
+		return true;
+	if (!e->request && is_bodiless(d->bytes))
 		return false;
 	scan->length = 0;
 	scan->found = 0;
@@ -119,7 +169,7 @@ static __always_inline int emit_healthy(struct __sk_buff *skb, struct socket *sk
 __noinline int pass_healthy(struct __sk_buff *skb, struct socket *sk, struct emission *e)
 {
 	struct direction *self;
-	__u32 n, start, due = 0;
+	__u32 n, start, due = 0, phase = 0;
 	struct draft *d;
 
 	if (!sk || !e) /* never: asked for by the verifier */
@@ -138,7 +188,7 @@ __noinline int pass_healthy(struct __sk_buff *skb, struct socket *sk, struct emi
 	e->captured = n;
 	barrier_var(n);
 	n = ((n - 1) & (HEALTHY_BYTES - 1)) + 1;
-	if (bpf_skb_load_bytes(skb, e->s.payload, d->bytes, n) || !is_whole(d, e) ||
+	if (bpf_skb_load_bytes(skb, e->s.payload, d->bytes, n) || !is_whole(sk, d, e) ||
 	    (e->dir == DIR_IN && !is_next(skb->sk, sk, e)))
 		goto out;
 	if (e->captured < e->s.len)
@@ -151,19 +201,23 @@ __noinline int pass_healthy(struct __sk_buff *skb, struct socket *sk, struct emi
 	e->flags = REC_FLIP | REC_START | (e->request ? REC_BEGINS : 0);
 	if (!e->request) { /* its line is the sender's */
 		due = sk->reply_due;
+		phase = sk->reply_phase;
 		sk->reply_due = e->whole;
+		sk->reply_phase = is_believed(sk, e) ? FRAMING_WHOLE : FRAMING_HEAD;
 	}
 	if (!emit_healthy(skb, sk, e, d)) {
 		self->start = start;
-		if (!e->request)
+		if (!e->request) {
 			sk->reply_due = due;
+			sk->reply_phase = phase;
+		}
 		e->flags = e->look = 0;
 		goto out;
 	}
 	self->turn = e->seq;
 	self->ack = self->begun_ack = e->ack;
 	self->burst = PROGRESS_BURST;
-	self->window = e->request ? WINDOW_HEAD : WINDOW_CLOSED;
+	self->window = e->request || sk->reply_phase == FRAMING_WHOLE ? WINDOW_HEAD : WINDOW_CLOSED;
 	self->last = 0;
 	self->ts_ns = e->ts_ns;
 	self->pending = PENDING_NO;

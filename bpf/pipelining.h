@@ -35,6 +35,8 @@ static __always_inline int reply_state(const struct socket *sk, const struct dir
 		return chunks_state((const __u8 *)&last);
 	case FRAMING_IN_HEAD: /* behind an interim response */
 		return REPLY_GOES_ON;
+	case FRAMING_WHOLE: /* as is believed: see recall_reply() */
+		return REPLY_ENDED;
 	default:
 		return REPLY_UNKNOWN; /* its head came in pieces */
 	}

@@ -62,6 +62,7 @@ enum { CONFIRMED_NO, CONFIRMED_HTTP, CONFIRMED_RESP };
 /*
  * Where the messages of one direction end, as far as that is known: see framing.h. HEAD: one
  * begins at due. IN_HEAD: it has begun, and goes on at due. CHUNK: a chunk-size line stands at due.
+ * WHOLE, of a response: it was one segment so far, which all of it is believed to be (healthy.h).
  */
 struct framing {
 	__u64 left; /* bytes of a body beyond due; IN_HEAD: the Content-Length so far */
@@ -71,7 +72,7 @@ struct framing {
 	__u8 pad[2];
 };
 
-enum { FRAMING_UNKNOWN, FRAMING_HEAD, FRAMING_IN_HEAD, FRAMING_CHUNK };
+enum { FRAMING_UNKNOWN, FRAMING_HEAD, FRAMING_IN_HEAD, FRAMING_CHUNK, FRAMING_WHOLE };
 
 /* What is kept of a line that a segment cuts. */
 #define LINE_BYTES 64
@@ -134,7 +135,8 @@ struct socket {
 	/* Of the responses. */
 	__u32 reply_due;  /* where the response ends */
 	__u8 reply_phase; /* FRAMING_*; CHUNK: it is chunked, and not followed */
-	__u8 pad4[3];
+	__u8 in_parts;	  /* one began with a short segment, and went on */
+	__u8 pad4[2];
 
 	struct follow follow_out; /* SPEAKS_FRAMES: of dir_out */
 	__u8 pad6[16];

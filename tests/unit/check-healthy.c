@@ -220,9 +220,121 @@ START_TEST(short_capture)
 }
 END_TEST
 
+static void says(int dir, const char *text)
+{
+	message(dir, text, (uint32_t)strlen(text));
+}
+
+/* The next event, of a request for `target`. */
+static void told(const char *target, uint32_t status, uint64_t body)
+{
+	ev = fixture_event(&p);
+	ck_assert_ptr_nonnull(ev);
+	ck_assert_str_eq(ev->request_target.data, target);
+	ck_assert_uint_eq(ev->status, status);
+	ck_assert_int_eq(ev->end, APPMON_END_COMPLETE);
+	ck_assert_uint_eq(ev->flags & APPMON_EVF_GAP, 0);
+	ck_assert_uint_eq(ev->response_bytes - ev->response_head_bytes, body);
+}
+
+#define GET(target) "GET " target " HTTP/1.1\r\nHost: a\r\n\r\n"
+#define SHORT "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+/* Both ends, on a connection on which short responses are believed to be whole. */
+static void believing(bool as_client)
+{
+	static const struct appmon_opts opts = {0};
+
+	talk_begin(&opts);
+	mirrored = as_client;
+	connection(true);
+	for (int i = 0; i < 3; i++) {
+		says(DIR_IN, GET("/"));
+		says(DIR_OUT, SHORT);
+		told("/", 200, 2);
+	}
+	sim_short_ways = 0;
+	says(DIR_IN, GET("/"));
+	says(DIR_OUT, SHORT);
+	told("/", 200, 2);
+	ck_assert_uint_eq(sim_short_ways, 2);
+}
+
+/* More of a response comes, in this case a large body. */
+static void goes_on(bool as_client)
+{
+	static char large[9000];
+
+	believing(as_client);
+	says(DIR_IN, GET("/large"));
+	says(DIR_OUT, "HTTP/1.1 200 OK\r\nContent-Length: 18000\r\n\r\n");
+	ck_assert_ptr_null(fixture_event(&p));
+	message(DIR_OUT, large, sizeof(large));
+	ck_assert_ptr_null(fixture_event(&p));
+	message(DIR_OUT, large, sizeof(large));
+	told("/large", 200, sizeof(large) * 2);
+	for (int i = 0; i < 20; i++) {
+		says(DIR_IN, GET("/chunks"));
+		says(DIR_OUT, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n");
+		ck_assert_ptr_null(fixture_event(&p));
+		says(DIR_OUT, "0\r\n\r\n");
+		told("/chunks", 200, 7 + 5);
+		says(DIR_IN, GET("/short"));
+		says(DIR_OUT, SHORT);
+		told("/short", 200, 2);
+	}
+	talk_end();
+}
+
+/* The client asks again meanwhile; the rest of one response and the next are one segment. */
+static void overtaken(bool as_client)
+{
+	believing(as_client);
+	says(DIR_IN, GET("/first"));
+	says(DIR_OUT, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n01234");
+	says(DIR_IN, GET("/second"));
+	says(DIR_OUT, "56789HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n");
+	told("/first", 200, 10);
+	told("/second", 404, 0);
+	says(DIR_IN, GET("/"));
+	says(DIR_OUT, SHORT);
+	told("/", 200, 2);
+	talk_end();
+}
+
+/* ... and what comes of the body looks like a response. */
+static void misled(bool as_client)
+{
+	static const char bait[] = "HTTP/1.1 500 No\r\nContent-Length: 007\r\n\r\n";
+
+	believing(as_client);
+	says(DIR_IN, GET("/first"));
+	says(DIR_OUT, "HTTP/1.1 200 OK\r\nContent-Length: 60\r\n\r\n01234567890123456789");
+	says(DIR_IN, GET("/second"));
+	says(DIR_OUT, bait);
+	ck_assert_uint_eq(sizeof(bait) - 1, 40);
+	told("/first", 200, 60);
+	says(DIR_OUT, "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n");
+	told("/second", 404, 0);
+	says(DIR_IN, GET("/"));
+	says(DIR_OUT, SHORT);
+	told("/", 200, 2);
+	talk_end();
+}
+
+START_TEST(believed)
+{
+	for (int as_client = 0; as_client < 2; as_client++) {
+		goes_on(as_client);
+		overtaken(as_client);
+		misled(as_client);
+	}
+}
+END_TEST
+
 int main(void)
 {
-	const TTest *const tests[] = {server, client, short_capture, NULL};
+	const TTest *const tests[] = {server, client, short_capture, believed, NULL};
 
 	return unit_run("healthy", tests, NULL, NULL);
 }

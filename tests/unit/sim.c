@@ -595,6 +595,17 @@ static struct sim_rec *take_records(struct sim_rec **from)
 	return taken;
 }
 
+/* A response that was not scanned: what of that the long way has found out. */
+static void believe_again(struct socket *sk, const struct socket *believing)
+{
+	struct direction *reply = DIRECTION(sk, sk->request_dir == 1 + DIR_IN);
+
+	reply->window = WINDOW_HEAD;
+	reply->last = 0;
+	sk->reply_due = believing->reply_due;
+	sk->reply_phase = FRAMING_WHOLE;
+}
+
 /* healthy.h: a packet that goes the short way goes the other one, too. Both must leave the same. */
 static void run_both_ways(struct __sk_buff *skb, struct sim_socket *sk)
 {
@@ -614,6 +625,8 @@ static void run_both_ways(struct __sk_buff *skb, struct sim_socket *sk)
 	appmon_packet(skb);
 	may_go_short = true;
 	other = *end;
+	if (after.socket.reply_phase == FRAMING_WHOLE)
+		believe_again(&sk->storage.socket, &after.socket);
 	if (!one || !other || one->next || other->next || one->size != other->size ||
 	    memcmp(one->data, other->data, one->size) ||
 	    memcmp(&after, &sk->storage, sizeof(after)))
