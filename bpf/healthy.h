@@ -153,15 +153,22 @@ static __always_inline int emit_healthy(struct __sk_buff *skb, struct socket *sk
 {
 	const struct direction *self = DIRECTION(sk, e->dir);
 	const struct tcp_sock *tp = tcp_sending(skb, sk, e);
-	__u32 at = REC_FRONT_MAX - sizeof(struct rec);
+	__u32 at = REC_FRONT_MAX - sizeof(struct rec), flags;
 
-	if ((self->last | self->pending | sk->lost | tells_owner(e)) ||
-	    tells_conn(sk, self, tell_time()))
+	if ((self->last | self->pending | sk->lost) || tells_conn(sk, self, tell_time())) {
 		at = fill_front(skb, sk, e, (struct front *)d->front, e->captured);
-	else
-		fill_rec(sk, tp, e, (struct rec *)(d->front + at), sizeof(struct rec) + e->captured,
-			 e->flags | e->dir * REC_OUT | sk->fresh * REC_FRESH | REC_PSH | REC_HEARD |
-				 e->request * REC_FOLLOWED);
+	} else {
+		flags = e->flags | e->dir * REC_OUT | sk->fresh * REC_FRESH | REC_PSH | REC_HEARD |
+			e->request * REC_FOLLOWED;
+		if (tells_owner(e)) {
+			at -= sizeof(struct rec_owner);
+			flags |= REC_OWNER;
+			fill_owner(skb, sk, &e->s, OWNER_HOW(e->dir, e->look),
+				   (void *)(d->front + at + sizeof(struct rec)));
+		}
+		fill_rec(sk, tp, e, (struct rec *)(d->front + at), REC_FRONT_MAX - at + e->captured,
+			 flags);
+	}
 	return put_front(tp, sk, e, d->front, at, REC_BYTES_MAX, REC_DATA, true);
 }
 

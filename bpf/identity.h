@@ -27,28 +27,6 @@ const volatile __u32 links = 1;
 #define O_NONBLOCK 04000
 #endif
 
-struct owner {
-	struct rec_task task; /* who read the present message, or who connected */
-	__u64 read_first_ns;
-	__u64 read_last_ns;
-	__u64 syn_ns;
-	__u64 connect_ns;
-	__u32 turn;    /* the message that was read: direction.turn */
-	__u32 copied;  /* up to here it was read */
-	__u32 syn_seq; /* tells another connect() from a SYN that is sent again */
-	__u32 source;  /* OWNER_* */
-	__u32 pad;
-	__u32 changes; /* odd while task is written: ingress reads it without the socket's lock */
-};
-
-/* Beside the sockets' state, so that it takes memory only where it is asked for. */
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct owner);
-} owners SEC(".maps");
-
 /* The number of a process or thread in its innermost namespace. */
 static __always_inline __u32 inner_number(struct task_struct *task)
 {
@@ -81,8 +59,19 @@ static __always_inline void fill_task(struct rec_task *r, struct task_struct *ta
 		r->inner_tid = inner_number(task);
 	}
 	r->uid = cred->euid.val;
-	bpf_probe_read_kernel(r->comm, sizeof(r->comm), leader->comm);
 	r->pad = 0;
+	((__u64 *)r->comm)[0] = ((const __u64 *)leader->comm)[0];
+	((__u64 *)r->comm)[1] = ((const __u64 *)leader->comm)[1];
+}
+
+/* Does r say of the thread what fill_task() would? */
+static __always_inline bool is_task(const struct rec_task *r, struct task_struct *task)
+{
+	struct task_struct *leader = task->group_leader;
+	const __u64 *known = (const __u64 *)r->comm, *comm = (const __u64 *)leader->comm;
+
+	return r->tid == (__u32)task->pid && r->start_ns == leader->start_boottime &&
+	       r->uid == task->cred->euid.val && known[0] == comm[0] && known[1] == comm[1];
 }
 
 /*
@@ -109,17 +98,20 @@ static __always_inline void see_handshake(struct __sk_buff *skb, struct bpf_sock
 					  const struct segment *s, int dir)
 {
 	struct tcp_sock *tp;
+	struct socket *sk;
 	struct owner *o;
 
 	if (ss->state != BPF_TCP_SYN_SENT)
 		return;
 	if (dir == DIR_IN) {
-		o = bpf_sk_storage_get(&owners, ss, 0, 0);
+		sk = bpf_sk_storage_get(&sockets, ss, 0, 0);
+		o = sk ? &sk->owner : 0;
 		if (o && o->syn_ns && !o->connect_ns && (s->flags & TCP_ACK))
 			o->connect_ns = time_of(skb, dir) - o->syn_ns;
 		return;
 	}
-	o = storage_made(&owners, ss);
+	sk = storage_made(&sockets, ss);
+	o = sk ? &sk->owner : 0;
 	if (!o || (o->syn_ns && o->syn_seq == s->seq))
 		return;
 	__builtin_memset(o, 0, sizeof(*o));
@@ -145,30 +137,32 @@ static __always_inline bool reads_block(struct sock *sk)
  * A thread has taken bytes out of the socket. Returns who, if it is a message's first reader, or
  * another than before.
  */
-static __always_inline struct owner *see_read(struct sock *sk, const struct socket *s)
+static __always_inline struct owner *see_read(struct sock *sk, struct socket *s)
 {
 	struct task_struct *task;
 	struct tcp_sock *tp;
 	struct owner *o;
 	__u32 turn, copied;
+	bool known;
 	__u64 now;
 
 	if (s->speaks != SPEAKS_HTTP || s->request_dir == 1 + DIR_OUT)
 		return 0;
+	/* Its line comes from another CPU, meanwhile the rest is asked for. */
+	turn = READ_ONCE(s->turn_in);
+	barrier();
 	tp = bpf_skc_to_tcp_sock(sk);
 	/* Not held: a strparser, in a softirq. */
 	if (!tp || !sk->sk_lock.owned)
 		return 0;
-	turn = s->turn_in;
 	copied = tp->copied_seq;
+	o = &s->owner;
+	task = bpf_get_current_task_btf();
+	known = is_task(&o->task, task);
 	if ((__s32)(copied - turn) <= 0)
 		return 0; /* of an earlier message, or a peek */
 	if (goroutines)
 		goroutine_reads(s->conn.cookie, turn);
-	o = storage_made(&owners, sk);
-	if (!o)
-		return 0;
-	task = bpf_get_current_task_btf();
 	now = bpf_ktime_get_ns();
 	/* The listening socket met the begin of a message, the connection's own the rest. */
 	if (o->turn != turn && !s->fresh && !s->dir_out.ts_ns)
@@ -184,8 +178,8 @@ static __always_inline struct owner *see_read(struct sock *sk, const struct sock
 	}
 	o->copied = copied;
 	o->read_last_ns = now;
-	if (o->task.tid == (__u32)task->pid && o->read_first_ns != now)
-		return 0;
+	if (known)
+		return o->read_first_ns == now ? o : 0;
 	__sync_fetch_and_add(&o->changes, 1);
 	fill_task(&o->task, task);
 	__sync_fetch_and_add(&o->changes, 1);
@@ -206,7 +200,7 @@ __noinline int fill_owner(struct __sk_buff *skb, const struct socket *sk, const 
 	struct bpf_sock *ss = skb->sk;
 	struct task_struct *task;
 	struct tcp_sock *tp;
-	struct owner *o;
+	const struct owner *o;
 	struct net *net;
 	int dir = how & 1, look = how >> 1;
 	bool request;
@@ -225,25 +219,22 @@ __noinline int fill_owner(struct __sk_buff *skb, const struct socket *sk, const 
 	r->netns = net->ns.inum;
 	request = dir == DIR_OUT &&
 		  (sk->request_dir ? sk->request_dir == 1 + DIR_OUT : look == LOOK_REQUEST);
-	o = bpf_sk_storage_get(&owners, ss, 0, 0);
-	if (o) {
-		r->connect_ns = o->connect_ns;
-		changes = *(volatile __u32 *)&o->changes;
-		/* With pipelining the next message may have come, and moved the turn. An answer
-		 * that is sent before anyone has read of that is to one that was read before. */
-		if (o->source == OWNER_CONNECTED ||
-		    (!request &&
-		     (o->turn == sk->turn_in ||
-		      (sk->wide == WIDE_ALWAYS && (__s32)(o->copied - sk->turn_in) <= 0)))) {
-			r->task = o->task;
-			r->read_first_ns = o->read_first_ns;
-			r->read_last_ns = o->read_last_ns;
-			r->source = o->source;
-		}
-		if ((changes & 1) || changes != *(volatile __u32 *)&o->changes) {
-			__builtin_memset(&r->task, 0, sizeof(r->task));
-			r->source = OWNER_UNKNOWN;
-		}
+	o = &sk->owner;
+	r->connect_ns = o->connect_ns;
+	changes = *(volatile __u32 *)&o->changes;
+	/* With pipelining the next message may have come, and moved the turn. An answer that is sent
+	 * before anyone has read of that is to one that was read before. */
+	if (o->source == OWNER_CONNECTED ||
+	    (!request && (o->turn == sk->turn_in ||
+			  (sk->wide == WIDE_ALWAYS && (__s32)(o->copied - sk->turn_in) <= 0)))) {
+		r->task = o->task;
+		r->read_first_ns = o->read_first_ns;
+		r->read_last_ns = o->read_last_ns;
+		r->source = o->source;
+	}
+	if ((changes & 1) || changes != *(volatile __u32 *)&o->changes) {
+		__builtin_memset(&r->task, 0, sizeof(r->task));
+		r->source = OWNER_UNKNOWN;
 	}
 	if (dir == DIR_IN || !in_senders_context(tp))
 		return 0;

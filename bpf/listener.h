@@ -131,7 +131,7 @@ static __always_inline void observe_listener(struct __sk_buff *skb, struct emiss
 	sk = bpf_map_lookup_elem(&embryo, &zero);
 	if (!sk)
 		return;
-	__builtin_memset(sk, 0, sizeof(*sk));
+	forget_socket(sk);
 	sk->fresh = sk->alone = 1;
 	sk->dir_in.start = stream_start(skb, s);
 	sk->dir_in.told = tell_never();

@@ -131,7 +131,7 @@ static __noinline struct socket *meet(struct __sk_buff *skb, struct bpf_sock *ss
 	if (is_current(sk) && sk->conn.target == conf->target)
 		goto met;
 	/* Not new if its owner was detached: what passed since is unknown. */
-	__builtin_memset(sk, 0, sizeof(*sk));
+	forget_socket(sk);
 	self = DIRECTION(sk, dir);
 	other = DIRECTION(sk, !dir);
 	sk->sample = sample;
@@ -239,7 +239,7 @@ static __noinline struct socket *meet_in_read(struct sock *ksk)
 	bpf_spin_lock(&storage->lock);
 	if (is_current(sk))
 		goto met;
-	__builtin_memset(sk, 0, sizeof(*sk));
+	forget_socket(sk);
 	sk->retrans = retrans;
 	sk->sample = sample;
 	sk->dir_in.told = sk->dir_out.told = never;

@@ -9,7 +9,7 @@
 
 #include <linux/types.h>
 
-#define REC_VERSION 11
+#define REC_VERSION 12
 
 enum rec_kind {
 	REC_DATA = 1,	  /* captured bytes of one direction */
@@ -130,9 +130,9 @@ struct rec_task {
 	__u32 tid;	 /* thread */
 	__u32 inner_pid; /* both in the innermost pid namespace */
 	__u32 inner_tid;
-	__u32 uid;     /* effective */
-	__u8 comm[16]; /* of the process: its main thread's */
+	__u32 uid; /* effective */
 	__u32 pad;
+	__u8 comm[16]; /* of the process: its main thread's; aligned to eight bytes */
 };
 
 /* How the thread in a rec_owner is known; the values are APPMON_OWNER_*. */

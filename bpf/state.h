@@ -77,6 +77,21 @@ enum { FRAMING_UNKNOWN, FRAMING_HEAD, FRAMING_IN_HEAD, FRAMING_CHUNK, FRAMING_WH
 /* What is kept of a line that a segment cuts. */
 #define LINE_BYTES 64
 
+/* Whose the socket is: identity.h. */
+struct owner {
+	struct rec_task task; /* who read the present message, or who connected */
+	__u64 read_first_ns;
+	__u64 read_last_ns;
+	__u64 syn_ns;
+	__u64 connect_ns;
+	__u32 turn;    /* the message that was read: direction.turn */
+	__u32 copied;  /* up to here it was read */
+	__u32 syn_seq; /* tells another connect() from a SYN that is sent again */
+	__u32 source;  /* OWNER_* */
+	__u32 pad;
+	__u32 changes; /* odd while task is written: ingress reads it without the socket's lock */
+};
+
 /*
  * The directions are worked on by different CPUs, as a rule, at the same time: ingress runs before
  * the socket lock is taken, beside egress or in the middle of it. Two ingress runs of a socket meet
@@ -140,7 +155,16 @@ struct socket {
 
 	struct follow follow_out; /* SPEAKS_FRAMES: of dir_out */
 	__u8 pad6[16];
+
+	/* Last: it is there from the SYN on, which is before the socket is met. */
+	struct owner owner;
 };
+
+/* All but that. */
+static __always_inline void forget_socket(struct socket *sk)
+{
+	__builtin_memset(sk, 0, offsetof(struct socket, owner));
+}
 
 static __always_inline bool speaks_known(const struct socket *sk)
 {

@@ -77,6 +77,7 @@ static bool ring_put(const void *record, __u32 size, __u32 most);
 #include "records.h"
 struct socket;
 struct segment;
+struct owner;
 #define OWNER_HOW(dir, look) ((dir) | (look) << 1)
 struct rec_owner sim_owner;
 static bool sim_ends(const struct segment *s);
@@ -89,12 +90,8 @@ static void see_handshake(struct __sk_buff *skb, struct bpf_sock *ss, const stru
 	(void)s;
 	(void)dir;
 }
-struct owner {
-	struct rec_task task;
-	__u32 turn, source;
-};
 static const bool links;
-static struct owner *see_read(struct sock *sk, const struct socket *s)
+static struct owner *see_read(struct sock *sk, struct socket *s)
 {
 	(void)sk;
 	(void)s;
