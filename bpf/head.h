@@ -79,6 +79,18 @@ static __always_inline bool is_answered(const struct socket *sk, const struct em
 	return (__s32)(e->ack - DIRECTION(sk, e->dir)->begun_ack) > 0;
 }
 
+/* Bytes of the message that a segment is in which come behind that segment. Negative: its length is not
+ * known, or it has ended before. */
+static __always_inline __s32 bytes_due(const struct socket *sk, const struct emission *e)
+{
+	const bool request = sk->request_dir == 1 + e->dir;
+	const __u32 due = request ? sk->framing.due : sk->reply_due;
+
+	if ((request ? sk->framing.phase : sk->reply_phase) != FRAMING_HEAD)
+		return -1;
+	return due - (e->s.seq + e->s.len);
+}
+
 static __always_inline enum look look_of(const struct socket *sk, int dir)
 {
 	if (!sk->request_dir)

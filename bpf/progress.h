@@ -23,16 +23,6 @@ static __always_inline bool ends_with_blank(struct __sk_buff *skb)
 	       tail[0] == '\r' && tail[1] == '\n' && tail[3] == '\n';
 }
 
-/* The message that the direction is in has a length, and ends with this segment. */
-static __always_inline bool ends_counted(const struct socket *sk, const struct emission *e)
-{
-	const __u32 end = e->s.seq + e->s.len;
-
-	if (sk->request_dir == 1 + e->dir)
-		return sk->framing.phase == FRAMING_HEAD && sk->framing.due == end;
-	return sk->reply_phase == FRAMING_HEAD && sk->reply_due == end;
-}
-
 /*
  * Says how far a direction has come, where the reader may wait for it: at the end of a write of
  * the application (PSH), of the stream, or of a chunked body. Rate-limited; what is held back
@@ -58,7 +48,7 @@ static __always_inline void progress(struct __sk_buff *skb, struct socket *sk,
 		return;
 	/* A message ends here, or perhaps: an empty line may be the last chunk, with or without
 	 * trailers (RFC 9112 section 7.1). */
-	blank = e->ends || e->s.len < 4 || ends_counted(sk, e) || ends_with_blank(skb);
+	blank = e->ends || e->s.len < 4 || !bytes_due(sk, e) || ends_with_blank(skb);
 	/* Before there is an answer the reader waits for that. (Frames may go either way.) */
 	if (sk->request_dir == 1 + e->dir && sk->speaks == SPEAKS_HTTP && !is_answered(sk, e) &&
 	    !e->filled && !blank)

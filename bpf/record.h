@@ -83,20 +83,11 @@ static __always_inline __u32 tells_owner(const struct emission *e)
 	return identity && (e->dir == DIR_OUT || (e->s.flags & (TCP_FIN | TCP_RST)));
 }
 
-/* Does the message that the segment is in have a length, and end in it or behind it? */
-static __always_inline bool is_counted(const struct socket *sk, const struct emission *e)
-{
-	const bool request = sk->request_dir == 1 + e->dir;
-	const __u32 due = request ? sk->framing.due : sk->reply_due;
-
-	return (request ? sk->framing.phase : sk->reply_phase) == FRAMING_HEAD && !sk->wide &&
-	       sk->speaks == SPEAKS_HTTP && (__s32)(due - (e->s.seq + e->s.len)) >= 0;
-}
-
 /* Where not all bytes are captured, and the last ones can tell an end. */
 static __always_inline __u32 tells_tail(const struct socket *sk, const struct emission *e)
 {
-	return e->captured < e->len && !is_counted(sk, e);
+	return e->captured < e->len &&
+	       (sk->wide || sk->speaks != SPEAKS_HTTP || bytes_due(sk, e) < 0);
 }
 
 /* The record without its times, which are told last. */

@@ -250,14 +250,6 @@ __noinline int request_part(struct __sk_buff *skb, struct socket *sk, struct emi
 	return PART_UNKNOWN;
 }
 
-/* In the middle of a response whose length is known, with no more received since: what looks like a
- * head is its body's. */
-static __always_inline bool is_inside(const struct socket *sk, const struct emission *e)
-{
-	return sk->reply_phase == FRAMING_HEAD && !(e->flags & REC_FLIP) &&
-	       (__s32)(sk->reply_due - (e->s.seq + e->s.len)) >= 0;
-}
-
 /*
  * What of a segment is captured: from e->seq on, so many bytes as are returned, or all that is left of
  * it; 0: no bytes. Not static: verified once.
@@ -353,11 +345,12 @@ __noinline int choose_window(struct __sk_buff *skb, struct socket *sk, struct di
 		e->look = LOOK_NO;
 		offset = 0;
 	}
-	/* Requests are followed from where one begins for sure. */
+	/* Requests are followed from where one begins for sure. In the middle of a response, with no
+	 * more received since, what looks like a head is its body's. */
 	if (sk->wide != WIDE_ALWAYS)
 		e->framed = part >= PART_HEAD ||
 			    (e->start &&
-			     (reply ? !is_inside(sk, e)
+			     (reply ? (e->flags & REC_FLIP) || bytes_due(sk, e) < 0
 				    : (e->flags & REC_FLIP) && !e->holes && e->seq == self->turn));
 	if (e->start && !e->framed && !reply)
 		widen(sk);
