@@ -1360,6 +1360,32 @@ START_TEST(response_lost)
 }
 END_TEST
 
+/*
+ * What a request began with had passed before the attach, out of order, its first bytes are lost. Its
+ * answer, until close as it seems, takes in the next one: that request has none, not the one after.
+ */
+START_TEST(answer_taken_in)
+{
+	static const char request[] = "GET /1 HTTP/1.1\r\nHost: h\r\n\r\n";
+
+	sim_detached = true;
+	at(DIR_IN, 1, request + 1, sizeof(request) - 2, SIM_PSH);
+	sim_detached = false;
+	sim_lose = 1;
+	at(DIR_IN, 0, request, 5, SIM_PSH);
+	next_pos[DIR_IN] = sizeof(request) - 1;
+	out("HTTP/1.1 401 Auth\r\nTransfer-Encoding: identity\r\n\r\nbody");
+	in("PROPFIND /2 HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\n");
+	in("body"); /* by then TCP knows that all of that has come */
+	numbered(DIR_OUT, 2);
+	numbered(DIR_IN, 3);
+	numbered(DIR_OUT, 3);
+	ended("/2", 0, APPMON_END_GAP);
+	complete("/3", 403);
+	nothing();
+}
+END_TEST
+
 START_TEST(response_and_request_lost)
 {
 	numbered(DIR_IN, 1);
@@ -3185,6 +3211,7 @@ int main(void)
 	/* They look at a request before it has its response. */
 	const TTest *const untold[] = {plain_exchange,
 				       response_lost,
+				       answer_taken_in,
 				       exchange_timeout,
 				       exchange_timeout_short,
 				       target_detached,

@@ -420,6 +420,7 @@ static void http1_role(struct conn *c, int dir, const char *bytes, uint32_t n)
 static void http1_turn(struct pipeline *pl, struct conn *c, int dir, const struct chunk *chunk)
 {
 	struct http1_side *s = http1_side(c, dir), *other = http1_side(c, !dir);
+	struct exchange *ex;
 
 	/* It is the rest of a head, or seen before. */
 	if ((int64_t)(chunk->pos - (other->pos + other->head_len)) < 0)
@@ -447,12 +448,17 @@ static void http1_turn(struct pipeline *pl, struct conn *c, int dir, const struc
 	}
 	if (!(body_is_uncounted(s) || s->assumed) || !c->request_dir || dir == request_dir(c))
 		return;
-	if (!(pairing_of(c)->pipelined || c->wide) ||
-	    (s->assumed && conn_accounted(c, chunk->flags & CHUNK_LOST)))
+	if (!(pairing_of(c)->pipelined || c->wide)) {
 		message_end(pl, c, dir, s->in->seen, s->in->seen_ns, APPMON_EVF_INFERRED_END);
-	else if (s->assumed)
+		/* It was taken to go on while another was answered. */
+		while ((ex = exchange_awaiting(c)))
+			exchange_finish(pl, c, ex, APPMON_END_GAP, APPMON_EVF_GAP);
+	} else if (s->assumed && conn_accounted(c, chunk->flags & CHUNK_LOST)) {
+		message_end(pl, c, dir, s->in->seen, s->in->seen_ns, APPMON_EVF_INFERRED_END);
+	} else if (s->assumed) {
 		pairing_lost(pl, c,
 			     WHY("where a response of several that are due ends is not known"));
+	}
 }
 
 /* ---- the connection -------------------------------------------------------------------------- */
