@@ -610,6 +610,7 @@ static void run_both_ways(struct __sk_buff *skb, struct sim_socket *sk)
 	struct storage before = sk->storage, after;
 
 	const bool alone = !sim_meanwhile;
+	const int dir = skb->ingress_ifindex ? DIR_IN : DIR_OUT;
 
 	went_short = false;
 	appmon_packet(skb);
@@ -622,7 +623,7 @@ static void run_both_ways(struct __sk_buff *skb, struct sim_socket *sk)
 	appmon_packet(skb);
 	may_go_short = true;
 	other = *end;
-	if (after.socket.reply_phase == FRAMING_WHOLE)
+	if (after.socket.reply_phase == FRAMING_WHOLE && after.socket.request_dir != 1 + dir)
 		believe_again(&sk->storage.socket, &after.socket);
 	if (!one || !other || one->next || other->next || one->size != other->size ||
 	    memcmp(one->data, other->data, one->size) ||
