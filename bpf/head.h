@@ -187,8 +187,11 @@ static __always_inline int frame_response(struct socket *sk, struct emission *e)
 	__u64 length = 0;
 
 	sk->reply_phase = FRAMING_UNKNOWN;
-	if (status[0] == '1' && status[1] == '0' && status[2] == '1')
+	if (status[0] == '1' && status[1] == '0' && status[2] == '1') {
 		sk->switched = 1;
+		if (e->scan.end)
+			sk->reply_due = e->seq + e->scan.end; /* where the other protocol begins */
+	}
 	if (e->scan.end < REQUEST_MIN || !status[0]) /* it goes on, or is empty lines in front */
 		return EMIT_OPEN;
 	if (status[0] == '1') { /* interim (RFC 9110 section 15.2): another head comes */

@@ -148,7 +148,7 @@ struct socket {
 	struct direction dir_out;
 
 	/* Of the responses. */
-	__u32 reply_due;  /* where the response ends */
+	__u32 reply_due;  /* where the response ends, and where 101 did */
 	__u8 reply_phase; /* FRAMING_*; CHUNK: it is chunked, and not followed */
 	__u8 in_parts;	  /* one began with a short segment, and went on */
 	__u8 pad4[2];

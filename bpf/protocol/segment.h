@@ -55,6 +55,10 @@ static __always_inline void find_frames(struct __sk_buff *skb, struct socket *sk
 	struct verdict *v;
 	int found;
 
+	if (sk->switched && side == SIDE_RESPONSE && e->seq == sk->reply_due) {
+		follow_found(f, e->seq, e->seq); /* behind the 101 */
+		return;
+	}
 	found = probe_frames(skb, at, e->len, sk->row, side);
 	if (found >= least || (found == PROBE_MAX && !row->turns) || (turn && found >= 0)) {
 		/* What was copied before the reader has cut itself. */

@@ -152,9 +152,9 @@ __noinline int detect_frames(struct __sk_buff *skb, struct socket *sk, struct em
 }
 
 /*
- * Behind 101: the client turns to HTTP/2 with its preface (RFC 7540 section 3.2). Its server may have
- * sent frames before that, all of which was copied: the reader tells where the next one begins. Not
- * static: verified once.
+ * Behind 101: the client turns to HTTP/2 with its preface (RFC 7540 section 3.2). If its server has not
+ * sent a frame yet its first one begins behind the 101. Else all that it sent was copied: the reader
+ * tells where the next one begins. Not static: verified once.
  */
 __noinline int turn_to_http2(struct __sk_buff *skb, struct socket *sk, struct emission *e)
 {
@@ -165,6 +165,7 @@ __noinline int turn_to_http2(struct __sk_buff *skb, struct socket *sk, struct em
 	    !begins_frames(skb, e->s.payload, e->s.len, ASKED_HTTP2))
 		return 0;
 	begin_anywhere(sk);
+	follow_of(sk, !e->dir)->copy_left = FOLLOW_LATE_MAX;
 	f = follow_of(sk, e->dir);
 	f->phase = FOLLOW_FRAME;
 	f->flags = FOLLOW_HELLO | FOLLOW_FIRST;

@@ -53,7 +53,8 @@ struct follow {
 
 /* So much is copied while it is not known where frames begin. */
 #define FOLLOW_WIDE_MAX 65536
-/* The same behind a hole: the reader knows where, and has to say it before that has passed. */
+/* The same behind a hole, and behind a turn to HTTP/2: the reader knows where, and has to say it
+ * before that has passed. */
 #define FOLLOW_LATE_MAX (1 << 24)
 /* Then, where sides do not take turns, of what comes behind the other side's bytes. */
 #define FOLLOW_TURN_MAX 1024

@@ -284,3 +284,30 @@ def test_upgrade(name, client, first, count, start, cgroup, watch):
             assert event["response_http_version"] == "2"
     watching.check_sums(delivered=2 * len(targets))
     assert watching.stats["tunnel_bytes"] == 0
+
+
+@pytest.mark.parametrize("name", ["h2o", "caddy"])
+def test_upgrade_often(name, start, cgroup, watch):
+    """Which end sends its first frame first is chance, and how far the server is when the library
+    reads of it: each time all is told."""
+    if not shutil.which("nghttp"):
+        pytest.skip("nghttp is not installed")
+    server = start(name)
+    targets = ["/bytes/300000?first", "/hello", "/bytes/5000"]
+    times = 200
+    watching = watch(cgroup, args=HTTP2)
+    for _ in range(times):
+        client = cgroup.spawn(nghttp(server.url, targets), stdout=subprocess.DEVNULL)
+        assert client.wait(timeout=20) == 0
+    assert collections.Counter(server.asked(3 * times)) == collections.Counter(
+        {("GET", target, 200): times for target in targets})
+    events = watching.wait(6 * times, timeout=20)
+    watching.stop()
+    for role in "client", "server":
+        mine = [e for e in events if e["role"] == role]
+        assert collections.Counter(
+            (e["request_target"], e["status"], e["end"], *e["flags"], e["response_body_bytes"])
+            for e in mine) == {(targets[0], 200, "complete", "continued", 300000): times,
+                               (targets[1], 200, "complete", 6): times,
+                               (targets[2], 200, "complete", 5000): times}
+    watching.check_sums(delivered=6 * times)

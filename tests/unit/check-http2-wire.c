@@ -237,6 +237,51 @@ START_TEST(upgrade_with_a_long_body)
 }
 END_TEST
 
+/* A body of 300,000 bytes comes faster than the reader. If the client has turned before the server's
+ * first frame, the programs know where that begins: they copy little. */
+START_TEST(upgrade_before_the_reader_comes)
+{
+	static const char first[] = SETTINGS "\0\0\1\1\4\0\0\0\1\x88";
+	const uint32_t frame = 9 + 16384;
+	static char wire[400 << 10];
+	uint64_t from;
+
+	for (int i = 0; i < 8; i++) {
+		const bool faster = i & 1;
+		uint32_t n = sizeof(first) - 1;
+
+		mirrored = i & 4;
+		connection(true);
+		SAY(DIR_IN, UPGRADE);
+		SAY(DIR_OUT, SWITCHES);
+		memcpy(wire, first, n);
+		for (int k = 0; k < 20; k++) {
+			memcpy(wire + n, k == 19 ? "\0\x40\0\0\1\0\0\0\1" : "\0\x40\0\0\0\0\0\0\1",
+			       9);
+			memset(wire + n + 9, 'a' + k, frame - 9);
+			n += frame;
+		}
+		cut = i & 2 ? 1448 : 32768;
+		away = true;
+		from = record_bytes;
+		if (!faster)
+			message(DIR_OUT, wire, 20000);
+		SAY(DIR_IN, PREFACE SETTINGS);
+		message(DIR_OUT, wire + (faster ? 0 : 20000), n - (faster ? 0 : 20000));
+		away = false;
+		cut = 0;
+		pump();
+		if (faster)
+			ck_assert_uint_le(record_bytes - from, 16384);
+		told_first(20 * 16384);
+		SAY(DIR_IN, SETTINGS_ACK ASKS("\3"));
+		SAY(DIR_OUT, SETTINGS_ACK ANSWERS("\3"));
+		told(3);
+		ck_assert_ptr_null(fixture_event(&p));
+	}
+}
+END_TEST
+
 /* 101 to something else, or where HTTP/2 is not looked for: a tunnel, as ever. */
 START_TEST(other_upgrades)
 {
@@ -287,9 +332,15 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {
-		preface,	preface_alone,	       deferred, upgrade, upgrade_with_a_long_body,
-		other_upgrades, upgrade_and_no_answer, NULL};
+	const TTest *const tests[] = {preface,
+				      preface_alone,
+				      deferred,
+				      upgrade,
+				      upgrade_with_a_long_body,
+				      upgrade_before_the_reader_comes,
+				      other_upgrades,
+				      upgrade_and_no_answer,
+				      NULL};
 
 	return unit_run("http2-wire", tests, setup, talk_end);
 }

@@ -18,15 +18,19 @@ static struct sim_socket *sk;
 static uint64_t pos[2];
 static uint32_t cut; /* bytes of a packet at most; 0: as many as it takes */
 static bool fresh;
-static bool mirrored; /* the client is watched: requests go out */
+static bool mirrored;	      /* the client is watched: requests go out */
+static bool away;	      /* the reader is: records wait in the ring */
+static uint64_t record_bytes; /* bytes of all records so far */
 
 static inline void pump(void)
 {
 	const void *rec;
 	size_t size;
 
-	while ((rec = sim_record(&size)))
+	while (!away && (rec = sim_record(&size))) {
 		ck_assert(fixture_record(&p, rec, size));
+		record_bytes += size;
+	}
 	ck_assert(fixture_adds_up(&p));
 }
 
@@ -98,7 +102,8 @@ static inline void talk_begin(const struct appmon_opts *opts)
 	sim_start(&so);
 	sk = NULL;
 	cut = 0;
-	mirrored = false;
+	mirrored = away = false;
+	record_bytes = 0;
 	connection(true);
 }
 
