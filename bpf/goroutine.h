@@ -123,7 +123,7 @@ static __always_inline __u64 present_goroutine(void)
 static __always_inline __u64 go_layout(void *ctx, __u64 g)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	__u64 layout = bpf_get_attach_cookie(ctx), *known;
+	__u64 layout = (__u32)bpf_get_attach_cookie(ctx), *known; /* GO_LAYOUT() alone */
 	__u32 tgid = task->tgid;
 
 	known = bpf_map_lookup_elem(&go_processes, &tgid);

@@ -247,6 +247,11 @@ enum tls_call {
 #define TLS_LAYOUT_TYPE(layout) ((layout) >> 39 & 63)
 #define TLS_LAYOUT_PEEK(layout) ((layout) >> 45 & 63)
 
+/* And which file it is, from 0 on: of TLS_LAYOUT() and of GO_LAYOUT(). */
+#define TLS_FILES 512
+#define LAYOUT_OF_FILE(file) ((__u64)(file) << 51)
+#define LAYOUT_FILE(layout) ((layout) >> 51 & (TLS_FILES - 1))
+
 /* So much of each random tells sessions apart. */
 #define TLS_TAG_BYTES 16
 
@@ -403,9 +408,9 @@ struct slot_counters {
 
 /* Go programs: where a goroutine (struct g) keeps its number and that of the one which started it,
  * as the cookie of an attached uprobe. The go statement's address stands behind the latter. */
-#define GO_LAYOUT(goid, parent) ((__u64)(goid) | (__u64)(parent) << 32)
-#define GO_LAYOUT_GOID(layout) ((__u32)(layout))
-#define GO_LAYOUT_PARENT(layout) ((layout) >> 32)
+#define GO_LAYOUT(goid, parent) ((__u64)(__u16)(goid) | (__u64)(__u16)(parent) << 16)
+#define GO_LAYOUT_GOID(layout) ((__u16)(layout))
+#define GO_LAYOUT_PARENT(layout) ((__u16)((layout) >> 16))
 #define GO_GOPC_BEHIND_PARENT 8
 /* net/http, all versions so far: persistConn.bw, and transportRequest.Request. */
 #define GO_PERSIST_CONN_BW 112

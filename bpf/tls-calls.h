@@ -29,8 +29,8 @@ const volatile __u32 plain_capture = 4096;
 #define TLS_PROCESSES_MAX 8192
 #define TLS_SESSIONS_MAX 16384
 
-/* The last probe was in place by then, CLOCK_MONOTONIC; while the reader attaches some: never. */
-__u64 tls_since = 0;
+/* By file: its last probe was in place by then, CLOCK_MONOTONIC; while the reader attaches some: never. */
+__u64 tls_since[TLS_FILES] = {};
 /* Another process was put into tls_processes: what threads remember of it is no more certain. */
 __u64 tls_generation = 1;
 
@@ -344,11 +344,12 @@ __noinline __u64 tls_process_since(void)
 	return p ? p->since_ns : tls_inherit(leader);
 }
 
-/* The same, as of its thread. Whoever maps a library asks this at each hit. */
-static __always_inline __u64 tls_told_since(struct tls_thread *t)
+/* The same, as of its thread, of calls to the file that a cookie names. Whoever maps a library asks this
+ * at each hit. */
+static __always_inline __u64 tls_told_since(struct tls_thread *t, __u64 layout)
 {
 	__u64 generation = *(volatile __u64 *)&tls_generation;
-	__u64 since, all = *(volatile __u64 *)&tls_since;
+	__u64 since, all = *(volatile __u64 *)&tls_since[LAYOUT_FILE(layout)];
 
 	if (t && t->generation == generation) {
 		since = t->since_ns;
@@ -481,7 +482,7 @@ static __always_inline void tls_see_read(struct sock *sk)
 static __always_inline void tls_copied(struct call_registers *regs, __u64 layout)
 {
 	struct tls_thread *t = tls_current();
-	struct plain_call call = {.since_ns = tls_told_since(t)};
+	struct plain_call call = {.since_ns = tls_told_since(t, layout)};
 	struct tls_frame frame = {};
 
 	if (!call.since_ns || bpf_probe_read_user(&frame, sizeof(frame), (const void *)regs->sp) ||
@@ -511,7 +512,7 @@ static __always_inline int tls_enter(struct call_registers *regs)
 		return 0;
 	}
 	t = tls_current();
-	if (!tls_told_since(t))
+	if (!tls_told_since(t, layout))
 		return 0;
 	/* Read here, or the compiler reads either through one pointer, which the verifier refuses. */
 	barrier_var(fourth);
@@ -563,7 +564,7 @@ static __always_inline int tls_leave(struct call_registers *regs)
 	layout = t->layout;
 	if (TLS_LAYOUT_OUT(layout))
 		call.flags = PLAIN_OUT;
-	call.since_ns = tls_told_since(t);
+	call.since_ns = tls_told_since(t, layout);
 	if (!call.since_ns || done > 0x7fffffff)
 		return 0;
 	call.len = done;
@@ -642,7 +643,7 @@ int appmon_tls_go_write(struct registers *regs)
 		.buf = regs->bx,
 		.len = regs->cx,
 		.entry_ns = bpf_ktime_get_ns(),
-		.since_ns = tls_told_since(tls_current()),
+		.since_ns = tls_told_since(tls_current(), bpf_get_attach_cookie(regs)),
 		.flags = PLAIN_OUT | PLAIN_ENTRY};
 
 	if (!call.since_ns || call.len > 0x7fffffff)
@@ -656,12 +657,13 @@ int appmon_tls_go_write(struct registers *regs)
 SEC("uprobe")
 int appmon_tls_go_read(struct registers *regs)
 {
-	struct plain_call call = {.key = {.session = read_word(regs->bp + 16),
-					  .tgid = bpf_get_current_pid_tgid() >> 32},
-				  .buf = regs->bx,
-				  .len = regs->cx,
-				  .entry_ns = bpf_ktime_get_ns(),
-				  .since_ns = tls_told_since(tls_current())};
+	struct plain_call call = {
+		.key = {.session = read_word(regs->bp + 16),
+			.tgid = bpf_get_current_pid_tgid() >> 32},
+		.buf = regs->bx,
+		.len = regs->cx,
+		.entry_ns = bpf_ktime_get_ns(),
+		.since_ns = tls_told_since(tls_current(), bpf_get_attach_cookie(regs))};
 
 	if (!call.since_ns || call.len > 0x7fffffff)
 		return 0;

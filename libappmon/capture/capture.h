@@ -112,7 +112,7 @@ void capture_go_programs(const struct capture *cap, int fd[GO_HOOKS]);
 /* The programs for TLS libraries, by TLS_HOOK_*: with APPMON_CAP_TLS only. Negative: not loaded, for
  * others are in its place. */
 void capture_tls_programs(const struct capture *cap, int fd[TLS_HOOKS]);
-/* The map of processes whose calls are told, and when the last probe was attached. */
+/* The map of processes whose calls are told, and by file when its last probe was attached. */
 int capture_tls_processes(const struct capture *cap);
 volatile uint64_t *capture_tls_since(const struct capture *cap);
 /* Counts changes of that map: what the programs remember of a process ends with each. */

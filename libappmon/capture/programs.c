@@ -395,7 +395,7 @@ int capture_tls_processes(const struct capture *cap)
 
 volatile uint64_t *capture_tls_since(const struct capture *cap)
 {
-	return (volatile uint64_t *)&cap->skel->bss->tls_since;
+	return (volatile uint64_t *)cap->skel->bss->tls_since;
 }
 
 uint64_t *capture_tls_generation(const struct capture *cap)

@@ -87,7 +87,7 @@ struct tls_programs {
 	int program_fd[TLS_HOOKS];
 	int processes_fd;	  /* the map tls_processes */
 	uint64_t *generation;	  /* of what that has */
-	volatile uint64_t *since; /* when the last probe was attached */
+	volatile uint64_t *since; /* by file: when its last probe was attached */
 	struct tls_file *file;	  /* NULL: not asked for */
 	uint32_t files;
 	uint32_t attached; /* of them */

@@ -22,8 +22,7 @@
 
 #include "probe/probe.h"
 
-/* Files that are remembered, most of them executables without such a library. */
-#define FILES_MAX 512
+/* TLS_FILES are remembered, most of them executables without such a library. */
 #define ATTACHED_MAX 256
 /* In a file: where it reads, and where it writes. */
 #define PLACES (2 * TLS_SITES)
@@ -39,7 +38,7 @@ struct tls_file {
 
 bool tls_programs_init(struct tls_programs *tls, struct log *log, struct pool *pool)
 {
-	const size_t size = FILES_MAX * sizeof(struct tls_file);
+	const size_t size = TLS_FILES * sizeof(struct tls_file);
 
 	tls->log = log;
 	tls->pool = pool;
@@ -69,6 +68,11 @@ void tls_free(struct tls_programs *tls)
 
 /* ---- files ----------------------------------------------------------------------------------- */
 
+static size_t number_of(const struct tls_programs *tls, const struct tls_file *file)
+{
+	return (size_t)(file - tls->file);
+}
+
 static int add(struct tls_programs *tls, struct tls_file *file, int fd, int hook, uint64_t offset,
 	       uint64_t cookie)
 {
@@ -88,7 +92,7 @@ struct places {
 	uint32_t count;
 };
 
-static void add_places(struct places *places, bool out, const struct tls_site *site,
+static void add_places(struct places *places, size_t number, bool out, const struct tls_site *site,
 		       const struct tls_randoms *r)
 {
 	for (int i = 0; i < TLS_SITES; i++) {
@@ -98,7 +102,7 @@ static void add_places(struct places *places, bool out, const struct tls_site *s
 		places->offset[places->count] = site[i].returns ? site[i].offset : site[i].begin;
 		places->cookie[places->count++] =
 			TLS_LAYOUT(out, site[i].call, r->holder, r->client, r->server) |
-			site[i].places;
+			LAYOUT_OF_FILE(number) | site[i].places;
 	}
 }
 
@@ -106,11 +110,12 @@ static int attach_library(struct tls_programs *tls, struct tls_file *file, int f
 			  const struct tls_binary *b)
 {
 	const int session = tls->program_fd[TLS_HOOK_CALL];
+	const size_t number = number_of(tls, file);
 	struct places places = {.count = 0};
 	int err = 0;
 
-	add_places(&places, false, b->read, &b->randoms);
-	add_places(&places, true, b->write, &b->randoms);
+	add_places(&places, number, false, b->read, &b->randoms);
+	add_places(&places, number, true, b->write, &b->randoms);
 	if (session >= 0) {
 		err = uprobe_attach_session(session, fd, places.offset, places.cookie,
 					    places.count);
@@ -133,7 +138,8 @@ static int attach_library(struct tls_programs *tls, struct tls_file *file, int f
 static int attach_go(struct tls_programs *tls, struct tls_file *file, int fd,
 		     const struct go_tls *go)
 {
-	const uint64_t layout = GO_LAYOUT(go->goid, go->parent);
+	const uint64_t layout =
+		GO_LAYOUT(go->goid, go->parent) | LAYOUT_OF_FILE(number_of(tls, file));
 	int err = add(tls, file, fd, TLS_HOOK_GO_READ, go->read, layout);
 
 	return err ? err : add(tls, file, fd, TLS_HOOK_GO_WRITE, go->write, layout);
@@ -155,10 +161,10 @@ static int find_and_attach(struct tls_programs *tls, struct tls_file *file, int 
 	if (!err && tls->attached == ATTACHED_MAX)
 		err = -ENOSPC;
 	if (!err) {
-		*tls->since = UINT64_MAX;
+		tls->since[number_of(tls, file)] = UINT64_MAX;
 		err = library ? attach_library(tls, file, fd, &binary)
 			      : attach_go(tls, file, fd, &go);
-		*tls->since = now_ns();
+		tls->since[number_of(tls, file)] = now_ns();
 	}
 	*why = err == -ENOSPC ? "so many files are probed that no more are taken"
 			      : uprobe_error(err);
@@ -172,10 +178,10 @@ static struct tls_file *make_room(struct tls_programs *tls)
 {
 	struct tls_file *file;
 
-	if (tls->files < FILES_MAX)
+	if (tls->files < TLS_FILES)
 		return &tls->file[tls->files++];
 	do
-		file = &tls->file[tls->turn++ % FILES_MAX];
+		file = &tls->file[tls->turn++ % TLS_FILES];
 	while (file->links);
 	return file;
 }
