@@ -22,6 +22,7 @@
 #include "goroutine.h"
 #include "identity.h"
 #include "look.h"
+#include "protocol/plain.h"
 
 /* Bytes of a message that are copied: set before the programs are loaded. */
 const volatile __u32 plain_capture = 4096;
@@ -69,6 +70,7 @@ struct {
 struct tls_session {
 	struct tls_tag tag;
 	__u64 pos[2]; /* by DIR_*: bytes so far */
+	struct plain_follow in, out;
 	__u32 window; /* bytes of the message at hand that are still copied */
 	__u32 lost;
 	__u32 lost_before; /* under the tags before this one */
@@ -96,9 +98,9 @@ struct plain_call {
 	__u64 entry_ns;
 	__u64 since_ns;
 	__u32 flags; /* PLAIN_* */
-	__u32 copy;  /* bytes of it that are to be copied */
+	__u32 copy;  /* bytes of it that are to be copied, where no frames are followed */
 	__u32 whole; /* its length */
-	__u32 pad;
+	__u32 last;  /* the next record tells all that is left */
 };
 
 /*
@@ -109,6 +111,7 @@ struct plain_call {
 struct plain_draft {
 	__u32 busy;
 	__u32 pad;
+	struct plain_part part; /* on the stack the verifier would follow its values */
 	struct rec_call rec;
 	__u8 bytes[REC_BYTES_MAX + 16]; /* ring_put() copies 32 at a time */
 };
@@ -133,17 +136,44 @@ static __always_inline void plain_fill_record(struct rec_plain *r, __u32 flags)
 		__builtin_memset(r->record, 0, sizeof(r->record));
 }
 
+static __always_inline struct plain_follow *plain_follow_of(struct tls_session *session,
+							    const struct plain_call *call)
+{
+	return call->flags & PLAIN_OUT ? &session->out : &session->in;
+}
+
+/* How much of the call the next record tells, and copies. */
+static __always_inline void plain_cut(struct plain_call *call, struct tls_session *session,
+				      struct plain_part *part)
+{
+	struct plain_follow *f = plain_follow_of(session, call);
+
+	part->buf = call->buf;
+	part->left = (__u32)call->len;
+	part->room = REC_BYTES_MAX;
+	if (session->lost || call->last)
+		f->follows = 0;
+	if (f->follows) {
+		plain_walk(f, part);
+		return;
+	}
+	part->copied = call->copy < REC_BYTES_MAX ? call->copy : REC_BYTES_MAX;
+	part->len = call->copy > REC_BYTES_MAX ? REC_BYTES_MAX : part->left;
+}
+
 /* One record. The call goes on behind it. Returns 0 if there is no room. */
 static __always_inline int plain_write_record(struct plain_call *call, struct tls_session *session,
 					      struct plain_draft *d)
 {
 	struct rec_plain *r = &d->rec.plain;
 	const int dir = call->flags & PLAIN_OUT ? DIR_OUT : DIR_IN;
-	__u32 n = call->copy < REC_BYTES_MAX ? call->copy : REC_BYTES_MAX;
-	__u64 len = call->copy > REC_BYTES_MAX ? REC_BYTES_MAX : call->len;
+	__u32 n, len;
 
+	plain_cut(call, session, &d->part);
+	n = d->part.copied;
+	len = d->part.len;
 	r->flags = call->flags;
-	if (call->copy > REC_BYTES_MAX)
+	if (len < call->len)
 		r->flags |= PLAIN_MORE;
 	barrier_var(n);
 	if (n > REC_BYTES_MAX)
@@ -163,7 +193,7 @@ static __always_inline int plain_write_record(struct plain_call *call, struct tl
 	r->start_ns = bpf_get_current_task_btf()->group_leader->start_boottime;
 	r->tgid = call->key.tgid;
 	r->tid = (__u32)bpf_get_current_pid_tgid();
-	r->len = (__u32)len;
+	r->len = len;
 	r->captured = n;
 	r->whole = call->whole;
 	r->lost = session->lost;
@@ -171,7 +201,7 @@ static __always_inline int plain_write_record(struct plain_call *call, struct tl
 	session->pos[dir] += len;
 	call->buf += len;
 	call->len -= len;
-	call->copy = call->copy > REC_BYTES_MAX ? call->copy - REC_BYTES_MAX : 0;
+	call->copy = call->copy > len ? call->copy - len : 0;
 	d->rec.hdr.version = REC_VERSION;
 	d->rec.hdr.kind = REC_PLAIN;
 	barrier_var(n);
@@ -210,8 +240,8 @@ __noinline int plain_part(struct plain_call *call)
 	return 0;
 }
 
-/* Bytes of a call that are copied at most. */
-#define PLAIN_PARTS (CAPTURE_MAX / REC_BYTES_MAX)
+/* Records of a call: two for a frame at most. Where no frames are followed CAPTURE_MAX bytes are copied. */
+#define PLAIN_PARTS 2048
 
 /* How much of a call is to be copied. */
 static __always_inline __u32 plain_copied(struct tls_session *session,
@@ -260,6 +290,15 @@ static __always_inline struct tls_session *plain_session(struct plain_call *call
 	return session;
 }
 
+/* Returns 1 when the call is told. */
+static long plain_next(__u32 i, void *ctx)
+{
+	struct plain_call *call = ctx;
+
+	call->last = i == PLAIN_PARTS - 1;
+	return !plain_part(call) || !call->len;
+}
+
 /* Tells of a call: key.session, tag, buf, len, flags, and what else is known of it. Go's programs
  * use it, too. */
 static __always_inline void plain_tell(struct plain_call *call)
@@ -277,9 +316,9 @@ static __always_inline void plain_tell(struct plain_call *call)
 	}
 	call->whole = (__u32)call->len;
 	call->copy = plain_copied(session, call);
-	for (int i = 0; i < PLAIN_PARTS; i++)
-		if (!plain_part(call) || !call->len)
-			break;
+	if (!session->pos[call->flags & PLAIN_OUT ? DIR_OUT : DIR_IN])
+		plain_begins(plain_follow_of(session, call), call->buf, call->len);
+	bpf_loop(PLAIN_PARTS, plain_next, call, 0);
 }
 
 #ifndef SOCK_STREAM

@@ -27,8 +27,7 @@ from test_grpc import CALLS, GIVEN_UP, HERE, STATUSES, built, grpc_go, grpcio, n
 from test_tls import VERSION, low_port
 from watch import replayed
 
-# Of HTTP/2 all plaintext is told: megabytes, while the library waits for a CPU.
-TLS = ["--tls", "--protocols", "http1,http2,tls", "--ring", "32M"]
+TLS = ["--tls", "--protocols", "http1,http2,tls"]
 BIG = 1000000
 
 THREADS = """
@@ -703,6 +702,100 @@ def test_http2(scene, watch):
                 for e in events if e["role"] == role] == [
                     (method, path, status, sent) for method, path, status, _, sent in scene.log()]
     assert {e["protocol"] for e in events} == {"http2"}
+
+
+def test_http2_bodies_are_not_told(scene, watch, tmp_path):
+    """Of a body the library gets the frames' headers, at both ends."""
+    if "HTTP2" not in subprocess.run(["curl", "-V"], stdout=subprocess.PIPE, text=True,
+                                     check=True).stdout:
+        pytest.skip("this curl has no HTTP/2")
+    port = scene.start("nginx")
+    watching = watch(scene.cgroup, args=[*TLS, "--record", str(tmp_path / "recording")])
+    times = 20
+    command = ["curl", "-sk", "--http2"]
+    for _ in range(times):
+        command += [f"https://localhost:{port}/big", "-o", "/dev/null"]
+    assert scene.cgroup.spawn(command).wait(timeout=30) == 0
+    events = watching.wait(2 * times)
+    watching.stop()
+    watching.check_sums(delivered=2 * times)
+    assert {(e["protocol"], e["status"], e["response_body_bytes"]) for e in events
+            } == {("http2", 200, BIG)}
+    assert os.path.getsize(tmp_path / "recording") < 2 * times * BIG / 10
+
+
+# A response of 200 frames is one write; who asks reads as much as there is.
+H2_SERVER = """
+import h2.config, h2.connection, h2.events, socket, ssl, sys
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[2] + ".pem", sys.argv[2] + ".key")
+context.set_alpn_protocols(["h2"])
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    peer = listener.accept()[0]
+    try:
+        sock = context.wrap_socket(peer, server_side=True)
+    except (OSError, ssl.SSLError):
+        continue
+    conn = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+    conn.initiate_connection()
+    sock.sendall(conn.data_to_send())
+    while data := sock.recv(65536):
+        for event in conn.receive_data(data):
+            if isinstance(event, h2.events.StreamEnded):
+                conn.send_headers(event.stream_id, [(":status", "200")])
+                for _ in range(200):
+                    conn.send_data(event.stream_id, b"b" * 16384)
+                conn.end_stream(event.stream_id)
+        if data := conn.data_to_send():
+            sock.sendall(data)
+    sock.close()
+"""
+
+H2_CLIENT = """
+import h2.connection, h2.events, h2.settings, socket, ssl, sys
+context = ssl._create_unverified_context()
+context.set_alpn_protocols(["h2"])
+sock = context.wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[1]))))
+conn = h2.connection.H2Connection()
+conn.local_settings = h2.settings.Settings(
+    initial_values={h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 1 << 26})
+conn.initiate_connection()
+conn.increment_flow_control_window(1 << 26)
+for stream in 1, 3, 5:
+    conn.send_headers(stream, [(":method", "GET"), (":scheme", "https"), (":authority", "h"),
+                               (":path", f"/{stream}")], end_stream=True)
+    sock.sendall(conn.data_to_send())
+    got, ended = 0, False
+    while not ended:
+        for event in conn.receive_data(sock.recv(1 << 20)):
+            got += len(event.data) if isinstance(event, h2.events.DataReceived) else 0
+            ended |= isinstance(event, h2.events.StreamEnded)
+        sock.sendall(conn.data_to_send())
+    print(got)
+sock.close()
+"""
+
+
+def test_http2_long_writes(scene, watch, tmp_path):
+    """A write can have many frames: each is told, and little of it."""
+    port = low_port()
+    server = scene.cgroup.spawn([sys.executable, "-c", H2_SERVER, str(port), scene.certificate])
+    scene.started.append(server)
+    wait_for_port(port, server)
+    watching = watch(scene.cgroup, args=[*TLS, "--record", str(tmp_path / "recording")])
+    client = scene.cgroup.spawn([sys.executable, "-c", H2_CLIENT, str(port)], stdout=subprocess.PIPE,
+                                text=True)
+    told_by_client = [int(line) for line in client.communicate(timeout=30)[0].split()]
+    assert told_by_client == 3 * [200 * 16384]
+    events = watching.wait(6)
+    watching.stop()
+    watching.check_sums(delivered=6)
+    for role in "client", "server":
+        assert [(e["key"], e["path"], e["status"], e["response_body_bytes"], e["end"])
+                for e in events if e["role"] == role] == [
+                    (n, f"/{n}", 200, 200 * 16384, "complete") for n in (1, 3, 5)]
+    assert os.path.getsize(tmp_path / "recording") < sum(told_by_client) / 5
 
 
 @pytest.mark.parametrize("implementation", [grpc_go, grpcio])

@@ -490,6 +490,117 @@ START_TEST(rows_walked_and_lost)
 }
 END_TEST
 
+/* ---- and through that of the calls of TLS ------------------------------------------------------ */
+
+static void on_told(uint32_t at, uint32_t n, uint32_t len)
+{
+	feed_at(segment_at + at, n, len, 0, 0);
+	copied += n;
+}
+
+/* As what begins a session: the client's preface, and either side's SETTINGS. */
+static void make_session(bool client)
+{
+	const uint8_t len = (uint8_t)(6 * rnd(5)), h[9] = {0, 0, len, 4};
+
+	begin(ROW_HTTP2, true, client ? SIDE_REQUEST : SIDE_RESPONSE);
+	if (client)
+		put(rows[ROW_HTTP2].magic, 24);
+	add(h, 9, 9, 9U + len, 4, 64);
+	make(ROW_HTTP2);
+}
+
+static void call_cut(uint32_t room, void (*record)(uint32_t at, uint32_t n, uint32_t len))
+{
+	/* Such as a TLS record takes, or a few bytes. */
+	uint32_t most = rnd(4) ? 1 + rnd(40000) : 1 + rnd(30), at = 0;
+
+	while (at < stream_len) {
+		uint32_t n = min(1 + rnd(most), stream_len - at);
+
+		segment_at = at;
+		walker_call(stream + at, n, room, record);
+		at += n;
+	}
+}
+
+START_TEST(calls_walked)
+{
+	for (uint32_t i = 0; i < streams(); i++) {
+		const bool client = i % 2;
+		const uint32_t room = i % 3 ? 4096 : 9 + rnd(100);
+		uint32_t want = 24, first;
+
+		make_session(client);
+		first = i % 5 ? stream_len : min(rnd(40), stream_len);
+		ck_assert_int_eq(walker_session(stream, first),
+				 first >= 9 && (!client || first >= 16));
+		if (!walker_session_follows())
+			walker_session(stream, stream_len);
+		copied = 0;
+		call_cut(room, on_told);
+		ck_assert(walker_session_follows());
+		ck_assert_uint_eq(lost, 0);
+		finish();
+		/* More than what is wanted are ends of frames, and frames that are only counted. */
+		for (uint32_t k = 0; k < made_count; k++)
+			want += made[k].copied + 9 + 64;
+		if (room == 4096 && stream_len > 100000)
+			ck_assert_uint_le(copied, want + stream_len / 20 + 1000);
+	}
+}
+END_TEST
+
+/* Behind what is no frame all is copied; what begins otherwise is not followed. */
+START_TEST(calls_of_something_else)
+{
+	static const uint8_t bad[][9] = {{0, 0, 5, 3, 0, 0, 0, 0, 1},
+					 {0, 0, 1, 0x33, 0, 0, 0, 0, 1},
+					 {0, 0, 9, 1, 0, 0, 0, 0, 0},
+					 {0, 0, 9, 0, 0, 0x80, 0, 0, 1},
+					 {0, 0, 7, 4, 0, 0, 0, 0, 0}};
+	static const char *const begins[] = {"GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 200 OK\r\n",
+					     "\0\0\0\4\1\0\0\0\0-------", "PRI * HTTP/2.1\r\n\r\n"};
+
+	for (uint32_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		make_session(i & 1);
+		add(bad[i], 9, 9, 500, 0, 0);
+		make(ROW_HTTP2);
+		ck_assert(walker_session(stream, stream_len));
+		call_cut(4096, on_told);
+		ck_assert(!walker_session_follows());
+		frames_release(&p.pl, &frames);
+	}
+	for (uint32_t i = 0; i < sizeof(begins) / sizeof(begins[0]); i++)
+		ck_assert(!walker_session((const uint8_t *)begins[i], 16));
+}
+END_TEST
+
+static uint32_t noise_left;
+
+static void on_noise(uint32_t at, uint32_t n, uint32_t len)
+{
+	ASSERT_OFTEN(n <= len && len <= noise_left);
+	(void)at;
+	noise_left -= len;
+}
+
+/* Whatever comes, each byte is told once. */
+START_TEST(calls_of_noise)
+{
+	for (uint32_t i = 0; i < streams(); i++) {
+		make_session(i & 1);
+		ck_assert(walker_session(stream, stream_len));
+		for (uint32_t k = 0; k < 1 + i % 20; k++)
+			stream[rnd(stream_len)] = (uint8_t)(rnd(3) ? rnd(256) : 0);
+		noise_left = stream_len;
+		call_cut(9 + rnd(4096), on_noise);
+		ck_assert_uint_eq(noise_left, 0);
+		frames_release(&p.pl, &frames);
+	}
+}
+END_TEST
+
 static void add_rows_of(uint32_t n, const uint8_t *header, uint32_t total)
 {
 	while (n--)
@@ -624,12 +735,21 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {cut_anywhere,	    copied_by_the_programs,
-				      found_in_the_middle,  one_byte_answers,
-				      programs_are_told,    walked,
-				      walked_and_lost,	    rows_walked,
-				      rows_walked_and_lost, rows_then_no_frame,
-				      long_row_is_one,	    NULL};
+	const TTest *const tests[] = {cut_anywhere,
+				      copied_by_the_programs,
+				      found_in_the_middle,
+				      one_byte_answers,
+				      programs_are_told,
+				      walked,
+				      walked_and_lost,
+				      rows_walked,
+				      rows_walked_and_lost,
+				      rows_then_no_frame,
+				      long_row_is_one,
+				      calls_walked,
+				      calls_of_something_else,
+				      calls_of_noise,
+				      NULL};
 
 	mallopt(M_MMAP_THRESHOLD, 1 << 24); /* large chunks are many */
 	mallopt(M_TRIM_THRESHOLD, 1 << 28);

@@ -7,10 +7,11 @@
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
 #pragma GCC diagnostic ignored "-Wsign-compare"
-#include "../../bpf/protocol/walk.h"
+#include "../../bpf/protocol/plain.h"
 #pragma GCC diagnostic pop
 
 static struct follow follow;
+static struct plain_follow plain;
 static struct walk walk;
 static uint32_t row_of_it, side_of_it;
 static const uint8_t *packet;
@@ -34,6 +35,12 @@ __attribute__((weak)) long bpf_loop(__u32 count, long (*step)(__u32, void *), vo
 		if (step(i, ctx))
 			return i + 1;
 	return count;
+}
+
+__attribute__((weak)) long bpf_probe_read_user(void *to, __u32 size, const void *from)
+{
+	memcpy(to, from, size);
+	return 0;
 }
 
 void walker_begin(uint32_t row, uint32_t side, uint32_t seq, bool fresh)
@@ -107,4 +114,35 @@ void walker_segment(uint32_t seq, const uint8_t *bytes, uint32_t len,
 	} while (more);
 	if (walk.at != len)
 		abort();
+}
+
+bool walker_session(const uint8_t *bytes, uint32_t len)
+{
+	memset(&plain, 0, sizeof(plain));
+	return plain_begins(&plain, (uintptr_t)bytes, len);
+}
+
+bool walker_session_follows(void)
+{
+	return plain.follows;
+}
+
+void walker_call(const uint8_t *bytes, uint32_t len, uint32_t room,
+		 void (*record)(uint32_t at, uint32_t copied, uint32_t len))
+{
+	struct plain_part part;
+
+	for (uint32_t at = 0; at < len; at += part.len) {
+		part = (struct plain_part){
+			.buf = (uintptr_t)bytes + at, .left = len - at, .room = room};
+		if (plain.follows) {
+			plain_walk(&plain, &part);
+		} else {
+			part.len = part.left;
+			part.copied = part.len;
+		}
+		if (!part.len || part.copied > part.len || part.len > part.left)
+			abort();
+		record(at, part.copied, part.len);
+	}
 }

@@ -25,4 +25,12 @@ void walker_segment(uint32_t seq, const uint8_t *bytes, uint32_t len,
 		    void (*piece)(const struct walked *piece),
 		    void (*record)(uint32_t from, uint32_t to));
 
+/* The plaintext of a TLS session, which begins with these bytes. False: it is not followed. */
+bool walker_session(const uint8_t *bytes, uint32_t len);
+bool walker_session_follows(void);
+/* One call, whose first bytes may stand in memory alone: calls back for each record, of `room` copied
+ * bytes at most. */
+void walker_call(const uint8_t *bytes, uint32_t len, uint32_t room,
+		 void (*record)(uint32_t at, uint32_t copied, uint32_t len));
+
 #endif /* APPMON_TEST_WALKER_H */

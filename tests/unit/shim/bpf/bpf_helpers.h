@@ -38,6 +38,7 @@ struct tcp_request_sock *bpf_skc_to_tcp_request_sock(void *sk);
 struct mptcp_sock *bpf_skc_to_mptcp_sock(void *sk);
 long bpf_sk_release(void *sk);
 long bpf_probe_read_kernel(void *to, __u32 size, const void *from);
+long bpf_probe_read_user(void *to, __u32 size, const void *from);
 void bpf_spin_lock(struct bpf_spin_lock *lock);
 void bpf_spin_unlock(struct bpf_spin_lock *lock);
 struct seq_file;
