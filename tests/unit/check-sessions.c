@@ -1038,6 +1038,28 @@ START_TEST(until_close)
 }
 END_TEST
 
+/* close_notify once, and again to who has closed meanwhile, is no request. */
+START_TEST(closed_twice)
+{
+	for (uint32_t times = 1; times < 4; times++) {
+		begin(true);
+		records(&w, DIR_OUT, 100);
+		records(&w, DIR_IN, 200);
+		records(&w, DIR_OUT, 2);
+		wire_segment(&w, DIR_IN, NULL, 0, SIM_FIN);
+		for (uint32_t i = 1; i < times; i++)
+			records(&w, DIR_OUT, 2);
+		wire_segment(&w, DIR_IN, NULL, 0, SIM_RST);
+		next();
+		ck_assert_uint_eq(ev->protocol, APPMON_PROTO_TLS);
+		ck_assert_uint_eq(ev->request_bytes, 100 + 5 + OVERHEAD);
+		ck_assert_uint_eq(ev->response_bytes, 200 + 5 + OVERHEAD);
+		ck_assert_uint_eq(ev->end, APPMON_END_COMPLETE);
+		nothing();
+	}
+}
+END_TEST
+
 /* Without the option such records say nothing to anybody. */
 START_TEST(not_asked)
 {
@@ -1084,6 +1106,7 @@ int main(void)
 				      call_end,
 				      longer_write,
 				      long_write_behind_tickets,
+				      closed_twice,
 				      not_asked,
 				      renewed,
 				      in_memory,

@@ -442,7 +442,8 @@ static bool take_data(struct pipeline *pl, struct conn *c, int dir)
 		return true; /* its certificate, and so on */
 	if (t->phase == TLS_HIDDEN)
 		hidden_is_over(pl, c);
-	if (!t->closing[dir].len && can_close(c, dir, r)) {
+	/* OpenSSL sends a second one if it is told to shut down once more, to who has closed by then. */
+	if ((!t->closing[dir].len || c->stream[!dir].fin) && can_close(c, dir, r)) {
 		t->closing[dir] = *r;
 		return false;
 	}
