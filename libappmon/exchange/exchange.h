@@ -330,6 +330,7 @@ struct tls_wire {
 	uint8_t record[WIRE_RECORDS][TLS_RECORD_BYTES]; /* that left since it was looked for */
 	bool renewed;		/* there was another handshake, whose hellos are encrypted */
 	bool turned;		/* the next that is sent is the first of a turn */
+	bool owner_before;	/* of this turn it is not known: owner is that of one before */
 	struct rec_owner owner; /* as it was when that was sent last */
 };
 

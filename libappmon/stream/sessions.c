@@ -638,7 +638,7 @@ static bool feed(struct flows *f, struct session *s, struct conn *c, const struc
 	plain.end_ns = timed && times.end_ns > plain.ts_ns ? times.end_ns : plain.ts_ns;
 	if (plain.dir == DIR_IN)
 		note_read(s, call, h->end_ns);
-	if (w && w->owner.source) {
+	if (w && w->owner.source && (!w->owner_before || w->owner.task.tid == call->tid)) {
 		owner_of(s, c, &owner);
 		plain.owner = &owner;
 	}
@@ -774,9 +774,13 @@ void sessions_wire(struct flows *f, struct conn *c, const struct record *rec)
 		return;
 	if (rec->seg.len && !(rec->seg.flags & REC_OUT))
 		w->turned = true;
-	/* A turn can begin with tickets, of which it is not known who sent them. */
-	if (rec->seg.len && (rec->seg.flags & REC_OUT) && (w->turned || !w->owner.source))
-		w->owner = rec->owner;
+	/* A turn can begin with tickets, or while the socket has other work: it is not known by whom. */
+	if (rec->seg.len && (rec->seg.flags & REC_OUT) &&
+	    (w->turned || w->owner_before || !w->owner.source)) {
+		w->owner_before = !rec->owner.source && w->owner.task.pid == w->tgid;
+		if (!w->owner_before)
+			w->owner = rec->owner;
+	}
 	if (rec->seg.len && (rec->seg.flags & REC_OUT) && w->turned) {
 		w->turned = false;
 		if (!w->hello_ns && !c->plain)

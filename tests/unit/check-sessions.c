@@ -471,6 +471,34 @@ START_TEST(tickets_of_nobody)
 }
 END_TEST
 
+/* While the socket has other work the programs do not know who sends. The call does: the thread that
+ * sent before. */
+START_TEST(sent_by_nobody)
+{
+	const struct rec_owner owner = sim_owner;
+
+	for (uint32_t tid = 101; tid < 103; tid++) {
+		begin(false);
+		reads(&w, &s, GET("/a"));
+		writes(&w, &s, OK);
+		complete("/a", APPMON_ROLE_SERVER);
+		ck_assert_uint_eq(ev->pid, 100);
+		sim_owner = (struct rec_owner){0};
+		s.tid = tid;
+		reads(&w, &s, GET("/b"));
+		writes(&w, &s, OK);
+		sim_owner = owner;
+		complete("/b", APPMON_ROLE_SERVER);
+		ck_assert_uint_eq(ev->pid, tid == 101 ? 100 : 0);
+		s.tid = 101;
+		reads(&w, &s, GET("/c"));
+		writes(&w, &s, OK);
+		complete("/c", APPMON_ROLE_SERVER);
+		ck_assert_uint_eq(ev->pid, 100);
+	}
+}
+END_TEST
+
 /* Several calls read one record, and one call several messages. */
 START_TEST(cut)
 {
@@ -1087,6 +1115,7 @@ int main(void)
 				      long_write,
 				      tickets,
 				      tickets_of_nobody,
+				      sent_by_nobody,
 				      cut,
 				      both_ends,
 				      interleaved,
