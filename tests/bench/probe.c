@@ -62,7 +62,7 @@ static int on_event(void *ctx, const struct appmon_event *ev)
 {
 	(void)ctx;
 	events++;
-	http += ev->protocol == APPMON_PROTO_HTTP1;
+	http += ev->protocol == APPMON_PROTO_HTTP1 || ev->protocol == APPMON_PROTO_HTTP2;
 	bytes += ev->request_head_bytes + ev->response_body_bytes;
 	scaled += (double)APPMON_SAMPLING_ALL / ev->sampling_ppm;
 	return 0;
@@ -97,7 +97,7 @@ static void print_stats(void)
 	       (unsigned long long)stats.dropped[APPMON_DROP_SAMPLED]);
 }
 
-#define HTTP1_AND_TLS (1U << APPMON_PROTO_HTTP1 | 1U << APPMON_PROTO_TLS)
+#define HTTP_AND_TLS (1U << APPMON_PROTO_HTTP1 | 1U << APPMON_PROTO_HTTP2 | 1U << APPMON_PROTO_TLS)
 
 /* protocols: 0 is the library's choice. ceiling: events a second, 0: as many as there are. */
 static void run_appmon(uint32_t flags, uint32_t protocols, uint64_t ceiling, bool paused, int count,
@@ -256,9 +256,9 @@ int main(int argc, char **argv)
 	else if (!strcmp(argv[1], "goroutines"))
 		run_appmon(APPMON_OPEN_GOROUTINES, 0, 0, false, argc - 2, argv + 2);
 	else if (!strcmp(argv[1], "wire"))
-		run_appmon(0, HTTP1_AND_TLS, 0, false, argc - 2, argv + 2);
+		run_appmon(0, HTTP_AND_TLS, 0, false, argc - 2, argv + 2);
 	else if (!strcmp(argv[1], "plaintext"))
-		run_appmon(APPMON_OPEN_TLS, HTTP1_AND_TLS, 0, false, argc - 2, argv + 2);
+		run_appmon(APPMON_OPEN_TLS, HTTP_AND_TLS, 0, false, argc - 2, argv + 2);
 	else if (sscanf(argv[1], "ceiling=%llu", &ceiling) == 1)
 		run_appmon(0, 0, ceiling, false, argc - 2, argv + 2);
 	else if (!strcmp(argv[1], "paused"))

@@ -10,11 +10,18 @@ import databases
 from bench import LOAD_CPU, SERVER_CPU, TEXT, TOP, Load, pinned
 
 
-def asked(argv, count, rate):
+def asked(argv, count, rate, environment=None):
     """The load's own count, and how many a second, as its output says."""
-    text = subprocess.run(pinned(LOAD_CPU, argv), stdout=subprocess.PIPE, text=True, check=True).stdout
+    text = subprocess.run(pinned(LOAD_CPU, argv), stdout=subprocess.PIPE, text=True, check=True,
+                          env={**os.environ, **(environment or {})}).stdout
     return {"count": int(re.search(count, text)[1]), "rate": float(re.search(rate, text)[1]),
             "p50_us": None, "p99_us": None}
+
+
+def h2load(load, seconds, streams, *arguments):
+    return asked(["h2load", "-t1", f"-c{load.connections}", f"-m{streams}", f"-D{seconds}", *arguments,
+                  f"{load.scheme}://127.0.0.1:{load.port}{load.path}"],
+                 r"requests: .* (\d+) succeeded", r"finished in .*, ([\d.]+) req/s", load.environment)
 
 
 class Protocol(Load):
@@ -34,9 +41,7 @@ class Http2(Protocol):
                             f"location / {{ return 200 '{TEXT}'; }} }}")
 
     def run(self, seconds):
-        return asked(["h2load", "-t1", f"-c{self.connections}", f"-m{self.streams}", f"-D{seconds}",
-                      *self.arguments, f"http://127.0.0.1:{self.port}{self.path}"],
-                     r"requests: .* (\d+) succeeded", r"finished in .*, ([\d.]+) req/s")
+        return h2load(self, seconds, self.streams, *self.arguments)
 
 
 class Http2Streams(Http2):
