@@ -119,17 +119,18 @@ static __always_inline __u64 present_goroutine(void)
 	return goid ? goroutine_key(tgid, goid) : 0;
 }
 
-/* In a uprobe: remembers how this process keeps its goroutines, and returns that. */
+/* In a uprobe: remembers how this process keeps its goroutines, and returns the cookie, which says that. */
 static __always_inline __u64 go_layout(void *ctx, __u64 g)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	__u64 layout = (__u32)bpf_get_attach_cookie(ctx), *known; /* GO_LAYOUT() alone */
+	__u64 cookie = bpf_get_attach_cookie(ctx), *known;
+	__u64 layout = (__u32)cookie; /* without the file */
 	__u32 tgid = task->tgid;
 
 	known = bpf_map_lookup_elem(&go_processes, &tgid);
 	if ((!known || *known != layout) && present_g(task) == g)
 		bpf_map_update_elem(&go_processes, &tgid, &layout, BPF_ANY);
-	return layout;
+	return cookie;
 }
 
 static __always_inline __u64 running_goroutine(struct registers *regs, __u64 layout)

@@ -676,13 +676,13 @@ static __always_inline void tls_go_tell(struct plain_call *call)
 SEC("uprobe")
 int appmon_tls_go_write(struct registers *regs)
 {
-	__u64 key = running_goroutine(regs, go_layout(regs, regs->r14));
+	__u64 layout = go_layout(regs, regs->r14), key = running_goroutine(regs, layout);
 	struct plain_call call = {
 		.key = {.session = regs->ax, .tgid = bpf_get_current_pid_tgid() >> 32},
 		.buf = regs->bx,
 		.len = regs->cx,
 		.entry_ns = bpf_ktime_get_ns(),
-		.since_ns = tls_told_since(tls_current(), bpf_get_attach_cookie(regs)),
+		.since_ns = tls_told_since(tls_current(), layout),
 		.flags = PLAIN_OUT | PLAIN_ENTRY};
 
 	if (!call.since_ns || call.len > 0x7fffffff)

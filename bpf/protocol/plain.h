@@ -13,9 +13,7 @@
 #include "protocol/walk.h"
 
 #define HTTP2_HEADER 9
-/* Bytes of the preface that are enough, and of SETTINGS. */
-#define HTTP2_BEGIN 16
-#define HTTP2_SETTINGS 4
+#define HTTP2_SETTINGS 4 /* a frame's type */
 
 /* So many bytes of a frame, or of its end, are copied: the record goes on behind them. */
 #define PLAIN_SMALL 64
@@ -44,7 +42,8 @@ struct plain_ctx {
 	struct plain_part *part;
 };
 
-/* Is a direction whose first bytes stand at buf to be followed? Not static: verified once. */
+/* Is a direction whose first bytes stand at buf to be followed? f is all zeros. Not static: verified
+ * once. */
 __noinline int plain_begins(struct plain_follow *f, __u64 buf, __u64 len)
 {
 	const struct row *row = &rows[ROW_HTTP2];
@@ -54,14 +53,13 @@ __noinline int plain_begins(struct plain_follow *f, __u64 buf, __u64 len)
 
 	if (!frames || !f || len < HTTP2_HEADER)
 		return 0;
-	if (bpf_probe_read_user(b, len < HTTP2_BEGIN ? HTTP2_HEADER : HTTP2_BEGIN,
-				(const void *)buf))
+	/* So much of the preface is enough. */
+	if (bpf_probe_read_user(b, len < sizeof(b) ? HTTP2_HEADER : sizeof(b), (const void *)buf))
 		return 0;
 	h.word[0] = frame_word(b);
 	h.word[1] = frame_word(b + 8);
 	magic.word[0] = frame_word((const __u8 *)row->magic);
 	magic.word[1] = frame_word((const __u8 *)row->magic + 8);
-	f->left = f->wanted = f->have = 0;
 	if (h.word[0] == magic.word[0] && h.word[1] == magic.word[1]) {
 		f->left = f->wanted = row->preface;
 		f->follows = 1;

@@ -10,10 +10,10 @@ import databases
 from bench import LOAD_CPU, SERVER_CPU, TEXT, TOP, Load, pinned
 
 
-def asked(argv, count, rate, environment=None):
+def asked(argv, count, rate, environment={}):
     """The load's own count, and how many a second, as its output says."""
     text = subprocess.run(pinned(LOAD_CPU, argv), stdout=subprocess.PIPE, text=True, check=True,
-                          env={**os.environ, **(environment or {})}).stdout
+                          env={**os.environ, **environment}).stdout
     return {"count": int(re.search(count, text)[1]), "rate": float(re.search(rate, text)[1]),
             "p50_us": None, "p99_us": None}
 

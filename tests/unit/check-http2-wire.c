@@ -195,20 +195,29 @@ START_TEST(upgrade)
 }
 END_TEST
 
+/* What a server sends in front of the body, and how long a frame of that is. */
+#define FIRST_FRAMES SETTINGS "\0\0\1\1\4\0\0\0\1\x88"
+#define BODY_FRAME (9U + 16384)
+
+/* DATA of stream 1, which the last one ends. Returns the bytes. */
+static uint32_t put_body(char *to, int frames)
+{
+	for (int i = 0; i < frames; i++, to += BODY_FRAME) {
+		memcpy(to, i == frames - 1 ? "\0\x40\0\0\1\0\0\0\1" : "\0\x40\0\0\0\0\0\0\1", 9);
+		memset(to + 9, 'a' + i, BODY_FRAME - 9);
+	}
+	return (uint32_t)frames * BODY_FRAME;
+}
+
 /* The body begins before the client has turned, and goes on behind; segments cut its frames. */
 START_TEST(upgrade_with_a_long_body)
 {
-	static const char head[] = SWITCHES SETTINGS "\0\0\1\1\4\0\0\0\1\x88";
-	const uint32_t frame = 9 + 16384;
+	static const char head[] = SWITCHES FIRST_FRAMES;
 	static char wire[200 << 10];
 	uint32_t n = sizeof(head) - 1;
 
 	memcpy(wire, head, n);
-	for (int i = 0; i < 8; i++) {
-		memcpy(wire + n, i == 7 ? "\0\x40\0\0\1\0\0\0\1" : "\0\x40\0\0\0\0\0\0\1", 9);
-		memset(wire + n + 9, 'a' + i, frame - 9);
-		n += frame;
-	}
+	n += put_body(wire + n, 8);
 	for (int i = 0; i < 6; i++) {
 		uint32_t before = 20000 + 9001 * (uint32_t)i, size = i & 1 ? 60000 : 1448;
 
@@ -241,33 +250,27 @@ END_TEST
  * first frame, the programs know where that begins: they copy little. */
 START_TEST(upgrade_before_the_reader_comes)
 {
-	static const char first[] = SETTINGS "\0\0\1\1\4\0\0\0\1\x88";
-	const uint32_t frame = 9 + 16384;
+	static const char first[] = FIRST_FRAMES;
 	static char wire[400 << 10];
+	uint32_t n = sizeof(first) - 1;
 	uint64_t from;
 
+	memcpy(wire, first, n);
+	n += put_body(wire + n, 20);
 	for (int i = 0; i < 8; i++) {
 		const bool faster = i & 1;
-		uint32_t n = sizeof(first) - 1;
+		const uint32_t before = faster ? 0 : 20000; /* the client's turn */
 
 		mirrored = i & 4;
 		connection(true);
 		SAY(DIR_IN, UPGRADE);
 		SAY(DIR_OUT, SWITCHES);
-		memcpy(wire, first, n);
-		for (int k = 0; k < 20; k++) {
-			memcpy(wire + n, k == 19 ? "\0\x40\0\0\1\0\0\0\1" : "\0\x40\0\0\0\0\0\0\1",
-			       9);
-			memset(wire + n + 9, 'a' + k, frame - 9);
-			n += frame;
-		}
 		cut = i & 2 ? 1448 : 32768;
 		away = true;
 		from = record_bytes;
-		if (!faster)
-			message(DIR_OUT, wire, 20000);
+		message(DIR_OUT, wire, before);
 		SAY(DIR_IN, PREFACE SETTINGS);
-		message(DIR_OUT, wire + (faster ? 0 : 20000), n - (faster ? 0 : 20000));
+		message(DIR_OUT, wire + before, n - before);
 		away = false;
 		cut = 0;
 		pump();

@@ -604,13 +604,12 @@ static void believe_again(struct socket *sk, const struct socket *believing)
 }
 
 /* healthy.h: a packet that goes the short way goes the other one, too. Both must leave the same. */
-static void run_both_ways(struct __sk_buff *skb, struct sim_socket *sk)
+static void run_both_ways(struct __sk_buff *skb, struct sim_socket *sk, int dir)
 {
 	struct sim_rec **end = last, *one, *other;
 	struct storage before = sk->storage, after;
 
 	const bool alone = !sim_meanwhile;
-	const int dir = skb->ingress_ifindex ? DIR_IN : DIR_OUT;
 
 	went_short = false;
 	appmon_packet(skb);
@@ -658,7 +657,7 @@ static void run_program(struct sim_socket *owner, struct sim_socket *sk, int dir
 		abort();
 	for (uint32_t i = attached_count; i--;) {
 		running = i;
-		run_both_ways(&skb, owner);
+		run_both_ways(&skb, owner, dir);
 	}
 	running = interrupted;
 	if (!--nested)

@@ -28,8 +28,7 @@ void walker_segment(uint32_t seq, const uint8_t *bytes, uint32_t len,
 /* The plaintext of a TLS session, which begins with these bytes. False: it is not followed. */
 bool walker_session(const uint8_t *bytes, uint32_t len);
 bool walker_session_follows(void);
-/* One call, whose first bytes may stand in memory alone: calls back for each record, of `room` copied
- * bytes at most. */
+/* One call: calls back for each record, of `room` copied bytes at most. */
 void walker_call(const uint8_t *bytes, uint32_t len, uint32_t room,
 		 void (*record)(uint32_t at, uint32_t copied, uint32_t len));
 
